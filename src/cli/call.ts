@@ -1,0 +1,154 @@
+/**
+ * `call`: one signed XRPC request to the account's PDS.
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises'
+import { Command, Option } from 'commander'
+import { readCredentials } from '../credentials/read.ts'
+import { AuthError } from '../errors.ts'
+import { readBounded } from '../protocol/response.ts'
+import { type XrpcRequest, xrpcError } from '../protocol/xrpc.ts'
+import { openSession, openStoredSession } from '../session.ts'
+import { type Host, readStdin } from './host.ts'
+import type { Runner } from './run.ts'
+import { addCommonOptions, type CommonOptions, type Context } from './settings.ts'
+
+/** Bytes; what is smaller is printed only when it is there as a whole. */
+const HELD_BACK = 16 * 1024 * 1024
+const BODY_LARGEST = 128 * 1024 * 1024
+const ERROR_LARGEST = 1024 * 1024
+
+interface CallOptions extends CommonOptions {
+  readonly data?: string
+  readonly method?: 'GET' | 'POST'
+  readonly header?: string[]
+  readonly include?: boolean
+  readonly account?: string
+}
+
+export function callCommand(run: Runner): Command {
+  const command = new Command('call')
+    .description('make one XRPC request as the account')
+    .argument('<nsid>', 'the method, such as com.atproto.repo.listRecords')
+    .argument('[key=value...]', 'query parameters; a repeated key is an array, {did} is the account')
+    .option('-d, --data <json>', 'a JSON body, which makes it a procedure; @file or @- for its content')
+    .addOption(
+      new Option('-X, --method <method>', 'GET or POST, where the body does not tell').choices(['GET', 'POST']),
+    )
+    .option('-H, --header <name: value>', 'a header more, repeatable', collect)
+    .option('-i, --include', 'print the status and the headers too, of an error as well')
+    .option('--account <did|handle>', 'a session of the per-user store')
+    .addHelpText('after', EXAMPLES)
+  return addCommonOptions(command).action((nsid: string, pairs: string[], options: CallOptions) =>
+    run(options, (context) => runCall(nsid, pairs, options, context)),
+  )
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth call com.atproto.server.getSession
+  atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post limit=5
+  atproto-oauth call com.atproto.repo.createRecord -d @record.json
+`
+
+async function runCall(nsid: string, pairs: string[], options: CallOptions, context: Context): Promise<void> {
+  const { host, output, world } = context
+  const request = await readRequest(nsid, pairs, options, host)
+  const credentials = options.account === undefined ? readCredentials(host.environment, context.dev) : undefined
+  const session = credentials ? await openSession(credentials, world) : await openStoredSession(options.account, world)
+
+  const response = await session.call(request)
+  if (options.include) await output.data(head(response))
+  if (response.ok) {
+    await print(response, output.data)
+    // The body often ends without a line feed, and the prompt would follow it.
+    if (host.stdout.isTTY) output.note('')
+    return
+  }
+  const bytes = await readBounded(response, ERROR_LARGEST)
+  if (options.include) await output.data(bytes ?? '')
+  const body = new TextDecoder().decode(bytes)
+  if (!options.include) output.serverBody(body)
+  throw xrpcError(nsid, response, body, world.now())
+}
+
+async function readRequest(nsid: string, pairs: string[], options: CallOptions, host: Host): Promise<XrpcRequest> {
+  const headers = Object.fromEntries((options.header ?? []).map(parseHeader))
+  const body = options.data === undefined ? undefined : await readBody(options.data, host)
+  const isJson = !('content-type' in headers) || headers['content-type']?.startsWith('application/json')
+  if (body !== undefined && isJson) checkJson(body)
+  return {
+    nsid,
+    parameters: pairs.map(parsePair),
+    method: options.method,
+    ...(body !== undefined && { body }),
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+  }
+}
+
+function parsePair(pair: string): [string, string] {
+  const at = pair.indexOf('=')
+  if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
+  throw new AuthError('USAGE', `${JSON.stringify(pair)} is not a parameter: write it as key=value`, {
+    hint: 'atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post',
+  })
+}
+
+function parseHeader(header: string): [string, string] {
+  const at = header.indexOf(':')
+  if (at > 0) return [header.slice(0, at).trim().toLowerCase(), header.slice(at + 1).trim()]
+  throw new AuthError('USAGE', `${JSON.stringify(header)} is not a header: write it as "name: value"`)
+}
+
+async function readBody(data: string, host: Host): Promise<string | Uint8Array> {
+  if (!data.startsWith('@')) return data
+  const path = data.slice(1)
+  if (path === '-') {
+    const bytes = await readStdin(host, BODY_LARGEST)
+    return bytes ?? refuse('stdin is larger than 128 MiB')
+  }
+  return readFile(path).catch((error) => refuse(`cannot read ${path}: ${error.code ?? error.message}`))
+}
+
+function checkJson(body: string | Uint8Array): void {
+  const text = typeof body === 'string' ? body : new TextDecoder().decode(body)
+  try {
+    JSON.parse(text)
+  } catch (error) {
+    const why = error instanceof SyntaxError ? error.message : String(error)
+    throw new AuthError('USAGE', `the body is not JSON: ${why}`, {
+      hint: 'put the JSON in single quotes, or write it to a file and use -d @file',
+    })
+  }
+}
+
+function refuse(message: string): never {
+  throw new AuthError('USAGE', message)
+}
+
+function head(response: Response): string {
+  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers.join('')}\r\n`
+}
+
+/** The body, byte for byte; what fits is held back until it is complete, so that a failure leaves stdout empty. */
+async function print(response: Response, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  const held: Uint8Array[] = []
+  let length = 0
+  try {
+    for await (const chunk of response.body ?? []) {
+      length += chunk.length
+      held.push(chunk)
+      if (length > HELD_BACK) for (const part of held.splice(0)) await write(part)
+    }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EPIPE') throw error
+    throw new AuthError('NETWORK_LOST', 'the answer broke off in the middle', { cause: error })
+  }
+  for (const part of held) await write(part)
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}

@@ -1,0 +1,37 @@
+/**
+ * The process as the commands see it, so that a test can be one.
+ *
+ * @module
+ */
+import type { Environment } from '../credentials/variables.ts'
+
+export interface Host {
+  readonly arguments: readonly string[]
+  readonly environment: Environment
+  readonly stdin: NodeJS.ReadStream
+  readonly stdout: NodeJS.WriteStream
+  readonly stderr: NodeJS.WriteStream
+}
+
+export function processHost(): Host {
+  const { argv, env, stdin, stdout, stderr } = process
+  return { arguments: argv.slice(2), environment: env, stdin, stdout, stderr }
+}
+
+/** How this program is called here, for the commands that hints contain. */
+export function programName({ environment }: Host): string {
+  return environment.npm_command === 'exec' ? 'npx atproto-oauth' : 'atproto-oauth'
+}
+
+/** All of stdin as text, as far as `largest` bytes. */
+export async function readStdin(host: Host, largest: number): Promise<Uint8Array | undefined> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of host.stdin) {
+    const bytes = Buffer.from(chunk as Uint8Array)
+    length += bytes.length
+    if (length > largest) return undefined
+    chunks.push(bytes)
+  }
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,81 @@
+/**
+ * The program: its commands, its help, and how usage errors leave.
+ *
+ * @module
+ */
+import { Command, CommanderError } from 'commander'
+import { AuthError } from '../errors.ts'
+import { packageVersion } from '../node/world.ts'
+import { callCommand } from './call.ts'
+import { completeCommand } from './complete.ts'
+import { type Host, processHost } from './host.ts'
+import { initCommand } from './init.ts'
+import { createOutput } from './output.ts'
+import { createRunner } from './run.ts'
+
+export async function main(host: Host = processHost()): Promise<void> {
+  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
+    process.on(signal, () => process.exit(code))
+  }
+  process.exitCode = await runProgram(host)
+}
+
+/** @returns the exit code (CONTRACT: exit codes) */
+export async function runProgram(host: Host): Promise<number> {
+  let exit = 0
+  const runner = createRunner(host, (code) => {
+    exit = code
+  })
+  const program = createProgram(host, [initCommand(runner), completeCommand(runner), callCommand(runner)])
+  try {
+    await program.parseAsync(host.arguments, { from: 'user' })
+    return exit
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
+    const output = createOutput(host, { json: host.arguments.includes('--json') })
+    return output.finish(error instanceof CommanderError ? usageError(error, host) : error)
+  }
+}
+
+function createProgram(host: Host, commands: Command[]): Command {
+  const program = new Command('atproto-oauth')
+    .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this, or after a command its options')
+    .helpCommand(false)
+    .addHelpText('after', GUIDE)
+  for (const command of commands) program.addCommand(command)
+  for (const command of [program, ...commands]) {
+    command
+      .exitOverride()
+      .showSuggestionAfterError()
+      .configureOutput({
+        writeOut: (text) => host.stdout.write(text),
+        writeErr: () => undefined, // said by us, in our form
+      })
+  }
+  return program
+}
+
+function usageError(error: CommanderError, host: Host): AuthError {
+  const named = host.arguments.find((argument) => !argument.startsWith('-'))
+  const command = ['init', 'complete', 'call'].includes(named ?? '') ? ` ${named}` : ''
+  const message = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '')
+  return new AuthError('USAGE', message, { session: 'none', hint: `atproto-oauth${command} --help` })
+}
+
+const GUIDE = `
+Quick start:
+  atproto-oauth init alice.bsky.social         open the URL it prints, sign in
+  atproto-oauth complete > session.env         paste the address on which the browser ended
+  set -a; . ./session.env; set +a
+  atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post limit=5
+
+Credentials in the environment:
+  ATPROTO_OAUTH_REFRESH_TOKEN, ATPROTO_OAUTH_DPOP_PRIVATE_JWK, ATPROTO_OAUTH_PDS_ISSUER, ATPROTO_OAUTH_DID,
+  ATPROTO_OAUTH_CLIENT_ID as \`complete\` prints them, or ATPROTO_OAUTH_SESSION alone (\`complete --format bundle\`)
+
+Exit codes:
+  0 done   1 unexpected   2 usage   3 network, try again   4 refused   5 no session: run init
+  6 sent, no answer   7 permission missing   8 XRPC error   9 rate limited   10 saving failed   130, 143 interrupted
+`

@@ -1,0 +1,125 @@
+/**
+ * The two streams. stdout carries what was asked for and nothing else; all that is for
+ * a person goes to stderr. With `--json` stderr is empty or one JSON object.
+ *
+ * @module
+ */
+import { once } from 'node:events'
+import { AuthError, CATALOGUE, type SessionFate } from '../errors.ts'
+import { printable, printableLines } from '../printable.ts'
+import { type Host, programName } from './host.ts'
+
+export interface OutputOptions {
+  readonly quiet?: boolean | undefined
+  readonly verbose?: boolean | undefined
+  readonly json?: boolean | undefined
+}
+
+export interface Output {
+  readonly json: boolean
+  /** For a person at work: progress, what to do next. */
+  note(text: string): void
+  /** For a person even if `--quiet`. */
+  warn(text: string): void
+  /** With `--verbose`; the text must be free of secrets. */
+  debug(text: string): void
+  /** To stdout; rejects if it could not be written. */
+  data(content: string | Uint8Array): Promise<void>
+  /** What the server said, shown with the error that is about to be thrown. */
+  serverBody(text: string): void
+  /** The last word. @returns the exit code */
+  finish(error?: unknown): number
+}
+
+const NAME = 'atproto-oauth'
+const FATES: Readonly<Record<SessionFate, string>> = {
+  none: 'no session was touched',
+  alive: 'still good',
+  dead: 'ended',
+  unknown: 'unknown: it may or may not have been renewed',
+}
+
+export function createOutput(host: Host, options: OutputOptions): Output {
+  const { stdout, stderr } = host
+  const { quiet = false, verbose = false, json = false } = options
+  const warnings: string[] = []
+  let serverBody: string | undefined
+  // Nobody reads stderr any more: not a reason to stop in the middle of a rotation.
+  stderr.on('error', () => undefined)
+  let broken: Error | undefined
+  stdout.on('error', (error) => {
+    broken = error
+  })
+  const say = (text: string) => stderr.write(`${text}\n`)
+  const lines = (prefix: string, text: string) => say(`${NAME}: ${prefix}: ${text}`)
+
+  return {
+    json,
+    note(text) {
+      if (!quiet && !json) say(printableLines(text))
+    },
+    warn(text) {
+      if (json) warnings.push(printable(text))
+      else lines('warning', printable(text))
+    },
+    debug(text) {
+      if (verbose && !json) lines('debug', printable(text, 2000))
+    },
+    async data(content) {
+      if (broken) throw broken
+      await new Promise<void>((resolve, reject) => {
+        stdout.write(content, (error) => (error ? reject(error) : resolve()))
+      })
+    },
+    serverBody(text) {
+      serverBody = text
+    },
+    finish(error) {
+      if (error === undefined) {
+        if (json && warnings.length > 0) say(JSON.stringify({ warnings }))
+        return 0
+      }
+      const failure = asAuthError(error)
+      const hint = failure.hint.replace(/(?<![\w/-])atproto-oauth (?=\w|--|<)/g, `${programName(host)} `)
+      if (json) {
+        const { code, message, session, exit } = failure
+        const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
+        const also = warnings.length > 0 ? { warnings } : {}
+        say(JSON.stringify({ code, message, session, hint, exit, ...body, ...also }))
+        return exit
+      }
+      if (serverBody) say(printableLines(serverBody))
+      lines('error', `${failure.message} [${failure.code}]`)
+      lines('session', FATES[failure.session])
+      lines('hint', hint)
+      if (verbose && failure.code === 'UNEXPECTED' && error instanceof Error) say(printableLines(error.stack ?? ''))
+      return failure.exit
+    },
+  }
+}
+
+function asAuthError(error: unknown): AuthError {
+  if (error instanceof AuthError) return error
+  const named = error instanceof Error ? error : new Error(String(error))
+  if (named.name === 'ExitPromptError') return new AuthError('INTERRUPTED', 'interrupted at the prompt')
+  if ('code' in named && named.code === 'EPIPE') {
+    return new AuthError('UNEXPECTED', 'whoever read the output has stopped reading', {
+      session: 'alive',
+      hint: CATALOGUE.NETWORK_LOST.hint,
+    })
+  }
+  return new AuthError('UNEXPECTED', `something unexpected happened: ${named.message}`, { cause: error })
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return printable(text)
+  }
+}
+
+/** Waits until everything written so far is out: a process that ends cuts off what a pipe has not taken yet. */
+export async function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.writableLength > 0 && !stream.destroyed) await Promise.race([once(stream, 'drain'), once(stream, 'close')])
+}

@@ -1,0 +1,102 @@
+/**
+ * The options that every command has, and the environment variables behind them. A
+ * flag beats its variable.
+ *
+ * @module
+ */
+import { type Command, Option } from 'commander'
+import { type Environment, variable } from '../credentials/variables.ts'
+import { AuthError } from '../errors.ts'
+import { defaultHome, nodeWorld, PLC_DIRECTORY } from '../node/world.ts'
+import type { World } from '../ports.ts'
+import { asUrl, isSecure } from '../protocol/syntax.ts'
+import type { Host } from './host.ts'
+import { createOutput, type Output } from './output.ts'
+
+export interface CommonOptions {
+  readonly home?: string
+  readonly stateFile?: string
+  readonly plcUrl?: string
+  readonly handleResolver?: string
+  readonly dev?: boolean
+  readonly quiet?: boolean
+  readonly verbose?: boolean
+  readonly json?: boolean
+}
+
+export function addCommonOptions(command: Command): Command {
+  const group = 'Everywhere:'
+  const options = [
+    new Option('--home <folder>', 'where logins and sessions are kept [ATPROTO_OAUTH_HOME]'),
+    new Option('--plc-url <origin>', `the PLC directory [ATPROTO_OAUTH_PLC_URL], else ${PLC_DIRECTORY}`),
+    new Option('--handle-resolver <origin>', 'ask this service for handles, not DNS [ATPROTO_OAUTH_HANDLE_RESOLVER]'),
+    new Option('--dev', 'allow http: and private addresses [ATPROTO_OAUTH_DEV=1]'),
+    new Option('-q, --quiet', 'only warnings and errors on stderr'),
+    new Option('-v, --verbose', 'each request on stderr, without secrets'),
+    new Option('--json', 'an error is one JSON object on stderr'),
+  ]
+  for (const option of options) command.addOption(option.helpGroup(group))
+  return command.helpOption('-h, --help', 'show this').helpGroup('Commands:')
+}
+
+/** The value of a setting: the flag's, else the variable's. */
+export function setting(flag: string | undefined, environment: Environment, name: string): string | undefined {
+  return flag ?? variable(environment, name)
+}
+
+export interface Context {
+  readonly host: Host
+  readonly output: Output
+  readonly world: World
+  readonly dev: boolean
+}
+
+/** @throws {AuthError} `USAGE` */
+export function createContext(host: Host, output: Output, options: CommonOptions): Context {
+  const { environment } = host
+  const dev = options.dev ?? isOn(environment, 'ATPROTO_OAUTH_DEV')
+  const origin = (flag: string | undefined, name: string) => {
+    const text = setting(flag, environment, name)
+    return text === undefined ? undefined : asServer(text, dev, name)
+  }
+  if (dev) output.warn('development mode: http: and private addresses are allowed')
+  const world = nodeWorld({
+    home: setting(options.home, environment, 'ATPROTO_OAUTH_HOME') ?? defaultHome(),
+    stateFile: options.stateFile,
+    plcUrl: origin(options.plcUrl, 'ATPROTO_OAUTH_PLC_URL'),
+    handleResolver: origin(options.handleResolver, 'ATPROTO_OAUTH_HANDLE_RESOLVER'),
+    dev,
+    onWarning: output.warn,
+    onRequest: output.debug,
+  })
+  return { host, output, world, dev }
+}
+
+export function outputOf(host: Host, options: CommonOptions): Output {
+  return createOutput(host, options)
+}
+
+/** The flags of this run that the next command needs too; variables are still set then. */
+export function carriedFlags(options: CommonOptions): string {
+  const flags = [
+    ...(options.stateFile === undefined ? [] : ['--state-file', options.stateFile]),
+    ...(options.home === undefined ? [] : ['--home', options.home]),
+    ...(options.plcUrl === undefined ? [] : ['--plc-url', options.plcUrl]),
+    ...(options.dev ? ['--dev'] : []),
+  ]
+  return flags.map((flag) => ` ${/^[\w@%+=:,./-]+$/.test(flag) ? flag : `'${flag.replaceAll("'", "'\\''")}'`}`).join('')
+}
+
+function isOn(environment: Environment, name: string): boolean {
+  const value = variable(environment, name)?.toLowerCase()
+  if (value === undefined || value === '0' || value === 'false') return false
+  if (value === '1' || value === 'true') return true
+  throw new AuthError('USAGE', `${name} must be 1 or nothing`)
+}
+
+function asServer(text: string, dev: boolean, name: string): string {
+  const url = asUrl(text)
+  if (url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)) return url.origin
+  const flag = `--${name.replace('ATPROTO_OAUTH_', '').toLowerCase().replaceAll('_', '-')}`
+  throw new AuthError('USAGE', `${flag} (${name}) must be an https origin such as ${PLC_DIRECTORY}`)
+}

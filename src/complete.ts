@@ -1,0 +1,193 @@
+/**
+ * Phase two: from the callback URL to the credentials of a session.
+ *
+ * @module
+ */
+import { AuthError, isAuthError } from './errors.ts'
+import type {
+  AuthorizationServer,
+  Credentials,
+  Did,
+  Handle,
+  Origin,
+  PendingAuthorization,
+  SpentAuthorization,
+  TokenSet,
+} from './model.ts'
+import type { Dns, Network, Settings, Stores } from './ports.ts'
+import { judgeCallback, parseCallback } from './protocol/callback.ts'
+import { type DpopKey, importDpopKey, sha256 } from './protocol/dpop.ts'
+import { createDpopFetch, type DpopFetch } from './protocol/dpop-fetch.ts'
+import { resolveDid } from './protocol/identity.ts'
+import { fetchAuthorizationServer, fetchIssuer } from './protocol/metadata.ts'
+import type { JsonObject } from './protocol/response.ts'
+import { missingScopes } from './protocol/scope.ts'
+import { anyToken, exchangeCode, judgeTokenResponse, revokeToken } from './protocol/token.ts'
+
+export interface Completed {
+  /** Secret. Holds the access token too, which `openSession` uses as long as it lasts. */
+  readonly credentials: Credentials
+  readonly handle: Handle | undefined
+  readonly requestedScope: string
+  readonly grantedScope: string
+  /** What was asked for and not granted; the person may leave things out. */
+  readonly missingScopes: readonly string[]
+}
+
+type CompletePorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
+
+/**
+ * Judges the callback, exchanges the code once, and checks that the tokens are for
+ * the account that the login was started for.
+ *
+ * @param paste what the person copied after signing in: a URL, or its query or fragment
+ * @throws {AuthError} exit 2 and `CALLBACK_REFUSED`: nothing was sent and the login is still open;
+ *   exit 3: as before, run it again; exit 4 and 6: over, start again with `init`
+ */
+export async function complete(paste: string, ports: CompletePorts): Promise<Completed> {
+  const { pending: store } = ports.stores
+  const pasted = parseCallback(paste)
+  const pending = await findPending(pasted.state, ports)
+  const judged = judgeCallback(pasted, pending)
+  if ('denied' in judged) {
+    await store.put(spent(pending, '', 'denied', ports.now()))
+    throw judged.denied
+  }
+
+  const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
+  // Looked up before the code is sent: if that fails, the code is still good.
+  const account = pending.did && (await resolveAccount(pending.did, pending.issuer, ports))
+  const key = await importDpopKey(pending.dpopPrivateJwk)
+  const dpopFetch = createDpopFetch(key, pending.nonces, ports)
+
+  const codeHash = await sha256(judged.code)
+  await store.put(spent(pending, codeHash, 'sent', ports.now()))
+  const settle = (outcome: SpentAuthorization['outcome']) => store.put(spent(pending, codeHash, outcome, ports.now()))
+  let answer: JsonObject
+  try {
+    answer = await exchangeCode(server, pending, judged.code, dpopFetch, ports)
+  } catch (error) {
+    if (isAuthError(error, 'NETWORK_UNREACHABLE', 'ADDRESS_REFUSED')) await store.put(pending)
+    else if (!isAuthError(error, 'EXCHANGE_AMBIGUOUS')) await settle('refused')
+    throw withInit(error, pending)
+  }
+
+  try {
+    const tokens = judgeTokenResponse(answer, ports.settings.dev, ports)
+    checkAccount(tokens.sub, pending)
+    const { pds } = account ?? (await resolveAccount(tokens.sub, pending.issuer, ports))
+    const result = completed(pending, tokens, key, pds, ports.now())
+    await settle('completed')
+    return result
+  } catch (error) {
+    await abandon(answer, server, pending, dpopFetch)
+    await settle('refused').catch(() => undefined) // the journal already says that the code was sent
+    throw withInit(error, pending)
+  }
+}
+
+async function findPending(state: string, { stores, now }: CompletePorts): Promise<PendingAuthorization> {
+  const record = await stores.pending.get(state)
+  if (!record) {
+    throw new AuthError('CALLBACK_STATE_UNKNOWN', 'this callback belongs to no login that was started here', {
+      hint: 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or start again with `init`',
+    })
+  }
+  if (record.status === 'spent') throw alreadySpent(record)
+  if (now() > record.expiresAt) {
+    throw new AuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
+      hint: initHint(record),
+    })
+  }
+  return record
+}
+
+function alreadySpent({ outcome, at, did }: SpentAuthorization): AuthError {
+  const when = new Date(at).toISOString()
+  const what = {
+    completed: `this login was completed at ${when}; its code cannot be used again, and its session is not affected`,
+    sent: `the code of this login was sent at ${when} and no answer was recorded; it cannot be sent again`,
+    refused: `this login failed at ${when}; its code cannot be used again`,
+    denied: `this login was refused at the browser, as reported at ${when}`,
+  }[outcome]
+  return new AuthError('CODE_USED', what, {
+    hint:
+      outcome === 'completed' ? 'use the credentials that were printed then, or start again with `init`' : undefined,
+    session: outcome === 'completed' ? 'alive' : outcome === 'sent' ? 'unknown' : 'none',
+    ...(did && outcome !== 'completed' && { hint: `atproto-oauth init ${did}` }),
+  })
+}
+
+function checkAccount(sub: Did, { did, handle }: PendingAuthorization): void {
+  if (did === undefined || sub === did) return
+  throw new AuthError('ACCOUNT_MISMATCH', `somebody signed in as ${sub} instead of ${handle ?? did}`)
+}
+
+/** The account's PDS, if that still names the issuer the login was started at. */
+async function resolveAccount(did: Did, issuer: Origin, ports: CompletePorts): Promise<{ readonly pds: Origin }> {
+  const { pds } = await resolveDid(did, ports)
+  const now = await fetchIssuer(pds, ports)
+  if (now === issuer) return { pds }
+  throw new AuthError('ISSUER_MISMATCH', `${did} is not an account of ${issuer}: its PDS ${pds} names ${now}`, {
+    session: 'none',
+  })
+}
+
+function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey, pds: Origin, now: number): Completed {
+  const { issuer, clientId, dpopPrivateJwk, did, handle, scope: requestedScope } = pending
+  return {
+    credentials: {
+      did: tokens.sub,
+      clientId,
+      dpopPrivateJwk,
+      pdsIssuer: pds,
+      refreshToken: tokens.refreshToken,
+      accessToken: tokens.accessToken,
+      accessTokenExpiresAt: tokens.accessTokenExpiresAt,
+      issuer,
+      scope: tokens.scope,
+      thumbprint: key.thumbprint,
+      createdAt: now,
+      rotatedAt: now,
+    },
+    handle: did === undefined ? undefined : handle,
+    requestedScope,
+    grantedScope: tokens.scope,
+    missingScopes: missingScopes(requestedScope, tokens.scope),
+  }
+}
+
+/** Ends a session that was issued and cannot be trusted; best effort, its tokens are forgotten either way. */
+async function abandon(
+  answer: JsonObject,
+  server: AuthorizationServer,
+  { clientId }: PendingAuthorization,
+  dpopFetch: DpopFetch,
+): Promise<void> {
+  const token = anyToken(answer)
+  if (token !== undefined) await revokeToken(server, { clientId, token }, dpopFetch)
+}
+
+function spent(
+  { state, did }: PendingAuthorization,
+  codeHash: string,
+  outcome: SpentAuthorization['outcome'],
+  at: number,
+): SpentAuthorization {
+  return { version: 1, status: 'spent', state, codeHash, outcome, at, ...(did && { did }) }
+}
+
+function withInit(error: unknown, pending: PendingAuthorization): unknown {
+  const codes = ['EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS', 'TOKEN_RESPONSE_INVALID', 'ACCOUNT_MISMATCH'] as const
+  if (!isAuthError(error, ...codes)) return error
+  return new AuthError(error.code, error.message, { cause: error, hint: initHint(pending), session: error.session })
+}
+
+function initHint({ handle, did, issuer }: PendingAuthorization): string {
+  return `atproto-oauth init ${handle ?? did ?? issuer}`
+}
+
+function ago(from: number, to: number): string {
+  const minutes = Math.round((to - from) / 60_000)
+  return minutes < 120 ? `${minutes} minutes` : `${Math.round(minutes / 60)} hours`
+}

@@ -1,0 +1,158 @@
+/**
+ * Credentials from environment variables, as `complete` printed them or as a secret
+ * store changed them since. Nothing is guessed: a wrong value costs the session.
+ *
+ * @module
+ */
+import { base64url } from 'jose'
+import { AuthError } from '../errors.ts'
+import type { Credentials, Did, Origin, PrivateJwk } from '../model.ts'
+import { asPrivateJwk } from '../protocol/dpop.ts'
+import { asDid, asUrl, isSecure } from '../protocol/syntax.ts'
+import * as names from './variables.ts'
+import { type Environment, variable } from './variables.ts'
+
+/** VSCHAR, RFC 6749 appendix A.17; a space in a token is a pasting accident. */
+const TOKEN = /^[\x21-\x7e]+$/
+
+/**
+ * `ATPROTO_OAUTH_SESSION`, else the separate variables.
+ *
+ * @returns `undefined` if the environment holds no credentials at all
+ * @throws {AuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_INVALID`; the message never quotes a value
+ */
+export function readCredentials(environment: Environment, dev: boolean): Credentials | undefined {
+  const bundle = variable(environment, names.SESSION)
+  if (bundle !== undefined) return readBundle(bundle, dev)
+
+  const refreshToken = variable(environment, names.REFRESH_TOKEN)
+  const accessToken = variable(environment, names.ACCESS_TOKEN)
+  const jwk = variable(environment, names.DPOP_PRIVATE_JWK)
+  // A client_id, an issuer or a DID alone are settings or leftovers, not a session.
+  if (refreshToken === undefined && accessToken === undefined && jwk === undefined) return undefined
+
+  const required: Record<string, string | undefined> = {
+    [names.DPOP_PRIVATE_JWK]: jwk,
+    [names.DID]: variable(environment, names.DID),
+    ...(accessToken === undefined && { [names.REFRESH_TOKEN]: refreshToken }),
+    ...(refreshToken !== undefined && {
+      [names.PDS_ISSUER]: variable(environment, names.PDS_ISSUER),
+      [names.CLIENT_ID]: variable(environment, names.CLIENT_ID),
+    }),
+  }
+  const missing = Object.keys(required).filter((name) => required[name] === undefined)
+  if (missing.length > 0) {
+    const onlyClient = missing.length === 1 && missing[0] === names.CLIENT_ID
+    throw new AuthError('CREDENTIALS_INCOMPLETE', `the credentials are incomplete: ${missing.join(', ')} not set`, {
+      hint: onlyClient
+        ? 'set ATPROTO_OAUTH_CLIENT_ID to the exact client_id that the login was made with; a refresh under any other ends the session'
+        : undefined,
+    })
+  }
+  return checked(
+    {
+      did: required[names.DID],
+      clientId: variable(environment, names.CLIENT_ID),
+      dpopPrivateJwk: jwk,
+      pdsIssuer: variable(environment, names.PDS_ISSUER),
+      refreshToken,
+      accessToken,
+    },
+    (field) => FIELD_NAMES[field] ?? field,
+    dev,
+  )
+}
+
+const FIELD_NAMES: Readonly<Record<string, string>> = {
+  did: names.DID,
+  clientId: names.CLIENT_ID,
+  dpopPrivateJwk: names.DPOP_PRIVATE_JWK,
+  pdsIssuer: names.PDS_ISSUER,
+  refreshToken: names.REFRESH_TOKEN,
+  accessToken: names.ACCESS_TOKEN,
+}
+
+function readBundle(bundle: string, dev: boolean): Credentials {
+  const value = parseJson(decodeBase64url(bundle))
+  if (typeof value !== 'object' || value === null || (value as { version?: unknown }).version !== 1) {
+    throw new AuthError('CREDENTIALS_INVALID', `${names.SESSION} is not a bundle that this version made, or it was cut`)
+  }
+  const credentials = checked(value as Record<string, unknown>, (field) => `${field} in ${names.SESSION}`, dev)
+  const { refreshToken, clientId, pdsIssuer } = credentials
+  if (refreshToken !== undefined && clientId !== undefined && pdsIssuer !== undefined) return credentials
+  throw new AuthError('CREDENTIALS_INVALID', `${names.SESSION} lacks a part of the session`)
+}
+
+/** Checks every member; `name` says where a member came from. */
+function checked(value: Record<string, unknown>, name: (field: string) => string, dev: boolean): Credentials {
+  const invalid = (field: string, what: string): never => {
+    throw new AuthError('CREDENTIALS_INVALID', `${name(field)} ${what}`)
+  }
+  const text = (field: string): string | undefined => {
+    const member = value[field]
+    if (member === undefined) return undefined
+    return typeof member === 'string' ? member : invalid(field, 'is not a text')
+  }
+  const token = (field: string): string | undefined => {
+    const member = text(field)
+    return member === undefined || TOKEN.test(member) ? member : invalid(field, 'holds characters that no token has')
+  }
+  const origin = (field: string): Origin | undefined => {
+    const member = text(field)
+    return member === undefined ? undefined : (asServer(member, dev) ?? invalid(field, 'is not an https origin'))
+  }
+  const time = (field: string): number | undefined => {
+    const member = value[field]
+    return typeof member === 'number' && Number.isFinite(member) ? member : undefined
+  }
+  const did: Did = asDid(text('did') ?? '', dev) ?? invalid('did', 'is not an atproto DID')
+  const clientId = text('clientId')
+  if (clientId !== undefined && !asUrl(clientId)) invalid('clientId', 'is not a URL')
+  return {
+    did,
+    clientId,
+    dpopPrivateJwk: parsePrivateJwk(value.dpopPrivateJwk) ?? invalid('dpopPrivateJwk', 'is not a private P-256 JWK'),
+    pdsIssuer: origin('pdsIssuer'),
+    refreshToken: token('refreshToken'),
+    accessToken: token('accessToken'),
+    issuer: origin('issuer'),
+    scope: text('scope'),
+    thumbprint: text('thumbprint'),
+    createdAt: time('createdAt'),
+    rotatedAt: time('rotatedAt'),
+  }
+}
+
+/** JSON, JSON whose quotes were escaped once more, or base64url of JSON. */
+function parsePrivateJwk(value: unknown): PrivateJwk | undefined {
+  if (typeof value !== 'string') return asPrivateJwk(value)
+  const candidates = [value, value.replaceAll('\\"', '"'), decodeBase64url(value)]
+  for (const candidate of candidates) {
+    const jwk = asPrivateJwk(parseJson(candidate))
+    if (jwk) return jwk
+  }
+  return undefined
+}
+
+/** A trailing slash is forgiven: people copy the address of their server. */
+function asServer(text: string, dev: boolean): Origin | undefined {
+  const url = asUrl(text)
+  const bare = url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)
+  return bare ? (url.origin as Origin) : undefined
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function decodeBase64url(text: string): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(base64url.decode(text.replace(/\s+/g, '')))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The environment variables that hold a session, and the settings beside them.
+ *
+ * @module
+ */
+export const REFRESH_TOKEN = 'ATPROTO_OAUTH_REFRESH_TOKEN'
+export const DPOP_PRIVATE_JWK = 'ATPROTO_OAUTH_DPOP_PRIVATE_JWK'
+export const PDS_ISSUER = 'ATPROTO_OAUTH_PDS_ISSUER'
+export const DID = 'ATPROTO_OAUTH_DID'
+export const CLIENT_ID = 'ATPROTO_OAUTH_CLIENT_ID'
+export const SESSION = 'ATPROTO_OAUTH_SESSION'
+export const ACCESS_TOKEN = 'ATPROTO_OAUTH_ACCESS_TOKEN'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * A value as it was before a secret store, an editor or a shell got at it: without a
+ * byte order mark, line ends and the quotes around it.
+ */
+export function cleaned(value: string): string {
+  let text = value.replace(/^\ufeff/, '').trim()
+  for (
+    let quote = text[0];
+    (quote === '"' || quote === "'") && text.length > 1 && text.endsWith(quote);
+    quote = text[0]
+  ) {
+    text = text.slice(1, -1).trim()
+  }
+  return text
+}
+
+/** The cleaned value, or `undefined` if there is nothing in it: CI systems set missing secrets to nothing. */
+export function variable(environment: Environment, name: string): string | undefined {
+  const value = environment[name]
+  const text = value === undefined ? '' : cleaned(value)
+  return text === '' ? undefined : text
+}

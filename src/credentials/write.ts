@@ -1,0 +1,75 @@
+/**
+ * Credentials as text for whoever reads them next: shells, dotenv readers, docker, CI.
+ *
+ * @module
+ */
+import { base64url } from 'jose'
+import { AuthError } from '../errors.ts'
+import type { Credentials } from '../model.ts'
+import * as names from './variables.ts'
+
+export type Entries = readonly (readonly [name: string, value: string])[]
+
+/** `github` is not among them: it writes files, see node/github.ts. */
+export const TEXT_FORMATS = ['dotenv', 'export', 'fish', 'powershell', 'raw', 'json', 'bundle'] as const
+export type TextFormat = (typeof TEXT_FORMATS)[number]
+
+/** The five variables of a session that can be refreshed, in the order they are printed. */
+export function credentialEntries(credentials: Credentials): Entries {
+  const { refreshToken, dpopPrivateJwk, pdsIssuer, did, clientId } = credentials
+  const { kty, crv, x, y, d } = dpopPrivateJwk
+  return [
+    ...(refreshToken === undefined ? [] : [[names.REFRESH_TOKEN, refreshToken] as const]),
+    [names.DPOP_PRIVATE_JWK, JSON.stringify({ kty, crv, x, y, d })],
+    ...(pdsIssuer === undefined ? [] : [[names.PDS_ISSUER, pdsIssuer] as const]),
+    [names.DID, did],
+    ...(clientId === undefined ? [] : [[names.CLIENT_ID, clientId] as const]),
+  ]
+}
+
+/** Everything that outlives the access token, in one value. */
+export function bundle(credentials: Credentials): string {
+  const { accessToken, accessTokenExpiresAt, ...lasting } = credentials
+  return base64url.encode(new TextEncoder().encode(JSON.stringify({ version: 1, ...lasting })))
+}
+
+/**
+ * @returns text that ends in a line feed
+ * @throws {AuthError} `USAGE` a value cannot be said in this format
+ */
+export function formatCredentials(credentials: Credentials, format: TextFormat): string {
+  const entries = credentialEntries(credentials)
+  if (format === 'bundle') return `${bundle(credentials)}\n`
+  if (format === 'json') return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`
+  return entries.map(([name, value]) => `${line(name, oneLine(name, value), format)}\n`).join('')
+}
+
+function line(name: string, value: string, format: Exclude<TextFormat, 'json' | 'bundle'>): string {
+  switch (format) {
+    case 'dotenv':
+      return `${name}=${dotenvValue(name, value)}`
+    case 'export':
+      return `export ${name}='${value.replaceAll("'", "'\\''")}'`
+    case 'fish':
+      return `set -gx ${name} '${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
+    case 'powershell':
+      // PowerShell reads the typographic quotes as quotes too.
+      return `$env:${name} = '${value.replace(/['\u2018-\u201b]/g, '$&$&')}'`
+    case 'raw':
+      return `${name}=${value}`
+  }
+}
+
+/** The quoting that bash, `node --env-file`, dotenv and godotenv (gh) read alike. */
+function dotenvValue(name: string, value: string): string {
+  if (!value.includes("'")) return `'${value}'`
+  if (!/["\\$`!]/.test(value)) return `"${value}"`
+  throw new AuthError('USAGE', `${name} has quotes that no dotenv file can hold for every reader`, {
+    hint: 'use --format json or --format bundle',
+  })
+}
+
+function oneLine(name: string, value: string): string {
+  if (/[\0\r\n]/.test(value)) throw new AuthError('USAGE', `${name} has a line break, which this format cannot hold`)
+  return value
+}

@@ -1,0 +1,135 @@
+/**
+ * What can go wrong, in one table: the exit code, what became of the session and
+ * what to type next. A new code without all three does not compile.
+ *
+ * @module
+ */
+import { printable } from './printable.ts'
+
+/**
+ * What became of the session, as far as is known when the error is made:
+ * `none` no session was involved, `alive` untouched and usable, `dead` gone, `unknown` a
+ * single-use token was sent and the outcome is not known.
+ */
+export type SessionFate = 'none' | 'alive' | 'dead' | 'unknown'
+
+interface Entry {
+  /** Process exit code (CONTRACT: exit codes). */
+  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 130
+  readonly session: SessionFate
+  /** The next command, or what to change before it; an {@link AuthError} may carry a more exact one. */
+  readonly hint: string
+}
+
+const AGAIN = 'run the same command again'
+const INIT = 'atproto-oauth init <handle>'
+
+export const CATALOGUE = {
+  // 1 — ours
+  UNEXPECTED: { exit: 1, session: 'unknown', hint: 'run it again with --verbose and report what it prints' },
+
+  // 2 — usage: nothing was sent
+  USAGE: { exit: 2, session: 'alive', hint: 'atproto-oauth --help' },
+  IDENTIFIER_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init alice.example.com' },
+  DID_METHOD_UNSUPPORTED: { exit: 2, session: 'none', hint: 'use a did:plc, a did:web or a handle' },
+  CLIENT_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init --help' },
+  SCOPE_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init <handle> --scope "atproto transition:generic"' },
+  NSID_INVALID: { exit: 2, session: 'alive', hint: 'atproto-oauth call com.atproto.server.getSession' },
+  CALLBACK_UNREADABLE: { exit: 2, session: 'none', hint: 'atproto-oauth complete' },
+  CALLBACK_INCOMPLETE: { exit: 2, session: 'none', hint: 'atproto-oauth complete' },
+  CREDENTIALS_INCOMPLETE: { exit: 2, session: 'alive', hint: 'set the missing variables as `complete` printed them' },
+  CREDENTIALS_INVALID: { exit: 2, session: 'alive', hint: 'set the variable exactly as `complete` printed it' },
+  CREDENTIALS_MISMATCH: { exit: 2, session: 'alive', hint: 'set all the variables from one run of `complete`' },
+  ACCOUNT_UNCLEAR: { exit: 2, session: 'alive', hint: 'name one with --account <did|handle>' },
+  STORE_INVALID: { exit: 2, session: 'alive', hint: 'repair or move the file away' },
+  STORE_UNAVAILABLE: { exit: 2, session: 'alive', hint: 'point ATPROTO_OAUTH_HOME at a folder that you can write to' },
+
+  // 3 — before anything was consumed
+  NETWORK_UNREACHABLE: { exit: 3, session: 'alive', hint: AGAIN },
+  NETWORK_LOST: { exit: 3, session: 'alive', hint: AGAIN },
+  HANDLE_LOOKUP_FAILED: { exit: 3, session: 'none', hint: AGAIN },
+  SERVER_UNAVAILABLE: { exit: 3, session: 'alive', hint: `${AGAIN} in a few minutes` },
+  SESSION_BUSY: { exit: 3, session: 'alive', hint: AGAIN },
+
+  // 4 — refused, by the server or by a check of ours
+  ADDRESS_REFUSED: { exit: 4, session: 'alive', hint: 'for a server on this machine or network add --dev' },
+  HANDLE_NOT_FOUND: {
+    exit: 4,
+    session: 'none',
+    hint: 'check the spelling, or start from the DID: atproto-oauth init did:plc:…',
+  },
+  HANDLE_AMBIGUOUS: { exit: 4, session: 'none', hint: 'remove the wrong _atproto TXT record, or start from the DID' },
+  HANDLE_NOT_CLAIMED: { exit: 4, session: 'none', hint: 'start from the DID: atproto-oauth init did:plc:…' },
+  DID_NOT_FOUND: { exit: 4, session: 'alive', hint: 'check the DID, and --plc-url if you set it' },
+  DID_DOCUMENT_INVALID: { exit: 4, session: 'alive', hint: 'the account’s DID document has to be repaired first' },
+  OAUTH_UNSUPPORTED: { exit: 4, session: 'none', hint: 'this account’s server has to be updated before OAuth works' },
+  METADATA_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
+  RESPONSE_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
+  PAR_REFUSED: { exit: 4, session: 'none', hint: INIT },
+  DPOP_URL_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
+  DPOP_NONCE_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
+  CALLBACK_STATE_UNKNOWN: { exit: 4, session: 'none', hint: INIT },
+  CALLBACK_REFUSED: { exit: 4, session: 'none', hint: 'paste the address of the page on which this login ended' },
+  AUTHORIZATION_DENIED: { exit: 4, session: 'none', hint: INIT },
+  AUTHORIZATION_EXPIRED: { exit: 4, session: 'none', hint: INIT },
+  CODE_USED: { exit: 4, session: 'none', hint: INIT },
+  EXCHANGE_REFUSED: { exit: 4, session: 'none', hint: INIT },
+  TOKEN_RESPONSE_INVALID: { exit: 4, session: 'none', hint: INIT },
+  ACCOUNT_MISMATCH: { exit: 4, session: 'none', hint: INIT },
+  ISSUER_MISMATCH: { exit: 4, session: 'alive', hint: INIT },
+  REFRESH_REFUSED: { exit: 4, session: 'alive', hint: AGAIN },
+
+  // 5, 6 — the session
+  SESSION_MISSING: { exit: 5, session: 'none', hint: INIT },
+  SESSION_DEAD: { exit: 5, session: 'dead', hint: INIT },
+  SESSION_NOT_REFRESHABLE: { exit: 5, session: 'dead', hint: INIT },
+  EXCHANGE_AMBIGUOUS: { exit: 6, session: 'unknown', hint: INIT },
+  REFRESH_AMBIGUOUS: { exit: 6, session: 'unknown', hint: `${AGAIN}: it first looks for a newer token` },
+
+  // 7, 8, 9, 10 — calls and saving
+  PERMISSION_MISSING: { exit: 7, session: 'alive', hint: 'atproto-oauth init <handle> --scope "atproto …"' },
+  XRPC_ERROR: { exit: 8, session: 'alive', hint: 'correct the request; the session is not the cause' },
+  RATE_LIMITED: { exit: 9, session: 'alive', hint: `${AGAIN} later` },
+  SAVE_FAILED: {
+    exit: 10,
+    session: 'alive',
+    hint: 'make room or correct the permissions, then run the same command again',
+  },
+  INTERRUPTED: { exit: 130, session: 'alive', hint: AGAIN },
+} satisfies Record<string, Entry>
+
+export type ErrorCode = keyof typeof CATALOGUE
+
+interface AuthErrorOptions {
+  readonly cause?: unknown
+  /** A more exact next step than the catalogue's. */
+  readonly hint?: string | undefined
+  /** What became of the session, where this case differs from the catalogue. */
+  readonly session?: SessionFate | undefined
+}
+
+/**
+ * The one error class. `code` is stable and for programs; the message is one
+ * sentence for people, already free of anything a terminal would act on.
+ */
+export class AuthError extends Error {
+  readonly code: ErrorCode
+  readonly hint: string
+  readonly session: SessionFate
+  readonly exit: number
+
+  constructor(code: ErrorCode, message: string, options: AuthErrorOptions = {}) {
+    super(printable(message, 2000), options.cause === undefined ? undefined : { cause: options.cause })
+    const entry: Entry = CATALOGUE[code]
+    this.name = 'AuthError'
+    this.code = code
+    this.hint = printable(options.hint ?? entry.hint, 4000)
+    this.session = options.session ?? entry.session
+    this.exit = entry.exit
+  }
+}
+
+/** Whether `error` is ours, and if codes are given, one of them. */
+export function isAuthError(error: unknown, ...codes: ErrorCode[]): error is AuthError {
+  return error instanceof AuthError && (codes.length === 0 || codes.includes(error.code))
+}

@@ -1,0 +1,44 @@
+/**
+ * The library: the verbs, the nouns and the errors, and Node as their world.
+ *
+ * @module
+ */
+export { type Completed, complete } from './complete.ts'
+export { readCredentials } from './credentials/read.ts'
+export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
+export { AuthError, CATALOGUE, type ErrorCode, isAuthError, type SessionFate } from './errors.ts'
+export { type Initiated, type InitOptions, init } from './init.ts'
+export type {
+  AuthorizationServer,
+  Credentials,
+  Did,
+  Handle,
+  Identity,
+  Nonces,
+  Nsid,
+  Origin,
+  PendingAuthorization,
+  PendingRecord,
+  PrivateJwk,
+  SessionRecord,
+  SpentAuthorization,
+  TokenSet,
+} from './model.ts'
+export { type NodeWorldOptions, nodeWorld } from './node/world.ts'
+export type {
+  Clock,
+  Dns,
+  Http,
+  HttpInit,
+  Notices,
+  PendingStore,
+  Random,
+  SessionStore,
+  Settings,
+  Stores,
+  World,
+} from './ports.ts'
+export type { Prompt } from './protocol/authorize.ts'
+export type { ClientChoice } from './protocol/client.ts'
+export type { XrpcRequest } from './protocol/xrpc.ts'
+export { openSession, openStoredSession, type Session, type SessionInit } from './session.ts'

@@ -1,0 +1,147 @@
+/**
+ * The nouns: Identity → AuthorizationServer → PendingAuthorization → Callback →
+ * TokenSet → Credentials → Session. Documents of RFCs keep their snake_case.
+ *
+ * @module
+ */
+declare const brand: unique symbol
+type Branded<Name extends string> = string & { readonly [brand]: Name }
+
+/** `did:plc:…` or `did:web:…`, checked by syntax.ts. */
+export type Did = Branded<'Did'>
+/** A handle in lower case, checked by syntax.ts. */
+export type Handle = Branded<'Handle'>
+export type Nsid = Branded<'Nsid'>
+/** An origin such as `https://pds.example` — no path, no default port, no trailing slash. */
+export type Origin = Branded<'Origin'>
+
+/** An account as its DID document describes it. */
+export interface Identity {
+  readonly did: Did
+  /** The handle that the DID document claims; `undefined` when it claims none. */
+  readonly claimedHandle: Handle | undefined
+  readonly pds: Origin
+}
+
+/** RFC 8414 §2, the members that atproto requires or we use. */
+export interface AuthorizationServer {
+  readonly issuer: Origin
+  readonly authorization_endpoint: string
+  readonly token_endpoint: string
+  readonly pushed_authorization_request_endpoint: string
+  readonly revocation_endpoint?: string | undefined
+}
+
+/** RFC 7517, RFC 7518 §6.2: the private DPoP key of one session. */
+export interface PrivateJwk {
+  readonly kty: 'EC'
+  readonly crv: 'P-256'
+  readonly x: string
+  readonly y: string
+  readonly d: string
+}
+
+/** Newest `DPoP-Nonce` by origin. */
+export type Nonces = Readonly<Record<string, string>>
+
+/** An authorization request that was pushed and waits for its callback. Secret. */
+export interface PendingAuthorization {
+  readonly version: 1
+  readonly status: 'pending'
+  readonly state: string
+  readonly issuer: Origin
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly scope: string
+  readonly codeVerifier: string
+  readonly dpopPrivateJwk: PrivateJwk
+  /** The account the login was started for; absent when it was started from a server. */
+  readonly did?: Did
+  readonly handle?: Handle
+  readonly nonces: Nonces
+  readonly createdAt: number
+  /** When the server forgets the request, unless somebody has opened the page by then. */
+  readonly requestExpiresAt: number
+  /** When we stop waiting for the callback. */
+  readonly expiresAt: number
+}
+
+/** What is left of a pending authorization after its code was sent. Not secret. */
+export interface SpentAuthorization {
+  readonly version: 1
+  readonly status: 'spent'
+  readonly state: string
+  /** base64url SHA-256 of the code. */
+  readonly codeHash: string
+  /** `sent`: no answer was recorded. */
+  readonly outcome: 'sent' | 'completed' | 'refused' | 'denied'
+  readonly did?: Did
+  readonly at: number
+}
+
+export type PendingRecord = PendingAuthorization | SpentAuthorization
+
+/** A callback that passed every check; only callback.ts makes one. */
+export interface Callback {
+  readonly code: string
+  readonly [brand]: 'Callback'
+}
+
+/** RFC 6749 §5.1, judged. */
+export interface TokenSet {
+  readonly accessToken: string
+  /** Milliseconds since the epoch; absent when the server did not say. */
+  readonly accessTokenExpiresAt?: number | undefined
+  readonly refreshToken?: string | undefined
+  readonly sub: Did
+  readonly scope: string
+}
+
+/** What keeps a session going; what `complete` gives and the environment holds. Secret. */
+export interface Credentials {
+  readonly did: Did
+  /** Bound to the refresh token, and needed only with one. */
+  readonly clientId?: string | undefined
+  readonly dpopPrivateJwk: PrivateJwk
+  /** The account's PDS, or on input its authorization server; a leased access token can do without. */
+  readonly pdsIssuer?: Origin | undefined
+  readonly refreshToken?: string | undefined
+  readonly accessToken?: string | undefined
+  readonly accessTokenExpiresAt?: number | undefined
+  readonly issuer?: Origin | undefined
+  readonly scope?: string | undefined
+  /** RFC 7638 thumbprint of the key; names the lineage. */
+  readonly thumbprint?: string | undefined
+  readonly createdAt?: number | undefined
+  readonly rotatedAt?: number | undefined
+}
+
+/** A session as the per-user store keeps it. Secret. */
+export interface SessionRecord {
+  readonly version: 1
+  /** RFC 7638 thumbprint of the DPoP key; also the name of the file. */
+  readonly thumbprint: string
+  readonly did: Did
+  readonly handle?: Handle | undefined
+  /** Once there was a refresh, the PDS; before, what the credentials gave for it, maybe its issuer. */
+  readonly pds: Origin
+  /** Absent as long as it is not known which of the two `pds` is. */
+  readonly issuer?: Origin | undefined
+  readonly clientId?: string | undefined
+  /** Empty if not known. */
+  readonly scope: string
+  readonly dpopPrivateJwk: PrivateJwk
+  readonly accessToken?: string | undefined
+  readonly accessTokenExpiresAt?: number | undefined
+  readonly refreshToken?: string | undefined
+  /** When the person signed in, if that is known. */
+  readonly createdAt?: number | undefined
+  /** When `refreshToken` was issued, if that is known. */
+  readonly rotatedAt?: number | undefined
+  /** Hashes of the refresh tokens before this one: an environment that still has one of them is old. */
+  readonly spentTokens: readonly string[]
+  /** A refresh that was sent, as long as no answer to it was stored. */
+  readonly intent?: { readonly tokenHash: string; readonly at: number } | undefined
+  /** The server said that the session is over; its tokens are gone. */
+  readonly ended?: { readonly at: number; readonly reason: string } | undefined
+}

@@ -1,0 +1,156 @@
+/**
+ * Files that hold secrets: readable by their owner only, replaced as a whole or not
+ * at all, never through a symbolic link.
+ *
+ * @module
+ */
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { AuthError } from '../errors.ts'
+
+const FILE_MODE = 0o600
+const FOLDER_MODE = 0o700
+/** More than a session record ever needs. */
+const RESERVED_BYTES = 64 * 1024
+/** A record is a few kB; what is larger is not ours. */
+const LARGEST = 4 * 1024 * 1024
+
+/** The text, or `undefined` if there is no such file. */
+export async function readPrivate(path: string): Promise<string | undefined> {
+  let file: FileHandle
+  try {
+    file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return undefined
+    if (isCode(error, 'ELOOP')) throw linked(path)
+    throw unavailable(error, 'read', path)
+  }
+  try {
+    const stats = await file.stat()
+    if (!stats.isFile() || stats.size > LARGEST) throw new AuthError('STORE_INVALID', `${path} is not a file of ours`)
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
+  }
+}
+
+/** Durable when it resolves: written beside, flushed, renamed, and the folder flushed. */
+export async function writePrivate(path: string, text: string): Promise<void> {
+  await using reserved = await reserve(path, Buffer.byteLength(text))
+  await reserved.fill(text)
+}
+
+export interface Reservation extends AsyncDisposable {
+  /** Puts `text` in the place of the file. Once. */
+  fill(text: string): Promise<void>
+}
+
+/**
+ * Takes the room for a later write of a file now, so that a disk that fills up in
+ * between cannot prevent it.
+ *
+ * @throws {AuthError} `STORE_UNAVAILABLE`, `STORE_INVALID`
+ */
+export async function reserve(path: string, bytes: number = RESERVED_BYTES): Promise<Reservation> {
+  const beside = join(dirname(path), `.${randomUUID()}.tmp`)
+  let file: FileHandle | undefined
+  try {
+    await makePrivateFolder(dirname(path))
+    await refuseLink(path)
+    file = await open(beside, 'wx', FILE_MODE)
+    await file.writeFile(Buffer.alloc(bytes, ' '))
+    await file.sync()
+  } catch (error) {
+    await file?.close()
+    await rm(beside, { force: true }).catch(() => undefined)
+    throw unavailable(error, 'write', path)
+  }
+  const held = file
+  let done = false
+  return {
+    async fill(text) {
+      const content = Buffer.from(text)
+      try {
+        await held.write(content, 0, content.length, 0)
+        await held.truncate(content.length)
+        await held.sync()
+        await held.close()
+        await rename(beside, path)
+        done = true
+        await syncFolder(dirname(path))
+      } catch (error) {
+        throw unavailable(error, 'write', path)
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      if (done) return
+      await held.close().catch(() => undefined)
+      await rm(beside, { force: true }).catch(() => undefined)
+    },
+  }
+}
+
+export async function removeFile(path: string): Promise<void> {
+  await rm(path, { force: true })
+}
+
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    return await readdir(path)
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return []
+    throw unavailable(error, 'read', path)
+  }
+}
+
+export async function makePrivateFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: FOLDER_MODE })
+  } catch (error) {
+    throw unavailable(error, 'create', path)
+  }
+}
+
+export function isCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
+export function unavailable(error: unknown, verb: string, path: string): AuthError {
+  if (error instanceof AuthError) return error
+  const why =
+    error instanceof Error && 'code' in error ? (REASONS[String(error.code)] ?? String(error.code)) : 'unknown reason'
+  return new AuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${why}`, { cause: error })
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EROFS: 'the file system is read-only',
+  ENOTDIR: 'a part of the path is not a folder',
+  EISDIR: 'it is a folder',
+  EFBIG: 'it would be larger than the system allows',
+}
+
+async function refuseLink(path: string): Promise<void> {
+  const stats = await lstat(path).catch((error) => {
+    if (isCode(error, 'ENOENT')) return undefined
+    throw error
+  })
+  if (stats?.isSymbolicLink()) throw linked(path)
+}
+
+function linked(path: string): AuthError {
+  return new AuthError('STORE_INVALID', `${path} is a symbolic link: secrets are not kept behind one`)
+}
+
+/** A rename is durable once its folder is; where folders cannot be opened, the system does without. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined)
+  if (!folder) return
+  await folder.sync().catch(() => undefined)
+  await folder.close()
+}

@@ -1,0 +1,44 @@
+/**
+ * `--format github`: the files through which a step of GitHub Actions hands values on.
+ *
+ * @module
+ */
+import { randomUUID } from 'node:crypto'
+import { appendFile } from 'node:fs/promises'
+import { AuthError } from '../errors.ts'
+
+/**
+ * @throws {AuthError} `USAGE` not in a step of GitHub Actions
+ */
+export function githubTargets(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const files = [environment.GITHUB_ENV, environment.GITHUB_OUTPUT].filter((path) => path !== undefined && path !== '')
+  if (files.length > 0) return [...new Set(files as string[])]
+  throw new AuthError(
+    'USAGE',
+    '--format github works in a step of GitHub Actions: GITHUB_ENV and GITHUB_OUTPUT are not set',
+    {
+      session: 'none',
+      hint: 'use --format dotenv outside of GitHub Actions',
+    },
+  )
+}
+
+/**
+ * Masks every value, by workflow commands on stdout, before any file has one.
+ *
+ * @param secrets further values to mask: parts of the others that would give them away
+ */
+export async function writeGithub(
+  entries: readonly (readonly [name: string, value: string])[],
+  secrets: readonly string[],
+  files: readonly string[],
+  stdout: (text: string) => Promise<void>,
+): Promise<void> {
+  const masked = [...entries.map(([, value]) => value), ...secrets]
+  // In a workflow command %, CR and LF are escaped.
+  const escaped = (value: string) => value.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+  await stdout(masked.map((value) => `::add-mask::${escaped(value)}\n`).join(''))
+  const end = `end-${randomUUID()}`
+  const text = entries.map(([name, value]) => `${name}<<${end}\n${value}\n${end}\n`).join('')
+  for (const file of files) await appendFile(file, text)
+}

@@ -1,0 +1,143 @@
+/**
+ * The one HTTP client: https only, no redirects, public addresses only, time limits,
+ * proxies from the environment. `dev` lifts the first and the third.
+ *
+ * @module
+ */
+import { type buildConnector, EnvHttpProxyAgent, buildConnector as makeConnector, fetch as undiciFetch } from 'undici'
+import { AuthError } from '../errors.ts'
+import type { Http, HttpInit } from '../ports.ts'
+import { checkHost, guardedLookup } from './address-guard.ts'
+
+const CONNECT_TIMEOUT = 5_000
+const IDLE_TIMEOUT = 60_000
+const TOTAL_TIMEOUT_SECONDS = 30
+
+export interface HttpOptions {
+  readonly dev: boolean
+  readonly userAgent: string
+  /** Told of each answer or failure; the URL is safe to show. */
+  readonly onRequest?: ((line: string) => void) | undefined
+}
+
+export function createHttp({ dev, userAgent, onRequest }: HttpOptions): Http {
+  const dispatcher = new EnvHttpProxyAgent({
+    connect: guardedConnector(dev),
+    headersTimeout: IDLE_TIMEOUT,
+    bodyTimeout: IDLE_TIMEOUT,
+  })
+  return {
+    async fetch(url, init = {}) {
+      if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
+        throw new AuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
+      }
+      const started = performance.now()
+      const report = (outcome: string | number) =>
+        onRequest?.(`${init.method ?? 'GET'} ${url.href} ${outcome} (${Math.round(performance.now() - started)} ms)`)
+      const limit = timeLimit(init)
+      try {
+        const response = await undiciFetch(url, {
+          method: init.method ?? 'GET',
+          headers: { 'user-agent': userAgent, ...init.headers },
+          body: init.body ?? null,
+          redirect: 'manual',
+          signal: limit.signal,
+          dispatcher,
+        })
+        if (init.streaming) limit.lift()
+        report(response.status)
+        return response as unknown as Response
+      } catch (error) {
+        limit.lift()
+        const failure = explain(error, url)
+        report(failure.code)
+        throw failure
+      }
+    },
+  }
+}
+
+function timeLimit({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit) {
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(new Timeout(timeoutSeconds)), timeoutSeconds * 1000)
+  timer.unref() // the socket keeps the process up, not the limit
+  return {
+    signal: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal,
+    lift: () => clearTimeout(timer),
+  }
+}
+
+class Timeout extends Error {
+  constructor(seconds: number) {
+    super(`no complete answer within ${seconds} seconds`)
+  }
+}
+
+/** Marks what failed before a byte of the request was on its way. */
+class ConnectFailure extends Error {
+  constructor(readonly reason: Error) {
+    super(reason.message, { cause: reason })
+  }
+}
+
+function guardedConnector(dev: boolean): buildConnector.connector {
+  const connect = makeConnector({
+    timeout: CONNECT_TIMEOUT,
+    ...(!dev && { lookup: guardedLookup as never }),
+  })
+  return (options, callback) => {
+    try {
+      if (!dev) checkHost(options.hostname)
+    } catch (error) {
+      callback(error as Error, null)
+      return
+    }
+    connect(options, (...[error, socket]) => {
+      if (error) callback(new ConnectFailure(error), null)
+      else callback(null, socket)
+    })
+  }
+}
+
+/** Which of our three network errors a rejection of `fetch` is. */
+function explain(error: unknown, url: URL): AuthError {
+  const chain = causes(error)
+  const ours = chain.find((link) => link instanceof AuthError)
+  if (ours) return ours
+  const timeout = chain.find((link) => link instanceof Timeout)
+  if (timeout) return new AuthError('NETWORK_LOST', `${url.host}: ${timeout.message}`, { cause: error })
+  const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
+  const why = REASONS[code ?? ''] ?? chain.at(-1)?.message ?? 'unknown reason'
+  // A proxy that cannot be reached or refuses a tunnel has passed nothing on either.
+  const unsent = chain.some((link) => link instanceof ConnectFailure) || UNSENT.includes(code ?? '')
+  if (unsent) return new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached: ${why}`, { cause: error })
+  return new AuthError('NETWORK_LOST', `the connection to ${url.host} broke: ${why}`, { cause: error })
+}
+
+function causes(error: unknown): Error[] {
+  const chain: Error[] = []
+  for (let link = error; link instanceof Error && chain.length < 10; link = link.cause) {
+    chain.push(link)
+    if (link instanceof AggregateError && link.errors[0] instanceof Error) chain.push(link.errors[0])
+  }
+  return chain
+}
+
+const UNSENT = ['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']
+const REASONS: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'no such host',
+  EAI_AGAIN: 'its name cannot be looked up now',
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'it was reset',
+  EHOSTUNREACH: 'no route to it',
+  ENETUNREACH: 'no network',
+  UND_ERR_CONNECT_TIMEOUT: 'it does not answer',
+  UND_ERR_SOCKET: 'it was closed without an answer',
+  UND_ERR_HEADERS_TIMEOUT: 'it did not answer in time',
+  UND_ERR_BODY_TIMEOUT: 'its answer stopped in the middle',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its TLS certificate is self-signed (NODE_EXTRA_CA_CERTS adds a CA of yours)',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its TLS certificate is from an unknown CA (NODE_EXTRA_CA_CERTS adds one of yours)',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its TLS certificate is from an unknown CA (NODE_EXTRA_CA_CERTS adds one of yours)',
+  CERT_HAS_EXPIRED: 'its TLS certificate has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its TLS certificate is for another name',
+}

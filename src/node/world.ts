@@ -1,0 +1,68 @@
+/**
+ * Node as the core sees it: every port, made from a few settings.
+ *
+ * @module
+ */
+import { randomBytes } from 'node:crypto'
+import { Resolver } from 'node:dns/promises'
+import { createRequire } from 'node:module'
+import envPaths from 'env-paths'
+import type { World } from '../ports.ts'
+import { isCode } from './files.ts'
+import { createHttp } from './http.ts'
+import { createSignalHold } from './signals.ts'
+import { createPendingStore, createSessionStore, createStateFileStore } from './store.ts'
+
+export const PLC_DIRECTORY = 'https://plc.directory'
+/** Milliseconds for one attempt; the resolver makes two. */
+const DNS_TIMEOUT = 3_000
+
+export interface NodeWorldOptions {
+  /** Where pending authorizations and sessions live; by default the system's folder for the user's data. */
+  readonly home?: string | undefined
+  /** One portable file for the pending authorization, instead of `home`. */
+  readonly stateFile?: string | undefined
+  /** Origin of the PLC directory. */
+  readonly plcUrl?: string | undefined
+  /** Origin of an XRPC service to resolve handles with, instead of DNS and HTTPS. */
+  readonly handleResolver?: string | undefined
+  /** Allows `http:` and private addresses. Never derive it from anything that a server sent. */
+  readonly dev?: boolean | undefined
+  readonly onWarning?: ((message: string) => void) | undefined
+  readonly onRequest?: ((line: string) => void) | undefined
+}
+
+/** The system's folder for this user's data, where the store is unless `home` says otherwise. */
+export function defaultHome(): string {
+  return envPaths('atproto-oauth', { suffix: '' }).data
+}
+
+export function packageVersion(): string {
+  return (createRequire(import.meta.url)('../../package.json') as { version: string }).version
+}
+
+export function nodeWorld(options: NodeWorldOptions = {}): World {
+  const { home = defaultHome(), stateFile, plcUrl = PLC_DIRECTORY, handleResolver, dev = false } = options
+  const userAgent = `atproto-oauth/${packageVersion()}`
+  return {
+    ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
+    resolveTxt,
+    now: Date.now,
+    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    warn: options.onWarning ?? (() => undefined),
+    settings: { plcUrl, handleResolver, dev },
+    stores: {
+      pending: stateFile === undefined ? createPendingStore(home) : createStateFileStore(stateFile),
+      sessions: createSessionStore(home, createSignalHold()),
+    },
+  }
+}
+
+async function resolveTxt(name: string): Promise<string[][]> {
+  try {
+    return await new Resolver({ timeout: DNS_TIMEOUT, tries: 2 }).resolveTxt(name)
+  } catch (error) {
+    if (isCode(error, 'ENOTFOUND', 'ENODATA')) return []
+    throw error
+  }
+}

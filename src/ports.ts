@@ -1,0 +1,96 @@
+/**
+ * What the core may ask of the world. Every effectful function takes the ports
+ * it needs, and no more, as its last argument; none has a default.
+ *
+ * @module
+ */
+import type { Did, Nonces, PendingRecord, SessionRecord } from './model.ts'
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+}
+
+export interface Random {
+  /** Cryptographically strong bytes. */
+  randomBytes(length: number): Uint8Array
+}
+
+export interface HttpInit {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
+  /** For the whole exchange including the body, unless `streaming`. */
+  readonly timeoutSeconds?: number
+  /** The body may take as long as it keeps coming; the time limit is for the headers and for each pause. */
+  readonly streaming?: boolean
+  readonly signal?: AbortSignal
+}
+
+export interface Http {
+  /**
+   * One HTTP request; redirects are answers like any other.
+   *
+   * @throws {AuthError} `NETWORK_UNREACHABLE` the request certainly did not arrive (DNS, connect, TLS),
+   *   `NETWORK_LOST` it may have arrived (reset, timeout), `ADDRESS_REFUSED` the address guard said no
+   */
+  fetch(url: URL, init?: HttpInit): Promise<Response>
+}
+
+export interface Dns {
+  /**
+   * The TXT records of a name, each as its chunks; none if the name or the type does not exist.
+   * Any other failure rejects.
+   */
+  resolveTxt(name: string): Promise<string[][]>
+}
+
+/** Where identity is looked up, and whether `http:` and private addresses are allowed. */
+export interface Settings {
+  /** Origin of the PLC directory. */
+  readonly plcUrl: string
+  /** Origin of an XRPC service to ask instead of DNS and HTTPS. */
+  readonly handleResolver?: string | undefined
+  readonly dev: boolean
+}
+
+export interface PendingStore {
+  /** Durable when it resolves. Replaces the record of the same state. */
+  put(record: PendingRecord): Promise<void>
+  get(state: string): Promise<PendingRecord | undefined>
+}
+
+export interface SessionStore {
+  read(thumbprint: string): Promise<SessionRecord | undefined>
+  list(): Promise<SessionRecord[]>
+  /**
+   * The one door to a change of a session: runs `transaction` while no other process
+   * is in it for the same thumbprint, with what is stored now. `commit` is durable when it
+   * resolves, and may be called more than once. Signals wait until the end.
+   */
+  update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T>
+  /** The nonces last seen with this key; losing them costs one round trip. */
+  readNonces(thumbprint: string): Promise<Nonces>
+  writeNonces(thumbprint: string, nonces: Nonces): Promise<void>
+}
+
+export type Transaction<T> = (
+  current: SessionRecord | undefined,
+  commit: (next: SessionRecord) => Promise<void>,
+) => Promise<T>
+
+export interface Stores {
+  readonly pending: PendingStore
+  readonly sessions: SessionStore
+}
+
+export interface Notices {
+  /** Something a person should know although the operation goes on. */
+  warn(message: string): void
+}
+
+export type Network = Http & Clock & Random
+export type IdentityPorts = Http & Dns & { readonly settings: Settings }
+/** Everything; what `nodeWorld()` gives. */
+export type World = Network & Dns & Notices & { readonly settings: Settings; readonly stores: Stores }
+export type { Did }

@@ -1,0 +1,45 @@
+/**
+ * Text from a server, made safe for a terminal and for a CI log: no control
+ * characters (so no ANSI sequences), no bidirectional overrides, no invisible
+ * joiners, and no line that begins with `::`, which a CI runner would obey.
+ *
+ * @module
+ */
+
+/** ESC sequences first, as a whole, so that their parameters do not stay behind as text. */
+const ANSI = new RegExp(
+  [
+    '\\u001b\\[[0-?]*[ -/]*[@-~]', // CSI
+    '\\u001b[\\]PX^_][^\\u0007\\u001b]*(?:\\u0007|\\u001b\\\\)?', // OSC, DCS, SOS, PM, APC
+    '\\u001b[ -/]*[0-~]', // two-character sequences
+  ].join('|'),
+  'g',
+)
+const LINE_BREAKS = /[\r\n\u0085\u2028\u2029]+/g
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu
+const LONGEST = 500
+
+/** One line, at most `longest` characters, nothing in it that a terminal or a CI runner would act on. */
+export function printable(text: string, longest: number = LONGEST): string {
+  const line = text
+    .slice(0, longest * 8) // bounds the work, not the result
+    .replace(ANSI, '')
+    .replace(LINE_BREAKS, ' ')
+    .replace(UNSEEN, '')
+    .replace(/^\s*:{2,}/, ':')
+    .trim()
+  const characters = [...line]
+  return characters.length > longest ? `${characters.slice(0, longest).join('')}…` : line
+}
+
+/** As {@link printable}, but keeping the lines of a longer text. */
+export function printableLines(text: string): string {
+  return text
+    .split(/\r\n|[\r\n]/)
+    .map((line) => {
+      const indent = /^ */.exec(line)?.[0] ?? ''
+      const clean = printable(line, 100_000)
+      return clean === '' ? '' : indent + clean
+    })
+    .join('\n')
+}

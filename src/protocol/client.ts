@@ -1,0 +1,132 @@
+/**
+ * Who we are to the authorization server: the loopback client that needs no
+ * hosting, or a client whose document is published at its `client_id`.
+ *
+ * @see https://atproto.com/specs/oauth#clients
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import { DEFAULT_SCOPE, parseScope, scopeTokens } from './scope.ts'
+import { asHandle, asUrl, isReservedName } from './syntax.ts'
+
+/** The redirect of the two-phase flow: nothing listens there, the person copies the address. */
+export const LOOPBACK_REDIRECT = 'http://127.0.0.1/callback'
+const LOOPBACK_DEFAULTS = ['http://127.0.0.1/', 'http://[::1]/']
+const LOOPBACK_ID = /^http:\/\/localhost\/?(?:\?(.*))?$/
+
+/** What one authorization request says about the client; `clientId` is kept with the session, byte for byte. */
+export interface Client {
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly scope: string
+}
+
+export interface ClientChoice {
+  readonly clientId?: string | undefined
+  readonly redirectUri?: string | undefined
+  readonly scope?: string | undefined
+}
+
+/**
+ * Without a `clientId`, the loopback client that declares exactly the redirect and scope it is going to send.
+ *
+ * @throws {AuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
+ */
+export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Client {
+  if (clientId === undefined) {
+    const client = { redirectUri: redirectUri ?? LOOPBACK_REDIRECT, scope: parseScope(scope ?? DEFAULT_SCOPE) }
+    if (!isLoopbackRedirect(client.redirectUri)) {
+      throw invalid(
+        `without --client-id the redirect must be on 127.0.0.1 or [::1], not ${client.redirectUri}`,
+        'add --client-id with the https URL of your client document',
+      )
+    }
+    return { clientId: loopbackClientId(client), ...client }
+  }
+  if (/^http:/i.test(clientId)) return chooseLoopback(clientId, redirectUri, scope)
+  checkDiscoverable(clientId)
+  if (redirectUri === undefined) {
+    throw invalid('a hosted client needs --redirect-uri, one of those in its document', 'add --redirect-uri')
+  }
+  checkRedirect(redirectUri, new URL(clientId))
+  return { clientId, redirectUri, scope: parseScope(scope ?? DEFAULT_SCOPE) }
+}
+
+/** The client_id that stands for a client without a document ("Localhost Client Development"). */
+export function loopbackClientId({ redirectUri, scope }: Pick<Client, 'redirectUri' | 'scope'>): string {
+  return `http://localhost?${new URLSearchParams({ redirect_uri: redirectUri, scope })}`
+}
+
+/** @throws {AuthError} `CLIENT_INVALID` */
+export function parseLoopbackClientId(clientId: string): { redirectUris: readonly string[]; scope: string } {
+  const match = LOOPBACK_ID.exec(clientId)
+  if (!match) throw invalid(`${clientId} is not a loopback client: it must be http://localhost with a query at most`)
+  const query = new URLSearchParams(match[1] ?? '')
+  const other = [...query.keys()].find((key) => key !== 'redirect_uri' && key !== 'scope')
+  if (other !== undefined) throw invalid(`a loopback client_id has no ${JSON.stringify(other)}`)
+  if (query.getAll('scope').length > 1) throw invalid('a loopback client_id has one scope')
+  const scope = query.get('scope') ?? DEFAULT_SCOPE
+  if (!scopeTokens(scope).includes('atproto')) throw invalid('the scope of a loopback client_id must contain atproto')
+  const redirectUris = query.getAll('redirect_uri')
+  const wrong = redirectUris.find((uri) => !isLoopbackRedirect(uri))
+  if (wrong !== undefined) throw invalid(`${wrong} is no redirect for a loopback client: use http://127.0.0.1/…`)
+  return { redirectUris: redirectUris.length > 0 ? redirectUris : LOOPBACK_DEFAULTS, scope: parseScope(scope) }
+}
+
+function chooseLoopback(clientId: string, redirectUri: string | undefined, asked: string | undefined): Client {
+  const declared = parseLoopbackClientId(clientId)
+  const again = 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
+  const redirect = redirectUri ?? declared.redirectUris[0]!
+  if (!declared.redirectUris.includes(redirect)) throw invalid(`that client_id does not declare ${redirect}`, again)
+  const scope = asked === undefined ? declared.scope : parseScope(asked)
+  const undeclared = scopeTokens(scope).filter((token) => !scopeTokens(declared.scope).includes(token))
+  if (undeclared.length > 0) throw invalid(`that client_id does not declare the scope ${undeclared.join(' ')}`, again)
+  return { clientId, redirectUri: redirect, scope }
+}
+
+/** An https URL in canonical spelling, with a path, and nothing that would make it another client elsewhere. */
+function checkDiscoverable(clientId: string): void {
+  const url = asUrl(clientId)
+  const why =
+    url?.protocol !== 'https:'
+      ? 'it must be an https URL'
+      : url.href !== clientId
+        ? `its canonical spelling is ${url.href}`
+        : url.port !== '' || url.username !== '' || url.password !== '' || clientId.includes('#')
+          ? 'it must have no port, no credentials and no fragment'
+          : url.pathname.endsWith('/')
+            ? 'it must have a path that does not end in a slash'
+            : asHandle(url.hostname) === undefined || isReservedName(url.hostname, true)
+              ? 'its host must be a public name'
+              : undefined
+  if (why !== undefined) throw invalid(`${clientId} cannot be a client_id: ${why}`)
+}
+
+/** https, loopback, or the reversed host as a scheme; the document decides which of them it allows. */
+function checkRedirect(redirectUri: string, client: URL): void {
+  const url = asUrl(redirectUri)
+  const reversedHost = `${client.hostname.split('.').reverse().join('.')}:`
+  const ours =
+    url?.protocol === 'https:'
+      ? !isLoopback(url)
+      : url?.protocol === 'http:'
+        ? isLoopback(url)
+        : url?.protocol === reversedHost && /^[^:]+:\/(?!\/)/.test(redirectUri)
+  if (!url || !ours || redirectUri.includes('#') || url.username !== '' || url.password !== '') {
+    throw invalid(`${redirectUri} cannot be a redirect URI`, `use https, http://127.0.0.1/… or ${reversedHost}/…`)
+  }
+}
+
+function isLoopbackRedirect(redirectUri: string): boolean {
+  const url = asUrl(redirectUri)
+  if (url?.protocol !== 'http:' || !isLoopback(url)) return false
+  return url.href === redirectUri && !redirectUri.includes('#') && url.username === '' && url.password === ''
+}
+
+function isLoopback(url: URL): boolean {
+  return url.hostname === '127.0.0.1' || url.hostname === '[::1]'
+}
+
+function invalid(message: string, hint?: string): AuthError {
+  return new AuthError('CLIENT_INVALID', message, { hint })
+}

@@ -1,0 +1,102 @@
+/**
+ * NSID, parameters and body → one request to the account's PDS, and XRPC errors →
+ * ours.
+ *
+ * @see https://atproto.com/specs/xrpc
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import type { Did } from '../model.ts'
+import { challengeError } from './challenge.ts'
+import { describe, parseJsonObject, rateLimited, serverError } from './response.ts'
+import { asNsid } from './syntax.ts'
+
+export interface XrpcRequest {
+  readonly nsid: string
+  /** In order; a name may come more than once. `{did}` in a value is the account. */
+  readonly parameters?: readonly (readonly [name: string, value: string])[]
+  /** By default POST with a body, GET without. */
+  readonly method?: 'GET' | 'POST' | undefined
+  readonly body?: string | Uint8Array | undefined
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface HttpRequest {
+  /** Path and query, for the origin of the PDS. */
+  readonly path: string
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
+}
+
+/** Ours to set: with another value the proof would not match, or the token would travel in the open. */
+const RESERVED_HEADERS = ['authorization', 'dpop', 'host', 'content-length', 'connection', 'transfer-encoding']
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
+/** @throws {AuthError} `NSID_INVALID`, `USAGE` */
+export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
+  const { parameters = [], body } = request
+  const nsid = asNsid(request.nsid)
+  if (!nsid) throw new AuthError('NSID_INVALID', `${JSON.stringify(request.nsid)} is not the name of an XRPC method`)
+  if (/(?:^|\.)subscribe[A-Z][A-Za-z]*$/.test(nsid)) {
+    throw new AuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
+  }
+  const method = request.method ?? (body === undefined ? 'GET' : 'POST')
+  if (method === 'GET' && body !== undefined) throw new AuthError('USAGE', 'a GET request has no body')
+  const query = parameters.map(([name, value]) => `${encode(name)}=${encode(value.replaceAll('{did}', did))}`).join('&')
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(request.headers ?? {})) headers[checkHeader(name, value)] = value
+  if (typeof body === 'string' && headers['content-type'] === undefined) headers['content-type'] = 'application/json'
+  headers.accept ??= 'application/json, */*;q=0.8'
+  return {
+    path: `/xrpc/${nsid}${query === '' ? '' : `?${query}`}`,
+    method,
+    headers,
+    ...(body !== undefined && { body }),
+  }
+}
+
+function encode(text: string): string {
+  if (!text.isWellFormed()) throw new AuthError('USAGE', 'a parameter is not valid Unicode')
+  return encodeURIComponent(text)
+}
+
+function checkHeader(name: string, value: string): string {
+  const lower = name.toLowerCase()
+  if (!HEADER_NAME.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+    throw new AuthError('USAGE', `${JSON.stringify(name)} cannot be sent as a header`)
+  }
+  if (RESERVED_HEADERS.includes(lower)) throw new AuthError('USAGE', `the header ${lower} is set by this tool`)
+  return lower
+}
+
+/** A 401 that means: this access token is over, refresh and try once more (RFC 6750 §3.1, RFC 9449 §7.1). */
+export function isExpiredToken(response: Response): boolean {
+  if (response.status !== 401) return false
+  return [challengeError(response.headers, 'dpop'), challengeError(response.headers, 'bearer')].includes(
+    'invalid_token',
+  )
+}
+
+/**
+ * What a 4xx or 5xx of an XRPC method means. `body` is its text, as far as it is text.
+ *
+ * @returns `PERMISSION_MISSING`, `RATE_LIMITED` or `XRPC_ERROR`
+ */
+export function xrpcError(nsid: string, response: Response, body: string, now: number): AuthError {
+  const refusal = serverError(response.status, parseJsonObject(body))
+  if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
+  const said = `${nsid} answered ${describe(refusal)}`
+  // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
+  if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
+    const scope = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
+    return new AuthError('PERMISSION_MISSING', said, {
+      hint: scope && `atproto-oauth init <handle> --scope ${quote(`atproto ${scope}`)}`,
+    })
+  }
+  return new AuthError('XRPC_ERROR', said)
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`
+}

@@ -1,0 +1,168 @@
+/**
+ * A session in use: requests to the account's own PDS, signed, and refreshed when needed.
+ *
+ * @module
+ */
+import { AuthError } from './errors.ts'
+import type { Credentials, Did, Handle, SessionRecord } from './model.ts'
+import { importDpopKey } from './protocol/dpop.ts'
+import { createDpopFetch } from './protocol/dpop-fetch.ts'
+import { resolveHandle } from './protocol/handle.ts'
+import { resolveDid } from './protocol/identity.ts'
+import { parseIdentifier } from './protocol/syntax.ts'
+import { buildXrpcRequest, isExpiredToken, type XrpcRequest } from './protocol/xrpc.ts'
+import { isFresh, newest, type RefreshPorts, refresh } from './refresh.ts'
+
+export interface Session {
+  readonly did: Did
+  readonly handle: Handle | undefined
+  /**
+   * One request to the account's PDS, as `@atproto/api` and others expect it. Any status is an answer.
+   *
+   * @param path path and query, beginning with `/xrpc/`
+   * @throws {AuthError} `SESSION_DEAD` and the other codes of a refresh; those of the `Http` port
+   */
+  fetchHandler(path: string, init?: SessionInit): Promise<Response>
+  /**
+   * One XRPC request.
+   *
+   * @throws {AuthError} `NSID_INVALID`, `USAGE`, and as `fetchHandler`
+   */
+  call(request: XrpcRequest): Promise<Response>
+}
+
+export interface SessionInit {
+  readonly method?: string
+  readonly headers?: HeadersInit
+  readonly body?: BodyInit | null
+  readonly signal?: AbortSignal | null
+}
+
+/** Seconds for the headers of an answer, and for each pause in its body. */
+const TIMEOUT = 60
+
+/**
+ * A session from credentials, or from what the store has of the same lineage if that is newer.
+ *
+ * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`
+ */
+export async function openSession(credentials: Credentials, ports: RefreshPorts): Promise<Session> {
+  const { did, pdsIssuer } = credentials
+  const located = { ...credentials, pdsIssuer: pdsIssuer ?? (await resolveDid(did, ports)).pds }
+  const given = await recordOf(located)
+  return createSession(await newest(given, await ports.stores.sessions.read(given.thumbprint)), ports)
+}
+
+/**
+ * Credentials as the store would keep them.
+ *
+ * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH` the key is not the one named in them
+ */
+export async function recordOf({ pdsIssuer, scope, ...credentials }: Credentials): Promise<SessionRecord> {
+  const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
+  if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
+    throw new AuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
+  }
+  if (pdsIssuer === undefined) throw new AuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
+  return { version: 1, ...credentials, thumbprint, pds: pdsIssuer, scope: scope ?? '', spentTokens: [] }
+}
+
+/**
+ * A session of the per-user store: the account's, or the only one there is.
+ *
+ * @param account DID or handle
+ * @throws {AuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`
+ */
+export async function openStoredSession(account: string | undefined, ports: RefreshPorts): Promise<Session> {
+  const all = await ports.stores.sessions.list()
+  const did = account === undefined ? undefined : await accountDid(account, all, ports)
+  const ours = all.filter((record) => did === undefined || record.did === did)
+  const alive = ours.filter((record) => !record.ended)
+  const candidates = alive.length > 0 ? alive : ours.slice(-1)
+  const accounts = [...new Set(candidates.map((record) => record.did))]
+  if (accounts.length > 1) {
+    throw new AuthError(
+      'ACCOUNT_UNCLEAR',
+      `sessions of ${accounts.length} accounts are stored here: ${accounts.join(', ')}`,
+    )
+  }
+  const [record] = candidates.sort((one, other) => (other.rotatedAt ?? 0) - (one.rotatedAt ?? 0))
+  if (record) return createSession(record, ports)
+  throw new AuthError(
+    'SESSION_MISSING',
+    did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
+    {
+      hint: `atproto-oauth init ${account ?? '<handle>'}`,
+    },
+  )
+}
+
+async function accountDid(account: string, all: readonly SessionRecord[], ports: RefreshPorts): Promise<Did> {
+  const identifier = parseIdentifier(account, ports.settings.dev)
+  if (identifier.kind === 'did') return identifier.did
+  if (identifier.kind === 'server') throw new AuthError('IDENTIFIER_INVALID', `${account} is a server, not an account`)
+  const known = all.find((record) => record.handle === identifier.handle)
+  return known?.did ?? resolveHandle(identifier.handle, ports)
+}
+
+async function createSession(record: SessionRecord, ports: RefreshPorts): Promise<Session> {
+  const { sessions } = ports.stores
+  const { did, handle, thumbprint } = record
+  let current = record
+  // A leased access token comes without knowledge of its PDS: the DID document has it.
+  let located = record.issuer !== undefined
+  let savedNonces = await sessions.readNonces(thumbprint)
+  const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), savedNonces, ports)
+  const refreshNow = async (refused?: string) => {
+    current = await refresh(current, refused, dpopFetch, ports)
+  }
+
+  const send = (path: string, init: SessionInit, body: string | Uint8Array | undefined) => {
+    const url = new URL(path, current.pds)
+    if (url.origin !== current.pds || !url.pathname.startsWith('/xrpc/')) {
+      throw new AuthError('USAGE', 'a session sends only to /xrpc/ of its own PDS')
+    }
+    return dpopFetch(url, {
+      method: init.method ?? 'GET',
+      headers: Object.fromEntries(new Headers(init.headers ?? {})),
+      accessToken: current.accessToken,
+      ...(body !== undefined && { body }),
+      ...(init.signal && { signal: init.signal }),
+      streaming: true,
+      timeoutSeconds: TIMEOUT,
+    })
+  }
+
+  const fetchHandler = async (path: string, init: SessionInit = {}): Promise<Response> => {
+    const body = await buffered(init.body)
+    if (!isFresh(current, ports)) await refreshNow()
+    else if (!located) current = { ...current, pds: (await resolveDid(did, ports)).pds }
+    located = true
+    try {
+      const response = await send(path, init, body)
+      if (!isExpiredToken(response)) return response
+      await response.body?.cancel()
+      await refreshNow(current.accessToken)
+      return await send(path, init, body)
+    } finally {
+      const nonces = dpopFetch.nonces()
+      if (JSON.stringify(nonces) !== JSON.stringify(savedNonces)) {
+        savedNonces = nonces
+        await sessions.writeNonces(thumbprint, nonces).catch(() => undefined) // costs one round trip, no more
+      }
+    }
+  }
+
+  const call = async (request: XrpcRequest) => {
+    const { path, ...init } = buildXrpcRequest(request, did)
+    return fetchHandler(path, init as SessionInit)
+  }
+  return { did, handle, fetchHandler, call }
+}
+
+/** A retry after a nonce challenge needs the body a second time. */
+async function buffered(body: BodyInit | null | undefined): Promise<string | Uint8Array | undefined> {
+  if (body === null || body === undefined) return undefined
+  if (typeof body === 'string' || body instanceof Uint8Array) return body
+  return new Uint8Array(await new Response(body).arrayBuffer())
+}

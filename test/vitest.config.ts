@@ -1,0 +1,27 @@
+import { defineConfig } from 'vitest/config'
+
+const root = new URL('..', import.meta.url).pathname
+
+export default defineConfig({
+  root,
+  test: {
+    projects: [
+      {
+        root,
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/{world,e2e}/**'], testTimeout: 20_000 },
+      },
+      {
+        root,
+        test: {
+          name: 'e2e',
+          include: ['test/{world,e2e}/**/*.test.ts'],
+          globalSetup: 'test/world/global-setup.ts',
+          // One after the other: the servers' request list is one for all of them.
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+})

@@ -1,0 +1,89 @@
+/** Runs the built CLI as a user would: a process of its own, in an environment where only what the test says is set. */
+import { type ChildProcessByStdio, type StdioOptions, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { inject } from 'vitest'
+import type { WorldAddresses } from './main.ts'
+
+const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.js', import.meta.url))
+/** A CLI that hangs must not outlive its test. */
+const LIMIT_MS = 60_000
+
+/** A home directory nobody else has, and where the CLI runs. */
+export interface Home {
+  readonly path: string
+  /** Where the CLI is told to keep its state (`ATPROTO_OAUTH_HOME`). */
+  readonly state: string
+  remove(): Promise<void>
+}
+
+export interface CliOptions {
+  readonly home: Home
+  /** Over the clean environment; `undefined` takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** Without it stdin is empty, and not a terminal. */
+  readonly stdin?: string | undefined
+  /** The Node to run it on, instead of `ATPROTO_OAUTH_TEST_NODE`, or this one. */
+  readonly node?: string | undefined
+  /** Outside vitest, where no world is provided. */
+  readonly world?: WorldAddresses | undefined
+}
+
+export interface CliResult {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+  /** stdout byte for byte. */
+  readonly stdoutBytes: Buffer
+}
+
+export type CliProcess = ChildProcessByStdio<Writable | null, Readable, Readable>
+
+export async function createHome(): Promise<Home> {
+  const path = await mkdtemp(join(tmpdir(), 'atproto-oauth-home-'))
+  return { path, state: join(path, 'state'), remove: () => rm(path, { recursive: true, force: true }) }
+}
+
+export async function runCli(args: readonly string[], options: CliOptions): Promise<CliResult> {
+  const child = spawnCli(args, options)
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  const [stdout, stderr, [code, signal]] = await Promise.all([buffer(child.stdout), buffer(child.stderr), closed])
+  return { code, signal, stdout: stdout.toString(), stderr: stderr.toString(), stdoutBytes: stdout }
+}
+
+/** For tests that send signals or watch the output grow; stdout and stderr are pipes that somebody must read. */
+export function spawnCli(args: readonly string[], { home, env = {}, stdin, node, world }: CliOptions): CliProcess {
+  const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe']
+  const child = spawn(node ?? process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath, [LAUNCHER, ...args], {
+    cwd: home.path,
+    env: defined({ ...cleanEnvironment(home, world ?? inject('world')), ...env }),
+    stdio,
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
+  }) as CliProcess
+  child.stdin?.on('error', () => {}) // a CLI that ends without reading is no fault of the test
+  child.stdin?.end(stdin)
+  return child
+}
+
+function cleanEnvironment(home: Home, world: WorldAddresses): Record<string, string | undefined> {
+  return {
+    PATH: process.env['PATH'],
+    HOME: home.path,
+    NO_COLOR: '1',
+    ATPROTO_OAUTH_HOME: home.state,
+    ATPROTO_OAUTH_DEV: '1',
+    ATPROTO_OAUTH_PLC_URL: world.plcUrl,
+    ATPROTO_OAUTH_HANDLE_RESOLVER: world.handleResolverUrl,
+  }
+}
+
+function defined(env: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}

@@ -1,0 +1,97 @@
+/**
+ * The process the servers live in, forked by `start.ts`. It sends its parent
+ * the addresses once, then takes orders from every test file over a small HTTP
+ * server:
+ *
+ *     GET    /requests             what the servers were asked, oldest first
+ *     DELETE /requests[?origin=…]  forget it, or what one server was asked
+ *     POST   /pds                  one more PDS -> { id, url }
+ *     DELETE /pds/:id              stop it
+ *
+ * It ends when its parent lets go of it, however that came about.
+ */
+import type { RequestListener } from 'node:http'
+import { APP_VIEW_DID, startAppView } from './app-view.ts'
+import { openPort, type RecordedRequest, type Running, startPds, startPlc } from './servers.ts'
+
+/** What a test must know to reach the world. Plain data: it crosses processes. */
+export interface WorldAddresses {
+  readonly pdsUrl: string
+  readonly plcUrl: string
+  readonly appViewUrl: string
+  readonly appViewDid: string
+  /** Names under `.test` have no DNS: the PDS speaks for its own. */
+  readonly handleResolverUrl: string
+  readonly controlUrl: string
+}
+
+let requests: RecordedRequest[] = []
+const record = (request: RecordedRequest) => void requests.push(request)
+const running: Running[] = []
+const extraPdses = new Map<string, Running>()
+
+async function keep(starting: Promise<Running>): Promise<string> {
+  const server = await starting
+  running.push(server)
+  return server.url
+}
+
+let stopping = false
+async function stop(): Promise<void> {
+  if (stopping) return
+  stopping = true
+  // Latest first: a PDS still speaks with the PLC directory while it shuts down.
+  for (const server of [...running, ...extraPdses.values()].reverse()) await server.stop()
+  process.exit()
+}
+process.once('disconnect', stop)
+process.once('SIGTERM', stop)
+process.once('SIGINT', stop) // Ctrl-C reaches every process of the terminal
+
+const plcUrl = await keep(startPlc(record))
+const appViewUrl = await keep(startAppView(plcUrl, record))
+const neighbours = { plcUrl, appViewUrl, appViewDid: APP_VIEW_DID, record }
+const pdsUrl = await keep(startPds(neighbours))
+
+const answer: RequestListener = async (request, response) => {
+  const url = new URL(request.url ?? '/', controlUrl)
+  const [, resource, id = ''] = url.pathname.split('/')
+  const send = (body: object) => response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
+  switch (`${request.method} /${resource}`) {
+    case 'GET /requests':
+      return send(requests)
+    case 'DELETE /requests': {
+      const origin = url.searchParams.get('origin')
+      requests = origin === null ? [] : requests.filter((r) => r.origin !== origin)
+      return send({})
+    }
+    case 'POST /pds': {
+      const pds = await startPds(neighbours)
+      const { port } = new URL(pds.url)
+      extraPdses.set(port, pds)
+      return send({ id: port, url: pds.url })
+    }
+    case 'DELETE /pds': {
+      const pds = extraPdses.get(id)
+      extraPdses.delete(id) // before the wait: one who asks twice stops it once
+      await pds?.stop()
+      return send({})
+    }
+    default:
+      return response.writeHead(404).end()
+  }
+}
+const control = await openPort('control')
+const controlUrl = control.url
+running.push({ url: controlUrl, stop: control.close })
+control.answerWith(answer)
+
+const addresses: WorldAddresses = {
+  pdsUrl,
+  plcUrl,
+  appViewUrl,
+  appViewDid: APP_VIEW_DID,
+  handleResolverUrl: pdsUrl,
+  controlUrl,
+}
+process.send?.({ world: addresses })

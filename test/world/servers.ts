@@ -1,0 +1,117 @@
+/**
+ * Which servers make up the world: a PLC directory, and PDSes with their OAuth
+ * server, the reference implementations on loopback. They run in a process of
+ * their own (`main.ts`). The AppView behind them is in `app-view.ts`.
+ */
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Secp256k1Keypair } from '@atproto/crypto'
+import { envToCfg, envToSecrets, PDS } from '@atproto/pds'
+import { Database, PlcServer } from '@did-plc/server'
+
+/** One request as a server saw it. Never headers or bodies: they hold secrets. */
+export interface RecordedRequest {
+  readonly server: 'plc' | 'pds' | 'appview'
+  /** The server's own address, which tells one PDS from another. */
+  readonly origin: string
+  readonly method: string
+  /** With the query string. */
+  readonly path: string
+  readonly userAgent: string | undefined
+}
+
+export type Recorder = (request: RecordedRequest) => void
+
+export interface Running {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/**
+ * Opens a port before there is anyone to answer on it: a PDS must know its address to be configured at all. Its own
+ * `listen` would also take every interface, and a port that had only been free a moment ago.
+ */
+export async function openPort(server: RecordedRequest['server'] | 'control', record?: Recorder) {
+  const http = createServer().listen(0, 'localhost')
+  await once(http, 'listening')
+  const { port } = http.address() as AddressInfo
+  const url = `http://localhost:${port}`
+  if (server !== 'control') {
+    http.on('request', ({ method = '', url: path = '', headers }) => {
+      record?.({ server, origin: url, method, path, userAgent: headers['user-agent'] })
+    })
+  }
+  return {
+    url,
+    port,
+    answerWith: (listener: RequestListener) => void http.on('request', listener),
+    /** Clients in mid-request see their connection reset. */
+    async close() {
+      const closed = once(http, 'close')
+      http.close()
+      http.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+export async function startPlc(record: Recorder): Promise<Running> {
+  const port = await openPort('plc', record)
+  const plc = PlcServer.create({ db: Database.mock(), port: port.port })
+  port.answerWith(plc.app)
+  const stop = async () => {
+    await port.close()
+    await plc.destroy()
+  }
+  return { url: port.url, stop }
+}
+
+export interface PdsNeighbours {
+  readonly plcUrl: string
+  readonly appViewUrl: string
+  readonly appViewDid: string
+  readonly record: Recorder
+}
+
+export async function startPds({ plcUrl, appViewUrl, appViewDid, record }: PdsNeighbours): Promise<Running> {
+  const port = await openPort('pds', record)
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'atproto-oauth-pds-'))
+  await mkdir(join(dataDirectory, 'blobs'))
+  const rotationKey = await Secp256k1Keypair.create({ exportable: true })
+  const env = {
+    devMode: true,
+    hostname: 'localhost',
+    port: port.port,
+    dataDirectory,
+    blobstoreDiskLocation: join(dataDirectory, 'blobs'),
+    recoveryDidKey: (await Secp256k1Keypair.create()).did(),
+    plcRotationKeyK256PrivateKeyHex: Buffer.from(await rotationKey.export()).toString('hex'),
+    adminPassword: randomBytes(16).toString('hex'),
+    jwtSecret: randomBytes(16).toString('hex'),
+    serviceHandleDomains: ['.test'],
+    didPlcUrl: plcUrl,
+    bskyAppViewUrl: appViewUrl,
+    bskyAppViewDid: appViewDid,
+    bskyAppViewCdnUrlPattern: `${appViewUrl}/cdn/%s/%s/%s`,
+    // Required beside an AppView. It stands at the same address under a name of its own, so requests meant for it are refused.
+    modServiceUrl: appViewUrl,
+    modServiceDid: 'did:web:moderation.test',
+    inviteRequired: false,
+    disableSsrfProtection: true,
+    rateLimitsEnabled: false,
+  }
+  const pds = await PDS.create(envToCfg(env), envToSecrets(env))
+  await pds.ctx.sequencer.start() // what PDS.start() does, apart from opening a port
+  port.answerWith(pds.app)
+  const stop = async () => {
+    await port.close()
+    await pds.destroy()
+    await rm(dataDirectory, { recursive: true, force: true })
+  }
+  return { url: port.url, stop }
+}

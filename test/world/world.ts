@@ -1,0 +1,89 @@
+/** What a test can do in the world: make accounts, see what the servers were asked, start and stop one more PDS. */
+import { randomBytes } from 'node:crypto'
+import { inject } from 'vitest'
+import type { WorldAddresses } from './main.ts'
+import type { RecordedRequest } from './servers.ts'
+
+export interface Account {
+  readonly did: string
+  readonly handle: string
+  readonly password: string
+}
+
+export interface AccountOptions {
+  readonly handle?: string | undefined
+  readonly password?: string | undefined
+}
+
+/** A PDS of one test's own, so that the test can count its requests, or stop it, undisturbed by others. */
+export interface ExtraPds {
+  readonly id: string
+  readonly url: string
+  createAccount(options?: AccountOptions): Promise<Account>
+  /** Its port is closed from then on; requests under way are cut off. */
+  stop(): Promise<void>
+}
+
+export type RequestFilter = Partial<RecordedRequest> | ((request: RecordedRequest) => boolean)
+
+export interface World extends WorldAddresses {
+  /** On the shared PDS. Unless named, nobody else has the handle. */
+  createAccount(options?: AccountOptions): Promise<Account>
+  /** What all servers were asked so far, by all test files, oldest first. */
+  requests(filter?: RequestFilter): Promise<RecordedRequest[]>
+  /** Other test files see the same list: name an origin to forget what that server alone was asked. */
+  clearRequests(origin?: string): Promise<void>
+  startPds(): Promise<ExtraPds>
+}
+
+/** The addresses come from `global-setup.ts`, or outside vitest from `startWorld()`. */
+export function connectWorld(addresses: WorldAddresses = inject('world')): World {
+  const control = async (method: string, path: string): Promise<unknown> =>
+    (await ok(await fetch(addresses.controlUrl + path, { method }))).json()
+  return {
+    ...addresses,
+    createAccount: (options) => createAccount(addresses.pdsUrl, options),
+    async requests(filter = {}) {
+      const all = (await control('GET', '/requests')) as RecordedRequest[]
+      return all.filter(typeof filter === 'function' ? filter : matching(filter))
+    },
+    async clearRequests(origin) {
+      await control('DELETE', `/requests${origin === undefined ? '' : `?${new URLSearchParams({ origin })}`}`)
+    },
+    async startPds() {
+      const { id, url } = (await control('POST', '/pds')) as { id: string; url: string }
+      return {
+        id,
+        url,
+        createAccount: (options) => createAccount(url, options),
+        stop: async () => void (await control('DELETE', `/pds/${id}`)),
+      }
+    },
+  }
+}
+
+/** The PDS takes no first label over 18 characters, and none it has reserved. */
+export function uniqueHandle(name = 'alice'): string {
+  return `${name}-${randomBytes(4).toString('hex')}.test`
+}
+
+async function createAccount(pdsUrl: string, options: AccountOptions = {}): Promise<Account> {
+  const { handle = uniqueHandle(), password = randomBytes(12).toString('base64url') } = options
+  const response = await fetch(`${pdsUrl}/xrpc/com.atproto.server.createAccount`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ handle, password, email: `${randomBytes(8).toString('hex')}@mail.test` }),
+  })
+  const { did } = (await (await ok(response)).json()) as { did: string }
+  return { did, handle, password }
+}
+
+function matching(filter: Partial<RecordedRequest>): (request: RecordedRequest) => boolean {
+  const wanted = Object.entries(filter) as [keyof RecordedRequest, string | undefined][]
+  return (request) => wanted.every(([name, value]) => request[name] === value)
+}
+
+async function ok(response: Response): Promise<Response> {
+  if (response.ok) return response
+  throw new Error(`${response.url} answered ${response.status}: ${await response.text()}`)
+}
