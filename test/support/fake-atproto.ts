@@ -1,0 +1,197 @@
+/**
+ * A world of its own for unit tests: it *is* the `World` of src/ports.ts, and behind
+ * its `fetch` there are a PLC directory, a PDS and an authorization server in memory.
+ *
+ * @module
+ */
+import { AuthError } from '../../src/errors.ts'
+import type { Settings, World } from '../../src/ports.ts'
+import type { ClientDocuments } from './fake-client.ts'
+import { type FakeRequest, formOf, type Handler, json, pathOf, readRequest, seededBytes } from './fake-http.ts'
+import { type Account, createFakeIdentity, type FakeIdentity } from './fake-identity.ts'
+import { createProofJudge } from './fake-proof.ts'
+import { createAuthorizationServer, type Decision } from './fake-server-as.ts'
+import { createPds, type FakeRecord } from './fake-server-pds.ts'
+import { createSessionBook, type FakeSession, type SessionStart } from './fake-sessions.ts'
+import { createFakeStores, type FakeStores } from './fake-stores.ts'
+import { defaultKnobs, type Knobs } from './knobs.ts'
+
+export interface FakeWorldOptions {
+  readonly settings?: Partial<Settings>
+  readonly knobs?: Partial<Knobs>
+  /** `together`: the PDS is its own authorization server, with one origin and one set of nonces. */
+  readonly topology?: 'apart' | 'together'
+  /** The world's clock at the beginning. */
+  readonly startAt?: number
+}
+
+export interface FakeWorld extends World {
+  readonly stores: FakeStores
+  readonly knobs: Knobs
+  /** Origin of the PDS. */
+  readonly pds: string
+  /** Origin of the authorization server. */
+  readonly as: string
+  readonly alice: Account
+  readonly mallory: Account
+  /** DID documents, DNS and handle hosts, all editable. */
+  readonly identity: FakeIdentity
+  /** Documents of hosted clients by `client_id`, which the server is taken to have fetched. */
+  readonly clients: Map<string, { redirect_uris: readonly string[]; scope: string }>
+  /** Every request made, those that were lost too. */
+  readonly requests: readonly FakeRequest[]
+  readonly warnings: readonly string[]
+  /** What `createRecord` created. */
+  readonly records: readonly FakeRecord[]
+  /** Every session the authorization server ever opened, oldest first. */
+  readonly sessions: readonly FakeSession[]
+  /** The person's decision on the authorization page; gives the callback URL. */
+  authorize(url: string | URL, decision?: Decision): string
+  /** A session without a login, for a key of which only the thumbprint is needed. */
+  openSession(start: Omit<SessionStart, 'scope'> & { scope?: string }): FakeSession
+  /** Requests by path (`/oauth/token`), by last segment (`token`, an NSID), or by predicate. */
+  sent(which: string | ((request: FakeRequest) => boolean)): FakeRequest[]
+  /** Every secret the servers issued or received and the stores held, for canary tests. */
+  secrets(): string[]
+  sessionAlive(sub: string): boolean
+  currentRefreshToken(sub: string): string | undefined
+  /** Moves the clock. */
+  advance(milliseconds: number): void
+  /** Makes every nonce given so far stale, at both servers. */
+  forgetNonces(): void
+  /** Puts one more host into the world, or another one in the place of a default one. */
+  serve(origin: string, handler: Handler): void
+}
+
+/** Form fields whose values must not turn up anywhere. */
+const SECRET_FIELDS = ['code', 'code_verifier', 'refresh_token', 'token', 'client_assertion']
+const LOCAL = /^(?:localhost|127\.|10\.|192\.168\.|169\.254\.|0\.|\[)/
+
+export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
+  const settings: Settings = { plcUrl: 'https://plc.directory', dev: false, ...options.settings }
+  const knobs: Knobs = { ...defaultKnobs(), ...options.knobs }
+  const pds = 'https://pds.fake.dev'
+  const as = options.topology === 'together' ? pds : 'https://as.fake.dev'
+  const requests: FakeRequest[] = []
+  const warnings: string[] = []
+  const records: FakeRecord[] = []
+  const issued = new Set<string>()
+  const clients = new Map<string, { redirect_uris: readonly string[]; scope: string }>()
+  let now = options.startAt ?? Date.UTC(2026, 0, 2, 3, 4, 5)
+
+  const identity = createFakeIdentity()
+  const alice = identity.addAccount({ did: 'did:plc:alice234567alice234567ab', handle: 'alice.fake.dev', pds })
+  const mallory = identity.addAccount({ did: 'did:plc:mallory234567mallory2345', handle: 'mallory.fake.dev', pds })
+
+  const clock = () => now + knobs.clockOffsetMs
+  const serverBytes = seededBytes('servers')
+  const randomHex = () => Buffer.from(serverBytes(32)).toString('hex')
+  const book = createSessionBook({ knobs, clock, randomHex, secrets: issued })
+  const asJudge = createProofJudge({ label: 'as', knobs, mode: () => knobs.asNonces, clock })
+  const rsJudge = as === pds ? asJudge : createProofJudge({ label: 'rs', knobs, mode: () => knobs.rsNonces, clock })
+  const accountOf = (hint: string | undefined) =>
+    (identity.accounts.find(({ did, handle }) => hint === did || hint === handle) ?? alice).did
+  const tools = { knobs, clock, randomHex, book, secrets: issued, clients: clients as ClientDocuments }
+  const server = createAuthorizationServer({ origin: as, pds, judge: asJudge, accountOf, ...tools })
+  const resourceServer = createPds({ origin: pds, issuer: as, judge: rsJudge, identity, records, ...tools })
+  const hosts = new Map<string, Handler>([
+    [as, dated(server.handle)],
+    [pds, dated(as === pds ? either(server.handle, resourceServer) : resourceServer)],
+    [new URL(settings.plcUrl).origin, identity.plc],
+    ['https://resolver.fake.dev', identity.resolveHandle],
+  ])
+
+  /** Answers carry the server's own time, as a client with a wrong clock needs it (12.7). */
+  function dated(handler: Handler): Handler {
+    return async (request) => {
+      const answer = await handler(request)
+      answer.headers.set('date', new Date(clock()).toUTCString())
+      return answer
+    }
+  }
+
+  async function fetch(...[url, init]: Parameters<World['fetch']>): Promise<Response> {
+    init?.signal?.throwIfAborted()
+    guard(url)
+    const request = readRequest(url, init)
+    requests.push(request)
+    const fault = await knobs.httpFault(request)
+    if (fault instanceof Response) return fault
+    if (fault === 'unreachable') throw new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached`)
+    if (fault === 'lostBefore') throw new AuthError('NETWORK_LOST', `${url.host} did not answer`)
+    const handler = hosts.get(url.origin) ?? identity.host(url.hostname)
+    if (!handler) throw new AuthError('NETWORK_UNREACHABLE', `${url.host} does not exist`)
+    const answer = await handler(request)
+    if (fault === 'lostAfter') throw new AuthError('NETWORK_LOST', `${url.host} did not answer`)
+    return typeof fault === 'function' ? fault(answer) : answer
+  }
+
+  function guard(url: URL): void {
+    if (settings.dev || (url.protocol === 'https:' && !LOCAL.test(url.hostname))) return
+    throw new AuthError('ADDRESS_REFUSED', `${url.origin} is not a public https address`)
+  }
+
+  function secrets(): string[] {
+    const values = new Set(issued)
+    for (const form of requests.map(formOf)) for (const field of SECRET_FIELDS) values.add(form[field] ?? '')
+    const stored = [...stores.history, ...stores.pendingRecords.values(), ...stores.sessionRecords.values()]
+    for (const record of stored) {
+      if ('dpopPrivateJwk' in record) values.add(record.dpopPrivateJwk.d)
+      if ('codeVerifier' in record) values.add(record.codeVerifier)
+      if ('refreshToken' in record) values.add(record.refreshToken ?? '')
+      if ('accessToken' in record) values.add(record.accessToken ?? '')
+    }
+    values.delete('')
+    return [...values]
+  }
+
+  const stores = createFakeStores()
+  return {
+    settings,
+    stores,
+    knobs,
+    pds,
+    as,
+    alice,
+    mallory,
+    identity,
+    clients,
+    requests,
+    warnings,
+    records,
+    sessions: book.sessions,
+    fetch,
+    resolveTxt: identity.resolveTxt,
+    now: () => now,
+    randomBytes: seededBytes('client'),
+    warn: (message) => void warnings.push(message),
+    authorize: server.authorize,
+    openSession: (start) => book.open({ scope: 'atproto transition:generic', ...start }),
+    sent: (which) =>
+      requests.filter(
+        typeof which === 'function'
+          ? which
+          : (request) => pathOf(request) === which || pathOf(request).endsWith(`/${which}`),
+      ),
+    secrets,
+    sessionAlive: (sub) => book.of(sub) !== undefined,
+    currentRefreshToken: (sub) => book.of(sub)?.refreshToken,
+    advance: (milliseconds) => {
+      now += milliseconds
+    },
+    forgetNonces: () => {
+      asJudge.forgetNonces()
+      rsJudge.forgetNonces()
+    },
+    serve: (origin, handler) => void hosts.set(origin, handler),
+  }
+}
+
+function either(first: Handler, second: Handler): Handler {
+  return (request) =>
+    (/^\/(?:oauth\/|\.well-known\/oauth-authorization)/.test(pathOf(request)) ? first : second)(request)
+}
+
+export type { Fault, Knobs, Mutator, NonceMode } from './knobs.ts'
+export type { Decision, FakeRequest, FakeSession, Handler }
+export { formOf, json, pathOf }

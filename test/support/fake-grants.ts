@@ -1,0 +1,113 @@
+/**
+ * The token endpoint: authorization_code and refresh_token, with what the reference
+ * server does to those who get it wrong (requirements 10, 11, 17).
+ *
+ * @module
+ */
+import type { Did } from '../../src/model.ts'
+import { type Refusal, refusal } from './fake-client.ts'
+import { type Json, sha256 } from './fake-http.ts'
+import type { FakeSession, SessionBook } from './fake-sessions.ts'
+import type { Knobs } from './knobs.ts'
+
+/** What the person's consent leaves behind for the exchange. */
+export interface FakeCode {
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly codeChallenge: string
+  readonly jkt: string
+  readonly sub: Did
+  readonly scope: string
+  readonly expiresAt: number
+  /** Sent once, whatever came of it. */
+  used: boolean
+  session: FakeSession | undefined
+}
+
+export interface Grants {
+  readonly codes: Map<string, FakeCode>
+  /** The honest token response, or why there is none. `jkt` is that of a proof already verified. */
+  grant(form: Readonly<Record<string, string>>, jkt: string): Json | Refusal
+  /** What a token request does even though its proof was refused. */
+  proofRefused(form: Readonly<Record<string, string>>): void
+}
+
+interface Surroundings {
+  readonly knobs: Knobs
+  readonly book: SessionBook
+  readonly clock: () => number
+}
+
+export function createGrants({ knobs, book, clock }: Surroundings): Grants {
+  const codes = new Map<string, FakeCode>()
+
+  function exchange(form: Readonly<Record<string, string>>, jkt: string): Json | Refusal {
+    const code = codes.get(form['code'] ?? '')
+    if (!code) return invalidGrant('Invalid code')
+    if (code.used) {
+      if (code.session) book.end(code.session, 'code replayed')
+      return invalidGrant('Invalid code')
+    }
+    code.used = true // whatever is wrong from here on, the code is burned (10.2)
+    if (code.clientId !== form['client_id']) return invalidGrant('Token was not issued to this client')
+    if (clock() > code.expiresAt) return invalidGrant('This code has expired')
+    if (code.redirectUri !== form['redirect_uri']) {
+      return invalidGrant('The redirect_uri parameter must match the one used in the authorization request')
+    }
+    if (!form['code_verifier']) return invalidGrant('code_verifier is required')
+    if (sha256(form['code_verifier']) !== code.codeChallenge) return invalidGrant('Invalid code_verifier')
+    if (code.jkt !== jkt) return invalidGrant('DPoP proof does not match the expected JKT')
+    code.session = book.open({ sub: code.sub, clientId: code.clientId, jkt, scope: code.scope })
+    return tokenResponse(code.session)
+  }
+
+  function refresh(form: Readonly<Record<string, string>>, jkt: string): Json | Refusal {
+    const token = form['refresh_token'] ?? ''
+    const session = book.byRefreshToken(token)
+    if (!session) return invalidGrant('Invalid refresh token')
+    const isCirrus = knobs.personality === 'cirrus'
+    const complaint = refreshComplaint(session, token, form['client_id'], jkt)
+    if (complaint === undefined) {
+      book.rotate(session)
+      return tokenResponse(session)
+    }
+    if (isCirrus && jkt !== session.jkt) return refusal('invalid_dpop_proof', complaint)
+    if (!isCirrus) book.end(session, complaint) // any failure after the match ends it (11.4)
+    return invalidGrant(complaint)
+  }
+
+  function refreshComplaint(session: FakeSession, token: string, clientId: string | undefined, jkt: string) {
+    if (session.spent.has(token)) return 'Refresh token replayed'
+    if (session.clientId !== clientId) return 'Token was not issued to this client'
+    if (session.jkt !== jkt) return 'DPoP proof does not match the expected JKT'
+    return book.expiry(session)
+  }
+
+  function tokenResponse(session: FakeSession): Json {
+    return {
+      access_token: session.accessToken,
+      token_type: 'DPoP',
+      refresh_token: session.refreshToken,
+      scope: session.scope,
+      expires_in: Math.floor((session.accessTokenExpiresAt - clock()) / 1000),
+      sub: session.sub,
+    }
+  }
+
+  return {
+    codes,
+    grant(form, jkt) {
+      if (form['grant_type'] === 'authorization_code') return exchange(form, jkt)
+      if (form['grant_type'] === 'refresh_token') return refresh(form, jkt)
+      return refusal('unsupported_grant_type', `Grant type "${form['grant_type']}" is not supported`)
+    },
+    proofRefused(form) {
+      const code = codes.get(form['code'] ?? '')
+      if (code && knobs.personality === 'cirrus') code.used = true // second §25: burned by a skewed clock
+    },
+  }
+}
+
+function invalidGrant(description: string): Refusal {
+  return refusal('invalid_grant', description)
+}

@@ -1,0 +1,220 @@
+/**
+ * The authorization server: metadata, pushed requests, the person's decision, tokens, revocation.
+ *
+ * @module
+ */
+import type { Did } from '../../src/model.ts'
+import {
+  authenticateClient,
+  type ClientDocuments,
+  judgeAuthorizationRequest,
+  knownScope,
+  type Refusal,
+} from './fake-client.ts'
+import { createGrants } from './fake-grants.ts'
+import { type FakeRequest, formOf, type Handler, json, pathOf } from './fake-http.ts'
+import type { ProofJudge } from './fake-proof.ts'
+import { nonceChallenge, writeChallenge } from './fake-rs-errors.ts'
+import type { SessionBook } from './fake-sessions.ts'
+import type { Knobs } from './knobs.ts'
+
+const FIVE_MINUTES_MS = 300_000
+export const PATHS = {
+  metadata: '/.well-known/oauth-authorization-server',
+  authorize: '/oauth/authorize',
+  par: '/oauth/par',
+  token: '/oauth/token',
+  revoke: '/oauth/revoke',
+} as const
+
+/** What the person at the browser does. */
+export interface Decision {
+  /** Press "Deny". */
+  readonly deny?: boolean
+  /** Leave only these scopes ticked. */
+  readonly scope?: string
+  /** Sign in as this account, instead of the one of `login_hint` or else the first. */
+  readonly account?: Did
+}
+
+export interface AuthorizationServerFake {
+  readonly handle: Handler
+  /** Plays the person on the authorization page; gives the `Location` of its 303. */
+  authorize(url: string | URL, decision?: Decision): string
+}
+
+interface Surroundings {
+  readonly origin: string
+  readonly pds: string
+  readonly knobs: Knobs
+  readonly clock: () => number
+  readonly randomHex: () => string
+  readonly secrets: Set<string>
+  readonly judge: ProofJudge
+  readonly book: SessionBook
+  readonly clients: ClientDocuments
+  /** The account that a `login_hint` names; the first one without a hint. */
+  readonly accountOf: (hint: string | undefined) => Did
+}
+
+interface PushedRequest {
+  readonly form: Readonly<Record<string, string>>
+  readonly jkt: string
+  readonly expiresAt: number
+  used: boolean
+}
+
+export function createAuthorizationServer(surroundings: Surroundings): AuthorizationServerFake {
+  const { origin, knobs, clock, randomHex, secrets, judge, book, clients } = surroundings
+  const pushed = new Map<string, PushedRequest>()
+  const challenges = new Set<string>()
+  const grants = createGrants({ knobs, book, clock })
+
+  async function handle(request: FakeRequest): Promise<Response> {
+    const path = pathOf(request)
+    if (path === PATHS.metadata) return json(200, knobs.mutateAuthorizationServer(metadata(surroundings)))
+    if (path !== PATHS.par && path !== PATHS.token && path !== PATHS.revoke) return json(404, { error: 'not_found' })
+    if (request.method !== 'POST') return json(405, { error: 'invalid_request' })
+    return judge.giveNonce(path === PATHS.revoke ? await revoke(request) : await issue(path, request))
+  }
+
+  async function issue(path: string, request: FakeRequest): Promise<Response> {
+    const complaint = formComplaint(request)
+    if (complaint) return json(400, { error: 'invalid_request', error_description: complaint })
+    const form = formOf(request)
+    const client = authenticateClient(form, clients)
+    if ('error' in client) return refuse(client)
+    const verdict = await judge.judge(request)
+    if (!verdict.ok) {
+      if (path === PATHS.token && verdict.error === 'invalid_dpop_proof') grants.proofRefused(form)
+      return refuseProof(verdict.error, verdict.description)
+    }
+    if (path === PATHS.token) {
+      const granted = grants.grant(form, verdict.jkt)
+      return isRefusal(granted)
+        ? refuse(granted)
+        : json(200, knobs.mutateToken(granted), { 'cache-control': 'no-store' })
+    }
+    const refused = judgeAuthorizationRequest(form, client, knobs.personality)
+    if (refused) return refuse(refused)
+    return push(form, verdict.jkt)
+  }
+
+  function push(form: Readonly<Record<string, string>>, jkt: string): Response {
+    if (form['dpop_jkt'] !== undefined && form['dpop_jkt'] !== jkt) {
+      return json(401, { error: 'invalid_token', error_description: 'Invalid DPoP key binding' })
+    }
+    const challenge = form['code_challenge']!
+    if (challenges.has(challenge)) {
+      return json(400, { error: 'invalid_grant', error_description: 'Code challenge already used' })
+    }
+    challenges.add(challenge)
+    const requestUri = `urn:ietf:params:oauth:request_uri:req-${randomHex()}`
+    pushed.set(requestUri, { form, jkt, expiresAt: clock() + FIVE_MINUTES_MS, used: false })
+    return json(knobs.parStatus, knobs.mutatePar({ request_uri: requestUri, expires_in: FIVE_MINUTES_MS / 1000 }))
+  }
+
+  async function revoke(request: FakeRequest): Promise<Response> {
+    if (knobs.revocation === 'absent' || knobs.personality === 'cirrus') return json(404, { error: 'not_found' })
+    if (knobs.revocation === 'unavailable') return json(503, { error: 'temporarily_unavailable' })
+    const verdict = await judge.judge(request)
+    if (!verdict.ok) {
+      return knobs.revocation === 'silent' ? json(200, {}) : refuseProof(verdict.error, verdict.description)
+    }
+    const { token = '', client_id: clientId } = formOf(request)
+    const session = book.byRefreshToken(token) ?? book.byAccessToken(token)
+    if (session?.jkt === verdict.jkt && session.clientId === clientId) book.end(session, 'revoked')
+    return json(200, {})
+  }
+
+  /** A bad proof is 401 here too (12.7); only the nonce has a status of its own. */
+  function refuseProof(error: string, description: string): Response {
+    if (error === 'use_dpop_nonce') return nonceChallenge('as', description, knobs)
+    const challenge = writeChallenge(error, description, knobs)
+    const status = knobs.personality === 'cirrus' ? 400 : 401
+    return json(status, { error, error_description: description }, { 'www-authenticate': challenge })
+  }
+
+  function authorize(url: string | URL, decision: Decision = {}): string {
+    const page = new URL(url)
+    if (page.origin + page.pathname !== origin + PATHS.authorize) throw new Error(`not the authorization page: ${page}`)
+    const request = pushed.get(page.searchParams.get('request_uri') ?? '')
+    const clientId = page.searchParams.get('client_id')
+    if (!request || request.form['client_id'] !== clientId) throw new Error('the page says: Invalid request_uri')
+    const { form, jkt, expiresAt, used } = request
+    const answer: Record<string, string> = { iss: origin, state: form['state']! }
+    const gone = used
+      ? 'This request was already authorized'
+      : clock() > expiresAt
+        ? 'This request has expired'
+        : undefined
+    request.used = true
+    if (gone !== undefined || decision.deny) {
+      const error_description = gone ?? 'The user denied the request'
+      return callback(form, { ...answer, error: 'access_denied', error_description })
+    }
+    const code = `cod-${randomHex()}`
+    secrets.add(code)
+    grants.codes.set(code, {
+      clientId: form['client_id']!,
+      redirectUri: form['redirect_uri']!,
+      codeChallenge: form['code_challenge']!,
+      jkt,
+      sub: decision.account ?? surroundings.accountOf(form['login_hint']),
+      scope: decision.scope ?? knownScope(form['scope']!),
+      expiresAt: clock() + FIVE_MINUTES_MS,
+      used: false,
+      session: undefined,
+    })
+    return callback(form, { ...answer, code })
+  }
+
+  return { handle, authorize }
+}
+
+function callback(form: Readonly<Record<string, string>>, answer: Record<string, string>): string {
+  const url = new URL(form['redirect_uri']!)
+  if (form['response_mode'] === 'fragment') url.hash = new URLSearchParams(answer).toString()
+  else for (const [name, value] of Object.entries(answer)) url.searchParams.set(name, value)
+  return url.href
+}
+
+function formComplaint({ headers, body }: FakeRequest): string | undefined {
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/x-www-form-urlencoded') return `Unexpected content type ${type}`
+  const names = [...new URLSearchParams(body).keys()]
+  return new Set(names).size === names.length ? undefined : 'A parameter was sent twice'
+}
+
+function refuse({ status, error, description }: Refusal): Response {
+  return json(status, { error, error_description: description })
+}
+
+function isRefusal(value: object): value is Refusal {
+  return 'error' in value
+}
+
+/** Satisfies every row of requirements 4. */
+function metadata({ origin, pds, knobs }: Surroundings) {
+  const revocable = knobs.personality !== 'cirrus' && knobs.revocation !== 'absent'
+  return {
+    issuer: origin,
+    authorization_endpoint: origin + PATHS.authorize,
+    token_endpoint: origin + PATHS.token,
+    pushed_authorization_request_endpoint: origin + PATHS.par,
+    ...(revocable && { revocation_endpoint: origin + PATHS.revoke }),
+    scopes_supported: ['atproto', 'transition:email', 'transition:generic', 'transition:chat.bsky'],
+    response_types_supported: ['code'],
+    response_modes_supported: ['query', 'fragment', 'form_post'],
+    grant_types_supported: ['authorization_code', 'refresh_token'],
+    code_challenge_methods_supported: ['S256'],
+    token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+    token_endpoint_auth_signing_alg_values_supported: ['ES256', 'ES256K'],
+    dpop_signing_alg_values_supported: ['ES256', 'ES256K'],
+    authorization_response_iss_parameter_supported: true,
+    require_pushed_authorization_requests: true,
+    require_request_uri_registration: true,
+    client_id_metadata_document_supported: true,
+    protected_resources: [pds],
+  }
+}

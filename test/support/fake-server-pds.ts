@@ -1,0 +1,192 @@
+/**
+ * The account's PDS as a resource server: who may call, and a few methods that say who called.
+ *
+ * @module
+ */
+import { type FakeRequest, type Handler, json, pathOf, sha256 } from './fake-http.ts'
+import type { FakeIdentity } from './fake-identity.ts'
+import type { ProofJudge } from './fake-proof.ts'
+import { nonceChallenge, type RsErrorName, rsChallenge, rsError } from './fake-rs-errors.ts'
+import type { FakeSession, SessionBook } from './fake-sessions.ts'
+import type { Knobs } from './knobs.ts'
+
+export interface FakeRecord {
+  readonly uri: string
+  readonly cid: string
+  readonly value: unknown
+}
+
+interface Surroundings {
+  readonly origin: string
+  readonly issuer: string
+  readonly knobs: Knobs
+  readonly clock: () => number
+  readonly judge: ProofJudge
+  readonly book: SessionBook
+  readonly identity: FakeIdentity
+  /** Where created records go. */
+  readonly records: FakeRecord[]
+}
+
+interface Method {
+  readonly verb: 'GET' | 'POST'
+  /** The permission it needs (15.3, 15.4). */
+  readonly scope?: (request: FakeRequest) => string
+  /** A proxied method: cirrus forwards it as from nobody if the token is expired. */
+  readonly proxied?: boolean
+  readonly run: (request: FakeRequest, session: FakeSession | undefined) => Response
+}
+
+export function createPds(surroundings: Surroundings): Handler {
+  const { origin, issuer, knobs, clock, judge, book, identity } = surroundings
+  const methods = createMethods(surroundings)
+  const no = (name: RsErrorName, message?: string) => rsError(name, knobs, message)
+
+  return async (request) => {
+    const path = pathOf(request)
+    if (path === '/.well-known/oauth-protected-resource') {
+      const bearer_methods_supported = ['header']
+      const honest = {
+        resource: origin,
+        authorization_servers: [issuer],
+        scopes_supported: [],
+        bearer_methods_supported,
+      }
+      return json(200, knobs.mutateProtectedResource(honest))
+    }
+    if (!path.startsWith('/xrpc/')) return json(404, { error: 'NotFound' })
+    const nsid = path.slice('/xrpc/'.length)
+    // Methods without auth answer without a nonce (13.9).
+    if (nsid === 'com.atproto.identity.resolveHandle') return identity.resolveHandle(request)
+    if (nsid === 'com.atproto.repo.getRecord') return getRecord(request, surroundings.records)
+    return judge.giveNonce(await call(nsid, request))
+  }
+
+  async function call(nsid: string, request: FakeRequest): Promise<Response> {
+    const method = methods[nsid]
+    const caller = await authenticate(request, method?.proxied ?? false)
+    if (caller instanceof Response) return caller
+    const wanted = typeof knobs.rsError === 'function' ? knobs.rsError(request) : knobs.rsError
+    if (wanted) return no(wanted)
+    if (nsid.endsWith('AppPassword')) return no('closedToOAuth')
+    if (!method) return no('notImplemented')
+    if (request.method !== method.verb) {
+      return no('invalidRequest', `Incorrect HTTP method (${request.method}) expected ${method.verb}`)
+    }
+    const scope = method.scope?.(request)
+    if (caller && scope !== undefined && !permits(caller.scope, scope)) {
+      return no('missingPermission', `Missing required scope "${scope}"`)
+    }
+    return method.run(request, caller)
+  }
+
+  /** The session of a good token and proof, `undefined` for an anonymous proxied call, or the refusal. */
+  async function authenticate(request: FakeRequest, proxied: boolean): Promise<FakeSession | Response | undefined> {
+    const header = request.headers['authorization']
+    if (header === undefined) return no('authMissing')
+    const [, scheme = '', token = ''] = /^(\S+) (\S+)$/.exec(header) ?? []
+    if (token === '') return no('malformedAuthorization')
+    if (scheme.toLowerCase() === 'bearer') return no('bearer')
+    const isDpop = knobs.personality === 'cirrus' ? scheme === 'DPoP' : scheme.toLowerCase() === 'dpop'
+    if (!isDpop) return no('unknownScheme', `Unsupported authorization type: ${scheme}`)
+    const verdict = await judge.judge(request, token)
+    if (!verdict.ok) {
+      return verdict.error === 'use_dpop_nonce'
+        ? nonceChallenge('rs', verdict.description, knobs)
+        : rsChallenge(verdict.error, verdict.description, knobs)
+    }
+    const session = book.byAccessToken(token)
+    if (!session) return no('tokenInvalid')
+    if (clock() >= session.accessTokenExpiresAt) {
+      return proxied && knobs.personality === 'cirrus' ? undefined : no('tokenExpired')
+    }
+    return session.jkt === verdict.jkt ? session : no('wrongKey')
+  }
+}
+
+function createMethods({ knobs, identity, records }: Surroundings): Record<string, Method> {
+  const handleOf = (did: string) => identity.accounts.find((account) => account.did === did)?.handle ?? 'handle.invalid'
+  const collectionOf = (request: FakeRequest) => String(jsonBody(request)?.['collection'])
+
+  return {
+    'com.atproto.server.getSession': {
+      verb: 'GET',
+      run: (_, session) => {
+        const did = session!.sub
+        const email = session!.scope.includes('transition:email') && { email: 'someone@fake.dev', emailConfirmed: true }
+        return json(200, { did, handle: handleOf(did), active: true, ...email })
+      },
+    },
+    'com.atproto.repo.createRecord': {
+      verb: 'POST',
+      scope: (request) => `repo:${collectionOf(request)}?action=create`,
+      run: (request, session) => {
+        const body = jsonBody(request)
+        if (!body?.['record'])
+          return rsError('invalidRequest', knobs, 'A request body is expected but none was provided')
+        if (body['repo'] !== session!.sub) return rsError('foreignRepo', knobs)
+        const key = `3k${String(records.length + 1).padStart(11, '2')}`
+        const uri = `at://${session!.sub}/${collectionOf(request)}/${key}`
+        const record = {
+          uri,
+          cid: `bafy${sha256(request.body)
+            .toLowerCase()
+            .replace(/[^a-z2-7]/g, 'a')}`,
+        }
+        records.push({ ...record, value: body['record'] })
+        return json(200, record)
+      },
+    },
+    'com.atproto.repo.uploadBlob': {
+      verb: 'POST',
+      scope: (request) => `blob:${request.headers['content-type']}`,
+      run: (request) => {
+        const mimeType = request.headers['content-type']
+        if (mimeType === undefined) return rsError('invalidRequest', knobs, 'Request encoding (Content-Type) required')
+        const ref = {
+          $link: `bafkrei${sha256(request.body)
+            .toLowerCase()
+            .replace(/[^a-z2-7]/g, 'a')}`,
+        }
+        return json(200, { blob: { $type: 'blob', ref, mimeType, size: request.body.length } })
+      },
+    },
+    'app.bsky.actor.getProfile': {
+      verb: 'GET',
+      proxied: true,
+      scope: () => 'rpc:app.bsky.actor.getProfile?aud=did:web:api.bsky.app%23bsky_appview',
+      run: (request, session) => {
+        const actor = new URL(request.url).searchParams.get('actor')
+        const account = identity.accounts.find(({ did, handle }) => did === actor || handle === actor)
+        if (!account) return rsError('invalidRequest', knobs, 'Profile not found')
+        return json(200, { ...account, ...(session && { viewer: { muted: false, seenBy: session.sub } }) })
+      },
+    },
+  }
+}
+
+function getRecord(request: FakeRequest, records: readonly FakeRecord[]): Response {
+  const query = new URL(request.url).searchParams
+  const uri = `at://${query.get('repo')}/${query.get('collection')}/${query.get('rkey')}`
+  const record = records.find((candidate) => candidate.uri === uri)
+  return record ? json(200, record) : json(400, { error: 'RecordNotFound', message: `Could not locate record: ${uri}` })
+}
+
+/** Enough of the scope rules for tests: `transition:generic`, the permission itself, without its parameters, or `*`. */
+function permits(granted: string, needed: string): boolean {
+  const bare = needed.split('?')[0]!
+  const kind = bare.split(':')[0]!
+  const tokens = granted.split(' ')
+  const good = ['transition:generic', needed, bare, `${kind}:*`, `${kind}:*/*`]
+  return tokens.some((token) => good.includes(token) || (kind === 'rpc' && token.startsWith(`${bare}?`)))
+}
+
+function jsonBody(request: FakeRequest): Record<string, unknown> | undefined {
+  if (!request.headers['content-type']?.startsWith('application/json')) return undefined
+  try {
+    const value: unknown = JSON.parse(request.body)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * The stores in memory: what another process could read after a power cut, and no more.
+ *
+ * @module
+ */
+import type { Nonces, PendingRecord, SessionRecord } from '../../src/model.ts'
+import type { Stores, Transaction } from '../../src/ports.ts'
+
+export interface FakeStores extends Stores {
+  /** What is stored, by state; a test may edit it. */
+  readonly pendingRecords: Map<string, PendingRecord>
+  /** What is stored, by thumbprint; a test may edit it. */
+  readonly sessionRecords: Map<string, SessionRecord>
+  readonly nonces: Map<string, Nonces>
+  /** Every record ever made durable, oldest first. */
+  readonly history: (PendingRecord | SessionRecord)[]
+  /** Gives the error a `put` of this record fails with; nothing is stored then. */
+  failPut: (record: PendingRecord) => unknown
+  /** Gives the error a `commit` of this record fails with; nothing is stored then. */
+  failCommit: (record: SessionRecord) => unknown
+}
+
+export function createFakeStores(): FakeStores {
+  const pendingRecords = new Map<string, PendingRecord>()
+  const sessionRecords = new Map<string, SessionRecord>()
+  const nonces = new Map<string, Nonces>()
+  const history: FakeStores['history'] = []
+  /** By thumbprint, when the last transaction in line is over. */
+  const queues = new Map<string, Promise<void>>()
+
+  async function update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T> {
+    const before = queues.get(thumbprint) ?? Promise.resolve()
+    let leave = () => {}
+    queues.set(thumbprint, new Promise<void>((resolve) => (leave = resolve)))
+    await before
+    let open = true
+    try {
+      return await transaction(copy(sessionRecords.get(thumbprint)), async (next) => {
+        if (!open) throw new Error('commit after the transaction ended: another process may hold the lock')
+        if (next.thumbprint !== thumbprint) throw new Error('commit of a record of another thumbprint')
+        await tick()
+        raise(stores.failCommit(next))
+        sessionRecords.set(thumbprint, copy(next))
+        history.push(copy(next))
+      })
+    } finally {
+      open = false
+      leave()
+    }
+  }
+
+  const stores: FakeStores = {
+    pendingRecords,
+    sessionRecords,
+    nonces,
+    history,
+    failPut: () => undefined,
+    failCommit: () => undefined,
+    pending: {
+      async put(record) {
+        await tick()
+        raise(stores.failPut(record))
+        pendingRecords.set(record.state, copy(record))
+        history.push(copy(record))
+      },
+      get: async (state) => copy(pendingRecords.get(state)),
+    },
+    sessions: {
+      read: async (thumbprint) => copy(sessionRecords.get(thumbprint)),
+      list: async () => [...sessionRecords.values()].map(copy),
+      update,
+      readNonces: async (thumbprint) => ({ ...nonces.get(thumbprint) }),
+      writeNonces: async (thumbprint, next) => void nonces.set(thumbprint, { ...next }),
+    },
+  }
+  return stores
+}
+
+/** What is on a disk does not change when the caller changes its object. */
+function copy<T>(value: T): T {
+  return structuredClone(value)
+}
+
+/** Writing takes a moment, so that a forgotten `await` shows. */
+function tick(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+function raise(error: unknown): void {
+  if (error !== undefined) throw error
+}

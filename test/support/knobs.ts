@@ -1,0 +1,97 @@
+/**
+ * Everything a test can make the fake world do wrong. Knobs are read at each
+ * request, so that a test may turn them between two steps.
+ *
+ * @module
+ */
+import type { FakeRequest, Json } from './fake-http.ts'
+import type { RsErrorName } from './fake-rs-errors.ts'
+
+/**
+ * `rotate` a new nonce with every answer, older ones stale; `constant` the same one for ever;
+ * `none` neither asked for nor given; `absentOnSuccess` given with refusals only; `duplicate` two
+ * headers in one answer; `alwaysChallenge` every proof is refused, with a fresh nonce each time.
+ */
+export type NonceMode = 'rotate' | 'constant' | 'none' | 'absentOnSuccess' | 'duplicate' | 'alwaysChallenge'
+
+/** Where the answer says `use_dpop_nonce`: in its JSON, in `WWW-Authenticate`, or in both. */
+export interface ChallengeForm {
+  readonly status: 400 | 401
+  readonly form: 'json' | 'header' | 'both'
+}
+
+/**
+ * A `Response` instead of the server's; `unreachable` the request never arrives; `lostBefore` it is lost on
+ * the way; `lostAfter` the server does its work and the answer is lost; a function changes the server's answer.
+ */
+export type Fault =
+  | undefined
+  | Response
+  | 'unreachable'
+  | 'lostBefore'
+  | 'lostAfter'
+  | ((answer: Response) => Response | Promise<Response>)
+
+/** Takes the honest document, returns what is sent: `(json) => ({ ...json, issuer: undefined })` removes a member. */
+export type Mutator = (json: Json) => unknown
+
+export interface Knobs {
+  /** Which of the two known code bases the servers behave like; `cirrus` has no nonces whatever the modes say. */
+  personality: 'reference' | 'cirrus'
+  /** Nonces of the authorization server. */
+  asNonces: NonceMode
+  /** Nonces of the PDS. */
+  rsNonces: NonceMode
+  /** How many of the newest nonces are good; 1 refuses all but the newest, concurrent requests need more. */
+  nonceMemory: number
+  /** How the authorization server asks for a nonce. */
+  asChallenge: ChallengeForm
+  /** How the PDS asks for a nonce. */
+  rsChallenge: ChallengeForm
+  /** Writes the `WWW-Authenticate` of every DPoP refusal, instead of the reference server's form. */
+  writeChallenge: ((error: string, description: string) => string) | undefined
+  /** How far the clocks of AS and PDS are ahead of the world's; also in their `Date` headers. */
+  clockOffsetMs: number
+  /** Lifetime of access tokens, cut at the end of the session. */
+  accessTokenSeconds: number
+  /** The protected-resource metadata. */
+  mutateProtectedResource: Mutator
+  /** The authorization-server metadata. */
+  mutateAuthorizationServer: Mutator
+  /** The answer to a pushed authorization request. */
+  mutatePar: Mutator
+  /** Status of the answer to a pushed authorization request. */
+  parStatus: number
+  /** The answer to an exchange or a refresh, after the server committed it. */
+  mutateToken: Mutator
+  /** `silent` answers 200 even where it revokes nothing (reference); `challenge` refuses bad proofs aloud. */
+  revocation: 'silent' | 'challenge' | 'unavailable' | 'absent'
+  /** What the PDS answers to a call whose token and proof are good: a row of requirements 14, or a function of the call. */
+  rsError: RsErrorName | undefined | ((request: FakeRequest) => RsErrorName | undefined)
+  /** Asked at every request; it may wait, which makes the network slow. */
+  httpFault: (request: FakeRequest) => Fault | Promise<Fault>
+}
+
+const unchanged: Mutator = (document) => document
+
+export function defaultKnobs(): Knobs {
+  return {
+    personality: 'reference',
+    asNonces: 'rotate',
+    rsNonces: 'rotate',
+    nonceMemory: 1,
+    asChallenge: { status: 400, form: 'json' },
+    rsChallenge: { status: 401, form: 'both' },
+    writeChallenge: undefined,
+    clockOffsetMs: 0,
+    accessTokenSeconds: 3600,
+    mutateProtectedResource: unchanged,
+    mutateAuthorizationServer: unchanged,
+    mutatePar: unchanged,
+    parStatus: 201,
+    mutateToken: unchanged,
+    revocation: 'silent',
+    rsError: undefined,
+    httpFault: () => undefined,
+  }
+}
