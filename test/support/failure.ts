@@ -1,0 +1,11 @@
+/** The error of ours that a promise ends with; anything else fails the test. */
+import { type AuthError, isAuthError } from '../../src/errors.ts'
+
+export async function failure(promise: Promise<unknown>): Promise<AuthError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!isAuthError(error)) throw new Error(`expected one of our errors, got ${String(error)}`, { cause: error })
+  return error
+}
