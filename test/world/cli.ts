@@ -50,17 +50,28 @@ export async function createHome(): Promise<Home> {
   return { path, state: join(path, 'state'), remove: () => rm(path, { recursive: true, force: true }) }
 }
 
-export async function runCli(args: readonly string[], options: CliOptions): Promise<CliResult> {
-  const child = spawnCli(args, options)
-  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
-  const [stdout, stderr, [code, signal]] = await Promise.all([buffer(child.stdout), buffer(child.stderr), closed])
-  return { code, signal, stdout: stdout.toString(), stderr: stderr.toString(), stdoutBytes: stdout }
+export function runCli(args: readonly string[], options: CliOptions): Promise<CliResult> {
+  return finished(spawnCli(args, options))
+}
+
+/** A script of a shell user's, in which `atproto-oauth` is the built CLI. */
+export function runShell(script: string, options: CliOptions): Promise<CliResult> {
+  const command = [nodeFor(options), LAUNCHER].map((word) => `'${word}'`).join(' ')
+  return finished(spawnIn(['bash', '-c', `atproto-oauth() { ${command} "$@"; }\n${script}`], options))
 }
 
 /** For tests that send signals or watch the output grow; stdout and stderr are pipes that somebody must read. */
-export function spawnCli(args: readonly string[], { home, env = {}, stdin, node, world }: CliOptions): CliProcess {
+export function spawnCli(args: readonly string[], options: CliOptions): CliProcess {
+  return spawnIn([nodeFor(options), LAUNCHER, ...args], options)
+}
+
+function nodeFor({ node }: CliOptions): string {
+  return node ?? process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
+}
+
+function spawnIn([program, ...args]: readonly string[], { home, env = {}, stdin, world }: CliOptions): CliProcess {
   const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe']
-  const child = spawn(node ?? process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath, [LAUNCHER, ...args], {
+  const child = spawn(program!, args, {
     cwd: home.path,
     env: defined({ ...cleanEnvironment(home, world ?? inject('world')), ...env }),
     stdio,
@@ -70,6 +81,12 @@ export function spawnCli(args: readonly string[], { home, env = {}, stdin, node,
   child.stdin?.on('error', () => {}) // a CLI that ends without reading is no fault of the test
   child.stdin?.end(stdin)
   return child
+}
+
+async function finished(child: CliProcess): Promise<CliResult> {
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  const [stdout, stderr, [code, signal]] = await Promise.all([buffer(child.stdout), buffer(child.stderr), closed])
+  return { code, signal, stdout: stdout.toString(), stderr: stderr.toString(), stdoutBytes: stdout }
 }
 
 function cleanEnvironment(home: Home, world: WorldAddresses): Record<string, string | undefined> {
