@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fstatSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { type Completed, complete } from '../complete.ts'
 import { credentialEntries, formatCredentials, TEXT_FORMATS, type TextFormat } from '../credentials/write.ts'
@@ -41,7 +42,7 @@ const EXAMPLES = `
 Examples:
   atproto-oauth complete                                  asks for the URL
   atproto-oauth complete 'http://127.0.0.1/callback?…'    in quotes: a shell cuts it at &
-  atproto-oauth complete > session.env                    for: set -a; . ./session.env
+  (umask 077; atproto-oauth complete > session.env)       a file of your own, for: set -a; . ./session.env
 `
 
 async function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
@@ -61,6 +62,7 @@ async function runComplete(argument: string | undefined, options: CompleteOption
     } catch (error) {
       await rescue(completed, error, context)
     }
+    warnIfReadable(context)
     output.note(`\n${summary(completed, format, host)}`)
     if (completed.missingScopes.length > 0) output.warn(`not granted: ${completed.missingScopes.join(' ')}`)
   })
@@ -95,6 +97,13 @@ async function rescue(completed: Completed, cause: unknown, { world }: Context):
       hint: `atproto-oauth call com.atproto.server.getSession --account ${record.did}`,
     },
   )
+}
+
+/** A shell's `>` makes files that everybody on the machine may read. */
+function warnIfReadable({ host, output }: Context): void {
+  const stats = fstatSync(host.stdout.fd)
+  if (process.platform === 'win32' || !stats.isFile() || (stats.mode & 0o077) === 0) return
+  output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
 }
 
 function summary({ credentials, handle, grantedScope }: Completed, format: string, host: Host): string {

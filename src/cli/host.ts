@@ -9,7 +9,7 @@ export interface Host {
   readonly arguments: readonly string[]
   readonly environment: Environment
   readonly stdin: NodeJS.ReadStream
-  readonly stdout: NodeJS.WriteStream
+  readonly stdout: NodeJS.WriteStream & { readonly fd: number }
   readonly stderr: NodeJS.WriteStream
 }
 

@@ -67,6 +67,7 @@ function usageError(error: CommanderError, host: Host): AuthError {
 const GUIDE = `
 Quick start:
   atproto-oauth init alice.bsky.social         open the URL it prints, sign in
+  umask 077                                    what follows makes a file of secrets
   atproto-oauth complete > session.env         paste the address on which the browser ended
   set -a; . ./session.env; set +a
   atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post limit=5

@@ -79,7 +79,7 @@ export async function pushAuthorizationRequest(
       throw new AuthError('SERVER_UNAVAILABLE', `${server.issuer} failed at the request: ${describe(refusal)}`)
     }
     throw new AuthError('PAR_REFUSED', `${server.issuer} refused the request: ${describe(refusal)}`, {
-      hint: PAR_HINTS[refusal.error ?? ''],
+      hint: PAR_HINTS.get(refusal.error ?? ''),
     })
   }
   return judgePushedRequest(
@@ -89,13 +89,16 @@ export async function pushAuthorizationRequest(
 }
 
 /** Branching on `error` only; descriptions are for people (RFC 6749 §5.2). */
-const PAR_HINTS: Readonly<Record<string, string>> = {
-  invalid_scope: 'ask for less with --scope, or declare the scope in your client document',
-  invalid_client_metadata: 'the server could not use the document at your client_id: check that it is public and valid',
-  invalid_client: 'the server does not accept this client_id: check --client-id',
-  invalid_redirect_uri: 'use a --redirect-uri that the client document lists',
-  temporarily_unavailable: 'run the same command again in a few minutes',
-}
+const PAR_HINTS: ReadonlyMap<string, string> = new Map([
+  ['invalid_scope', 'ask for less with --scope, or declare the scope in your client document'],
+  [
+    'invalid_client_metadata',
+    'the server could not use the document at your client_id: check that it is public and valid',
+  ],
+  ['invalid_client', 'the server does not accept this client_id: check --client-id'],
+  ['invalid_redirect_uri', 'use a --redirect-uri that the client document lists'],
+  ['temporarily_unavailable', 'run the same command again in a few minutes'],
+])
 
 /** @throws {AuthError} `RESPONSE_INVALID` */
 export function judgePushedRequest(document: Readonly<Record<string, unknown>>, issuer: string): PushedRequest {

@@ -79,22 +79,22 @@ export function judgeCallback(pasted: PastedCallback, pending: PendingAuthorizat
   return { code } as Callback
 }
 
-const DENIALS: Readonly<Record<string, string>> = {
-  access_denied: 'the sign-in was refused or has expired',
-  invalid_scope: 'the server does not give the scope that was asked for',
-  login_required: 'nobody was signed in at the browser',
-  consent_required: 'consent was needed and not given',
-  interaction_required: 'the server needs the person to do something at the browser',
-  account_selection_required: 'no account was chosen at the browser',
-  server_error: 'the authorization server failed',
-  temporarily_unavailable: 'the authorization server is busy',
-}
+const DENIALS: ReadonlyMap<string, string> = new Map([
+  ['access_denied', 'the sign-in was refused or has expired'],
+  ['invalid_scope', 'the server does not give the scope that was asked for'],
+  ['login_required', 'nobody was signed in at the browser'],
+  ['consent_required', 'consent was needed and not given'],
+  ['interaction_required', 'the server needs the person to do something at the browser'],
+  ['account_selection_required', 'no account was chosen at the browser'],
+  ['server_error', 'the authorization server failed'],
+  ['temporarily_unavailable', 'the authorization server is busy'],
+])
 
 function denial(parameters: URLSearchParams, pending: PendingAuthorization): AuthError {
   const error = parameters.get('error') ?? ''
   const description = parameters.get('error_description')
   const said = [printable(error), description && `"${printable(description)}"`].filter(Boolean).join(' ')
-  const why = DENIALS[error] ?? 'the authorization server sent an error'
+  const why = DENIALS.get(error) ?? 'the authorization server sent an error'
   const again = `atproto-oauth init ${pending.handle ?? pending.did ?? pending.issuer}`
   return new AuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, { hint: again })
 }
@@ -102,7 +102,7 @@ function denial(parameters: URLSearchParams, pending: PendingAuthorization): Aut
 function tidy(paste: string): string {
   return paste
     .replace(/[\s\u0000-\u001f\u200b-\u200f\u2060\ufeff]+/g, '')
-    .replace(/^[<"'`([]+|[>"'`)\],;]+$/g, '')
+    .replace(/^[<"'`([“”„‘’‚«»]+|[>"'`)\],;“”‘’«»]+$/g, '')
     .replace(/&(?:amp|#38|#x26);/gi, '&')
     .replace(/\\([?&=#%])/g, '$1')
 }
@@ -145,7 +145,8 @@ function checkComplete(parameters: URLSearchParams): void {
 
 function whatItIs(text: string, base: string | undefined): string {
   if (/^(?:cod-|code[-_])?[0-9a-f]{32,}$/i.test(text)) return 'that is the code alone; the whole address is needed'
-  if (text.includes('request_uri')) return 'that is the address to sign in at (if it has expired, run `init` again); the one after signing in is needed'
+  if (text.includes('request_uri'))
+    return 'that is the address to sign in at (if it has expired, run `init` again); the one after signing in is needed'
   return base === undefined ? 'that is not a callback URL' : 'that address is not where a login ends: it has no code'
 }
 

@@ -12,7 +12,7 @@ import { asHandle, asUrl, isReservedName } from './syntax.ts'
 /** The redirect of the two-phase flow: nothing listens there, the person copies the address. */
 export const LOOPBACK_REDIRECT = 'http://127.0.0.1/callback'
 const LOOPBACK_DEFAULTS = ['http://127.0.0.1/', 'http://[::1]/']
-const LOOPBACK_ID = /^http:\/\/localhost\/?(?:\?(.*))?$/
+const LOOPBACK_ID = /^http:\/\/localhost\/?(?:\?([^#]*))?$/
 
 /** What one authorization request says about the client; `clientId` is kept with the session, byte for byte. */
 export interface Client {
@@ -108,9 +108,9 @@ function checkRedirect(redirectUri: string, client: URL): void {
   const reversedHost = `${client.hostname.split('.').reverse().join('.')}:`
   const ours =
     url?.protocol === 'https:'
-      ? !isLoopback(url)
+      ? redirectUri.startsWith('https://') && !isLoopback(url) && url.hostname !== 'localhost'
       : url?.protocol === 'http:'
-        ? isLoopback(url)
+        ? isLoopbackRedirect(redirectUri)
         : url?.protocol === reversedHost && /^[^:]+:\/(?!\/)/.test(redirectUri)
   if (!url || !ours || redirectUri.includes('#') || url.username !== '' || url.password !== '') {
     throw invalid(`${redirectUri} cannot be a redirect URI`, `use https, http://127.0.0.1/… or ${reversedHost}/…`)

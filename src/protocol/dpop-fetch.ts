@@ -64,13 +64,10 @@ export function createDpopFetch(key: DpopKey, known: Nonces, ports: Network): Dp
  * are looked at in both. The body that was read for that is put back.
  */
 async function readChallenge(response: Response): Promise<{ challenged: boolean; answer: Response }> {
-  if (challengeError(response.headers) === 'use_dpop_nonce') {
-    await response.body?.cancel()
-    return { challenged: true, answer: new Response(null, response) }
-  }
-  if (mediaType(response.headers) !== 'application/json') return { challenged: false, answer: response }
+  const inHeader = challengeError(response.headers) === 'use_dpop_nonce'
+  if (!inHeader && mediaType(response.headers) !== 'application/json') return { challenged: false, answer: response }
   const bytes = await readBounded(response, CHALLENGE_LARGEST)
   const answer = new Response((bytes as Uint8Array<ArrayBuffer>) ?? null, response)
   const body = bytes && parseJsonObject(new TextDecoder().decode(bytes))
-  return { challenged: body?.error === 'use_dpop_nonce', answer }
+  return { challenged: inHeader || body?.error === 'use_dpop_nonce', answer }
 }

@@ -7,9 +7,9 @@
  */
 import { AuthError, isAuthError } from '../errors.ts'
 import type { Did, Handle } from '../model.ts'
-import type { Clock, Http, IdentityPorts } from '../ports.ts'
+import type { Clock, IdentityPorts } from '../ports.ts'
 import { parseJsonObject, rateLimited, readText, serverError } from './response.ts'
-import { asDid } from './syntax.ts'
+import { asDid, isReservedName } from './syntax.ts'
 
 /** Seconds; the reference uses the same. */
 const TIMEOUT = 3
@@ -27,7 +27,9 @@ type Answer =
  * @throws {AuthError} `HANDLE_NOT_FOUND`, `HANDLE_AMBIGUOUS`, `HANDLE_LOOKUP_FAILED`
  */
 export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock): Promise<Did> {
-  const { handleResolver } = ports.settings
+  const { handleResolver, dev } = ports.settings
+  // Looked up nowhere: a DID document may claim such a name, and `.local` is asked around the neighbourhood.
+  if (isReservedName(handle, dev)) throw new AuthError('HANDLE_NOT_FOUND', `the ending of ${handle} is reserved`)
   if (handleResolver !== undefined) return askResolver(handle, handleResolver, ports)
 
   const giveUpHttps = new AbortController()
@@ -47,7 +49,7 @@ export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock
   }
 }
 
-async function askDns(handle: Handle, { resolveTxt }: IdentityPorts): Promise<Answer> {
+async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): Promise<Answer> {
   if (handle.length > TXT_LONGEST) return { kind: 'none', reason: 'too long for a TXT record' }
   const name = `_atproto.${handle}`
   let records: string[][]
@@ -63,20 +65,20 @@ async function askDns(handle: Handle, { resolveTxt }: IdentityPorts): Promise<An
   }
   const [claim] = claims
   if (claim === undefined) return { kind: 'none', reason: `no TXT record at ${name}` }
-  const did = asDid(claim)
+  const did = asDid(claim, settings.dev)
   if (!did) throw new AuthError('HANDLE_NOT_FOUND', `the TXT record at ${name} holds no usable DID: "${claim}"`)
   return { kind: 'did', did }
 }
 
 /** Never rejects: it runs beside DNS, whose answer may come first. */
-async function askHttps(handle: Handle, ports: Http, signal: AbortSignal): Promise<Answer> {
+async function askHttps(handle: Handle, ports: IdentityPorts, signal: AbortSignal): Promise<Answer> {
   let url = new URL(`https://${handle}/.well-known/atproto-did`)
   const where = url.href
   try {
     for (let hops = 0; hops <= REDIRECTS_MOST; hops += 1) {
       const response = await ports.fetch(url, { headers: { accept: 'text/plain' }, timeoutSeconds: TIMEOUT, signal })
       if (response.ok) {
-        const did = asDid((await readText(response, BODY_LARGEST))?.trim() ?? '')
+        const did = asDid((await readText(response, BODY_LARGEST))?.trim() ?? '', ports.settings.dev)
         return did ? { kind: 'did', did } : { kind: 'none', reason: `${where} does not hold a DID` }
       }
       await response.body?.cancel()

@@ -101,7 +101,8 @@ function pdsOrigin(services: unknown, did: Did, dev: boolean): Origin {
   )
   if (!pds) throw new AuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} names no PDS`)
   const endpoint: unknown = pds.serviceEndpoint
-  const url = typeof endpoint === 'string' && /^https?:\/\/[^/?#@]+\/?$/i.test(endpoint) ? asUrl(endpoint) : undefined
+  const url =
+    typeof endpoint === 'string' && /^https?:\/\/[^/\\?#@\s]+\/?$/i.test(endpoint) ? asUrl(endpoint) : undefined
   if (!url || !isSecure(url, dev)) {
     const hint = url ? 'for a server on this machine add --dev' : undefined
     throw new AuthError('DID_DOCUMENT_INVALID', `the PDS of ${did} is not an https origin: ${String(endpoint)}`, {

@@ -139,7 +139,7 @@ export function judgeAuthorizationServer(
 
 function asEndpoint(value: unknown, dev: boolean): string | undefined {
   const url = typeof value === 'string' ? asUrl(value) : undefined
-  return url && isSecure(url, dev) && !url.hash && !url.username && !url.password ? url.href : undefined
+  return url && isSecure(url, dev) && !url.href.includes('#') && !url.username && !url.password ? url.href : undefined
 }
 
 function invalid(message: string): AuthError {

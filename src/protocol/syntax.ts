@@ -46,7 +46,10 @@ export function asDid(text: string, dev = false): Did | undefined {
 /** The `host[:port]` that a `did:web` points at, if it is one we accept. */
 export function didWebHost(did: string, dev: boolean): string | undefined {
   const host = did.slice('did:web:'.length)
-  if (dev && /^localhost(?:%3A\d{1,5})?$/.test(host)) return host.replace('%3A', ':')
+  if (dev && /^localhost(?:%3A\d{1,5})?$/.test(host)) {
+    const local = host.replace('%3A', ':')
+    return URL.canParse(`http://${local}`) ? local : undefined
+  }
   const isName = asHandle(host) === host // handle syntax, and already in lower case
   return isName && !isReservedName(host, dev) ? host : undefined
 }

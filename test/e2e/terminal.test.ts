@@ -1,0 +1,146 @@
+import { once } from 'node:events'
+import { parse } from 'dotenv'
+import { describe, expect, test } from 'vitest'
+import { runCli, runShell, spawnCli } from '../world/cli.ts'
+import { connectWorld } from '../world/world.ts'
+import { callbackFor, expectFailure, logIn, newHome } from './support.ts'
+
+const world = connectWorld()
+
+describe('the prompt of complete', () => {
+  test('asks at a terminal, on stderr, and takes a paste longer than a terminal line', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const callback = `${await callbackFor(account, home)}&padding=${'x'.repeat(2000)}`
+    // `script` gives the command a terminal; the credentials go to a file, the prompt does not.
+    const command = `(umask 077; atproto-oauth complete > "$HOME/session.env")`
+    const result = await runShell(
+      `export -f atproto-oauth; script -qec '${command.replaceAll("'", "'\\''")}' /dev/null && cat "$HOME/session.env"`,
+      { home, stdin: `${callback}\r`, env: { SHELL: '/bin/bash' } },
+    )
+    expect(result.code).toBe(0)
+    expect(result.stdout).toContain('Callback URL:')
+    expect(parse(result.stdout.slice(result.stdout.lastIndexOf('ATPROTO_OAUTH_REFRESH_TOKEN')))).toMatchObject({
+      ATPROTO_OAUTH_DID: account.did,
+    })
+  })
+
+  test.each([
+    ['nothing on stdin', undefined],
+    ['an empty pipe', ''],
+  ])('without a terminal nothing prompts: %s', async (_, stdin) => {
+    const result = await runCli(['complete'], { home: await newHome(), ...(stdin !== undefined && { stdin }) })
+    expectFailure(result, 2, 'USAGE')
+    expect(result.stderr).toContain('callback-url')
+  })
+})
+
+describe('streams', () => {
+  test('sourced by bash, what complete printed arrives byte for byte', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const callback = await callbackFor(account, home)
+    const show = `node -p 'JSON.stringify(Object.fromEntries(Object.entries(process.env).filter(([k]) => k.startsWith("ATPROTO_OAUTH_"))))'`
+    const result = await runShell(
+      `umask 077
+       atproto-oauth complete '${callback}' > session.env
+       set -a; . ./session.env; set +a
+       atproto-oauth call com.atproto.server.getSession > answer.json
+       echo "exit $?" >&2
+       ${show}`,
+      { home },
+    )
+    expect(result.stderr).toContain('exit 0')
+    expect(result.stderr).not.toContain('can be read by other users')
+    const env = JSON.parse(result.stdout)
+    expect(JSON.parse(env.ATPROTO_OAUTH_DPOP_PRIVATE_JWK)).toMatchObject({ kty: 'EC', crv: 'P-256' })
+    expect(env.ATPROTO_OAUTH_REFRESH_TOKEN).toMatch(/^ref-[0-9a-f]{64}$/)
+    expect(env.ATPROTO_OAUTH_CLIENT_ID).toBe(
+      'http://localhost?redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback&scope=atproto+transition%3Ageneric',
+    )
+  })
+
+  test.each(['dotenv', 'export', 'fish', 'powershell', 'raw', 'json', 'bundle'])('--format %s', async (format) => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const { stdout, code } = await runCli(['complete', await callbackFor(account, home), '--format', format], { home })
+    expect(code).toBe(0)
+    const first = {
+      dotenv: /^ATPROTO_OAUTH_REFRESH_TOKEN='ref-/,
+      export: /^export ATPROTO_OAUTH_REFRESH_TOKEN='ref-/,
+      fish: /^set -gx ATPROTO_OAUTH_REFRESH_TOKEN 'ref-/,
+      powershell: /^\$env:ATPROTO_OAUTH_REFRESH_TOKEN = 'ref-/,
+      raw: /^ATPROTO_OAUTH_REFRESH_TOKEN=ref-/,
+      json: /^\{\n {2}"ATPROTO_OAUTH_REFRESH_TOKEN": "ref-/,
+      bundle: /^[A-Za-z0-9_-]+\n$/,
+    }[format]
+    expect(stdout).toMatch(first!)
+  })
+
+  test('--format github masks first, then writes the files; outside of Actions nothing is spent', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const callback = await callbackFor(account, home)
+    expectFailure(await runCli(['complete', callback, '--format', 'github'], { home }), 2, 'USAGE')
+    const result = await runShell(`atproto-oauth complete '${callback}' --format github && cat env.txt`, {
+      home,
+      env: { GITHUB_ENV: `${home.path}/env.txt` },
+    })
+    expect(result.code).toBe(0)
+    const [masks, written] = result.stdout.split(/(?=^ATPROTO_OAUTH_REFRESH_TOKEN<<)/m)
+    expect(
+      masks!
+        .trim()
+        .split('\n')
+        .every((line) => line.startsWith('::add-mask::')),
+    ).toBe(true)
+    expect(written).toContain(`ATPROTO_OAUTH_DID<<`)
+  })
+
+  test('usage errors, help and version', async () => {
+    const home = await newHome()
+    for (const args of [
+      [],
+      ['frobnicate'],
+      ['init'],
+      ['init', 'a.test', 'b.test'],
+      ['call'],
+      ['complete', '--format', 'xml'],
+    ]) {
+      expectFailure(await runCli(args, { home }), 2, 'USAGE')
+    }
+    for (const args of [['--help'], ['init', '--help'], ['complete', '-h'], ['call', '--help'], ['--version']]) {
+      const result = await runCli(args, { home })
+      expect([result.code, result.stderr]).toStrictEqual([0, ''])
+      expect(result.stdout).not.toBe('')
+    }
+  })
+
+  test('a reader that stops early is no reason for a stack trace', async () => {
+    const { home, env } = await logIn(world)
+    const { stderr } = await runShell('atproto-oauth call com.atproto.server.getSession | true', { home, env })
+    expect(stderr).not.toContain('    at ')
+  })
+})
+
+describe('signals', () => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s ends with %i', async (signal, code) => {
+    const home = await newHome()
+    // A resolver that never answers keeps the process waiting; its request tells that it does.
+    const { createServer } = await import('node:http')
+    const server = createServer()
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    const env = { ATPROTO_OAUTH_HANDLE_RESOLVER: `http://127.0.0.1:${port}` }
+    const child = spawnCli(['init', 'alice.test'], { home, env })
+    await once(server, 'request')
+    child.kill(signal)
+    expect(await once(child, 'exit')).toStrictEqual([code, null])
+    server.closeAllConnections()
+    server.close()
+  })
+})
