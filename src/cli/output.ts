@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { once } from 'node:events'
-import { AuthError, CATALOGUE, type SessionFate } from '../errors.ts'
+import { AuthError, type SessionFate } from '../errors.ts'
 import { printable, printableLines } from '../printable.ts'
 import { type Host, programName } from './host.ts'
 
@@ -79,6 +78,8 @@ export function createOutput(host: Host, options: OutputOptions): Output {
         if (json && warnings.length > 0) say(JSON.stringify({ warnings }))
         return 0
       }
+      // Whoever read stdout has had enough, as in `… | head`.
+      if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
       const failure = asAuthError(error)
       const hint = failure.hint.replace(/(?<![\w/-])atproto-oauth (?=\w|--|<)/g, `${programName(host)} `)
       if (json) {
@@ -102,12 +103,6 @@ function asAuthError(error: unknown): AuthError {
   if (error instanceof AuthError) return error
   const named = error instanceof Error ? error : new Error(String(error))
   if (named.name === 'ExitPromptError') return new AuthError('INTERRUPTED', 'interrupted at the prompt')
-  if ('code' in named && named.code === 'EPIPE') {
-    return new AuthError('UNEXPECTED', 'whoever read the output has stopped reading', {
-      session: 'alive',
-      hint: CATALOGUE.NETWORK_LOST.hint,
-    })
-  }
   return new AuthError('UNEXPECTED', `something unexpected happened: ${named.message}`, { cause: error })
 }
 
@@ -117,9 +112,4 @@ function parsed(text: string): unknown {
   } catch {
     return printable(text)
   }
-}
-
-/** Waits until everything written so far is out: a process that ends cuts off what a pipe has not taken yet. */
-export async function flushed(stream: NodeJS.WriteStream): Promise<void> {
-  if (stream.writableLength > 0 && !stream.destroyed) await Promise.race([once(stream, 'drain'), once(stream, 'close')])
 }
