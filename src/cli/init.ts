@@ -4,6 +4,7 @@
  * @module
  */
 import { Command, Option } from 'commander'
+import type { Environment } from '../credentials/variables.ts'
 import { type Initiated, init } from '../init.ts'
 import { PROMPTS, type Prompt } from '../protocol/authorize.ts'
 import { type Host, programName } from './host.ts'
@@ -47,7 +48,7 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   const result = await init(
     identifier,
     {
-      clientId: setting(options.clientId, environment, 'ATPROTO_OAUTH_CLIENT_ID'),
+      clientId: chosenClient(options, environment),
       redirectUri: setting(options.redirectUri, environment, 'ATPROTO_OAUTH_REDIRECT_URI'),
       scope: setting(options.scope, environment, 'ATPROTO_OAUTH_SCOPE'),
       prompt: options.prompt,
@@ -65,6 +66,17 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   }
   output.note(nextStep(result, options, host))
   if (options.open) await openBrowser(authorizationUrl, context)
+}
+
+/**
+ * A session's variables hold its client_id too. If that is a loopback one, which is made for one scope and
+ * redirect, flags that ask for others mean a new one.
+ */
+function chosenClient(options: InitOptions, environment: Environment): string | undefined {
+  const clientId = setting(options.clientId, environment, 'ATPROTO_OAUTH_CLIENT_ID')
+  const leftOver = options.clientId === undefined && clientId?.startsWith('http://localhost')
+  const another = options.scope !== undefined || options.redirectUri !== undefined
+  return leftOver && another ? undefined : clientId
 }
 
 function summary({ pending, pds }: Initiated): string {
