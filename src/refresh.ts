@@ -138,6 +138,16 @@ export function refresh(
   })
 }
 
+/** Refused before the token was looked at, or never sent: all is as it was. */
+const UNSPENT = [
+  'REFRESH_REFUSED',
+  'RATE_LIMITED',
+  'NETWORK_UNREACHABLE',
+  'ADDRESS_REFUSED',
+  'DPOP_URL_INVALID',
+  'DPOP_NONCE_INVALID',
+] as const
+
 /** Records what a failed refresh leaves behind, and says it. */
 async function settle(
   error: unknown,
@@ -146,15 +156,14 @@ async function settle(
   commit: (next: SessionRecord) => Promise<void>,
   { now }: RefreshPorts,
 ): Promise<unknown> {
-  if (isAuthError(error, 'REFRESH_AMBIGUOUS', 'SAVE_FAILED')) return error // the intent stays
   if (isAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
     const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
     const ended = { at: now(), reason: error.message }
     await commit({ ...rest, ended, spentTokens: trimmed([...current.spentTokens, tokenHash]) })
     return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initHint(current) })
   }
-  await commit(current) // refused before the token was looked at, or never sent: all is as it was
-  return error
+  if (isAuthError(error, ...UNSPENT)) await commit(current)
+  return error // else the intent stays: it is not known what the server did
 }
 
 /**

@@ -29,6 +29,13 @@ async function getSession(credentials: Credentials, world: FakeWorld) {
   return response.json()
 }
 
+function brokenBody(): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode('{"access_token":')),
+    pull: (controller) => controller.error(new TypeError('terminated')),
+  })
+}
+
 function stored(world: FakeWorld): SessionRecord {
   expect(world.stores.sessionRecords.size).toBe(1)
   return [...world.stores.sessionRecords.values()][0]!
@@ -232,6 +239,18 @@ describe('what comes back', () => {
       expect(world.warnings.join()).toContain('no answer was stored')
     },
   )
+
+  test.each([
+    ['a page of a gateway', () => new Response('<h1>ok</h1>', { headers: { 'content-type': 'text/html' } })],
+    ['a body that breaks off', () => new Response(brokenBody(), { headers: { 'content-type': 'application/json' } })],
+  ])('11.8 200 with %s: ambiguous, and remembered', async (_, answer) => {
+    const { world, separate } = await signedIn({ asNonces: 'none' })
+    world.knobs.httpFault = (request) => (isRefresh(request) ? answer() : undefined)
+    const error = await failure((await openSession(separate, world)).call(GET_SESSION))
+    expect(error).toMatchObject({ code: 'REFRESH_AMBIGUOUS', exit: 6, session: 'unknown' })
+    expect(stored(world).intent).toBeDefined()
+    expect(stored(world).refreshToken).toBe(separate.refreshToken)
+  })
 
   test('11.10 tokens for another account: the session is over, and they are not kept', async () => {
     const { world, separate } = await signedIn()

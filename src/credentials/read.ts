@@ -35,7 +35,7 @@ export function readCredentials(environment: Environment, dev: boolean): Credent
     [names.DPOP_PRIVATE_JWK]: jwk,
     [names.DID]: variable(environment, names.DID),
     ...(accessToken === undefined && { [names.REFRESH_TOKEN]: refreshToken }),
-    ...(refreshToken !== undefined && {
+    ...((accessToken === undefined || refreshToken !== undefined) && {
       [names.PDS_ISSUER]: variable(environment, names.PDS_ISSUER),
       [names.CLIENT_ID]: variable(environment, names.CLIENT_ID),
     }),
@@ -78,8 +78,9 @@ function readBundle(bundle: string, dev: boolean): Credentials {
     throw new AuthError('CREDENTIALS_INVALID', `${names.SESSION} is not a bundle that this version made, or it was cut`)
   }
   const credentials = checked(value as Record<string, unknown>, (field) => `${field} in ${names.SESSION}`, dev)
-  const { refreshToken, clientId, pdsIssuer } = credentials
-  if (refreshToken !== undefined && clientId !== undefined && pdsIssuer !== undefined) return credentials
+  const { refreshToken, accessToken, clientId, pdsIssuer } = credentials
+  const complete = refreshToken === undefined ? accessToken : clientId && pdsIssuer
+  if (complete !== undefined) return credentials
   throw new AuthError('CREDENTIALS_INVALID', `${names.SESSION} lacks a part of the session`)
 }
 
@@ -115,6 +116,7 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
     pdsIssuer: origin('pdsIssuer'),
     refreshToken: token('refreshToken'),
     accessToken: token('accessToken'),
+    accessTokenExpiresAt: time('accessTokenExpiresAt'),
     issuer: origin('issuer'),
     scope: text('scope'),
     thumbprint: text('thumbprint'),
@@ -123,7 +125,7 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
   }
 }
 
-/** JSON, JSON whose quotes were escaped once more, or base64url of JSON. */
+/** JSON, JSON whose quotes were escaped once more, or base64url or base64 of JSON. */
 function parsePrivateJwk(value: unknown): PrivateJwk | undefined {
   if (typeof value !== 'string') return asPrivateJwk(value)
   const candidates = [value, value.replaceAll('\\"', '"'), decodeBase64url(value)]
@@ -151,7 +153,12 @@ function parseJson(text: string | undefined): unknown {
 
 function decodeBase64url(text: string): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(base64url.decode(text.replace(/\s+/g, '')))
+    // The other base64 too, on every engine: it is what `base64` prints.
+    const plain = text
+      .replace(/[\s=]+/g, '')
+      .replaceAll('+', '-')
+      .replaceAll('/', '_')
+    return new TextDecoder('utf-8', { fatal: true }).decode(base64url.decode(plain))
   } catch {
     return undefined
   }

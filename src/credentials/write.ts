@@ -14,12 +14,13 @@ export type Entries = readonly (readonly [name: string, value: string])[]
 export const TEXT_FORMATS = ['dotenv', 'export', 'fish', 'powershell', 'raw', 'json', 'bundle'] as const
 export type TextFormat = (typeof TEXT_FORMATS)[number]
 
-/** The five variables of a session that can be refreshed, in the order they are printed. */
+/** The five variables of a session that can be refreshed; of one that cannot, the access token that it is. */
 export function credentialEntries(credentials: Credentials): Entries {
-  const { refreshToken, dpopPrivateJwk, pdsIssuer, did, clientId } = credentials
+  const { refreshToken, accessToken, dpopPrivateJwk, pdsIssuer, did, clientId } = credentials
   const { kty, crv, x, y, d } = dpopPrivateJwk
   return [
     ...(refreshToken === undefined ? [] : [[names.REFRESH_TOKEN, refreshToken] as const]),
+    ...(refreshToken !== undefined || accessToken === undefined ? [] : [[names.ACCESS_TOKEN, accessToken] as const]),
     [names.DPOP_PRIVATE_JWK, JSON.stringify({ kty, crv, x, y, d })],
     ...(pdsIssuer === undefined ? [] : [[names.PDS_ISSUER, pdsIssuer] as const]),
     [names.DID, did],
@@ -27,10 +28,11 @@ export function credentialEntries(credentials: Credentials): Entries {
   ]
 }
 
-/** Everything that outlives the access token, in one value. */
+/** Everything that outlives the access token, or without a refresh token everything, in one value. */
 export function bundle(credentials: Credentials): string {
   const { accessToken, accessTokenExpiresAt, ...lasting } = credentials
-  return base64url.encode(new TextEncoder().encode(JSON.stringify({ version: 1, ...lasting })))
+  const content = credentials.refreshToken === undefined ? credentials : lasting
+  return base64url.encode(new TextEncoder().encode(JSON.stringify({ version: 1, ...content })))
 }
 
 /**
@@ -62,9 +64,10 @@ function line(name: string, value: string, format: Exclude<TextFormat, 'json' | 
 
 /** The quoting that bash, `node --env-file`, dotenv and godotenv (gh) read alike. */
 function dotenvValue(name: string, value: string): string {
-  if (!value.includes("'")) return `'${value}'`
+  // To godotenv a quote after a backslash is not the end.
+  if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
   if (!/["\\$`!]/.test(value)) return `"${value}"`
-  throw new AuthError('USAGE', `${name} has quotes that no dotenv file can hold for every reader`, {
+  throw new AuthError('USAGE', `${name} has characters that no dotenv file can hold for every reader`, {
     hint: 'use --format json or --format bundle',
   })
 }

@@ -13,6 +13,9 @@ import { AuthError } from '../errors.ts'
 /** Global unicast; the rest of IPv6 is special or unassigned. */
 const GLOBAL_V6 = ipaddr.IPv6.parseCIDR('2000::/3')
 
+/** Names of one label, and those under RFC 6761, RFC 6762 or .internal, lead to this machine or network, or nowhere. */
+const PUBLIC_NAME = /\.(?!(?:local|localhost|test|invalid|example|internal)\.?$)[^.]+\.?$/i
+
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false
   const parsed = ipaddr.parse(address)
@@ -27,7 +30,7 @@ export function isPublicAddress(address: string): boolean {
  */
 export function checkHost(host: string): void {
   const name = host.replace(/^\[|\]$/g, '')
-  if (isIP(name) ? !isPublicAddress(name) : !name.includes('.')) throw refused(host, name)
+  if (isIP(name) ? !isPublicAddress(name) : !PUBLIC_NAME.test(name)) throw refused(host, name)
 }
 
 type LookupCallback = (error: Error | null, address: string | LookupAddress[], family?: number) => void

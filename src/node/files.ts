@@ -7,9 +7,11 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { AuthError } from '../errors.ts'
 
+/** Not through a link, and not waiting for whoever might write into a pipe. Windows has neither flag. */
+const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
 /** More than a session record ever needs. */
@@ -21,7 +23,7 @@ const LARGEST = 4 * 1024 * 1024
 export async function readPrivate(path: string): Promise<string | undefined> {
   let file: FileHandle
   try {
-    file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+    file = await open(path, READ_FLAGS)
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
     if (isCode(error, 'ELOOP')) throw linked(path)
@@ -31,6 +33,8 @@ export async function readPrivate(path: string): Promise<string | undefined> {
     const stats = await file.stat()
     if (!stats.isFile() || stats.size > LARGEST) throw new AuthError('STORE_INVALID', `${path} is not a file of ours`)
     return await file.readFile('utf8')
+  } catch (error) {
+    throw unavailable(error, 'read', path)
   } finally {
     await file.close()
   }
@@ -73,7 +77,9 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES): Pro
     async fill(text) {
       const content = Buffer.from(text)
       try {
-        await held.write(content, 0, content.length, 0)
+        // A disk that is nearly full takes a part of it, without an error.
+        for (let at = 0; at < content.length; )
+          at += (await held.write(content, at, content.length - at, at)).bytesWritten
         await held.truncate(content.length)
         await held.sync()
         await held.close()
@@ -105,9 +111,26 @@ export async function listFolder(path: string): Promise<string[]> {
   }
 }
 
+/** Removes what a killed process left: nobody else does. Nothing depends on it, so no failure counts. */
+export async function sweepFolder(path: string, age: number, isLeftover: (name: string) => boolean): Promise<void> {
+  for (const name of (await readdir(path).catch(() => [])).filter(isLeftover)) {
+    const file = join(path, name)
+    const stats = await lstat(file).catch(() => undefined)
+    if (stats && Date.now() - stats.mtimeMs > age) await rm(file, { force: true }).catch(() => undefined)
+  }
+}
+
+export function isTemporary(name: string): boolean {
+  return name.startsWith('.') && name.endsWith('.tmp')
+}
+
 export async function makePrivateFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: FOLDER_MODE })
+    const first = await mkdir(path, { recursive: true, mode: FOLDER_MODE })
+    if (first === undefined) return
+    // A new folder is durable once the one it is in is.
+    const above = dirname(resolve(first))
+    for (let made = resolve(path); made !== above; made = dirname(made)) await syncFolder(dirname(made))
   } catch (error) {
     throw unavailable(error, 'create', path)
   }

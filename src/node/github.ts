@@ -39,6 +39,7 @@ export async function writeGithub(
   const escaped = (value: string) => value.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
   await stdout(masked.map((value) => `::add-mask::${escaped(value)}\n`).join(''))
   const end = `end-${randomUUID()}`
+  // A line of its own to begin with: an earlier command may have left the last one open.
   const text = entries.map(([name, value]) => `${name}<<${end}\n${value}\n${end}\n`).join('')
-  for (const file of files) await appendFile(file, text)
+  for (const file of files) await appendFile(file, `\n${text}`)
 }

@@ -31,6 +31,7 @@ export function createHttp({ dev, userAgent, onRequest }: HttpOptions): Http {
       if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
         throw new AuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
       }
+      if (!dev) checkHost(url.hostname) // here too: a proxy would connect without asking us
       const started = performance.now()
       const report = (outcome: string | number) =>
         onRequest?.(`${init.method ?? 'GET'} ${url.href} ${outcome} (${Math.round(performance.now() - started)} ms)`)
@@ -46,7 +47,7 @@ export function createHttp({ dev, userAgent, onRequest }: HttpOptions): Http {
         })
         if (init.streaming) limit.lift()
         report(response.status)
-        return response as unknown as Response
+        return withExplainedBody(response as unknown as Response, url)
       } catch (error) {
         limit.lift()
         const failure = explain(error, url)
@@ -99,6 +100,26 @@ function guardedConnector(dev: boolean): buildConnector.connector {
   }
 }
 
+/** The same answer, except that a body that breaks off does so with an error of ours. */
+function withExplainedBody(response: Response, url: URL): Response {
+  const reader = response.body?.getReader()
+  if (!reader) return response
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      } catch (error) {
+        controller.error(explain(error, url))
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  })
+  const { status, statusText, headers } = response
+  return new Response(body, { status, statusText, headers })
+}
+
 /** Which of our three network errors a rejection of `fetch` is. */
 function explain(error: unknown, url: URL): AuthError {
   const chain = causes(error)
@@ -109,7 +130,8 @@ function explain(error: unknown, url: URL): AuthError {
   const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
   const why = REASONS[code ?? ''] ?? chain.at(-1)?.message ?? 'unknown reason'
   // A proxy that cannot be reached or refuses a tunnel has passed nothing on either.
-  const unsent = chain.some((link) => link instanceof ConnectFailure) || UNSENT.includes(code ?? '')
+  const unsent =
+    chain.some((link) => link instanceof ConnectFailure || TUNNEL.test(link.message)) || UNSENT.includes(code ?? '')
   if (unsent) return new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached: ${why}`, { cause: error })
   return new AuthError('NETWORK_LOST', `the connection to ${url.host} broke: ${why}`, { cause: error })
 }
@@ -123,7 +145,23 @@ function causes(error: unknown): Error[] {
   return chain
 }
 
-const UNSENT = ['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']
+/** How undici begins when a proxy does not open a tunnel; the code is that of any aborted request. */
+const TUNNEL = /^Proxy response \(/
+const UNSENT = [
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'CERT_HAS_EXPIRED',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'UND_ERR_PRX_TLS',
+]
 const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'no such host',
   EAI_AGAIN: 'its name cannot be looked up now',
@@ -138,6 +176,8 @@ const REASONS: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its TLS certificate is self-signed (NODE_EXTRA_CA_CERTS adds a CA of yours)',
   SELF_SIGNED_CERT_IN_CHAIN: 'its TLS certificate is from an unknown CA (NODE_EXTRA_CA_CERTS adds one of yours)',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its TLS certificate is from an unknown CA (NODE_EXTRA_CA_CERTS adds one of yours)',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    'its TLS certificate is from an unknown CA (NODE_EXTRA_CA_CERTS adds one of yours)',
   CERT_HAS_EXPIRED: 'its TLS certificate has expired',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its TLS certificate is for another name',
 }

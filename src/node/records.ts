@@ -7,30 +7,83 @@ import { createHash } from 'node:crypto'
 import { AuthError } from '../errors.ts'
 import type { Nonces, PendingRecord, SessionRecord } from '../model.ts'
 
-const PENDING = ['state', 'issuer', 'clientId', 'redirectUri', 'scope', 'codeVerifier'] as const
-const SESSION = ['thumbprint', 'did', 'pds', 'scope'] as const
+type Kind = (value: unknown) => boolean
+
+const isText: Kind = (value) => typeof value === 'string'
+const isTime: Kind = (value) => typeof value === 'number' && Math.abs(value) <= 8.64e15 // what a Date can hold
+const isOrigin: Kind = (value) =>
+  isText(value) && URL.canParse(String(value)) && new URL(String(value)).origin === value
+const isMember: Kind = (value) => /^[A-Za-z0-9_-]{43}$/.test(String(value)) // base64url of 32 bytes
+const isKey = shape({
+  kty: (value) => value === 'EC',
+  crv: (value) => value === 'P-256',
+  x: isMember,
+  y: isMember,
+  d: isMember,
+})
+const isTexts: Kind = (value) => Array.isArray(value) && value.every(isText)
+const isTextMap: Kind = (value) => isObject(value) && Object.values(value).every(isText)
+const isOutcome: Kind = (value) => ['sent', 'completed', 'refused', 'denied'].includes(String(value))
+const maybe =
+  (kind: Kind): Kind =>
+  (value) =>
+    value === undefined || kind(value)
+
+const isPending = shape({
+  state: isText,
+  issuer: isOrigin,
+  clientId: isText,
+  redirectUri: isText,
+  scope: isText,
+  codeVerifier: isText,
+  dpopPrivateJwk: isKey,
+  did: maybe(isText),
+  handle: maybe(isText),
+  nonces: isTextMap,
+  createdAt: isTime,
+  requestExpiresAt: isTime,
+  expiresAt: isTime,
+})
+const isSpent = shape({ state: isText, codeHash: isText, outcome: isOutcome, did: maybe(isText), at: isTime })
+const isSession = shape({
+  thumbprint: isMember,
+  did: isText,
+  handle: maybe(isText),
+  pds: isOrigin,
+  issuer: maybe(isOrigin),
+  clientId: maybe(isText),
+  scope: isText,
+  dpopPrivateJwk: isKey,
+  accessToken: maybe(isText),
+  accessTokenExpiresAt: maybe(isTime),
+  refreshToken: maybe(isText),
+  createdAt: maybe(isTime),
+  rotatedAt: maybe(isTime),
+  spentTokens: isTexts,
+  intent: maybe(shape({ tokenHash: isText, at: isTime })),
+  ended: maybe(shape({ at: isTime, reason: isText })),
+})
 
 /** @throws {AuthError} `STORE_INVALID` */
 export function parsePending(text: string, path: string): PendingRecord {
   const record = parse(text, path)
-  const fields = record.status === 'pending' ? PENDING : (['state', 'codeHash', 'outcome'] as const)
-  const known = record.status === 'pending' || record.status === 'spent'
-  if (!known || !hasTexts(record, fields)) throw invalid(path)
-  return record as unknown as PendingRecord
+  if (record.status === 'pending' ? isPending(record) : record.status === 'spent' && isSpent(record)) {
+    return record as unknown as PendingRecord
+  }
+  throw invalid(path)
 }
 
 /** @throws {AuthError} `STORE_INVALID` */
 export function parseSession(text: string, path: string, thumbprint: string): SessionRecord {
   const record = parse(text, path)
-  const key = record.dpopPrivateJwk
-  const hasKey = typeof key === 'object' && key !== null && hasTexts(key as Record<string, unknown>, ['x', 'y', 'd'])
-  if (!hasTexts(record, SESSION) || !hasKey || !Array.isArray(record.spentTokens)) throw invalid(path)
+  if (!isSession(record)) throw invalid(path)
+  const session = record as unknown as SessionRecord
   // The name is the key's thumbprint: a file that was copied over another would pair a token with a foreign key.
-  const { x, y } = key as { x: string; y: string }
+  const { x, y } = session.dpopPrivateJwk
   const jwk = JSON.stringify({ crv: 'P-256', kty: 'EC', x, y }) // RFC 7638 §3
   const actual = createHash('sha256').update(jwk).digest('base64url')
-  if (record.thumbprint !== thumbprint || actual !== thumbprint) throw invalid(path)
-  return record as unknown as SessionRecord
+  if (session.thumbprint !== thumbprint || actual !== thumbprint) throw invalid(path)
+  return session
 }
 
 /** Nonces are a convenience: what cannot be read is none. */
@@ -53,8 +106,13 @@ function parse(text: string, path: string): Record<string, unknown> {
   throw invalid(path)
 }
 
-function hasTexts(record: Record<string, unknown>, fields: readonly string[]): boolean {
-  return fields.every((field) => typeof record[field] === 'string')
+/** A function, for the tables above are made of it before this line is reached. */
+function shape(kinds: Readonly<Record<string, Kind>>): Kind {
+  return (value) => isObject(value) && Object.entries(kinds).every(([name, kind]) => kind(value[name]))
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function invalid(path: string): AuthError {

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { setImmediate } from 'node:timers/promises'
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Runs `work` without interruption; a signal that came meanwhile takes effect afterwards. */
@@ -11,7 +13,7 @@ export type SignalHold = <T>(work: () => Promise<T>) => Promise<T>
 export function createSignalHold(): SignalHold {
   let depth = 0
   let received: NodeJS.Signals | undefined
-  let others: (readonly [NodeJS.Signals, readonly unknown[]])[] = []
+  let others: (readonly [NodeJS.Signals, ReturnType<typeof process.rawListeners>])[] = []
   const remember = (signal: NodeJS.Signals) => {
     received ??= signal
   }
@@ -20,7 +22,7 @@ export function createSignalHold(): SignalHold {
     if (depth > 1) return
     received = undefined
     // Whoever else listens may end the process: they are asked later.
-    others = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const)
+    others = SIGNALS.map((signal) => [signal, process.rawListeners(signal)] as const)
     for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, remember)
   }
   const end = () => {
@@ -37,7 +39,14 @@ export function createSignalHold(): SignalHold {
     try {
       return await work()
     } finally {
+      await turns()
       end()
     }
   }
+}
+
+/** One whole turn of the event loop: a signal that has reached the process reaches its listener in that. */
+async function turns(): Promise<void> {
+  await setImmediate()
+  await setImmediate()
 }

@@ -4,19 +4,21 @@
  *
  * @module
  */
-import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AuthError } from '../errors.ts'
 import type { PendingRecord } from '../model.ts'
 import type { PendingStore, SessionStore } from '../ports.ts'
-import { listFolder, type Reservation, readPrivate, removeFile, reserve, writePrivate } from './files.ts'
+import { isTemporary, listFolder, type Reservation, readPrivate, reserve, sweepFolder, writePrivate } from './files.ts'
 import { withLock } from './lock.ts'
 import { parseNonces, parsePending, parseSession } from './records.ts'
 import type { SignalHold } from './signals.ts'
 
 /** Milliseconds; what is left of a login is of no use after that. */
 const PENDING_KEPT = 7 * 24 * 3600 * 1000
+/** Milliseconds; no write takes as long. */
+const LEFTOVERS_KEPT = 24 * 3600 * 1000
 
 /** `<home>/pending/<hash of state>.json`: the state comes back from a browser, and names no file itself. */
 export function createPendingStore(home: string): PendingStore {
@@ -24,7 +26,7 @@ export function createPendingStore(home: string): PendingStore {
   const pathOf = (state: string) => join(folder, `${createHash('sha256').update(state).digest('hex')}.json`)
   return {
     async put(record) {
-      await sweep(folder)
+      await sweepFolder(folder, PENDING_KEPT, () => true)
       await writePrivate(pathOf(record.state), serialize(record))
     },
     async get(state) {
@@ -43,7 +45,8 @@ export function createStateFileStore(path: string): PendingStore {
   }
   return {
     async put(record) {
-      await read() // a file that is not ours is not overwritten
+      const text = await readPrivate(path)
+      if (text) parsePending(text, path) // a file that is not ours is not overwritten; an empty one, as of mktemp, is
       await writePrivate(path, serialize(record))
     },
     async get(state) {
@@ -78,14 +81,23 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
       const path = pathOf(thumbprint)
       return withLock(join(home, 'locks', thumbprint), () =>
         holdSignals(async () => {
+          await sweepFolder(folder, LEFTOVERS_KEPT, isTemporary)
           // Room for the next record is taken before each step, so that a full disk is noticed before a token is spent.
           let room: Reservation | undefined = await reserve(path)
+          let spending = false
           try {
             return await transaction(await read(thumbprint), async (next) => {
-              const current = room ?? (await reserve(path))
-              room = undefined
-              await current.fill(serialize(next))
-              if (next.intent) room = await reserve(path)
+              const text = serialize(next)
+              try {
+                await using current = room ?? (await reserve(path))
+                room = undefined
+                await current.fill(text)
+              } catch (error) {
+                if (!spending) throw error
+                await rescue(text, path, error)
+              }
+              spending = next.intent !== undefined
+              if (spending) room = await reserve(path)
             })
           } finally {
             await room?.[Symbol.asyncDispose]()
@@ -102,6 +114,27 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
   }
 }
 
+/** A token was sent, and what came back is in this process only: any place is better than none. */
+async function rescue(text: string, path: string, cause: unknown): Promise<void> {
+  const elsewhere = join(tmpdir(), `atproto-oauth-${randomUUID()}.json`)
+  const why = cause instanceof Error ? cause.message : 'unknown reason'
+  try {
+    await writePrivate(path, text) // the folder may have been removed, a room be gone with it
+  } catch {
+    await writePrivate(elsewhere, text).catch(() => {
+      throw new AuthError('SAVE_FAILED', `a token was sent, and what came back is lost: ${why}`, {
+        cause,
+        session: 'unknown',
+        hint: 'make room or correct the permissions, then sign in again with `init`',
+      })
+    })
+    throw new AuthError('SAVE_FAILED', `${why}; the session as it is now is in ${elsewhere}`, {
+      cause,
+      hint: `make room or correct the permissions, then: mv '${elsewhere}' '${path}'`,
+    })
+  }
+}
+
 function serialize(record: object): string {
   return `${JSON.stringify(record, null, 2)}\n`
 }
@@ -113,12 +146,4 @@ function sameState(record: PendingRecord, state: string): PendingRecord | undefi
 function checked(thumbprint: string): string {
   if (/^[A-Za-z0-9_-]{43}$/.test(thumbprint)) return thumbprint
   throw new TypeError('a thumbprint is base64url of 32 bytes')
-}
-
-async function sweep(folder: string): Promise<void> {
-  for (const name of await listFolder(folder)) {
-    const path = join(folder, name)
-    const stats = await stat(path).catch(() => undefined)
-    if (stats && Date.now() - stats.mtimeMs > PENDING_KEPT) await removeFile(path)
-  }
 }

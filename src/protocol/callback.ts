@@ -71,7 +71,7 @@ export function judgeCallback(pasted: PastedCallback, pending: PendingAuthorizat
     const from = iss === null || iss === '' ? 'does not say which server it is from' : `is from ${iss}`
     throw new AuthError('CALLBACK_REFUSED', `the callback URL ${from}; this login was started at ${pending.issuer}`)
   }
-  if (parameters.has('error')) return { denied: denial(parameters, pending) }
+  if (parameters.get('error')) return { denied: denial(parameters, pending) }
   const front = ['response', 'access_token', 'id_token'].find((key) => parameters.has(key))
   if (front) throw new AuthError('CALLBACK_REFUSED', `the callback URL has ${front}, which was not asked for`)
   const code = parameters.get('code')
@@ -101,6 +101,7 @@ function denial(parameters: URLSearchParams, pending: PendingAuthorization): Aut
 
 function tidy(paste: string): string {
   return paste
+    .replace(/\u001b\[20[01]~/g, '') // a terminal's marks around what is pasted
     .replace(/[\s\u0000-\u001f\u200b-\u200f\u2060\ufeff]+/g, '')
     .replace(/^[<"'`([“”„‘’‚«»]+|[>"'`)\],;“”‘’«»]+$/g, '')
     .replace(/&(?:amp|#38|#x26);/gi, '&')

@@ -13,8 +13,8 @@ import { mediaType, parseJsonObject, readBounded } from './response.ts'
 
 /** Longer ones are not kept: a nonce travels in every request (§8). */
 const NONCE_LONGEST = 1024
-/** An error body that could be a nonce challenge is a few hundred bytes. */
-const CHALLENGE_LARGEST = 64 * 1024
+/** An error body is read to look for a challenge in it; larger ones are not, and come back empty. */
+const CHALLENGE_LARGEST = 1024 * 1024
 
 export interface DpopInit extends HttpInit {
   /** For a resource server; sent as `Authorization: DPoP` (§7.1). */

@@ -12,13 +12,19 @@ export type JsonObject = Readonly<Record<string, unknown>>
 /** Metadata, DID documents and token responses are a few kB; the rest is an attack or a mistake. */
 const JSON_LARGEST = 512 * 1024
 
-/** The whole body as bytes, or `undefined` as soon as it is larger than `largest`. */
+/**
+ * The whole body as bytes, or `undefined` as soon as it is larger than `largest`.
+ *
+ * @throws {AuthError} `NETWORK_LOST` it broke off
+ */
 export async function readBounded(response: Response, largest: number): Promise<Uint8Array | undefined> {
   const chunks: Uint8Array[] = []
   let length = 0
   const reader = response.body?.getReader()
   while (reader) {
-    const { done, value } = await reader.read()
+    const { done, value } = await reader.read().catch((error: unknown) => {
+      throw new AuthError('NETWORK_LOST', 'the answer broke off in the middle', { cause: error })
+    })
     if (done) break
     length += value.length
     if (length > largest) {

@@ -5,7 +5,7 @@
  * @see RFC 6749 §4.1.3, §5, §6; RFC 7009 §2; https://atproto.com/specs/oauth#tokens-and-session-lifetime
  * @module
  */
-import { AuthError, isAuthError } from '../errors.ts'
+import { AuthError, type ErrorCode, isAuthError } from '../errors.ts'
 import type { AuthorizationServer, PendingAuthorization, TokenSet } from '../model.ts'
 import type { Clock } from '../ports.ts'
 import { postForm } from './authorize.ts'
@@ -41,7 +41,7 @@ export async function exchangeCode(
   })
   try {
     const response = await postForm(server.token_endpoint, form, dpopFetch)
-    if (response.status === 200) return await readTokenResponse(response, server)
+    if (response.status === 200) return await readTokenResponse(response, server, 'TOKEN_RESPONSE_INVALID')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response)
     const code = refusal.status >= 500 ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
@@ -74,13 +74,13 @@ export async function sendRefresh(
   })
   try {
     const response = await postForm(server.token_endpoint, form, dpopFetch)
-    if (response.status === 200) return await readTokenResponse(response, server)
+    if (response.status === 200) return await readTokenResponse(response, server, 'REFRESH_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response)
     const said = `${server.issuer} answered the refresh with ${describe(refusal)}`
     if (refusal.error === 'invalid_grant') throw new AuthError('SESSION_DEAD', `the session has ended: ${said}`)
-    // A gateway's 5xx does not tell whether the server behind it has committed.
-    throw new AuthError(refusal.status >= 500 ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said)
+    // A gateway's 5xx, or a success of another kind, does not tell whether the server behind it has committed.
+    throw new AuthError(refusal.status >= 500 || response.ok ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said)
   } catch (error) {
     if (!isAuthError(error, 'NETWORK_LOST')) throw error
     throw new AuthError('REFRESH_AMBIGUOUS', `the refresh was sent, but no answer came (${error.message})`, {
@@ -89,8 +89,13 @@ export async function sendRefresh(
   }
 }
 
-async function readTokenResponse(response: Response, server: AuthorizationServer): Promise<JsonObject> {
-  return readJsonObject(response, { what: `the token response of ${server.issuer}`, code: 'TOKEN_RESPONSE_INVALID' })
+/** A 200 without JSON may be a gateway's page: for a refresh it is not known then whether the server has committed. */
+async function readTokenResponse(
+  response: Response,
+  { issuer }: AuthorizationServer,
+  code: ErrorCode,
+): Promise<JsonObject> {
+  return readJsonObject(response, { what: `the token response of ${issuer}`, code })
 }
 
 /**
