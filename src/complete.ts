@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { AuthError, isAuthError } from './errors.ts'
+import { AuthError, isAuthError, withoutSession } from './errors.ts'
+import { initCommand } from './hints.ts'
 import type {
   AuthorizationServer,
   Credentials,
@@ -11,6 +12,7 @@ import type {
   Handle,
   Origin,
   PendingAuthorization,
+  PendingRecord,
   SpentAuthorization,
   TokenSet,
 } from './model.ts'
@@ -42,9 +44,14 @@ type CompletePorts = Network & Dns & { readonly settings: Settings; readonly sto
  *
  * @param paste what the person copied after signing in: a URL, or its query or fragment
  * @throws {AuthError} exit 2 and `CALLBACK_REFUSED`: nothing was sent and the login is still open;
- *   exit 3: as before, run it again; exit 4 and 6: over, start again with `init`
+ *   exit 3 and 9, and exit 4 before the code was sent: as before, run it again; `AUTHORIZATION_DENIED`,
+ *   `EXCHANGE_REFUSED`, `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH` and exit 6: over, start again with `init`
  */
-export async function complete(paste: string, ports: CompletePorts): Promise<Completed> {
+export function complete(paste: string, ports: CompletePorts): Promise<Completed> {
+  return withoutSession(completeLogin(paste, ports))
+}
+
+async function completeLogin(paste: string, ports: CompletePorts): Promise<Completed> {
   const { pending: store } = ports.stores
   const pasted = parseCallback(paste)
   const pending = await findPending(pasted.state, ports)
@@ -54,21 +61,26 @@ export async function complete(paste: string, ports: CompletePorts): Promise<Com
     throw judged.denied
   }
 
+  const codeHash = await sha256(judged.code)
+  if (pending.refusedCodes?.includes(codeHash)) throw alreadySpent(spent(pending, codeHash, 'refused', ports.now()))
+
   const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
   // Looked up before the code is sent: if that fails, the code is still good.
   const account = pending.did && (await resolveAccount(pending.did, pending.issuer, ports))
   const key = await importDpopKey(pending.dpopPrivateJwk)
   const dpopFetch = createDpopFetch(key, pending.nonces, ports)
 
-  const codeHash = await sha256(judged.code)
-  await store.put(spent(pending, codeHash, 'sent', ports.now()))
-  const settle = (outcome: SpentAuthorization['outcome']) => store.put(spent(pending, codeHash, outcome, ports.now()))
+  const journal = (outcome: SpentAuthorization['outcome']) => spent(pending, codeHash, outcome, ports.now())
+  if (!(await store.claim(journal('sent')))) throw await lostClaim(pending, store)
+  // From here on the journal says that the code was sent, which stays true if it cannot be written again.
+  const note = (record: PendingRecord) => store.put(record).catch(() => undefined)
   let answer: JsonObject
   try {
     answer = await exchangeCode(server, pending, judged.code, dpopFetch, ports)
   } catch (error) {
-    if (isAuthError(error, 'NETWORK_UNREACHABLE', 'ADDRESS_REFUSED')) await store.put(pending)
-    else if (!isAuthError(error, 'EXCHANGE_AMBIGUOUS')) await settle('refused')
+    if (isAuthError(error, ...UNSENT)) await note(pending)
+    else if (isAuthError(error, 'EXCHANGE_REFUSED')) await note(withRefused(pending, codeHash))
+    else if (!isAuthError(error, 'EXCHANGE_AMBIGUOUS')) await note(journal('refused'))
     throw withInit(error, pending)
   }
 
@@ -77,13 +89,27 @@ export async function complete(paste: string, ports: CompletePorts): Promise<Com
     checkAccount(tokens.sub, pending)
     const { pds } = account ?? (await resolveAccount(tokens.sub, pending.issuer, ports))
     const result = completed(pending, tokens, key, pds, ports.now())
-    await settle('completed')
+    await note(journal('completed'))
     return result
   } catch (error) {
     await abandon(answer, server, pending, dpopFetch)
-    await settle('refused').catch(() => undefined) // the journal already says that the code was sent
+    await note(journal('refused'))
     throw withInit(error, pending)
   }
+}
+
+/** Of a code that was cut off, the server knows nothing: the whole one may follow, but this one not again. */
+function withRefused(pending: PendingAuthorization, codeHash: string): PendingAuthorization {
+  return { ...pending, refusedCodes: [...(pending.refusedCodes ?? []), codeHash] }
+}
+
+/** The code is as good as before: it was not sent, or refused before anybody looked at it. */
+const UNSENT = ['HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'ADDRESS_REFUSED', 'RATE_LIMITED'] as const
+
+async function lostClaim({ state }: PendingAuthorization, store: Stores['pending']): Promise<AuthError> {
+  const record = await store.get(state)
+  if (record?.status === 'spent') return alreadySpent(record)
+  return new AuthError('CODE_USED', 'another process is completing this login')
 }
 
 async function findPending(state: string, { stores, now }: CompletePorts): Promise<PendingAuthorization> {
@@ -96,7 +122,7 @@ async function findPending(state: string, { stores, now }: CompletePorts): Promi
   if (record.status === 'spent') throw alreadySpent(record)
   if (now() > record.expiresAt) {
     throw new AuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
-      hint: initHint(record),
+      hint: initCommand(record),
     })
   }
   return record
@@ -107,7 +133,7 @@ function alreadySpent({ outcome, at, did }: SpentAuthorization): AuthError {
   const what = {
     completed: `this login was completed at ${when}; its code cannot be used again, and its session is not affected`,
     sent: `the code of this login was sent at ${when} and no answer was recorded; it cannot be sent again`,
-    refused: `this login failed at ${when}; its code cannot be used again`,
+    refused: 'the server has refused this code already; it is not sent again',
     denied: `this login was refused at the browser, as reported at ${when}`,
   }[outcome]
   return new AuthError('CODE_USED', what, {
@@ -180,11 +206,7 @@ function spent(
 function withInit(error: unknown, pending: PendingAuthorization): unknown {
   const codes = ['EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS', 'TOKEN_RESPONSE_INVALID', 'ACCOUNT_MISMATCH'] as const
   if (!isAuthError(error, ...codes)) return error
-  return new AuthError(error.code, error.message, { cause: error, hint: initHint(pending), session: error.session })
-}
-
-function initHint({ handle, did, issuer }: PendingAuthorization): string {
-  return `atproto-oauth init ${handle ?? did ?? issuer}`
+  return new AuthError(error.code, error.message, { cause: error, hint: initCommand(pending), session: error.session })
 }
 
 function ago(from: number, to: number): string {

@@ -28,6 +28,8 @@ export const CATALOGUE = {
   // 1 — ours
   UNEXPECTED: { exit: 1, session: 'unknown', hint: 'run it again with --verbose and report what it prints' },
 
+  OUTPUT_FAILED: { exit: 1, session: 'alive', hint: 'make room, or write the output somewhere else' },
+
   // 2 — usage: nothing was sent
   USAGE: { exit: 2, session: 'alive', hint: 'atproto-oauth --help' },
   IDENTIFIER_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init alice.example.com' },
@@ -40,6 +42,11 @@ export const CATALOGUE = {
   CREDENTIALS_INCOMPLETE: { exit: 2, session: 'alive', hint: 'set the missing variables as `complete` printed them' },
   CREDENTIALS_INVALID: { exit: 2, session: 'alive', hint: 'set the variable exactly as `complete` printed it' },
   CREDENTIALS_MISMATCH: { exit: 2, session: 'alive', hint: 'set all the variables from one run of `complete`' },
+  SAVE_TARGET_MISSING: {
+    exit: 2,
+    session: 'alive',
+    hint: 'add --save gh:OWNER/REPO, --save file:PATH or --save exec:COMMAND; if ATPROTO_OAUTH_HOME is kept between jobs, --save store',
+  },
   ACCOUNT_UNCLEAR: { exit: 2, session: 'alive', hint: 'name one with --account <did|handle>' },
   STORE_INVALID: { exit: 2, session: 'alive', hint: 'repair or move the file away' },
   STORE_UNAVAILABLE: { exit: 2, session: 'alive', hint: 'point ATPROTO_OAUTH_HOME at a folder that you can write to' },
@@ -47,6 +54,7 @@ export const CATALOGUE = {
   // 3 — before anything was consumed
   NETWORK_UNREACHABLE: { exit: 3, session: 'alive', hint: AGAIN },
   NETWORK_LOST: { exit: 3, session: 'alive', hint: AGAIN },
+  HOST_NOT_FOUND: { exit: 3, session: 'alive', hint: AGAIN },
   HANDLE_LOOKUP_FAILED: { exit: 3, session: 'none', hint: AGAIN },
   SERVER_UNAVAILABLE: { exit: 3, session: 'alive', hint: `${AGAIN} in a few minutes` },
   SESSION_BUSY: { exit: 3, session: 'alive', hint: AGAIN },
@@ -117,6 +125,8 @@ export class AuthError extends Error {
   readonly hint: string
   readonly session: SessionFate
   readonly exit: number
+  /** `session` was said by whoever made the error, and is not just what is usual for its code. */
+  readonly isFateKnown: boolean
 
   constructor(code: ErrorCode, message: string, options: AuthErrorOptions = {}) {
     super(printable(message, 2000), options.cause === undefined ? undefined : { cause: options.cause })
@@ -126,6 +136,17 @@ export class AuthError extends Error {
     this.hint = printable(options.hint ?? entry.hint, 4000)
     this.session = options.session ?? entry.session
     this.exit = entry.exit
+    this.isFateKnown = options.session !== undefined
+  }
+}
+
+/** For what happens before there is a session: an error that leaves sessions alone says that none was touched. */
+export async function withoutSession<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (!(error instanceof AuthError) || error.isFateKnown || error.session !== 'alive') throw error
+    throw new AuthError(error.code, error.message, { cause: error.cause, hint: error.hint, session: 'none' })
   }
 }
 

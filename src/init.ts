@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { withoutSession } from './errors.ts'
 import type { AuthorizationServer, Did, Handle, Origin, PendingAuthorization } from './model.ts'
 import type { Dns, Network, Settings, Stores } from './ports.ts'
 import {
@@ -43,7 +44,11 @@ type InitPorts = Network & Dns & { readonly settings: Settings; readonly stores:
  *
  * @throws {AuthError} exit 2 before anything was sent; 3 and 4 with nothing kept
  */
-export async function init(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
+export function init(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
+  return withoutSession(initLogin(identifier, options, ports))
+}
+
+async function initLogin(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
   const { dev } = ports.settings
   const parsed = parseIdentifier(identifier, dev)
   const client = chooseClient(options)

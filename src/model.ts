@@ -59,6 +59,8 @@ export interface PendingAuthorization {
   readonly did?: Did
   readonly handle?: Handle
   readonly nonces: Nonces
+  /** Hashes of codes that the server has refused: a cut-off paste may be followed by a whole one. */
+  readonly refusedCodes?: readonly string[] | undefined
   readonly createdAt: number
   /** When the server forgets the request, unless somebody has opened the page by then. */
   readonly requestExpiresAt: number
@@ -114,6 +116,8 @@ export interface Credentials {
   readonly thumbprint?: string | undefined
   readonly createdAt?: number | undefined
   readonly rotatedAt?: number | undefined
+  /** They came as `ATPROTO_OAUTH_SESSION`, and have to be saved as that. */
+  readonly bundled?: boolean | undefined
 }
 
 /** A session as the per-user store keeps it. Secret. */
@@ -142,6 +146,12 @@ export interface SessionRecord {
   readonly spentTokens: readonly string[]
   /** A refresh that was sent, as long as no answer to it was stored. */
   readonly intent?: { readonly tokenHash: string; readonly at: number } | undefined
+  /** The credentials came, and are saved, as `ATPROTO_OAUTH_SESSION`. */
+  readonly bundled?: boolean | undefined
+  /** Save targets that had the newest tokens at the last rotation. */
+  readonly savedTo?: readonly string[] | undefined
+  /** Save targets that do not have the newest tokens yet. */
+  readonly undelivered?: readonly string[] | undefined
   /** The server said that the session is over; its tokens are gone. */
   readonly ended?: { readonly at: number; readonly reason: string } | undefined
 }

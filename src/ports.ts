@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Did, Nonces, PendingRecord, SessionRecord } from './model.ts'
+import type { Did, Nonces, PendingRecord, SessionRecord, SpentAuthorization } from './model.ts'
 
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -31,7 +31,7 @@ export interface Http {
   /**
    * One HTTP request; redirects are answers like any other.
    *
-   * @throws {AuthError} `NETWORK_UNREACHABLE` the request certainly did not arrive (DNS, connect, TLS),
+   * @throws {AuthError} `HOST_NOT_FOUND` and `NETWORK_UNREACHABLE` the request certainly did not arrive (DNS, connect, TLS),
    *   `NETWORK_LOST` it may have arrived (reset, timeout), `ADDRESS_REFUSED` the address guard said no
    */
   fetch(url: URL, init?: HttpInit): Promise<Response>
@@ -58,6 +58,13 @@ export interface PendingStore {
   /** Durable when it resolves. Replaces the record of the same state. */
   put(record: PendingRecord): Promise<void>
   get(state: string): Promise<PendingRecord | undefined>
+  /**
+   * Puts `record` in the place of the pending authorization of the same state. Of several processes
+   * that try, one succeeds.
+   *
+   * @returns whether this one did
+   */
+  claim(record: SpentAuthorization): Promise<boolean>
 }
 
 export interface SessionStore {
@@ -84,6 +91,30 @@ export interface Stores {
   readonly sessions: SessionStore
 }
 
+/** A place outside of the store where rotated credentials go. */
+export interface SaveTarget {
+  /** As the person named it, with an absolute path. */
+  readonly name: string
+  /** Whether what is there outlives a CI job. */
+  readonly lasting: boolean
+  /**
+   * Puts the variables there; durable when it resolves.
+   *
+   * @throws {AuthError} `SAVE_FAILED`
+   */
+  save(entries: readonly (readonly [name: string, value: string])[]): Promise<void>
+  /** The variables that are there now, where the target can be read. */
+  read?(): Promise<Readonly<Record<string, string>> | undefined>
+}
+
+export interface Saving {
+  readonly targets: readonly SaveTarget[]
+  /** A target by its name, which an earlier run recorded. */
+  open(name: string): SaveTarget
+  /** Asked before a refresh token is spent; throws if what comes back would be lost with this machine. */
+  checkLasting(): void
+}
+
 export interface Notices {
   /** Something a person should know although the operation goes on. */
   warn(message: string): void
@@ -92,5 +123,7 @@ export interface Notices {
 export type Network = Http & Clock & Random
 export type IdentityPorts = Http & Dns & { readonly settings: Settings }
 /** Everything; what `nodeWorld()` gives. */
-export type World = Network & Dns & Notices & { readonly settings: Settings; readonly stores: Stores }
+export type World = Network &
+  Dns &
+  Notices & { readonly settings: Settings; readonly stores: Stores; readonly saving: Saving }
 export type { Did }

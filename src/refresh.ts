@@ -5,25 +5,25 @@
  * @see https://atproto.com/specs/oauth#tokens-and-session-lifetime, RFC 6749 §6
  * @module
  */
+import { deliver, newestOfTargets, targetsFor, tryTargets } from './deliver.ts'
 import { AuthError, isAuthError } from './errors.ts'
+import { initCommand } from './hints.ts'
+import { newest, tokenHash } from './lineage.ts'
 import type { AuthorizationServer, Origin, SessionRecord } from './model.ts'
-import type { Dns, Network, Notices, Settings, Stores } from './ports.ts'
-import { sha256 } from './protocol/dpop.ts'
+import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from './ports.ts'
 import type { DpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveDid } from './protocol/identity.ts'
 import { fetchAuthorizationServer, fetchIssuer } from './protocol/metadata.ts'
-import { judgeTokenResponse, sendRefresh } from './protocol/token.ts'
+import type { JsonObject } from './protocol/response.ts'
+import { anyToken, judgeTokenResponse, revokeToken, sendRefresh } from './protocol/token.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
 const MARGIN = 10_000
 const MARGIN_RANDOM = 30_000
-/** Of the spent tokens the first and the newest are kept: an old secret is most often the very first. */
-const SPENT_FIRST = 50
-const SPENT_NEWEST = 200
 
 export type RefreshPorts = Network &
   Dns &
-  Notices & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'> }
+  Notices & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'>; readonly saving: Saving }
 
 /** Whether the access token is good for a while yet. Without an `expires_in` it is good until it is refused. */
 export function isFresh({ accessToken, accessTokenExpiresAt }: SessionRecord, { now, randomBytes }: Network): boolean {
@@ -33,90 +33,52 @@ export function isFresh({ accessToken, accessTokenExpiresAt }: SessionRecord, { 
   return accessTokenExpiresAt - now() > MARGIN + random
 }
 
-/**
- * The newer of two states of one session: what came from outside, unless its token is one that
- * the store knows to be spent.
- *
- * @throws {AuthError} `CREDENTIALS_MISMATCH` they are not the same session
- */
-export async function newest(given: SessionRecord, stored: SessionRecord | undefined): Promise<SessionRecord> {
-  if (!stored) return given
-  const differs = (['did', 'clientId'] as const).find(
-    (field) => given[field] !== undefined && given[field] !== stored[field],
-  )
-  if (differs) {
-    const name = differs === 'did' ? 'account' : 'client_id'
-    throw new AuthError(
-      'CREDENTIALS_MISMATCH',
-      `the DPoP key belongs to the session of ${name} ${stored[differs]}, not of ${given[differs]}; nothing was sent`,
-    )
-  }
-  if (given.refreshToken === undefined)
-    return given.accessToken === undefined ? stored : { ...stored, ...tokensOf(given) }
-  const hash = await sha256(given.refreshToken)
-  if (given.refreshToken === stored.refreshToken || stored.spentTokens.includes(hash)) return stored
-  if (given.rotatedAt !== undefined && stored.rotatedAt !== undefined && given.rotatedAt < stored.rotatedAt)
-    return stored
-  // Rotated somewhere else: what the store has was spent there.
-  const spentHere = stored.refreshToken === undefined ? [] : [await sha256(stored.refreshToken)]
-  return {
-    ...stored,
-    ...tokensOf(given),
-    ended: undefined,
-    intent: undefined,
-    spentTokens: trimmed([...stored.spentTokens, ...spentHere]),
-  }
-}
-
-function tokensOf({ accessToken, accessTokenExpiresAt, refreshToken, rotatedAt }: SessionRecord) {
-  return { accessToken, accessTokenExpiresAt, refreshToken, rotatedAt }
-}
+type Commit = (next: SessionRecord) => Promise<void>
 
 /**
- * A session with a fresh access token: the store's, if another process was first, else by a refresh.
+ * The session after a refresh, or as it is if `isGood` finds that none is needed (any more).
  *
  * @param given the session as this process knows it
- * @param refused an access token that the PDS has just refused, however fresh it looks
- * @throws {AuthError} exits 2 to 4 with nothing sent; `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`, `REFRESH_AMBIGUOUS`,
- *   `REFRESH_REFUSED`
+ * @param isGood asked with the newest state, under the lock
+ * @throws {AuthError} exits 2 to 4 with nothing sent; `SAVE_FAILED`, `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`,
+ *   `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`
  */
 export function refresh(
   given: SessionRecord,
-  refused: string | undefined,
+  isGood: (current: SessionRecord) => boolean,
   dpopFetch: DpopFetch,
   ports: RefreshPorts,
 ): Promise<SessionRecord> {
   return ports.stores.sessions.update(given.thumbprint, async (stored, commit) => {
-    const current = await newest(given, stored)
-    if (current.ended) throw dead(current)
-    if (current.accessToken !== refused && isFresh(current, ports)) return current
-    const { refreshToken, clientId } = current
-    if (refreshToken === undefined || clientId === undefined) {
-      throw new AuthError(
-        'SESSION_NOT_REFRESHABLE',
-        `the access token of ${current.did} is over and cannot be renewed`,
-        {
-          hint: initHint(current),
-        },
-      )
-    }
-    const { server, pds } = await verifyIssuer(current, ports)
+    const known = await newestOfTargets(await newest(given, stored), ports)
+    if (known.ended) throw dead(known)
+    const current = await deliverLeftOver(known, commit, ports)
+    if (isGood(current)) return current
+    const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
+    if (fromOutside || !stored) await checkForeign(current, ports)
 
-    const tokenHash = await sha256(refreshToken)
-    if (current.intent?.tokenHash === tokenHash) {
+    const { refreshToken, clientId } = current
+    if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
+    ports.saving.checkLasting()
+    const { server, pds } = await verifyIssuer(current, ports)
+    const targets = targetsFor(current, ports.saving)
+    await tryTargets(current, targets)
+
+    const hash = await tokenHash(refreshToken)
+    if (current.intent?.tokenHash === hash) {
       ports.warn('an earlier refresh was sent and no answer was stored: trying the same token once more')
     }
-    await commit({ ...current, intent: { tokenHash, at: ports.now() } })
+    await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
+    let next: SessionRecord
+    let answer: JsonObject | undefined
     try {
-      const answer = await sendRefresh(server, { clientId, refreshToken }, dpopFetch, ports)
+      answer = await sendRefresh(server, { clientId, refreshToken }, dpopFetch, ports)
       const tokens = judgeTokenResponse(answer, ports.settings.dev, ports)
       if (tokens.sub !== current.did) {
-        throw new AuthError(
-          'TOKEN_RESPONSE_INVALID',
-          `${server.issuer} answered for ${tokens.sub} instead of ${current.did}`,
-        )
+        const whose = `${tokens.sub} instead of ${current.did}`
+        throw new AuthError('TOKEN_RESPONSE_INVALID', `${server.issuer} answered for ${whose}`)
       }
-      const next: SessionRecord = {
+      next = {
         ...current,
         pds,
         issuer: server.issuer,
@@ -126,22 +88,87 @@ export function refresh(
         // RFC 6749 §6: without a new one the old one stays good.
         refreshToken: tokens.refreshToken ?? refreshToken,
         rotatedAt: ports.now(),
-        spentTokens:
-          tokens.refreshToken === undefined ? current.spentTokens : trimmed([...current.spentTokens, tokenHash]),
+        spentTokens: tokens.refreshToken === undefined ? current.spentTokens : [...current.spentTokens, hash],
         intent: undefined,
+        undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
       }
-      await commit(next)
-      return next
     } catch (error) {
-      throw await settle(error, current, tokenHash, commit, ports)
+      // Tokens that cannot be trusted are not left behind either.
+      const token = answer && anyToken(answer)
+      if (token !== undefined) await revokeToken(server, { clientId, token }, dpopFetch)
+      if (fromOutside && isAuthError(error, 'SESSION_DEAD')) throw await keepStored(error, stored, hash, commit)
+      throw await settle(error, current, hash, commit, ports)
     }
+    await commit(next)
+    return deliverRotated(next, targets, commit)
   })
+}
+
+/** The first thing a run does: what an earlier one could not deliver is still the newest there is. */
+async function deliverLeftOver(
+  record: SessionRecord,
+  commit: Commit,
+  { saving, warn }: RefreshPorts,
+): Promise<SessionRecord> {
+  if (!record.undelivered?.length) return record
+  warn(`the newest credentials had not reached ${record.undelivered.join(' and ')}: delivering them now`)
+  return deliverRotated(record, record.undelivered.map(saving.open), commit)
+}
+
+async function deliverRotated(
+  record: SessionRecord,
+  targets: readonly SaveTarget[],
+  commit: Commit,
+): Promise<SessionRecord> {
+  if (targets.length === 0) return record
+  const failed = await deliver(record, targets)
+  const names = targets.map(({ name }) => name)
+  const done: SessionRecord = {
+    ...record,
+    savedTo: names.filter((name) => !failed.has(name)),
+    undelivered: failed.size > 0 ? [...failed.keys()] : undefined,
+  }
+  await commit(done)
+  if (failed.size === 0) return done
+  throw new AuthError(
+    'SAVE_FAILED',
+    `the session was renewed, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
+    { hint: 'correct the save target, then run the same command again: it delivers them first' },
+  )
+}
+
+/** A token of another session under this key would end that session at the server. */
+async function checkForeign({ thumbprint, refreshToken }: SessionRecord, { stores }: RefreshPorts): Promise<void> {
+  if (refreshToken === undefined) return
+  const hash = await tokenHash(refreshToken)
+  const others = (await stores.sessions.list()).filter((other) => other.thumbprint !== thumbprint)
+  const owner = others.find((other) => other.refreshToken === refreshToken || other.spentTokens.includes(hash))
+  if (!owner) return
+  throw new AuthError(
+    'CREDENTIALS_MISMATCH',
+    `the refresh token belongs to another session, of ${owner.did}; nothing was sent`,
+  )
+}
+
+/** What was refused came from outside; the store's own token was not sent, and is not given up for it. */
+async function keepStored(error: AuthError, stored: SessionRecord, hash: string, commit: Commit): Promise<AuthError> {
+  await commit({ ...stored, intent: undefined, spentTokens: [...stored.spentTokens, hash] })
+  return new AuthError(
+    'SESSION_DEAD',
+    `the refresh token that was given was refused: ${error.message}; the one stored here was not sent`,
+    {
+      cause: error,
+      session: 'unknown',
+      hint: 'correct ATPROTO_OAUTH_REFRESH_TOKEN, or run the same command again: it uses the stored one',
+    },
+  )
 }
 
 /** Refused before the token was looked at, or never sent: all is as it was. */
 const UNSPENT = [
   'REFRESH_REFUSED',
   'RATE_LIMITED',
+  'HOST_NOT_FOUND',
   'NETWORK_UNREACHABLE',
   'ADDRESS_REFUSED',
   'DPOP_URL_INVALID',
@@ -152,15 +179,15 @@ const UNSPENT = [
 async function settle(
   error: unknown,
   current: SessionRecord,
-  tokenHash: string,
-  commit: (next: SessionRecord) => Promise<void>,
+  hash: string,
+  commit: Commit,
   { now }: RefreshPorts,
 ): Promise<unknown> {
   if (isAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
     const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
     const ended = { at: now(), reason: error.message }
-    await commit({ ...rest, ended, spentTokens: trimmed([...current.spentTokens, tokenHash]) })
-    return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initHint(current) })
+    await commit({ ...rest, ended, spentTokens: [...current.spentTokens, hash] })
+    return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initCommand(current) })
   }
   if (isAuthError(error, ...UNSPENT)) await commit(current)
   return error // else the intent stays: it is not known what the server did
@@ -181,7 +208,7 @@ async function verifyIssuer(
     throw new AuthError(
       'ISSUER_MISMATCH',
       `${session.did} is now on ${pds}, which names ${issuer}; the session is from ${session.issuer ?? session.pds}; nothing was sent`,
-      { hint: initHint(session) },
+      { hint: initCommand(session) },
     )
   }
   return { server: await fetchAuthorizationServer(issuer, pds, ports), pds }
@@ -202,16 +229,12 @@ async function isSameIssuer(
 function dead(session: SessionRecord): AuthError {
   const { at, reason } = session.ended!
   return new AuthError('SESSION_DEAD', `the session ended at ${new Date(at).toISOString()}: ${reason}`, {
-    hint: initHint(session),
+    hint: initCommand(session),
   })
 }
 
-function initHint({ handle, did, scope }: SessionRecord): string {
-  const again = `atproto-oauth init ${handle ?? did}`
-  return scope === '' || scope === 'atproto' ? again : `${again} --scope '${scope}'`
-}
-
-function trimmed(hashes: readonly string[]): string[] {
-  if (hashes.length <= SPENT_FIRST + SPENT_NEWEST) return [...hashes]
-  return [...hashes.slice(0, SPENT_FIRST), ...hashes.slice(-SPENT_NEWEST)]
+function notRefreshable(session: SessionRecord): AuthError {
+  return new AuthError('SESSION_NOT_REFRESHABLE', `the access token of ${session.did} is over and cannot be renewed`, {
+    hint: initCommand(session),
+  })
 }

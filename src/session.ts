@@ -4,6 +4,8 @@
  * @module
  */
 import { AuthError } from './errors.ts'
+import { initCommand } from './hints.ts'
+import { newest, recordOf } from './lineage.ts'
 import type { Credentials, Did, Handle, SessionRecord } from './model.ts'
 import { importDpopKey } from './protocol/dpop.ts'
 import { createDpopFetch } from './protocol/dpop-fetch.ts'
@@ -11,11 +13,13 @@ import { resolveHandle } from './protocol/handle.ts'
 import { resolveDid } from './protocol/identity.ts'
 import { parseIdentifier } from './protocol/syntax.ts'
 import { buildXrpcRequest, isExpiredToken, type XrpcRequest } from './protocol/xrpc.ts'
-import { isFresh, newest, type RefreshPorts, refresh } from './refresh.ts'
+import { isFresh, type RefreshPorts, refresh } from './refresh.ts'
 
 export interface Session {
   readonly did: Did
   readonly handle: Handle | undefined
+  /** The session as it is now. Secret. */
+  record(): SessionRecord
   /**
    * One request to the account's PDS, as `@atproto/api` and others expect it. Any status is an answer.
    *
@@ -40,6 +44,10 @@ export interface SessionInit {
 
 /** Seconds for the headers of an answer, and for each pause in its body. */
 const TIMEOUT = 60
+/** Bytes in a second that a slow line still manages; a larger body gets more time. */
+const SLOWEST = 50_000
+/** Milliseconds within which a token is too young to be over. */
+const JUST_NOW = 60_000
 
 /**
  * A session from credentials, or from what the store has of the same lineage if that is newer.
@@ -51,20 +59,6 @@ export async function openSession(credentials: Credentials, ports: RefreshPorts)
   const located = { ...credentials, pdsIssuer: pdsIssuer ?? (await resolveDid(did, ports)).pds }
   const given = await recordOf(located)
   return createSession(await newest(given, await ports.stores.sessions.read(given.thumbprint)), ports)
-}
-
-/**
- * Credentials as the store would keep them.
- *
- * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH` the key is not the one named in them
- */
-export async function recordOf({ pdsIssuer, scope, ...credentials }: Credentials): Promise<SessionRecord> {
-  const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
-  if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
-    throw new AuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
-  }
-  if (pdsIssuer === undefined) throw new AuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
-  return { version: 1, ...credentials, thumbprint, pds: pdsIssuer, scope: scope ?? '', spentTokens: [] }
 }
 
 /**
@@ -92,7 +86,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
     'SESSION_MISSING',
     did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
     {
-      hint: `atproto-oauth init ${account ?? '<handle>'}`,
+      hint: initCommand({ handle: account }),
     },
   )
 }
@@ -114,7 +108,11 @@ async function createSession(record: SessionRecord, ports: RefreshPorts): Promis
   let savedNonces = await sessions.readNonces(thumbprint)
   const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), savedNonces, ports)
   const refreshNow = async (refused?: string) => {
-    current = await refresh(current, refused, dpopFetch, ports)
+    // A token refused although it is new points at a clock or a proxy: another rotation would not help.
+    const isNew = ({ rotatedAt }: SessionRecord) => rotatedAt !== undefined && ports.now() - rotatedAt < JUST_NOW
+    const isGood = (newer: SessionRecord) =>
+      newer.accessToken === refused && refused !== undefined ? isNew(newer) : isFresh(newer, ports)
+    current = await refresh(current, isGood, dpopFetch, ports)
   }
 
   const send = (path: string, init: SessionInit, body: string | Uint8Array | undefined) => {
@@ -129,7 +127,7 @@ async function createSession(record: SessionRecord, ports: RefreshPorts): Promis
       ...(body !== undefined && { body }),
       ...(init.signal && { signal: init.signal }),
       streaming: true,
-      timeoutSeconds: TIMEOUT,
+      timeoutSeconds: TIMEOUT + (body?.length ?? 0) / SLOWEST,
     })
   }
 
@@ -139,10 +137,12 @@ async function createSession(record: SessionRecord, ports: RefreshPorts): Promis
     else if (!located) current = { ...current, pds: (await resolveDid(did, ports)).pds }
     located = true
     try {
+      const used = current.accessToken
       const response = await send(path, init, body)
       if (!isExpiredToken(response)) return response
+      await refreshNow(used)
+      if (current.accessToken === used) return response
       await response.body?.cancel()
-      await refreshNow(current.accessToken)
       return await send(path, init, body)
     } finally {
       const nonces = dpopFetch.nonces()
@@ -157,7 +157,7 @@ async function createSession(record: SessionRecord, ports: RefreshPorts): Promis
     const { path, ...init } = buildXrpcRequest(request, did)
     return fetchHandler(path, init as SessionInit)
   }
-  return { did, handle, fetchHandler, call }
+  return { did, handle, record: () => current, fetchHandler, call }
 }
 
 /** A retry after a nonce challenge needs the body a second time. */

@@ -84,6 +84,32 @@ describe('10 exchange', () => {
     expect(world.requests).toHaveLength(before)
   })
 
+  test('a code that was cut off costs the login nothing: the whole one may follow', async () => {
+    const world = createFakeWorld()
+    const { callback } = await calledBack(world)
+    expect(await failure(complete(callback.slice(0, -4), world))).toMatchObject({ code: 'EXCHANGE_REFUSED', exit: 4 })
+    await expect(complete(callback, world)).resolves.toMatchObject({ handle: 'alice.fake.dev' })
+    expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED', session: 'alive' })
+  })
+
+  test('two at once: one sends the code, the other says so', async () => {
+    const world = createFakeWorld({ knobs: { nonceMemory: 100 } })
+    const { callback } = await calledBack(world)
+    const results = await Promise.allSettled([complete(callback, world), complete(callback, world)])
+    expect(results.map(({ status }) => status).sort()).toStrictEqual(['fulfilled', 'rejected'])
+    expect(results.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'CODE_USED' } })
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
+  test('a journal that cannot be written at the end does not cost the session', async () => {
+    const world = createFakeWorld()
+    const { callback } = await calledBack(world)
+    world.stores.failPut = (record) =>
+      record.status === 'spent' && record.outcome === 'completed' ? new Error('full') : undefined
+    await expect(complete(callback, world)).resolves.toBeDefined()
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
   test.each([
     ['dropped after the server committed', 'lostAfter' as const],
     ['dropped before it', 'lostBefore' as const],

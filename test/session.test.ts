@@ -89,15 +89,21 @@ describe('which token is used', () => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)
     const refreshes = world.sent(isRefresh).length
+    world.advance(120_000)
     let refused = 0
     world.knobs.rsError = () => (refused++ === 0 ? 'tokenExpired' : undefined)
     await getSession(separate, world)
     expect(world.sent(isRefresh)).toHaveLength(refreshes + 1)
 
+    world.advance(120_000)
     world.knobs.rsError = 'tokenExpired'
     const session = await openSession(separate, world)
     const response = await session.call(GET_SESSION)
     expect(response.status).toBe(401)
+    expect(world.sent(isRefresh)).toHaveLength(refreshes + 2)
+
+    // Refused again at once: it is not the token that is wrong, and more rotations would only cost.
+    for (let calls = 0; calls < 3; calls += 1) expect((await session.call(GET_SESSION)).status).toBe(401)
     expect(world.sent(isRefresh)).toHaveLength(refreshes + 2)
   })
 
@@ -135,6 +141,36 @@ describe('before a token is sent', () => {
     const error = await failure(openSession(mixed, world))
     expect(error).toMatchObject({ code: 'CREDENTIALS_MISMATCH', exit: 2, session: 'alive' })
     expect(world.requests).toHaveLength(before)
+  })
+
+  test('the refresh token of another session that is known here: nothing is sent', async () => {
+    const { world, separate } = await signedIn()
+    await getSession(separate, world)
+    const { authorizationUrl } = await init('mallory.fake.dev', {}, world)
+    const other = await complete(world.authorize(authorizationUrl, { account: world.mallory.did }), world)
+    const { accessToken, ...hers } = other.credentials
+    await getSession({ ...hers, thumbprint: undefined }, world)
+    const before = world.sent(isRefresh).length
+    for (const refreshToken of [hers.refreshToken, world.currentRefreshToken(world.mallory.did)]) {
+      world.advance(HOUR)
+      const session = await openSession({ ...separate, refreshToken }, world)
+      expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'CREDENTIALS_MISMATCH', exit: 2 })
+    }
+    expect(world.sent(isRefresh)).toHaveLength(before)
+  })
+
+  test('a token from outside that is refused does not cost the one in the store', async () => {
+    const { world, separate } = await signedIn()
+    await getSession(separate, world)
+    world.advance(HOUR)
+    const strange = { ...separate, refreshToken: 'ref-of-nobody' }
+    world.knobs.httpFault = (request) =>
+      request.body.includes('ref-of-nobody') ? Response.json({ error: 'invalid_grant' }, { status: 400 }) : undefined
+    const error = await failure((await openSession(strange, world)).call(GET_SESSION))
+    expect(error).toMatchObject({ code: 'SESSION_DEAD', exit: 5, session: 'unknown' })
+    expect(error.message).toContain('the one stored here was not sent')
+    expect(stored(world).refreshToken).toBe(world.currentRefreshToken(world.alice.did))
+    await getSession(strange, world) // as the hint says
   })
 
   test('11.9 an account that moved: its token goes to nobody', async () => {

@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
 import { readCredentials } from '../credentials/read.ts'
-import { AuthError } from '../errors.ts'
+import { AuthError, isAuthError } from '../errors.ts'
 import { readBounded } from '../protocol/response.ts'
 import { type XrpcRequest, xrpcError } from '../protocol/xrpc.ts'
 import { openSession, openStoredSession } from '../session.ts'
@@ -58,19 +58,21 @@ async function runCall(nsid: string, pairs: string[], options: CallOptions, cont
   const credentials = options.account === undefined ? readCredentials(host.environment, context.dev) : undefined
   const session = credentials ? await openSession(credentials, world) : await openStoredSession(options.account, world)
 
-  const response = await session.call(request)
-  if (options.include) await output.data(head(response))
+  const response = await session.call(request).catch((error: unknown) => {
+    throw request.body === undefined && request.method !== 'POST' ? error : maybeDone(error)
+  })
+  const first = options.include ? Buffer.from(head(response)) : undefined
   if (response.ok) {
-    await print(response, output.data)
+    await print(response, first, output.data)
     // The body often ends without a line feed, and the prompt would follow it.
     if (host.stdout.isTTY) output.note('')
     return
   }
   const bytes = await readBounded(response, ERROR_LARGEST)
-  if (options.include) await output.data(bytes ?? '')
+  if (first) await output.data(Buffer.concat([first, bytes ?? new Uint8Array()]))
   const body = new TextDecoder().decode(bytes)
   if (!options.include) output.serverBody(body)
-  throw xrpcError(nsid, response, body, world.now())
+  throw xrpcError(nsid, response, body, world.now(), session.record())
 }
 
 async function readRequest(nsid: string, pairs: string[], options: CallOptions, host: Host): Promise<XrpcRequest> {
@@ -133,20 +135,28 @@ function head(response: Response): string {
 }
 
 /** The body, byte for byte; what fits is held back until it is complete, so that a failure leaves stdout empty. */
-async function print(response: Response, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-  const held: Uint8Array[] = []
+async function print(
+  response: Response,
+  first: Uint8Array | undefined,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const held: Uint8Array[] = first ? [first] : []
   let length = 0
-  try {
-    for await (const chunk of response.body ?? []) {
-      length += chunk.length
-      held.push(chunk)
-      if (length > HELD_BACK) for (const part of held.splice(0)) await write(part)
-    }
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EPIPE') throw error
-    throw new AuthError('NETWORK_LOST', 'the answer broke off in the middle', { cause: error })
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length
+    held.push(chunk)
+    if (length > HELD_BACK) for (const part of held.splice(0)) await write(part)
   }
   for (const part of held) await write(part)
+}
+
+/** A write whose answer was lost is no failure that can be repeated without a look. */
+function maybeDone(error: unknown): unknown {
+  if (!isAuthError(error, 'NETWORK_LOST')) return error
+  return new AuthError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {
+    cause: error,
+    hint: 'look whether it took effect before you run it again',
+  })
 }
 
 function collect(value: string, before: string[] = []): string[] {

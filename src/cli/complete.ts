@@ -8,10 +8,10 @@ import { Command, Option } from 'commander'
 import { type Completed, complete } from '../complete.ts'
 import { credentialEntries, formatCredentials, TEXT_FORMATS, type TextFormat } from '../credentials/write.ts'
 import { AuthError } from '../errors.ts'
+import { recordOf } from '../lineage.ts'
 import { githubTargets, writeGithub } from '../node/github.ts'
 import { createSignalHold } from '../node/signals.ts'
-import { recordOf } from '../session.ts'
-import { type Host, programName, readStdin } from './host.ts'
+import { type Host, inCi, programName, readStdin } from './host.ts'
 import type { Runner } from './run.ts'
 import { addCommonOptions, type CommonOptions, type Context } from './settings.ts'
 
@@ -34,7 +34,7 @@ export function completeCommand(run: Runner): Command {
     .option('--state-file <path>', 'the file that `init --state-file` made')
     .addHelpText('after', EXAMPLES)
   return addCommonOptions(command).action((paste: string | undefined, options: CompleteOptions) =>
-    run(options, (context) => runComplete(paste, options, context)),
+    run(options, (context) => runComplete(paste, options, context), 'login'),
   )
 }
 
@@ -70,11 +70,11 @@ async function runComplete(argument: string | undefined, options: CompleteOption
 
 async function askForPaste(argument: string | undefined, host: Host): Promise<string> {
   const { stdin, stderr } = host
-  if (stdin.isTTY && argument === undefined) {
+  if (stdin.isTTY && argument === undefined && !inCi(host)) {
     const { input } = await import('@inquirer/prompts')
     return input({ message: 'Callback URL:' }, { input: stdin, output: stderr })
   }
-  const bytes = await readStdin(host, PASTE_LARGEST)
+  const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(host, PASTE_LARGEST)
   if (bytes === undefined) throw new AuthError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL')
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
@@ -94,6 +94,7 @@ async function rescue(completed: Completed, cause: unknown, { world }: Context):
     `the credentials could not be printed (${why}); they are kept in the per-user store`,
     {
       cause,
+      session: 'alive',
       hint: `atproto-oauth call com.atproto.server.getSession --account ${record.did}`,
     },
   )
@@ -101,8 +102,9 @@ async function rescue(completed: Completed, cause: unknown, { world }: Context):
 
 /** A shell's `>` makes files that everybody on the machine may read. */
 function warnIfReadable({ host, output }: Context): void {
+  if (process.platform === 'win32') return
   const stats = fstatSync(host.stdout.fd)
-  if (process.platform === 'win32' || !stats.isFile() || (stats.mode & 0o077) === 0) return
+  if (!stats.isFile() || (stats.mode & 0o077) === 0) return
   output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Environment } from '../credentials/variables.ts'
+import { type Environment, variable } from '../credentials/variables.ts'
 
 export interface Host {
   readonly arguments: readonly string[]
@@ -21,6 +21,12 @@ export function processHost(): Host {
 /** How this program is called here, for the commands that hints contain. */
 export function programName({ environment }: Host): string {
   return environment.npm_command === 'exec' ? 'npx atproto-oauth' : 'atproto-oauth'
+}
+
+/** Whether this is a job that nobody watches: then nothing asks. */
+export function inCi({ environment }: Host): boolean {
+  const value = variable(environment, 'CI')?.toLowerCase()
+  return value !== undefined && value !== 'false' && value !== '0'
 }
 
 /** All of stdin as text, as far as `largest` bytes. */

@@ -31,7 +31,7 @@ export function initCommand(run: Runner): Command {
     .option('--open', 'open the URL in the browser too')
     .addHelpText('after', EXAMPLES)
   return addCommonOptions(command).action((identifier: string, options: InitOptions) =>
-    run(options, (context) => runInit(identifier, options, context)),
+    run(options, (context) => runInit(identifier, options, context), 'login'),
   )
 }
 

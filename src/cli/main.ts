@@ -12,6 +12,7 @@ import { type Host, processHost } from './host.ts'
 import { initCommand } from './init.ts'
 import { createOutput } from './output.ts'
 import { createRunner } from './run.ts'
+import { addCommonOptions } from './settings.ts'
 
 export async function main(host: Host = processHost()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
@@ -23,10 +24,14 @@ export async function main(host: Host = processHost()): Promise<void> {
 /** @returns the exit code (CONTRACT: exit codes) */
 export async function runProgram(host: Host): Promise<number> {
   let exit = 0
-  const runner = createRunner(host, (code) => {
-    exit = code
-  })
-  const program = createProgram(host, [initCommand(runner), completeCommand(runner), callCommand(runner)])
+  const runner = createRunner(
+    host,
+    () => program.opts(),
+    (code) => {
+      exit = code
+    },
+  )
+  const program: Command = createProgram(host, [initCommand(runner), completeCommand(runner), callCommand(runner)])
   try {
     await program.parseAsync(host.arguments, { from: 'user' })
     return exit
@@ -42,8 +47,8 @@ function createProgram(host: Host, commands: Command[]): Command {
     .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this, or after a command its options')
-    .helpCommand(false)
     .addHelpText('after', GUIDE)
+  addCommonOptions(program)
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) {
     command

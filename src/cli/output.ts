@@ -12,6 +12,8 @@ export interface OutputOptions {
   readonly quiet?: boolean | undefined
   readonly verbose?: boolean | undefined
   readonly json?: boolean | undefined
+  /** Flags of this run, put behind a hint that is a command: it needs them as well. */
+  readonly flags?: string | undefined
 }
 
 export interface Output {
@@ -40,7 +42,7 @@ const FATES: Readonly<Record<SessionFate, string>> = {
 
 export function createOutput(host: Host, options: OutputOptions): Output {
   const { stdout, stderr } = host
-  const { quiet = false, verbose = false, json = false } = options
+  const { quiet = false, verbose = false, json = false, flags = '' } = options
   const warnings: string[] = []
   let serverBody: string | undefined
   // Nobody reads stderr any more: not a reason to stop in the middle of a rotation.
@@ -65,9 +67,9 @@ export function createOutput(host: Host, options: OutputOptions): Output {
       if (verbose && !json) lines('debug', printable(text, 2000))
     },
     async data(content) {
-      if (broken) throw broken
+      if (broken) throw failedOutput(broken)
       await new Promise<void>((resolve, reject) => {
-        stdout.write(content, (error) => (error ? reject(error) : resolve()))
+        stdout.write(content, (error) => (error ? reject(failedOutput(error)) : resolve()))
       })
     },
     serverBody(text) {
@@ -81,7 +83,9 @@ export function createOutput(host: Host, options: OutputOptions): Output {
       // Whoever read stdout has had enough, as in `… | head`.
       if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
       const failure = asAuthError(error)
-      const hint = failure.hint.replace(/(?<![\w/-])atproto-oauth (?=\w|--|<)/g, `${programName(host)} `)
+      const command = /^atproto-oauth (?:init|complete|call|status|refresh|lease|revoke)\b/.test(failure.hint)
+      const whole = command && !failure.hint.includes('--help') ? failure.hint + flags : failure.hint
+      const hint = whole.replace(/(?<![\w/-])atproto-oauth (?=\w|--|<)/g, `${programName(host)} `)
       if (json) {
         const { code, message, session, exit } = failure
         const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
@@ -97,6 +101,13 @@ export function createOutput(host: Host, options: OutputOptions): Output {
       return failure.exit
     },
   }
+}
+
+/** A reader that has gone away is no failure of ours, and stays what it is. */
+function failedOutput(error: NodeJS.ErrnoException): Error {
+  if (error.code === 'EPIPE') return error
+  const why = error.code === 'ENOSPC' ? 'the disk is full' : (error.code ?? error.message)
+  return new AuthError('OUTPUT_FAILED', `the output could not be written: ${why}`, { cause: error })
 }
 
 function asAuthError(error: unknown): AuthError {

@@ -3,16 +3,25 @@
  *
  * @module
  */
+import { withoutSession } from '../errors.ts'
 import type { Host } from './host.ts'
 import { type CommonOptions, type Context, createContext, outputOf } from './settings.ts'
 
-export type Runner = (options: CommonOptions, command: (context: Context) => Promise<void>) => Promise<void>
+export type Runner = (
+  options: CommonOptions,
+  command: (context: Context) => Promise<void>,
+  /** Before a login there is no session that an error could leave alone. */
+  before?: 'login',
+) => Promise<void>
 
-export function createRunner(host: Host, setExit: (code: number) => void): Runner {
-  return async (options, command) => {
+/** @param general the options that stood before the command */
+export function createRunner(host: Host, general: () => CommonOptions, setExit: (code: number) => void): Runner {
+  return async (own, command, before) => {
+    const options = { ...general(), ...own }
     const output = outputOf(host, options)
     try {
-      await command(createContext(host, output, options))
+      const work = async () => command(createContext(host, output, options))
+      await (before === 'login' ? withoutSession(work()) : work())
       setExit(output.finish())
     } catch (error) {
       setExit(output.finish(error))

@@ -7,6 +7,7 @@
 import { type Command, Option } from 'commander'
 import { type Environment, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
+import { shellWord } from '../hints.ts'
 import { defaultHome, nodeWorld, PLC_DIRECTORY } from '../node/world.ts'
 import type { World } from '../ports.ts'
 import { asUrl, isSecure } from '../protocol/syntax.ts'
@@ -41,7 +42,13 @@ export function addCommonOptions(command: Command): Command {
 
 /** The value of a setting: the flag's, else the variable's. */
 export function setting(flag: string | undefined, environment: Environment, name: string): string | undefined {
+  if (flag === '') throw new AuthError('USAGE', `${flagOf(name)} is empty: was its variable not set?`)
   return flag ?? variable(environment, name)
+}
+
+/** The flag of a setting's variable. */
+function flagOf(name: string): string {
+  return `--${name.replace('ATPROTO_OAUTH_', '').toLowerCase().replaceAll('_', '-')}`
 }
 
 export interface Context {
@@ -62,7 +69,7 @@ export function createContext(host: Host, output: Output, options: CommonOptions
   if (dev) output.warn('development mode: http: and private addresses are allowed')
   const world = nodeWorld({
     home: setting(options.home, environment, 'ATPROTO_OAUTH_HOME') ?? defaultHome(),
-    stateFile: options.stateFile,
+    stateFile: setting(options.stateFile, {}, 'ATPROTO_OAUTH_STATE_FILE'),
     plcUrl: origin(options.plcUrl, 'ATPROTO_OAUTH_PLC_URL'),
     handleResolver: origin(options.handleResolver, 'ATPROTO_OAUTH_HANDLE_RESOLVER'),
     dev,
@@ -73,7 +80,8 @@ export function createContext(host: Host, output: Output, options: CommonOptions
 }
 
 export function outputOf(host: Host, options: CommonOptions): Output {
-  return createOutput(host, options)
+  const { stateFile, ...everywhere } = options
+  return createOutput(host, { ...options, flags: carriedFlags(everywhere) })
 }
 
 /** The flags of this run that the next command needs too; variables are still set then. */
@@ -84,7 +92,7 @@ export function carriedFlags(options: CommonOptions): string {
     ...(options.plcUrl === undefined ? [] : ['--plc-url', options.plcUrl]),
     ...(options.dev ? ['--dev'] : []),
   ]
-  return flags.map((flag) => ` ${/^[\w@%+=:,./-]+$/.test(flag) ? flag : `'${flag.replaceAll("'", "'\\''")}'`}`).join('')
+  return flags.map((flag) => ` ${shellWord(flag)}`).join('')
 }
 
 function isOn(environment: Environment, name: string): boolean {
@@ -97,6 +105,9 @@ function isOn(environment: Environment, name: string): boolean {
 function asServer(text: string, dev: boolean, name: string): string {
   const url = asUrl(text)
   if (url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)) return url.origin
-  const flag = `--${name.replace('ATPROTO_OAUTH_', '').toLowerCase().replaceAll('_', '-')}`
-  throw new AuthError('USAGE', `${flag} (${name}) must be an https origin such as ${PLC_DIRECTORY}`)
+  const hint =
+    url?.protocol === 'http:'
+      ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev'
+      : `${flagOf(name)} https://host.example.com`
+  throw new AuthError('USAGE', `${flagOf(name)} (${name}) must be an https origin: https:// and a host`, { hint })
 }

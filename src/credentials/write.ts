@@ -28,9 +28,14 @@ export function credentialEntries(credentials: Credentials): Entries {
   ]
 }
 
+/** What a save target keeps: as many variables as the credentials came in, so that none of them stays behind as old. */
+export function savedEntries(credentials: Credentials, bundled: boolean): Entries {
+  return bundled ? [[names.SESSION, bundle(credentials)]] : credentialEntries(credentials)
+}
+
 /** Everything that outlives the access token, or without a refresh token everything, in one value. */
 export function bundle(credentials: Credentials): string {
-  const { accessToken, accessTokenExpiresAt, ...lasting } = credentials
+  const { accessToken, accessTokenExpiresAt, bundled, ...lasting } = credentials
   const content = credentials.refreshToken === undefined ? credentials : lasting
   return base64url.encode(new TextEncoder().encode(JSON.stringify({ version: 1, ...content })))
 }
@@ -44,6 +49,11 @@ export function formatCredentials(credentials: Credentials, format: TextFormat):
   if (format === 'bundle') return `${bundle(credentials)}\n`
   if (format === 'json') return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`
   return entries.map(([name, value]) => `${line(name, oneLine(name, value), format)}\n`).join('')
+}
+
+/** As the dotenv format, for any variables. */
+export function dotenvLines(entries: Entries): string {
+  return entries.map(([name, value]) => `${line(name, oneLine(name, value), 'dotenv')}\n`).join('')
 }
 
 function line(name: string, value: string, format: Exclude<TextFormat, 'json' | 'bundle'>): string {
@@ -63,7 +73,7 @@ function line(name: string, value: string, format: Exclude<TextFormat, 'json' | 
 }
 
 /** The quoting that bash, `node --env-file`, dotenv and godotenv (gh) read alike. */
-function dotenvValue(name: string, value: string): string {
+export function dotenvValue(name: string, value: string): string {
   // To godotenv a quote after a backslash is not the end.
   if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
   if (!/["\\$`!]/.test(value)) return `"${value}"`

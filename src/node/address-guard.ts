@@ -17,7 +17,7 @@ const GLOBAL_V6 = ipaddr.IPv6.parseCIDR('2000::/3')
 const PUBLIC_NAME = /\.(?!(?:local|localhost|test|invalid|example|internal)\.?$)[^.]+\.?$/i
 
 export function isPublicAddress(address: string): boolean {
-  if (!ipaddr.isValid(address)) return false
+  if (!isIP(address)) return false // ipaddr.js also takes 1.1 and 0x7f.1
   const parsed = ipaddr.parse(address)
   if (parsed.range() !== 'unicast') return false
   return parsed.kind() === 'ipv4' || parsed.match(GLOBAL_V6)

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { AuthError } from '../errors.ts'
 
@@ -41,8 +41,8 @@ export async function readPrivate(path: string): Promise<string | undefined> {
 }
 
 /** Durable when it resolves: written beside, flushed, renamed, and the folder flushed. */
-export async function writePrivate(path: string, text: string): Promise<void> {
-  await using reserved = await reserve(path, Buffer.byteLength(text))
+export async function writePrivate(path: string, text: string, mode: number = FILE_MODE): Promise<void> {
+  await using reserved = await reserve(path, Buffer.byteLength(text), mode)
   await reserved.fill(text)
 }
 
@@ -57,13 +57,13 @@ export interface Reservation extends AsyncDisposable {
  *
  * @throws {AuthError} `STORE_UNAVAILABLE`, `STORE_INVALID`
  */
-export async function reserve(path: string, bytes: number = RESERVED_BYTES): Promise<Reservation> {
+export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode = FILE_MODE): Promise<Reservation> {
   const beside = join(dirname(path), `.${randomUUID()}.tmp`)
   let file: FileHandle | undefined
   try {
     await makePrivateFolder(dirname(path))
     await refuseLink(path)
-    file = await open(beside, 'wx', FILE_MODE)
+    file = await open(beside, 'wx', mode)
     await file.writeFile(Buffer.alloc(bytes, ' '))
     await file.sync()
   } catch (error) {
@@ -126,14 +126,31 @@ export function isTemporary(name: string): boolean {
 
 export async function makePrivateFolder(path: string): Promise<void> {
   try {
-    const first = await mkdir(path, { recursive: true, mode: FOLDER_MODE })
-    if (first === undefined) return
-    // A new folder is durable once the one it is in is.
-    const above = dirname(resolve(first))
-    for (let made = resolve(path); made !== above; made = dirname(made)) await syncFolder(dirname(made))
+    await makeFolder(resolve(path))
   } catch (error) {
     throw unavailable(error, 'create', path)
   }
+}
+
+/** Not `recursive`: that never returns where a parent exists and still cannot be written in, as below /proc. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: FOLDER_MODE })
+  } catch (error) {
+    if (isCode(error, 'EEXIST') && (await stat(path)).isDirectory()) return
+    const above = dirname(path)
+    if (!isCode(error, 'ENOENT') || above === path || (await isFolder(above))) throw error
+    await makeFolder(above)
+    return makeFolder(path)
+  }
+  await syncFolder(dirname(path)) // a new folder is durable once the one it is in is
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  )
 }
 
 export function isCode(error: unknown, ...codes: string[]): boolean {
@@ -154,6 +171,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EDQUOT: 'the disk quota is used up',
   EROFS: 'the file system is read-only',
   ENOTDIR: 'a part of the path is not a folder',
+  ENOENT: 'there is no such place',
+  EEXIST: 'it is not a folder',
   EISDIR: 'it is a folder',
   EFBIG: 'it would be larger than the system allows',
 }

@@ -34,7 +34,7 @@ export async function writeGithub(
   files: readonly string[],
   stdout: (text: string) => Promise<void>,
 ): Promise<void> {
-  const masked = [...entries.map(([, value]) => value), ...secrets]
+  const masked = [...entries.map(([, value]) => value), ...secrets].filter((value) => value !== '')
   // In a workflow command %, CR and LF are escaped.
   const escaped = (value: string) => value.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
   await stdout(masked.map((value) => `::add-mask::${escaped(value)}\n`).join(''))

@@ -116,7 +116,11 @@ function withExplainedBody(response: Response, url: URL): Response {
     },
     cancel: (reason) => reader.cancel(reason),
   })
-  const { status, statusText, headers } = response
+  const { status, headers } = response
+  if (status < 200 || status > 599)
+    throw new AuthError('NETWORK_LOST', `${url.host} answered with the status ${status}, which is none`)
+  // A reason phrase may be in any language, but a Response takes only some of them.
+  const statusText = /^[\t\x20-\x7e]*$/.test(response.statusText) ? response.statusText : ''
   return new Response(body, { status, statusText, headers })
 }
 
@@ -125,13 +129,31 @@ function explain(error: unknown, url: URL): AuthError {
   const chain = causes(error)
   const ours = chain.find((link) => link instanceof AuthError)
   if (ours) return ours
+  if (chain.some(({ message }) => message === 'bad port')) {
+    return new AuthError(
+      'ADDRESS_REFUSED',
+      `${url.host} has a port that is kept for another protocol: nothing was sent there`,
+      {
+        hint: 'use another port',
+      },
+    )
+  }
   const timeout = chain.find((link) => link instanceof Timeout)
   if (timeout) return new AuthError('NETWORK_LOST', `${url.host}: ${timeout.message}`, { cause: error })
   const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
-  const why = REASONS[code ?? ''] ?? chain.at(-1)?.message ?? 'unknown reason'
+  // Never the message of an error that we do not know: it may quote a header, and with it a token.
+  const tunnel = chain.map((link) => TUNNEL.exec(link.message)).find((match) => match !== null)
+  const why = tunnel
+    ? `the proxy answered ${tunnel[1]}`
+    : (REASONS[code ?? ''] ?? code ?? 'for a reason that is not known')
   // A proxy that cannot be reached or refuses a tunnel has passed nothing on either.
   const unsent =
-    chain.some((link) => link instanceof ConnectFailure || TUNNEL.test(link.message)) || UNSENT.includes(code ?? '')
+    tunnel !== undefined ||
+    chain.some((link) => link instanceof ConnectFailure) ||
+    (UNSENT.includes(code ?? '') &&
+      chain.every((link) => !/^(?:read|write)$/.test((link as { syscall?: string }).syscall ?? '')))
+  if (code === 'ENOTFOUND')
+    return new AuthError('HOST_NOT_FOUND', `${url.host} cannot be reached: ${why}`, { cause: error })
   if (unsent) return new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached: ${why}`, { cause: error })
   return new AuthError('NETWORK_LOST', `the connection to ${url.host} broke: ${why}`, { cause: error })
 }
@@ -146,7 +168,7 @@ function causes(error: unknown): Error[] {
 }
 
 /** How undici begins when a proxy does not open a tunnel; the code is that of any aborted request. */
-const TUNNEL = /^Proxy response \(/
+const TUNNEL = /^Proxy response \((\d+)\)/
 const UNSENT = [
   'ENOTFOUND',
   'EAI_AGAIN',

@@ -17,7 +17,7 @@ import { AuthError } from '../errors.ts'
 import { isCode, listFolder, makePrivateFolder, sweepFolder, unavailable } from './files.ts'
 
 /** Milliseconds. A refresh takes at most about 50 seconds: five requests of ten. */
-const PATIENCE = 90_000
+const PATIENCE = 180_000
 const POLL = 40
 /** Milliseconds. Where it cannot be seen whether the holder lives, one this old is taken for gone. */
 const ABANDONED = 3600 * 1000

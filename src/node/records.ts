@@ -61,6 +61,9 @@ const isSession = shape({
   rotatedAt: maybe(isTime),
   spentTokens: isTexts,
   intent: maybe(shape({ tokenHash: isText, at: isTime })),
+  bundled: maybe((value) => typeof value === 'boolean'),
+  savedTo: maybe(isTexts),
+  undelivered: maybe(isTexts),
   ended: maybe(shape({ at: isTime, reason: isText })),
 })
 

@@ -5,12 +5,24 @@
  * @module
  */
 import { createHash, randomUUID } from 'node:crypto'
+import { rename } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AuthError } from '../errors.ts'
-import type { PendingRecord } from '../model.ts'
+import type { PendingRecord, SpentAuthorization } from '../model.ts'
 import type { PendingStore, SessionStore } from '../ports.ts'
-import { isTemporary, listFolder, type Reservation, readPrivate, reserve, sweepFolder, writePrivate } from './files.ts'
+import {
+  isCode,
+  isTemporary,
+  listFolder,
+  type Reservation,
+  readPrivate,
+  removeFile,
+  reserve,
+  sweepFolder,
+  unavailable,
+  writePrivate,
+} from './files.ts'
 import { withLock } from './lock.ts'
 import { parseNonces, parsePending, parseSession } from './records.ts'
 import type { SignalHold } from './signals.ts'
@@ -26,7 +38,7 @@ export function createPendingStore(home: string): PendingStore {
   const pathOf = (state: string) => join(folder, `${createHash('sha256').update(state).digest('hex')}.json`)
   return {
     async put(record) {
-      await sweepFolder(folder, PENDING_KEPT, () => true)
+      await sweepFolder(folder, PENDING_KEPT, (name) => /^[0-9a-f]{64}\.json/.test(name) || isTemporary(name))
       await writePrivate(pathOf(record.state), serialize(record))
     },
     async get(state) {
@@ -34,7 +46,24 @@ export function createPendingStore(home: string): PendingStore {
       const text = await readPrivate(path)
       return text === undefined ? undefined : sameState(parsePending(text, path), state)
     },
+    claim: (record) => claimFile(pathOf(record.state), record),
   }
+}
+
+/** A file can be renamed away by one process only: the others find it gone. */
+async function claimFile(path: string, record: SpentAuthorization): Promise<boolean> {
+  const claimed = `${path}.${randomUUID()}`
+  try {
+    await rename(path, claimed)
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false
+    throw unavailable(error, 'write', path)
+  }
+  // Somebody may have claimed it before us, and put the note of that in its place.
+  const was = parsePending((await readPrivate(claimed)) ?? '', path)
+  await writePrivate(path, serialize(was.status === 'pending' ? record : was))
+  await removeFile(claimed)
+  return was.status === 'pending'
 }
 
 /** `--state-file`: one login in one file, which may be carried to another machine. */
@@ -57,6 +86,7 @@ export function createStateFileStore(path: string): PendingStore {
         })
       return sameState(record, state)
     },
+    claim: (record) => claimFile(path, record),
   }
 }
 

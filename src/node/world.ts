@@ -7,9 +7,11 @@ import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import { createRequire } from 'node:module'
 import envPaths from 'env-paths'
-import type { World } from '../ports.ts'
+import { AuthError } from '../errors.ts'
+import type { Saving, World } from '../ports.ts'
 import { isCode } from './files.ts'
 import { createHttp } from './http.ts'
+import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
 import { createSignalHold } from './signals.ts'
 import { createPendingStore, createSessionStore, createStateFileStore } from './store.ts'
 
@@ -28,6 +30,10 @@ export interface NodeWorldOptions {
   readonly handleResolver?: string | undefined
   /** Allows `http:` and private addresses. Never derive it from anything that a server sent. */
   readonly dev?: boolean | undefined
+  /** Where rotated credentials go besides the store: `file:PATH`, `gh:…`, `exec:COMMAND`. */
+  readonly save?: readonly string[] | undefined
+  /** Refuse to spend a refresh token while no save target outlives this machine. */
+  readonly requireLasting?: boolean | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined
 }
@@ -54,6 +60,26 @@ export function nodeWorld(options: NodeWorldOptions = {}): World {
     stores: {
       pending: stateFile === undefined ? createPendingStore(home) : createStateFileStore(stateFile),
       sessions: createSessionStore(home, createSignalHold()),
+    },
+    saving: createSaving(options),
+  }
+}
+
+function createSaving({ save = [], requireLasting = false }: NodeWorldOptions): Saving {
+  const open = (name: string) => openTarget(name, process.env)
+  const targets = save
+    .map(normalizeTarget)
+    .filter((name) => name !== STORE)
+    .map(open)
+  return {
+    targets,
+    open,
+    checkLasting() {
+      if (!requireLasting || save.includes(STORE) || targets.some(({ lasting }) => lasting)) return
+      throw new AuthError(
+        'SAVE_TARGET_MISSING',
+        'the refresh token has to be renewed, and the new one would be lost with this CI job; nothing was sent',
+      )
     },
   }
 }

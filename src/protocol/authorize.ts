@@ -121,11 +121,16 @@ export function authorizationUrl(server: AuthorizationServer, clientId: string, 
 }
 
 /** One POST to the authorization server; a redirect is an answer, never followed. */
-export function postForm(endpoint: string, form: URLSearchParams, dpopFetch: DpopFetch): Promise<Response> {
+export function postForm(
+  endpoint: string,
+  form: URLSearchParams,
+  dpopFetch: DpopFetch,
+  timeoutSeconds: number = TIMEOUT,
+): Promise<Response> {
   return dpopFetch(new URL(endpoint), {
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
     body: form.toString(),
-    timeoutSeconds: TIMEOUT,
+    timeoutSeconds,
   })
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { AuthError } from '../errors.ts'
+import { initCommand } from '../hints.ts'
 import type { Callback, PendingAuthorization } from '../model.ts'
 import { printable } from '../printable.ts'
 import { asUrl } from './syntax.ts'
@@ -95,15 +96,20 @@ function denial(parameters: URLSearchParams, pending: PendingAuthorization): Aut
   const description = parameters.get('error_description')
   const said = [printable(error), description && `"${printable(description)}"`].filter(Boolean).join(' ')
   const why = DENIALS.get(error) ?? 'the authorization server sent an error'
-  const again = `atproto-oauth init ${pending.handle ?? pending.did ?? pending.issuer}`
-  return new AuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, { hint: again })
+  return new AuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, {
+    hint: initCommand(pending),
+  })
 }
 
 function tidy(paste: string): string {
-  return paste
+  const lines = paste.split(/[\r\n]+/).map((line) => line.trim())
+  // Pasted twice, as happens when the first time seems to have had no effect.
+  const again = lines.filter((line, index) => line !== '' && lines.indexOf(line) < index && /^https?:/i.test(line))
+  return (again.length > 0 ? lines.filter((line, index) => lines.indexOf(line) === index).join('') : paste)
     .replace(/\u001b\[20[01]~/g, '') // a terminal's marks around what is pasted
     .replace(/[\s\u0000-\u001f\u200b-\u200f\u2060\ufeff]+/g, '')
-    .replace(/^[<"'`([“”„‘’‚«»]+|[>"'`)\],;“”‘’«»]+$/g, '')
+    .replace(/^[<"'`([“”„‘’‚«»]+/, '')
+    .replace(/(?<![>"'`)\],;“”‘’«»])[>"'`)\],;“”‘’«»]+$/, '') // the look-behind keeps it linear
     .replace(/&(?:amp|#38|#x26);/gi, '&')
     .replace(/\\([?&=#%])/g, '$1')
 }

@@ -94,7 +94,7 @@ async function askHttps(handle: Handle, ports: IdentityPorts, signal: AbortSigna
     return { kind: 'none', reason: `${where} redirects more than ${REDIRECTS_MOST} times` }
   } catch (error) {
     const reason = `${where}: ${error instanceof Error ? error.message : error}`
-    return { kind: isAuthError(error, 'NETWORK_LOST') ? 'failed' : 'none', reason }
+    return { kind: isAuthError(error, 'NETWORK_LOST', 'NETWORK_UNREACHABLE') ? 'failed' : 'none', reason }
   }
 }
 

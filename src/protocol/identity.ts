@@ -58,7 +58,7 @@ export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promis
   const host = didWebHost(did, dev)
   const url = plc
     ? new URL(`/${did}`, plcUrl)
-    : new URL(`${host?.startsWith('localhost') ? 'http' : 'https'}://${host}/.well-known/did.json`)
+    : new URL(`${/^localhost(?::|$)/.test(host ?? '') ? 'http' : 'https'}://${host}/.well-known/did.json`)
   const document = await fetchDocument(
     {
       url,

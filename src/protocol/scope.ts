@@ -22,6 +22,9 @@ export function parseScope(text: string): string {
   }
   const odd = tokens.find((token) => !TOKEN.test(token))
   if (odd !== undefined) throw new AuthError('SCOPE_INVALID', `${JSON.stringify(odd)} cannot be part of a scope`)
+  if (text.includes(',')) {
+    throw new AuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} has a comma: put spaces between its words`)
+  }
   if (tokens.includes('openid')) {
     throw new AuthError('SCOPE_INVALID', 'the scope openid does not exist in atproto: the account is always told')
   }

@@ -87,7 +87,8 @@ export type Identifier =
  */
 export function parseIdentifier(typed: string, dev: boolean): Identifier {
   const text = typed.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '')
-  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+  const harmless = text.replace(/\/\/[^/?#]*@/, '//…@') // a password is not repeated
+  const shown = JSON.stringify(harmless.length > 60 ? `${harmless.slice(0, 60)}…` : harmless)
   if (/^https?:\/\//i.test(text)) return { kind: 'server', origin: parseServer(text, shown, dev) }
   if (text.startsWith('did:')) {
     if (!isDid(text)) throw new AuthError('IDENTIFIER_INVALID', `${shown} is not a valid DID`)

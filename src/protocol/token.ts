@@ -16,6 +16,8 @@ import { asDid } from './syntax.ts'
 
 /** No token lives longer; a larger `expires_in` would only overflow later. */
 const LIFETIME_LONGEST = 365 * 24 * 3600
+/** Seconds. Giving up is costly here: what was sent is spent, whether or not we wait for the answer. */
+const TOKEN_TIMEOUT = 45
 /** A visible-ASCII string (RFC 6749 appendix A.12, A.17). */
 const TOKEN = /^[\x20-\x7e]{1,16384}$/
 
@@ -40,7 +42,7 @@ export async function exchangeCode(
     client_id: pending.clientId,
   })
   try {
-    const response = await postForm(server.token_endpoint, form, dpopFetch)
+    const response = await postForm(server.token_endpoint, form, dpopFetch, TOKEN_TIMEOUT)
     if (response.status === 200) return await readTokenResponse(response, server, 'TOKEN_RESPONSE_INVALID')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response)
@@ -73,7 +75,7 @@ export async function sendRefresh(
     client_id: clientId,
   })
   try {
-    const response = await postForm(server.token_endpoint, form, dpopFetch)
+    const response = await postForm(server.token_endpoint, form, dpopFetch, TOKEN_TIMEOUT)
     if (response.status === 200) return await readTokenResponse(response, server, 'REFRESH_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response)

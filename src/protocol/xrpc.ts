@@ -6,6 +6,7 @@
  * @module
  */
 import { AuthError } from '../errors.ts'
+import { initCommand, type Login } from '../hints.ts'
 import type { Did } from '../model.ts'
 import { challengeError } from './challenge.ts'
 import { describe, parseJsonObject, rateLimited, serverError } from './response.ts'
@@ -80,23 +81,23 @@ export function isExpiredToken(response: Response): boolean {
 
 /**
  * What a 4xx or 5xx of an XRPC method means. `body` is its text, as far as it is text.
+ * `session` is whose it was, for the command that gets a better one.
  *
  * @returns `PERMISSION_MISSING`, `RATE_LIMITED` or `XRPC_ERROR`
  */
-export function xrpcError(nsid: string, response: Response, body: string, now: number): AuthError {
+export function xrpcError(nsid: string, response: Response, body: string, now: number, session: Login): AuthError {
   const refusal = serverError(response.status, parseJsonObject(body))
   if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
   const said = `${nsid} answered ${describe(refusal)}`
   // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
     const scope = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
-    return new AuthError('PERMISSION_MISSING', said, {
-      hint: scope && `atproto-oauth init <handle> --scope ${quote(`atproto ${scope}`)}`,
-    })
+    const wider = [session.scope || 'atproto', scope ?? ''].filter(Boolean).join(' ')
+    return new AuthError('PERMISSION_MISSING', said, { hint: scope && initCommand({ ...session, scope: wider }) })
+  }
+  if (isExpiredToken(response)) {
+    const hint = `check the clock of this machine; if it is right: ${initCommand(session)}`
+    return new AuthError('XRPC_ERROR', `${said}, to a token that was just issued`, { session: 'unknown', hint })
   }
   return new AuthError('XRPC_ERROR', said)
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }

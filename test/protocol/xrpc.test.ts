@@ -173,9 +173,11 @@ describe('11.13, 14.2 is it the token?', () => {
   })
 })
 
+const SESSION = { handle: 'alice.fake.dev', scope: 'atproto transition:email' }
+
 describe('what went wrong', () => {
   const errorOf = (status: number, body: string, headers: Record<string, string> = {}) =>
-    xrpcError(NSID, new Response(null, { status, headers }), body, 0)
+    xrpcError(NSID, new Response(null, { status, headers }), body, 0, SESSION)
 
   test.each([
     ['14.6', 'ScopeMissingError', 'Missing required scope "repo:a.b.c?action=create"'],
@@ -184,13 +186,15 @@ describe('what went wrong', () => {
     expect(errorOf(403, JSON.stringify({ error, message }))).toMatchObject({
       code: 'PERMISSION_MISSING',
       message: `${NSID} answered 403 ${error} "${message}"`,
-      hint: "atproto-oauth init <handle> --scope 'atproto repo:a.b.c?action=create'",
+      hint: "atproto-oauth init alice.fake.dev --scope 'atproto transition:email repo:a.b.c?action=create'",
     })
   })
 
   test('14.6 a scope with a quote in it cannot leave the hint’s quotes', () => {
     const body = JSON.stringify({ error: 'ScopeMissingError', message: `scope "x'; rm -rf ~; '"` })
-    expect(errorOf(403, body).hint).toBe(`atproto-oauth init <handle> --scope 'atproto x'\\''; rm -rf ~; '\\'''`)
+    expect(errorOf(403, body).hint).toBe(
+      `atproto-oauth init alice.fake.dev --scope 'atproto transition:email x'\\''; rm -rf ~; '\\'''`,
+    )
   })
 
   test('14.6 without a scope in the message there is the general hint', () => {

@@ -26,6 +26,8 @@ export interface FakeWorldOptions {
 }
 
 export interface FakeWorld extends World {
+  /** Replace it to give the world save targets. */
+  saving: World['saving']
   readonly stores: FakeStores
   readonly knobs: Knobs
   /** Origin of the PDS. */
@@ -61,6 +63,10 @@ export interface FakeWorld extends World {
   forgetNonces(): void
   /** Puts one more host into the world, or another one in the place of a default one. */
   serve(origin: string, handler: Handler): void
+}
+
+function raise(message: string): never {
+  throw new Error(message)
 }
 
 /** Form fields whose values must not turn up anywhere. */
@@ -120,7 +126,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     if (fault === 'unreachable') throw new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached`)
     if (fault === 'lostBefore') throw new AuthError('NETWORK_LOST', `${url.host} did not answer`)
     const handler = hosts.get(url.origin) ?? identity.host(url.hostname)
-    if (!handler) throw new AuthError('NETWORK_UNREACHABLE', `${url.host} does not exist`)
+    if (!handler) throw new AuthError('HOST_NOT_FOUND', `${url.host} does not exist`)
     const answer = await handler(request)
     if (fault === 'lostAfter') throw new AuthError('NETWORK_LOST', `${url.host} did not answer`)
     return typeof fault === 'function' ? fault(answer) : answer
@@ -149,6 +155,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   return {
     settings,
     stores,
+    saving: { targets: [], open: (name) => raise(`no target ${name}`), checkLasting: () => undefined },
     knobs,
     pds,
     as,

@@ -57,6 +57,13 @@ export function createFakeStores(): FakeStores {
     failPut: () => undefined,
     failCommit: () => undefined,
     pending: {
+      async claim(record) {
+        raise(stores.failPut(record))
+        if (pendingRecords.get(record.state)?.status !== 'pending') return false
+        pendingRecords.set(record.state, copy(record))
+        history.push(copy(record))
+        return true
+      },
       async put(record) {
         await tick()
         raise(stores.failPut(record))

@@ -1,0 +1,89 @@
+/**
+ * Changing a dotenv file without spoiling it: comments, order, other variables, line ends and
+ * the quoting of each line stay as they are.
+ *
+ * @module
+ */
+import type { Entries } from './write.ts'
+import { dotenvValue } from './write.ts'
+
+/** A name at the beginning of a line, as far as its `=`. */
+const ASSIGNMENT = /^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*/
+type Quote = '"' | "'" | '`' | ''
+
+interface Assignment {
+  readonly name: string
+  readonly quote: Quote
+  readonly value: string
+  /** Where the value with its quotes stands in the text. */
+  readonly start: number
+  readonly end: number
+}
+
+/** The variables of a dotenv file, as readers of such files agree on them; of a repeated name the last counts. */
+export function parseDotenv(text: string): Record<string, string> {
+  return Object.fromEntries(assignments(text).map(({ name, value }) => [name, value]))
+}
+
+/** `text` with new values for the names in `entries`; those that are not there are added at the end. */
+export function editDotenv(text: string, entries: Entries): string {
+  const wanted = new Map(entries)
+  const found = assignments(text).filter(({ name }) => wanted.has(name))
+  let result = text
+  for (const { name, quote, value, start, end } of found.reverse()) {
+    const next = wanted.get(name)!
+    if (value !== next) result = result.slice(0, start) + quoted(name, next, quote) + result.slice(end)
+  }
+  const present = new Set(found.map(({ name }) => name))
+  const lineEnd = /\r\n/.test(text) ? '\r\n' : '\n'
+  const added = entries
+    .filter(([name]) => !present.has(name))
+    .map(([name, value]) => `${name}=${dotenvValue(name, value)}${lineEnd}`)
+  const separator = added.length === 0 || result === '' || result.endsWith('\n') ? '' : lineEnd
+  return result + separator + added.join('')
+}
+
+function quoted(name: string, value: string, quote: Quote): string {
+  const fits = {
+    "'": !value.includes("'"),
+    '"': !/["\\$`!]/.test(value),
+    '`': !value.includes('`'),
+    '': /^[\w@%+=:,./-]+$/.test(value),
+  }[quote]
+  return fits ? quote + value + quote : dotenvValue(name, value)
+}
+
+function assignments(text: string): Assignment[] {
+  const found: Assignment[] = []
+  for (let at = 0; at < text.length; ) {
+    const lineEnd = endOfLine(text, at)
+    const match = ASSIGNMENT.exec(text.slice(at, lineEnd))
+    if (!match) {
+      at = lineEnd + 1
+      continue
+    }
+    const start = at + match[0].length
+    const assignment = { name: match[1]!, ...readValue(text, start, lineEnd) }
+    found.push(assignment)
+    at = endOfLine(text, assignment.end) + 1
+  }
+  return found
+}
+
+/** A quoted value may go over several lines, and then hide what looks like an assignment. */
+function readValue(text: string, start: number, lineEnd: number): Omit<Assignment, 'name'> {
+  const quote = text[start]
+  if (quote === '"' || quote === "'" || quote === '`') {
+    let close = text.indexOf(quote, start + 1)
+    while (quote === '"' && close > 0 && text[close - 1] === '\\') close = text.indexOf(quote, close + 1)
+    if (close > 0) return { quote, value: text.slice(start + 1, close), start, end: close + 1 }
+  }
+  const line = text.slice(start, lineEnd).replace(/\r$/, '')
+  const value = line.replace(/[ \t]+#.*$/, '').trimEnd()
+  return { quote: '', value, start, end: start + value.length }
+}
+
+function endOfLine(text: string, from: number): number {
+  const at = text.indexOf('\n', from)
+  return at < 0 ? text.length : at
+}

@@ -1,0 +1,32 @@
+/**
+ * Commands to be pasted, with the words of others quoted: a scope or a handle came from a server.
+ *
+ * @module
+ */
+import { printable } from './printable.ts'
+
+export interface Login {
+  readonly handle?: string | undefined
+  readonly did?: string | undefined
+  /** For a login that was started from a server. */
+  readonly issuer?: string | undefined
+  readonly scope?: string | undefined
+  readonly clientId?: string | undefined
+}
+
+/** `atproto-oauth init …` for the same account, with the same scope and the same hosted client. */
+export function initCommand({ handle, did, issuer, scope, clientId }: Login): string {
+  const hosted = clientId?.startsWith('https:')
+  return [
+    'atproto-oauth init',
+    shellWord(handle ?? did ?? issuer ?? '<handle>'),
+    ...(scope && scope !== 'atproto' ? ['--scope', shellWord(scope)] : []),
+    ...(hosted ? ['--client-id', shellWord(clientId!)] : []),
+  ].join(' ')
+}
+
+/** One word of a POSIX shell's, whatever is in it. */
+export function shellWord(text: string): string {
+  const clean = printable(text, 4000)
+  return /^[\w@%+=:,./-]+$/.test(clean) ? clean : `'${clean.replaceAll("'", "'\\''")}'`
+}

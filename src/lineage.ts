@@ -1,0 +1,87 @@
+/**
+ * A session as several places know it: the environment, the store, a save target. The key is the
+ * same in all of them, the tokens need not be; one of them is the newest.
+ *
+ * @module
+ */
+import { AuthError } from './errors.ts'
+import type { Credentials, SessionRecord } from './model.ts'
+import { importDpopKey, sha256 } from './protocol/dpop.ts'
+
+/** Enough of a hash to recognise a token among thousands: 96 bits. */
+const HASH_LENGTH = 16
+
+export async function tokenHash(token: string): Promise<string> {
+  return (await sha256(token)).slice(0, HASH_LENGTH)
+}
+
+/**
+ * Credentials as the store would keep them.
+ *
+ * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is not the one
+ *   named in them
+ */
+export async function recordOf({ pdsIssuer, scope, ...credentials }: Credentials): Promise<SessionRecord> {
+  const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
+  if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
+    throw new AuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
+  }
+  if (pdsIssuer === undefined) throw new AuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
+  return { version: 1, ...credentials, thumbprint, pds: pdsIssuer, scope: scope ?? '', spentTokens: [] }
+}
+
+/** What `complete` would print for a session now. */
+export function credentialsOf(record: SessionRecord): Credentials {
+  const { did, clientId, dpopPrivateJwk, pds, refreshToken, issuer, scope, thumbprint, createdAt, rotatedAt } = record
+  return {
+    did,
+    clientId,
+    dpopPrivateJwk,
+    pdsIssuer: pds,
+    refreshToken,
+    issuer,
+    ...(scope !== '' && { scope }),
+    thumbprint,
+    createdAt,
+    rotatedAt,
+  }
+}
+
+/**
+ * The newest state of a session: what came from outside, unless its token is one that is known to be spent.
+ *
+ * @throws {AuthError} `CREDENTIALS_MISMATCH` they are not the same session
+ */
+export async function newest(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
+  if (!known) return given
+  checkSame(given, known)
+  const { refreshToken, rotatedAt } = given
+  if (refreshToken === undefined || refreshToken === known.refreshToken) return known
+  if (known.spentTokens.includes(await tokenHash(refreshToken))) return known
+  if (rotatedAt !== undefined && known.rotatedAt !== undefined && rotatedAt < known.rotatedAt) return known
+  // Rotated somewhere else: what is known here was spent there.
+  const spent = known.refreshToken === undefined ? [] : [await tokenHash(known.refreshToken)]
+  const { accessToken, accessTokenExpiresAt } = given
+  return {
+    ...known,
+    accessToken,
+    accessTokenExpiresAt,
+    refreshToken,
+    rotatedAt,
+    ended: undefined,
+    intent: undefined,
+    undelivered: undefined,
+    spentTokens: [...known.spentTokens, ...spent],
+  }
+}
+
+function checkSame(given: SessionRecord, known: SessionRecord): void {
+  for (const field of ['did', 'clientId'] as const) {
+    if (given[field] === undefined || known[field] === undefined || given[field] === known[field]) continue
+    const name = field === 'did' ? 'account' : 'client_id'
+    throw new AuthError(
+      'CREDENTIALS_MISMATCH',
+      `the DPoP key belongs to the session of ${name} ${known[field]}, not of ${given[field]}; nothing was sent`,
+    )
+  }
+}

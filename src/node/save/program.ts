@@ -1,0 +1,71 @@
+/**
+ * `exec:COMMAND` and `gh:`: programs that get the credentials as dotenv on stdin, and nowhere else.
+ *
+ * @module
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { dotenvLines } from '../../credentials/write.ts'
+import type { SaveTarget } from '../../ports.ts'
+import { isCode } from '../files.ts'
+import { cannotSave } from './failure.ts'
+
+/** Milliseconds; a lock is held meanwhile. */
+const PATIENCE = 60_000
+
+interface Program {
+  readonly command: string
+  readonly arguments: readonly string[]
+  readonly shell: boolean
+}
+
+export function programTarget(name: string, command: string, environment: NodeJS.ProcessEnv): SaveTarget {
+  return target(name, { command, arguments: [], shell: true }, environment)
+}
+
+/** Through the `gh` program, which knows how to encrypt a secret; it needs a token that may write secrets. */
+export function githubTarget(
+  name: string,
+  { repository, environment }: { readonly repository: string | undefined; readonly environment: string | undefined },
+  processEnvironment: NodeJS.ProcessEnv,
+): SaveTarget {
+  const flags = [...(repository ? ['--repo', repository] : []), ...(environment ? ['--env', environment] : [])]
+  const program = { command: 'gh', arguments: ['secret', 'set', '--env-file', '-', ...flags], shell: false }
+  return target(name, program, processEnvironment)
+}
+
+function target(name: string, program: Program, environment: NodeJS.ProcessEnv): SaveTarget {
+  return {
+    name,
+    lasting: true,
+    async save(entries) {
+      try {
+        await run(program, dotenvLines(entries), withoutSecrets(environment))
+      } catch (error) {
+        throw cannotSave(name, isCode(error, 'ENOENT') ? new Error(`there is no program ${program.command}`) : error)
+      }
+    },
+  }
+}
+
+async function run(program: Program, input: string, environment: NodeJS.ProcessEnv): Promise<void> {
+  const { command, shell } = program
+  // Its stdout is not ours: ours carries data. Both of its streams are shown to the person.
+  const child = spawn(command, [...program.arguments], {
+    shell,
+    env: environment,
+    stdio: ['pipe', 2, 2],
+    timeout: PATIENCE,
+    // A signal to our group would reach it in the middle of the save that we wait for.
+    detached: process.platform !== 'win32',
+  })
+  child.stdin?.on('error', () => undefined) // a program that ends without reading tells so by its exit code
+  child.stdin?.end(input)
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  if (code !== 0) throw new Error(signal ? `it was ended by ${signal}` : `it ended with exit code ${code}`)
+}
+
+/** The variables that hold credentials stay out of the environment of another program. */
+function withoutSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('ATPROTO_OAUTH_')))
+}

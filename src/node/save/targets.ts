@@ -1,0 +1,44 @@
+/**
+ * Where rotated credentials go: `store`, `file:PATH`, `gh:[OWNER/REPO][@ENVIRONMENT]`, `exec:COMMAND`.
+ *
+ * @module
+ */
+import { resolve } from 'node:path'
+import { AuthError } from '../../errors.ts'
+import type { SaveTarget } from '../../ports.ts'
+import { fileTarget } from './file.ts'
+import { githubTarget, programTarget } from './program.ts'
+
+/** The store itself: every rotation goes there first, so that there is nothing more to do. */
+export const STORE = 'store'
+const GITHUB = /^(?<repository>[\w.-]+\/[\w.-]+)?(?:@(?<environment>[^@/\s]+))?$/
+
+/**
+ * The target as it can be opened again from another folder.
+ *
+ * @throws {AuthError} `USAGE`
+ */
+export function normalizeTarget(spec: string): string {
+  const [kind, rest] = split(spec)
+  if (spec === STORE) return spec
+  if (kind === 'file' && rest !== '') return `file:${resolve(rest)}`
+  if (kind === 'gh' && GITHUB.test(rest)) return spec
+  if (kind === 'exec' && rest.trim() !== '') return spec
+  throw new AuthError('USAGE', `${JSON.stringify(spec)} is not a place to save to`, {
+    hint: 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND',
+  })
+}
+
+/** @param spec normalized; `store` has no target of its own */
+export function openTarget(spec: string, environment: NodeJS.ProcessEnv): SaveTarget {
+  const [kind, rest] = split(spec)
+  if (kind === 'file') return fileTarget(spec, rest)
+  if (kind === 'exec') return programTarget(spec, rest, environment)
+  const { repository, environment: deployment } = GITHUB.exec(rest)?.groups ?? {}
+  return githubTarget(spec, { repository, environment: deployment }, environment)
+}
+
+function split(spec: string): [kind: string, rest: string] {
+  const at = spec.indexOf(':')
+  return at < 0 ? [spec, ''] : [spec.slice(0, at), spec.slice(at + 1)]
+}

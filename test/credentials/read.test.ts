@@ -1,0 +1,229 @@
+import { describe, expect, test } from 'vitest'
+import { readCredentials } from '../../src/credentials/read.ts'
+import type { Environment } from '../../src/credentials/variables.ts'
+import { bundle } from '../../src/credentials/write.ts'
+import { AuthError } from '../../src/errors.ts'
+import { CREDENTIALS, ENVIRONMENT, JWK, set, VSCHARS } from './helpers.ts'
+
+const { ATPROTO_OAUTH_CLIENT_ID, ...PYTHON } = ENVIRONMENT
+const JSON_JWK = ENVIRONMENT.ATPROTO_OAUTH_DPOP_PRIVATE_JWK
+const NAMES = Object.keys(ENVIRONMENT)
+const LEASED = {
+  ATPROTO_OAUTH_ACCESS_TOKEN: 'acc-canary',
+  ATPROTO_OAUTH_DPOP_PRIVATE_JWK: JSON_JWK,
+  ATPROTO_OAUTH_DID: ENVIRONMENT.ATPROTO_OAUTH_DID,
+}
+/** Pieces of every secret there is in these tests. */
+const SECRET = /canary|rPQUCt|Dcz3Kf|Y2FuYXJ5/
+
+const read = (environment: Environment, dev = false) => readCredentials(environment, dev)
+const parsed = (environment: Environment) => set(read(environment) ?? {})
+const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** The error, in which no value is quoted. */
+function refused(environment: Environment, dev = false): AuthError {
+  try {
+    read(environment, dev)
+  } catch (error) {
+    if (!(error instanceof AuthError)) throw error
+    expect(error).toMatchObject({ exit: 2, session: 'alive' })
+    expect(error.cause).toBeUndefined()
+    expect([error.message, error.hint, error.stack].join('\n')).not.toMatch(SECRET)
+    return error
+  }
+  throw new Error('it was accepted')
+}
+
+describe('as they were printed', () => {
+  test('the five variables', () => {
+    expect(parsed(ENVIRONMENT)).toStrictEqual(CREDENTIALS)
+  })
+
+  test('a leased access token: with the key and the account it is enough', () => {
+    const { did, dpopPrivateJwk } = CREDENTIALS
+    expect(parsed(LEASED)).toStrictEqual({ did, dpopPrivateJwk, accessToken: 'acc-canary' })
+  })
+
+  test('a token of every character that tokens have', () => {
+    expect(read({ ...ENVIRONMENT, ATPROTO_OAUTH_REFRESH_TOKEN: VSCHARS })).toMatchObject({ refreshToken: VSCHARS })
+  })
+
+  test.each([
+    {},
+    { ATPROTO_OAUTH_CLIENT_ID },
+    { ATPROTO_OAUTH_DID: ENVIRONMENT.ATPROTO_OAUTH_DID },
+    { ATPROTO_OAUTH_PDS_ISSUER: 'x' },
+    Object.fromEntries([...NAMES, 'ATPROTO_OAUTH_SESSION'].map((name) => [name, ''])), // a fork’s pull request in CI
+    Object.fromEntries(NAMES.map((name) => [name, ' \r\n'])),
+  ])('no session at all: %j', (environment) => {
+    expect(read(environment)).toBeUndefined()
+  })
+})
+
+describe('as a secret store, an editor or a shell changed them', () => {
+  const CHANGES: Record<string, (value: string) => string> = {
+    'a line feed at the end': (value) => `${value}\n`,
+    'several lines at the end': (value) => `${value}\n\r\n\n`,
+    'CR LF': (value) => `${value}\r\n`,
+    'a byte order mark': (value) => `\ufeff${value}`,
+    'spaces and tabs around': (value) => ` \t${value}\t `,
+    'single quotes around': (value) => `'${value}'`,
+    'double quotes around': (value) => `"${value}"`,
+    'both kinds of quotes': (value) => `"'${value}'"`,
+    'quotes and line ends': (value) => `\ufeff"${value}\r\n"\r\n`,
+  }
+  test.each(Object.entries(CHANGES))('%s', (_, change) => {
+    const environment = Object.fromEntries(Object.entries(ENVIRONMENT).map(([name, value]) => [name, change(value)]))
+    expect(parsed(environment)).toStrictEqual(CREDENTIALS)
+    expect(parsed({ ATPROTO_OAUTH_SESSION: change(bundle(CREDENTIALS)) })).toStrictEqual(CREDENTIALS)
+  })
+
+  // With ?> and ?? the two base64 alphabets differ.
+  const ODD = JSON.stringify({ ...JWK, kid: '?>?>??ÿÿ' })
+  test.each([
+    ['escaped quotes', JSON_JWK.replaceAll('"', '\\"')],
+    ['JSON in JSON', JSON.stringify(JSON_JWK)],
+    ['JSON in JSON in quotes', `'${JSON.stringify(JSON_JWK)}'`],
+    ['lines of JSON', JSON.stringify(JWK, null, 2)],
+    ['lines of JSON, CR LF', JSON.stringify(JWK, null, 2).replaceAll('\n', '\r\n')],
+    ['more members', JSON.stringify({ ...JWK, alg: 'ES256', use: 'sig', key_ops: ['sign'], ext: true })],
+    ['base64url', Buffer.from(ODD).toString('base64url')],
+    ['base64, padded', Buffer.from(`${ODD} `).toString('base64')],
+    ['base64 in lines', Buffer.from(ODD).toString('base64').replaceAll(/.{76}/g, '$&\n')],
+  ])('the key as %s', (_, value) => {
+    expect(parsed({ ...ENVIRONMENT, ATPROTO_OAUTH_DPOP_PRIVATE_JWK: value })).toStrictEqual(CREDENTIALS)
+  })
+
+  test('the two base64 of that key do differ', () => {
+    expect(Buffer.from(ODD).toString('base64')).toMatch(/[+/]/)
+  })
+})
+
+describe('incomplete: each missing variable is named, and no other', () => {
+  const missing = (environment: Environment) => {
+    const error = refused(environment)
+    expect(error.code).toBe('CREDENTIALS_INCOMPLETE')
+    return error.message.match(/ATPROTO_OAUTH_\w+/g)?.sort()
+  }
+
+  test.each(NAMES)('%s', (name) => {
+    expect(missing({ ...ENVIRONMENT, [name]: undefined })).toStrictEqual([name])
+    expect(missing({ ...ENVIRONMENT, [name]: '""' })).toStrictEqual([name])
+  })
+
+  test.each(['ATPROTO_OAUTH_REFRESH_TOKEN', 'ATPROTO_OAUTH_DPOP_PRIVATE_JWK'] as const)('only %s is set', (name) => {
+    const others = NAMES.filter((other) => other !== name).sort()
+    expect(missing({ [name]: ENVIRONMENT[name] })).toStrictEqual(others)
+  })
+
+  test.each(['ATPROTO_OAUTH_DPOP_PRIVATE_JWK', 'ATPROTO_OAUTH_DID'])('leased, without %s', (name) => {
+    expect(missing({ ...LEASED, [name]: undefined })).toStrictEqual([name])
+  })
+
+  test('the four of atproto-oauth-py: the hint says what is missing, and why it has to be exact', () => {
+    expect(missing(PYTHON)).toStrictEqual(['ATPROTO_OAUTH_CLIENT_ID'])
+    expect(refused(PYTHON).hint).toMatch(/ATPROTO_OAUTH_CLIENT_ID.*exact client_id/)
+    expect(parsed({ ...PYTHON, ATPROTO_OAUTH_CLIENT_ID })).toStrictEqual(CREDENTIALS)
+  })
+})
+
+describe('wrong: the variable is named, its value is not quoted', () => {
+  const { d, ...publicJwk } = JWK
+  test.each([
+    ['REFRESH_TOKEN', 'ref-canary with a space'],
+    ['REFRESH_TOKEN', 'ref-canary\nref-canary'],
+    ['REFRESH_TOKEN', 'ref-canäry-canary'],
+    ['ACCESS_TOKEN', 'acc-canary\u0007'],
+    ['DPOP_PRIVATE_JWK', 'canary'],
+    ['DPOP_PRIVATE_JWK', JSON_JWK.slice(0, -5)],
+    ['DPOP_PRIVATE_JWK', Buffer.from(JSON_JWK).toString('base64url').slice(0, -9)],
+    ['DPOP_PRIVATE_JWK', JSON.stringify(publicJwk)],
+    ['DPOP_PRIVATE_JWK', JSON.stringify([JWK])],
+    ['DPOP_PRIVATE_JWK', JSON.stringify({ ...JWK, crv: 'P-384' })],
+    ['DPOP_PRIVATE_JWK', JSON.stringify({ ...JWK, crv: 'secp256k1' })],
+    ['DPOP_PRIVATE_JWK', JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: JWK.x, d })],
+    ['DPOP_PRIVATE_JWK', JSON.stringify({ kty: 'RSA', n: 'canary', e: 'AQAB', d })],
+    ['DPOP_PRIVATE_JWK', JSON.stringify({ ...JWK, d: 'canary' })],
+    ['DPOP_PRIVATE_JWK', '-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----'],
+    ['PDS_ISSUER', 'pds.example.com'],
+    ['PDS_ISSUER', 'https://pds.example.com/canary'],
+    ['PDS_ISSUER', 'https://pds.example.com?canary'],
+    ['PDS_ISSUER', 'https://pds.example.com#canary'],
+    ['PDS_ISSUER', 'https://user:canary@pds.example.com'],
+    ['PDS_ISSUER', 'http://pds.example.com'],
+    ['PDS_ISSUER', 'http://127.0.0.1:2583'],
+    ['DID', 'did:key:canary'],
+    ['DID', 'alice.canary.example'],
+    ['DID', 'did:plc:canary'],
+    ['CLIENT_ID', 'canary'],
+  ])('%s: %j', (name, value) => {
+    const error = refused({ ...ENVIRONMENT, [`ATPROTO_OAUTH_${name}`]: value })
+    expect(error.code).toBe('CREDENTIALS_INVALID')
+    expect(error.message.match(/ATPROTO_OAUTH_\w+/g)).toStrictEqual([`ATPROTO_OAUTH_${name}`])
+  })
+})
+
+describe('ATPROTO_OAUTH_PDS_ISSUER', () => {
+  test.each([
+    ['https://pds.example.com/', false, 'https://pds.example.com'],
+    ['HTTPS://PDS.Example.com:443', false, 'https://pds.example.com'],
+    ['https://pds.example.com:8443', false, 'https://pds.example.com:8443'],
+    ['http://127.0.0.1:2583/', true, 'http://127.0.0.1:2583'],
+  ])('%s, dev %s', (value, dev, expected) => {
+    expect(read({ ...ENVIRONMENT, ATPROTO_OAUTH_PDS_ISSUER: value }, dev)).toMatchObject({ pdsIssuer: expected })
+  })
+})
+
+describe('ATPROTO_OAUTH_SESSION', () => {
+  const session = (value: string) => ({ ATPROTO_OAUTH_SESSION: value })
+
+  test('wins over the other variables, whatever is in them', () => {
+    const others = Object.fromEntries(NAMES.map((name) => [name, 'other-canary']))
+    expect(parsed({ ...others, ...session(bundle(CREDENTIALS)) })).toStrictEqual(CREDENTIALS)
+  })
+
+  test('empty, it is not set', () => {
+    expect(parsed({ ...ENVIRONMENT, ...session('') })).toStrictEqual(CREDENTIALS)
+  })
+
+  test('broken, it is not passed over for the others', () => {
+    expect(refused({ ...ENVIRONMENT, ...session('canary') })).toMatchObject({ code: 'CREDENTIALS_INVALID' })
+  })
+
+  test('cut anywhere, it is refused', () => {
+    const whole = bundle(CREDENTIALS)
+    for (let end = 1; end < whole.length; end += 1) {
+      expect(refused(session(whole.slice(0, end))).message).toContain('ATPROTO_OAUTH_SESSION')
+    }
+  })
+
+  const content = { version: 1, ...CREDENTIALS }
+  test.each([
+    ['another version', { ...content, version: 2 }],
+    ['no version', CREDENTIALS],
+    ['a list', [content]],
+    ['a text', 'canary'],
+    ['nothing', null],
+    ['no refresh token', { ...content, refreshToken: undefined }],
+    ['no client_id', { ...content, clientId: undefined }],
+    ['no PDS', { ...content, pdsIssuer: undefined }],
+    ['no key', { ...content, dpopPrivateJwk: undefined }],
+    ['a public key', { ...content, dpopPrivateJwk: { ...JWK, d: undefined } }],
+    ['no account', { ...content, did: undefined }],
+    ['a number for a token', { ...content, refreshToken: 5 }],
+    ['a token with a space', { ...content, refreshToken: 'ref canary' }],
+    ['an object for a scope', { ...content, scope: { canary: 1 } }],
+    ['an issuer that is no origin', { ...content, issuer: 'canary' }],
+  ])('with %s it is refused', (_, value) => {
+    const error = refused(session(encoded(value)))
+    expect(error).toMatchObject({
+      code: 'CREDENTIALS_INVALID',
+      message: expect.stringContaining('ATPROTO_OAUTH_SESSION'),
+    })
+  })
+
+  test('members that it does not know, and times that are none, are left out', () => {
+    const odd = { ...content, later: 'x', createdAt: 'yesterday', rotatedAt: null }
+    expect(parsed(session(encoded(odd)))).toStrictEqual(CREDENTIALS)
+  })
+})

@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest'
+import { startNode } from './helpers.ts'
+
+const BEGIN = `
+  const { createSignalHold } = await import(process.env.SRC + 'node/signals.ts')
+  const hold = createSignalHold()
+  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+  const wait = async () => {
+    console.log('working')
+    await new Promise((resolve) => process.stdin.once('data', resolve))
+    console.log('finished')
+  }
+  const stay = () => sleep(600_000)
+  const me = process.pid
+`
+
+async function run(code: string, signal?: NodeJS.Signals) {
+  const child = startNode(BEGIN + code)
+  if (signal) {
+    await child.said('working')
+    child.kill(signal)
+    child.write('go on')
+  }
+  const { code: exit, signal: by, stdout, stderr } = await child.ended
+  expect(stderr).toBe('')
+  return { exit, by, said: stdout.trim().split('\n') }
+}
+
+describe('11.7 a signal while a token is between two places', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    '%s: the work is finished, then the process ends by it',
+    async (signal) => {
+      const ended = await run('await hold(wait); console.log("went on"); await stay()', signal)
+      expect(ended).toStrictEqual({ exit: null, by: signal, said: ['working', 'finished'] })
+    },
+  )
+
+  test('the work fails: the process still ends by the signal', async () => {
+    const code = 'await hold(async () => { await wait(); throw new Error("no") }).catch(() => {}); await stay()'
+    expect(await run(code, 'SIGTERM')).toStrictEqual({ exit: null, by: 'SIGTERM', said: ['working', 'finished'] })
+  })
+
+  test('somebody else listens: they decide, afterwards', async () => {
+    const code = `
+      process.on('SIGINT', () => { console.log('their turn'); process.exit(7) })
+      await hold(wait)
+      await stay()`
+    expect(await run(code, 'SIGINT')).toStrictEqual({ exit: 7, by: null, said: ['working', 'finished', 'their turn'] })
+  })
+
+  test('a second one changes nothing', async () => {
+    const code = `
+      await hold(async () => {
+        process.kill(me, 'SIGINT'); await sleep(0)
+        process.kill(me, 'SIGTERM'); await sleep(0)
+        console.log('finished')
+      })
+      await stay()`
+    expect(await run(code)).toStrictEqual({ exit: null, by: 'SIGINT', said: ['finished'] })
+  })
+
+  test.each([
+    ['of one hold', 'hold'],
+    ['of another hold', 'createSignalHold()'],
+  ])('nested in work %s: the outermost ends the process', async (_, inner) => {
+    const code = `
+      const inner = ${inner}
+      await hold(async () => { await inner(wait); await sleep(20); console.log('outer finished') })
+      await stay()`
+    const ended = await run(code, 'SIGINT')
+    expect(ended).toStrictEqual({ exit: null, by: 'SIGINT', said: ['working', 'finished', 'outer finished'] })
+  })
+
+  test('side by side: the last ends the process', async () => {
+    const code = `
+      const short = hold(() => sleep(0))
+      await hold(async () => { await short; await wait() })
+      await stay()`
+    expect(await run(code, 'SIGINT')).toStrictEqual({ exit: null, by: 'SIGINT', said: ['working', 'finished'] })
+  })
+
+  // The signal is in the process, but no turn of the event loop has brought it to a listener.
+  test.each([
+    ['one hold', `await hold(async () => process.kill(me, 'SIGTERM'))`],
+    ['two', `await hold(() => createSignalHold()(async () => process.kill(me, 'SIGTERM')))`],
+  ])('one that comes with the last line of the work is not lost: %s', async (_, code) => {
+    expect(await run(`${code}; await stay()`)).toMatchObject({ exit: null, by: 'SIGTERM' })
+  })
+})
+
+describe('no signal', () => {
+  test('gives the value on, and the listeners back as they were', async () => {
+    const code = `
+      const often = () => console.log('often')
+      process.on('SIGTERM', often)
+      process.once('SIGTERM', () => console.log('once'))
+      console.log(await hold(async () => 5), process.listenerCount('SIGTERM'), process.listenerCount('SIGINT'))
+      for (const _ of [1, 2]) { process.kill(me, 'SIGTERM'); await sleep(20) }
+      process.off('SIGTERM', often)
+      console.log(process.listenerCount('SIGTERM'))
+      process.exit()`
+    expect(await run(code)).toStrictEqual({ exit: 0, by: null, said: ['5 2 0', 'often', 'once', 'often', '0'] })
+  })
+
+  test('a listener that lets the process go on is asked once', async () => {
+    const code = `
+      process.on('SIGTERM', () => console.log('asked'))
+      await hold(async () => process.kill(me, 'SIGTERM'))
+      for (const _ of [1, 2]) { await sleep(20); await hold(async () => {}) }
+      process.exit(3)`
+    expect(await run(code)).toStrictEqual({ exit: 3, by: null, said: ['asked'] })
+  })
+
+  test('one that came before is not held against the work', async () => {
+    const code = `
+      process.once('SIGTERM', () => {})
+      process.kill(me, 'SIGTERM')
+      await sleep(20)
+      await hold(async () => {})
+      process.exit(3)`
+    expect(await run(code)).toMatchObject({ exit: 3 })
+  })
+})
