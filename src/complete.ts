@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkTargets } from './deliver.ts'
 import { AuthError, isAuthError, withoutSession } from './errors.ts'
 import { initCommand } from './hints.ts'
 import type {
@@ -16,7 +17,7 @@ import type {
   SpentAuthorization,
   TokenSet,
 } from './model.ts'
-import type { Dns, Network, Settings, Stores } from './ports.ts'
+import type { Dns, Network, Saving, Settings, Stores } from './ports.ts'
 import { judgeCallback, parseCallback } from './protocol/callback.ts'
 import { type DpopKey, importDpopKey, sha256 } from './protocol/dpop.ts'
 import { createDpopFetch, type DpopFetch } from './protocol/dpop-fetch.ts'
@@ -36,7 +37,8 @@ export interface Completed {
   readonly missingScopes: readonly string[]
 }
 
-type CompletePorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
+type CompletePorts = Network &
+  Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'>; readonly saving: Saving }
 
 /**
  * Judges the callback, exchanges the code once, and checks that the tokens are for
@@ -61,6 +63,7 @@ async function completeLogin(paste: string, ports: CompletePorts): Promise<Compl
     throw judged.denied
   }
 
+  await checkTargets(pending.did, ports)
   const codeHash = await sha256(judged.code)
   if (pending.refusedCodes?.includes(codeHash)) throw alreadySpent(spent(pending, codeHash, 'refused', ports.now()))
 

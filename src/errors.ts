@@ -15,7 +15,7 @@ export type SessionFate = 'none' | 'alive' | 'dead' | 'unknown'
 
 interface Entry {
   /** Process exit code (CONTRACT: exit codes). */
-  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 130
+  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
   readonly session: SessionFate
   /** The next command, or what to change before it; an {@link AuthError} may carry a more exact one. */
   readonly hint: string
@@ -85,6 +85,7 @@ export const CATALOGUE = {
   TOKEN_RESPONSE_INVALID: { exit: 4, session: 'none', hint: INIT },
   ACCOUNT_MISMATCH: { exit: 4, session: 'none', hint: INIT },
   ISSUER_MISMATCH: { exit: 4, session: 'alive', hint: INIT },
+  REVOCATION_UNCONFIRMED: { exit: 4, session: 'unknown', hint: 'atproto-oauth init <handle>' },
   REFRESH_REFUSED: { exit: 4, session: 'alive', hint: AGAIN },
 
   // 5, 6 — the session
@@ -103,6 +104,7 @@ export const CATALOGUE = {
     session: 'alive',
     hint: 'make room or correct the permissions, then run the same command again',
   },
+  DEADLINE_NEAR: { exit: 11, session: 'alive', hint: INIT },
   INTERRUPTED: { exit: 130, session: 'alive', hint: AGAIN },
 } satisfies Record<string, Entry>
 

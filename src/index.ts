@@ -33,6 +33,8 @@ export type {
   Notices,
   PendingStore,
   Random,
+  SaveTarget,
+  Saving,
   SessionStore,
   Settings,
   Stores,
@@ -41,4 +43,7 @@ export type {
 export type { Prompt } from './protocol/authorize.ts'
 export type { ClientChoice } from './protocol/client.ts'
 export type { XrpcRequest } from './protocol/xrpc.ts'
+export { type Revoked, revoke } from './revoke.ts'
+export { saveSession } from './save.ts'
 export { openSession, openStoredSession, type Session, type SessionInit } from './session.ts'
+export { type SessionStatus, statusOf } from './status.ts'

@@ -84,6 +84,8 @@ export interface SessionStore {
 export type Transaction<T> = (
   current: SessionRecord | undefined,
   commit: (next: SessionRecord) => Promise<void>,
+  /** Leaves nothing of the session behind. */
+  forget: () => Promise<void>,
 ) => Promise<T>
 
 export interface Stores {
@@ -108,6 +110,8 @@ export interface SaveTarget {
 }
 
 export interface Saving {
+  /** The per-user store was named as a target: what is new stays there too. */
+  readonly inStore: boolean
   readonly targets: readonly SaveTarget[]
   /** A target by its name, which an earlier run recorded. */
   open(name: string): SaveTarget

@@ -115,7 +115,7 @@ async function deliverLeftOver(
   return deliverRotated(record, record.undelivered.map(saving.open), commit)
 }
 
-async function deliverRotated(
+export async function deliverRotated(
   record: SessionRecord,
   targets: readonly SaveTarget[],
   commit: Commit,
@@ -132,7 +132,7 @@ async function deliverRotated(
   if (failed.size === 0) return done
   throw new AuthError(
     'SAVE_FAILED',
-    `the session was renewed, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
+    `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
     { hint: 'correct the save target, then run the same command again: it delivers them first' },
   )
 }
@@ -234,7 +234,9 @@ function dead(session: SessionRecord): AuthError {
 }
 
 function notRefreshable(session: SessionRecord): AuthError {
+  const leased = session.clientId === undefined
   return new AuthError('SESSION_NOT_REFRESHABLE', `the access token of ${session.did} is over and cannot be renewed`, {
-    hint: initCommand(session),
+    session: leased ? 'unknown' : 'dead',
+    hint: leased ? 'atproto-oauth lease, where the session is kept' : initCommand(session),
   })
 }

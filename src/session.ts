@@ -5,7 +5,7 @@
  */
 import { AuthError } from './errors.ts'
 import { initCommand } from './hints.ts'
-import { newest, recordOf } from './lineage.ts'
+import { credentialsOf, newest, recordOf } from './lineage.ts'
 import type { Credentials, Did, Handle, SessionRecord } from './model.ts'
 import { importDpopKey } from './protocol/dpop.ts'
 import { createDpopFetch } from './protocol/dpop-fetch.ts'
@@ -18,8 +18,21 @@ import { isFresh, type RefreshPorts, refresh } from './refresh.ts'
 export interface Session {
   readonly did: Did
   readonly handle: Handle | undefined
-  /** The session as it is now. Secret. */
+  /** The session as this process knows it now. Secret. */
   record(): SessionRecord
+  /**
+   * Renews the tokens and saves them.
+   *
+   * @param ifOlderThanSeconds not if the last renewal is more recent than that
+   * @throws {AuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
+   */
+  refresh(ifOlderThanSeconds?: number): Promise<Credentials>
+  /**
+   * An access token for other processes, with the key that it needs and without the refresh token.
+   *
+   * @param atLeastSeconds renew first, if it would not last that long
+   */
+  lease(atLeastSeconds: number): Promise<Credentials>
   /**
    * One request to the account's PDS, as `@atproto/api` and others expect it. Any status is an answer.
    *
@@ -107,12 +120,25 @@ async function createSession(record: SessionRecord, ports: RefreshPorts): Promis
   let located = record.issuer !== undefined
   let savedNonces = await sessions.readNonces(thumbprint)
   const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), savedNonces, ports)
+  const keepNonces = async () => {
+    const nonces = dpopFetch.nonces()
+    if (JSON.stringify(nonces) === JSON.stringify(savedNonces)) return
+    savedNonces = nonces
+    await sessions.writeNonces(thumbprint, nonces).catch(() => undefined) // costs one round trip, no more
+  }
+  const refreshUnless = async (isGood: (newer: SessionRecord) => boolean) => {
+    try {
+      current = await refresh(current, isGood, dpopFetch, ports)
+    } finally {
+      await keepNonces()
+    }
+  }
   const refreshNow = async (refused?: string) => {
     // A token refused although it is new points at a clock or a proxy: another rotation would not help.
     const isNew = ({ rotatedAt }: SessionRecord) => rotatedAt !== undefined && ports.now() - rotatedAt < JUST_NOW
     const isGood = (newer: SessionRecord) =>
       newer.accessToken === refused && refused !== undefined ? isNew(newer) : isFresh(newer, ports)
-    current = await refresh(current, isGood, dpopFetch, ports)
+    await refreshUnless(isGood)
   }
 
   const send = (path: string, init: SessionInit, body: string | Uint8Array | undefined) => {
@@ -133,7 +159,7 @@ async function createSession(record: SessionRecord, ports: RefreshPorts): Promis
 
   const fetchHandler = async (path: string, init: SessionInit = {}): Promise<Response> => {
     const body = await buffered(init.body)
-    if (!isFresh(current, ports)) await refreshNow()
+    if (!isFresh(current, ports) || current.undelivered) await refreshNow()
     else if (!located) current = { ...current, pds: (await resolveDid(did, ports)).pds }
     located = true
     try {
@@ -145,11 +171,7 @@ async function createSession(record: SessionRecord, ports: RefreshPorts): Promis
       await response.body?.cancel()
       return await send(path, init, body)
     } finally {
-      const nonces = dpopFetch.nonces()
-      if (JSON.stringify(nonces) !== JSON.stringify(savedNonces)) {
-        savedNonces = nonces
-        await sessions.writeNonces(thumbprint, nonces).catch(() => undefined) // costs one round trip, no more
-      }
+      await keepNonces()
     }
   }
 
@@ -157,7 +179,26 @@ async function createSession(record: SessionRecord, ports: RefreshPorts): Promis
     const { path, ...init } = buildXrpcRequest(request, did)
     return fetchHandler(path, init as SessionInit)
   }
-  return { did, handle, record: () => current, fetchHandler, call }
+  return {
+    did,
+    handle,
+    record: () => current,
+    async refresh(ifOlderThanSeconds = 0) {
+      const since = ports.now() - ifOlderThanSeconds * 1000
+      await refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since)
+      return credentialsOf(current)
+    },
+    async lease(atLeastSeconds) {
+      const until = ports.now() + atLeastSeconds * 1000
+      const lasts = ({ accessToken, accessTokenExpiresAt }: SessionRecord) =>
+        accessToken !== undefined && (accessTokenExpiresAt ?? 0) >= until
+      if (!lasts(current) || current.undelivered) await refreshUnless(lasts)
+      const { dpopPrivateJwk, pds, issuer, accessToken, accessTokenExpiresAt, scope } = current
+      return { did, dpopPrivateJwk, pdsIssuer: pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint }
+    },
+    fetchHandler,
+    call,
+  }
 }
 
 /** A retry after a nonce challenge needs the body a second time. */

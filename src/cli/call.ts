@@ -5,21 +5,20 @@
  */
 import { readFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
-import { readCredentials } from '../credentials/read.ts'
 import { AuthError, isAuthError } from '../errors.ts'
 import { readBounded } from '../protocol/response.ts'
 import { type XrpcRequest, xrpcError } from '../protocol/xrpc.ts'
-import { openSession, openStoredSession } from '../session.ts'
 import { type Host, readStdin } from './host.ts'
 import type { Runner } from './run.ts'
-import { addCommonOptions, type CommonOptions, type Context } from './settings.ts'
+import { ACCOUNT_OPTION, sessionFor } from './session.ts'
+import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from './settings.ts'
 
 /** Bytes; what is smaller is printed only when it is there as a whole. */
 const HELD_BACK = 16 * 1024 * 1024
 const BODY_LARGEST = 128 * 1024 * 1024
 const ERROR_LARGEST = 1024 * 1024
 
-interface CallOptions extends CommonOptions {
+interface CallOptions extends SavingOptions {
   readonly data?: string
   readonly method?: 'GET' | 'POST'
   readonly header?: string[]
@@ -38,8 +37,9 @@ export function callCommand(run: Runner): Command {
     )
     .option('-H, --header <name: value>', 'a header more, repeatable', collect)
     .option('-i, --include', 'print the status and the headers too, of an error as well')
-    .option('--account <did|handle>', 'a session of the per-user store')
+    .option(...ACCOUNT_OPTION)
     .addHelpText('after', EXAMPLES)
+  addSaveOption(command)
   return addCommonOptions(command).action((nsid: string, pairs: string[], options: CallOptions) =>
     run(options, (context) => runCall(nsid, pairs, options, context)),
   )
@@ -55,8 +55,7 @@ Examples:
 async function runCall(nsid: string, pairs: string[], options: CallOptions, context: Context): Promise<void> {
   const { host, output, world } = context
   const request = await readRequest(nsid, pairs, options, host)
-  const credentials = options.account === undefined ? readCredentials(host.environment, context.dev) : undefined
-  const session = credentials ? await openSession(credentials, world) : await openStoredSession(options.account, world)
+  const session = await sessionFor(options.account, context)
 
   const response = await session.call(request).catch((error: unknown) => {
     throw request.body === undefined && request.method !== 'POST' ? error : maybeDone(error)

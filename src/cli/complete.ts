@@ -3,36 +3,30 @@
  *
  * @module
  */
-import { fstatSync } from 'node:fs'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { type Completed, complete } from '../complete.ts'
-import { credentialEntries, formatCredentials, TEXT_FORMATS, type TextFormat } from '../credentials/write.ts'
 import { AuthError } from '../errors.ts'
-import { recordOf } from '../lineage.ts'
-import { githubTargets, writeGithub } from '../node/github.ts'
 import { createSignalHold } from '../node/signals.ts'
+import { saveSession } from '../save.ts'
 import { type Host, inCi, programName, readStdin } from './host.ts'
 import type { Runner } from './run.ts'
-import { addCommonOptions, type CommonOptions, type Context } from './settings.ts'
+import { credentialPrinter, type Format, formatOption } from './secrets.ts'
+import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from './settings.ts'
 
 const PASTE_LARGEST = 64 * 1024
 
-interface CompleteOptions extends CommonOptions {
-  readonly format?: TextFormat | 'github'
+interface CompleteOptions extends SavingOptions {
+  readonly format?: Format
 }
 
 export function completeCommand(run: Runner): Command {
   const command = new Command('complete')
     .description('finish a login: take the callback URL, print the credentials')
     .argument('[callback-url]', 'the address on which the browser ended; - for stdin; asked for at a terminal')
-    .addOption(
-      new Option('--format <format>', 'how to print the credentials (default: dotenv)').choices([
-        ...TEXT_FORMATS,
-        'github',
-      ]),
-    )
+    .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .option('--state-file <path>', 'the file that `init --state-file` made')
     .addHelpText('after', EXAMPLES)
+  addSaveOption(command)
   return addCommonOptions(command).action((paste: string | undefined, options: CompleteOptions) =>
     run(options, (context) => runComplete(paste, options, context), 'login'),
   )
@@ -47,24 +41,21 @@ Examples:
 
 async function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
   const { host, output, world } = context
-  const format = options.format ?? (options.json ? 'json' : 'dotenv')
+  const { inStore, targets } = world.saving
+  const saves = inStore || targets.length > 0
+  const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
   // Whatever can be known to go wrong with the output is found out before the code is spent.
-  const github = format === 'github' ? githubTargets(host.environment) : undefined
+  const print = format && credentialPrinter(format, context)
   const paste = argument === undefined || argument === '-' ? await askForPaste(argument, host) : argument
 
   await createSignalHold()(async () => {
     const completed = await complete(paste, world)
-    try {
-      if (github) {
-        const { credentials } = completed
-        await writeGithub(credentialEntries(credentials), [credentials.dpopPrivateJwk.d], github, output.data)
-      } else await output.data(formatCredentials(completed.credentials, format as TextFormat))
-    } catch (error) {
-      await rescue(completed, error, context)
-    }
-    warnIfReadable(context)
-    output.note(`\n${summary(completed, format, host)}`)
-    if (completed.missingScopes.length > 0) output.warn(`not granted: ${completed.missingScopes.join(' ')}`)
+    const { credentials, handle, missingScopes } = completed
+    if (saves) await saveSession(credentials, handle, world)
+    if (print) await print(credentials).catch((error: unknown) => rescue(completed, error, context))
+    const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
+    output.note(`\n${summary(completed, format, places, host)}`)
+    if (missingScopes.length > 0) output.warn(`not granted: ${missingScopes.join(' ')}`)
   })
 }
 
@@ -85,40 +76,38 @@ async function askForPaste(argument: string | undefined, host: Host): Promise<st
 }
 
 /** The code is spent and the session is there: what cannot be printed must not be lost. */
-async function rescue(completed: Completed, cause: unknown, { world }: Context): Promise<never> {
-  const record = await recordOf(completed.credentials)
-  await world.stores.sessions.update(record.thumbprint, (_, commit) => commit({ ...record, handle: completed.handle }))
+async function rescue({ credentials, handle }: Completed, cause: unknown, { world }: Context): Promise<never> {
+  const { did } = await saveSession(credentials, handle, { ...world, saving: { ...world.saving, inStore: true } })
   const why = cause instanceof Error ? cause.message : String(cause)
   throw new AuthError(
     'SAVE_FAILED',
     `the credentials could not be printed (${why}); they are kept in the per-user store`,
-    {
-      cause,
-      session: 'alive',
-      hint: `atproto-oauth call com.atproto.server.getSession --account ${record.did}`,
-    },
+    { cause, session: 'alive', hint: `atproto-oauth call com.atproto.server.getSession --account ${did}` },
   )
 }
 
-/** A shell's `>` makes files that everybody on the machine may read. */
-function warnIfReadable({ host, output }: Context): void {
-  if (process.platform === 'win32') return
-  const stats = fstatSync(host.stdout.fd)
-  if (!stats.isFile() || (stats.mode & 0o077) === 0) return
-  output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
-}
-
-function summary({ credentials, handle, grantedScope }: Completed, format: string, host: Host): string {
+function summary(
+  { credentials, handle, grantedScope }: Completed,
+  format: Format | undefined,
+  places: readonly string[],
+  host: Host,
+): string {
+  const sourced = format === 'dotenv' || format === 'export'
   const next =
-    format === 'dotenv' || format === 'export'
-      ? `With these in the environment (saved to session.env: set -a; . ./session.env; set +a):`
-      : 'With these in the environment:'
+    places.includes('the per-user store') || format === undefined
+      ? 'Next:'
+      : sourced
+        ? 'With these in the environment (saved to session.env: set -a; . ./session.env; set +a):'
+        : 'With these in the environment:'
   return [
     `signed in as ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
     `scope: ${grantedScope}`,
+    ...(places.length > 0 ? [`saved to ${places.join(' and ')}`] : []),
     ...(credentials.refreshToken === undefined
       ? ['the server gave no refresh token: this session ends with its first access token']
-      : ['Keep them secret, and in one place only: the refresh token in them works once.']),
+      : format === undefined
+        ? []
+        : ['Keep them secret, and in one place only: the refresh token in them works once.']),
     '',
     next,
     `  ${programName(host)} call com.atproto.server.getSession`,

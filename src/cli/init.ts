@@ -64,7 +64,7 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   } else {
     await output.data(`${authorizationUrl.href}\n`)
   }
-  output.note(nextStep(result, options, host))
+  output.note(nextStep(result, context.common, host))
   if (options.open) await openBrowser(authorizationUrl, context)
 }
 
@@ -90,7 +90,7 @@ function summary({ pending, pds }: Initiated): string {
   ].join('\n')
 }
 
-function nextStep({ pending }: Initiated, options: InitOptions, host: Host): string {
+function nextStep({ pending }: Initiated, options: CommonOptions, host: Host): string {
   const { createdAt, requestExpiresAt, redirectUri } = pending
   const until = new Date(requestExpiresAt).toLocaleTimeString('en-GB')
   const minutes = Math.max(1, Math.round((requestExpiresAt - createdAt) / 60_000))

@@ -10,9 +10,13 @@ import { callCommand } from './call.ts'
 import { completeCommand } from './complete.ts'
 import { type Host, processHost } from './host.ts'
 import { initCommand } from './init.ts'
+import { leaseCommand } from './lease.ts'
 import { createOutput } from './output.ts'
+import { refreshCommand } from './refresh.ts'
+import { revokeCommand } from './revoke.ts'
 import { createRunner } from './run.ts'
 import { addCommonOptions } from './settings.ts'
+import { statusCommand } from './status.ts'
 
 export async function main(host: Host = processHost()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
@@ -31,7 +35,11 @@ export async function runProgram(host: Host): Promise<number> {
       exit = code
     },
   )
-  const program: Command = createProgram(host, [initCommand(runner), completeCommand(runner), callCommand(runner)])
+  const makers = [initCommand, completeCommand, callCommand, statusCommand, refreshCommand, leaseCommand, revokeCommand]
+  const program: Command = createProgram(
+    host,
+    makers.map((make) => make(runner)),
+  )
   try {
     await program.parseAsync(host.arguments, { from: 'user' })
     return exit
@@ -62,9 +70,11 @@ function createProgram(host: Host, commands: Command[]): Command {
   return program
 }
 
+const COMMANDS = ['init', 'complete', 'call', 'status', 'refresh', 'lease', 'revoke']
+
 function usageError(error: CommanderError, host: Host): AuthError {
   const named = host.arguments.find((argument) => !argument.startsWith('-'))
-  const command = ['init', 'complete', 'call'].includes(named ?? '') ? ` ${named}` : ''
+  const command = COMMANDS.includes(named ?? '') ? ` ${named}` : ''
   const message = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '')
   return new AuthError('USAGE', message, { session: 'none', hint: `atproto-oauth${command} --help` })
 }

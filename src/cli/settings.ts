@@ -5,13 +5,13 @@
  * @module
  */
 import { type Command, Option } from 'commander'
-import { type Environment, variable } from '../credentials/variables.ts'
+import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
 import { shellWord } from '../hints.ts'
 import { defaultHome, nodeWorld, PLC_DIRECTORY } from '../node/world.ts'
 import type { World } from '../ports.ts'
 import { asUrl, isSecure } from '../protocol/syntax.ts'
-import type { Host } from './host.ts'
+import { type Host, inCi } from './host.ts'
 import { createOutput, type Output } from './output.ts'
 
 export interface CommonOptions {
@@ -40,6 +40,18 @@ export function addCommonOptions(command: Command): Command {
   return command.helpOption('-h, --help', 'show this').helpGroup('Commands:')
 }
 
+export interface SavingOptions extends CommonOptions {
+  readonly save?: string[]
+}
+
+export function addSaveOption(command: Command): Command {
+  return command.option(
+    '--save <target>',
+    'store, file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND; repeatable [ATPROTO_OAUTH_SAVE, one a line]',
+    (value: string, before: string[] = []) => [...before, value],
+  )
+}
+
 /** The value of a setting: the flag's, else the variable's. */
 export function setting(flag: string | undefined, environment: Environment, name: string): string | undefined {
   if (flag === '') throw new AuthError('USAGE', `${flagOf(name)} is empty: was its variable not set?`)
@@ -52,6 +64,8 @@ function flagOf(name: string): string {
 }
 
 export interface Context {
+  /** Whatever stood before the command and after it. */
+  readonly common: CommonOptions
   readonly host: Host
   readonly output: Output
   readonly world: World
@@ -59,8 +73,9 @@ export interface Context {
 }
 
 /** @throws {AuthError} `USAGE` */
-export function createContext(host: Host, output: Output, options: CommonOptions): Context {
+export function createContext(host: Host, output: Output, options: SavingOptions & { account?: string }): Context {
   const { environment } = host
+  const fromEnvironment = variable(environment, SESSION) ?? variable(environment, REFRESH_TOKEN)
   const dev = options.dev ?? isOn(environment, 'ATPROTO_OAUTH_DEV')
   const origin = (flag: string | undefined, name: string) => {
     const text = setting(flag, environment, name)
@@ -73,10 +88,16 @@ export function createContext(host: Host, output: Output, options: CommonOptions
     plcUrl: origin(options.plcUrl, 'ATPROTO_OAUTH_PLC_URL'),
     handleResolver: origin(options.handleResolver, 'ATPROTO_OAUTH_HANDLE_RESOLVER'),
     dev,
+    save:
+      options.save ??
+      variable(environment, 'ATPROTO_OAUTH_SAVE')
+        ?.split(/[\r\n]+/)
+        .map((line) => line.trim()),
+    requireLasting: inCi(host) && options.account === undefined && fromEnvironment !== undefined,
     onWarning: output.warn,
     onRequest: output.debug,
   })
-  return { host, output, world, dev }
+  return { common: options, host, output, world, dev }
 }
 
 export function outputOf(host: Host, options: CommonOptions): Output {

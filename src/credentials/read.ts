@@ -12,8 +12,10 @@ import { asDid, asUrl, isSecure } from '../protocol/syntax.ts'
 import * as names from './variables.ts'
 import { type Environment, variable } from './variables.ts'
 
-/** VSCHAR, RFC 6749 appendix A.17; a space in a token is a pasting accident. */
-const TOKEN = /^[\x21-\x7e]+$/
+/** VSCHAR, RFC 6749 appendix A.17. */
+const TOKEN = /^[\x20-\x7e]+$/
+/** The last millisecond that a Date can hold. */
+const LATEST = 8.64e15
 
 /**
  * `ATPROTO_OAUTH_SESSION`, else the separate variables.
@@ -80,7 +82,7 @@ function readBundle(bundle: string, dev: boolean): Credentials {
   const credentials = checked(value as Record<string, unknown>, (field) => `${field} in ${names.SESSION}`, dev)
   const { refreshToken, accessToken, clientId, pdsIssuer } = credentials
   const complete = refreshToken === undefined ? accessToken : clientId && pdsIssuer
-  if (complete !== undefined) return credentials
+  if (complete !== undefined) return { ...credentials, bundled: true }
   throw new AuthError('CREDENTIALS_INVALID', `${names.SESSION} lacks a part of the session`)
 }
 
@@ -104,7 +106,7 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
   }
   const time = (field: string): number | undefined => {
     const member = value[field]
-    return typeof member === 'number' && Number.isFinite(member) ? member : undefined
+    return typeof member === 'number' && Math.abs(member) <= LATEST ? member : undefined
   }
   const did: Did = asDid(text('did') ?? '', dev) ?? invalid('did', 'is not an atproto DID')
   const clientId = text('clientId')

@@ -20,7 +20,7 @@ export function credentialEntries(credentials: Credentials): Entries {
   const { kty, crv, x, y, d } = dpopPrivateJwk
   return [
     ...(refreshToken === undefined ? [] : [[names.REFRESH_TOKEN, refreshToken] as const]),
-    ...(refreshToken !== undefined || accessToken === undefined ? [] : [[names.ACCESS_TOKEN, accessToken] as const]),
+    ...(refreshToken === undefined && accessToken !== undefined ? [[names.ACCESS_TOKEN, accessToken] as const] : []),
     [names.DPOP_PRIVATE_JWK, JSON.stringify({ kty, crv, x, y, d })],
     ...(pdsIssuer === undefined ? [] : [[names.PDS_ISSUER, pdsIssuer] as const]),
     [names.DID, did],

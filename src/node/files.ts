@@ -134,16 +134,19 @@ export async function makePrivateFolder(path: string): Promise<void> {
 
 /** Not `recursive`: that never returns where a parent exists and still cannot be written in, as below /proc. */
 async function makeFolder(path: string): Promise<void> {
+  const above = dirname(path)
+  const make = () => mkdir(path, { mode: FOLDER_MODE })
   try {
-    await mkdir(path, { mode: FOLDER_MODE })
+    await make().catch(async (error) => {
+      if (!isCode(error, 'ENOENT') || above === path) throw error
+      if (!(await isFolder(above))) await makeFolder(above)
+      await make() // once more also where another process has made the one above in between
+    })
   } catch (error) {
-    if (isCode(error, 'EEXIST') && (await stat(path)).isDirectory()) return
-    const above = dirname(path)
-    if (!isCode(error, 'ENOENT') || above === path || (await isFolder(above))) throw error
-    await makeFolder(above)
-    return makeFolder(path)
+    if (isCode(error, 'EEXIST') && (await isFolder(path))) return
+    throw error
   }
-  await syncFolder(dirname(path)) // a new folder is durable once the one it is in is
+  await syncFolder(above) // a new folder is durable once the one it is in is
 }
 
 async function isFolder(path: string): Promise<boolean> {

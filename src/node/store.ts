@@ -52,6 +52,7 @@ export function createPendingStore(home: string): PendingStore {
 
 /** A file can be renamed away by one process only: the others find it gone. */
 async function claimFile(path: string, record: SpentAuthorization): Promise<boolean> {
+  await using room = await reserve(path) // before the record is away from its place
   const claimed = `${path}.${randomUUID()}`
   try {
     await rename(path, claimed)
@@ -61,7 +62,7 @@ async function claimFile(path: string, record: SpentAuthorization): Promise<bool
   }
   // Somebody may have claimed it before us, and put the note of that in its place.
   const was = parsePending((await readPrivate(claimed)) ?? '', path)
-  await writePrivate(path, serialize(was.status === 'pending' ? record : was))
+  await room.fill(serialize(was.status === 'pending' ? record : was))
   await removeFile(claimed)
   return was.status === 'pending'
 }
@@ -104,8 +105,12 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
     read,
     async list() {
       const names = (await listFolder(folder)).filter((name) => /^[A-Za-z0-9_-]{43}\.json$/.test(name))
-      const records = await Promise.all(names.map((name) => read(name.slice(0, -'.json'.length))))
-      return records.filter((record) => record !== undefined)
+      const results = await Promise.allSettled(names.map((name) => read(name.slice(0, -'.json'.length))))
+      const records = results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : []))
+      // A damaged file is no reason to keep from the others; without others it is the answer.
+      const failed = results.find((result) => result.status === 'rejected')
+      if (records.length === 0 && failed) throw failed.reason
+      return records
     },
     update(thumbprint, transaction) {
       const path = pathOf(thumbprint)
@@ -116,19 +121,26 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
           let room: Reservation | undefined = await reserve(path)
           let spending = false
           try {
-            return await transaction(await read(thumbprint), async (next) => {
-              const text = serialize(next)
-              try {
-                await using current = room ?? (await reserve(path))
-                room = undefined
-                await current.fill(text)
-              } catch (error) {
-                if (!spending) throw error
-                await rescue(text, path, error)
-              }
-              spending = next.intent !== undefined
-              if (spending) room = await reserve(path)
-            })
+            return await transaction(
+              await read(thumbprint),
+              async (next) => {
+                const text = serialize(next)
+                try {
+                  await using current = room ?? (await reserve(path))
+                  room = undefined
+                  await current.fill(text)
+                } catch (error) {
+                  if (!spending) throw error
+                  await rescue(text, path, error)
+                }
+                spending = next.intent !== undefined
+                if (spending) room = await reserve(path)
+              },
+              async () => {
+                await removeFile(path)
+                await removeFile(noncesOf(thumbprint))
+              },
+            )
           } finally {
             await room?.[Symbol.asyncDispose]()
           }

@@ -72,6 +72,7 @@ function createSaving({ save = [], requireLasting = false }: NodeWorldOptions): 
     .filter((name) => name !== STORE)
     .map(open)
   return {
+    inStore: save.includes(STORE),
     targets,
     open,
     checkLasting() {

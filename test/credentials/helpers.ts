@@ -21,8 +21,12 @@ export const CREDENTIALS: Credentials = {
   refreshToken: 'ref-canary0123456789abcdef',
 }
 
-/** Every character that RFC 6749 allows in a token. */
-export const VSCHARS = String.fromCharCode(...Array.from({ length: 0x7e - 0x21 + 1 }, (_, index) => 0x21 + index))
+/** Every character that RFC 6749 allows in a token (VSCHAR), the space in the middle: at the ends it is not kept. */
+export const VSCHARS = String.fromCharCode(
+  ...Array.from({ length: 0x7d - 0x21 + 1 }, (_, index) => 0x21 + index),
+  0x20,
+  0x7e,
+)
 
 /** The five separate variables of {@link CREDENTIALS}. */
 export const ENVIRONMENT = {

@@ -56,6 +56,19 @@ describe('20.5 modes', () => {
   })
 })
 
+test('many make the same folders at once', async () => {
+  const home = await tempFolder()
+  for (let round = 0; round < 30; round += 1) {
+    const paths = ['a/b', 'a/c', 'a/b/d', 'a/b'].map((path) => join(home, String(round), path))
+    await Promise.all(paths.map(makePrivateFolder))
+    expect(await readdir(join(home, String(round), 'a'))).toStrictEqual(['b', 'c'])
+  }
+})
+
+test.runIf(process.platform === 'linux')('a place where nothing can be made: said, not waited for', async () => {
+  expect(await failure(makePrivateFolder('/proc/none/inside'))).toMatchObject({ code: 'STORE_UNAVAILABLE' })
+})
+
 describe('write and read', () => {
   test.each(['', 'text', 'ü\0\n', 'x'.repeat(200_000)])('%#: gives back what was written', async (text) => {
     const path = join(await tempFolder(), 'file')

@@ -36,6 +36,14 @@ describe('a transaction', () => {
     })
   })
 
+  test('that forgets leaves nothing of the session, and may do so twice', async () => {
+    const home = await stored()
+    await store(home).writeNonces(THUMBPRINT, { 'https://pds.example.com': 'n' })
+    for (let round = 0; round < 2; round += 1) await store(home).update(THUMBPRINT, (_, __, forget) => forget())
+    expect(await store(home).read(THUMBPRINT)).toBeUndefined()
+    expect([await readdir(join(home, 'sessions')), await readdir(join(home, 'nonces'))]).toStrictEqual([[], []])
+  })
+
   test('that fails changes nothing more, leaves nothing beside, and frees the lock', async () => {
     const home = await stored()
     const failing = store(home).update(THUMBPRINT, async (_, commit) => {

@@ -3,7 +3,18 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createPendingStore, createSessionStore, createStateFileStore } from '../../src/node/store.ts'
 import { failure } from '../support/failure.ts'
-import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT, tempFolder, thumbprintOf } from './helpers.ts'
+import {
+  hasTinyDisk,
+  KEY,
+  onTinyDisk,
+  pendingRecord,
+  sessionRecord,
+  shown,
+  startNode,
+  THUMBPRINT,
+  tempFolder,
+  thumbprintOf,
+} from './helpers.ts'
 
 const EIGHT_DAYS_AGO = new Date(Date.now() - 8 * 24 * 3600 * 1000)
 const SPENT = { version: 1, status: 'spent', state: 'canary-state', codeHash: 'h', outcome: 'sent', at: 1 } as const
@@ -145,6 +156,22 @@ describe.each([
   })
 })
 
+test.runIf(hasTinyDisk())('a claim for which there is no room leaves the login as it was', async () => {
+  const home = await tempFolder()
+  const code = `
+    import { appendFile } from 'node:fs/promises'
+    const { createPendingStore } = await import(process.env.SRC + 'node/store.ts')
+    const [home, pending, spent] = process.argv.slice(1)
+    const store = createPendingStore(home)
+    await store.put(JSON.parse(pending))
+    for (let full = false; !full; ) await appendFile(home + '/filler', 'x'.repeat(512)).catch(() => { full = true })
+    console.log(await store.claim(JSON.parse(spent)).catch((error) => error.code))
+    console.log((await store.get('canary-state')).status)`
+  const args = [home, JSON.stringify(pendingRecord()), JSON.stringify(SPENT)]
+  const { stdout, stderr } = await startNode(code, args, onTinyDisk(home)).ended
+  expect({ stdout, stderr }).toStrictEqual({ stdout: 'STORE_UNAVAILABLE\npending\n', stderr: '' })
+})
+
 describe('sessions, read', () => {
   const store = (home: string) => createSessionStore(home, (work) => work())
   const put = (home: string, record = sessionRecord()) =>
@@ -171,18 +198,28 @@ describe('sessions, read', () => {
     expect(await store(home).list()).toHaveLength(1)
   })
 
-  test('20.7 swapped files are noticed by read, list and update', async () => {
+  test('20.7 swapped files are noticed by read and update, and left out by list', async () => {
     const home = await tempFolder()
     await put(home)
     await put(home, otherRecord)
     const path = join(home, 'sessions', `${THUMBPRINT}.json`)
     await writeFile(path, await readFile(join(home, 'sessions', `${otherRecord.thumbprint}.json`)))
-    for (const attempt of [() => store(home).read(THUMBPRINT), () => store(home).list(), () => put(home)]) {
+    for (const attempt of [() => store(home).read(THUMBPRINT), () => put(home)]) {
       const error = await failure(attempt())
       expect(error).toMatchObject({ code: 'STORE_INVALID' })
       expect(error.message).toContain(path)
       expect(shown(error)).not.toContain('canary')
     }
+    expect(await store(home).list()).toMatchObject([{ thumbprint: otherRecord.thumbprint }])
+  })
+
+  test('a damaged file keeps nobody from the other sessions, and alone it is the answer', async () => {
+    const home = await tempFolder()
+    await put(home)
+    await writeFile(join(home, 'sessions', `${THUMBPRINT}.json`), '{')
+    expect(await failure(store(home).list())).toMatchObject({ code: 'STORE_INVALID' })
+    await put(home, otherRecord)
+    expect(await store(home).list()).toHaveLength(1)
   })
 
   test.each(['../escape', '', 'A'.repeat(42), `${'A'.repeat(42)}/`])('%j is no thumbprint', async (name) => {

@@ -155,7 +155,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   return {
     settings,
     stores,
-    saving: { targets: [], open: (name) => raise(`no target ${name}`), checkLasting: () => undefined },
+    saving: { inStore: false, targets: [], open: (name) => raise(`no target ${name}`), checkLasting: () => undefined },
     knobs,
     pds,
     as,

@@ -35,14 +35,22 @@ export function createFakeStores(): FakeStores {
     await before
     let open = true
     try {
-      return await transaction(copy(sessionRecords.get(thumbprint)), async (next) => {
-        if (!open) throw new Error('commit after the transaction ended: another process may hold the lock')
-        if (next.thumbprint !== thumbprint) throw new Error('commit of a record of another thumbprint')
-        await tick()
-        raise(stores.failCommit(next))
-        sessionRecords.set(thumbprint, copy(next))
-        history.push(copy(next))
-      })
+      return await transaction(
+        copy(sessionRecords.get(thumbprint)),
+        async (next) => {
+          if (!open) throw new Error('commit after the transaction ended: another process may hold the lock')
+          if (next.thumbprint !== thumbprint) throw new Error('commit of a record of another thumbprint')
+          await tick()
+          raise(stores.failCommit(next))
+          sessionRecords.set(thumbprint, copy(next))
+          history.push(copy(next))
+        },
+        async () => {
+          await tick()
+          sessionRecords.delete(thumbprint)
+          nonces.delete(thumbprint)
+        },
+      )
     } finally {
       open = false
       leave()

@@ -1,0 +1,17 @@
+/**
+ * The session that a command is about: of the environment, or of the per-user store.
+ *
+ * @module
+ */
+import { readCredentials } from '../credentials/read.ts'
+import { openSession, openStoredSession, type Session } from '../session.ts'
+import type { Context } from './settings.ts'
+
+export const ACCOUNT_OPTION = ['--account <did|handle>', 'a session of the per-user store'] as const
+
+/** `--account` means the store, whatever the environment holds. */
+export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
+  const { host, world, dev } = context
+  const credentials = account === undefined ? readCredentials(host.environment, dev) : undefined
+  return credentials ? openSession(credentials, world) : openStoredSession(account, world)
+}

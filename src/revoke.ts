@@ -1,0 +1,50 @@
+/**
+ * The clean end of a session: at the server, then here.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc7009.html RFC 7009}
+ * @module
+ */
+import { AuthError } from './errors.ts'
+import { newest } from './lineage.ts'
+import type { SessionRecord } from './model.ts'
+import { importDpopKey } from './protocol/dpop.ts'
+import { createDpopFetch } from './protocol/dpop-fetch.ts'
+import { resolveDid } from './protocol/identity.ts'
+import { fetchAuthorizationServer, fetchIssuer } from './protocol/metadata.ts'
+import { revokeToken } from './protocol/token.ts'
+import type { RefreshPorts } from './refresh.ts'
+
+export interface Revoked {
+  /** `unsupported`: the server offers no revocation; `unconfirmed`: it did not say that it has ended the session. */
+  readonly outcome: 'revoked' | 'unsupported' | 'unconfirmed'
+  /** The session as it was, without a place here any more. Secret. */
+  readonly record: SessionRecord
+}
+
+/**
+ * @throws {AuthError} exits 2 to 4 with nothing sent and nothing forgotten; `SESSION_MISSING`
+ */
+export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
+  const { sessions } = ports.stores
+  return sessions.update(given.thumbprint, async (stored, _, forget) => {
+    const record = await newest(given, stored)
+    const { clientId, refreshToken, accessToken } = record
+    const token = refreshToken ?? accessToken
+    if (record.ended || token === undefined || clientId === undefined) {
+      await forget()
+      throw new AuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
+    }
+    const issuer = record.issuer ?? (await fetchIssuer((await resolveDid(record.did, ports)).pds, ports))
+    const server = await fetchAuthorizationServer(issuer, undefined, ports)
+    const nonces = await sessions.readNonces(record.thumbprint)
+    const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), nonces, ports)
+    let outcome: Revoked['outcome'] = 'unsupported'
+    if (server.revocation_endpoint !== undefined) {
+      // The first may lack the nonce without which it is answered and ignored; the second has it.
+      await revokeToken(server, { clientId, token }, dpopFetch)
+      outcome = (await revokeToken(server, { clientId, token }, dpopFetch)) ? 'revoked' : 'unconfirmed'
+    }
+    await forget()
+    return { outcome, record }
+  })
+}

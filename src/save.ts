@@ -1,0 +1,30 @@
+/**
+ * A new session on its way to the save targets, by way of the store, so that nothing can lose it in between.
+ *
+ * @module
+ */
+import { recordOf } from './lineage.ts'
+import type { Credentials, Handle, SessionRecord } from './model.ts'
+import { deliverRotated, type RefreshPorts } from './refresh.ts'
+
+/**
+ * Puts a session into the per-user store and delivers it to the save targets. It stays in the store only if that
+ * was named as a target, or if a delivery failed.
+ *
+ * @throws {AuthError} `SAVE_FAILED`: it is in the store, and the next run that finds it there delivers it
+ */
+export async function saveSession(
+  credentials: Credentials,
+  handle: Handle | undefined,
+  ports: Pick<RefreshPorts, 'stores' | 'saving'>,
+): Promise<SessionRecord> {
+  const record = { ...(await recordOf(credentials)), handle }
+  const { targets, inStore } = ports.saving
+  return ports.stores.sessions.update(record.thumbprint, async (_, commit, forget) => {
+    const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
+    await commit({ ...record, undelivered })
+    const saved = await deliverRotated(record, targets, commit)
+    if (!inStore && targets.length > 0) await forget()
+    return saved
+  })
+}
