@@ -22,6 +22,8 @@ export interface HttpOptions {
 
 export function createHttp({ dev, userAgent, onRequest }: HttpOptions): Http {
   const dispatcher = new EnvHttpProxyAgent({
+    ...proxyFrom('httpProxy', 'http_proxy', 'HTTP_PROXY'),
+    ...proxyFrom('httpsProxy', 'https_proxy', 'HTTPS_PROXY'),
     connect: guardedConnector(dev),
     headersTimeout: IDLE_TIMEOUT,
     bodyTimeout: IDLE_TIMEOUT,
@@ -56,6 +58,26 @@ export function createHttp({ dev, userAgent, onRequest }: HttpOptions): Http {
       }
     },
   }
+}
+
+/**
+ * The proxy that the environment names; as elsewhere it may come without a scheme.
+ *
+ * @throws {AuthError} `USAGE`
+ */
+function proxyFrom(
+  option: 'httpProxy' | 'httpsProxy',
+  ...names: readonly string[]
+): Partial<Record<typeof option, string>> {
+  const name = names.find((candidate) => process.env[candidate])
+  if (name === undefined) return {}
+  const value = process.env[name]!
+  const url = value.includes('://') ? value : `http://${value}`
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return { [option]: url }
+  // Without the value: it may hold a password.
+  throw new AuthError('USAGE', `${name} is not the address of an HTTP proxy`, {
+    hint: `set ${name} to http://host:port`,
+  })
 }
 
 function timeLimit({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit) {

@@ -52,6 +52,18 @@ describe('settings of init', () => {
     expect(result.stderr).toContain(name)
   })
 
+  test('a proxy without a scheme is one, a proxy of another kind is refused by name', async () => {
+    const home = await newHome()
+    const dead = { HTTP_PROXY: '127.0.0.1:1' }
+    expectFailure(await runCli(['init', 'alice.test'], { home, env: dead }), 3, 'NETWORK_UNREACHABLE')
+    for (const value of ['socks5://me:pass@127.0.0.1:1', ':::']) {
+      const result = await runCli(['init', 'alice.test'], { home, env: { https_proxy: value } })
+      expectFailure(result, 2, 'USAGE')
+      expect(result.stderr).toContain('https_proxy')
+      expect(result.stderr).not.toContain('pass')
+    }
+  })
+
   test('a home that cannot be written to', async () => {
     const account = await world.createAccount()
     const home = await newHome()
