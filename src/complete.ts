@@ -19,12 +19,14 @@ import type {
 } from './model.ts'
 import type { Dns, Network, Saving, Settings, Stores } from './ports.ts'
 import { judgeCallback, parseCallback } from './protocol/callback.ts'
+import { authenticated, sameClient } from './protocol/client-assertion.ts'
 import { type DpopKey, importDpopKey, sha256 } from './protocol/dpop.ts'
 import { createDpopFetch, type DpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveDid } from './protocol/identity.ts'
 import { fetchAuthorizationServer, fetchIssuer } from './protocol/metadata.ts'
 import type { JsonObject } from './protocol/response.ts'
 import { missingScopes } from './protocol/scope.ts'
+import { withServerClocks } from './protocol/server-clock.ts'
 import { anyToken, exchangeCode, judgeTokenResponse, revokeToken } from './protocol/token.ts'
 
 export interface Completed {
@@ -53,7 +55,9 @@ export function complete(paste: string, ports: CompletePorts): Promise<Completed
   return withoutSession(completeLogin(paste, ports))
 }
 
-async function completeLogin(paste: string, ports: CompletePorts): Promise<Completed> {
+async function completeLogin(paste: string, given: CompletePorts): Promise<Completed> {
+  // Some servers spend the code before they look at the proof: by then their clocks have to be known.
+  const ports = withServerClocks(given)
   const { pending: store } = ports.stores
   const pasted = parseCallback(paste)
   const pending = await findPending(pasted.state, ports)
@@ -67,11 +71,13 @@ async function completeLogin(paste: string, ports: CompletePorts): Promise<Compl
   const codeHash = await sha256(judged.code)
   if (pending.refusedCodes?.includes(codeHash)) throw alreadySpent(spent(pending, codeHash, 'refused', ports.now()))
 
+  const { clientId, clientKey } = pending
+  const client = await sameClient(clientId, clientKey, clientKey && ports.settings.clientJwk)
   const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
   // Looked up before the code is sent: if that fails, the code is still good.
   const account = pending.did && (await resolveAccount(pending.did, pending.issuer, ports))
   const key = await importDpopKey(pending.dpopPrivateJwk)
-  const dpopFetch = createDpopFetch(key, pending.nonces, ports)
+  const dpopFetch = authenticated(createDpopFetch(key, pending.nonces, ports), client, server.issuer, ports)
 
   const journal = (outcome: SpentAuthorization['outcome']) => spent(pending, codeHash, outcome, ports.now())
   if (!(await store.claim(journal('sent')))) throw await lostClaim(pending, store)
@@ -163,11 +169,12 @@ async function resolveAccount(did: Did, issuer: Origin, ports: CompletePorts): P
 }
 
 function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey, pds: Origin, now: number): Completed {
-  const { issuer, clientId, dpopPrivateJwk, did, handle, scope: requestedScope } = pending
+  const { issuer, clientId, clientKey, dpopPrivateJwk, did, handle, scope: requestedScope } = pending
   return {
     credentials: {
       did: tokens.sub,
       clientId,
+      clientKey,
       dpopPrivateJwk,
       pdsIssuer: pds,
       refreshToken: tokens.refreshToken,

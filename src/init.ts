@@ -14,10 +14,12 @@ import {
   pushAuthorizationRequest,
 } from './protocol/authorize.ts'
 import { type ClientChoice, chooseClient } from './protocol/client.ts'
+import { authenticated, clientKeyName, identifyClient } from './protocol/client-assertion.ts'
 import { generateDpopJwk, importDpopKey } from './protocol/dpop.ts'
 import { createDpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveFromDid, resolveFromHandle } from './protocol/identity.ts'
 import { discoverFromServer, fetchAuthorizationServer, fetchIssuer } from './protocol/metadata.ts'
+import { withServerClocks } from './protocol/server-clock.ts'
 import { type Identifier, parseIdentifier } from './protocol/syntax.ts'
 
 /** Milliseconds to wait for the callback: long enough to sign in, far longer than a code lives. */
@@ -48,14 +50,17 @@ export function init(identifier: string, options: InitOptions, ports: InitPorts)
   return withoutSession(initLogin(identifier, options, ports))
 }
 
-async function initLogin(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
+async function initLogin(identifier: string, options: InitOptions, given: InitPorts): Promise<Initiated> {
+  const ports = withServerClocks(given)
   const { dev } = ports.settings
   const parsed = parseIdentifier(identifier, dev)
   const client = chooseClient(options)
   const { server, account } = await discover(parsed, ports)
 
   const dpopPrivateJwk = await generateDpopJwk()
-  const dpopFetch = createDpopFetch(await importDpopKey(dpopPrivateJwk), {}, ports)
+  const identity = identifyClient(client.clientId, ports.settings.clientJwk)
+  const unauthenticated = createDpopFetch(await importDpopKey(dpopPrivateJwk), {}, ports)
+  const dpopFetch = authenticated(unauthenticated, identity, server.issuer, ports)
   const { codeVerifier, codeChallenge } = await createPkce(ports)
   const state = createState(ports)
   const createdAt = ports.now()
@@ -79,6 +84,7 @@ async function initLogin(identifier: string, options: InitOptions, ports: InitPo
     issuer: server.issuer,
     ...client,
     codeVerifier,
+    clientKey: await clientKeyName(identity),
     dpopPrivateJwk,
     ...(account && { did: account.did }),
     ...(account?.handle && { handle: account.handle }),

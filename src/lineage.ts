@@ -32,10 +32,12 @@ export async function recordOf({ pdsIssuer, scope, ...credentials }: Credentials
 
 /** What `complete` would print for a session now. */
 export function credentialsOf(record: SessionRecord): Credentials {
-  const { did, clientId, dpopPrivateJwk, pds, refreshToken, issuer, scope, thumbprint, createdAt, rotatedAt } = record
+  const { did, clientId, clientKey, dpopPrivateJwk, pds, refreshToken, issuer, scope, thumbprint } = record
+  const { createdAt, rotatedAt } = record
   return {
     did,
     clientId,
+    clientKey,
     dpopPrivateJwk,
     pdsIssuer: pds,
     refreshToken,
@@ -64,6 +66,7 @@ export async function newest(given: SessionRecord, known: SessionRecord | undefi
   const { accessToken, accessTokenExpiresAt } = given
   return {
     ...known,
+    clientKey: known.clientKey ?? given.clientKey,
     accessToken,
     accessTokenExpiresAt,
     refreshToken,

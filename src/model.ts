@@ -41,6 +41,18 @@ export interface PrivateJwk {
   readonly d: string
 }
 
+/** The private key of a confidential client, as published at its `client_id` by its `kid` (RFC 7517 §4.5). */
+export interface ClientJwk extends PrivateJwk {
+  readonly kid: string
+}
+
+/** Which key a confidential client has made a session with: the session is bound to it. Not secret. */
+export interface ClientKeyName {
+  readonly kid: string
+  /** RFC 7638. */
+  readonly thumbprint: string
+}
+
 /** Newest `DPoP-Nonce` by origin. */
 export type Nonces = Readonly<Record<string, string>>
 
@@ -54,6 +66,8 @@ export interface PendingAuthorization {
   readonly redirectUri: string
   readonly scope: string
   readonly codeVerifier: string
+  /** Absent for a public client. */
+  readonly clientKey?: ClientKeyName | undefined
   readonly dpopPrivateJwk: PrivateJwk
   /** The account the login was started for; absent when it was started from a server. */
   readonly did?: Did
@@ -104,6 +118,8 @@ export interface Credentials {
   readonly did: Did
   /** Bound to the refresh token, and needed only with one. */
   readonly clientId?: string | undefined
+  /** Of a confidential client, if it is known. */
+  readonly clientKey?: ClientKeyName | undefined
   readonly dpopPrivateJwk: PrivateJwk
   /** The account's PDS, or on input its authorization server; a leased access token can do without. */
   readonly pdsIssuer?: Origin | undefined
@@ -132,6 +148,8 @@ export interface SessionRecord {
   /** Absent as long as it is not known which of the two `pds` is. */
   readonly issuer?: Origin | undefined
   readonly clientId?: string | undefined
+  /** Of a confidential client: the key that the server holds this session to. */
+  readonly clientKey?: ClientKeyName | undefined
   /** Empty if not known. */
   readonly scope: string
   readonly dpopPrivateJwk: PrivateJwk

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Did, Nonces, PendingRecord, SessionRecord, SpentAuthorization } from './model.ts'
+import type { ClientJwk, Did, Nonces, PendingRecord, SessionRecord, SpentAuthorization } from './model.ts'
 
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -45,12 +45,14 @@ export interface Dns {
   resolveTxt(name: string): Promise<string[][]>
 }
 
-/** Where identity is looked up, and whether `http:` and private addresses are allowed. */
+/** Where identity is looked up, who we are, and whether `http:` and private addresses are allowed. */
 export interface Settings {
   /** Origin of the PLC directory. */
   readonly plcUrl: string
   /** Origin of an XRPC service to ask instead of DNS and HTTPS. */
   readonly handleResolver?: string | undefined
+  /** The private key of a confidential client. */
+  readonly clientJwk?: ClientJwk | undefined
   readonly dev: boolean
 }
 

@@ -11,6 +11,7 @@ import { initCommand } from './hints.ts'
 import { newest, tokenHash } from './lineage.ts'
 import type { AuthorizationServer, Origin, SessionRecord } from './model.ts'
 import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from './ports.ts'
+import { authenticated, clientKeyName, sameClient } from './protocol/client-assertion.ts'
 import type { DpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveDid } from './protocol/identity.ts'
 import { fetchAuthorizationServer, fetchIssuer } from './protocol/metadata.ts'
@@ -59,8 +60,10 @@ export function refresh(
 
     const { refreshToken, clientId } = current
     if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
+    const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
     ports.saving.checkLasting()
     const { server, pds } = await verifyIssuer(current, ports)
+    const asFetch = authenticated(dpopFetch, client, server.issuer, ports)
     const targets = targetsFor(current, ports.saving)
     await tryTargets(current, targets)
 
@@ -72,7 +75,7 @@ export function refresh(
     let next: SessionRecord
     let answer: JsonObject | undefined
     try {
-      answer = await sendRefresh(server, { clientId, refreshToken }, dpopFetch, ports)
+      answer = await sendRefresh(server, { clientId, refreshToken }, asFetch, ports)
       const tokens = judgeTokenResponse(answer, ports.settings.dev, ports)
       if (tokens.sub !== current.did) {
         const whose = `${tokens.sub} instead of ${current.did}`
@@ -82,6 +85,7 @@ export function refresh(
         ...current,
         pds,
         issuer: server.issuer,
+        clientKey: await clientKeyName(client),
         scope: tokens.scope,
         accessToken: tokens.accessToken,
         accessTokenExpiresAt: tokens.accessTokenExpiresAt,
@@ -95,7 +99,7 @@ export function refresh(
     } catch (error) {
       // Tokens that cannot be trusted are not left behind either.
       const token = answer && anyToken(answer)
-      if (token !== undefined) await revokeToken(server, { clientId, token }, dpopFetch)
+      if (token !== undefined) await revokeToken(server, { clientId, token }, asFetch)
       if (fromOutside && isAuthError(error, 'SESSION_DEAD')) throw await keepStored(error, stored, hash, commit)
       throw await settle(error, current, hash, commit, ports)
     }
@@ -133,7 +137,7 @@ export async function deliverRotated(
   throw new AuthError(
     'SAVE_FAILED',
     `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
-    { hint: 'correct the save target, then run the same command again: it delivers them first' },
+    { hint: 'correct the save target, then run the same command again: it delivers them first', session: 'alive' },
   )
 }
 

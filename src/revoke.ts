@@ -7,6 +7,7 @@
 import { AuthError } from './errors.ts'
 import { newest } from './lineage.ts'
 import type { SessionRecord } from './model.ts'
+import { authenticated, sameClient } from './protocol/client-assertion.ts'
 import { importDpopKey } from './protocol/dpop.ts'
 import { createDpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveDid } from './protocol/identity.ts'
@@ -34,10 +35,12 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
       await forget()
       throw new AuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
     }
+    const client = await sameClient(clientId, record.clientKey, ports.settings.clientJwk)
     const issuer = record.issuer ?? (await fetchIssuer((await resolveDid(record.did, ports)).pds, ports))
     const server = await fetchAuthorizationServer(issuer, undefined, ports)
     const nonces = await sessions.readNonces(record.thumbprint)
-    const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), nonces, ports)
+    const unauthenticated = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), nonces, ports)
+    const dpopFetch = authenticated(unauthenticated, client, issuer, ports)
     let outcome: Revoked['outcome'] = 'unsupported'
     if (server.revocation_endpoint !== undefined) {
       // The first may lack the nonce without which it is answered and ignored; the second has it.

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { AuthError, isAuthError } from './errors.ts'
 import { recordOf } from './lineage.ts'
 import type { Credentials, Handle, SessionRecord } from './model.ts'
 import { deliverRotated, type RefreshPorts } from './refresh.ts'
@@ -23,8 +24,20 @@ export async function saveSession(
   return ports.stores.sessions.update(record.thumbprint, async (_, commit, forget) => {
     const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
     await commit({ ...record, undelivered })
-    const saved = await deliverRotated(record, targets, commit)
+    const saved = await deliverRotated(record, targets, commit).catch((error: unknown) => {
+      throw withRefresh(error, record)
+    })
     if (!inStore && targets.length > 0) await forget()
     return saved
+  })
+}
+
+/** A login cannot be completed again: what delivers is any other run that finds the session in the store. */
+function withRefresh(error: unknown, { did }: SessionRecord): unknown {
+  if (!isAuthError(error, 'SAVE_FAILED')) return error
+  return new AuthError('SAVE_FAILED', `${error.message}; the next run that uses them delivers them first`, {
+    cause: error,
+    session: error.session,
+    hint: `atproto-oauth refresh --account ${did} --if-older-than 1h`,
   })
 }

@@ -11,6 +11,7 @@ import { importDpopKey } from './protocol/dpop.ts'
 import { createDpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveHandle } from './protocol/handle.ts'
 import { resolveDid } from './protocol/identity.ts'
+import { withServerClocks } from './protocol/server-clock.ts'
 import { parseIdentifier } from './protocol/syntax.ts'
 import { buildXrpcRequest, isExpiredToken, type XrpcRequest } from './protocol/xrpc.ts'
 import { isFresh, type RefreshPorts, refresh } from './refresh.ts'
@@ -112,7 +113,8 @@ async function accountDid(account: string, all: readonly SessionRecord[], ports:
   return known?.did ?? resolveHandle(identifier.handle, ports)
 }
 
-async function createSession(record: SessionRecord, ports: RefreshPorts): Promise<Session> {
+async function createSession(record: SessionRecord, given: RefreshPorts): Promise<Session> {
+  const ports = withServerClocks(given)
   const { sessions } = ports.stores
   const { did, handle, thumbprint } = record
   let current = record

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { Did, Handle, Origin, SessionRecord } from './model.ts'
+import type { ClientKeyName, Did, Handle, Origin, SessionRecord } from './model.ts'
 
 const DAY = 24 * 3600 * 1000
-/** What the reference server allows a public client, from the login and from the last refresh. */
-const PUBLIC_ABSOLUTE = 14 * DAY
-const PUBLIC_IDLE = 14 * DAY
+/** What the reference server allows: from the login, and from the last refresh. */
+const PUBLIC = { absolute: 14 * DAY, idle: 14 * DAY }
+const CONFIDENTIAL = { absolute: 2 * 365.25 * DAY, idle: (365.25 / 4) * DAY }
 
 export interface SessionStatus {
   /** `ambiguous`: a refresh was sent and no answer was stored. */
@@ -18,6 +18,8 @@ export interface SessionStatus {
   readonly pds: Origin
   readonly issuer: Origin | undefined
   readonly clientId: string | undefined
+  /** Of a confidential client. */
+  readonly clientKey: ClientKeyName | undefined
   readonly scope: string | undefined
   /** RFC 7638, of the session's DPoP key. */
   readonly thumbprint: string
@@ -35,7 +37,8 @@ export interface SessionStatus {
 }
 
 export function statusOf(record: SessionRecord): SessionStatus {
-  const { createdAt, rotatedAt, intent, ended } = record
+  const { createdAt, rotatedAt, intent, ended, clientKey } = record
+  const lifetime = clientKey ? CONFIDENTIAL : PUBLIC
   return {
     state: ended ? 'ended' : intent ? 'ambiguous' : 'alive',
     did: record.did,
@@ -43,13 +46,14 @@ export function statusOf(record: SessionRecord): SessionStatus {
     pds: record.pds,
     issuer: record.issuer,
     clientId: record.clientId,
+    clientKey,
     scope: record.scope === '' ? undefined : record.scope,
     thumbprint: record.thumbprint,
     createdAt,
     rotatedAt,
     accessTokenExpiresAt: record.accessToken === undefined ? undefined : record.accessTokenExpiresAt,
-    absoluteDeadline: createdAt === undefined ? undefined : createdAt + PUBLIC_ABSOLUTE,
-    idleDeadline: rotatedAt === undefined ? undefined : rotatedAt + PUBLIC_IDLE,
+    absoluteDeadline: createdAt === undefined ? undefined : createdAt + lifetime.absolute,
+    idleDeadline: rotatedAt === undefined ? undefined : rotatedAt + lifetime.idle,
     savedTo: record.savedTo ?? [],
     undelivered: record.undelivered ?? [],
     ended,

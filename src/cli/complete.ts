@@ -6,14 +6,14 @@
 import { Command } from 'commander'
 import { type Completed, complete } from '../complete.ts'
 import { AuthError } from '../errors.ts'
+import { normalizeTarget, STORE } from '../node/save/targets.ts'
 import { createSignalHold } from '../node/signals.ts'
 import { saveSession } from '../save.ts'
-import { type Host, inCi, programName, readStdin } from './host.ts'
+import { askForPaste, askWhere, canAskWhere } from './ask.ts'
+import { type Host, programName } from './host.ts'
 import type { Runner } from './run.ts'
 import { credentialPrinter, type Format, formatOption } from './secrets.ts'
 import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from './settings.ts'
-
-const PASTE_LARGEST = 64 * 1024
 
 interface CompleteOptions extends SavingOptions {
   readonly format?: Format
@@ -39,14 +39,17 @@ Examples:
   (umask 077; atproto-oauth complete > session.env)       a file of your own, for: set -a; . ./session.env
 `
 
-async function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
-  const { host, output, world } = context
+async function runComplete(argument: string | undefined, options: CompleteOptions, given: Context): Promise<void> {
+  const { host, output } = given
+  // Whatever can be known to go wrong with the output is found out before the code is spent.
+  const early = options.format && credentialPrinter(options.format, given)
+  const paste = argument === undefined || argument === '-' ? await askForPaste(argument, host) : argument
+  const context = await withAnswer(options, given)
+  const { world } = context
   const { inStore, targets } = world.saving
   const saves = inStore || targets.length > 0
   const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
-  // Whatever can be known to go wrong with the output is found out before the code is spent.
-  const print = format && credentialPrinter(format, context)
-  const paste = argument === undefined || argument === '-' ? await askForPaste(argument, host) : argument
+  const print = early ?? (format && credentialPrinter(format, context))
 
   await createSignalHold()(async () => {
     const completed = await complete(paste, world)
@@ -59,20 +62,17 @@ async function runComplete(argument: string | undefined, options: CompleteOption
   })
 }
 
-async function askForPaste(argument: string | undefined, host: Host): Promise<string> {
-  const { stdin, stderr } = host
-  if (stdin.isTTY && argument === undefined && !inCi(host)) {
-    const { input } = await import('@inquirer/prompts')
-    return input({ message: 'Callback URL:' }, { input: stdin, output: stderr })
-  }
-  const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(host, PASTE_LARGEST)
-  if (bytes === undefined) throw new AuthError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL')
-  const text = Buffer.from(bytes).toString('utf8')
-  if (text.trim() !== '') return text
-  throw new AuthError('USAGE', 'the argument callback-url is missing, and stdin is empty', {
-    hint: "atproto-oauth complete '<callback-url>'",
-    session: 'none',
-  })
+/** If nothing says where the credentials shall go, a person at a terminal is asked, while the code is still good. */
+async function withAnswer(options: CompleteOptions, context: Context): Promise<Context> {
+  const { host, output, world } = context
+  const { saving } = world
+  const isSaid = options.format !== undefined || saving.inStore || saving.targets.length > 0
+  if (isSaid || output.json || !canAskWhere(host)) return context
+  const answer = await askWhere(host)
+  if (answer === undefined) return context
+  const name = normalizeTarget(answer)
+  const chosen = name === STORE ? { inStore: true } : { targets: [saving.open(name)] }
+  return { ...context, world: { ...world, saving: { ...saving, ...chosen } } }
 }
 
 /** The code is spent and the session is there: what cannot be printed must not be lost. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { type Command, Option } from 'commander'
+import { readClientJwk } from '../credentials/read.ts'
 import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
 import { shellWord } from '../hints.ts'
@@ -87,6 +88,7 @@ export function createContext(host: Host, output: Output, options: SavingOptions
     stateFile: setting(options.stateFile, {}, 'ATPROTO_OAUTH_STATE_FILE'),
     plcUrl: origin(options.plcUrl, 'ATPROTO_OAUTH_PLC_URL'),
     handleResolver: origin(options.handleResolver, 'ATPROTO_OAUTH_HANDLE_RESOLVER'),
+    clientJwk: readClientJwk(environment),
     dev,
     save:
       options.save ??

@@ -76,7 +76,7 @@ function table(status: SessionStatus, now: number): string {
     ['account', status.handle ? `${status.handle} (${status.did})` : status.did],
     ['PDS', status.pds],
     ['issuer', status.issuer],
-    ['client', status.clientId],
+    ['client', status.clientId && status.clientId + (status.clientKey ? `, with its key ${status.clientKey.kid}` : '')],
     ['scope', status.scope],
     ['key', status.thumbprint],
     ['login', status.createdAt && moment(status.createdAt, now)],

@@ -6,7 +6,7 @@
  */
 import { base64url } from 'jose'
 import { AuthError } from '../errors.ts'
-import type { Credentials, Did, Origin, PrivateJwk } from '../model.ts'
+import type { ClientJwk, ClientKeyName, Credentials, Did, Origin, PrivateJwk } from '../model.ts'
 import { asPrivateJwk } from '../protocol/dpop.ts'
 import { asDid, asUrl, isSecure } from '../protocol/syntax.ts'
 import * as names from './variables.ts'
@@ -119,6 +119,7 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
     refreshToken: token('refreshToken'),
     accessToken: token('accessToken'),
     accessTokenExpiresAt: time('accessTokenExpiresAt'),
+    clientKey: asKeyName(value.clientKey),
     issuer: origin('issuer'),
     scope: text('scope'),
     thumbprint: text('thumbprint'),
@@ -127,15 +128,37 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
   }
 }
 
-/** JSON, JSON whose quotes were escaped once more, or base64url or base64 of JSON. */
 function parsePrivateJwk(value: unknown): PrivateJwk | undefined {
   if (typeof value !== 'string') return asPrivateJwk(value)
-  const candidates = [value, value.replaceAll('\\"', '"'), decodeBase64url(value)]
-  for (const candidate of candidates) {
-    const jwk = asPrivateJwk(parseJson(candidate))
-    if (jwk) return jwk
-  }
-  return undefined
+  return readings(value).map(asPrivateJwk).find(Boolean)
+}
+
+/** JSON, JSON whose quotes were escaped once more, or base64url or base64 of JSON. */
+function readings(text: string): unknown[] {
+  return [text, text.replaceAll('\\"', '"'), decodeBase64url(text)].map(parseJson)
+}
+
+/**
+ * The key of a confidential client, as `ATPROTO_OAUTH_CLIENT_JWK` has it.
+ *
+ * @throws {AuthError} `CLIENT_INVALID`; the message never quotes the value
+ */
+export function readClientJwk(environment: Environment): ClientJwk | undefined {
+  const text = variable(environment, names.CLIENT_JWK)
+  if (text === undefined) return undefined
+  const hint = `set ${names.CLIENT_JWK} to the private JWK of your client, with the kid under which it is published`
+  const value = readings(text).find((reading) => asPrivateJwk(reading))
+  const jwk = asPrivateJwk(value)
+  if (!jwk) throw new AuthError('CLIENT_INVALID', `${names.CLIENT_JWK} is not a private P-256 JWK`, { hint })
+  const { kid } = value as { kid?: unknown }
+  // A server finds the public key by it, and refuses an assertion without.
+  if (typeof kid === 'string' && kid !== '') return { ...jwk, kid }
+  throw new AuthError('CLIENT_INVALID', `${names.CLIENT_JWK} has no kid`, { hint })
+}
+
+function asKeyName(value: unknown): ClientKeyName | undefined {
+  const { kid, thumbprint } = (value ?? {}) as Record<string, unknown>
+  return typeof kid === 'string' && typeof thumbprint === 'string' ? { kid, thumbprint } : undefined
 }
 
 /** A trailing slash is forgiven: people copy the address of their server. */

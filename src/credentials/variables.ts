@@ -11,6 +11,9 @@ export const CLIENT_ID = 'ATPROTO_OAUTH_CLIENT_ID'
 export const SESSION = 'ATPROTO_OAUTH_SESSION'
 export const ACCESS_TOKEN = 'ATPROTO_OAUTH_ACCESS_TOKEN'
 
+/** A setting, not a part of the session: the private key of a confidential client. */
+export const CLIENT_JWK = 'ATPROTO_OAUTH_CLIENT_JWK'
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**

@@ -29,10 +29,13 @@ const maybe =
   (value) =>
     value === undefined || kind(value)
 
+const isClientKey = maybe(shape({ kid: isText, thumbprint: isMember }))
+
 const isPending = shape({
   state: isText,
   issuer: isOrigin,
   clientId: isText,
+  clientKey: isClientKey,
   redirectUri: isText,
   scope: isText,
   codeVerifier: isText,
@@ -52,6 +55,7 @@ const isSession = shape({
   pds: isOrigin,
   issuer: maybe(isOrigin),
   clientId: maybe(isText),
+  clientKey: isClientKey,
   scope: isText,
   dpopPrivateJwk: isKey,
   accessToken: maybe(isText),

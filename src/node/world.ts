@@ -8,6 +8,7 @@ import { Resolver } from 'node:dns/promises'
 import { createRequire } from 'node:module'
 import envPaths from 'env-paths'
 import { AuthError } from '../errors.ts'
+import type { ClientJwk } from '../model.ts'
 import type { Saving, World } from '../ports.ts'
 import { isCode } from './files.ts'
 import { createHttp } from './http.ts'
@@ -28,6 +29,8 @@ export interface NodeWorldOptions {
   readonly plcUrl?: string | undefined
   /** Origin of an XRPC service to resolve handles with, instead of DNS and HTTPS. */
   readonly handleResolver?: string | undefined
+  /** The private key of a confidential client (RFC 7517), with the `kid` under which it is published. */
+  readonly clientJwk?: ClientJwk | undefined
   /** Allows `http:` and private addresses. Never derive it from anything that a server sent. */
   readonly dev?: boolean | undefined
   /** Where rotated credentials go besides the store: `file:PATH`, `gh:…`, `exec:COMMAND`. */
@@ -48,7 +51,7 @@ export function packageVersion(): string {
 }
 
 export function nodeWorld(options: NodeWorldOptions = {}): World {
-  const { home = defaultHome(), stateFile, plcUrl = PLC_DIRECTORY, handleResolver, dev = false } = options
+  const { home = defaultHome(), stateFile, plcUrl = PLC_DIRECTORY, handleResolver, clientJwk, dev = false } = options
   const userAgent = `atproto-oauth/${packageVersion()}`
   return {
     ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
@@ -56,7 +59,7 @@ export function nodeWorld(options: NodeWorldOptions = {}): World {
     now: Date.now,
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     warn: options.onWarning ?? (() => undefined),
-    settings: { plcUrl, handleResolver, dev },
+    settings: { plcUrl, handleResolver, clientJwk, dev },
     stores: {
       pending: stateFile === undefined ? createPendingStore(home) : createStateFileStore(stateFile),
       sessions: createSessionStore(home, createSignalHold()),

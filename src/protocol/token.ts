@@ -6,11 +6,19 @@
  * @module
  */
 import { AuthError, type ErrorCode, isAuthError } from '../errors.ts'
-import type { AuthorizationServer, PendingAuthorization, TokenSet } from '../model.ts'
+import type { AuthorizationServer, Origin, PendingAuthorization, TokenSet } from '../model.ts'
 import type { Clock } from '../ports.ts'
 import { postForm } from './authorize.ts'
 import type { DpopFetch } from './dpop-fetch.ts'
-import { describe, type JsonObject, rateLimited, readJsonObject, readServerError } from './response.ts'
+import { explain } from './refusal.ts'
+import {
+  describe,
+  type JsonObject,
+  rateLimited,
+  readJsonObject,
+  readServerError,
+  type ServerError,
+} from './response.ts'
 import { scopeTokens } from './scope.ts'
 import { asDid } from './syntax.ts'
 
@@ -47,7 +55,7 @@ export async function exchangeCode(
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response)
     const code = refusal.status >= 500 ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
-    throw new AuthError(code, `${server.issuer} did not exchange the code: ${describe(refusal)}`)
+    throw new AuthError(code, `${server.issuer} did not exchange the code: ${explain(refusal)}`)
   } catch (error) {
     if (!isAuthError(error, 'NETWORK_LOST')) throw error
     throw new AuthError('EXCHANGE_AMBIGUOUS', `the code was sent, but no answer came (${error.message})`, {
@@ -79,8 +87,8 @@ export async function sendRefresh(
     if (response.status === 200) return await readTokenResponse(response, server, 'REFRESH_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response)
+    if (refusal.error === 'invalid_grant') throw new AuthError('SESSION_DEAD', ended(server.issuer, refusal))
     const said = `${server.issuer} answered the refresh with ${describe(refusal)}`
-    if (refusal.error === 'invalid_grant') throw new AuthError('SESSION_DEAD', `the session has ended: ${said}`)
     // A gateway's 5xx, or a success of another kind, does not tell whether the server behind it has committed.
     throw new AuthError(refusal.status >= 500 || response.ok ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said)
   } catch (error) {
@@ -89,6 +97,10 @@ export async function sendRefresh(
       cause: error,
     })
   }
+}
+
+function ended(issuer: Origin, refusal: ServerError): string {
+  return `${issuer} says that the session has ended: ${explain(refusal)}`
 }
 
 /** A 200 without JSON may be a gateway's page: for a refresh it is not known then whether the server has committed. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { readCredentials } from '../../src/credentials/read.ts'
+import { readClientJwk, readCredentials } from '../../src/credentials/read.ts'
 import type { Environment } from '../../src/credentials/variables.ts'
 import { bundle } from '../../src/credentials/write.ts'
 import { AuthError } from '../../src/errors.ts'
@@ -227,5 +227,44 @@ describe('ATPROTO_OAUTH_SESSION', () => {
   test('members that it does not know, and times that are none, are left out', () => {
     const odd = { ...content, later: 'x', createdAt: 'yesterday', rotatedAt: 9e15 }
     expect(parsed(session(encoded(odd)))).toStrictEqual(BUNDLED)
+  })
+})
+
+describe('the key of a confidential client', () => {
+  const KEY = { ...JSON.parse(JSON_JWK), kid: 'first' }
+  const readKey = (value: string) => readClientJwk({ ATPROTO_OAUTH_CLIENT_JWK: value })
+
+  test('16.2 the key and its kid, whatever a secret store did to it, and nothing else of it', () => {
+    const { kty, crv, x, y, d } = JWK
+    const text = JSON.stringify({ ...KEY, use: 'sig', alg: 'ES256' })
+    for (const value of [text, `${text}\r\n`, `'${text}'`, text.replaceAll('"', '\\"'), encoded({ ...KEY })]) {
+      expect(readKey(value)).toStrictEqual({ kty, crv, x, y, d, kid: 'first' })
+    }
+    expect(readClientJwk({})).toBeUndefined()
+    expect(readKey('')).toBeUndefined()
+  })
+
+  test.each([
+    ['16.2 without a kid', { ...KEY, kid: undefined }, 'no kid'],
+    ['with an empty one', { ...KEY, kid: '' }, 'no kid'],
+    ['with one that is no text', { ...KEY, kid: 1 }, 'no kid'],
+    ['a public key', { ...KEY, d: undefined }, 'private'],
+    ['another curve', { ...KEY, crv: 'P-384' }, 'private'],
+    ['a set of keys', { keys: [KEY] }, 'private'],
+  ])('%s is refused without being quoted', (_, value, why) => {
+    const run = () => readKey(JSON.stringify(value))
+    expect(run).toThrow(expect.objectContaining({ code: 'CLIENT_INVALID', message: expect.stringContaining(why) }))
+    expect(run).not.toThrow(SECRET)
+  })
+
+  test('a bundle remembers its name, and a damaged one does no harm', () => {
+    const clientKey = { kid: 'first', thumbprint: 'T'.repeat(43) }
+    const bundled = (value: unknown) => ({
+      ATPROTO_OAUTH_SESSION: bundle({ ...CREDENTIALS, clientKey: value as typeof clientKey }),
+    })
+    expect(read(bundled(clientKey))).toMatchObject({ clientKey })
+    for (const value of [null, 'first', { kid: 'first' }, { kid: 1, thumbprint: 'T' }]) {
+      expect(read(bundled(value))?.clientKey).toBeUndefined()
+    }
   })
 })

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
-import { runCli, runShell, spawnCli } from '../world/cli.ts'
+import { runAtTerminal, runCli, runShell, spawnCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, expectFailure, logIn, newHome } from './support.ts'
 
@@ -32,6 +34,66 @@ describe('the prompt of complete', () => {
     const result = await runCli(['complete'], { home: await newHome(), ...(stdin !== undefined && { stdin }) })
     expectFailure(result, 2, 'USAGE')
     expect(result.stderr).toContain('callback-url')
+  })
+})
+
+describe('at a terminal complete asks what shall become of the credentials', () => {
+  const DOWN = '\x1b[B'
+  const WHERE = 'What shall become of the credentials?'
+  async function answered(...questions: (readonly [string, string])[]) {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const callback = await callbackFor(account, home)
+    const result = await runAtTerminal('complete', [['Callback URL:', `${callback}\r`], ...questions], { home })
+    return { account, home, ...result }
+  }
+
+  test('print them', async () => {
+    const { code, screen, account } = await answered([WHERE, '\r'])
+    expect(code).toBe(0)
+    expect(screen).toContain(`ATPROTO_OAUTH_DID='${account.did}'`)
+  })
+
+  test('a file: private, and nothing on the screen', async () => {
+    const { code, screen, account, home } = await answered([WHERE, `${DOWN}\r`], ['File:', '\r'])
+    expect(code).toBe(0)
+    const path = join(home.path, 'session.env')
+    expect(parse(await readFile(path))).toMatchObject({ ATPROTO_OAUTH_DID: account.did })
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect(screen).toContain(`saved to file:${path}`)
+    expect(screen).not.toContain('ref-')
+  })
+
+  test('keep them here: call finds them', async () => {
+    const { code, screen, home } = await answered([WHERE, `${DOWN}${DOWN}${DOWN}\r`])
+    expect(code).toBe(0)
+    expect(screen).not.toContain('ref-')
+    expect(await runCli(['call', 'com.atproto.server.getSession'], { home })).toMatchObject({ code: 0 })
+  })
+
+  test('GitHub, without gh: nothing is lost, it is kept here and the message says so', async () => {
+    const questions = [[WHERE, `${DOWN}${DOWN}\r`] as const, ['OWNER/REPO', 'alice/bot\r'] as const]
+    const { account, code, screen, home } = await answered(...questions)
+    expect(code).toBe(10)
+    expect(screen).toContain('there is no program gh')
+    expect(screen).toContain('session: still good')
+    const deliver = /hint: atproto-oauth (refresh .+?)\r?\n/.exec(screen)![1]!.split(' ')
+    expect((await runCli(['status', '--json'], { home })).stdout).toContain('"undelivered":["gh:alice/bot"]')
+    const bin = join(home.path, 'bin')
+    await mkdir(bin)
+    await writeFile(join(bin, 'gh'), '#!/bin/sh\ncat > "$HOME/delivered"\n', { mode: 0o755 })
+    const path = `${bin}:${process.env['PATH']}`
+    expect(await runCli(deliver, { home, env: { PATH: path } })).toMatchObject({ code: 0 })
+    expect(parse(await readFile(join(home.path, 'delivered')))).toMatchObject({ ATPROTO_OAUTH_DID: account.did })
+  })
+
+  test('Ctrl-C at the question: the code is not spent', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const callback = await callbackFor(account, home)
+    const dialogue = [['Callback URL:', `${callback}\r`] as const, [WHERE, '\x03'] as const]
+    expect(await runAtTerminal('complete', dialogue, { home })).toMatchObject({ code: 130 })
+    expect(await runCli(['complete', callback], { home })).toMatchObject({ code: 0 })
   })
 })
 

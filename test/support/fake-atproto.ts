@@ -7,6 +7,7 @@
 import { AuthError } from '../../src/errors.ts'
 import type { Settings, World } from '../../src/ports.ts'
 import type { ClientDocuments } from './fake-client.ts'
+import type { ClientDocument } from './fake-client-auth.ts'
 import { type FakeRequest, formOf, type Handler, json, pathOf, readRequest, seededBytes } from './fake-http.ts'
 import { type Account, createFakeIdentity, type FakeIdentity } from './fake-identity.ts'
 import { createProofJudge } from './fake-proof.ts'
@@ -39,7 +40,7 @@ export interface FakeWorld extends World {
   /** DID documents, DNS and handle hosts, all editable. */
   readonly identity: FakeIdentity
   /** Documents of hosted clients by `client_id`, which the server is taken to have fetched. */
-  readonly clients: Map<string, { redirect_uris: readonly string[]; scope: string }>
+  readonly clients: Map<string, ClientDocument>
   /** Every request made, those that were lost too. */
   readonly requests: readonly FakeRequest[]
   readonly warnings: readonly string[]
@@ -82,7 +83,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const warnings: string[] = []
   const records: FakeRecord[] = []
   const issued = new Set<string>()
-  const clients = new Map<string, { redirect_uris: readonly string[]; scope: string }>()
+  const clients = new Map<string, ClientDocument>()
   let now = options.startAt ?? Date.UTC(2026, 0, 2, 3, 4, 5)
 
   const identity = createFakeIdentity()

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ClientDocument } from './fake-client-auth.ts'
 import type { Knobs } from './knobs.ts'
 
 export interface FakeClient {
@@ -18,7 +19,7 @@ export interface Refusal {
 }
 
 /** Documents by `client_id`, as the server would have fetched them. */
-export type ClientDocuments = ReadonlyMap<string, { readonly redirect_uris: readonly string[]; readonly scope: string }>
+export type ClientDocuments = ReadonlyMap<string, ClientDocument>
 
 const LOOPBACK = /^http:\/\/localhost\/?(?:\?(.*))?$/
 const LOOPBACK_REDIRECT = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?::\d+)?\//
@@ -26,17 +27,13 @@ const SCOPE_TOKEN =
   /^(?:atproto|transition:(?:generic|email|chat\.bsky)|(?:repo|rpc|blob|account|identity|include)[:?].+)$/
 const UNSUPPORTED = ['request_uri', 'client_secret', 'nonce', 'claims', 'id_token_hint', 'request']
 
-/**
- * The client of a request to any endpoint. The place where a `client_assertion` will be
- * verified once there are confidential clients; public ones prove nothing.
- */
-export function authenticateClient(
+/** The client of a request to any endpoint, by its name. */
+export function identifyClient(
   form: Readonly<Record<string, string>>,
   documents: ClientDocuments,
 ): FakeClient | Refusal {
   const clientId = form['client_id']
   if (!clientId) return refusal('invalid_request', 'client_id is required')
-  if (form['client_assertion'] !== undefined) return refusal('invalid_client', 'confidential clients are not played')
   const document = documents.get(clientId)
   if (document) return { clientId, redirectUris: document.redirect_uris, scope: document.scope }
   return LOOPBACK.test(clientId) ? loopbackClient(clientId) : refusal('invalid_client_metadata', 'no document there')

@@ -6,6 +6,7 @@
  */
 import type { Did } from '../../src/model.ts'
 import { type Refusal, refusal } from './fake-client.ts'
+import { authComplaint, type ClientAuth } from './fake-client-auth.ts'
 import { type Json, sha256 } from './fake-http.ts'
 import type { FakeSession, SessionBook } from './fake-sessions.ts'
 import type { Knobs } from './knobs.ts'
@@ -16,6 +17,7 @@ export interface FakeCode {
   readonly redirectUri: string
   readonly codeChallenge: string
   readonly jkt: string
+  readonly auth: ClientAuth
   readonly sub: Did
   readonly scope: string
   readonly expiresAt: number
@@ -27,7 +29,7 @@ export interface FakeCode {
 export interface Grants {
   readonly codes: Map<string, FakeCode>
   /** The honest token response, or why there is none. `jkt` is that of a proof already verified. */
-  grant(form: Readonly<Record<string, string>>, jkt: string): Json | Refusal
+  grant(form: Readonly<Record<string, string>>, jkt: string, auth: ClientAuth): Json | Refusal
   /** What a token request does even though its proof was refused. */
   proofRefused(form: Readonly<Record<string, string>>): void
 }
@@ -41,7 +43,7 @@ interface Surroundings {
 export function createGrants({ knobs, book, clock }: Surroundings): Grants {
   const codes = new Map<string, FakeCode>()
 
-  function exchange(form: Readonly<Record<string, string>>, jkt: string): Json | Refusal {
+  function exchange(form: Readonly<Record<string, string>>, jkt: string, auth: ClientAuth): Json | Refusal {
     const code = codes.get(form['code'] ?? '')
     if (!code) return invalidGrant('Invalid code')
     if (code.used) {
@@ -56,18 +58,21 @@ export function createGrants({ knobs, book, clock }: Surroundings): Grants {
     }
     if (!form['code_verifier']) return invalidGrant('code_verifier is required')
     if (sha256(form['code_verifier']) !== code.codeChallenge) return invalidGrant('Invalid code_verifier')
+    const complaint = authComplaint(code.auth, auth)
+    if (complaint) return invalidGrant(complaint)
     if (code.jkt !== jkt) return invalidGrant('DPoP proof does not match the expected JKT')
-    code.session = book.open({ sub: code.sub, clientId: code.clientId, jkt, scope: code.scope })
+    code.session = book.open({ sub: code.sub, clientId: code.clientId, jkt, auth, scope: code.scope })
     return tokenResponse(code.session)
   }
 
-  function refresh(form: Readonly<Record<string, string>>, jkt: string): Json | Refusal {
+  function refresh(form: Readonly<Record<string, string>>, jkt: string, auth: ClientAuth): Json | Refusal {
     const token = form['refresh_token'] ?? ''
     const session = book.byRefreshToken(token)
     if (!session) return invalidGrant('Invalid refresh token')
     const isCirrus = knobs.personality === 'cirrus'
-    const complaint = refreshComplaint(session, token, form['client_id'], jkt)
+    const complaint = refreshComplaint(session, token, form['client_id'], jkt) ?? authComplaint(session.auth, auth)
     if (complaint === undefined) {
+      session.auth = auth
       book.rotate(session)
       return tokenResponse(session)
     }
@@ -96,9 +101,9 @@ export function createGrants({ knobs, book, clock }: Surroundings): Grants {
 
   return {
     codes,
-    grant(form, jkt) {
-      if (form['grant_type'] === 'authorization_code') return exchange(form, jkt)
-      if (form['grant_type'] === 'refresh_token') return refresh(form, jkt)
+    grant(form, jkt, auth) {
+      if (form['grant_type'] === 'authorization_code') return exchange(form, jkt, auth)
+      if (form['grant_type'] === 'refresh_token') return refresh(form, jkt, auth)
       return refusal('unsupported_grant_type', `Grant type "${form['grant_type']}" is not supported`)
     },
     proofRefused(form) {

@@ -5,12 +5,13 @@
  */
 import type { Did } from '../../src/model.ts'
 import {
-  authenticateClient,
   type ClientDocuments,
+  identifyClient,
   judgeAuthorizationRequest,
   knownScope,
   type Refusal,
 } from './fake-client.ts'
+import { type ClientAuth, createAssertionJudge } from './fake-client-auth.ts'
 import { createGrants } from './fake-grants.ts'
 import { type FakeRequest, formOf, type Handler, json, pathOf } from './fake-http.ts'
 import type { ProofJudge } from './fake-proof.ts'
@@ -60,6 +61,7 @@ interface Surroundings {
 interface PushedRequest {
   readonly form: Readonly<Record<string, string>>
   readonly jkt: string
+  readonly auth: ClientAuth
   readonly expiresAt: number
   used: boolean
 }
@@ -68,6 +70,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
   const { origin, knobs, clock, randomHex, secrets, judge, book, clients } = surroundings
   const pushed = new Map<string, PushedRequest>()
   const challenges = new Set<string>()
+  const assertions = createAssertionJudge(origin, clock)
   const grants = createGrants({ knobs, book, clock })
 
   async function handle(request: FakeRequest): Promise<Response> {
@@ -82,25 +85,27 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     const complaint = formComplaint(request)
     if (complaint) return json(400, { error: 'invalid_request', error_description: complaint })
     const form = formOf(request)
-    const client = authenticateClient(form, clients)
+    const client = identifyClient(form, clients)
     if ('error' in client) return refuse(client)
+    const auth = await assertions.authenticate(form, clients.get(client.clientId))
+    if ('error' in auth) return refuse(auth)
     const verdict = await judge.judge(request)
     if (!verdict.ok) {
       if (path === PATHS.token && verdict.error === 'invalid_dpop_proof') grants.proofRefused(form)
       return refuseProof(verdict.error, verdict.description)
     }
     if (path === PATHS.token) {
-      const granted = grants.grant(form, verdict.jkt)
+      const granted = grants.grant(form, verdict.jkt, auth)
       return isRefusal(granted)
         ? refuse(granted)
         : json(200, knobs.mutateToken(granted), { 'cache-control': 'no-store' })
     }
     const refused = judgeAuthorizationRequest(form, client, knobs.personality)
     if (refused) return refuse(refused)
-    return push(form, verdict.jkt)
+    return push(form, verdict.jkt, auth)
   }
 
-  function push(form: Readonly<Record<string, string>>, jkt: string): Response {
+  function push(form: Readonly<Record<string, string>>, jkt: string, auth: ClientAuth): Response {
     if (form['dpop_jkt'] !== undefined && form['dpop_jkt'] !== jkt) {
       return json(401, { error: 'invalid_token', error_description: 'Invalid DPoP key binding' })
     }
@@ -110,7 +115,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     }
     challenges.add(challenge)
     const requestUri = `urn:ietf:params:oauth:request_uri:req-${randomHex()}`
-    pushed.set(requestUri, { form, jkt, expiresAt: clock() + FIVE_MINUTES_MS, used: false })
+    pushed.set(requestUri, { form, jkt, auth, expiresAt: clock() + FIVE_MINUTES_MS, used: false })
     return json(knobs.parStatus, knobs.mutatePar({ request_uri: requestUri, expires_in: FIVE_MINUTES_MS / 1000 }))
   }
 
@@ -121,7 +126,10 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     if (!verdict.ok) {
       return knobs.revocation === 'silent' ? json(200, {}) : refuseProof(verdict.error, verdict.description)
     }
-    const { token = '', client_id: clientId } = formOf(request)
+    const form = formOf(request)
+    const { token = '', client_id: clientId } = form
+    const auth = await assertions.authenticate(form, clients.get(clientId ?? ''))
+    if ('error' in auth) return refuse(auth)
     const session = book.byRefreshToken(token) ?? book.byAccessToken(token)
     if (session?.jkt === verdict.jkt && session.clientId === clientId) book.end(session, 'revoked')
     return json(200, {})
@@ -141,7 +149,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     const request = pushed.get(page.searchParams.get('request_uri') ?? '')
     const clientId = page.searchParams.get('client_id')
     if (!request || request.form['client_id'] !== clientId) throw new Error('the page says: Invalid request_uri')
-    const { form, jkt, expiresAt, used } = request
+    const { form, jkt, auth, expiresAt, used } = request
     const answer: Record<string, string> = { iss: origin, state: form['state']! }
     const gone = used
       ? 'This request was already authorized'
@@ -160,6 +168,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
       redirectUri: form['redirect_uri']!,
       codeChallenge: form['code_challenge']!,
       jkt,
+      auth,
       sub: decision.account ?? surroundings.accountOf(form['login_hint']),
       scope: decision.scope ?? knownScope(form['scope']!),
       expiresAt: clock() + FIVE_MINUTES_MS,

@@ -4,11 +4,15 @@
  * @module
  */
 import type { Did } from '../../src/model.ts'
+import { type ClientAuth, PUBLIC } from './fake-client-auth.ts'
 import type { Knobs } from './knobs.ts'
 
 export const DAY_MS = 86_400_000
-/** Of public clients (requirements 17): from the login, and from the last refresh. */
-const SESSION_MS = 14 * DAY_MS
+/** Requirements 17: from the login, and from the last refresh. */
+const LIFETIMES = {
+  none: { session: 14 * DAY_MS, idle: 14 * DAY_MS },
+  private_key_jwt: { session: 2 * 365.25 * DAY_MS, idle: (365.25 / 4) * DAY_MS },
+}
 
 export interface SessionStart {
   readonly sub: Did
@@ -16,9 +20,12 @@ export interface SessionStart {
   /** Thumbprint of the DPoP key. */
   readonly jkt: string
   readonly scope: string
+  /** Of a public client if absent. */
+  readonly auth?: ClientAuth
 }
 
-export interface FakeSession extends SessionStart {
+export interface FakeSession extends Omit<SessionStart, 'auth'> {
+  auth: ClientAuth
   readonly createdAt: number
   refreshedAt: number
   refreshToken: string
@@ -61,7 +68,10 @@ export function createSessionBook({ knobs, clock, randomHex, secrets }: Surround
 
   function issueTokens(session: FakeSession): void {
     const now = clock()
-    const end = Math.min(now + knobs.accessTokenSeconds * 1000, session.createdAt + SESSION_MS)
+    const end = Math.min(
+      now + knobs.accessTokenSeconds * 1000,
+      session.createdAt + LIFETIMES[session.auth.method].session,
+    )
     session.refreshToken = knobs.personality === 'cirrus' ? opaque() : `ref-${randomHex()}`
     session.accessToken = knobs.personality === 'cirrus' ? opaque() : jwtLike(session, end)
     session.accessTokenExpiresAt = end
@@ -74,7 +84,7 @@ export function createSessionBook({ knobs, clock, randomHex, secrets }: Surround
   }
 
   /** Looks like the reference server's, so that a client which decodes it finds something to be wrong about. */
-  function jwtLike({ sub, jkt }: SessionStart, expiresAt: number): string {
+  function jwtLike({ sub, jkt }: FakeSession, expiresAt: number): string {
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
     const claims = { sub, aud: 'did:web:not.for.you', exp: Math.floor(expiresAt / 1000) + 999_999, cnf: { jkt } }
     return `${part({ typ: 'at+jwt', alg: 'ES256K' })}.${part(claims)}.${opaque()}`
@@ -85,6 +95,7 @@ export function createSessionBook({ knobs, clock, randomHex, secrets }: Surround
     open(start) {
       const session: FakeSession = {
         ...start,
+        auth: start.auth ?? PUBLIC,
         createdAt: clock(),
         refreshedAt: clock(),
         refreshToken: '',
@@ -107,9 +118,10 @@ export function createSessionBook({ knobs, clock, randomHex, secrets }: Surround
     byRefreshToken: (token) => find((session) => session.refreshToken === token || session.spent.has(token)),
     byAccessToken: (token) => find((session) => session.accessToken === token),
     of: (sub) => find((session) => session.sub === sub),
-    expiry({ createdAt, refreshedAt }) {
-      if (clock() >= createdAt + SESSION_MS) return 'Session expired'
-      return clock() >= refreshedAt + SESSION_MS ? 'Refresh token expired' : undefined
+    expiry({ createdAt, refreshedAt, auth }) {
+      const { session, idle } = LIFETIMES[auth.method]
+      if (clock() >= createdAt + session) return 'Session expired'
+      return clock() >= refreshedAt + idle ? 'Refresh token expired' : undefined
     },
   }
 }

@@ -14,6 +14,9 @@ const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.js', import.meta
 /** A CLI that hangs must not outlive its test. */
 const LIMIT_MS = 60_000
 
+/** For stdin that a test writes to while the program runs. */
+const TYPED = '\0typed'
+
 /** A home directory nobody else has, and where the CLI runs. */
 export interface Home {
   readonly path: string
@@ -60,6 +63,32 @@ export function runShell(script: string, options: CliOptions): Promise<CliResult
   return finished(spawnIn(['bash', '-c', `atproto-oauth() { ${command} "$@"; }\n${script}`], options))
 }
 
+/** At a terminal, which `script` provides: each answer is typed when its question is on the screen. */
+export async function runAtTerminal(
+  args: string,
+  questions: readonly (readonly [question: string, answer: string])[],
+  options: CliOptions,
+): Promise<{ code: number | null; screen: string }> {
+  const command = `'${nodeFor(options)}' '${LAUNCHER}' ${args}`
+  const child = spawnIn(['script', '-qec', command, '/dev/null'], { ...options, stdin: TYPED })
+  const closed = once(child, 'close') as Promise<[number | null]>
+  const waiting = [...questions]
+  let screen = ''
+  let seen = 0
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    screen += text
+    const [next] = waiting
+    const at = next ? screen.indexOf(next[0], seen) : -1
+    if (!next || at < 0) return
+    seen = at + next[0].length
+    waiting.shift()
+    child.stdin?.write(next[1])
+  })
+  child.stderr.resume()
+  const [code] = await closed
+  return { code, screen }
+}
+
 /** For tests that send signals or watch the output grow; stdout and stderr are pipes that somebody must read. */
 export function spawnCli(args: readonly string[], options: CliOptions): CliProcess {
   return spawnIn([nodeFor(options), LAUNCHER, ...args], options)
@@ -79,7 +108,7 @@ function spawnIn([program, ...args]: readonly string[], { home, env = {}, stdin,
     killSignal: 'SIGKILL',
   }) as CliProcess
   child.stdin?.on('error', () => {}) // a CLI that ends without reading is no fault of the test
-  child.stdin?.end(stdin)
+  if (stdin !== TYPED) child.stdin?.end(stdin)
   return child
 }
 

@@ -55,13 +55,15 @@ async function run(program: Program, input: string, environment: NodeJS.ProcessE
     shell,
     env: environment,
     stdio: ['pipe', 2, 2],
-    timeout: PATIENCE,
     // A signal to our group would reach it in the middle of the save that we wait for.
     detached: process.platform !== 'win32',
   })
   child.stdin?.on('error', () => undefined) // a program that ends without reading tells so by its exit code
   child.stdin?.end(input)
-  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  // Not the `timeout` of spawn: its timer goes on, and we with it, if there is no such program.
+  const impatient = setTimeout(() => child.kill(), PATIENCE)
+  const closed = once(child, 'close').finally(() => clearTimeout(impatient))
+  const [code, signal] = (await closed) as [number | null, NodeJS.Signals | null]
   if (code !== 0) throw new Error(signal ? `it was ended by ${signal}` : `it ended with exit code ${code}`)
 }
 
