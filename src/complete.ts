@@ -185,6 +185,7 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey
       thumbprint: key.thumbprint,
       createdAt: now,
       rotatedAt: now,
+      rotation: 0,
     },
     handle: did === undefined ? undefined : handle,
     requestedScope,

@@ -33,7 +33,7 @@ export async function recordOf({ pdsIssuer, scope, ...credentials }: Credentials
 /** What `complete` would print for a session now. */
 export function credentialsOf(record: SessionRecord): Credentials {
   const { did, clientId, clientKey, dpopPrivateJwk, pds, refreshToken, issuer, scope, thumbprint } = record
-  const { createdAt, rotatedAt } = record
+  const { createdAt, rotatedAt, rotation } = record
   return {
     did,
     clientId,
@@ -46,6 +46,7 @@ export function credentialsOf(record: SessionRecord): Credentials {
     thumbprint,
     createdAt,
     rotatedAt,
+    rotation,
   }
 }
 
@@ -57,10 +58,10 @@ export function credentialsOf(record: SessionRecord): Credentials {
 export async function newest(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
   if (!known) return given
   checkSame(given, known)
-  const { refreshToken, rotatedAt } = given
+  const { refreshToken, rotatedAt, rotation } = given
   if (refreshToken === undefined || refreshToken === known.refreshToken) return known
   if (known.spentTokens.includes(await tokenHash(refreshToken))) return known
-  if (rotatedAt !== undefined && known.rotatedAt !== undefined && rotatedAt < known.rotatedAt) return known
+  if (rotation !== undefined && known.rotation !== undefined && rotation < known.rotation) return known
   // Rotated somewhere else: what is known here was spent there.
   const spent = known.refreshToken === undefined ? [] : [await tokenHash(known.refreshToken)]
   const { accessToken, accessTokenExpiresAt } = given
@@ -71,6 +72,7 @@ export async function newest(given: SessionRecord, known: SessionRecord | undefi
     accessTokenExpiresAt,
     refreshToken,
     rotatedAt,
+    rotation: rotation ?? (known.rotation === undefined ? undefined : known.rotation + 1),
     ended: undefined,
     intent: undefined,
     undelivered: undefined,

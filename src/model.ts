@@ -132,6 +132,8 @@ export interface Credentials {
   readonly thumbprint?: string | undefined
   readonly createdAt?: number | undefined
   readonly rotatedAt?: number | undefined
+  /** How many refreshes there were since the login, if that is known. */
+  readonly rotation?: number | undefined
   /** They came as `ATPROTO_OAUTH_SESSION`, and have to be saved as that. */
   readonly bundled?: boolean | undefined
 }
@@ -160,6 +162,11 @@ export interface SessionRecord {
   readonly createdAt?: number | undefined
   /** When `refreshToken` was issued, if that is known. */
   readonly rotatedAt?: number | undefined
+  /**
+   * How many refreshes there were since the login, if that is known. Says which of two tokens is the newer one, which
+   * the clocks of two machines do not.
+   */
+  readonly rotation?: number | undefined
   /** Hashes of the refresh tokens before this one: an environment that still has one of them is old. */
   readonly spentTokens: readonly string[]
   /** A refresh that was sent, as long as no answer to it was stored. */

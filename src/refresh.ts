@@ -8,13 +8,12 @@
 import { deliver, newestOfTargets, targetsFor, tryTargets } from './deliver.ts'
 import { AuthError, isAuthError } from './errors.ts'
 import { initCommand } from './hints.ts'
+import { verifyIssuer } from './issuer.ts'
 import { newest, tokenHash } from './lineage.ts'
-import type { AuthorizationServer, Origin, SessionRecord } from './model.ts'
+import type { SessionRecord } from './model.ts'
 import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from './ports.ts'
 import { authenticated, clientKeyName, sameClient } from './protocol/client-assertion.ts'
 import type { DpopFetch } from './protocol/dpop-fetch.ts'
-import { resolveDid } from './protocol/identity.ts'
-import { fetchAuthorizationServer, fetchIssuer } from './protocol/metadata.ts'
 import type { JsonObject } from './protocol/response.ts'
 import { anyToken, judgeTokenResponse, revokeToken, sendRefresh } from './protocol/token.ts'
 
@@ -22,14 +21,20 @@ import { anyToken, judgeTokenResponse, revokeToken, sendRefresh } from './protoc
 const MARGIN = 10_000
 const MARGIN_RANDOM = 30_000
 
+/** Milliseconds that a clock may be corrected by at any time. */
+const CLOCK_SLACK = 60_000
+
 export type RefreshPorts = Network &
   Dns &
   Notices & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'>; readonly saving: Saving }
 
 /** Whether the access token is good for a while yet. Without an `expires_in` it is good until it is refused. */
-export function isFresh({ accessToken, accessTokenExpiresAt }: SessionRecord, { now, randomBytes }: Network): boolean {
+export function isFresh(record: SessionRecord, { now, randomBytes }: Network): boolean {
+  const { accessToken, accessTokenExpiresAt, rotatedAt } = record
   if (accessToken === undefined) return false
   if (accessTokenExpiresAt === undefined) return true
+  // It comes from the future: the clock was set back, and does not tell when the token is over.
+  if (rotatedAt !== undefined && rotatedAt - now() > CLOCK_SLACK) return false
   const random = (randomBytes(1)[0]! / 255) * MARGIN_RANDOM
   return accessTokenExpiresAt - now() > MARGIN + random
 }
@@ -92,6 +97,7 @@ export function refresh(
         // RFC 6749 §6: without a new one the old one stays good.
         refreshToken: tokens.refreshToken ?? refreshToken,
         rotatedAt: ports.now(),
+        rotation: current.rotation === undefined ? undefined : current.rotation + 1,
         spentTokens: tokens.refreshToken === undefined ? current.spentTokens : [...current.spentTokens, hash],
         intent: undefined,
         undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
@@ -195,39 +201,6 @@ async function settle(
   }
   if (isAuthError(error, ...UNSPENT)) await commit(current)
   return error // else the intent stays: it is not known what the server did
-}
-
-/**
- * The DID must still lead to the server that the session is from: a refresh token is sent to nobody else.
- *
- * @throws {AuthError} `ISSUER_MISMATCH`, and those of identity and metadata
- */
-async function verifyIssuer(
-  session: SessionRecord,
-  ports: RefreshPorts,
-): Promise<{ server: AuthorizationServer; pds: Origin }> {
-  const { pds } = await resolveDid(session.did, ports)
-  const issuer = await fetchIssuer(pds, ports)
-  if (!(await isSameIssuer(session, pds, issuer, ports))) {
-    throw new AuthError(
-      'ISSUER_MISMATCH',
-      `${session.did} is now on ${pds}, which names ${issuer}; the session is from ${session.issuer ?? session.pds}; nothing was sent`,
-      { hint: initCommand(session) },
-    )
-  }
-  return { server: await fetchAuthorizationServer(issuer, pds, ports), pds }
-}
-
-/** Credentials may name the PDS, its issuer, or the PDS of before a move within one issuer. */
-async function isSameIssuer(
-  session: SessionRecord,
-  pds: Origin,
-  issuer: Origin,
-  ports: RefreshPorts,
-): Promise<boolean> {
-  if (session.issuer !== undefined) return session.issuer === issuer
-  if (session.pds === pds || session.pds === issuer) return true
-  return (await fetchIssuer(session.pds, ports).catch(() => undefined)) === issuer
 }
 
 function dead(session: SessionRecord): AuthError {

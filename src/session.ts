@@ -137,7 +137,8 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
   }
   const refreshNow = async (refused?: string) => {
     // A token refused although it is new points at a clock or a proxy: another rotation would not help.
-    const isNew = ({ rotatedAt }: SessionRecord) => rotatedAt !== undefined && ports.now() - rotatedAt < JUST_NOW
+    const isNew = ({ rotatedAt }: SessionRecord) =>
+      rotatedAt !== undefined && Math.abs(ports.now() - rotatedAt) < JUST_NOW
     const isGood = (newer: SessionRecord) =>
       newer.accessToken === refused && refused !== undefined ? isNew(newer) : isFresh(newer, ports)
     await refreshUnless(isGood)
@@ -186,8 +187,10 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
     handle,
     record: () => current,
     async refresh(ifOlderThanSeconds = 0) {
-      const since = ports.now() - ifOlderThanSeconds * 1000
-      await refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since)
+      const now = ports.now()
+      const since = now - ifOlderThanSeconds * 1000
+      // A renewal in the future is one by another clock: then it is not known when it was.
+      await refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since && rotatedAt <= now)
       return credentialsOf(current)
     },
     async lease(atLeastSeconds) {

@@ -17,7 +17,7 @@ async function signedIn(knobs: Partial<FakeWorld['knobs']> = {}) {
   const world = createFakeWorld({ knobs: { asNonces: 'constant', rsNonces: 'constant', ...knobs } })
   const { authorizationUrl } = await init('alice.fake.dev', { scope: 'transition:generic' }, world)
   const { credentials } = await complete(world.authorize(authorizationUrl), world)
-  const { accessToken, accessTokenExpiresAt, issuer, thumbprint, createdAt, rotatedAt, scope, ...separate } =
+  const { accessToken, accessTokenExpiresAt, issuer, thumbprint, createdAt, rotatedAt, rotation, scope, ...separate } =
     credentials
   return { world, credentials, separate: separate as Credentials }
 }
@@ -124,6 +124,68 @@ describe('which token is used', () => {
     await Promise.all(Array.from({ length: 20 }, () => getSession(separate, world)))
     expect(stored(world).spentTokens).toHaveLength(1)
     expect(world.sent(isRefresh)).toHaveLength(2) // the second answers the nonce challenge of the first
+  })
+})
+
+describe('clocks that differ, or are set back', () => {
+  test('of two bundles the later rotation is the newer one, whatever the times in them say', async () => {
+    const { world, credentials } = await signedIn()
+    const { accessToken, ...first } = credentials
+    const here = await openSession(first, world)
+    const second = await here.refresh()
+    const elsewhere = { ...world, now: () => world.now() - 24 * HOUR, stores: createFakeWorld().stores } as FakeWorld
+    const third = await (await openSession(second, elsewhere)).refresh()
+    expect(third).toMatchObject({ rotation: 2 })
+    expect(third.rotatedAt).toBeLessThan(second.rotatedAt!)
+    // What the store has is newer than the second, and older than the third.
+    await getSession(third, world)
+    world.advance(2 * HOUR)
+    for (const old of [first, second, third]) await getSession({ ...old, rotatedAt: world.now() + HOUR }, world)
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
+  test('an old bundle that this store has never seen is still known to be old', async () => {
+    const { world, credentials } = await signedIn()
+    const { accessToken, ...first } = credentials
+    const elsewhere = { ...world, stores: createFakeWorld().stores } as FakeWorld
+    const away = await openSession(first, elsewhere)
+    await away.refresh()
+    await getSession(await away.refresh(), world) // the store has rotation 3 now, and has seen 2
+    await getSession(first, world)
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
+  test('a token renewed in the future is not trusted to last', async () => {
+    const { world, separate } = await signedIn()
+    await getSession(separate, world)
+    world.advance(-24 * HOUR)
+    world.knobs.clockOffsetMs = 24 * HOUR + 2 * HOUR // the server is where it was, two hours later
+    const before = world.sent(isRefresh).length
+    await getSession(separate, world)
+    expect(world.sent(isRefresh)).toHaveLength(before + 1)
+  })
+
+  test('a token that the PDS refuses is renewed even if that was last done in the future', async () => {
+    const { world, separate } = await signedIn({ accessTokenSeconds: 30 })
+    world.knobs.mutateToken = ({ expires_in, ...rest }) => rest
+    await getSession(separate, world)
+    world.advance(-24 * HOUR)
+    world.knobs.clockOffsetMs = 24 * HOUR + 60_000
+    await getSession(separate, world)
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
+  test('refresh --if-older-than renews what was renewed in the future', async () => {
+    const { world, separate } = await signedIn()
+    const session = await openSession(separate, world)
+    await session.refresh()
+    const { rotatedAt } = session.record()
+    await session.refresh(60)
+    expect(session.record().rotatedAt).toBe(rotatedAt)
+    world.advance(-24 * HOUR)
+    world.knobs.clockOffsetMs = 24 * HOUR
+    await session.refresh(60)
+    expect(session.record().rotatedAt).toBeLessThan(rotatedAt!)
   })
 })
 

@@ -125,6 +125,7 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
     thumbprint: text('thumbprint'),
     createdAt: time('createdAt'),
     rotatedAt: time('rotatedAt'),
+    rotation: Number.isSafeInteger(value.rotation) ? Number(value.rotation) : undefined,
   }
 }
 
