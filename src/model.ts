@@ -162,6 +162,8 @@ export interface SessionRecord {
   readonly createdAt?: number | undefined
   /** When `refreshToken` was issued, if that is known. */
   readonly rotatedAt?: number | undefined
+  /** Milliseconds by which the issuer's clock was ahead of ours then. */
+  readonly clockOffset?: number | undefined
   /**
    * How many refreshes there were since the login, if that is known. Says which of two tokens is the newer one, which
    * the clocks of two machines do not.

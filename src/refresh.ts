@@ -97,6 +97,7 @@ export function refresh(
         // RFC 6749 §6: without a new one the old one stays good.
         refreshToken: tokens.refreshToken ?? refreshToken,
         rotatedAt: ports.now(),
+        clockOffset: dpopFetch.now(server.issuer) - ports.now(),
         rotation: current.rotation === undefined ? undefined : current.rotation + 1,
         spentTokens: tokens.refreshToken === undefined ? current.spentTokens : [...current.spentTokens, hash],
         intent: undefined,

@@ -137,8 +137,9 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
   }
   const refreshNow = async (refused?: string) => {
     // A token refused although it is new points at a clock or a proxy: another rotation would not help.
-    const isNew = ({ rotatedAt }: SessionRecord) =>
-      rotatedAt !== undefined && Math.abs(ports.now() - rotatedAt) < JUST_NOW
+    // By the servers' clocks: ours may have been moved since.
+    const isNew = ({ rotatedAt, clockOffset = 0, pds }: SessionRecord) =>
+      rotatedAt !== undefined && Math.abs(dpopFetch.now(pds) - clockOffset - rotatedAt) < JUST_NOW
     const isGood = (newer: SessionRecord) =>
       newer.accessToken === refused && refused !== undefined ? isNew(newer) : isFresh(newer, ports)
     await refreshUnless(isGood)

@@ -175,6 +175,14 @@ describe('clocks that differ, or are set back', () => {
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 
+  test('a token that the PDS refuses seems new to a clock that was set back by its age, and is renewed all the same', async () => {
+    const { world, separate } = await signedIn()
+    await getSession(separate, world)
+    world.knobs.clockOffsetMs = 24 * HOUR
+    await getSession(separate, world)
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
   test('refresh --if-older-than renews what was renewed in the future', async () => {
     const { world, separate } = await signedIn()
     const session = await openSession(separate, world)

@@ -63,6 +63,7 @@ const isSession = shape({
   refreshToken: maybe(isText),
   createdAt: maybe(isTime),
   rotatedAt: maybe(isTime),
+  clockOffset: maybe(isTime),
   rotation: maybe(Number.isSafeInteger),
   spentTokens: isTexts,
   intent: maybe(shape({ tokenHash: isText, at: isTime })),
