@@ -1,0 +1,82 @@
+/**
+ * Writes src/protocol/method-table.ts from the lexicons that @atproto/api publishes: `npm run lexicons`.
+ *
+ * @module
+ */
+import { writeFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { schemas } from '@atproto/api'
+
+interface Property {
+  readonly type: string
+  readonly items?: Property
+  readonly ref?: string
+}
+
+interface Shape {
+  readonly type: string
+  readonly ref?: string
+  readonly required?: readonly string[]
+  readonly properties?: Readonly<Record<string, Property>>
+}
+
+interface Main {
+  readonly type: string
+  readonly parameters?: Shape
+  readonly input?: { readonly encoding: string; readonly schema?: Shape }
+  readonly output?: { readonly encoding: string }
+}
+
+type Definitions = Readonly<Record<string, unknown>>
+
+const TARGET = 'src/protocol/method-table.ts'
+const JSON_TYPE = 'application/json'
+const documents = new Map(schemas.map(({ id, defs }) => [id as string, defs as Definitions]))
+
+/** The text of the table; sorted, so that a newer package changes only what is new. */
+export function methodTable(): string {
+  const groups = new Map<string, string[]>()
+  for (const [id, defs] of documents) {
+    const main = defs['main'] as Main | undefined
+    if (!main || !['query', 'procedure', 'subscription'].includes(main.type)) continue
+    const at = id.lastIndexOf('.')
+    const group = groups.get(id.slice(0, at)) ?? []
+    groups.set(id.slice(0, at), [...group, `${id.slice(at + 1)} ${describe(id, main)}`])
+  }
+  const lines = [...groups].sort(([one], [other]) => (one < other ? -1 : 1))
+  return [
+    '/** Made by `npm run lexicons`; how it is read stands in methods.ts. */',
+    'export const METHOD_TABLE = `',
+    ...lines.map(([group, methods]) => `${group}|${methods.sort().join('|')}`),
+    '`',
+    '',
+  ].join('\n')
+}
+
+function describe(id: string, { type, parameters, input, output }: Main): string {
+  const accepts = input && `>${input.encoding === JSON_TYPE ? '' : input.encoding}`
+  const gives = output && output.encoding !== JSON_TYPE ? [`<${output.encoding}`] : []
+  const inputs = input ? [accepts, ...fields(resolve(id, input.schema))] : []
+  return [type[0], ...fields(parameters), ...inputs, ...gives].join(' ')
+}
+
+function fields(shape: Shape | undefined): string[] {
+  const { properties = {}, required = [] } = shape ?? {}
+  return Object.entries(properties).map(
+    ([name, property]) => name + sign(property) + (required.includes(name) ? '!' : ''),
+  )
+}
+
+/** `#` an integer, `~` a boolean, `{}` any JSON, nothing a text; `[]` several. */
+function sign({ type, items }: Property): string {
+  if (type === 'array') return `${sign(items!)}[]`
+  return { string: '', integer: '#', boolean: '~' }[type] ?? '{}'
+}
+
+function resolve(id: string, schema: Shape | undefined): Shape | undefined {
+  if (schema?.type !== 'ref') return schema
+  const [document, name = 'main'] = schema.ref!.replace(/^lex:/, '').split('#')
+  return documents.get(document || id)?.[name] as Shape | undefined
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(TARGET, methodTable())
