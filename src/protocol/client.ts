@@ -102,19 +102,26 @@ function checkDiscoverable(clientId: string): void {
   if (why !== undefined) throw invalid(`${clientId} cannot be a client_id: ${why}`)
 }
 
-/** https, loopback, or the reversed host as a scheme; the document decides which of them it allows. */
+/** The document decides which kinds it allows. */
 function checkRedirect(redirectUri: string, client: URL): void {
+  if (redirectKind(redirectUri, client) !== undefined) return
+  const scheme = reversedHost(client)
+  throw invalid(`${redirectUri} cannot be a redirect URI`, `use https, http://127.0.0.1/… or ${scheme}/…`)
+}
+
+/** https, loopback, or the reversed host as a scheme; `undefined` for all else. */
+export function redirectKind(redirectUri: string, client: URL): 'https' | 'loopback' | 'scheme' | undefined {
   const url = asUrl(redirectUri)
-  const reversedHost = `${client.hostname.split('.').reverse().join('.')}:`
-  const ours =
-    url?.protocol === 'https:'
-      ? redirectUri.startsWith('https://') && !isLoopback(url) && url.hostname !== 'localhost'
-      : url?.protocol === 'http:'
-        ? isLoopbackRedirect(redirectUri)
-        : url?.protocol === reversedHost && /^[^:]+:\/(?!\/)/.test(redirectUri)
-  if (!url || !ours || redirectUri.includes('#') || url.username !== '' || url.password !== '') {
-    throw invalid(`${redirectUri} cannot be a redirect URI`, `use https, http://127.0.0.1/… or ${reversedHost}/…`)
+  if (!url || redirectUri.includes('#') || url.username !== '' || url.password !== '') return undefined
+  if (url.protocol === 'http:') return isLoopbackRedirect(redirectUri) ? 'loopback' : undefined
+  if (url.protocol === 'https:') {
+    return redirectUri.startsWith('https://') && !isLoopback(url) && url.hostname !== 'localhost' ? 'https' : undefined
   }
+  return url.protocol === reversedHost(client) && /^[^:]+:\/(?!\/)/.test(redirectUri) ? 'scheme' : undefined
+}
+
+function reversedHost({ hostname }: URL): string {
+  return `${hostname.split('.').reverse().join('.')}:`
 }
 
 function isLoopbackRedirect(redirectUri: string): boolean {
