@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { withoutSession } from './errors.ts'
+import { AuthError, isAuthError, withoutSession } from './errors.ts'
 import type { AuthorizationServer, Did, Handle, Origin, PendingAuthorization } from './model.ts'
 import type { Dns, Network, Settings, Stores } from './ports.ts'
 import {
@@ -13,8 +13,9 @@ import {
   type Prompt,
   pushAuthorizationRequest,
 } from './protocol/authorize.ts'
-import { type ClientChoice, chooseClient } from './protocol/client.ts'
+import { type Client, type ClientChoice, chooseClient } from './protocol/client.ts'
 import { authenticated, clientKeyName, identifyClient } from './protocol/client-assertion.ts'
+import { findClientFaults } from './protocol/client-document.ts'
 import { generateDpopJwk, importDpopKey } from './protocol/dpop.ts'
 import { createDpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveFromDid, resolveFromHandle } from './protocol/identity.ts'
@@ -75,7 +76,9 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
     },
     dpopFetch,
     ports,
-  )
+  ).catch(async (error: unknown) => {
+    throw await explained(error, client, ports)
+  })
 
   const pending: PendingAuthorization = {
     version: 1,
@@ -95,6 +98,17 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
   }
   await ports.stores.pending.put(pending)
   return { authorizationUrl: authorizationUrl(server, client.clientId, requestUri), pending, pds: account?.pds }
+}
+
+/** Servers say little about a client document that they refuse: what is wrong with it can be looked up. */
+async function explained(error: unknown, client: Client, ports: InitPorts): Promise<unknown> {
+  if (!isAuthError(error, 'PAR_REFUSED') || !client.clientId.startsWith('https:')) return error
+  const faults = await findClientFaults(client, ports)
+  if (faults.length === 0) return error
+  return new AuthError('PAR_REFUSED', `${error.message}; your client document: ${faults.join('; ')}`, {
+    cause: error,
+    hint: `correct ${client.clientId}, wait until servers have forgotten the old one, then run the same command again`,
+  })
 }
 
 interface Discovered {
