@@ -19,6 +19,8 @@ describe('what init keeps', () => {
       handle: 'alice.fake.dev',
       redirectUri: 'http://127.0.0.1/callback',
       scope: 'atproto transition:generic',
+      codeVerifier: expect.stringMatching(/^[\w-]{43}$/),
+      dpopPrivateJwk: { kty: 'EC', crv: 'P-256', d: expect.any(String) },
       createdAt: world.now(),
       expiresAt: world.now() + 3_600_000,
     })
@@ -40,7 +42,7 @@ describe('what init keeps', () => {
     expect(world.stores.pendingRecords.size).toBe(0)
   })
 
-  test('no URL, if it cannot be kept', async () => {
+  test('7.13 no URL, if it cannot be kept', async () => {
     const world = createFakeWorld()
     world.stores.failPut = () => new Error('disk full')
     await expect(init('alice.fake.dev', {}, world)).rejects.toThrow('disk full')

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { complete } from '../src/complete.ts'
 import { type InitOptions, init } from '../src/init.ts'
 import { revoke } from '../src/revoke.ts'
-import { openSession } from '../src/session.ts'
+import { openSession, openStoredSession } from '../src/session.ts'
 import { failure } from './support/failure.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, formOf, pathOf } from './support/fake-atproto.ts'
 
@@ -179,6 +179,20 @@ describe('between init and complete', () => {
     const before = world.requests.length
     expect(await failure(complete(callback.href, world))).toMatchObject({ code: 'CALLBACK_STATE_UNKNOWN' })
     expect(world.requests).toHaveLength(before)
+  })
+})
+
+describe('1.22 the account is its DID', () => {
+  test('with another handle it is still the same session', async () => {
+    const world = createFakeWorld()
+    const { credentials } = await logIn(world)
+    await (await openSession(credentials, world)).refresh()
+    world.identity.editDidDocument(world.alice.did, (document) => ({ ...document, alsoKnownAs: ['at://new.fake.dev'] }))
+    world.identity.txt.set('_atproto.new.fake.dev', [[`did=${world.alice.did}`]])
+    for (const account of [world.alice.did, 'new.fake.dev']) {
+      await expect((await openStoredSession(account, world)).refresh()).resolves.toMatchObject({ did: world.alice.did })
+    }
+    expect(world.stores.sessionRecords.size).toBe(1)
   })
 })
 

@@ -72,7 +72,7 @@ describe('settings of init', () => {
     expectFailure(await runCli(['init', account.handle], { home, env }), 2, 'STORE_UNAVAILABLE')
   })
 
-  test('--open hands the URL to the browser as one argument', async () => {
+  test('8.4 --open hands the URL to the browser as one argument', async () => {
     const account = await world.createAccount()
     const home = await newHome()
     const browser = join(home.path, 'browser')

@@ -72,7 +72,7 @@ describe('what people paste', () => {
     ['a broken address', `https://[::1?${QUERY}`, 'not a valid one'],
     ['words', 'I clicked on allow', 'not a callback URL'],
     ['6.9 a megabyte', `${BASE}?state=${'x'.repeat(1_048_576)}`, 'far too long'],
-  ])('unreadable: %s', async (_, paste, why) => {
+  ])('%s: unreadable', async (_, paste, why) => {
     expect(await failure(() => parseCallback(paste))).toMatchObject({
       code: 'CALLBACK_UNREADABLE',
       exit: 2,
@@ -89,7 +89,7 @@ describe('what people paste', () => {
     ['9.5 without iss', `${BASE}?state=${STATE}&code=${CODE}`, 'iss is missing'],
     ['9.5 an error without iss', `${BASE}?state=${STATE}&error=access_denied`, 'iss is missing'],
     ['9.8 with an empty code', `${BASE}?iss=${ISS}&state=${STATE}&code=`, 'code is missing'],
-  ])('incomplete: %s', async (_, paste, why) => {
+  ])('%s: incomplete', async (_, paste, why) => {
     expect(await failure(() => parseCallback(paste))).toMatchObject({
       code: 'CALLBACK_INCOMPLETE',
       message: `the callback URL is cut off: ${why}`,
@@ -236,7 +236,7 @@ describe('judging, in this order', () => {
     expect(judge(`${BASE}?iss=${ISS}&state=${STATE}&code=${code}`)).toStrictEqual({ code: decodeURIComponent(code) })
   })
 
-  test('what was thrown is ours, and quotes no code', async () => {
+  test('9.11 what was thrown is ours, and quotes no code', async () => {
     const error = await failure(() => judge(`${URL_}&response=x`))
     expect(isAuthError(error)).toBe(true)
     expect(error.message + error.hint).not.toContain(CODE)

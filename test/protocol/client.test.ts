@@ -74,7 +74,7 @@ describe('the loopback client', () => {
       ['http://127.0.0.1/', 'http://[::1]/'],
       'atproto rpc:a.b.c?aud=did:web:x.y%23z',
     ],
-  ])('22.2, 5.22 accepts %s', (clientId, redirectUris, scope) => {
+  ])('22.2, 5.20 to 5.22 accepts %s', (clientId, redirectUris, scope) => {
     expect(parseLoopbackClientId(clientId)).toStrictEqual({ redirectUris, scope })
   })
 
@@ -99,7 +99,7 @@ describe('the loopback client', () => {
     'http://localhost?redirect_uri=http%3A%2F%2Flocalhost%2Fcb',
     'http://localhost?redirect_uri=https%3A%2F%2F127.0.0.1%2Fcb',
     'http://localhost?redirect_uri=',
-  ])('22.2 refuses %s', async (clientId) => {
+  ])('22.2, 5.20, 5.21 refuses %s', async (clientId) => {
     expect(await failure(() => parseLoopbackClientId(clientId))).toMatchObject({ code: 'CLIENT_INVALID' })
   })
 
@@ -130,7 +130,7 @@ describe('a hosted client', () => {
     chooseClient({ clientId, redirectUri })
 
   test.each([HOSTED, 'https://app.example.com/%7Ex.json', 'https://app.example.com/x.json?q=1'])(
-    '22.3 client_id %s',
+    '22.3, 5.1 client_id %s',
     (clientId) => {
       expect(choose(clientId)).toStrictEqual({ clientId, redirectUri: 'https://app.example.com/cb', scope: 'atproto' })
     },
@@ -159,7 +159,7 @@ describe('a hosted client', () => {
     'app.example.com/x.json',
     'did:plc:ewvi7nxzyoun6zhxrhs64oiz',
     '',
-  ])('22.3 not a client_id: %j', async (clientId) => {
+  ])('22.3, 5.1 not a client_id: %j', async (clientId) => {
     expect(await failure(() => choose(clientId))).toMatchObject({ code: 'CLIENT_INVALID' })
   })
 

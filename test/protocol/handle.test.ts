@@ -138,6 +138,17 @@ describe('by HTTPS', () => {
     expect(pulled).toBeLessThan(10)
   })
 
+  test('1.14 every hop has three seconds', async () => {
+    const limits: unknown[] = []
+    const { resolveTxt, now, settings } = worldWith(undefined)
+    const fetch = async (url: URL, init?: { timeoutSeconds?: number }) => {
+      limits.push(init?.timeoutSeconds)
+      return url.pathname === '/last' ? new Response(ALICE) : Response.redirect(`https://${HANDLE}/last`)
+    }
+    expect(await resolveHandle(HANDLE, { resolveTxt, now, settings, fetch })).toBe(ALICE)
+    expect(limits).toStrictEqual([3, 3])
+  })
+
   test('1.11 if both fail, the message names both', async () => {
     const error = await failure(() => resolveHandle(HANDLE, worldWith('SERVFAIL', new Response('', { status: 500 }))))
     expect(error.code).toBe('HANDLE_LOOKUP_FAILED')

@@ -95,6 +95,11 @@ describe('fetching the document', () => {
     expect(world.requests.map((request) => request.url)).toStrictEqual([url])
   })
 
+  test.each(['application/json', 'application/did+ld+json; charset=utf-8'])('2.3 as %s', async (type) => {
+    const answer = () => json(200, { id: DID, service: [PDS] }, { 'content-type': type })
+    expect(await resolveDid(DID, createFakeWorld({ knobs: { httpFault: answer } }))).toMatchObject({ did: DID })
+  })
+
   test.each([404, 410])('2.4 %i is for good', async (status) => {
     const world = createFakeWorld({ knobs: { httpFault: () => json(status, { message: 'DID not available' }) } })
     expect(await failure(() => resolveDid(DID, world))).toMatchObject({ code: 'DID_NOT_FOUND', exit: 4 })

@@ -211,7 +211,7 @@ describe('authorization-server metadata', () => {
     expect(judge({ authorization_endpoint: elsewhere }).authorization_endpoint).toBe(elsewhere)
   })
 
-  test('every fault is named at once', async () => {
+  test('4.18 every fault is named at once, and none is forgiven', async () => {
     const { message } = await failure(() => judge({ scopes_supported: [], token_endpoint: 'http://x' }))
     expect(message).toMatch(/scopes_supported lacks atproto; token_endpoint is "http:\/\/x"$/)
   })
