@@ -94,7 +94,7 @@ describe('what is sent', () => {
     expect(credentials.dpopPrivateJwk.d).not.toBe(key.d)
   })
 
-  test('the loopback client stays public, whatever key is set', async () => {
+  test('5.28 the loopback client stays public, whatever key is set', async () => {
     const world = createFakeWorld()
     const ours = withKey(world, await clientKey('first'))
     const { authorizationUrl } = await init('alice.fake.dev', {}, ours)
