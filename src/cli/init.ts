@@ -7,7 +7,6 @@ import { Command, Option } from 'commander'
 import type { Environment } from '../credentials/variables.ts'
 import { type Initiated, init } from '../init.ts'
 import { PROMPTS, type Prompt } from '../protocol/authorize.ts'
-import { isChatAlone } from '../protocol/scope.ts'
 import { type Host, programName } from './host.ts'
 import type { Runner } from './run.ts'
 import { addCommonOptions, type CommonOptions, type Context, carriedFlags, setting } from './settings.ts'
@@ -58,9 +57,6 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   )
   const { authorizationUrl, pending } = result
   output.note(summary(result))
-  if (isChatAlone(pending.scope)) {
-    output.warn('transition:chat.bsky alone works at some servers only: ask for transition:generic too')
-  }
   if (output.json) {
     const { did, handle, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt } = pending
     const facts = { did, handle, pds: result.pds, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt }

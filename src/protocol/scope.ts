@@ -31,12 +31,6 @@ export function parseScope(text: string): string {
   return [...new Set(tokens.includes('atproto') ? tokens : ['atproto', ...tokens])].join(' ')
 }
 
-/** The specification wants `transition:generic` beside it; the reference server does without, others may not. */
-export function isChatAlone(scope: string): boolean {
-  const tokens = scopeTokens(scope)
-  return tokens.includes('transition:chat.bsky') && !tokens.includes('transition:generic')
-}
-
 export function scopeTokens(scope: string): string[] {
   return scope.split(' ').filter(Boolean)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isChatAlone, missingScopes, parseScope, scopeTokens } from '../../src/protocol/scope.ts'
+import { missingScopes, parseScope, scopeTokens } from '../../src/protocol/scope.ts'
 import { failure } from './helpers.ts'
 
 describe('the scope to ask for', () => {
@@ -34,19 +34,6 @@ describe('the scope to ask for', () => {
     expect(error).toMatchObject({ code: 'SCOPE_INVALID', message: expect.stringContaining('openid') })
     expect(parseScope('atproto openid:x')).toBe('atproto openid:x')
   })
-})
-
-test.each([
-  ['atproto transition:chat.bsky', true],
-  ['atproto transition:generic transition:chat.bsky', false],
-  ['atproto transition:chat.bskyx', false],
-])('15.9 chat alone is worth a warning: %s %s', (scope, expected) => {
-  expect(isChatAlone(scope)).toBe(expected)
-})
-
-test('15.9 what is ours to add is only atproto: account:status and others pass', () => {
-  const scope = 'atproto account:status account:email?action=manage identity:* unheard:of'
-  expect(parseScope(scope)).toBe(scope)
 })
 
 test('15.1 the tokens of what a server wrote', () => {
