@@ -91,6 +91,7 @@ function keyFaults({ jwks, jwks_uri: uri }: JsonObject): string[] {
   if (jwks === undefined) return faults
   const keys: unknown = (jwks as JsonObject | null)?.keys
   if (!Array.isArray(keys) || keys.length === 0) return [...faults, 'jwks has no keys']
+  if (!keys.some((key) => key?.kty === 'EC' && key.crv === 'P-256')) faults.push('jwks has no key for ES256')
   return [...faults, ...keys.flatMap((key: unknown, index) => oneKeyFaults(key, `jwks.keys[${index}]`))]
 }
 
@@ -98,10 +99,9 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 function oneKeyFaults(key: unknown, name: string): string[] {
   if (typeof key !== 'object' || key === null) return [`${name} is no key`]
-  const { kty, crv, kid, use, key_ops: operations } = key as JsonObject
+  const { kid, use, key_ops: operations } = key as JsonObject
   return [
     ...(PRIVATE_MEMBERS.some((member) => member in key) ? [`${name} is a private key: it has leaked, replace it`] : []),
-    ...(kty === 'EC' && crv === 'P-256' ? [] : [`${name} is not for ES256`]),
     ...(typeof kid === 'string' && kid !== '' ? [] : [`${name} has no kid`]),
     ...(use === undefined || use === 'sig' ? [] : [`${name} has a use other than sig`]),
     ...(operations === undefined || strings(operations).join() === 'verify'
