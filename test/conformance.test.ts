@@ -56,7 +56,7 @@ function faultsOf(rows: readonly Row[], titles: readonly Title[]): string[] {
   const ids = new Set(rows.map(({ id }) => id))
   const strays = citations.filter(({ id }) => !ids.has(id) && !NO_VERDICT.includes(sectionOf(id)))
   return [
-    ...strays.map(({ id, file, path }) => `${file} names ${id}, which is no row: ${path.join(' > ')}`),
+    ...new Set(strays.map(({ id, file, path }) => `${file} names ${id}, which is no row: ${path.join(' > ')}`)),
     ...rows.flatMap((row) => faultsOfRow(row, titles).map((fault) => `${row.id} ${fault}`)),
   ]
 }
