@@ -25,7 +25,7 @@ import { createDpopFetch, type DpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveDid } from './protocol/identity.ts'
 import { fetchAuthorizationServer, fetchIssuer } from './protocol/metadata.ts'
 import type { JsonObject } from './protocol/response.ts'
-import { missingScopes } from './protocol/scope.ts'
+import { missingScopes, unaskedScopes } from './protocol/scope.ts'
 import { withServerClocks } from './protocol/server-clock.ts'
 import { anyToken, exchangeCode, judgeTokenResponse, revokeToken } from './protocol/token.ts'
 
@@ -37,6 +37,8 @@ export interface Completed {
   readonly grantedScope: string
   /** What was asked for and not granted; the person may leave things out. */
   readonly missingScopes: readonly string[]
+  /** What was granted without having been asked for. */
+  readonly unaskedScopes: readonly string[]
 }
 
 type CompletePorts = Network &
@@ -191,6 +193,7 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey
     requestedScope,
     grantedScope: tokens.scope,
     missingScopes: missingScopes(requestedScope, tokens.scope),
+    unaskedScopes: unaskedScopes(requestedScope, tokens.scope),
   }
 }
 

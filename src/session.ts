@@ -13,7 +13,7 @@ import { resolveHandle } from './protocol/handle.ts'
 import { resolveDid } from './protocol/identity.ts'
 import { withServerClocks } from './protocol/server-clock.ts'
 import { parseIdentifier } from './protocol/syntax.ts'
-import { buildXrpcRequest, isExpiredToken, type XrpcRequest } from './protocol/xrpc.ts'
+import { buildXrpcRequest, isExpiredToken, proxyAdvice, type XrpcRequest } from './protocol/xrpc.ts'
 import { isFresh, type RefreshPorts, refresh } from './refresh.ts'
 
 export interface Session {
@@ -181,6 +181,8 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
 
   const call = async (request: XrpcRequest) => {
     const { path, ...init } = buildXrpcRequest(request, did)
+    const advice = proxyAdvice(request)
+    if (advice !== undefined) ports.warn(advice)
     return fetchHandler(path, init as SessionInit)
   }
   return {

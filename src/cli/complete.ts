@@ -53,12 +53,13 @@ async function runComplete(argument: string | undefined, options: CompleteOption
 
   await createSignalHold()(async () => {
     const completed = await complete(paste, world)
-    const { credentials, handle, missingScopes } = completed
+    const { credentials, handle, missingScopes, unaskedScopes } = completed
     if (saves) await saveSession(credentials, handle, world)
     if (print) await print(credentials).catch((error: unknown) => rescue(completed, error, context))
     const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
     output.note(`\n${summary(completed, format, places, host)}`)
     if (missingScopes.length > 0) output.warn(`not granted: ${missingScopes.join(' ')}`)
+    if (unaskedScopes.length > 0) output.warn(`granted without having been asked for: ${unaskedScopes.join(' ')}`)
   })
 }
 

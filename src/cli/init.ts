@@ -7,6 +7,7 @@ import { Command, Option } from 'commander'
 import type { Environment } from '../credentials/variables.ts'
 import { type Initiated, init } from '../init.ts'
 import { PROMPTS, type Prompt } from '../protocol/authorize.ts'
+import { scopeAdvice } from '../protocol/scope.ts'
 import { type Host, programName } from './host.ts'
 import type { Runner } from './run.ts'
 import { addCommonOptions, type CommonOptions, type Context, carriedFlags, setting } from './settings.ts'
@@ -57,6 +58,8 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   )
   const { authorizationUrl, pending } = result
   output.note(summary(result))
+  const advice = scopeAdvice(pending.scope)
+  if (advice !== undefined) output.warn(advice)
   if (output.json) {
     const { did, handle, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt } = pending
     const facts = { did, handle, pds: result.pds, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt }

@@ -10,7 +10,8 @@ import { initCommand, type Login } from '../hints.ts'
 import type { Did } from '../model.ts'
 import { challengeError } from './challenge.ts'
 import { describe, parseJsonObject, rateLimited, serverError } from './response.ts'
-import { asNsid } from './syntax.ts'
+import { requestable } from './scope.ts'
+import { asNsid, isDid } from './syntax.ts'
 
 export interface XrpcRequest {
   readonly nsid: string
@@ -48,6 +49,7 @@ export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(request.headers ?? {})) headers[checkHeader(name, value)] = value
   if (typeof body === 'string' && headers['content-type'] === undefined) headers['content-type'] = 'application/json'
+  if (headers['atproto-proxy'] !== undefined) checkProxy(headers['atproto-proxy'])
   headers.accept ??= 'application/json, */*;q=0.8'
   return {
     path: `/xrpc/${nsid}${query === '' ? '' : `?${query}`}`,
@@ -71,6 +73,22 @@ function checkHeader(name: string, value: string): string {
   return lower
 }
 
+/** `did#service`, as the PDS will take it apart ("Service Proxying"). */
+function checkProxy(value: string): void {
+  const [did, service, ...rest] = value.split('#')
+  if (rest.length === 0 && isDid(did!) && /^[!-~]+$/.test(service ?? '')) return
+  throw new AuthError('USAGE', `atproto-proxy: ${JSON.stringify(value)} does not name a service as did#id`, {
+    hint: 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"',
+  })
+}
+
+/** A PDS knows where to forward `app.bsky.*`; for chat it has to be told. */
+export function proxyAdvice({ nsid, headers = {} }: XrpcRequest): string | undefined {
+  const isChat = nsid.toLowerCase().startsWith('chat.bsky.')
+  if (!isChat || Object.keys(headers).some((name) => name.toLowerCase() === 'atproto-proxy')) return undefined
+  return `${nsid} is not of the PDS: -H "atproto-proxy: did:web:api.bsky.chat#bsky_chat" has it forwarded`
+}
+
 /** A 401 that means: this access token is over, refresh and try once more (RFC 6750 §3.1, RFC 9449 §7.1). */
 export function isExpiredToken(response: Response): boolean {
   if (response.status !== 401) return false
@@ -91,7 +109,8 @@ export function xrpcError(nsid: string, response: Response, body: string, now: n
   const said = `${nsid} answered ${describe(refusal)}`
   // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
-    const scope = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
+    const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
+    const scope = named && (requestable(named) ?? 'transition:generic')
     const wider = [session.scope || 'atproto', scope ?? ''].filter(Boolean).join(' ')
     return new AuthError('PERMISSION_MISSING', said, { hint: scope && initCommand({ ...session, scope: wider }) })
   }

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { missingScopes, parseScope, scopeTokens } from '../../src/protocol/scope.ts'
+import {
+  missingScopes,
+  parseScope,
+  requestable,
+  scopeAdvice,
+  scopeTokens,
+  unaskedScopes,
+} from '../../src/protocol/scope.ts'
 import { failure } from './helpers.ts'
 
 describe('the scope to ask for', () => {
@@ -36,18 +43,94 @@ describe('the scope to ask for', () => {
   })
 })
 
+describe('what atproto defines has to be written as it is defined', () => {
+  test.each([
+    'repo',
+    'repo:com.example',
+    'Repo:a.b.c',
+    'repo%3Aa.b.c',
+    'rpc:a.b.c',
+    'rpc:*?aud=*',
+    'blob:image',
+    'account:*',
+    'identity:submit',
+    'include:com.example',
+    'transition:foo',
+    'transition',
+    'ATPROTO',
+  ])('15.2, 15.9 %s', async (token) => {
+    const error = await failure(() => parseScope(`atproto ${token}`))
+    expect(error).toMatchObject({ code: 'SCOPE_INVALID', exit: 2, message: expect.stringContaining(`"${token}"`) })
+    expect(error.hint).toMatch(/^(?:write|there are) /)
+  })
+
+  test.each([
+    'transition:generic',
+    'transition:email',
+    'transition:chat.bsky',
+    'account:status',
+    'repo:*?action=create',
+  ])('15.9 %s is one', (token) => {
+    expect(parseScope(`atproto ${token}`)).toBe(`atproto ${token}`)
+  })
+
+  test('15.10 what atproto does not define yet stays the server’s to judge', () => {
+    expect(parseScope('atproto space:x repository:a.b.c')).toBe('atproto space:x repository:a.b.c')
+  })
+
+  test('15.9 chat alone is no permission by the specification, and gets a word', () => {
+    expect(scopeAdvice('atproto transition:chat.bsky')).toContain('transition:generic')
+    expect(scopeAdvice('atproto transition:chat.bsky transition:generic')).toBeUndefined()
+    expect(scopeAdvice('atproto repo:*')).toBeUndefined()
+  })
+})
+
 test('15.1 the tokens of what a server wrote', () => {
   expect(scopeTokens(' atproto  repo:* ')).toStrictEqual(['atproto', 'repo:*'])
   expect(scopeTokens('')).toStrictEqual([])
 })
 
-test.each<[string, string, string, string[]]>([
-  ['10.18 all', 'atproto repo:*', 'repo:* atproto', []],
-  ['15.12 partly', 'atproto repo:* blob:*/*', 'atproto blob:*/*', ['repo:*']],
-  ['15.13 more', 'atproto', 'atproto repo:*', []],
-  ['15.11 include is never missed', 'atproto include:a.b.auth include?nsid=a.b.c', 'rpc:a.b.x?aud=* atproto', []],
-  ['10.8 no substrings', 'atproto repo:a.b.c', 'atproto repo:a.b.cd', ['repo:a.b.c']],
-  ['a look-alike of include', 'atproto includes:x', 'atproto', ['includes:x']],
-])('%s', (_, requested, granted, missing) => {
-  expect(missingScopes(requested, granted)).toStrictEqual(missing)
+describe('15.13 asked for and granted', () => {
+  const AUD = 'did:web:x.y%23s'
+  test.each<[string, string, string, string[], string[]]>([
+    ['10.18 all', 'atproto repo:*', 'repo:* atproto', [], []],
+    ['15.12 partly', 'atproto repo:* blob:*/*', 'atproto blob:*/*', ['repo:*'], []],
+    ['15.10 dropped', 'atproto space:x', 'atproto', ['space:x'], []],
+    ['more', 'atproto', 'atproto repo:* transition:email', [], ['repo:*', 'transition:email']],
+    ['15.11 expanded', 'atproto include:a.b.auth include?nsid=a.b.c', `rpc:a.b.x?aud=* repo:a.b.y atproto`, [], []],
+    ['15.11 not expanded', 'atproto include:a.b.auth', 'atproto include?nsid=a.b.auth', [], []],
+    [
+      '15.11 expanded to what a set cannot hold',
+      'atproto include:a.b.c',
+      'atproto account:email',
+      [],
+      ['account:email'],
+    ],
+    ['another set', 'atproto include:a.b.c', 'atproto include:a.b.d', [], ['include:a.b.d']],
+    ['10.8 no substrings', 'atproto repo:a.b.c', 'atproto repo:a.b.cd', ['repo:a.b.c'], ['repo:a.b.cd']],
+    ['another spelling', 'atproto rpc:a.b.c?aud=did:web:x.y#s', `atproto rpc?aud=${AUD}&lxm=a.b.c`, [], []],
+    [
+      'defaults',
+      'atproto repo:a.b.c account:email',
+      'atproto repo?collection=a.b.c&action=delete&action=create&action=update account:email?action=read',
+      [],
+      [],
+    ],
+    ['in pieces', 'atproto repo?collection=a.b.c&collection=d.e.f', 'atproto repo:d.e.f repo:a.b.c', [], []],
+    ['less of one', 'atproto repo:a.b.c', 'atproto repo:a.b.c?action=create', ['repo:a.b.c'], []],
+    ['wider of one', 'atproto blob:image/png', 'atproto blob:*/*', [], ['blob:*/*']],
+    ['a look-alike of include', 'atproto includes:x', 'atproto', ['includes:x'], []],
+    ['nothing', 'atproto repo:*', '', ['atproto', 'repo:*'], []],
+  ])('%s', (_, requested, granted, missing, unasked) => {
+    expect(missingScopes(requested, granted)).toStrictEqual(missing)
+    expect(unaskedScopes(requested, granted)).toStrictEqual(unasked)
+  })
+})
+
+test('15.14, 19.8 what an older server says is missing, as it can be asked for', () => {
+  expect(requestable('rpc:a.b.c?aud=did:web:x.y%23s')).toBe('rpc:a.b.c?aud=did:web:x.y%23s')
+  expect(requestable('rpc:a.b.c?aud=did:web:x.y')).toBe('rpc:a.b.c?aud=*')
+  expect(requestable('rpc:*?aud=did:web:x.y')).toBeUndefined()
+  expect(requestable('space:x')).toBe('space:x')
+  expect(requestable('transition:generic')).toBe('transition:generic')
 })
