@@ -6,7 +6,7 @@
  */
 import { AuthError } from './errors.ts'
 import { newest } from './lineage.ts'
-import type { SessionRecord } from './model.ts'
+import type { Nonces, SessionRecord } from './model.ts'
 import { authenticated, sameClient } from './protocol/client-assertion.ts'
 import { importDpopKey } from './protocol/dpop.ts'
 import { createDpopFetch } from './protocol/dpop-fetch.ts'
@@ -35,19 +35,26 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
       await forget()
       throw new AuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
     }
-    const client = await sameClient(clientId, record.clientKey, ports.settings.clientJwk)
-    const issuer = record.issuer ?? (await fetchIssuer((await resolveDid(record.did, ports)).pds, ports))
-    const server = await fetchAuthorizationServer(issuer, undefined, ports)
-    const nonces = await sessions.readNonces(record.thumbprint)
-    const unauthenticated = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), nonces, ports)
-    const dpopFetch = authenticated(unauthenticated, client, issuer, ports)
-    let outcome: Revoked['outcome'] = 'unsupported'
-    if (server.revocation_endpoint !== undefined) {
-      // The first may lack the nonce without which it is answered and ignored; the second has it.
-      await revokeToken(server, { clientId, token }, dpopFetch)
-      outcome = (await revokeToken(server, { clientId, token }, dpopFetch)) ? 'revoked' : 'unconfirmed'
-    }
+    const outcome = await endAtServer(record, { clientId, token }, await sessions.readNonces(record.thumbprint), ports)
     await forget()
     return { outcome, record }
   })
+}
+
+/** Nothing here is changed by it. */
+export async function endAtServer(
+  record: SessionRecord,
+  grant: { readonly clientId: string; readonly token: string },
+  nonces: Nonces,
+  ports: RefreshPorts,
+): Promise<Revoked['outcome']> {
+  const client = await sameClient(grant.clientId, record.clientKey, ports.settings.clientJwk)
+  const issuer = record.issuer ?? (await fetchIssuer((await resolveDid(record.did, ports)).pds, ports))
+  const server = await fetchAuthorizationServer(issuer, undefined, ports)
+  const unauthenticated = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), nonces, ports)
+  const dpopFetch = authenticated(unauthenticated, client, issuer, ports)
+  if (server.revocation_endpoint === undefined) return 'unsupported'
+  // The first may lack the nonce without which it is answered and ignored; the second has it.
+  await revokeToken(server, grant, dpopFetch)
+  return (await revokeToken(server, grant, dpopFetch)) ? 'revoked' : 'unconfirmed'
 }

@@ -94,7 +94,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
       `sessions of ${accounts.length} accounts are stored here: ${accounts.join(', ')}`,
     )
   }
-  const [record] = candidates.sort((one, other) => (other.rotatedAt ?? 0) - (one.rotatedAt ?? 0))
+  const [record] = candidates.sort(byLogin)
   if (record) return createSession(record, ports)
   throw new AuthError(
     'SESSION_MISSING',
@@ -103,6 +103,11 @@ export async function openStoredSession(account: string | undefined, ports: Refr
       hint: initCommand({ handle: account }),
     },
   )
+}
+
+/** Newest login first: an older one that is still in use elsewhere does not come back by being refreshed. */
+function byLogin(one: SessionRecord, other: SessionRecord): number {
+  return (other.createdAt ?? 0) - (one.createdAt ?? 0) || (other.rotatedAt ?? 0) - (one.rotatedAt ?? 0)
 }
 
 async function accountDid(account: string, all: readonly SessionRecord[], ports: RefreshPorts): Promise<Did> {
