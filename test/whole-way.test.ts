@@ -1,8 +1,10 @@
 /** One account's way from init to revoke, and what every single request on it was. */
 import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, type JWK } from 'jose'
 import { describe, expect, test } from 'vitest'
+import { init } from '../src/init.ts'
 import { revoke } from '../src/revoke.ts'
 import { openSession } from '../src/session.ts'
+import { failure } from './support/failure.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, formOf, pathOf } from './support/fake-atproto.ts'
 import { GET_SESSION, HOUR, signIn } from './support/login.ts'
 
@@ -119,3 +121,52 @@ test('10.15 calls go to the PDS of the DID document, which is not the authorizat
   const authorized = world.requests.filter(({ headers }) => headers['authorization'] !== undefined)
   expect(new Set(authorized.map(originOf))).toStrictEqual(new Set([world.pds]))
 })
+
+test('12.11 a server that takes no proof of ours is told apart before anything is pushed', async () => {
+  const world = createFakeWorld()
+  world.knobs.mutateAuthorizationServer = (json) => ({ ...json, dpop_signing_alg_values_supported: ['RS256', 'ES384'] })
+  expect(await failure(init('alice.fake.dev', {}, world))).toMatchObject({ code: 'METADATA_INVALID', exit: 4 })
+  expect(world.requests.filter(isSigned)).toStrictEqual([])
+})
+
+test('15.16 as little as possible is asked for, whatever a server supports', async () => {
+  const world = createFakeWorld()
+  await init('alice.fake.dev', {}, world)
+  await init('alice.fake.dev', { scope: 'repo:a.b.c?action=create' }, world)
+  const scopes = world.sent('par').map((request) => formOf(request)['scope'])
+  expect(new Set(scopes)).toStrictEqual(new Set(['atproto', 'atproto repo:a.b.c?action=create']))
+})
+
+test('15.17 what a token seems to say of its scope is not read', async () => {
+  const world = createFakeWorld()
+  const claims = Buffer.from(JSON.stringify({ scope: 'ref:bafyreib', exp: 1, sub: 'did:plc:x' })).toString('base64url')
+  world.knobs.mutateToken = (json) => ({ ...json, access_token: `e30.${claims}.x` })
+  const { credentials, grantedScope } = await signIn(world)
+  expect([credentials.scope, grantedScope]).toStrictEqual(Array(2).fill('atproto transition:generic'))
+  expect(credentials.accessTokenExpiresAt).toBe(world.now() + HOUR)
+})
+
+test('15.13 more than was asked for is told', async () => {
+  const world = createFakeWorld()
+  world.knobs.mutateToken = (json) => ({ ...json, scope: 'atproto transition:generic account:email' })
+  expect(await signIn(world)).toMatchObject({ missingScopes: [], unaskedScopes: ['account:email'] })
+})
+
+test.each(['http://as.fake.dev', 'http://127.0.0.1:8080', 'http://localhost'])(
+  '20.3 without --dev no document of a server’s leads to %s',
+  async (origin) => {
+    for (const member of ['token_endpoint', 'pushed_authorization_request_endpoint', 'revocation_endpoint', 'issuer']) {
+      const world = createFakeWorld()
+      world.knobs.mutateAuthorizationServer = (json) => ({ ...json, [member]: `${origin}/oauth/x` })
+      expect(await failure(init('alice.fake.dev', {}, world)), member).toMatchObject({ code: 'METADATA_INVALID' })
+    }
+    const world = createFakeWorld()
+    world.knobs.mutateProtectedResource = (json) => ({ ...json, authorization_servers: [origin] })
+    expect(await failure(init('alice.fake.dev', {}, world))).toMatchObject({ code: 'METADATA_INVALID' })
+    world.identity.editDidDocument(world.alice.did, (document) => ({
+      ...document,
+      service: [{ id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint: origin }],
+    }))
+    expect(await failure(init('alice.fake.dev', {}, world))).toMatchObject({ code: 'DID_DOCUMENT_INVALID' })
+  },
+)

@@ -75,7 +75,7 @@ describe('init', () => {
     expect(called.stderr).toContain('session: still good')
   })
 
-  test('the development mode is said each time, and nothing local is reached without it', async () => {
+  test('20.3 the development mode is said each time, and nothing local is reached without it', async () => {
     const account = await world.createAccount()
     const on = await runCli(['init', account.handle], { home: await newHome() })
     expect(on.stderr).toContain('warning: development mode')

@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest'
+import type { Did } from '../../src/model.ts'
+import { buildXrpcRequest, proxyAdvice, xrpcError } from '../../src/protocol/xrpc.ts'
+import { failure } from './helpers.ts'
+
+const NSID = 'com.example.getThing'
+const DID = 'did:plc:alice234567alice234567ab' as Did
+const headersFor = (value: string, name = 'atproto-proxy') =>
+  buildXrpcRequest({ nsid: NSID, headers: { [name]: value } }, DID).headers
+
+describe('19.1 atproto-proxy', () => {
+  test.each(['did:web:api.bsky.app#bsky_appview', `${DID}#atproto_labeler`, 'did:web:localhost%3A2584#x'])(
+    'passes: %s',
+    (value) => {
+      expect(headersFor(value)).toMatchObject({ 'atproto-proxy': value })
+      expect(headersFor(value, 'Atproto-Proxy')).toMatchObject({ 'atproto-proxy': value })
+    },
+  )
+
+  test.each([
+    '',
+    '#',
+    'did:web:api.bsky.app',
+    'did:web:api.bsky.app#',
+    '#bsky_appview',
+    'did:web:api.bsky.app#a#b',
+    'did:web:api.bsky.app #a',
+    'did:web:api.bsky.app# a',
+    ' did:web:api.bsky.app#a',
+    'did:web:api.bsky.app#a b',
+    'api.bsky.app#bsky_appview',
+    'https://api.bsky.app#bsky_appview',
+    'did:web:a.b#x, did:web:c.d#y',
+  ])('is refused: %j', async (value) => {
+    expect(await failure(() => headersFor(value))).toMatchObject({
+      code: 'USAGE',
+      exit: 2,
+      hint: expect.stringContaining('did:web:api.bsky.app#bsky_appview'),
+    })
+  })
+
+  test('19.2 advice for chat alone', () => {
+    expect(proxyAdvice({ nsid: 'chat.bsky.convo.getLog' })).toContain('atproto-proxy: did:web:api.bsky.chat#bsky_chat')
+    expect(proxyAdvice({ nsid: 'chat.bsky.convo.getLog', headers: { 'ATPROTO-PROXY': 'x' } })).toBeUndefined()
+    expect(proxyAdvice({ nsid: 'app.bsky.feed.getTimeline' })).toBeUndefined()
+    expect(proxyAdvice({ nsid: 'xchat.bsky.convo' })).toBeUndefined()
+  })
+})
+
+describe('19.8 getServiceAuth', () => {
+  const NAME = 'com.atproto.server.getServiceAuth'
+  const errorOf = (status: number, error: string, message: string) =>
+    xrpcError(NAME, new Response(null, { status }), JSON.stringify({ error, message }), 0, { handle: 'alice.fake.dev' })
+
+  test.each([
+    ['BadExpiration', 'expiration is in past'],
+    ['BadExpiration', 'cannot request a token with an expiration more than an hour in the future'],
+    ['BadExpiration', 'cannot request a method-less token with an expiration more than a minute in the future'],
+    ['InvalidRequest', 'cannot request a service auth token for the following protected method: x.y.z'],
+  ])('%s: %s', (name, message) => {
+    expect(errorOf(400, name, message)).toMatchObject({
+      code: 'XRPC_ERROR',
+      exit: 8,
+      message: `${NAME} answered 400 ${name} "${message}"`,
+    })
+  })
+
+  test.each([
+    ['rpc:a.b.c?aud=did:web:x.y%23s', 'rpc:a.b.c?aud=did:web:x.y%23s'],
+    ['rpc:a.b.c?aud=did:web:x.y', 'rpc:a.b.c?aud=*'],
+    ['rpc:*?aud=did:web:x.y%23s', 'rpc:*?aud=did:web:x.y%23s'],
+    ['rpc:*?aud=did:web:x.y', 'transition:generic'],
+  ])('a missing %s is asked for as %s, which can be', (missing, scope) => {
+    const error = errorOf(403, 'ScopeMissingError', `Missing required scope "${missing}"`)
+    expect(error.message).toContain(missing)
+    expect(error.hint).toBe(`atproto-oauth init alice.fake.dev --scope '${`atproto ${scope}`}'`)
+  })
+})
