@@ -156,7 +156,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
       throw new AuthError('USAGE', 'a session sends only to /xrpc/ of its own PDS')
     }
     return dpopFetch(url, {
-      method: init.method ?? 'GET',
+      method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
       headers: Object.fromEntries(new Headers(init.headers ?? {})),
       accessToken: current.accessToken,
       ...(body !== undefined && { body }),

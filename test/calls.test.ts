@@ -160,6 +160,13 @@ describe('bodies', () => {
     expect(calls().at(-1)!.headers).not.toHaveProperty('content-type')
   })
 
+  test('12.3 a method in lower case is sent, and proven, as fetch has it', async () => {
+    const { session, calls } = await opened()
+    await session.fetchHandler('/xrpc/com.atproto.server.requestEmailConfirmation', { method: 'post' })
+    const request = calls().at(-1)!
+    expect([request.method, decodeJwt(request.headers['dpop']!)['htm']]).toStrictEqual(['POST', 'POST'])
+  })
+
   test('18.12 a subscription is refused, and nothing is opened', async () => {
     const { world, session } = await opened()
     const before = world.requests.length

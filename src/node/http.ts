@@ -12,6 +12,8 @@ import { checkHost, guardedLookup } from './address-guard.ts'
 const CONNECT_TIMEOUT = 5_000
 const IDLE_TIMEOUT = 60_000
 const TOTAL_TIMEOUT_SECONDS = 30
+/** Whatever NODE_TLS_REJECT_UNAUTHORIZED says: who answers would get the tokens. */
+const VERIFIED = { rejectUnauthorized: true }
 
 export interface HttpOptions {
   readonly dev: boolean
@@ -25,6 +27,8 @@ export function createHttp({ dev, userAgent, onRequest }: HttpOptions): Http {
     ...proxyFrom('httpProxy', 'http_proxy', 'HTTP_PROXY'),
     ...proxyFrom('httpsProxy', 'https_proxy', 'HTTPS_PROXY'),
     connect: guardedConnector(dev),
+    requestTls: VERIFIED,
+    proxyTls: VERIFIED,
     headersTimeout: IDLE_TIMEOUT,
     bodyTimeout: IDLE_TIMEOUT,
   })
@@ -106,6 +110,7 @@ class ConnectFailure extends Error {
 function guardedConnector(dev: boolean): buildConnector.connector {
   const connect = makeConnector({
     timeout: CONNECT_TIMEOUT,
+    ...VERIFIED,
     ...(!dev && { lookup: guardedLookup as never }),
   })
   return (options, callback) => {

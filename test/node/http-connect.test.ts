@@ -67,6 +67,26 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
   })
 })
 
+test('20.4 NODE_TLS_REJECT_UNAUTHORIZED=0 turns nothing off, behind a proxy neither', async () => {
+  const served = vi.fn()
+  const { url } = await serveTls((_, response) => response.end(served()))
+  const proxy = await serveProxy(200, url)
+  const code = `
+    const { createHttp } = await import(process.env.SRC + 'node/http.ts')
+    const [url, proxy] = process.argv.slice(1)
+    for (const https_proxy of ['', proxy]) {
+      process.env.https_proxy = https_proxy
+      const http = createHttp({ dev: true, userAgent: 'test' })
+      console.log(await http.fetch(new URL(url)).then((response) => response.text(), (error) => error.message))
+    }
+    process.exit()`
+  const { stdout } = await startNode(code, [url.href, proxy.url.href], ['env', 'NODE_TLS_REJECT_UNAUTHORIZED=0']).ended
+  const refused = expect.stringContaining('its TLS certificate is self-signed')
+  expect(stdout.split('\n')).toStrictEqual([refused, refused, ''])
+  expect(proxy.asked).toHaveLength(1)
+  expect(served).not.toHaveBeenCalled()
+})
+
 describe('20.1 the address guard', () => {
   test.each([
     'https://127.0.0.1',
