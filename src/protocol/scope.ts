@@ -89,13 +89,14 @@ export function scopeAdvice(scope: string): string | undefined {
 }
 
 /**
- * A scope that can be asked for, to have what a server said is missing. Servers of before name
- * a service by its bare DID, with which no permission can be written.
+ * What to ask for, to have what a server said is missing. Servers of before name a service by its bare
+ * DID, with which no permission can be written.
  *
- * @returns `undefined` if there is none that is as narrow
+ * @returns `undefined` if nothing is known that would give it
  */
 export function requestable(token: string): string | undefined {
   if (!isAtprotoToken(token) || isStatic(token) || parsePermission(token)) return token
-  const bare = token.replace(/([?&]aud=)did:[^#&]*$/, '$1*')
-  return parsePermission(bare) ? bare : undefined
+  const ofAnyService = token.replace(/([?&]aud=)did:[^#&]*$/, '$1*')
+  if (parsePermission(ofAnyService)) return ofAnyService
+  return ofAnyService === token ? undefined : 'transition:generic'
 }

@@ -110,7 +110,7 @@ export function xrpcError(nsid: string, response: Response, body: string, now: n
   // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
     const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
-    const scope = named && (requestable(named) ?? 'transition:generic')
+    const scope = named && requestable(named)
     const wider = [session.scope || 'atproto', scope ?? ''].filter(Boolean).join(' ')
     return new AuthError('PERMISSION_MISSING', said, { hint: scope && initCommand({ ...session, scope: wider }) })
   }

@@ -3,7 +3,7 @@ import { decodeJwt } from 'jose'
 import { expect, test } from 'vitest'
 import { runCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
-import { expectFailure, GENERIC, logIn, sentByUs } from './support.ts'
+import { expectFailure, GENERIC, logIn, newHome, sentByUs } from './support.ts'
 
 const world = connectWorld()
 const APP_VIEW = 'did:web:api.bsky.app#bsky_appview'
@@ -55,4 +55,19 @@ test('19.7, 19.8, 19.9, 15.14 service tokens: for one method of one service, a n
   const scope = /--scope '([^']+)'/.exec(missing.stderr)![1]!
   expect(scope).toBe('atproto rpc:app.bsky.feed.getTimeline?aud=* rpc:app.bsky.feed.getFeed?aud=*')
   expect((await runCli(['init', account.handle, '--scope', scope], { home })).code).toBe(0)
+})
+
+test('15.2, 15.9 what a scope would not give is said before anything is sent', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const init = (scope: string) => runCli(['init', account.handle, '--scope', scope], { home })
+  const chat = await init('atproto transition:chat.bsky')
+  expect(chat.code).toBe(0)
+  expect(chat.stderr).toContain('warning: by the specification transition:chat.bsky counts only together with')
+
+  await world.clearRequests()
+  const wrong = await init('atproto repo:app.bsky.feed.post?action=write')
+  expectFailure(wrong, 2, 'SCOPE_INVALID')
+  expect(wrong.stderr).toContain('?action=create, update or delete')
+  expect(await sentByUs(world)).toStrictEqual([])
 })

@@ -75,4 +75,9 @@ describe('19.8 getServiceAuth', () => {
     expect(error.message).toContain(missing)
     expect(error.hint).toBe(`atproto-oauth init alice.fake.dev --scope '${`atproto ${scope}`}'`)
   })
+
+  test('what is no permission is not asked for', () => {
+    const error = errorOf(403, 'ScopeMissingError', 'Missing required scope "identity:submit"')
+    expect(error).toMatchObject({ code: 'PERMISSION_MISSING', hint: expect.not.stringContaining('identity:submit') })
+  })
 })
