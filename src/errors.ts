@@ -70,7 +70,7 @@ export const CATALOGUE = {
   HANDLE_NOT_CLAIMED: { exit: 4, session: 'none', hint: 'start from the DID: atproto-oauth init did:plc:…' },
   DID_NOT_FOUND: { exit: 4, session: 'alive', hint: 'check the DID, and --plc-url if you set it' },
   DID_DOCUMENT_INVALID: { exit: 4, session: 'alive', hint: 'the account’s DID document has to be repaired first' },
-  OAUTH_UNSUPPORTED: { exit: 4, session: 'none', hint: 'this account’s server has to be updated before OAuth works' },
+  OAUTH_UNSUPPORTED: { exit: 4, session: 'alive', hint: 'this account’s server has to be updated before OAuth works' },
   METADATA_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
   RESPONSE_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
   PAR_REFUSED: { exit: 4, session: 'none', hint: INIT },
