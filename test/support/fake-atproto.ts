@@ -86,7 +86,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const clients = new Map<string, ClientDocument>()
   let now = options.startAt ?? Date.UTC(2026, 0, 2, 3, 4, 5)
 
-  const identity = createFakeIdentity()
+  const identity = createFakeIdentity(knobs)
   const alice = identity.addAccount({ did: 'did:plc:alice234567alice234567ab', handle: 'alice.fake.dev', pds })
   const mallory = identity.addAccount({ did: 'did:plc:mallory234567mallory2345', handle: 'mallory.fake.dev', pds })
 

@@ -5,6 +5,7 @@
  */
 import type { Did } from '../../src/model.ts'
 import { type FakeRequest, type Handler, type Json, json, pathOf } from './fake-http.ts'
+import type { Knobs } from './knobs.ts'
 
 /** Records, each as its chunks, or how the lookup fails. */
 export type TxtAnswer = readonly (readonly string[])[] | 'NXDOMAIN' | 'SERVFAIL' | 'TIMEOUT'
@@ -37,16 +38,20 @@ export interface FakeIdentity {
   host(hostname: string): Handler | undefined
 }
 
-export function createFakeIdentity(): FakeIdentity {
+export function createFakeIdentity(knobs: Knobs): FakeIdentity {
   const accounts: Account[] = []
   const documents = new Map<string, Json>()
   const txt = new Map<string, TxtAnswer>()
   const wellKnown = new Map<string, string>()
   const txtQueries: string[] = []
+  const reads = new Map<string, number>()
 
   function document(did: string, type: string): Response {
     const found = documents.get(did)
-    return found ? json(200, found, { 'content-type': type }) : json(404, { message: `DID not registered: ${did}` })
+    if (!found) return json(404, { message: `DID not registered: ${did}` })
+    const count = (reads.get(did) ?? 0) + 1
+    reads.set(did, count)
+    return json(200, knobs.mutateDidDocument(structuredClone(found), count), { 'content-type': type })
   }
 
   return {
@@ -70,7 +75,7 @@ export function createFakeIdentity(): FakeIdentity {
     },
     async resolveTxt(name) {
       txtQueries.push(name)
-      const answer = txt.get(name) ?? 'NXDOMAIN'
+      const answer = knobs.txt(name) ?? txt.get(name) ?? 'NXDOMAIN'
       if (answer === 'NXDOMAIN') return []
       if (answer === 'SERVFAIL') throw dnsError('ESERVFAIL', name)
       if (answer === 'TIMEOUT') throw dnsError('ETIMEOUT', name)

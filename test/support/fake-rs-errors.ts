@@ -74,21 +74,23 @@ export function rsError(name: RsErrorName, knobs: Knobs, message?: string): Resp
 /** A 401 that concerns the token or the proof. To cirrus they are all the same (second §25). */
 export function rsChallenge(error: string, message: string, knobs: Knobs): Response {
   const isCirrus = knobs.personality === 'cirrus'
-  const challenge = writeChallenge(isCirrus ? 'invalid_token' : error, message, knobs)
-  return json(401, { error: isCirrus ? 'InvalidToken' : error, message }, { 'www-authenticate': challenge })
+  const answer = json(401, { error: isCirrus ? 'InvalidToken' : error, message })
+  return challenge(answer, isCirrus ? 'invalid_token' : error, message, knobs)
 }
 
-/** The reference form: `algs` first, and no description that would need escaping (13.8). */
-export function writeChallenge(error: string, description: string, knobs: Knobs): string {
-  if (knobs.writeChallenge) return knobs.writeChallenge(error, description)
+/** Puts the challenge on an answer. The reference form: `algs` first, and no description that would need escaping (13.8). */
+export function challenge(answer: Response, error: string, description: string, knobs: Knobs): Response {
   const told = description.includes('"') ? '' : `, error_description="${description}"`
-  return `DPoP algs="RS256 RS384 ES256 ES256K", error="${error}"${told}`
+  const reference = `DPoP algs="RS256 RS384 ES256 ES256K", error="${error}"${told}`
+  const lines = knobs.writeChallenge?.(error, description) ?? reference
+  for (const line of [lines].flat()) answer.headers.append('www-authenticate', line)
+  return answer
 }
 
 /** Asks for a nonce in the form that the knob wants; the other place then says nothing of use. */
 export function nonceChallenge(server: 'as' | 'rs', description: string, knobs: Knobs): Response {
   const { status, form } = server === 'as' ? knobs.asChallenge : knobs.rsChallenge
   const error = form === 'header' ? 'unauthorized' : 'use_dpop_nonce'
-  const headers = form === 'json' ? {} : { 'www-authenticate': writeChallenge('use_dpop_nonce', description, knobs) }
-  return json(status, { error, [server === 'as' ? 'error_description' : 'message']: description }, headers)
+  const answer = json(status, { error, [server === 'as' ? 'error_description' : 'message']: description })
+  return form === 'json' ? answer : challenge(answer, 'use_dpop_nonce', description, knobs)
 }

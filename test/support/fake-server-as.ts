@@ -15,7 +15,7 @@ import { type ClientAuth, createAssertionJudge } from './fake-client-auth.ts'
 import { createGrants } from './fake-grants.ts'
 import { type FakeRequest, formOf, type Handler, json, pathOf } from './fake-http.ts'
 import type { ProofJudge } from './fake-proof.ts'
-import { nonceChallenge, writeChallenge } from './fake-rs-errors.ts'
+import { challenge, nonceChallenge } from './fake-rs-errors.ts'
 import type { SessionBook } from './fake-sessions.ts'
 import type { Knobs } from './knobs.ts'
 
@@ -138,9 +138,8 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
   /** A bad proof is 401 here too (12.7); only the nonce has a status of its own. */
   function refuseProof(error: string, description: string): Response {
     if (error === 'use_dpop_nonce') return nonceChallenge('as', description, knobs)
-    const challenge = writeChallenge(error, description, knobs)
     const status = knobs.personality === 'cirrus' ? 400 : 401
-    return json(status, { error, error_description: description }, { 'www-authenticate': challenge })
+    return challenge(json(status, { error, error_description: description }), error, description, knobs)
   }
 
   function authorize(url: string | URL, decision: Decision = {}): string {

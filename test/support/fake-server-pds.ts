@@ -154,7 +154,8 @@ function createMethods({ knobs, identity, records }: Surroundings): Record<strin
     'app.bsky.actor.getProfile': {
       verb: 'GET',
       proxied: true,
-      scope: () => 'rpc:app.bsky.actor.getProfile?aud=did:web:api.bsky.app%23bsky_appview',
+      scope: () =>
+        `rpc:app.bsky.actor.getProfile?aud=did:web:api.bsky.app${knobs.rpcAud === 'bare' ? '' : '%23bsky_appview'}`,
       run: (request, session) => {
         const actor = new URL(request.url).searchParams.get('actor')
         const account = identity.accounts.find(({ did, handle }) => did === actor || handle === actor)
@@ -172,13 +173,19 @@ function getRecord(request: FakeRequest, records: readonly FakeRecord[]): Respon
   return record ? json(200, record) : json(400, { error: 'RecordNotFound', message: `Could not locate record: ${uri}` })
 }
 
-/** Enough of the scope rules for tests: `transition:generic`, the permission itself, without its parameters, or `*`. */
+/**
+ * Enough of the scope rules for tests: `transition:generic`, the permission itself, without its parameters, or `*`;
+ * the `aud` of an `rpc` as it stands (15.14), or any.
+ */
 function permits(granted: string, needed: string): boolean {
   const bare = needed.split('?')[0]!
   const kind = bare.split(':')[0]!
-  const tokens = granted.split(' ')
-  const good = ['transition:generic', needed, bare, `${kind}:*`, `${kind}:*/*`]
-  return tokens.some((token) => good.includes(token) || (kind === 'rpc' && token.startsWith(`${bare}?`)))
+  const tokens = granted.replaceAll('#', '%23').split(' ')
+  const good =
+    kind === 'rpc'
+      ? ['transition:generic', needed, `${bare}?aud=*`]
+      : ['transition:generic', needed, bare, `${kind}:*`, `${kind}:*/*`]
+  return tokens.some((token) => good.includes(token))
 }
 
 function jsonBody(request: FakeRequest): Record<string, unknown> | undefined {

@@ -5,6 +5,7 @@
  * @module
  */
 import type { FakeRequest, Json } from './fake-http.ts'
+import type { TxtAnswer } from './fake-identity.ts'
 import type { RsErrorName } from './fake-rs-errors.ts'
 
 /**
@@ -48,12 +49,16 @@ export interface Knobs {
   asChallenge: ChallengeForm
   /** How the PDS asks for a nonce. */
   rsChallenge: ChallengeForm
-  /** Writes the `WWW-Authenticate` of every DPoP refusal, instead of the reference server's form. */
-  writeChallenge: ((error: string, description: string) => string) | undefined
+  /** Writes the `WWW-Authenticate` of every DPoP refusal, instead of the reference server's form; a list is several headers. */
+  writeChallenge: ((error: string, description: string) => string | readonly string[]) | undefined
   /** How far the clocks of AS and PDS are ahead of the world's; also in their `Date` headers. */
   clockOffsetMs: number
   /** Lifetime of access tokens, cut at the end of the session. */
   accessTokenSeconds: number
+  /** What DNS says about a name, instead of the records there. */
+  txt: (name: string) => TxtAnswer | undefined
+  /** A DID document, in PLC or of a `did:web`; `reads` counts those of this document, from 1. */
+  mutateDidDocument: (document: Json, reads: number) => unknown
   /** The protected-resource metadata. */
   mutateProtectedResource: Mutator
   /** The authorization-server metadata. */
@@ -68,6 +73,8 @@ export interface Knobs {
   revocation: 'silent' | 'challenge' | 'unavailable' | 'absent'
   /** What the PDS answers to a call whose token and proof are good: a row of requirements 14, or a function of the call. */
   rsError: RsErrorName | undefined | ((request: FakeRequest) => RsErrorName | undefined)
+  /** How a proxied method names its service in the permission it needs: deployed servers differ (15.14). */
+  rpcAud: 'fragment' | 'bare'
   /** Asked at every request; it may wait, which makes the network slow. */
   httpFault: (request: FakeRequest) => Fault | Promise<Fault>
 }
@@ -85,6 +92,8 @@ export function defaultKnobs(): Knobs {
     writeChallenge: undefined,
     clockOffsetMs: 0,
     accessTokenSeconds: 3600,
+    txt: () => undefined,
+    mutateDidDocument: unchanged,
     mutateProtectedResource: unchanged,
     mutateAuthorizationServer: unchanged,
     mutatePar: unchanged,
@@ -92,6 +101,7 @@ export function defaultKnobs(): Knobs {
     mutateToken: unchanged,
     revocation: 'silent',
     rsError: undefined,
+    rpcAud: 'fragment',
     httpFault: () => undefined,
   }
 }

@@ -1,0 +1,201 @@
+/**
+ * What every hostile test asks after a step that failed: the code, how far the requests went, what was stored,
+ * and whether the fate that was told is the session's; then the same step again, with servers that mean well.
+ *
+ * @module
+ */
+import { expect } from 'vitest'
+import { complete } from '../../src/complete.ts'
+import { type AuthError, CATALOGUE, type ErrorCode, type SessionFate } from '../../src/errors.ts'
+import { init } from '../../src/init.ts'
+import type { Credentials, SessionRecord } from '../../src/model.ts'
+import { openSession } from '../../src/session.ts'
+import { failure } from '../support/failure.ts'
+import { createFakeWorld, type FakeRequest, type FakeWorld, type FakeWorldOptions } from '../support/fake-atproto.ts'
+import { defaultKnobs, type Fault, type Knobs } from '../support/knobs.ts'
+
+export type Stage =
+  | 'handle'
+  | 'did'
+  | 'prm'
+  | 'asm'
+  | 'par'
+  | 'exchange'
+  | 'refresh'
+  | 'revoke'
+  | 'call'
+  /** Anything that no honest flow asks for, another host above all. */
+  | 'elsewhere'
+
+/** The honest flows with nonces that last, request by request. */
+export const INIT: readonly Stage[] = ['handle', 'did', 'prm', 'asm', 'par', 'par']
+export const COMPLETE: readonly Stage[] = ['asm', 'did', 'prm', 'exchange']
+export const REFRESH: readonly Stage[] = ['did', 'prm', 'asm', 'refresh']
+
+/** The flow as far as its first request of a kind, and none after it. */
+export function upTo(flow: readonly Stage[], stage: Stage): Stage[] {
+  return flow.slice(0, flow.indexOf(stage) + 1)
+}
+
+export function stageOf({ url, body }: FakeRequest): Stage {
+  const { origin, pathname } = new URL(url)
+  switch (origin) {
+    case 'https://alice.fake.dev':
+      return pathname === '/.well-known/did.json'
+        ? 'did'
+        : pathname === '/.well-known/atproto-did'
+          ? 'handle'
+          : 'elsewhere'
+    case 'https://plc.directory':
+      return 'did'
+    case 'https://pds.fake.dev':
+      if (pathname === '/.well-known/oauth-protected-resource') return 'prm'
+      return pathname.startsWith('/xrpc/') ? 'call' : 'elsewhere'
+    case 'https://as.fake.dev':
+      if (pathname === '/.well-known/oauth-authorization-server') return 'asm'
+      if (pathname === '/oauth/par') return 'par'
+      if (pathname === '/oauth/revoke') return 'revoke'
+      if (pathname === '/oauth/token') return body.includes('grant_type=refresh_token') ? 'refresh' : 'exchange'
+  }
+  return 'elsewhere'
+}
+
+/** An `httpFault` at one place. A new answer for each request: a body can be read once. */
+export function at(stage: Stage, fault: () => Fault): Knobs['httpFault'] {
+  return (request) => (stageOf(request) === stage ? fault() : undefined)
+}
+
+/** The world of a test: nonces last, so that each request is there for a reason. */
+export function steadyWorld({ knobs, ...options }: FakeWorldOptions = {}): FakeWorld {
+  return createFakeWorld({ ...options, knobs: { asNonces: 'constant', rsNonces: 'constant', ...knobs } })
+}
+
+/** From now on all servers are honest. */
+function heal({ knobs }: FakeWorld): void {
+  const { asNonces, rsNonces, personality } = knobs
+  const lasting = { asNonces, rsNonces, personality }
+  Object.assign(knobs, defaultKnobs(), asNonces === 'alwaysChallenge' ? { personality } : lasting)
+}
+
+/** Runs what must fail, and looks at everything that holds for all failures. */
+export async function refused(
+  world: FakeWorld,
+  run: () => Promise<unknown>,
+  expected: { readonly code: ErrorCode; readonly session: SessionFate; readonly sent: readonly Stage[] },
+): Promise<AuthError> {
+  const before = world.requests.length
+  const error = await failure(run())
+  const { code, exit, session } = error
+  expect({ code, exit, session }, error.message).toStrictEqual({
+    code: expected.code,
+    exit: CATALOGUE[expected.code].exit,
+    session: expected.session,
+  })
+  const sent = world.requests.slice(before)
+  expect(sent.map(stageOf), error.message).toStrictEqual(expected.sent)
+  const told = JSON.stringify([error.message, error.hint, sent.filter((request) => stageOf(request) === 'elsewhere')])
+  for (const secret of world.secrets()) expect(told).not.toContain(secret)
+  return error
+}
+
+/** `init` that fails: nothing is kept, no session is anywhere, and it can be run again. */
+export async function initRefused(
+  world: FakeWorld,
+  code: ErrorCode,
+  sent: readonly Stage[],
+  identifier = 'alice.fake.dev',
+): Promise<AuthError> {
+  const error = await refused(world, () => init(identifier, {}, world), { code, session: 'none', sent })
+  expect(world.stores.history).toStrictEqual([])
+  expect(world.stores.nonces.size + world.stores.pendingRecords.size + world.stores.sessionRecords.size).toBe(0)
+  expect(world.sessions).toStrictEqual([])
+  heal(world)
+  await expect(init(identifier, {}, world)).resolves.toBeDefined()
+  return error
+}
+
+/** A login whose callback is there and not yet given to `complete`. */
+export async function consented(world: FakeWorld, identifier = 'alice.fake.dev') {
+  const { authorizationUrl, pending } = await init(identifier, {}, world)
+  return { callback: world.authorize(authorizationUrl, { account: world.alice.did }), pending }
+}
+
+/**
+ * `complete` that fails. `login`: may the same callback be given again, or is it over; then nothing of
+ * the login is left that is secret, and a second try sends nothing.
+ */
+export async function completeRefused(
+  world: FakeWorld,
+  { callback, pending }: Awaited<ReturnType<typeof consented>>,
+  expected: {
+    readonly code: ErrorCode
+    readonly session?: SessionFate
+    readonly sent: readonly Stage[]
+    readonly login: 'open' | 'over'
+  },
+): Promise<AuthError> {
+  const error = await refused(world, () => complete(callback, world), { session: 'none', ...expected })
+  // "none" is said of the account, and must be so at the server too.
+  if (error.session === 'none') expect(world.sessions.filter((session) => !session.endedBecause)).toStrictEqual([])
+  expect(world.stores.sessionRecords.size + world.stores.nonces.size).toBe(0)
+  const kept = JSON.stringify(world.stores.pendingRecords.get(pending.state))
+  heal(world)
+  if (expected.login === 'open') {
+    await expect(complete(callback, world)).resolves.toMatchObject({ credentials: { did: world.alice.did } })
+    return error
+  }
+  const code = new URL(callback).searchParams.get('code')!
+  expect(kept).not.toContain(code)
+  const before = world.requests.length
+  expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED' })
+  expect(world.requests).toHaveLength(before)
+  return error
+}
+
+/** Alice's credentials after a login, as another machine has them: without the access token. */
+export async function signedIn(world: FakeWorld): Promise<Credentials> {
+  const { callback } = await consented(world)
+  const { credentials } = await complete(callback, world)
+  const { accessToken, accessTokenExpiresAt, ...separate } = credentials
+  return separate
+}
+
+export const GET_SESSION = { nsid: 'com.atproto.server.getSession' }
+
+/**
+ * A call that fails as its refresh fails. What was told of the session is compared with the server, with the
+ * store, and with what the next call finds.
+ */
+export async function refreshRefused(
+  world: FakeWorld,
+  credentials: Credentials,
+  expected: { readonly code: ErrorCode; readonly session: SessionFate; readonly sent: readonly Stage[] },
+): Promise<AuthError> {
+  const call = async () => (await openSession(credentials, world)).call(GET_SESSION)
+  const error = await refused(world, call, expected)
+  const record: SessionRecord | undefined = [...world.stores.sessionRecords.values()][0]
+  const { session } = error
+  if (session === 'alive') {
+    expect(record?.refreshToken ?? credentials.refreshToken).toBe(world.currentRefreshToken(world.alice.did))
+    expect(record?.intent).toBeUndefined()
+  } else if (session === 'unknown') {
+    expect(record).toMatchObject({ refreshToken: credentials.refreshToken, intent: { at: world.now() } })
+  } else {
+    expect(session).toBe('dead')
+    expect(world.sessionAlive(world.alice.did)).toBe(false)
+    expect(record?.ended?.at).toBe(world.now())
+    for (const { refreshToken, accessToken } of world.sessions) {
+      for (const token of [refreshToken, accessToken]) expect(JSON.stringify(record)).not.toContain(token)
+    }
+  }
+  expect(record?.accessToken).toBeUndefined()
+
+  heal(world)
+  const before = world.requests.length
+  const survives =
+    world.sessionAlive(world.alice.did) && world.currentRefreshToken(world.alice.did) === credentials.refreshToken
+  if (survives) expect((await call()).status).toBe(200)
+  else expect(await failure(call())).toMatchObject({ code: 'SESSION_DEAD', exit: 5, session: 'dead' })
+  if (session === 'dead') expect(world.requests).toHaveLength(before)
+  return error
+}

@@ -1,0 +1,135 @@
+/** What changes under a login or a session: the account's PDS, its authorization server, an endpoint; and two servers mixed up. */
+import { describe, expect, test } from 'vitest'
+import { complete } from '../../src/complete.ts'
+import { init } from '../../src/init.ts'
+import { openSession } from '../../src/session.ts'
+import { type FakeWorld, json } from '../support/fake-atproto.ts'
+import {
+  COMPLETE,
+  completeRefused,
+  consented,
+  GET_SESSION,
+  REFRESH,
+  refreshRefused,
+  refused,
+  type Stage,
+  signedIn,
+  stageOf,
+  steadyWorld,
+  upTo,
+} from './flows.ts'
+
+const [PDS, AS, EVIL] = ['https://pds.fake.dev', 'https://as.fake.dev', 'https://evil.fake.dev']
+
+describe('what changes between init and complete', () => {
+  /** Alice's PDS is another one from now on, with an authorization server of its own. */
+  const move = (world: FakeWorld) => {
+    world.knobs.mutateDidDocument = (document) => ({
+      ...document,
+      service: [{ id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint: EVIL }],
+    })
+    world.serve(EVIL, () => json(200, { resource: EVIL, authorization_servers: [EVIL] }))
+  }
+
+  test('11.9, 1.20 the account is on another PDS: neither code nor token is sent', async () => {
+    const world = steadyWorld()
+    const login = await consented(world)
+    move(world)
+    const sent: Stage[] = ['asm', 'did', 'elsewhere']
+    await completeRefused(world, login, { code: 'ISSUER_MISMATCH', sent, login: 'open' })
+
+    const other = steadyWorld()
+    const credentials = await signedIn(other)
+    move(other)
+    const moved = { code: 'ISSUER_MISMATCH', session: 'alive', sent: ['did', 'elsewhere'] } as const
+    await refreshRefused(other, credentials, moved)
+  })
+
+  test('9.10 the PDS names another authorization server: neither code nor token is sent', async () => {
+    const rename = (world: FakeWorld) => {
+      world.knobs.mutateProtectedResource = (document) => ({ ...document, authorization_servers: [EVIL] })
+    }
+    const world = steadyWorld()
+    const login = await consented(world)
+    rename(world)
+    await completeRefused(world, login, { code: 'ISSUER_MISMATCH', sent: upTo(COMPLETE, 'prm'), login: 'open' })
+
+    const other = steadyWorld()
+    const credentials = await signedIn(other)
+    rename(other)
+    const sent = upTo(REFRESH, 'prm')
+    await refreshRefused(other, credentials, { code: 'ISSUER_MISMATCH', session: 'alive', sent })
+  })
+
+  test('4.19 the issuer’s own token endpoint is a new one: honoured, with a proof for that one', async () => {
+    const world = steadyWorld()
+    const { callback } = await consented(world)
+    world.knobs.mutateAuthorizationServer = (document) => ({ ...document, token_endpoint: `${EVIL}/token` })
+    world.serve(EVIL, () => json(400, { error: 'invalid_grant' }))
+    const run = () => complete(callback, world)
+    const sent: Stage[] = ['asm', 'did', 'prm', 'elsewhere']
+    await refusedWithCodeSent(world, run, sent)
+    const proof = world.requests.at(-1)!.headers['dpop']!
+    expect(JSON.parse(atob(proof.split('.')[1]!.replace(/-/g, '+').replace(/_/g, '/')))).toMatchObject({
+      htu: `${EVIL}/token`,
+    })
+  })
+
+  /** Without the search for secrets: the code goes where the issuer said. */
+  async function refusedWithCodeSent(world: FakeWorld, run: () => Promise<unknown>, sent: Stage[]) {
+    const before = world.requests.length
+    await expect(run()).rejects.toMatchObject({ code: 'EXCHANGE_REFUSED', session: 'none' })
+    expect(world.requests.slice(before).map(stageOf)).toStrictEqual(sent)
+  }
+})
+
+describe('9.5, 9.10 two authorization servers mixed up', () => {
+  /** An evil server that takes the code of an honest one: it says that the honest one's page is its own. */
+  const evilMetadata = (world: FakeWorld): void =>
+    world.serve(EVIL, async ({ url }) => {
+      if (!url.endsWith('/oauth-authorization-server')) return json(404, {})
+      const honest = await (await world.fetch(new URL(`${AS}/.well-known/oauth-authorization-server`))).json()
+      return json(200, { ...honest, issuer: EVIL, token_endpoint: `${EVIL}/token`, revocation_endpoint: undefined })
+    })
+
+  test('the code of the honest one does not go to the evil one', async () => {
+    const world = steadyWorld()
+    evilMetadata(world)
+    const { authorizationUrl, pending } = await init(EVIL, {}, world)
+    expect(pending.issuer).toBe(EVIL)
+    const callback = world.authorize(authorizationUrl)
+    const stored = structuredClone(world.stores.pendingRecords)
+    await refused(world, () => complete(callback, world), { code: 'CALLBACK_REFUSED', session: 'none', sent: [] })
+    expect(world.stores.pendingRecords).toStrictEqual(stored)
+    expect(world.stores.sessionRecords.size).toBe(0)
+  })
+
+  test('nor if the evil one forges its name into the callback and answers for the victim', async () => {
+    const world = steadyWorld()
+    evilMetadata(world)
+    const { authorizationUrl, pending } = await init(EVIL, {}, world)
+    const callback = world.authorize(authorizationUrl).replace(/iss=[^&]+/, `iss=${encodeURIComponent(EVIL)}`)
+    const tokens = { access_token: 'at-evil', refresh_token: 'ref-evil', token_type: 'DPoP', scope: 'atproto' }
+    const asked: string[] = []
+    const { fetch } = world
+    world.serve(EVIL, async (request) => {
+      asked.push(request.url)
+      if (request.url.endsWith('/token')) return json(200, { ...tokens, expires_in: 60, sub: world.alice.did })
+      const honest = await (await fetch(new URL(`${AS}/.well-known/oauth-authorization-server`))).json()
+      return json(200, { ...honest, issuer: EVIL, token_endpoint: `${EVIL}/token`, revocation_endpoint: undefined })
+    })
+    await expect(complete(callback, world)).rejects.toMatchObject({ code: 'ISSUER_MISMATCH', exit: 4 })
+    expect(asked).toStrictEqual([`${EVIL}/.well-known/oauth-authorization-server`, `${EVIL}/token`])
+    expect(world.stores.sessionRecords.size).toBe(0)
+    expect(JSON.stringify(world.stores.pendingRecords.get(pending.state))).not.toMatch(/at-evil|ref-evil/)
+    expect(world.sent((request) => stageOf(request) === 'call')).toStrictEqual([])
+  })
+
+  test('10.15 a session sends its token to the PDS of the DID document alone', async () => {
+    const world = steadyWorld()
+    const session = await openSession(await signedIn(world), world)
+    await session.call(GET_SESSION)
+    const withToken = world.requests.filter(({ headers }) => headers['authorization'] !== undefined)
+    expect(new Set(withToken.map(({ url }) => new URL(url).origin))).toStrictEqual(new Set([PDS]))
+  })
+})
