@@ -51,7 +51,8 @@ type CompletePorts = Network &
  * @param paste what the person copied after signing in: a URL, or its query or fragment
  * @throws {AuthError} exit 2 and `CALLBACK_REFUSED`: nothing was sent and the login is still open;
  *   exit 3 and 9, and exit 4 before the code was sent: as before, run it again; `AUTHORIZATION_DENIED`,
- *   `EXCHANGE_REFUSED`, `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH` and exit 6: over, start again with `init`
+ *   `EXCHANGE_REFUSED`, `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and exit 6: over, start
+ *   again with `init`
  */
 export function complete(paste: string, ports: CompletePorts): Promise<Completed> {
   return withoutSession(completeLogin(paste, ports))
@@ -103,9 +104,9 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
     await note(journal('completed'))
     return result
   } catch (error) {
-    await abandon(answer, server, pending, dpopFetch)
+    const isEnded = await abandon(answer, server, pending, dpopFetch)
     await note(journal('refused'))
-    throw withInit(error, pending)
+    throw afterExchange(error, isEnded, pending)
   }
 }
 
@@ -197,15 +198,30 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey
   }
 }
 
-/** Ends a session that was issued and cannot be trusted; best effort, its tokens are forgotten either way. */
+/**
+ * Ends a session that was issued and cannot be trusted; best effort, its tokens are forgotten either way.
+ *
+ * @returns whether the server said that it is over
+ */
 async function abandon(
   answer: JsonObject,
   server: AuthorizationServer,
   { clientId }: PendingAuthorization,
   dpopFetch: DpopFetch,
-): Promise<void> {
+): Promise<boolean> {
   const token = anyToken(answer)
-  if (token !== undefined) await revokeToken(server, { clientId, token }, dpopFetch)
+  return token !== undefined && (await revokeToken(server, { clientId, token }, dpopFetch))
+}
+
+/** The code is spent: not even a failure of the network can be helped by running this again. */
+function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthorization): unknown {
+  if (!isAuthError(error)) return error
+  const left = isEnded ? '' : '; the server has not confirmed that the session it had opened is over'
+  return new AuthError(error.exit === 4 ? error.code : 'ACCOUNT_UNVERIFIED', error.message + left, {
+    cause: error,
+    hint: initCommand(pending),
+    session: isEnded ? 'none' : 'unknown',
+  })
 }
 
 function spent(
@@ -218,8 +234,7 @@ function spent(
 }
 
 function withInit(error: unknown, pending: PendingAuthorization): unknown {
-  const codes = ['EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS', 'TOKEN_RESPONSE_INVALID', 'ACCOUNT_MISMATCH'] as const
-  if (!isAuthError(error, ...codes)) return error
+  if (!isAuthError(error, 'EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS')) return error
   return new AuthError(error.code, error.message, { cause: error, hint: initCommand(pending), session: error.session })
 }
 

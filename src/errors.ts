@@ -84,6 +84,7 @@ export const CATALOGUE = {
   EXCHANGE_REFUSED: { exit: 4, session: 'none', hint: INIT },
   TOKEN_RESPONSE_INVALID: { exit: 4, session: 'none', hint: INIT },
   ACCOUNT_MISMATCH: { exit: 4, session: 'none', hint: INIT },
+  ACCOUNT_UNVERIFIED: { exit: 4, session: 'none', hint: INIT },
   ISSUER_MISMATCH: { exit: 4, session: 'alive', hint: INIT },
   REVOCATION_UNCONFIRMED: { exit: 4, session: 'unknown', hint: 'atproto-oauth init <handle>' },
   REFRESH_REFUSED: { exit: 4, session: 'alive', hint: AGAIN },

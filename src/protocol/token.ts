@@ -51,10 +51,10 @@ export async function exchangeCode(
   })
   try {
     const response = await postForm(server.token_endpoint, form, dpopFetch, TOKEN_TIMEOUT)
-    if (response.status === 200) return await readTokenResponse(response, server, 'TOKEN_RESPONSE_INVALID')
+    if (response.status === 200) return await readTokenResponse(response, server, 'EXCHANGE_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response)
-    const code = refusal.status >= 500 ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
+    const code = refusal.status >= 500 || response.ok ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
     throw new AuthError(code, `${server.issuer} did not exchange the code: ${explain(refusal)}`)
   } catch (error) {
     if (!isAuthError(error, 'NETWORK_LOST')) throw error
@@ -103,7 +103,7 @@ function ended(issuer: Origin, refusal: ServerError): string {
   return `${issuer} says that the session has ended: ${explain(refusal)}`
 }
 
-/** A 200 without JSON may be a gateway's page: for a refresh it is not known then whether the server has committed. */
+/** A 200 without JSON may be a gateway's page: it is not known then whether the server behind it has committed. */
 async function readTokenResponse(
   response: Response,
   { issuer }: AuthorizationServer,
