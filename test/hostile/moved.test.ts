@@ -118,7 +118,11 @@ describe('9.5, 9.10 two authorization servers mixed up', () => {
       const honest = await (await fetch(new URL(`${AS}/.well-known/oauth-authorization-server`))).json()
       return json(200, { ...honest, issuer: EVIL, token_endpoint: `${EVIL}/token`, revocation_endpoint: undefined })
     })
-    await expect(complete(callback, world)).rejects.toMatchObject({ code: 'ISSUER_MISMATCH', exit: 4 })
+    await expect(complete(callback, world)).rejects.toMatchObject({
+      code: 'ISSUER_MISMATCH',
+      exit: 4,
+      session: 'unknown',
+    })
     expect(asked).toStrictEqual([`${EVIL}/.well-known/oauth-authorization-server`, `${EVIL}/token`])
     expect(world.stores.sessionRecords.size).toBe(0)
     expect(JSON.stringify(world.stores.pendingRecords.get(pending.state))).not.toMatch(/at-evil|ref-evil/)
