@@ -87,7 +87,10 @@ export async function sendRefresh(
     if (response.status === 200) return await readTokenResponse(response, server, 'REFRESH_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response)
-    if (refusal.error === 'invalid_grant') throw new AuthError('SESSION_DEAD', ended(server.issuer, refusal))
+    const isRefused = refusal.status >= 400 && refusal.status < 500
+    if (isRefused && refusal.error === 'invalid_grant') {
+      throw new AuthError('SESSION_DEAD', ended(server.issuer, refusal))
+    }
     const said = `${server.issuer} answered the refresh with ${describe(refusal)}`
     // A gateway's 5xx, or a success of another kind, does not tell whether the server behind it has committed.
     throw new AuthError(refusal.status >= 500 || response.ok ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said)
