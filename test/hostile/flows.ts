@@ -152,10 +152,14 @@ export async function completeRefused(
   return error
 }
 
-/** Alice's credentials after a login, as another machine has them: without the access token. */
+/**
+ * Alice's credentials after a login, as another machine has them: without the access token. It has the
+ * nonce of an earlier run.
+ */
 export async function signedIn(world: FakeWorld): Promise<Credentials> {
-  const { callback } = await consented(world)
+  const { callback, pending } = await consented(world)
   const { credentials } = await complete(callback, world)
+  world.stores.nonces.set(credentials.thumbprint!, pending.nonces)
   const { accessToken, accessTokenExpiresAt, ...separate } = credentials
   return separate
 }

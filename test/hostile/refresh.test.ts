@@ -1,0 +1,171 @@
+import { describe, expect, test } from 'vitest'
+import type { ErrorCode } from '../../src/errors.ts'
+import { generateDpopJwk } from '../../src/protocol/dpop.ts'
+import { openSession } from '../../src/session.ts'
+import { failure } from '../support/failure.ts'
+import { type Fault, json } from '../support/fake-atproto.ts'
+import { brokenOff, endless, fattened, html, JSON_TYPE, redirect, retyped } from '../support/fake-bodies.ts'
+import type { Json } from '../support/fake-http.ts'
+import type { Knobs } from '../support/knobs.ts'
+import { at, GET_SESSION, REFRESH, refreshRefused, signedIn, stageOf, steadyWorld } from './flows.ts'
+
+const MALLORY = 'did:plc:mallory234567mallory2345'
+const refuse = (status: number, error: string) => () => json(status, { error, error_description: 'why' })
+const instead =
+  (body: BodyInit | null, status = 200) =>
+  () =>
+  () =>
+    new Response(body, { status, headers: JSON_TYPE })
+
+describe('11.11 refused before the token was looked at: the session lives', () => {
+  test.each<[string, () => Fault, ErrorCode]>([
+    ['400 invalid_request', refuse(400, 'invalid_request'), 'REFRESH_REFUSED'],
+    ['400 unsupported_grant_type', refuse(400, 'unsupported_grant_type'), 'REFRESH_REFUSED'],
+    ['400 unauthorized_client', refuse(400, 'unauthorized_client'), 'REFRESH_REFUSED'],
+    ['400 invalid_scope', refuse(400, 'invalid_scope'), 'REFRESH_REFUSED'],
+    ['401 invalid_client', refuse(401, 'invalid_client'), 'REFRESH_REFUSED'],
+    ['401 invalid_dpop_proof', refuse(401, 'invalid_dpop_proof'), 'REFRESH_REFUSED'],
+    ['400 HTML that says invalid_grant', () => new Response('invalid_grant', { status: 400 }), 'REFRESH_REFUSED'],
+    ['400 invalid_grant as a description', () => json(400, { error_description: 'invalid_grant' }), 'REFRESH_REFUSED'],
+    ['400 invalid_grant as a list', () => json(400, { error: ['invalid_grant'] }), 'REFRESH_REFUSED'],
+    ['400 never-ending', () => endless(400).answer, 'REFRESH_REFUSED'],
+    ['404', () => html(404), 'REFRESH_REFUSED'],
+    ['7.12 302', () => redirect(302, 'https://evil.fake.dev/token'), 'REFRESH_REFUSED'],
+    ['7.12 307', () => redirect(307, 'https://evil.fake.dev/token'), 'REFRESH_REFUSED'],
+    ['7.12 308', () => redirect(308, 'http://127.0.0.1/token'), 'REFRESH_REFUSED'],
+    ['307 that says invalid_grant', refuse(307, 'invalid_grant'), 'REFRESH_REFUSED'],
+    ['429', () => html(429), 'RATE_LIMITED'],
+    ['unreachable', () => 'unreachable', 'NETWORK_UNREACHABLE'],
+  ])('%s', async (_, fault, code) => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    world.knobs.httpFault = at('refresh', fault)
+    await refreshRefused(world, credentials, { code, session: 'alive', sent: REFRESH })
+  })
+
+  test.each<[Knobs['asNonces'], number]>([
+    ['alwaysChallenge', 2],
+    ['duplicate', 1],
+  ])('13.4 nonces %s: no endless retry, and the token is not spent', async (asNonces, times) => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    world.forgetNonces()
+    world.knobs.asNonces = asNonces
+    const sent = [...REFRESH.slice(0, -1), ...Array<'refresh'>(times).fill('refresh')]
+    const session = await openSession(credentials, world)
+    const before = world.requests.length
+    const error = await failure(session.call(GET_SESSION))
+    expect(error).toMatchObject({ code: 'REFRESH_REFUSED', exit: 4, session: 'alive' })
+    expect(world.requests.slice(before).map(stageOf)).toStrictEqual(sent)
+    expect(world.currentRefreshToken(world.alice.did)).toBe(credentials.refreshToken)
+  })
+})
+
+describe('11.8 it is not known whether the token is spent', () => {
+  test.each<[string, () => Fault]>([
+    ['dropped before the server had it', () => 'lostBefore'],
+    ['dropped after the server committed', () => 'lostAfter'],
+    ['500', refuse(500, 'server_error')],
+    ['500 that says invalid_grant', refuse(500, 'invalid_grant')],
+    ['201 that says invalid_grant', refuse(201, 'invalid_grant')],
+    ['502 HTML, after the server committed', () => () => html(502)],
+    ['503 with tokens in it', () => (answer) => new Response(answer.body, { status: 503, headers: JSON_TYPE })],
+    ['10.5 200 HTML', () => () => html()],
+    ['10.5 200 HTML, before the server had it', () => html()],
+    ['10.5 200 as text/plain', () => retyped('text/plain')],
+    ['10.5 200 without a body', instead(null)],
+    ['10.5 200 with half of it', instead('{"access_token":"at-')],
+    ['10.5 200 with ten megabytes', () => fattened],
+    ['10.5 200 never-ending', () => () => endless().answer],
+    ['10.5 200, one byte a second', () => () => brokenOff()],
+    ['10.5 201 with tokens', () => (answer) => new Response(answer.body, { status: 201, headers: JSON_TYPE })],
+    ['10.5 204', instead(null, 204)],
+  ])('%s', async (_, fault) => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    world.knobs.httpFault = at('refresh', fault)
+    await refreshRefused(world, credentials, { code: 'REFRESH_AMBIGUOUS', session: 'unknown', sent: REFRESH })
+  })
+})
+
+describe('the session is over', () => {
+  test('11.11 the server says so', async () => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    world.advance(15 * 86_400_000)
+    const sent = REFRESH
+    await refreshRefused(world, credentials, { code: 'SESSION_DEAD', session: 'dead', sent })
+  })
+
+  test('11.3 the token was used by somebody else before: replay', async () => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    const elsewhere = steadyWorld()
+    await (await openSession(credentials, { ...world, stores: elsewhere.stores })).call(GET_SESSION)
+    await refreshRefused(world, credentials, { code: 'SESSION_DEAD', session: 'dead', sent: REFRESH })
+  })
+
+  test('11.4 with the key of another session: the server deletes the session, and so do we', async () => {
+    const world = steadyWorld()
+    const { thumbprint, ...credentials } = await signedIn(world)
+    const mixed = { ...credentials, dpopPrivateJwk: await generateDpopJwk() }
+    const sent = [...REFRESH, 'refresh'] as const // a new key has no nonce yet
+    await refreshRefused(world, mixed, { code: 'SESSION_DEAD', session: 'dead', sent })
+  })
+
+  test.each<[string, (answer: Json) => unknown]>([
+    ['11.10 for another account', (answer) => ({ ...answer, sub: MALLORY })],
+    ['10.5 without access_token', ({ access_token, ...answer }) => answer],
+    ['10.6 for Bearer', (answer) => ({ ...answer, token_type: 'Bearer' })],
+    ['10.7 without sub', ({ sub, ...answer }) => answer],
+    ['10.7 for a handle', (answer) => ({ ...answer, sub: 'alice.fake.dev' })],
+    ['11.10 without atproto', (answer) => ({ ...answer, scope: 'transition:generic' })],
+    ['10.8 without scope', ({ scope, ...answer }) => answer],
+    ['10.10 refresh_token null', (answer) => ({ ...answer, refresh_token: null })],
+  ])('tokens %s: revoked and not kept', async (_, mutate) => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    world.knobs.mutateToken = mutate
+    const sent = [...REFRESH, 'revoke'] as const
+    await refreshRefused(world, credentials, { code: 'TOKEN_RESPONSE_INVALID', session: 'dead', sent })
+  })
+
+  test.each<[string, Partial<Knobs>, 'revoke'[]]>([
+    ['absent', { revocation: 'absent' }, []],
+    ['unavailable', { revocation: 'unavailable' }, ['revoke']],
+    ['lost on the way', { httpFault: at('revoke', () => 'lostAfter') }, ['revoke']],
+  ])('16.8 with the revocation %s it is over here all the same', async (_, knobs, after) => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    Object.assign(world.knobs, knobs, { mutateToken: (answer: Json) => ({ ...answer, sub: MALLORY }) })
+    const before = world.requests.length
+    const error = await failure((await openSession(credentials, world)).call(GET_SESSION))
+    expect(error).toMatchObject({ code: 'TOKEN_RESPONSE_INVALID', exit: 4, session: 'dead' })
+    expect(world.requests.slice(before).map(stageOf)).toStrictEqual([...REFRESH, ...after])
+    const kept = JSON.stringify([...world.stores.sessionRecords.values()])
+    for (const { accessToken, refreshToken } of world.sessions) {
+      for (const token of [accessToken, refreshToken]) expect(kept).not.toContain(token)
+    }
+  })
+})
+
+describe('answers that are odd and good', () => {
+  test.each<[string, Json]>([
+    ['10.9 no expires_in', { expires_in: undefined }],
+    ['10.9 expires_in as text', { expires_in: '3600' }],
+    ['10.9 expires_in beyond all measure', { expires_in: 1e12 }],
+    ['10.9 expires_in over already', { expires_in: -5 }],
+    ['10.11 an id_token', { id_token: 'eyJ.x.y' }],
+    ['11.10 less scope', { scope: 'atproto' }],
+    ['11.10 more scope', { scope: 'repo:* atproto' }],
+  ])('%s: kept, and used', async (_, change) => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    world.knobs.mutateToken = (answer) => ({ ...answer, ...change })
+    const session = await openSession(credentials, world)
+    expect((await session.call(GET_SESSION)).status).toBe(200)
+    expect(session.record()).toMatchObject({ refreshToken: world.currentRefreshToken(world.alice.did) })
+    expect(session.record().scope).toBe(change['scope'] ?? 'atproto')
+    expect(world.sent((request) => stageOf(request) === 'refresh')).toHaveLength(1)
+  })
+})
