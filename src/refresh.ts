@@ -55,7 +55,7 @@ export function refresh(
   dpopFetch: DpopFetch,
   ports: RefreshPorts,
 ): Promise<SessionRecord> {
-  return ports.stores.sessions.update(given.thumbprint, async (stored, commit) => {
+  return ports.stores.sessions.update(given.thumbprint, async (stored, commit, forget) => {
     const known = await newestOfTargets(await newest(given, stored), ports)
     if (known.ended) throw dead(known)
     const current = await deliverLeftOver(known, commit, ports)
@@ -108,6 +108,8 @@ export function refresh(
       const token = answer && anyToken(answer)
       if (token !== undefined) await revokeToken(server, { clientId, token }, asFetch)
       if (fromOutside && isAuthError(error, 'SESSION_DEAD')) throw await keepStored(error, stored, hash, commit)
+      // All is as it was: nor is there a record, in case the key given with this token is not its own.
+      if (isAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
       throw await settle(error, current, hash, commit, ports)
     }
     await commit(next)
@@ -200,8 +202,7 @@ async function settle(
     await commit({ ...rest, ended, spentTokens: [...current.spentTokens, hash] })
     return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initCommand(current) })
   }
-  if (isAuthError(error, ...UNSPENT)) await commit(current)
-  return error // else the intent stays: it is not known what the server did
+  return error // if it is not known what the server did, the intent stays
 }
 
 function dead(session: SessionRecord): AuthError {
