@@ -1,0 +1,201 @@
+import { describe, expect, test } from 'vitest'
+import { complete } from '../../src/complete.ts'
+import type { ErrorCode, SessionFate } from '../../src/errors.ts'
+import { init } from '../../src/init.ts'
+import { readBounded } from '../../src/protocol/response.ts'
+import { type XrpcRequest, xrpcError } from '../../src/protocol/xrpc.ts'
+import { openSession, type Session } from '../../src/session.ts'
+import { failure } from '../support/failure.ts'
+import { createFakeWorld, type FakeWorld, type Fault } from '../support/fake-atproto.ts'
+import { brokenOff, endless, html, redirect } from '../support/fake-bodies.ts'
+import type { RsErrorName } from '../support/fake-rs-errors.ts'
+import type { Knobs } from '../support/knobs.ts'
+import { at, GET_SESSION, refused, stageOf, steadyWorld } from './flows.ts'
+
+const POST = {
+  nsid: 'com.atproto.repo.createRecord',
+  body: JSON.stringify({
+    repo: 'did:plc:alice234567alice234567ab',
+    collection: 'app.bsky.feed.post',
+    record: { text: 'hi' },
+  }),
+}
+const PROFILE: XrpcRequest = { nsid: 'app.bsky.actor.getProfile', parameters: [['actor', '{did}']] }
+
+/** As the command does it: what is not 2xx is one of our errors. */
+async function callOrFail(session: Session, world: FakeWorld, request: XrpcRequest = GET_SESSION): Promise<unknown> {
+  const response = await session.call(request)
+  if (response.ok) return response.json()
+  const body = new TextDecoder().decode(await readBounded(response, 65_536))
+  throw xrpcError(request.nsid, response, body, world.now(), session.record())
+}
+
+/** A session in use whose token is good for most of an hour, and not so new that it cannot be to blame. */
+async function inUse(world: FakeWorld, scope = 'atproto transition:generic'): Promise<Session> {
+  const { authorizationUrl } = await init('alice.fake.dev', { scope }, world)
+  const { credentials } = await complete(world.authorize(authorizationUrl), world)
+  const session = await openSession(credentials, world)
+  await callOrFail(session, world)
+  world.advance(120_000)
+  return session
+}
+
+describe('an answer that is no is no reason to refresh: nothing follows, nothing is stored, the session lives', () => {
+  test.each<[RsErrorName, ErrorCode]>([
+    ['authMissing', 'XRPC_ERROR'],
+    ['unknownScheme', 'XRPC_ERROR'],
+    ['malformedAuthorization', 'XRPC_ERROR'],
+    ['bearer', 'XRPC_ERROR'],
+    ['bearerOld', 'XRPC_ERROR'],
+    ['missingPermission', 'PERMISSION_MISSING'],
+    ['closedToOAuth', 'XRPC_ERROR'],
+    ['emailChange', 'XRPC_ERROR'],
+    ['foreignRepo', 'XRPC_ERROR'],
+    ['takedown', 'XRPC_ERROR'],
+    ['deactivated', 'XRPC_ERROR'],
+    ['accountNotFound', 'XRPC_ERROR'],
+    ['badTokenMethod', 'XRPC_ERROR'],
+    ['upstreamFailure', 'XRPC_ERROR'],
+    ['upstreamUnauthorized', 'XRPC_ERROR'],
+    ['invalidRequest', 'XRPC_ERROR'],
+    ['notFound', 'XRPC_ERROR'],
+    ['internal', 'XRPC_ERROR'],
+    ['notImplemented', 'XRPC_ERROR'],
+    ['rateLimitedSeconds', 'RATE_LIMITED'],
+    ['rateLimitedDate', 'RATE_LIMITED'],
+    ['rateLimitedReset', 'RATE_LIMITED'],
+    ['redirect', 'XRPC_ERROR'],
+    ['html', 'XRPC_ERROR'],
+  ])('11.13, 14.6 %s', async (rsError, code) => {
+    const world = steadyWorld()
+    const session = await inUse(world)
+    world.knobs.rsError = rsError
+    await refused(world, () => callOrFail(session, world), { code, session: 'alive', sent: ['call'] })
+    expect(world.stores.sessionRecords.size).toBe(0)
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+    world.knobs.rsError = undefined
+    await expect(callOrFail(session, world)).resolves.toMatchObject({ did: world.alice.did })
+  })
+
+  test.each<[string, () => Fault, ErrorCode]>([
+    ['14.3 301', () => redirect(301, 'https://evil.fake.dev/xrpc/steal'), 'XRPC_ERROR'],
+    ['14.3 307', () => redirect(307, '//evil.fake.dev/xrpc/steal'), 'XRPC_ERROR'],
+    ['14.3 308 to http', () => redirect(308, 'http://pds.fake.dev/xrpc/steal'), 'XRPC_ERROR'],
+    ['18.7 400 never-ending', () => endless(400).answer, 'XRPC_ERROR'],
+    ['18.7 401 without anything', () => new Response(null, { status: 401 }), 'XRPC_ERROR'],
+    ['18.7 503 HTML', () => html(503), 'XRPC_ERROR'],
+    ['18.15 one byte a second', () => brokenOff(), 'NETWORK_LOST'],
+    ['dropped before the server had it', () => 'lostBefore', 'NETWORK_LOST'],
+    ['dropped after the server did it', () => 'lostAfter', 'NETWORK_LOST'],
+    ['unreachable', () => 'unreachable', 'NETWORK_UNREACHABLE'],
+  ])('%s, for a write: sent once', async (_, fault, code) => {
+    const world = steadyWorld()
+    const session = await inUse(world)
+    world.knobs.httpFault = at('call', fault)
+    await refused(world, () => callOrFail(session, world, POST), { code, session: 'alive', sent: ['call'] })
+    expect(world.records.length).toBe(fault() === 'lostAfter' ? 1 : 0)
+    expect(world.stores.sessionRecords.size).toBe(0)
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
+  test.each<[Knobs['rsNonces'], number]>([
+    ['alwaysChallenge', 2],
+    ['duplicate', 1],
+  ])('13.4 nonces %s: %i requests, and no refresh', async (rsNonces, times) => {
+    const world = steadyWorld()
+    const session = await inUse(world)
+    world.forgetNonces()
+    world.knobs.rsNonces = rsNonces
+    const sent = Array<'call'>(times).fill('call')
+    await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: 'alive', sent })
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+})
+
+type Form = NonNullable<Knobs['writeChallenge']>
+const FORMS: [string, Form][] = [
+  ['another scheme before', (error) => `Bearer realm="x", DPoP algs="ES256 RS256", error="${error}"`],
+  ['another scheme after', (error) => `DPoP error="${error}", Basic realm="y"`],
+  ['in a header of its own', (error) => ['Bearer realm="x"', `DPoP algs="ES256", error="${error}"`]],
+  ['unquoted', (error) => `DPoP error=${error}`],
+  ['odd case', (error) => `dPoP ALGS="ES256", eRRor="${error}"`],
+  ['algs first, with commas', (error) => `DPoP algs="ES256, RS256", error="${error}"`],
+  ['spaces around =', (error) => `DPoP  algs = "ES256" ,\terror = "${error}"`],
+  ['after a token68', (error) => `Negotiate YII==, DPoP error="${error}"`],
+  ['after quotes in quotes', (error) => `DPoP error_description="say \\"error=\\\\\\"x, Basic", error="${error}"`],
+  ['escaped inside', (error) => `DPoP error="${error.replace('_', '\\_')}"`],
+]
+const DISGUISED: [string, Form][] = [
+  ['in a description', (error) => `DPoP error="x", error_description="error=\\"${error}\\""`],
+  ['in a realm', (error) => `Bearer realm="DPoP error=\\"${error}\\""`],
+  ['of another scheme', (error) => `Basic error="${error}"`],
+  ['as another parameter', (error) => `DPoP xerror="${error}"`],
+  ['as the second of its name', (error) => `DPoP error="x", error="${error}"`],
+]
+
+describe('14.1 challenges in every form', () => {
+  test.each(FORMS)('%s: a nonce is given, an expired token refreshed', async (_, writeChallenge) => {
+    const world = createFakeWorld({ knobs: { asNonces: 'constant', rsChallenge: { status: 401, form: 'header' } } })
+    world.knobs.writeChallenge = writeChallenge
+    const session = await inUse(world)
+    const before = world.requests.length
+    let refusals = 0
+    world.knobs.rsError = () => (refusals++ === 0 ? 'tokenExpired' : undefined)
+    await expect(callOrFail(session, world)).resolves.toMatchObject({ did: world.alice.did })
+    const sent = ['call', 'did', 'prm', 'asm', 'refresh', 'refresh', 'call']
+    expect(world.requests.slice(before).map(stageOf)).toStrictEqual(sent)
+    expect(session.record().refreshToken).toBe(world.currentRefreshToken(world.alice.did))
+  })
+
+  test.each(DISGUISED)('14.2 %s: neither', async (_, writeChallenge) => {
+    const world = steadyWorld()
+    const session = await inUse(world)
+    Object.assign(world.knobs, { writeChallenge, rsError: 'tokenExpired' })
+    await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: 'alive', sent: ['call'] })
+    expect(world.stores.sessionRecords.size).toBe(0)
+  })
+
+  test('11.13 invalid_token for ever: one refresh, one repetition, and no word that the session lives', async () => {
+    const world = steadyWorld()
+    const session = await inUse(world)
+    world.knobs.rsError = 'tokenExpired'
+    const sent = ['call', 'did', 'prm', 'asm', 'refresh', 'refresh', 'call'] as const
+    const session_: SessionFate = 'unknown'
+    await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: session_, sent })
+    expect(session.record().refreshToken).toBe(world.currentRefreshToken(world.alice.did))
+    await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: session_, sent: ['call'] })
+  })
+})
+
+describe('what works with each server', () => {
+  test('13.9 a method that gives no nonce', async () => {
+    const world = createFakeWorld()
+    const session = await inUse(world)
+    await callOrFail(session, world, POST)
+    const [, , , collection, rkey] = world.records[0]!.uri.split('/')
+    const parameters = [
+      ['repo', '{did}'],
+      ['collection', collection!],
+      ['rkey', rkey!],
+    ] as const
+    const record = await callOrFail(session, world, { nsid: 'com.atproto.repo.getRecord', parameters })
+    expect(record).toMatchObject({ value: { text: 'hi' } })
+  })
+
+  test.each<[Knobs['rpcAud'], string, boolean]>([
+    ['fragment', 'did:web:api.bsky.app%23bsky_appview', true],
+    ['bare', 'did:web:api.bsky.app%23bsky_appview', false],
+    ['fragment', '*', true],
+    ['bare', '*', true],
+  ])('15.14 permission to a %s aud: aud=%s', async (rpcAud, aud, isGranted) => {
+    const world = steadyWorld({ knobs: { rpcAud } })
+    const session = await inUse(world, `atproto rpc:app.bsky.actor.getProfile?aud=${aud}`)
+    if (isGranted) {
+      await expect(callOrFail(session, world, PROFILE)).resolves.toMatchObject({ viewer: { seenBy: world.alice.did } })
+      return
+    }
+    const error = await failure(callOrFail(session, world, PROFILE))
+    expect(error).toMatchObject({ code: 'PERMISSION_MISSING', exit: 7, session: 'alive' })
+    expect(error.hint).toContain(" rpc:app.bsky.actor.getProfile?aud=*'")
+  })
+})
