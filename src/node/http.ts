@@ -18,19 +18,21 @@ const VERIFIED = { rejectUnauthorized: true }
 export interface HttpOptions {
   readonly dev: boolean
   readonly userAgent: string
+  /** How long a server may pause. */
+  readonly idleMilliseconds?: number
   /** Told of each answer or failure; the URL is safe to show. */
   readonly onRequest?: ((line: string) => void) | undefined
 }
 
-export function createHttp({ dev, userAgent, onRequest }: HttpOptions): Http {
+export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, onRequest }: HttpOptions): Http {
   const dispatcher = new EnvHttpProxyAgent({
     ...proxyFrom('httpProxy', 'http_proxy', 'HTTP_PROXY'),
     ...proxyFrom('httpsProxy', 'https_proxy', 'HTTPS_PROXY'),
     connect: guardedConnector(dev),
     requestTls: VERIFIED,
     proxyTls: VERIFIED,
-    headersTimeout: IDLE_TIMEOUT,
-    bodyTimeout: IDLE_TIMEOUT,
+    headersTimeout: idleMilliseconds,
+    bodyTimeout: idleMilliseconds,
   })
   return {
     async fetch(url, init = {}) {
