@@ -1,6 +1,7 @@
 /**
  * Only public addresses are connected to, whatever a name resolves to at that moment:
- * servers are named by documents that strangers wrote.
+ * servers are named by documents that strangers wrote. Behind a proxy names are not looked
+ * up here, and `checkHost` is all there is.
  *
  * @see https://atproto.com/specs/oauth#security-considerations
  * @module

@@ -25,9 +25,15 @@ export interface HttpOptions {
 }
 
 export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, onRequest }: HttpOptions): Http {
-  const dispatcher = new EnvHttpProxyAgent({
+  const proxies = {
     ...proxyFrom('httpProxy', 'http_proxy', 'HTTP_PROXY'),
     ...proxyFrom('httpsProxy', 'https_proxy', 'HTTPS_PROXY'),
+  }
+  if (Object.keys(proxies).length > 0 && !dev) {
+    onRequest?.('a proxy is set, which looks up names itself: of a host behind it only the spelling is judged here')
+  }
+  const dispatcher = new EnvHttpProxyAgent({
+    ...proxies,
     connect: guardedConnector(dev),
     requestTls: VERIFIED,
     proxyTls: VERIFIED,
@@ -39,7 +45,8 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
       if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
         throw new AuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
       }
-      if (!dev) checkHost(url.hostname) // here too: a proxy would connect without asking us
+      // Here too: behind a proxy there is no connector of ours, and what a name leads to is the proxy's to judge.
+      if (!dev) checkHost(url.hostname)
       const started = performance.now()
       const report = (outcome: string | number) =>
         onRequest?.(`${init.method ?? 'GET'} ${url.href} ${outcome} (${Math.round(performance.now() - started)} ms)`)
