@@ -8,11 +8,19 @@ import { AuthError } from './errors.ts'
 import type { Credentials, SessionRecord } from './model.ts'
 import { importDpopKey, sha256 } from './protocol/dpop.ts'
 
+/** Of a session renewed every hour for two years all; of a longer list the first and the last, which jobs still have. */
+const SPENT_KEPT = 40_000
 /** Enough of a hash to recognise a token among thousands: 96 bits. */
 const HASH_LENGTH = 16
 
 export async function tokenHash(token: string): Promise<string> {
   return (await sha256(token)).slice(0, HASH_LENGTH)
+}
+
+/** The hashes of spent tokens with one more. */
+export function withSpent(hashes: readonly string[], hash: string): readonly string[] {
+  const over = hashes.length + 1 - SPENT_KEPT
+  return [...(over > 0 ? hashes.toSpliced(SPENT_KEPT / 2, over) : hashes), hash]
 }
 
 /**
@@ -63,7 +71,6 @@ export async function newest(given: SessionRecord, known: SessionRecord | undefi
   if (known.spentTokens.includes(await tokenHash(refreshToken))) return known
   if (rotation !== undefined && known.rotation !== undefined && rotation < known.rotation) return known
   // Rotated somewhere else: what is known here was spent there.
-  const spent = known.refreshToken === undefined ? [] : [await tokenHash(known.refreshToken)]
   const { accessToken, accessTokenExpiresAt } = given
   return {
     ...known,
@@ -76,7 +83,10 @@ export async function newest(given: SessionRecord, known: SessionRecord | undefi
     ended: undefined,
     intent: undefined,
     undelivered: undefined,
-    spentTokens: [...known.spentTokens, ...spent],
+    spentTokens:
+      known.refreshToken === undefined
+        ? known.spentTokens
+        : withSpent(known.spentTokens, await tokenHash(known.refreshToken)),
   }
 }
 

@@ -9,7 +9,7 @@ import { deliver, newestOfTargets, targetsFor, tryTargets } from './deliver.ts'
 import { AuthError, isAuthError } from './errors.ts'
 import { initCommand } from './hints.ts'
 import { verifyIssuer } from './issuer.ts'
-import { newest, tokenHash } from './lineage.ts'
+import { newest, tokenHash, withSpent } from './lineage.ts'
 import type { SessionRecord } from './model.ts'
 import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from './ports.ts'
 import { authenticated, clientKeyName, sameClient } from './protocol/client-assertion.ts'
@@ -99,7 +99,7 @@ export function refresh(
         rotatedAt: ports.now(),
         clockOffset: dpopFetch.now(server.issuer) - ports.now(),
         rotation: current.rotation === undefined ? undefined : current.rotation + 1,
-        spentTokens: tokens.refreshToken === undefined ? current.spentTokens : [...current.spentTokens, hash],
+        spentTokens: tokens.refreshToken === undefined ? current.spentTokens : withSpent(current.spentTokens, hash),
         intent: undefined,
         undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
       }
@@ -165,7 +165,7 @@ async function checkForeign({ thumbprint, refreshToken }: SessionRecord, { store
 
 /** What was refused came from outside; the store's own token was not sent, and is not given up for it. */
 async function keepStored(error: AuthError, stored: SessionRecord, hash: string, commit: Commit): Promise<AuthError> {
-  await commit({ ...stored, intent: undefined, spentTokens: [...stored.spentTokens, hash] })
+  await commit({ ...stored, intent: undefined, spentTokens: withSpent(stored.spentTokens, hash) })
   return new AuthError(
     'SESSION_DEAD',
     `the refresh token that was given was refused: ${error.message}; the one stored here was not sent`,
@@ -199,7 +199,7 @@ async function settle(
   if (isAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
     const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
     const ended = { at: now(), reason: error.message }
-    await commit({ ...rest, ended, spentTokens: [...current.spentTokens, hash] })
+    await commit({ ...rest, ended, spentTokens: withSpent(current.spentTokens, hash) })
     return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initCommand(current) })
   }
   return error // if it is not known what the server did, the intent stays

@@ -14,8 +14,8 @@ import { AuthError } from '../errors.ts'
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
-/** More than a session record ever needs. */
-const RESERVED_BYTES = 64 * 1024
+/** More than a record ever grows by in one step. */
+export const RESERVED_BYTES = 64 * 1024
 /** A record is a few kB; what is larger is not ours. */
 const LARGEST = 4 * 1024 * 1024
 

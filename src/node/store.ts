@@ -15,6 +15,7 @@ import {
   isCode,
   isTemporary,
   listFolder,
+  RESERVED_BYTES,
   type Reservation,
   readPrivate,
   removeFile,
@@ -118,15 +119,17 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
         holdSignals(async () => {
           await sweepFolder(folder, LEFTOVERS_KEPT, isTemporary)
           // Room for the next record is taken before each step, so that a full disk is noticed before a token is spent.
-          let room: Reservation | undefined = await reserve(path)
+          const stored = await readPrivate(path)
+          const roomAfter = (text = '') => reserve(path, RESERVED_BYTES + Buffer.byteLength(text))
+          let room: Reservation | undefined = await roomAfter(stored)
           let spending = false
           try {
             return await transaction(
-              await read(thumbprint),
+              stored === undefined ? undefined : parseSession(stored, path, thumbprint),
               async (next) => {
                 const text = serialize(next)
                 try {
-                  await using current = room ?? (await reserve(path))
+                  await using current = room ?? (await roomAfter(text))
                   room = undefined
                   await current.fill(text)
                 } catch (error) {
@@ -134,7 +137,7 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
                   await rescue(text, path, error)
                 }
                 spending = next.intent !== undefined
-                if (spending) room = await reserve(path)
+                if (spending) room = await roomAfter(text)
               },
               async () => {
                 await removeFile(path)

@@ -94,7 +94,10 @@ describe('a transaction', () => {
   })
 })
 
-test.runIf(hasTinyDisk())('a disk that fills up after the intent cannot keep the new token out', async () => {
+test.runIf(hasTinyDisk()).each([
+  ['young', 0],
+  ['renewed every hour for months', 4000],
+])('a disk that fills up after the intent cannot keep the new token out: a session %s', async (_, renewals) => {
   const home = await tempFolder()
   const code = `
     import { appendFile, readdir } from 'node:fs/promises'
@@ -106,7 +109,7 @@ test.runIf(hasTinyDisk())('a disk that fills up after the intent cannot keep the
     await store.update(record.thumbprint, async (_, commit) => {
       await commit({ ...record, intent: { tokenHash: 'h', at: 1 } })
       console.log(await fill().catch((error) => error.code))
-      await commit({ ...record, refreshToken: 'next' })
+      await commit({ ...record, refreshToken: 'next', spentTokens: [...record.spentTokens, 'one more'] })
     })
     console.log((await store.read(record.thumbprint)).refreshToken)
     await fill().catch(() => undefined)
@@ -114,7 +117,8 @@ test.runIf(hasTinyDisk())('a disk that fills up after the intent cannot keep the
     const next = store.update(record.thumbprint, async () => { entered = true })
     console.log(await next.catch((error) => error.code + ' ' + error.message), entered)
     console.log((await store.read(record.thumbprint)).refreshToken, (await readdir(home + '/sessions')).length)`
-  const args = [home, JSON.stringify(sessionRecord())]
+  const spentTokens = Array.from({ length: renewals }, (_, at) => `hash-${at}`.padEnd(16, '-'))
+  const args = [home, JSON.stringify(sessionRecord({ spentTokens }))]
   const { stdout, stderr } = await startNode(code, args, onTinyDisk(home)).ended
   expect(stderr).toBe('')
   expect(stdout.split('\n')).toStrictEqual([
