@@ -5,7 +5,9 @@
  * @module
  */
 import { AuthError } from './errors.ts'
+import { initCommand } from './hints.ts'
 import type { Credentials, SessionRecord } from './model.ts'
+import type { SessionStore } from './ports.ts'
 import { importDpopKey, sha256 } from './protocol/dpop.ts'
 
 /** Of a session renewed every hour for two years all; of a longer list the first and the last, which jobs still have. */
@@ -65,6 +67,11 @@ export function credentialsOf(record: SessionRecord): Credentials {
  */
 export async function newest(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
   if (!known) return given
+  // A token that was sent with the wrong key has ended, and says nothing about the session that the key belongs to.
+  const { did, clientId, spentTokens } = known
+  if (known.ended && known.issuer === undefined && (given.did !== did || given.clientId !== clientId)) {
+    return { ...given, spentTokens }
+  }
   checkSame(given, known)
   const { refreshToken, rotatedAt, rotation } = given
   if (refreshToken === undefined || refreshToken === known.refreshToken) return known
@@ -99,4 +106,27 @@ function checkSame(given: SessionRecord, known: SessionRecord): void {
       `the DPoP key belongs to the session of ${name} ${known[field]}, not of ${given[field]}; nothing was sent`,
     )
   }
+}
+
+/**
+ * A token of another session under this key would end that session at the server.
+ *
+ * @throws {AuthError} `CREDENTIALS_MISMATCH`, `SESSION_DEAD`; nothing was sent
+ */
+export async function checkForeign(given: SessionRecord, store: Pick<SessionStore, 'list'>): Promise<void> {
+  const { thumbprint, refreshToken } = given
+  if (refreshToken === undefined) return
+  const hash = await tokenHash(refreshToken)
+  const others = (await store.list()).filter((other) => other.thumbprint !== thumbprint)
+  const owner = others.find((other) => other.refreshToken === refreshToken || other.spentTokens.includes(hash))
+  if (owner?.ended) {
+    throw new AuthError('SESSION_DEAD', `this refresh token was sent with another DPoP key: ${owner.ended.reason}`, {
+      hint: initCommand(given),
+    })
+  }
+  if (!owner) return
+  throw new AuthError(
+    'CREDENTIALS_MISMATCH',
+    `the refresh token belongs to another session, of ${owner.did}; nothing was sent`,
+  )
 }

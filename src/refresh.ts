@@ -9,7 +9,7 @@ import { deliver, newestOfTargets, targetsFor, tryTargets } from './deliver.ts'
 import { AuthError, isAuthError } from './errors.ts'
 import { initCommand } from './hints.ts'
 import { verifyIssuer } from './issuer.ts'
-import { newest, tokenHash, withSpent } from './lineage.ts'
+import { checkForeign, newest, tokenHash, withSpent } from './lineage.ts'
 import type { SessionRecord } from './model.ts'
 import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from './ports.ts'
 import { authenticated, clientKeyName, sameClient } from './protocol/client-assertion.ts'
@@ -61,7 +61,7 @@ export function refresh(
     const current = await deliverLeftOver(known, commit, ports)
     if (isGood(current)) return current
     const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
-    if (fromOutside || !stored) await checkForeign(current, ports)
+    if (current.refreshToken !== stored?.refreshToken) await checkForeign(current, ports.stores.sessions)
 
     const { refreshToken, clientId } = current
     if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
@@ -147,19 +147,6 @@ export async function deliverRotated(
     'SAVE_FAILED',
     `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
     { hint: 'correct the save target, then run the same command again: it delivers them first', session: 'alive' },
-  )
-}
-
-/** A token of another session under this key would end that session at the server. */
-async function checkForeign({ thumbprint, refreshToken }: SessionRecord, { stores }: RefreshPorts): Promise<void> {
-  if (refreshToken === undefined) return
-  const hash = await tokenHash(refreshToken)
-  const others = (await stores.sessions.list()).filter((other) => other.thumbprint !== thumbprint)
-  const owner = others.find((other) => other.refreshToken === refreshToken || other.spentTokens.includes(hash))
-  if (!owner) return
-  throw new AuthError(
-    'CREDENTIALS_MISMATCH',
-    `the refresh token belongs to another session, of ${owner.did}; nothing was sent`,
   )
 }
 

@@ -123,6 +123,8 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
   const { sessions } = ports.stores
   const { did, handle, thumbprint } = record
   let current = record
+  /** The access token that this process got or found when it asked for a newer one. */
+  let renewed: string | undefined
   // A leased access token comes without knowledge of its PDS: the DID document has it.
   let located = record.issuer !== undefined
   let savedNonces = await sessions.readNonces(thumbprint)
@@ -134,17 +136,22 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
     await sessions.writeNonces(thumbprint, nonces).catch(() => undefined) // costs one round trip, no more
   }
   const refreshUnless = async (isGood: (newer: SessionRecord) => boolean) => {
+    const { accessToken } = current
     try {
       current = await refresh(current, isGood, dpopFetch, ports)
     } finally {
+      if (current.accessToken !== accessToken) renewed = current.accessToken
       await keepNonces()
     }
   }
   const refreshNow = async (refused?: string) => {
-    // A token refused although it is new points at a clock or a proxy: another rotation would not help.
+    // A token refused although it is new points at a clock or a proxy: another rotation would not help. One that an
+    // earlier process got may be refused because the session has ended since, which only a refresh tells.
     // By the servers' clocks: ours may have been moved since.
-    const isNew = ({ rotatedAt, clockOffset = 0, pds }: SessionRecord) =>
-      rotatedAt !== undefined && Math.abs(dpopFetch.now(pds) - clockOffset - rotatedAt) < JUST_NOW
+    const isNew = ({ accessToken, rotatedAt, clockOffset = 0, pds }: SessionRecord) =>
+      accessToken === renewed &&
+      rotatedAt !== undefined &&
+      Math.abs(dpopFetch.now(pds) - clockOffset - rotatedAt) < JUST_NOW
     const isGood = (newer: SessionRecord) =>
       newer.accessToken === refused && refused !== undefined ? isNew(newer) : isFresh(newer, ports)
     await refreshUnless(isGood)
@@ -203,8 +210,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
     },
     async lease(atLeastSeconds) {
       const until = ports.now() + atLeastSeconds * 1000
-      const lasts = ({ accessToken, accessTokenExpiresAt }: SessionRecord) =>
-        accessToken !== undefined && (accessTokenExpiresAt ?? 0) >= until
+      const lasts = (newer: SessionRecord) => isFresh(newer, ports) && (newer.accessTokenExpiresAt ?? 0) >= until
       if (!lasts(current) || current.undelivered) await refreshUnless(lasts)
       const { dpopPrivateJwk, pds, issuer, accessToken, accessTokenExpiresAt, scope } = current
       return { did, dpopPrivateJwk, pdsIssuer: pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint }

@@ -135,7 +135,8 @@ function parseHolder(text: string): Holder | undefined {
 
 async function isAbandoned(folder: string, number: number): Promise<boolean> {
   const stats = await stat(fileOf(folder, number)).catch(() => undefined)
-  return stats !== undefined && Date.now() - stats.mtimeMs > ABANDONED
+  // One from the future was made before the clock was set back.
+  return stats !== undefined && Math.abs(Date.now() - stats.mtimeMs) > ABANDONED
 }
 
 /** When a process started; empty if the system does not say, `undefined` if there is no such process (any more). */
