@@ -1,0 +1,99 @@
+/** The single use of refresh tokens, as the real server enforces it. */
+import { describe, expect, test } from 'vitest'
+import { nodeWorld, openStoredSession } from '../../src/index.ts'
+import { type Home, runCli } from '../world/cli.ts'
+import { connectWorld } from '../world/world.ts'
+import { expectFailure, type LoggedIn, logIn, newHome, sentByUs } from './support.ts'
+
+const world = connectWorld()
+const GET_SESSION = ['call', 'com.atproto.server.getSession']
+const TOKEN = 'ATPROTO_OAUTH_REFRESH_TOKEN'
+const KEY = 'ATPROTO_OAUTH_DPOP_PRIVATE_JWK'
+
+test('11.2 fifty rotations in a row, and each token was a new one', async () => {
+  const { account, home, env } = await logIn(world)
+  const cli = async () => expect((await runCli(['refresh'], { home, env })).code).toBe(0)
+  for (let round = 0; round < 6; round += 1) await cli()
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const library = nodeWorld({ home: home.state, plcUrl, handleResolver, dev: true })
+  const session = await openStoredSession(account.did, library)
+  for (let round = 0; round < 38; round += 1) await session.refresh()
+  for (let round = 0; round < 6; round += 1) await cli() // whose environment still has the first token
+
+  const [record] = await library.stores.sessions.list()
+  expect(new Set(record?.spentTokens).size).toBe(50)
+  const called = await runCli(GET_SESSION, { home, env })
+  expect(JSON.parse(called.stdout)).toMatchObject({ did: account.did })
+})
+
+test('11.3 a token used twice: who comes late is told, and so is who had the newest', async () => {
+  const { account, home, env } = await logIn(world)
+  expect((await runCli(['refresh'], { home, env })).code).toBe(0)
+
+  const late = await newHome()
+  const replayed = await runCli(['refresh'], { home: late, env })
+  expectFailure(replayed, 5, 'SESSION_DEAD')
+  expect(replayed.stderr).toContain('used already, by another process or machine')
+  expect(replayed.stderr).toContain('session: ended')
+  expect(replayed.stderr).toContain(`hint: atproto-oauth init ${account.did}`)
+  const json = await runCli(['refresh', '--json'], { home: late, env })
+  expect(JSON.parse(json.stderr)).toMatchObject({ code: 'SESSION_DEAD', exit: 5, session: 'dead' })
+
+  // Its access token is minutes old, and dead all the same.
+  const winner = await runCli(GET_SESSION, { home, env })
+  expectFailure(winner, 5, 'SESSION_DEAD')
+  expect(winner.stderr).toContain(`hint: atproto-oauth init ${account.did}`)
+  await world.clearRequests()
+  for (const command of [GET_SESSION, ['refresh']]) {
+    expectFailure(await runCli(command, { home, env }), 5, 'SESSION_DEAD')
+  }
+  expect(await sentByUs(world)).toStrictEqual([])
+})
+
+describe('11.4 the token of one session with the key of another', () => {
+  const mix = (one: LoggedIn, two: LoggedIn) => ({ ...one.env, [KEY]: two.env[KEY] })
+  const works = async (home: Home, { account, env }: LoggedIn) => {
+    const { stdout, stderr } = await runCli(GET_SESSION, { home, env })
+    expect(stdout, stderr).toContain(account.did)
+  }
+
+  test.each(['the token', 'the key'])('%s is known here: nothing is sent, and both live on', async (known) => {
+    const [one, two] = [await logIn(world), await logIn(world)]
+    const home = await newHome()
+    await works(home, known === 'the token' ? one : two)
+    await world.clearRequests()
+    const mixed = await runCli(['refresh'], { home, env: mix(one, two) })
+    expectFailure(mixed, 2, 'CREDENTIALS_MISMATCH')
+    expect(mixed.stderr).toContain('nothing was sent')
+    expect(mixed.stderr).toContain('session: still good')
+    expect(await sentByUs(world)).toStrictEqual([])
+    for (const session of [one, two]) await works(home, session)
+  })
+
+  test('neither is known: the server ends the one, and the other is not locked out', async () => {
+    const [one, two] = [await logIn(world), await logIn(world)]
+    const home = await newHome()
+    expectFailure(await runCli(['refresh'], { home, env: mix(one, two) }), 5, 'SESSION_DEAD')
+    await world.clearRequests()
+    const corrected = await runCli(GET_SESSION, { home, env: one.env })
+    expectFailure(corrected, 5, 'SESSION_DEAD')
+    expect(corrected.stderr).toContain('sent with another DPoP key')
+    expect(corrected.stderr).toContain(`hint: atproto-oauth init ${one.account.did}`)
+    expect(await sentByUs(world)).toStrictEqual([])
+    await works(home, two)
+  })
+
+  test('a bundle names its key: nothing is sent, whatever is known', async () => {
+    const [one, two] = [await logIn(world), await logIn(world)]
+    const printed = await runCli(['refresh', '--format', 'bundle'], one)
+    const content = JSON.parse(Buffer.from(printed.stdout, 'base64url').toString())
+    const forged = { ...content, dpopPrivateJwk: JSON.parse(two.env[KEY]!) }
+    const env = { ATPROTO_OAUTH_SESSION: Buffer.from(JSON.stringify(forged)).toString('base64url') }
+    await world.clearRequests()
+    const mixed = await runCli(['refresh'], { home: await newHome(), env })
+    expectFailure(mixed, 2, 'CREDENTIALS_MISMATCH')
+    expect(await sentByUs(world)).toStrictEqual([])
+    expect(printed.stdout).not.toContain(one.env[TOKEN])
+    await works(one.home, one)
+  })
+})
