@@ -48,7 +48,7 @@ export const CATALOGUE = {
     hint: 'add --save gh:OWNER/REPO, --save file:PATH or --save exec:COMMAND; if ATPROTO_OAUTH_HOME is kept between jobs, --save store',
   },
   ACCOUNT_UNCLEAR: { exit: 2, session: 'alive', hint: 'name one with --account <did|handle>' },
-  STORE_INVALID: { exit: 2, session: 'alive', hint: 'repair or move the file away' },
+  STORE_INVALID: { exit: 2, session: 'alive', hint: 'put a copy back, or move it away and start again with `init`' },
   STORE_UNAVAILABLE: { exit: 2, session: 'alive', hint: 'point ATPROTO_OAUTH_HOME at a folder that you can write to' },
 
   // 3 — before anything was consumed

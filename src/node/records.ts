@@ -82,10 +82,21 @@ export function parsePending(text: string, path: string): PendingRecord {
   throw invalid(path)
 }
 
+/** With a checksum of what belongs together: a slip while editing by hand would cost the session. */
+export function sealed(record: SessionRecord): object {
+  return { ...record, seal: sealOf(record) }
+}
+
+function sealOf({ thumbprint, did, clientId, pds, refreshToken }: SessionRecord): string {
+  const bound = JSON.stringify([thumbprint, did, clientId, pds, refreshToken])
+  return createHash('sha256').update(bound).digest('base64url')
+}
+
 /** @throws {AuthError} `STORE_INVALID` */
 export function parseSession(text: string, path: string, thumbprint: string): SessionRecord {
-  const record = parse(text, path)
+  const { seal, ...record } = parse(text, path)
   if (!isSession(record)) throw invalid(path)
+  if (seal !== undefined && seal !== sealOf(record as unknown as SessionRecord)) throw invalid(path)
   const session = record as unknown as SessionRecord
   // The name is the key's thumbprint: a file that was copied over another would pair a token with a foreign key.
   const { x, y } = session.dpopPrivateJwk

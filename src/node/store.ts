@@ -25,7 +25,7 @@ import {
   writePrivate,
 } from './files.ts'
 import { withLock } from './lock.ts'
-import { parseNonces, parsePending, parseSession } from './records.ts'
+import { parseNonces, parsePending, parseSession, sealed } from './records.ts'
 import type { SignalHold } from './signals.ts'
 
 /** Milliseconds; what is left of a login is of no use after that. */
@@ -127,7 +127,7 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
             return await transaction(
               stored === undefined ? undefined : parseSession(stored, path, thumbprint),
               async (next) => {
-                const text = serialize(next)
+                const text = serialize(sealed(next))
                 try {
                   await using current = room ?? (await roomAfter(text))
                   room = undefined

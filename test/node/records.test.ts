@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AuthError } from '../../src/errors.ts'
-import { parseNonces, parsePending, parseSession } from '../../src/node/records.ts'
+import { parseNonces, parsePending, parseSession, sealed } from '../../src/node/records.ts'
 import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT } from './helpers.ts'
 
 const PATH = '/home/alice/.local/share/atproto-oauth/record.json'
@@ -95,6 +95,19 @@ describe('parsePending', () => {
 })
 
 describe('20.7 parseSession', () => {
+  test.each([
+    {},
+    { did: 'did:plc:44ybard66vv44zksje25o7dz' },
+    { clientId: 'http://localhost' },
+    { pds: 'https://else.example.com' },
+    { refreshToken: 'canary-other' },
+    { refreshToken: undefined },
+  ])('what belongs together, edited by hand: %j', (change) => {
+    const text = JSON.stringify({ ...sealed(sessionRecord()), ...change })
+    if (Object.keys(change).length > 0) expectInvalid(() => parseSession(text, PATH, THUMBPRINT))
+    else expect(parseSession(text, PATH, THUMBPRINT)).toStrictEqual(sessionRecord())
+  })
+
   test('gives back what is whole', () => {
     const { refreshToken, accessToken, accessTokenExpiresAt, clientId, ...ended } = sessionRecord()
     for (const record of [
