@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { AuthError } from '../errors.ts'
 
 /** Not through a link, and not waiting for whoever might write into a pipe. Windows has neither flag. */
@@ -16,6 +16,8 @@ const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
 /** More than a record ever grows by in one step. */
 export const RESERVED_BYTES = 64 * 1024
+/** Milliseconds; no write takes as long. */
+export const LEFTOVERS_KEPT = 24 * 3600 * 1000
 /** A record is a few kB; what is larger is not ours. */
 const LARGEST = 4 * 1024 * 1024
 
@@ -58,11 +60,12 @@ export interface Reservation extends AsyncDisposable {
  * @throws {AuthError} `STORE_UNAVAILABLE`, `STORE_INVALID`
  */
 export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode = FILE_MODE): Promise<Reservation> {
-  const beside = join(dirname(path), `.${randomUUID()}.tmp`)
+  const beside = besideOf(path)
   let file: FileHandle | undefined
   try {
     await makePrivateFolder(dirname(path))
     await refuseLink(path)
+    await sweepFolder(dirname(path), LEFTOVERS_KEPT, (name) => isBeside(name, path))
     file = await open(beside, 'wx', mode)
     await file.writeFile(Buffer.alloc(bytes, ' '))
     await file.sync()
@@ -122,6 +125,21 @@ export async function sweepFolder(path: string, age: number, isLeftover: (name: 
 
 export function isTemporary(name: string): boolean {
   return name.startsWith('.') && name.endsWith('.tmp')
+}
+
+/** A name beside `path` that nobody else has; whoever writes `path` later knows it for a leftover. */
+export function besideOf(path: string, purpose = ''): string {
+  return join(dirname(path), `${prefixOf(path)}${randomUUID()}${purpose}.tmp`)
+}
+
+export function isBeside(name: string, path: string, purpose = '(?:\\.claimed)?'): boolean {
+  const prefix = prefixOf(path)
+  return name.startsWith(prefix) && RegExp(`^[0-9a-f-]{36}${purpose}\\.tmp$`).test(name.slice(prefix.length))
+}
+
+/** Cut, for a name may be no longer than 255 bytes. */
+function prefixOf(path: string): string {
+  return `.${basename(path).slice(0, 48)}.`
 }
 
 export async function makePrivateFolder(path: string): Promise<void> {

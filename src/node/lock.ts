@@ -14,15 +14,13 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AuthError } from '../errors.ts'
-import { isCode, listFolder, makePrivateFolder, sweepFolder, unavailable } from './files.ts'
+import { isCode, LEFTOVERS_KEPT, listFolder, makePrivateFolder, sweepFolder, unavailable } from './files.ts'
 
 /** Milliseconds. A refresh takes at most about 50 seconds: five requests of ten. */
 const PATIENCE = 180_000
 const POLL = 40
 /** Milliseconds. Where it cannot be seen whether the holder lives, one this old is taken for gone. */
 const ABANDONED = 3600 * 1000
-/** Milliseconds; what waits longer for a lock was killed. */
-const LEFTOVERS_KEPT = 24 * 3600 * 1000
 
 interface Holder {
   readonly pid: number

@@ -14,6 +14,7 @@ import type { PendingStore, SessionStore } from '../ports.ts'
 import {
   isCode,
   isTemporary,
+  LEFTOVERS_KEPT,
   listFolder,
   RESERVED_BYTES,
   type Reservation,
@@ -30,8 +31,6 @@ import type { SignalHold } from './signals.ts'
 
 /** Milliseconds; what is left of a login is of no use after that. */
 const PENDING_KEPT = 7 * 24 * 3600 * 1000
-/** Milliseconds; no write takes as long. */
-const LEFTOVERS_KEPT = 24 * 3600 * 1000
 
 /** `<home>/pending/<hash of state>.json`: the state comes back from a browser, and names no file itself. */
 export function createPendingStore(home: string): PendingStore {
