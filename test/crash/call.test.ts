@@ -1,0 +1,107 @@
+/**
+ * Issue 4, crash matrix, `call` from cold: killed at every step, and the same command once more.
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parse } from 'dotenv'
+import { expect, test } from 'vitest'
+import type { Origin } from '../../src/model.ts'
+import { createSessionStore } from '../../src/node/store.ts'
+import { generateDpopJwk, importDpopKey } from '../../src/protocol/dpop.ts'
+import { CLIENT } from '../support/raw-client.ts'
+import { ageLeftovers, forEachKill, killsOf, leftoversOf, openToOthers, type Place, withPlace } from './matrix.ts'
+
+const jwk = await generateDpopJwk()
+const { thumbprint } = await importDpopKey(jwk)
+const GET_SESSION = ['call', 'com.atproto.server.getSession']
+const FILE = 'session.env'
+
+interface Start {
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Refresh tokens by where they are kept. */
+  kept(): Promise<Record<string, string | undefined>>
+}
+
+const openSession = ({ world }: Place) =>
+  world.openSession({ sub: world.alice.did, clientId: CLIENT.client_id, jkt: thumbprint })
+const sessionsOf = ({ home }: Place) => createSessionStore(home.state, (work) => work())
+const inStore = async (place: Place) => (await sessionsOf(place).read(thumbprint))?.refreshToken
+
+async function fromStore(place: Place): Promise<Start> {
+  const { did } = place.world.alice
+  const { refreshToken } = openSession(place)
+  const [pds, issuer] = [place.world.pds as Origin, place.world.as as Origin]
+  const known = { did, pds, issuer, clientId: CLIENT.client_id, scope: CLIENT.scope, dpopPrivateJwk: jwk }
+  await sessionsOf(place).update(thumbprint, (_, commit) =>
+    commit({ version: 1, thumbprint, ...known, refreshToken, spentTokens: [] }),
+  )
+  return { args: GET_SESSION, env: {}, kept: async () => ({ store: await inStore(place) }) }
+}
+
+async function fromEnvironment(place: Place): Promise<Start> {
+  const { did } = place.world.alice
+  const path = join(place.home.path, FILE)
+  await writeFile(path, '# mine\nOTHER="of somebody else"\n', { mode: 0o600 })
+  return {
+    args: [...GET_SESSION, '--save', `file:${FILE}`],
+    env: {
+      ATPROTO_OAUTH_REFRESH_TOKEN: openSession(place).refreshToken,
+      ATPROTO_OAUTH_DPOP_PRIVATE_JWK: JSON.stringify(jwk),
+      ATPROTO_OAUTH_PDS_ISSUER: place.world.pds,
+      ATPROTO_OAUTH_DID: did,
+      ATPROTO_OAUTH_CLIENT_ID: CLIENT.client_id,
+    },
+    async kept() {
+      const text = await readFile(path, 'utf8')
+      expect(text).toMatch(/^# mine\nOTHER="of somebody else"\n/)
+      return { store: await inStore(place), file: parse(text)['ATPROTO_OAUTH_REFRESH_TOKEN'] }
+    },
+  }
+}
+
+/** From the moment at which the server has spent the old token to the one at which the new one is in the store. */
+const LOSING = [
+  'before it is answered: send /oauth/token',
+  'headers of /oauth/token',
+  'body of /oauth/token',
+  'rename state/sessions/.ID.json.UUID.tmp state/sessions/ID.json',
+]
+
+test.each([
+  ['the store', fromStore],
+  ['the environment, saved to a file', fromEnvironment],
+])('11.7 call with a session of %s', async (_, prepare) => {
+  const kills = await killsOf(async (place, log) => {
+    const { args, env } = await prepare(place)
+    return place.run(args, { env, log })
+  })
+  const lost = await forEachKill(kills, (kill) =>
+    withPlace(async (place) => {
+      const { world, home } = place
+      const { args, env, kept } = await prepare(place)
+      const killed = await place.run(args, { env, kill })
+      expect(killed.signal, kill.label).toBe('SIGKILL')
+      expect(await openToOthers(home), kill.label).toStrictEqual([])
+      const rotated = world.sessions[0]!.spent.size > 0
+
+      await ageLeftovers(home)
+      const next = await place.run(args, { env })
+      expect(await leftoversOf(home), kill.label).toStrictEqual([])
+      const current = world.currentRefreshToken(world.alice.did)
+      if (current === undefined) {
+        expect(rotated, kill.label).toBe(true)
+        expect(next, kill.label).toMatchObject({ code: 5, stdout: '', stderr: expect.stringContaining('SESSION_DEAD') })
+        expect(next.stderr).toContain('an earlier refresh was sent and no answer was stored')
+        return true
+      }
+      expect(next, kill.label).toMatchObject({ code: 0, stdout: expect.stringContaining(world.alice.did) })
+      // Once, over both runs.
+      expect([...world.sessions[0]!.spent], kill.label).toHaveLength(1)
+      for (const token of Object.values(await kept())) expect(token, kill.label).toBe(current)
+      return false
+    }),
+  )
+  const losing = kills.filter((_, index) => lost[index]).map(({ label }) => label)
+  expect(losing).toStrictEqual(LOSING)
+})
