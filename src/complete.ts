@@ -5,6 +5,7 @@
  */
 import { checkTargets } from './deliver.ts'
 import { AuthError, isAuthError, withoutSession } from './errors.ts'
+import { completedOf, type Delivery, handOver, receivedFor } from './handover.ts'
 import { initCommand } from './hints.ts'
 import type {
   AuthorizationServer,
@@ -14,6 +15,7 @@ import type {
   Origin,
   PendingAuthorization,
   PendingRecord,
+  ReceivedAuthorization,
   SpentAuthorization,
   TokenSet,
 } from './model.ts'
@@ -42,7 +44,7 @@ export interface Completed {
 }
 
 type CompletePorts = Network &
-  Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'>; readonly saving: Saving }
+  Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'>; readonly saving: Saving } & Delivery
 
 /**
  * Judges the callback, exchanges the code once, and checks that the tokens are for
@@ -64,6 +66,7 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   const { pending: store } = ports.stores
   const pasted = parseCallback(paste)
   const pending = await findPending(pasted.state, ports)
+  if (pending.status === 'received') return resume(pending, pasted.parameters.get('code'), ports)
   const judged = judgeCallback(pasted, pending)
   if ('denied' in judged) {
     await store.put(spent(pending, '', 'denied', ports.now()))
@@ -92,22 +95,41 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   } catch (error) {
     if (isAuthError(error, ...UNSENT)) await note(pending)
     else if (isAuthError(error, 'EXCHANGE_REFUSED')) await note(withRefused(pending, codeHash))
-    else if (!isAuthError(error, 'EXCHANGE_AMBIGUOUS')) await note(journal('refused'))
+    else await note(journal(isAuthError(error, 'EXCHANGE_AMBIGUOUS') ? 'sent' : 'refused'))
     throw withInit(error, pending)
   }
 
+  let result: Completed
   try {
     const tokens = judgeTokenResponse(answer, ports.settings.dev, ports)
     checkAccount(tokens.sub, pending)
     const { pds } = account ?? (await resolveAccount(tokens.sub, pending.issuer, ports))
-    const result = completed(pending, tokens, key, pds, ports.now())
-    await note(journal('completed'))
-    return result
+    result = completed(pending, tokens, key, pds, ports.now())
   } catch (error) {
     const isEnded = await abandon(answer, server, pending, dpopFetch)
     await note(journal('refused'))
     throw afterExchange(error, isEnded, pending)
   }
+  const login = {
+    keep: () => store.put(receivedFor(journal('sent'), result)),
+    close: () => note(journal('completed')),
+    end: () => abandon(answer, server, pending, dpopFetch),
+  }
+  return handOver(result, login, ports)
+}
+
+/** An earlier run was killed between the answer and the delivery: the code is the same, and is not sent again. */
+async function resume(record: ReceivedAuthorization, code: string | null, ports: CompletePorts): Promise<Completed> {
+  const { pending: store } = ports.stores
+  const over = () => spent(record, record.codeHash, 'completed', ports.now())
+  if ((await sha256(code ?? '')) !== record.codeHash) throw alreadySpent(over())
+  await checkTargets(record.did, ports)
+  const login = {
+    keep: async () => undefined, // it is kept already
+    close: () => store.put(over()).catch(() => undefined),
+    end: async () => false,
+  }
+  return handOver(completedOf(record), login, ports)
 }
 
 /** Of a code that was cut off, the server knows nothing: the whole one may follow, but this one not again. */
@@ -124,7 +146,10 @@ async function lostClaim({ state }: PendingAuthorization, store: Stores['pending
   return new AuthError('CODE_USED', 'another process is completing this login')
 }
 
-async function findPending(state: string, { stores, now }: CompletePorts): Promise<PendingAuthorization> {
+async function findPending(
+  state: string,
+  { stores, now }: CompletePorts,
+): Promise<PendingAuthorization | ReceivedAuthorization> {
   const record = await stores.pending.get(state)
   if (!record) {
     throw new AuthError('CALLBACK_STATE_UNKNOWN', 'this callback belongs to no login that was started here', {
@@ -132,7 +157,7 @@ async function findPending(state: string, { stores, now }: CompletePorts): Promi
     })
   }
   if (record.status === 'spent') throw alreadySpent(record)
-  if (now() > record.expiresAt) {
+  if (record.status === 'pending' && now() > record.expiresAt) {
     throw new AuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
       hint: initCommand(record),
     })
@@ -144,7 +169,7 @@ function alreadySpent({ outcome, at, did }: SpentAuthorization): AuthError {
   const when = new Date(at).toISOString()
   const what = {
     completed: `this login was completed at ${when}; its code cannot be used again, and its session is not affected`,
-    sent: `the code of this login was sent at ${when} and no answer was recorded; it cannot be sent again`,
+    sent: `the code of this login was sent, or was about to be, at ${when}, and no answer was recorded; it cannot be sent again`,
     refused: 'the server has refused this code already; it is not sent again',
     denied: `this login was refused at the browser, as reported at ${when}`,
   }[outcome]
@@ -225,7 +250,7 @@ function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthori
 }
 
 function spent(
-  { state, did }: PendingAuthorization,
+  { state, did }: Pick<PendingAuthorization, 'state' | 'did'>,
   codeHash: string,
   outcome: SpentAuthorization['outcome'],
   at: number,

@@ -20,6 +20,7 @@ export type {
   PendingAuthorization,
   PendingRecord,
   PrivateJwk,
+  ReceivedAuthorization,
   SessionRecord,
   SpentAuthorization,
   TokenSet,

@@ -95,7 +95,21 @@ export interface SpentAuthorization {
   readonly at: number
 }
 
-export type PendingRecord = PendingAuthorization | SpentAuthorization
+/** What came back for the code, until it has reached the place where it is wanted. Secret. */
+export interface ReceivedAuthorization {
+  readonly version: 1
+  readonly status: 'received'
+  readonly state: string
+  /** base64url SHA-256 of the code. */
+  readonly codeHash: string
+  readonly did: Did
+  readonly handle?: Handle | undefined
+  readonly requestedScope: string
+  readonly credentials: Credentials
+  readonly at: number
+}
+
+export type PendingRecord = PendingAuthorization | ReceivedAuthorization | SpentAuthorization
 
 /** A callback that passed every check; only callback.ts makes one. */
 export interface Callback {

@@ -62,7 +62,7 @@ export interface PendingStore {
   get(state: string): Promise<PendingRecord | undefined>
   /**
    * Puts `record` in the place of the pending authorization of the same state. Of several processes
-   * that try, one succeeds.
+   * that try, one succeeds; it has the room for one `put` as well, which must follow.
    *
    * @returns whether this one did
    */

@@ -41,8 +41,7 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
   })
 }
 
-/** Nothing here is changed by it. */
-export async function endAtServer(
+async function endAtServer(
   record: SessionRecord,
   grant: { readonly clientId: string; readonly token: string },
   nonces: Nonces,

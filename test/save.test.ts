@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { type Completed, complete } from '../src/complete.ts'
+import { init } from '../src/init.ts'
 import { revoke } from '../src/revoke.ts'
 import { saveSession } from '../src/save.ts'
 import { openSession, openStoredSession } from '../src/session.ts'
@@ -9,13 +11,20 @@ import { CALM, GET_SESSION, HOUR, signIn } from './support/login.ts'
 const inStore = (world: FakeWorld) => ({ ...world, saving: { ...world.saving, inStore: true } })
 
 describe('20.6 a new session that cannot be stored', () => {
+  /** All that `complete` could write to fails from the moment when the code was sent. */
+  async function nowhere(world: FakeWorld, deliver: () => Promise<void>) {
+    const { authorizationUrl } = await init('alice.fake.dev', {}, world)
+    const callback = world.authorize(authorizationUrl)
+    world.stores.failPut = (record) => (record.status === 'received' ? new Error('disk full') : undefined)
+    world.stores.failCommit = () => new Error('disk full')
+    return { callback, error: await failure(complete(callback, { ...world, deliver })) }
+  }
+
   test('is ended again, and nothing of it is left', async () => {
     const world = createFakeWorld()
-    const { credentials, handle } = await signIn(world)
-    world.stores.failCommit = () => new Error('disk full')
-    const error = await failure(saveSession(credentials, handle, inStore(world)))
+    const { error } = await nowhere(world, () => Promise.reject(new Error('no paper')))
     expect(error).toMatchObject({ code: 'SAVE_FAILED', exit: 10, session: 'dead' })
-    expect(error.message).toBe('the new session could not be stored (disk full), and was ended again')
+    expect(error.message).toBe('the new session could not be stored (no paper), and was ended again')
     expect(error.hint).toContain('atproto-oauth init alice.fake.dev')
     expect(world.sessionAlive(world.alice.did)).toBe(false)
     expect(world.stores.sessionRecords.size).toBe(0)
@@ -25,13 +34,28 @@ describe('20.6 a new session that cannot be stored', () => {
     'and that it could not be ended is said: revocation %s',
     async (revocation) => {
       const world = createFakeWorld({ knobs: { revocation } })
-      const { credentials, handle } = await signIn(world)
-      world.stores.failCommit = () => new Error('disk full')
-      const error = await failure(saveSession(credentials, handle, inStore(world)))
-      expect(error.message).toContain('(disk full), and will end by itself')
+      const { error } = await nowhere(world, () => Promise.reject(new Error('no paper')))
+      expect(error.message).toContain('(no paper), and will end by itself')
       expect(error.session).toBe('dead')
     },
   )
+
+  test('lives if it was kept with the login: the next complete delivers it', async () => {
+    const world = createFakeWorld()
+    const { authorizationUrl } = await init('alice.fake.dev', {}, world)
+    const callback = world.authorize(authorizationUrl)
+    world.stores.failCommit = () => new Error('disk full')
+    const deliver = async ({ credentials, handle }: Completed) => {
+      await saveSession(credentials, handle, inStore(world))
+    }
+    const error = await failure(complete(callback, { ...world, deliver }))
+    expect(error).toMatchObject({ code: 'SAVE_FAILED', session: 'alive' })
+    world.stores.failCommit = () => undefined
+    await complete(callback, { ...world, deliver })
+    expect(world.sent('token')).toHaveLength(1)
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+    expect(world.stores.sessionRecords.size).toBe(1)
+  })
 
   test('a save target that fails is another matter: the store has it, and it lives', async () => {
     const world = createFakeWorld()

@@ -52,12 +52,15 @@ async function runComplete(argument: string | undefined, options: CompleteOption
   const print = early ?? (format && credentialPrinter(format, context))
 
   await createSignalHold()(async () => {
-    const completed = await complete(paste, world)
-    const { credentials, handle, missingScopes, unaskedScopes } = completed
-    if (saves) await saveSession(credentials, handle, world)
-    if (print) await print(credentials).catch((error: unknown) => rescue(completed, error, context))
+    const deliver = async (completed: Completed) => {
+      const { credentials, handle } = completed
+      if (saves) await saveSession(credentials, handle, world)
+      if (print) await print(credentials).catch((error: unknown) => rescue(completed, error, context))
+    }
+    const completed = await complete(paste, { ...world, deliver })
     const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
     output.note(`\n${summary(completed, format, places, host)}`)
+    const { missingScopes, unaskedScopes } = completed
     if (missingScopes.length > 0) output.warn(`not granted: ${missingScopes.join(' ')}`)
     if (unaskedScopes.length > 0) output.warn(`granted without having been asked for: ${unaskedScopes.join(' ')}`)
   })

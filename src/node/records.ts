@@ -48,6 +48,15 @@ const isPending = shape({
   expiresAt: isTime,
 })
 const isSpent = shape({ state: isText, codeHash: isText, outcome: isOutcome, did: maybe(isText), at: isTime })
+const isReceived = shape({
+  state: isText,
+  codeHash: isText,
+  did: isText,
+  handle: maybe(isText),
+  requestedScope: isText,
+  credentials: shape({ did: isText, dpopPrivateJwk: isKey, pdsIssuer: isOrigin, refreshToken: maybe(isText) }),
+  at: isTime,
+})
 const isSession = shape({
   thumbprint: isMember,
   did: isText,
@@ -76,9 +85,9 @@ const isSession = shape({
 /** @throws {AuthError} `STORE_INVALID` */
 export function parsePending(text: string, path: string): PendingRecord {
   const record = parse(text, path)
-  if (record.status === 'pending' ? isPending(record) : record.status === 'spent' && isSpent(record)) {
-    return record as unknown as PendingRecord
-  }
+  const kinds = { pending: isPending, received: isReceived, spent: isSpent }
+  const isKind = Object.entries(kinds).find(([status]) => status === record.status)?.[1]
+  if (isKind?.(record)) return record as unknown as PendingRecord
   throw invalid(path)
 }
 

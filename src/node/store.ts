@@ -5,13 +5,15 @@
  * @module
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { rename } from 'node:fs/promises'
+import { rename, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { AuthError } from '../errors.ts'
 import type { PendingRecord, SpentAuthorization } from '../model.ts'
 import type { PendingStore, SessionStore } from '../ports.ts'
 import {
+  besideOf,
+  isBeside,
   isCode,
   isTemporary,
   LEFTOVERS_KEPT,
@@ -36,58 +38,85 @@ const PENDING_KEPT = 7 * 24 * 3600 * 1000
 export function createPendingStore(home: string): PendingStore {
   const folder = join(home, 'pending')
   const pathOf = (state: string) => join(folder, `${createHash('sha256').update(state).digest('hex')}.json`)
+  const rooms: Rooms = new Map()
   return {
     async put(record) {
-      await sweepFolder(folder, PENDING_KEPT, (name) => /^[0-9a-f]{64}\.json/.test(name) || isTemporary(name))
-      await writePrivate(pathOf(record.state), serialize(record))
+      await sweepFolder(folder, PENDING_KEPT, (name) => /^[0-9a-f]{64}\.json$/.test(name) || isTemporary(name))
+      await putFile(pathOf(record.state), record, rooms)
     },
     async get(state) {
-      const path = pathOf(state)
-      const text = await readPrivate(path)
-      return text === undefined ? undefined : sameState(parsePending(text, path), state)
+      const record = await readLogin(pathOf(state))
+      return record && sameState(record, state)
     },
-    claim: (record) => claimFile(pathOf(record.state), record),
+    claim: (record) => claimFile(pathOf(record.state), record, rooms),
   }
 }
 
+/** What a claim reserves for the `put` after it: what comes back for a code must not meet a full disk. */
+type Rooms = Map<string, Reservation>
+const CLAIMED = '.claimed'
+
+async function putFile(path: string, record: PendingRecord, rooms: Rooms): Promise<void> {
+  await using room = rooms.get(path) ?? (await reserve(path))
+  rooms.delete(path)
+  await room.fill(serialize(record))
+}
+
+async function readLogin(path: string): Promise<PendingRecord | undefined> {
+  const text = await readPrivate(path)
+  if (text !== undefined) return parsePending(text, path)
+  // Who claimed it may have been killed before it could note that; then nobody knows how far it got.
+  const name = (await listFolder(dirname(path))).find((each) => isBeside(each, path, `\\${CLAIMED}`))
+  const claimed = name && join(dirname(path), name)
+  const was = claimed && (await readPrivate(claimed))
+  if (!was) return undefined
+  const record = parsePending(was, claimed)
+  if (record.status === 'spent') return record
+  const { state, did } = record
+  const at = (await stat(claimed)).ctimeMs
+  return { version: 1, status: 'spent', state, codeHash: '', outcome: 'sent', at, ...(did && { did }) }
+}
+
 /** A file can be renamed away by one process only: the others find it gone. */
-async function claimFile(path: string, record: SpentAuthorization): Promise<boolean> {
+async function claimFile(path: string, record: SpentAuthorization, rooms: Rooms): Promise<boolean> {
   await using room = await reserve(path) // before the record is away from its place
-  const claimed = `${path}.${randomUUID()}`
+  const later = await reserve(path)
   try {
+    const claimed = besideOf(path, CLAIMED)
     await rename(path, claimed)
+    // Somebody may have claimed it before us, and put the note of that in its place.
+    const was = parsePending((await readPrivate(claimed)) ?? '', path)
+    const granted = was.status === 'pending'
+    await room.fill(serialize(granted ? record : was))
+    await removeFile(claimed)
+    if (granted) rooms.set(path, later)
+    return granted
   } catch (error) {
     if (isCode(error, 'ENOENT')) return false
     throw unavailable(error, 'write', path)
+  } finally {
+    if (rooms.get(path) !== later) await later[Symbol.asyncDispose]()
   }
-  // Somebody may have claimed it before us, and put the note of that in its place.
-  const was = parsePending((await readPrivate(claimed)) ?? '', path)
-  await room.fill(serialize(was.status === 'pending' ? record : was))
-  await removeFile(claimed)
-  return was.status === 'pending'
 }
 
 /** `--state-file`: one login in one file, which may be carried to another machine. */
 export function createStateFileStore(path: string): PendingStore {
-  const read = async () => {
-    const text = await readPrivate(path)
-    return text === undefined ? undefined : parsePending(text, path)
-  }
+  const rooms: Rooms = new Map()
   return {
     async put(record) {
       const text = await readPrivate(path)
       if (text) parsePending(text, path) // a file that is not ours is not overwritten; an empty one, as of mktemp, is
-      await writePrivate(path, serialize(record))
+      await putFile(path, record, rooms)
     },
     async get(state) {
-      const record = await read()
+      const record = await readLogin(path)
       if (!record)
         throw new AuthError('STORE_UNAVAILABLE', `there is no state file ${path}`, {
           hint: 'give --state-file as to `init`',
         })
       return sameState(record, state)
     },
-    claim: (record) => claimFile(path, record),
+    claim: (record) => claimFile(path, record, rooms),
   }
 }
 

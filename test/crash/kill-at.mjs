@@ -26,7 +26,9 @@ function step(what) {
 /** The name without what is different in every run. */
 function named(path) {
   const id = /[0-9a-f]{48,64}|(?<![\w-])[\w-]{43}(?![\w-])/g
-  return relative(process.cwd(), String(path)).replace(id, 'ID').replace(/[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}/g, 'UUID')
+  return relative(process.cwd(), String(path))
+    .replace(id, 'ID')
+    .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}/g, 'UUID')
 }
 
 function before(object, name, label) {

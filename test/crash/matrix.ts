@@ -23,7 +23,11 @@ afterAll(() => rmSync(folder, { recursive: true }))
 /** Where a run is killed: before a step of its own, or by the server that has its request. */
 export type Kill =
   | { readonly at: number; readonly label: string }
-  | { readonly request: number; readonly when: 'before it is handled' | 'before it is answered'; readonly label: string }
+  | {
+      readonly request: number
+      readonly when: 'before it is handled' | 'before it is answered'
+      readonly label: string
+    }
 
 export interface Place {
   readonly world: FakeWorld
@@ -148,5 +152,7 @@ export async function ageLeftovers(home: Home): Promise<void> {
 }
 
 export async function leftoversOf(home: Home): Promise<string[]> {
-  return (await filesOf(home)).filter((path) => /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}/.test(path.slice(home.path.length)))
+  return (await filesOf(home)).filter((path) =>
+    /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}/.test(path.slice(home.path.length)),
+  )
 }
