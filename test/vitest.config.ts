@@ -8,7 +8,17 @@ export default defineConfig({
     projects: [
       {
         root,
-        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/{world,e2e}/**'], testTimeout: 20_000 },
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/{world,e2e,crash}/**'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        root,
+        // The built CLI against fake worlds of its own, many times over: in parallel with the others.
+        test: { name: 'crash', include: ['test/crash/**/*.test.ts'], testTimeout: 180_000 },
       },
       {
         root,

@@ -65,7 +65,7 @@ const LOSING = [
   'before it is answered: send /oauth/token',
   'headers of /oauth/token',
   'body of /oauth/token',
-  'rename state/sessions/.ID.json.UUID.tmp state/sessions/ID.json',
+  'rename state/sessions/*.tmp state/sessions/ID.json',
 ]
 
 test.each([

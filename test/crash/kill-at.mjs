@@ -25,10 +25,11 @@ function step(what) {
 
 /** The name without what is different in every run. */
 function named(path) {
-  const id = /[0-9a-f]{48,64}|(?<![\w-])[\w-]{43}(?![\w-])/g
+  const uuid = '[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}'
   return relative(process.cwd(), String(path))
-    .replace(id, 'ID')
-    .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}/g, 'UUID')
+    .replace(RegExp(`[^/]*${uuid}((?:\\.claimed)?\\.tmp)$`), '*$1')
+    .replace(RegExp(uuid), '*')
+    .replace(/[0-9a-f]{64}|(?<![\w-])[\w-]{43}(?![\w-])/g, 'ID')
 }
 
 function before(object, name, label) {

@@ -152,7 +152,5 @@ export async function ageLeftovers(home: Home): Promise<void> {
 }
 
 export async function leftoversOf(home: Home): Promise<string[]> {
-  return (await filesOf(home)).filter((path) =>
-    /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}/.test(path.slice(home.path.length)),
-  )
+  return (await filesOf(home)).filter((path) => /[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}/.test(path.slice(home.path.length)))
 }
