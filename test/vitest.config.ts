@@ -11,14 +11,14 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/{world,e2e,crash}/**'],
+          exclude: ['test/{world,e2e,sockets}/**'],
           testTimeout: 20_000,
         },
       },
       {
         root,
         // The built CLI against fake worlds of its own, many times over: in parallel with the others.
-        test: { name: 'crash', include: ['test/crash/**/*.test.ts'], testTimeout: 180_000 },
+        test: { name: 'sockets', include: ['test/sockets/**/*.test.ts'], testTimeout: 180_000 },
       },
       {
         root,

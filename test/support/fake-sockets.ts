@@ -23,7 +23,8 @@ export interface Authority {
 }
 
 export interface Sockets {
-  readonly proxy: string
+  /** Origin of the TLS server itself, with the one name of it that leads somewhere. */
+  readonly direct: string
   /** What leads the CLI to this world, and makes it trust it. */
   readonly env: Readonly<Record<string, string>>
   /** What the proxy was asked for, as `METHOD target`. */
@@ -50,18 +51,21 @@ export function createAuthority(folder: string): Authority {
 
 export async function openSockets(world: FakeWorld, { path, key, cert }: Authority): Promise<Sockets> {
   const asked: string[] = []
-  const answer = (request: IncomingMessage, response: ServerResponse) => void serve(world, request, response)
-  const server = https.createServer({ key, cert }, answer)
-  const there = await listen(server)
+  const server = https.createServer(
+    { key, cert },
+    (request, response) => void serve(world, request, response, 'https:'),
+  )
+  const plain = http.createServer((request, response) => void serve(world, request, response, 'http:'))
+  const [port, plainPort] = await Promise.all([listen(server), listen(plain)])
 
   const proxy = http.createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`)
-    response.writeHead(502).end() // nothing in this world is http:
+    void serve(world, request, response, 'http:')
   })
   const open = new Set<net.Socket>()
   proxy.on('connect', (request, socket: net.Socket) => {
     asked.push(`${request.method} ${request.url}`)
-    const beyond = net.connect(there, '127.0.0.1')
+    const beyond = net.connect(request.url?.endsWith(':80') ? plainPort : port, '127.0.0.1')
     for (const end of [socket, beyond]) open.add(end.on('error', () => undefined).on('close', () => open.delete(end)))
     socket.on('close', () => beyond.destroy())
     beyond.on('close', () => socket.destroy())
@@ -70,12 +74,12 @@ export async function openSockets(world: FakeWorld, { path, key, cert }: Authori
   })
   const url = `http://127.0.0.1:${await listen(proxy)}`
   return {
-    proxy: url,
+    direct: `https://localhost:${port}`,
     env: { HTTPS_PROXY: url, NODE_EXTRA_CA_CERTS: path },
     asked,
     async close() {
       for (const socket of open) socket.destroy()
-      const servers = [server, proxy]
+      const servers = [server, plain, proxy]
       for (const each of servers) each.closeAllConnections()
       await Promise.all(servers.map((each) => new Promise((resolve) => each.close(resolve))))
     },
@@ -83,12 +87,17 @@ export async function openSockets(world: FakeWorld, { path, key, cert }: Authori
 }
 
 /** One request as the world handles it; what it loses is a connection that breaks. */
-async function serve(world: FakeWorld, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serve(
+  world: FakeWorld,
+  request: IncomingMessage,
+  response: ServerResponse,
+  protocol: 'http:' | 'https:',
+): Promise<void> {
   const { method = 'GET', url = '/', headers } = request
   const body = await buffer(request)
   followClock(world)
   try {
-    const answer = await world.fetch(new URL(url, `https://${headers.host}`), {
+    const answer = await world.fetch(new URL(url, `${protocol}//${headers.host}`), {
       method,
       headers: headers as Record<string, string>,
       ...(body.length > 0 && { body: new Uint8Array(body) }),

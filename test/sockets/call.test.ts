@@ -1,19 +1,25 @@
-/**
- * Issue 4, crash matrix, `call` from cold: killed at every step, and the same command once more.
- */
+/** Issue 4, crash matrix, `call` from cold: killed at every step, and the same command once more. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
 import type { Origin } from '../../src/model.ts'
 import { createSessionStore } from '../../src/node/store.ts'
-import { generateDpopJwk, importDpopKey } from '../../src/protocol/dpop.ts'
 import { CLIENT } from '../support/raw-client.ts'
-import { ageLeftovers, forEachKill, killsOf, leftoversOf, openToOthers, type Place, withPlace } from './matrix.ts'
+import {
+  ageLeftovers,
+  credentialsFor,
+  forEachKill,
+  GET_SESSION,
+  KEY,
+  killsOf,
+  leftoversOf,
+  openSession,
+  openToOthers,
+  type Place,
+  withPlace,
+} from './matrix.ts'
 
-const jwk = await generateDpopJwk()
-const { thumbprint } = await importDpopKey(jwk)
-const GET_SESSION = ['call', 'com.atproto.server.getSession']
 const FILE = 'session.env'
 
 interface Start {
@@ -23,35 +29,26 @@ interface Start {
   kept(): Promise<Record<string, string | undefined>>
 }
 
-const openSession = ({ world }: Place) =>
-  world.openSession({ sub: world.alice.did, clientId: CLIENT.client_id, jkt: thumbprint })
 const sessionsOf = ({ home }: Place) => createSessionStore(home.state, (work) => work())
-const inStore = async (place: Place) => (await sessionsOf(place).read(thumbprint))?.refreshToken
+const inStore = async (place: Place) => (await sessionsOf(place).read(KEY.thumbprint))?.refreshToken
 
 async function fromStore(place: Place): Promise<Start> {
   const { did } = place.world.alice
   const { refreshToken } = openSession(place)
   const [pds, issuer] = [place.world.pds as Origin, place.world.as as Origin]
-  const known = { did, pds, issuer, clientId: CLIENT.client_id, scope: CLIENT.scope, dpopPrivateJwk: jwk }
-  await sessionsOf(place).update(thumbprint, (_, commit) =>
-    commit({ version: 1, thumbprint, ...known, refreshToken, spentTokens: [] }),
+  const known = { did, pds, issuer, clientId: CLIENT.client_id, scope: CLIENT.scope, dpopPrivateJwk: KEY.jwk }
+  await sessionsOf(place).update(KEY.thumbprint, (_, commit) =>
+    commit({ version: 1, thumbprint: KEY.thumbprint, ...known, refreshToken, spentTokens: [] }),
   )
   return { args: GET_SESSION, env: {}, kept: async () => ({ store: await inStore(place) }) }
 }
 
 async function fromEnvironment(place: Place): Promise<Start> {
-  const { did } = place.world.alice
   const path = join(place.home.path, FILE)
   await writeFile(path, '# mine\nOTHER="of somebody else"\n', { mode: 0o600 })
   return {
     args: [...GET_SESSION, '--save', `file:${FILE}`],
-    env: {
-      ATPROTO_OAUTH_REFRESH_TOKEN: openSession(place).refreshToken,
-      ATPROTO_OAUTH_DPOP_PRIVATE_JWK: JSON.stringify(jwk),
-      ATPROTO_OAUTH_PDS_ISSUER: place.world.pds,
-      ATPROTO_OAUTH_DID: did,
-      ATPROTO_OAUTH_CLIENT_ID: CLIENT.client_id,
-    },
+    env: credentialsFor(place),
     async kept() {
       const text = await readFile(path, 'utf8')
       expect(text).toMatch(/^# mine\nOTHER="of somebody else"\n/)

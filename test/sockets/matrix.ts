@@ -9,8 +9,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll } from 'vitest'
-import { createFakeWorld, type FakeRequest, type FakeWorld } from '../support/fake-atproto.ts'
-import { createAuthority, followClock, openSockets } from '../support/fake-sockets.ts'
+import { generateDpopJwk, importDpopKey } from '../../src/protocol/dpop.ts'
+import {
+  createFakeWorld,
+  type FakeRequest,
+  type FakeSession,
+  type FakeWorld,
+  type FakeWorldOptions,
+} from '../support/fake-atproto.ts'
+import { createAuthority, followClock, openSockets, type Sockets } from '../support/fake-sockets.ts'
+import { CLIENT } from '../support/raw-client.ts'
 import { type CliResult, createHome, type Home, spawnCli } from '../world/cli.ts'
 
 const PRELOAD = new URL('kill-at.mjs', import.meta.url).href
@@ -32,25 +40,49 @@ export type Kill =
 export interface Place {
   readonly world: FakeWorld
   readonly home: Home
+  readonly sockets: Sockets
   run(args: readonly string[], options?: RunOptions): Promise<CliResult>
 }
 
 export interface RunOptions {
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Instead of the place's own. */
+  readonly home?: Home
   readonly stdin?: string
   readonly kill?: Kill
   /** Gets the steps, one a line. */
   readonly log?: string
 }
 
+const jwk = await generateDpopJwk()
+/** The key of every session here. */
+export const KEY = { jwk, thumbprint: (await importDpopKey(jwk)).thumbprint }
+export const GET_SESSION = ['call', 'com.atproto.server.getSession']
+
+/** A new session of alice's. */
+export function openSession({ world }: Place): FakeSession {
+  return world.openSession({ sub: world.alice.did, clientId: CLIENT.client_id, jkt: KEY.thumbprint })
+}
+
+/** A new session of alice's, as variables. */
+export function credentialsFor(place: Place): Record<string, string> {
+  return {
+    ATPROTO_OAUTH_REFRESH_TOKEN: openSession(place).refreshToken,
+    ATPROTO_OAUTH_DPOP_PRIVATE_JWK: JSON.stringify(jwk),
+    ATPROTO_OAUTH_PDS_ISSUER: place.world.pds,
+    ATPROTO_OAUTH_DID: place.world.alice.did,
+    ATPROTO_OAUTH_CLIENT_ID: CLIENT.client_id,
+  }
+}
+
 /** A home and a world of its own for one kill and what follows it. */
-export async function withPlace<T>(use: (place: Place) => Promise<T>): Promise<T> {
-  const world = createFakeWorld({ startAt: Date.now() })
+export async function withPlace<T>(use: (place: Place) => Promise<T>, options: FakeWorldOptions = {}): Promise<T> {
+  const world = createFakeWorld({ startAt: Date.now(), ...options })
   // Its handle would be looked up in the DNS of this machine.
   world.identity.editDidDocument(world.alice.did, (document) => ({ ...document, alsoKnownAs: [] }))
-  const home = await createHome()
+  const ownHome = await createHome()
   const sockets = await openSockets(world, authority)
-  const run = async (args: readonly string[], { env = {}, stdin, kill, log }: RunOptions = {}) => {
+  const run = async (args: readonly string[], { home = ownHome, env = {}, stdin, kill, log }: RunOptions = {}) => {
     const logged = log ?? join(home.path, 'steps')
     const child = spawnCli(args, {
       home,
@@ -66,18 +98,19 @@ export async function withPlace<T>(use: (place: Place) => Promise<T>): Promise<T
       },
       world: { plcUrl: '', handleResolverUrl: '' } as never,
     })
-    world.knobs.httpFault = kill && 'request' in kill ? killer(kill, () => child.kill('SIGKILL')) : () => undefined
+    if (kill && 'request' in kill) world.knobs.httpFault = killer(kill, () => child.kill('SIGKILL'))
     const ended = new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       child.on('close', (code, signal) => resolve([code, signal])),
     )
     const [stdout, stderr, [code, signal]] = await Promise.all([buffer(child.stdout), buffer(child.stderr), ended])
+    if (kill) world.knobs.httpFault = () => undefined
     followClock(world)
     return { code, signal, stdout: stdout.toString(), stderr: stderr.toString(), stdoutBytes: stdout }
   }
   try {
-    return await use({ world, home, run })
+    return await use({ world, home: ownHome, sockets, run })
   } finally {
-    await Promise.all([sockets.close(), home.remove()])
+    await Promise.all([sockets.close(), ownHome.remove()])
   }
 }
 
