@@ -14,7 +14,7 @@ test('11.3 five at once with one token: one is served, the others are told that 
         isOver = resolve
       })
       let arrived = 0
-      // All five have sent their refresh before the second one is looked at.
+      // The second refresh and the others are looked at when the first runner has all that it wanted.
       world.knobs.httpFault = async (request) => {
         if (pathOf(request).startsWith('/xrpc/')) {
           return (answer) => {
