@@ -45,7 +45,7 @@ export async function handOver(
         throw kept ? keptHere(error) : endedAgain(error, completed, await end())
       }
       await close()
-      throw error
+      throw new AuthError(error.code, error.message, { cause: error, hint: error.hint, session: 'alive' })
     }
   }
   await close()

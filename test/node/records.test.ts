@@ -13,6 +13,17 @@ const SPENT = {
   outcome: 'completed',
   at: 1_700_000_000_000,
 }
+const { did, dpopPrivateJwk, pds, refreshToken } = sessionRecord()
+const RECEIVED = {
+  version: 1,
+  status: 'received',
+  state: 'canary-state',
+  codeHash: 'h',
+  did,
+  requestedScope: 'atproto',
+  credentials: { did, dpopPrivateJwk, pdsIssuer: pds, refreshToken },
+  at: 1_700_000_000_000,
+}
 
 function expectInvalid(run: () => unknown): void {
   let error: unknown
@@ -84,6 +95,19 @@ describe('parsePending', () => {
     { expiresAt: 1e300 },
   ])('pending with %j', (change) => {
     expectInvalid(() => parsePending(JSON.stringify({ ...pendingRecord(), ...change }), PATH))
+  })
+
+  test.each([
+    { credentials: undefined },
+    { credentials: { did, dpopPrivateJwk } },
+    { credentials: { ...RECEIVED.credentials, dpopPrivateJwk: { ...KEY, d: undefined } } },
+    { credentials: { ...RECEIVED.credentials, refreshToken: 1 } },
+    { did: undefined },
+    { codeHash: 1 },
+    { requestedScope: undefined },
+  ])('received with %j', (change) => {
+    expect(parsePending(JSON.stringify(RECEIVED), PATH)).toStrictEqual(RECEIVED)
+    expectInvalid(() => parsePending(JSON.stringify({ ...RECEIVED, ...change }), PATH))
   })
 
   test.each([{ codeHash: undefined }, { outcome: 'perhaps' }, { at: undefined }, { state: undefined }, { did: 1 }])(

@@ -133,45 +133,6 @@ describe('--state-file', () => {
   })
 })
 
-describe.each([
-  ['of this machine', createPendingStore],
-  ['in a state file', (home: string) => createStateFileStore(join(home, 'state.json'))],
-])('6.7 the claim of a login %s', (_, create) => {
-  const claims = (at: number) => ({ ...SPENT, codeHash: `hash-${at}`, at })
-
-  test('of five at once, one may send the code, and its note is what is kept', async () => {
-    const home = await tempFolder()
-    await create(home).put(pendingRecord())
-    const granted = await Promise.all([1, 2, 3, 4, 5].map((at) => create(home).claim(claims(at))))
-    expect(granted.filter(Boolean)).toHaveLength(1)
-    expect(await create(home).get('canary-state')).toStrictEqual(claims(granted.indexOf(true) + 1))
-  })
-
-  test('of a login that is spent or unknown is not granted, and changes nothing', async () => {
-    const home = await tempFolder()
-    expect(await create(home).claim(claims(1))).toBe(false)
-    await create(home).put(SPENT)
-    expect(await create(home).claim(claims(2))).toBe(false)
-    expect(await create(home).get('canary-state')).toStrictEqual(SPENT)
-  })
-})
-
-test.runIf(hasTinyDisk())('a claim for which there is no room leaves the login as it was', async () => {
-  const home = await tempFolder()
-  const code = `
-    import { appendFile } from 'node:fs/promises'
-    const { createPendingStore } = await import(process.env.SRC + 'node/store.ts')
-    const [home, pending, spent] = process.argv.slice(1)
-    const store = createPendingStore(home)
-    await store.put(JSON.parse(pending))
-    for (let full = false; !full; ) await appendFile(home + '/filler', 'x'.repeat(512)).catch(() => { full = true })
-    console.log(await store.claim(JSON.parse(spent)).catch((error) => error.code))
-    console.log((await store.get('canary-state')).status)`
-  const args = [home, JSON.stringify(pendingRecord()), JSON.stringify(SPENT)]
-  const { stdout, stderr } = await startNode(code, args, onTinyDisk(home)).ended
-  expect({ stdout, stderr }).toStrictEqual({ stdout: 'STORE_UNAVAILABLE\npending\n', stderr: '' })
-})
-
 describe('sessions, read', () => {
   const store = (home: string) => createSessionStore(home, (work) => work())
   const put = (home: string, record = sessionRecord()) =>
