@@ -3,18 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createPendingStore, createSessionStore, createStateFileStore } from '../../src/node/store.ts'
 import { failure } from '../support/failure.ts'
-import {
-  hasTinyDisk,
-  KEY,
-  onTinyDisk,
-  pendingRecord,
-  sessionRecord,
-  shown,
-  startNode,
-  THUMBPRINT,
-  tempFolder,
-  thumbprintOf,
-} from './helpers.ts'
+import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT, tempFolder, thumbprintOf } from './helpers.ts'
 
 const EIGHT_DAYS_AGO = new Date(Date.now() - 8 * 24 * 3600 * 1000)
 const SPENT = { version: 1, status: 'spent', state: 'canary-state', codeHash: 'h', outcome: 'sent', at: 1 } as const
