@@ -104,6 +104,10 @@ export async function withPlace<T>(use: (place: Place) => Promise<T>, options: F
     )
     const [stdout, stderr, [code, signal]] = await Promise.all([buffer(child.stdout), buffer(child.stderr), ended])
     if (kill) world.knobs.httpFault = () => undefined
+    if (kill && 'at' in kill) {
+      const last = (await readFile(logged, 'utf8')).trimEnd().split('\n').at(-1)
+      if (last !== kill.label) throw new Error(`meant to be killed before ${kill.label}, it was before ${last}`)
+    }
     followClock(world)
     return { code, signal, stdout: stdout.toString(), stderr: stderr.toString(), stdoutBytes: stdout }
   }
