@@ -112,7 +112,9 @@ function checkRedirect(redirectUri: string, client: URL): void {
 /** https, loopback, or the reversed host as a scheme; `undefined` for all else. */
 export function redirectKind(redirectUri: string, client: URL): 'https' | 'loopback' | 'scheme' | undefined {
   const url = asUrl(redirectUri)
-  if (!url || redirectUri.includes('#') || url.username !== '' || url.password !== '') return undefined
+  // Nothing that a URI cannot hold: the server would compare it with what its document says, as text.
+  const isUri = /^[\x21-\x7e]+$/.test(redirectUri) && !redirectUri.includes('#')
+  if (!url || !isUri || url.username !== '' || url.password !== '') return undefined
   if (url.protocol === 'http:') return isLoopbackRedirect(redirectUri) ? 'loopback' : undefined
   if (url.protocol === 'https:') {
     return redirectUri.startsWith('https://') && !isLoopback(url) && url.hostname !== 'localhost' ? 'https' : undefined
