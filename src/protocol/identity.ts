@@ -10,7 +10,7 @@ import type { Did, Handle, Identity, Origin } from '../model.ts'
 import type { Clock, IdentityPorts } from '../ports.ts'
 import { fetchDocument } from './document.ts'
 import { resolveHandle } from './handle.ts'
-import type { JsonObject } from './response.ts'
+import { type JsonObject, shown } from './response.ts'
 import { asHandle, asUrl, didWebHost, isSecure } from './syntax.ts'
 
 export type VerifiedIdentity = Identity & {
@@ -78,7 +78,7 @@ export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promis
 /** @throws {AuthError} `DID_DOCUMENT_INVALID` */
 export function judgeDidDocument(document: JsonObject, did: Did, dev: boolean): Identity {
   if (document.id !== did) {
-    throw new AuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} is of another DID: ${String(document.id)}`)
+    throw new AuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} is of another DID: ${shown(document.id)}`)
   }
   return { did, claimedHandle: claimedHandle(document.alsoKnownAs), pds: pdsOrigin(document.service, did, dev) }
 }
@@ -105,7 +105,7 @@ function pdsOrigin(services: unknown, did: Did, dev: boolean): Origin {
     typeof endpoint === 'string' && /^https?:\/\/[^/\\?#@\s]+\/?$/i.test(endpoint) ? asUrl(endpoint) : undefined
   if (!url || !isSecure(url, dev)) {
     const hint = url ? 'for a server on this machine add --dev' : undefined
-    throw new AuthError('DID_DOCUMENT_INVALID', `the PDS of ${did} is not an https origin: ${String(endpoint)}`, {
+    throw new AuthError('DID_DOCUMENT_INVALID', `the PDS of ${did} is not an https origin: ${shown(endpoint)}`, {
       hint,
     })
   }

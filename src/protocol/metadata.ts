@@ -9,7 +9,7 @@ import { AuthError, isAuthError } from '../errors.ts'
 import type { AuthorizationServer, Origin } from '../model.ts'
 import type { Clock, Http, Settings } from '../ports.ts'
 import { fetchDocument } from './document.ts'
-import type { JsonObject } from './response.ts'
+import { type JsonObject, shown } from './response.ts'
 import { asOrigin, asUrl, isSecure } from './syntax.ts'
 
 type Ports = Http & Clock & { readonly settings: Settings }
@@ -144,8 +144,4 @@ function asEndpoint(value: unknown, dev: boolean): string | undefined {
 
 function invalid(message: string): AuthError {
   return new AuthError('METADATA_INVALID', message)
-}
-
-function shown(value: unknown): string {
-  return value === undefined ? 'missing' : JSON.stringify(value).slice(0, 200)
 }

@@ -63,6 +63,16 @@ export function parseJsonObject(text: string | undefined): JsonObject | undefine
   }
 }
 
+/** A value of a server's JSON, for messages; it may be nested deeper than `JSON.stringify` can follow. */
+export function shown(value: unknown): string {
+  if (value === undefined) return 'missing'
+  try {
+    return JSON.stringify(value).slice(0, 200)
+  } catch {
+    return 'nested too deep'
+  }
+}
+
 /** The media type alone, in lower case. */
 export function mediaType(headers: Headers): string {
   return (headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
