@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AuthError } from '../errors.ts'
 import type { Entries } from './write.ts'
 import { dotenvValue } from './write.ts'
 
@@ -25,7 +26,11 @@ export function parseDotenv(text: string): Record<string, string> {
   return Object.fromEntries(assignments(text).map(({ name, value }) => [name, value]))
 }
 
-/** `text` with new values for the names in `entries`; those that are not there are added at the end. */
+/**
+ * `text` with new values for the names in `entries`; those that are not there are added at the end.
+ *
+ * @throws {AuthError} `SAVE_FAILED` a quote that is never closed would swallow what stands behind it
+ */
 export function editDotenv(text: string, entries: Entries): string {
   const wanted = new Map(entries)
   const found = assignments(text).filter(({ name }) => wanted.has(name))
@@ -40,7 +45,16 @@ export function editDotenv(text: string, entries: Entries): string {
     .filter(([name]) => !present.has(name))
     .map(([name, value]) => `${name}=${dotenvValue(name, value)}${lineEnd}`)
   const separator = added.length === 0 || result === '' || result.endsWith('\n') ? '' : lineEnd
-  return result + separator + added.join('')
+  result += separator + added.join('')
+  const wrong = misread(result, { ...parseDotenv(text), ...Object.fromEntries(wanted) })
+  if (wrong === undefined) return result
+  throw new AuthError('SAVE_FAILED', `the file has a quote that is never closed, and ${wrong} would be read wrong`)
+}
+
+/** The first name that readers would not find as it was meant. */
+function misread(text: string, meant: Readonly<Record<string, string>>): string | undefined {
+  const read = parseDotenv(text)
+  return Object.keys({ ...meant, ...read }).find((name) => read[name] !== meant[name])
 }
 
 function quoted(name: string, value: string, quote: Quote): string {
