@@ -86,7 +86,7 @@ export type Identifier =
  * @throws {AuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`
  */
 export function parseIdentifier(typed: string, dev: boolean): Identifier {
-  const text = typed.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '')
+  const text = typed.replace(/^[\t\n\r ]+|(?<![\t\n\r ])[\t\n\r ]+$/g, '') // the look-behind keeps it linear
   const harmless = text.replace(/\/\/[^/?#]*@/, '//…@') // a password is not repeated
   const shown = JSON.stringify(harmless.length > 60 ? `${harmless.slice(0, 60)}…` : harmless)
   if (/^https?:\/\//i.test(text)) return { kind: 'server', origin: parseServer(text, shown, dev) }
