@@ -1,0 +1,98 @@
+/** Input that is known to have broken others, through every door that input has. */
+import { describe, expect, test } from 'vitest'
+import { editDotenv, parseDotenv } from '../../src/credentials/dotenv.ts'
+import { readCredentials } from '../../src/credentials/read.ts'
+import { CATALOGUE, isAuthError } from '../../src/errors.ts'
+import { shellWord } from '../../src/hints.ts'
+import { printable, printableLines } from '../../src/printable.ts'
+import { parseCallback } from '../../src/protocol/callback.ts'
+import { parseChallenges } from '../../src/protocol/challenge.ts'
+import { chooseClient } from '../../src/protocol/client.ts'
+import { parseScope } from '../../src/protocol/scope.ts'
+import { parseIdentifier } from '../../src/protocol/syntax.ts'
+import { buildXrpcRequest } from '../../src/protocol/xrpc.ts'
+import { ENVIRONMENT } from '../credentials/helpers.ts'
+import { UNSEEN } from './support.ts'
+
+const DOORS: Record<string, (text: string) => unknown> = {
+  identifier: (text) => parseIdentifier(text, false),
+  'a handle’s end': (text) => parseIdentifier(`alice.${text}`, true),
+  'a server': (text) => parseIdentifier(`https://${text}`, true),
+  'a DID': (text) => parseIdentifier(`did:web:${text}`, true),
+  scope: parseScope,
+  client: (text) => chooseClient({ clientId: `https://app.example.com/${text}` }),
+  'loopback client': (text) => chooseClient({ clientId: `http://localhost?scope=${text}` }),
+  redirect: (text) => chooseClient({ redirectUri: `http://127.0.0.1/${text}` }),
+  paste: parseCallback,
+  state: (text) => parseCallback(`http://127.0.0.1/callback?iss=https%3A%2F%2Fas.dev&code=x&state=${text}`),
+  'WWW-Authenticate': (text) => expect(parseChallenges(`DPoP error="${text}`)).toBeInstanceOf(Array),
+  nsid: (nsid) => buildXrpcRequest({ nsid }, 'did:plc:x' as never),
+  'DPoP key': (text) => readCredentials({ ...ENVIRONMENT, ATPROTO_OAUTH_DPOP_PRIVATE_JWK: text }, false),
+  'client_id in the environment': (text) => readCredentials({ ...ENVIRONMENT, ATPROTO_OAUTH_CLIENT_ID: text }, false),
+  PDS: (text) => readCredentials({ ...ENVIRONMENT, ATPROTO_OAUTH_PDS_ISSUER: `https://${text}` }, false),
+  bundle: (text) => readCredentials({ ATPROTO_OAUTH_SESSION: text }, false),
+}
+
+/** Long enough that anything quadratic takes minutes. */
+const MEGABYTE = 1_048_576
+const NASTY: Record<string, string> = {
+  'Kelvin sign': '\u212aelly.fake.dev',
+  'I with a dot': '\u0130stanbul.fake.dev',
+  'long s': '\u017fecret.fake.dev',
+  'full-width letters': '\uff41\uff4c\uff49\uff43\uff45.fake.dev',
+  NUL: 'ali\u0000ce.fake.dev',
+  'lone surrogate': 'ali\ud800ce.fake.dev',
+  traversal: '../../etc/passwd',
+  'encoded traversal': '..%2F..%2Fetc%2Fpasswd',
+  'a megabyte of letters': 'a'.repeat(MEGABYTE),
+  'a megabyte of labels': 'a.'.repeat(MEGABYTE / 2),
+  'a megabyte of spaces': ' '.repeat(MEGABYTE),
+  'a megabyte of spaces before a letter': `${' '.repeat(MEGABYTE)}x`,
+  'a megabyte of quotes': '"'.repeat(MEGABYTE),
+  'a megabyte of brackets': `${'>'.repeat(MEGABYTE - 1)}x`,
+  'a megabyte of backslashes': '\\'.repeat(MEGABYTE),
+  'a megabyte of commas': ','.repeat(MEGABYTE),
+  'a megabyte of percent signs': '%'.repeat(MEGABYTE),
+  'a megabyte of slashes': '/'.repeat(MEGABYTE),
+  'a megabyte of ampersands': '&amp;'.repeat(MEGABYTE / 5),
+  'a megabyte of escapes': '\u001b['.repeat(MEGABYTE / 2),
+  'a megabyte of Kelvin signs': '\u212a'.repeat(MEGABYTE),
+}
+
+/** Doors that none of these may pass. A URL folds what looks like ASCII, and a path may hold anything. */
+const SHUT = [
+  'identifier',
+  'a handle’s end',
+  'a DID',
+  'paste',
+  'state',
+  'nsid',
+  'DPoP key',
+  'client_id in the environment',
+]
+
+describe.each(Object.entries(NASTY))('%s', (_, text) => {
+  test.each(Object.entries(DOORS))('as %s', (door, enter) => {
+    try {
+      enter(text)
+    } catch (error) {
+      if (!isAuthError(error)) throw error
+      expect(Object.keys(CATALOGUE)).toContain(error.code)
+      expect(error.exit).toBeLessThanOrEqual(4)
+      expect(error.message + error.hint).not.toMatch(UNSEEN)
+      expect((error.message + error.hint).length).toBeLessThan(7000)
+      return
+    }
+    expect(SHUT).not.toContain(door)
+  })
+
+  test('in a message, a command, a file', () => {
+    for (const shown of [printable(text), shellWord(text)]) {
+      expect(shown).not.toMatch(UNSEEN)
+      expect(shown.length).toBeLessThanOrEqual(20_000)
+    }
+    expect(printableLines(text)).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u)
+    const edited = editDotenv(`A=${text}\n`, [['B', 'b']])
+    expect(parseDotenv(edited)).toMatchObject({ B: 'b' })
+  })
+})
