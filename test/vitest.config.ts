@@ -5,6 +5,12 @@ const root = new URL('..', import.meta.url).pathname
 export default defineConfig({
   root,
   test: {
+    // Only with --coverage: `npm run coverage`.
+    coverage: {
+      include: ['src/protocol/**/*.ts'],
+      reporter: ['text'],
+      thresholds: { lines: 95, branches: 95, functions: 95, statements: 95 },
+    },
     projects: [
       {
         root,
