@@ -74,7 +74,7 @@ test('2.8 to 2.12 DID documents', () => {
         judgeDidDocument({ ...document, ...(alsoKnownAs && { alsoKnownAs }) }, did, false),
       )
       if (!identity) return
-      expect(document.id).toBe(did)
+      expect('id' in document && document.id).toBe(did)
       expect(identity.pds).toMatch(HTTPS)
       if (identity.claimedHandle) expect(identity.claimedHandle).toMatch(/^[a-z0-9.-]+$/)
     }),
