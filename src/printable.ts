@@ -43,3 +43,12 @@ export function printableLines(text: string): string {
     })
     .join('\n')
 }
+
+/** JSON on one line, in which what {@link printable} would take out is escaped. */
+export function printableJson(value: unknown): string {
+  const escaped = (character: string) =>
+    Array.from({ length: character.length }, (_, index) => character.charCodeAt(index))
+      .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
+      .join('')
+  return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, escaped)
+}

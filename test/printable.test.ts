@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { AuthError } from '../src/errors.ts'
-import { printable, printableLines } from '../src/printable.ts'
+import { printable, printableJson, printableLines } from '../src/printable.ts'
 
 test.each([
   ['colour', 'a\u001b[31;1mred\u001b[0mb', 'aredb'],
@@ -66,4 +66,12 @@ test('20.8 a text of several lines keeps them and their indent, and each is clea
 test('20.8 an error is clean from the start, its hint too', () => {
   const error = new AuthError('PAR_REFUSED', '\u001b[31mno\nway', { hint: '::set-output name=x::\u202ey' })
   expect(error).toMatchObject({ message: 'no way', hint: ':set-output name=x::y' })
+})
+
+test('20.8 JSON is the same value, in characters that can be seen', () => {
+  const value = { a: ['\u001b[31m\u009b\u202e\u2028\ud800\u{e0041}\n', 'zażółć 🦋'] }
+  const json = printableJson(value)
+  expect(json).not.toMatch(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}]/u)
+  expect(json).toContain('zażółć 🦋')
+  expect(JSON.parse(json)).toStrictEqual(value)
 })

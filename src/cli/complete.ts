@@ -8,6 +8,7 @@ import { type Completed, complete } from '../complete.ts'
 import { AuthError } from '../errors.ts'
 import { normalizeTarget, STORE } from '../node/save/targets.ts'
 import { createSignalHold } from '../node/signals.ts'
+import { printable } from '../printable.ts'
 import { saveSession } from '../save.ts'
 import { askForPaste, askWhere, canAskWhere } from './ask.ts'
 import { type Host, programName } from './host.ts'
@@ -105,7 +106,7 @@ function summary(
         : 'With these in the environment:'
   return [
     `signed in as ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
-    `scope: ${grantedScope}`,
+    `scope: ${printable(grantedScope)}`,
     ...(places.length > 0 ? [`saved to ${places.join(' and ')}`] : []),
     ...(credentials.refreshToken === undefined
       ? ['the server gave no refresh token: this session ends with its first access token']

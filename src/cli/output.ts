@@ -5,7 +5,7 @@
  * @module
  */
 import { AuthError, type SessionFate } from '../errors.ts'
-import { printable, printableLines } from '../printable.ts'
+import { printable, printableJson, printableLines } from '../printable.ts'
 import { type Host, programName } from './host.ts'
 
 export interface OutputOptions {
@@ -77,7 +77,7 @@ export function createOutput(host: Host, options: OutputOptions): Output {
     },
     finish(error) {
       if (error === undefined) {
-        if (json && warnings.length > 0) say(JSON.stringify({ warnings }))
+        if (json && warnings.length > 0) say(printableJson({ warnings }))
         return 0
       }
       // Whoever read stdout has had enough, as in `… | head`.
@@ -90,7 +90,7 @@ export function createOutput(host: Host, options: OutputOptions): Output {
         const { code, message, session, exit } = failure
         const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
         const also = warnings.length > 0 ? { warnings } : {}
-        say(JSON.stringify({ code, message, session, hint, exit, ...body, ...also }))
+        say(printableJson({ code, message, session, hint, exit, ...body, ...also }))
         return exit
       }
       if (serverBody) say(printableLines(serverBody))
@@ -119,7 +119,9 @@ function asAuthError(error: unknown): AuthError {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text)
+    const value: unknown = JSON.parse(text)
+    JSON.stringify(value) // which cannot follow as deep
+    return value
   } catch {
     return printable(text)
   }

@@ -6,7 +6,7 @@
 import { Command } from 'commander'
 import { AuthError } from '../errors.ts'
 import { initCommand } from '../hints.ts'
-import { printable } from '../printable.ts'
+import { printable, printableJson } from '../printable.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../status.ts'
 import type { Runner } from './run.ts'
 import { ACCOUNT_OPTION, sessionFor } from './session.ts'
@@ -44,7 +44,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const deadline = nextDeadline(status)
   const over = status.state === 'ended' || (deadline !== undefined && deadline <= world.now())
   if (warnDays !== undefined && over) throw endedError(status)
-  await output.data(output.json ? `${JSON.stringify(status)}\n` : table(status, world.now()))
+  await output.data(output.json ? `${printableJson(status)}\n` : table(status, world.now()))
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
   else if (deadline - world.now() < warnDays * DAY) {
