@@ -1,0 +1,83 @@
+/**
+ * The commands in this process, over a fake world: all of src/cli but the real network. A test file needs, at its top:
+ * `vi.mock('../../src/node/world.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))`
+ *
+ * @module
+ */
+import { openSync } from 'node:fs'
+import { Readable, Writable } from 'node:stream'
+import { parse } from 'dotenv'
+import type { Host } from '../../src/cli/host.ts'
+import type { NodeWorldOptions } from '../../src/node/world.ts'
+import type { World } from '../../src/ports.ts'
+import type { FakeWorld } from './fake-atproto.ts'
+
+let current: FakeWorld | undefined
+const fd = openSync('/dev/null', 'w')
+
+/** What `nodeWorld` is to be mocked with. */
+export function fakeNodeWorld({ onWarning, onRequest, save = [] }: NodeWorldOptions): World {
+  const world = current!
+  return {
+    ...world,
+    async fetch(url, init) {
+      const answer = await world.fetch(url, init)
+      onRequest?.(`${init?.method ?? 'GET'} ${url.href} ${answer.status}`)
+      return answer
+    },
+    warn: onWarning ?? (() => undefined),
+    saving: { ...world.saving, inStore: save.includes('store') },
+  }
+}
+
+export interface Ran {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** One command, as `runCli` of test/world/cli.ts would run it. */
+export async function run(
+  world: FakeWorld,
+  args: readonly string[],
+  { env = {}, stdin = '' }: { env?: Record<string, string>; stdin?: string } = {},
+): Promise<Ran> {
+  current = world
+  const [stdout, stderr] = [sink(), sink()]
+  const host = {
+    arguments: args,
+    environment: { ATPROTO_OAUTH_HOME: '/nowhere', ...env },
+    stdin: Readable.from([Buffer.from(stdin)]),
+    stdout: Object.assign(stdout.stream, { fd }),
+    stderr: stderr.stream,
+  } as unknown as Host
+  // Only now: what it imports is to be mocked by then.
+  const { runProgram } = await import('../../src/cli/main.ts')
+  const code = await runProgram(host)
+  return { code, stdout: stdout.text(), stderr: stderr.text() }
+}
+
+/** `init`, and consent at the browser. @returns the callback URL */
+export async function callbackFor(world: FakeWorld): Promise<string> {
+  const { code, stdout, stderr } = await run(world, ['init', 'alice.fake.dev', '--scope', 'transition:generic'])
+  if (code !== 0) throw new Error(stderr)
+  return world.authorize(stdout.trim())
+}
+
+/** The whole login. @returns the variables that `complete` printed */
+export async function signIn(world: FakeWorld): Promise<Record<string, string>> {
+  const { code, stdout, stderr } = await run(world, ['complete'], { stdin: await callbackFor(world) })
+  if (code !== 0) throw new Error(stderr)
+  return parse(stdout)
+}
+
+function sink() {
+  const chunks: Buffer[] = []
+  const stream = new Writable({
+    write(chunk: Buffer, _, done) {
+      chunks.push(Buffer.from(chunk))
+      done()
+    },
+  })
+  return { stream, text: () => Buffer.concat(chunks).toString('utf8') }
+}
