@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
 import { AuthError, isAuthError } from '../errors.ts'
-import { readBounded } from '../protocol/response.ts'
+import { readBounded, withoutSecrets } from '../protocol/response.ts'
 import { type XrpcRequest, xrpcError } from '../protocol/xrpc.ts'
 import { type Host, readStdin } from './host.ts'
 import type { Runner } from './run.ts'
@@ -69,7 +69,8 @@ async function runCall(nsid: string, pairs: string[], options: CallOptions, cont
   }
   const bytes = await readBounded(response, ERROR_LARGEST)
   if (first) await output.data(Buffer.concat([first, bytes ?? new Uint8Array()]))
-  const body = new TextDecoder().decode(bytes)
+  const { refreshToken, accessToken, dpopPrivateJwk } = session.record()
+  const body = withoutSecrets(new TextDecoder().decode(bytes), [refreshToken, accessToken, dpopPrivateJwk.d])
   if (!options.include) output.serverBody(body)
   throw xrpcError(nsid, response, body, world.now(), session.record())
 }

@@ -74,7 +74,7 @@ export async function pushAuthorizationRequest(
   const response = await postForm(server.pushed_authorization_request_endpoint, form, dpopFetch)
   if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
   if (response.status !== 200 && response.status !== 201) {
-    const refusal = await readServerError(response)
+    const refusal = await readServerError(response, form)
     if (refusal.status >= 500) {
       throw new AuthError('SERVER_UNAVAILABLE', `${server.issuer} failed at the request: ${describe(refusal)}`)
     }

@@ -106,9 +106,23 @@ export interface ServerError {
   readonly description: string | undefined
 }
 
-export async function readServerError(response: Response): Promise<ServerError> {
-  const body = parseJsonObject(await readText(response, JSON_LARGEST))
+/** @param sent the form that was refused: a server that repeats the secrets in it puts them into no log of ours */
+export async function readServerError(response: Response, sent?: URLSearchParams): Promise<ServerError> {
+  const secrets = SECRET_FIELDS.map((field) => sent?.get(field))
+  const body = parseJsonObject(withoutSecrets((await readText(response, JSON_LARGEST)) ?? '', secrets))
   return serverError(response.status, body)
+}
+
+const SECRET_FIELDS = ['code', 'code_verifier', 'refresh_token', 'client_assertion']
+/** Shorter ones are no secrets, and may be a part of any word. */
+const SECRET_SHORTEST = 8
+
+/** `text` with an ellipsis in the place of each secret, which a server may repeat to explain its refusal. */
+export function withoutSecrets(text: string, secrets: readonly (string | null | undefined)[]): string {
+  const long = secrets.filter((secret): secret is string => (secret?.length ?? 0) >= SECRET_SHORTEST)
+  return long
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)])
+    .reduce((safe, spelling) => safe.replaceAll(spelling, '…'), text)
 }
 
 export function serverError(status: number, body: JsonObject | undefined): ServerError {

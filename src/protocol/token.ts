@@ -53,7 +53,7 @@ export async function exchangeCode(
     const response = await postForm(server.token_endpoint, form, dpopFetch, TOKEN_TIMEOUT)
     if (response.status === 200) return await readTokenResponse(response, server, 'EXCHANGE_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
-    const refusal = await readServerError(response)
+    const refusal = await readServerError(response, form)
     const code = refusal.status >= 500 || response.ok ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
     throw new AuthError(code, `${server.issuer} did not exchange the code: ${explain(refusal)}`)
   } catch (error) {
@@ -86,7 +86,7 @@ export async function sendRefresh(
     const response = await postForm(server.token_endpoint, form, dpopFetch, TOKEN_TIMEOUT)
     if (response.status === 200) return await readTokenResponse(response, server, 'REFRESH_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
-    const refusal = await readServerError(response)
+    const refusal = await readServerError(response, form)
     const isRefused = refusal.status >= 400 && refusal.status < 500
     if (isRefused && refusal.error === 'invalid_grant') {
       throw new AuthError('SESSION_DEAD', ended(server.issuer, refusal))
