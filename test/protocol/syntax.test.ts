@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Did } from '../../src/model.ts'
 import {
   asDid,
   asHandle,
@@ -9,6 +10,7 @@ import {
   isReservedName,
   parseIdentifier,
 } from '../../src/protocol/syntax.ts'
+import { buildXrpcRequest } from '../../src/protocol/xrpc.ts'
 import { failure, vectors } from './helpers.ts'
 
 const PLC = 'did:plc:ewvi7nxzyoun6zhxrhs64oiz'
@@ -40,6 +42,29 @@ describe('vectors', () => {
     expect(isDid(text) || asHandle(text) !== undefined).toBe(false)
   })
 })
+
+describe('vectors, as a person types them', () => {
+  test.each(vectors('atidentifier_syntax_valid'))('1.1 %j is one, or of a kind that is not supported', async (text) => {
+    const accepted = asDid(text) ?? (asHandle(text) && !isReservedName(text.toLowerCase(), false))
+    if (accepted) expect(parseIdentifier(text, false).kind).toBe(text.startsWith('did:') ? 'did' : 'handle')
+    else expect((await failure(() => parseIdentifier(text, false))).exit).toBe(2)
+  })
+  test.each(vectors('atidentifier_syntax_invalid'))('1.1 %j is none, but for a mark or space around', async (text) => {
+    const mended = text.trim().replace(/^@/, '')
+    if (mended !== text && (isDid(mended) || asHandle(mended))) return
+    expect(await failure(() => parseIdentifier(text, false))).toMatchObject({ code: 'IDENTIFIER_INVALID' })
+  })
+})
+
+// Record keys are parameters of a call, and the server's to judge.
+test.each([...vectors('recordkey_syntax_valid'), ...vectors('recordkey_syntax_invalid')])(
+  '18.3 the record key %j arrives as it was given',
+  (key) => {
+    const { path } = buildXrpcRequest({ nsid: 'com.atproto.repo.getRecord', parameters: [['rkey', key]] }, PLC as Did)
+    const [, query] = path.split('?')
+    expect([...new URLSearchParams(query)]).toStrictEqual([['rkey', key]])
+  },
+)
 
 describe('1.3 to 1.6 handles', () => {
   test.each([
