@@ -19,6 +19,7 @@ import type {
   SpentAuthorization,
   TokenSet,
 } from './model.ts'
+import { alreadySpent, findPending, lostClaim, spent, withRefused } from './pending.ts'
 import type { Dns, Network, Saving, Settings, Stores } from './ports.ts'
 import { judgeCallback, parseCallback } from './protocol/callback.ts'
 import { authenticated, sameClient } from './protocol/client-assertion.ts'
@@ -132,54 +133,8 @@ async function resume(record: ReceivedAuthorization, code: string | null, ports:
   return handOver(completedOf(record), login, ports)
 }
 
-/** Of a code that was cut off, the server knows nothing: the whole one may follow, but this one not again. */
-function withRefused(pending: PendingAuthorization, codeHash: string): PendingAuthorization {
-  return { ...pending, refusedCodes: [...(pending.refusedCodes ?? []), codeHash] }
-}
-
 /** The code is as good as before: it was not sent, or refused before anybody looked at it. */
 const UNSENT = ['HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'ADDRESS_REFUSED', 'RATE_LIMITED'] as const
-
-async function lostClaim({ state }: PendingAuthorization, store: Stores['pending']): Promise<AuthError> {
-  const record = await store.get(state)
-  if (record?.status === 'spent') return alreadySpent(record)
-  return new AuthError('CODE_USED', 'another process is completing this login')
-}
-
-async function findPending(
-  state: string,
-  { stores, now }: CompletePorts,
-): Promise<PendingAuthorization | ReceivedAuthorization> {
-  const record = await stores.pending.get(state)
-  if (!record) {
-    throw new AuthError('CALLBACK_STATE_UNKNOWN', 'this callback belongs to no login that was started here', {
-      hint: 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or start again with `init`',
-    })
-  }
-  if (record.status === 'spent') throw alreadySpent(record)
-  if (record.status === 'pending' && now() > record.expiresAt) {
-    throw new AuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
-      hint: initCommand(record),
-    })
-  }
-  return record
-}
-
-function alreadySpent({ outcome, at, did }: SpentAuthorization): AuthError {
-  const when = new Date(at).toISOString()
-  const what = {
-    completed: `this login was completed at ${when}; its code cannot be used again, and its session is not affected`,
-    sent: `the code of this login was sent, or was about to be, at ${when}, and no answer was recorded; it cannot be sent again`,
-    refused: 'the server has refused this code already; it is not sent again',
-    denied: `this login was refused at the browser, as reported at ${when}`,
-  }[outcome]
-  return new AuthError('CODE_USED', what, {
-    hint:
-      outcome === 'completed' ? 'use the credentials that were printed then, or start again with `init`' : undefined,
-    session: outcome === 'completed' ? 'alive' : outcome === 'sent' ? 'unknown' : 'none',
-    ...(did && outcome !== 'completed' && { hint: `atproto-oauth init ${did}` }),
-  })
-}
 
 function checkAccount(sub: Did, { did, handle }: PendingAuthorization): void {
   if (did === undefined || sub === did) return
@@ -249,21 +204,7 @@ function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthori
   })
 }
 
-function spent(
-  { state, did }: Pick<PendingAuthorization, 'state' | 'did'>,
-  codeHash: string,
-  outcome: SpentAuthorization['outcome'],
-  at: number,
-): SpentAuthorization {
-  return { version: 1, status: 'spent', state, codeHash, outcome, at, ...(did && { did }) }
-}
-
 function withInit(error: unknown, pending: PendingAuthorization): unknown {
   if (!isAuthError(error, 'EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS')) return error
   return new AuthError(error.code, error.message, { cause: error, hint: initCommand(pending), session: error.session })
-}
-
-function ago(from: number, to: number): string {
-  const minutes = Math.round((to - from) / 60_000)
-  return minutes < 120 ? `${minutes} minutes` : `${Math.round(minutes / 60)} hours`
 }

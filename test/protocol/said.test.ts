@@ -100,18 +100,21 @@ describe('tokens', () => {
   })
 
   test('10.5 of what it is said that it is no JSON', async () => {
-    const fetch: DpopFetch = Object.assign(async () => new Response('<html>'), { nonces: () => ({}) })
+    const fetch: DpopFetch = Object.assign(async () => new Response('<html>'), { nonces: () => ({}), now: () => 0 })
     const error = await failure(() => sendRefresh(serverOf(world), grant, fetch, world))
     expect(error.message).toContain(`the token response of ${AS} came as`)
   })
 
   test('a revocation that is answered with nothing at all is one', async () => {
-    const fetch: DpopFetch = Object.assign(async () => new Response(null, { status: 200 }), { nonces: () => ({}) })
+    const fetch: DpopFetch = Object.assign(async () => new Response(null, { status: 200 }), {
+      nonces: () => ({}),
+      now: () => 0,
+    })
     expect(await revokeToken(serverOf(world), { clientId: 'x', token: 't' }, fetch)).toBe(true)
   })
 
   test('without an endpoint nothing is revoked, and nothing sent', async () => {
-    const fetch: DpopFetch = Object.assign(async () => expect.unreachable(), { nonces: () => ({}) })
+    const fetch: DpopFetch = Object.assign(async () => expect.unreachable(), { nonces: () => ({}), now: () => 0 })
     const { revocation_endpoint, ...server } = serverOf(world)
     expect(await revokeToken(server as AuthorizationServer, { clientId: 'x', token: 't' }, fetch)).toBe(false)
   })

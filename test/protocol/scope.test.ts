@@ -20,6 +20,16 @@ describe('the scope to ask for', () => {
     expect(parseScope(text)).toBe(expected)
   })
 
+  test.each(['atproto,transition:generic', 'atproto, transition:generic', 'atproto rpc:a.b,c'])(
+    '15.1 commas in %j: the message says what to do',
+    async (text) => {
+      expect(await failure(() => parseScope(text))).toMatchObject({
+        code: 'SCOPE_INVALID',
+        message: expect.stringContaining('put spaces between'),
+      })
+    },
+  )
+
   test('15.9, 7.6 atproto is added if it was left out', () => {
     expect(parseScope('transition:generic')).toBe('atproto transition:generic')
     expect(parseScope('atprotofoo')).toBe('atproto atprotofoo')

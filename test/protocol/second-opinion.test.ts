@@ -39,7 +39,8 @@ async function compare(ours: boolean, theirs: boolean, differs: string | undefin
 }
 
 /** A fetch that gives this answer to everything. */
-const answering = (answer: Response): DpopFetch => Object.assign(async () => answer, { nonces: () => ({}) })
+const answering = (answer: Response): DpopFetch =>
+  Object.assign(async () => answer, { nonces: () => ({}), now: () => 0 })
 
 describe('9.2 to 9.9 authorization responses', () => {
   const honest = { iss: issuer, state, code: 'cod-1' }

@@ -213,6 +213,16 @@ describe('what went wrong', () => {
     expect(errorOf(status, body)).toMatchObject({ code: 'XRPC_ERROR', message: `${NSID} answered ${said}` })
   })
 
+  test('11.13 a new token that is refused as over: the clock is the first suspect', () => {
+    const headers = { 'www-authenticate': 'DPoP error="invalid_token"' }
+    expect(errorOf(401, '{"error":"invalid_token"}', headers)).toMatchObject({
+      code: 'XRPC_ERROR',
+      session: 'unknown',
+      message: expect.stringContaining('to a token that was just issued'),
+      hint: expect.stringMatching(/^check the clock .*: atproto-oauth init alice\.fake\.dev/),
+    })
+  })
+
   test('18.8 429 with its time', () => {
     expect(errorOf(429, '{}', { 'retry-after': '60' })).toMatchObject({
       code: 'RATE_LIMITED',
