@@ -68,15 +68,16 @@ describe('11.2 the credentials of a login', () => {
     expect(record()).toMatchObject({ status: 'spent', outcome: 'completed' })
   })
 
-  test('that could be kept nowhere: the error is as it is', async () => {
+  test('that could be kept nowhere: the session is ended again, for nobody knows of it', async () => {
     const world = createFakeWorld()
     const { record, fail } = await calledBack(world)
     world.stores.failPut = ({ status }) => (status === 'received' ? new Error('disk full') : undefined)
     expect(await fail(new AuthError('SAVE_FAILED', 'lost', { session: 'unknown' }))).toMatchObject({
       code: 'SAVE_FAILED',
-      session: 'unknown',
-      message: 'lost',
+      session: 'dead',
+      message: 'the new session could not be stored (lost), and was ended again',
     })
+    expect(world.sessionAlive(world.alice.did)).toBe(false)
     expect(record()).toMatchObject({ outcome: 'sent' })
   })
 })
