@@ -6,6 +6,8 @@ import { connectWorld } from '../world/world.ts'
 import { logIn, sentByUs } from './support.ts'
 
 const world = connectWorld()
+/** Milliseconds; on two processors that others use as well. */
+const LIMIT = 180_000
 const GET_SESSION = ['call', 'com.atproto.server.getSession']
 
 /** Starts them all at once. @returns what was sent to the token endpoint, and how many answers of the PDS came out */
@@ -25,12 +27,16 @@ async function stored(state: string) {
   return { path, record: JSON.parse(await readFile(path, 'utf8')) }
 }
 
-test('11.5 fifty processes from cold, with the credentials of one environment: one refresh', async () => {
-  const { account, home, env } = await logIn(world)
-  // The second request answers the nonce challenge to the first.
-  expect(await callAtOnce(50, account.did, { home, env })).toStrictEqual({ answered: 50, refreshes: 2 })
-  expect((await stored(home.state)).record.spentTokens).toHaveLength(1)
-}, 120_000)
+test(
+  '11.5 fifty processes from cold, with the credentials of one environment: one refresh',
+  async () => {
+    const { account, home, env } = await logIn(world)
+    // The second request answers the nonce challenge to the first.
+    expect(await callAtOnce(50, account.did, { home, env, limit: LIMIT })).toStrictEqual({ answered: 50, refreshes: 2 })
+    expect((await stored(home.state)).record.spentTokens).toHaveLength(1)
+  },
+  LIMIT,
+)
 
 test('11.5 twelve with the session of the store, whose access token is over: one refresh', async () => {
   const { account, home, env } = await logIn(world)

@@ -1,9 +1,10 @@
 /** The single use of refresh tokens, as the real server enforces it. */
+import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
 import { nodeWorld, openStoredSession } from '../../src/index.ts'
 import { type Home, runCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
-import { expectFailure, type LoggedIn, logIn, newHome, sentByUs } from './support.ts'
+import { callbackFor, expectFailure, type LoggedIn, logIn, newHome, sentByUs } from './support.ts'
 
 const world = connectWorld()
 const GET_SESSION = ['call', 'com.atproto.server.getSession']
@@ -79,6 +80,26 @@ describe('11.4 the token of one session with the key of another', () => {
     expectFailure(corrected, 5, 'SESSION_DEAD')
     expect(corrected.stderr).toContain('sent with another DPoP key')
     expect(corrected.stderr).toContain(`hint: atproto-oauth init ${one.account.did}`)
+    expect(await sentByUs(world)).toStrictEqual([])
+    await works(home, two)
+  })
+
+  test('two sessions of one account: nothing is sent where the token is known, and the key’s own session is kept', async () => {
+    const one = await logIn(world)
+    const home = await newHome()
+    const second = await runCli(['complete', await callbackFor(one.account, home)], { home })
+    const two = { ...one, home, env: parse(second.stdoutBytes) }
+    await works(home, two)
+
+    // Only the key is known: it may be a token that was renewed elsewhere, and the server has to say.
+    const tried = await runCli(['refresh'], { home, env: mix(one, two) })
+    expectFailure(tried, 5, 'SESSION_DEAD')
+    expect(tried.stderr).toContain('the one stored here was not sent')
+    await works(home, two)
+
+    // The other way round: what is given is the token that is stored here, with a key that is not.
+    await world.clearRequests()
+    expectFailure(await runCli(['refresh'], { home, env: mix(two, one) }), 2, 'CREDENTIALS_MISMATCH')
     expect(await sentByUs(world)).toStrictEqual([])
     await works(home, two)
   })

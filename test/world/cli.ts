@@ -33,6 +33,8 @@ export interface CliOptions {
   readonly stdin?: string | undefined
   /** The Node to run it on, instead of `ATPROTO_OAUTH_TEST_NODE`, or this one. */
   readonly node?: string | undefined
+  /** Milliseconds after which it is killed, where many share the processors. */
+  readonly limit?: number | undefined
   /** Outside vitest, where no world is provided. */
   readonly world?: WorldAddresses | undefined
 }
@@ -98,13 +100,16 @@ function nodeFor({ node }: CliOptions): string {
   return node ?? process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
 }
 
-function spawnIn([program, ...args]: readonly string[], { home, env = {}, stdin, world }: CliOptions): CliProcess {
+function spawnIn(
+  [program, ...args]: readonly string[],
+  { home, env = {}, stdin, world, limit = LIMIT_MS }: CliOptions,
+): CliProcess {
   const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe']
   const child = spawn(program!, args, {
     cwd: home.path,
     env: defined({ ...cleanEnvironment(home, world ?? inject('world')), ...env }),
     stdio,
-    timeout: LIMIT_MS,
+    timeout: limit,
     killSignal: 'SIGKILL',
   }) as CliProcess
   child.stdin?.on('error', () => {}) // a CLI that ends without reading is no fault of the test
