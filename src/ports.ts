@@ -11,15 +11,22 @@ export interface Clock {
   now(): number
 }
 
+export interface Timer {
+  sleep(milliseconds: number): Promise<void>
+}
+
 export interface Random {
   /** Cryptographically strong bytes. */
   randomBytes(length: number): Uint8Array
 }
 
+export type Body = string | Uint8Array | Blob | ReadableStream<Uint8Array>
+
 export interface HttpInit {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array
+  /** A stream is sent as it comes, and once. */
+  readonly body?: Body
   /** For the whole exchange including the body, unless `streaming`. */
   readonly timeoutSeconds?: number
   /** The body may take as long as it keeps coming; the time limit is for the headers and for each pause. */
@@ -131,5 +138,6 @@ export type IdentityPorts = Http & Dns & { readonly settings: Settings }
 /** Everything; what `nodeWorld()` gives. */
 export type World = Network &
   Dns &
+  Timer &
   Notices & { readonly settings: Settings; readonly stores: Stores; readonly saving: Saving }
 export type { Did }

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { repeatable, sizeOf, timeoutFor } from './body.ts'
 import { AuthError } from './errors.ts'
 import { initCommand } from './hints.ts'
 import { credentialsOf, newest, recordOf } from './lineage.ts'
 import type { Credentials, Did, Handle, SessionRecord } from './model.ts'
+import type { Body } from './ports.ts'
 import { importDpopKey } from './protocol/dpop.ts'
 import { createDpopFetch } from './protocol/dpop-fetch.ts'
 import { resolveHandle } from './protocol/handle.ts'
@@ -54,12 +56,15 @@ export interface SessionInit {
   readonly headers?: HeadersInit
   readonly body?: BodyInit | null
   readonly signal?: AbortSignal | null
+  readonly timeoutSeconds?: number | undefined
 }
 
-/** Seconds for the headers of an answer, and for each pause in its body. */
-const TIMEOUT = 60
-/** Bytes in a second that a slow line still manages; a larger body gets more time. */
-const SLOWEST = 50_000
+/** Bytes that it would be a pity to send twice. */
+const LARGE = 64 * 1024
+/** Milliseconds; the narrowest time known that a nonce is good for is three minutes. */
+const NONCE_GOOD = 60_000
+/** Changes nothing, and every session may ask for it. */
+const PRIMING = '/xrpc/com.atproto.server.getSession'
 /** Milliseconds within which a token is too young to be over. */
 const JUST_NOW = 60_000
 
@@ -157,24 +162,33 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
     await refreshUnless(isGood)
   }
 
-  const send = (path: string, init: SessionInit, body: string | Uint8Array | undefined) => {
+  let answeredAt = Number.NEGATIVE_INFINITY
+  const send = async (path: string, init: SessionInit, body: Body | undefined) => {
     const url = new URL(path, current.pds)
     if (url.origin !== current.pds || !url.pathname.startsWith('/xrpc/')) {
       throw new AuthError('USAGE', 'a session sends only to /xrpc/ of its own PDS')
     }
-    return dpopFetch(url, {
+    const response = await dpopFetch(url, {
       method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
       headers: Object.fromEntries(new Headers(init.headers ?? {})),
       accessToken: current.accessToken,
       ...(body !== undefined && { body }),
       ...(init.signal && { signal: init.signal }),
       streaming: true,
-      timeoutSeconds: TIMEOUT + (body?.length ?? 0) / SLOWEST,
+      timeoutSeconds: init.timeoutSeconds ?? timeoutFor(body),
     })
+    answeredAt = ports.now()
+    return response
   }
 
   const fetchHandler = async (path: string, init: SessionInit = {}): Promise<Response> => {
-    const body = await buffered(init.body)
+    const body = await repeatable(init.body)
+    // Not sent before it is known that the nonce and the token are good.
+    const isPrimed = Math.abs(ports.now() - answeredAt) < NONCE_GOOD
+    if (body instanceof ReadableStream || (sizeOf(body) > LARGE && !isPrimed)) {
+      const primed = await fetchHandler(PRIMING)
+      await primed.body?.cancel()
+    }
     if (!isFresh(current, ports) || current.undelivered) await refreshNow()
     else if (!located) current = { ...current, pds: (await resolveDid(did, ports)).pds }
     located = true
@@ -183,7 +197,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
       const response = await send(path, init, body)
       if (!isExpiredToken(response)) return response
       await refreshNow(used)
-      if (current.accessToken === used) return response
+      if (current.accessToken === used || body instanceof ReadableStream) return response
       await response.body?.cancel()
       return await send(path, init, body)
     } finally {
@@ -218,11 +232,4 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
     fetchHandler,
     call,
   }
-}
-
-/** A retry after a nonce challenge needs the body a second time. */
-async function buffered(body: BodyInit | null | undefined): Promise<string | Uint8Array | undefined> {
-  if (body === null || body === undefined) return undefined
-  if (typeof body === 'string' || body instanceof Uint8Array) return body
-  return new Uint8Array(await new Response(body).arrayBuffer())
 }

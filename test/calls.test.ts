@@ -104,7 +104,7 @@ describe('nonces', () => {
     expect(nonces[0]).not.toBe(nonces[1])
   })
 
-  test('13.6, 18.6 an upload with a stale nonce: the stream is read once, its bytes are sent twice', async () => {
+  test('13.6, 18.6 a stream with a stale nonce is sent once, after a request that gets a good one', async () => {
     const { world, session, calls } = await opened()
     world.forgetNonces()
     const pieces = ['\u0089PNG', ' and the rest'].map((text) => new TextEncoder().encode(text))
@@ -119,8 +119,11 @@ describe('nonces', () => {
     const response = await session.fetchHandler('/xrpc/com.atproto.repo.uploadBlob', { method: 'POST', headers, body })
     expect(await response.json()).toMatchObject({ blob: { mimeType: 'image/png' } })
     const sent = calls()
-    expect(sent.map((request) => request.body)).toStrictEqual(Array(2).fill('\u0089PNG and the rest'))
-    expect(sent.map((request) => request.headers['content-type'])).toStrictEqual(Array(2).fill('image/png'))
+    expect(
+      sent
+        .filter(({ method }) => method === 'POST')
+        .map(({ body: bytes, headers: { 'content-type': type } }) => [bytes, type]),
+    ).toStrictEqual([['\u0089PNG and the rest', 'image/png']])
   })
 
   test.each([

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { type buildConnector, EnvHttpProxyAgent, buildConnector as makeConnector, fetch as undiciFetch } from 'undici'
+import {
+  type buildConnector,
+  EnvHttpProxyAgent,
+  buildConnector as makeConnector,
+  type BodyInit as UndiciBody,
+  fetch as undiciFetch,
+} from 'undici'
 import { AuthError } from '../errors.ts'
 import type { Http, HttpInit } from '../ports.ts'
 import { checkHost, guardedLookup } from './address-guard.ts'
@@ -55,7 +61,8 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
         const response = await undiciFetch(url, {
           method: init.method ?? 'GET',
           headers: { 'user-agent': userAgent, ...init.headers },
-          body: init.body ?? null,
+          body: (init.body ?? null) as UndiciBody | null,
+          ...(init.body instanceof ReadableStream && { duplex: 'half' }),
           redirect: 'manual',
           signal: limit.signal,
           dispatcher,

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import { createRequire } from 'node:module'
+import { setTimeout } from 'node:timers/promises'
 import envPaths from 'env-paths'
 import { AuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
@@ -57,6 +58,7 @@ export function nodeWorld(options: NodeWorldOptions = {}): World {
     ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
     resolveTxt,
     now: Date.now,
+    sleep: (milliseconds) => setTimeout(milliseconds),
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     warn: options.onWarning ?? (() => undefined),
     settings: { plcUrl, handleResolver, clientJwk, dev },

@@ -78,7 +78,8 @@ export function createDpopFetch(key: DpopKey, known: Nonces, network: Network & 
       if (response.status !== 400 && response.status !== 401) return response
       const { errors, answer } = await readRefusal(response)
       const wrong = wrongAssumption(errors, assumed, assume(url))
-      if (wrong === undefined || repeatedFor.has(wrong)) return answer
+      // Of a stream nothing is left to send.
+      if (wrong === undefined || repeatedFor.has(wrong) || init.body instanceof ReadableStream) return answer
       repeatedFor.add(wrong)
     }
   }

@@ -8,6 +8,7 @@
 import { AuthError } from '../errors.ts'
 import { initCommand, type Login } from '../hints.ts'
 import type { Did } from '../model.ts'
+import type { Body } from '../ports.ts'
 import { challengeError } from './challenge.ts'
 import { describe, parseJsonObject, rateLimited, serverError } from './response.ts'
 import { requestable } from './scope.ts'
@@ -19,8 +20,10 @@ export interface XrpcRequest {
   readonly parameters?: readonly (readonly [name: string, value: string])[]
   /** By default POST with a body, GET without. */
   readonly method?: 'GET' | 'POST' | undefined
-  readonly body?: string | Uint8Array | undefined
+  readonly body?: Body | undefined
   readonly headers?: Readonly<Record<string, string>>
+  /** For the answer's headers, and for each pause in its body; by default a minute, and more for a large body. */
+  readonly timeoutSeconds?: number | undefined
 }
 
 export interface HttpRequest {
@@ -28,7 +31,7 @@ export interface HttpRequest {
   readonly path: string
   readonly method: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array
+  readonly body?: Body
 }
 
 /** Ours to set: with another value the proof would not match, or the token would travel in the open. */

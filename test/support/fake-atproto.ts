@@ -120,7 +120,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   async function fetch(...[url, init]: Parameters<World['fetch']>): Promise<Response> {
     init?.signal?.throwIfAborted()
     guard(url)
-    const request = readRequest(url, init)
+    const request = await readRequest(url, init)
     requests.push(request)
     const fault = await knobs.httpFault(request)
     if (fault instanceof Response) return fault
@@ -171,6 +171,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     fetch,
     resolveTxt: identity.resolveTxt,
     now: () => now,
+    sleep: async (milliseconds) => void (now += milliseconds),
     randomBytes: seededBytes('client'),
     warn: (message) => void warnings.push(message),
     authorize: server.authorize,

@@ -20,7 +20,7 @@ export interface FakeRequest {
 /** A host outside the default topology; what a test passes to `world.serve`. */
 export type Handler = (request: FakeRequest) => Response | Promise<Response>
 
-export function readRequest(url: URL, init: HttpInit = {}): FakeRequest {
+export async function readRequest(url: URL, init: HttpInit = {}): Promise<FakeRequest> {
   const method = init.method ?? 'GET'
   if (init.body !== undefined && (method === 'GET' || method === 'HEAD')) {
     throw new TypeError('fetch refuses a body on GET and HEAD')
@@ -32,7 +32,7 @@ export function readRequest(url: URL, init: HttpInit = {}): FakeRequest {
   }
   const target = new URL(url)
   target.hash = ''
-  const body = typeof init.body === 'string' ? init.body : new TextDecoder().decode(init.body)
+  const body = typeof init.body === 'string' ? init.body : await new Response(init.body as BodyInit | undefined).text()
   return Object.freeze({ method, url: target.href, headers: Object.freeze(Object.fromEntries(headers)), body })
 }
 
