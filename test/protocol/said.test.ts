@@ -99,6 +99,24 @@ describe('tokens', () => {
     }
   })
 
+  test.each([
+    [302, 'REFRESH_REFUSED'],
+    [399, 'REFRESH_REFUSED'],
+    [400, 'SESSION_DEAD'],
+    [499, 'SESSION_DEAD'],
+    [500, 'REFRESH_AMBIGUOUS'],
+    [503, 'REFRESH_AMBIGUOUS'],
+  ])('11.11 invalid_grant ends the session only as a refusal: with %i it is %s', async (status, code) => {
+    const answer = async () => json(status, { error: 'invalid_grant' })
+    const fetch: DpopFetch = Object.assign(answer, { nonces: () => ({}), now: world.now })
+    const error = await failure(() => sendRefresh(serverOf(world), grant, fetch, world))
+    expect(error.code).toBe(code)
+    const dead = `${AS} says that the session has ended`
+    expect(error.message).toContain(
+      code === 'SESSION_DEAD' ? dead : `${AS} answered the refresh with ${status} invalid_grant`,
+    )
+  })
+
   test('10.5 of what it is said that it is no JSON', async () => {
     const fetch: DpopFetch = Object.assign(async () => new Response('<html>'), { nonces: () => ({}), now: () => 0 })
     const error = await failure(() => sendRefresh(serverOf(world), grant, fetch, world))
