@@ -3,45 +3,42 @@
  *
  * @module
  */
-import { readFile } from 'node:fs/promises'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { AuthError, isAuthError } from '../errors.ts'
-import { readBounded, withoutSecrets } from '../protocol/response.ts'
-import { type XrpcRequest, xrpcError } from '../protocol/xrpc.ts'
-import { type Host, readStdin } from './host.ts'
+import { callPatiently } from '../patience.ts'
+import { buildXrpcRequest, type XrpcRequest } from '../protocol/xrpc.ts'
+import type { Session } from '../session.ts'
+import { methodDescription, methodList } from './methods.ts'
+import { addRequestOptions, type RequestOptions, readRequest } from './request.ts'
+import { addResponseOptions, openSink, printResponse, type ResponseOptions } from './response.ts'
 import type { Runner } from './run.ts'
 import { ACCOUNT_OPTION, sessionFor } from './session.ts'
 import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from './settings.ts'
 
-/** Bytes; what is smaller is printed only when it is there as a whole. */
-const HELD_BACK = 16 * 1024 * 1024
-const BODY_LARGEST = 128 * 1024 * 1024
-const ERROR_LARGEST = 1024 * 1024
-
-interface CallOptions extends SavingOptions {
-  readonly data?: string
-  readonly method?: 'GET' | 'POST'
-  readonly header?: string[]
-  readonly include?: boolean
+export interface CallOptions extends SavingOptions, RequestOptions, ResponseOptions {
   readonly account?: string
+  readonly wait?: boolean
+  readonly dryRun?: boolean
+  readonly list?: boolean
+  readonly describe?: boolean
 }
 
 export function callCommand(run: Runner): Command {
   const command = new Command('call')
     .description('make one XRPC request as the account')
-    .argument('<nsid>', 'the method, such as com.atproto.repo.listRecords')
-    .argument('[key=value...]', 'query parameters; a repeated key is an array, {did} is the account')
-    .option('-d, --data <json>', 'a JSON body, which makes it a procedure; @file or @- for its content')
-    .addOption(
-      new Option('-X, --method <method>', 'GET or POST, where the body does not tell').choices(['GET', 'POST']),
-    )
-    .option('-H, --header <name: value>', 'a header more, repeatable', collect)
-    .option('-i, --include', 'print the status and the headers too, of an error as well')
+    .argument('[nsid]', 'the method, such as com.atproto.repo.listRecords')
+    .argument('[field...]', 'key=value, key:=json, key=@file; {did}, {handle} and {pds} are the account')
+  addRequestOptions(command)
+  addResponseOptions(command)
+    .option('--wait', 'wait for the end of a rate limit')
+    .option('--dry-run', 'print the request, and send nothing')
+    .option('--list', 'print the published methods, all or those that begin as given')
+    .option('--describe', 'print what the method takes')
     .option(...ACCOUNT_OPTION)
     .addHelpText('after', EXAMPLES)
   addSaveOption(command)
-  return addCommonOptions(command).action((nsid: string, pairs: string[], options: CallOptions) =>
-    run(options, (context) => runCall(nsid, pairs, options, context)),
+  return addCommonOptions(command).action((nsid: string | undefined, words: string[], options: CallOptions) =>
+    run(options, (context) => runCall(nsid, words, options, context)),
   )
 }
 
@@ -49,105 +46,52 @@ const EXAMPLES = `
 Examples:
   atproto-oauth call com.atproto.server.getSession
   atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post limit=5
-  atproto-oauth call com.atproto.repo.createRecord -d @record.json
+  atproto-oauth call com.atproto.repo.createRecord repo={did} collection=app.bsky.feed.post record=@post.json
+  atproto-oauth call com.atproto.repo.uploadBlob --upload cat.png
+  atproto-oauth call com.atproto.sync.getRepo did={did} -o repo.car
+  atproto-oauth call --list app.bsky.feed
 `
 
-async function runCall(nsid: string, pairs: string[], options: CallOptions, context: Context): Promise<void> {
-  const { host, output, world } = context
-  const request = await readRequest(nsid, pairs, options, host)
-  const session = await sessionFor(options.account, context)
-
-  const response = await session.call(request).catch((error: unknown) => {
-    throw request.body === undefined && request.method !== 'POST' ? error : maybeDone(error)
-  })
-  const first = options.include ? Buffer.from(head(response)) : undefined
-  if (response.ok) {
-    await print(response, first, output.data)
-    // The body often ends without a line feed, and the prompt would follow it.
-    if (host.stdout.isTTY) output.note('')
-    return
-  }
-  const bytes = await readBounded(response, ERROR_LARGEST)
-  if (first) await output.data(Buffer.concat([first, bytes ?? new Uint8Array()]))
-  const { refreshToken, accessToken, dpopPrivateJwk } = session.record()
-  const body = withoutSecrets(new TextDecoder().decode(bytes), [refreshToken, accessToken, dpopPrivateJwk.d])
-  if (!options.include) output.serverBody(body)
-  throw xrpcError(nsid, response, body, world.now(), session.record())
-}
-
-async function readRequest(nsid: string, pairs: string[], options: CallOptions, host: Host): Promise<XrpcRequest> {
-  const headers = Object.fromEntries((options.header ?? []).map(parseHeader))
-  const body = options.data === undefined ? undefined : await readBody(options.data, host)
-  const isJson = !('content-type' in headers) || headers['content-type']?.startsWith('application/json')
-  if (body !== undefined && isJson) checkJson(body)
-  return {
-    nsid,
-    parameters: pairs.map(parsePair),
-    method: options.method,
-    ...(body !== undefined && { body }),
-    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
-  }
-}
-
-function parsePair(pair: string): [string, string] {
-  const at = pair.indexOf('=')
-  if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
-  throw new AuthError('USAGE', `${JSON.stringify(pair)} is not a parameter: write it as key=value`, {
-    hint: 'atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post',
-  })
-}
-
-function parseHeader(header: string): [string, string] {
-  const at = header.indexOf(':')
-  if (at > 0) return [header.slice(0, at).trim().toLowerCase(), header.slice(at + 1).trim()]
-  throw new AuthError('USAGE', `${JSON.stringify(header)} is not a header: write it as "name: value"`)
-}
-
-async function readBody(data: string, host: Host): Promise<string | Uint8Array> {
-  if (!data.startsWith('@')) return data
-  const path = data.slice(1)
-  if (path === '-') {
-    const bytes = await readStdin(host, BODY_LARGEST)
-    return bytes ?? refuse('stdin is larger than 128 MiB')
-  }
-  return readFile(path).catch((error) => refuse(`cannot read ${path}: ${error.code ?? error.message}`))
-}
-
-function checkJson(body: string | Uint8Array): void {
-  const text = typeof body === 'string' ? body : new TextDecoder().decode(body)
-  try {
-    JSON.parse(text)
-  } catch (error) {
-    const why = error instanceof SyntaxError ? error.message : String(error)
-    throw new AuthError('USAGE', `the body is not JSON: ${why}`, {
-      hint: 'put the JSON in single quotes, or write it to a file and use -d @file',
-    })
-  }
-}
-
-function refuse(message: string): never {
-  throw new AuthError('USAGE', message)
-}
-
-function head(response: Response): string {
-  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers.join('')}\r\n`
-}
-
-/** The body, byte for byte; what fits is held back until it is complete, so that a failure leaves stdout empty. */
-async function print(
-  response: Response,
-  first: Uint8Array | undefined,
-  write: (bytes: Uint8Array) => Promise<void>,
+async function runCall(
+  nsid: string | undefined,
+  words: string[],
+  options: CallOptions,
+  context: Context,
 ): Promise<void> {
-  const held: Uint8Array[] = first ? [first] : []
-  let length = 0
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length
-    held.push(chunk)
-    if (length > HELD_BACK) for (const part of held.splice(0)) await write(part)
+  const { output, world } = context
+  if (options.list) return output.data(methodList(nsid))
+  if (nsid === undefined) {
+    throw new AuthError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
   }
-  for (const part of held) await write(part)
+  if (options.describe) return output.data(methodDescription(nsid))
+  const read = await readRequest(nsid, words, options, context)
+  const session = await sessionFor(options.account, context)
+  const request = await read.for(session, context)
+  if (options.dryRun) return output.data(shown(request, session))
+
+  const sink = await openSink(options)
+  if (request.body instanceof Blob) output.note(`sending ${size(request.body.size)} of ${request.body.type}`)
+  try {
+    const response = await callPatiently(session, request, { wait: options.wait === true }, world)
+    await printResponse(response, request, session, options, sink, context)
+  } catch (error) {
+    throw request.method === 'GET' ? error : maybeDone(error)
+  } finally {
+    await sink?.discard()
+  }
+}
+
+/** Without what is secret in it: the token and the proof, which are made when it is sent. */
+function shown(request: XrpcRequest, session: Session): string {
+  const { method, path, headers, body } = buildXrpcRequest(request, session.did)
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`)
+  const content = typeof body === 'string' ? `\n${body}\n` : body instanceof Blob ? `\n(${size(body.size)})\n` : ''
+  return `${method} ${session.record().pds}${path}\n${lines.join('')}${content}`
+}
+
+function size(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`
+  return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1024 / 1024).toFixed(1)} MB`
 }
 
 /** A write whose answer was lost is no failure that can be repeated without a look. */
@@ -157,8 +101,4 @@ function maybeDone(error: unknown): unknown {
     cause: error,
     hint: 'look whether it took effect before you run it again',
   })
-}
-
-function collect(value: string, before: string[] = []): string[] {
-  return [...before, value]
 }

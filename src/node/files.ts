@@ -180,9 +180,13 @@ export function isCode(error: unknown, ...codes: string[]): boolean {
 
 export function unavailable(error: unknown, verb: string, path: string): AuthError {
   if (error instanceof AuthError) return error
-  const why =
-    error instanceof Error && 'code' in error ? (REASONS[String(error.code)] ?? String(error.code)) : 'unknown reason'
-  return new AuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${why}`, { cause: error })
+  return new AuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${reasonOf(error)}`, { cause: error })
+}
+
+/** What a failure of the file system means to a person. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error) || !('code' in error)) return 'unknown reason'
+  return REASONS[String(error.code)] ?? String(error.code)
 }
 
 const REASONS: Readonly<Record<string, string>> = {

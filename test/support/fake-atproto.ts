@@ -171,7 +171,9 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     fetch,
     resolveTxt: identity.resolveTxt,
     now: () => now,
-    sleep: async (milliseconds) => void (now += milliseconds),
+    sleep: async (milliseconds) => {
+      now += milliseconds
+    },
     randomBytes: seededBytes('client'),
     warn: (message) => void warnings.push(message),
     authorize: server.authorize,

@@ -1,0 +1,163 @@
+/**
+ * An answer on its way out: byte for byte to stdout or into a file, or as the error that it is.
+ *
+ * @module
+ */
+import { randomUUID } from 'node:crypto'
+import { open, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Command } from 'commander'
+import { AuthError } from '../errors.ts'
+import { reasonOf } from '../node/files.ts'
+import { mediaType, parseJsonObject, readBounded, withoutSecrets } from '../protocol/response.ts'
+import { type XrpcRequest, xrpcError } from '../protocol/xrpc.ts'
+import type { Session } from '../session.ts'
+import type { Context } from './settings.ts'
+
+/** Bytes; what is smaller is printed only when it is there as a whole. */
+const HELD_BACK = 16 * 1024 * 1024
+const ERROR_LARGEST = 1024 * 1024
+
+export interface ResponseOptions {
+  readonly include?: boolean
+  readonly output?: string
+  readonly pretty?: boolean
+}
+
+export function addResponseOptions(command: Command): Command {
+  return command
+    .option('-i, --include', 'print the status and the headers too, of an error as well')
+    .option('-o, --output <file>', 'write the answer into a file, all of it or nothing; - for stdout')
+    .option('--pretty', 'JSON with line breaks')
+}
+
+/** @throws {AuthError} for every status that is none of success */
+export async function printResponse(
+  response: Response,
+  request: XrpcRequest,
+  session: Session,
+  options: ResponseOptions,
+  sink: Sink | undefined,
+  context: Context,
+): Promise<void> {
+  if (!response.ok) throw await asError(response, request, session, options, context)
+  const first = options.include ? Buffer.from(head(response)) : undefined
+  const { host, output } = context
+  if (sink) return sink.fill(parts(response, first, options))
+  if (host.stdout.isTTY && options.output === undefined && isBinary(response)) {
+    await response.body?.cancel()
+    throw new AuthError(
+      'USAGE',
+      `the answer is ${mediaType(response.headers) || 'binary'}, which is not for a terminal`,
+      {
+        hint: 'write it to a file with -o FILE, or add -o - to see it all the same',
+      },
+    )
+  }
+  await printHeldBack(parts(response, first, options), output.data)
+  // The body often ends without a line feed, and the prompt would follow it.
+  if (host.stdout.isTTY && !options.pretty) output.note('')
+}
+
+async function asError(
+  response: Response,
+  { nsid }: XrpcRequest,
+  session: Session,
+  { include = false }: ResponseOptions,
+  { output, world }: Context,
+): Promise<AuthError> {
+  const bytes = await readBounded(response, ERROR_LARGEST)
+  if (include) await output.data(Buffer.concat([Buffer.from(head(response)), bytes ?? new Uint8Array()]))
+  const { refreshToken, accessToken, dpopPrivateJwk } = session.record()
+  const body = withoutSecrets(new TextDecoder().decode(bytes), [refreshToken, accessToken, dpopPrivateJwk.d])
+  if (!include) output.serverBody(body)
+  return xrpcError(nsid, response, body, world.now(), session.record())
+}
+
+async function* parts(
+  response: Response,
+  first: Uint8Array | undefined,
+  { pretty }: ResponseOptions,
+): AsyncGenerator<Uint8Array> {
+  if (first) yield first
+  if (!pretty || isBinary(response)) {
+    for await (const chunk of response.body ?? []) yield chunk
+    return
+  }
+  const text = await response.text()
+  const document = parseJsonObject(text)
+  yield Buffer.from(document ? `${JSON.stringify(document, null, 2)}\n` : text)
+}
+
+/** What fits is held back until it is complete, so that a failure leaves stdout empty. */
+async function printHeldBack(
+  chunks: AsyncIterable<Uint8Array>,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const held: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of chunks) {
+    length += chunk.length
+    held.push(chunk)
+    if (length > HELD_BACK) for (const part of held.splice(0)) await write(part)
+  }
+  for (const part of held) await write(part)
+}
+
+/** Where an answer goes that is no terminal's and no pipe's. */
+export interface Sink {
+  /** Puts all of it in the place of the file. */
+  fill(chunks: AsyncIterable<Uint8Array>): Promise<void>
+  /** Leaves the file as it was. */
+  discard(): Promise<void>
+}
+
+/**
+ * Opened before anything is sent. Never half a file, and never nothing where there was one before.
+ *
+ * @throws {AuthError} `USAGE`
+ */
+export async function openSink({ output: path }: ResponseOptions): Promise<Sink | undefined> {
+  if (path === undefined || path === '-') return undefined
+  const beside = join(dirname(path), `.${randomUUID()}.part`)
+  const isFolder = await stat(path)
+    .then((stats) => stats.isDirectory())
+    .catch(() => false)
+  const file = await open(beside, 'wx').catch((error) => error as NodeJS.ErrnoException)
+  if (isFolder || file instanceof Error) {
+    const why = isFolder ? 'it is a folder' : reasonOf(file as NodeJS.ErrnoException)
+    if (!(file instanceof Error)) await file.close().then(() => rm(beside, { force: true }))
+    throw new AuthError('USAGE', `cannot write ${path}: ${why}`, {
+      hint: 'name a file of a folder that you can write to',
+    })
+  }
+  const discard = async () => {
+    await file.close().catch(() => undefined)
+    await rm(beside, { force: true }).catch(() => undefined)
+  }
+  return {
+    discard,
+    async fill(chunks) {
+      try {
+        for await (const chunk of chunks) await file.writeFile(chunk)
+        await file.sync()
+        await file.close()
+        await rename(beside, path)
+      } catch (error) {
+        await discard()
+        if (error instanceof AuthError) throw error
+        throw new AuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error as NodeJS.ErrnoException)}`)
+      }
+    },
+  }
+}
+
+function isBinary({ headers }: Response): boolean {
+  const type = mediaType(headers)
+  return type !== '' && !/^text\/|[/+](?:json|jsonl|xml)$/.test(type)
+}
+
+function head(response: Response): string {
+  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers.join('')}\r\n`
+}
