@@ -9,6 +9,7 @@ import { completedOf, type Delivery, handOver, receivedFor } from './handover.ts
 import { initCommand } from './hints.ts'
 import type {
   AuthorizationServer,
+  Completed,
   Credentials,
   Did,
   Handle,
@@ -31,18 +32,6 @@ import type { JsonObject } from './protocol/response.ts'
 import { missingScopes, unaskedScopes } from './protocol/scope.ts'
 import { withServerClocks } from './protocol/server-clock.ts'
 import { anyToken, exchangeCode, judgeTokenResponse, revokeToken } from './protocol/token.ts'
-
-export interface Completed {
-  /** Secret. Holds the access token too, which `openSession` uses as long as it lasts. */
-  readonly credentials: Credentials
-  readonly handle: Handle | undefined
-  readonly requestedScope: string
-  readonly grantedScope: string
-  /** What was asked for and not granted; the person may leave things out. */
-  readonly missingScopes: readonly string[]
-  /** What was granted without having been asked for. */
-  readonly unaskedScopes: readonly string[]
-}
 
 type CompletePorts = Network &
   Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'>; readonly saving: Saving } & Delivery

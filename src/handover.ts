@@ -4,10 +4,9 @@
  *
  * @module
  */
-import type { Completed } from './complete.ts'
 import { AuthError, isAuthError } from './errors.ts'
 import { initCommand } from './hints.ts'
-import type { ReceivedAuthorization, SpentAuthorization } from './model.ts'
+import type { Completed, ReceivedAuthorization, SpentAuthorization } from './model.ts'
 import { missingScopes, unaskedScopes } from './protocol/scope.ts'
 
 export interface Delivery {

@@ -3,13 +3,14 @@
  *
  * @module
  */
-export { type Completed, complete } from './complete.ts'
+export { complete } from './complete.ts'
 export { readCredentials } from './credentials/read.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
 export { AuthError, CATALOGUE, type ErrorCode, isAuthError, type SessionFate } from './errors.ts'
 export { type Initiated, type InitOptions, init } from './init.ts'
 export type {
   AuthorizationServer,
+  Completed,
   Credentials,
   Did,
   Handle,

@@ -152,6 +152,19 @@ export interface Credentials {
   readonly bundled?: boolean | undefined
 }
 
+/** What a login has come to. */
+export interface Completed {
+  /** Secret. Holds the access token too, which `openSession` uses as long as it lasts. */
+  readonly credentials: Credentials
+  readonly handle: Handle | undefined
+  readonly requestedScope: string
+  readonly grantedScope: string
+  /** What was asked for and not granted; the person may leave things out. */
+  readonly missingScopes: readonly string[]
+  /** What was granted without having been asked for. */
+  readonly unaskedScopes: readonly string[]
+}
+
 /** A session as the per-user store keeps it. Secret. */
 export interface SessionRecord {
   readonly version: 1

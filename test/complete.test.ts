@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type Completed, complete } from '../src/complete.ts'
+import { complete } from '../src/complete.ts'
 import { type InitOptions, init } from '../src/init.ts'
+import type { Completed } from '../src/model.ts'
 import { failure } from './support/failure.ts'
 import { createFakeWorld, type FakeWorld, pathOf } from './support/fake-atproto.ts'
 

@@ -1,8 +1,9 @@
 /** What came back for a code is kept with the login until it is where it is wanted. */
 import { describe, expect, test } from 'vitest'
-import { type Completed, complete } from '../src/complete.ts'
+import { complete } from '../src/complete.ts'
 import { AuthError } from '../src/errors.ts'
 import { init } from '../src/init.ts'
+import type { Completed } from '../src/model.ts'
 import { failure } from './support/failure.ts'
 import { createFakeWorld, type FakeWorld } from './support/fake-atproto.ts'
 

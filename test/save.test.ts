@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type Completed, complete } from '../src/complete.ts'
+import { complete } from '../src/complete.ts'
 import { init } from '../src/init.ts'
+import type { Completed } from '../src/model.ts'
 import { revoke } from '../src/revoke.ts'
 import { saveSession } from '../src/save.ts'
 import { openSession, openStoredSession } from '../src/session.ts'

@@ -4,8 +4,9 @@
  * @module
  */
 import { Command } from 'commander'
-import { type Completed, complete } from '../complete.ts'
+import { complete } from '../complete.ts'
 import { AuthError } from '../errors.ts'
+import type { Completed } from '../model.ts'
 import { normalizeTarget, STORE } from '../node/save/targets.ts'
 import { createSignalHold } from '../node/signals.ts'
 import { printable } from '../printable.ts'
