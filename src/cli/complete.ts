@@ -17,7 +17,7 @@ import type { Runner } from './run.ts'
 import { credentialPrinter, type Format, formatOption } from './secrets.ts'
 import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from './settings.ts'
 
-interface CompleteOptions extends SavingOptions {
+export interface CompleteOptions extends SavingOptions {
   readonly format?: Format
 }
 
@@ -41,11 +41,21 @@ Examples:
   (umask 077; atproto-oauth complete > session.env)       a file of your own, for: set -a; . ./session.env
 `
 
-async function runComplete(argument: string | undefined, options: CompleteOptions, given: Context): Promise<void> {
+function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
+  const fromArgument = argument !== undefined && argument !== '-'
+  return finishLogin(async () => (fromArgument ? argument : askForPaste(argument, context.host)), options, context)
+}
+
+/** From a callback URL, wherever it comes from, to credentials that are where they are wanted. */
+export async function finishLogin(
+  callback: () => Promise<string>,
+  options: CompleteOptions,
+  given: Context,
+): Promise<void> {
   const { host, output } = given
   // Whatever can be known to go wrong with the output is found out before the code is spent.
   const early = options.format && credentialPrinter(options.format, given)
-  const paste = argument === undefined || argument === '-' ? await askForPaste(argument, host) : argument
+  const paste = await callback()
   const context = await withAnswer(options, given)
   const { world } = context
   const { inStore, targets } = world.saving

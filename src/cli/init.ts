@@ -3,20 +3,15 @@
  *
  * @module
  */
-import { Command, Option } from 'commander'
-import type { Environment } from '../credentials/variables.ts'
+import { Command } from 'commander'
 import { type Initiated, init } from '../init.ts'
-import { PROMPTS, type Prompt } from '../protocol/authorize.ts'
 import { scopeAdvice } from '../protocol/scope.ts'
 import { type Host, programName } from './host.ts'
+import { addRequestedOptions, type RequestedOptions, requested } from './requested.ts'
 import type { Runner } from './run.ts'
-import { addCommonOptions, type CommonOptions, type Context, carriedFlags, setting } from './settings.ts'
+import { addCommonOptions, type CommonOptions, type Context, carriedFlags } from './settings.ts'
 
-interface InitOptions extends CommonOptions {
-  readonly clientId?: string
-  readonly redirectUri?: string
-  readonly scope?: string
-  readonly prompt?: Prompt
+interface InitOptions extends CommonOptions, RequestedOptions {
   readonly open?: boolean
 }
 
@@ -24,10 +19,7 @@ export function initCommand(run: Runner): Command {
   const command = new Command('init')
     .description('start a login: print the URL to sign in at')
     .argument('<handle|did|url>', 'the account, or the server to sign in at')
-    .option('--scope <scope>', 'what to ask for [ATPROTO_OAUTH_SCOPE], else atproto')
-    .option('--client-id <url>', 'a client document of yours [ATPROTO_OAUTH_CLIENT_ID], else the loopback client')
-    .option('--redirect-uri <uri>', 'one that the client declares [ATPROTO_OAUTH_REDIRECT_URI]')
-    .addOption(new Option('--prompt <what>', 'ask the server to show this page').choices(PROMPTS))
+  addRequestedOptions(command)
     .option('--state-file <path>', 'keep the login in this file, to complete it elsewhere')
     .option('--open', 'open the URL in the browser too')
     .addHelpText('after', EXAMPLES)
@@ -45,17 +37,7 @@ Examples:
 
 async function runInit(identifier: string, options: InitOptions, context: Context): Promise<void> {
   const { host, output, world } = context
-  const { environment } = host
-  const result = await init(
-    identifier,
-    {
-      clientId: chosenClient(options, environment),
-      redirectUri: setting(options.redirectUri, environment, 'ATPROTO_OAUTH_REDIRECT_URI'),
-      scope: setting(options.scope, environment, 'ATPROTO_OAUTH_SCOPE'),
-      prompt: options.prompt,
-    },
-    world,
-  )
+  const result = await init(identifier, requested(options, host.environment), world)
   const { authorizationUrl, pending } = result
   output.note(summary(result))
   const advice = scopeAdvice(pending.scope)
@@ -71,18 +53,8 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   if (options.open) await openBrowser(authorizationUrl, context)
 }
 
-/**
- * A session's variables hold its client_id too. If that is a loopback one, which is made for one scope and
- * redirect, flags that ask for others mean a new one.
- */
-function chosenClient(options: InitOptions, environment: Environment): string | undefined {
-  const clientId = setting(options.clientId, environment, 'ATPROTO_OAUTH_CLIENT_ID')
-  const leftOver = options.clientId === undefined && clientId?.startsWith('http://localhost')
-  const another = options.scope !== undefined || options.redirectUri !== undefined
-  return leftOver && another ? undefined : clientId
-}
-
-function summary({ pending, pds }: Initiated): string {
+/** Who, where, what for. */
+export function summary({ pending, pds }: Initiated): string {
   const { handle, did, issuer, scope } = pending
   return [
     `account  ${did ? `${handle ?? 'handle not verified'} (${did})` : 'whoever signs in'}`,
@@ -112,7 +84,7 @@ function nextStep({ pending }: Initiated, options: CommonOptions, host: Host): s
   ].join('\n')
 }
 
-async function openBrowser(url: URL, { output }: Context): Promise<void> {
+export async function openBrowser(url: URL, { output }: Context): Promise<void> {
   const { default: open } = await import('open')
   await open(url.href).catch(() => output.warn('no browser could be opened: open the URL yourself'))
 }

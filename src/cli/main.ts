@@ -11,6 +11,7 @@ import { completeCommand } from './complete.ts'
 import { type Host, processHost } from './host.ts'
 import { initCommand } from './init.ts'
 import { leaseCommand } from './lease.ts'
+import { loginCommand } from './login.ts'
 import { createOutput } from './output.ts'
 import { refreshCommand } from './refresh.ts'
 import { revokeCommand } from './revoke.ts'
@@ -35,7 +36,16 @@ export async function runProgram(host: Host): Promise<number> {
       exit = code
     },
   )
-  const makers = [initCommand, completeCommand, callCommand, statusCommand, refreshCommand, leaseCommand, revokeCommand]
+  const makers = [
+    initCommand,
+    completeCommand,
+    loginCommand,
+    callCommand,
+    statusCommand,
+    refreshCommand,
+    leaseCommand,
+    revokeCommand,
+  ]
   const program: Command = createProgram(
     host,
     makers.map((make) => make(runner)),
@@ -70,7 +80,7 @@ function createProgram(host: Host, commands: Command[]): Command {
   return program
 }
 
-const COMMANDS = ['init', 'complete', 'call', 'status', 'refresh', 'lease', 'revoke']
+const COMMANDS = ['init', 'complete', 'login', 'call', 'status', 'refresh', 'lease', 'revoke']
 
 function usageError(error: CommanderError, host: Host): AuthError {
   const named = host.arguments.find((argument) => !argument.startsWith('-'))

@@ -40,10 +40,14 @@ export interface Ran {
 export async function run(
   world: FakeWorld,
   args: readonly string[],
-  { env = {}, stdin = '' }: { env?: Record<string, string>; stdin?: string } = {},
+  {
+    env = {},
+    stdin = '',
+    onStderr,
+  }: { env?: Record<string, string>; stdin?: string; onStderr?: (text: string) => void } = {},
 ): Promise<Ran> {
   current = world
-  const [stdout, stderr] = [sink(), sink()]
+  const [stdout, stderr] = [sink(), sink(onStderr)]
   const host = {
     arguments: args,
     environment: { ATPROTO_OAUTH_HOME: '/nowhere', ...env },
@@ -71,11 +75,12 @@ export async function signIn(world: FakeWorld): Promise<Record<string, string>> 
   return parse(stdout)
 }
 
-function sink() {
+function sink(onText?: (text: string) => void) {
   const chunks: Buffer[] = []
   const stream = new Writable({
     write(chunk: Buffer, _, done) {
       chunks.push(Buffer.from(chunk))
+      onText?.(Buffer.concat(chunks).toString('utf8'))
       done()
     },
   })

@@ -68,7 +68,7 @@ export function runShell(script: string, options: CliOptions): Promise<CliResult
 /** At a terminal, which `script` provides: each answer is typed when its question is on the screen. */
 export async function runAtTerminal(
   args: string,
-  questions: readonly (readonly [question: string, answer: string])[],
+  questions: readonly (readonly [question: string, answer: string | ((screen: string) => Promise<string>)])[],
   options: CliOptions,
 ): Promise<{ code: number | null; screen: string }> {
   const command = `'${nodeFor(options)}' '${LAUNCHER}' ${args}`
@@ -84,7 +84,9 @@ export async function runAtTerminal(
     if (!next || at < 0) return
     seen = at + next[0].length
     waiting.shift()
-    child.stdin?.write(next[1])
+    const [, answer] = next
+    if (typeof answer === 'string') child.stdin?.write(answer)
+    else void answer(screen).then((typed) => child.stdin?.write(typed))
   })
   child.stderr.resume()
   const [code] = await closed

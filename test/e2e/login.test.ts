@@ -1,0 +1,78 @@
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { parse } from 'dotenv'
+import { expect, test, vi } from 'vitest'
+import { type CliOptions, runAtTerminal, runCli, spawnCli } from '../world/cli.ts'
+import { signIn } from '../world/person.ts'
+import { connectWorld } from '../world/world.ts'
+import { CONSENT, newHome } from './support.ts'
+
+const world = connectWorld()
+const PAGE = /http:\S+\/oauth\/authorize\S+/
+
+/** `login`, and the person at the browser, which comes back to the listener. */
+async function login(args: string[], env: CliOptions['env'] = {}) {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const child = spawnCli(['login', account.handle, ...args], { home, env })
+  let stderr = ''
+  let back: Promise<Response> | undefined
+  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+    stderr += piece
+    const url = PAGE.exec(stderr)?.[0]
+    if (url && !back && stderr.includes('goes on by itself'))
+      back = signIn(url, account, CONSENT).then((to) => fetch(to))
+  })
+  const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, 'close') as Promise<[number | null]>])
+  return { account, home, stdout, stderr, code, page: await (await back!).text() }
+}
+
+test('the browser comes back to this machine, and the credentials are printed', async () => {
+  const { account, home, stdout, code, page, stderr } = await login(['--no-open'])
+  expect(code).toBe(0)
+  expect(page).toContain('You can close this window')
+  expect(stderr).toContain(`signed in as ${account.handle}`)
+  const env = parse(stdout)
+  expect(env).toMatchObject({ ATPROTO_OAUTH_DID: account.did })
+  // Refreshed under the client_id that declares the port.
+  expect(await runCli(['refresh'], { home, env })).toMatchObject({ code: 0 })
+  expect(await runCli(['call', 'com.atproto.server.getSession'], { home, env })).toMatchObject({ code: 0 })
+})
+
+test('it is opened by the system, as one argument; --save store keeps the session', async () => {
+  const home = await newHome()
+  const [browser, log] = [join(home.path, 'browser'), join(home.path, 'opened')]
+  await writeFile(browser, `#!/bin/sh\nprintf '%s\\n' "$#" "$1" > "${log}.new" && mv "${log}.new" "${log}"\n`, {
+    mode: 0o755,
+  })
+  const result = await login(['--save', 'store'], { BROWSER: browser })
+  expect(result).toMatchObject({ code: 0, stdout: '' })
+  const opened = await vi.waitFor(() => readFile(log, 'utf8'), { timeout: 10_000 })
+  expect(opened).toMatch(/^1\nhttp:\S+request_uri=\S+\n$/)
+  expect(await runCli(['call', 'com.atproto.server.getSession'], { home: result.home })).toMatchObject({ code: 0 })
+})
+
+test('over SSH nothing is opened, and the address may be pasted, while the time runs', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const answer = async (screen: string) => `${await signIn(PAGE.exec(screen)![0], account, CONSENT)}\r`
+  const { code, screen } = await runAtTerminal(`login ${account.handle} --format raw`, [['left): ', answer]], {
+    home,
+    env: { SSH_CONNECTION: '192.0.2.1 5 192.0.2.2 22', DISPLAY: ':9' },
+  })
+  expect(screen).toContain('over SSH')
+  expect(screen).toMatch(/Callback URL \([45]:\d\d left\)/)
+  expect(screen).toContain(`ATPROTO_OAUTH_DID=${account.did}`)
+  expect(code).toBe(0)
+})
+
+test('Ctrl-C while waiting', async () => {
+  const account = await world.createAccount()
+  const { code, screen } = await runAtTerminal(`login ${account.handle} --no-open`, [['left): ', '\x03']], {
+    home: await newHome(),
+  })
+  expect(code).toBe(130)
+  expect(screen).toContain('[INTERRUPTED]')
+})
