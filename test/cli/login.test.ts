@@ -49,7 +49,7 @@ describe.each(['reference', 'cirrus'] as const)('login on a server like %s', (pe
     expect(code).toBe(0)
     const { ATPROTO_OAUTH_CLIENT_ID: clientId, ...rest } = JSON.parse(stdout)
     expect(rest).toMatchObject({ ATPROTO_OAUTH_DID: world.alice.did })
-    // 5.24: declared exactly as it was sent
+    // Declared exactly as it was sent (5.24).
     const declared = new URL(clientId).searchParams.get('redirect_uri')
     expect(declared).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/callback$/)
     expect(new URLSearchParams(world.sent('par')[0]!.body).get('redirect_uri')).toBe(declared)
@@ -57,7 +57,7 @@ describe.each(['reference', 'cirrus'] as const)('login on a server like %s', (pe
   })
 })
 
-test('whoever else comes is answered, and changes nothing', async () => {
+test('8.5 whoever else comes is answered, and changes nothing', async () => {
   const world = createFakeWorld()
   const { code } = await login(world, async (callback) => {
     const { origin, search, host } = new URL(callback)
