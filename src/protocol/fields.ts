@@ -39,6 +39,7 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
   const known = asked === undefined ? findMethod(nsid) : undefined
   if (known) checkOpen(known)
   const data = given.data === undefined ? undefined : fillIn(parseJson(given.data, 'the body'), account)
+  const isFilled = /\{(?:did|handle|pds)\}/.test(given.data ?? '')
   const isPost = known
     ? known.kind === 'procedure'
     : (asked ?? (data === undefined && !given.hasUpload ? 'GET' : 'POST')) === 'POST'
@@ -53,7 +54,11 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
     nsid,
     method: isPost ? 'POST' : 'GET',
     parameters: [...own].flatMap(([name, value]) => asParameters(name, value)),
-    ...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    ...(body !== undefined && {
+      // As it was given if nothing was put into it: numbers and spaces stay what they are.
+      body: body === data && !isFilled ? given.data! : JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    }),
   }
 }
 

@@ -116,6 +116,12 @@ describe('a procedure', () => {
     })
   })
 
+  test('a body to which nothing is added is sent as it was written', () => {
+    const data = '{ "n": 12345678901234567890, "f": 1.0 }'
+    expect(assemble('com.example.do.it', [], { data }).body).toBe(data)
+    expect(assemble('com.example.do.it', ['a=1'], { data: '{ "b": 2 }' }).body).toBe('{"b":2,"a":"1"}')
+  })
+
   test('what is missing, wrong or not an object', () => {
     expect(refusal(CREATE, ['repo={did}']).message).toContain('needs collection, record too')
     expect(refusal(CREATE, [], { data: '{"repo":"a"' }).message).toContain('the body is not JSON')
