@@ -35,7 +35,7 @@ export function readCredentials(environment: Environment, dev: boolean): Credent
 
   const required: Record<string, string | undefined> = {
     [names.DPOP_PRIVATE_JWK]: jwk,
-    [names.DID]: variable(environment, names.DID),
+    [names.DID]: variable(environment, names.DID) ?? subjectOf(accessToken),
     ...(accessToken === undefined && { [names.REFRESH_TOKEN]: refreshToken }),
     ...((accessToken === undefined || refreshToken !== undefined) && {
       [names.PDS_ISSUER]: variable(environment, names.PDS_ISSUER),
@@ -127,6 +127,16 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
     rotatedAt: time('rotatedAt'),
     rotation: Number.isSafeInteger(value.rotation) ? Number(value.rotation) : undefined,
   }
+}
+
+/**
+ * Whose a leased access token is, if nothing else says so and it is a JWT that does. What it is good for, the
+ * server decides; here it only says where to look.
+ */
+function subjectOf(accessToken: string | undefined): string | undefined {
+  const payload = parseJson(decodeBase64url(accessToken?.split('.')[1] ?? ''))
+  const { sub } = (payload ?? {}) as { sub?: unknown }
+  return typeof sub === 'string' ? sub : undefined
 }
 
 function parsePrivateJwk(value: unknown): PrivateJwk | undefined {

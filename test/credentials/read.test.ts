@@ -268,3 +268,26 @@ describe('the key of a confidential client', () => {
     }
   })
 })
+
+describe('a leased access token with its key alone', () => {
+  const jwt = (payload: unknown) => `${encoded({ typ: 'at+jwt' })}.${encoded(payload)}.signature`
+  const { ATPROTO_OAUTH_DID: did, ...TWO } = LEASED
+
+  test('is enough if the token names the account', () => {
+    expect(read({ ...TWO, ATPROTO_OAUTH_ACCESS_TOKEN: jwt({ sub: did }) })).toMatchObject({ did })
+    // What is said goes before what can be guessed.
+    const other = { ...LEASED, ATPROTO_OAUTH_ACCESS_TOKEN: jwt({ sub: 'did:plc:another234567another2345' }) }
+    expect(read(other)).toMatchObject({ did })
+  })
+
+  test.each([
+    ['an opaque one', 'acc-canary'],
+    ['one without a sub', jwt({})],
+    ['one with another sub', jwt({ sub: 1 })],
+  ])('is not for %s', (_, token) => {
+    expect(refused({ ...TWO, ATPROTO_OAUTH_ACCESS_TOKEN: token })).toMatchObject({
+      code: 'CREDENTIALS_INCOMPLETE',
+      message: expect.stringContaining('ATPROTO_OAUTH_DID'),
+    })
+  })
+})
