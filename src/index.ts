@@ -27,6 +27,8 @@ export type {
   TokenSet,
 } from './model.ts'
 export { type NodeWorldOptions, nodeWorld } from './node/world.ts'
+export { itemsOf, type Page, type PagesOptions, pages } from './paginate.ts'
+export type { Patience } from './patience.ts'
 export type {
   Clock,
   Dns,
@@ -44,6 +46,7 @@ export type {
 } from './ports.ts'
 export type { Prompt } from './protocol/authorize.ts'
 export type { ClientChoice } from './protocol/client.ts'
+export type { SignedHeaders } from './protocol/dpop-fetch.ts'
 export type { XrpcRequest } from './protocol/xrpc.ts'
 export { type Revoked, revoke } from './revoke.ts'
 export { saveSession } from './save.ts'

@@ -9,8 +9,9 @@ import { initCommand } from './hints.ts'
 import { credentialsOf, newest, recordOf } from './lineage.ts'
 import type { Credentials, Did, Handle, SessionRecord } from './model.ts'
 import type { Body } from './ports.ts'
+import { PRIMING, proofFor } from './proof.ts'
 import { importDpopKey } from './protocol/dpop.ts'
-import { createDpopFetch } from './protocol/dpop-fetch.ts'
+import { createDpopFetch, type SignedHeaders } from './protocol/dpop-fetch.ts'
 import { resolveHandle } from './protocol/handle.ts'
 import { resolveDid } from './protocol/identity.ts'
 import { withServerClocks } from './protocol/server-clock.ts'
@@ -49,6 +50,12 @@ export interface Session {
    * @throws {AuthError} `NSID_INVALID`, `USAGE`, and as `fetchHandler`
    */
   call(request: XrpcRequest): Promise<Response>
+  /**
+   * The headers of one request to the account's PDS that another tool will send, good once and for about a minute. Secret.
+   *
+   * @throws {AuthError} `USAGE` for another server, `XRPC_ERROR` and its like, and as `fetchHandler`
+   */
+  proof(method: string, url: string): Promise<SignedHeaders>
 }
 
 export interface SessionInit {
@@ -63,8 +70,6 @@ export interface SessionInit {
 const LARGE = 64 * 1024
 /** Milliseconds; the narrowest time known that a nonce is good for is three minutes. */
 const NONCE_GOOD = 60_000
-/** Changes nothing, and every session may ask for it. */
-const PRIMING = '/xrpc/com.atproto.server.getSession'
 /** Milliseconds within which a token is too young to be over. */
 const JUST_NOW = 60_000
 
@@ -186,7 +191,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
     // Not sent before it is known that the nonce and the token are good.
     const isPrimed = Math.abs(ports.now() - answeredAt) < NONCE_GOOD
     if (body instanceof ReadableStream || (sizeOf(body) > LARGE && !isPrimed)) {
-      const primed = await fetchHandler(PRIMING)
+      const primed = await fetchHandler(`/xrpc/${PRIMING}`)
       await primed.body?.cancel()
     }
     if (!isFresh(current, ports) || current.undelivered) await refreshNow()
@@ -231,5 +236,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
     },
     fetchHandler,
     call,
+    proof: (method, url) =>
+      proofFor({ record: () => current, fetchHandler }, { method, url }, { ...dpopFetch, now: ports.now }),
   }
 }

@@ -13,6 +13,7 @@ import { initCommand } from './init.ts'
 import { leaseCommand } from './lease.ts'
 import { loginCommand } from './login.ts'
 import { createOutput } from './output.ts'
+import { proofCommand } from './proof.ts'
 import { refreshCommand } from './refresh.ts'
 import { revokeCommand } from './revoke.ts'
 import { createRunner } from './run.ts'
@@ -45,6 +46,7 @@ export async function runProgram(host: Host): Promise<number> {
     refreshCommand,
     leaseCommand,
     revokeCommand,
+    proofCommand,
   ]
   const program: Command = createProgram(
     host,
@@ -80,7 +82,7 @@ function createProgram(host: Host, commands: Command[]): Command {
   return program
 }
 
-const COMMANDS = ['init', 'complete', 'login', 'call', 'status', 'refresh', 'lease', 'revoke']
+const COMMANDS = ['init', 'complete', 'login', 'call', 'proof', 'status', 'refresh', 'lease', 'revoke']
 
 function usageError(error: CommanderError, host: Host): AuthError {
   const named = host.arguments.find((argument) => !argument.startsWith('-'))

@@ -83,7 +83,7 @@ export function createOutput(host: Host, options: OutputOptions): Output {
       // Whoever read stdout has had enough, as in `… | head`.
       if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
       const failure = asAuthError(error)
-      const command = /^atproto-oauth (?:init|complete|login|call|status|refresh|lease|revoke)\b/.test(failure.hint)
+      const command = /^atproto-oauth [a-z]+\b/.test(failure.hint)
       const whole = command && !failure.hint.includes('--help') ? failure.hint + flags : failure.hint
       const hint = whole.replace(/(?<![\w/-])atproto-oauth (?=\w|--|<)/g, `${programName(host)} `)
       if (json) {

@@ -9,7 +9,8 @@ import { type CommonOptions, type Context, createContext, outputOf } from './set
 
 export type Runner = (
   options: CommonOptions,
-  command: (context: Context) => Promise<void>,
+  /** What it gives, if it is a number, is the exit code of another program. */
+  command: (context: Context) => Promise<unknown>,
   /** Before a login there is no session that an error could leave alone. */
   before?: 'login',
 ) => Promise<void>
@@ -21,8 +22,8 @@ export function createRunner(host: Host, general: () => CommonOptions, setExit: 
     const output = outputOf(host, options)
     try {
       const work = async () => command(createContext(host, output, options))
-      await (before === 'login' ? withoutSession(work()) : work())
-      setExit(output.finish())
+      const theirs = await (before === 'login' ? withoutSession(work()) : work())
+      setExit(output.finish() || (typeof theirs === 'number' ? theirs : 0))
     } catch (error) {
       setExit(output.finish(error))
     }

@@ -9,7 +9,7 @@
 import type { Nonces } from '../model.ts'
 import type { HttpInit, Network } from '../ports.ts'
 import { challengeError } from './challenge.ts'
-import { createProof, type DpopKey, isNonce } from './dpop.ts'
+import { createProof, type DpopKey, isNonce, type ProofTarget } from './dpop.ts'
 import { mediaType, parseJsonObject, readBounded } from './response.ts'
 import { type WithServerClocks, withServerClocks } from './server-clock.ts'
 
@@ -33,6 +33,17 @@ export interface DpopFetch {
   now(origin: string): number
 }
 
+export interface SigningFetch extends DpopFetch {
+  /** For one request that somebody else is going to send, with the newest nonce. */
+  headersFor(request: Pick<ProofTarget, 'method' | 'url'>, accessToken: string): Promise<SignedHeaders>
+}
+
+/** The two headers of a request to a resource server (§7.1). */
+export interface SignedHeaders {
+  readonly authorization: string
+  readonly dpop: string
+}
+
 /** What an attempt was made with, which may have been the reason why it was refused. */
 interface Assumptions {
   readonly nonce: string | undefined
@@ -43,19 +54,25 @@ interface Assumptions {
 /**
  * @throws {AuthError} from the returned function: those of `createProof` and of the `Http` port
  */
-export function createDpopFetch(key: DpopKey, known: Nonces, network: Network & Partial<WithServerClocks>): DpopFetch {
+export function createDpopFetch(
+  key: DpopKey,
+  known: Nonces,
+  network: Network & Partial<WithServerClocks>,
+): SigningFetch {
   const ports = withServerClocks(network)
   const { clocks } = ports
   const nonces = new Map(Object.entries(known).filter(([, nonce]) => isNonce(nonce)))
   const assume = ({ origin }: URL): Assumptions => ({ nonce: nonces.get(origin), offset: clocks.offset(origin) })
 
+  const prove = (target: ProofTarget) =>
+    createProof(key, target, { ...ports, now: () => clocks.now(target.url.origin) })
+
   const attempt = async (url: URL, { accessToken, body, ...init }: DpopInit, { nonce }: Assumptions) => {
     const method = init.method ?? 'GET'
-    const now = () => clocks.now(url.origin)
     const headers = {
       ...init.headers,
       ...(accessToken !== undefined && { authorization: `DPoP ${accessToken}` }),
-      dpop: await createProof(key, { method, url, nonce, accessToken }, { ...ports, now }),
+      dpop: await prove({ method, url, nonce, accessToken }),
     }
     const content = typeof body === 'function' ? await body() : body
     const response = await ports.fetch(url, {
@@ -83,7 +100,14 @@ export function createDpopFetch(key: DpopKey, known: Nonces, network: Network & 
       repeatedFor.add(wrong)
     }
   }
-  return Object.assign(dpopFetch, { nonces: () => Object.fromEntries(nonces), now: clocks.now })
+  return Object.assign(dpopFetch, {
+    nonces: () => Object.fromEntries(nonces),
+    now: clocks.now,
+    headersFor: async ({ method, url }: Pick<ProofTarget, 'method' | 'url'>, accessToken: string) => ({
+      authorization: `DPoP ${accessToken}`,
+      dpop: await prove({ method, url, nonce: nonces.get(url.origin), accessToken }),
+    }),
+  })
 }
 
 /** Refusals that a wrong clock explains, given before a server looks at a code or a refresh token. */

@@ -46,6 +46,11 @@ const VERBS: {
   { args: ['refresh', '--format', 'json'], paths: TOKEN, prints: 'everything' },
   { args: ['lease', '--at-least', '59m'], paths: TOKEN, prints: 'no refresh token' },
   { args: ['call', 'com.atproto.server.getSession'], paths: [...TOKEN, '/xrpc/'], prints: 'what the server says' },
+  {
+    args: ['proof', 'GET', 'https://pds.fake.dev/xrpc/com.atproto.server.getSession'],
+    paths: [...TOKEN, '/xrpc/'],
+    prints: 'no refresh token',
+  },
   { args: ['status'], paths: [METADATA] },
   { args: ['revoke'], paths: [METADATA, '/oauth/revoke'] },
 ]
@@ -98,6 +103,7 @@ describe.each(Object.entries(FAULTS))('%s', (_, fault) => {
       failures.push(
         await thrown(session.call({ nsid: 'com.atproto.server.getSession' })),
         await thrown(session.lease(7200)),
+        await thrown(session.proof('GET', `${world.pds}/xrpc/com.atproto.server.getSession`)),
         await thrown(session.refresh()),
         await thrown(revoke(session.record(), world)),
       )
