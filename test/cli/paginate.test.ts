@@ -18,14 +18,15 @@ function options(...args: string[]): PaginateOptions {
     .opts()
 }
 
-/** What is printed of these answers, and how a screen looks on which stderr is shown. */
+/** What is printed of these answers, and how a screen looks on which both streams are shown. */
 async function printed(answers: string[], given: PaginateOptions, common: CommonOptions = {}, isTTY = false) {
-  const texts = { stdout: '', stderr: '' }
+  const texts = { stdout: '', stderr: '', both: '' }
   const sink = (name: 'stdout' | 'stderr') =>
     Object.assign(
       new Writable({
         write(chunk: Buffer, _, done) {
           texts[name] += chunk
+          texts.both += chunk
           done()
         },
       }),
@@ -42,7 +43,7 @@ async function printed(answers: string[], given: PaginateOptions, common: Common
   const context = { host, output, world: createFakeWorld(), common } as unknown as Context
   const error: unknown = await runPaginated(QUERY, session, given, context).catch((thrown) => thrown)
   const code = output.finish(error)
-  const screen = texts.stderr.split('\n').map((line) => line.split('\r').at(-1))
+  const screen = texts.both.split('\n').map((line) => line.split('\r').at(-1))
   return { ...texts, screen, code, left: waiting.length }
 }
 
@@ -104,10 +105,10 @@ describe('18.11 what is printed', () => {
 
 describe('progress', () => {
   test('is one line of the screen, and only at a terminal', async () => {
-    const { screen, stderr } = await printed(PAGES, {}, {}, true)
-    expect(screen).toStrictEqual(['page 3, 3 items', ''])
+    const { screen, stderr } = await printed(PAGES, { items: true }, {}, true)
+    expect(screen).toStrictEqual(['{"n":1}', '{"n":2}', '{"n":3}', 'page 3, 3 items', ''])
     expect(stderr).toContain('page 1, 2 items')
-    expect((await printed(PAGES.slice(0, 1), {}, {}, true)).screen[0]).toBe('page 1, 2 items')
+    expect((await printed(PAGES.slice(0, 1), { items: true }, {}, true)).screen[2]).toBe('page 1, 2 items')
   })
 
   test.each([{ quiet: true }, { json: true }])('not with %j', async (common) => {
