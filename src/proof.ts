@@ -5,7 +5,7 @@
  * @module
  */
 import { AuthError } from './errors.ts'
-import type { SessionRecord } from './model.ts'
+import type { Origin, SessionRecord } from './model.ts'
 import type { Clock } from './ports.ts'
 import type { ProofTarget } from './protocol/dpop.ts'
 import type { SignedHeaders, SigningFetch } from './protocol/dpop-fetch.ts'
@@ -40,6 +40,8 @@ function refuse(message: string): never {
 export interface ProvingSession {
   record(): SessionRecord
   fetchHandler(path: string): Promise<Response>
+  /** Where the account's identity says that its PDS is. */
+  locate(): Promise<Origin>
 }
 
 /**
@@ -48,13 +50,14 @@ export interface ProvingSession {
  * @throws {AuthError} `USAGE`, those of an XRPC error, and as `fetchHandler`
  */
 export async function proofFor(
-  { record, fetchHandler }: ProvingSession,
+  { record, fetchHandler, locate }: ProvingSession,
   { method, url }: { readonly method: string; readonly url: string },
   { now, headersFor }: Clock & Pick<SigningFetch, 'headersFor'>,
 ): Promise<SignedHeaders> {
   const { issuer, pds } = record()
-  // Of a leased token the PDS is only known after the first request.
-  proofTarget(method, url, issuer === undefined ? undefined : pds)
+  const { origin } = proofTarget(method, url, undefined).url
+  // Credentials without an issuer may name their authorization server instead; no token is spent to find out.
+  if (origin !== pds) proofTarget(method, url, issuer === undefined ? await locate() : pds)
   const primed = await fetchHandler(`/xrpc/${PRIMING}`)
   if (!primed.ok) throw (await readRefused(PRIMING, primed, record(), now())).error
   await primed.body?.cancel()

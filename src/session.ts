@@ -137,6 +137,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
   let renewed: string | undefined
   // A leased access token comes without knowledge of its PDS: the DID document has it.
   let located = record.issuer !== undefined
+  const locate = async () => (await resolveDid(did, ports)).pds
   let savedNonces = await sessions.readNonces(thumbprint)
   const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), savedNonces, ports)
   const keepNonces = async () => {
@@ -195,7 +196,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
       await primed.body?.cancel()
     }
     if (!isFresh(current, ports) || current.undelivered) await refreshNow()
-    else if (!located) current = { ...current, pds: (await resolveDid(did, ports)).pds }
+    else if (!located) current = { ...current, pds: await locate() }
     located = true
     try {
       const used = current.accessToken
@@ -237,6 +238,6 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
     fetchHandler,
     call,
     proof: (method, url) =>
-      proofFor({ record: () => current, fetchHandler }, { method, url }, { ...dpopFetch, now: ports.now }),
+      proofFor({ record: () => current, fetchHandler, locate }, { method, url }, { ...dpopFetch, now: ports.now }),
   }
 }

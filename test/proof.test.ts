@@ -5,7 +5,7 @@ import type { SignedHeaders } from '../src/protocol/dpop-fetch.ts'
 import { openSession } from '../src/session.ts'
 import { failure } from './support/failure.ts'
 import type { FakeWorld } from './support/fake-atproto.ts'
-import { HOUR, isCall, signedIn, stored } from './support/login.ts'
+import { HOUR, isCall, isRefresh, signedIn, stored } from './support/login.ts'
 
 const SESSION = '/xrpc/com.atproto.server.getSession'
 const PROFILE = '/xrpc/app.bsky.actor.getProfile?actor=alice.fake.dev&x=%20'
@@ -134,6 +134,8 @@ describe('what is not signed', () => {
   test('a request to the authorization server, where the credentials name that instead of the PDS', async () => {
     const { world, separate } = await signedIn()
     const session = await openSession({ ...separate, pdsIssuer: world.as as Credentials['pdsIssuer'] }, world)
+    expect(await failure(session.proof('GET', `https://evil.dev${SESSION}`))).toMatchObject({ code: 'USAGE' })
+    expect(world.sent(isRefresh)).toStrictEqual([])
     expect(await failure(session.proof('GET', world.as + SESSION))).toMatchObject({ code: 'USAGE' })
     const headers = await session.proof('GET', world.pds + SESSION)
     expect((await send(world, 'GET', SESSION, headers)).status).toBe(200)
