@@ -30,7 +30,7 @@ export function leaseCommand(run: Runner): Command {
 }
 
 const NOTES = `
-A lease works for \`call\` until it is over, 60 minutes at most. On a self-hosted PDS a later
+A lease works for \`call\` and \`proof\` until it is over, 60 minutes at most. On a self-hosted PDS a later
 renewal of the session ends it at once: lease once, before the jobs that use it.
 `
 
