@@ -13,6 +13,13 @@ import type { Session } from './session.ts'
 export interface Patience {
   /** Wait for the end of a rate limit, however long, instead of giving its answer back. */
   readonly wait: boolean
+  /** Shared by requests of one session: a limit that one of them meets holds back the others too. */
+  readonly limit?: RateLimit
+}
+
+export interface RateLimit {
+  /** Milliseconds since the epoch before which nothing is sent. */
+  until: number
 }
 
 type Ports = Clock & Timer & Random & Notices
@@ -23,6 +30,8 @@ const RETRIES = 3
 const FIRST_PAUSE = 500
 /** Milliseconds, where a 429 names no time. */
 const RATE_PAUSE = 30_000
+/** Milliseconds; a timer of more than 24 days would end at once. */
+const LONGEST_SLEEP = 2 ** 30
 
 /**
  * The answer in the end; any status is one.
@@ -32,18 +41,19 @@ const RATE_PAUSE = 30_000
 export async function callPatiently(
   session: Pick<Session, 'call'>,
   request: XrpcRequest,
-  { wait }: Patience,
+  { wait, limit = { until: Number.NEGATIVE_INFINITY } }: Patience,
   ports: Ports,
 ): Promise<Response> {
   const isRead = (request.method ?? (request.body === undefined ? 'GET' : 'POST')) === 'GET'
   const isRepeatable = !(request.body instanceof ReadableStream)
   for (let failures = 0; ; ) {
+    while (limit.until > ports.now()) await ports.sleep(Math.min(limit.until - ports.now(), LONGEST_SLEEP))
     const response = await session.call(request)
     const isLimited = response.status === 429 && wait && isRepeatable
     const isGateway = isRead && GATEWAY.includes(response.status) && failures < RETRIES
     if (!isLimited && !isGateway) return response
     await response.body?.cancel()
-    if (isLimited) await sitOut(response.headers, ports)
+    if (isLimited) meetLimit(response.headers, limit, ports)
     else {
       failures += 1
       await ports.sleep(FIRST_PAUSE * 2 ** (failures - 1) * (1 + ports.randomBytes(1)[0]! / 255))
@@ -51,9 +61,10 @@ export async function callPatiently(
   }
 }
 
-/** Until a moment after the limit ends. */
-async function sitOut(headers: Headers, ports: Ports): Promise<void> {
-  const until = retryAt(headers, ports.now()) ?? ports.now() + RATE_PAUSE
-  ports.warn(`the server limits our rate: waiting until ${new Date(until).toISOString()}`)
-  await ports.sleep(Math.max(1000, until - ports.now() + 500))
+/** It ends a moment after the server says. Of several requests that meet one limit, one says so. */
+function meetLimit(headers: Headers, limit: RateLimit, ports: Ports): void {
+  const now = ports.now()
+  const until = retryAt(headers, now) ?? now + RATE_PAUSE
+  if (limit.until <= now) ports.warn(`the server limits our rate: waiting until ${new Date(until).toISOString()}`)
+  limit.until = Math.max(limit.until, now + 1000, until + 500)
 }
