@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { readRequest } from './batch-line.ts'
+import { readRequest } from './line.ts'
 import { type AuthError, isAuthError } from './errors.ts'
 import { callPatiently, type RateLimit } from './patience.ts'
 import type { Clock, Notices, Random, Timer } from './ports.ts'
