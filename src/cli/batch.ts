@@ -116,15 +116,13 @@ async function openInput(file: string, { stdin }: Host): Promise<Input> {
 
 /** What was answered stands; the error says how to go on. */
 function endedEarly(error: AuthError, count: number, path: string | undefined): AuthError {
-  const on =
+  const again =
     path === undefined || path === '-'
       ? 'with these in a file, -o FILE --resume goes on'
       : 'the same command with --resume goes on'
-  return new AuthError(error.code, `${error.message}; ${answered(count)}, ${on}`, {
-    cause: error,
-    hint: error.hint.replace(/the same command again/, '$& with --resume'),
-    session: error.session,
-  })
+  const message = `${error.message}; ${count === 0 ? 'no line is answered' : `${answered(count)}, ${again}`}`
+  const hint = count === 0 ? error.hint : error.hint.replace('the same command again', '$& with --resume')
+  return new AuthError(error.code, message, { cause: error, hint, session: error.session })
 }
 
 function answered(count: number): string {

@@ -1,0 +1,139 @@
+/** `call --batch` on the real PDS: files, streams, the end of a run and the next one. */
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import { expect, test } from 'vitest'
+import { runCli, spawnCli } from '../world/cli.ts'
+import { connectWorld } from '../world/world.ts'
+import { expectFailure, type LoggedIn, logIn, newHome, sentByUs } from './support.ts'
+
+const world = connectWorld()
+const POSTS = 'app.bsky.feed.post'
+const create = (text: string) =>
+  JSON.stringify({
+    id: text,
+    nsid: 'com.atproto.repo.createRecord',
+    params: { repo: '{did}', collection: POSTS },
+    input: { record: { $type: POSTS, text, createdAt: '2026-01-02T03:04:05.000Z' } },
+  })
+const texts = (first: number, last: number) =>
+  Array.from({ length: last - first + 1 }, (_, index) => `post ${first + index}`)
+const linesOf = (names: readonly string[]) => names.map((name) => `${create(name)}\n`).join('')
+const parsed = (content: string) =>
+  content
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line))
+
+/** What stands in the repository in the end, oldest first. */
+async function postsOf({ account }: LoggedIn): Promise<string[]> {
+  const query = new URLSearchParams({ repo: account.did, collection: POSTS, limit: '100', reverse: 'true' })
+  const response = await fetch(`${world.pdsUrl}/xrpc/com.atproto.repo.listRecords?${query}`)
+  const { records } = (await response.json()) as { records: { value: { text: string } }[] }
+  return records.map(({ value }) => value.text)
+}
+
+test('many requests of stdin: answered in order on stdout, each sent once', async () => {
+  const login = await logIn(world)
+  const names = texts(1, 40)
+  // The last line may lack its end.
+  const stdin = linesOf(names).trimEnd()
+  const { stdout, stderr, code } = await runCli(['call', '--batch', '-', '--concurrency', '8'], { ...login, stdin })
+  expect({ code, stderr }).toStrictEqual({ code: 0, stderr: expect.not.stringContaining('error') })
+  const uri = expect.stringMatching(`^at://${login.account.did}/${POSTS}/`)
+  expect(parsed(stdout)).toMatchObject(
+    names.map((id, index) => ({ line: index + 1, id, status: 200, output: { uri } })),
+  )
+  expect((await postsOf(login)).sort()).toStrictEqual(names.sort())
+})
+
+test('what is malformed or refused has its line, the others go on, and the exit code says so', async () => {
+  const { account, home, env } = await logIn(world)
+  const lines = [
+    '{"nsid": "com.atproto.repo.listRecords", "params": {"repo": "{did}", "collection": "app.bsky.feed.post", "limit": 5}}',
+    '{"nsid": "com.atproto.repo.listRecords", "params": {"repo": "{did}", "limit": "five"}}',
+    '{"nsid": "com.atproto.repo.getRecord", "params": {"repo": "{did}", "collection": "a.b.c", "rkey": "none"}}',
+    '',
+    'no JSON',
+    '{"nsid": "com.atproto.sync.getRepo", "params": {"did": "{did}"}}',
+    '{"nsid": "app.bsky.actor.getProfile", "params": {"actor": "{did}"}}',
+  ]
+  await writeFile(join(home.path, 'requests.jsonl'), lines.join('\n'))
+  const run = await runCli(['call', '--batch', 'requests.jsonl', '-o', 'answers.jsonl'], { home, env })
+  expectFailure(run, 8, 'XRPC_ERROR')
+  expect(run.stderr).toContain('3 of 6 requests failed')
+  const answers = parsed(await readFile(join(home.path, 'answers.jsonl'), 'utf8'))
+  expect(answers).toMatchObject([
+    { line: 1, status: 200, output: { records: [] } },
+    { line: 2, error: 'USAGE', message: expect.stringContaining('limit') },
+    { line: 3, status: 400, error: 'RecordNotFound' },
+    { line: 5, error: 'USAGE', message: expect.stringContaining('JSON') },
+    { line: 6, status: 200, output: { mediaType: 'application/vnd.ipld.car', base64: expect.any(String) } },
+    { line: 7, status: 200, output: { did: account.did } },
+  ])
+})
+
+test('SIGTERM in the middle: what was sent is answered, and --resume does the rest, each once', async () => {
+  const login = await logIn(world)
+  const { home } = login
+  const names = texts(1, 30)
+  await writeFile(join(home.path, 'all.jsonl'), linesOf(names))
+  const child = spawnCli(['call', '--batch', '-', '-v'], { ...login, stdin: '\0typed' })
+  const [errors, closed] = [text(child.stderr), once(child, 'close')]
+  const answers = createInterface(child.stdout)
+  const partial: string[] = []
+  child.stdin!.write(linesOf(names.slice(0, 10)) + create('post 11').slice(0, 20))
+  for await (const line of answers) {
+    partial.push(line)
+    if (partial.length === 10) child.kill('SIGTERM') // it waits for the end of the eleventh line
+  }
+  expect(await closed).toStrictEqual([143, null])
+  expect(await errors).toMatch(/error: interrupted; 10 lines are answered, .*--resume.* \[INTERRUPTED\]/)
+  expect(await postsOf(login)).toHaveLength(10)
+
+  // A crash would also have cut off what it was writing.
+  const path = join(home.path, 'answers.jsonl')
+  await writeFile(path, `${partial.slice(0, 10).join('\n')}\n{"line":11,"sta`)
+  const resume = ['call', '--batch', 'all.jsonl', '-o', 'answers.jsonl', '--resume']
+  const resumed = await runCli(resume, login)
+  expect(resumed).toMatchObject({ code: 0, stdout: '', stderr: expect.stringContaining('10 lines are answered') })
+  expect(parsed(await readFile(path, 'utf8'))).toMatchObject(names.map((id, index) => ({ line: index + 1, id })))
+  expect((await postsOf(login)).sort()).toStrictEqual([...names].sort())
+
+  await world.clearRequests()
+  expect(await runCli(resume, login)).toMatchObject({ code: 0 })
+  expect(await sentByUs(world)).toStrictEqual([])
+  const again = await runCli(resume.slice(0, -1), login)
+  expectFailure(again, 2, 'USAGE')
+  expect(again.stderr).toContain('--resume')
+})
+
+test('a session that has ended, and a network that is away, end a batch before its first line', async () => {
+  const login = await logIn(world)
+  const stdin = linesOf(texts(1, 20))
+  const nobody = createServer().listen(0, '127.0.0.1')
+  await once(nobody, 'listening')
+  const { port } = nobody.address() as AddressInfo
+  nobody.close()
+  const env = { ...login.env, ATPROTO_OAUTH_PLC_URL: `http://127.0.0.1:${port}` }
+  const away = await runCli(['call', '--batch', '-'], { ...login, stdin, env })
+  expectFailure(away, 3, 'NETWORK_UNREACHABLE')
+  expect(away.stderr).toContain('nothing listens there; no line is answered')
+
+  expect(await runCli(['revoke'], login)).toMatchObject({ code: 0 })
+  expectFailure(await runCli(['call', '--batch', '-'], { ...login, stdin }), 5, 'SESSION_DEAD')
+})
+
+test.each([
+  [['--concurrency', '0'], 'from 1 to 32'],
+  [['--concurrency', '33'], 'from 1 to 32'],
+  [['--resume'], 'add -o FILE'],
+])('%j is refused', async (options, message) => {
+  const home = await newHome()
+  const refused = await runCli(['call', '--batch', '-', ...options], { home, stdin: '' })
+  expectFailure(refused, 2, 'USAGE')
+  expect(refused.stderr).toContain(message)
+})
