@@ -1,0 +1,108 @@
+/**
+ * `npm run bench`: what `call --batch` costs beside a client that does nothing but send, both against
+ * the same real PDS, and how much memory many lines take.
+ */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { batch } from '../../src/batch.ts'
+import { complete } from '../../src/complete.ts'
+import { init } from '../../src/init.ts'
+import { nodeWorld } from '../../src/node/world.ts'
+import { openSession } from '../../src/session.ts'
+import { createHome } from '../world/cli.ts'
+import { signIn } from '../world/person.ts'
+import { startWorld } from '../world/start.ts'
+import { connectWorld } from '../world/world.ts'
+import { measureMemory } from './memory.ts'
+import { createPlainClient, type Post } from './plain.ts'
+
+const RECORDS = 2000
+const ROUNDS = 10
+const CONCURRENCY = 8
+const WARM_UP = 200
+
+const home = await createHome()
+const started = await startWorld()
+try {
+  await compareRates()
+} finally {
+  await started.stop()
+}
+try {
+  await compareMemory()
+} finally {
+  await home.remove()
+}
+
+async function compareRates(): Promise<void> {
+  const { plcUrl, handleResolverUrl, pdsUrl } = started.addresses
+  const world = nodeWorld({ dev: true, plcUrl, handleResolver: handleResolverUrl, home: home.state })
+  /** An account each: a repository grows slower with its size. */
+  const logIn = async () => {
+    const account = await connectWorld(started.addresses).createAccount()
+    const { authorizationUrl } = await init(account.handle, { scope: 'atproto transition:generic' }, world)
+    const callback = await signIn(authorizationUrl.href, account, { consent: true })
+    return (await complete(callback, world)).credentials
+  }
+  const session = await openSession(await logIn(), world)
+  const plain = await createPlainClient(await logIn(), pdsUrl, CONCURRENCY)
+
+  const ours = async (posts: readonly Post[]) => {
+    let created = 0
+    for await (const { status } of batch(asLines(posts), session, { concurrency: CONCURRENCY }, world)) {
+      if (status === 200) created += 1
+    }
+    return created
+  }
+  const clients = [
+    { name: 'call --batch', send: ours, seconds: 0 },
+    { name: 'plain undici', send: plain.send, seconds: 0 },
+  ]
+  for (const { send } of clients) await send(postsOf(WARM_UP))
+  // In turns, each first as often as the other: whatever else the machine does meets both.
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const client of round % 2 === 0 ? clients : [...clients].reverse()) {
+      const posts = postsOf(RECORDS / ROUNDS)
+      const began = performance.now()
+      const created = await client.send(posts)
+      client.seconds += (performance.now() - began) / 1000
+      if (created !== posts.length) throw new Error(`${client.name}: ${created} of ${posts.length} records`)
+    }
+  }
+  await plain.close()
+  say(`${RECORDS} createRecord at concurrency ${CONCURRENCY}, by one process on one PDS:`)
+  const [our, their] = clients.map(({ seconds }) => RECORDS / seconds)
+  for (const { name, seconds } of clients) say(`  ${name}  ${(RECORDS / seconds).toFixed(0)} a second`)
+  say(`  ratio         ${((our! / their!) * 100).toFixed(1)} % (wanted: at least 90 %)`)
+}
+
+async function compareMemory(): Promise<void> {
+  say('\nMemory of `call --batch FILE -o FILE`, at its largest, against a server of one line:')
+  const file = join(home.path, 'requests.jsonl')
+  for (const lines of [1000, 20_000]) {
+    const request = { nsid: 'com.example.create', method: 'POST', input: { record: { text: 'x'.repeat(300) } } }
+    await writeFile(file, `${JSON.stringify(request)}\n`.repeat(lines))
+    const { resident, heap, seconds } = await measureMemory(file, lines, home)
+    const rate = (lines / seconds).toFixed(0)
+    say(`  ${String(lines).padStart(6)} lines  ${resident} MiB resident, ${heap} MiB of heap in use, ${rate} a second`)
+  }
+}
+
+function postsOf(count: number): Post[] {
+  return Array.from({ length: count }, (_, index) => ({
+    $type: 'app.bsky.feed.post',
+    text: `post ${index}`,
+    createdAt: new Date().toISOString(),
+  }))
+}
+
+async function* asLines(posts: readonly Post[]): AsyncGenerator<string> {
+  for (const record of posts) {
+    const input = { repo: '{did}', collection: record.$type, record }
+    yield JSON.stringify({ nsid: 'com.atproto.repo.createRecord', input })
+  }
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
