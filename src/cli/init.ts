@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import { type Initiated, init } from '../init.ts'
 import { scopeAdvice } from '../protocol/scope.ts'
 import { type Host, programName } from './host.ts'
-import { addRequestedOptions, type RequestedOptions, requested } from './requested.ts'
+import { addRequestedOptions, type RequestedOptions, requested, TASKS } from './requested.ts'
 import type { Runner } from './run.ts'
 import { addCommonOptions, type CommonOptions, type Context, carriedFlags } from './settings.ts'
 
@@ -22,7 +22,7 @@ export function initCommand(run: Runner): Command {
   addRequestedOptions(command)
     .option('--state-file <path>', 'keep the login in this file, to complete it elsewhere')
     .option('--open', 'open the URL in the browser too')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', TASKS + EXAMPLES)
   return addCommonOptions(command).action((identifier: string, options: InitOptions) =>
     run(options, (context) => runInit(identifier, options, context), 'login'),
   )
@@ -31,6 +31,7 @@ export function initCommand(run: Runner): Command {
 const EXAMPLES = `
 Examples:
   atproto-oauth init alice.bsky.social
+  atproto-oauth init alice.bsky.social --for post-media --for delete
   atproto-oauth init alice.bsky.social --scope "atproto transition:generic"
   atproto-oauth init https://pds.example.com --state-file login.json
 `

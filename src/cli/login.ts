@@ -14,7 +14,7 @@ import { type Listener, listen } from '../node/listener.ts'
 import { type CompleteOptions, finishLogin } from './complete.ts'
 import { type Host, inCi, programName } from './host.ts'
 import { openBrowser, summary } from './init.ts'
-import { addRequestedOptions, type RequestedOptions, requested } from './requested.ts'
+import { addRequestedOptions, type RequestedOptions, requested, TASKS } from './requested.ts'
 import type { Runner } from './run.ts'
 import { credentialPrinter, formatOption } from './secrets.ts'
 import { addCommonOptions, addSaveOption, type Context } from './settings.ts'
@@ -30,7 +30,7 @@ export function loginCommand(run: Runner): Command {
   addRequestedOptions(command)
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .option('--no-open', 'do not open a browser')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', TASKS + EXAMPLES)
   addSaveOption(command)
   return addCommonOptions(command).action((identifier: string, options: LoginOptions) =>
     run(options, (context) => runLogin(identifier, options, context), 'login'),
