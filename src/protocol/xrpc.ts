@@ -10,6 +10,7 @@ import { initCommand, type Login } from '../hints.ts'
 import type { Did } from '../model.ts'
 import type { Body } from '../ports.ts'
 import { challengeError } from './challenge.ts'
+import { missingFor, needsOf } from './needs.ts'
 import { describe, parseJsonObject, rateLimited, serverError } from './response.ts'
 import { requestable } from './scope.ts'
 import { asNsid, isDid } from './syntax.ts'
@@ -102,20 +103,31 @@ export function isExpiredToken(response: Response): boolean {
 
 /**
  * What a 4xx or 5xx of an XRPC method means. `body` is its text, as far as it is text.
- * `session` is whose it was, for the command that gets a better one.
+ * `session` is whose it was, for the command that gets a better one. With the `request` a missing
+ * permission has a name even if the server gives none.
  *
  * @returns `PERMISSION_MISSING`, `RATE_LIMITED` or `XRPC_ERROR`
  */
-export function xrpcError(nsid: string, response: Response, body: string, now: number, session: Login): AuthError {
+export function xrpcError(
+  nsid: string,
+  response: Response,
+  body: string,
+  now: number,
+  session: Login,
+  request: XrpcRequest = { nsid },
+): AuthError {
   const refusal = serverError(response.status, parseJsonObject(body))
   if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
   const said = `${nsid} answered ${describe(refusal)}`
   // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
     const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
-    const scope = named && requestable(named)
-    const wider = [session.scope || 'atproto', scope ?? ''].filter(Boolean).join(' ')
-    return new AuthError('PERMISSION_MISSING', said, { hint: scope && initCommand({ ...session, scope: wider }) })
+    const missing = missingFor(needsOf(request), session.scope ?? '').join(' ')
+    const scope = named === undefined ? missing : requestable(named)
+    const wider = [session.scope || 'atproto', scope].join(' ')
+    const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said
+    const hint = scope ? initCommand({ ...session, scope: wider }) : undefined
+    return new AuthError('PERMISSION_MISSING', what, { hint })
   }
   if (isExpiredToken(response)) {
     const hint = `check the clock of this machine; if it is right: ${initCommand(session)}`
