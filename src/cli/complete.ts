@@ -6,6 +6,7 @@
 import { Command } from 'commander'
 import { complete } from '../complete.ts'
 import { AuthError } from '../errors.ts'
+import { initCommand } from '../hints.ts'
 import type { Completed } from '../model.ts'
 import { normalizeTarget, STORE } from '../node/save/targets.ts'
 import { createSignalHold } from '../node/signals.ts'
@@ -16,6 +17,9 @@ import { type Host, programName } from './host.ts'
 import type { Runner } from './run.ts'
 import { credentialPrinter, type Format, formatOption } from './secrets.ts'
 import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from './settings.ts'
+
+/** Characters; a permission can name many methods, and a person is to see all of them. */
+const SCOPE_LONGEST = 4000
 
 export interface CompleteOptions extends SavingOptions {
   readonly format?: Format
@@ -73,7 +77,10 @@ export async function finishLogin(
     const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
     output.note(`\n${summary(completed, format, places, host)}`)
     const { missingScopes, unaskedScopes } = completed
-    if (missingScopes.length > 0) output.warn(`not granted: ${missingScopes.join(' ')}`)
+    if (missingScopes.length > 0) {
+      output.warn(`asked for and not granted: ${missingScopes.join(' ')}`)
+      output.note(`To have it as well, sign in again and leave it ticked:\n  ${again(completed, host)}`)
+    }
     if (unaskedScopes.length > 0) output.warn(`granted without having been asked for: ${unaskedScopes.join(' ')}`)
   })
 }
@@ -89,6 +96,11 @@ async function withAnswer(options: CompleteOptions, context: Context): Promise<C
   const name = normalizeTarget(answer)
   const chosen = name === STORE ? { inStore: true } : { targets: [saving.open(name)] }
   return { ...context, world: { ...world, saving: { ...saving, ...chosen } } }
+}
+
+function again({ credentials, handle, requestedScope }: Completed, host: Host): string {
+  const { did, clientId } = credentials
+  return initCommand({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(host))
 }
 
 /** The code is spent and the session is there: what cannot be printed must not be lost. */
@@ -117,7 +129,7 @@ function summary(
         : 'With these in the environment:'
   return [
     `signed in as ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
-    `scope: ${printable(grantedScope)}`,
+    `scope: ${printable(grantedScope, SCOPE_LONGEST)}`,
     ...(places.length > 0 ? [`saved to ${places.join(' and ')}`] : []),
     ...(credentials.refreshToken === undefined
       ? ['the server gave no refresh token: this session ends with its first access token']

@@ -33,6 +33,8 @@ export interface Output {
 }
 
 const NAME = 'atproto-oauth'
+/** Characters; enough for all the permissions that a login asks for. */
+const WARNING_LONGEST = 4000
 const FATES: Readonly<Record<SessionFate, string>> = {
   none: 'no session was touched',
   alive: 'still good',
@@ -60,8 +62,9 @@ export function createOutput(host: Host, options: OutputOptions): Output {
       if (!quiet && !json) say(printableLines(text))
     },
     warn(text) {
-      if (json) warnings.push(printable(text))
-      else lines('warning', printable(text))
+      const line = printable(text, WARNING_LONGEST)
+      if (json) warnings.push(line)
+      else lines('warning', line)
     },
     debug(text) {
       if (verbose && !json) lines('debug', printable(text, 2000))
