@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { readRequest } from './line.ts'
+
 import { type AuthError, isAuthError } from './errors.ts'
+import { readRequest } from './line.ts'
 import { callPatiently, type RateLimit } from './patience.ts'
 import type { Clock, Notices, Random, Timer } from './ports.ts'
 import { mediaType, parseJsonObject, readBounded, serverError, withoutSecrets } from './protocol/response.ts'

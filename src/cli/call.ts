@@ -8,16 +8,21 @@ import { AuthError, isAuthError } from '../errors.ts'
 import { callPatiently } from '../patience.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../protocol/xrpc.ts'
 import type { Session } from '../session.ts'
+import { addBatchOptions, type BatchOptions, runBatch } from './batch.ts'
+import { explain } from './explain.ts'
 import { methodDescription, methodList } from './methods.ts'
+import { addPaginateOptions, isPaginated, type PaginateOptions, runPaginated } from './paginate.ts'
 import { addRequestOptions, type RequestOptions, readRequest } from './request.ts'
-import { addResponseOptions, openSink, printResponse, type ResponseOptions } from './response.ts'
+import { addResponseOptions, openSink, printResponse, type ResponseOptions, type Sink } from './response.ts'
 import type { Runner } from './run.ts'
 import { ACCOUNT_OPTION, sessionFor } from './session.ts'
 import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from './settings.ts'
 
-export interface CallOptions extends SavingOptions, RequestOptions, ResponseOptions {
-  readonly account?: string
-  readonly wait?: boolean
+type Many = BatchOptions & PaginateOptions
+
+interface CallOptions extends SavingOptions, RequestOptions, ResponseOptions, Many {
+  readonly batch?: string
+  readonly explain?: boolean
   readonly dryRun?: boolean
   readonly list?: boolean
   readonly describe?: boolean
@@ -32,10 +37,13 @@ export function callCommand(run: Runner): Command {
   addResponseOptions(command)
     .option('--wait', 'wait for the end of a rate limit')
     .option('--dry-run', 'print the request, and send nothing')
+    .option('--explain', 'print which permissions it needs and whether they are there, and send nothing')
     .option('--list', 'print the published methods, all or those that begin as given')
     .option('--describe', 'print what the method takes')
     .option(...ACCOUNT_OPTION)
     .addHelpText('after', EXAMPLES)
+  addPaginateOptions(command)
+  addBatchOptions(command)
   addSaveOption(command)
   return addCommonOptions(command).action((nsid: string | undefined, words: string[], options: CallOptions) =>
     run(options, (context) => runCall(nsid, words, options, context)),
@@ -49,6 +57,8 @@ Examples:
   atproto-oauth call com.atproto.repo.createRecord repo={did} collection=app.bsky.feed.post record=@post.json
   atproto-oauth call com.atproto.repo.uploadBlob --upload cat.png
   atproto-oauth call com.atproto.sync.getRepo did={did} -o repo.car
+  atproto-oauth call app.bsky.feed.getAuthorFeed actor={did} --paginate --items | jq -r .post.uri
+  atproto-oauth call --batch requests.jsonl -o answers.jsonl --concurrency 8
   atproto-oauth call --list app.bsky.feed
 `
 
@@ -58,7 +68,8 @@ async function runCall(
   options: CallOptions,
   context: Context,
 ): Promise<void> {
-  const { output, world } = context
+  const { output } = context
+  if (options.batch !== undefined) return runBatch(batchFile(nsid, options.batch), options, context)
   if (options.list) return output.data(methodList(nsid))
   if (nsid === undefined) {
     throw new AuthError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
@@ -68,17 +79,38 @@ async function runCall(
   const session = await sessionFor(options.account, context)
   const request = await read.for(session, context)
   if (options.dryRun) return output.data(shown(request, session))
+  if (options.explain) return explain(request, session, context)
 
+  const isMany = isPaginated(options)
   const sink = await openSink(options)
-  if (request.body instanceof Blob) output.note(`sending ${size(request.body.size)} of ${request.body.type}`)
   try {
-    const response = await callPatiently(session, request, { wait: options.wait === true }, world)
-    await printResponse(response, request, session, options, sink, context)
+    if (isMany) {
+      await runPaginated(request, session, options, context, sink?.write)
+      await sink?.commit()
+    } else await runOnce(request, session, options, sink, context)
   } catch (error) {
     throw request.method === 'GET' ? error : maybeDone(error)
   } finally {
     await sink?.discard()
   }
+}
+
+async function runOnce(
+  request: XrpcRequest,
+  session: Session,
+  options: CallOptions,
+  sink: Sink | undefined,
+  context: Context,
+): Promise<void> {
+  const { output, world } = context
+  if (request.body instanceof Blob) output.note(`sending ${size(request.body.size)} of ${request.body.type}`)
+  const response = await callPatiently(session, request, { wait: options.wait === true }, world)
+  await printResponse(response, request, session, options, sink, context)
+}
+
+function batchFile(nsid: string | undefined, file: string): string {
+  if (nsid === undefined) return file
+  throw new AuthError('USAGE', `with --batch the methods stand in ${file}, and ${nsid} is one too many`)
 }
 
 /** Without what is secret in it: the token and the proof, which are made when it is sent. */

@@ -23,7 +23,7 @@ export async function explain(request: XrpcRequest, session: Pick<Session, 'reco
   const closed = closedBecause(nsid)
   if (closed !== undefined) throw new AuthError('USAGE', `${nsid} is closed: ${closed}`)
   const login = session.record()
-  const { scope } = login
+  const scope = login.scope === '' ? undefined : login.scope
   const needs = needsOf(request)
   const missing = scope === undefined ? [] : missingFor(needs, scope)
   const scopes = (typeof needs === 'string' ? [] : needs).map((token) => ({

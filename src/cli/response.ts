@@ -43,7 +43,10 @@ export async function printResponse(
   if (!response.ok) throw await asError(response, request, session, options, context)
   const first = options.include ? Buffer.from(head(response)) : undefined
   const { host, output } = context
-  if (sink) return sink.fill(parts(response, first, options))
+  if (sink) {
+    for await (const part of parts(response, first, options)) await sink.write(part)
+    return sink.commit()
+  }
   if (host.stdout.isTTY && options.output === undefined && isBinary(response)) {
     await response.body?.cancel()
     throw new AuthError(
@@ -106,8 +109,9 @@ async function printHeldBack(
 
 /** Where an answer goes that is no terminal's and no pipe's. */
 export interface Sink {
-  /** Puts all of it in the place of the file. */
-  fill(chunks: AsyncIterable<Uint8Array>): Promise<void>
+  write(bytes: Uint8Array | string): Promise<void>
+  /** Puts what was written in the place of the file. */
+  commit(): Promise<void>
   /** Leaves the file as it was. */
   discard(): Promise<void>
 }
@@ -135,20 +139,19 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
     await file.close().catch(() => undefined)
     await rm(beside, { force: true }).catch(() => undefined)
   }
+  const orFail = async (work: () => Promise<void>) =>
+    work().catch((error) => {
+      throw new AuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`)
+    })
   return {
     discard,
-    async fill(chunks) {
-      try {
-        for await (const chunk of chunks) await file.writeFile(chunk)
+    write: (bytes) => orFail(() => file.writeFile(bytes)),
+    commit: () =>
+      orFail(async () => {
         await file.sync()
         await file.close()
         await rename(beside, path)
-      } catch (error) {
-        await discard()
-        if (error instanceof AuthError) throw error
-        throw new AuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error as NodeJS.ErrnoException)}`)
-      }
-    },
+      }),
   }
 }
 
