@@ -34,7 +34,7 @@ export const PRESETS = {
     tokens: [POST, normalToken('blob?accept=image/*&accept=video/*&accept=text/vtt')],
   },
   read: {
-    about: 'read timeline, feeds, threads, profiles, search and notifications as the account sees them',
+    about: 'read timeline, feeds, threads, profiles, search and notifications',
     tokens: [
       rpc(
         ...methods('app.bsky.actor', 'getProfile getProfiles searchActors'),
@@ -46,7 +46,7 @@ export const PRESETS = {
       ),
     ],
   },
-  archive: { about: 'export repository and blobs, which are public: nothing beyond the sign-in', tokens: [] },
+  archive: { about: 'export repository and blobs: they are public, nothing is asked for', tokens: [] },
   dm: {
     about: 'read and write direct messages',
     tokens: [
@@ -61,7 +61,7 @@ export const PRESETS = {
     tokens: ['repo:app.bsky.actor.profile?action=create&action=update', 'blob:image/*'],
   },
   delete: {
-    about: 'delete posts, reposts and likes, and the reply and quote rules of posts',
+    about: 'delete posts, with their reply and quote rules, reposts and likes',
     tokens: [
       normalToken(
         `repo?${methods('app.bsky.feed', 'like post postgate repost threadgate')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Did } from '../../src/model.ts'
-import { buildXrpcRequest, proxyAdvice, xrpcError } from '../../src/protocol/xrpc.ts'
+import { buildXrpcRequest, proxyAdvice, type XrpcRequest, xrpcError } from '../../src/protocol/xrpc.ts'
 import { failure } from './helpers.ts'
 
 const NSID = 'com.example.getThing'
@@ -79,5 +79,39 @@ describe('19.8 getServiceAuth', () => {
   test('what is no permission is not asked for', () => {
     const error = errorOf(403, 'ScopeMissingError', 'Missing required scope "identity:submit"')
     expect(error).toMatchObject({ code: 'PERMISSION_MISSING', hint: expect.not.stringContaining('identity:submit') })
+  })
+})
+
+describe('14.6 a server that does not name what is missing', () => {
+  const POST = { nsid: 'com.atproto.repo.putRecord', body: '{"collection":"a.b.c"}' }
+  const errorOf = (request: XrpcRequest, scope: string | undefined, error = 'InsufficientScope') =>
+    xrpcError(
+      request.nsid,
+      new Response(null, { status: 403 }),
+      JSON.stringify({ error, message: 'no' }),
+      0,
+      { handle: 'alice.fake.dev', scope },
+      request,
+    )
+
+  test.each([
+    ['atproto', 'repo:a.b.c?action=create repo:a.b.c?action=update'],
+    ['atproto repo:a.b.c?action=create', 'repo:a.b.c?action=update'],
+  ])('with %s: the request does', (scope, missing) => {
+    expect(errorOf(POST, scope)).toMatchObject({
+      code: 'PERMISSION_MISSING',
+      message: `${POST.nsid} answered 403 InsufficientScope "no"; what it needs is ${missing}`,
+      hint: `atproto-oauth init alice.fake.dev --scope '${scope} ${missing}'`,
+    })
+    expect(errorOf(POST, scope, 'ScopeMissingError').hint).toContain(missing)
+  })
+
+  test.each([
+    ['all that is known to be needed is there', POST, 'atproto repo:*'],
+    ['nothing is known', { nsid: 'com.example.x' }, 'atproto'],
+  ])('%s: nothing is made up', (_, request, scope) => {
+    const { message, hint } = errorOf(request, scope)
+    expect(message).toBe(`${request.nsid} answered 403 InsufficientScope "no"`)
+    expect(hint).toBe('atproto-oauth init <handle> --scope "atproto …"')
   })
 })
