@@ -6,7 +6,7 @@ import type { XrpcRequest } from '../../src/protocol/xrpc.ts'
 import { runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
-import { CONSENT, callbackFor, expectFailure, logIn, newHome } from './support.ts'
+import { CONSENT, callbackFor, expectFailure, logIn, newHome, sentByUs } from './support.ts'
 
 const world = connectWorld()
 const POST = 'app.bsky.feed.post'
@@ -51,7 +51,16 @@ test('14.6 what the server misses is what needsOf says, and the hint, pasted, ge
   const callback = await signIn(started.stdout.trim(), account, CONSENT)
   const completed = await runCli(['complete', '--format', 'bundle'], { home, stdin: callback })
   const wider = { ATPROTO_OAUTH_SESSION: completed.stdout }
-  const called = await runCli(['call', 'com.atproto.repo.createRecord', '-d', body], { home, env: wider })
+  const create = ['call', 'com.atproto.repo.createRecord', '-d', body]
+  const sent = await sentByUs(world)
+  const lacks = await runCli([...create, '--explain'], { home, env })
+  const has = await runCli([...create, '--explain'], { home, env: wider })
+  expect(await sentByUs(world)).toStrictEqual(sent)
+  expect(lacks).toMatchObject({ code: 7, stdout: `missing  repo:${POST}?action=create\n` })
+  expect(lacks.stderr).toContain(hint)
+  expect(has).toMatchObject({ code: 0, stdout: `granted  repo:${POST}?action=create\n` })
+
+  const called = await runCli(create, { home, env: wider })
   expect(JSON.parse(called.stdout).uri).toContain(`at://${account.did}/${POST}/`)
   expect(completed.stderr).toContain('blob:image/png')
 })
