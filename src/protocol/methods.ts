@@ -35,7 +35,18 @@ function lines(): string[][] {
     .map((line) => line.split('|'))
 }
 
+/** What was looked up: a batch asks for the same few again and again. */
+const found = new Map<string, Method>()
+
 export function findMethod(nsid: string): Method | undefined {
+  const before = found.get(nsid)
+  if (before) return before
+  const method = lookUp(nsid)
+  if (method) found.set(nsid, method)
+  return method
+}
+
+function lookUp(nsid: string): Method | undefined {
   const at = nsid.lastIndexOf('.')
   const [, ...methods] = lines().find(([group]) => group === nsid.slice(0, at)) ?? []
   const line = methods.find((text) => text.startsWith(`${nsid.slice(at + 1)} `))

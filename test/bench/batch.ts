@@ -17,7 +17,7 @@ import { measureMemory } from './memory.ts'
 import { createPlainClient, type Post } from './plain.ts'
 
 const RECORDS = 2000
-const ROUNDS = 10
+const ROUNDS = 20
 const CONCURRENCY = 8
 const WARM_UP = 200
 
@@ -55,24 +55,30 @@ async function compareRates(): Promise<void> {
     return created
   }
   const clients = [
-    { name: 'call --batch', send: ours, seconds: 0 },
-    { name: 'plain undici', send: plain.send, seconds: 0 },
+    { name: 'call --batch', send: ours, seconds: 0, cpu: 0 },
+    { name: 'plain undici', send: plain.send, seconds: 0, cpu: 0 },
   ]
   for (const { send } of clients) await send(postsOf(WARM_UP))
   // In turns, each first as often as the other: whatever else the machine does meets both.
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const client of round % 2 === 0 ? clients : [...clients].reverse()) {
       const posts = postsOf(RECORDS / ROUNDS)
-      const began = performance.now()
+      const [began, used] = [performance.now(), process.cpuUsage()]
       const created = await client.send(posts)
       client.seconds += (performance.now() - began) / 1000
+      const { user, system } = process.cpuUsage(used)
+      client.cpu += (user + system) / 1000
       if (created !== posts.length) throw new Error(`${client.name}: ${created} of ${posts.length} records`)
     }
   }
   await plain.close()
   say(`${RECORDS} createRecord at concurrency ${CONCURRENCY}, by one process on one PDS:`)
   const [our, their] = clients.map(({ seconds }) => RECORDS / seconds)
-  for (const { name, seconds } of clients) say(`  ${name}  ${(RECORDS / seconds).toFixed(0)} a second`)
+  for (const { name, seconds, cpu } of clients) {
+    say(
+      `  ${name}  ${(RECORDS / seconds).toFixed(1)} a second, ${(cpu / RECORDS).toFixed(2)} ms of our processor for each`,
+    )
+  }
   say(`  ratio         ${((our! / their!) * 100).toFixed(1)} % (wanted: at least 90 %)`)
 }
 
