@@ -4,7 +4,6 @@
  *
  * @module
  */
-
 import { type AuthError, isAuthError } from './errors.ts'
 import { readRequest } from './line.ts'
 import { callPatiently, type RateLimit } from './patience.ts'

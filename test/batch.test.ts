@@ -296,6 +296,18 @@ describe('18.8 a rate limit', () => {
     }
     expect(await collect(answers)).toMatchObject({ lines: [], error: undefined })
   })
+
+  test('met after the end is not waited for', async () => {
+    const { call, sentAre, release } = held()
+    const controller = new AbortController()
+    const { world, answers } = begin([readOf(1)], call, { signal: controller.signal })
+    world.sleep = () => new Promise(() => undefined)
+    const collected = collect(answers)
+    await sentAre(1)
+    controller.abort()
+    await release(1, json(429, {}, { 'retry-after': '60' }))
+    expect(await collected).toMatchObject({ lines: [], error: undefined })
+  })
 })
 
 describe('the end', () => {
