@@ -60,6 +60,36 @@ describe('18.8 a rate limit', () => {
     expect((await asked(READ, [429, 200], { 'retry-after': '0' }, true)).seconds).toBe(1)
   })
 
+  test('of years is slept through in pieces that a timer can hold', async () => {
+    const world = createFakeWorld()
+    const pieces: number[] = []
+    const { sleep } = world
+    world.sleep = (milliseconds) => {
+      pieces.push(milliseconds)
+      return sleep(milliseconds)
+    }
+    const began = world.now()
+    const statuses = [429, 200]
+    const call = async () => new Response('', { status: statuses.shift()!, headers: { 'retry-after': '99999999' } })
+    expect(await callPatiently({ call }, WRITE, { wait: true }, world)).toMatchObject({ status: 200 })
+    expect(Math.max(...pieces)).toBeLessThan(2 ** 31)
+    expect(world.now() - began).toBeGreaterThanOrEqual(99_999_999_000)
+  })
+
+  test('of one request holds back another of the same session, which says nothing of it', async () => {
+    const world = createFakeWorld()
+    const limit = { until: world.now() + 60_000 }
+    let askedAt = 0
+    const call = async () => {
+      askedAt = world.now()
+      return new Response('')
+    }
+    const began = world.now()
+    await callPatiently({ call }, READ, { wait: true, limit }, world)
+    expect(askedAt).toBe(began + 60_000)
+    expect(world.warnings).toStrictEqual([])
+  })
+
   test('a stream cannot be sent again', async () => {
     const request = { ...WRITE, body: new ReadableStream<Uint8Array>() }
     expect(await asked(request, [429, 200], {}, true)).toMatchObject({ status: 429, calls: 1 })
