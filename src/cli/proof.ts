@@ -41,6 +41,7 @@ Examples:
   url=https://pds.example.com/xrpc/com.atproto.server.getSession
   atproto-oauth proof GET "$url" | curl -H @- "$url"
   atproto-oauth proof GET "$url" -- curl -s "$url"
+  upload=https://pds.example.com/xrpc/com.atproto.repo.uploadBlob
   atproto-oauth proof POST "$upload" -- curl -H 'content-type: image/png' --data-binary @cat.png "$upload"
 `
 
