@@ -10,9 +10,7 @@ import { initCommand } from './hints.ts'
 import type {
   AuthorizationServer,
   Completed,
-  Credentials,
   Did,
-  Handle,
   Origin,
   PendingAuthorization,
   PendingRecord,

@@ -55,7 +55,7 @@ export async function* pages(
   for (let count = 1; count <= limitPages; count += 1) {
     const response = await callPatiently(session, next, patience, ports)
     if (!response.ok) {
-      const { error, body } = await readRefused(request.nsid, response, session.record(), ports.now())
+      const { error, body } = await readRefused(request, response, session.record(), ports.now())
       onRefusal?.(body)
       throw error
     }

@@ -59,7 +59,7 @@ export async function proofFor(
   // Credentials without an issuer may name their authorization server instead; no token is spent to find out.
   if (origin !== pds) proofTarget(method, url, issuer === undefined ? await locate() : pds)
   const primed = await fetchHandler(`/xrpc/${PRIMING}`)
-  if (!primed.ok) throw (await readRefused(PRIMING, primed, record(), now())).error
+  if (!primed.ok) throw (await readRefused({ nsid: PRIMING }, primed, record(), now())).error
   await primed.body?.cancel()
   const target = proofTarget(method, url, record().pds)
   return headersFor(target, record().accessToken!)

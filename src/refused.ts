@@ -6,20 +6,20 @@
 import type { AuthError } from './errors.ts'
 import type { SessionRecord } from './model.ts'
 import { readBounded, withoutSecrets } from './protocol/response.ts'
-import { xrpcError } from './protocol/xrpc.ts'
+import { type XrpcRequest, xrpcError } from './protocol/xrpc.ts'
 
 /** Bytes. */
 const LARGEST = 1024 * 1024
 
 /** The error to throw, and what the server said, without the secrets of the session that asked. */
 export async function readRefused(
-  nsid: string,
+  request: XrpcRequest,
   response: Response,
   record: SessionRecord,
   now: number,
-): Promise<{ readonly error: AuthError; readonly body: string }> {
+): Promise<{ readonly error: AuthError; readonly body: string; readonly bytes: Uint8Array | undefined }> {
   const { refreshToken, accessToken, dpopPrivateJwk } = record
-  const text = new TextDecoder().decode(await readBounded(response, LARGEST))
-  const body = withoutSecrets(text, [refreshToken, accessToken, dpopPrivateJwk.d])
-  return { error: xrpcError(nsid, response, body, now, record), body }
+  const bytes = await readBounded(response, LARGEST)
+  const body = withoutSecrets(new TextDecoder().decode(bytes), [refreshToken, accessToken, dpopPrivateJwk.d])
+  return { error: xrpcError(request.nsid, response, body, now, record, request), body, bytes }
 }

@@ -69,7 +69,7 @@ async function runCall(
   context: Context,
 ): Promise<void> {
   const { output } = context
-  if (options.batch !== undefined) return runBatch(batchFile(nsid, options.batch), options, context)
+  if (options.batch !== undefined) return runBatch(batchFile(nsid, options.batch, options), options, context)
   if (options.list) return output.data(methodList(nsid))
   if (nsid === undefined) {
     throw new AuthError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
@@ -108,9 +108,17 @@ async function runOnce(
   await printResponse(response, request, session, options, sink, context)
 }
 
-function batchFile(nsid: string | undefined, file: string): string {
-  if (nsid === undefined) return file
-  throw new AuthError('USAGE', `with --batch the methods stand in ${file}, and ${nsid} is one too many`)
+/** Of one request, and not of many. */
+const ONE_ONLY = ['data', 'method', 'header', 'upload', 'include', 'pretty', 'paginate', 'dryRun', 'explain'] as const
+
+function batchFile(nsid: string | undefined, file: string, options: CallOptions): string {
+  if (nsid !== undefined) {
+    throw new AuthError('USAGE', `with --batch the methods stand in ${file}, and ${nsid} is one too many`)
+  }
+  const stray = ONE_ONLY.find((name) => options[name] !== undefined)
+  if (stray === undefined) return file
+  const flag = stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  throw new AuthError('USAGE', `--${flag} is for one request, and --batch is for many: it belongs into the lines`)
 }
 
 /** Without what is secret in it: the token and the proof, which are made when it is sent. */

@@ -9,14 +9,14 @@ import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { AuthError } from '../errors.ts'
 import { reasonOf } from '../node/files.ts'
-import { mediaType, parseJsonObject, readBounded, withoutSecrets } from '../protocol/response.ts'
-import { type XrpcRequest, xrpcError } from '../protocol/xrpc.ts'
+import { mediaType, parseJsonObject } from '../protocol/response.ts'
+import type { XrpcRequest } from '../protocol/xrpc.ts'
+import { readRefused } from '../refused.ts'
 import type { Session } from '../session.ts'
 import type { Context } from './settings.ts'
 
 /** Bytes; what is smaller is printed only when it is there as a whole. */
 const HELD_BACK = 16 * 1024 * 1024
-const ERROR_LARGEST = 1024 * 1024
 
 export interface ResponseOptions {
   readonly include?: boolean
@@ -64,17 +64,15 @@ export async function printResponse(
 
 async function asError(
   response: Response,
-  { nsid }: XrpcRequest,
+  request: XrpcRequest,
   session: Session,
   { include = false }: ResponseOptions,
   { output, world }: Context,
 ): Promise<AuthError> {
-  const bytes = await readBounded(response, ERROR_LARGEST)
+  const { error, body, bytes } = await readRefused(request, response, session.record(), world.now())
   if (include) await output.data(Buffer.concat([Buffer.from(head(response)), bytes ?? new Uint8Array()]))
-  const { refreshToken, accessToken, dpopPrivateJwk } = session.record()
-  const body = withoutSecrets(new TextDecoder().decode(bytes), [refreshToken, accessToken, dpopPrivateJwk.d])
-  if (!include) output.serverBody(body)
-  return xrpcError(nsid, response, body, world.now(), session.record())
+  else output.serverBody(body)
+  return error
 }
 
 async function* parts(
