@@ -53,9 +53,10 @@ describe('init', () => {
     const account = await pds.createAccount()
     const env = { ATPROTO_OAUTH_HANDLE_RESOLVER: pds.url }
     const home = await newHome()
-    const callback = await callbackFor(account, home, { env })
+    const there = { ...world, handleResolverUrl: pds.url }
+    const callback = await callbackFor(account, home, { world: there })
     const other = await newHome()
-    const done = await runCli(['complete', await callbackFor(account, other, { env })], { home: other, env })
+    const done = await runCli(['complete', await callbackFor(account, other, { world: there })], { home: other, env })
     expect(done.code).toBe(0)
     const session = { ATPROTO_OAUTH_SESSION: undefined, ...env, ...variables(done.stdout) }
     await pds.stop()

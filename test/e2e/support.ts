@@ -1,7 +1,9 @@
-/** What the end-to-end tests have in common: a home, an account, and a login made with the built CLI. */
+/** What the end-to-end tests have in common: a home, an account, and a login. */
 import { parse } from 'dotenv'
-import { afterEach, expect } from 'vitest'
-import { type CliOptions, type CliResult, createHome, type Home, runCli } from '../world/cli.ts'
+import { afterEach, expect, inject } from 'vitest'
+import { complete, formatCredentials, init, nodeWorld, type World as OurWorld } from '../../src/index.ts'
+import { type CliResult, createHome, type Home } from '../world/cli.ts'
+import type { WorldAddresses } from '../world/main.ts'
 import { type Decision, signIn } from '../world/person.ts'
 import type { Account, World } from '../world/world.ts'
 
@@ -20,15 +22,29 @@ export const CONSENT: Decision = { consent: true }
 /** What people need who write posts. */
 export const GENERIC = 'atproto transition:generic'
 
-/** `init`, and the person at the browser. @returns the callback URL */
+/** This process as the CLI would be with that home. */
+export function library(world: WorldAddresses, home: Home): OurWorld {
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  return nodeWorld({ home: home.state, plcUrl, handleResolver, dev: true })
+}
+
+/**
+ * A login that waits for its callback, for tests of what comes after it: without the cost of a process. How the CLI
+ * begins one is proven in main-job.test.ts.
+ *
+ * @returns the callback URL
+ */
 export async function callbackFor(
   account: Account,
   home: Home,
-  { scope = GENERIC, decision = CONSENT, env }: { scope?: string; decision?: Decision; env?: CliOptions['env'] } = {},
+  {
+    scope = GENERIC,
+    decision = CONSENT,
+    world = inject('world'),
+  }: { scope?: string; decision?: Decision; world?: WorldAddresses } = {},
 ): Promise<string> {
-  const started = await runCli(['init', account.handle, '--scope', scope], { home, env })
-  expect(started).toMatchObject({ code: 0 })
-  return signIn(started.stdout.trim(), account, decision)
+  const { authorizationUrl } = await init(account.handle, { scope }, library(world, home))
+  return signIn(authorizationUrl.href, account, decision)
 }
 
 export interface LoggedIn {
@@ -36,16 +52,14 @@ export interface LoggedIn {
   readonly home: Home
   /** The credentials, as variables. */
   readonly env: Record<string, string>
-  readonly printed: CliResult
 }
 
-/** The whole login; the credentials come from what `complete` printed. */
+/** The whole login, as the CLI leaves it when it has printed the credentials. */
 export async function logIn(world: World, scope = GENERIC): Promise<LoggedIn> {
   const account = await world.createAccount()
   const home = await newHome()
-  const printed = await runCli(['complete'], { home, stdin: await callbackFor(account, home, { scope }) })
-  expect(printed).toMatchObject({ code: 0 })
-  return { account, home, env: parse(printed.stdoutBytes), printed }
+  const { credentials } = await complete(await callbackFor(account, home, { scope }), library(world, home))
+  return { account, home, env: parse(formatCredentials(credentials, 'dotenv')) }
 }
 
 /** A failed command: its exit code, an empty stdout, and the three lines of its error. */
