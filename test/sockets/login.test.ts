@@ -60,8 +60,6 @@ const UNSENT = [
 /** From the moment at which the server has made the session to the one at which its tokens are on this disk. */
 const LOSING = [
   'before it is answered: send /oauth/token',
-  'headers of /oauth/token',
-  'body of /oauth/token',
   'rename state/pending/*.tmp state/pending/ID.json',
 ]
 
