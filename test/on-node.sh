@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite on another Node, which npm serves: test/on-node.sh 22
+# The suite, or what vitest is told of it, on another Node, which npm serves: test/on-node.sh 22 --project unit
 # The servers stay on the Node that ran `npm ci`: a native module of theirs was compiled for it.
 set -euo pipefail
 cd "$(dirname "$0")/.."

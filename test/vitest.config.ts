@@ -1,7 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const root = new URL('..', import.meta.url).pathname
+/** Vitest would leave one processor idle. */
+const WORKERS = Math.min(Math.max(2, availableParallelism()), 4)
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).map((file) => `test/${file}`)
 /** They change modules for whoever imports them afterwards. */
 const MOCKING = files.filter(
@@ -12,6 +15,7 @@ const OUTSIDE = 'test/{world,e2e,sockets}/**'
 export default defineConfig({
   root,
   test: {
+    maxWorkers: WORKERS,
     // Only with --coverage: `npm run coverage`.
     coverage: {
       include: ['src/protocol/**/*.ts'],
@@ -44,9 +48,9 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/{world,e2e}/**/*.test.ts'],
+          // A world for each worker: a world's request list is one for all who are in it.
           globalSetup: 'test/world/global-setup.ts',
-          // One after the other: the servers' request list is one for all of them.
-          fileParallelism: false,
+          maxWorkers: WORKERS,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

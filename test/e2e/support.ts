@@ -1,9 +1,10 @@
 /** What the end-to-end tests have in common: a home, an account, and a login. */
 import { parse } from 'dotenv'
-import { afterEach, expect, inject } from 'vitest'
+import { afterEach, expect } from 'vitest'
 import { complete, formatCredentials, init, nodeWorld, type World as OurWorld } from '../../src/index.ts'
 import { type CliResult, createHome, type Home } from '../world/cli.ts'
 import type { WorldAddresses } from '../world/main.ts'
+import { ownWorld } from '../world/own.ts'
 import { type Decision, signIn } from '../world/person.ts'
 import type { Account, World } from '../world/world.ts'
 
@@ -40,7 +41,7 @@ export async function callbackFor(
   {
     scope = GENERIC,
     decision = CONSENT,
-    world = inject('world'),
+    world = ownWorld(),
   }: { scope?: string; decision?: Decision; world?: WorldAddresses } = {},
 ): Promise<string> {
   const { authorizationUrl } = await init(account.handle, { scope }, library(world, home))

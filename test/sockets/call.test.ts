@@ -58,10 +58,7 @@ async function fromEnvironment(place: Place): Promise<Start> {
 }
 
 /** From the moment at which the server has spent the old token to the one at which the new one is in the store. */
-const LOSING = [
-  'before it is answered: send /oauth/token',
-  'rename state/sessions/*.tmp state/sessions/ID.json',
-]
+const LOSING = ['before it is answered: send /oauth/token', 'rename state/sessions/*.tmp state/sessions/ID.json']
 
 test.each([
   ['the store', fromStore],

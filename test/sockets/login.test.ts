@@ -58,10 +58,7 @@ const UNSENT = [
   'before it is handled: send /oauth/token',
 ]
 /** From the moment at which the server has made the session to the one at which its tokens are on this disk. */
-const LOSING = [
-  'before it is answered: send /oauth/token',
-  'rename state/pending/*.tmp state/pending/ID.json',
-]
+const LOSING = ['before it is answered: send /oauth/token', 'rename state/pending/*.tmp state/pending/ID.json']
 
 const atFile = ({ home }: Place) => readFile(join(home.path, FILE), 'utf8').then(tokenIn, () => undefined)
 

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { inject } from 'vitest'
 import type { WorldAddresses } from './main.ts'
+import { ownWorld } from './own.ts'
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.js', import.meta.url))
 /** A CLI that hangs must not outlive its test. */
@@ -109,7 +109,7 @@ function spawnIn(
   const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe']
   const child = spawn(program!, args, {
     cwd: home.path,
-    env: defined({ ...cleanEnvironment(home, world ?? inject('world')), ...env }),
+    env: defined({ ...cleanEnvironment(home, world ?? ownWorld()), ...env }),
     stdio,
     timeout: limit,
     killSignal: 'SIGKILL',

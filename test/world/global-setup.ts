@@ -1,16 +1,21 @@
-/** One world for the whole suite: vitest runs this once, before and after every test file. */
+/** A world for each worker: vitest runs this once, before and after every test file. */
 import type { TestProject } from 'vitest/node'
 import type { WorldAddresses } from './main.ts'
 import { startWorld } from './start.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    world: WorldAddresses
+    worlds: WorldAddresses[]
   }
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { addresses, stop } = await startWorld()
-  project.provide('world', addresses)
-  return stop
+  const worlds = await Promise.all(Array.from({ length: Number(project.config.maxWorkers) }, startWorld))
+  project.provide(
+    'worlds',
+    worlds.map(({ addresses }) => addresses),
+  )
+  return async () => {
+    await Promise.all(worlds.map(({ stop }) => stop()))
+  }
 }

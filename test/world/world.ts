@@ -1,7 +1,7 @@
 /** What a test can do in the world: make accounts, see what the servers were asked, start and stop one more PDS. */
 import { randomBytes } from 'node:crypto'
-import { inject } from 'vitest'
 import type { WorldAddresses } from './main.ts'
+import { ownWorld } from './own.ts'
 import type { RecordedRequest } from './servers.ts'
 
 export interface Account {
@@ -29,15 +29,15 @@ export type RequestFilter = Partial<RecordedRequest> | ((request: RecordedReques
 export interface World extends WorldAddresses {
   /** On the shared PDS. Unless named, nobody else has the handle. */
   createAccount(options?: AccountOptions): Promise<Account>
-  /** What all servers were asked so far, by all test files, oldest first. */
+  /** What all servers of this world were asked so far, oldest first. */
   requests(filter?: RequestFilter): Promise<RecordedRequest[]>
-  /** Other test files see the same list: name an origin to forget what that server alone was asked. */
+  /** Of the server at that origin, or of all. */
   clearRequests(origin?: string): Promise<void>
   startPds(): Promise<ExtraPds>
 }
 
 /** The addresses come from `global-setup.ts`, or outside vitest from `startWorld()`. */
-export function connectWorld(addresses: WorldAddresses = inject('world')): World {
+export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
   const control = async (method: string, path: string): Promise<unknown> =>
     (await ok(await fetch(addresses.controlUrl + path, { method }))).json()
   return {
