@@ -1,11 +1,12 @@
 /**
- * What stands behind a PDS: an AppView that answers `app.bsky.*` only to a
- * service JWT it has verified, so that an answer seen by the CLI proves that
+ * What stands behind a PDS: an AppView that answers `app.bsky.*` (with an echo of what
+ * it was asked) only to a service JWT it has verified, so that an answer seen by the CLI proves that
  * the whole chain (access token, DPoP, PDS, service JWT) held.
  *
  * @see {@link https://atproto.com/specs/xrpc#inter-service-authentication-jwt}
  */
 import type { IncomingMessage } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { formatDidKey, multibaseToBytes, parseMultikey, verifySignature } from '@atproto/crypto'
 import { openPort, type Recorder, type Running } from './servers.ts'
 
@@ -23,28 +24,56 @@ interface DidDocument {
   readonly verificationMethod?: readonly { id: string; type: string; publicKeyMultibase?: string }[]
 }
 
-/** Answers by method, given the account whose JWT was verified. */
+/** What a method answers beside the echo, given the account whose JWT was verified. */
 const METHODS: Record<string, (iss: string) => object> = {
   'app.bsky.actor.getProfile': (iss) => ({ did: iss, handle: 'handle.invalid' }),
   'app.bsky.feed.getTimeline': () => ({ feed: [] }),
 }
 
+/** Who makes all feeds: the PDS asks for a feed's record first, without a token, and then signs for its maker. */
+const FEED_DID = 'did:web:feed.test'
+const GENERATOR = {
+  $type: 'app.bsky.feed.generator',
+  did: FEED_DID,
+  displayName: 'x',
+  createdAt: '2026-01-02T03:04:05Z',
+}
+
 export async function startAppView(plcUrl: string, record: Recorder): Promise<Running> {
   const port = await openPort('appview', record)
   port.answerWith(async (request, response) => {
-    const lxm = new URL(request.url ?? '/', port.url).pathname.replace(/^\/xrpc\//, '')
+    const { pathname, searchParams } = new URL(request.url ?? '/', port.url)
+    const nsid = pathname.replace(/^\/xrpc\//, '')
     const send = (status: number, body: object) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     try {
-      const { iss } = await verify(bearer(request), lxm, plcUrl)
-      const method = METHODS[lxm]
-      if (method === undefined) send(501, { error: 'MethodNotImplemented', message: lxm })
-      else send(200, { ...method(iss), verified: { iss, lxm } })
+      if (nsid === 'com.atproto.repo.getRecord') {
+        const [repo, collection, rkey] = ['repo', 'collection', 'rkey'].map((name) => searchParams.get(name))
+        return send(200, { uri: `at://${repo}/${collection}/${rkey}`, value: GENERATOR })
+      }
+      const isFeed = nsid === 'app.bsky.feed.getFeed'
+      const expected = isFeed
+        ? { aud: FEED_DID, lxm: 'app.bsky.feed.getFeedSkeleton' }
+        : { aud: APP_VIEW_DID, lxm: nsid }
+      const { iss, lxm } = await verify(bearer(request), expected, plcUrl)
+      if (!nsid.startsWith('app.bsky.')) return send(501, { error: 'MethodNotImplemented', message: nsid })
+      const body = await text(request)
+      const asked = { ...parametersOf(searchParams), ...(body !== '' && JSON.parse(body)) }
+      return send(200, { ...METHODS[nsid]?.(iss), asked, verified: { iss, lxm } })
     } catch (error) {
-      send(401, { error: 'AuthenticationRequired', message: error instanceof Error ? error.message : String(error) })
+      return send(401, {
+        error: 'AuthenticationRequired',
+        message: error instanceof Error ? error.message : String(error),
+      })
     }
   })
   return { url: port.url, stop: port.close }
+}
+
+/** A repeated one is a list. */
+function parametersOf(parameters: URLSearchParams): object {
+  const entries = [...new Set(parameters.keys())].map((name) => [name, parameters.getAll(name)] as const)
+  return Object.fromEntries(entries.map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
 }
 
 function bearer({ headers }: IncomingMessage): string {
@@ -54,12 +83,12 @@ function bearer({ headers }: IncomingMessage): string {
 }
 
 /** By hand, because jose no longer knows ES256K, the curve of most account keys. */
-async function verify(jwt: string, lxm: string, plcUrl: string): Promise<Claims> {
+async function verify(jwt: string, expected: Pick<Claims, 'aud' | 'lxm'>, plcUrl: string): Promise<Claims> {
   const [header = '', payload = '', signature = ''] = jwt.split('.')
   const { alg } = decode(header) as { alg: string }
   const claims = decode(payload) as Claims
-  if (claims.aud !== APP_VIEW_DID) throw new Error(`aud is ${claims.aud}`)
-  if (claims.lxm !== lxm) throw new Error(`lxm is ${claims.lxm}, the method ${lxm}`)
+  if (claims.aud !== expected.aud) throw new Error(`aud is ${claims.aud}`)
+  if (claims.lxm !== expected.lxm) throw new Error(`lxm is ${claims.lxm}, the method ${expected.lxm}`)
   if (!(claims.exp > Date.now() / 1000)) throw new Error('expired')
   const signed = Buffer.from(`${header}.${payload}`)
   const didKey = await signingKey(claims.iss, plcUrl)
