@@ -26,7 +26,7 @@ interface DidDocument {
 
 /** What a method answers beside the echo, given the account whose JWT was verified. */
 const METHODS: Record<string, (iss: string) => object> = {
-  'app.bsky.actor.getProfile': (iss) => ({ did: iss, handle: 'handle.invalid' }),
+  'app.bsky.actor.getProfile': (iss) => ({ did: iss, handle: 'handle.invalid', displayName: 'A', followersCount: 7 }),
   'app.bsky.feed.getTimeline': () => ({ feed: [] }),
 }
 
