@@ -6,7 +6,7 @@
  * @module
  */
 import { AuthError } from '../errors.ts'
-import { closedBecause, exampleOf, type Field, findMethod, type Method } from './methods.ts'
+import { closedBecause, exampleOf, type Field, findMethod, listMethods, type Method } from './methods.ts'
 import type { XrpcRequest } from './xrpc.ts'
 
 /** One `key=value` of a command line. */
@@ -30,6 +30,8 @@ export interface GivenRequest {
   readonly account: Readonly<Record<'did' | 'handle' | 'pds', string | undefined>>
 }
 
+const JSON_TYPE = 'application/json'
+
 type Values = Map<string, unknown>
 type JsonObject = Record<string, unknown>
 
@@ -38,16 +40,25 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
   const { nsid, method: asked, account } = given
   const known = asked === undefined ? findMethod(nsid) : undefined
   if (known) checkOpen(known)
+  else if (asked === undefined) checkSpelling(nsid)
   const data = given.data === undefined ? undefined : fillIn(parseJson(given.data, 'the body'), account)
   const isFilled = /\{(?:did|handle|pds)\}/.test(given.data ?? '')
   const isPost = known
     ? known.kind === 'procedure'
     : (asked ?? (data === undefined && !given.hasUpload ? 'GET' : 'POST')) === 'POST'
   const values = collect(given, known)
-  const own = new Map([...values].filter(([name]) => !isPost || known?.parameters.some((field) => field.name === name)))
+  const isParameter = (name: string) => known?.parameters.some((field) => field.name === name)
+  // A body that is a file has no room for fields.
+  const hasFields = isPost && (known !== undefined || !given.hasUpload)
+  const own = new Map([...values].filter(([name]) => !hasFields || isParameter(name)))
   const rest: Values = new Map([...values].filter(([name]) => !own.has(name)))
 
-  if (!isPost && data !== undefined) throw usage(`${nsid} is a query: it has no body`, known)
+  if (!isPost && (data !== undefined || given.hasUpload)) {
+    throw usage(`${asked ? 'a GET request' : `${nsid} is a query: it`} has no body`, known)
+  }
+  if (given.hasUpload && known?.input?.mediaType === JSON_TYPE) {
+    throw new AuthError('USAGE', `${nsid} takes JSON, and no other body`, { hint: 'give a file of JSON with -d @FILE' })
+  }
   const body = isPost && !given.hasUpload ? bodyOf(data, rest, known) : undefined
   if (known) checkComplete(known, own, body, given)
   return {
@@ -73,6 +84,13 @@ function checkOpen(method: Method): void {
   }
 }
 
+/** Names of methods are told apart by case; those that are published differ in more. */
+function checkSpelling(nsid: string): void {
+  const meant = listMethods().find((method) => method.nsid.toLowerCase() === nsid.toLowerCase())
+  if (!meant) return
+  throw new AuthError('USAGE', `there is no ${nsid}, but a ${meant.nsid}`, { hint: exampleOf(meant) })
+}
+
 /** The fields by name, each as what the method takes; a repeated one is a list. */
 function collect({ fields, account }: GivenRequest, known: Method | undefined): Values {
   const declared = [...(known?.parameters ?? []), ...(known?.input?.fields ?? [])]
@@ -80,8 +98,13 @@ function collect({ fields, account }: GivenRequest, known: Method | undefined): 
   for (const { name, value, isJson } of fields) {
     const field = declared.find((one) => one.name === name)
     if (known && !field) throw usage(`${known.nsid} has no ${name}${namesOf(declared)}`, known)
-    const text = placeholders(value, account)
-    const item = isJson ? parseJson(text, name) : field ? typed(field, text, known!) : text
+    const text = () => placeholders(value, account)
+    const item =
+      isJson || field?.type === 'json'
+        ? fillIn(parseJson(value, name), account)
+        : field
+          ? typed(field, text(), known!)
+          : text()
     const before = values.get(name)
     if (before !== undefined && field && !field.isList) throw usage(`${name} can be given once only`, known)
     const list = Array.isArray(item) ? item : [item]
@@ -95,7 +118,7 @@ function namesOf(declared: readonly Field[]): string {
   return declared.length === 0 ? ', and takes nothing' : `; it takes ${declared.map(({ name }) => name).join(', ')}`
 }
 
-function typed({ name, type, isList }: Field, text: string, method: Method): unknown {
+function typed({ name, type, isRequired }: Field, text: string, method: Method): unknown {
   const wrong = (what: string) => usage(`${name} has to be ${what}, not ${JSON.stringify(text)}`, method)
   if (type === 'integer') {
     if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)
@@ -105,14 +128,14 @@ function typed({ name, type, isList }: Field, text: string, method: Method): unk
     if (text === 'true' || text === 'false') return text === 'true'
     throw wrong('true or false')
   }
-  if (type === 'text') return text
-  const value = parseJson(text, name)
-  if (isList && Array.isArray(value)) return value
-  return value
+  if (/^\{\w+\}$/.test(text)) throw usage(`${name} is ${text}, which stands for nothing`, method)
+  // Most likely a variable of a shell that was not set.
+  if (text === '' && isRequired && method.kind === 'query') throw usage(`${name} is empty`, method)
+  return text
 }
 
 function bodyOf(data: unknown, fields: Values, known: Method | undefined): unknown {
-  const isJson = known?.input === undefined || known.input.mediaType === 'application/json'
+  const isJson = known?.input === undefined || known.input.mediaType === JSON_TYPE
   if (known && !known.input) {
     if (data === undefined && fields.size === 0) return undefined
     throw usage(`${known.nsid} takes no body`, known)

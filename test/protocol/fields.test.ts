@@ -62,6 +62,7 @@ describe('a query', () => {
     ['limt=5', 'has no limt; it takes repo, collection, limit, cursor, reverse'],
     ['limit:={"a":1}', 'neither text'],
     ['limit:=5,', 'not JSON'],
+    ['cursor={curser}', 'stands for nothing'],
   ])('%s is said before anything is sent', (word, why) => {
     const error = refusal(LIST, ['repo={did}', 'collection=a.b.c', word])
     expect(error).toMatchObject({ code: 'USAGE', exit: 2, session: 'alive' })
@@ -74,9 +75,23 @@ describe('a query', () => {
     expect(error.hint).toBe(`atproto-oauth call ${LIST} repo={did} collection=…`)
   })
 
+  test('an empty value is a variable that was not set, where one is needed', () => {
+    expect(refusal(LIST, ['repo=', 'collection=a.b.c']).message).toBe('repo is empty')
+    expect(assemble(LIST, ['repo=a', 'collection=a.b.c', 'cursor=']).parameters).toContainEqual(['cursor', ''])
+  })
+
+  test('a name in another case is told, and sent with -X', () => {
+    const misspelt = 'com.atproto.repo.listrecords'
+    const error = refusal(misspelt, ['repo={did}'])
+    expect(error.message).toBe(`there is no ${misspelt}, but a ${LIST}`)
+    expect(error.hint).toContain(`call ${LIST} repo={did}`)
+    expect(assemble(misspelt, [], { method: 'GET' }).nsid).toBe(misspelt)
+  })
+
   test('one value for what is no list; no body', () => {
     expect(refusal(LIST, ['repo=a', 'repo=b', 'collection=a.b.c']).message).toContain('once only')
     expect(refusal(LIST, ['repo=a', 'collection=a.b.c'], { data: '{}' }).message).toContain('has no body')
+    expect(refusal(LIST, ['repo=a', 'collection=a.b.c'], { hasUpload: true }).message).toContain('has no body')
   })
 
   test('a placeholder for what is not known here is no request', () => {
@@ -109,11 +124,10 @@ describe('a procedure', () => {
 
   test('in a body an identifier is filled in, a text is left alone', () => {
     const data = JSON.stringify({ a: 'at://{did}/x/y', b: ['{handle}', '{did}.'], c: 'see {did}' })
-    expect(bodyOf('com.example.do.it', [], { data })).toStrictEqual({
-      a: 'at://did:plc:alice/x/y',
-      b: ['alice.fake.dev', '{did}.'],
-      c: 'see {did}',
-    })
+    const filled = { a: 'at://did:plc:alice/x/y', b: ['alice.fake.dev', '{did}.'], c: 'see {did}' }
+    expect(bodyOf('com.example.do.it', [], { data })).toStrictEqual(filled)
+    expect(bodyOf('com.example.do.it', [`x:=${data}`], { method: 'POST' })).toStrictEqual({ x: filled })
+    expect(bodyOf(CREATE, ['repo={did}', 'collection=a.b.c', `record=${data}`]).record).toStrictEqual(filled)
   })
 
   test('a body to which nothing is added is sent as it was written', () => {
@@ -144,6 +158,7 @@ describe('a procedure', () => {
     const nsid = 'com.atproto.repo.uploadBlob'
     expect(assemble(nsid, [], { hasUpload: true })).toStrictEqual({ nsid, method: 'POST', parameters: [] })
     expect(refusal(nsid, []).message).toContain('--upload')
+    expect(refusal(CREATE, ['repo={did}'], { hasUpload: true }).message).toContain('takes JSON')
   })
 })
 
@@ -161,7 +176,11 @@ describe('a method that nobody has published', () => {
     })
     expect(assemble(nsid, ['a=1', 'b:=2'], { data: '{"c":3}' })).toMatchObject({ method: 'POST', parameters: [] })
     expect(bodyOf(nsid, ['a=1', 'b:=2'], { data: '{"c":3}' })).toStrictEqual({ c: 3, a: '1', b: 2 })
-    expect(assemble(nsid, [], { hasUpload: true })).toMatchObject({ method: 'POST' })
+    expect(assemble(nsid, ['a=1'], { hasUpload: true })).toStrictEqual({
+      nsid,
+      method: 'POST',
+      parameters: [['a', '1']],
+    })
   })
 
   test('18.2 or what -X says', () => {
