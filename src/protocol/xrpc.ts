@@ -133,5 +133,6 @@ export function xrpcError(
     const hint = `check the clock of this machine; if it is right: ${initCommand(session)}`
     return new AuthError('XRPC_ERROR', `${said}, to a token that was just issued`, { session: 'unknown', hint })
   }
-  return new AuthError('XRPC_ERROR', said)
+  const hint = 'correct the request, or run it again later; the session is not the cause'
+  return new AuthError('XRPC_ERROR', said, { hint: refusal.status >= 500 ? hint : undefined })
 }

@@ -213,6 +213,11 @@ describe('what went wrong', () => {
     expect(errorOf(status, body)).toMatchObject({ code: 'XRPC_ERROR', message: `${NSID} answered ${said}` })
   })
 
+  test('18.7 a server that failed may do better later', () => {
+    expect(errorOf(500, '').hint).toContain('run it again later')
+    expect(errorOf(400, '').hint).not.toContain('later')
+  })
+
   test('11.13 a new token that is refused as over: the clock is the first suspect', () => {
     const headers = { 'www-authenticate': 'DPoP error="invalid_token"' }
     expect(errorOf(401, '{"error":"invalid_token"}', headers)).toMatchObject({
