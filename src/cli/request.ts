@@ -21,6 +21,7 @@ import { MEDIA_TYPES } from './media-types.ts'
 import type { Context } from './settings.ts'
 
 const BODY_LARGEST = 128 * 1024 * 1024
+const CALL_HELP = 'atproto-oauth call --help'
 const WORD = /^([^=:]+)(:?)=(@?)([\s\S]*)$/
 
 export interface RequestOptions {
@@ -103,7 +104,9 @@ async function readField(word: string, host: Host): Promise<GivenField> {
     })
   }
   if (at === '') return { name, value: rest, isJson: colon !== '' }
-  const hint = `for a text that begins with @: ${name}:='"@${rest.replaceAll(/["']/g, '')}"'`
+  const hint = /^(?:actors?|author|handle|repo)$/.test(name)
+    ? `a handle is written without its @: ${name}=${rest}`
+    : `for a text that begins with @: ${name}:='"@${rest.replaceAll(/["']/g, '')}"'`
   const bytes = await readBody(`@${rest}`, host, hint)
   return { name, value: typeof bytes === 'string' ? bytes : decode(bytes), isJson: colon !== '' }
 }
@@ -132,32 +135,32 @@ async function readBody(data: string, host: Host, hint?: string): Promise<string
     if (bytes) return bytes
     throw usage('stdin is larger than 128 MiB')
   }
-  return readFile(path).catch((error) => {
-    throw usage(`cannot read ${path}: ${reasonOf(error)}`, { hint })
-  })
+  return readFile(path).catch((error) => unreadable(path, error, hint))
+}
+
+function unreadable(path: string, error: NodeJS.ErrnoException, hint = CALL_HELP): never {
+  throw usage(`cannot read ${path || 'a file without a name'}: ${reasonOf(error)}`, { hint })
 }
 
 function decode(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    throw usage('a body or a field is not UTF-8')
+    throw usage('a body or a field is not UTF-8', { hint: 'send a file that is no text with --upload FILE' })
   }
 }
 
 /** A file is read as it is sent, and again if it has to be sent again; stdin can be read once. */
 async function openUpload(path: string, type: string | undefined, host: Host): Promise<Body> {
+  const isStdin = path === '-'
+  const stats = isStdin ? undefined : await stat(path).catch((error) => unreadable(path, error))
+  if (stats && !stats.isFile()) throw usage(`${path} is not a file`, { hint: CALL_HELP })
   const known = type ?? MEDIA_TYPES[extname(path).slice(1).toLowerCase()]
   if (known === undefined) {
-    const what = path === '-' ? 'stdin' : path
+    const what = isStdin ? 'stdin' : path
     throw usage(`the media type of ${what} is not known`, { hint: "add it: -H 'content-type: image/png'" })
   }
-  if (path === '-') return Readable.toWeb(host.stdin) as ReadableStream<Uint8Array>
-  const stats = await stat(path).catch((error) => {
-    throw usage(`cannot read ${path}: ${reasonOf(error)}`)
-  })
-  if (!stats.isFile()) throw usage(`${path} is not a file`)
-  return openAsBlob(path, { type: known })
+  return isStdin ? (Readable.toWeb(host.stdin) as ReadableStream<Uint8Array>) : openAsBlob(path, { type: known })
 }
 
 /** `{did}`, `{handle}` and `{pds}`, as far as they are used. */
@@ -177,7 +180,7 @@ function usage(message: string, options: { hint?: string | undefined } = {}): Au
 
 function seconds(text: string): number {
   if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text)
-  throw new InvalidArgumentError('It must be a number of seconds.')
+  throw new InvalidArgumentError('It must be a whole number of seconds.')
 }
 
 export function collect(value: string, before: string[] = []): string[] {

@@ -67,11 +67,12 @@ async function asError(
   request: XrpcRequest,
   session: Session,
   { include = false }: ResponseOptions,
-  { output, world }: Context,
+  { host, output, world }: Context,
 ): Promise<AuthError> {
   const { error, body, bytes } = await readRefused(request, response, session.record(), world.now())
   if (include) await output.data(Buffer.concat([Buffer.from(head(response)), bytes ?? new Uint8Array()]))
   else output.serverBody(body)
+  if (include && host.stdout.isTTY) output.note('')
   return error
 }
 
@@ -121,6 +122,7 @@ export interface Sink {
  */
 export async function openSink({ output: path }: ResponseOptions): Promise<Sink | undefined> {
   if (path === undefined || path === '-') return undefined
+  if (path === '') throw new AuthError('USAGE', 'the name of the file after -o is empty')
   const beside = join(dirname(path), `.${randomUUID()}.part`)
   const isFolder = await stat(path)
     .then((stats) => stats.isDirectory())

@@ -55,6 +55,7 @@ describe('requests', () => {
   })
 
   test('what is wrong is said before anything is sent, and nothing is printed', async () => {
+    await writeFile(join(home.path, 'bytes.bin'), Buffer.of(0xff, 0xfe))
     await world.clearRequests()
     const list = ['call', 'com.atproto.repo.listRecords', 'repo={did}']
     const wrong: [args: string[], why: string][] = [
@@ -62,6 +63,9 @@ describe('requests', () => {
       [list, 'needs collection too'],
       [[...list, `collection=${POST}`, 'limt=5'], 'has no limt'],
       [[...CREATE, 'record=@nobody.here'], 'begins with @'],
+      [['call', 'app.bsky.actor.getProfile', 'actor=@alice.test'], 'without its @: actor=alice.test'],
+      [['call', 'com.atproto.repo.uploadBlob', '--upload', '.'], 'is not a file'],
+      [['call', 'com.atproto.repo.uploadBlob', '-d', '@bytes.bin'], '--upload FILE'],
       [['call', 'com.atproto.repo.uploadBlob'], '--upload'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', 'none.png'], 'none.png'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '-'], 'media type'],
@@ -69,13 +73,15 @@ describe('requests', () => {
       [['call', 'com.atproto.sync.subscribeRepos'], 'WebSocket'],
       [['call'], 'the method is missing'],
       [[...list, `collection=${POST}`, '-o', '/nowhere/at/all'], 'cannot write'],
+      [[...list, `collection=${POST}`, '-o', ''], 'is empty'],
       [['call', 'app.bsky.actor.getProfile', 'actor={did}', '--proxy', 'nobody'], 'did#id'],
     ]
-    for (const [args, why] of wrong) {
+    const check = async ([args, why]: (typeof wrong)[number]) => {
       const result = await run(args)
       expectFailure(result, 2, 'USAGE')
       expect(result.stderr).toContain(why)
     }
+    await Promise.all(wrong.map(check))
     expect(await sentByUs(world)).toStrictEqual([])
   })
 
