@@ -4,7 +4,7 @@
  * @module
  */
 import { randomUUID } from 'node:crypto'
-import { open, rename, rm, stat } from 'node:fs/promises'
+import { open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { AuthError } from '../errors.ts'
@@ -123,21 +123,19 @@ export interface Sink {
 export async function openSink({ output: path }: ResponseOptions): Promise<Sink | undefined> {
   if (path === undefined || path === '-') return undefined
   if (path === '') throw new AuthError('USAGE', 'the name of the file after -o is empty')
-  const beside = join(dirname(path), `.${randomUUID()}.part`)
-  const isFolder = await stat(path)
-    .then((stats) => stats.isDirectory())
-    .catch(() => false)
-  const file = await open(beside, 'wx').catch((error) => error as NodeJS.ErrnoException)
-  if (isFolder || file instanceof Error) {
-    const why = isFolder ? 'it is a folder' : reasonOf(file as NodeJS.ErrnoException)
-    if (!(file instanceof Error)) await file.close().then(() => rm(beside, { force: true }))
-    throw new AuthError('USAGE', `cannot write ${path}: ${why}`, {
-      hint: 'name a file of a folder that you can write to',
-    })
-  }
+  const stats = await stat(path).catch(() => undefined)
+  if (stats?.isDirectory()) throw unwritable(path, 'it is a folder')
+  // A device or another program's pipe is written to; nothing is put in its place.
+  const isPlain = stats === undefined || stats.isFile()
+  const target = stats && isPlain ? await realpath(path) : path
+  const beside = isPlain ? join(dirname(target), `.${randomUUID()}.part`) : path
+  // As private as the file before.
+  const file = await open(beside, isPlain ? 'wx' : 'w', stats?.mode).catch((error) => {
+    throw unwritable(path, reasonOf(error))
+  })
   const discard = async () => {
     await file.close().catch(() => undefined)
-    await rm(beside, { force: true }).catch(() => undefined)
+    if (isPlain) await rm(beside, { force: true }).catch(() => undefined)
   }
   const orFail = async (work: () => Promise<void>) =>
     work().catch((error) => {
@@ -148,11 +146,17 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
     write: (bytes) => orFail(() => file.writeFile(bytes)),
     commit: () =>
       orFail(async () => {
-        await file.sync()
+        if (isPlain) await file.sync()
         await file.close()
-        await rename(beside, path)
+        if (isPlain) await rename(beside, target)
       }),
   }
+}
+
+function unwritable(path: string, why: string): AuthError {
+  return new AuthError('USAGE', `cannot write ${path}: ${why}`, {
+    hint: 'name a file of a folder that you can write to',
+  })
 }
 
 function isBinary({ headers }: Response): boolean {

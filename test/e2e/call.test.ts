@@ -1,8 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { lstat, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type CliOptions, type CliResult, createHome, type Home, runAtTerminal, runCli } from '../world/cli.ts'
+import {
+  type CliOptions,
+  type CliResult,
+  createHome,
+  type Home,
+  runAtTerminal,
+  runCli,
+  runShell,
+} from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
 import { callbackFor, expectFailure, sentByUs } from './support.ts'
 
@@ -147,6 +155,25 @@ describe('responses', () => {
     expect(saved).toMatchObject({ code: 0, stdout: '' })
     expect(await readFile(path)).toStrictEqual((await exported()).stdoutBytes)
     expect((await readdir(home.path)).filter((name) => name.endsWith('.part'))).toStrictEqual([])
+  })
+
+  test('-o: a file keeps its mode, a link leads to its file, and a pipe stays a pipe', async () => {
+    const [file, link, pipe] = ['kept.json', 'link.json', 'pipe'].map((name) => join(home.path, name))
+    await writeFile(file!, 'before', { mode: 0o600 })
+    await symlink('kept.json', link!)
+    const ask = 'atproto-oauth call com.atproto.server.getSession -o'
+    const { stdout, code } = await runShell(
+      `mkfifo pipe; ${ask} link.json && { ${ask} pipe & timeout 30 cat pipe; wait $!; }`,
+      {
+        home,
+      },
+    )
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ did: account.did })
+    expect(await readFile(file!, 'utf8')).toBe(stdout)
+    expect((await stat(file!)).mode & 0o777).toBe(0o600)
+    expect((await lstat(link!)).isSymbolicLink()).toBe(true)
+    expect((await stat(pipe!)).isFIFO()).toBe(true)
   })
 
   test('bytes are not for a terminal, unless somebody insists', async () => {
