@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { chooseClient } from '../src/protocol/client.ts'
@@ -26,10 +27,27 @@ describe('oauth-templates', () => {
     expect(new URL(redirectUri).pathname).toBe('/callback/') // where callback/index.html is served
   })
 
+  const page = readFileSync('oauth-templates/callback/index.html', 'utf8')
+
   test('the callback page asks nobody for anything and passes the code on to nobody', () => {
-    const page = readFileSync('oauth-templates/callback/index.html', 'utf8')
-    expect(page).toContain(`content="default-src 'none';`)
     expect(page).toContain('<meta name="referrer" content="no-referrer" />')
-    expect(page).not.toMatch(/(?:src|href)\s*=|@import|url\(|fetch\(|innerHTML|https?:\/\//)
+    expect(page).not.toMatch(/\s(?:src|href|style|on[a-z]+)\s*=\s*"|@import|url\(|fetch\(|innerHTML|https?:\/\//)
+  })
+
+  test('the callback page has no script and no style but what its policy names', () => {
+    const [policy] = /(?<=http-equiv="Content-Security-Policy"\s+content=")[^"]+/.exec(page)!
+    const hashes = (tag: string) =>
+      [...page.matchAll(new RegExp(`<${tag}\\b[^>]*>(.*?)</${tag}>`, 'gs'))]
+        .map(([, content = '']) => `'sha256-${createHash('sha256').update(content).digest('base64')}'`)
+        .join(' ')
+    expect(policy.split('; ')).toStrictEqual([
+      "default-src 'none'",
+      `script-src ${hashes('script')}`,
+      `style-src ${hashes('style')}`,
+      "base-uri 'none'",
+      "form-action 'none'",
+      "require-trusted-types-for 'script'",
+      "trusted-types 'none'",
+    ])
   })
 })
