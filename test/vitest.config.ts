@@ -10,7 +10,7 @@ const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).
 const MOCKING = files.filter(
   (file) => file.endsWith('.test.ts') && /\bvi\.(?:do)?mock\(/i.test(readFileSync(root + file, 'utf8')),
 )
-const OUTSIDE = 'test/{world,e2e,sockets}/**'
+const OUTSIDE = 'test/{world,e2e,sockets,browser}/**'
 
 export default defineConfig({
   root,
@@ -42,6 +42,11 @@ export default defineConfig({
         root,
         // The built CLI against fake worlds of its own, many times over: in parallel with the others.
         test: { name: 'sockets', include: ['test/sockets/**/*.test.ts'], testTimeout: 180_000 },
+      },
+      {
+        root,
+        // A real Chromium. What needs the servers starts a world of its own, and none if there is no Chromium.
+        test: { name: 'browser', include: ['test/browser/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
       },
       {
         root,

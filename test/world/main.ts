@@ -7,11 +7,14 @@
  *     DELETE /requests[?origin=…]  forget it, or what one server was asked
  *     POST   /pds                  one more PDS -> { id, url }
  *     DELETE /pds/:id              stop it
+ *     POST   /names/:name          { port, ca }: the name leads to this port of a test's, over TLS
  *
  * It ends when its parent lets go of it, however that came about.
  */
 import type { RequestListener } from 'node:http'
+import { json } from 'node:stream/consumers'
 import { APP_VIEW_DID, startAppView } from './app-view.ts'
+import { type Destination, leadName } from './names.ts'
 import { openPort, type RecordedRequest, type Running, startPds, startPlc } from './servers.ts'
 
 /** What a test must know to reach the world. Plain data: it crosses processes. */
@@ -77,6 +80,9 @@ const answer: RequestListener = async (request, response) => {
       await pds?.stop()
       return send({})
     }
+    case 'POST /names':
+      leadName(id, (await json(request)) as Destination)
+      return send({})
     default:
       return response.writeHead(404).end()
   }

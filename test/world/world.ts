@@ -1,6 +1,7 @@
 /** What a test can do in the world: make accounts, see what the servers were asked, start and stop one more PDS. */
 import { randomBytes } from 'node:crypto'
 import type { WorldAddresses } from './main.ts'
+import type { Destination } from './names.ts'
 import { ownWorld } from './own.ts'
 import type { RecordedRequest } from './servers.ts'
 
@@ -34,12 +35,14 @@ export interface World extends WorldAddresses {
   /** Of the server at that origin, or of all. */
   clearRequests(origin?: string): Promise<void>
   startPds(): Promise<ExtraPds>
+  /** When the servers fetch `https://<name>/…`, as they do for client documents, it is from there. */
+  leadName(name: string, destination: Destination): Promise<void>
 }
 
 /** The addresses come from `global-setup.ts`, or outside vitest from `startWorld()`. */
 export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
-  const control = async (method: string, path: string): Promise<unknown> =>
-    (await ok(await fetch(addresses.controlUrl + path, { method }))).json()
+  const control = async (method: string, path: string, body?: object): Promise<unknown> =>
+    (await ok(await fetch(addresses.controlUrl + path, { method, ...(body && { body: JSON.stringify(body) }) }))).json()
   return {
     ...addresses,
     createAccount: (options) => createAccount(addresses.pdsUrl, options),
@@ -49,6 +52,9 @@ export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
     },
     async clearRequests(origin) {
       await control('DELETE', `/requests${origin === undefined ? '' : `?${new URLSearchParams({ origin })}`}`)
+    },
+    async leadName(name, destination) {
+      await control('POST', `/names/${name}`, destination)
     },
     async startPds() {
       const { id, url } = (await control('POST', '/pds')) as { id: string; url: string }

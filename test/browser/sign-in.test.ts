@@ -1,0 +1,119 @@
+/** The whole way with a real browser on the real PDS's own pages: nothing here knows how they work, only what they say. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { parse } from 'dotenv'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { type CliOptions, type CliResult, createHome, runCli, runShell } from '../world/cli.ts'
+import { type StartedWorld, startWorld } from '../world/start.ts'
+import { type Account, connectWorld, type World } from '../world/world.ts'
+import { describeInBrowser, launch } from './chromium.ts'
+import { certificateFor, type Site, startSite } from './site.ts'
+
+/** The PDS refuses names that it knows to be nobody's; this one it has to ask for. */
+const HOST = 'client.lab-host.dev'
+const SCOPE = 'atproto transition:generic'
+
+describeInBrowser('signing in with a browser', () => {
+  let started: StartedWorld
+  let world: World
+  let site: Site
+  let browser: Browser
+
+  beforeAll(async () => {
+    started = await startWorld()
+    world = connectWorld(started.addresses)
+    const certificate = certificateFor(HOST)
+    site = await startSite(certificate)
+    await world.leadName(HOST, { port: site.port, ca: certificate.cert })
+    browser = await launch({ [HOST]: site.port })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await site?.stop()
+    await started?.stop()
+  })
+
+  async function begin(args: readonly string[] = []) {
+    const account = await world.createAccount()
+    const home = await createHome()
+    const context = await browser.newContext({ locale: 'en-US', ignoreHTTPSErrors: true })
+    onTestFinished(() => Promise.all([home.remove(), context.close()]).then(() => undefined))
+    const run = (words: readonly string[], options: Partial<CliOptions> = {}) =>
+      runCli(words, { home, world: started.addresses, ...options })
+    const { stdout, stderr, code } = await run(['init', account.handle, '--scope', SCOPE, ...args])
+    expect(code, stderr).toBe(0)
+    return { account, home, run, url: stdout.trim(), page: await context.newPage() }
+  }
+
+  test('the address of the page that cannot load is what complete takes', async () => {
+    const { account, run, url, page } = await begin()
+    const redirected = page.waitForRequest((request) => request.url().startsWith('http://127.0.0.1/'))
+    await signIn(page, url, account)
+    await page.getByRole('button', { name: 'Authorize' }).click()
+    await expectSession(account, run, (await redirected).url())
+  })
+
+  test('what the callback page of a hosted client copies is what complete takes', async () => {
+    const { account, run, url, page } = await begin(hostedClient())
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: `https://${HOST}` })
+    await signIn(page, url, account)
+    expect(await page.locator('body').innerText()).toContain(HOST) // whom the person gives access to
+    await page.getByRole('button', { name: 'Authorize' }).click()
+    await page.getByRole('button', { name: 'Copy the URL' }).click()
+    await expect.poll(() => page.getByRole('status').textContent()).toBe('Copied.')
+    expect(page.url()).toBe(`https://${HOST}/callback/`)
+    expect(await page.locator('#issuer').textContent()).toBe(world.pdsUrl)
+    await expectSession(account, run, await page.evaluate(() => navigator.clipboard.readText()))
+  })
+
+  test('9.6 a refusal comes to the callback page, and complete says how to start again', async () => {
+    const { account, home, run, url, page } = await begin(hostedClient())
+    await signIn(page, url, account)
+    await page.getByRole('button', { name: 'Deny' }).click()
+    await expect.poll(() => page.getByRole('heading', { level: 1 }).textContent()).toBe('Not signed in')
+    expect(await page.locator('#what').textContent()).toContain('You refused, or the server did.')
+    const completed = await run(['complete'], { stdin: await page.locator('textarea').inputValue() })
+    expect(completed).toMatchObject({ code: 4, stdout: '' })
+    expect(completed.stderr).toContain('[AUTHORIZATION_DENIED]')
+    const [hint] = /(?<=hint: )atproto-oauth init .+/.exec(completed.stderr)!
+    const again = await runShell(hint, { home, world: started.addresses })
+    expect(again.code, again.stderr).toBe(0)
+    expect(again.stdout).toContain(`${world.pdsUrl}/oauth/authorize?`)
+  })
+
+  /** @returns the options of `init` for a client whose document is published under a name of its own, for the PDS keeps it */
+  function hostedClient(): string[] {
+    const template = JSON.stringify(CLIENT_DOCUMENT).replaceAll('example.com', HOST)
+    const path = `/${createHash('sha256').update(expect.getState().currentTestName!).digest('hex')}.json`
+    const document = { ...JSON.parse(template), client_id: `https://${HOST}${path}` }
+    site.publish(path, JSON.stringify(document))
+    return ['--client-id', document.client_id, '--redirect-uri', document.redirect_uris[0]]
+  }
+})
+
+const CLIENT_DOCUMENT = JSON.parse(
+  readFileSync(new URL('../../oauth-templates/oauth-client-metadata.json', import.meta.url), 'utf8'),
+)
+
+/** To the question of consent. */
+async function signIn(page: Page, url: string, { handle, password }: Account): Promise<void> {
+  await page.goto(url)
+  expect(await page.getByRole('textbox', { name: 'Identifier' }).inputValue()).toBe(handle) // the hint of `init`
+  await page.getByRole('textbox', { name: 'Password' }).fill(password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('button', { name: 'Authorize' }).waitFor()
+}
+
+/** Pastes what the browser gave into `complete`, and uses what that printed. */
+async function expectSession(
+  { did, handle }: Account,
+  run: (words: readonly string[], options?: Partial<CliOptions>) => Promise<CliResult>,
+  pasted: string,
+): Promise<void> {
+  const completed = await run(['complete'], { stdin: pasted })
+  expect(completed.code, completed.stderr).toBe(0)
+  const called = await run(['call', 'com.atproto.server.getSession'], { env: parse(completed.stdoutBytes) })
+  expect(called.code, called.stderr).toBe(0)
+  expect(JSON.parse(called.stdout)).toMatchObject({ did, handle })
+}

@@ -1,0 +1,65 @@
+/** A static host as anybody has one: it serves files, and keeps what it was asked with which headers. */
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export const CALLBACK_PAGE = readFileSync(new URL('../../oauth-templates/callback/index.html', import.meta.url), 'utf8')
+
+export interface Site {
+  readonly port: number
+  readonly requests: readonly { readonly path: string; readonly headers: IncomingHttpHeaders }[]
+  /** What is served at a path from now on. */
+  publish(path: string, content: string): void
+  stop(): Promise<void>
+}
+
+/** The callback page is at `/callback/`. With a certificate it speaks https. */
+export async function startSite(certificate?: Certificate): Promise<Site> {
+  const files = new Map([['/callback/', CALLBACK_PAGE]])
+  const requests: { path: string; headers: IncomingHttpHeaders }[] = []
+  const listener: RequestListener = ({ url = '/', headers }, response) => {
+    requests.push({ path: url, headers })
+    const path = url.replace(/\?.*$/, '').replace(/\/+/g, '/')
+    const content = files.get(path)
+    const type = path.endsWith('.json') ? 'application/json' : 'text/html; charset=utf-8'
+    response.writeHead(content === undefined ? 404 : 200, { 'content-type': type }).end(content)
+  }
+  const server = certificate ? createTlsServer(certificate, listener) : createServer(listener)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    requests,
+    publish: (path, content) => void files.set(path, content),
+    async stop() {
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+export interface Certificate {
+  readonly key: string
+  readonly cert: string
+}
+
+/** A throwaway certificate that is its own authority. */
+export function certificateFor(name: string): Certificate {
+  const folder = mkdtempSync(join(tmpdir(), 'atproto-oauth-tls-'))
+  try {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+    const asked = `req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 1 -subj /CN=${name}`
+    const args = [...asked.split(' '), '-addext', `subjectAltName=DNS:${name}`, '-keyout', key, '-out', cert]
+    execFileSync('openssl', args, { stdio: 'ignore' })
+    return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
