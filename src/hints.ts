@@ -12,16 +12,19 @@ export interface Login {
   readonly issuer?: string | undefined
   readonly scope?: string | undefined
   readonly clientId?: string | undefined
+  /** Where it is known: a hosted client has to name it. */
+  readonly redirectUri?: string | undefined
 }
 
 /** `atproto-oauth init …` for the same account, with the same scope and the same hosted client. */
-export function initCommand({ handle, did, issuer, scope, clientId }: Login): string {
+export function initCommand({ handle, did, issuer, scope, clientId, redirectUri }: Login): string {
   const hosted = clientId?.startsWith('https:')
   return [
     'atproto-oauth init',
     shellWord(handle ?? did ?? issuer ?? '<handle>'),
     ...(scope && scope !== 'atproto' ? ['--scope', shellWord(scope)] : []),
     ...(hosted ? ['--client-id', shellWord(clientId!)] : []),
+    ...(hosted && redirectUri ? ['--redirect-uri', shellWord(redirectUri)] : []),
   ].join(' ')
 }
 

@@ -214,6 +214,11 @@ describe('judging, in this order', () => {
     ['the handle', { handle: 'alice.fake.dev' }, 'alice.fake.dev'],
     ['the DID', {}, 'did:plc:alice234567alice234567ab'],
     ['the server', { did: undefined }, ISS],
+    [
+      'a hosted client',
+      { clientId: 'https://bot.alice.dev/client.json', redirectUri: BASE },
+      `did:plc:alice234567alice234567ab --client-id https://bot.alice.dev/client.json --redirect-uri ${BASE}`,
+    ],
   ])('9.6 what to type next, with %s', (_, changes, identifier) => {
     const { did, ...rest } = PENDING
     const pending = { ...('did' in changes ? rest : PENDING), ...changes } as PendingAuthorization
