@@ -18,7 +18,8 @@ const REDIRECTS_MOST = 5
 /** A DNS name has 253 characters, `_atproto.` takes nine. */
 const TXT_LONGEST = 244
 
-type Answer =
+/** What one way of looking a handle up has come to. */
+export type HandleAnswer =
   | { readonly kind: 'did'; readonly did: Did }
   | { readonly kind: 'none'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string }
@@ -49,7 +50,8 @@ export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock
   }
 }
 
-async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): Promise<Answer> {
+/** @throws {AuthError} `HANDLE_AMBIGUOUS`, `HANDLE_NOT_FOUND` what is there leads nowhere, and HTTPS must not stand in for it */
+export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): Promise<HandleAnswer> {
   if (handle.length > TXT_LONGEST) return { kind: 'none', reason: 'too long for a TXT record' }
   const name = `_atproto.${handle}`
   let records: string[][]
@@ -71,12 +73,16 @@ async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): 
 }
 
 /** Never rejects: it runs beside DNS, whose answer may come first. */
-async function askHttps(handle: Handle, ports: IdentityPorts, signal: AbortSignal): Promise<Answer> {
+export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: AbortSignal): Promise<HandleAnswer> {
   let url = new URL(`https://${handle}/.well-known/atproto-did`)
   const where = url.href
   try {
     for (let hops = 0; hops <= REDIRECTS_MOST; hops += 1) {
-      const response = await ports.fetch(url, { headers: { accept: 'text/plain' }, timeoutSeconds: TIMEOUT, signal })
+      const response = await ports.fetch(url, {
+        headers: { accept: 'text/plain' },
+        timeoutSeconds: TIMEOUT,
+        ...(signal && { signal }),
+      })
       if (response.ok) {
         const did = asDid((await readText(response, BODY_LARGEST))?.trim() ?? '', ports.settings.dev)
         return did ? { kind: 'did', did } : { kind: 'none', reason: `${where} does not hold a DID` }

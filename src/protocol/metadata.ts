@@ -20,7 +20,16 @@ type Ports = Http & Clock & { readonly settings: Settings }
  * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchDocument`
  */
 export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
-  const document = await fetchDocument(
+  return judgeProtectedResource(await fetchProtectedResource(pds, ports), pds, ports.settings.dev)
+}
+
+/**
+ * The document as it is, not judged.
+ *
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchDocument`
+ */
+export function fetchProtectedResource(pds: Origin, ports: Http & Clock): Promise<JsonObject> {
+  return fetchDocument(
     {
       url: new URL('/.well-known/oauth-protected-resource', pds),
       what: `the protected-resource metadata of ${pds}`,
@@ -29,7 +38,6 @@ export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
     },
     ports,
   )
-  return judgeProtectedResource(document, pds, ports.settings.dev)
 }
 
 /** @throws {AuthError} `METADATA_INVALID` */
@@ -57,7 +65,16 @@ export async function fetchAuthorizationServer(
   resource: Origin | undefined,
   ports: Ports,
 ): Promise<AuthorizationServer> {
-  const document = await fetchDocument(
+  return judgeAuthorizationServer(await fetchServerMetadata(issuer, ports), issuer, resource, ports.settings.dev)
+}
+
+/**
+ * The document as it is, not judged.
+ *
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchDocument`
+ */
+export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promise<JsonObject> {
+  return fetchDocument(
     {
       url: new URL('/.well-known/oauth-authorization-server', issuer),
       what: `the authorization-server metadata of ${issuer}`,
@@ -66,7 +83,6 @@ export async function fetchAuthorizationServer(
     },
     ports,
   )
-  return judgeAuthorizationServer(document, issuer, resource, ports.settings.dev)
 }
 
 /**
@@ -105,6 +121,18 @@ export function judgeAuthorizationServer(
   resource: Origin | undefined,
   dev: boolean,
 ): AuthorizationServer {
+  const { server, faults } = readAuthorizationServer(document, issuer, resource, dev)
+  if (faults.length > 0) throw invalid(`${issuer} does not do atproto OAuth as specified: ${faults.join('; ')}`)
+  return server
+}
+
+/** The server as far as it can be used, an unusable endpoint being empty, and every rule that it breaks, each beginning with its field. */
+export function readAuthorizationServer(
+  document: JsonObject,
+  issuer: Origin,
+  resource: Origin | undefined,
+  dev: boolean,
+): { readonly server: AuthorizationServer; readonly faults: readonly string[] } {
   const faults: string[] = []
   if (document.issuer !== issuer) faults.push(`issuer is ${shown(document.issuer)}`)
   for (const [field, values] of Object.entries(MUST_INCLUDE)) {
@@ -114,12 +142,14 @@ export function judgeAuthorizationServer(
   }
   for (const field of MUST_BE_TRUE) if (document[field] !== true) faults.push(`${field} is not true`)
   const algorithms = document.token_endpoint_auth_signing_alg_values_supported
-  if (Array.isArray(algorithms) && algorithms.includes('none')) faults.push('client assertions may be unsigned')
+  if (Array.isArray(algorithms) && algorithms.includes('none'))
+    faults.push('token_endpoint_auth_signing_alg_values_supported has none: client assertions may be unsigned')
   const registration = document.require_request_uri_registration
   if (registration !== undefined && registration !== true) faults.push('require_request_uri_registration is not true')
   const resources = document.protected_resources
   if (resources !== undefined && resource !== undefined) {
-    if (!Array.isArray(resources) || !resources.includes(resource)) faults.push(`it does not serve ${resource}`)
+    if (!Array.isArray(resources) || !resources.includes(resource))
+      faults.push(`protected_resources: it does not serve ${resource}`)
   }
   const endpoint = (field: string): string => {
     const url = asEndpoint(document[field], dev)
@@ -133,8 +163,7 @@ export function judgeAuthorizationServer(
     pushed_authorization_request_endpoint: endpoint('pushed_authorization_request_endpoint'),
     ...(document.revocation_endpoint !== undefined && { revocation_endpoint: endpoint('revocation_endpoint') }),
   }
-  if (faults.length > 0) throw invalid(`${issuer} does not do atproto OAuth as specified: ${faults.join('; ')}`)
-  return server
+  return { server, faults }
 }
 
 function asEndpoint(value: unknown, dev: boolean): string | undefined {
