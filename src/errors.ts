@@ -87,6 +87,7 @@ export const CATALOGUE = {
   ACCOUNT_UNVERIFIED: { exit: 4, session: 'none', hint: INIT },
   ISSUER_MISMATCH: { exit: 4, session: 'alive', hint: INIT },
   REVOCATION_UNCONFIRMED: { exit: 4, session: 'unknown', hint: 'atproto-oauth init <handle>' },
+  DOCTOR_FOUND: { exit: 4, session: 'none', hint: 'correct what is marked xx, then run the same command again' },
   REFRESH_REFUSED: { exit: 4, session: 'alive', hint: AGAIN },
 
   // 5, 6 — the session

@@ -209,3 +209,16 @@ export interface SessionRecord {
   /** The server said that the session is over; its tokens are gone. */
   readonly ended?: { readonly at: number; readonly reason: string } | undefined
 }
+
+/** What one check of `doctor` has found. */
+export interface Finding {
+  /** What was looked at, in a word or two. */
+  readonly topic: string
+  /** `warning`: it works here, and something should be done about it. */
+  readonly verdict: 'ok' | 'warning' | 'broken'
+  /** May hold text of a server's. */
+  readonly detail: string
+  /** What to do about it; the first line can stand alone, further ones are to be copied. */
+  readonly fix?: string | undefined
+  readonly milliseconds: number
+}

@@ -7,6 +7,7 @@ const NOUNS = '\\.\\./(?:errors|hints|ports|model|printable)\\.ts$'
 /** Which files a folder may import from. This table *is* the architecture. */
 const MAY_IMPORT: Record<string, RegExp> = {
   'src/protocol': RegExp(`^(?:\\./|${NOUNS}|${JOSE})`),
+  'src/doctor': RegExp(`^(?:\\./|${NOUNS}|\\.\\./(?:lineage|status)\\.ts$|\\.\\./protocol/)`),
   'src/credentials': RegExp(`^(?:\\./|${NOUNS}|\\.\\./protocol/(?:dpop|syntax)\\.ts$|${JOSE})`),
   'src/node': RegExp(`^(?:\\./|${NOUNS}|node:|undici$|env-paths$|ipaddr\\.js$)`),
   'src/node/save': RegExp(
@@ -17,10 +18,10 @@ const MAY_IMPORT: Record<string, RegExp> = {
 /** The files of src/ itself: nouns know only nouns, verbs reach the world through ports. */
 const NOUN_FILES = ['model.ts', 'ports.ts', 'errors.ts', 'hints.ts', 'printable.ts']
 const MAY_IMPORT_NOUN = /^\.\/(?:model|ports|errors|printable)\.ts$/
-const MAY_IMPORT_VERB = /^\.\/[a-z]+\.ts$|^\.\/(?:protocol|credentials)\//
+const MAY_IMPORT_VERB = /^\.\/[a-z]+\.ts$|^\.\/(?:protocol|credentials|doctor)\//
 const MAY_IMPORT_INDEX = /^\.\//
 
-const PURE = ['src/protocol', 'src/credentials']
+const PURE = ['src/protocol', 'src/credentials', 'src/doctor']
 const FORBIDDEN_GLOBALS =
   /\b(?:process[.[]|console|Buffer|Date\.now|new Date\(\)|Math\.random|setTimeout|setInterval|globalThis)\b|(?<![.\w])fetch\(/
 

@@ -8,6 +8,7 @@ import { AuthError } from '../errors.ts'
 import { packageVersion } from '../node/world.ts'
 import { callCommand } from './call.ts'
 import { completeCommand } from './complete.ts'
+import { doctorCommand } from './doctor.ts'
 import { type Host, processHost } from './host.ts'
 import { initCommand } from './init.ts'
 import { leaseCommand } from './lease.ts'
@@ -47,6 +48,7 @@ export async function runProgram(host: Host): Promise<number> {
     leaseCommand,
     revokeCommand,
     proofCommand,
+    doctorCommand,
   ]
   const program: Command = createProgram(
     host,
@@ -82,7 +84,7 @@ function createProgram(host: Host, commands: Command[]): Command {
   return program
 }
 
-const COMMANDS = ['init', 'complete', 'login', 'call', 'proof', 'status', 'refresh', 'lease', 'revoke']
+const COMMANDS = ['init', 'complete', 'login', 'call', 'proof', 'status', 'refresh', 'lease', 'revoke', 'doctor']
 
 function usageError(error: CommanderError, host: Host): AuthError {
   const named = host.arguments.find((argument) => !argument.startsWith('-'))

@@ -1,0 +1,112 @@
+/**
+ * `doctor`: looks at all that a login and a session stand on, and says what to do about each fault.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { readCredentials } from '../credentials/read.ts'
+import { type DoctorOptions as Examination, examine } from '../doctor.ts'
+import { AuthError, isAuthError } from '../errors.ts'
+import type { Finding } from '../model.ts'
+import { inspectMachine } from '../node/health.ts'
+import { defaultHome } from '../node/world.ts'
+import { printable, printableJson } from '../printable.ts'
+import type { Runner } from './run.ts'
+import { addCommonOptions, type CommonOptions, type Context, setting } from './settings.ts'
+
+interface DoctorOptions extends CommonOptions {
+  readonly clientId?: string
+  readonly redirectUri?: string
+  readonly scope?: string
+}
+
+export function doctorCommand(run: Runner): Command {
+  const command = new Command('doctor')
+    .description('look at identity, servers, client, clock, proxy and sessions, and say how to repair them')
+    .argument('[handle|did|url]', 'the account or server to look at, else the accounts of the sessions that are here')
+    .option('--client-id <url>', 'judge this client document too [ATPROTO_OAUTH_CLIENT_ID]')
+    .option('--redirect-uri <uri>', 'with it, try that client [ATPROTO_OAUTH_REDIRECT_URI]')
+    .option('--scope <scope>', 'what to try to ask for [ATPROTO_OAUTH_SCOPE], else atproto')
+    .addHelpText('after', NOTES)
+  return addCommonOptions(command).action((identifier: string | undefined, options: DoctorOptions) =>
+    run(options, (context) => runDoctor(identifier, options, context), 'login'),
+  )
+}
+
+const NOTES = `
+Needs no login, changes nothing, keeps nothing and uses no token. One authorization request is pushed to the server,
+which forgets it in minutes. Each finding is a line on stdout (with --json one JSON object a line):
+ok, !! for a warning, xx for what is broken. Exits with 0 if nothing is broken, else with 4.
+
+Examples:
+  atproto-oauth doctor                         this machine, and the sessions that are here
+  atproto-oauth doctor alice.bsky.social
+  atproto-oauth doctor https://pds.example.com
+  atproto-oauth doctor alice.bsky.social --client-id https://you.dev/oauth-client-metadata.json
+`
+
+async function runDoctor(identifier: string | undefined, options: DoctorOptions, context: Context): Promise<void> {
+  const { output } = context
+  const seen: Finding[] = []
+  for await (const finding of findings(identifier, options, context)) {
+    seen.push(finding)
+    await output.data(output.json ? `${printableJson(finding)}\n` : lines(finding))
+  }
+  const broken = seen.filter(({ verdict }) => verdict === 'broken')
+  const warnings = seen.filter(({ verdict }) => verdict === 'warning').length
+  if (broken.length === 0) {
+    if (identifier === undefined && !seen.some(({ topic }) => topic === 'PDS')) {
+      output.note('No account was looked at: name one, as in `doctor alice.example.com`.')
+    }
+    output.note(`Nothing is broken.${warnings > 0 ? ` Warnings: ${warnings}.` : ''}`)
+    return
+  }
+  const fix = broken.find((finding) => finding.fix !== undefined)?.fix?.split('\n')[0]
+  throw new AuthError('DOCTOR_FOUND', `broken: ${[...new Set(broken.map(({ topic }) => topic))].join(', ')}`, {
+    hint: fix,
+  })
+}
+
+async function* findings(identifier: string | undefined, options: DoctorOptions, context: Context) {
+  const { common, host, world, dev } = context
+  const { environment } = host
+  const examination: Examination = {
+    clientId: setting(options.clientId, environment, 'ATPROTO_OAUTH_CLIENT_ID'),
+    redirectUri: setting(options.redirectUri, environment, 'ATPROTO_OAUTH_REDIRECT_URI'),
+    scope: setting(options.scope, environment, 'ATPROTO_OAUTH_SCOPE'),
+  }
+  const home = setting(common.home, environment, 'ATPROTO_OAUTH_HOME') ?? defaultHome()
+  let credentials: Examination['credentials']
+  let unreadable: Finding | undefined
+  try {
+    credentials = readCredentials(environment, dev)
+  } catch (error) {
+    if (!isAuthError(error)) throw error
+    const { message: detail, hint: fix } = error
+    unreadable = { topic: 'environment', verdict: 'broken', detail, fix, milliseconds: 0 }
+  }
+  // Made first: it refuses what was typed, before anything is said.
+  const account = examine(identifier, { ...examination, credentials }, world)
+  yield* inspectMachine({ home, environment })
+  if (unreadable) yield unreadable
+  yield* account
+}
+
+const SYMBOLS = { ok: 'ok', warning: '!!', broken: 'xx' } as const
+const TOPIC_WIDTH = 17
+
+function lines({ topic, verdict, detail, fix, milliseconds }: Finding): string {
+  const time = milliseconds > 0 ? ` (${Math.round(milliseconds)} ms)` : ''
+  const [first, ...more] = fix?.split('\n') ?? []
+  return [
+    `${SYMBOLS[verdict]}  ${topic.padEnd(TOPIC_WIDTH)}${printable(detail, 2000)}${time}`,
+    ...(first === undefined ? [] : [`${' '.repeat(TOPIC_WIDTH + 4)}fix: ${printable(first, 2000)}`]),
+    ...more.map((line) => `${' '.repeat(TOPIC_WIDTH + 6)}${indented(line)}`),
+    '',
+  ].join('\n')
+}
+
+/** `printable` takes the indent away, which the lines to be copied need. */
+function indented(line: string): string {
+  return (/^ */.exec(line)?.[0] ?? '') + printable(line, 2000)
+}

@@ -1,0 +1,50 @@
+/**
+ * One check: how long it took, and what a failure of it is called.
+ *
+ * @module
+ */
+import { type AuthError, isAuthError } from '../errors.ts'
+import type { Finding } from '../model.ts'
+import type { Clock } from '../ports.ts'
+
+/** What was to be had, or why it was not. */
+export type Outcome<T> = { readonly milliseconds: number } & (
+  | { readonly value: T; readonly error?: undefined }
+  | { readonly value?: undefined; readonly error: AuthError }
+)
+
+/** Runs `work`; an error of ours is an outcome, any other one is a bug and goes on. */
+export async function attempt<T>(work: () => Promise<T>, { now }: Clock): Promise<Outcome<T>> {
+  const started = now()
+  try {
+    const value = await work()
+    return { value, milliseconds: now() - started }
+  } catch (error) {
+    if (isAuthError(error)) return { error, milliseconds: now() - started }
+    throw error
+  }
+}
+
+type Found = Omit<Finding, 'verdict'>
+
+export const ok = (found: Omit<Found, 'fix'>): Finding => ({ verdict: 'ok', ...found })
+export const warning = (found: Found): Finding => ({ verdict: 'warning', ...found })
+export const broken = (found: Found): Finding => ({ verdict: 'broken', ...found })
+
+/** A failure as the error tells it; `better` is a fix that fits the place. */
+export function failed(topic: string, error: AuthError, milliseconds: number, better?: string): Finding {
+  return broken({ topic, detail: error.message, fix: better ?? fixOf(error), milliseconds })
+}
+
+const OFFLINE =
+  'look at the network, the proxy and the firewall between here and there, then run the same command again'
+
+function fixOf({ code, hint }: AuthError): string {
+  if (code === 'HOST_NOT_FOUND') return `check the name, and the DNS of this machine; ${OFFLINE}`
+  return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : hint
+}
+
+/** Whether nobody was there to answer. */
+export function isSilence(error: AuthError | undefined): boolean {
+  return isAuthError(error, 'HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'NETWORK_LOST', 'ADDRESS_REFUSED')
+}

@@ -1,0 +1,34 @@
+/**
+ * What time it is here and at the servers. Proofs carry the time, and servers accept little difference.
+ *
+ * @module
+ */
+import type { Finding, Origin } from '../model.ts'
+import type { Clock, Http } from '../ports.ts'
+import { ok, warning } from './check.ts'
+import type { Watched } from './watch.ts'
+
+/** Milliseconds; less than the narrowest window of a known server, and more than a slow answer explains. */
+const NOTABLE = 30_000
+
+export function checkClocks(origins: readonly Origin[], { clocks, watch }: Watched<Http & Clock>): Finding[] {
+  const topic = 'clock'
+  const dated = watch.dated()
+  const offsets = dated.map((origin) => clocks.offset(origin))
+  const isOurs = Math.max(...offsets) - Math.min(...offsets) < NOTABLE
+  return origins.flatMap((origin) => {
+    if (!dated.includes(origin)) return []
+    const offset = clocks.offset(origin)
+    const ahead = `${origin} is ${Math.round(Math.abs(offset) / 1000)} seconds ${offset > 0 ? 'ahead of' : 'behind'} this machine`
+    if (Math.abs(offset) <= NOTABLE) {
+      const detail = offset === 0 ? `${origin} and this machine agree on the time` : ahead
+      return [ok({ topic, detail, milliseconds: 0 })]
+    }
+    const fix = isOurs
+      ? 'set the clock of this machine (on Linux: timedatectl set-ntp true)'
+      : `the clocks of the servers differ: whoever runs ${origin} may have to set its clock`
+    return [
+      warning({ topic, detail: `${ahead}; it is corrected for here, other programs would fail`, fix, milliseconds: 0 }),
+    ]
+  })
+}

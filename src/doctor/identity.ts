@@ -1,0 +1,145 @@
+/**
+ * Handle ↔ DID ↔ DID document, each way looked at even if another one failed.
+ *
+ * @module
+ */
+import type { Did, Finding, Handle, Identity } from '../model.ts'
+import type { Clock, IdentityPorts } from '../ports.ts'
+import { askDns, askHttps, type HandleAnswer, resolveHandle } from '../protocol/handle.ts'
+import { resolveDid } from '../protocol/identity.ts'
+import { isReservedName } from '../protocol/syntax.ts'
+import { attempt, broken, failed, ok, warning } from './check.ts'
+
+type Ports = IdentityPorts & Clock
+
+/** @param known a DID to go on with if the handle leads to none, as a session has it */
+export async function* checkHandle(
+  handle: Handle,
+  known: Did | undefined,
+  ports: Ports,
+): AsyncGenerator<Finding, Identity | undefined> {
+  const found = yield* lookUp(handle, known, ports)
+  const did = found ?? known
+  if (did === undefined) return undefined
+  const identity = yield* checkDocument(did, ports)
+  if (!identity) return undefined
+  const claimed = identity.claimedHandle
+  if (claimed !== handle) {
+    yield broken({
+      topic: 'handle',
+      detail: `${handle} leads to ${did}, but that account claims ${claimed ?? 'no handle'}`,
+      fix: `give the account the handle ${handle} in its settings, or start from the DID: atproto-oauth init ${did}`,
+      milliseconds: 0,
+    })
+  } else if (found !== undefined) {
+    yield ok({ topic: 'handle', detail: `${handle} and ${did} name each other`, milliseconds: 0 })
+  }
+  return identity
+}
+
+/** A handle that does not lead back is no obstacle here: a login goes on without it. */
+export async function* checkDid(did: Did, ports: Ports): AsyncGenerator<Finding, Identity | undefined> {
+  const identity = yield* checkDocument(did, ports)
+  if (!identity) return undefined
+  const { claimedHandle: handle } = identity
+  if (handle === undefined) {
+    const detail = `${did} claims no handle; a login works, and shows the DID`
+    yield warning({ topic: 'handle', detail, fix: 'give the account a handle in its settings', milliseconds: 0 })
+    return identity
+  }
+  let found: Did | undefined
+  const looking = lookUp(handle, did, ports)
+  for (let next = await looking.next(); ; next = await looking.next()) {
+    if (next.done) {
+      found = next.value
+      break
+    }
+    yield next.value.verdict === 'broken' ? { ...next.value, verdict: 'warning' } : next.value
+  }
+  if (found === did) {
+    yield ok({ topic: 'handle', detail: `${handle} and ${did} name each other`, milliseconds: 0 })
+  } else if (found !== undefined) {
+    const detail = `${did} claims ${handle}, which leads to ${found}; a login works, and shows the DID`
+    yield warning({ topic: 'handle', detail, fix: recordFix(handle, did), milliseconds: 0 })
+  }
+  return identity
+}
+
+async function* checkDocument(did: Did, ports: Ports): AsyncGenerator<Finding, Identity | undefined> {
+  const { value, error, milliseconds } = await attempt(() => resolveDid(did, ports), ports)
+  const topic = 'DID document'
+  if (error) {
+    yield failed(topic, error, milliseconds)
+    return undefined
+  }
+  const detail = `${did} claims ${value.claimedHandle ?? 'no handle'}, and names the PDS ${value.pds}`
+  yield ok({ topic, detail, milliseconds })
+  return value
+}
+
+/** By DNS and HTTPS side by side, or by the one service that was named; gives the DID that a login would take. */
+async function* lookUp(handle: Handle, known: Did | undefined, ports: Ports): AsyncGenerator<Finding, Did | undefined> {
+  const { handleResolver, dev } = ports.settings
+  if (handleResolver !== undefined || isReservedName(handle, dev)) {
+    const topic = 'handle lookup'
+    const { value, error, milliseconds } = await attempt(() => resolveHandle(handle, ports), ports)
+    if (error) yield failed(topic, error, milliseconds, 'check the spelling of the handle, and --handle-resolver')
+    else yield ok({ topic, detail: `${handle} → ${value}, says ${handleResolver}`, milliseconds })
+    return value
+  }
+  const [dns, https] = await Promise.all([
+    attempt<HandleAnswer>(() => askDns(handle, ports), ports),
+    attempt(() => askHttps(handle, ports), ports),
+  ])
+  const byDns = didOf(dns.value)
+  const byHttps = didOf(https.value)
+  if (dns.error) {
+    yield failed('DNS', dns.error, dns.milliseconds, `leave one TXT record at _atproto.${handle}: "did=" and the DID`)
+  } else yield dnsFinding(handle, dns.value, { byHttps, known }, dns.milliseconds)
+  if (https.error) yield failed('HTTPS', https.error, https.milliseconds)
+  else yield httpsFinding(handle, https.value, byDns, https.milliseconds)
+  return byDns ?? byHttps
+}
+
+function didOf(answer: HandleAnswer | undefined): Did | undefined {
+  return answer?.kind === 'did' ? answer.did : undefined
+}
+
+function dnsFinding(
+  handle: Handle,
+  answer: HandleAnswer,
+  { byHttps, known }: { byHttps: Did | undefined; known: Did | undefined },
+  milliseconds: number,
+): Finding {
+  const topic = 'DNS'
+  if (answer.kind === 'did') return ok({ topic, detail: `_atproto.${handle} → ${answer.did}`, milliseconds })
+  const found = { topic, detail: answer.reason, milliseconds }
+  if (answer.kind === 'failed') {
+    const fix = `the name servers of ${handle} have to answer for _atproto.${handle}, if only that there is nothing`
+    return byHttps ? warning({ ...found, fix }) : broken({ ...found, fix })
+  }
+  if (byHttps) return ok({ ...found, detail: `${answer.reason}; HTTPS will do` })
+  return broken({ ...found, fix: recordFix(handle, known) })
+}
+
+function httpsFinding(handle: Handle, answer: HandleAnswer, byDns: Did | undefined, milliseconds: number): Finding {
+  const topic = 'HTTPS'
+  const where = `https://${handle}/.well-known/atproto-did`
+  if (answer.kind !== 'did') {
+    const found = { topic, detail: answer.reason, milliseconds }
+    if (byDns) return ok({ ...found, detail: `${answer.reason}; DNS will do` })
+    return broken({ ...found, fix: `or serve the DID, and nothing else, at ${where}` })
+  }
+  if (byDns === undefined || byDns === answer.did)
+    return ok({ topic, detail: `${where} → ${answer.did}`, milliseconds })
+  return warning({
+    topic,
+    detail: `${where} → ${answer.did}, but DNS, which counts, says otherwise; other programs may believe this one`,
+    fix: `make both say the same: serve ${byDns} at ${where}, or correct the TXT record of _atproto.${handle}`,
+    milliseconds,
+  })
+}
+
+function recordFix(handle: Handle, did: string = 'did:plc:…'): string {
+  return `add the DNS record: _atproto.${handle} TXT "did=${did}"`
+}

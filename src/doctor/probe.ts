@@ -1,0 +1,83 @@
+/**
+ * A pushed request that nobody will follow up: whether the server takes our client, and the client's document.
+ *
+ * @module
+ */
+import type { AuthorizationServer, Finding } from '../model.ts'
+import type { Network, Settings } from '../ports.ts'
+import { createPkce, createState, pushAuthorizationRequest } from '../protocol/authorize.ts'
+import { type Client, type ClientChoice, chooseClient } from '../protocol/client.ts'
+import { authenticated, identifyClient } from '../protocol/client-assertion.ts'
+import { findClientFaults } from '../protocol/client-document.ts'
+import { generateDpopJwk, importDpopKey } from '../protocol/dpop.ts'
+import { createDpopFetch } from '../protocol/dpop-fetch.ts'
+import { attempt, broken, failed, isSilence, type Outcome, ok } from './check.ts'
+import { ownNameFix, passOnFix } from './gateway.ts'
+import type { Watched } from './watch.ts'
+
+type Ports = Watched<Network & { readonly settings: Settings }>
+
+/** A hosted client as far as it is known; without one, the loopback client of `init`. */
+export function clientToTry({ clientId, redirectUri, scope }: ClientChoice): Client {
+  const hosted = clientId?.startsWith('https:') && redirectUri !== undefined
+  return chooseClient(hosted ? { clientId, redirectUri, scope } : { scope })
+}
+
+/** The request is forgotten by the server within minutes; its key, verifier and state are kept nowhere. */
+export async function checkPush(server: AuthorizationServer, client: Client, ports: Ports): Promise<Finding> {
+  const topic = 'pushed request'
+  const url = server.pushed_authorization_request_endpoint
+  const { value, error, milliseconds } = await attempt(() => push(server, client, ports), ports)
+  const who = client.clientId.startsWith('https:') ? client.clientId : 'the loopback client'
+  if (!error) {
+    const detail = `${server.issuer} takes a request of ${who}, and forgets it in ${value.expiresInSeconds} seconds`
+    return ok({ topic, detail, milliseconds })
+  }
+  return failed(topic, error, milliseconds, pushFix(url, error, ports))
+}
+
+function pushFix(url: string, error: NonNullable<Outcome<unknown>['error']>, { watch }: Ports): string | undefined {
+  const { origin, pathname } = new URL(url)
+  if (error.code === 'ADDRESS_REFUSED') return ownNameFix(origin)
+  if (isSilence(error)) return undefined
+  // The server makes `htu` of what it is told about its own address.
+  if (/\bhtu\b/i.test(error.message)) return ownNameFix(origin)
+  const answered = watch.answered(url)
+  if (answered?.mediaType === 'application/json' && answered.status < 500) return undefined
+  return passOnFix(url, pathname.replace(/[^/]*$/, ''), answered)
+}
+
+async function push(server: AuthorizationServer, client: Client, ports: Ports) {
+  const key = await importDpopKey(await generateDpopJwk())
+  const identity = identifyClient(client.clientId, ports.settings.clientJwk)
+  const dpopFetch = authenticated(createDpopFetch(key, {}, ports), identity, server.issuer, ports)
+  const { codeChallenge } = await createPkce(ports)
+  return pushAuthorizationRequest(server, { client, state: createState(ports), codeChallenge }, dpopFetch, ports)
+}
+
+/** Every fault of a hosted client's document; nothing is said of a loopback client, which has none. */
+export async function* checkClient(
+  { clientId, redirectUri, scope }: ClientChoice,
+  ports: Ports,
+): AsyncGenerator<Finding> {
+  const topic = 'client document'
+  if (!clientId?.startsWith('https:')) return
+  const {
+    value: faults,
+    error,
+    milliseconds,
+  } = await attempt(
+    () => findClientFaults({ clientId, ...(redirectUri && { redirectUri }), ...(scope && { scope }) }, ports),
+    ports,
+  )
+  if (error) yield failed(topic, error, milliseconds)
+  else if (faults.length === 0) yield ok({ topic, detail: `${clientId} keeps every rule`, milliseconds })
+  for (const detail of faults ?? []) {
+    yield broken({
+      topic,
+      detail,
+      fix: `correct it at ${clientId}; servers remember the old one for some minutes`,
+      milliseconds,
+    })
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The PDS and its authorization server: there, named, and doing what atproto asks.
+ *
+ * @module
+ */
+import { isAuthError } from '../errors.ts'
+import type { AuthorizationServer, Finding, Origin } from '../model.ts'
+import type { Clock, Http, Settings } from '../ports.ts'
+import {
+  fetchProtectedResource,
+  fetchServerMetadata,
+  judgeProtectedResource,
+  readAuthorizationServer,
+} from '../protocol/metadata.ts'
+import { type JsonObject, parseJsonObject, readText, shown } from '../protocol/response.ts'
+import { asOrigin, asUrl } from '../protocol/syntax.ts'
+import { attempt, broken, failed, isSilence, ok, warning } from './check.ts'
+import { ownNameFix, passOnFix } from './gateway.ts'
+import type { Watched } from './watch.ts'
+
+type Ports = Watched<Http & Clock & { readonly settings: Settings }>
+
+const WELL_KNOWN = '/.well-known/oauth-'
+const TIMEOUT = 10
+const HEALTH_LARGEST = 64 * 1024
+
+/** @returns also whether anybody answers there at all; what does is judged by the checks that follow too */
+export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Finding; answers: boolean }> {
+  const topic = 'PDS'
+  const health = await attempt(() => fetchJson(new URL('/xrpc/_health', pds), ports), ports)
+  if (health.error && isSilence(health.error)) {
+    return { finding: failed(topic, health.error, health.milliseconds), answers: false }
+  }
+  if (health.value) {
+    const version = health.value.version === undefined ? '' : `, version ${shown(health.value.version)}`
+    const { milliseconds } = health
+    return { finding: ok({ topic, detail: `${pds} answers${version}`, milliseconds }), answers: true }
+  }
+  // Not every PDS has the first; all have this one.
+  const url = new URL('/xrpc/com.atproto.server.describeServer', pds)
+  const { value, error, milliseconds } = await attempt(() => fetchJson(url, ports), ports)
+  if (error) return { finding: failed(topic, error, milliseconds), answers: !isSilence(error) }
+  if (value) {
+    return { finding: ok({ topic, detail: `${pds} answers, as ${shown(value.did)}`, milliseconds }), answers: true }
+  }
+  const answered = ports.watch.answered(url.href)
+  const what = [answered?.status, answered?.mediaType].filter(Boolean).join(' ')
+  const fix = passOnFix(url.href, '/xrpc/', answered) ?? `look at the log of ${pds}`
+  const detail = `${url.href} answered ${what}, which no PDS does`
+  return { finding: broken({ topic, detail, fix, milliseconds }), answers: true }
+}
+
+/** The JSON of a good answer, else nothing. */
+async function fetchJson(url: URL, ports: Ports): Promise<JsonObject | undefined> {
+  const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT })
+  if (response.status === 200) return parseJsonObject(await readText(response, HEALTH_LARGEST))
+  await response.body?.cancel()
+  return undefined
+}
+
+export interface Named {
+  readonly findings: readonly Finding[]
+  /** The authorization server that is named, even if something else is wrong. */
+  readonly issuer: Origin | undefined
+  /** There is no such document. */
+  readonly isAbsent: boolean
+}
+
+/** Protected-resource metadata. */
+export async function checkResource(pds: Origin, ports: Ports): Promise<Named> {
+  const topic = 'PDS metadata'
+  const url = `${pds}/.well-known/oauth-protected-resource`
+  const { dev } = ports.settings
+  const { value: document, error, milliseconds } = await attempt(() => fetchProtectedResource(pds, ports), ports)
+  if (error) {
+    const fix = isSilence(error) ? undefined : passOnFix(url, WELL_KNOWN, ports.watch.answered(url))
+    const isAbsent = isAuthError(error, 'OAUTH_UNSUPPORTED')
+    return { findings: [failed(topic, error, milliseconds, fix)], issuer: undefined, isAbsent }
+  }
+  const findings: Finding[] = []
+  if (document.resource !== pds) {
+    const detail = `resource is ${shown(document.resource)}, not ${pds}: its tokens and the htu of signed requests would be for another address`
+    findings.push(broken({ topic, detail, fix: resourceFix(document.resource, pds), milliseconds }))
+  }
+  const judged = await attempt(async () => judgeProtectedResource({ ...document, resource: pds }, pds, dev), ports)
+  if (judged.error) findings.push(failed(topic, judged.error, milliseconds, serverFix(document, pds)))
+  else if (findings.length === 0) {
+    findings.push(ok({ topic, detail: `${pds} names ${judged.value}`, milliseconds }))
+  }
+  return { findings, issuer: judged.value, isAbsent: false }
+}
+
+/** A slash too many is a slip; another host or scheme is what the server takes itself for. */
+function resourceFix(resource: unknown, pds: Origin): string {
+  const url = typeof resource === 'string' ? asUrl(resource) : undefined
+  if (url && url.origin !== pds) return ownNameFix(pds)
+  return `resource must be exactly ${pds}: whoever runs it has to correct or update it`
+}
+
+function serverFix({ authorization_servers: servers }: JsonObject, pds: Origin): string {
+  const [only, ...others]: unknown[] = Array.isArray(servers) ? servers : []
+  if (typeof only === 'string' && others.length === 0 && asUrl(only)?.protocol === 'http:') return ownNameFix(pds)
+  return `authorization_servers must be a list of one https origin: whoever runs ${pds} has to correct it`
+}
+
+export interface Offered {
+  readonly findings: readonly Finding[]
+  readonly server: AuthorizationServer | undefined
+  /** PDSes that it says it serves. */
+  readonly resources: readonly unknown[]
+  readonly isAbsent: boolean
+}
+
+/**
+ * Authorization-server metadata, rule by rule.
+ *
+ * @param pds the PDS that it was found by
+ */
+export async function checkIssuer(issuer: Origin, pds: Origin | undefined, ports: Ports): Promise<Offered> {
+  const topic = 'server metadata'
+  const url = `${issuer}/.well-known/oauth-authorization-server`
+  const { value: document, error, milliseconds } = await attempt(() => fetchServerMetadata(issuer, ports), ports)
+  if (error) {
+    // A PDS behind a proxy may name an address that is its own only on its own machine.
+    const lost = pds !== undefined && pds !== issuer && isAuthError(error, 'ADDRESS_REFUSED', 'HOST_NOT_FOUND')
+    const fix = isSilence(error)
+      ? lost
+        ? ownNameFix(pds)
+        : undefined
+      : passOnFix(url, WELL_KNOWN, ports.watch.answered(url))
+    const isAbsent = isAuthError(error, 'OAUTH_UNSUPPORTED')
+    return { findings: [failed(topic, error, milliseconds, fix)], server: undefined, resources: [], isAbsent }
+  }
+  const { server, faults } = readAuthorizationServer(document, issuer, pds, ports.settings.dev)
+  const findings = faults.map((fault) =>
+    broken({ topic, detail: `${issuer}: ${fault}`, fix: faultFix(fault, document, issuer), milliseconds }),
+  )
+  if (findings.length === 0) {
+    findings.push(ok({ topic, detail: `${issuer} keeps every rule of atproto OAuth`, milliseconds }))
+  }
+  const elsewhere = foreignEndpoints(server)
+  if (elsewhere.length > 0) {
+    const detail = `${issuer} has its endpoints at ${elsewhere.join(', ')}; that is allowed, and unusual`
+    const fix = 'if that is not meant: set the public URL of the server'
+    findings.push(warning({ topic, detail, fix, milliseconds }))
+  }
+  const resources = Array.isArray(document.protected_resources) ? document.protected_resources : []
+  return { findings, server, resources, isAbsent: false }
+}
+
+function foreignEndpoints({ issuer, ...endpoints }: AuthorizationServer): string[] {
+  const origins = Object.values(endpoints).flatMap((endpoint) => asUrl(endpoint ?? '')?.origin ?? [])
+  return [...new Set(origins)].filter((origin) => origin !== issuer)
+}
+
+/** Names and addresses come from how the server was called or set up; what it can do, from its version. */
+function faultFix(fault: string, document: JsonObject, issuer: Origin): string {
+  const field = fault.split(/[ :]/)[0]!
+  const value = document[field]
+  const url = typeof value === 'string' ? asUrl(value) : undefined
+  if (url && asOrigin(url.origin, true) !== issuer) return ownNameFix(issuer)
+  return `whoever runs ${issuer} has to update it, or correct ${field} in its metadata`
+}

@@ -1,0 +1,118 @@
+/**
+ * The sessions of the environment and of the store, judged by what is written in them: no token is used.
+ *
+ * @module
+ */
+import { isAuthError } from '../errors.ts'
+import { initCommand } from '../hints.ts'
+import { newest, recordOf } from '../lineage.ts'
+import type { Credentials, Finding, Origin, SessionRecord } from '../model.ts'
+import type { Clock, SessionStore, Settings } from '../ports.ts'
+import { sameClient } from '../protocol/client-assertion.ts'
+import { nextDeadline, statusOf } from '../status.ts'
+import { attempt, broken, failed, ok, warning } from './check.ts'
+
+type Ports = Clock & {
+  readonly settings: Settings
+  readonly stores: { readonly sessions: Pick<SessionStore, 'list'> }
+}
+
+const TOPIC = 'session'
+/** Milliseconds; a deadline nearer than that should be known. */
+const NEAR = 3 * 24 * 3600 * 1000
+
+/** @returns the sessions, those of the environment as the newest of what is known of them */
+export async function* checkSessions(
+  credentials: Credentials | undefined,
+  ports: Ports,
+): AsyncGenerator<Finding, SessionRecord[]> {
+  const stored = await readStored(ports)
+  const given = credentials && (await attempt(() => merged(credentials, stored), ports))
+  if (given?.error) yield failed('environment', given.error, given.milliseconds)
+  const record = given?.value
+  const records = record
+    ? [record, ...stored.filter(({ thumbprint }) => thumbprint !== record.thumbprint)]
+    : [...stored]
+  for (const each of records) yield await judge(each, each === record ? 'environment' : 'store', records, ports)
+  return records
+}
+
+/** What of it is damaged is said by whoever looks at the files. */
+async function readStored({ stores }: Ports): Promise<SessionRecord[]> {
+  try {
+    return await stores.sessions.list()
+  } catch (error) {
+    if (isAuthError(error)) return []
+    throw error
+  }
+}
+
+async function merged(credentials: Credentials, stored: readonly SessionRecord[]): Promise<SessionRecord> {
+  const record = await recordOf(credentials)
+  return newest(
+    record,
+    stored.find(({ thumbprint }) => thumbprint === record.thumbprint),
+  )
+}
+
+async function judge(
+  record: SessionRecord,
+  place: 'environment' | 'store',
+  all: readonly SessionRecord[],
+  ports: Ports,
+): Promise<Finding> {
+  const { did, handle, clientId, clientKey, refreshToken, accessTokenExpiresAt } = record
+  const now = ports.now()
+  const status = statusOf(record)
+  const deadline = nextDeadline(status)
+  const found = { topic: TOPIC, milliseconds: 0 }
+  const who = `of ${handle ?? did}, in the ${place},`
+  const fix = initCommand(record)
+  if (status.ended) {
+    const detail = `the one ${who} has ended: ${status.ended.reason}`
+    const isReplaced = all.some((other) => other.did === did && !other.ended)
+    return isReplaced ? ok({ ...found, detail: `${detail}; there is a newer one` }) : broken({ ...found, detail, fix })
+  }
+  if (deadline !== undefined && deadline <= now) {
+    return broken({ ...found, detail: `the one ${who} is over since ${iso(deadline)}`, fix })
+  }
+  if (refreshToken === undefined) {
+    const isOver = accessTokenExpiresAt !== undefined && accessTokenExpiresAt <= now
+    const detail = `the one ${who} is an access token alone${accessTokenExpiresAt ? `, until ${iso(accessTokenExpiresAt)}` : ''}`
+    return isOver ? broken({ ...found, detail, fix }) : ok({ ...found, detail })
+  }
+  if (clientId === undefined) {
+    const detail = `the one ${who} does not say its client_id, and a refresh under any other would end it`
+    return broken({ ...found, detail, fix: 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login' })
+  }
+  const client = await attempt(() => sameClient(clientId, clientKey, ports.settings.clientJwk), ports)
+  if (client.error) return failed(TOPIC, client.error, 0)
+  if (status.state === 'ambiguous') {
+    const detail = `the one ${who} was being renewed, and no answer came`
+    return warning({ ...found, detail, fix: 'atproto-oauth refresh' })
+  }
+  if (status.undelivered.length > 0) {
+    const detail = `the newest tokens of the one ${who} are not yet in ${status.undelivered.join(', ')}`
+    return warning({ ...found, detail, fix: 'the next `call` or `refresh` on this machine delivers them first' })
+  }
+  if (deadline === undefined) return ok({ ...found, detail: `the one ${who} does not say when it ends` })
+  const detail = `the one ${who} ends ${iso(deadline)}`
+  return deadline - now < NEAR ? warning({ ...found, detail, fix }) : ok({ ...found, detail })
+}
+
+/** An account that has moved takes no session along. */
+export function checkPlace(record: SessionRecord, pds: Origin, issuer: Origin): Finding | undefined {
+  const origin = record.issuer ?? record.pds
+  const isSame = record.issuer === undefined ? [pds, issuer].includes(origin) : origin === issuer
+  if (isSame) return undefined
+  return broken({
+    topic: TOPIC,
+    detail: `the one of ${record.handle ?? record.did} is from ${origin}, and the account is now at ${issuer}`,
+    fix: initCommand(record),
+    milliseconds: 0,
+  })
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString()
+}

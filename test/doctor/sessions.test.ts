@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest'
+import type { Finding } from '../../src/model.ts'
+import type { FakeWorld } from '../support/fake-atproto.ts'
+import { HOUR, signedIn, stored } from '../support/login.ts'
+import { all, found, notOk, TXT, topics } from './support.ts'
+
+describe('sessions', () => {
+  const DAY = 24 * HOUR
+  const edited = async (change: object) => {
+    const { world, credentials } = await signedIn()
+    const { dpopPrivateJwk, pdsIssuer, thumbprint, ...rest } = credentials
+    world.stores.sessionRecords.set(thumbprint!, {
+      version: 1,
+      ...rest,
+      thumbprint: thumbprint!,
+      dpopPrivateJwk,
+      pds: pdsIssuer!,
+      scope: 'atproto',
+      spentTokens: [],
+      ...change,
+    })
+    return { world, record: stored(world) }
+  }
+  const first = async (world: FakeWorld) => (await found(world)).find(({ topic }) => topic === 'session')
+
+  test.each<[string, object, Finding['verdict'], RegExp, number?]>([
+    ['a good one', {}, 'ok', /ends 2026-/],
+    ['one that ended', { ended: { at: 1, reason: 'replayed' } }, 'broken', /has ended: replayed/],
+    ['17 one that is over', {}, 'broken', /is over since/, 15 * DAY],
+    ['17 one that is soon over', {}, 'warning', /ends 2026-/, 12 * DAY],
+    ['one whose refresh nobody answered', { intent: { tokenHash: 'x', at: 1 } }, 'warning', /no answer came/],
+    ['one that was not delivered', { undelivered: ['file:/x'] }, 'warning', /not yet in file:\/x/],
+    ['one without a client_id', { clientId: undefined }, 'broken', /client_id/],
+    [
+      '16 one of a client key that is not here',
+      { clientId: 'https://app.fake.dev/c.json', clientKey: { kid: 'k1', thumbprint: 'x'.repeat(43) } },
+      'broken',
+      /ATPROTO_OAUTH_CLIENT_JWK is not set/,
+    ],
+    ['a lease that is over', { refreshToken: undefined, accessTokenExpiresAt: 1 }, 'broken', /access token alone/],
+  ])('%s', async (_, change, verdict, detail, later = 0) => {
+    const { world } = await edited(change)
+    world.advance(later)
+    const finding = await first(world)
+    expect(finding).toMatchObject({ verdict, detail: expect.stringMatching(detail) })
+    if (verdict !== 'ok') expect(finding!.fix).toBeTruthy()
+  })
+
+  test('without an identifier their accounts are looked at, each server once', async () => {
+    const { world, separate } = await signedIn()
+    const { world: other } = await edited({})
+    world.stores.sessionRecords.set('x', { ...stored(other), thumbprint: 'x', did: world.mallory.did })
+    const findings = await found(world, undefined, { credentials: separate })
+    expect(all(notOk(findings))).toStrictEqual([])
+    const named = topics(findings)
+    expect(named.filter((topic) => topic === 'session')).toHaveLength(2)
+    expect(named.filter((topic) => topic === 'DID document')).toHaveLength(2)
+    expect(named.filter((topic) => topic === 'PDS')).toHaveLength(1)
+  })
+
+  test('11.9 an account that has moved takes none along', async () => {
+    const { world } = await edited({ issuer: 'https://old.fake.dev' })
+    const wrong = notOk(await found(world, 'alice.fake.dev'))
+    expect(all(wrong)).toStrictEqual([
+      `broken session: the one of ${world.alice.did} is from https://old.fake.dev, and the account is now at https://as.fake.dev`,
+    ])
+    expect(wrong[0]!.fix).toContain('atproto-oauth init')
+  })
+
+  test('credentials with a key of another session are told, and the way goes on', async () => {
+    const { world, separate } = await signedIn()
+    const findings = await found(world, undefined, { credentials: { ...separate, thumbprint: 'x'.repeat(43) } })
+    expect(notOk(findings)).toMatchObject([{ topic: 'environment', verdict: 'broken' }])
+    expect(topics(findings)).toContain('PDS')
+  })
+
+  test('where DNS and the directory are down, a session still knows the server', async () => {
+    const { world } = await edited({ handle: 'alice.fake.dev' })
+    world.identity.txt.set(TXT, 'TIMEOUT')
+    world.identity.wellKnown.delete('alice.fake.dev')
+    world.knobs.httpFault = ({ url }) => (url.startsWith('https://plc.directory') ? 'unreachable' : undefined)
+    const findings = await found(world, 'alice.fake.dev')
+    expect(notOk(findings).map(({ topic }) => topic)).toStrictEqual(['DNS', 'HTTPS', 'DID document'])
+    expect(topics(findings)).toContain('pushed request')
+  })
+})
