@@ -27,9 +27,13 @@ export async function attempt<T>(work: () => Promise<T>, { now }: Clock): Promis
 
 type Found = Omit<Finding, 'verdict'>
 
-export const ok = (found: Omit<Found, 'fix'>): Finding => ({ verdict: 'ok', ...found })
-export const warning = (found: Found): Finding => ({ verdict: 'warning', ...found })
-export const broken = (found: Found): Finding => ({ verdict: 'broken', ...found })
+function finding(verdict: Finding['verdict'], { topic, detail, fix, milliseconds }: Found): Finding {
+  return { topic, verdict, detail, ...(fix !== undefined && { fix }), milliseconds }
+}
+
+export const ok = (found: Omit<Found, 'fix'>): Finding => finding('ok', { ...found, fix: undefined })
+export const warning = (found: Found): Finding => finding('warning', found)
+export const broken = (found: Found): Finding => finding('broken', found)
 
 /** A failure as the error tells it; `better` is a fix that fits the place. */
 export function failed(topic: string, error: AuthError, milliseconds: number, better?: string): Finding {

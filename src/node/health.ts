@@ -30,7 +30,7 @@ export async function* inspectMachine({ home, environment }: Machine): AsyncGene
 }
 
 function finding(topic: string, verdict: Finding['verdict'], detail: string, fix?: string): Finding {
-  return { topic, verdict, detail, milliseconds: 0, ...(fix !== undefined && { fix }) }
+  return { topic, verdict, detail, ...(fix !== undefined && { fix }), milliseconds: 0 }
 }
 
 async function timed(work: () => Promise<Finding>): Promise<Finding> {

@@ -40,7 +40,7 @@ const LOGIN = [...TOKEN, '/oauth/par']
 const VERBS: {
   args: string[]
   paths: string[]
-  prints?: 'everything' | 'what the server says' | 'no refresh token'
+  prints?: 'everything' | 'what the server says' | 'no refresh token' | 'findings'
 }[] = [
   { args: ['refresh'], paths: TOKEN },
   { args: ['refresh', '--format', 'json'], paths: TOKEN, prints: 'everything' },
@@ -52,6 +52,7 @@ const VERBS: {
     prints: 'no refresh token',
   },
   { args: ['status'], paths: [METADATA] },
+  { args: ['doctor'], paths: [METADATA, '/oauth/par', '/xrpc/'], prints: 'findings' },
   { args: ['revoke'], paths: [METADATA, '/oauth/revoke'] },
 ]
 
@@ -80,8 +81,8 @@ describe.each(Object.entries(FAULTS))('%s', (_, fault) => {
       breakAt(world)
       const { stdout, stderr, code } = await run(world, [...args, '--verbose'], { env })
       expect(found(world, stderr)).toStrictEqual([])
-      if (code !== 0) expect(stdout).toBe('')
-      else if (prints === undefined) expect(found(world, stdout)).toStrictEqual([])
+      if (code !== 0 && prints !== 'findings') expect(stdout).toBe('')
+      else if (prints === undefined || prints === 'findings') expect(found(world, stdout)).toStrictEqual([])
       else if (prints === 'no refresh token') expect(stdout).not.toContain('ref-')
       const again = await run(world, [...args, '--json'], { env }) // with what the first run has left behind
       expect(found(world, again.stderr)).toStrictEqual([])

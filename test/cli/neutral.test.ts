@@ -90,6 +90,13 @@ describe('init', () => {
       checkStderr(await run(world, ['init', 'alice.fake.dev', ...more]))
     }
     checkJson(await run(world, ['init', 'alice.fake.dev', '--json']))
+    for (const more of ['--verbose', '--json']) {
+      const { stdout, stderr, code } = await run(world, ['doctor', 'alice.fake.dev', more])
+      expect(code).toBe(4)
+      expect(stdout.toUpperCase()).toContain('EVIL')
+      expect(stdout + stderr).not.toMatch(RAW)
+      expect(stdout + stderr).not.toMatch(/^\s*::|^atproto-oauth: session: still good/m)
+    }
   })
 
   test('the refusal of a handle resolver', async () => {

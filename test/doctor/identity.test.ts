@@ -41,7 +41,7 @@ describe('the handle, planted one at a time', () => {
       fix: /atproto-oauth init did:plc:alice/,
     },
     {
-      name: '2.x the directory has no such DID',
+      name: '2.3 the directory has no such DID',
       plant: (w) => void w.identity.documents.delete(w.alice.did),
       finds: ['broken DID document'],
     },
