@@ -6,6 +6,7 @@
 export { complete } from './complete.ts'
 export { readCredentials } from './credentials/read.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
+export { type DoctorOptions, examine } from './doctor.ts'
 export { AuthError, CATALOGUE, type ErrorCode, isAuthError, type SessionFate } from './errors.ts'
 export { type Initiated, type InitOptions, init } from './init.ts'
 export type {
@@ -13,6 +14,7 @@ export type {
   Completed,
   Credentials,
   Did,
+  Finding,
   Handle,
   Identity,
   Nonces,

@@ -134,6 +134,7 @@ describe('5 a hosted client', () => {
 
 test.each([
   ['not an identifier', 'alice', {}, 'IDENTIFIER_INVALID'],
+  ['a client_id that is none', 'alice.fake.dev', { clientId: 'https:' }, 'CLIENT_INVALID'],
   ['a scope that no server has', 'alice.fake.dev', { scope: 'atproto openid' }, 'SCOPE_INVALID'],
 ])('%s is refused at once', (_, identifier, options, code) => {
   const world = createFakeWorld()

@@ -43,7 +43,12 @@ export function failed(topic: string, error: AuthError, milliseconds: number, be
 const OFFLINE =
   'look at the network, the proxy and the firewall between here and there, then run the same command again'
 
-function fixOf({ code, hint }: AuthError): string {
+/** Of those that a server shows. */
+const UNTRUSTED =
+  'whoever runs it has to renew its certificate, or serve the whole chain; behind a proxy that looks into TLS, name its CA in NODE_EXTRA_CA_CERTS'
+
+function fixOf({ code, hint, message }: AuthError): string {
+  if (code === 'NETWORK_UNREACHABLE' && message.includes('TLS certificate')) return UNTRUSTED
   if (code === 'HOST_NOT_FOUND') return `check the name, and the DNS of this machine; ${OFFLINE}`
   return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : hint
 }

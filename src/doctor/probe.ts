@@ -6,7 +6,7 @@
 import type { AuthorizationServer, Finding } from '../model.ts'
 import type { Network, Settings } from '../ports.ts'
 import { createPkce, createState, pushAuthorizationRequest } from '../protocol/authorize.ts'
-import { type Client, type ClientChoice, chooseClient } from '../protocol/client.ts'
+import { type Client, type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../protocol/client.ts'
 import { authenticated, identifyClient } from '../protocol/client-assertion.ts'
 import { findClientFaults } from '../protocol/client-document.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/dpop.ts'
@@ -17,10 +17,15 @@ import type { Watched } from './watch.ts'
 
 type Ports = Watched<Network & { readonly settings: Settings }>
 
-/** A hosted client as far as it is known; without one, the loopback client of `init`. */
+/**
+ * A hosted client if enough is known of it, else the loopback client of `init`.
+ *
+ * @throws {AuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
+ */
 export function clientToTry({ clientId, redirectUri, scope }: ClientChoice): Client {
-  const hosted = clientId?.startsWith('https:') && redirectUri !== undefined
-  return chooseClient(hosted ? { clientId, redirectUri, scope } : { scope })
+  if (!clientId?.startsWith('https:')) return chooseClient({ scope })
+  const hosted = chooseClient({ clientId, redirectUri: redirectUri ?? LOOPBACK_REDIRECT, scope })
+  return redirectUri === undefined ? chooseClient({ scope }) : hosted
 }
 
 /** The request is forgotten by the server within minutes; its key, verifier and state are kept nowhere. */

@@ -27,7 +27,9 @@ export async function* checkSessions(
   ports: Ports,
 ): AsyncGenerator<Finding, SessionRecord[]> {
   const stored = await readStored(ports)
-  const given = credentials && (await attempt(() => merged(credentials, stored), ports))
+  const isLease = credentials && credentials.refreshToken === undefined && credentials.pdsIssuer === undefined
+  if (isLease) yield judgeLease(credentials, `of ${credentials.did}, in the environment,`, ports)
+  const given = credentials && !isLease ? await attempt(() => merged(credentials, stored), ports) : undefined
   if (given?.error) yield failed('environment', given.error, given.milliseconds)
   const record = given?.value
   const records = record
@@ -61,7 +63,7 @@ async function judge(
   all: readonly SessionRecord[],
   ports: Ports,
 ): Promise<Finding> {
-  const { did, handle, clientId, clientKey, refreshToken, accessTokenExpiresAt } = record
+  const { did, handle, clientId, clientKey, refreshToken } = record
   const now = ports.now()
   const status = statusOf(record)
   const deadline = nextDeadline(status)
@@ -76,11 +78,7 @@ async function judge(
   if (deadline !== undefined && deadline <= now) {
     return broken({ ...found, detail: `the one ${who} is over since ${iso(deadline)}`, fix })
   }
-  if (refreshToken === undefined) {
-    const isOver = accessTokenExpiresAt !== undefined && accessTokenExpiresAt <= now
-    const detail = `the one ${who} is an access token alone${accessTokenExpiresAt ? `, until ${iso(accessTokenExpiresAt)}` : ''}`
-    return isOver ? broken({ ...found, detail, fix }) : ok({ ...found, detail })
-  }
+  if (refreshToken === undefined) return judgeLease(record, who, ports)
   if (clientId === undefined) {
     const detail = `the one ${who} does not say its client_id, and a refresh under any other would end it`
     return broken({ ...found, detail, fix: 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login' })
@@ -98,6 +96,17 @@ async function judge(
   if (deadline === undefined) return ok({ ...found, detail: `the one ${who} does not say when it ends` })
   const detail = `the one ${who} ends ${iso(deadline)}`
   return deadline - now < NEAR ? warning({ ...found, detail, fix }) : ok({ ...found, detail })
+}
+
+/** An access token alone is as good as its time. */
+function judgeLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, who: string, { now }: Clock): Finding {
+  const until = lease.accessTokenExpiresAt
+  const found = {
+    topic: TOPIC,
+    detail: `the one ${who} is an access token alone${until === undefined ? '' : `, until ${iso(until)}`}`,
+    milliseconds: 0,
+  }
+  return until !== undefined && until <= now() ? broken({ ...found, fix: initCommand(lease) }) : ok(found)
 }
 
 /** An account that has moved takes no session along. */

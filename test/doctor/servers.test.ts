@@ -1,7 +1,8 @@
-import { describe } from 'vitest'
-import { type FakeWorld, json } from '../support/fake-atproto.ts'
+import { describe, expect, test } from 'vitest'
+import { AuthError } from '../../src/errors.ts'
+import { createFakeWorld, type FakeWorld, json } from '../support/fake-atproto.ts'
 import { html, redirect } from '../support/fake-bodies.ts'
-import { at, did, planted } from './support.ts'
+import { at, did, found, notOk, planted } from './support.ts'
 
 const RESOURCE = '/.well-known/oauth-protected-resource'
 const SERVER = '/.well-known/oauth-authorization-server'
@@ -185,4 +186,22 @@ describe('7 the pushed request', () => {
     },
     { name: 'a bad gateway', plant: at('/oauth/par', () => html(502)), finds: one, fix: /start it/ },
   ])
+})
+
+test('3.6, 4.20 a URL without PDS metadata is a server’s own, unless that says it serves a PDS there', async () => {
+  const world = createFakeWorld({ topology: 'together' })
+  at(RESOURCE, () => html(404))(world)
+  expect(notOk(await found(world, world.pds)).map(({ topic }) => topic)).toStrictEqual(['PDS metadata'])
+  world.knobs.mutateAuthorizationServer = ({ protected_resources: _, ...d }) => d
+  expect(notOk(await found(world, world.pds))).toStrictEqual([])
+})
+
+test('a certificate that is not trusted is not a matter of the network', async () => {
+  const world = createFakeWorld()
+  world.knobs.httpFault = ({ url }) => {
+    if (!url.startsWith(world.pds)) return undefined
+    throw new AuthError('NETWORK_UNREACHABLE', 'pds.fake.dev cannot be reached: its TLS certificate has expired')
+  }
+  const [finding] = notOk(await found(world, world.alice.did))
+  expect(finding).toMatchObject({ topic: 'PDS', fix: expect.stringContaining('renew its certificate') })
 })

@@ -46,6 +46,25 @@ describe('sessions', () => {
     if (verdict !== 'ok') expect(finding!.fix).toBeTruthy()
   })
 
+  test('one that ended is no fault where there is a newer one of the account', async () => {
+    const { world, record } = await edited({})
+    world.stores.sessionRecords.set('x', { ...record, thumbprint: 'x', ended: { at: 1, reason: 'replayed' } })
+    const findings = await found(world)
+    expect(all(notOk(findings))).toStrictEqual([])
+    expect(all(findings).join()).toContain('there is a newer one')
+  })
+
+  test('a lease in the environment needs no PDS', async () => {
+    const { world, separate } = await signedIn()
+    const { did, dpopPrivateJwk } = separate
+    const lease = { did, dpopPrivateJwk, accessToken: 'x', accessTokenExpiresAt: world.now() + 1 }
+    const findings = await found(world, undefined, { credentials: lease })
+    expect(all(notOk(findings))).toStrictEqual([])
+    expect(topics(findings)).toContain('PDS')
+    world.advance(1)
+    expect(notOk(await found(world, undefined, { credentials: lease }))).toMatchObject([{ topic: 'session' }])
+  })
+
   test('without an identifier their accounts are looked at, each server once', async () => {
     const { world, separate } = await signedIn()
     const { world: other } = await edited({})
