@@ -73,6 +73,11 @@ export const CATALOGUE = {
   OAUTH_UNSUPPORTED: { exit: 4, session: 'alive', hint: 'this account’s server has to be updated before OAuth works' },
   METADATA_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
   RESPONSE_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
+  CLIENT_BROKEN: {
+    exit: 4,
+    session: 'none',
+    hint: 'correct and publish the document, then run the same command again',
+  },
   PAR_REFUSED: { exit: 4, session: 'none', hint: INIT },
   DPOP_URL_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
   DPOP_NONCE_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },

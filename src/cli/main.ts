@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander'
 import { AuthError } from '../errors.ts'
 import { packageVersion } from '../node/world.ts'
 import { callCommand } from './call.ts'
+import { clientCommand } from './client.ts'
 import { completeCommand } from './complete.ts'
 import { doctorCommand } from './doctor.ts'
 import { type Host, processHost } from './host.ts'
@@ -48,6 +49,7 @@ export async function runProgram(host: Host): Promise<number> {
     leaseCommand,
     revokeCommand,
     proofCommand,
+    clientCommand,
     doctorCommand,
   ]
   const program: Command = createProgram(
@@ -72,7 +74,7 @@ function createProgram(host: Host, commands: Command[]): Command {
     .addHelpText('after', GUIDE)
   addCommonOptions(program)
   for (const command of commands) program.addCommand(command)
-  for (const command of [program, ...commands]) {
+  for (const command of [program, ...commands, ...commands.flatMap(({ commands: own }) => own)]) {
     command
       .exitOverride()
       .showSuggestionAfterError()
@@ -84,7 +86,7 @@ function createProgram(host: Host, commands: Command[]): Command {
   return program
 }
 
-const COMMANDS = ['init', 'complete', 'login', 'call', 'proof', 'status', 'refresh', 'lease', 'revoke', 'doctor']
+const COMMANDS = ['init', 'complete', 'login', 'call', 'proof', 'status', 'refresh', 'lease', 'revoke', 'client', 'doctor']
 
 function usageError(error: CommanderError, host: Host): AuthError {
   const named = host.arguments.find((argument) => !argument.startsWith('-'))

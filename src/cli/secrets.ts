@@ -5,7 +5,14 @@
  */
 import { fstatSync } from 'node:fs'
 import { Option } from 'commander'
-import { credentialEntries, formatCredentials, TEXT_FORMATS, type TextFormat } from '../credentials/write.ts'
+import {
+  credentialEntries,
+  type Entries,
+  formatCredentials,
+  formatEntries,
+  TEXT_FORMATS,
+  type TextFormat,
+} from '../credentials/write.ts'
 import type { Credentials } from '../model.ts'
 import { githubTargets, writeGithub } from '../node/github.ts'
 import type { Context } from './settings.ts'
@@ -22,21 +29,38 @@ export function formatOption(what: string): Option {
  *
  * @throws {AuthError} `USAGE`
  */
-export function credentialPrinter(
-  format: Format,
-  { host, output }: Context,
-): (credentials: Credentials) => Promise<void> {
+export function credentialPrinter(format: Format, context: Context): (credentials: Credentials) => Promise<void> {
+  const print = printer(format, context)
+  return (credentials) =>
+    print(credentialEntries(credentials), [credentials.dpopPrivateJwk.d], () =>
+      formatCredentials(credentials, format as TextFormat),
+    )
+}
+
+/** The same for other secrets than those of a session. */
+export function entryPrinter(
+  format: Exclude<Format, 'bundle'>,
+  context: Context,
+): (entries: Entries, parts: readonly string[]) => Promise<void> {
+  const print = printer(format, context)
+  return (entries, parts) => print(entries, parts, () => formatEntries(entries, format as TextFormat & typeof format))
+}
+
+/** @returns what prints `entries`, whose secret `parts` a log must not show either; `text` is for all formats but github */
+function printer(format: Format, context: Context) {
+  const { host, output } = context
   const files = format === 'github' ? githubTargets(host.environment) : undefined
-  return async (credentials) => {
-    if (files) {
-      await writeGithub(credentialEntries(credentials), [credentials.dpopPrivateJwk.d], files, output.data)
-      return
-    }
-    await output.data(formatCredentials(credentials, format as TextFormat))
-    if (isReadableByOthers(host.stdout.fd)) {
-      output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
-    }
+  return async (entries: Entries, parts: readonly string[], text: () => string): Promise<void> => {
+    if (files) return writeGithub(entries, parts, files, output.data)
+    await output.data(text())
+    warnIfReadable(context)
   }
+}
+
+/** To be said once secrets are on stdout. */
+export function warnIfReadable({ host, output }: Context): void {
+  if (!isReadableByOthers(host.stdout.fd)) return
+  output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
 }
 
 /** A shell's `>` makes files that everybody on the machine may read. */

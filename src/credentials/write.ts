@@ -45,15 +45,18 @@ export function bundle(credentials: Credentials): string {
  * @throws {AuthError} `USAGE` a value cannot be said in this format
  */
 export function formatCredentials(credentials: Credentials, format: TextFormat): string {
-  const entries = credentialEntries(credentials)
-  if (format === 'bundle') return `${bundle(credentials)}\n`
+  return format === 'bundle' ? `${bundle(credentials)}\n` : formatEntries(credentialEntries(credentials), format)
+}
+
+/** Any variables, as {@link formatCredentials}. */
+export function formatEntries(entries: Entries, format: Exclude<TextFormat, 'bundle'>): string {
   if (format === 'json') return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`
   return entries.map(([name, value]) => `${line(name, oneLine(name, value), format)}\n`).join('')
 }
 
 /** As the dotenv format, for any variables. */
 export function dotenvLines(entries: Entries): string {
-  return entries.map(([name, value]) => `${line(name, oneLine(name, value), 'dotenv')}\n`).join('')
+  return formatEntries(entries, 'dotenv')
 }
 
 function line(name: string, value: string, format: Exclude<TextFormat, 'json' | 'bundle'>): string {

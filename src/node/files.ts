@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { AuthError } from '../errors.ts'
 
@@ -142,22 +142,26 @@ function prefixOf(path: string): string {
   return `.${basename(path).slice(0, 48)}.`
 }
 
-export async function makePrivateFolder(path: string): Promise<void> {
+/** @param mode of the folders that it makes; one that others may read has it whatever the umask says */
+export async function makePrivateFolder(path: string, mode: number = FOLDER_MODE): Promise<void> {
   try {
-    await makeFolder(resolve(path))
+    await makeFolder(resolve(path), mode)
   } catch (error) {
     throw unavailable(error, 'create', path)
   }
 }
 
 /** Not `recursive`: that never returns where a parent exists and still cannot be written in, as below /proc. */
-async function makeFolder(path: string): Promise<void> {
+async function makeFolder(path: string, mode: number): Promise<void> {
   const above = dirname(path)
-  const make = () => mkdir(path, { mode: FOLDER_MODE })
+  const make = async () => {
+    await mkdir(path, { mode })
+    if (mode !== FOLDER_MODE) await chmod(path, mode)
+  }
   try {
     await make().catch(async (error) => {
       if (!isCode(error, 'ENOENT') || above === path) throw error
-      if (!(await isFolder(above))) await makeFolder(above)
+      if (!(await isFolder(above))) await makeFolder(above, mode)
       await make() // once more also where another process has made the one above in between
     })
   } catch (error) {

@@ -9,6 +9,7 @@ import { base64url, calculateJwkThumbprint, importJWK, SignJWT } from 'jose'
 import { AuthError } from '../errors.ts'
 import type { ClientJwk, ClientKeyName, Origin } from '../model.ts'
 import type { Random } from '../ports.ts'
+import { generateDpopJwk } from './dpop.ts'
 import type { DpopFetch, DpopInit } from './dpop-fetch.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -21,6 +22,18 @@ export interface ClientIdentity {
   readonly clientId: string
   /** Of a public client there is none. */
   readonly clientJwk?: ClientJwk | undefined
+}
+
+/** A new key for a client of one's own, named by its RFC 7638 thumbprint. */
+export async function generateClientJwk(): Promise<ClientJwk> {
+  const jwk = await generateDpopJwk()
+  const { kty, crv, x, y } = jwk
+  return { ...jwk, kid: await calculateJwkThumbprint({ kty, crv, x, y }) }
+}
+
+/** What is published of it. */
+export function publicClientJwk({ kty, crv, x, y, kid }: ClientJwk) {
+  return { kty, crv, x, y, kid, alg: 'ES256', use: 'sig' } as const
 }
 
 /** How a session remembers the key: the server holds it to that one for good. */

@@ -15,7 +15,10 @@ import { scopeTokens } from './scope.ts'
 import { asUrl } from './syntax.ts'
 
 /** The document's client, and what a login asks of it. */
-export type ClientUse = Pick<Client, 'clientId'> & Partial<Client>
+export interface ClientUse extends Pick<Client, 'clientId'> {
+  readonly redirectUri?: string | undefined
+  readonly scope?: string | undefined
+}
 
 /** Everything wrong with the document as it is published now; a document that cannot be had is one fault. */
 export async function findClientFaults(use: ClientUse, ports: Http & Clock): Promise<string[]> {

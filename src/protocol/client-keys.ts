@@ -4,6 +4,7 @@
  * @see https://atproto.com/specs/oauth#confidential-client-authentication
  * @module
  */
+import { calculateJwkThumbprint } from 'jose'
 import { type ClientFault, fault, isHttps, strings } from './client-fault.ts'
 import type { JsonObject } from './response.ts'
 
@@ -86,4 +87,17 @@ function oneKeyFaults(key: unknown, name: string): ClientFault[] {
     faults.push(fault(`${name} has key_ops other than verify`, 'both', '"key_ops": ["verify"], or none'))
   }
   return faults
+}
+
+/** The keys of a set, whatever they are worth. */
+export function publishedKeys(jwks: unknown): JsonObject[] {
+  const keys: unknown = (jwks as { keys?: unknown } | null | undefined)?.keys
+  return Array.isArray(keys) ? keys.filter((key) => typeof key === 'object' && key !== null) : []
+}
+
+/** RFC 7638; `undefined` for what is no P-256 key. */
+export async function thumbprintOf(key: JsonObject): Promise<string | undefined> {
+  const { kty, crv, x, y } = key
+  if (!isForUs(key) || typeof x !== 'string' || typeof y !== 'string') return undefined
+  return calculateJwkThumbprint({ kty: String(kty), crv: String(crv), x, y })
 }

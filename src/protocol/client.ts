@@ -84,22 +84,22 @@ function chooseLoopback(clientId: string, redirectUri: string | undefined, asked
   return { clientId, redirectUri: redirect, scope }
 }
 
-/** An https URL in canonical spelling, with a path, and nothing that would make it another client elsewhere. */
 function checkDiscoverable(clientId: string): void {
-  const url = asUrl(clientId)
-  const why =
-    url?.protocol !== 'https:'
-      ? 'it must be an https URL'
-      : url.href !== clientId
-        ? `its canonical spelling is ${url.href}`
-        : url.port !== '' || url.username !== '' || url.password !== '' || clientId.includes('#')
-          ? 'it must have no port, no credentials and no fragment'
-          : url.pathname.endsWith('/')
-            ? 'it must have a path that does not end in a slash'
-            : asHandle(url.hostname) === undefined || isReservedName(url.hostname, true)
-              ? 'its host must be a public name'
-              : undefined
+  const why = clientIdFault(clientId)
   if (why !== undefined) throw invalid(`${clientId} cannot be a client_id: ${why}`)
+}
+
+/** Why it is not an https URL in canonical spelling, with a path, and nothing that would make it another client elsewhere. */
+export function clientIdFault(clientId: string): string | undefined {
+  const url = asUrl(clientId)
+  if (url?.protocol !== 'https:') return 'it must be an https URL'
+  if (url.href !== clientId) return `its canonical spelling is ${url.href}`
+  if (url.port !== '' || url.username !== '' || url.password !== '' || clientId.includes('#')) {
+    return 'it must have no port, no credentials and no fragment'
+  }
+  if (url.pathname.endsWith('/')) return 'it must have a path that does not end in a slash'
+  const isPublic = asHandle(url.hostname) !== undefined && !isReservedName(url.hostname, true)
+  return isPublic ? undefined : 'its host must be a public name'
 }
 
 /** The document decides which kinds it allows. */
