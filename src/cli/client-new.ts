@@ -183,7 +183,10 @@ function keyNotes(kids: readonly string[], made: string | undefined, { retireKey
         ]),
     ...(made === undefined || others.length === 0
       ? []
-      : [`Sessions stay with the key that they were made with: for those of ${others.join(' and ')} keep that one.`]),
+      : [
+          `Sessions stay with the key that they were made with: for those of ${others.join(' and ')} keep that one,`,
+          'and once they have ended, take it out with --retire-key.',
+        ]),
     ...(made === undefined && retireKey === undefined ? [`Its keys stay as they were: ${others.join(' ')}`] : []),
     ...(retireKey === undefined
       ? []

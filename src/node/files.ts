@@ -14,6 +14,7 @@ import { AuthError } from '../errors.ts'
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
+const PUBLIC_FOLDER_MODE = 0o755
 /** More than a record ever grows by in one step. */
 export const RESERVED_BYTES = 64 * 1024
 /** Milliseconds; no write takes as long. */
@@ -142,8 +143,16 @@ function prefixOf(path: string): string {
   return `.${basename(path).slice(0, 48)}.`
 }
 
-/** @param mode of the folders that it makes; one that others may read has it whatever the umask says */
-export async function makePrivateFolder(path: string, mode: number = FOLDER_MODE): Promise<void> {
+export function makePrivateFolder(path: string): Promise<void> {
+  return make(path, FOLDER_MODE)
+}
+
+/** For what everybody may read, whatever the umask says. */
+export function makePublicFolder(path: string): Promise<void> {
+  return make(path, PUBLIC_FOLDER_MODE)
+}
+
+async function make(path: string, mode: number): Promise<void> {
   try {
     await makeFolder(resolve(path), mode)
   } catch (error) {
@@ -156,7 +165,7 @@ async function makeFolder(path: string, mode: number): Promise<void> {
   const above = dirname(path)
   const make = async () => {
     await mkdir(path, { mode })
-    if (mode !== FOLDER_MODE) await chmod(path, mode)
+    if (mode === PUBLIC_FOLDER_MODE) await chmod(path, mode)
   }
   try {
     await make().catch(async (error) => {

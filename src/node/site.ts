@@ -7,10 +7,9 @@
 import { fstatSync } from 'node:fs'
 import { chmod, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { listFolder, makePrivateFolder, type Reservation, readPrivate, reserve, unavailable } from './files.ts'
+import { listFolder, makePublicFolder, type Reservation, readPrivate, reserve, unavailable } from './files.ts'
 
 const PUBLIC_FILE = 0o644
-const PUBLIC_FOLDER = 0o755
 
 /** One of the files of oauth-templates/, which the package comes with. */
 export function readTemplate(name: string): Promise<string> {
@@ -29,7 +28,7 @@ export async function writePublic(path: string, text: string): Promise<void> {
 
 /** Takes the room for `text`, and makes the folder, so that little can go wrong when it is written. */
 export async function reservePublic(path: string, text: string): Promise<Reservation> {
-  await makePrivateFolder(dirname(path), PUBLIC_FOLDER)
+  await makePublicFolder(dirname(path))
   const reserved = await reserve(path, Buffer.byteLength(text), PUBLIC_FILE)
   return {
     ...reserved,

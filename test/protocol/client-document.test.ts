@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { findClientFaults, judgeClientDocument } from '../../src/protocol/client-document.ts'
+import { generateClientJwk, publicClientJwk } from '../../src/protocol/client-assertion.ts'
+import { clientFaults, findClientFaults, judgeClientDocument } from '../../src/protocol/client-document.ts'
+import type { ClientFault } from '../../src/protocol/client-fault.ts'
+import { cirrusRefuses, referenceRefuses } from '../support/client-judges.ts'
 import { createFakeWorld, json } from '../support/fake-atproto.ts'
 
 const clientId = 'https://app.fake.dev/bot/oauth-client-metadata.json'
@@ -14,7 +17,8 @@ const DOCUMENT = {
   token_endpoint_auth_method: 'none',
   dpop_bound_access_tokens: true,
 }
-const KEY = { kty: 'EC', crv: 'P-256', x: 'x', y: 'y', kid: 'one' }
+const PRIVATE = await generateClientJwk()
+const { alg: _, use: __, ...KEY } = publicClientJwk(PRIVATE)
 const CONFIDENTIAL = {
   token_endpoint_auth_method: 'private_key_jwt',
   token_endpoint_auth_signing_alg: 'ES256',
@@ -22,6 +26,14 @@ const CONFIDENTIAL = {
 }
 
 const judge = (changes: object) => judgeClientDocument({ ...DOCUMENT, ...changes }, { clientId })
+
+/** What the two servers themselves make of it. */
+async function refusals(changes: object): Promise<string> {
+  const fetched = () => json(200, JSON.parse(JSON.stringify({ ...DOCUMENT, ...changes })))
+  const reference = await referenceRefuses(clientId, fetched, PRIVATE)
+  const cirrus = await cirrusRefuses(clientId, fetched, PRIVATE)
+  return reference && cirrus ? 'both' : reference ? 'reference' : cirrus ? 'cirrus' : 'neither'
+}
 
 describe('documents without fault', () => {
   test.each<[string, object]>([
@@ -40,8 +52,9 @@ describe('documents without fault', () => {
     ],
     ['5.10 a web one that returns elsewhere', { redirect_uris: ['https://www.fake.dev/cb'] }],
     ['5.12 its home a folder above', { client_uri: 'https://app.fake.dev/bot', logo_uri: 'https://img.fake.dev/1' }],
-  ])('%s', (_, changes) => {
+  ])('%s', async (_, changes) => {
     expect(judge(changes)).toStrictEqual([])
+    if (!('jwks_uri' in changes)) expect(await refusals(changes)).toBe('neither')
   })
 
   test('5.2 ours, on any host', () => {
@@ -117,8 +130,11 @@ describe('each fault by itself', () => {
     ['5.14 userinfo', { userinfo_signed_response_alg: 'ES256' }, 'userinfo_signed_response_alg must not'],
     ['5.14 id_token', { id_token_signed_response_alg: 'ES256' }, 'id_token_signed_response_alg must not'],
     ['5.14 mTLS', { tls_client_certificate_bound_access_tokens: true }, 'tls_client_certificate_bound_access_tokens'],
-  ])('%s', (_, changes, fault) => {
+  ])('%s', async (_, changes, fault) => {
     expect(judge(changes)).toStrictEqual([expect.stringContaining(fault)])
+    const [{ refusedBy, fix }] = clientFaults({ ...DOCUMENT, ...changes }, { clientId }) as [ClientFault]
+    expect(refusedBy).toBe(await refusals(changes))
+    expect(fix).not.toBe('')
   })
 
   test('5.15 scopes count as they are spelled, and the redirect too', () => {
