@@ -8,6 +8,7 @@
  *     POST   /pds                  one more PDS -> { id, url }
  *     DELETE /pds/:id              stop it
  *     POST   /names/:name          { port, ca }: the name leads to this port of a test's, over TLS
+ *     POST   /site?host=…&folder=… serve a folder over TLS -> what leads the CLI there
  *
  * It ends when its parent lets go of it, however that came about.
  */
@@ -16,6 +17,7 @@ import { json } from 'node:stream/consumers'
 import { APP_VIEW_DID, startAppView } from './app-view.ts'
 import { type Destination, leadName } from './names.ts'
 import { openPort, type RecordedRequest, type Running, startPds, startPlc } from './servers.ts'
+import { type Sites, startSites } from './sites.ts'
 
 /** What a test must know to reach the world. Plain data: it crosses processes. */
 export interface WorldAddresses {
@@ -32,6 +34,8 @@ let requests: RecordedRequest[] = []
 const record = (request: RecordedRequest) => void requests.push(request)
 const running: Running[] = []
 const extraPdses = new Map<string, Running>()
+/** Started when the first is asked for. */
+let sites: Promise<Sites> | undefined
 
 async function keep(starting: Promise<Running>): Promise<string> {
   const server = await starting
@@ -45,6 +49,7 @@ async function stop(): Promise<void> {
   stopping = true
   // Latest first: a PDS still speaks with the PLC directory while it shuts down.
   for (const server of [...running, ...extraPdses.values()].reverse()) await server.stop()
+  await sites?.then(({ stop }) => stop())
   process.exit()
 }
 process.once('disconnect', stop)
@@ -83,6 +88,12 @@ const answer: RequestListener = async (request, response) => {
     case 'POST /names':
       leadName(id, (await json(request)) as Destination)
       return send({})
+    case 'POST /site': {
+      sites ??= startSites()
+      const { publish, env } = await sites
+      publish(url.searchParams.get('host') ?? '', url.searchParams.get('folder') ?? '')
+      return send(env)
+    }
     default:
       return response.writeHead(404).end()
   }

@@ -37,6 +37,11 @@ export interface World extends WorldAddresses {
   startPds(): Promise<ExtraPds>
   /** When the servers fetch `https://<name>/…`, as they do for client documents, it is from there. */
   leadName(name: string, destination: Destination): Promise<void>
+  /**
+   * Serves a folder over TLS under a name that ends in `.fake.dev`, to the servers and to whoever has these variables
+   * set. The servers remember a client document for ten minutes: take another name for another document.
+   */
+  publish(host: string, folder: string): Promise<Record<string, string>>
 }
 
 /** The addresses come from `global-setup.ts`, or outside vitest from `startWorld()`. */
@@ -56,6 +61,8 @@ export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
     async leadName(name, destination) {
       await control('POST', `/names/${name}`, destination)
     },
+    publish: async (host, folder) =>
+      (await control('POST', `/site?${new URLSearchParams({ host, folder })}`)) as Record<string, string>,
     async startPds() {
       const { id, url } = (await control('POST', '/pds')) as { id: string; url: string }
       return {
