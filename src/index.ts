@@ -3,12 +3,14 @@
  *
  * @module
  */
+
 export { complete } from './complete.ts'
 export { readCredentials } from './credentials/read.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
 export { type DoctorOptions, examine } from './doctor.ts'
 export { AuthError, CATALOGUE, type ErrorCode, isAuthError, type SessionFate } from './errors.ts'
 export { type Initiated, type InitOptions, init } from './init.ts'
+export { type ClientCheck, type ClientFinding, type ClientVerdict, checkClient } from './judge.ts'
 export type {
   AuthorizationServer,
   Completed,

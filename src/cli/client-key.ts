@@ -14,6 +14,8 @@ import { entryPrinter, type Format, warnIfReadable } from './secrets.ts'
 import type { Context, SavingOptions } from './settings.ts'
 
 interface KeyOptions extends SavingOptions {
+  readonly addKey?: boolean
+  readonly force?: boolean
   readonly format?: Exclude<Format, 'bundle'>
 }
 
@@ -41,6 +43,10 @@ export async function keyOutlet(options: KeyOptions, folder: string, context: Co
   for (const { name, read } of targets) {
     const inFolder = name.startsWith('file:') && !relative(folder, name.slice('file:'.length)).startsWith('..')
     if (inFolder) throw published(name)
+    if (options.addKey && !read && !options.force) {
+      const hint = 'print the new one, save it under another name, or add --force'
+      throw usage(`${name} may hold the key that there is, which sessions need, and it cannot be looked into`, hint)
+    }
     if (variable((await read?.()) ?? {}, CLIENT_JWK) === undefined) continue
     throw new AuthError('SAVE_FAILED', `${name} holds a client key already, which sessions may need`, {
       session: 'none',

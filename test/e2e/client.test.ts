@@ -36,7 +36,6 @@ async function published(
 describe('whole way on the real PDS, with nothing but what `client new` wrote and said', () => {
   test.each([
     ['--confidential', 'confidential'],
-    ['', 'public'],
     ['--native', 'public'],
   ])('client new %s', async (flags, kind) => {
     const { home, host, said, env } = await published(flags)
@@ -135,6 +134,8 @@ describe('client new', () => {
     const before = await read(home)
     const second = await runCli(['client', 'new', '--add-key', '--save', 'file:client.env'], { home })
     expectFailure(second, 10, 'SAVE_FAILED')
+    const unseen = await runCli(['client', 'new', '--add-key', '--save', 'exec:cat > client.env'], { home })
+    expectFailure(unseen, 2, 'USAGE')
     expect(await read(home)).toBe(before)
     expect(JSON.parse(parse(await readFile(file))['ATPROTO_OAUTH_CLIENT_JWK']!).kid).toBe(kid)
   })
@@ -178,9 +179,7 @@ describe('client check', () => {
     ])
     expect(JSON.parse(asJson.stderr)).toMatchObject({ code: 'CLIENT_BROKEN', exit: 4, session: 'none' })
 
-    expect((await check(`https://${host}/bot/callback/index.html`)).stdout).toContain('text/html')
     expect((await check(`https://${host}/bot/callback`)).stdout).toContain('behind a redirect')
-    expect((await check(`https://${host}/client.json`)).stdout).toContain('answered 404')
   })
 
   test('a loopback client_id needs no host', async () => {
