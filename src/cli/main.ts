@@ -86,7 +86,19 @@ function createProgram(host: Host, commands: Command[]): Command {
   return program
 }
 
-const COMMANDS = ['init', 'complete', 'login', 'call', 'proof', 'status', 'refresh', 'lease', 'revoke', 'client', 'doctor']
+const COMMANDS = [
+  'init',
+  'complete',
+  'login',
+  'call',
+  'proof',
+  'status',
+  'refresh',
+  'lease',
+  'revoke',
+  'client',
+  'doctor',
+]
 
 function usageError(error: CommanderError, host: Host): AuthError {
   const named = host.arguments.find((argument) => !argument.startsWith('-'))
