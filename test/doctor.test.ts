@@ -125,8 +125,8 @@ describe('5 a hosted client', () => {
     world.serve('https://app.fake.dev', () => json(200, { ...document, scope: 'x', dpop_bound_access_tokens: false }))
     const wrong = notOk(await found(world, undefined, { clientId }))
     expect(all(wrong)).toStrictEqual([
-      'broken client document: scope lacks atproto',
       'broken client document: dpop_bound_access_tokens is not true',
+      'broken client document: scope lacks atproto',
     ])
     expect(wrong[0]!.fix).toContain(clientId)
   })

@@ -99,10 +99,14 @@ describe('20.2 bodies without an end', () => {
 
 test('18.15 every request says who is asking, and nobody waits for ever', async () => {
   const agents: (string | undefined)[] = []
-  const url = await serve(({ headers }) => void agents.push(headers['user-agent']))
+  const url = await serve(({ headers, url: path }, response) => {
+    agents.push(headers['user-agent'])
+    if (path === '/answered') response.end()
+  })
+  expect((await client().fetch(new URL('/answered', url))).status).toBe(200)
+  expect(agents).toStrictEqual(['atproto-oauth/test'])
   const error = await failure(client().fetch(url, { timeoutSeconds: 0.05, streaming: true }))
   expect(error).toMatchObject({ code: 'NETWORK_LOST', message: expect.stringContaining('within 0.05 seconds') })
-  expect(agents).toStrictEqual(['atproto-oauth/test'])
 })
 
 test('20.2 a server may be at another port than 443', async () => {
