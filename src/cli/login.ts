@@ -63,10 +63,9 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
     const again = listener && request.clientId === undefined ? { redirectUri: listener.redirectUri } : {}
     const started = await init(identifier, { ...request, ...again }, context.world)
     // From before the URL is given out.
-    const callback = waitForCallback(started.pending, listener, over, context)
-    callback.catch(() => undefined)
+    const heard = listener ? [listener.wait(started.pending.state)] : []
     await show(started, options, listener, context)
-    await finishLogin(() => callback, options, context)
+    await finishLogin(() => waitForCallback(started.pending, heard, over, context), options, context)
   } finally {
     over.abort()
     await listener?.close()
@@ -128,7 +127,7 @@ function noBrowserBecause({ environment }: Host): string | undefined {
  */
 function waitForCallback(
   pending: PendingAuthorization,
-  listener: Listener | undefined,
+  heard: readonly Promise<string>[],
   over: AbortController,
   { host, world }: Context,
 ): Promise<string> {
@@ -138,7 +137,7 @@ function waitForCallback(
   })
   return Promise.race([
     expired,
-    ...(listener ? [listener.wait(pending.state)] : []),
+    ...heard,
     ...(canPaste(host) ? [pasted(pending, over.signal, host, world.now)] : []),
   ]).finally(() => over.abort())
 }
