@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { PassThrough } from 'node:stream'
 import { describe, expect, test, vi } from 'vitest'
 import { fakeNodeWorld, run } from '../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
@@ -54,6 +55,23 @@ describe.each(['reference', 'cirrus'] as const)('login on a server like %s', (pe
     expect(declared).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/callback$/)
     expect(new URLSearchParams(world.sent('par')[0]!.body).get('redirect_uri')).toBe(declared)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
+  test('somebody pastes, at a terminal', async () => {
+    const world = createFakeWorld({ knobs: { personality } })
+    const terminal = Object.assign(new PassThrough(), { isTTY: true })
+    let typed = false
+    const { code, stdout } = await run(world, ['login', 'alice.fake.dev', '--no-open', '--format', 'json'], {
+      stdin: terminal,
+      onStderr: (text) => {
+        const url = /https:\/\/as\.fake\.dev\/oauth\/authorize\S+/.exec(text)?.[0]
+        if (typed || !url || !text.includes(' left): ')) return
+        typed = true
+        terminal.write(`${world.authorize(url)}\r`)
+      },
+    })
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ ATPROTO_OAUTH_DID: world.alice.did })
   })
 })
 

@@ -44,14 +44,14 @@ export async function run(
     env = {},
     stdin = '',
     onStderr,
-  }: { env?: Record<string, string>; stdin?: string; onStderr?: (text: string) => void } = {},
+  }: { env?: Record<string, string>; stdin?: string | Readable; onStderr?: (text: string) => void } = {},
 ): Promise<Ran> {
   current = world
   const [stdout, stderr] = [sink(), sink(onStderr)]
   const host = {
     arguments: args,
     environment: { ATPROTO_OAUTH_HOME: '/nowhere', ...env },
-    stdin: Readable.from([Buffer.from(stdin)]),
+    stdin: typeof stdin === 'string' ? Readable.from([Buffer.from(stdin)]) : stdin,
     stdout: Object.assign(stdout.stream, { fd }),
     stderr: stderr.stream,
   } as unknown as Host
