@@ -6,7 +6,7 @@
  */
 import { checkClocks } from './doctor/clocks.ts'
 import { checkDid, checkHandle } from './doctor/identity.ts'
-import { checkClient, checkPush, clientToTry } from './doctor/probe.ts'
+import { checkDocument, checkPush, clientToTry } from './doctor/probe.ts'
 import { checkIssuer, checkPds, checkResource, type Offered } from './doctor/servers.ts'
 import { checkPlace, checkSessions } from './doctor/sessions.ts'
 import { type Watched, watched } from './doctor/watch.ts'
@@ -52,7 +52,7 @@ async function* examination(
   for (const subject of named ? [named] : subjectsOf(records, options.credentials)) {
     yield* checkSubject(subject, { records, done, push }, ports)
   }
-  yield* checkClient(options, ports)
+  yield* checkDocument(options, ports)
   yield* checkClocks(
     [...new Set([...done.keys(), ...done.values()])].filter((origin) => origin !== undefined),
     ports,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { examine } from '../src/doctor.ts'
+import { generateDpopJwk } from '../src/protocol/dpop.ts'
 import { all, found, notOk, topics } from './doctor/support.ts'
 import { createFakeWorld, type FakeWorld, json } from './support/fake-atproto.ts'
 import { signedIn } from './support/login.ts'
@@ -120,15 +121,29 @@ describe('5 a hosted client', () => {
     expect(new URLSearchParams(world.sent('/oauth/par').at(-1)!.body).get('client_id')).toBe(clientId)
   })
 
+  test('16 a private key that is not published there is a fault of it', async () => {
+    const { x, y, d } = await generateDpopJwk()
+    const clientJwk = { kty: 'EC', crv: 'P-256', x, y, d, kid: 'mine' } as const
+    const world = createFakeWorld({ settings: { clientJwk } })
+    world.serve('https://app.fake.dev', () => json(200, document))
+    const wrong = notOk(await found(world, undefined, { clientId }))
+    expect(wrong.map(({ topic, verdict }) => `${verdict} ${topic}`)).toContain('broken client document')
+    expect(JSON.stringify(wrong)).not.toContain(d)
+  })
+
   test('each fault of it is a finding, without an account too', async () => {
     const world = createFakeWorld()
     world.serve('https://app.fake.dev', () => json(200, { ...document, scope: 'x', dpop_bound_access_tokens: false }))
     const wrong = notOk(await found(world, undefined, { clientId }))
-    expect(all(wrong)).toStrictEqual([
-      'broken client document: dpop_bound_access_tokens is not true',
-      'broken client document: scope lacks atproto',
+    expect(wrong).toMatchObject([
+      {
+        verdict: 'broken',
+        detail: expect.stringMatching(/^dpop_bound_access_tokens is not true: .*refuses every login/),
+      },
+      { verdict: 'broken', detail: expect.stringMatching(/^scope lacks atproto: /) },
+      { verdict: 'warning', detail: expect.stringMatching(/^scope has x, which is no permission/) },
     ])
-    expect(wrong[0]!.fix).toContain(clientId)
+    expect(new Set(wrong.map(({ fix }) => fix)).size).toBe(3)
   })
 })
 

@@ -7,7 +7,7 @@ const NOUNS = '\\.\\./(?:errors|hints|ports|model|printable)\\.ts$'
 /** Which files a folder may import from. This table *is* the architecture. */
 const MAY_IMPORT: Record<string, RegExp> = {
   'src/protocol': RegExp(`^(?:\\./|${NOUNS}|${JOSE})`),
-  'src/doctor': RegExp(`^(?:\\./|${NOUNS}|\\.\\./(?:lineage|status)\\.ts$|\\.\\./protocol/)`),
+  'src/doctor': RegExp(`^(?:\\./|${NOUNS}|\\.\\./(?:judge|lineage|status)\\.ts$|\\.\\./protocol/)`),
   'src/credentials': RegExp(`^(?:\\./|${NOUNS}|\\.\\./protocol/(?:dpop|syntax)\\.ts$|${JOSE})`),
   'src/node': RegExp(`^(?:\\./|${NOUNS}|node:|undici$|env-paths$|ipaddr\\.js$)`),
   'src/node/save': RegExp(

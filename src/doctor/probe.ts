@@ -3,15 +3,15 @@
  *
  * @module
  */
+import { checkClient } from '../judge.ts'
 import type { AuthorizationServer, Finding } from '../model.ts'
 import type { Network, Settings } from '../ports.ts'
 import { createPkce, createState, pushAuthorizationRequest } from '../protocol/authorize.ts'
 import { type Client, type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../protocol/client.ts'
 import { authenticated, identifyClient } from '../protocol/client-assertion.ts'
-import { findClientFaults } from '../protocol/client-document.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/dpop.ts'
 import { createDpopFetch } from '../protocol/dpop-fetch.ts'
-import { attempt, broken, failed, isSilence, type Outcome, ok } from './check.ts'
+import { attempt, broken, failed, isSilence, type Outcome, ok, warning } from './check.ts'
 import { ownNameFix, passOnFix } from './gateway.ts'
 import type { Watched } from './watch.ts'
 
@@ -60,29 +60,17 @@ async function push(server: AuthorizationServer, client: Client, ports: Ports) {
   return pushAuthorizationRequest(server, { client, state: createState(ports), codeChallenge }, dpopFetch, ports)
 }
 
-/** Every fault of a hosted client's document; nothing is said of a loopback client, which has none. */
-export async function* checkClient(
-  { clientId, redirectUri, scope }: ClientChoice,
-  ports: Ports,
-): AsyncGenerator<Finding> {
+/** All that `client check` has to say of a hosted client; a loopback client has no document. */
+export async function* checkDocument(choice: ClientChoice, ports: Ports): AsyncGenerator<Finding> {
   const topic = 'client document'
+  const { clientId, redirectUri, scope } = choice
   if (!clientId?.startsWith('https:')) return
-  const {
-    value: faults,
-    error,
-    milliseconds,
-  } = await attempt(
-    () => findClientFaults({ clientId, ...(redirectUri && { redirectUri }), ...(scope && { scope }) }, ports),
-    ports,
-  )
+  const check = () => checkClient({ clientId, redirectUri, scope }, ports)
+  const { value, error, milliseconds } = await attempt(check, ports)
   if (error) yield failed(topic, error, milliseconds)
-  else if (faults.length === 0) yield ok({ topic, detail: `${clientId} keeps every rule`, milliseconds })
-  for (const detail of faults ?? []) {
-    yield broken({
-      topic,
-      detail,
-      fix: `correct it at ${clientId}; servers remember the old one for some minutes`,
-      milliseconds,
-    })
+  else if (value.findings.length === 0) yield ok({ topic, detail: `${clientId} keeps every rule`, milliseconds })
+  for (const { level, message, consequence, fix } of value?.findings ?? []) {
+    const found = { topic, detail: `${message}: ${consequence}`, fix, milliseconds }
+    yield level === 'broken' ? broken(found) : warning(found)
   }
 }
