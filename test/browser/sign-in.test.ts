@@ -1,10 +1,10 @@
 /** The whole way with a real browser on the real PDS's own pages: nothing here knows how they work, only what they say. */
-import { createHash } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parse } from 'dotenv'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { type CliOptions, type CliResult, createHome, runCli, runShell } from '../world/cli.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type CliOptions, type CliResult, createHome, type Home, runCli, runShell } from '../world/cli.ts'
 import { type StartedWorld, startWorld } from '../world/start.ts'
 import { type Account, connectWorld, type World } from '../world/world.ts'
 import { describeInBrowser, launch } from './chromium.ts'
@@ -19,26 +19,29 @@ describeInBrowser('signing in with a browser', () => {
   let world: World
   let site: Site
   let browser: Browser
+  const homes: Home[] = []
 
   beforeAll(async () => {
-    started = await startWorld()
-    world = connectWorld(started.addresses)
+    const starting = startWorld()
     const certificate = certificateFor(HOST)
     site = await startSite(certificate)
-    await world.leadName(HOST, { port: site.port, ca: certificate.cert })
     browser = await launch({ [HOST]: site.port })
+    started = await starting
+    world = connectWorld(started.addresses)
+    await world.leadName(HOST, { port: site.port, ca: certificate.cert })
   })
   afterAll(async () => {
     await browser?.close()
     await site?.stop()
     await started?.stop()
+    await Promise.all(homes.map((home) => home.remove()))
   })
 
   async function begin(args: readonly string[] = []) {
     const account = await world.createAccount()
     const home = await createHome()
     const context = await browser.newContext({ locale: 'en-US', ignoreHTTPSErrors: true })
-    onTestFinished(() => Promise.all([home.remove(), context.close()]).then(() => undefined))
+    homes.push(home)
     const run = (words: readonly string[], options: Partial<CliOptions> = {}) =>
       runCli(words, { home, world: started.addresses, ...options })
     const { stdout, stderr, code } = await run(['init', account.handle, '--scope', SCOPE, ...args])
@@ -46,7 +49,7 @@ describeInBrowser('signing in with a browser', () => {
     return { account, home, run, url: stdout.trim(), page: await context.newPage() }
   }
 
-  test('the address of the page that cannot load is what complete takes', async () => {
+  test.concurrent('the address of the page that cannot load is what complete takes', async () => {
     const { account, run, url, page } = await begin()
     const redirected = page.waitForRequest((request) => request.url().startsWith('http://127.0.0.1/'))
     await signIn(page, url, account)
@@ -54,7 +57,7 @@ describeInBrowser('signing in with a browser', () => {
     await expectSession(account, run, (await redirected).url())
   })
 
-  test('what the callback page of a hosted client copies is what complete takes', async () => {
+  test.concurrent('what the callback page of a hosted client copies is what complete takes', async () => {
     const { account, run, url, page } = await begin(hostedClient())
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: `https://${HOST}` })
     await signIn(page, url, account)
@@ -67,7 +70,7 @@ describeInBrowser('signing in with a browser', () => {
     await expectSession(account, run, await page.evaluate(() => navigator.clipboard.readText()))
   })
 
-  test('9.6 a refusal comes to the callback page, and complete says how to start again', async () => {
+  test.concurrent('9.6 a refusal comes to the callback page, and complete says how to start again', async () => {
     const { account, home, run, url, page } = await begin(hostedClient())
     await signIn(page, url, account)
     await page.getByRole('button', { name: 'Deny' }).click()
@@ -85,7 +88,7 @@ describeInBrowser('signing in with a browser', () => {
   /** @returns the options of `init` for a client whose document is published under a name of its own, for the PDS keeps it */
   function hostedClient(): string[] {
     const template = JSON.stringify(CLIENT_DOCUMENT).replaceAll('example.com', HOST)
-    const path = `/${createHash('sha256').update(expect.getState().currentTestName!).digest('hex')}.json`
+    const path = `/${randomUUID()}.json`
     const document = { ...JSON.parse(template), client_id: `https://${HOST}${path}` }
     site.publish(path, JSON.stringify(document))
     return ['--client-id', document.client_id, '--redirect-uri', document.redirect_uris[0]]
