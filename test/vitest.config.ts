@@ -46,7 +46,13 @@ export default defineConfig({
       {
         root,
         // A real Chromium. What needs the servers starts a world of its own, and none if there is no Chromium.
-        test: { name: 'browser', include: ['test/browser/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          expect: { poll: { timeout: 15_000 } },
+        },
       },
       {
         root,
