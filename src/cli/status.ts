@@ -84,8 +84,8 @@ function table(status: SessionStatus, now: number): string {
     ['access token', status.accessTokenExpiresAt && `until ${moment(status.accessTokenExpiresAt, now)}`],
     ['ends', status.absoluteDeadline && moment(status.absoluteDeadline, now)],
     ['ends unused', status.idleDeadline && moment(status.idleDeadline, now)],
-    ['saved to', status.savedTo.join(', ') || undefined],
-    ['not yet in', status.undelivered.join(', ') || undefined],
+    ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
+    ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),
   ].map(([name, value]) => [String(name), value ? String(value) : undefined])
   return rows.map(([name, value]) => `${name.padEnd(14)}${printable(value ?? 'not known', 1000)}\n`).join('')
 }
