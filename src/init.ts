@@ -4,6 +4,7 @@
  * @module
  */
 import { AuthError, isAuthError, withoutSession } from './errors.ts'
+import { shellWord } from './hints.ts'
 import type { AuthorizationServer, Did, Handle, Origin, PendingAuthorization } from './model.ts'
 import type { Dns, Network, Settings, Stores } from './ports.ts'
 import {
@@ -107,7 +108,7 @@ async function explained(error: unknown, client: Client, ports: InitPorts): Prom
   if (faults.length === 0) return error
   return new AuthError('PAR_REFUSED', `${error.message}; your client document: ${faults.join('; ')}`, {
     cause: error,
-    hint: `correct ${client.clientId}, wait until servers have forgotten the old one, then run the same command again`,
+    hint: `atproto-oauth client check ${shellWord(client.clientId)}`,
   })
 }
 
