@@ -1,6 +1,6 @@
 /**
  * Static https hosts, for client documents: a PDS fetches those itself, and only from names and over TLS. In the
- * servers' own process all names under fake.dev lead here; the CLI comes through a proxy.
+ * servers' own process their names lead here; the CLI comes through a proxy.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import https from 'node:https'
 import net, { type AddressInfo, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join, normalize } from 'node:path'
-import tls from 'node:tls'
 import { createAuthority } from '../support/fake-sockets.ts'
+import { leadName } from './names.ts'
 
 export interface Sites {
   /** What leads the CLI to them, and makes it trust them. */
@@ -33,7 +33,7 @@ export async function startSites(): Promise<Sites> {
     (request, response) => void serve(folders.get(request.headers.host ?? ''), request, response),
   )
   const port = await listen(server)
-  leadHere(port, await readFile(path))
+  const ca = await readFile(path, 'utf8')
 
   const open = new Set<net.Socket>()
   const proxy = http.createServer().on('connect', (_, socket: net.Socket) => {
@@ -44,7 +44,10 @@ export async function startSites(): Promise<Sites> {
   })
   return {
     env: { HTTPS_PROXY: `http://127.0.0.1:${await listen(proxy)}`, NODE_EXTRA_CA_CERTS: path },
-    publish: (host, folder) => void folders.set(host, folder),
+    publish(host, folder) {
+      folders.set(host, folder)
+      leadName(host, { port, ca })
+    },
     async stop() {
       for (const socket of open) socket.destroy()
       for (const each of [server, proxy]) {
@@ -54,17 +57,6 @@ export async function startSites(): Promise<Sites> {
       await rm(home, { recursive: true, force: true })
     },
   }
-}
-
-/** Node's own fetch, which the PDS uses, connects through this very function. */
-function leadHere(port: number, ca: Buffer): void {
-  const connect = tls.connect as (...args: unknown[]) => tls.TLSSocket
-  const led = (...args: unknown[]) => {
-    const [options, ...rest] = args as [{ host?: string } | undefined]
-    if (!options?.host?.endsWith('.fake.dev')) return connect(...args)
-    return connect({ ...options, host: '127.0.0.1', port, ca }, ...rest)
-  }
-  Object.assign(tls, { connect: led })
 }
 
 async function serve(folder: string | undefined, request: IncomingMessage, response: ServerResponse): Promise<void> {
