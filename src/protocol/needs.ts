@@ -9,7 +9,7 @@ import { parseJsonObject } from './response.ts'
 import { missingScopes, requestable } from './scope.ts'
 import { isStatic, normalToken, parsePermission } from './scope-syntax.ts'
 import { asNsid } from './syntax.ts'
-import type { XrpcRequest } from './xrpc.ts'
+import type { XrpcRequest } from './xrpc-request.ts'
 
 /** Scope tokens; `none` for what every session may ask for, `unknown` where it depends on the server or on what is not known. */
 export type Needs = readonly string[] | 'none' | 'unknown'

@@ -14,18 +14,9 @@ import { missingFor, needsOf } from './needs.ts'
 import { describe, parseJsonObject, rateLimited, serverError } from './response.ts'
 import { requestable } from './scope.ts'
 import { asNsid, isDid } from './syntax.ts'
+import type { XrpcRequest } from './xrpc-request.ts'
 
-export interface XrpcRequest {
-  readonly nsid: string
-  /** In order; a name may come more than once. `{did}` in a value is the account. */
-  readonly parameters?: readonly (readonly [name: string, value: string])[]
-  /** By default POST with a body, GET without. */
-  readonly method?: 'GET' | 'POST' | undefined
-  readonly body?: Body | undefined
-  readonly headers?: Readonly<Record<string, string>>
-  /** For the answer's headers, and for each pause in its body; by default a minute, and more for a large body. */
-  readonly timeoutSeconds?: number | undefined
-}
+export type { XrpcRequest } from './xrpc-request.ts'
 
 export interface HttpRequest {
   /** Path and query, for the origin of the PDS. */
