@@ -8,8 +8,9 @@ import { type AuthError, isAuthError } from './errors.ts'
 import { readRequest } from './line.ts'
 import { callPatiently, type RateLimit } from './patience.ts'
 import type { Clock, Notices, Random, Timer } from './ports.ts'
-import { mediaType, parseJsonObject, readBounded, serverError, withoutSecrets } from './protocol/response.ts'
-import { isExpiredToken, type XrpcRequest, xrpcError } from './protocol/xrpc.ts'
+import { mediaType, parseJsonObject, readBounded, serverError } from './protocol/response.ts'
+import { isExpiredToken, type XrpcRequest } from './protocol/xrpc.ts'
+import { readRefused } from './refused.ts'
 import type { Session } from './session.ts'
 
 /** One line, without its end; or why it could not be read. */
@@ -175,7 +176,7 @@ async function answerOf(
     if ('id' in given) head = { line, id: given.id }
     request = given.request()
     const response = await callPatiently(session, request, { wait: true, limit }, ports)
-    return { ...head, status: response.status, ...(await contentOf(request.nsid, response, session, ports)) }
+    return { ...head, status: response.status, ...(await contentOf(request, response, session, ports)) }
   } catch (error) {
     if (!isAuthError(error, ...OF_ONE_LINE)) throw error
     const isUnclear = error.code === 'NETWORK_LOST' && request?.method === 'POST'
@@ -185,23 +186,22 @@ async function answerOf(
 }
 
 async function contentOf(
-  nsid: string,
+  request: XrpcRequest,
   response: Response,
   session: BatchSession,
   ports: Clock,
 ): Promise<Pick<BatchAnswer, 'output' | 'error' | 'message'>> {
-  const bytes = await readBounded(response, ANSWER_LARGEST)
   if (response.ok) {
+    const bytes = await readBounded(response, ANSWER_LARGEST)
     if (bytes) return { output: outputOf(bytes, mediaType(response.headers)) }
     const message = `the answer is larger than ${ANSWER_LARGEST / 2 ** 20} MiB: ask for it without --batch`
     return { error: 'RESPONSE_INVALID', message }
   }
-  const { refreshToken, accessToken, dpopPrivateJwk } = session.record()
-  const body = withoutSecrets(new TextDecoder().decode(bytes), [refreshToken, accessToken, dpopPrivateJwk.d])
+  const refused = await readRefused(request, response, session.record(), ports.now())
   // The session has refreshed already: the next line would fare no better.
-  if (isExpiredToken(response)) throw xrpcError(nsid, response, body, ports.now(), session.record())
-  const { status, error, description } = serverError(response.status, parseJsonObject(body))
-  return { error: error ?? 'XRPC_ERROR', message: description ?? `${nsid} answered ${status}` }
+  if (isExpiredToken(response)) throw refused.error
+  const { status, error, description } = serverError(response.status, parseJsonObject(refused.body))
+  return { error: error ?? 'XRPC_ERROR', message: description ?? `${request.nsid} answered ${status}` }
 }
 
 function outputOf(bytes: Uint8Array, type: string): unknown {

@@ -62,7 +62,7 @@ export async function runProgram(host: Host): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
     const output = createOutput(host, { json: host.arguments.includes('--json') })
-    return output.finish(error instanceof CommanderError ? usageError(error, host) : error)
+    return output.finish(error instanceof CommanderError ? usageError(error, program, host) : error)
   }
 }
 
@@ -86,23 +86,9 @@ function createProgram(host: Host, commands: Command[]): Command {
   return program
 }
 
-const COMMANDS = [
-  'init',
-  'complete',
-  'login',
-  'call',
-  'proof',
-  'status',
-  'refresh',
-  'lease',
-  'revoke',
-  'client',
-  'doctor',
-]
-
-function usageError(error: CommanderError, host: Host): AuthError {
+function usageError(error: CommanderError, program: Command, host: Host): AuthError {
   const named = host.arguments.find((argument) => !argument.startsWith('-'))
-  const command = COMMANDS.includes(named ?? '') ? ` ${named}` : ''
+  const command = program.commands.some((known) => known.name() === named) ? ` ${named}` : ''
   const message = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '')
   return new AuthError('USAGE', message, { session: 'none', hint: `atproto-oauth${command} --help` })
 }
@@ -121,5 +107,6 @@ Credentials in the environment:
 
 Exit codes:
   0 done   1 unexpected   2 usage   3 network, try again   4 refused   5 no session: run init
-  6 sent, no answer   7 permission missing   8 XRPC error   9 rate limited   10 saving failed   130, 143 interrupted
+  6 sent, no answer   7 permission missing   8 XRPC error   9 rate limited   10 saving failed
+  11 deadline near   130, 143 interrupted
 `
