@@ -23,7 +23,8 @@ export interface Revoked {
 }
 
 /**
- * @throws {AuthError} exits 2 to 4 with nothing sent and nothing forgotten; `SESSION_MISSING`
+ * @throws {AuthError} exits 2 to 4 with nothing sent and nothing forgotten; `SESSION_MISSING`; `CREDENTIALS_INCOMPLETE`
+ *   for a lease
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
@@ -31,6 +32,7 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
     const record = await newest(given, stored)
     const { clientId, refreshToken, accessToken } = record
     const token = refreshToken ?? accessToken
+    if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)
     if (record.ended || token === undefined || clientId === undefined) {
       await forget()
       throw new AuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
@@ -39,6 +41,11 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
     await forget()
     return { outcome, record }
   })
+}
+
+function onlyLeased({ did }: SessionRecord): AuthError {
+  const message = `a leased access token cannot end the session of ${did}; nothing was sent`
+  return new AuthError('CREDENTIALS_INCOMPLETE', message, { hint: 'atproto-oauth revoke, where the session is kept' })
 }
 
 async function endAtServer(

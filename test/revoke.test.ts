@@ -64,3 +64,16 @@ test.each(['refreshToken', 'accessToken'] as const)('16.9 the whole session ends
   expect(new Set(sent)).toStrictEqual(new Set([credentials[name]]))
   expect(world.sessionAlive(world.alice.did)).toBe(false)
 })
+
+test('a lease cannot end its session, and does not say that it had', async () => {
+  const { world, session, alive } = await inUse()
+  const { sessionRecords } = world.stores
+  const leased = await session.lease(0)
+  sessionRecords.clear() // on another machine
+  const before = world.requests.length
+  const error = await failure(revoke((await openSession(leased, world)).record(), world))
+  expect(error).toMatchObject({ code: 'CREDENTIALS_INCOMPLETE', exit: 2, session: 'alive' })
+  expect(error.message).toContain('leased')
+  expect(world.requests).toHaveLength(before)
+  expect(alive()).toBe(true)
+})
