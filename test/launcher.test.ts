@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 
-const launcher = readFileSync('bin/atproto-oauth.js', 'utf8')
+const launcher = readFileSync('bin/atproto-oauth.cjs', 'utf8')
 
 /** Runs the launcher as the given Node would; it must be a script that old ones can parse. */
 function launch(node: string) {
@@ -10,10 +10,10 @@ function launch(node: string) {
   const imported: string[] = []
   const load = (path: string) => {
     imported.push(path)
-    return Promise.resolve({ main: () => undefined })
+    return { main: () => undefined }
   }
-  const script = launcher.replace(/^#!.*/, '').replace('import(', 'load(')
-  new Function('process', 'console', 'load', script)(process, { error: (line: string) => lines.push(line) }, load)
+  const script = launcher.replace(/^#!.*/, '')
+  new Function('process', 'console', 'require', script)(process, { error: (line: string) => lines.push(line) }, load)
   return { lines, exitCode: process.exitCode, imported }
 }
 
@@ -25,7 +25,7 @@ test.each(['8.17.0', '12.22.12', '18.20.8', '20.18.3'])('Node %s is told that it
 })
 
 test.each(['20.19.0', '22.0.0', '24.21.0', '26.10.0'])('Node %s runs the CLI', (version) => {
-  expect(launch(version)).toStrictEqual({ lines: [], exitCode: undefined, imported: ['../dist/cli/main.js'] })
+  expect(launch(version)).toStrictEqual({ lines: [], exitCode: undefined, imported: ['../dist/cjs/main.cjs'] })
 })
 
 test('the launcher uses nothing that an old Node cannot parse', () => {

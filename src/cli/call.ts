@@ -30,7 +30,6 @@ interface CallOptions extends SavingOptions, RequestOptions, ResponseOptions, Ma
 
 export function callCommand(run: Runner): Command {
   const command = new Command('call')
-    .description('make one XRPC request as the account')
     .argument('[nsid]', 'the method, such as com.atproto.repo.listRecords')
     .argument('[field...]', 'key=value, key:=json, key=@file; {did}, {handle} and {pds} are the account')
   addRequestOptions(command)

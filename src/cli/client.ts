@@ -10,7 +10,6 @@ import type { Runner } from './run.ts'
 
 export function clientCommand(run: Runner): Command {
   return new Command('client')
-    .description('make a client document of your own, or judge a hosted one')
     .helpOption('-h, --help', 'show this')
     .addCommand(clientNewCommand(run))
     .addCommand(clientCheckCommand(run))

@@ -27,7 +27,6 @@ export interface CompleteOptions extends SavingOptions {
 
 export function completeCommand(run: Runner): Command {
   const command = new Command('complete')
-    .description('finish a login: take the callback URL, print the credentials')
     .argument('[callback-url]', 'the address on which the browser ended; - for stdin; asked for at a terminal')
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .option('--state-file <path>', 'the file that `init --state-file` made')

@@ -8,8 +8,8 @@ import { readCredentials } from '../credentials/read.ts'
 import { type DoctorOptions as Examination, examine } from '../doctor.ts'
 import { AuthError, isAuthError } from '../errors.ts'
 import type { Finding } from '../model.ts'
+import { defaultHome } from '../node/defaults.ts'
 import { inspectMachine } from '../node/health.ts'
-import { defaultHome } from '../node/world.ts'
 import { printable, printableJson } from '../printable.ts'
 import type { Runner } from './run.ts'
 import { addCommonOptions, type CommonOptions, type Context, setting } from './settings.ts'
@@ -22,7 +22,6 @@ interface DoctorOptions extends CommonOptions {
 
 export function doctorCommand(run: Runner): Command {
   const command = new Command('doctor')
-    .description('look at identity, servers, client, clock, proxy and sessions, and say how to repair them')
     .argument('[handle|did|url]', 'the account or server to look at, else the accounts of the sessions that are here')
     .option('--client-id <url>', 'judge this client document too [ATPROTO_OAUTH_CLIENT_ID]')
     .option('--redirect-uri <uri>', 'with it, try that client [ATPROTO_OAUTH_REDIRECT_URI]')

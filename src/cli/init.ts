@@ -16,9 +16,7 @@ interface InitOptions extends CommonOptions, RequestedOptions {
 }
 
 export function initCommand(run: Runner): Command {
-  const command = new Command('init')
-    .description('start a login: print the URL to sign in at')
-    .argument('<handle|did|url>', 'the account, or the server to sign in at')
+  const command = new Command('init').argument('<handle|did|url>', 'the account, or the server to sign in at')
   addRequestedOptions(command)
     .option('--state-file <path>', 'keep the login in this file, to complete it elsewhere')
     .option('--open', 'open the URL in the browser too')

@@ -18,7 +18,6 @@ interface LeaseOptions extends SavingOptions {
 
 export function leaseCommand(run: Runner): Command {
   const command = new Command('lease')
-    .description('print an access token and its key, without the refresh token, for parallel jobs')
     .option('--at-least <duration>', 'renew first, if it would not last that long', '10m')
     .addOption(formatOption('how to print them (default: dotenv)'))
     .option(...ACCOUNT_OPTION)

@@ -24,9 +24,7 @@ interface LoginOptions extends CompleteOptions, RequestedOptions {
 }
 
 export function loginCommand(run: Runner): Command {
-  const command = new Command('login')
-    .description('sign in with the browser of this machine, print the credentials')
-    .argument('<handle|did|url>', 'the account, or the server to sign in at')
+  const command = new Command('login').argument('<handle|did|url>', 'the account, or the server to sign in at')
   addRequestedOptions(command)
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .option('--no-open', 'do not open a browser')

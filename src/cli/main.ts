@@ -5,22 +5,12 @@
  */
 import { Command, CommanderError } from 'commander'
 import { AuthError } from '../errors.ts'
-import { packageVersion } from '../node/world.ts'
-import { callCommand } from './call.ts'
-import { clientCommand } from './client.ts'
-import { completeCommand } from './complete.ts'
-import { doctorCommand } from './doctor.ts'
+import { packageVersion } from '../node/defaults.ts'
+import { loadCommands } from './commands.ts'
 import { type Host, processHost } from './host.ts'
-import { initCommand } from './init.ts'
-import { leaseCommand } from './lease.ts'
-import { loginCommand } from './login.ts'
 import { createOutput } from './output.ts'
-import { proofCommand } from './proof.ts'
-import { refreshCommand } from './refresh.ts'
-import { revokeCommand } from './revoke.ts'
 import { createRunner } from './run.ts'
 import { addCommonOptions } from './settings.ts'
-import { statusCommand } from './status.ts'
 
 export async function main(host: Host = processHost()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
@@ -39,23 +29,7 @@ export async function runProgram(host: Host): Promise<number> {
       exit = code
     },
   )
-  const makers = [
-    initCommand,
-    completeCommand,
-    loginCommand,
-    callCommand,
-    statusCommand,
-    refreshCommand,
-    leaseCommand,
-    revokeCommand,
-    proofCommand,
-    clientCommand,
-    doctorCommand,
-  ]
-  const program: Command = createProgram(
-    host,
-    makers.map((make) => make(runner)),
-  )
+  const program: Command = createProgram(host, await loadCommands(host.arguments, runner))
   try {
     await program.parseAsync(host.arguments, { from: 'user' })
     return exit
@@ -71,6 +45,7 @@ function createProgram(host: Host, commands: Command[]): Command {
     .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this, or after a command its options')
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
     .addHelpText('after', GUIDE)
   addCommonOptions(program)
   for (const command of commands) program.addCommand(command)

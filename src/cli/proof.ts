@@ -21,7 +21,6 @@ interface ProofOptions extends SavingOptions {
 
 export function proofCommand(run: Runner): Command {
   const command = new Command('proof')
-    .description('print the Authorization and DPoP headers of one request, for another tool to send')
     .argument('<method>', 'GET, POST, …: exactly what the tool will send')
     .argument('<url>', 'on the PDS of the account, below /xrpc/')
     .argument('[command...]', 'after --: a curl command to run with these headers')

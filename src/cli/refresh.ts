@@ -18,7 +18,6 @@ interface RefreshOptions extends SavingOptions {
 
 export function refreshCommand(run: Runner): Command {
   const command = new Command('refresh')
-    .description('renew the tokens of the session now, and save them')
     .option('--if-older-than <duration>', 'only if the last renewal is longer ago, such as 12h or 3d')
     .addOption(formatOption('print the credentials too'))
     .option(...ACCOUNT_OPTION)

@@ -15,9 +15,7 @@ interface RevokeOptions extends CommonOptions {
 }
 
 export function revokeCommand(run: Runner): Command {
-  const command = new Command('revoke')
-    .description('end the session on the server, and forget it here')
-    .option(...ACCOUNT_OPTION)
+  const command = new Command('revoke').option(...ACCOUNT_OPTION)
   return addCommonOptions(command).action((options: RevokeOptions) =>
     run(options, (context) => runRevoke(options, context)),
   )

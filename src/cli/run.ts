@@ -5,7 +5,7 @@
  */
 import { withoutSession } from '../errors.ts'
 import type { Host } from './host.ts'
-import { type CommonOptions, type Context, createContext, outputOf } from './settings.ts'
+import { type CommonOptions, type Context, outputOf } from './settings.ts'
 
 export type Runner = (
   options: CommonOptions,
@@ -21,7 +21,10 @@ export function createRunner(host: Host, general: () => CommonOptions, setExit: 
     const options = { ...general(), ...own }
     const output = outputOf(host, options)
     try {
-      const work = async () => command(createContext(host, output, options))
+      const work = async () => {
+        const { createContext } = await import('./context.ts')
+        return command(createContext(host, output, options))
+      }
       const theirs = await (before === 'login' ? withoutSession(work()) : work())
       setExit(output.finish() || (typeof theirs === 'number' ? theirs : 0))
     } catch (error) {

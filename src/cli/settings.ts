@@ -5,14 +5,12 @@
  * @module
  */
 import { type Command, Option } from 'commander'
-import { readClientJwk } from '../credentials/read.ts'
-import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
+import { type Environment, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
 import { shellWord } from '../hints.ts'
-import { defaultHome, nodeWorld, PLC_DIRECTORY } from '../node/world.ts'
+import { PLC_DIRECTORY } from '../node/defaults.ts'
 import type { World } from '../ports.ts'
-import { asUrl, isSecure } from '../protocol/syntax.ts'
-import { type Host, inCi } from './host.ts'
+import type { Host } from './host.ts'
 import { createOutput, type Output } from './output.ts'
 
 export interface CommonOptions {
@@ -60,7 +58,7 @@ export function setting(flag: string | undefined, environment: Environment, name
 }
 
 /** The flag of a setting's variable. */
-function flagOf(name: string): string {
+export function flagOf(name: string): string {
   return `--${name.replace('ATPROTO_OAUTH_', '').toLowerCase().replaceAll('_', '-')}`
 }
 
@@ -71,35 +69,6 @@ export interface Context {
   readonly output: Output
   readonly world: World
   readonly dev: boolean
-}
-
-/** @throws {AuthError} `USAGE` */
-export function createContext(host: Host, output: Output, options: SavingOptions & { account?: string }): Context {
-  const { environment } = host
-  const fromEnvironment = variable(environment, SESSION) ?? variable(environment, REFRESH_TOKEN)
-  const dev = options.dev ?? isOn(environment, 'ATPROTO_OAUTH_DEV')
-  const origin = (flag: string | undefined, name: string) => {
-    const text = setting(flag, environment, name)
-    return text === undefined ? undefined : asServer(text, dev, name)
-  }
-  if (dev) output.warn('development mode: http: and private addresses are allowed')
-  const world = nodeWorld({
-    home: setting(options.home, environment, 'ATPROTO_OAUTH_HOME') ?? defaultHome(),
-    stateFile: setting(options.stateFile, {}, 'ATPROTO_OAUTH_STATE_FILE'),
-    plcUrl: origin(options.plcUrl, 'ATPROTO_OAUTH_PLC_URL'),
-    handleResolver: origin(options.handleResolver, 'ATPROTO_OAUTH_HANDLE_RESOLVER'),
-    clientJwk: readClientJwk(environment),
-    dev,
-    save:
-      options.save ??
-      variable(environment, 'ATPROTO_OAUTH_SAVE')
-        ?.split(/[\r\n]+/)
-        .map((line) => line.trim()),
-    requireLasting: inCi(host) && options.account === undefined && fromEnvironment !== undefined,
-    onWarning: output.warn,
-    onRequest: output.debug,
-  })
-  return { common: options, host, output, world, dev }
 }
 
 export function outputOf(host: Host, options: CommonOptions): Output {
@@ -116,21 +85,4 @@ export function carriedFlags(options: CommonOptions): string {
     ...(options.dev ? ['--dev'] : []),
   ]
   return flags.map((flag) => ` ${shellWord(flag)}`).join('')
-}
-
-function isOn(environment: Environment, name: string): boolean {
-  const value = variable(environment, name)?.toLowerCase()
-  if (value === undefined || value === '0' || value === 'false') return false
-  if (value === '1' || value === 'true') return true
-  throw new AuthError('USAGE', `${name} must be 1 or nothing`)
-}
-
-function asServer(text: string, dev: boolean, name: string): string {
-  const url = asUrl(text)
-  if (url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)) return url.origin
-  const hint =
-    url?.protocol === 'http:'
-      ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev'
-      : `${flagOf(name)} https://host.example.com`
-  throw new AuthError('USAGE', `${flagOf(name)} (${name}) must be an https origin: https:// and a host`, { hint })
 }

@@ -21,7 +21,6 @@ interface StatusOptions extends CommonOptions {
 
 export function statusCommand(run: Runner): Command {
   const command = new Command('status')
-    .description('show whose session it is, where it is kept, and how long it can last')
     .option('--warn-days <days>', 'exit with 11 if a deadline is nearer than that, with 5 if the session is over')
     .option(...ACCOUNT_OPTION)
     .addHelpText('after', NOTES)

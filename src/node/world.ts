@@ -5,19 +5,17 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
-import { createRequire } from 'node:module'
 import { setTimeout } from 'node:timers/promises'
-import envPaths from 'env-paths'
 import { AuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
 import type { Saving, World } from '../ports.ts'
+import { defaultHome, PLC_DIRECTORY, packageVersion } from './defaults.ts'
 import { isCode } from './files.ts'
 import { createHttp } from './http.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
 import { createSignalHold } from './signals.ts'
 import { createPendingStore, createSessionStore, createStateFileStore } from './store.ts'
 
-export const PLC_DIRECTORY = 'https://plc.directory'
 /** Milliseconds for one attempt; the resolver makes two. */
 const DNS_TIMEOUT = 3_000
 
@@ -40,15 +38,6 @@ export interface NodeWorldOptions {
   readonly requireLasting?: boolean | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined
-}
-
-/** The system's folder for this user's data, where the store is unless `home` says otherwise. */
-export function defaultHome(): string {
-  return envPaths('atproto-oauth', { suffix: '' }).data
-}
-
-export function packageVersion(): string {
-  return (createRequire(import.meta.url)('../../package.json') as { version: string }).version
 }
 
 export function nodeWorld(options: NodeWorldOptions = {}): World {

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import type { WorldAddresses } from './main.ts'
 import { ownWorld } from './own.ts'
 
-const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.js', import.meta.url))
+const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.cjs', import.meta.url))
 /** A CLI that hangs must not outlive its test. */
 const LIMIT_MS = 60_000
 

@@ -6,7 +6,5 @@ if (version[0] < 20 || (version[0] === 20 && version[1] < 19)) {
   console.error('atproto-oauth: hint: npx -p node@22 -p atproto-oauth atproto-oauth --help')
   process.exitCode = 2
 } else {
-  import('../dist/cli/main.js').then(function (cli) {
-    return cli.main()
-  })
+  require('../dist/cjs/main.cjs').main()
 }

@@ -1,0 +1,18 @@
+/**
+ * What holds where nobody says otherwise; cheap to load, because `--help` says it.
+ *
+ * @module
+ */
+import { createRequire } from 'node:module'
+import envPaths from 'env-paths'
+
+export const PLC_DIRECTORY = 'https://plc.directory'
+
+/** The system's folder for this user's data, where the store is unless `home` says otherwise. */
+export function defaultHome(): string {
+  return envPaths('atproto-oauth', { suffix: '' }).data
+}
+
+export function packageVersion(): string {
+  return (createRequire(import.meta.url)('../../package.json') as { version: string }).version
+}

@@ -1,0 +1,20 @@
+import { describe, expect, test } from 'vitest'
+import { COMMANDS } from '../../src/cli/commands.ts'
+import { run } from '../support/cli.ts'
+
+const runner = () => Promise.resolve()
+
+describe('the commands that --help lists', () => {
+  test.each(COMMANDS)('$name takes what it says, once it is loaded', async ({ name, takes, load }) => {
+    const command = (await load())(runner)
+    expect(command.name()).toBe(name)
+    expect(command.usage()).toBe(takes)
+  })
+
+  test('--help is the same whether they are loaded or not', async () => {
+    const none = await run({} as never, ['--help'])
+    const all = await run({} as never, ['--help', ...COMMANDS.map(({ name }) => name)])
+    expect(all).toStrictEqual(none)
+    expect(none.stdout).toContain('call [options] [nsid] [field...]')
+  })
+})
