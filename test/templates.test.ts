@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import packageJson from '../package.json' with { type: 'json' }
 import { chooseClient } from '../src/protocol/client.ts'
+import { readWorkflow } from './support/workflow.ts'
 
 describe('oauth-templates', () => {
   const document = JSON.parse(readFileSync('oauth-templates/oauth-client-metadata.json', 'utf8'))
@@ -49,5 +51,61 @@ describe('oauth-templates', () => {
       "require-trusted-types-for 'script'",
       "trusted-types 'none'",
     ])
+  })
+})
+
+describe('oauth-templates/github-actions.yml', async () => {
+  const content = readFileSync('oauth-templates/github-actions.yml', 'utf8')
+  const { errors, concurrency, permissions, shell, jobs } = await readWorkflow(content)
+  const steps = jobs.flatMap((job) => job.steps)
+
+  test("GitHub's own parser has nothing against it", () => {
+    expect(errors).toStrictEqual([])
+    expect(jobs.map(({ id }) => id)).toStrictEqual(['post', 'each', 'expiry'])
+  })
+
+  test.each([
+    ['cancel-in-progress: false', 'cancel-in-progress: never'],
+    ['queue: max', 'queue: all'],
+    ['needs: post', 'needs: poast'],
+    ['timeout-minutes: 10', 'time-out: 10'],
+    ['issues: write', 'issue: write'],
+    ['github.repository }}@', 'githob.repository }}@'],
+  ])('which would see %j written as %j', async (right, wrong) => {
+    expect(content).toContain(right)
+    expect((await readWorkflow(content.replace(right, wrong))).errors).not.toStrictEqual([])
+  })
+
+  test('runs are one at a time, and neither a running nor a waiting one is cancelled', () => {
+    expect(concurrency).toStrictEqual({ group: 'atproto-oauth', 'cancel-in-progress': 'false', queue: 'max' })
+  })
+
+  test('secrets are those of an environment, which a job reads when it starts, and stay in the steps that need them', () => {
+    for (const { environment, steps } of jobs) {
+      if (steps.some(({ env }) => JSON.stringify(env).includes('secrets.'))) expect(environment).toMatch(/^atproto/)
+    }
+    const withSession = jobs.flatMap(({ environment, steps }) =>
+      steps.filter(({ env }) => 'ATPROTO_OAUTH_SESSION' in env).map(({ name }) => [environment, name]),
+    )
+    expect(withSession).toStrictEqual([
+      ['atproto', 'Renew the session, lease an access token'],
+      ['atproto', 'How long can the session last?'],
+    ])
+    expect(permissions).toStrictEqual({})
+  })
+
+  test('no expression is pasted into a script, and a script ends at its first failure, also in a pipe', () => {
+    expect(shell).toBe('bash')
+    for (const { run } of steps) expect(run ?? '').not.toContain('${{')
+  })
+
+  test('actions are pinned by their commit, and the package by the version that this is', () => {
+    for (const { uses } of steps) expect(uses ?? '').toMatch(/^$|@[0-9a-f]{40}$/)
+    const versions = [...content.matchAll(/npx (?:--yes )?atproto-oauth(?:@(\S+))?/g)].map(([, version]) => version)
+    expect(versions.length).toBeGreaterThan(6)
+    const inReadme = [...readFileSync('README.md', 'utf8').matchAll(/atproto-oauth@(\d\S+)/g)].map(
+      ([, version]) => version,
+    )
+    expect(new Set([...versions, ...inReadme])).toStrictEqual(new Set([packageJson.version]))
   })
 })

@@ -1,0 +1,152 @@
+/**
+ * GitHub as far as a workflow sees it: a `gh` that keeps secrets and issues, an `npx` that finds the built CLI, and a
+ * runner that goes through the steps of a job.
+ */
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parse } from 'dotenv'
+import { masked, readByRunner } from '../support/runner-files.ts'
+import type { Job } from '../support/workflow.ts'
+import { type CliResult, type Home, runShell } from '../world/cli.ts'
+import { newHome } from './support.ts'
+
+export const REPOSITORY = 'alice/bot'
+/** The person's own, which may write secrets; the job's `GITHUB_TOKEN` may not. */
+export const PERSONAL_TOKEN = 'github_pat_of-alice'
+const JOB_TOKEN = 'ghs_of-the-job'
+const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.js', import.meta.url))
+const NODE = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
+
+/** Without GH_TOKEN it is somebody who is signed in. Each secret is a file, the newest with the highest number. */
+const GH = `#!/bin/bash
+set -eu
+here=$PWD
+cd "$(dirname "$0")/.."
+refuse() { echo "gh: $1" >&2; exit 1; }
+token=\${GH_TOKEN-${PERSONAL_TOKEN}} command="$1 $2" file= name=
+shift 2
+case "$command" in
+  'api --silent')
+    [ "$1 $2" = '-X PUT' ] || refuse 'not known here'
+    mkdir -p "environments/$(basename "$3")" ;;
+  'secret set')
+    while [ $# -gt 0 ]; do
+      case "$1" in
+        --env) environment=$2; shift 2 ;;
+        --repo) repository=$2; shift 2 ;;
+        -f | --env-file) file=$2; shift 2 ;;
+        *) name=$1; shift ;;
+      esac
+    done
+    [[ $token = github_pat_* ]] || refuse 'HTTP 403: Resource not accessible by integration'
+    [ "$repository" = '${REPOSITORY}' ] && cd "environments/$environment" || refuse 'HTTP 404: Not Found'
+    [ -z "$file" ] || name=.env
+    case "$file" in '' | -) ;; *) exec < "$here/$file" ;; esac
+    cat > "$(printf %03d "$(ls | wc -l)").$name" ;;
+  'issue list') [ "$token" = '${JOB_TOKEN}' ] && touch issues && wc -l < issues ;;
+  'issue create') [ "$token $1" = '${JOB_TOKEN} --title' ] && echo "$2" >> issues ;;
+  *) refuse 'not known here' ;;
+esac
+`
+
+const npx = (version: string) => `#!/bin/sh
+[ "$1" = --yes ] && shift
+[ "$1" = 'atproto-oauth@${version}' ] || exit 127
+shift
+exec '${NODE}' '${LAUNCHER}' "$@"
+`
+
+export interface Github {
+  /** A person's shell, which has `gh` and `npx`. */
+  shell(script: string, stdin?: string): Promise<CliResult>
+  secrets(environment: string): Promise<Record<string, string>>
+  setSecret(environment: string, name: string, value: string): Promise<void>
+  issues(): Promise<string[]>
+  /** The secrets of its environment are those of now, when it starts. */
+  runJob(job: Job, values: Values): Promise<JobResult>
+}
+
+/** What the expressions of a job stand for; one that is not here is a mistake in the test or in the job. */
+export type Values = Readonly<Record<string, string>>
+
+export interface JobResult {
+  readonly code: number
+  /** As GitHub shows it. */
+  readonly log: string
+  /** As the steps wrote it. */
+  readonly raw: string
+}
+
+export async function createGithub(version: string): Promise<Github> {
+  const person = await newHome()
+  const bin = join(person.path, 'bin')
+  const environments = join(person.path, 'environments')
+  await Promise.all([bin, environments].map((folder) => mkdir(folder)))
+  for (const [name, script] of Object.entries({ gh: GH, npx: npx(version) })) {
+    await writeFile(join(bin, name), script)
+    await chmod(join(bin, name), 0o755)
+  }
+  const path = { PATH: `${bin}:${process.env['PATH']}` }
+
+  const secrets = async (environment: string) => {
+    const folder = join(environments, environment)
+    const all: Record<string, string> = {}
+    for (const file of (await readdir(folder)).sort()) {
+      const text = await readFile(join(folder, file), 'utf8')
+      const name = file.slice('000.'.length)
+      Object.assign(all, name === '.env' ? parse(text) : { [name]: text.replace(/[\r\n]+$/, '') })
+    }
+    return all
+  }
+
+  const runStep = async (script: string, home: Home, env: Record<string, string>) => {
+    const files = { GITHUB_ENV: join(home.path, 'env'), GITHUB_OUTPUT: join(home.path, 'output') }
+    for (const file of Object.values(files)) await writeFile(file, '')
+    await writeFile(join(home.path, 'step.sh'), script)
+    const runner = { CI: 'true', GITHUB_ACTIONS: 'true', GITHUB_REPOSITORY: REPOSITORY, ...files, ...path }
+    // What `shell: bash` is there; both streams go into one log.
+    const shell = 'bash --noprofile --norc -e -o pipefail step.sh 2>&1'
+    const { code, stdout } = await runShell(shell, { home, env: { ...env, ...runner } })
+    return { code: code ?? 1, stdout, env: readByRunner(await readFile(files.GITHUB_ENV, 'utf8')) }
+  }
+
+  return {
+    secrets,
+    shell: (script, stdin) => runShell(script, { home: person, env: path, stdin }),
+    setSecret: async (environment, name, value) => {
+      const folder = join(environments, environment)
+      await mkdir(folder, { recursive: true })
+      const next = String((await readdir(folder)).length).padStart(3, '0')
+      await writeFile(join(folder, `${next}.${name}`), value)
+    },
+    issues: async () => (await readFile(join(person.path, 'issues'), 'utf8').catch(() => '')).split('\n').slice(0, -1),
+    async runJob(job, values) {
+      const home = await newHome()
+      const there = job.environment === undefined ? {} : await secrets(job.environment)
+      const masks = [JOB_TOKEN, ...Object.values(there)]
+      const known: Values = { 'github.repository': REPOSITORY, 'github.token': JOB_TOKEN, ...values }
+      const result = (expression: string) => {
+        const secret = /^secrets\.(\w+)$/.exec(expression)?.[1]
+        const value = secret === undefined ? known[expression] : (there[secret] ?? '')
+        if (value === undefined) throw new Error(`no value for ${expression}`)
+        return value
+      }
+      const resolved = (text: string) => text.replace(/\$\{\{ (.*?) \}\}/g, (_, expression) => result(expression))
+      let env: Record<string, string> = {}
+      let raw = ''
+      let code = 0
+      for (const step of job.steps) {
+        if (step.run === undefined || code !== 0 || (step.if !== '' && result(step.if) !== 'true')) continue
+        const own = Object.entries(step.env).map(([name, text]) => [name, resolved(text)])
+        const done = await runStep(resolved(step.run), home, { ...env, ...Object.fromEntries(own) })
+        env = { ...env, ...done.env }
+        code = done.code
+        raw += done.stdout
+        masks.push(...masked(done.stdout))
+      }
+      const shown = raw.replace(/^::add-mask::.*\n/gm, '')
+      return { code, raw, log: masks.filter(Boolean).reduce((text, mask) => text.replaceAll(mask, '***'), shown) }
+    },
+  }
+}
