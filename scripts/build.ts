@@ -23,7 +23,6 @@ const bundle = await rolldown({
   cwd: ROOT,
   input: { main: 'src/cli/main.ts', library: 'src/index.ts' },
   platform: 'node',
-  resolve: { alias: { undici: `${ROOT}scripts/undici.cjs` } },
   transform: { target: 'node20.19' },
 })
 const { output } = await bundle.generate({
@@ -37,7 +36,6 @@ const { output } = await bundle.generate({
   comments: { legal: false, jsdoc: false },
   codeSplitting: {
     groups: [
-      { name: 'vendor-http', test: /node_modules.undici|undici\.cjs$/ },
       { name: 'vendor-jose', test: /node_modules.jose/ },
       { name: 'vendor-commander', test: /node_modules.commander/ },
       { name: 'vendor-prompts', test: /node_modules.@inquirer/ },

@@ -15,7 +15,7 @@ export const REPOSITORY = 'alice/bot'
 /** The person's own, which may write secrets; the job's `GITHUB_TOKEN` may not. */
 export const PERSONAL_TOKEN = 'github_pat_of-alice'
 const JOB_TOKEN = 'ghs_of-the-job'
-const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.js', import.meta.url))
+const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.cjs', import.meta.url))
 const NODE = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
 
 /** Without GH_TOKEN it is somebody who is signed in. Each secret is a file, the newest with the highest number. */

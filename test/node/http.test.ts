@@ -2,6 +2,7 @@ import type http from 'node:http'
 import type net from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
 import { failure } from '../support/failure.ts'
+import { startNode } from './helpers.ts'
 import { client, serve, serveBytes, unusedPort } from './servers.ts'
 
 describe('an exchange', () => {
@@ -49,6 +50,16 @@ describe('an exchange', () => {
     })
     await (await client().fetch(url)).body!.cancel()
     await vi.waitFor(() => expect(closed).toHaveBeenCalled())
+  })
+
+  test('an answer that nobody reads does not keep the process up', async () => {
+    const url = await serve((_, response) => response.end('x'.repeat(1000)))
+    const code = `
+      const { createHttp } = await import(process.env.SRC + 'node/http.ts')
+      const { status } = await createHttp({ dev: true, userAgent: 'test' }).fetch(new URL('${url.href}'))
+      console.log(status)`
+    // The server would not end the connection before the test does.
+    expect(await startNode(code).ended).toMatchObject({ code: 0, stdout: '200\n' })
   })
 
   test('each outcome is reported, with nothing of what was sent', async () => {

@@ -26,7 +26,9 @@ async function listen(server: Server | http.Server): Promise<number> {
 }
 
 export async function serve(listener: RequestListener): Promise<URL> {
-  return new URL(`http://127.0.0.1:${await listen(http.createServer(listener))}/path?query=1`)
+  // A connection that is not used any more stays: that it ends is for the client to see to.
+  const server = http.createServer({ keepAliveTimeout: 0 }, listener)
+  return new URL(`http://127.0.0.1:${await listen(server)}/path?query=1`)
 }
 
 /** A server on the level of bytes, told of all that a client sent so far. */

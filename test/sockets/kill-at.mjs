@@ -8,9 +8,9 @@
 // anywhere; that an answer came, of which only this process knows until it writes something. That a request was
 // sent is a matter of the server, which kills the CLI itself then (matrix.ts).
 import childProcess from 'node:child_process'
-import { subscribe } from 'node:diagnostics_channel'
 import fs from 'node:fs'
 import promises from 'node:fs/promises'
+import http from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
 import { relative } from 'node:path'
 
@@ -74,7 +74,10 @@ before(childProcess, 'spawn', () => '')
 before(process.stdout, 'write', () => 'stdout')
 syncBuiltinESMExports()
 
-subscribe('undici:request:create', ({ request: { method, path } }) => {
-  if (method === 'POST') step(`send ${path}`)
-})
+const { ClientRequest } = http
+const { end } = ClientRequest.prototype
+ClientRequest.prototype.end = function (...args) {
+  if (this.method === 'POST') step(`send ${this.path}`)
+  return end.apply(this, args)
+}
 process.on('exit', () => step('exit'))

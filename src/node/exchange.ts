@@ -1,0 +1,164 @@
+/**
+ * One request and its answer over Node's HTTP. Node's own `fetch` takes three times as long to begin: it compiles a
+ * parser when it is first used, which is what a short command has no time for (`npm run bench`).
+ *
+ * @module
+ */
+import http from 'node:http'
+import https from 'node:https'
+import { pipeline, Readable } from 'node:stream'
+import type { ReadableStream as NodeStream } from 'node:stream/web'
+import type { Zlib } from 'node:zlib'
+import { AuthError } from '../errors.ts'
+import type { Body } from '../ports.ts'
+import { explain, IdleTimeout } from './network-error.ts'
+
+export interface Exchange {
+  readonly url: URL
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Body | undefined
+  readonly agent: http.Agent
+  /** How long the server may pause. */
+  readonly idleMilliseconds: number
+  readonly signal: AbortSignal
+  /** Nothing more will come. */
+  onEnd(): void
+}
+
+/** More than anybody needs. */
+const MOST_ENCODINGS = 5
+const BODILESS = [204, 205, 304]
+/** Bytes. An answer that nobody reads must come to its end all the same, or its connection would keep the process up. */
+const READ_AHEAD = 64 * 1024
+
+/** @throws whatever went wrong, for `explain`; what goes wrong in the body is explained already */
+export async function exchange(asked: Exchange): Promise<Response> {
+  const message = await send(asked)
+  const { url, method, signal, onEnd } = asked
+  const { statusCode: status = 0, statusMessage = '' } = message
+  if (status < 200 || status > 599) {
+    message.destroy()
+    throw new AuthError('NETWORK_LOST', `${url.host} answered with the status ${status}, which is none`)
+  }
+  const headers = headersOf(message)
+  // A reason phrase may be in any language, but a Response takes only some of them.
+  const statusText = /^[\t\x20-\x7e]*$/.test(statusMessage) ? statusMessage : ''
+  if (method === 'HEAD' || BODILESS.includes(status)) {
+    message.resume().once('close', onEnd)
+    return new Response(null, { status, statusText, headers })
+  }
+  const content = await decoded(message, headers.get('content-encoding'))
+  const abort = () => content.destroy(signal.reason as Error)
+  signal.addEventListener('abort', abort, { once: true })
+  content.once('close', () => {
+    signal.removeEventListener('abort', abort)
+    onEnd()
+  })
+  if (signal.aborted) abort()
+  return new Response(webStream(content, url), { status, statusText, headers })
+}
+
+function send({
+  url,
+  method,
+  headers,
+  body,
+  agent,
+  idleMilliseconds,
+  signal,
+}: Exchange): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const request = (url.protocol === 'https:' ? https : http).request(url, {
+      method,
+      headers: { 'accept-encoding': 'gzip, deflate, br', ...lengthOf(body), ...headers },
+      agent,
+    })
+    const abort = () => request.destroy(signal.reason as Error)
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    let answer: http.IncomingMessage | undefined
+    request.setTimeout(idleMilliseconds, () => {
+      if (!answer) request.destroy(new IdleTimeout('it did not answer in time'))
+      // If something is there to be read, it is not the server that pauses.
+      else if (answer.readableLength === 0) answer.destroy(new IdleTimeout('its answer stopped in the middle'))
+    })
+    request.once('response', (message) => {
+      answer = message
+      signal.removeEventListener('abort', abort)
+      resolve(message)
+    })
+    request.once('upgrade', (_, socket) => {
+      socket.destroy()
+      reject(new Error('an upgrade that nobody asked for'))
+    })
+    // Also after the answer: an answer that breaks off is told by its body.
+    request.on('error', reject)
+    if (body instanceof Blob || body instanceof ReadableStream) {
+      const stream = body instanceof Blob ? body.stream() : body
+      pipeline(Readable.fromWeb(stream as NodeStream), request, (error) => {
+        if (error) request.destroy(error)
+      })
+    } else request.end(body)
+  })
+}
+
+function lengthOf(body: Body | undefined): Record<string, string> {
+  return body instanceof Blob ? { 'content-length': String(body.size) } : {}
+}
+
+/** All of them: a header that comes twice is two, not its first. */
+function headersOf({ rawHeaders }: http.IncomingMessage): Headers {
+  const headers = new Headers()
+  for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at]!, rawHeaders[at + 1]!)
+  return headers
+}
+
+/** The content as it was before it was packed (RFC 9110 §8.4); what we cannot unpack stays as it is. */
+async function decoded(message: http.IncomingMessage, encodings: string | null): Promise<Readable> {
+  if (encodings === null) return message
+  const names = encodings
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+  if (names.length > MOST_ENCODINGS) {
+    message.destroy()
+    throw new Error('too many content encodings')
+  }
+  const zlib = await import('node:zlib')
+  const decoders = names.reverse().map((name) => decoder(name, zlib))
+  if (decoders.includes(undefined)) return message
+  return pipeline([message, ...(decoders as Readable[])], () => undefined) as unknown as Readable
+}
+
+function decoder(name: string, zlib: typeof import('node:zlib')): (Zlib & Readable) | undefined {
+  const { Z_SYNC_FLUSH, BROTLI_OPERATION_FLUSH } = zlib.constants
+  if (name === 'gzip' || name === 'x-gzip') {
+    return zlib.createGunzip({ flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH }) as never
+  }
+  if (name === 'deflate') return zlib.createInflate({ flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH }) as never
+  if (name === 'br') {
+    return zlib.createBrotliDecompress({ flush: BROTLI_OPERATION_FLUSH, finishFlush: BROTLI_OPERATION_FLUSH }) as never
+  }
+  return undefined
+}
+
+/** As slowly as it is read, and what breaks it off is an error of ours. */
+function webStream(content: Readable, url: URL): ReadableStream<Uint8Array> {
+  const chunks = content[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await chunks.next()
+          if (done) controller.close()
+          else controller.enqueue(new Uint8Array(value))
+        } catch (error) {
+          controller.error(explain(error, url))
+        }
+      },
+      cancel: () => void content.destroy(),
+    },
+    new ByteLengthQueuingStrategy({ highWaterMark: READ_AHEAD }),
+  )
+}
