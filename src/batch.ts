@@ -39,7 +39,7 @@ export interface BatchOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'handle'>
+type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'accountHandle'>
 type Ports = Clock & Timer & Random & Notices
 
 /** Lines between the first that waits for its answer and the last that was read, by concurrency. */
@@ -172,7 +172,7 @@ async function answerOf(
   try {
     if (typeof text !== 'string') throw text
     const { pds } = session.record()
-    const given = readRequest(text, { did: session.did, handle: session.handle, pds })
+    const given = readRequest(text, { did: session.did, handle: session.accountHandle, pds })
     if ('id' in given) head = { line, id: given.id }
     request = given.request()
     const response = await callPatiently(session, request, { wait: true, limit }, ports)

@@ -7,8 +7,8 @@
 declare const brand: unique symbol
 type Branded<Name extends string> = string & { readonly [brand]: Name }
 
-/** `did:plc:…` or `did:web:…`, checked by syntax.ts. */
-export type Did = Branded<'Did'>
+/** Checked by syntax.ts. Spelled out so that other libraries' types of a DID take it as it is. */
+export type Did = Branded<'Did'> & (`did:plc:${string}` | `did:web:${string}`)
 /** A handle in lower case, checked by syntax.ts. */
 export type Handle = Branded<'Handle'>
 export type Nsid = Branded<'Nsid'>

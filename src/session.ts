@@ -21,7 +21,8 @@ import { isFresh, type RefreshPorts, refresh } from './refresh.ts'
 
 export interface Session {
   readonly did: Did
-  readonly handle: Handle | undefined
+  /** As it was at the login; `undefined` if that was not started from one. Not verified since. */
+  readonly accountHandle: Handle | undefined
   /** The session as this process knows it now. Secret. */
   record(): SessionRecord
   /**
@@ -38,12 +39,16 @@ export interface Session {
    */
   lease(atLeastSeconds: number): Promise<Credentials>
   /**
-   * One request to the account's PDS, as `@atproto/api` and others expect it. Any status is an answer.
+   * One request to the account's PDS, for which a session is the `SessionManager` of `@atproto/api`: `new Agent(session)`.
+   * Any status is an answer, and the answer comes as it was; headers such as `atproto-proxy` are passed on. Can be
+   * taken off the session: it does not ask for `this`.
    *
    * @param path path and query, beginning with `/xrpc/`
    * @throws {AuthError} `SESSION_DEAD` and the other codes of a refresh; those of the `Http` port
    */
   fetchHandler(path: string, init?: SessionInit): Promise<Response>
+  /** The same by the name that `@atcute/client` has for it: `new Client({ handler: session })`. */
+  handle(path: string, init?: SessionInit): Promise<Response>
   /**
    * One XRPC request.
    *
@@ -219,7 +224,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
   }
   return {
     did,
-    handle,
+    accountHandle: handle,
     record: () => current,
     async refresh(ifOlderThanSeconds = 0) {
       const now = ports.now()
@@ -236,6 +241,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
       return { did, dpopPrivateJwk, pdsIssuer: pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint }
     },
     fetchHandler,
+    handle: fetchHandler,
     call,
     proof: (method, url) =>
       proofFor({ record: () => current, fetchHandler, locate }, { method, url }, { ...dpopFetch, now: ports.now }),

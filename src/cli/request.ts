@@ -169,7 +169,7 @@ async function placeholders(session: Session, texts: readonly string[], world: C
   const { did } = session
   return {
     did,
-    handle: uses('handle') ? (session.handle ?? (await resolveFromDid(did, world)).handle) : undefined,
+    handle: uses('handle') ? (session.accountHandle ?? (await resolveFromDid(did, world)).handle) : undefined,
     pds: uses('pds') ? (await resolveDid(did, world)).pds : undefined,
   }
 }
