@@ -5,10 +5,18 @@
  */
 
 export { complete } from './complete.ts'
+export {
+  fromNodeSession,
+  type NodeSession,
+  type NodeSessionOptions,
+  toNodeSession,
+} from './credentials/node-session.ts'
 export { readCredentials } from './credentials/read.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
 export { type DoctorOptions, examine } from './doctor.ts'
 export { AuthError, CATALOGUE, type ErrorCode, isAuthError, type SessionFate } from './errors.ts'
+export { type ExportOptions, exportSession } from './export.ts'
+export { type ImportOptions, importSession } from './import.ts'
 export { type Initiated, type InitOptions, init } from './init.ts'
 export { type ClientCheck, type ClientFinding, type ClientVerdict, checkClient } from './judge.ts'
 export type {
@@ -16,6 +24,7 @@ export type {
   Completed,
   Credentials,
   Did,
+  Ended,
   Finding,
   Handle,
   Identity,

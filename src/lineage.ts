@@ -97,6 +97,39 @@ export async function newest(given: SessionRecord, known: SessionRecord | undefi
   }
 }
 
+/**
+ * The session as it is left behind here when another program gets it: without tokens, and with all it takes to
+ * recognise those that were.
+ */
+export async function handedOver(record: SessionRecord, now: number): Promise<SessionRecord> {
+  const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = record
+  const hash = refreshToken === undefined ? undefined : await tokenHash(refreshToken)
+  return {
+    ...rest,
+    ended: { at: now, reason: 'it was handed over to another program by `export`', handedOver: hash },
+    spentTokens: hash === undefined ? record.spentTokens : withSpent(record.spentTokens, hash),
+  }
+}
+
+/** The same when it comes back: the token that it left with may be used again, if that is the one. */
+export async function takenBack(known: SessionRecord, refreshToken: string): Promise<SessionRecord> {
+  const hash = await tokenHash(refreshToken)
+  if (known.ended?.handedOver !== hash) return known
+  const { at, reason } = known.ended
+  return { ...known, ended: { at, reason }, spentTokens: known.spentTokens.filter((spent) => spent !== hash) }
+}
+
+/** Why a session of the store cannot be used. */
+export function endedError(session: SessionRecord): AuthError {
+  const { at, reason, handedOver } = session.ended!
+  const hint = initCommand(session)
+  const when = new Date(at).toISOString()
+  if (handedOver === undefined)
+    return new AuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { hint })
+  const message = `the session of ${session.did} is not here since ${when}: ${reason}; \`import\` takes it back from there`
+  return new AuthError('SESSION_MISSING', message, { hint, session: 'alive' })
+}
+
 function checkSame(given: SessionRecord, known: SessionRecord): void {
   for (const field of ['did', 'clientId'] as const) {
     if (given[field] === undefined || known[field] === undefined || given[field] === known[field]) continue

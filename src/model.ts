@@ -206,8 +206,15 @@ export interface SessionRecord {
   readonly savedTo?: readonly string[] | undefined
   /** Save targets that do not have the newest tokens yet. */
   readonly undelivered?: readonly string[] | undefined
-  /** The server said that the session is over; its tokens are gone. */
-  readonly ended?: { readonly at: number; readonly reason: string } | undefined
+  /** The server said that the session is over, or it is another program's now; its tokens are gone. */
+  readonly ended?: Ended | undefined
+}
+
+export interface Ended {
+  readonly at: number
+  readonly reason: string
+  /** It lives on in another program, which was given the refresh token with this hash. */
+  readonly handedOver?: string | undefined
 }
 
 /** What one check of `doctor` has found. */

@@ -9,7 +9,7 @@ import { deliver, newestOfTargets, targetsFor, tryTargets } from './deliver.ts'
 import { AuthError, isAuthError } from './errors.ts'
 import { initCommand } from './hints.ts'
 import { verifyIssuer } from './issuer.ts'
-import { checkForeign, newest, tokenHash, withSpent } from './lineage.ts'
+import { checkForeign, endedError, newest, tokenHash, withSpent } from './lineage.ts'
 import type { SessionRecord } from './model.ts'
 import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from './ports.ts'
 import { authenticated, clientKeyName, sameClient } from './protocol/client-assertion.ts'
@@ -57,7 +57,7 @@ export function refresh(
 ): Promise<SessionRecord> {
   return ports.stores.sessions.update(given.thumbprint, async (stored, commit, forget) => {
     const known = await newestOfTargets(await newest(given, stored), ports)
-    if (known.ended) throw dead(known)
+    if (known.ended) throw endedError(known)
     const current = await deliverLeftOver(known, commit, ports)
     if (isGood(current)) return current
     const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
@@ -190,13 +190,6 @@ async function settle(
     return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initCommand(current) })
   }
   return error // if it is not known what the server did, the intent stays
-}
-
-function dead(session: SessionRecord): AuthError {
-  const { at, reason } = session.ended!
-  return new AuthError('SESSION_DEAD', `the session ended at ${new Date(at).toISOString()}: ${reason}`, {
-    hint: initCommand(session),
-  })
 }
 
 function notRefreshable(session: SessionRecord): AuthError {

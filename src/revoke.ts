@@ -35,12 +35,18 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
     if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)
     if (record.ended || token === undefined || clientId === undefined) {
       await forget()
+      if (record.ended?.handedOver !== undefined) throw foreign(record)
       throw new AuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
     }
     const outcome = await endAtServer(record, { clientId, token }, await sessions.readNonces(record.thumbprint), ports)
     await forget()
     return { outcome, record }
   })
+}
+
+function foreign({ did }: SessionRecord): AuthError {
+  const message = `the session of ${did} was handed over to another program, which has to end it; it is forgotten here`
+  return new AuthError('SESSION_MISSING', message, { session: 'alive', hint: 'sign out there' })
 }
 
 function onlyLeased({ did }: SessionRecord): AuthError {

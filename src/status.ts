@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ClientKeyName, Did, Handle, Origin, SessionRecord } from './model.ts'
+import type { ClientKeyName, Did, Ended, Handle, Origin, SessionRecord } from './model.ts'
 
 const DAY = 24 * 3600 * 1000
 /** What the reference server allows: from the login, and from the last refresh. */
@@ -33,7 +33,7 @@ export interface SessionStatus {
   readonly idleDeadline: number | undefined
   readonly savedTo: readonly string[]
   readonly undelivered: readonly string[]
-  readonly ended: { readonly at: number; readonly reason: string } | undefined
+  readonly ended: Ended | undefined
 }
 
 export function statusOf(record: SessionRecord): SessionStatus {

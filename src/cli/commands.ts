@@ -71,6 +71,18 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./proof.ts')).proofCommand,
   },
   {
+    name: 'import',
+    takes: '[options] [file]',
+    summary: 'take over a session that a program with @atproto/oauth-client-node has stored',
+    load: async () => (await import('./import.ts')).importCommand,
+  },
+  {
+    name: 'export',
+    takes: '[options]',
+    summary: 'hand the session over to a program with @atproto/oauth-client-node',
+    load: async () => (await import('./export.ts')).exportCommand,
+  },
+  {
     name: 'client',
     takes: '[options] [command]',
     summary: 'make a client document of your own, or judge a hosted one',

@@ -6,6 +6,7 @@
 import { Command } from 'commander'
 import { AuthError } from '../errors.ts'
 import { initCommand } from '../hints.ts'
+import { endedError } from '../lineage.ts'
 import { printable, printableJson } from '../printable.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../status.ts'
 import type { Runner } from './run.ts'
@@ -42,7 +43,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const status = statusOf(session.record())
   const deadline = nextDeadline(status)
   const over = status.state === 'ended' || (deadline !== undefined && deadline <= world.now())
-  if (warnDays !== undefined && over) throw endedError(status)
+  if (warnDays !== undefined && over) throw isHandedOver(status) ? endedError(session.record()) : overError(status)
   await output.data(output.json ? `${printableJson(status)}\n` : table(status, world.now()))
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
@@ -58,7 +59,11 @@ function parseDays(text: string): number {
   throw new AuthError('USAGE', `--warn-days must be a number of days, not ${JSON.stringify(text)}`)
 }
 
-function endedError(status: SessionStatus): AuthError {
+function isHandedOver({ ended }: SessionStatus): boolean {
+  return ended?.handedOver !== undefined
+}
+
+function overError(status: SessionStatus): AuthError {
   const why = status.ended ? status.ended.reason : 'its deadline has passed'
   return new AuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { hint: initCommand(status) })
 }
@@ -71,7 +76,11 @@ const STATES = {
 
 function table(status: SessionStatus, now: number): string {
   const rows: [name: string, value: string | undefined][] = [
-    ['session', STATES[status.state] + (status.ended ? ` (${status.ended.reason})` : '')],
+    [
+      'session',
+      (isHandedOver(status) ? 'not here any more' : STATES[status.state]) +
+        (status.ended ? ` (${status.ended.reason})` : ''),
+    ],
     ['account', status.handle ? `${status.handle} (${status.did})` : status.did],
     ['PDS', status.pds],
     ['issuer', status.issuer],

@@ -13,7 +13,7 @@ import * as names from './variables.ts'
 import { type Environment, variable } from './variables.ts'
 
 /** VSCHAR, RFC 6749 appendix A.17. */
-const TOKEN = /^[\x20-\x7e]+$/
+export const TOKEN = /^[\x20-\x7e]+$/
 /** The last millisecond that a Date can hold. */
 const LATEST = 8.64e15
 
@@ -134,9 +134,14 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
  * server decides; here it only says where to look.
  */
 function subjectOf(accessToken: string | undefined): string | undefined {
-  const payload = parseJson(decodeBase64url(accessToken?.split('.')[1] ?? ''))
-  const { sub } = (payload ?? {}) as { sub?: unknown }
+  const { sub } = claimsOf(accessToken)
   return typeof sub === 'string' ? sub : undefined
+}
+
+/** What a token says of itself, unverified; nothing if it is not a JWT. */
+export function claimsOf(token: unknown): Readonly<Record<string, unknown>> {
+  const payload = typeof token === 'string' ? parseJson(decodeBase64url(token.split('.')[1] ?? '')) : undefined
+  return typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>) : {}
 }
 
 function parsePrivateJwk(value: unknown): PrivateJwk | undefined {
@@ -173,7 +178,7 @@ function asKeyName(value: unknown): ClientKeyName | undefined {
 }
 
 /** A trailing slash is forgiven: people copy the address of their server. */
-function asServer(text: string, dev: boolean): Origin | undefined {
+export function asServer(text: string, dev: boolean): Origin | undefined {
   const url = asUrl(text)
   const bare = url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)
   return bare ? (url.origin as Origin) : undefined

@@ -73,6 +73,9 @@ async function judge(
   if (status.ended) {
     const detail = `the one ${who} has ended: ${status.ended.reason}`
     const isReplaced = all.some((other) => other.did === did && !other.ended)
+    if (status.ended.handedOver !== undefined) {
+      return ok({ ...found, detail: `the one ${who} is not here any more: ${status.ended.reason}` })
+    }
     return isReplaced ? ok({ ...found, detail: `${detail}; there is a newer one` }) : broken({ ...found, detail, fix })
   }
   if (deadline !== undefined && deadline <= now) {

@@ -79,7 +79,7 @@ const isSession = shape({
   bundled: maybe((value) => typeof value === 'boolean'),
   savedTo: maybe(isTexts),
   undelivered: maybe(isTexts),
-  ended: maybe(shape({ at: isTime, reason: isText })),
+  ended: maybe(shape({ at: isTime, reason: isText, handedOver: maybe(isText) })),
 })
 
 /** @throws {AuthError} `STORE_INVALID` */

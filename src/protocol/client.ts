@@ -73,6 +73,12 @@ export function parseLoopbackClientId(clientId: string): { redirectUris: readonl
   return { redirectUris: redirectUris.length > 0 ? redirectUris : LOOPBACK_DEFAULTS, scope: parseScope(scope) }
 }
 
+/** @throws {AuthError} `CLIENT_INVALID` no client can have it */
+export function checkClientId(clientId: string): void {
+  if (/^http:/i.test(clientId)) parseLoopbackClientId(clientId)
+  else checkDiscoverable(clientId)
+}
+
 function chooseLoopback(clientId: string, redirectUri: string | undefined, asked: string | undefined): Client {
   const declared = parseLoopbackClientId(clientId)
   const again = 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'

@@ -45,6 +45,7 @@ const VERBS: {
   { args: ['refresh'], paths: TOKEN },
   { args: ['refresh', '--format', 'json'], paths: TOKEN, prints: 'everything' },
   { args: ['lease', '--at-least', '59m'], paths: TOKEN, prints: 'no refresh token' },
+  { args: ['export'], paths: TOKEN, prints: 'everything' },
   { args: ['call', 'com.atproto.server.getSession'], paths: [...TOKEN, '/xrpc/'], prints: 'what the server says' },
   {
     args: ['proof', 'GET', 'https://pds.fake.dev/xrpc/com.atproto.server.getSession'],

@@ -164,6 +164,7 @@ describe('complete', () => {
 describe.each([
   { verb: 'refresh', args: ['refresh'] },
   { verb: 'lease', args: ['lease'] },
+  { verb: 'export', args: ['export'] },
   { verb: 'call', args: ['call', 'com.atproto.server.getSession'] },
 ])('$verb', ({ args }) => {
   test.each([

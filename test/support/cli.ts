@@ -44,10 +44,17 @@ export async function run(
     env = {},
     stdin = '',
     onStderr,
-  }: { env?: Record<string, string>; stdin?: string | Readable; onStderr?: (text: string) => void } = {},
+    stdoutError,
+  }: {
+    env?: Record<string, string>
+    stdin?: string | Readable
+    onStderr?: (text: string) => void
+    /** What writing to stdout fails with. */
+    stdoutError?: Error
+  } = {},
 ): Promise<Ran> {
   current = world
-  const [stdout, stderr] = [sink(), sink(onStderr)]
+  const [stdout, stderr] = [sink(undefined, stdoutError), sink(onStderr)]
   const host = {
     arguments: args,
     environment: { ATPROTO_OAUTH_HOME: '/nowhere', ...env },
@@ -75,10 +82,11 @@ export async function signIn(world: FakeWorld): Promise<Record<string, string>> 
   return parse(stdout)
 }
 
-function sink(onText?: (text: string) => void) {
+function sink(onText?: (text: string) => void, error?: Error) {
   const chunks: Buffer[] = []
   const stream = new Writable({
     write(chunk: Buffer, _, done) {
+      if (error) return done(error)
       chunks.push(Buffer.from(chunk))
       onText?.(Buffer.concat(chunks).toString('utf8'))
       done()
