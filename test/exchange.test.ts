@@ -5,8 +5,9 @@ import { checkSessions } from '../src/doctor/sessions.ts'
 import { AuthError } from '../src/errors.ts'
 import { exportSession } from '../src/export.ts'
 import { importSession } from '../src/import.ts'
-import { recordOf } from '../src/lineage.ts'
+import { recordOf, tokenHash } from '../src/lineage.ts'
 import type { Credentials, Finding } from '../src/model.ts'
+import { generateDpopJwk } from '../src/protocol/dpop.ts'
 import { revoke } from '../src/revoke.ts'
 import { saveSession } from '../src/save.ts'
 import { openSession, openStoredSession } from '../src/session.ts'
@@ -38,7 +39,7 @@ const given = async () => {
 
 describe('a session that is handed over', () => {
   test('is renewed only if its access token is over, or not all is known of it', async () => {
-    const { world, credentials, separate } = await given()
+    const { world, credentials } = await given()
     const value = await exported(credentials, world, true)
     expect(value.tokenSet).toMatchObject({
       iss: world.as,
@@ -54,9 +55,23 @@ describe('a session that is handed over', () => {
     expect(later.tokenSet.expires_at).toBe(new Date(stored(world).accessTokenExpiresAt!).toISOString())
     expect(stored(world).rotation).toBe(1)
 
-    const unknown = await given()
-    expect((await exported(unknown.separate, unknown.world)).tokenSet.iss).toBe(unknown.world.as)
-    expect(separate).not.toHaveProperty('issuer')
+    for (const hasAccess of [false, true]) {
+      const { separate, ...unknown } = await given()
+      const { accessToken, accessTokenExpiresAt } = unknown.credentials
+      const known = { ...separate, ...(hasAccess && { accessToken, accessTokenExpiresAt }) }
+      expect((await exported(known, unknown.world)).tokenSet.iss).toBe(unknown.world.as)
+    }
+  })
+
+  test('of which a renewal may have got lost is renewed: a token that is spent is of no use to anybody', async () => {
+    const { world, credentials } = await given()
+    await exported(credentials, world, true)
+    const record = await recordOf(credentials)
+    const intent = { tokenHash: await tokenHash(credentials.refreshToken!), at: world.now() }
+    await world.stores.sessions.update(record.thumbprint, (_, commit) => commit({ ...record, intent }))
+    const value = await exported(credentials, world)
+    expect(value.tokenSet.refresh_token).not.toBe(credentials.refreshToken)
+    expect(value.tokenSet.refresh_token).toBe(world.currentRefreshToken(world.alice.did))
   })
 
   test('is gone from here: nothing that is left over here is sent', async () => {
@@ -197,6 +212,17 @@ describe('a session that is taken over', () => {
       code: 'CREDENTIALS_MISMATCH',
     })
     expect(stored(world)).toStrictEqual(before)
+  })
+
+  test('with the token of another session, which it would end, is refused', async () => {
+    const { world, credentials, clientId } = await given()
+    const value = await exported(credentials, world, true)
+    await saveSession(credentials, undefined, { ...world, saving: { ...world.saving, inStore: true } })
+    const tokenSet = { ...value.tokenSet, access_token: 'opaque' }
+    const mixed = { ...value, dpopJwk: await generateDpopJwk(), tokenSet }
+    const error = await failure(importSession(mixed, { clientId }, world))
+    expect(error).toMatchObject({ code: 'CREDENTIALS_MISMATCH', session: 'alive' })
+    expect(error.message).toContain('belongs to another session')
   })
 
   test('is not put over that of another account', async () => {
