@@ -1,28 +1,42 @@
 /** A session goes to the official library and comes back, each side with the one good token in turn. */
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   atprotoLoopbackClientMetadata,
+  JoseKey,
   NodeOAuthClient,
+  type NodeOAuthClientOptions,
   type NodeSavedSession,
   requestLocalLock,
 } from '@atproto/oauth-client-node'
 import { decodeJwt } from 'jose'
 import { expect, test } from 'vitest'
-import { complete, formatCredentials, type NodeSession, openStoredSession } from '../../src/index.ts'
+import {
+  complete,
+  exportSession,
+  formatCredentials,
+  importSession,
+  init,
+  type NodeSession,
+  nodeWorld,
+  openSession,
+  openStoredSession,
+} from '../../src/index.ts'
+import { generateClientJwk, publicClientJwk } from '../../src/protocol/client-assertion.ts'
 import { runCli } from '../world/cli.ts'
-import { connectWorld } from '../world/world.ts'
-import { callbackFor, expectFailure, library, newHome, sentByUs } from './support.ts'
+import { signIn } from '../world/person.ts'
+import { connectWorld, uniqueHandle } from '../world/world.ts'
+import { CONSENT, callbackFor, expectFailure, GENERIC, library, newHome, sentByUs } from './support.ts'
 
 const world = connectWorld()
 const GET_SESSION = 'com.atproto.server.getSession'
 
 /** That library with one session in its store. */
-function officialClient(clientId: string, session: NodeSession) {
+function officialClient(options: Pick<NodeOAuthClientOptions, 'clientMetadata' | 'keyset'>, session: NodeSession) {
   const sessions = new Map<string, NodeSavedSession>([[session.tokenSet.sub, session]])
   const unused = { get: () => undefined, set: () => undefined, del: () => undefined }
   const client = new NodeOAuthClient({
-    clientMetadata: atprotoLoopbackClientMetadata(clientId),
+    ...options,
     stateStore: unused,
     sessionStore: {
       get: (did) => sessions.get(did),
@@ -62,7 +76,7 @@ test('export, a renewal and a call by @atproto/oauth-client-node, import, a call
   expect(gone.stderr).toContain('session: still good')
   expect(await sentByUs(world)).toStrictEqual([])
 
-  const { client, sessions } = officialClient(clientId!, value)
+  const { client, sessions } = officialClient({ clientMetadata: atprotoLoopbackClientMetadata(clientId!) }, value)
   const theirs = await client.restore(did)
   expect((await theirs.fetchHandler(`/xrpc/${GET_SESSION}`)).status).toBe(200)
   expect(sessions.get(did)).toBe(value) // good as it was
@@ -91,4 +105,48 @@ test('export, a renewal and a call by @atproto/oauth-client-node, import, a call
   const last = (await openStoredSession(did, library(world, home))).record()
   expect(last).toMatchObject({ createdAt, rotation: 3 })
   expect(last).not.toHaveProperty('ended')
+})
+
+test('a session of a confidential client goes there and back with the name of its key', async () => {
+  const home = await newHome()
+  const account = await world.createAccount()
+  const clientJwk = await generateClientJwk()
+  const host = uniqueHandle('bot').replace('.test', '.fake.dev')
+  const clientId = `https://${host}/client.json`
+  const redirectUri = `https://${host}/callback` as const
+  const clientMetadata: NodeOAuthClientOptions['clientMetadata'] = {
+    client_id: clientId,
+    redirect_uris: [redirectUri],
+    scope: GENERIC,
+    response_types: ['code'],
+    grant_types: ['authorization_code', 'refresh_token'],
+    application_type: 'web',
+    dpop_bound_access_tokens: true,
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: 'ES256',
+    jwks: { keys: [publicClientJwk(clientJwk)] },
+  }
+  const site = join(home.path, 'site')
+  await mkdir(site)
+  await writeFile(join(site, 'client.json'), JSON.stringify(clientMetadata))
+  await world.publish(host, site)
+
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const ports = nodeWorld({ home: home.state, plcUrl, handleResolver, dev: true, clientJwk })
+  const { authorizationUrl } = await init(account.handle, { clientId, redirectUri, scope: GENERIC }, ports)
+  const { credentials } = await complete(await signIn(authorizationUrl.href, account, CONSENT), ports)
+
+  const session = await openSession(credentials, ports)
+  const keyset = [await JoseKey.fromImportable(JSON.stringify(clientJwk), clientJwk.kid)]
+  const values: NodeSession[] = []
+  await exportSession(session, async (value) => void values.push(value), {}, ports)
+  const { client, sessions } = officialClient({ clientMetadata, keyset }, values[0]!)
+  const theirs = await client.restore(session.did, true)
+  expect((await theirs.fetchHandler(`/xrpc/${GET_SESSION}`)).status).toBe(200)
+
+  const back = await importSession(sessions.get(session.did), { clientId }, ports)
+  expect(back.clientKey).toStrictEqual(credentials.clientKey)
+  const again = await openSession(back, ports)
+  await again.refresh()
+  expect((await again.call({ nsid: GET_SESSION })).status).toBe(200)
 })
