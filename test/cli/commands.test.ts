@@ -17,4 +17,9 @@ describe('the commands that --help lists', () => {
     expect(all).toStrictEqual(none)
     expect(none.stdout).toContain('call [options] [nsid] [field...]')
   })
+
+  test('whoever reads the help and stops early sees no stack trace', async () => {
+    const stdoutError = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })
+    expect(await run({} as never, ['--help'], { stdoutError })).toStrictEqual({ code: 0, stdout: '', stderr: '' })
+  })
 })
