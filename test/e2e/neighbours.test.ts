@@ -64,6 +64,11 @@ test('new Agent(session): post, paginate, upload, with a refresh underneath when
   const misled = agent.withProxy('nobody', session.did).getProfile({ actor: session.did })
   await expect(misled).rejects.toMatchObject({ message: expect.stringMatching(/proxy/i) })
   expect(rotations(session)).toBe(1)
+
+  // And ours, where there is no answer.
+  const over = new Agent(await opened(() => ({ accessTokenExpiresAt: 1, refreshToken: undefined })))
+  const failed = over.getProfile({ actor: over.assertDid })
+  await expect(failed).rejects.toMatchObject({ cause: { code: 'SESSION_NOT_REFRESHABLE' } })
 })
 
 test('new Client({ handler: session }): the same, with a refresh underneath when the access token is refused', async () => {
