@@ -19,6 +19,8 @@ interface Entry {
   readonly session: SessionFate
   /** The next command, or what to change before it; an {@link AuthError} may carry a more exact one. */
   readonly hint: string
+  /** Where the hint is a command for its words alone: those, to be put after whichever command was running. */
+  readonly words?: string
 }
 
 const AGAIN = 'run the same command again'
@@ -31,11 +33,16 @@ export const CATALOGUE = {
   OUTPUT_FAILED: { exit: 1, session: 'alive', hint: 'make room, or write the output somewhere else' },
 
   // 2 — usage: nothing was sent
-  USAGE: { exit: 2, session: 'alive', hint: 'atproto-oauth --help' },
-  IDENTIFIER_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init alice.example.com' },
+  USAGE: { exit: 2, session: 'alive', hint: 'atproto-oauth --help', words: '--help' },
+  IDENTIFIER_INVALID: {
+    exit: 2,
+    session: 'none',
+    hint: 'atproto-oauth init alice.example.com',
+    words: 'alice.example.com',
+  },
   DID_METHOD_UNSUPPORTED: { exit: 2, session: 'none', hint: 'use a did:plc, a did:web or a handle' },
-  CLIENT_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init --help' },
-  SCOPE_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init <handle> --scope "atproto transition:generic"' },
+  CLIENT_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init --help', words: '--help' },
+  SCOPE_INVALID: { exit: 2, session: 'none', hint: 'write it as --scope "atproto transition:generic"' },
   NSID_INVALID: { exit: 2, session: 'alive', hint: 'atproto-oauth call com.atproto.server.getSession' },
   CALLBACK_UNREADABLE: { exit: 2, session: 'none', hint: 'atproto-oauth complete' },
   CALLBACK_INCOMPLETE: { exit: 2, session: 'none', hint: 'atproto-oauth complete' },
@@ -147,6 +154,17 @@ export class AuthError extends Error {
     this.exit = entry.exit
     this.isFateKnown = options.session !== undefined
   }
+}
+
+/**
+ * What to type next, where it is known which command was running: it may have an own way of being typed right.
+ *
+ * @param command without the program's name, such as `client new`; nothing if none was
+ */
+export function hintOf({ code, hint }: AuthError, command = ''): string {
+  const entry: Entry = CATALOGUE[code]
+  if (command === '' || entry.words === undefined || hint !== entry.hint) return hint
+  return `atproto-oauth ${command} ${entry.words}`
 }
 
 /** For what happens before there is a session: an error that leaves sessions alone says that none was touched. */

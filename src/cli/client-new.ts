@@ -94,8 +94,7 @@ async function runNew(options: NewOptions, context: Context): Promise<void> {
 }
 
 function checkUsage({ origin, name, scope, confidential, native, addKey, retireKey }: NewOptions): void {
-  const usage = (message: string) =>
-    new AuthError('USAGE', message, { session: 'none', hint: 'atproto-oauth client new --help' })
+  const usage = (message: string) => new AuthError('USAGE', message, { session: 'none' })
   if (addKey || retireKey !== undefined) {
     const others = [origin, name, scope, confidential, native, addKey && retireKey]
     if (others.some(Boolean)) throw usage('--add-key and --retire-key change the document that is there, and go alone')

@@ -23,36 +23,45 @@ export async function main(host: Host = processHost()): Promise<void> {
 export async function runProgram(host: Host): Promise<number> {
   host.stdout.on('error', () => undefined) // as of `--help | head`; what matters is said by whoever writes it
   let exit = 0
+  let reached: Command | undefined
   const runner = createRunner(
     host,
     () => program.opts(),
     (code) => {
       exit = code
     },
+    () => pathOf(reached),
   )
-  const program: Command = createProgram(host, await loadCommands(host.arguments, runner))
+  const program: Command = createProgram(host, await loadCommands(host.arguments, runner), (command) => {
+    reached = command
+  })
   try {
     await program.parseAsync(host.arguments, { from: 'user' })
     return exit
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
-    const output = createOutput(host, { json: host.arguments.includes('--json') })
-    return output.finish(error instanceof CommanderError ? usageError(error, program, host) : error)
+    const output = createOutput(host, { json: host.arguments.includes('--json'), command: pathOf(reached) })
+    return output.finish(error instanceof CommanderError ? usageError(error) : error)
   }
 }
 
-function createProgram(host: Host, commands: Command[]): Command {
+/** @param reach told which command runs, or refuses its words */
+function createProgram(host: Host, commands: Command[], reach: (command: Command) => void): Command {
   const program = new Command('atproto-oauth')
     .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this, or after a command its options')
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
     .addHelpText('after', GUIDE)
+    .hook('preAction', (_, command) => reach(command))
   addCommonOptions(program)
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands, ...commands.flatMap(({ commands: own }) => own)]) {
     command
-      .exitOverride()
+      .exitOverride((error) => {
+        reach(command)
+        throw error
+      })
       .showSuggestionAfterError()
       .configureOutput({
         writeOut: (text) => host.stdout.write(text),
@@ -62,11 +71,14 @@ function createProgram(host: Host, commands: Command[]): Command {
   return program
 }
 
-function usageError(error: CommanderError, program: Command, host: Host): AuthError {
-  const named = host.arguments.find((argument) => !argument.startsWith('-'))
-  const command = program.commands.some((known) => known.name() === named) ? ` ${named}` : ''
+/** Without the program itself: `client new`. */
+function pathOf(command: Command | undefined): string {
+  return command?.parent ? `${pathOf(command.parent)} ${command.name()}`.trimStart() : ''
+}
+
+function usageError(error: CommanderError): AuthError {
   const message = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '')
-  return new AuthError('USAGE', message, { session: 'none', hint: `atproto-oauth${command} --help` })
+  return new AuthError('USAGE', message, { session: 'none' })
 }
 
 const GUIDE = `

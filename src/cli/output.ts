@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError, type SessionFate } from '../errors.ts'
+import { AuthError, hintOf, type SessionFate } from '../errors.ts'
 import { printable, printableJson, printableLines } from '../printable.ts'
 import { type Host, programName } from './host.ts'
 
@@ -12,6 +12,8 @@ export interface OutputOptions {
   readonly quiet?: boolean | undefined
   readonly verbose?: boolean | undefined
   readonly json?: boolean | undefined
+  /** The one that is running, such as `client new`: hints may be about it. */
+  readonly command?: string | undefined
   /** Flags of this run, put behind a hint that is a command: it needs them as well. */
   readonly flags?: string | undefined
 }
@@ -44,7 +46,7 @@ const FATES: Readonly<Record<SessionFate, string>> = {
 
 export function createOutput(host: Host, options: OutputOptions): Output {
   const { stdout, stderr } = host
-  const { quiet = false, verbose = false, json = false, flags = '' } = options
+  const { quiet = false, verbose = false, json = false, flags = '', command } = options
   const warnings: string[] = []
   let serverBody: string | undefined
   // Nobody reads stderr any more: not a reason to stop in the middle of a rotation.
@@ -86,8 +88,9 @@ export function createOutput(host: Host, options: OutputOptions): Output {
       // Whoever read stdout has had enough, as in `… | head`.
       if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
       const failure = asAuthError(error)
-      const command = /^atproto-oauth [a-z]+\b/.test(failure.hint)
-      const whole = command && !failure.hint.includes('--help') ? failure.hint + flags : failure.hint
+      const next = hintOf(failure, command)
+      const isCommand = /^atproto-oauth [a-z]+\b/.test(next)
+      const whole = isCommand && !next.includes('--help') ? next + flags : next
       const hint = whole.replace(/(?<![\w/-])atproto-oauth (?=\w|--|<)/g, `${programName(host)} `)
       if (json) {
         const { code, message, session, exit } = failure

@@ -21,7 +21,6 @@ import { MEDIA_TYPES } from './media-types.ts'
 import type { Context } from './settings.ts'
 
 const BODY_LARGEST = 128 * 1024 * 1024
-const CALL_HELP = 'atproto-oauth call --help'
 const WORD = /^([^=:]+)(:?)=(@?)([\s\S]*)$/
 
 export interface RequestOptions {
@@ -138,7 +137,7 @@ async function readBody(data: string, host: Host, hint?: string): Promise<string
   return readFile(path).catch((error) => unreadable(path, error, hint))
 }
 
-function unreadable(path: string, error: NodeJS.ErrnoException, hint = CALL_HELP): never {
+function unreadable(path: string, error: NodeJS.ErrnoException, hint?: string): never {
   throw usage(`cannot read ${path || 'a file without a name'}: ${reasonOf(error)}`, { hint })
 }
 
@@ -154,7 +153,7 @@ function decode(bytes: Uint8Array): string {
 async function openUpload(path: string, type: string | undefined, host: Host): Promise<Body> {
   const isStdin = path === '-'
   const stats = isStdin ? undefined : await stat(path).catch((error) => unreadable(path, error))
-  if (stats && !stats.isFile()) throw usage(`${path} is not a file`, { hint: CALL_HELP })
+  if (stats && !stats.isFile()) throw usage(`${path} is not a file`)
   const known = type ?? MEDIA_TYPES[extname(path).slice(1).toLowerCase()]
   if (known === undefined) {
     const what = isStdin ? 'stdin' : path

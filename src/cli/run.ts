@@ -15,11 +15,19 @@ export type Runner = (
   before?: 'login',
 ) => Promise<void>
 
-/** @param general the options that stood before the command */
-export function createRunner(host: Host, general: () => CommonOptions, setExit: (code: number) => void): Runner {
+/**
+ * @param general the options that stood before the command
+ * @param running the command's name, with those of the commands above it
+ */
+export function createRunner(
+  host: Host,
+  general: () => CommonOptions,
+  setExit: (code: number) => void,
+  running: () => string,
+): Runner {
   return async (own, command, before) => {
     const options = { ...general(), ...own }
-    const output = outputOf(host, options)
+    const output = outputOf(host, options, running())
     try {
       const work = async () => {
         const { createContext } = await import('./context.ts')

@@ -4,6 +4,7 @@
  * @module
  */
 import { readCredentials } from '../credentials/read.ts'
+import { AuthError, CATALOGUE, isAuthError } from '../errors.ts'
 import { openSession, openStoredSession, type Session } from '../session.ts'
 import type { Context } from './settings.ts'
 
@@ -13,5 +14,12 @@ export const ACCOUNT_OPTION = ['--account <did|handle>', 'a session of the per-u
 export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
   const { host, world, dev } = context
   const credentials = account === undefined ? readCredentials(host.environment, dev) : undefined
-  return credentials ? openSession(credentials, world) : openStoredSession(account, world)
+  return credentials ? openSession(credentials, world) : openStoredSession(account, world).catch(misnamed)
+}
+
+/** An account is no argument of these commands: the usual hint would be a command that does not exist. */
+function misnamed(error: unknown): never {
+  const { hint } = CATALOGUE.IDENTIFIER_INVALID
+  if (!isAuthError(error, 'IDENTIFIER_INVALID') || error.hint !== hint) throw error
+  throw new AuthError(error.code, error.message, { cause: error, hint: CATALOGUE.ACCOUNT_UNCLEAR.hint })
 }

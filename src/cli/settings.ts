@@ -71,9 +71,9 @@ export interface Context {
   readonly dev: boolean
 }
 
-export function outputOf(host: Host, options: CommonOptions): Output {
+export function outputOf(host: Host, options: CommonOptions, command: string): Output {
   const { stateFile, ...everywhere } = options
-  return createOutput(host, { ...options, flags: carriedFlags(everywhere) })
+  return createOutput(host, { ...options, command, flags: carriedFlags(everywhere) })
 }
 
 /** The flags of this run that the next command needs too; variables are still set then. */

@@ -1,0 +1,60 @@
+import { expect, test, vi } from 'vitest'
+import { fakeNodeWorld, run } from '../support/cli.ts'
+import { createFakeWorld } from '../support/fake-atproto.ts'
+
+vi.mock('../../src/node/world.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+
+const NSID = 'com.atproto.server.getSession'
+const ASKED = ['--home', '/nowhere']
+
+test.each([
+  ['an option that the parser does not know', ['call', '--bogus'], 'call --help'],
+  ['one of a command below a command', ['client', 'new', '--bogus'], 'client new --help'],
+  ['an argument too many', ['status', 'alice'], 'status --help'],
+  ['an argument too few', ['proof', 'GET'], 'proof --help'],
+  ['a choice that is none', ['lease', '--format', 'xml'], 'lease --help'],
+  ['a value that its option refuses', ['init', 'alice.fake.dev', '--for', 'everything'], 'init --help'],
+  ['a command below it left out', ['client'], 'client --help'],
+  ['a command that is none', ['cal'], '--help'],
+  ['a command left out', [], '--help'],
+  ['an option with a value before the command', [...ASKED, 'call', '--bogus'], 'call --help'],
+  ['found out by the command', ['call', NSID, '--batch', 'f'], 'call --help'],
+  ['found out by a command below a command', ['client', 'new'], 'client new --help'],
+])('a usage error names the help of its own command: %s', async (_, args, hint) => {
+  const { code, stdout, stderr } = await run(createFakeWorld(), args)
+  expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain(`\natproto-oauth: hint: atproto-oauth ${hint}\n`)
+  const asJson = await run(createFakeWorld(), [...args, '--json'])
+  expect(JSON.parse(asJson.stderr)).toMatchObject({ code: 'USAGE', hint: `atproto-oauth ${hint}` })
+})
+
+test('a hint that says more stays as it is', async () => {
+  const { stderr } = await run(createFakeWorld(), ['call'])
+  expect(stderr).toContain('\natproto-oauth: hint: atproto-oauth call --list\n')
+})
+
+test.each(['init', 'login', 'doctor'])('%s: what is no account is hinted with the same command', async (command) => {
+  for (const identifier of ['alice', 'https://pds.fake.dev/x']) {
+    const { code, stderr } = await run(createFakeWorld(), [command, identifier, '--dev'])
+    expect(code).toBe(2)
+    expect(stderr).toContain(`\natproto-oauth: hint: atproto-oauth ${command} alice.example.com --dev\n`)
+  }
+})
+
+test.each(['init', 'doctor'])('%s: a client that is none is hinted with its own help', async (command) => {
+  const { stderr } = await run(createFakeWorld(), [command, 'alice.fake.dev', '--client-id', 'https:'])
+  expect(stderr).toContain('[CLIENT_INVALID]\n')
+  expect(stderr).toContain(`\natproto-oauth: hint: atproto-oauth ${command} --help\n`)
+})
+
+test('an --account that is none is hinted with the flag', async () => {
+  const { code, stderr } = await run(createFakeWorld(), ['call', NSID, '--account', 'alice'])
+  expect(code).toBe(2)
+  expect(stderr).toContain('[IDENTIFIER_INVALID]\n')
+  expect(stderr).toContain('\natproto-oauth: hint: name one with --account <did|handle>\n')
+})
+
+test('an --account that only --dev allows is hinted with --dev', async () => {
+  const { stderr } = await run(createFakeWorld(), ['call', NSID, '--account', 'alice.test'])
+  expect(stderr).toContain('\natproto-oauth: hint: for a server on this machine add --dev\n')
+})
