@@ -15,6 +15,9 @@ interface Entry {
   load(): Promise<(run: Runner) => Command>
 }
 
+/** It is about all of the others. */
+const COMPLETION = 'completion'
+
 export const COMMANDS: readonly Entry[] = [
   {
     name: 'init',
@@ -94,6 +97,12 @@ export const COMMANDS: readonly Entry[] = [
     summary: 'look at identity, servers, client, clock, proxy and sessions, and say how to repair them',
     load: async () => (await import('./doctor.ts')).doctorCommand,
   },
+  {
+    name: COMPLETION,
+    takes: '[options] <shell>',
+    summary: 'print the script with which a shell completes these commands',
+    load: async () => (await import('./completion.ts')).completionCommand,
+  },
 ]
 
 /**
@@ -101,9 +110,10 @@ export const COMMANDS: readonly Entry[] = [
  * only the parser can tell.
  */
 export function loadCommands(args: readonly string[], run: Runner): Promise<Command[]> {
+  const all = args.includes(COMPLETION)
   return Promise.all(
     COMMANDS.map(async ({ name, takes, summary, load }) => {
-      const command = args.includes(name) ? (await load())(run) : new Command(name).usage(takes)
+      const command = all || args.includes(name) ? (await load())(run) : new Command(name).usage(takes)
       return command.description(summary)
     }),
   )

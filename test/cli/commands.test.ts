@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { run } from '../support/cli.ts'
 
-const runner = () => Promise.resolve()
+const runner = Object.assign(async () => undefined, { print: async () => undefined })
 
 describe('the commands that --help lists', () => {
   test.each(COMMANDS)('$name takes what it says, once it is loaded', async ({ name, takes, load }) => {
