@@ -46,7 +46,7 @@ export async function runProgram(host: Host): Promise<number> {
 }
 
 /** @param reach told which command runs, or refuses its words */
-function createProgram(host: Host, commands: Command[], reach: (command: Command) => void): Command {
+export function createProgram(host: Host, commands: Command[], reach: (command: Command) => void): Command {
   const program = new Command('atproto-oauth')
     .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
     .version(packageVersion(), '-V, --version', 'print the version')

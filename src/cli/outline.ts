@@ -57,7 +57,7 @@ const TAKEN: Readonly<Record<string, Taken>> = {
   method: ['GET', 'POST'],
   ...Object.fromEntries(
     [
-      ...['account', 'days', 'did|handle', 'dids', 'duration', 'handle|did|url', 'kid', 'list', 'n', 'name'],
+      ...['account', 'days', 'did|handle', 'dids', 'duration', 'handle|did|url', 'id', 'kid', 'list', 'n', 'name'],
       ...['name: value', 'callback-url', 'client-id', 'origin', 'scope', 'seconds', 'uri', 'url'],
     ].map((name) => [name, 'text'] as const),
   ),
@@ -73,7 +73,8 @@ export function outlineOf(command: Command, path: readonly string[] = []): Outli
       const name = /[<[](.+?)(?:\.\.\.)?[\]>]/.exec(option.flags)?.[1]
       return {
         flags: [option.short, option.long].filter((flag) => flag !== undefined),
-        about: option.description,
+        about:
+          option.description + (typeof option.defaultValue === 'string' ? ` (default: ${option.defaultValue})` : ''),
         isRepeatable: /\brepeatable\b/.test(option.description),
         value:
           name === undefined ? undefined : { name, isRequired: option.required, takes: taken(name, option.argChoices) },

@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 
 const COMMANDS = [
-  ...['call', 'client', 'complete', 'completion', 'doctor', 'init'],
+  ...['call', 'client', 'complete', 'completion', 'doctor', 'export', 'import', 'init'],
   ...['lease', 'login', 'proof', 'refresh', 'revoke', 'status'],
 ]
 const LIST = 'com.atproto.repo.listRecords'

@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest'
+import { manPage } from '../scripts/man.ts'
+import { run } from './support/cli.ts'
+import { createFakeWorld } from './support/fake-atproto.ts'
+
+const page = await manPage()
+const MARKS: Readonly<Record<string, string>> = { '-': '-', e: '\\', '&': '', aq: "'", ga: '`', ha: '^', ti: '~' }
+/** Of `.SS` and `.SH`, as a reader of roff shows them. */
+const sections = new Map(
+  page.split(/^\.S[HS] /m).map((text) => {
+    const shown = text
+      .replace(/\\f[BIR]|^\.\w+ ?/gm, '')
+      .replace(/\\\[u([0-9A-F]+)\]/g, (_, code: string) => String.fromCodePoint(Number.parseInt(code, 16)))
+      .replace(/\\(?:\((..)|([-e&]))/g, (_, name: string, sign: string) => MARKS[name ?? sign]!)
+    return [shown.slice(0, shown.indexOf('\n')), shown.slice(shown.indexOf('\n'))]
+  }),
+)
+
+function words(text: string): Set<string> {
+  return new Set(text.toLowerCase().match(/[\w…-]+/g))
+}
+
+test('the page is ASCII, and no line of text is taken for a request', () => {
+  expect(page).toMatch(/^\.TH ATPROTO\\-OAUTH 1\n/)
+  expect(page).not.toMatch(/[^\n -~]/)
+  const requests = [...page.matchAll(/^[.'].*/gm)].map(([line]) => line.split(' ')[0])
+  expect(new Set(requests)).toStrictEqual(new Set(['.TH', '.SH', '.SS', '.PP', '.TP', '.I', '.br', '.EX', '.EE']))
+})
+
+const COMMANDS = [
+  ...['init', 'complete', 'login', 'call', 'status', 'refresh', 'lease', 'revoke', 'proof'],
+  ...['import', 'export', 'client new', 'client check', 'doctor', 'completion'],
+]
+
+test('the sections', () => {
+  expect([...sections.keys()].slice(1)).toStrictEqual([
+    ...['NAME', 'SYNOPSIS', 'DESCRIPTION', 'COMMANDS', ...COMMANDS],
+    ...['OPTIONS OF ALL COMMANDS', 'QUICK START', 'CREDENTIALS IN THE ENVIRONMENT', 'EXIT CODES'],
+  ])
+})
+
+test.each(COMMANDS)('all that `%s --help` says is there', async (command) => {
+  const { stdout } = await run(createFakeWorld(), [...command.split(' '), '--help'])
+  const there = words(sections.get(command)! + sections.get('OPTIONS OF ALL COMMANDS')!)
+  // Headings, and what commander says of choices.
+  const own = ['usage', 'arguments', 'options', 'everywhere', 'many', 'at', 'once', 'choices']
+  expect([...words(stdout)].filter((word) => !there.has(word) && !own.includes(word))).toStrictEqual([])
+})
