@@ -25,19 +25,22 @@ export async function manPage(): Promise<string> {
   const name = program.name()
   const leaves = outline.commands.flatMap((each) => (each.commands.length > 0 ? each.commands : [each]))
   const common = commonOptions(leaves)
+  const shared = leaves[0]!.options.filter((option) => common.has(JSON.stringify(option)))
+  const ofProgram = outline.options.filter(({ flags }) => !shared.some((option) => option.flags.includes(flags[0]!)))
   const lines = [
     `.TH ${code(name.toUpperCase())} 1`,
     '.SH NAME',
     `${code(name)} \\- sign in to AT Protocol (Bluesky) with OAuth, and make requests`,
     '.SH SYNOPSIS',
-    ...leaves.flatMap((leaf) => [...usage(name, leaf), '.br']).slice(0, -1),
+    ...leaves.flatMap((leaf) => [...usage(name, leaf), '.br']),
+    ...ofProgram.map(({ flags }) => `\\fB${code(`${name} ${flags.at(-1)}`)}\\fR`),
     '.SH DESCRIPTION',
     prose(outline.about),
     'The commands print data on standard output, and all that is for a person on standard error.',
     '.SH COMMANDS',
     ...leaves.flatMap((leaf) => section(name, leaf, common, commandAt(program, leaf.path))),
     '.SH OPTIONS OF ALL COMMANDS',
-    ...optionLines(leaves[0]!.options.filter((option) => common.has(JSON.stringify(option)))),
+    ...optionLines(shared),
     ...afterHelp(program)
       .split(/^(?=\S.*:$)/m)
       .flatMap((text) => {

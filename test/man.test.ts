@@ -46,3 +46,11 @@ test.each(COMMANDS)('all that `%s --help` says is there', async (command) => {
   const own = ['usage', 'arguments', 'options', 'everywhere', 'many', 'at', 'once', 'choices']
   expect([...words(stdout)].filter((word) => !there.has(word) && !own.includes(word))).toStrictEqual([])
 })
+
+test('what the program’s own help says is there', async () => {
+  const { stdout } = await run(createFakeWorld(), ['--help'])
+  const there = words([...sections].flat().join('\n'))
+  const guide = stdout.slice(stdout.indexOf('Quick start:'))
+  expect([...words(guide)].filter((word) => !there.has(word))).toStrictEqual([])
+  expect(there).toContain('--version')
+})
