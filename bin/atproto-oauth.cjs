@@ -6,5 +6,5 @@ if (version[0] < 20 || (version[0] === 20 && version[1] < 19)) {
   console.error('atproto-oauth: hint: npx -p node@22 -p atproto-oauth atproto-oauth --help')
   process.exitCode = 2
 } else {
-  require('../dist/cjs/main.cjs').main()
+  require('../dist/cjs/front.cjs').start()
 }

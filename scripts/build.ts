@@ -5,7 +5,7 @@
  *   (`node --enable-source-maps`) to the lines in src/; third-party code is minified.
  * - dist/index.js: the library's face, a module.
  * - dist/types/: what `tsc -p src` declares.
- * - dist/atproto-oauth.1: the manual page.
+ * - dist/help.txt, dist/atproto-oauth.1: what `--help` says; the manual page.
  * - dist/THIRD-PARTY-LICENSES.txt: whose code is inside, and on what terms.
  *
  * @module
@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { type OutputChunk, rolldown } from 'rolldown'
 import { minify } from 'rolldown/utils'
 import { licencesOf } from './licences.ts'
-import { manPage } from './man.ts'
+import { helpText, manPage } from './man.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DIST = `${ROOT}dist`
@@ -23,7 +23,7 @@ const LIBRARY = 'library.cjs'
 
 const bundle = await rolldown({
   cwd: ROOT,
-  input: { main: 'src/cli/main.ts', library: 'src/index.ts' },
+  input: { front: 'src/cli/front.ts', library: 'src/index.ts' },
   platform: 'node',
   transform: { target: 'node20.19' },
 })
@@ -54,6 +54,7 @@ await mkdir(`${DIST}/cjs`, { recursive: true })
 for (const chunk of chunks) await writeChunk(chunk)
 await writeFile(`${DIST}/index.js`, face(chunks.find(({ fileName }) => fileName === LIBRARY)!))
 await writeFile(`${DIST}/THIRD-PARTY-LICENSES.txt`, await licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)))
+await writeFile(`${DIST}/help.txt`, await helpText())
 await writeFile(`${DIST}/atproto-oauth.1`, await manPage())
 
 async function writeChunk({ fileName, code, map, moduleIds }: OutputChunk): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The manual page, made of the same commands as `--help`, by `npm run build`: `man -l dist/atproto-oauth.1`.
+ * What the program says of itself, written down by `npm run build`: `--help`, and the manual page (`man -l dist/atproto-oauth.1`).
  *
  * @see https://man7.org/linux/man-pages/man7/groff_man.7.html
  * @module
@@ -9,18 +9,26 @@ import { COMMANDS, loadCommands } from '../src/cli/commands.ts'
 import { createProgram } from '../src/cli/main.ts'
 import { type OptionOutline, type Outline, outlineOf } from '../src/cli/outline.ts'
 
+/** What `--help` says where nothing has to be wrapped. */
+export async function helpText(): Promise<string> {
+  let text = ''
+  const program = await wholeProgram((part) => {
+    text += part
+  })
+  program.outputHelp()
+  return text
+}
+
+async function wholeProgram(write: (text: string) => void): Promise<Command> {
+  const host = { stdout: { write } } as unknown as Parameters<typeof createProgram>[0]
+  const run = Object.assign(async () => undefined, { print: async () => undefined })
+  const names = COMMANDS.map(({ name }) => name)
+  return createProgram(host, await loadCommands(names, run), () => undefined)
+}
+
 /** The whole page, in roff, of ASCII alone. */
 export async function manPage(): Promise<string> {
-  const host = { stdout: { write: () => true } } as unknown as Parameters<typeof createProgram>[0]
-  const run = Object.assign(async () => undefined, { print: async () => undefined })
-  const program = createProgram(
-    host,
-    await loadCommands(
-      COMMANDS.map(({ name }) => name),
-      run,
-    ),
-    () => undefined,
-  )
+  const program = await wholeProgram(() => undefined)
   const outline = outlineOf(program)
   const name = program.name()
   const leaves = outline.commands.flatMap((each) => (each.commands.length > 0 ? each.commands : [each]))

@@ -17,7 +17,7 @@ export async function repeatable(body: BodyInit | null | undefined): Promise<Bod
   if (body === null || body === undefined) return undefined
   if (typeof body === 'string' || body instanceof Uint8Array || body instanceof Blob) return body
   if (body instanceof ReadableStream) return body
-  return new Uint8Array(await new Response(body).arrayBuffer())
+  return new Response(body).blob() // with the type of a form and its boundary
 }
 
 /** Bytes; of a text its characters will do. */

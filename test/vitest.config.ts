@@ -10,7 +10,9 @@ const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).
 const MOCKING = files.filter(
   (file) => file.endsWith('.test.ts') && /\bvi\.(?:do)?mock\(/i.test(readFileSync(root + file, 'utf8')),
 )
-const OUTSIDE = 'test/{world,e2e,sockets,browser}/**'
+const OUTSIDE = 'test/{world,e2e,package,sockets,browser}/**'
+/** What runs the CLI runs it from the package, packed and installed. */
+const PACKAGE = 'test/package/packed.ts'
 
 export default defineConfig({
   root,
@@ -41,13 +43,19 @@ export default defineConfig({
       {
         root,
         // The built CLI against fake worlds of its own, many times over: in parallel with the others.
-        test: { name: 'sockets', include: ['test/sockets/**/*.test.ts'], testTimeout: 180_000 },
+        test: {
+          name: 'sockets',
+          include: ['test/sockets/**/*.test.ts'],
+          globalSetup: PACKAGE,
+          testTimeout: 180_000,
+        },
       },
       {
         root,
         // A real Chromium. What needs the servers starts a world of its own, and none if there is no Chromium.
         test: {
           name: 'browser',
+          globalSetup: PACKAGE,
           include: ['test/browser/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -58,9 +66,9 @@ export default defineConfig({
         root,
         test: {
           name: 'e2e',
-          include: ['test/{world,e2e}/**/*.test.ts'],
+          include: ['test/{world,e2e,package}/**/*.test.ts'],
           // A world for each worker: a world's request list is one for all who are in it.
-          globalSetup: 'test/world/global-setup.ts',
+          globalSetup: [PACKAGE, 'test/world/global-setup.ts'],
           maxWorkers: WORKERS,
           testTimeout: 60_000,
           hookTimeout: 60_000,

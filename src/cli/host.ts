@@ -14,8 +14,21 @@ export interface Host {
 }
 
 export function processHost(): Host {
-  const { argv, env, stdin, stdout, stderr } = process
-  return { arguments: argv.slice(2), environment: env, stdin, stdout, stderr }
+  const { argv, env } = process
+  return {
+    arguments: argv.slice(2),
+    environment: env,
+    // Each is made when it is first asked for, which takes its time.
+    get stdin() {
+      return process.stdin
+    },
+    get stdout() {
+      return process.stdout
+    },
+    get stderr() {
+      return process.stderr
+    },
+  }
 }
 
 /** How this program is called here, for the commands that hints contain. */
@@ -24,7 +37,7 @@ export function programName({ environment }: Host): string {
 }
 
 /** Whether this is a job that nobody watches: then nothing asks. */
-export function inCi({ environment }: Host): boolean {
+export function inCi({ environment }: Pick<Host, 'environment'>): boolean {
   const value = variable(environment, 'CI')?.toLowerCase()
   return value !== undefined && value !== 'false' && value !== '0'
 }

@@ -66,6 +66,7 @@ export function createProgram(host: Host, commands: Command[], reach: (command: 
       .configureOutput({
         writeOut: (text) => host.stdout.write(text),
         writeErr: () => undefined, // said by us, in our form
+        getOutHelpWidth: () => host.stdout.columns,
       })
   }
   return program

@@ -13,6 +13,11 @@ export function defaultHome(): string {
   return envPaths('atproto-oauth', { suffix: '' }).data
 }
 
+/** The system's folder for what may be thrown away. */
+export function cacheFolder(): string {
+  return envPaths('atproto-oauth', { suffix: '' }).cache
+}
+
 export function packageVersion(): string {
   return (createRequire(import.meta.url)('../../package.json') as { version: string }).version
 }

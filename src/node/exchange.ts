@@ -71,7 +71,7 @@ function send({
   return new Promise((resolve, reject) => {
     const request = (url.protocol === 'https:' ? https : http).request(url, {
       method,
-      headers: { 'accept-encoding': 'gzip, deflate, br', ...lengthOf(body), ...headers },
+      headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body), ...headers },
       agent,
     })
     const abort = () => request.destroy(signal.reason as Error)
@@ -103,8 +103,10 @@ function send({
   })
 }
 
-function lengthOf(body: Body | undefined): Record<string, string> {
-  return body instanceof Blob ? { 'content-length': String(body.size) } : {}
+/** What a body says of itself, as far as the caller does not. */
+function describing(body: Body | undefined): Record<string, string> {
+  if (!(body instanceof Blob)) return {}
+  return { 'content-length': String(body.size), ...(body.type !== '' && { 'content-type': body.type }) }
 }
 
 /** All of them: a header that comes twice is two, not its first. */

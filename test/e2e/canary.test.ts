@@ -69,7 +69,7 @@ test.skipIf(process.platform !== 'linux')('every command, with --verbose and wit
   expect(over.code).toBe(5)
 
   const shown = await readFile(join(home.path, 'ps.txt'), 'utf8')
-  expect(shown.match(/atproto-oauth\.js (?:complete|call|refresh) /g)?.length).toBeGreaterThanOrEqual(3)
+  expect(shown.match(/atproto-oauth\.cjs (?:complete|call|refresh) /g)?.length).toBeGreaterThanOrEqual(3)
   // A verifier, a key, a code, and of three rotations the tokens.
   expect(secrets.size).toBeGreaterThanOrEqual(9)
   for (const text of [...said, shown]) expect(heard(text)).toStrictEqual([])

@@ -4,18 +4,16 @@
  */
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parse } from 'dotenv'
 import { masked, readByRunner } from '../support/runner-files.ts'
 import type { Job } from '../support/workflow.ts'
-import { type CliResult, type Home, runShell } from '../world/cli.ts'
+import { type CliResult, type Home, LAUNCHER, runShell } from '../world/cli.ts'
 import { newHome } from './support.ts'
 
 export const REPOSITORY = 'alice/bot'
 /** The person's own, which may write secrets; the job's `GITHUB_TOKEN` may not. */
 export const PERSONAL_TOKEN = 'github_pat_of-alice'
 const JOB_TOKEN = 'ghs_of-the-job'
-const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.cjs', import.meta.url))
 const NODE = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
 
 /** Without GH_TOKEN it is somebody who is signed in. Each secret is a file, the newest with the highest number. */

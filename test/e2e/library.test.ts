@@ -6,12 +6,13 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { packageFolder } from '../package/packed.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
 import { CONSENT, newHome } from './support.ts'
 
 const world = connectWorld()
-const PACKAGE = fileURLToPath(new URL('../..', import.meta.url))
+const OURS = fileURLToPath(new URL('../../node_modules', import.meta.url))
 
 /** A program of somebody who has installed the package and read its README. */
 const PROGRAM = `
@@ -50,14 +51,14 @@ test('the library, used as a stranger would, on the real servers', async () => {
   const account = await world.createAccount()
   const home = await newHome()
   await mkdir(join(home.path, 'node_modules'))
-  await symlink(PACKAGE, join(home.path, 'node_modules', 'atproto-oauth'))
+  await symlink(packageFolder(), join(home.path, 'node_modules', 'atproto-oauth'))
   await writeFile(join(home.path, 'package.json'), '{"type":"module"}')
   await writeFile(join(home.path, 'program.mts'), PROGRAM)
 
   // Its types first: a stranger compiles against the declarations that are published.
-  const tsc = join(PACKAGE, 'node_modules', 'typescript', 'bin', 'tsc')
+  const tsc = join(OURS, 'typescript', 'bin', 'tsc')
   const flags = '--module nodenext --target es2023 --strict --exactOptionalPropertyTypes --types node'.split(' ')
-  const roots = ['--typeRoots', join(PACKAGE, 'node_modules', '@types')]
+  const roots = ['--typeRoots', join(OURS, '@types')]
   await promisify(execFile)(process.execPath, [tsc, ...flags, ...roots, 'program.mts'], { cwd: home.path })
 
   const node = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath

@@ -25,6 +25,19 @@ describe('an exchange', () => {
     })
   })
 
+  test.each([
+    [{}, 'image/png'],
+    [{ 'Content-Type': 'image/webp' }, 'image/webp'],
+  ])('a blob tells its length, and its type unless the headers do: %o', async (headers, type) => {
+    const url = await serve(async (request, response) => {
+      const { length } = Buffer.concat(await request.toArray())
+      response.end(JSON.stringify([request.headers['content-type'], request.headers['content-length'], length]))
+    })
+    const body = new Blob([new Uint8Array(200_000)], { type: 'image/png' })
+    const response = await client().fetch(url, { method: 'POST', headers, body })
+    expect(await response.json()).toStrictEqual([type, '200000', 200_000])
+  })
+
   test.each([204, 304])('%d has no body', async (status) => {
     const url = await serve((_, response) => response.writeHead(status).end())
     const response = await client().fetch(url)

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
+import { packageFolder } from '../package/packed.ts'
 import type { WorldAddresses } from './main.ts'
 import { ownWorld } from './own.ts'
 
-const LAUNCHER = fileURLToPath(new URL('../../bin/atproto-oauth.cjs', import.meta.url))
+export const LAUNCHER = join(packageFolder(), 'bin', 'atproto-oauth.cjs')
 /** A CLI that hangs must not outlive its test. */
 const LIMIT_MS = 60_000
 

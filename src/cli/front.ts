@@ -1,0 +1,40 @@
+/**
+ * The way in of the built program. `--version` and `--help` are asked for most and have answers that were known
+ * when it was built: a parser of command lines would be most of their time.
+ *
+ * @module
+ */
+import { readFileSync } from 'node:fs'
+import module from 'node:module'
+import { cacheFolder, packageVersion } from '../node/defaults.ts'
+import { inCi } from './host.ts'
+
+/** Beside the bundle: what `--help` prints where nothing has to be wrapped. */
+const HELP = new URL('../help.txt', import.meta.url)
+
+export async function start(): Promise<void> {
+  const said = process.argv.length === 3 ? answerTo(process.argv[2]!) : undefined
+  if (said === undefined) {
+    useCompileCache()
+    return (await import('./main.ts')).main()
+  }
+  process.stdout.on('error', () => undefined) // as of `--help | head`
+  process.stdout.write(said)
+}
+
+function answerTo(asked: string): string | undefined {
+  if (asked === '--version' || asked === '-V') return `${packageVersion()}\n`
+  if (asked !== '--help' && asked !== '-h') return undefined
+  const help = readFileSync(HELP, 'utf8')
+  const widest = Math.max(...help.split('\n').map((line) => line.length))
+  return process.stdout.isTTY && process.stdout.columns < widest ? undefined : help
+}
+
+/**
+ * Where Node has one (22.8), and where a second run will find it. Not in Node's own place for it: that is one folder
+ * for all users of a machine, and what lies there is run.
+ */
+function useCompileCache(): void {
+  const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => void }
+  if (!inCi({ environment: process.env })) enableCompileCache?.(cacheFolder())
+}

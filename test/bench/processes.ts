@@ -1,0 +1,72 @@
+/**
+ * Programs as processes, in turns with the least that does the same. Paired, because no two minutes of a machine are
+ * alike: a ratio is the median over the pairs.
+ *
+ * @module
+ */
+import { spawnSync } from 'node:child_process'
+
+const PAIRS = 31
+
+export interface Program {
+  readonly name: string
+  /** What Node is given. */
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Ratio {
+  /** Of the first's time to the second's. */
+  readonly ratio: number
+  /** Milliseconds, medians. */
+  readonly first: number
+  readonly second: number
+}
+
+/** Both once for nothing, then in turns, each first as often as the other. */
+export function compare(first: Program, second: Program): Ratio {
+  run(first)
+  run(second)
+  const pairs = Array.from({ length: PAIRS }, (_, pair) => {
+    if (pair % 2 === 0) return [run(first), run(second)] as const
+    const late = run(second)
+    return [run(first), late] as const
+  })
+  return {
+    ratio: median(pairs.map(([ours, theirs]) => ours / theirs)),
+    first: median(pairs.map(([ours]) => ours)),
+    second: median(pairs.map(([, theirs]) => theirs)),
+  }
+}
+
+/** MiB resident, at its largest. */
+export function peakMemory(program: Program): number {
+  const probe = `process.on('exit', () => process.stderr.write('\\nPEAK ' + process.resourceUsage().maxRSS + '\\n'))`
+  const { stderr } = ended({
+    ...program,
+    args: ['--import', `data:text/javascript,${encodeURIComponent(probe)}`, ...program.args],
+  })
+  return Math.round(Number(/^PEAK (\d+)$/m.exec(stderr)![1]) / 1024)
+}
+
+/** @returns milliseconds */
+function run(program: Program): number {
+  const began = performance.now()
+  ended(program)
+  return performance.now() - began
+}
+
+function ended({ name, args, env = {} }: Program): { stderr: string } {
+  // Nothing else of this environment: NODE_EXTRA_CA_CERTS alone doubles the start of Node 20.
+  const { status, stderr } = spawnSync(process.execPath, args, {
+    env: { PATH: process.env['PATH'], ...env },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  if (status !== 0) throw new Error(`${name}: exit code ${status}: ${stderr}`)
+  return { stderr }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((x, y) => x - y)[values.length >> 1]!
+}

@@ -1,0 +1,107 @@
+/** What a start costs: `--version` and `--help`, a warm call, how many requests a command makes, how much memory. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { complete, init, nodeWorld, saveSession, toNodeSession } from '../../src/index.ts'
+import { createHome, LAUNCHER, runCli } from '../world/cli.ts'
+import { signIn } from '../world/person.ts'
+import { startWorld } from '../world/start.ts'
+import { connectWorld, type World } from '../world/world.ts'
+import { compare, type Program, peakMemory } from './processes.ts'
+
+const METHOD = 'com.atproto.repo.listRecords'
+const BARE = `const response = await fetch(process.argv[2]); process.stdout.write(await response.text())`
+const OFFICIAL = fileURLToPath(new URL('official.mjs', import.meta.url))
+
+const started = await startWorld()
+const home = await createHome()
+try {
+  await measure(connectWorld(started.addresses))
+} finally {
+  await home.remove()
+  await started.stop()
+}
+
+async function measure(world: World): Promise<void> {
+  const nothing: Program = { name: 'node -e 0', args: ['-e', '0'] }
+  say('Start, medians of paired runs on this machine:')
+  const line = (first: Program, second: Program, limit: string) => {
+    const { ratio, first: ours, second: theirs } = compare(first, second)
+    const times = `${ours.toFixed(0).padStart(5)} ms   ${second.name} ${theirs.toFixed(0)} ms`
+    say(`  ${first.name.padEnd(14)}${times}   ratio ${ratio.toFixed(2)} (wanted: ${limit})`)
+  }
+  for (const flag of ['--version', '--help']) line({ name: flag, args: [LAUNCHER, flag] }, nothing, 'at most 1.3')
+
+  const { did, clientId, session, env } = await signedIn(world)
+  const query = { repo: did, collection: 'app.bsky.feed.post' }
+  const path = `/xrpc/${METHOD}?${new URLSearchParams(query)}`
+  const fields = Object.entries(query).map(([name, value]) => `${name}=${value}`)
+  const bare = join(home.path, 'bare.mjs')
+  const stored = join(home.path, 'session.json')
+  await writeFile(bare, BARE)
+  await writeFile(stored, JSON.stringify(session))
+  const call: Program = { name: 'call', args: [LAUNCHER, 'call', METHOD, ...fields], env }
+  const servers = [world.plcUrl, world.handleResolverUrl]
+  const official: Program = { name: 'oauth-client', args: [OFFICIAL, stored, clientId, did, path, ...servers] }
+  const fetching: Program = { name: 'bare fetch', args: [bare, `${world.pdsUrl}${path}`] }
+  line(call, fetching, 'at most 1.5')
+  line(official, fetching, 'nothing, it is theirs: @atproto/oauth-client-node')
+  line(call, official, 'less than 1')
+
+  say('\nMemory, MiB resident at its largest:')
+  for (const program of [nothing, call, official])
+    say(`  ${program.name.padEnd(14)}${String(peakMemory(program)).padStart(5)}`)
+
+  say('\nRequests of a command:')
+  for (const [name, count] of await requests(world)) say(`  ${name.padEnd(28)}${String(count).padStart(3)}`)
+}
+
+/** An account whose session is in the store of `home`, and another of its sessions as the official library keeps it. */
+async function signedIn(world: World) {
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const ports = nodeWorld({ dev: true, plcUrl, handleResolver, home: home.state, save: ['store'] })
+  const account = await world.createAccount()
+  const logIn = async () => {
+    const { authorizationUrl } = await init(account.handle, { scope: 'atproto transition:generic' }, ports)
+    return complete(await signIn(authorizationUrl.href, account, { consent: true }), ports)
+  }
+  const theirs = await logIn()
+  const ours = await logIn()
+  await saveSession(ours.credentials, undefined, ports)
+  const env = {
+    ATPROTO_OAUTH_HOME: home.state,
+    ATPROTO_OAUTH_DEV: '1',
+    ATPROTO_OAUTH_PLC_URL: plcUrl,
+    ATPROTO_OAUTH_HANDLE_RESOLVER: handleResolver,
+  }
+  return { did: account.did, clientId: theirs.credentials.clientId!, session: toNodeSession(theirs.credentials), env }
+}
+
+/** From a handle to the end of a session, each command as a process of its own. */
+async function requests(world: World): Promise<[name: string, count: number][]> {
+  const account = await world.createAccount()
+  const counted: [string, number][] = []
+  const run = async (name: string, args: readonly string[], stdin?: string) => {
+    await world.clearRequests()
+    const { code, stdout, stderr } = await runCli(args, { home, stdin, world })
+    if (code !== 0) throw new Error(`${name}: ${stderr}`)
+    const ours = await world.requests(({ userAgent }) => userAgent?.startsWith('atproto-oauth/') === true)
+    counted.push([name, ours.length])
+    return stdout
+  }
+  const named = ['--account', account.did]
+  const url = await run('init <handle>', ['init', account.handle])
+  const callback = await signIn(url.trim(), account, { consent: true })
+  await run('complete', ['complete', '--save', 'store'], callback)
+  await run('call, the first', ['call', 'com.atproto.server.getSession', ...named])
+  await run('call, warm', ['call', 'com.atproto.server.getSession', ...named])
+  await run('status', ['status', ...named])
+  await run('refresh', ['refresh', ...named])
+  await run('lease', ['lease', ...named])
+  await run('revoke', ['revoke', ...named])
+  return counted
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
