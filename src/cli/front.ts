@@ -5,9 +5,7 @@
  * @module
  */
 import { readFileSync } from 'node:fs'
-import module from 'node:module'
-import { cacheFolder, packageVersion } from '../node/defaults.ts'
-import { inCi } from './host.ts'
+import { packageVersion } from '../node/version.ts'
 
 /** Beside the bundle: what `--help` prints where nothing has to be wrapped. */
 const HELP = new URL('../help.txt', import.meta.url)
@@ -15,8 +13,7 @@ const HELP = new URL('../help.txt', import.meta.url)
 export async function start(): Promise<void> {
   const said = process.argv.length === 3 ? answerTo(process.argv[2]!) : undefined
   if (said === undefined) {
-    useCompileCache()
-    return (await import('./main.ts')).main()
+    return (await import('./begin.ts')).begin()
   }
   process.stdout.on('error', () => undefined) // as of `--help | head`
   process.stdout.write(said)
@@ -28,13 +25,4 @@ function answerTo(asked: string): string | undefined {
   const help = readFileSync(HELP, 'utf8')
   const widest = Math.max(...help.split('\n').map((line) => line.length))
   return process.stdout.isTTY && process.stdout.columns < widest ? undefined : help
-}
-
-/**
- * Where Node has one (22.8), and where a second run will find it. Not in Node's own place for it: that is one folder
- * for all users of a machine, and what lies there is run.
- */
-function useCompileCache(): void {
-  const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => void }
-  if (!inCi({ environment: process.env })) enableCompileCache?.(cacheFolder())
 }

@@ -5,7 +5,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { AuthError } from '../errors.ts'
-import { packageVersion } from '../node/defaults.ts'
+import { packageVersion } from '../node/version.ts'
 import { loadCommands } from './commands.ts'
 import { type Host, processHost } from './host.ts'
 import { createOutput } from './output.ts'

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { createRequire } from 'node:module'
 import envPaths from 'env-paths'
 
 export const PLC_DIRECTORY = 'https://plc.directory'
@@ -16,8 +15,4 @@ export function defaultHome(): string {
 /** The system's folder for what may be thrown away. */
 export function cacheFolder(): string {
   return envPaths('atproto-oauth', { suffix: '' }).cache
-}
-
-export function packageVersion(): string {
-  return (createRequire(import.meta.url)('../../package.json') as { version: string }).version
 }

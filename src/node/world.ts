@@ -9,12 +9,13 @@ import { setTimeout } from 'node:timers/promises'
 import { AuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
 import type { Saving, World } from '../ports.ts'
-import { defaultHome, PLC_DIRECTORY, packageVersion } from './defaults.ts'
+import { defaultHome, PLC_DIRECTORY } from './defaults.ts'
 import { isCode } from './files.ts'
 import { createHttp } from './http.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
 import { createSignalHold } from './signals.ts'
 import { createPendingStore, createSessionStore, createStateFileStore } from './store.ts'
+import { packageVersion } from './version.ts'
 
 /** Milliseconds for one attempt; the resolver makes two. */
 const DNS_TIMEOUT = 3_000

@@ -23,6 +23,8 @@ try {
 }
 
 async function measure(world: World): Promise<void> {
+  // First: while processes are timed nothing is awaited, and the servers would end what is open.
+  const counted = await requests(world)
   const nothing: Program = { name: 'node -e 0', args: ['-e', '0'] }
   say('Start, medians of paired runs on this machine:')
   const line = (first: Program, second: Program, limit: string) => {
@@ -53,7 +55,7 @@ async function measure(world: World): Promise<void> {
     say(`  ${program.name.padEnd(14)}${String(peakMemory(program)).padStart(5)}`)
 
   say('\nRequests of a command:')
-  for (const [name, count] of await requests(world)) say(`  ${name.padEnd(28)}${String(count).padStart(3)}`)
+  for (const [name, count] of counted) say(`  ${name.padEnd(28)}${String(count).padStart(3)}`)
 }
 
 /** An account whose session is in the store of `home`, and another of its sessions as the official library keeps it. */

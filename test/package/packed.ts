@@ -6,12 +6,12 @@
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-/** The folder of the installed package, for the workers. */
+/** For the workers: what was packed, as JSON. It is installed next to the tarball. */
 const INSTALLED = 'ATPROTO_OAUTH_TEST_PACKAGE'
 
 export interface Packed {
@@ -50,12 +50,17 @@ export default async function setup(): Promise<() => Promise<void>> {
 
 async function install(): Promise<void> {
   folder = await mkdtemp(join(tmpdir(), 'atproto-oauth-package-'))
-  const { tarball } = await pack(folder)
-  await npm(['install', '--no-save', '--prefix', folder, tarball], folder)
-  process.env[INSTALLED] = join(folder, 'node_modules', 'atproto-oauth')
+  const packed = await pack(folder)
+  await npm(['install', '--no-save', '--prefix', folder, packed.tarball], folder)
+  process.env[INSTALLED] = JSON.stringify(packed)
+}
+
+/** What vitest's global setup has packed. */
+export function installed(): Packed {
+  return JSON.parse(process.env[INSTALLED]!)
 }
 
 /** Where tests find the package; outside of them, and in a worktree that was only built, it is this one. */
 export function packageFolder(): string {
-  return process.env[INSTALLED] ?? ROOT
+  return process.env[INSTALLED] ? join(dirname(installed().tarball), 'node_modules', 'atproto-oauth') : ROOT
 }

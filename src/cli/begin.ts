@@ -1,0 +1,22 @@
+/**
+ * Between the way in and the program: what has to be set before the program is loaded.
+ *
+ * @module
+ */
+import module from 'node:module'
+import { cacheFolder } from '../node/defaults.ts'
+import { inCi } from './host.ts'
+
+export async function begin(): Promise<void> {
+  useCompileCache()
+  return (await import('./main.ts')).main()
+}
+
+/**
+ * Where Node has one (22.8), and where a second run will find it. Not in Node's own place for it: that is one folder
+ * for all users of a machine, and what lies there is run.
+ */
+function useCompileCache(): void {
+  const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => void }
+  if (!inCi({ environment: process.env })) enableCompileCache?.(cacheFolder())
+}

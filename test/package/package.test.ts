@@ -1,0 +1,117 @@
+/** Issue 7: what is published, by its tarball. How it behaves is what test/e2e, sockets and browser are about. */
+import { readdir, readFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
+import { join } from 'node:path'
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
+import { publint } from 'publint'
+import { beforeAll, expect, test } from 'vitest'
+import { createHome } from '../world/cli.ts'
+import { signIn } from '../world/person.ts'
+import { connectWorld } from '../world/world.ts'
+import { installed, npm, type Packed, packageFolder } from './packed.ts'
+
+const read = (path: string) => readFile(join(packageFolder(), path), 'utf8')
+let packed: Packed
+let bytes: Uint8Array<ArrayBuffer>
+beforeAll(async () => {
+  packed = installed()
+  bytes = new Uint8Array(await readFile(packed.tarball))
+})
+
+test('the budgets: at most 400 kB packed, 2 MB unpacked, one package, nothing run at its installation', async () => {
+  expect(packed.size).toBe(bytes.length)
+  expect(packed.size).toBeLessThanOrEqual(400_000)
+  expect(packed.unpackedSize).toBeLessThanOrEqual(2_000_000)
+  expect(await readdir(join(packageFolder(), '..'))).toStrictEqual(['.bin', '.package-lock.json', 'atproto-oauth'])
+  const { dependencies, optionalDependencies, peerDependencies, scripts } = JSON.parse(await read('package.json'))
+  expect([dependencies, optionalDependencies, peerDependencies]).toStrictEqual([undefined, undefined, undefined])
+  for (const hook of ['preinstall', 'install', 'postinstall']) expect(scripts).not.toHaveProperty(hook)
+})
+
+test('what is in it, and nothing else', () => {
+  const kinds = packed.files.map(({ path }) =>
+    path.replace(/^dist\/cjs\/[\w-]+\.cjs/, 'dist/cjs/*.cjs').replace(/^dist\/types\/.*\.d\.ts$/, 'dist/types/*.d.ts'),
+  )
+  expect([...new Set(kinds)].sort()).toStrictEqual([
+    'LICENSE',
+    'README.md',
+    'bin/atproto-oauth.cjs',
+    'dist/THIRD-PARTY-LICENSES.txt',
+    'dist/atproto-oauth.1',
+    'dist/cjs/*.cjs',
+    'dist/cjs/*.cjs.map',
+    'dist/help.txt',
+    'dist/index.js',
+    'dist/types/*.d.ts',
+    'oauth-templates/callback/index.html',
+    'oauth-templates/github-actions.yml',
+    'oauth-templates/oauth-client-metadata.json',
+    'package.json',
+  ])
+})
+
+test('nothing in it wants a module that is not in it or in Node', async () => {
+  for (const { path } of packed.files.filter((file) => /\.c?js$/.test(file.path))) {
+    const wanted = [...(await read(path)).matchAll(/\brequire\(\s*["'`]([^"'`]+)["'`]|^import .* from '([^']+)'$/gm)]
+    for (const [, required, imported] of wanted)
+      expect(required ?? imported, path).toSatisfy((name: string) => isBuiltin(name) || /^\.\.?\//.test(name))
+  }
+})
+
+test('publint has nothing to say', async () => {
+  const { messages } = await publint({ pack: { tarball: bytes.buffer }, strict: true })
+  expect(messages).toStrictEqual([])
+})
+
+test('the types are right, for whoever imports the module; `require` of it is Node’s to do', async () => {
+  const analysis = await checkPackage(createPackageFromTarballData(bytes))
+  if (!analysis.types) throw new Error('there are no types')
+  const problems = analysis.problems.map(({ kind, ...rest }) => ({
+    kind,
+    for: 'resolutionKind' in rest && rest.resolutionKind,
+  }))
+  expect(problems).toStrictEqual([
+    // A CommonJS module gets at it by require(esm), which Node 20.19 and later have.
+    { kind: 'CJSResolvesToESM', for: 'node16-cjs' },
+  ])
+})
+
+test('the licence of each package whose code is inside goes along', async () => {
+  const licences = await read('dist/THIRD-PARTY-LICENSES.txt')
+  const lock = JSON.parse(await readFile('package-lock.json', 'utf8'))
+  for (const name of ['commander', 'jose', 'ipaddr.js', 'env-paths', 'open', '@inquirer/core']) {
+    const { version, license } = lock.packages[`node_modules/${name}`]
+    expect(licences).toContain(`\n${name} ${version} (${license})\n\n`)
+  }
+  const texts = licences.split(`\n${'-'.repeat(80)}\n`).slice(1)
+  for (const text of texts)
+    expect(text).toMatch(/^\S+ \S+ \((?:MIT|ISC|BSD-[23]-Clause|0BSD|Apache-2\.0)\)\n\n[\s\S]{200}/)
+})
+
+test('the source maps name the lines of src/', async () => {
+  const map = JSON.parse(await read('dist/cjs/cli-status.cjs.map'))
+  expect(map.sources.map((source: string) => source.replace(/^(?:\.\.\/)+/, ''))).toContain('src/cli/status.ts')
+  for (const source of map.sources) await readFile(join('dist/cjs', source))
+})
+
+test('a cold npx of the tarball, on an empty cache and without a registry, runs init against the real PDS', async () => {
+  const world = connectWorld()
+  const account = await world.createAccount()
+  const home = await createHome()
+  try {
+    const environment = {
+      HOME: home.path,
+      npm_config_cache: join(home.path, 'empty'),
+      ATPROTO_OAUTH_DEV: '1',
+      ATPROTO_OAUTH_PLC_URL: world.plcUrl,
+      ATPROTO_OAUTH_HANDLE_RESOLVER: world.handleResolverUrl,
+    }
+    const args = ['exec', '--yes', `--package=${packed.tarball}`, '--', 'atproto-oauth']
+    const { stdout, stderr } = await npm([...args, 'init', account.handle], home.path, environment)
+    expect(stdout).toMatch(/^http:\/\/localhost:\d+\/oauth\/authorize\?\S+\n$/)
+    expect(stderr).toContain('npx atproto-oauth complete')
+    expect(await signIn(stdout.trim(), account, { consent: true })).toMatch(/[?#&]code=/)
+  } finally {
+    await home.remove()
+  }
+})
