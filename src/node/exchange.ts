@@ -71,6 +71,7 @@ function send({
   return new Promise((resolve, reject) => {
     const request = (url.protocol === 'https:' ? https : http).request(url, {
       method,
+      auth: '', // what an address has before its @ is for nobody
       headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body), ...headers },
       agent,
     })

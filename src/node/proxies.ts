@@ -42,9 +42,18 @@ function proxyFrom(environment: Environment, ...candidates: readonly string[]): 
   if (name === undefined) return undefined
   const value = environment[name]!
   const url = value.includes('://') ? value : `http://${value}`
-  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return new URL(url)
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && canDecode(new URL(url))) return new URL(url)
   // Without the value: it may hold a password.
   throw new AuthError('USAGE', `${name} is not the address of an HTTP proxy`, {
     hint: `set ${name} to http://host:port`,
   })
+}
+
+function canDecode({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password)
+    return true
+  } catch {
+    return false
+  }
 }

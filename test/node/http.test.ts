@@ -38,6 +38,12 @@ describe('an exchange', () => {
     expect(await response.json()).toStrictEqual([type, '200000', 200_000])
   })
 
+  test('what stands before the @ of an address is not sent', async () => {
+    const url = await serve(({ headers }, response) => response.end(String(headers.authorization)))
+    url.username = 'canary'
+    expect(await (await client().fetch(url)).text()).toBe('undefined')
+  })
+
   test.each([204, 304])('%d has no body', async (status) => {
     const url = await serve((_, response) => response.writeHead(status).end())
     const response = await client().fetch(url)
