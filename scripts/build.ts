@@ -68,9 +68,8 @@ async function writeChunk({ fileName, code, map, moduleIds }: OutputChunk): Prom
   }
   const stray = theirs.find((id) => id.includes('node_modules'))
   if (stray) throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
-  if (map === null) return writeFile(path, code)
-  await writeFile(path, `${code}//# sourceMappingURL=${fileName}.map\n`)
-  await writeFile(`${path}.map`, JSON.stringify(map))
+  await writeFile(path, code)
+  if (map) await writeFile(`${path}.map`, JSON.stringify(map))
 }
 
 /** CommonJS has no static names; a module that imports from the library has a right to them. */

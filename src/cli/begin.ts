@@ -9,6 +9,8 @@ import { inCi } from './host.ts'
 
 export async function begin(): Promise<void> {
   useCompileCache()
+  // Where it will print a stack, that shall name the lines of src/; all the maps take a while to read.
+  if (process.argv.some((argument) => argument === '--verbose' || argument === '-v')) process.setSourceMapsEnabled(true)
   return (await import('./main.ts')).main()
 }
 

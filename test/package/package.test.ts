@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
 import { publint } from 'publint'
 import { beforeAll, expect, test } from 'vitest'
-import { createHome } from '../world/cli.ts'
+import { createHome, runCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
 import { installed, npm, type Packed, packageFolder } from './packed.ts'
@@ -88,10 +88,19 @@ test('the licence of each package whose code is inside goes along', async () => 
     expect(text).toMatch(/^\S+ \S+ \((?:MIT|ISC|BSD-[23]-Clause|0BSD|Apache-2\.0)\)\n\n[\s\S]{200}/)
 })
 
-test('the source maps name the lines of src/', async () => {
-  const map = JSON.parse(await read('dist/cjs/cli-status.cjs.map'))
-  expect(map.sources.map((source: string) => source.replace(/^(?:\.\.\/)+/, ''))).toContain('src/cli/status.ts')
-  for (const source of map.sources) await readFile(join('dist/cjs', source))
+test('the stack of a defect names the lines of src/, with --verbose', async () => {
+  const home = await createHome()
+  try {
+    const planted = 'URL.canParse = () => { throw new TypeError("planted") }'
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(planted)}` }
+    const { code, stderr } = await runCli(['status', '--verbose'], { home, env })
+    expect(code).toBe(1)
+    const [, line] = /^ {4}at .*[/\\]src[/\\]cli[/\\]context\.ts:(\d+):\d+\)?$/m.exec(stderr) ?? []
+    expect((await readFile('src/cli/context.ts', 'utf8')).split('\n')[Number(line) - 1]).toContain('asUrl(')
+    expect((await runCli(['status'], { home, env })).stderr).not.toContain(' at ')
+  } finally {
+    await home.remove()
+  }
 })
 
 test('a cold npx of the tarball, on an empty cache and without a registry, runs init against the real PDS', async () => {
