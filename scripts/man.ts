@@ -6,8 +6,8 @@
  */
 import type { Command } from 'commander'
 import { COMMANDS, loadCommands } from '../src/cli/commands.ts'
+import { type OptionOutline, type Outline, outlineOf } from '../src/cli/completion/outline.ts'
 import { createProgram } from '../src/cli/main.ts'
-import { type OptionOutline, type Outline, outlineOf } from '../src/cli/outline.ts'
 
 /** What `--help` says where nothing has to be wrapped. */
 export async function helpText(): Promise<string> {

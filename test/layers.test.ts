@@ -13,6 +13,7 @@ const MAY_IMPORT: Record<string, RegExp> = {
   'src/node/save': RegExp(
     `^(?:\\./|\\.\\./files\\.ts$|\\.\\./${NOUNS}|\\.\\./\\.\\./credentials/(?:dotenv|write)\\.ts$|node:)`,
   ),
+  'src/cli/completion': /^(?:\.\/|\.\.\/\.\.\/protocol\/(?:methods|presets)\.ts$|commander$)/,
   'src/cli': /^(?:\.\/|\.\.\/|node:|commander$|open$|@inquirer\/prompts$)/,
 }
 /** The files of src/ itself: nouns know only nouns, verbs reach the world through ports. */

@@ -6,10 +6,10 @@
  */
 import { Argument, Command } from 'commander'
 import { AuthError } from '../errors.ts'
-import { bashCompletion } from './completion-bash.ts'
-import { fishCompletion } from './completion-fish.ts'
-import { zshCompletion } from './completion-zsh.ts'
-import { type Outline, outlineOf } from './outline.ts'
+import { bashCompletion } from './completion/bash.ts'
+import { fishCompletion } from './completion/fish.ts'
+import { type Outline, outlineOf } from './completion/outline.ts'
+import { zshCompletion } from './completion/zsh.ts'
 import type { Runner } from './run.ts'
 import { addCommonOptions, type CommonOptions } from './settings.ts'
 
