@@ -103,6 +103,28 @@ test('the stack of a defect names the lines of src/, with --verbose', async () =
   }
 })
 
+test.each([
+  ['--version', ['front', 'version'], []],
+  ['--help', ['front', 'version'], []],
+  ['status', ['cli-begin', 'cli-context', 'cli-main', 'cli-status'], ['vendor-prompts', 'vendor-open']],
+  ['call --list', ['cli-begin', 'cli-call', 'cli-context', 'cli-main'], ['vendor-prompts', 'vendor-open']],
+])('%s loads what it uses', async (line, commands, unused) => {
+  const home = await createHome()
+  try {
+    const tell = `import Module from 'node:module'
+      process.on('exit', () => process.stderr.write(Object.keys(Module._cache).join(' ')))`
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tell)}` }
+    const { stderr } = await runCli(line.split(' '), { home, env })
+    const loaded = [...stderr.matchAll(/[\\/]dist[\\/]cjs[\\/]([\w-]+)\.cjs/g)].map(([, name]) => name!)
+    expect(loaded.length).toBeGreaterThan(0)
+    expect(loaded.filter((name) => /^cli-/.test(name) || commands.includes(name)).sort()).toStrictEqual(commands)
+    if (unused.length === 0) expect(loaded.sort()).toStrictEqual(commands)
+    for (const name of unused) expect(loaded).not.toContain(name)
+  } finally {
+    await home.remove()
+  }
+})
+
 test('a cold npx of the tarball, on an empty cache and without a registry, runs init against the real PDS', async () => {
   const world = connectWorld()
   const account = await world.createAccount()
