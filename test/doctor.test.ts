@@ -1,22 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { examine } from '../src/doctor.ts'
 import { generateDpopJwk } from '../src/protocol/dpop.ts'
-import { all, found, notOk, topics } from './doctor/support.ts'
+import { all, found, HOPS, notOk, topics } from './doctor/support.ts'
 import { createFakeWorld, type FakeWorld, json } from './support/fake-atproto.ts'
 import { signedIn } from './support/login.ts'
-
-const HOPS = [
-  'DNS',
-  'HTTPS',
-  'DID document',
-  'handle',
-  'PDS',
-  'PDS metadata',
-  'server metadata',
-  'pushed request',
-  'clock',
-  'clock',
-]
 
 describe('a good world', () => {
   test.each([

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
+import { HOPS } from '../doctor/support.ts'
 import { fakeNodeWorld, run, signIn } from '../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
 import { html } from '../support/fake-bodies.ts'
@@ -14,18 +15,6 @@ function withPage(): FakeWorld {
   world.knobs.httpFault = ({ url }) => (url.endsWith('/oauth-protected-resource') ? html() : undefined)
   return world
 }
-const HOPS = [
-  'DNS',
-  'HTTPS',
-  'DID document',
-  'handle',
-  'PDS',
-  'PDS metadata',
-  'server metadata',
-  'pushed request',
-  'clock',
-  'clock',
-]
 const MACHINE = ['Node', 'proxy', 'CA', 'store']
 
 test('each finding is a line on stdout, aligned, and nothing broken is 0', async () => {

@@ -51,3 +51,17 @@ export function planted(identifier: (world: FakeWorld) => string, cases: readonl
 export const TXT = '_atproto.alice.fake.dev'
 export const alice = () => 'alice.fake.dev'
 export const did = (world: FakeWorld) => world.alice.did
+
+/** What a look at a whole account finds, topic by topic. */
+export const HOPS = [
+  'DNS',
+  'HTTPS',
+  'DID document',
+  'handle',
+  'PDS',
+  'PDS metadata',
+  'server metadata',
+  'pushed request',
+  'clock',
+  'clock',
+]

@@ -12,7 +12,7 @@ import {
   runShell,
 } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
-import { callbackFor, expectFailure, sentByUs } from './support.ts'
+import { expectFailure, keptInStore, sentByUs } from './support.ts'
 
 const world = connectWorld()
 const POST = 'app.bsky.feed.post'
@@ -22,10 +22,7 @@ let account: Account
 let home: Home
 
 beforeAll(async () => {
-  account = await world.createAccount()
-  home = await createHome()
-  const callback = await callbackFor(account, home)
-  expect(await runCli(['complete', '--save', 'store'], { home, stdin: callback })).toMatchObject({ code: 0 })
+  ;({ account, home } = await keptInStore(world))
   return () => home.remove()
 })
 

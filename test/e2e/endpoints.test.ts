@@ -7,9 +7,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import { beforeAll, expect, test } from 'vitest'
-import { createHome, type Home, runCli } from '../world/cli.ts'
+import { type Home, runCli } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
-import { callbackFor, sentByUs } from './support.ts'
+import { keptInStore, sentByUs } from './support.ts'
 
 type Endpoint = readonly [method: 'GET' | 'POST', words: string, answer: object | string | ((answer: Buffer) => void)]
 
@@ -25,10 +25,7 @@ let account: Account
 let home: Home
 
 beforeAll(async () => {
-  account = await world.createAccount()
-  home = await createHome()
-  const callback = await callbackFor(account, home)
-  expect(await runCli(['complete', '--save', 'store'], { home, stdin: callback })).toMatchObject({ code: 0 })
+  ;({ account, home } = await keptInStore(world))
   await writeFile(join(home.path, 'picture.png'), PICTURE)
   return () => home.remove()
 })

@@ -2,7 +2,7 @@
 import { parse } from 'dotenv'
 import { afterEach, expect } from 'vitest'
 import { complete, formatCredentials, init, nodeWorld, type World as OurWorld } from '../../src/index.ts'
-import { type CliResult, createHome, type Home } from '../world/cli.ts'
+import { type CliResult, createHome, type Home, runCli } from '../world/cli.ts'
 import type { WorldAddresses } from '../world/main.ts'
 import { ownWorld } from '../world/own.ts'
 import { type Decision, signIn } from '../world/person.ts'
@@ -61,6 +61,15 @@ export async function logIn(world: World, scope = GENERIC): Promise<LoggedIn> {
   const home = await newHome()
   const { credentials } = await complete(await callbackFor(account, home, { scope }), library(world, home))
   return { account, home, env: parse(formatCredentials(credentials, 'dotenv')) }
+}
+
+/** An account whose session is in the store of a home that the caller removes. */
+export async function keptInStore(world: World): Promise<Omit<LoggedIn, 'env'>> {
+  const account = await world.createAccount()
+  const home = await createHome()
+  const callback = await callbackFor(account, home)
+  expect(await runCli(['complete', '--save', 'store'], { home, stdin: callback })).toMatchObject({ code: 0 })
+  return { account, home }
 }
 
 /** A failed command: its exit code, an empty stdout, and the three lines of its error. */

@@ -1,19 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { complete } from '../../src/complete.ts'
 import type { ErrorCode, SessionFate } from '../../src/errors.ts'
-import { type Fault, json } from '../support/fake-atproto.ts'
-import { brokenOff, endless, fattened, html, JSON_TYPE, redirect, retyped } from '../support/fake-bodies.ts'
+import type { Fault } from '../support/fake-atproto.ts'
+import { html, redirect } from '../support/fake-bodies.ts'
 import type { Json } from '../support/fake-http.ts'
 import type { Knobs } from '../support/knobs.ts'
 import { at, COMPLETE, completeRefused, consented, steadyWorld } from './flows.ts'
-
-const MALLORY = 'did:plc:mallory234567mallory2345'
-const refuse = (status: number, error: string) => () => json(status, { error, error_description: 'why' })
-const instead =
-  (body: BodyInit | null, status = 200) =>
-  () =>
-  () =>
-    new Response(body, { status, headers: JSON_TYPE })
+import { instead, MALLORY, NO_TOKENS, refuse } from './token-faults.ts'
 
 describe('the code is refused, and no session came of it', () => {
   test.each([
@@ -55,23 +48,7 @@ describe('the code is refused, and no session came of it', () => {
 })
 
 describe('11.8 it is not known whether there is a session now', () => {
-  test.each<[string, () => Fault]>([
-    ['dropped before the server had it', () => 'lostBefore'],
-    ['dropped after the server committed', () => 'lostAfter'],
-    ['500', refuse(500, 'server_error')],
-    ['502 HTML, after the server committed', () => () => html(502)],
-    ['503 with tokens in it', () => (answer) => new Response(answer.body, { status: 503, headers: JSON_TYPE })],
-    ['10.5 200 HTML', () => () => html()],
-    ['10.5 200 as text/plain', () => retyped('text/plain')],
-    ['10.5 200 without a body', instead(null)],
-    ['10.5 200 with half of it', instead('{"access_token":"at-')],
-    ['10.5 200 with a list', instead('[]')],
-    ['10.5 200 with ten megabytes', () => fattened],
-    ['10.5 200 never-ending', () => () => endless().answer],
-    ['10.5 200, one byte a second', () => () => brokenOff()],
-    ['10.5 201 with tokens', () => (answer) => new Response(answer.body, { status: 201, headers: JSON_TYPE })],
-    ['10.5 204', instead(null, 204)],
-  ])('%s', async (_, fault) => {
+  test.each<[string, () => Fault]>([...NO_TOKENS, ['10.5 200 with a list', instead('[]')]])('%s', async (_, fault) => {
     const world = steadyWorld()
     const login = await consented(world)
     world.knobs.httpFault = at('exchange', fault)

@@ -4,18 +4,11 @@ import { generateDpopJwk } from '../../src/protocol/dpop.ts'
 import { openSession } from '../../src/session.ts'
 import { failure } from '../support/failure.ts'
 import { type Fault, json } from '../support/fake-atproto.ts'
-import { brokenOff, endless, fattened, html, JSON_TYPE, redirect, retyped } from '../support/fake-bodies.ts'
+import { endless, html, redirect } from '../support/fake-bodies.ts'
 import type { Json } from '../support/fake-http.ts'
 import type { Knobs } from '../support/knobs.ts'
 import { at, GET_SESSION, REFRESH, refreshRefused, signedIn, stageOf, steadyWorld } from './flows.ts'
-
-const MALLORY = 'did:plc:mallory234567mallory2345'
-const refuse = (status: number, error: string) => () => json(status, { error, error_description: 'why' })
-const instead =
-  (body: BodyInit | null, status = 200) =>
-  () =>
-  () =>
-    new Response(body, { status, headers: JSON_TYPE })
+import { MALLORY, NO_TOKENS, refuse } from './token-faults.ts'
 
 describe('11.11 refused before the token was looked at: the session lives', () => {
   test.each<[string, () => Fault, ErrorCode]>([
@@ -63,23 +56,10 @@ describe('11.11 refused before the token was looked at: the session lives', () =
 
 describe('11.8 it is not known whether the token is spent', () => {
   test.each<[string, () => Fault]>([
-    ['dropped before the server had it', () => 'lostBefore'],
-    ['dropped after the server committed', () => 'lostAfter'],
-    ['500', refuse(500, 'server_error')],
+    ...NO_TOKENS,
     ['500 that says invalid_grant', refuse(500, 'invalid_grant')],
     ['201 that says invalid_grant', refuse(201, 'invalid_grant')],
-    ['502 HTML, after the server committed', () => () => html(502)],
-    ['503 with tokens in it', () => (answer) => new Response(answer.body, { status: 503, headers: JSON_TYPE })],
-    ['10.5 200 HTML', () => () => html()],
     ['10.5 200 HTML, before the server had it', () => html()],
-    ['10.5 200 as text/plain', () => retyped('text/plain')],
-    ['10.5 200 without a body', instead(null)],
-    ['10.5 200 with half of it', instead('{"access_token":"at-')],
-    ['10.5 200 with ten megabytes', () => fattened],
-    ['10.5 200 never-ending', () => () => endless().answer],
-    ['10.5 200, one byte a second', () => () => brokenOff()],
-    ['10.5 201 with tokens', () => (answer) => new Response(answer.body, { status: 201, headers: JSON_TYPE })],
-    ['10.5 204', instead(null, 204)],
   ])('%s', async (_, fault) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)

@@ -1,16 +1,9 @@
 /** The edges of callback.ts, each of which a mutant of it had moved unnoticed. */
 import { describe, expect, test } from 'vitest'
 import { judgeCallback, parseCallback } from '../../src/protocol/callback.ts'
-import { createFakeWorld } from '../support/fake-atproto.ts'
-import { failure, pendingOf } from './helpers.ts'
+import { BASE, CODE, ISS, PENDING, QUERY, STATE, URL_ } from './callback.ts'
+import { failure } from './helpers.ts'
 
-const STATE = 'c3RhdGUtb2YtdGhlLXRlc3Q'
-const CODE = `cod-${'0a'.repeat(32)}`
-const ISS = 'https://as.fake.dev'
-const BASE = 'http://127.0.0.1/callback'
-const QUERY = `iss=https%3A%2F%2Fas.fake.dev&state=${STATE}&code=${CODE}`
-const URL_ = `${BASE}?${QUERY}`
-const PENDING = pendingOf(createFakeWorld())
 const judge = (paste: string) => judgeCallback(parseCallback(paste), PENDING)
 
 describe('pasted twice', () => {

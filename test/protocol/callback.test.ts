@@ -2,16 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { isAuthError } from '../../src/errors.ts'
 import type { PendingAuthorization } from '../../src/model.ts'
 import { judgeCallback, parseCallback } from '../../src/protocol/callback.ts'
-import { createFakeWorld } from '../support/fake-atproto.ts'
-import { failure, pendingOf } from './helpers.ts'
-
-const STATE = 'c3RhdGUtb2YtdGhlLXRlc3Q'
-const CODE = `cod-${'0a'.repeat(32)}`
-const ISS = 'https://as.fake.dev'
-const BASE = 'http://127.0.0.1/callback'
-const QUERY = `iss=https%3A%2F%2Fas.fake.dev&state=${STATE}&code=${CODE}`
-const URL_ = `${BASE}?${QUERY}`
-const PENDING = pendingOf(createFakeWorld())
+import { BASE, CODE, ISS, PENDING, QUERY, STATE, URL_ } from './callback.ts'
+import { failure } from './helpers.ts'
 
 function judge(paste: string, changes: Partial<PendingAuthorization> = {}) {
   return judgeCallback(parseCallback(paste), { ...PENDING, ...changes })

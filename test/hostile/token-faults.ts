@@ -1,0 +1,33 @@
+/**
+ * What the token endpoint can do to whoever spends something there.
+ *
+ * @module
+ */
+import { type Fault, json } from '../support/fake-atproto.ts'
+import { brokenOff, endless, fattened, html, JSON_TYPE, retyped } from '../support/fake-bodies.ts'
+
+export const MALLORY = 'did:plc:mallory234567mallory2345'
+export const refuse = (status: number, error: string) => () => json(status, { error, error_description: 'why' })
+export const instead =
+  (body: BodyInit | null, status = 200) =>
+  () =>
+  () =>
+    new Response(body, { status, headers: JSON_TYPE })
+
+/** After each of these nobody but the server knows whether a token or code was spent. */
+export const NO_TOKENS: readonly [string, () => Fault][] = [
+  ['dropped before the server had it', () => 'lostBefore'],
+  ['dropped after the server committed', () => 'lostAfter'],
+  ['500', refuse(500, 'server_error')],
+  ['502 HTML, after the server committed', () => () => html(502)],
+  ['503 with tokens in it', () => (answer) => new Response(answer.body, { status: 503, headers: JSON_TYPE })],
+  ['10.5 200 HTML', () => () => html()],
+  ['10.5 200 as text/plain', () => retyped('text/plain')],
+  ['10.5 200 without a body', instead(null)],
+  ['10.5 200 with half of it', instead('{"access_token":"at-')],
+  ['10.5 200 with ten megabytes', () => fattened],
+  ['10.5 200 never-ending', () => () => endless().answer],
+  ['10.5 200, one byte a second', () => () => brokenOff()],
+  ['10.5 201 with tokens', () => (answer) => new Response(answer.body, { status: 201, headers: JSON_TYPE })],
+  ['10.5 204', instead(null, 204)],
+]
