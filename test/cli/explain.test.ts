@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { explain } from '../../src/cli/explain.ts'
 import type { Host } from '../../src/cli/host.ts'
@@ -20,7 +21,7 @@ async function explained(request: XrpcRequest, scope: string | undefined, { json
     () => output.finish(),
     (error) => output.finish(error),
   )
-  return { code, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') }
+  return { code, stdout: await text(stdout.end()), stderr: await text(stderr.end()) }
 }
 
 test('all granted: 0, a line for each permission', async () => {
