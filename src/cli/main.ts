@@ -53,6 +53,8 @@ export function createProgram(host: Host, commands: Command[], reach: (command: 
     .helpOption('-h, --help', 'show this, or after a command its options')
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
     .addHelpText('after', GUIDE)
+    // Behind a command `-vq` may be the value of an option of its own: a key's name, a path.
+    .enablePositionalOptions()
     .hook('preAction', (_, command) => reach(command))
   addCommonOptions(program)
   for (const command of commands) program.addCommand(command)

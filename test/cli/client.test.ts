@@ -65,6 +65,20 @@ describe('client new', () => {
     expect(stderr).toBe('')
   })
 
+  test.each(['-vq', '-Vx', '-x', '--help'])('a key named %s can be retired: it is no option', async (kid) => {
+    const folder = await tempFolder()
+    await make(folder, '--confidential')
+    await client('new', '--add-key', '--out', folder, '--format', 'json')
+    const document = JSON.parse(await read(folder))
+    const { keys } = document.jwks
+    await writeFile(
+      join(folder, DOCUMENT),
+      JSON.stringify({ ...document, jwks: { keys: [keys[0], { ...keys[1], kid }] } }),
+    )
+    expect(await client('new', '--retire-key', kid, '--out', folder)).toMatchObject({ code: 0, stdout: '' })
+    expect(JSON.parse(await read(folder)).jwks.keys).toStrictEqual([keys[0]])
+  })
+
   test('16.7 the key to be retired is named, and the last one stays', async () => {
     const folder = await tempFolder()
     await make(folder, '--confidential')
