@@ -8,6 +8,7 @@ import { type AuthError, isAuthError } from './errors.ts'
 import { readRequest } from './line.ts'
 import { callPatiently, type RateLimit } from './patience.ts'
 import type { Clock, Notices, Random, Timer } from './ports.ts'
+import { parseJson } from './printable.ts'
 import { mediaType, parseJsonObject, readBounded, serverError } from './protocol/response.ts'
 import { isExpiredToken, type XrpcRequest } from './protocol/xrpc.ts'
 import { readRefused } from './refused.ts'
@@ -208,9 +209,7 @@ function outputOf(bytes: Uint8Array, type: string): unknown {
   if (bytes.length === 0) return null
   if (type === 'application/json') {
     try {
-      const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-      JSON.stringify(value) // which cannot follow as deep
-      return value
+      return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
     } catch {
       // Then as it came.
     }

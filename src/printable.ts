@@ -18,6 +18,8 @@ const ANSI = new RegExp(
 const LINE_BREAKS = /[\r\n\u0085\u2028\u2029]+/g
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu
 const LONGEST = 500
+/** Levels; nothing that anybody means is nested deeper, and `JSON.stringify` can follow this far wherever it is called. */
+const DEEPEST = 1000
 
 /** One line, at most `longest` characters, nothing in it that a terminal or a CI runner would act on. */
 export function printable(text: string, longest: number = LONGEST): string {
@@ -51,4 +53,19 @@ export function printableJson(value: unknown): string {
       .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
       .join('')
   return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, escaped)
+}
+
+/**
+ * Any JSON that can also be written again.
+ *
+ * @throws {SyntaxError} it is none, or nested too deep
+ */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > DEEPEST) throw new SyntaxError('nested too deep')
+    level = level.flatMap((each) => (typeof each === 'object' && each !== null ? Object.values(each) : []))
+  }
+  return value
 }

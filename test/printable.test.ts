@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { AuthError } from '../src/errors.ts'
-import { printable, printableJson, printableLines } from '../src/printable.ts'
+import { parseJson, printable, printableJson, printableLines } from '../src/printable.ts'
 
 test.each([
   ['colour', 'a\u001b[31;1mred\u001b[0mb', 'aredb'],
@@ -74,4 +74,22 @@ test('20.8 JSON is the same value, in characters that can be seen', () => {
   expect(json).not.toMatch(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}]/u)
   expect(json).toContain('zażółć 🦋')
   expect(JSON.parse(json)).toStrictEqual(value)
+})
+
+describe('parseJson', () => {
+  const nested = (depth: number) => '{"a":['.repeat(depth / 2) + ']}'.repeat(depth / 2)
+
+  test('what it gives can be written, in every form', () => {
+    const value = parseJson(nested(1000))
+    expect(JSON.stringify(value)).toBe(nested(1000))
+    expect(JSON.stringify(value, null, 2).replace(/\s/g, '')).toBe(nested(1000))
+  })
+
+  test.each(['', '{', nested(1002), nested(100_000)])('%#: not JSON, or too deep to be written', (text) => {
+    expect(() => parseJson(text)).toThrow(SyntaxError)
+  })
+
+  test.each(['null', '7', '"x"', '[]', '{"a":null,"b":[{}]}'])('%s is what JSON.parse says', (text) => {
+    expect(parseJson(text)).toStrictEqual(JSON.parse(text))
+  })
 })

@@ -5,7 +5,7 @@
  * @module
  */
 import { AuthError, hintOf, type SessionFate } from '../errors.ts'
-import { printable, printableJson, printableLines } from '../printable.ts'
+import { parseJson, printable, printableJson, printableLines } from '../printable.ts'
 import { type Host, programName } from './host.ts'
 
 export interface OutputOptions {
@@ -125,9 +125,7 @@ function asAuthError(error: unknown): AuthError {
 
 function parsed(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text)
-    JSON.stringify(value) // which cannot follow as deep
-    return value
+    return parseJson(text)
   } catch {
     return printable(text)
   }

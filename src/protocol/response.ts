@@ -5,7 +5,7 @@
  * @module
  */
 import { AuthError, type ErrorCode } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { parseJson, printable } from '../printable.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -56,7 +56,7 @@ export async function readText(response: Response, largest: number): Promise<str
 export function parseJsonObject(text: string | undefined): JsonObject | undefined {
   if (text === undefined) return undefined
   try {
-    const value: unknown = JSON.parse(text)
+    const value = parseJson(text)
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined
   } catch {
     return undefined

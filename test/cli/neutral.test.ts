@@ -233,6 +233,15 @@ describe('call', () => {
     checkStderr(included, { evil: false })
     expect(included.stdout).toContain('HTTP/1.1')
   })
+
+  test('--pretty: an answer deeper than anything can follow is printed as it came', async () => {
+    const world = createFakeWorld()
+    const env = await signIn(world)
+    const deep = `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`
+    faulty('/xrpc/', () => new Response(deep, { headers: { 'content-type': 'application/json' } }))(world)
+    const { code, stdout } = await run(world, ['call', 'com.atproto.server.getSession', '--pretty'], { env })
+    expect({ code, isWhole: stdout === deep }).toStrictEqual({ code: 0, isWhole: true })
+  })
 })
 
 function editPds({ identity, alice }: FakeWorld, serviceEndpoint: string) {
