@@ -8,8 +8,8 @@ import { AuthError } from '../errors.ts'
 import type { Entries } from './write.ts'
 import { dotenvValue } from './write.ts'
 
-/** A name at the beginning of a line, as far as its `=`. */
-const ASSIGNMENT = /^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*/
+/** A name at the beginning of a line, or behind the mark at the beginning of a file, as far as its `=`. */
+const ASSIGNMENT = /^\ufeff?[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*/
 type Quote = '"' | "'" | '`' | ''
 
 interface Assignment {
@@ -29,9 +29,11 @@ export function parseDotenv(text: string): Record<string, string> {
 /**
  * `text` with new values for the names in `entries`; those that are not there are added at the end.
  *
- * @throws {AuthError} `SAVE_FAILED` a quote that is never closed would swallow what stands behind it
+ * @throws {AuthError} `SAVE_FAILED` a quote that is never closed would swallow what stands behind it; or the text was
+ *   no UTF-8, as of PowerShell's `>`, and could not be written as it was
  */
 export function editDotenv(text: string, entries: Entries): string {
+  if (/[\0\ufffd]/.test(text)) throw new AuthError('SAVE_FAILED', 'the file is not UTF-8: nothing was changed in it')
   const wanted = new Map(entries)
   const found = assignments(text).filter(({ name }) => wanted.has(name))
   let result = text
