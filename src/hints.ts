@@ -33,3 +33,13 @@ export function shellWord(text: string): string {
   const clean = printable(text, 4000)
   return /^[\w@%+=:,./-]+$/.test(clean) ? clean : `'${clean.replaceAll("'", "'\\''")}'`
 }
+
+/** A command that was made of {@link shellWord}, for cmd and PowerShell: both know double quotes. */
+export function onWindows(command: string): string {
+  return command.replace(/'(?:[^']|'\\'')*'/g, (word) => windowsWord(word.slice(1, -1).replaceAll("'\\''", "'")))
+}
+
+/** In double quotes PowerShell reads more than cmd does; what is not for cmd then is at least right for the former. */
+function windowsWord(text: string): string {
+  return /["$`\u201c-\u201e]|\\$/.test(text) ? `'${text.replace(/['\u2018-\u201b]/g, '$&$&')}'` : `"${text}"`
+}

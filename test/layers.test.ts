@@ -9,9 +9,9 @@ const MAY_IMPORT: Record<string, RegExp> = {
   'src/protocol': RegExp(`^(?:\\./|${NOUNS}|${JOSE})`),
   'src/doctor': RegExp(`^(?:\\./|${NOUNS}|\\.\\./(?:judge|lineage|status)\\.ts$|\\.\\./protocol/)`),
   'src/credentials': RegExp(`^(?:\\./|${NOUNS}|\\.\\./protocol/(?:dpop|syntax)\\.ts$|${JOSE})`),
-  'src/node': RegExp(`^(?:\\./|${NOUNS}|node:|env-paths$|ipaddr\\.js$)`),
+  'src/node': RegExp(`^(?:\\./|${NOUNS}|node:|ipaddr\\.js$)`),
   'src/node/save': RegExp(
-    `^(?:\\./|\\.\\./files\\.ts$|\\.\\./${NOUNS}|\\.\\./\\.\\./credentials/(?:dotenv|write)\\.ts$|node:)`,
+    `^(?:\\./|\\.\\./files\\.ts$|\\.\\./${NOUNS}|\\.\\./\\.\\./credentials/(?:dotenv|variables|write)\\.ts$|node:)`,
   ),
   'src/cli/completion': /^(?:\.\/|\.\.\/\.\.\/protocol\/(?:methods|presets)\.ts$|commander$)/,
   'src/cli': /^(?:\.\/|\.\.\/|node:|commander$|open$|@inquirer\/prompts$)/,

@@ -4,7 +4,7 @@
  * @module
  */
 import module from 'node:module'
-import { cacheFolder } from '../node/defaults.ts'
+import { isPrivate, userFolders } from '../node/folders.ts'
 import { inCi } from './host.ts'
 
 export async function begin(): Promise<void> {
@@ -16,9 +16,11 @@ export async function begin(): Promise<void> {
 
 /**
  * Where Node has one (22.8), and where a second run will find it. Not in Node's own place for it: that is one folder
- * for all users of a machine, and what lies there is run.
+ * for all users of a machine, and what lies there is run. Without it all works as well.
  */
 function useCompileCache(): void {
   const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => void }
-  if (!inCi({ environment: process.env })) enableCompileCache?.(cacheFolder())
+  if (!enableCompileCache || inCi({ environment: process.env })) return
+  const folder = userFolders()?.cache
+  if (folder !== undefined && isPrivate(folder)) enableCompileCache(folder)
 }

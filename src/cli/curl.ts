@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
+import { withoutOurs } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
 import type { Host } from './host.ts'
 
@@ -14,7 +15,7 @@ const READS_FILE = ['-T', '--upload-file', '-K', '--config']
 
 /** @throws {AuthError} `USAGE` what cannot be run with headers from stdin */
 export function checkCurl([program = '', ...words]: readonly string[]): void {
-  if (!/(?:^|[/\\])curl(?:\.exe)?$/.test(program)) {
+  if (!/(?:^|[/\\])curl(?:\.exe)?$/i.test(program)) {
     throw new AuthError(
       'USAGE',
       `${JSON.stringify(program)} is not curl, the only program whose way of taking headers is known`,
@@ -37,7 +38,7 @@ export async function runCurl(
 ): Promise<number> {
   const child = spawn(program!, [...words, '-H', '@-'], {
     stdio: ['pipe', stdout.fd, 'inherit'],
-    env: Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('ATPROTO_OAUTH_'))),
+    env: withoutOurs(environment),
   })
   const end = () => child.kill()
   process.once('exit', end) // by a signal that was for us alone

@@ -8,8 +8,8 @@ import { readCredentials } from '../credentials/read.ts'
 import { type DoctorOptions as Examination, examine } from '../doctor.ts'
 import { AuthError, isAuthError } from '../errors.ts'
 import type { Finding } from '../model.ts'
-import { defaultHome } from '../node/defaults.ts'
 import { inspectMachine } from '../node/health.ts'
+import { defaultHome } from '../node/home.ts'
 import { printable, printableJson } from '../printable.ts'
 import type { Runner } from './run.ts'
 import { addCommonOptions, type CommonOptions, type Context, setting } from './settings.ts'
@@ -68,7 +68,7 @@ async function runDoctor(identifier: string | undefined, options: DoctorOptions,
 
 async function* findings(identifier: string | undefined, options: DoctorOptions, context: Context) {
   const { common, host, world, dev } = context
-  const { environment } = host
+  const { environment, platform } = host
   const examination: Examination = {
     clientId: setting(options.clientId, environment, 'ATPROTO_OAUTH_CLIENT_ID'),
     redirectUri: setting(options.redirectUri, environment, 'ATPROTO_OAUTH_REDIRECT_URI'),
@@ -86,7 +86,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   }
   // Made first: it refuses what was typed, before anything is said.
   const account = examine(identifier, { ...examination, credentials }, world)
-  yield* inspectMachine({ home, environment })
+  yield* inspectMachine({ home, environment, platform })
   if (unreadable) yield unreadable
   yield* account
 }

@@ -8,16 +8,18 @@ import { type Environment, variable } from '../credentials/variables.ts'
 export interface Host {
   readonly arguments: readonly string[]
   readonly environment: Environment
+  readonly platform: NodeJS.Platform
   readonly stdin: NodeJS.ReadStream
   readonly stdout: NodeJS.WriteStream & { readonly fd: number }
   readonly stderr: NodeJS.WriteStream
 }
 
 export function processHost(): Host {
-  const { argv, env } = process
+  const { argv, env, platform } = process
   return {
     arguments: argv.slice(2),
     environment: env,
+    platform,
     // Each is made when it is first asked for, which takes its time.
     get stdin() {
       return process.stdin

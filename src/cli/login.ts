@@ -109,10 +109,10 @@ async function show(
 }
 
 /** Why a browser that opens here would be seen by nobody. */
-function noBrowserBecause({ environment }: Host): string | undefined {
+function noBrowserBecause({ environment, platform }: Host): string | undefined {
   if (environment.BROWSER) return undefined
   if (environment.SSH_CONNECTION || environment.SSH_TTY) return 'you are here over SSH'
-  const isLinux = process.platform === 'linux'
+  const isLinux = platform === 'linux'
   const isWsl = environment.WSL_DISTRO_NAME !== undefined
   if (isLinux && !isWsl && !environment.DISPLAY && !environment.WAYLAND_DISPLAY) return 'there is no display'
   return undefined

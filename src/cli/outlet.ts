@@ -9,7 +9,7 @@ import { normalizeTarget, STORE } from '../node/save/targets.ts'
 import { printable } from '../printable.ts'
 import { saveSession } from '../save.ts'
 import { askWhere, canAskWhere } from './ask.ts'
-import { programName } from './host.ts'
+import { type Host, programName } from './host.ts'
 import { credentialPrinter, type Format } from './secrets.ts'
 import type { Context, SavingOptions } from './settings.ts'
 
@@ -54,11 +54,7 @@ export async function openOutlet(options: OutletOptions, given: Context): Promis
     summary(happened, { credentials, handle }) {
       const sourced = format === 'dotenv' || format === 'export'
       const next =
-        inStore || format === undefined
-          ? 'Next:'
-          : sourced
-            ? 'With these in the environment (saved to session.env: set -a; . ./session.env; set +a):'
-            : 'With these in the environment:'
+        inStore || format === undefined ? 'Next:' : `With these in the environment${sourced ? howToSource(host) : ''}:`
       return [
         `${happened} ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
         `scope: ${printable(credentials.scope ?? '', SCOPE_LONGEST)}`,
@@ -74,6 +70,12 @@ export async function openOutlet(options: OutletOptions, given: Context): Promis
       ].join('\n')
     },
   }
+}
+
+function howToSource({ platform }: Host): string {
+  return platform === 'win32'
+    ? ' (in PowerShell: those that --format powershell prints, run)'
+    : ' (saved to session.env: set -a; . ./session.env; set +a)'
 }
 
 async function withAnswer(options: OutletOptions, context: Context): Promise<Context> {

@@ -5,6 +5,7 @@
  * @module
  */
 import { AuthError, hintOf, type SessionFate } from '../errors.ts'
+import { onWindows } from '../hints.ts'
 import { parseJson, printable, printableJson, printableLines } from '../printable.ts'
 import { type Host, programName } from './host.ts'
 
@@ -35,6 +36,8 @@ export interface Output {
 }
 
 const NAME = 'atproto-oauth'
+/** Lines to be pasted. */
+const COMMANDS = /^ {2}(?:npx )?atproto-oauth .*$/gm
 /** Characters; enough for all the permissions that a login asks for. */
 const WARNING_LONGEST = 4000
 const FATES: Readonly<Record<SessionFate, string>> = {
@@ -45,7 +48,7 @@ const FATES: Readonly<Record<SessionFate, string>> = {
 }
 
 export function createOutput(host: Host, options: OutputOptions): Output {
-  const { stdout, stderr } = host
+  const { stdout, stderr, platform } = host
   const { quiet = false, verbose = false, json = false, flags = '', command } = options
   const warnings: string[] = []
   let serverBody: string | undefined
@@ -56,12 +59,13 @@ export function createOutput(host: Host, options: OutputOptions): Output {
     broken = error
   })
   const say = (text: string) => stderr.write(`${text}\n`)
+  const pasted = (text: string) => (platform === 'win32' ? onWindows(text) : text)
   const lines = (prefix: string, text: string) => say(`${NAME}: ${prefix}: ${text}`)
 
   return {
     json,
     note(text) {
-      if (!quiet && !json) say(printableLines(text))
+      if (!quiet && !json) say(printableLines(text.replace(COMMANDS, pasted)))
     },
     warn(text) {
       const line = printable(text, WARNING_LONGEST)
@@ -91,7 +95,10 @@ export function createOutput(host: Host, options: OutputOptions): Output {
       const next = hintOf(failure, command)
       const isCommand = /^atproto-oauth [a-z]+\b/.test(next)
       const whole = isCommand && !next.includes('--help') ? next + flags : next
-      const hint = whole.replace(/(?<![\w/-])atproto-oauth (?=\w|--|<)/g, `${programName(host)} `)
+      const hint = (isCommand ? pasted(whole) : whole).replace(
+        /(?<![\w/-])atproto-oauth (?=\w|--|<)/g,
+        `${programName(host)} `,
+      )
       if (json) {
         const { code, message, session, exit } = failure
         const body = serverBody === undefined ? {} : { body: parsed(serverBody) }

@@ -15,6 +15,7 @@ import {
 } from '../credentials/write.ts'
 import type { Credentials } from '../model.ts'
 import { githubTargets, writeGithub } from '../node/github.ts'
+import type { Host } from './host.ts'
 import type { Context } from './settings.ts'
 
 export type Format = TextFormat | 'github'
@@ -59,13 +60,13 @@ function printer(format: Format, context: Context) {
 
 /** To be said once secrets are on stdout. */
 export function warnIfReadable({ host, output }: Context): void {
-  if (!isReadableByOthers(host.stdout.fd)) return
+  if (!isReadableByOthers(host)) return
   output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
 }
 
-/** A shell's `>` makes files that everybody on the machine may read. */
-function isReadableByOthers(fd: number): boolean {
-  if (process.platform === 'win32') return false
-  const stats = fstatSync(fd)
+/** A shell's `>` makes files that everybody on the machine may read. Windows has no such modes. */
+function isReadableByOthers({ platform, stdout }: Host): boolean {
+  if (platform === 'win32') return false
+  const stats = fstatSync(stdout.fd)
   return stats.isFile() && (stats.mode & 0o077) !== 0
 }

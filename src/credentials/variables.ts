@@ -38,3 +38,8 @@ export function variable(environment: Environment, name: string): string | undef
   const text = value === undefined ? '' : cleaned(value)
   return text === '' ? undefined : text
 }
+
+/** The environment of another program: not with our variables, which on Windows may be written in any case. */
+export function withoutOurs(environment: Environment): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^ATPROTO_OAUTH_/i.test(name)))
+}

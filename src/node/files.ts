@@ -9,9 +9,13 @@ import { constants } from 'node:fs'
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { AuthError } from '../errors.ts'
+import { isCode, persist, unavailable } from './file-errors.ts'
+
+export { isCode, reasonOf, unavailable } from './file-errors.ts'
 
 /** Not through a link, and not waiting for whoever might write into a pipe. Windows has neither flag. */
-const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
+const READ_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
 const PUBLIC_FOLDER_MODE = 0o755
@@ -26,7 +30,8 @@ const LARGEST = 4 * 1024 * 1024
 export async function readPrivate(path: string): Promise<string | undefined> {
   let file: FileHandle
   try {
-    file = await open(path, READ_FLAGS)
+    if (O_NOFOLLOW === 0) await refuseLink(path)
+    file = await persist(() => open(path, READ_FLAGS))
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
     if (isCode(error, 'ELOOP')) throw linked(path)
@@ -72,7 +77,7 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
     await file.sync()
   } catch (error) {
     await file?.close()
-    await rm(beside, { force: true }).catch(() => undefined)
+    await removeFile(beside).catch(() => undefined)
     throw unavailable(error, 'write', path)
   }
   const held = file
@@ -87,7 +92,7 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
         await held.truncate(content.length)
         await held.sync()
         await held.close()
-        await rename(beside, path)
+        await persist(() => rename(beside, path))
         done = true
         await syncFolder(dirname(path))
       } catch (error) {
@@ -97,13 +102,13 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
     async [Symbol.asyncDispose]() {
       if (done) return
       await held.close().catch(() => undefined)
-      await rm(beside, { force: true }).catch(() => undefined)
+      await removeFile(beside).catch(() => undefined)
     },
   }
 }
 
 export async function removeFile(path: string): Promise<void> {
-  await rm(path, { force: true })
+  await persist(() => rm(path, { force: true }))
 }
 
 export async function listFolder(path: string): Promise<string[]> {
@@ -174,7 +179,8 @@ async function makeFolder(path: string, mode: number): Promise<void> {
       await make() // once more also where another process has made the one above in between
     })
   } catch (error) {
-    if (isCode(error, 'EEXIST') && (await isFolder(path))) return
+    // The root of a drive is there, and cannot be made: EPERM on Windows, EISDIR on macOS.
+    if (isCode(error, 'EEXIST', 'EPERM', 'EISDIR') && (await isFolder(path))) return
     throw error
   }
   await syncFolder(above) // a new folder is durable once the one it is in is
@@ -185,34 +191,6 @@ async function isFolder(path: string): Promise<boolean> {
     (stats) => stats.isDirectory(),
     () => false,
   )
-}
-
-export function isCode(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
-}
-
-export function unavailable(error: unknown, verb: string, path: string): AuthError {
-  if (error instanceof AuthError) return error
-  return new AuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${reasonOf(error)}`, { cause: error })
-}
-
-/** What a failure of the file system means to a person. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error) || !('code' in error)) return 'unknown reason'
-  return REASONS[String(error.code)] ?? String(error.code)
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-  EROFS: 'the file system is read-only',
-  ENOTDIR: 'a part of the path is not a folder',
-  ENOENT: 'there is no such place',
-  EEXIST: 'it is not a folder',
-  EISDIR: 'it is a folder',
-  EFBIG: 'it would be larger than the system allows',
 }
 
 async function refuseLink(path: string): Promise<void> {

@@ -9,24 +9,26 @@ import { constants } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { isAuthError } from '../errors.ts'
-import { shellWord } from '../hints.ts'
+import { onWindows, shellWord } from '../hints.ts'
 import type { Finding } from '../model.ts'
 import { isCode, isTemporary, listFolder, readPrivate, reasonOf } from './files.ts'
 import { parsePending, parseSession } from './records.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
+type Kind = 'sessions' | 'pending'
 
 export interface Machine {
   readonly home: string
   readonly environment: Environment
+  readonly platform: NodeJS.Platform
 }
 
-export async function* inspectMachine({ home, environment }: Machine): AsyncGenerator<Finding> {
-  yield finding('Node', 'ok', `${process.version} on ${process.platform}`)
+export async function* inspectMachine({ home, environment, platform }: Machine): AsyncGenerator<Finding> {
+  yield finding('Node', 'ok', `${process.version} on ${platform}`)
   yield proxyFinding(environment)
   yield* checkCa(environment)
   yield await timed(() => homeFinding(home))
-  for (const folder of ['sessions', 'pending'] as const) yield* checkFolder(join(home, folder), folder)
+  for (const folder of ['sessions', 'pending'] as const) yield* checkFolder(join(home, folder), folder, platform)
 }
 
 function finding(topic: string, verdict: Finding['verdict'], detail: string, fix?: string): Finding {
@@ -111,29 +113,33 @@ async function homeFinding(home: string): Promise<Finding> {
 }
 
 /** Modes, and whether each record can be read: what others can read is no secret any more. */
-async function* checkFolder(folder: string, kind: 'sessions' | 'pending'): AsyncGenerator<Finding> {
+async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platform): AsyncGenerator<Finding> {
   const stats = await lstat(folder).catch(() => undefined)
   if (!stats) return
-  if (isOpen(stats.mode)) {
+  const modes = platform !== 'win32'
+  if (modes && isOpen(stats.mode)) {
     yield finding('files', 'warning', `others can look into ${folder}`, `chmod 700 ${shellWord(folder)}`)
   }
   const names = await listFolder(folder).catch(() => undefined)
   if (!names) {
-    yield finding('files', 'broken', `${folder} cannot be read`, `chmod 700 ${shellWord(folder)}`)
+    const fix = modes ? `chmod 700 ${shellWord(folder)}` : 'give yourself the right to read it'
+    yield finding('files', 'broken', `${folder} cannot be read`, fix)
     return
   }
   const records = names.filter((name) => name.endsWith('.json') && !isTemporary(name))
   const faults: Finding[] = []
-  for (const name of records) faults.push(...(await fileFaults(join(folder, name), kind)))
+  for (const name of records) faults.push(...(await fileFaults(join(folder, name), kind, modes)))
   yield* faults
   const what = kind === 'sessions' ? 'sessions' : 'logins begun or done'
-  if (faults.length === 0) yield finding('files', 'ok', `${records.length} ${what} in ${folder}, for your eyes only`)
+  // Who may read a file on Windows is not in its mode, and not known here.
+  const eyes = modes ? ', for your eyes only' : ''
+  if (faults.length === 0) yield finding('files', 'ok', `${records.length} ${what} in ${folder}${eyes}`)
 }
 
-async function fileFaults(path: string, kind: 'sessions' | 'pending'): Promise<Finding[]> {
+async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Finding[]> {
   const stats = await lstat(path).catch(() => undefined)
   if (!stats) return [] // completed in between
-  const open = stats.isFile() && isOpen(stats.mode)
+  const open = modes && stats.isFile() && isOpen(stats.mode)
   const faults = open ? [finding('files', 'broken', `others can read ${path}`, `chmod 600 ${shellWord(path)}`)] : []
   try {
     const text = await readPrivate(path)
@@ -143,16 +149,16 @@ async function fileFaults(path: string, kind: 'sessions' | 'pending'): Promise<F
   } catch (error) {
     if (!isAuthError(error)) throw error
     const verdict = kind === 'sessions' ? 'broken' : 'warning'
+    const [move, remove] = modes ? ['mv', 'rm'] : ['move', 'del']
     const fix =
       kind === 'sessions'
-        ? `put a copy of it back, or move it away: mv ${shellWord(path)} ${shellWord(`${path}.bad`)}`
-        : `rm ${shellWord(path)}`
-    faults.push(finding('files', verdict, error.message, fix))
+        ? `put a copy of it back, or move it away: ${move} ${shellWord(path)} ${shellWord(`${path}.bad`)}`
+        : `${remove} ${shellWord(path)}`
+    faults.push(finding('files', verdict, error.message, modes ? fix : onWindows(fix)))
   }
   return faults
 }
 
-/** Windows has no such modes. */
 function isOpen(mode: number): boolean {
-  return process.platform !== 'win32' && (mode & 0o077) !== 0
+  return (mode & 0o077) !== 0
 }

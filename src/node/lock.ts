@@ -14,7 +14,8 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AuthError } from '../errors.ts'
-import { isCode, LEFTOVERS_KEPT, listFolder, makePrivateFolder, sweepFolder, unavailable } from './files.ts'
+import { isInUse, persist } from './file-errors.ts'
+import { isCode, LEFTOVERS_KEPT, listFolder, makePrivateFolder, removeFile, sweepFolder, unavailable } from './files.ts'
 
 /** Milliseconds. A refresh takes at most about 50 seconds: five requests of ten. */
 const PATIENCE = 180_000
@@ -48,7 +49,7 @@ export async function withLock<T>(folder: string, work: () => Promise<T>, patien
     return await work()
   } finally {
     // An empty file is a released lock; if even that fails, the end of this process releases it.
-    await writeFile(fileOf(folder, number), '').catch(() => undefined)
+    await persist(() => writeFile(fileOf(folder, number), '')).catch(() => undefined)
   }
 }
 
@@ -77,26 +78,27 @@ async function acquire(folder: string, patience: number): Promise<number> {
   } catch (error) {
     throw unavailable(error, 'lock', folder)
   } finally {
-    await rm(own, { force: true }).catch(() => undefined)
+    await removeFile(own).catch(() => undefined)
   }
 }
 
 async function claim(folder: string, own: string, number: number): Promise<boolean> {
   const path = fileOf(folder, number)
   try {
-    await link(own, path) // with its content, and not if it exists
+    await persist(() => link(own, path)) // with its content, and not if it exists
   } catch (error) {
     if (isCode(error, 'EEXIST')) return false
     throw error
   }
   const all = await numbers(folder)
   if (Math.max(...all) !== number) {
-    await rm(path, { force: true })
+    await removeFile(path)
     return false
   }
   // The last but one stays: who was about to make that number, from an old look, meets it.
   const old = all.filter((other) => other < number - 1)
-  await Promise.all(old.map((other) => rm(fileOf(folder, other), { force: true })))
+  // One that stays is cleared away by the next who holds the lock.
+  await Promise.all(old.map((other) => rm(fileOf(folder, other), { force: true }).catch(() => undefined)))
   return true
 }
 
@@ -107,7 +109,7 @@ async function blockerOf(folder: string, number: number, me: Holder): Promise<Bl
     text = await readFile(fileOf(folder, number), 'utf8')
   } catch (error) {
     // Somebody was faster and cleared it away; the next look sees a higher number.
-    if (isCode(error, 'ENOENT')) return { pid: 0, host: '', space: '', started: '', seen: true }
+    if (isCode(error, 'ENOENT') || isInUse(error)) return { pid: 0, host: '', space: '', started: '', seen: true }
     throw error
   }
   const recorded = parseHolder(text)

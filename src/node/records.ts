@@ -127,7 +127,7 @@ export function parseNonces(text: string | undefined): Nonces {
 
 function parse(text: string, path: string): Record<string, unknown> {
   try {
-    const record = JSON.parse(text) as Record<string, unknown> | null
+    const record = JSON.parse(text.replace(/^\ufeff/, '')) as Record<string, unknown> | null
     if (typeof record === 'object' && record?.version === 1) return record
   } catch {
     // Said below; the parser's own message could quote the secrets in the file.

@@ -5,12 +5,13 @@
  */
 import { setImmediate } from 'node:timers/promises'
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** SIGBREAK is of Windows alone: nowhere else does it come. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const
 
 /** Runs `work` without interruption; a signal that came meanwhile takes effect afterwards. */
 export type SignalHold = <T>(work: () => Promise<T>) => Promise<T>
 
-export function createSignalHold(): SignalHold {
+export function createSignalHold(platform: NodeJS.Platform = process.platform): SignalHold {
   let depth = 0
   let received: NodeJS.Signals | undefined
   let others: (readonly [NodeJS.Signals, ReturnType<typeof process.rawListeners>])[] = []
@@ -32,7 +33,7 @@ export function createSignalHold(): SignalHold {
       process.off(signal, remember)
       for (const listener of listeners) process.on(signal, listener as NodeJS.SignalsListener)
     }
-    if (received !== undefined) process.kill(process.pid, received)
+    if (received !== undefined) raise(received, platform)
   }
   return async (work) => {
     begin()
@@ -43,6 +44,12 @@ export function createSignalHold(): SignalHold {
       end()
     }
   }
+}
+
+/** On Windows `kill` ends a process before it can listen, and knows neither SIGHUP nor SIGBREAK. */
+function raise(signal: NodeJS.Signals, platform: NodeJS.Platform): void {
+  if (platform !== 'win32') process.kill(process.pid, signal)
+  else if (!process.emit(signal, signal)) process.kill(process.pid, 'SIGTERM')
 }
 
 /** One whole turn of the event loop: a signal that has reached the process reaches its listener in that. */

@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path'
 import { AuthError } from '../errors.ts'
 import type { PendingRecord, SpentAuthorization } from '../model.ts'
 import type { PendingStore, SessionStore } from '../ports.ts'
+import { persist } from './file-errors.ts'
 import {
   besideOf,
   isBeside,
@@ -83,7 +84,7 @@ async function claimFile(path: string, record: SpentAuthorization, rooms: Rooms)
   const later = await reserve(path)
   try {
     const claimed = besideOf(path, CLAIMED)
-    await rename(path, claimed)
+    await persist(() => rename(path, claimed))
     // Somebody may have claimed it before us, and put the note of that in its place.
     const was = parsePending((await readPrivate(claimed)) ?? '', path)
     const granted = was.status === 'pending'

@@ -9,8 +9,9 @@ import { setTimeout } from 'node:timers/promises'
 import { AuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
 import type { Saving, World } from '../ports.ts'
-import { defaultHome, PLC_DIRECTORY } from './defaults.ts'
+import { PLC_DIRECTORY } from './defaults.ts'
 import { isCode } from './files.ts'
+import { defaultHome } from './home.ts'
 import { createHttp } from './http.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
 import { createSignalHold } from './signals.ts'
@@ -63,7 +64,7 @@ export function nodeWorld(options: NodeWorldOptions = {}): World {
 function createSaving({ save = [], requireLasting = false }: NodeWorldOptions): Saving {
   const open = (name: string) => openTarget(name, process.env)
   const targets = save
-    .map(normalizeTarget)
+    .map((name) => normalizeTarget(name))
     .filter((name) => name !== STORE)
     .map(open)
   return {

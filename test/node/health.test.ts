@@ -14,9 +14,13 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-async function inspect(environment: Record<string, string> = {}, home = join(folder, 'home')): Promise<Finding[]> {
+async function inspect(
+  environment: Record<string, string> = {},
+  home = join(folder, 'home'),
+  platform = process.platform,
+): Promise<Finding[]> {
   const findings: Finding[] = []
-  for await (const finding of inspectMachine({ home, environment })) findings.push(finding)
+  for await (const finding of inspectMachine({ home, environment, platform })) findings.push(finding)
   return findings
 }
 const of = (topic: string, findings: readonly Finding[]) => findings.filter((finding) => finding.topic === topic)
@@ -132,6 +136,28 @@ describe('the store', () => {
     const { home } = await homeWithSession()
     await chmod(join(home, 'sessions'), 0o755)
     expect(notOk(await inspect())).toMatchObject([{ verdict: 'warning', fix: `chmod 700 ${join(home, 'sessions')}` }])
+  })
+
+  test('on Windows modes mean nothing: nothing is found in them, and nothing claimed', async () => {
+    const { home, session, pending } = await homeWithSession()
+    for (const path of [session, pending]) await chmod(path, 0o666)
+    await chmod(join(home, 'sessions'), 0o777)
+    const findings = await inspect({}, home, 'win32')
+    expect(notOk(findings)).toStrictEqual([])
+    expect(of('files', findings).map(({ detail }) => detail)).toStrictEqual([
+      `1 sessions in ${join(home, 'sessions')}`,
+      `1 logins begun or done in ${join(home, 'pending')}`,
+    ])
+    expect(findings[0]!.detail).toContain('win32')
+  })
+
+  test('on Windows the way out is a command of its shells', async () => {
+    const spaced = join(folder, 'a b')
+    await mkdir(join(spaced, 'pending'), { recursive: true })
+    await writeFile(join(spaced, 'pending', 'x.json'), '{')
+    expect(notOk(await inspect({}, spaced, 'win32'))).toMatchObject([
+      { fix: `del "${join(spaced, 'pending', 'x.json')}"` },
+    ])
   })
 
   test('a damaged session is told by its name, and not quoted', async () => {

@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { createSignalHold } from '../../src/node/signals.ts'
 import { startNode } from './helpers.ts'
 
 const BEGIN = `
@@ -119,5 +120,35 @@ describe('no signal', () => {
       await hold(async () => {})
       process.exit(3)`
     expect(await run(code)).toMatchObject({ exit: 3 })
+  })
+})
+
+describe('on Windows, where a process that signals itself is gone before it can listen', () => {
+  test.each(['SIGINT', 'SIGHUP', 'SIGBREAK'] as const)('%s: who listens is asked afterwards', async (signal) => {
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true)
+    const said: string[] = []
+    const listener = () => void said.push('their turn')
+    process.on(signal, listener)
+    try {
+      await createSignalHold('win32')(async () => {
+        process.emit(signal, signal)
+        said.push('finished')
+      })
+      expect(said).toStrictEqual(['finished', 'their turn'])
+      expect(kill).not.toHaveBeenCalled()
+    } finally {
+      process.off(signal, listener)
+      kill.mockRestore()
+    }
+  })
+
+  test('nobody listens: the process ends, by the one signal that it can send', async () => {
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true)
+    try {
+      await createSignalHold('win32')(async () => void process.emit('SIGBREAK', 'SIGBREAK'))
+      expect(kill.mock.calls).toStrictEqual([[process.pid, 'SIGTERM']])
+    } finally {
+      kill.mockRestore()
+    }
   })
 })

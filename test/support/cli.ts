@@ -45,12 +45,14 @@ export async function run(
     stdin = '',
     onStderr,
     stdoutError,
+    platform = 'linux',
   }: {
     env?: Record<string, string>
     stdin?: string | Readable
     onStderr?: (text: string) => void
     /** What writing to stdout fails with. */
     stdoutError?: Error
+    platform?: NodeJS.Platform
   } = {},
 ): Promise<Ran> {
   current = world
@@ -58,6 +60,7 @@ export async function run(
   const host = {
     arguments: args,
     environment: { ATPROTO_OAUTH_HOME: '/nowhere', ...env },
+    platform,
     stdin: typeof stdin === 'string' ? Readable.from([Buffer.from(stdin)]) : stdin,
     stdout: Object.assign(stdout.stream, { fd }),
     stderr: stderr.stream,

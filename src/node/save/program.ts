@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { withoutOurs } from '../../credentials/variables.ts'
 import { dotenvLines } from '../../credentials/write.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { isCode } from '../files.ts'
@@ -19,6 +20,7 @@ interface Program {
   readonly shell: boolean
 }
 
+/** By /bin/sh, on Windows by cmd.exe. */
 export function programTarget(name: string, command: string, environment: NodeJS.ProcessEnv): SaveTarget {
   return target(name, { command, arguments: [], shell: true }, environment)
 }
@@ -40,7 +42,7 @@ function target(name: string, program: Program, environment: NodeJS.ProcessEnv):
     lasting: true,
     async save(entries) {
       try {
-        await run(program, dotenvLines(entries), withoutSecrets(environment))
+        await run(program, dotenvLines(entries), withoutOurs(environment))
       } catch (error) {
         throw cannotSave(name, isCode(error, 'ENOENT') ? new Error(`there is no program ${program.command}`) : error)
       }
@@ -65,9 +67,4 @@ async function run(program: Program, input: string, environment: NodeJS.ProcessE
   const closed = once(child, 'close').finally(() => clearTimeout(impatient))
   const [code, signal] = (await closed) as [number | null, NodeJS.Signals | null]
   if (code !== 0) throw new Error(signal ? `it was ended by ${signal}` : `it ended with exit code ${code}`)
-}
-
-/** The variables that hold credentials stay out of the environment of another program. */
-function withoutSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('ATPROTO_OAUTH_')))
 }

@@ -5,6 +5,7 @@
  */
 import { resolve } from 'node:path'
 import { AuthError } from '../../errors.ts'
+import { shellWord } from '../../hints.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { fileTarget } from './file.ts'
 import { githubTarget, programTarget } from './program.ts'
@@ -16,16 +17,20 @@ const GITHUB = /^(?<repository>[\w.-]+\/[\w.-]+)?(?:@(?<environment>[^@/\s]+))?$
 /**
  * The target as it can be opened again from another folder.
  *
+ * @param absolute the path of a file as it is from everywhere
  * @throws {AuthError} `USAGE`
  */
-export function normalizeTarget(spec: string): string {
+export function normalizeTarget(spec: string, absolute: (path: string) => string = resolve): string {
   const [kind, rest] = split(spec)
   if (spec === STORE) return spec
-  if (kind === 'file' && rest !== '') return `file:${resolve(rest)}`
+  if (kind === 'file' && rest !== '') return `file:${absolute(rest)}`
   if (kind === 'gh' && GITHUB.test(rest)) return spec
   if (kind === 'exec' && rest.trim() !== '') return spec
+  const isPath = /^(?:[a-z]:|\.{0,2})[/\\]/i.test(spec)
   throw new AuthError('USAGE', `${JSON.stringify(spec)} is not a place to save to`, {
-    hint: 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND',
+    hint: isPath
+      ? `for a file: --save ${shellWord(`file:${spec}`)}`
+      : 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND',
   })
 }
 

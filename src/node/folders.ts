@@ -1,0 +1,50 @@
+/**
+ * The system's folders for what is this user's.
+ *
+ * @module
+ */
+import { homedir } from 'node:os'
+import path from 'node:path'
+
+/** A machine and its user, as far as folders hang on them. */
+export interface Machine {
+  readonly platform: NodeJS.Platform
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Throws if the system knows none. */
+  homedir(): string
+}
+
+export interface Folders {
+  /** Where the store is, unless `home` says otherwise. */
+  readonly data: string
+  /** For what may be thrown away. */
+  readonly cache: string
+}
+
+const THIS_MACHINE: Machine = { platform: process.platform, environment: process.env, homedir }
+
+/**
+ * `undefined` for a user who has no home.
+ *
+ * @see https://specifications.freedesktop.org/basedir-spec/latest/ by which a path that is not absolute counts for none
+ */
+export function userFolders({ platform, environment, homedir }: Machine = THIS_MACHINE): Folders | undefined {
+  const { join, isAbsolute } = platform === 'win32' ? path.win32 : path.posix
+  const place = (variable: string, ...belowHome: string[]) => {
+    const named = environment[variable]
+    return named && isAbsolute(named) ? named : join(homedir(), ...belowHome)
+  }
+  try {
+    if (platform === 'win32') {
+      const local = place('LOCALAPPDATA', 'AppData', 'Local')
+      return { data: join(local, 'atproto-oauth', 'Data'), cache: join(local, 'atproto-oauth', 'Cache') }
+    }
+    const [data, cache] =
+      platform === 'darwin'
+        ? [join(homedir(), 'Library', 'Application Support'), join(homedir(), 'Library', 'Caches')]
+        : [place('XDG_DATA_HOME', '.local', 'share'), place('XDG_CACHE_HOME', '.cache')]
+    return { data: join(data, 'atproto-oauth'), cache: join(cache, 'atproto-oauth') }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,12 @@
+/** Where the store is, unless somebody says otherwise. */
+import { AuthError } from '../errors.ts'
+import { type Machine, userFolders } from './folders.ts'
+
+/** @throws {AuthError} `USAGE` the user has no home */
+export function defaultHome(machine?: Machine): string {
+  const folders = userFolders(machine)
+  if (folders) return folders.data
+  throw new AuthError('USAGE', 'this user has no home folder in which a session could be kept', {
+    hint: 'say where with ATPROTO_OAUTH_HOME (--home)',
+  })
+}
