@@ -43,7 +43,6 @@ const { output } = await bundle.generate({
       { name: 'vendor-prompts', test: /node_modules.@inquirer/ },
       { name: 'vendor-open', test: /node_modules.open\b/ },
       { name: 'vendor-addresses', test: /node_modules.ipaddr/ },
-      { name: 'vendor-paths', test: /node_modules.env-paths/ },
     ],
   },
 })

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
 
@@ -47,4 +48,24 @@ export function userFolders({ platform, environment, homedir }: Machine = THIS_M
   } catch {
     return undefined
   }
+}
+
+/** Whether nobody else has a way into the folder, which is made if it can be. On Windows that hangs on where it is. */
+export function isPrivate(folder: string, platform: NodeJS.Platform = process.platform): boolean {
+  try {
+    make(folder)
+    const stats = lstatSync(folder)
+    if (!stats.isDirectory()) return false
+    return platform === 'win32' || (stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0)
+  } catch {
+    return false
+  }
+}
+
+/** With the folder above it, and no more; not `recursive`, which below /proc never returns. */
+function make(folder: string): void {
+  if (existsSync(folder)) return
+  const above = path.dirname(folder)
+  if (!existsSync(above)) mkdirSync(above, { mode: 0o700 })
+  mkdirSync(folder, { mode: 0o700 })
 }

@@ -7,6 +7,7 @@ export function defaultHome(machine?: Machine): string {
   const folders = userFolders(machine)
   if (folders) return folders.data
   throw new AuthError('USAGE', 'this user has no home folder in which a session could be kept', {
+    session: 'none',
     hint: 'say where with ATPROTO_OAUTH_HOME (--home)',
   })
 }

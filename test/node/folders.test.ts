@@ -1,7 +1,10 @@
+import { chmod, chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import envPaths from 'env-paths'
-import { describe, expect, test } from 'vitest'
-import { type Machine, userFolders } from '../../src/node/folders.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { isPrivate, type Machine, userFolders } from '../../src/node/folders.ts'
 import { defaultHome } from '../../src/node/home.ts'
+import { tempFolder } from './helpers.ts'
 
 const machine = (platform: NodeJS.Platform, home: string, environment: Machine['environment'] = {}): Machine => ({
   platform,
@@ -69,5 +72,43 @@ describe('a user without a home', () => {
   test('needs none where the system names the folders', () => {
     const environment = { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache' }
     expect(defaultHome(homeless('linux', environment))).toBe('/data/atproto-oauth')
+  })
+})
+
+describe('a folder of what is run later', () => {
+  test('is made for its user alone, whatever the umask', async () => {
+    const before = process.umask(0)
+    onTestFinished(() => void process.umask(before))
+    const folder = join(await tempFolder(), 'a', 'b')
+    expect([isPrivate(folder), isPrivate(folder)]).toStrictEqual([true, true])
+    expect((await stat(folder)).mode & 0o777).toBe(0o700)
+  })
+
+  test.each([0o755, 0o750, 0o701])('%o is none, but on Windows says nothing', async (mode) => {
+    const folder = await tempFolder()
+    await chmod(folder, mode)
+    expect([isPrivate(folder, 'linux'), isPrivate(folder, 'win32')]).toStrictEqual([false, true])
+  })
+
+  test('a link, a file, and what cannot be made are none', async () => {
+    const folder = await tempFolder()
+    await mkdir(join(folder, 'target'), { mode: 0o700 })
+    await symlink(join(folder, 'target'), join(folder, 'link'))
+    await writeFile(join(folder, 'file'), '', { mode: 0o600 })
+    const found = ['link', 'file', 'file/below'].map((name) => isPrivate(join(folder, name)))
+    expect(found).toStrictEqual([false, false, false])
+  })
+
+  test.runIf(process.platform === 'linux')(
+    'nor what is below a place where nothing can be made: not waited for',
+    () => {
+      expect([isPrivate('/proc/none/inside'), isPrivate('/proc/none/a/b')]).toStrictEqual([false, false])
+    },
+  )
+
+  test.runIf(process.getuid?.() === 0)('another user’s is none', async () => {
+    const folder = await tempFolder()
+    await chown(folder, 12345, 12345)
+    expect(isPrivate(folder)).toBe(false)
   })
 })

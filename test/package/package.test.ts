@@ -79,7 +79,7 @@ test('the types are right, for whoever imports the module; `require` of it is No
 test('the licence of each package whose code is inside goes along', async () => {
   const licences = await read('dist/THIRD-PARTY-LICENSES.txt')
   const lock = JSON.parse(await readFile('package-lock.json', 'utf8'))
-  for (const name of ['commander', 'jose', 'ipaddr.js', 'env-paths', 'open', '@inquirer/core']) {
+  for (const name of ['commander', 'jose', 'ipaddr.js', 'open', '@inquirer/core']) {
     const { version, license } = lock.packages[`node_modules/${name}`]
     expect(licences).toContain(`\n${name} ${version} (${license})\n\n`)
   }
