@@ -19,7 +19,8 @@ export async function helpText(): Promise<string> {
   return text
 }
 
-async function wholeProgram(write: (text: string) => void): Promise<Command> {
+/** All commands loaded; they run nothing. */
+export async function wholeProgram(write: (text: string) => void): Promise<Command> {
   const host = { stdout: { write } } as unknown as Parameters<typeof createProgram>[0]
   const run = Object.assign(async () => undefined, { print: async () => undefined })
   const names = COMMANDS.map(({ name }) => name)
