@@ -50,7 +50,7 @@ esac
 
 const npx = (version: string) => `#!/bin/sh
 [ "$1" = --yes ] && shift
-[ "$1" = 'atproto-oauth@${version}' ] || exit 127
+case "$1" in atproto-oauth | 'atproto-oauth@${version}') ;; *) exit 127 ;; esac
 shift
 exec '${NODE}' '${LAUNCHER}' "$@"
 `

@@ -1,7 +1,8 @@
-/** The README's recipes, run as they stand there against the real PDS; other names stand for those of the network. */
+/** The recipes of docs/, run as they stand there against the real PDS; other names stand for those of the network. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { type Block, blocksToRun, pasted } from '../support/blocks.ts'
 import { createHome, type Home, runCli, runShell } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
 import { callbackFor } from './support.ts'
@@ -15,17 +16,11 @@ interface Post {
   readonly embed: { images: readonly { image: { ref: { $link: string } }; alt: string }[] }
 }
 
-const [, section = ''] = /^## Recipes\n([\s\S]*?)^## /m.exec(
-  await readFile(new URL('../../README.md', import.meta.url), 'utf8'),
-)!
 /** The shell lines of each recipe, by its heading. */
-const RECIPES = new Map(
-  section.split(/^### /m).map((text) => {
-    const blocks = [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, lines]) => lines!)
-    return [text.slice(0, text.indexOf('\n')), blocks]
-  }),
-)
-RECIPES.delete('')
+const RECIPES = new Map<string, Block[]>()
+for (const block of await blocksToRun()) {
+  if (block.page === 'docs/recipes.md') RECIPES.set(block.heading, [...(RECIPES.get(block.heading) ?? []), block])
+}
 const tested = new Set<string>()
 let bob: Account
 let account: Account
@@ -40,17 +35,13 @@ beforeAll(async () => {
   return () => home.remove()
 })
 
-/** What is pasted into a shell; `npx` would ask a registry. */
 async function run(heading: string, { block = 0, edit = (lines: string) => lines } = {}): Promise<string> {
   tested.add(heading)
-  const script = edit(RECIPES.get(heading)![block]!)
+  const script = edit(RECIPES.get(heading)![block]!.text)
     .replaceAll('bob.bsky.social', bob.handle)
     .replaceAll('https://video.bsky.app', world.appViewUrl)
     .replaceAll('did:web:video.bsky.app', world.appViewDid)
-  const { code, stdout, stderr } = await runShell(
-    `set -eo pipefail\nnpx() { [ "$1" = atproto-oauth ] && "$@"; }\n${script}`,
-    { home },
-  )
+  const { code, stdout, stderr } = await runShell(pasted(script), { home })
   expect(code, stderr).toBe(0)
   return stdout
 }
@@ -69,7 +60,7 @@ const newest = async (printed: string) => {
   return (await posts()).find((post) => post.uri === uri)!.value
 }
 
-describe('the recipes of the README', () => {
+describe('docs/recipes.md', () => {
   test('Post with a link and a mention', async ({ task }) => {
     const { text, facets } = await newest(await run(task.name))
     const bytes = Buffer.from(text)

@@ -1,0 +1,17 @@
+/** `npm version`, between the new package.json and the commit: everything that says the version says the new one. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { withHelp } from './help.ts'
+import { readPages } from './pages.ts'
+import { nextChangelog, pinned } from './release.ts'
+
+const WORKFLOW = new URL('../oauth-templates/github-actions.yml', import.meta.url)
+const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+const today = new Date().toISOString().slice(0, 10)
+
+await writeFile(WORKFLOW, pinned(await readFile(WORKFLOW, 'utf8'), version))
+for (const { path, url, text } of await readPages()) {
+  const page = pinned(await withHelp(text), version)
+  await writeFile(url, path === 'README.md' ? nextChangelog(page, version, today) : page)
+}

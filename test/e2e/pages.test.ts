@@ -1,0 +1,166 @@
+/**
+ * Whatever a reader of README.md and docs/ can copy, run as it stands there and in the order in which it does, against the
+ * real PDS. Other names stand for those of the network. (docs/recipes.md has a test file of its own.)
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
+import { complete, saveSession } from '../../src/index.ts'
+import { packageFolder } from '../package/packed.ts'
+import { type Block, blocksToRun, pasted } from '../support/blocks.ts'
+import { readWorkflow } from '../support/workflow.ts'
+import { type Home, runCli, runShell } from '../world/cli.ts'
+import { signIn } from '../world/person.ts'
+import { type Account, connectWorld, uniqueHandle } from '../world/world.ts'
+import { createGithub, PERSONAL_TOKEN, REPOSITORY } from './github.ts'
+import { CONSENT, callbackFor, expectFailure, library, newHome } from './support.ts'
+
+const world = connectWorld()
+const blocks = (await blocksToRun()).filter(({ page }) => page !== 'docs/recipes.md')
+const taken = new Set<Block>()
+
+/** All that are under a heading, in their order. */
+function take(page: string, heading: string, count = 1): Block[] {
+  const found = blocks.filter((block) => block.page === page && block.heading === heading)
+  expect(found).toHaveLength(count)
+  for (const block of found) taken.add(block)
+  return found
+}
+
+function shellOf(home: Home, account: Account) {
+  return async (block: Block | undefined, { stdin = '', env = {}, edit = (lines: string) => lines } = {}) => {
+    const script = edit(block!.text).replaceAll('alice.bsky.social', account.handle)
+    const result = await runShell(pasted(script), { home, stdin, env })
+    expect(result.code, result.stderr).toBe(0)
+    return result.stdout
+  }
+}
+
+async function posts({ did }: Account): Promise<string[]> {
+  const query = new URLSearchParams({ repo: did, collection: 'app.bsky.feed.post' })
+  const answer = await fetch(`${world.pdsUrl}/xrpc/com.atproto.repo.listRecords?${query}`)
+  const { records } = (await answer.json()) as { records: { value: { text: string } }[] }
+  return records.map(({ value }) => value.text)
+}
+
+test('the README from top to bottom leads to a posted record, and out again', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const shell = shellOf(home, account)
+  const [init, finish, post, more, again, variables] = take('README.md', 'Quick start', 6)
+
+  const callback = await signIn((await shell(init)).trim(), account, CONSENT)
+  expect(await shell(finish, { stdin: callback })).toBe('')
+  const [created, listed] = (await shell(post)).split(/(?<=\})(?=\{)/).map((answer) => JSON.parse(answer))
+  expect(listed.records).toMatchObject([{ uri: created.uri, value: { text: 'hello from a shell' } }])
+  expect(await posts(account)).toStrictEqual(['hello from a shell'])
+
+  expect(await shell(more)).toContain(account.did)
+  expectFailure(await runCli(['call', 'com.atproto.server.getSession'], { home }), 5, 'SESSION_MISSING')
+
+  const second = await signIn((await shell(again)).trim(), account, CONSENT)
+  expect(JSON.parse(await shell(variables, { stdin: second }))).toMatchObject({ did: account.did })
+  expect((await stat(join(home.path, 'session.env'))).mode & 0o777).toBe(0o600)
+})
+
+test('the README in GitHub Actions: set up by its commands, its workflow posts and saves the next token', async () => {
+  const account = await world.createAccount()
+  const github = await createGithub(packageJson.version)
+  const [setUp, finish, workflow] = take('README.md', 'In GitHub Actions', 3)
+  const shell = async (script: string, stdin: string) => {
+    const done = await github.shell(`set -eo pipefail\n${script.replace('alice.bsky.social', account.handle)}`, stdin)
+    expect(done, done.stderr).toMatchObject({ code: 0 })
+    return done.stdout
+  }
+  const callback = await signIn((await shell(setUp!.text, PERSONAL_TOKEN)).trim(), account, CONSENT)
+  expect(await shell(`repo=${REPOSITORY}\n${finish!.text}`, callback)).toBe('')
+  const before = await github.secrets('atproto')
+
+  const { errors, concurrency, jobs } = await readWorkflow(workflow!.text)
+  expect(errors).toStrictEqual([])
+  expect(concurrency).toStrictEqual({ group: 'atproto-oauth', 'cancel-in-progress': 'false', queue: 'max' })
+  const { code, log } = await github.runJob(jobs[0]!, {})
+  expect(code, log).toBe(0)
+  expect(await posts(account)).toStrictEqual(['It is out'])
+  const after = await github.secrets('atproto')
+  expect(Object.keys(after)).toStrictEqual(Object.keys(before))
+  expect(after['ATPROTO_OAUTH_SESSION']).not.toBe(before['ATPROTO_OAUTH_SESSION'])
+})
+
+test('docs/commands.md: proof, and a session that moves out and back', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const ports = library(world, home)
+  const { credentials } = await complete(await callbackFor(account, home), ports)
+  await saveSession(credentials, undefined, ports)
+  const shell = shellOf(home, account)
+
+  const proved = await shell(take('docs/commands.md', 'proof')[0], {
+    edit: (lines) => lines.replace('https://pds.example.com', world.pdsUrl),
+  })
+  const sessions = proved.split(/(?<=\})(?=\{)/).map((answer) => JSON.parse(answer).did)
+  expect(sessions).toStrictEqual([account.did, account.did])
+
+  await shell(take('docs/commands.md', 'import')[0], {
+    edit: (lines) => lines.replace('https://app.example.com/client.json', `'${credentials.clientId}'`),
+  })
+  expect((await stat(join(home.path, 'session.json'))).mode & 0o777).toBe(0o600)
+  expect(await runCli(['refresh'], { home })).toMatchObject({ code: 0 })
+})
+
+test('docs/client.md: a client of one’s own, up to the sign-in on its own page', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const host = uniqueHandle('bot').replace('.test', '.fake.dev')
+  await mkdir(join(home.path, 'site'))
+  await symlink(join(home.path, 'oauth-client'), join(home.path, 'site', 'bot')) // the publishing
+  const env = await world.publish(host, join(home.path, 'site'))
+  const printed = await shellOf(home, account)(take('docs/client.md', 'A client of your own')[0], {
+    env,
+    edit: (lines) => lines.replaceAll('alice.github.io', host),
+  })
+  const url = printed.trim().split('\n').at(-1)!
+  const callback = await signIn(url, account, CONSENT)
+  expect(callback).toMatch(`https://${host}/bot/callback/?`)
+  const finish = 'set -a; . ./client.env; set +a; atproto-oauth complete --save store; atproto-oauth status --json'
+  const status = await runShell(finish, { home, env, stdin: callback })
+  const { kid } = JSON.parse(
+    /(?<=^ATPROTO_OAUTH_CLIENT_JWK=').*(?=')/m.exec(await readFile(join(home.path, 'client.env'), 'utf8'))![0],
+  )
+  expect(JSON.parse(status.stdout)).toMatchObject({ did: account.did, clientKey: { kid } })
+})
+
+test('docs/library.md: the program, beside the installed package', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  await mkdir(join(home.path, 'node_modules'))
+  await symlink(packageFolder(), join(home.path, 'node_modules', 'atproto-oauth'))
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const options = JSON.stringify({ dev: true, plcUrl, handleResolver, home: home.state })
+  const [program] = take('docs/library.md', 'The library')
+  const written = program!.text
+    .replace('nodeWorld()', `nodeWorld(${options})`)
+    .replace('alice.bsky.social', account.handle)
+  await writeFile(join(home.path, 'program.mjs'), written)
+  const node = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
+  const child = spawn(node, ['program.mjs'], { cwd: home.path, stdio: ['pipe', 'pipe', 'pipe'], timeout: 30_000 })
+  const errors = text(child.stderr)
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const output = text(child.stdout)
+  child.stdin.end(`${await signIn(line.toString().split('\n')[0]!, account, CONSENT)}\n`)
+  expect(await once(child, 'exit'), await errors).toStrictEqual([0, null])
+  expect(await output).toMatch(/^(?:.|\n)*200 \{/)
+  expect(await posts(account)).toStrictEqual(['hello from a program'])
+})
+
+test('nothing else is there to copy', () => {
+  const inAClone = take('README.md', 'See it work, change it') // these start this very suite, and the demo: .ci/run has both
+  expect(inAClone.map((block) => block.text.match(/^npm ci && npm \w+( \w+)?/gm))).toStrictEqual([
+    ['npm ci && npm run demo', 'npm ci && npm test'],
+  ])
+  expect(blocks.filter((block) => !taken.has(block))).toStrictEqual([])
+})

@@ -1,0 +1,81 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import packageJson from '../package.json' with { type: 'json' }
+import { withHelp } from '../scripts/help.ts'
+import { readPages } from '../scripts/pages.ts'
+import { nextChangelog, pinned } from '../scripts/release.ts'
+import { COMMANDS } from '../src/cli/commands.ts'
+import { blocksOf } from './support/blocks.ts'
+
+const pages = await readPages()
+const pageAt = (path: string) => pages.find((page) => page.path === path)!.text
+const README = pageAt('README.md')
+const SUBCOMMANDS = ['client new', 'client check']
+const names = COMMANDS.flatMap(({ name }) => (name === 'client' ? SUBCOMMANDS : [name])).sort()
+
+/** As GitHub makes them of headings. */
+const anchors = (text: string) =>
+  [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title!
+      .toLowerCase()
+      .replace(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  )
+
+describe.each(pages)('$path', ({ path, text }) => {
+  test('the help in it is that of today (else: npm run docs)', async () => {
+    expect(await withHelp(text)).toBe(text)
+  })
+
+  test('its links lead somewhere, its pictures too', () => {
+    for (const [, target] of text.matchAll(/\]\(((?!https?:)[^)]*)\)/g)) {
+      const [file = '', anchor] = target!.split('#')
+      const there = join(dirname(path), file)
+      if (file !== '') expect(existsSync(there), target).toBe(true)
+      if (anchor) expect(anchors(file === '' ? text : readFileSync(there, 'utf8')), target).toContain(anchor)
+    }
+  })
+
+  test('each of its boxes says what it is, and only generated text is not run', () => {
+    const helps = [...text.matchAll(/^<!-- help: /gm)].length
+    const languages = blocksOf({ path, text, url: new URL(`file:///${path}`) }).map(({ language }) => language)
+    expect(languages.filter((language) => language === 'text')).toHaveLength(helps)
+    for (const language of languages) expect(['sh', 'yaml', 'js', 'text']).toContain(language)
+    expect(text.replace(/^```[\s\S]*?^```$/gm, '')).not.toMatch(/^(?: {4}|\t|~~~|```)/m)
+  })
+})
+
+test('every command is in the table of the README, and has its help in docs/commands.md', () => {
+  const [, table = ''] = /^## Commands\n([\s\S]*?)^## /m.exec(README)!
+  const listed = [...table.matchAll(/^\| `([a-z]+(?: (?:new|check))?)[ `]/gm)].map(([, name]) => name!)
+  expect(listed.sort()).toStrictEqual(names)
+  const helped = [...pageAt('docs/commands.md').matchAll(/^<!-- help: (.+) -->$/gm)].map(([, name]) => name!)
+  expect(helped.sort()).toStrictEqual(names)
+})
+
+test('the pages are in the package', () => {
+  expect(packageJson.files).toContain('docs')
+})
+
+describe('npm version', () => {
+  const { version, scripts } = packageJson
+
+  test('every page that names a version of the package names this one, the CHANGELOG first', () => {
+    for (const { path, text } of pages) expect(pinned(text, version), path).toBe(text)
+    expect(README).toMatch(new RegExp(`^## CHANGELOG\n\n### ${version.replaceAll('.', '\\.')} \\(`, 'm'))
+  })
+
+  test('moves them, and has everything in its commit', () => {
+    expect(pinned('npx atproto-oauth@0.1.0 init; npx --yes atproto-oauth@0.1.0-rc.1', '1.2.3')).toBe(
+      'npx atproto-oauth@1.2.3 init; npx --yes atproto-oauth@1.2.3',
+    )
+    const first = '## CHANGELOG\n\n### 0.1.0 (unreleased)\n\nThe first.\n'
+    const released = first.replace('0.1.0 (unreleased)', '0.1.1 (2026-01-02)')
+    expect(nextChangelog(first, '0.1.1', '2026-01-02')).toBe(released)
+    expect(nextChangelog(released, '0.2.0', '2026-02-03')).toBe(
+      released.replace('###', '### 0.2.0 (2026-02-03)\n\n- Nothing that a user would notice.\n\n###'),
+    )
+    expect(scripts.version).toMatch(/^tsx scripts\/version\.ts && .*git add README\.md docs oauth-templates$/)
+  })
+})
