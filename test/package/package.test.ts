@@ -30,7 +30,10 @@ test('the budgets: at most 400 kB packed, 2 MB unpacked, one package, nothing ru
 
 test('what is in it, and nothing else', () => {
   const kinds = packed.files.map(({ path }) =>
-    path.replace(/^dist\/cjs\/[\w-]+\.cjs/, 'dist/cjs/*.cjs').replace(/^dist\/types\/.*\.d\.ts$/, 'dist/types/*.d.ts'),
+    path
+      .replace(/^dist\/cjs\/[\w-]+\.cjs/, 'dist/cjs/*.cjs')
+      .replace(/^dist\/types\/.*\.d\.ts$/, 'dist/types/*.d.ts')
+      .replace(/^docs\/\w+\.md$/, 'docs/*.md'),
   )
   expect([...new Set(kinds)].sort()).toStrictEqual([
     'LICENSE',
@@ -43,6 +46,8 @@ test('what is in it, and nothing else', () => {
     'dist/help.txt',
     'dist/index.js',
     'dist/types/*.d.ts',
+    'docs/*.md',
+    'docs/demo.svg',
     'oauth-templates/callback/index.html',
     'oauth-templates/github-actions.yml',
     'oauth-templates/oauth-client-metadata.json',
