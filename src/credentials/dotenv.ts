@@ -33,7 +33,7 @@ export function parseDotenv(text: string): Record<string, string> {
  *   no UTF-8, as of PowerShell's `>`, and could not be written as it was
  */
 export function editDotenv(text: string, entries: Entries): string {
-  if (/[\0\ufffd]/.test(text)) throw new AuthError('SAVE_FAILED', 'the file is not UTF-8: nothing was changed in it')
+  if (/\ufffd/.test(text)) throw new AuthError('SAVE_FAILED', 'the file is not UTF-8: nothing was changed in it')
   const wanted = new Map(entries)
   const found = assignments(text).filter(({ name }) => wanted.has(name))
   let result = text
