@@ -38,7 +38,8 @@ test('a new account on the real servers is well; nothing was stored, and no toke
     'POST pds /oauth/par',
     'POST pds /oauth/par',
   ])
-  expect(await readdir(home.path)).toStrictEqual([])
+  // Newer versions of Node keep the compiled program there.
+  expect((await readdir(home.path)).filter((name) => name !== '.cache')).toStrictEqual([])
 })
 
 test('a session is looked at without its token, and works afterwards', async () => {
