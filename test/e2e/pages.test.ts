@@ -51,7 +51,8 @@ test('the README from top to bottom leads to a posted record, and out again', as
   const account = await world.createAccount()
   const home = await newHome()
   const shell = shellOf(home, account)
-  const [init, finish, post, more, again, variables] = take('README.md', 'Quick start', 6)
+  const [init, finish, post, look, end] = take('README.md', 'Quick start', 5)
+  const [again, variables] = take('README.md', 'As variables', 2)
 
   const callback = await signIn((await shell(init)).trim(), account, CONSENT)
   expect(await shell(finish, { stdin: callback })).toBe('')
@@ -59,7 +60,8 @@ test('the README from top to bottom leads to a posted record, and out again', as
   expect(listed.records).toMatchObject([{ uri: created.uri, value: { text: 'hello from a shell' } }])
   expect(await posts(account)).toStrictEqual(['hello from a shell'])
 
-  expect(await shell(more)).toContain(account.did)
+  expect(await shell(look)).toContain(account.did)
+  await shell(end)
   expectFailure(await runCli(['call', 'com.atproto.server.getSession'], { home }), 5, 'SESSION_MISSING')
 
   const second = await signIn((await shell(again)).trim(), account, CONSENT)
