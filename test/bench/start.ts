@@ -1,7 +1,6 @@
 /** What a start costs: `--version` and `--help`, a warm call, how many requests a command makes, how much memory. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { complete, init, nodeWorld, saveSession, toNodeSession } from '../../src/index.ts'
 import { createHome, LAUNCHER, runCli } from '../world/cli.ts'
@@ -24,8 +23,9 @@ try {
 }
 
 async function measure(world: World): Promise<void> {
-  // First: while processes are timed nothing is awaited, and the servers would end what is open.
+  // What speaks with the servers from this process comes first: while others run it hears nothing, and the servers hang up.
   const counted = await requests(world)
+  const { did, clientId, session, env } = await signedIn(world)
   const nothing: Program = { name: 'node -e 0', args: ['-e', '0'] }
   say('Start, medians of paired runs on this machine:')
   const line = (first: Program, second: Program, limit: string) => {
@@ -35,7 +35,6 @@ async function measure(world: World): Promise<void> {
   }
   for (const flag of ['--version', '--help']) line({ name: flag, args: [LAUNCHER, flag] }, nothing, 'at most 1.3')
 
-  const { did, clientId, session, env } = await signedIn(world)
   const query = { repo: did, collection: 'app.bsky.feed.post' }
   const path = `/xrpc/${METHOD}?${new URLSearchParams(query)}`
   const fields = Object.entries(query).map(([name, value]) => `${name}=${value}`)
@@ -55,8 +54,6 @@ async function measure(world: World): Promise<void> {
   for (const program of [nothing, call, official])
     say(`  ${program.name.padEnd(14)}${String(peakMemory(program)).padStart(5)}`)
 
-  // Nothing was listened to while others ran: connections that the servers have closed since are noticed now.
-  await setImmediate()
   say('\nRequests of a command:')
   for (const [name, count] of counted) say(`  ${name.padEnd(28)}${String(count).padStart(3)}`)
 }
