@@ -5,19 +5,18 @@
  * @module
  */
 import { readClientJwk } from '../credentials/read.ts'
-import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
+import { type Environment, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
 import { defaultHome } from '../node/home.ts'
 import { nodeWorld } from '../node/world.ts'
 import { asUrl, isSecure } from '../protocol/syntax.ts'
 import { type Host, inCi } from './host.ts'
 import type { Output } from './output.ts'
-import { type Context, flagOf, type SavingOptions, setting } from './settings.ts'
+import { type Context, flagOf, fromEnvironment, type SavingOptions, setting } from './settings.ts'
 
 /** @throws {AuthError} `USAGE` */
 export function createContext(host: Host, output: Output, options: SavingOptions & { account?: string }): Context {
   const { environment } = host
-  const fromEnvironment = variable(environment, SESSION) ?? variable(environment, REFRESH_TOKEN)
   const dev = options.dev ?? isOn(environment, 'ATPROTO_OAUTH_DEV')
   const origin = (flag: string | undefined, name: string) => {
     const text = setting(flag, environment, name)
@@ -36,7 +35,7 @@ export function createContext(host: Host, output: Output, options: SavingOptions
       variable(environment, 'ATPROTO_OAUTH_SAVE')
         ?.split(/[\r\n]+/)
         .map((line) => line.trim()),
-    requireLasting: inCi(host) && options.account === undefined && fromEnvironment !== undefined,
+    requireLasting: inCi(host) && fromEnvironment(options.account, environment),
     onWarning: output.warn,
     onRequest: output.debug,
   })

@@ -5,14 +5,13 @@
  */
 import { Command } from 'commander'
 import type { NodeSession } from '../credentials/node-session.ts'
-import { REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
 import { AuthError, isAuthError } from '../errors.ts'
 import { exportSession } from '../export.ts'
 import type { SessionRecord } from '../model.ts'
 import { createSignalHold } from '../node/signals.ts'
 import type { Runner } from './run.ts'
 import { warnIfReadable } from './secrets.ts'
-import { ACCOUNT_OPTION, sessionFor } from './session.ts'
+import { ACCOUNT_OPTION, leftIn, sessionFor } from './session.ts'
 import { addCommonOptions, type CommonOptions, type Context } from './settings.ts'
 
 interface ExportOptions extends CommonOptions {
@@ -39,8 +38,7 @@ Example:
 `
 
 async function runExport({ account, keep }: ExportOptions, context: Context): Promise<void> {
-  const { host, output, world } = context
-  const { environment } = host
+  const { output, world } = context
   const session = await sessionFor(account, context)
   const hand = async (value: NodeSession) => {
     await output.data(`${JSON.stringify(value)}\n`).catch(stillHere)
@@ -53,11 +51,7 @@ async function runExport({ account, keep }: ExportOptions, context: Context): Pr
       output.warn('the session is still here too: whichever of the two renews it second ends it for both')
       return
     }
-    const isSet = variable(environment, SESSION) ?? variable(environment, REFRESH_TOKEN)
-    const elsewhere = [
-      ...(account === undefined && isSet ? ['the environment and wherever its variables are from'] : []),
-      ...(record.savedTo ?? []),
-    ]
+    const elsewhere = leftIn(account, record, context)
     if (elsewhere.length === 0) return
     output.warn(`delete what is left of it in ${elsewhere.join(' and ')}: used from there, it ends for both`)
   })

@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import { AuthError } from '../errors.ts'
 import { revoke } from '../revoke.ts'
 import type { Runner } from './run.ts'
-import { ACCOUNT_OPTION, sessionFor } from './session.ts'
+import { ACCOUNT_OPTION, leftIn, sessionFor } from './session.ts'
 import { addCommonOptions, type CommonOptions, type Context } from './settings.ts'
 
 interface RevokeOptions extends CommonOptions {
@@ -25,12 +25,7 @@ async function runRevoke(options: RevokeOptions, context: Context): Promise<void
   const { output, world } = context
   const session = await sessionFor(options.account, context)
   const { outcome, record } = await revoke(session.record(), world)
-  const elsewhere = [
-    ...(options.account === undefined && record.refreshToken
-      ? ['the environment or wherever its variables are from']
-      : []),
-    ...(record.savedTo ?? []),
-  ]
+  const elsewhere = leftIn(options.account, record, context)
   const rest = elsewhere.length > 0 ? `; what is left of it is in ${elsewhere.join(' and ')}: delete it there` : ''
   if (outcome === 'revoked') {
     output.note(`the session of ${record.did} is ended, and forgotten here${rest}`)

@@ -5,8 +5,9 @@
  */
 import { readCredentials } from '../credentials/read.ts'
 import { AuthError, CATALOGUE, isAuthError } from '../errors.ts'
+import type { SessionRecord } from '../model.ts'
 import { openSession, openStoredSession, type Session } from '../session.ts'
-import type { Context } from './settings.ts'
+import { type Context, fromEnvironment } from './settings.ts'
 
 export const ACCOUNT_OPTION = ['--account <did|handle>', 'a session of the per-user store'] as const
 
@@ -15,6 +16,12 @@ export async function sessionFor(account: string | undefined, context: Context):
   const { host, world, dev } = context
   const credentials = account === undefined ? readCredentials(host.environment, dev) : undefined
   return credentials ? openSession(credentials, world) : openStoredSession(account, world).catch(misnamed)
+}
+
+/** Where the tokens of a session are left that is gone from here. */
+export function leftIn(account: string | undefined, { savedTo = [] }: SessionRecord, { host }: Context): string[] {
+  const environment = 'the environment and wherever its variables are from'
+  return [...(fromEnvironment(account, host.environment) ? [environment] : []), ...savedTo]
 }
 
 /** An account is no argument of these commands: the usual hint would be a command that does not exist. */

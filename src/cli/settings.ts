@@ -5,7 +5,7 @@
  * @module
  */
 import { type Command, Option } from 'commander'
-import { type Environment, variable } from '../credentials/variables.ts'
+import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
 import { shellWord } from '../hints.ts'
 import { PLC_DIRECTORY } from '../node/defaults.ts'
@@ -55,6 +55,11 @@ export function addSaveOption(command: Command): Command {
 export function setting(flag: string | undefined, environment: Environment, name: string): string | undefined {
   if (flag === '') throw new AuthError('USAGE', `${flagOf(name)} is empty: was its variable not set?`)
   return flag ?? variable(environment, name)
+}
+
+/** Whether a command is about the session in the environment; `--account` means the store, whatever that holds. */
+export function fromEnvironment(account: string | undefined, environment: Environment): boolean {
+  return account === undefined && [SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
 }
 
 /** The flag of a setting's variable. */
