@@ -6,16 +6,18 @@
  */
 import http from 'node:http'
 import https from 'node:https'
-import type { Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import tls from 'node:tls'
 import { checkHost, guardedLookup } from './address-guard.ts'
-import { ConnectFailure, TunnelRefused } from './network-error.ts'
+import { ConnectFailure, ProxyFailure, TunnelRefused } from './network-error.ts'
 import type { Proxies } from './proxies.ts'
 
 const CONNECT_TIMEOUT = 5_000
+/** Milliseconds for which a connection without a request is kept; a server may want less (`Keep-Alive: timeout=`). */
+const KEPT_FOR = 4_000
 /** Whatever NODE_TLS_REJECT_UNAUTHORIZED says: who answers would get the tokens. */
 const VERIFIED = { rejectUnauthorized: true }
-const KEPT = { keepAlive: true, ...VERIFIED }
+const KEPT = { keepAlive: true, timeout: KEPT_FOR, ...VERIFIED }
 
 type Handover = (error: Error | null, socket?: Socket) => void
 type Options = http.ClientRequestArgs & tls.ConnectionOptions & { readonly host: string; readonly port: number }
@@ -68,26 +70,32 @@ function tunnelAgent(secure: boolean, proxy: URL): http.Agent {
   const { request } = proxy.protocol === 'https:' ? https : http
   const password = [proxy.username, proxy.password].map(decodeURIComponent).join(':')
   const credentials = `Basic ${Buffer.from(password).toString('base64')}`
+  const host = proxy.hostname.replace(/^\[|\]$/g, '')
+  const servername = isIP(host) ? '' : host
   return createsConnections(agent, (target, done) => {
     const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`
     const asked = request(proxy, {
       ...VERIFIED,
       method: 'CONNECT',
       path: authority,
+      auth: '', // in proxy-authorization, and in no header that a proxy may pass on
+      servername, // Node would take that of the host header
       agent: false,
       headers: { host: authority, ...(password !== ':' && { 'proxy-authorization': credentials }) },
-      timeout: CONNECT_TIMEOUT,
     })
-    const fail = (error: Error) => done(new ConnectFailure(error))
-    asked.once('error', fail)
-    asked.once('timeout', () => asked.destroy(tooLate()))
-    asked.once('response', ({ statusCode }) => asked.destroy(new TunnelRefused(statusCode)))
+    // For all of it: a proxy that sends a byte now and then is not idle.
+    const timer = setTimeout(() => asked.destroy(tooLate()), CONNECT_TIMEOUT)
+    asked.once('error', (error) => {
+      clearTimeout(timer)
+      done(new ProxyFailure(error))
+    })
     asked.once('connect', ({ statusCode }, socket: Socket) => {
+      clearTimeout(timer)
       if (statusCode !== 200) {
         socket.destroy()
-        return fail(new TunnelRefused(statusCode))
+        return done(new ConnectFailure(new TunnelRefused(statusCode)))
       }
-      socket.setTimeout(0)
+      quiet(socket)
       if (!secure) return done(null, socket)
       handOver(tls.connect({ ...target, ...VERIFIED, socket }), 'secureConnect', done)
     })
@@ -110,7 +118,12 @@ function handOver(socket: Socket, ready: 'connect' | 'secureConnect', done: Hand
   }
   const close = () => end(closed())
   const succeed = () => end(null)
-  socket.once('error', end).once('close', close).once(ready, succeed)
+  quiet(socket).once('error', end).once('close', close).once(ready, succeed)
+}
+
+/** Between two requests, and before the first, nobody else listens: an error there would end the process. */
+function quiet(socket: Socket): Socket {
+  return socket.on('error', () => undefined)
 }
 
 function tooLate(): Error {

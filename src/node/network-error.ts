@@ -22,6 +22,9 @@ export class ConnectFailure extends Error {
   }
 }
 
+/** The same, and it is the proxy that could not be reached. */
+export class ProxyFailure extends ConnectFailure {}
+
 /** A proxy that refuses a tunnel has passed nothing on. */
 export class TunnelRefused extends Error {
   constructor(readonly status: number | undefined) {
@@ -42,6 +45,11 @@ export function explain(error: unknown, url: URL): AuthError {
   const why = told?.message ?? REASONS[code ?? ''] ?? code ?? 'for a reason that is not known'
   if (!chain.some((link) => link instanceof ConnectFailure)) {
     return new AuthError('NETWORK_LOST', `the connection to ${url.host} broke: ${why}`, { cause: error })
+  }
+  if (chain.some((link) => link instanceof ProxyFailure)) {
+    return new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached, because its proxy cannot: ${why}`, {
+      cause: error,
+    })
   }
   const kind = code === 'ENOTFOUND' ? 'HOST_NOT_FOUND' : 'NETWORK_UNREACHABLE'
   return new AuthError(kind, `${url.host} cannot be reached: ${why}`, { cause: error })

@@ -1,8 +1,10 @@
 /** What fails, or is refused, before a byte of the request is on its way; and ways around: proxies and CAs. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { failure } from '../support/failure.ts'
-import { startNode } from './helpers.ts'
-import { client, serve, serveBytes, serveProxy, serveTls, unusedPort } from './servers.ts'
+import { startNode, tempFolder } from './helpers.ts'
+import { certificateFor, client, serve, serveBytes, serveProxy, serveTls, unusedPort } from './servers.ts'
 
 const guarded = () => client({ dev: false })
 
@@ -154,9 +156,45 @@ describe('a proxy', () => {
     expect(proxy.asked).toHaveLength(1)
   })
 
-  test('that is not there', async () => {
+  test('may be spoken to over TLS, and its certificate is for its own name', async () => {
+    const { url, certificate } = await serveTls((_, response) => response.end('through the tunnel'))
+    const own = await certificateFor('DNS:localhost')
+    const proxy = await serveProxy(200, url, own)
+    const both = join(await tempFolder(), 'both.pem')
+    await writeFile(both, (await readFile(certificate, 'utf8')) + own.cert)
+    const code = `
+      const { createHttp } = await import(process.env.SRC + 'node/http.ts')
+      for (const host of ['localhost', '127.0.0.1']) {
+        process.env.HTTPS_PROXY = 'https://' + host + ':${proxy.url.port}'
+        const { fetch } = createHttp({ dev: false, userAgent: 'test' })
+        console.log(await fetch(new URL('${TARGET.href}')).then((response) => response.text(), (error) => error.message))
+      }
+      process.exit()`
+    const { stdout } = await startNode(code, [], ['env', `NODE_EXTRA_CA_CERTS=${both}`]).ended
+    expect(stdout.split('\n')).toStrictEqual([
+      'through the tunnel',
+      'pds.example.com cannot be reached, because its proxy cannot: its TLS certificate is for another name',
+      '',
+    ])
+    expect(proxy.asked).toStrictEqual(['CONNECT pds.example.com:443'])
+  })
+
+  test('that is not there: it is told of the proxy', async () => {
     vi.stubEnv('HTTPS_PROXY', `http://127.0.0.1:${await unusedPort()}`)
-    expect(await failure(guarded().fetch(TARGET))).toMatchObject({ code: 'NETWORK_UNREACHABLE' })
+    expect(await failure(guarded().fetch(TARGET))).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: 'pds.example.com cannot be reached, because its proxy cannot: nothing listens there',
+    })
+  })
+
+  test('whose name is not known says nothing of the name that was asked for', async () => {
+    vi.stubEnv('HTTPS_PROXY', 'http://no-such-proxy.invalid:3128')
+    expect(await failure(guarded().fetch(TARGET))).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: expect.stringMatching(
+        /^pds\.example\.com cannot be reached, because its proxy cannot: (?:no such|its name)/,
+      ),
+    })
   })
 
   test('that leads to a certificate of nobody we know', async () => {

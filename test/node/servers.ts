@@ -53,25 +53,45 @@ export async function unusedPort(): Promise<number> {
   return port
 }
 
-/** An HTTPS server with a certificate of its own making, for 127.0.0.1 and pds.example.com. */
-export async function serveTls(listener: RequestListener): Promise<{ url: URL; certificate: string }> {
-  const home = await tempFolder()
-  const [key, certificate] = ['key.pem', 'certificate.pem'].map((name) => join(home, name)) as [string, string]
-  const names = 'subjectAltName=IP:127.0.0.1,DNS:pds.example.com'
-  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  const files = ['-subj', '/CN=test', '-addext', names, '-keyout', key, '-out', certificate]
-  execFileSync('openssl', [...request, ...files], { stdio: 'ignore' })
-  const server = https.createServer({ key: await readFile(key), cert: await readFile(certificate) }, listener)
-  return { url: new URL(`https://127.0.0.1:${await listen(server)}/`), certificate }
+export interface Certificate {
+  readonly key: Buffer
+  readonly cert: Buffer
+  /** For NODE_EXTRA_CA_CERTS. */
+  readonly path: string
 }
 
-/** A proxy that opens a tunnel to `target` wherever it was asked to, or answers with another status. */
-export async function serveProxy(status: number, target?: URL): Promise<{ url: URL; asked: string[] }> {
+/** @param names as openssl takes them */
+export async function certificateFor(names: string): Promise<Certificate> {
+  const home = await tempFolder()
+  const [key, path] = ['key.pem', 'certificate.pem'].map((name) => join(home, name)) as [string, string]
+  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+  const files = ['-subj', '/CN=test', '-addext', `subjectAltName=${names}`, '-keyout', key, '-out', path]
+  execFileSync('openssl', [...request, ...files], { stdio: 'ignore' })
+  return { key: await readFile(key), cert: await readFile(path), path }
+}
+
+/** An HTTPS server with a certificate of its own making, for 127.0.0.1 and pds.example.com. */
+export async function serveTls(listener: RequestListener): Promise<{ url: URL; certificate: string }> {
+  const { path, ...pair } = await certificateFor('IP:127.0.0.1,DNS:pds.example.com')
+  return { url: new URL(`https://127.0.0.1:${await listen(https.createServer(pair, listener))}/`), certificate: path }
+}
+
+/**
+ * A proxy that opens a tunnel to `target` wherever it was asked to, or answers with another status.
+ *
+ * @param secure it is spoken to over TLS
+ */
+export async function serveProxy(
+  status: number,
+  target?: URL,
+  secure?: Certificate,
+): Promise<{ url: URL; asked: string[] }> {
   const asked: string[] = []
-  const server = http.createServer((request, response) => {
+  const answer: RequestListener = (request, response) => {
     asked.push(`${request.method} ${request.url}`)
     response.writeHead(status).end()
-  })
+  }
+  const server = secure ? https.createServer(secure, answer) : http.createServer(answer)
   server.on('connect', (request, socket) => {
     asked.push(`${request.method} ${request.url}`)
     if (status !== 200) return socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`)
@@ -84,5 +104,5 @@ export async function serveProxy(status: number, target?: URL): Promise<{ url: U
       there.destroy()
     })
   })
-  return { url: new URL(`http://127.0.0.1:${await listen(server)}/`), asked }
+  return { url: new URL(`http${secure ? 's' : ''}://127.0.0.1:${await listen(server)}/`), asked }
 }
