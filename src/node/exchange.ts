@@ -8,6 +8,7 @@ import http from 'node:http'
 import https from 'node:https'
 import { pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import type { Zlib } from 'node:zlib'
 import { AuthError } from '../errors.ts'
 import type { Body } from '../ports.ts'
@@ -26,6 +27,11 @@ export interface Exchange {
   onEnd(): void
 }
 
+/**
+ * Milliseconds before a connection may be used again: a server may close it behind its answer without having said so,
+ * and what is sent there then would be lost.
+ */
+const SETTLING = 2
 /** More than anybody needs. */
 const MOST_ENCODINGS = 5
 const BODILESS = [204, 205, 304]
@@ -34,8 +40,11 @@ const READ_AHEAD = 64 * 1024
 
 /** @throws whatever went wrong, for `explain`; what goes wrong in the body is explained already */
 export async function exchange(asked: Exchange): Promise<Response> {
-  const message = await send(asked)
   const { url, method, signal, onEnd } = asked
+  await turn() // in which a connection may come free
+  if (Object.keys(asked.agent.freeSockets).length > 0) await pause(SETTLING)
+  signal.throwIfAborted()
+  const message = await send(asked)
   const { statusCode: status = 0, statusMessage = '' } = message
   if (status < 200 || status > 599) {
     message.destroy()
@@ -45,7 +54,9 @@ export async function exchange(asked: Exchange): Promise<Response> {
   // A reason phrase may be in any language, but a Response takes only some of them.
   const statusText = /^[\t\x20-\x7e]*$/.test(statusMessage) ? statusMessage : ''
   if (method === 'HEAD' || BODILESS.includes(status)) {
-    message.resume().once('close', onEnd)
+    message.once('close', onEnd)
+    if (message.complete) message.resume()
+    else message.destroy() // 205 with content all the same
     return new Response(null, { status, statusText, headers })
   }
   const content = await decoded(message, headers.get('content-encoding'))
@@ -69,24 +80,41 @@ function send({
   signal,
 }: Exchange): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
+    const stream = body instanceof Blob ? body.stream() : body
+    const source = stream instanceof ReadableStream ? Readable.fromWeb(stream as NodeStream) : undefined
     const request = (url.protocol === 'https:' ? https : http).request(url, {
       method,
       auth: '', // what an address has before its @ is for nobody
       headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body), ...headers },
       agent,
     })
-    const abort = () => request.destroy(signal.reason as Error)
+    const fail = (reason: Error) => {
+      request.destroy(reason)
+      reject(reason) // at once: Node says it when there is a connection
+    }
+    const abort = () => fail(signal.reason as Error)
     signal.addEventListener('abort', abort, { once: true })
-    if (signal.aborted) abort()
     let answer: http.IncomingMessage | undefined
-    request.setTimeout(idleMilliseconds, () => {
-      if (!answer) request.destroy(new IdleTimeout('it did not answer in time'))
-      // If something is there to be read, it is not the server that pauses.
-      else if (answer.readableLength === 0) answer.destroy(new IdleTimeout('its answer stopped in the middle'))
+    request.once('socket', (socket) => {
+      let wasOurTurn = false
+      const idle = () => {
+        const isOurTurn = answer ? answer.readableLength > 0 : !request.writableEnded && request.writableLength === 0
+        // After a turn of ours the server has all of its time again.
+        if (isOurTurn || wasOurTurn) socket.setTimeout(idleMilliseconds, idle)
+        else if (answer) answer.destroy(new IdleTimeout('its answer stopped in the middle'))
+        else request.destroy(new IdleTimeout('it did not answer in time'))
+        wasOurTurn = isOurTurn
+      }
+      socket.setTimeout(idleMilliseconds, idle)
+      request.once('close', () => socket.off('timeout', idle))
     })
     request.once('response', (message) => {
       answer = message
       signal.removeEventListener('abort', abort)
+      // Nobody waits for the rest of a request that has its answer.
+      message.once('close', () => {
+        if (!request.writableFinished) request.destroy()
+      })
       resolve(message)
     })
     request.once('upgrade', (_, socket) => {
@@ -95,18 +123,17 @@ function send({
     })
     // Also after the answer: an answer that breaks off is told by its body.
     request.on('error', reject)
-    if (body instanceof Blob || body instanceof ReadableStream) {
-      const stream = body instanceof Blob ? body.stream() : body
-      pipeline(Readable.fromWeb(stream as NodeStream), request, (error) => {
-        if (error) request.destroy(error)
-      })
-    } else request.end(body)
+    if (!source) return request.end(stream)
+    request.once('close', () => source.destroy())
+    source.once('error', fail).pipe(request)
   })
 }
 
-/** What a body says of itself, as far as the caller does not. */
+/** What a body says of itself, as far as the caller does not. Of its length Node would be silent for some methods. */
 function describing(body: Body | undefined): Record<string, string> {
-  if (!(body instanceof Blob)) return {}
+  if (body === undefined) return {}
+  if (body instanceof ReadableStream) return { 'transfer-encoding': 'chunked' }
+  if (!(body instanceof Blob)) return { 'content-length': String(Buffer.byteLength(body)) }
   return { 'content-length': String(body.size), ...(body.type !== '' && { 'content-type': body.type }) }
 }
 
