@@ -81,6 +81,7 @@ function tunnelAgent(secure: boolean, proxy: URL): http.Agent {
       auth: '', // in proxy-authorization, and in no header that a proxy may pass on
       servername, // Node would take that of the host header
       agent: false,
+      insecureHTTPParser: false,
       headers: { host: authority, ...(password !== ':' && { 'proxy-authorization': credentials }) },
     })
     // For all of it: a proxy that sends a byte now and then is not idle.

@@ -87,6 +87,7 @@ function send({
       auth: '', // what an address has before its @ is for nobody
       headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body), ...headers },
       agent,
+      insecureHTTPParser: false, // whatever NODE_OPTIONS says
     })
     const fail = (reason: Error) => {
       request.destroy(reason)

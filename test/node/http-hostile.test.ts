@@ -6,6 +6,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { isNonce } from '../../src/protocol/dpop.ts'
 import { readBounded, readJsonObject } from '../../src/protocol/response.ts'
 import { failure } from '../support/failure.ts'
+import { startNode } from './helpers.ts'
 import { client, serve, serveBytes } from './servers.ts'
 
 const LARGEST = 512 * 1024
@@ -129,6 +130,18 @@ describe('framing that lies', () => {
     )
     expect(error).toMatchObject({ code: 'NETWORK_LOST', exit: 3 })
     expect(error.message).not.toContain('canary')
+  })
+
+  test('NODE_OPTIONS does not have it believed', async () => {
+    const url = await answering((socket) => {
+      socket.end(`${OK}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`)
+    })
+    const code = `
+      const { createHttp } = await import(process.env.SRC + 'node/http.ts')
+      const asked = createHttp({ dev: true, userAgent: 'test' }).fetch(new URL('${url.href}'))
+      console.log(await asked.then((response) => response.text(), (error) => error.code))`
+    const { stdout } = await startNode(code, [], ['env', 'NODE_OPTIONS=--insecure-http-parser']).ended
+    expect(stdout).toBe('NETWORK_LOST\n')
   })
 
   test('a length that is too small: the rest is not read as the next answer', async () => {
