@@ -15,8 +15,14 @@ export async function start(): Promise<void> {
   if (said === undefined) {
     return (await import('./begin.ts')).begin()
   }
-  process.stdout.on('error', () => undefined) // as of `--help | head`
+  process.stdout.on('error', failed)
   process.stdout.write(said)
+}
+
+function failed({ code }: NodeJS.ErrnoException): void {
+  if (code === 'EPIPE') return // as of `--help | head`
+  process.stderr.write(`atproto-oauth: error: the output could not be written: ${code} [OUTPUT_FAILED]\n`)
+  process.exitCode = 1
 }
 
 function answerTo(asked: string): string | undefined {

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
 import { AuthError } from '../errors.ts'
 import { packageVersion } from '../node/version.ts'
 import { loadCommands } from './commands.ts'
 import { type Host, processHost } from './host.ts'
-import { createOutput } from './output.ts'
+import { createOutput, failedOutput } from './output.ts'
 import { createRunner } from './run.ts'
 import { addCommonOptions } from './settings.ts'
 
@@ -16,12 +17,16 @@ export async function main(host: Host = processHost()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
     process.on(signal, () => process.exit(code))
   }
+  process.exitCode = 1 // should it end without having come to an end
   process.exitCode = await runProgram(host)
 }
 
 /** @returns the exit code (CONTRACT: exit codes) */
 export async function runProgram(host: Host): Promise<number> {
-  host.stdout.on('error', () => undefined) // as of `--help | head`; what matters is said by whoever writes it
+  let unwritten: Error | undefined
+  host.stdout.on('error', (error) => {
+    unwritten ??= error
+  })
   let exit = 0
   let reached: Command | undefined
   const runner = createRunner(
@@ -39,9 +44,11 @@ export async function runProgram(host: Host): Promise<number> {
     await program.parseAsync(host.arguments, { from: 'user' })
     return exit
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
     const output = createOutput(host, { json: host.arguments.includes('--json'), command: pathOf(reached) })
-    return output.finish(error instanceof CommanderError ? usageError(error) : error)
+    if (!(error instanceof CommanderError)) return output.finish(error)
+    if (error.exitCode !== 0) return output.finish(usageError(error))
+    await turn() // --help, --version: what became of it is known then
+    return output.finish(unwritten && failedOutput(unwritten))
   }
 }
 

@@ -117,7 +117,7 @@ export function createOutput(host: Host, options: OutputOptions): Output {
 }
 
 /** A reader that has gone away is no failure of ours, and stays what it is. */
-function failedOutput(error: NodeJS.ErrnoException): Error {
+export function failedOutput(error: NodeJS.ErrnoException): Error {
   if (error.code === 'EPIPE') return error
   const why = error.code === 'ENOSPC' ? 'the disk is full' : (error.code ?? error.message)
   return new AuthError('OUTPUT_FAILED', `the output could not be written: ${why}`, { cause: error })

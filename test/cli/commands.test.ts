@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
+import { startNode } from '../node/helpers.ts'
 import { run } from '../support/cli.ts'
 
 const runner = Object.assign(async () => undefined, { print: async () => undefined })
@@ -21,5 +22,19 @@ describe('the commands that --help lists', () => {
   test('whoever reads the help and stops early sees no stack trace', async () => {
     const stdoutError = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })
     expect(await run({} as never, ['--help'], { stdoutError })).toStrictEqual({ code: 0, stdout: '', stderr: '' })
+  })
+
+  test('a program that ends without having come to an end is no success', async () => {
+    const code = `
+      const { main } = await import(process.env.SRC + 'cli/main.ts')
+      const stdout = { on() {}, write: () => true } // and that is the last that is heard of it
+      main({ arguments: ['completion', 'bash'], environment: {}, stdout, stderr: process.stderr })`
+    expect(await startNode(code).ended).toMatchObject({ code: 1, stderr: '' })
+  })
+
+  test('help that could not be written is no success', async () => {
+    const stdoutError = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' })
+    const { code, stderr } = await run({} as never, ['call', '--help'], { stdoutError })
+    expect([code, stderr]).toStrictEqual([1, expect.stringContaining('the disk is full [OUTPUT_FAILED]')])
   })
 })

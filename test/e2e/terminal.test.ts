@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
@@ -176,6 +177,11 @@ describe('streams', () => {
       expect([result.code, result.stderr]).toStrictEqual([0, ''])
       expect(result.stdout).not.toBe('')
     }
+  })
+
+  test.runIf(existsSync('/dev/full'))('--help that could not be written is no success', async () => {
+    const { code, stderr } = await runShell('atproto-oauth --help > /dev/full', { home: await newHome() })
+    expect([code, stderr]).toStrictEqual([1, expect.stringContaining('[OUTPUT_FAILED]')])
   })
 
   test('a reader that stops early is no reason for a stack trace', async () => {
