@@ -32,6 +32,8 @@ export interface HttpInit {
   /** The body may take as long as it keeps coming; the time limit is for the headers and for each pause. */
   readonly streaming?: boolean
   readonly signal?: AbortSignal
+  /** On a connection that no request was on before: one that is kept may be closed just when it is used. */
+  readonly ownConnection?: boolean
 }
 
 export interface Http {

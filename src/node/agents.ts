@@ -17,31 +17,33 @@ const CONNECT_TIMEOUT = 5_000
 const KEPT_FOR = 4_000
 /** Whatever NODE_TLS_REJECT_UNAUTHORIZED says: who answers would get the tokens. */
 const VERIFIED = { rejectUnauthorized: true }
-const KEPT = { keepAlive: true, timeout: KEPT_FOR, ...VERIFIED }
+const KEPT = { keepAlive: true, timeout: KEPT_FOR }
 
 type Handover = (error: Error | null, socket?: Socket) => void
 type Options = http.ClientRequestArgs & tls.ConnectionOptions & { readonly host: string; readonly port: number }
 
 export interface Agents {
-  for(url: URL): http.Agent
+  /** @param own for a connection that nobody had before and nobody has afterwards */
+  for(url: URL, own?: boolean): http.Agent
 }
 
 export function createAgents(dev: boolean, proxies: Proxies): Agents {
   const made = new Map<string, http.Agent>()
-  const options = { ...KEPT, ...(!dev && { lookup: guardedLookup as never }) }
   return {
-    for(url) {
+    for(url, own = false) {
       const proxy = proxies.for(url)
-      const name = `${url.protocol}${proxy?.href ?? ''}`
-      const agent = made.get(name) ?? create(url, proxy)
+      const name = `${own} ${url.protocol}${proxy?.href ?? ''}`
+      const agent = made.get(name) ?? create(url, proxy, own)
       made.set(name, agent)
       return agent
     },
   }
 
-  function create({ protocol }: URL, proxy: URL | undefined): http.Agent {
+  function create({ protocol }: URL, proxy: URL | undefined, own: boolean): http.Agent {
     const secure = protocol === 'https:'
-    if (proxy) return tunnelAgent(secure, proxy)
+    const options = { ...VERIFIED, ...(!own && KEPT) }
+    if (proxy) return tunnelAgent(secure, proxy, options)
+    if (!dev) Object.assign(options, { lookup: guardedLookup })
     return secure ? directAgent(https, 'secureConnect', options, dev) : directAgent(http, 'connect', options, dev)
   }
 }
@@ -65,8 +67,8 @@ function directAgent(
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6 */
-function tunnelAgent(secure: boolean, proxy: URL): http.Agent {
-  const agent = secure ? new https.Agent(KEPT) : new http.Agent(KEPT)
+function tunnelAgent(secure: boolean, proxy: URL, options: https.AgentOptions): http.Agent {
+  const agent = secure ? new https.Agent(options) : new http.Agent(options)
   const { request } = proxy.protocol === 'https:' ? https : http
   const password = [proxy.username, proxy.password].map(decodeURIComponent).join(':')
   const credentials = `Basic ${Buffer.from(password).toString('base64')}`

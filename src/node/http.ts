@@ -38,7 +38,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
       }
       // Here too: behind a proxy there is no connection of ours, and what a name leads to is the proxy's to judge.
       if (!dev) checkHost(url.hostname)
-      const { method = 'GET', headers, body, streaming } = init
+      const { method = 'GET', headers, body, streaming, ownConnection } = init
       const started = performance.now()
       const report = (outcome: string | number) =>
         onRequest?.(`${method} ${url.href} ${outcome} (${Math.round(performance.now() - started)} ms)`)
@@ -49,7 +49,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
           method,
           headers: { accept: '*/*', 'user-agent': userAgent, ...headers },
           body,
-          agent: agents.for(url),
+          agent: agents.for(url, ownConnection),
           idleMilliseconds,
           signal: limit.signal,
           onEnd: limit.lift,

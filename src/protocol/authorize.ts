@@ -7,7 +7,7 @@
 import { base64url } from 'jose'
 import { AuthError } from '../errors.ts'
 import type { AuthorizationServer } from '../model.ts'
-import type { Clock, Random } from '../ports.ts'
+import type { Clock, HttpInit, Random } from '../ports.ts'
 import type { Client } from './client.ts'
 import { sha256 } from './dpop.ts'
 import type { DpopFetch } from './dpop-fetch.ts'
@@ -125,12 +125,12 @@ export function postForm(
   endpoint: string,
   form: URLSearchParams,
   dpopFetch: DpopFetch,
-  timeoutSeconds: number = TIMEOUT,
+  init: Pick<HttpInit, 'timeoutSeconds' | 'ownConnection'> = { timeoutSeconds: TIMEOUT },
 ): Promise<Response> {
   return dpopFetch(new URL(endpoint), {
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
     body: form.toString(),
-    timeoutSeconds,
+    ...init,
   })
 }

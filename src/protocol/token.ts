@@ -26,6 +26,8 @@ import { asDid } from './syntax.ts'
 const LIFETIME_LONGEST = 365 * 24 * 3600
 /** Seconds. Giving up is costly here: what was sent is spent, whether or not we wait for the answer. */
 const TOKEN_TIMEOUT = 45
+/** What is spent once goes on no connection of which nobody knows whether it still stands. */
+const ONCE = { timeoutSeconds: TOKEN_TIMEOUT, ownConnection: true } as const
 /** A visible-ASCII string (RFC 6749 appendix A.12, A.17). */
 const TOKEN = /^[\x20-\x7e]{1,16384}$/
 
@@ -50,7 +52,7 @@ export async function exchangeCode(
     client_id: pending.clientId,
   })
   try {
-    const response = await postForm(server.token_endpoint, form, dpopFetch, TOKEN_TIMEOUT)
+    const response = await postForm(server.token_endpoint, form, dpopFetch, ONCE)
     if (response.status === 200) return await readTokenResponse(response, server, 'EXCHANGE_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response, form)
@@ -83,7 +85,7 @@ export async function sendRefresh(
     client_id: clientId,
   })
   try {
-    const response = await postForm(server.token_endpoint, form, dpopFetch, TOKEN_TIMEOUT)
+    const response = await postForm(server.token_endpoint, form, dpopFetch, ONCE)
     if (response.status === 200) return await readTokenResponse(response, server, 'REFRESH_AMBIGUOUS')
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response, form)

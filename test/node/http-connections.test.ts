@@ -35,6 +35,18 @@ describe('between two requests', () => {
     expect(connections.size).toBe(1)
   })
 
+  test('a request may have a connection of its own, which is not used again', async () => {
+    const connections = new Set<net.Socket>()
+    const url = await serve(({ socket }, response) => {
+      connections.add(socket)
+      response.end('here')
+    })
+    const http = client()
+    const own = [false, true, true, false]
+    for (const ownConnection of own) await (await http.fetch(url, { ownConnection })).text()
+    expect(connections.size).toBe(3)
+  })
+
   test('a connection is given up before the server does', async () => {
     const ended = vi.fn()
     const url = await serveBytes((socket) => {

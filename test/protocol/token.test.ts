@@ -133,6 +133,20 @@ describe('what is sent', () => {
     ])
   })
 
+  test.each([
+    ['code', exchange],
+    ['refresh token', refresh],
+  ])('the %s goes over a connection that no request was on before', async (_, grant) => {
+    const world = faulty(() => json(200, TOKENS))
+    const seen: unknown[] = []
+    const fetch: typeof world.fetch = (url, init) => {
+      seen.push(init?.ownConnection)
+      return world.fetch(url, init)
+    }
+    await grant({ ...world, fetch })
+    expect(seen).toStrictEqual([true])
+  })
+
   test('16.8, 12.8 the revocation, with a proof', async () => {
     const world = faulty(() => json(200, {}))
     const { dpopFetch } = await signer(world)
