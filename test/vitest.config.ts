@@ -28,6 +28,19 @@ export default defineConfig({
       {
         root,
         test: {
+          name: 'e2e',
+          include: ['test/{world,e2e,package}/**/*.test.ts'],
+          // A world for each worker: a world's request list is one for all who are in it.
+          globalSetup: 'test/world/global-setup.ts', // the package too
+          maxWorkers: WORKERS,
+          isolate: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        root,
+        test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: [OUTSIDE, ...MOCKING],
@@ -60,18 +73,6 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 15_000 } },
-        },
-      },
-      {
-        root,
-        test: {
-          name: 'e2e',
-          include: ['test/{world,e2e,package}/**/*.test.ts'],
-          // A world for each worker: a world's request list is one for all who are in it.
-          globalSetup: [PACKAGE, 'test/world/global-setup.ts'],
-          maxWorkers: WORKERS,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
         },
       },
     ],

@@ -1,6 +1,6 @@
 /** What the end-to-end tests have in common: a home, an account, and a login. */
 import { parse } from 'dotenv'
-import { afterEach, expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { complete, formatCredentials, init, nodeWorld, type World as OurWorld } from '../../src/index.ts'
 import { type CliResult, createHome, type Home, runCli } from '../world/cli.ts'
 import type { WorldAddresses } from '../world/main.ts'
@@ -8,14 +8,10 @@ import { ownWorld } from '../world/own.ts'
 import { type Decision, signIn } from '../world/person.ts'
 import type { Account, World } from '../world/world.ts'
 
-const homes: Home[] = []
-afterEach(async () => {
-  await Promise.all(homes.splice(0).map((home) => home.remove()))
-})
-
+/** Gone with its test. */
 export async function newHome(): Promise<Home> {
   const home = await createHome()
-  homes.push(home)
+  onTestFinished(() => home.remove())
   return home
 }
 
