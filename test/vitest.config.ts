@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const root = new URL('..', import.meta.url).pathname
-/** Vitest would leave one processor idle. */
-const WORKERS = Math.min(Math.max(2, availableParallelism()), 4)
+/** One more than processors: a test waits for processes and servers most of its time. */
+const WORKERS = Math.min(availableParallelism() + 1, 4)
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).map((file) => `test/${file}`)
 /** They change modules for whoever imports them afterwards. */
 const MOCKING = files.filter(
