@@ -11,6 +11,8 @@ const MOCKING = files.filter(
   (file) => file.endsWith('.test.ts') && /\bvi\.(?:do)?mock\(/i.test(readFileSync(root + file, 'utf8')),
 )
 const OUTSIDE = 'test/{world,e2e,package,sockets,browser}/**'
+/** A real Chromium on the servers' own pages. */
+const IN_BROWSER = 'test/browser/sign-in.test.ts'
 /** What runs the CLI runs it from the package, packed and installed. */
 const PACKAGE = 'test/package/packed.ts'
 
@@ -29,13 +31,14 @@ export default defineConfig({
         root,
         test: {
           name: 'e2e',
-          include: ['test/{world,e2e,package}/**/*.test.ts'],
+          include: ['test/{world,e2e,package}/**/*.test.ts', IN_BROWSER],
           // A world for each worker: a world's request list is one for all who are in it.
           globalSetup: 'test/world/global-setup.ts', // the package too
           maxWorkers: WORKERS,
           isolate: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          expect: { poll: { timeout: 15_000 } },
         },
       },
       {
@@ -65,11 +68,12 @@ export default defineConfig({
       },
       {
         root,
-        // A real Chromium. What needs the servers starts a world of its own, and none if there is no Chromium.
+        // A real Chromium.
         test: {
           name: 'browser',
           globalSetup: PACKAGE,
           include: ['test/browser/**/*.test.ts'],
+          exclude: [IN_BROWSER],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 15_000 } },

@@ -5,8 +5,7 @@ import { parse } from 'dotenv'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type CliOptions, type CliResult, createHome, type Home, runCli, runShell } from '../world/cli.ts'
-import { type StartedWorld, startWorld } from '../world/start.ts'
-import { type Account, connectWorld, type World } from '../world/world.ts'
+import { type Account, connectWorld } from '../world/world.ts'
 import { describeInBrowser, launch } from './chromium.ts'
 import { certificateFor, type Site, startSite } from './site.ts'
 
@@ -15,25 +14,20 @@ const HOST = 'client.lab-host.dev'
 const SCOPE = 'atproto transition:generic'
 
 describeInBrowser('signing in with a browser', () => {
-  let started: StartedWorld
-  let world: World
+  const world = connectWorld()
   let site: Site
   let browser: Browser
   const homes: Home[] = []
 
   beforeAll(async () => {
-    const starting = startWorld()
     const certificate = certificateFor(HOST)
     site = await startSite(certificate)
     browser = await launch({ [HOST]: site.port })
-    started = await starting
-    world = connectWorld(started.addresses)
     await world.leadName(HOST, { port: site.port, ca: certificate.cert })
   })
   afterAll(async () => {
     await browser?.close()
     await site?.stop()
-    await started?.stop()
     await Promise.all(homes.map((home) => home.remove()))
   })
 
@@ -42,8 +36,7 @@ describeInBrowser('signing in with a browser', () => {
     const home = await createHome()
     const context = await browser.newContext({ locale: 'en-US', ignoreHTTPSErrors: true })
     homes.push(home)
-    const run = (words: readonly string[], options: Partial<CliOptions> = {}) =>
-      runCli(words, { home, world: started.addresses, ...options })
+    const run = (words: readonly string[], options: Partial<CliOptions> = {}) => runCli(words, { home, ...options })
     const { stdout, stderr, code } = await run(['init', account.handle, '--scope', SCOPE, ...args])
     expect(code, stderr).toBe(0)
     return { account, home, run, url: stdout.trim(), page: await context.newPage() }
@@ -80,7 +73,7 @@ describeInBrowser('signing in with a browser', () => {
     expect(completed).toMatchObject({ code: 4, stdout: '' })
     expect(completed.stderr).toContain('[AUTHORIZATION_DENIED]')
     const [hint] = /(?<=hint: )atproto-oauth init .+/.exec(completed.stderr)!
-    const again = await runShell(hint, { home, world: started.addresses })
+    const again = await runShell(hint, { home })
     expect(again.code, again.stderr).toBe(0)
     expect(again.stdout).toContain(`${world.pdsUrl}/oauth/authorize?`)
   })
