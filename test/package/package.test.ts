@@ -25,7 +25,7 @@ test('the budgets: at most 400 kB packed, 2 MB unpacked, one package, nothing ru
   expect(await readdir(join(packageFolder(), '..'))).toStrictEqual(['.bin', '.package-lock.json', 'atproto-oauth'])
   const { dependencies, optionalDependencies, peerDependencies, scripts } = JSON.parse(await read('package.json'))
   expect([dependencies, optionalDependencies, peerDependencies]).toStrictEqual([undefined, undefined, undefined])
-  for (const hook of ['preinstall', 'install', 'postinstall']) expect(scripts).not.toHaveProperty(hook)
+  for (const hook of ['preinstall', 'install', 'postinstall', 'prepare']) expect(scripts).not.toHaveProperty(hook)
 })
 
 test('what is in it, and nothing else', () => {
