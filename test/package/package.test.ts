@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
 import { publint } from 'publint'
 import { beforeAll, expect, test } from 'vitest'
+import { run } from '../support/cli.ts'
+import { createFakeWorld } from '../support/fake-atproto.ts'
 import { createHome, runCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
@@ -125,6 +127,19 @@ test.each([
     expect(loaded.filter((name) => /^cli-/.test(name) || commands.includes(name)).sort()).toStrictEqual(commands)
     if (unused.length === 0) expect(loaded.sort()).toStrictEqual(commands)
     for (const name of unused) expect(loaded).not.toContain(name)
+  } finally {
+    await home.remove()
+  }
+})
+
+test('--help and --version, written down when it was built, are what the program says', async () => {
+  const home = await createHome()
+  try {
+    for (const flag of ['--help', '-h', '--version', '-V']) {
+      const { code, stdout } = await run(createFakeWorld(), [flag])
+      expect(stdout).not.toBe('')
+      expect(await runCli([flag], { home })).toMatchObject({ code, stdout })
+    }
   } finally {
     await home.remove()
   }
