@@ -7,7 +7,7 @@
 import { readClientJwk } from '../credentials/read.ts'
 import { type Environment, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
-import { defaultHome } from '../node/home.ts'
+import { defaultHome } from '../node/defaults.ts'
 import { nodeWorld } from '../node/world.ts'
 import { asUrl, isSecure } from '../protocol/syntax.ts'
 import { type Host, inCi } from './host.ts'
