@@ -1,10 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { HANG_MS, isolateFromMachine } from './support/machine.ts'
+
+isolateFromMachine()
 
 const root = new URL('..', import.meta.url).pathname
 /** One more than processors: a test waits for processes and servers most of its time. */
 const WORKERS = Math.min(availableParallelism() + 1, 4)
+/** For what hangs, not for what is slow. */
+const LIMITS = { testTimeout: HANG_MS, hookTimeout: HANG_MS, expect: { poll: { timeout: HANG_MS } } }
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).map((file) => `test/${file}`)
 /** They change modules for whoever imports them afterwards. */
 const MOCKING = files.filter(
@@ -36,9 +41,7 @@ export default defineConfig({
           globalSetup: 'test/world/global-setup.ts', // the package too
           maxWorkers: WORKERS,
           isolate: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          expect: { poll: { timeout: 15_000 } },
+          ...LIMITS,
         },
       },
       {
@@ -49,12 +52,12 @@ export default defineConfig({
           exclude: [OUTSIDE, ...MOCKING],
           // A process and its modules for many files: a third of the time was spent on starting and loading.
           isolate: false,
-          testTimeout: 20_000,
+          ...LIMITS,
         },
       },
       {
         root,
-        test: { name: 'unit-mocked', include: MOCKING, exclude: [OUTSIDE], testTimeout: 20_000 },
+        test: { name: 'unit-mocked', include: MOCKING, exclude: [OUTSIDE], ...LIMITS },
       },
       {
         root,
@@ -63,7 +66,7 @@ export default defineConfig({
           name: 'sockets',
           include: ['test/sockets/**/*.test.ts'],
           globalSetup: PACKAGE,
-          testTimeout: 180_000,
+          ...LIMITS,
         },
       },
       {
@@ -74,9 +77,7 @@ export default defineConfig({
           globalSetup: PACKAGE,
           include: ['test/browser/**/*.test.ts'],
           exclude: [IN_BROWSER],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          expect: { poll: { timeout: 15_000 } },
+          ...LIMITS,
         },
       },
     ],

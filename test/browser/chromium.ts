@@ -1,22 +1,13 @@
-/**
- * A real Chromium for the tests that need one: Debian's, or the one that `CHROMIUM` names. Without one they are skipped,
- * and say so; with `REQUIRE_BROWSER=1`, as in `.ci/run`, its absence is a failure.
- */
-import { existsSync } from 'node:fs'
+/** A real Chromium for the tests that need one: Debian's, or the one that `CHROMIUM` names. */
 import { type Browser, chromium } from 'playwright-core'
 import { describe } from 'vitest'
+import { lacks } from '../support/machine.ts'
 
 const EXECUTABLE = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
-const isThere = existsSync(EXECUTABLE)
 
 /** A `describe` for what happens in a browser. */
 export function describeInBrowser(title: string, tests: () => void): void {
-  if (!isThere) {
-    const told = `no Chromium at ${EXECUTABLE} (apt-get install chromium)`
-    if (process.env['REQUIRE_BROWSER'] === '1') throw new Error(told)
-    process.stderr.write(`SKIPPED: ${title}: ${told}\n`)
-  }
-  describe.skipIf(!isThere)(title, tests)
+  describe.skipIf(lacks(EXECUTABLE))(title, tests)
 }
 
 /** @param names host names, each with the port on loopback where it is to be found */

@@ -4,10 +4,11 @@ import { readFileSync } from 'node:fs'
 import { parse } from 'dotenv'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createCertificate } from '../support/certificates.ts'
 import { type CliOptions, type CliResult, createHome, type Home, runCli, runShell } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
 import { describeInBrowser, launch } from './chromium.ts'
-import { certificateFor, type Site, startSite } from './site.ts'
+import { type Site, startSite } from './site.ts'
 
 /** The PDS refuses names that it knows to be nobody's; this one it has to ask for. */
 const HOST = 'client.lab-host.dev'
@@ -20,7 +21,7 @@ describeInBrowser('signing in with a browser', () => {
   const homes: Home[] = []
 
   beforeAll(async () => {
-    const certificate = certificateFor(HOST)
+    const certificate = await createCertificate([HOST])
     site = await startSite(certificate)
     browser = await launch({ [HOST]: site.port })
     await world.leadName(HOST, { port: site.port, ca: certificate.cert })

@@ -1,12 +1,10 @@
 /** A static host as anybody has one: it serves files, and keeps what it was asked with which headers. */
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import type { Certificate } from '../support/certificates.ts'
 
 export const CALLBACK_PAGE = readFileSync(new URL('../../oauth-templates/callback/index.html', import.meta.url), 'utf8')
 
@@ -42,24 +40,5 @@ export async function startSite(certificate?: Certificate): Promise<Site> {
       server.closeAllConnections()
       await closed
     },
-  }
-}
-
-export interface Certificate {
-  readonly key: string
-  readonly cert: string
-}
-
-/** A throwaway certificate that is its own authority. */
-export function certificateFor(name: string): Certificate {
-  const folder = mkdtempSync(join(tmpdir(), 'atproto-oauth-tls-'))
-  try {
-    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-    const asked = `req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 1 -subj /CN=${name}`
-    const args = [...asked.split(' '), '-addext', `subjectAltName=DNS:${name}`, '-keyout', key, '-out', cert]
-    execFileSync('openssl', args, { stdio: 'ignore' })
-    return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
   }
 }

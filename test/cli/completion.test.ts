@@ -8,6 +8,7 @@ import { TEXT_FORMATS } from '../../src/credentials/write.ts'
 import { PRESET_NAMES } from '../../src/protocol/presets.ts'
 import { run } from '../support/cli.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
+import { lacks } from '../support/machine.ts'
 import { ALL, offeredByFish, typed } from '../support/shells.ts'
 
 const scripts: Record<string, string> = {}
@@ -85,7 +86,8 @@ function expectOffered(actual: readonly (readonly string[])[]): void {
   expect(told(actual)).toStrictEqual(told(OFFERED.map(([, offered]) => offered())))
 }
 
-test.each(['bash', 'zsh'] as const)('%s offers what there is, and starts no program for it', async (shell) => {
+test.for(['bash', 'zsh'] as const)('%s offers what there is, and starts no program for it', async (shell, { skip }) => {
+  skip(lacks(shell, 'script'))
   const lines = OFFERED.map(([line]) => line())
   const got = await typed(
     shell,
@@ -103,7 +105,7 @@ test.each(['bash', 'zsh'] as const)('%s offers what there is, and starts no prog
   )
 })
 
-test('fish offers what there is, and starts no program for it', async () => {
+test.skipIf(lacks('fish'))('fish offers what there is, and starts no program for it', async () => {
   expectOffered(
     await offeredByFish(
       scripts.fish!,
@@ -113,36 +115,41 @@ test('fish offers what there is, and starts no program for it', async () => {
   )
 })
 
-test('fish shows what commands and options do', async () => {
+test.skipIf(lacks('fish'))('fish shows what commands and options do', async () => {
   const path = join(folder, 'shown.fish')
   await writeFile(path, `${scripts.fish}complete -C 'atproto-oauth ca'\ncomplete -C 'atproto-oauth call --dr'\n`)
   const said = execFileSync('fish', ['--no-config', path], { encoding: 'utf8' })
   expect(said).toBe('call\tmake one XRPC request as the account\n--dry-run\tprint the request, and send nothing\n')
 })
 
-test.each([
+test.for([
   ['bash', (path: string) => `eval "$(< ${path})"`],
   ['zsh', (path: string) => `autoload -Uz compinit; compinit -u -D; eval "$(< ${path})"`],
-] as const)('%s: a line written with TAB alone, its words ended where they are at an end', async (shell, load) => {
-  const home = `${folder}/bel\there/`
-  const line = `atproto-oauth cal\t--hom\t${home} com.atproto.repo.createR\trep\t{d\trec\t@${folder}/pos\t--wa\t`
-  expect(await typed(shell, scripts[shell]!, [line], load)).toStrictEqual([
-    [
-      'call',
-      ...(shell === 'zsh' ? [`--home=${folder}/below/here/`] : ['--home', `${folder}/below/here/`]),
-      CREATE,
-      'repo={did}',
-      `record=@${POST()}`,
-      '--wait',
-    ],
-  ])
-})
+] as const)(
+  '%s: a line written with TAB alone, its words ended where they are at an end',
+  async ([shell, load], { skip }) => {
+    skip(lacks(shell, 'script'))
+    const home = `${folder}/bel\there/`
+    const line = `atproto-oauth cal\t--hom\t${home} com.atproto.repo.createR\trep\t{d\trec\t@${folder}/pos\t--wa\t`
+    expect(await typed(shell, scripts[shell]!, [line], load)).toStrictEqual([
+      [
+        'call',
+        ...(shell === 'zsh' ? [`--home=${folder}/below/here/`] : ['--home', `${folder}/below/here/`]),
+        CREATE,
+        'repo={did}',
+        `record=@${POST()}`,
+        '--wait',
+      ],
+    ])
+  },
+)
 
-test.each([
+test.for([
   ['bash', '-n'],
   ['zsh', '-n'],
   ['fish', '--no-execute'],
-])('%s finds nothing wrong with the script', async (shell, check) => {
+] as const)('%s finds nothing wrong with the script', async ([shell, check], { skip }) => {
+  skip(lacks(shell))
   const path = join(folder, shell)
   await writeFile(path, scripts[shell]!)
   expect(() => execFileSync(shell, [check, path], { stdio: 'pipe' })).not.toThrow()

@@ -9,6 +9,7 @@ import { readCredentials } from '../../src/credentials/read.ts'
 import { bundle, credentialEntries, formatCredentials, type TextFormat } from '../../src/credentials/write.ts'
 import { AuthError } from '../../src/errors.ts'
 import type { Credentials } from '../../src/model.ts'
+import { lacks } from '../support/machine.ts'
 import { CREDENTIALS, ENVIRONMENT, set, VSCHARS } from './helpers.ts'
 
 const NO_QUOTE = VSCHARS.replace("'", '')
@@ -47,15 +48,6 @@ function seenBy(argv: readonly string[], text: string): unknown {
   const env = { PATH: process.env['PATH'], HOME: '/wrong', FILE: file, NODE: process.execPath, PRINT }
   const [program, ...rest] = argv.map((argument) => (argument === '$FILE' ? file : argument))
   return JSON.parse(execFileSync(program!, rest, { encoding: 'utf8', env, stdio: ['ignore', 'pipe', 'inherit'] }))
-}
-
-function isInstalled(program: string): boolean {
-  try {
-    execFileSync(program, ['-c', 'exit 0'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** The files of `docker run --env-file`: a name, `=`, and the rest of the line as it is. */
@@ -125,9 +117,7 @@ const CONSUMERS: [name: string, TextFormat, Record<string, Credentials>, (text: 
   ]
 
 for (const [name, format, values, read, needs] of CONSUMERS) {
-  // In CI a shell that is not there is a failure: nobody would notice that it is never tried.
-  const skipped = needs !== undefined && !process.env['CI'] && !isInstalled(needs)
-  describe.skipIf(skipped)(`${format}, read by ${name}`, () => {
+  describe.skipIf(needs !== undefined && lacks(needs))(`${format}, read by ${name}`, () => {
     test.each(Object.entries(values))('%s', (_, credentials) => {
       const text = formatCredentials(credentials, format)
       expect(read(text)).toStrictEqual(Object.fromEntries(credentialEntries(credentials)))

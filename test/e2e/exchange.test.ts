@@ -1,14 +1,7 @@
 /** A session goes to the official library and comes back, each side with the one good token in turn. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import {
-  atprotoLoopbackClientMetadata,
-  JoseKey,
-  NodeOAuthClient,
-  type NodeOAuthClientOptions,
-  type NodeSavedSession,
-  requestLocalLock,
-} from '@atproto/oauth-client-node'
+import type { NodeOAuthClientOptions, NodeSavedSession } from '@atproto/oauth-client-node'
 import { decodeJwt } from 'jose'
 import { expect, test } from 'vitest'
 import {
@@ -24,10 +17,12 @@ import {
 } from '../../src/index.ts'
 import { generateClientJwk, publicClientJwk } from '../../src/protocol/client-assertion.ts'
 import { runCli } from '../world/cli.ts'
+import { loadOfficialClient } from '../world/packages.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld, uniqueHandle } from '../world/world.ts'
 import { CONSENT, callbackFor, expectFailure, GENERIC, library, newHome, sentByUs } from './support.ts'
 
+const { atprotoLoopbackClientMetadata, JoseKey, NodeOAuthClient, requestLocalLock } = await loadOfficialClient()
 const world = connectWorld()
 const GET_SESSION = 'com.atproto.server.getSession'
 

@@ -1,13 +1,11 @@
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parse } from 'dotenv'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { type CliOptions, runAtTerminal, runCli, spawnCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
-import { CONSENT, newHome } from './support.ts'
+import { bringOpener, CONSENT, newHome } from './support.ts'
 
 const world = connectWorld()
 const PAGE = /http:\S+\/oauth\/authorize\S+/
@@ -43,14 +41,10 @@ test('the browser comes back to this machine, and the credentials are printed', 
 
 test('it is opened by the system, as one argument; --save store keeps the session', async () => {
   const home = await newHome()
-  const [browser, log] = [join(home.path, 'browser'), join(home.path, 'opened')]
-  await writeFile(browser, `#!/bin/sh\nprintf '%s\\n' "$#" "$1" > "${log}.new" && mv "${log}.new" "${log}"\n`, {
-    mode: 0o755,
-  })
-  const result = await login(['--save', 'store'], { BROWSER: browser })
+  const opener = await bringOpener(home)
+  const result = await login(['--save', 'store'], opener.env)
   expect(result).toMatchObject({ code: 0, stdout: '' })
-  const opened = await vi.waitFor(() => readFile(log, 'utf8'), { timeout: 10_000 })
-  expect(opened).toMatch(/^1\nhttp:\S+request_uri=\S+\n$/)
+  expect(await opener.opened()).toMatch(/^1\nhttp:\S+request_uri=\S+\n$/)
   expect(await runCli(['call', 'com.atproto.server.getSession'], { home: result.home })).toMatchObject({ code: 0 })
 })
 

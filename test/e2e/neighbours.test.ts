@@ -1,11 +1,12 @@
 /** A session as the libraries next door want one: no wrapper, no cast, real servers. */
 import { Client, ok } from '@atcute/client'
-import { Agent, XRPCError } from '@atproto/api'
 import { expect, test } from 'vitest'
 import { type Credentials, complete, openSession, type Session } from '../../src/index.ts'
+import { loadApi } from '../world/packages.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, library, newHome } from './support.ts'
 
+const { Agent, XRPCError } = await loadApi()
 const world = connectWorld()
 const POST = 'app.bsky.feed.post'
 const PIXEL = Buffer.from(

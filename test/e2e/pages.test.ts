@@ -12,6 +12,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { complete, saveSession } from '../../src/index.ts'
 import { packageFolder } from '../package/packed.ts'
 import { type Block, blocksToRun, pasted } from '../support/blocks.ts'
+import { HANG_MS, lacks } from '../support/machine.ts'
 import { readWorkflow } from '../support/workflow.ts'
 import { type Home, runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -69,31 +70,34 @@ test('the README from top to bottom leads to a posted record, and out again', as
   expect((await stat(join(home.path, 'session.env'))).mode & 0o777).toBe(0o600)
 })
 
-test('the README in GitHub Actions: set up by its commands, its workflow posts and saves the next token', async () => {
-  const account = await world.createAccount()
-  const github = await createGithub(packageJson.version)
-  const [setUp, finish, workflow] = take('README.md', 'In GitHub Actions', 3)
-  const shell = async (script: string, stdin: string) => {
-    const done = await github.shell(`set -eo pipefail\n${script.replace('alice.bsky.social', account.handle)}`, stdin)
-    expect(done, done.stderr).toMatchObject({ code: 0 })
-    return done.stdout
-  }
-  const callback = await signIn((await shell(setUp!.text, PERSONAL_TOKEN)).trim(), account, CONSENT)
-  expect(await shell(`repo=${REPOSITORY}\n${finish!.text}`, callback)).toBe('')
-  const before = await github.secrets('atproto')
+test.skipIf(lacks('jq'))(
+  'the README in GitHub Actions: set up by its commands, its workflow posts and saves the next token',
+  async () => {
+    const account = await world.createAccount()
+    const github = await createGithub(packageJson.version)
+    const [setUp, finish, workflow] = take('README.md', 'In GitHub Actions', 3)
+    const shell = async (script: string, stdin: string) => {
+      const done = await github.shell(`set -eo pipefail\n${script.replace('alice.bsky.social', account.handle)}`, stdin)
+      expect(done, done.stderr).toMatchObject({ code: 0 })
+      return done.stdout
+    }
+    const callback = await signIn((await shell(setUp!.text, PERSONAL_TOKEN)).trim(), account, CONSENT)
+    expect(await shell(`repo=${REPOSITORY}\n${finish!.text}`, callback)).toBe('')
+    const before = await github.secrets('atproto')
 
-  const { errors, concurrency, jobs } = await readWorkflow(workflow!.text)
-  expect(errors).toStrictEqual([])
-  expect(concurrency).toStrictEqual({ group: 'atproto-oauth', 'cancel-in-progress': 'false', queue: 'max' })
-  const { code, log } = await github.runJob(jobs[0]!, {})
-  expect(code, log).toBe(0)
-  expect(await posts(account)).toStrictEqual(['It is out'])
-  const after = await github.secrets('atproto')
-  expect(Object.keys(after)).toStrictEqual(Object.keys(before))
-  expect(after['ATPROTO_OAUTH_SESSION']).not.toBe(before['ATPROTO_OAUTH_SESSION'])
-})
+    const { errors, concurrency, jobs } = await readWorkflow(workflow!.text)
+    expect(errors).toStrictEqual([])
+    expect(concurrency).toStrictEqual({ group: 'atproto-oauth', 'cancel-in-progress': 'false', queue: 'max' })
+    const { code, log } = await github.runJob(jobs[0]!, {})
+    expect(code, log).toBe(0)
+    expect(await posts(account)).toStrictEqual(['It is out'])
+    const after = await github.secrets('atproto')
+    expect(Object.keys(after)).toStrictEqual(Object.keys(before))
+    expect(after['ATPROTO_OAUTH_SESSION']).not.toBe(before['ATPROTO_OAUTH_SESSION'])
+  },
+)
 
-test('docs/commands.md: proof, and a session that moves out and back', async () => {
+test.skipIf(lacks('curl'))('docs/commands.md: proof, and a session that moves out and back', async () => {
   const account = await world.createAccount()
   const home = await newHome()
   const ports = library(world, home)
@@ -149,7 +153,7 @@ test('docs/library.md: the program, beside the installed package', async () => {
     .replace('alice.bsky.social', account.handle)
   await writeFile(join(home.path, 'program.mjs'), written)
   const node = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
-  const child = spawn(node, ['program.mjs'], { cwd: home.path, stdio: ['pipe', 'pipe', 'pipe'], timeout: 30_000 })
+  const child = spawn(node, ['program.mjs'], { cwd: home.path, stdio: ['pipe', 'pipe', 'pipe'], timeout: HANG_MS })
   const errors = text(child.stderr)
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   const output = text(child.stdout)
@@ -159,7 +163,7 @@ test('docs/library.md: the program, beside the installed package', async () => {
   expect(await posts(account)).toStrictEqual(['hello from a program'])
 })
 
-test('nothing else is there to copy', () => {
+test.skipIf(lacks('jq', 'curl'))('nothing else is there to copy', () => {
   const inAClone = take('README.md', 'See it work, change it') // these start this very suite, and the demo: .ci/run has both
   expect(inAClone.map((block) => block.text.match(/^npm ci && npm \w+( \w+)?/gm))).toStrictEqual([
     ['npm ci && npm run demo', 'npm ci && npm test'],

@@ -4,6 +4,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
+import { lacks } from '../support/machine.ts'
 import { runCli, runShell } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { expectFailure, logIn, sentByUs } from './support.ts'
@@ -52,7 +53,7 @@ test('for another server no token is spent', async () => {
   expect(await sentByUs(world)).toStrictEqual([`GET plc /${account.did}`])
 })
 
-describe.skipIf(spawnSync('curl', ['--version']).status !== 0)('curl', () => {
+describe.skipIf(lacks('curl'))('curl', () => {
   test('reads them from a pipe, as --curl prints it', async () => {
     const { account, home, env } = await logIn(world)
     const pipe = await runShell(`atproto-oauth proof GET '${GET_SESSION}' | curl -s -H @- '${GET_SESSION}'`, {

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Block, blocksToRun, pasted } from '../support/blocks.ts'
+import { lacks } from '../support/machine.ts'
 import { createHome, type Home, runCli, runShell } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
 import { callbackFor } from './support.ts'
@@ -60,7 +61,7 @@ const newest = async (printed: string) => {
   return (await posts()).find((post) => post.uri === uri)!.value
 }
 
-describe('docs/recipes.md', () => {
+describe.skipIf(lacks('jq', 'curl'))('docs/recipes.md', () => {
   test('Post with a link and a mention', async ({ task }) => {
     const { text, facets } = await newest(await run(task.name))
     const bytes = Buffer.from(text)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { runCli, runShell } from '../world/cli.ts'
 import { createDid, startHostWithoutOAuth } from '../world/other-hosts.ts'
+import { isNewest } from '../world/packages.ts'
 import { SignInError, signIn } from '../world/person.ts'
 import { connectWorld, uniqueHandle } from '../world/world.ts'
 import { CONSENT, callbackFor, expectFailure, logIn, newHome, sentByUs } from './support.ts'
@@ -243,7 +244,8 @@ describe('call', () => {
     const args = ['call', 'com.atproto.identity.resolveHandle', 'handle=nobody.test']
     const plain = await runCli(args, { home, env })
     expectFailure(plain, 8, 'XRPC_ERROR')
-    expect(plain.stderr).toContain('{"error":"InvalidRequest","message":"Unable to resolve handle"}')
+    const error = isNewest ? 'HandleNotFound' : 'InvalidRequest'
+    expect(plain.stderr).toContain(`{"error":"${error}","message":"Unable to resolve handle"}`)
     const included = await runCli([...args, '-i'], { home, env })
     expect(included.code).toBe(8)
     expect(included.stdout).toMatch(/^HTTP\/1\.1 400 [\s\S]*Unable to resolve handle/)
@@ -252,7 +254,7 @@ describe('call', () => {
       code: 'XRPC_ERROR',
       exit: 8,
       session: 'alive',
-      body: { error: 'InvalidRequest' },
+      body: { error },
     })
   })
 

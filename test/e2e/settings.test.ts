@@ -1,9 +1,9 @@
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { runCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
-import { expectFailure, newHome } from './support.ts'
+import { bringOpener, expectFailure, newHome } from './support.ts'
 
 const world = connectWorld()
 
@@ -75,13 +75,9 @@ describe('settings of init', () => {
   test('8.4 --open hands the URL to the browser as one argument', async () => {
     const account = await world.createAccount()
     const home = await newHome()
-    const browser = join(home.path, 'browser')
-    const log = join(home.path, 'opened')
-    await writeFile(browser, `#!/bin/sh\nprintf '%s\\n' "$#" "$1" > "${log}.new" && mv "${log}.new" "${log}"\n`)
-    await chmod(browser, 0o755)
-    const { stdout, code } = await runCli(['init', account.handle, '--open'], { home, env: { BROWSER: browser } })
+    const opener = await bringOpener(home)
+    const { stdout, code } = await runCli(['init', account.handle, '--open'], { home, env: opener.env })
     expect(code).toBe(0)
-    const opened = await vi.waitFor(() => readFile(log, 'utf8'), { timeout: 10_000 })
-    expect(opened).toBe(`1\n${stdout}`)
+    expect(await opener.opened()).toBe(`1\n${stdout}`)
   })
 })

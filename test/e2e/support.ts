@@ -1,7 +1,10 @@
 /** What the end-to-end tests have in common: a home, an account, and a login. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
 import { parse } from 'dotenv'
-import { expect, onTestFinished } from 'vitest'
+import { expect, onTestFinished, vi } from 'vitest'
 import { complete, formatCredentials, init, nodeWorld, type World as OurWorld } from '../../src/index.ts'
+import { HANG_MS } from '../support/machine.ts'
 import { type CliResult, createHome, type Home, runCli } from '../world/cli.ts'
 import type { WorldAddresses } from '../world/main.ts'
 import { ownWorld } from '../world/own.ts'
@@ -82,4 +85,22 @@ export function expectFailure(result: CliResult, exit: number, code: string): vo
 export async function sentByUs(world: World): Promise<string[]> {
   const ours = await world.requests(({ userAgent }) => userAgent?.startsWith('atproto-oauth/') === true)
   return ours.map(({ method, server, path }) => `${method} ${server} ${path.replace(/\?.*/, '')}`)
+}
+
+/** The program with which a Linux desktop opens a URL. */
+export interface Opener {
+  readonly env: Readonly<Record<string, string>>
+  /** Waits for it: how many arguments it got, and the first, a line each. */
+  opened(): Promise<string>
+}
+
+export async function bringOpener(home: Home): Promise<Opener> {
+  const [bin, log] = [join(home.path, 'bin'), join(home.path, 'opened')]
+  await mkdir(bin)
+  const script = `#!/bin/sh\nprintf '%s\\n' "$#" "$1" > "${log}.new" && mv "${log}.new" "${log}"\n`
+  await writeFile(join(bin, 'xdg-open'), script, { mode: 0o755 })
+  return {
+    env: { PATH: `${bin}${delimiter}${process.env['PATH']}`, DISPLAY: ':0' },
+    opened: () => vi.waitFor(() => readFile(log, 'utf8'), { timeout: HANG_MS }),
+  }
 }

@@ -5,7 +5,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { schemas } from '@atproto/api'
+import { loadApi } from '../world/packages.ts'
 
 interface Property {
   readonly type: string
@@ -28,20 +28,21 @@ interface Main {
 }
 
 type Definitions = Readonly<Record<string, unknown>>
+type Documents = ReadonlyMap<string, Definitions>
 
 const TARGET = 'src/protocol/method-table.ts'
 const JSON_TYPE = 'application/json'
-const documents = new Map(schemas.map(({ id, defs }) => [id as string, defs as Definitions]))
 
 /** The text of the table; sorted, so that a newer package changes only what is new. */
-export function methodTable(): string {
+export function methodTable(schemas: readonly { readonly id: string; readonly defs: object }[]): string {
+  const documents: Documents = new Map(schemas.map(({ id, defs }) => [id, defs as Definitions]))
   const groups = new Map<string, string[]>()
   for (const [id, defs] of documents) {
     const main = defs['main'] as Main | undefined
     if (!main || !['query', 'procedure', 'subscription'].includes(main.type)) continue
     const at = id.lastIndexOf('.')
     const group = groups.get(id.slice(0, at)) ?? []
-    groups.set(id.slice(0, at), [...group, `${id.slice(at + 1)} ${describe(id, main)}`])
+    groups.set(id.slice(0, at), [...group, `${id.slice(at + 1)} ${describe(documents, id, main)}`])
   }
   const lines = [...groups].sort(([one], [other]) => (one < other ? -1 : 1))
   return [
@@ -53,10 +54,10 @@ export function methodTable(): string {
   ].join('\n')
 }
 
-function describe(id: string, { type, parameters, input, output }: Main): string {
+function describe(documents: Documents, id: string, { type, parameters, input, output }: Main): string {
   const accepts = input && `>${input.encoding === JSON_TYPE ? '' : input.encoding}`
   const gives = output && output.encoding !== JSON_TYPE ? [`<${output.encoding}`] : []
-  const inputs = input ? [accepts, ...fields(resolve(id, input.schema))] : []
+  const inputs = input ? [accepts, ...fields(resolve(documents, id, input.schema))] : []
   return [type[0], ...fields(parameters), ...inputs, ...gives].join(' ')
 }
 
@@ -73,10 +74,11 @@ function sign({ type, items }: Property): string {
   return { string: '', integer: '#', boolean: '~' }[type] ?? '{}'
 }
 
-function resolve(id: string, schema: Shape | undefined): Shape | undefined {
+function resolve(documents: Documents, id: string, schema: Shape | undefined): Shape | undefined {
   if (schema?.type !== 'ref') return schema
   const [document, name = 'main'] = schema.ref!.replace(/^lex:/, '').split('#')
   return documents.get(document || id)?.[name] as Shape | undefined
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(TARGET, methodTable())
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
+  writeFileSync(TARGET, methodTable((await loadApi()).schemas))

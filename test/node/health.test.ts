@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Finding } from '../../src/model.ts'
 import { inspectMachine } from '../../src/node/health.ts'
 import { createPendingStore, createSessionStore } from '../../src/node/store.ts'
+import { createCertificate } from '../support/certificates.ts'
 import { signedIn, stored } from '../support/login.ts'
 
 let folder: string
@@ -74,16 +74,15 @@ describe('proxies', () => {
 })
 
 describe('CAs', () => {
-  const certificate = (...more: string[]) => {
-    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=test', ...more]
-    execFileSync('openssl', ['req', '-x509', ...made, '-keyout', key, '-out', cert], { stdio: 'ignore' })
-    return cert
+  const certificate = async () => {
+    const path = join(folder, 'cert.pem')
+    await writeFile(path, (await createCertificate(['localhost'])).cert)
+    return path
   }
   const ca = async (path: string) => of('CA', await inspect({ NODE_EXTRA_CA_CERTS: path }))
 
   test('of one’s own are counted', async () => {
-    const path = certificate()
+    const path = await certificate()
     expect(await ca(path)).toMatchObject([{ verdict: 'ok', detail: `NODE_EXTRA_CA_CERTS (${path}) adds 1` }])
   })
 
@@ -91,7 +90,10 @@ describe('CAs', () => {
     const noPem = join(folder, 'no.pem')
     await writeFile(noPem, 'not a certificate')
     const damaged = join(folder, 'damaged.pem')
-    await writeFile(damaged, (await readFile(certificate(), 'utf8')).replace(/(?<=CATE-----\n).{20}/, 'A'.repeat(20)))
+    await writeFile(
+      damaged,
+      (await readFile(await certificate(), 'utf8')).replace(/(?<=CATE-----\n).{20}/, 'A'.repeat(20)),
+    )
     for (const path of [join(folder, 'absent.pem'), folder, noPem, damaged]) {
       expect(await ca(path), path).toMatchObject([{ verdict: 'broken', fix: expect.stringContaining('PEM') }])
     }

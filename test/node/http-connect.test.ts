@@ -158,7 +158,7 @@ describe('a proxy', () => {
 
   test('may be spoken to over TLS, and its certificate is for its own name', async () => {
     const { url, certificate } = await serveTls((_, response) => response.end('through the tunnel'))
-    const own = await certificateFor('DNS:localhost')
+    const own = await certificateFor('localhost')
     const proxy = await serveProxy(200, url, own)
     const both = join(await tempFolder(), 'both.pem')
     await writeFile(both, (await readFile(certificate, 'utf8')) + own.cert)

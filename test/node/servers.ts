@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { execFileSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import http, { type RequestListener } from 'node:http'
 import https from 'node:https'
 import net, { type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { createHttp } from '../../src/node/http.ts'
+import { type Certificate, createCertificate } from '../support/certificates.ts'
 import { tempFolder } from './helpers.ts'
 
 export const client = (options: Partial<Parameters<typeof createHttp>[0]> = {}) =>
@@ -53,26 +53,21 @@ export async function unusedPort(): Promise<number> {
   return port
 }
 
-export interface Certificate {
-  readonly key: Buffer
-  readonly cert: Buffer
+export interface CertificateFile extends Certificate {
   /** For NODE_EXTRA_CA_CERTS. */
   readonly path: string
 }
 
-/** @param names as openssl takes them */
-export async function certificateFor(names: string): Promise<Certificate> {
-  const home = await tempFolder()
-  const [key, path] = ['key.pem', 'certificate.pem'].map((name) => join(home, name)) as [string, string]
-  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  const files = ['-subj', '/CN=test', '-addext', `subjectAltName=${names}`, '-keyout', key, '-out', path]
-  execFileSync('openssl', [...request, ...files], { stdio: 'ignore' })
-  return { key: await readFile(key), cert: await readFile(path), path }
+export async function certificateFor(...names: string[]): Promise<CertificateFile> {
+  const path = join(await tempFolder(), 'certificate.pem')
+  const certificate = await createCertificate(names)
+  await writeFile(path, certificate.cert)
+  return { ...certificate, path }
 }
 
 /** An HTTPS server with a certificate of its own making, for 127.0.0.1 and pds.example.com. */
 export async function serveTls(listener: RequestListener): Promise<{ url: URL; certificate: string }> {
-  const { path, ...pair } = await certificateFor('IP:127.0.0.1,DNS:pds.example.com')
+  const { path, ...pair } = await certificateFor('127.0.0.1', 'pds.example.com')
   return { url: new URL(`https://127.0.0.1:${await listen(https.createServer(pair, listener))}/`), certificate: path }
 }
 

@@ -17,7 +17,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { decodeProtectedHeader, EmbeddedJWK, jwtVerify } from 'jose'
 import { createFakeWorld } from '../support/fake-atproto.ts'
-import { createAuthority, openSockets } from '../support/fake-sockets.ts'
+import { openSockets, type TrustedCertificate, trustedCertificate } from '../support/fake-sockets.ts'
+import { HANG_MS } from '../support/machine.ts'
 import { npm, pack } from './packed.ts'
 
 const PROGRAM = fileURLToPath(new URL('signs.mjs', import.meta.url))
@@ -27,7 +28,6 @@ const DENO = join(CACHE, 'node_modules/@deno/linux-x64-glibc/deno')
 const DID = 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'
 const TOKEN = 'an-access-token'
 const NONCE = 'the-nonce'
-const LIMIT_MS = 60_000
 
 const RUNTIMES = [
   { name: `Node ${process.version}`, command: [process.execPath] },
@@ -112,7 +112,7 @@ async function run(
 ): Promise<Run> {
   const { PATH = '', HOME = '' } = process.env
   const child = spawn(command[0]!, [...command.slice(1), PROGRAM, ...args], { env: { PATH, HOME, ...env } })
-  const impatient = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS)
+  const impatient = setTimeout(() => child.kill('SIGKILL'), HANG_MS)
   const lines: Line[] = []
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text) => {
@@ -135,12 +135,12 @@ try {
   await npm(['install', '--no-save', '--prefix', folder, tarball], folder)
   const library = join(folder, 'node_modules', 'atproto-oauth')
   await mkdir(join(folder, 'ca'))
-  const authority = createAuthority(join(folder, 'ca'))
+  const certificate = await trustedCertificate(join(folder, 'ca'))
   for (const { name, command } of RUNTIMES) {
     const fault = await signs(command, library)
     if (fault) faults.push(name)
     say(`${name}\n  imports, signs, keeps away from private addresses: ${fault ?? 'yes'}`)
-    const hindrance = await logsIn(command, library, authority)
+    const hindrance = await logsIn(command, library, certificate)
     say(`  signs in, refreshes, calls, by a proxy and with a CA of one’s own: ${hindrance ?? 'yes'}`)
   }
 } finally {
@@ -178,11 +178,11 @@ async function signs(command: readonly string[], library: string): Promise<strin
 async function logsIn(
   command: readonly string[],
   library: string,
-  authority: ReturnType<typeof createAuthority>,
+  certificate: TrustedCertificate,
 ): Promise<string | undefined> {
   const home = await mkdtemp(join(folder, 'home-'))
   const world = createFakeWorld()
-  const sockets = await openSockets(world, authority)
+  const sockets = await openSockets(world, certificate)
   try {
     const env = { HOME_FOLDER: home, HANDLE: world.alice.did, ...sockets.env }
     const { lines, stderr } = await run(command, [library, 'login'], env, ({ url }, child) => {

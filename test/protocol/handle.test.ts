@@ -232,6 +232,7 @@ describe('by a resolver instead', () => {
 
   test.each([
     ['does not know it', json(400, { error: 'InvalidRequest', message: 'Unable to resolve' }), 'HANDLE_NOT_FOUND'],
+    ['does not know it, as PDS 0.5 says', json(400, { error: 'HandleNotFound' }), 'HANDLE_NOT_FOUND'],
     ['1.16 names a did:key', json(200, { did: 'did:key:z6Mkabc' }), 'HANDLE_NOT_FOUND'],
     ['names none', json(200, {}), 'HANDLE_NOT_FOUND'],
     ['sends HTML', new Response('<p>'), 'HANDLE_NOT_FOUND'],

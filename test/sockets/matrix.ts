@@ -17,7 +17,7 @@ import {
   type FakeWorld,
   type FakeWorldOptions,
 } from '../support/fake-atproto.ts'
-import { createAuthority, followClock, openSockets, type Sockets } from '../support/fake-sockets.ts'
+import { followClock, openSockets, type Sockets, trustedCertificate } from '../support/fake-sockets.ts'
 import { CLIENT } from '../support/raw-client.ts'
 import { type CliResult, createHome, type Home, spawnCli } from '../world/cli.ts'
 
@@ -25,7 +25,7 @@ const PRELOAD = new URL('kill-at.mjs', import.meta.url).href
 const WEEKS = 15 * 24 * 3600
 
 const folder = mkdtempSync(join(tmpdir(), 'atproto-oauth-ca-'))
-const authority = createAuthority(folder)
+const certificate = await trustedCertificate(folder)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** Where a run is killed: before a step of its own, or by the server that has its request. */
@@ -81,7 +81,7 @@ export async function withPlace<T>(use: (place: Place) => Promise<T>, options: F
   // Its handle would be looked up in the DNS of this machine.
   world.identity.editDidDocument(world.alice.did, (document) => ({ ...document, alsoKnownAs: [] }))
   const ownHome = await createHome()
-  const sockets = await openSockets(world, authority)
+  const sockets = await openSockets(world, certificate)
   const run = async (args: readonly string[], { home = ownHome, env = {}, stdin, kill, log }: RunOptions = {}) => {
     const logged = log ?? join(home.path, 'steps')
     const child = spawnCli(args, {

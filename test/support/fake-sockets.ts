@@ -4,22 +4,20 @@
  *
  * @module
  */
-import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { isAuthError } from '../../src/errors.ts'
+import { type Certificate, createAuthority, createCertificate } from './certificates.ts'
 import type { FakeWorld } from './fake-atproto.ts'
 
-/** A CA, and a certificate of its for the names of the fake world. */
-export interface Authority {
-  /** What `NODE_EXTRA_CA_CERTS` has to name. */
+/** A certificate for the names of the fake world, and the file of the CA that signed it. */
+export interface TrustedCertificate extends Certificate {
+  /** For `NODE_EXTRA_CA_CERTS`. */
   readonly path: string
-  readonly key: Buffer
-  readonly cert: Buffer
 }
 
 export interface Sockets {
@@ -33,23 +31,16 @@ export interface Sockets {
 }
 
 const NAMES = ['*.fake.dev', 'plc.directory', 'localhost']
-const NEW_KEY = ['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
 
-/** @param folder where the files go */
-export function createAuthority(folder: string): Authority {
-  const file = (name: string) => join(folder, name)
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' })
-  const usage = ['-addext', 'keyUsage=critical,keyCertSign']
-  const ca = ['-x509', '-days', '2', '-subj', '/CN=The CA of the test', ...usage]
-  openssl(...NEW_KEY, ...ca, '-keyout', file('ca.key'), '-out', file('ca.pem'))
-  openssl(...NEW_KEY, '-subj', '/CN=The fake world', '-keyout', file('key.pem'), '-out', file('request.pem'))
-  writeFileSync(file('names'), `subjectAltName=${NAMES.map((name) => `DNS:${name}`).join(',')}`)
-  const by = ['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-set_serial', '2', '-days', '2']
-  openssl('x509', '-req', '-in', file('request.pem'), ...by, '-extfile', file('names'), '-out', file('cert.pem'))
-  return { path: file('ca.pem'), key: readFileSync(file('key.pem')), cert: readFileSync(file('cert.pem')) }
+/** @param folder where the CA's certificate is written to */
+export async function trustedCertificate(folder: string): Promise<TrustedCertificate> {
+  const authority = await createAuthority()
+  const path = join(folder, 'ca.pem')
+  await writeFile(path, authority.cert)
+  return { ...(await createCertificate(NAMES, authority)), path }
 }
 
-export async function openSockets(world: FakeWorld, { path, key, cert }: Authority): Promise<Sockets> {
+export async function openSockets(world: FakeWorld, { path, key, cert }: TrustedCertificate): Promise<Sockets> {
   const asked: string[] = []
   const server = https.createServer(
     { key, cert },

@@ -8,6 +8,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { HANG_MS } from './machine.ts'
 
 const run = promisify(execFile)
 
@@ -55,7 +56,7 @@ export async function typed(
     cwd: folder,
     env: { PATH: process.env.PATH, TERM: 'dumb', PS1: PROMPT, HOME: folder, HISTFILE: '/dev/null', LC_ALL: 'C.UTF-8' },
     stdio: ['pipe', 'pipe', 'ignore'],
-    timeout: 15_000,
+    timeout: HANG_MS,
     killSignal: 'SIGKILL',
   })
   const rest = [...lines]

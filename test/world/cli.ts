@@ -7,13 +7,11 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { packageFolder } from '../package/packed.ts'
+import { HANG_MS } from '../support/machine.ts'
 import type { WorldAddresses } from './main.ts'
 import { ownWorld } from './own.ts'
 
 export const LAUNCHER = join(packageFolder(), 'bin', 'atproto-oauth.cjs')
-/** A CLI that hangs must not outlive its test. */
-const LIMIT_MS = 60_000
-
 /** For stdin that a test writes to while the program runs. */
 const TYPED = '\0typed'
 
@@ -104,7 +102,7 @@ function nodeFor({ node }: CliOptions): string {
 
 function spawnIn(
   [program, ...args]: readonly string[],
-  { home, env = {}, stdin, world, limit = LIMIT_MS }: CliOptions,
+  { home, env = {}, stdin, world, limit = HANG_MS }: CliOptions,
 ): CliProcess {
   const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe']
   const child = spawn(program!, args, {

@@ -11,8 +11,8 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Secp256k1Keypair } from '@atproto/crypto'
-import { envToCfg, envToSecrets, PDS } from '@atproto/pds'
 import { Database, PlcServer } from '@did-plc/server'
+import { loadPds } from './packages.ts'
 
 /** One request as a server saw it. Never headers or bodies: they hold secrets. */
 export interface RecordedRequest {
@@ -105,6 +105,7 @@ export async function startPds({ plcUrl, appViewUrl, appViewDid, record }: PdsNe
     disableSsrfProtection: true,
     rateLimitsEnabled: false,
   }
+  const { envToCfg, envToSecrets, PDS } = await loadPds()
   const pds = await PDS.create(envToCfg(env), envToSecrets(env))
   await pds.ctx.sequencer.start() // what PDS.start() does, apart from opening a port
   port.answerWith(pds.app)

@@ -11,7 +11,7 @@ import https from 'node:https'
 import net, { type AddressInfo, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join, normalize } from 'node:path'
-import { createAuthority } from '../support/fake-sockets.ts'
+import { trustedCertificate } from '../support/fake-sockets.ts'
 import { leadName } from './names.ts'
 
 export interface Sites {
@@ -26,7 +26,7 @@ const TYPES: Readonly<Record<string, string>> = { '.json': 'application/json', '
 
 export async function startSites(): Promise<Sites> {
   const home = await mkdtemp(join(tmpdir(), 'atproto-oauth-sites-'))
-  const { path, key, cert } = createAuthority(home)
+  const { path, key, cert } = await trustedCertificate(home)
   const folders = new Map<string, string>()
   const server = https.createServer(
     { key, cert },

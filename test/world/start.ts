@@ -5,6 +5,7 @@
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { isKept } from '../support/machine.ts'
 import type { WorldAddresses } from './main.ts'
 
 export interface StartedWorld {
@@ -13,7 +14,7 @@ export interface StartedWorld {
 }
 
 export async function startWorld(): Promise<StartedWorld> {
-  const { NODE_OPTIONS: _meantForThisNode, ...env } = process.env
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => isKept(name)))
   const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), {
     execPath: process.env['ATPROTO_OAUTH_WORLD_NODE'] ?? process.execPath,
     // The servers' dependencies are full of deprecations that are not ours to mend.
