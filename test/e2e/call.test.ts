@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { lstat, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { lacks } from '../support/machine.ts'
 import {
   type CliOptions,
   type CliResult,
@@ -173,7 +174,7 @@ describe('responses', () => {
     expect((await stat(pipe!)).isFIFO()).toBe(true)
   })
 
-  test('bytes are not for a terminal, unless somebody insists', async () => {
+  test.skipIf(lacks('script'))('bytes are not for a terminal, unless somebody insists', async () => {
     const refused = await runAtTerminal("call com.atproto.sync.getRepo 'did={did}'", [], { home })
     expect(refused).toMatchObject({ code: 2, screen: expect.stringContaining('application/vnd.ipld.car') })
     const insisted = await runAtTerminal("call com.atproto.sync.getRepo 'did={did}' -o -", [], { home })

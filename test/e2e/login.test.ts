@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
+import { lacks } from '../support/machine.ts'
 import { type CliOptions, runAtTerminal, runCli, spawnCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
@@ -48,21 +49,24 @@ test('it is opened by the system, as one argument; --save store keeps the sessio
   expect(await runCli(['call', 'com.atproto.server.getSession'], { home: result.home })).toMatchObject({ code: 0 })
 })
 
-test('over SSH nothing is opened, and the address may be pasted, while the time runs', async () => {
-  const account = await world.createAccount()
-  const home = await newHome()
-  const answer = async (screen: string) => `${await signIn(PAGE.exec(screen)![0], account, CONSENT)}\r`
-  const { code, screen } = await runAtTerminal(`login ${account.handle} --format raw`, [['left): ', answer]], {
-    home,
-    env: { SSH_CONNECTION: '192.0.2.1 5 192.0.2.2 22', DISPLAY: ':9' },
-  })
-  expect(screen).toContain('over SSH')
-  expect(screen).toMatch(/Callback URL \([45]:\d\d left\)/)
-  expect(screen).toContain(`ATPROTO_OAUTH_DID=${account.did}`)
-  expect(code).toBe(0)
-})
+test.skipIf(lacks('script'))(
+  'over SSH nothing is opened, and the address may be pasted, while the time runs',
+  async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const answer = async (screen: string) => `${await signIn(PAGE.exec(screen)![0], account, CONSENT)}\r`
+    const { code, screen } = await runAtTerminal(`login ${account.handle} --format raw`, [['left): ', answer]], {
+      home,
+      env: { SSH_CONNECTION: '192.0.2.1 5 192.0.2.2 22', DISPLAY: ':9' },
+    })
+    expect(screen).toContain('over SSH')
+    expect(screen).toMatch(/Callback URL \([45]:\d\d left\)/)
+    expect(screen).toContain(`ATPROTO_OAUTH_DID=${account.did}`)
+    expect(code).toBe(0)
+  },
+)
 
-test('Ctrl-C while waiting', async () => {
+test.skipIf(lacks('script'))('Ctrl-C while waiting', async () => {
   const account = await world.createAccount()
   const { code, screen } = await runAtTerminal(`login ${account.handle} --no-open`, [['left): ', '\x03']], {
     home: await newHome(),

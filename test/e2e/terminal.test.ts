@@ -4,6 +4,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
+import { lacks } from '../support/machine.ts'
 import { runAtTerminal, runCli, runShell, spawnCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, expectFailure, logIn, newHome } from './support.ts'
@@ -11,22 +12,25 @@ import { callbackFor, expectFailure, logIn, newHome } from './support.ts'
 const world = connectWorld()
 
 describe('the prompt of complete', () => {
-  test('asks at a terminal, on stderr, and takes a paste longer than a terminal line', async () => {
-    const account = await world.createAccount()
-    const home = await newHome()
-    const callback = `${await callbackFor(account, home)}&padding=${'x'.repeat(2000)}`
-    // `script` gives the command a terminal; the credentials go to a file, the prompt does not.
-    const command = `(umask 077; atproto-oauth complete > "$HOME/session.env")`
-    const result = await runShell(
-      `export -f atproto-oauth; script -qec '${command.replaceAll("'", "'\\''")}' /dev/null && cat "$HOME/session.env"`,
-      { home, stdin: `${callback}\r`, env: { SHELL: '/bin/bash' } },
-    )
-    expect(result.code).toBe(0)
-    expect(result.stdout).toContain('Callback URL:')
-    expect(parse(result.stdout.slice(result.stdout.lastIndexOf('ATPROTO_OAUTH_REFRESH_TOKEN')))).toMatchObject({
-      ATPROTO_OAUTH_DID: account.did,
-    })
-  })
+  test.skipIf(lacks('script'))(
+    'asks at a terminal, on stderr, and takes a paste longer than a terminal line',
+    async () => {
+      const account = await world.createAccount()
+      const home = await newHome()
+      const callback = `${await callbackFor(account, home)}&padding=${'x'.repeat(2000)}`
+      // `script` gives the command a terminal; the credentials go to a file, the prompt does not.
+      const command = `(umask 077; atproto-oauth complete > "$HOME/session.env")`
+      const result = await runShell(
+        `export -f atproto-oauth; script -qec '${command.replaceAll("'", "'\\''")}' /dev/null && cat "$HOME/session.env"`,
+        { home, stdin: `${callback}\r`, env: { SHELL: '/bin/bash' } },
+      )
+      expect(result.code).toBe(0)
+      expect(result.stdout).toContain('Callback URL:')
+      expect(parse(result.stdout.slice(result.stdout.lastIndexOf('ATPROTO_OAUTH_REFRESH_TOKEN')))).toMatchObject({
+        ATPROTO_OAUTH_DID: account.did,
+      })
+    },
+  )
 
   test.each([
     ['nothing on stdin', undefined],
@@ -38,7 +42,7 @@ describe('the prompt of complete', () => {
   })
 })
 
-describe('at a terminal complete asks what shall become of the credentials', () => {
+describe.skipIf(lacks('script'))('at a terminal complete asks what shall become of the credentials', () => {
   const DOWN = '\x1b[B'
   const WHERE = 'What shall become of the credentials?'
   async function answered(...questions: (readonly [string, string])[]) {
