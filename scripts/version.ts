@@ -5,13 +5,12 @@ import { readPages } from './pages.ts'
 import { nextChangelog, pinned } from './release.ts'
 
 const WORKFLOW = new URL('../oauth-templates/github-actions.yml', import.meta.url)
+const CHANGELOG = new URL('../CHANGELOG.md', import.meta.url)
 const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
 }
 const today = new Date().toISOString().slice(0, 10)
 
 await writeFile(WORKFLOW, pinned(await readFile(WORKFLOW, 'utf8'), version))
-for (const { path, url, text } of await readPages()) {
-  const page = pinned(await withHelp(text), version)
-  await writeFile(url, path === 'README.md' ? nextChangelog(page, version, today) : page)
-}
+await writeFile(CHANGELOG, nextChangelog(await readFile(CHANGELOG, 'utf8'), version, today))
+for (const { url, text } of await readPages()) await writeFile(url, pinned(await withHelp(text), version))

@@ -63,19 +63,23 @@ describe('npm version', () => {
 
   test('every page that names a version of the package names this one, the CHANGELOG first', () => {
     for (const { path, text } of pages) expect(pinned(text, version), path).toBe(text)
-    expect(README).toMatch(new RegExp(`^## CHANGELOG\n\n### ${version.replaceAll('.', '\\.')} \\(`, 'm'))
+    expect(readFileSync('CHANGELOG.md', 'utf8')).toMatch(
+      new RegExp(`^# Changelog\n\n## ${version.replaceAll('.', '\\.')} \\(`),
+    )
   })
 
   test('moves them, and has everything in its commit', () => {
     expect(pinned('npx atproto-oauth@0.1.0 init; npx --yes atproto-oauth@0.1.0-rc.1', '1.2.3')).toBe(
       'npx atproto-oauth@1.2.3 init; npx --yes atproto-oauth@1.2.3',
     )
-    const first = '## CHANGELOG\n\n### 0.1.0 (unreleased)\n\nThe first.\n'
+    const first = '# Changelog\n\n## 0.1.0 (unreleased)\n\nThe first.\n'
     const released = first.replace('0.1.0 (unreleased)', '0.1.1 (2026-01-02)')
     expect(nextChangelog(first, '0.1.1', '2026-01-02')).toBe(released)
     expect(nextChangelog(released, '0.2.0', '2026-02-03')).toBe(
-      released.replace('###', '### 0.2.0 (2026-02-03)\n\n- Nothing that a user would notice.\n\n###'),
+      released.replace('##', '## 0.2.0 (2026-02-03)\n\n- Nothing that a user would notice.\n\n##'),
     )
-    expect(scripts.version).toMatch(/^tsx scripts\/version\.ts && .*git add README\.md docs oauth-templates$/)
+    expect(scripts.version).toMatch(
+      /^tsx scripts\/version\.ts && .*git add README\.md CHANGELOG\.md docs oauth-templates$/,
+    )
   })
 })

@@ -38,6 +38,7 @@ test('what is in it, and nothing else', () => {
       .replace(/^docs\/\w+\.md$/, 'docs/*.md'),
   )
   expect([...new Set(kinds)].sort()).toStrictEqual([
+    'CHANGELOG.md',
     'LICENSE',
     'README.md',
     'bin/atproto-oauth.cjs',
