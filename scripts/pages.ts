@@ -1,5 +1,5 @@
 /**
- * The pages that people read: README.md and docs/.
+ * The pages for users: README.md and docs/, without the map for contributors.
  *
  * @module
  */
@@ -15,7 +15,9 @@ export interface Page {
 }
 
 export async function readPages(): Promise<Page[]> {
-  const docs = (await readdir(new URL('docs/', ROOT))).filter((name) => name.endsWith('.md')).sort()
+  const docs = (await readdir(new URL('docs/', ROOT)))
+    .filter((name) => name.endsWith('.md') && name !== 'architecture.md')
+    .sort()
   return Promise.all(
     ['README.md', ...docs.map((name) => `docs/${name}`)].map(async (path) => {
       const url = new URL(path, ROOT)

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import packageJson from '../package.json' with { type: 'json' }
@@ -28,15 +28,6 @@ describe.each(pages)('$path', ({ path, text }) => {
     expect(await withHelp(text)).toBe(text)
   })
 
-  test('its links lead somewhere, its pictures too', () => {
-    for (const [, target] of text.matchAll(/\]\(((?!https?:)[^)]*)\)/g)) {
-      const [file = '', anchor] = target!.split('#')
-      const there = join(dirname(path), file)
-      if (file !== '') expect(existsSync(there), target).toBe(true)
-      if (anchor) expect(anchors(file === '' ? text : readFileSync(there, 'utf8')), target).toContain(anchor)
-    }
-  })
-
   test('each of its boxes says what it is, and only generated text is not run', () => {
     const helps = [...text.matchAll(/^<!-- help: /gm)].length
     const languages = blocksOf({ path, text, url: new URL(`file:///${path}`) }).map(({ language }) => language)
@@ -44,6 +35,22 @@ describe.each(pages)('$path', ({ path, text }) => {
     for (const language of languages) expect(['sh', 'yaml', 'js', 'text']).toContain(language)
     expect(text.replace(/^```[\s\S]*?^```$/gm, '')).not.toMatch(/^(?: {4}|\t|~~~|```)/m)
   })
+})
+
+test.each([
+  'README.md',
+  'CHANGELOG.md',
+  ...readdirSync('docs')
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+])('the links of %s lead somewhere, its pictures too', (path) => {
+  const text = readFileSync(path, 'utf8')
+  for (const [, target] of text.matchAll(/\]\(((?!https?:)[^)]*)\)/g)) {
+    const [file = '', anchor] = target!.split('#')
+    const there = join(dirname(path), file)
+    if (file !== '') expect(existsSync(there), target).toBe(true)
+    if (anchor) expect(anchors(file === '' ? text : readFileSync(there, 'utf8')), target).toContain(anchor)
+  }
 })
 
 test('every command is in the table of the README, and has its help in docs/commands.md', () => {
