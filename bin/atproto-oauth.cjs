@@ -6,10 +6,10 @@ if (version[0] < 20 || (version[0] === 20 && version[1] < 19)) {
     'Node ' + process.versions.node + ' is too old, 20.19 or newer is needed',
     'npx -p node@22 -p atproto-oauth atproto-oauth --help',
   )
-} else if (!require('node:fs').existsSync(__dirname + '/../dist/cjs/front.cjs')) {
+} else if (!require('node:fs').existsSync(__dirname + '/../dist/cjs/entry.cjs')) {
   fail('this clone is not built yet', 'npm run build')
 } else {
-  require('../dist/cjs/front.cjs').start()
+  require('../dist/cjs/entry.cjs').start()
 }
 
 function fail(problem, hint) {

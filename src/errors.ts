@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { printable } from './printable.ts'
+import { printable } from './text.ts'
 
 /**
  * What became of the session, as far as is known when the error is made:

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from './printable.ts'
+import { printable } from './text.ts'
 
 export interface Login {
   readonly handle?: string | undefined

@@ -4,7 +4,10 @@
  * @module
  */
 
-export { complete } from './complete.ts'
+export { itemsOf, type Page, type PagesOptions, pages } from './call/paginate.ts'
+export type { Patience } from './call/retry.ts'
+export { type ClientCheck, type ClientFinding, type ClientVerdict, checkClient } from './client/check.ts'
+export type { ClientChoice } from './client/client-id.ts'
 export {
   fromNodeSession,
   type NodeSession,
@@ -13,12 +16,10 @@ export {
 } from './credentials/node-session.ts'
 export { readCredentials } from './credentials/read.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
-export { type DoctorOptions, examine } from './doctor.ts'
+export { type DoctorOptions, examine } from './doctor/doctor.ts'
 export { AuthError, CATALOGUE, type ErrorCode, isAuthError, type SessionFate } from './errors.ts'
-export { type ExportOptions, exportSession } from './export.ts'
-export { type ImportOptions, importSession } from './import.ts'
-export { type Initiated, type InitOptions, init } from './init.ts'
-export { type ClientCheck, type ClientFinding, type ClientVerdict, checkClient } from './judge.ts'
+export { complete } from './login/complete.ts'
+export { type Initiated, type InitOptions, init } from './login/init.ts'
 export type {
   AuthorizationServer,
   Completed,
@@ -39,9 +40,7 @@ export type {
   SpentAuthorization,
   TokenSet,
 } from './model.ts'
-export { type NodeWorldOptions, nodeWorld } from './node/world.ts'
-export { itemsOf, type Page, type PagesOptions, pages } from './paginate.ts'
-export type { Patience } from './patience.ts'
+export { type NodeWorldOptions, nodeWorld } from './node/runtime.ts'
 export type {
   Clock,
   Dns,
@@ -57,11 +56,12 @@ export type {
   Stores,
   World,
 } from './ports.ts'
-export type { Prompt } from './protocol/authorize.ts'
-export type { ClientChoice } from './protocol/client.ts'
-export type { SignedHeaders } from './protocol/dpop-fetch.ts'
-export type { XrpcRequest } from './protocol/xrpc.ts'
-export { type Revoked, revoke } from './revoke.ts'
-export { saveSession } from './save.ts'
-export { openSession, openStoredSession, type Session, type SessionInit } from './session.ts'
-export { type SessionStatus, statusOf } from './status.ts'
+export type { Prompt } from './protocol/oauth/authorization-request.ts'
+export type { SignedHeaders } from './protocol/oauth/dpop-fetch.ts'
+export type { XrpcRequest } from './protocol/xrpc/request.ts'
+export { type ExportOptions, exportSession } from './session/export.ts'
+export { type ImportOptions, importSession } from './session/import.ts'
+export { type Revoked, revoke } from './session/revoke.ts'
+export { saveSession } from './session/save.ts'
+export { openSession, openStoredSession, type Session, type SessionInit } from './session/session.ts'
+export { type SessionStatus, statusOf } from './session/status.ts'

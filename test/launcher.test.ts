@@ -30,7 +30,7 @@ test.each(['8.17.0', '12.22.12', '18.20.8', '20.18.3'])('Node %s is told that it
 })
 
 test.each(['20.19.0', '22.0.0', '24.21.0', '26.10.0'])('Node %s runs the CLI', (version) => {
-  expect(launch(version)).toStrictEqual({ lines: [], exitCode: undefined, imported: ['../dist/cjs/front.cjs'] })
+  expect(launch(version)).toStrictEqual({ lines: [], exitCode: undefined, imported: ['../dist/cjs/entry.cjs'] })
 })
 
 test('the launcher uses nothing that an old Node cannot parse', () => {

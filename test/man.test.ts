@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { manPage } from '../scripts/man.ts'
+import { manPage } from '../scripts/build/man.ts'
 import { run } from './support/cli.ts'
 import { createFakeWorld } from './support/fake-atproto.ts'
 

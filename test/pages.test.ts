@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import packageJson from '../package.json' with { type: 'json' }
-import { withHelp } from '../scripts/help.ts'
-import { readPages } from '../scripts/pages.ts'
-import { nextChangelog, pinned } from '../scripts/release.ts'
+import { withHelp } from '../scripts/build/help.ts'
+import { readPages } from '../scripts/docs/pages.ts'
+import { nextChangelog, pinned } from '../scripts/release/changelog.ts'
 import { COMMANDS } from '../src/cli/commands.ts'
 import { blocksOf } from './support/blocks.ts'
 
@@ -86,7 +86,7 @@ describe('npm version', () => {
       released.replace('##', '## 0.2.0 (2026-02-03)\n\n- Nothing that a user would notice.\n\n##'),
     )
     expect(scripts.version).toMatch(
-      /^tsx scripts\/version\.ts && .*git add README\.md CHANGELOG\.md docs oauth-templates$/,
+      /^tsx scripts\/release\/version\.ts && .*git add README\.md CHANGELOG\.md docs oauth-templates$/,
     )
   })
 })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import packageJson from '../package.json' with { type: 'json' }
-import { chooseClient } from '../src/protocol/client.ts'
+import { chooseClient } from '../src/client/client-id.ts'
 import { readWorkflow } from './support/workflow.ts'
 
 describe('oauth-templates', () => {

@@ -8,11 +8,11 @@ import { readClientJwk } from '../credentials/read.ts'
 import { type Environment, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
 import { defaultHome } from '../node/defaults.ts'
-import { nodeWorld } from '../node/world.ts'
-import { asUrl, isSecure } from '../protocol/syntax.ts'
-import { type Host, inCi } from './host.ts'
+import { nodeWorld } from '../node/runtime.ts'
+import { asUrl, isSecure } from '../protocol/identity/syntax.ts'
+import { type Host, inCi } from './io.ts'
+import { type Context, flagOf, fromEnvironment, type SavingOptions, setting } from './options.ts'
 import type { Output } from './output.ts'
-import { type Context, flagOf, fromEnvironment, type SavingOptions, setting } from './settings.ts'
 
 /** @throws {AuthError} `USAGE` */
 export function createContext(host: Host, output: Output, options: SavingOptions & { account?: string }): Context {

@@ -5,14 +5,14 @@
  */
 import { Command } from 'commander'
 import { readCredentials } from '../credentials/read.ts'
-import { type DoctorOptions as Examination, examine } from '../doctor.ts'
+import { type DoctorOptions as Examination, examine } from '../doctor/doctor.ts'
 import { AuthError, isAuthError } from '../errors.ts'
 import type { Finding } from '../model.ts'
 import { defaultHome } from '../node/defaults.ts'
-import { inspectMachine } from '../node/health.ts'
-import { printable, printableJson } from '../printable.ts'
+import { inspectMachine } from '../node/doctor.ts'
+import { printable, printableJson } from '../text.ts'
+import { addCommonOptions, type CommonOptions, type Context, setting } from './options.ts'
 import type { Runner } from './run.ts'
-import { addCommonOptions, type CommonOptions, type Context, setting } from './settings.ts'
 
 interface DoctorOptions extends CommonOptions {
   readonly clientId?: string

@@ -6,8 +6,8 @@
  */
 import { AuthError, hintOf, type SessionFate } from '../errors.ts'
 import { onWindows } from '../hints.ts'
-import { parseJson, printable, printableJson, printableLines } from '../printable.ts'
-import { type Host, programName } from './host.ts'
+import { parseJson, printable, printableJson, printableLines } from '../text.ts'
+import { type Host, programName } from './io.ts'
 
 export interface OutputOptions {
   readonly quiet?: boolean | undefined

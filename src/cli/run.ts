@@ -4,9 +4,9 @@
  * @module
  */
 import { withoutSession } from '../errors.ts'
-import type { Host } from './host.ts'
+import type { Host } from './io.ts'
+import { type CommonOptions, type Context, outputOf } from './options.ts'
 import type { Output } from './output.ts'
-import { type CommonOptions, type Context, outputOf } from './settings.ts'
 
 export interface Runner {
   (

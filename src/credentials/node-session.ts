@@ -9,8 +9,8 @@ import { calculateJwkThumbprint } from 'jose'
 import { AuthError } from '../errors.ts'
 import { shellWord } from '../hints.ts'
 import type { ClientJwk, ClientKeyName, Credentials, PrivateJwk } from '../model.ts'
-import { asPrivateJwk, importDpopKey } from '../protocol/dpop.ts'
-import { asDid } from '../protocol/syntax.ts'
+import { asDid } from '../protocol/identity/syntax.ts'
+import { asPrivateJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { asServer, claimsOf, TOKEN } from './read.ts'
 
 /** The value of one account in that store, whose key there is the DID. Secret. */

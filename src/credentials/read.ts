@@ -7,8 +7,8 @@
 import { base64url } from 'jose'
 import { AuthError } from '../errors.ts'
 import type { ClientJwk, ClientKeyName, Credentials, Did, Origin, PrivateJwk } from '../model.ts'
-import { asPrivateJwk } from '../protocol/dpop.ts'
-import { asDid, asUrl, isSecure } from '../protocol/syntax.ts'
+import { asDid, asUrl, isSecure } from '../protocol/identity/syntax.ts'
+import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
 import * as names from './variables.ts'
 import { type Environment, variable } from './variables.ts'
 

@@ -10,7 +10,7 @@ import * as names from './variables.ts'
 
 export type Entries = readonly (readonly [name: string, value: string])[]
 
-/** `github` is not among them: it writes files, see node/github.ts. */
+/** `github` is not among them: it writes files, see node/github-actions.ts. */
 export const TEXT_FORMATS = ['dotenv', 'export', 'fish', 'powershell', 'raw', 'json', 'bundle'] as const
 export type TextFormat = (typeof TEXT_FORMATS)[number]
 

@@ -5,9 +5,9 @@
  */
 import type { Did, Finding, Handle, Identity } from '../model.ts'
 import type { Clock, IdentityPorts } from '../ports.ts'
-import { askDns, askHttps, type HandleAnswer, resolveHandle } from '../protocol/handle.ts'
-import { resolveDid } from '../protocol/identity.ts'
-import { isReservedName } from '../protocol/syntax.ts'
+import { resolveDid } from '../protocol/identity/did.ts'
+import { askDns, askHttps, type HandleAnswer, resolveHandle } from '../protocol/identity/handle.ts'
+import { isReservedName } from '../protocol/identity/syntax.ts'
 import { attempt, broken, failed, ok, warning } from './check.ts'
 
 type Ports = IdentityPorts & Clock

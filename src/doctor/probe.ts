@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { checkClient } from '../judge.ts'
+import { checkClient } from '../client/check.ts'
+import { type Client, type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../client/client-id.ts'
 import type { AuthorizationServer, Finding } from '../model.ts'
 import type { Network, Settings } from '../ports.ts'
-import { createPkce, createState, pushAuthorizationRequest } from '../protocol/authorize.ts'
-import { type Client, type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../protocol/client.ts'
-import { authenticated, identifyClient } from '../protocol/client-assertion.ts'
-import { generateDpopJwk, importDpopKey } from '../protocol/dpop.ts'
-import { createDpopFetch } from '../protocol/dpop-fetch.ts'
+import { createPkce, createState, pushAuthorizationRequest } from '../protocol/oauth/authorization-request.ts'
+import { authenticated, identifyClient } from '../protocol/oauth/client-auth.ts'
+import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
+import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { attempt, broken, failed, isSilence, type Outcome, ok, warning } from './check.ts'
 import { ownNameFix, passOnFix } from './gateway.ts'
 import type { Watched } from './watch.ts'

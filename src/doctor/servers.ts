@@ -6,14 +6,14 @@
 import { isAuthError } from '../errors.ts'
 import type { AuthorizationServer, Finding, Origin } from '../model.ts'
 import type { Clock, Http, Settings } from '../ports.ts'
+import { type JsonObject, parseJsonObject, readText, shown } from '../protocol/http/response.ts'
+import { asOrigin, asUrl } from '../protocol/identity/syntax.ts'
 import {
   fetchProtectedResource,
   fetchServerMetadata,
   judgeProtectedResource,
   readAuthorizationServer,
-} from '../protocol/metadata.ts'
-import { type JsonObject, parseJsonObject, readText, shown } from '../protocol/response.ts'
-import { asOrigin, asUrl } from '../protocol/syntax.ts'
+} from '../protocol/oauth/discovery.ts'
 import { attempt, broken, failed, isSilence, ok, warning } from './check.ts'
 import { ownNameFix, passOnFix } from './gateway.ts'
 import type { Watched } from './watch.ts'

@@ -5,11 +5,11 @@
  */
 import { isAuthError } from '../errors.ts'
 import { initCommand } from '../hints.ts'
-import { newest, recordOf } from '../lineage.ts'
 import type { Credentials, Finding, Origin, SessionRecord } from '../model.ts'
 import type { Clock, SessionStore, Settings } from '../ports.ts'
-import { sameClient } from '../protocol/client-assertion.ts'
-import { nextDeadline, statusOf } from '../status.ts'
+import { sameClient } from '../protocol/oauth/client-auth.ts'
+import { nextDeadline, statusOf } from '../session/status.ts'
+import { newest, recordOf } from '../session/token-family.ts'
 import { attempt, broken, failed, ok, warning } from './check.ts'
 
 type Ports = Clock & {

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Clock, Http } from '../ports.ts'
-import { mediaType } from '../protocol/response.ts'
-import { type WithServerClocks, withServerClocks } from '../protocol/server-clock.ts'
+import { mediaType } from '../protocol/http/response.ts'
+import { type WithServerClocks, withServerClocks } from '../protocol/http/server-clock.ts'
 
 export interface Answered {
   readonly status: number

@@ -3,15 +3,15 @@
  * in all that a command prints and in all that is thrown, whatever goes wrong.
  */
 import { describe, expect, test, vi } from 'vitest'
-import { complete } from '../../src/complete.ts'
 import { readCredentials } from '../../src/credentials/read.ts'
-import { init } from '../../src/init.ts'
-import { revoke } from '../../src/revoke.ts'
-import { openSession } from '../../src/session.ts'
+import { complete } from '../../src/login/complete.ts'
+import { init } from '../../src/login/init.ts'
+import { revoke } from '../../src/session/revoke.ts'
+import { openSession } from '../../src/session/session.ts'
 import { callbackFor, fakeNodeWorld, run, signIn } from '../support/cli.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, type Fault, json, pathOf } from '../support/fake-atproto.ts'
 
-vi.mock('../../src/node/world.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
 
 /** What may go wrong at one path; a server that means harm or well repeats what it was sent. */
 const FAULTS: Record<string, (request: FakeRequest) => Fault> = {

@@ -4,7 +4,7 @@ import { fakeNodeWorld, run, signIn } from '../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
 import { html } from '../support/fake-bodies.ts'
 
-vi.mock('../../src/node/world.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
 
 const SYMBOL = /^(ok|!!|xx) {2}(\S.*?) {2,}/
 const verdicts = (stdout: string) =>

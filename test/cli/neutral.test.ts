@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { callbackFor, fakeNodeWorld, type Ran, run, signIn } from '../support/cli.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, json, pathOf } from '../support/fake-atproto.ts'
 
-vi.mock('../../src/node/world.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
 
 /** Colours, a title, cursor, C1, bidi, invisible, line breaks of every kind, and commands of a CI runner. */
 const EVIL =

@@ -7,7 +7,7 @@ import { normalizeTarget } from '../../src/node/save/targets.ts'
 import { callbackFor, fakeNodeWorld, run } from '../support/cli.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
 
-vi.mock('../../src/node/world.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
 
 const HOME = 'C:\\Users\\Ann B\\oauth'
 const platform = 'win32'

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { clientIdOf, fromNodeSession, toNodeSession } from '../../src/credentials/node-session.ts'
 import type { ClientJwk, Did, Origin, PrivateJwk } from '../../src/model.ts'
-import { generateClientJwk } from '../../src/protocol/client-assertion.ts'
-import { generateDpopJwk, importDpopKey } from '../../src/protocol/dpop.ts'
+import { generateClientJwk } from '../../src/protocol/oauth/client-auth.ts'
+import { generateDpopJwk, importDpopKey } from '../../src/protocol/oauth/dpop.ts'
 import { failure } from '../support/failure.ts'
 import { set } from './helpers.ts'
 

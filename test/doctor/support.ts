@@ -1,6 +1,6 @@
 /** What the tests of `doctor` have in common: all findings of one run, and faults planted one at a time. */
 import { expect, test } from 'vitest'
-import { type DoctorOptions, examine } from '../../src/doctor.ts'
+import { type DoctorOptions, examine } from '../../src/doctor/doctor.ts'
 import type { Finding } from '../../src/model.ts'
 import { createFakeWorld, type FakeWorld, pathOf } from '../support/fake-atproto.ts'
 

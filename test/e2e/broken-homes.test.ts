@@ -5,7 +5,7 @@ import { chown, cp, readdir, readFile, rename, rm, stat, symlink, utimes, writeF
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { withLock } from '../../src/node/lock.ts'
+import { withLock } from '../../src/node/store/lock.ts'
 import { hasTinyDisk, onTinyDisk } from '../node/helpers.ts'
 import { type CliResult, createHome, type Home, runCli, runShell } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'

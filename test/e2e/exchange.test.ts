@@ -15,7 +15,7 @@ import {
   openSession,
   openStoredSession,
 } from '../../src/index.ts'
-import { generateClientJwk, publicClientJwk } from '../../src/protocol/client-assertion.ts'
+import { generateClientJwk, publicClientJwk } from '../../src/protocol/oauth/client-auth.ts'
 import { runCli } from '../world/cli.ts'
 import { loadOfficialClient } from '../world/packages.ts'
 import { signIn } from '../world/person.ts'

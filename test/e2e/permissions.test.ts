@@ -1,8 +1,8 @@
 /** Permissions through the built CLI, on the real PDS: what is asked for, what a refusal asks for, what a person leaves out. */
 import { expect, test } from 'vitest'
-import { needsOf } from '../../src/protocol/needs.ts'
-import { PRESETS, presetScope } from '../../src/protocol/presets.ts'
-import type { XrpcRequest } from '../../src/protocol/xrpc.ts'
+import { PRESETS, presetScope } from '../../src/protocol/scope/presets.ts'
+import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
+import { needsOf } from '../../src/protocol/xrpc/required-scope.ts'
 import { runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { picture } from '../../scripts/terminal.ts'
+import { picture } from '../../scripts/docs/terminal.ts'
 import { demonstrate, type Scene } from '../world/demonstrate.ts'
 import { ownWorld } from '../world/own.ts'
 import { uniqueHandle } from '../world/world.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { complete } from '../../src/complete.ts'
 import type { ErrorCode } from '../../src/errors.ts'
+import { complete } from '../../src/login/complete.ts'
 import { failure } from '../support/failure.ts'
 import { consented, refused, stageOf, steadyWorld } from './flows.ts'
 

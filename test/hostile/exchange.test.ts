@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { complete } from '../../src/complete.ts'
 import type { ErrorCode, SessionFate } from '../../src/errors.ts'
+import { complete } from '../../src/login/complete.ts'
 import type { Fault } from '../support/fake-atproto.ts'
 import { html, redirect } from '../support/fake-bodies.ts'
 import type { Json } from '../support/fake-http.ts'
-import type { Knobs } from '../support/knobs.ts'
+import type { Knobs } from '../support/faults.ts'
 import { at, COMPLETE, completeRefused, consented, steadyWorld } from './flows.ts'
 import { instead, MALLORY, NO_TOKENS, refuse } from './token-faults.ts'
 

@@ -5,14 +5,14 @@
  * @module
  */
 import { expect } from 'vitest'
-import { complete } from '../../src/complete.ts'
 import { type AuthError, CATALOGUE, type ErrorCode, type SessionFate } from '../../src/errors.ts'
-import { init } from '../../src/init.ts'
+import { complete } from '../../src/login/complete.ts'
+import { init } from '../../src/login/init.ts'
 import type { Credentials, SessionRecord } from '../../src/model.ts'
-import { openSession } from '../../src/session.ts'
+import { openSession } from '../../src/session/session.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, type FakeWorldOptions } from '../support/fake-atproto.ts'
-import { defaultKnobs, type Fault, type Knobs } from '../support/knobs.ts'
+import { defaultKnobs, type Fault, type Knobs } from '../support/faults.ts'
 
 export type Stage =
   | 'handle'

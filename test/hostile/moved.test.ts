@@ -1,8 +1,8 @@
 /** What changes under a login or a session: the account's PDS, its authorization server, an endpoint; and two servers mixed up. */
 import { describe, expect, test } from 'vitest'
-import { complete } from '../../src/complete.ts'
-import { init } from '../../src/init.ts'
-import { openSession } from '../../src/session.ts'
+import { complete } from '../../src/login/complete.ts'
+import { init } from '../../src/login/init.ts'
+import { openSession } from '../../src/session/session.ts'
 import { type FakeWorld, json } from '../support/fake-atproto.ts'
 import {
   COMPLETE,

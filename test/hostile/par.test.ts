@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { complete } from '../../src/complete.ts'
 import type { ErrorCode } from '../../src/errors.ts'
-import { init } from '../../src/init.ts'
-import { openSession } from '../../src/session.ts'
+import { complete } from '../../src/login/complete.ts'
+import { init } from '../../src/login/init.ts'
+import { openSession } from '../../src/session/session.ts'
 import { createFakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { brokenOff, endless, fattened, html, JSON_TYPE, redirect, retyped } from '../support/fake-bodies.ts'
-import type { ChallengeForm, NonceMode } from '../support/knobs.ts'
+import type { ChallengeForm, NonceMode } from '../support/faults.ts'
 import { at, GET_SESSION, INIT, initRefused, signedIn, stageOf, steadyWorld, upTo } from './flows.ts'
 
 /** With the one request that is answered, and without the one that the nonce costs. */

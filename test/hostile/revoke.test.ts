@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { recordOf } from '../../src/lineage.ts'
-import { type Revoked, revoke } from '../../src/revoke.ts'
-import { openSession } from '../../src/session.ts'
+import { type Revoked, revoke } from '../../src/session/revoke.ts'
+import { openSession } from '../../src/session/session.ts'
+import { recordOf } from '../../src/session/token-family.ts'
 import { createFakeWorld, type FakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { endless, html, redirect } from '../support/fake-bodies.ts'
-import type { Knobs } from '../support/knobs.ts'
+import type { Knobs } from '../support/faults.ts'
 import { at, GET_SESSION, refused, signedIn, stageOf, steadyWorld } from './flows.ts'
 
 /** A session that is in the store, as after a call. */

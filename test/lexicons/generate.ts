@@ -1,5 +1,5 @@
 /**
- * Writes src/protocol/method-table.ts from the lexicons that @atproto/api publishes: `npm run lexicons`.
+ * Writes src/protocol/xrpc/lexicon-table.ts from the lexicons that @atproto/api publishes: `npm run lexicons`.
  *
  * @module
  */
@@ -30,7 +30,7 @@ interface Main {
 type Definitions = Readonly<Record<string, unknown>>
 type Documents = ReadonlyMap<string, Definitions>
 
-const TARGET = 'src/protocol/method-table.ts'
+const TARGET = 'src/protocol/xrpc/lexicon-table.ts'
 const JSON_TYPE = 'application/json'
 
 /** The text of the table; sorted, so that a newer package changes only what is new. */
@@ -46,7 +46,7 @@ export function methodTable(schemas: readonly { readonly id: string; readonly de
   }
   const lines = [...groups].sort(([one], [other]) => (one < other ? -1 : 1))
   return [
-    '/** Made by `npm run lexicons`; how it is read stands in methods.ts. */',
+    '/** Made by `npm run lexicons`; how it is read stands in lexicons.ts. */',
     'export const METHOD_TABLE = `',
     ...lines.map(([group, methods]) => `${group}|${methods.sort().join('|')}`),
     '`',

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { findMethod, listMethods } from '../../src/protocol/methods.ts'
+import { findMethod, listMethods } from '../../src/protocol/xrpc/lexicons.ts'
 import { isNewest, loadApi } from '../world/packages.ts'
 import { methodTable } from './generate.ts'
 
@@ -34,6 +34,6 @@ describe.skipIf(!isNewest)('the newest lexicons: npm run test:newest', async () 
   }
 
   test('the table is what they say; if not: npm run lexicons', () => {
-    expect(readFileSync('src/protocol/method-table.ts', 'utf8')).toBe(methodTable(schemas))
+    expect(readFileSync('src/protocol/xrpc/lexicon-table.ts', 'utf8')).toBe(methodTable(schemas))
   })
 })

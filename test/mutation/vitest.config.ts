@@ -5,5 +5,12 @@ const root = new URL('../..', import.meta.url).pathname
 // What judges the protocol. Without the properties: one that fails looks long for its smallest example.
 export default defineConfig({
   root,
-  test: { include: ['test/protocol/*.test.ts'], testTimeout: 20_000 },
+  test: {
+    include: [
+      'test/protocol/**/*.test.ts',
+      'test/login/callback*.test.ts',
+      'test/client/{client-id,document-rules}.test.ts',
+    ],
+    testTimeout: 20_000,
+  },
 })

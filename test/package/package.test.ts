@@ -112,10 +112,18 @@ test('the stack of a defect names the lines of src/, with --verbose', async () =
 })
 
 test.each([
-  ['--version', ['front', 'version'], []],
-  ['--help', ['front', 'version'], []],
-  ['status', ['cli-begin', 'cli-context', 'cli-main', 'cli-status'], ['vendor-prompts', 'vendor-open']],
-  ['call --list', ['cli-begin', 'cli-call', 'cli-context', 'cli-main'], ['vendor-prompts', 'vendor-open']],
+  ['--version', ['entry', 'node-version'], []],
+  ['--help', ['entry', 'node-version'], []],
+  [
+    'status',
+    ['cli-context', 'cli-io', 'cli-options', 'cli-program', 'cli-session-select', 'cli-session-status', 'cli-start'],
+    ['vendor-prompts', 'vendor-open'],
+  ],
+  [
+    'call --list',
+    ['cli-call-call', 'cli-context', 'cli-io', 'cli-options', 'cli-program', 'cli-session-select', 'cli-start'],
+    ['vendor-prompts', 'vendor-open'],
+  ],
 ])('%s loads what it uses', async (line, commands, unused) => {
   const home = await createHome()
   try {

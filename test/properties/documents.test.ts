@@ -1,18 +1,18 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Did, Origin } from '../../src/model.ts'
-import { judgePushedRequest } from '../../src/protocol/authorize.ts'
-import { resolveHandle } from '../../src/protocol/handle.ts'
-import { judgeDidDocument, resolveDid } from '../../src/protocol/identity.ts'
+import { parseJsonObject, retryAt, serverError } from '../../src/protocol/http/response.ts'
+import { judgeDidDocument, resolveDid } from '../../src/protocol/identity/did.ts'
+import { resolveHandle } from '../../src/protocol/identity/handle.ts'
+import { judgePushedRequest } from '../../src/protocol/oauth/authorization-request.ts'
 import {
   fetchAuthorizationServer,
   fetchIssuer,
   judgeAuthorizationServer,
   judgeProtectedResource,
-} from '../../src/protocol/metadata.ts'
-import { parseJsonObject, retryAt, serverError } from '../../src/protocol/response.ts'
-import { anyToken, judgeTokenResponse } from '../../src/protocol/token.ts'
-import { xrpcError } from '../../src/protocol/xrpc.ts'
+} from '../../src/protocol/oauth/discovery.ts'
+import { anyToken, judgeTokenResponse } from '../../src/protocol/oauth/token-endpoint.ts'
+import { xrpcError } from '../../src/protocol/xrpc/request.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
 import {
   answerOf,

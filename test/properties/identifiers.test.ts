@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { chooseClient, parseLoopbackClientId } from '../../src/client/client-id.ts'
 import type { Did } from '../../src/model.ts'
-import { chooseClient, parseLoopbackClientId } from '../../src/protocol/client.ts'
-import { missingScopes, parseScope, scopeTokens } from '../../src/protocol/scope.ts'
 import {
   asDid,
   asHandle,
@@ -12,8 +11,9 @@ import {
   isDid,
   isReservedName,
   parseIdentifier,
-} from '../../src/protocol/syntax.ts'
-import { buildXrpcRequest } from '../../src/protocol/xrpc.ts'
+} from '../../src/protocol/identity/syntax.ts'
+import { missingScopes, parseScope, scopeTokens } from '../../src/protocol/scope/scope.ts'
+import { buildXrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { vectors } from '../protocol/helpers.ts'
 import { answerOf, anyText, holds, spoiled } from './support.ts'
 

@@ -6,8 +6,8 @@
 import { readFileSync } from 'node:fs'
 import { type AuthError, isAuthError } from '../../src/errors.ts'
 import type { AuthorizationServer, Origin, PendingAuthorization } from '../../src/model.ts'
-import { generateDpopJwk, importDpopKey } from '../../src/protocol/dpop.ts'
-import { createDpopFetch } from '../../src/protocol/dpop-fetch.ts'
+import { generateDpopJwk, importDpopKey } from '../../src/protocol/oauth/dpop.ts'
+import { createDpopFetch } from '../../src/protocol/oauth/dpop-fetch.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
 
 /** The lines of one file of test/vectors; not trimmed, for a space too many is what some of them are about. */

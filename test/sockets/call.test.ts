@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
 import type { Origin } from '../../src/model.ts'
-import { createSessionStore } from '../../src/node/store.ts'
+import { createSessionStore } from '../../src/node/store/sessions.ts'
 import { CLIENT } from '../support/raw-client.ts'
 import {
   ageLeftovers,

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll } from 'vitest'
-import { generateDpopJwk, importDpopKey } from '../../src/protocol/dpop.ts'
+import { generateDpopJwk, importDpopKey } from '../../src/protocol/oauth/dpop.ts'
 import {
   createFakeWorld,
   type FakeRequest,

@@ -1,5 +1,5 @@
 /** What a reader of README.md and docs/ copies: the fenced blocks. */
-import { type Page, readPages } from '../../scripts/pages.ts'
+import { type Page, readPages } from '../../scripts/docs/pages.ts'
 
 export interface Block {
   /** The page's path, and the heading above. */

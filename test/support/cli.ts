@@ -1,14 +1,14 @@
 /**
  * The commands in this process, over a fake world: all of src/cli but the real network. A test file needs, at its top:
- * `vi.mock('../../src/node/world.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))`
+ * `vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))`
  *
  * @module
  */
 import { openSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { parse } from 'dotenv'
-import type { Host } from '../../src/cli/host.ts'
-import type { NodeWorldOptions } from '../../src/node/world.ts'
+import type { Host } from '../../src/cli/io.ts'
+import type { NodeWorldOptions } from '../../src/node/runtime.ts'
 import type { World } from '../../src/ports.ts'
 import type { FakeWorld } from './fake-atproto.ts'
 
@@ -66,7 +66,7 @@ export async function run(
     stderr: stderr.stream,
   } as unknown as Host
   // Only now: what it imports is to be mocked by then.
-  const { runProgram } = await import('../../src/cli/main.ts')
+  const { runProgram } = await import('../../src/cli/program.ts')
   const code = await runProgram(host)
   return { code, stdout: stdout.text(), stderr: stderr.text() }
 }

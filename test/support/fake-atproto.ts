@@ -15,7 +15,7 @@ import { createAuthorizationServer, type Decision } from './fake-server-as.ts'
 import { createPds, type FakeRecord } from './fake-server-pds.ts'
 import { createSessionBook, type FakeSession, type SessionStart } from './fake-sessions.ts'
 import { createFakeStores, type FakeStores } from './fake-stores.ts'
-import { defaultKnobs, type Knobs } from './knobs.ts'
+import { defaultKnobs, type Knobs } from './faults.ts'
 
 export interface FakeWorldOptions {
   readonly settings?: Partial<Settings>
@@ -203,6 +203,6 @@ function either(first: Handler, second: Handler): Handler {
     (/^\/(?:oauth\/|\.well-known\/oauth-authorization)/.test(pathOf(request)) ? first : second)(request)
 }
 
-export type { Fault, Knobs, Mutator, NonceMode } from './knobs.ts'
+export type { Fault, Knobs, Mutator, NonceMode } from './faults.ts'
 export type { Decision, FakeRequest, FakeSession, Handler }
 export { formOf, json, pathOf }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ClientDocument } from './fake-client-auth.ts'
-import type { Knobs } from './knobs.ts'
+import type { Knobs } from './faults.ts'
 
 export interface FakeClient {
   readonly clientId: string

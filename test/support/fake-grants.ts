@@ -9,7 +9,7 @@ import { type Refusal, refusal } from './fake-client.ts'
 import { authComplaint, type ClientAuth } from './fake-client-auth.ts'
 import { type Json, sha256 } from './fake-http.ts'
 import type { FakeSession, SessionBook } from './fake-sessions.ts'
-import type { Knobs } from './knobs.ts'
+import type { Knobs } from './faults.ts'
 
 /** What the person's consent leaves behind for the exchange. */
 export interface FakeCode {

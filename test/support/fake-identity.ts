@@ -5,7 +5,7 @@
  */
 import type { Did } from '../../src/model.ts'
 import { type FakeRequest, type Handler, type Json, json, pathOf } from './fake-http.ts'
-import type { Knobs } from './knobs.ts'
+import type { Knobs } from './faults.ts'
 
 /** Records, each as its chunks, or how the lookup fails. */
 export type TxtAnswer = readonly (readonly string[])[] | 'NXDOMAIN' | 'SERVFAIL' | 'TIMEOUT'

@@ -6,7 +6,7 @@
  */
 import { calculateJwkThumbprint, decodeProtectedHeader, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose'
 import { type FakeRequest, seededBytes, sha256 } from './fake-http.ts'
-import type { Knobs, NonceMode } from './knobs.ts'
+import type { Knobs, NonceMode } from './faults.ts'
 
 export type Verdict =
   | { readonly ok: true; readonly jkt: string }

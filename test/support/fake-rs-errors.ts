@@ -4,7 +4,7 @@
  * @module
  */
 import { json } from './fake-http.ts'
-import type { Knobs } from './knobs.ts'
+import type { Knobs } from './faults.ts'
 
 interface RsError {
   readonly status: number

@@ -17,7 +17,7 @@ import { type FakeRequest, formOf, type Handler, json, pathOf } from './fake-htt
 import type { ProofJudge } from './fake-proof.ts'
 import { challenge, nonceChallenge } from './fake-rs-errors.ts'
 import type { SessionBook } from './fake-sessions.ts'
-import type { Knobs } from './knobs.ts'
+import type { Knobs } from './faults.ts'
 
 const FIVE_MINUTES_MS = 300_000
 export const PATHS = {

@@ -8,7 +8,7 @@ import type { FakeIdentity } from './fake-identity.ts'
 import type { ProofJudge } from './fake-proof.ts'
 import { nonceChallenge, type RsErrorName, rsChallenge, rsError } from './fake-rs-errors.ts'
 import type { FakeSession, SessionBook } from './fake-sessions.ts'
-import type { Knobs } from './knobs.ts'
+import type { Knobs } from './faults.ts'
 
 export interface FakeRecord {
   readonly uri: string

@@ -5,7 +5,7 @@
  */
 import type { Did } from '../../src/model.ts'
 import { type ClientAuth, PUBLIC } from './fake-client-auth.ts'
-import type { Knobs } from './knobs.ts'
+import type { Knobs } from './faults.ts'
 
 export const DAY_MS = 86_400_000
 /** Requirements 17: from the login, and from the last refresh. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { complete } from '../../src/complete.ts'
-import { init } from '../../src/init.ts'
+import { complete } from '../../src/login/complete.ts'
+import { init } from '../../src/login/init.ts'
 import type { Credentials, SessionRecord } from '../../src/model.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld } from './fake-atproto.ts'
 

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Command } from 'commander'
-import { closedBecause, listMethods, SERVICE_NAMES } from '../../protocol/methods.ts'
-import { PRESET_NAMES } from '../../protocol/presets.ts'
+import { PRESET_NAMES } from '../../protocol/scope/presets.ts'
+import { closedBecause, listMethods, SERVICE_NAMES } from '../../protocol/xrpc/lexicons.ts'
 
 /**
  * What a value can be completed with: `data` is JSON or `@` and a file, `field` a parameter of the method that is

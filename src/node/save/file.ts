@@ -6,7 +6,7 @@
 import { lstat } from 'node:fs/promises'
 import { editDotenv, parseDotenv } from '../../credentials/dotenv.ts'
 import type { SaveTarget } from '../../ports.ts'
-import { isCode, readPrivate, unavailable, writePrivate } from '../files.ts'
+import { isCode, readPrivate, unavailable, writePrivate } from '../store/files.ts'
 import { cannotSave } from './failure.ts'
 
 const PRIVATE = 0o600

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { withoutOurs } from '../../credentials/variables.ts'
 import { dotenvLines } from '../../credentials/write.ts'
 import type { SaveTarget } from '../../ports.ts'
-import { isCode } from '../files.ts'
+import { isCode } from '../store/files.ts'
 import { cannotSave } from './failure.ts'
 
 /** Milliseconds; a lock is held meanwhile. */

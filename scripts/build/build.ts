@@ -1,0 +1,83 @@
+/**
+ * dist/: the CLI and the library with all that they need inside, so that what was tested is what runs.
+ *
+ * - dist/cjs/: CommonJS, because that starts faster than modules do. Our own code stays readable and has source maps
+ *   (`node --enable-source-maps`) to the lines in src/; third-party code is minified.
+ * - dist/index.js: the library's face, a module.
+ * - dist/types/: what `tsc -p src` declares.
+ * - dist/help.txt, dist/atproto-oauth.1: what `--help` says; the manual page.
+ * - dist/THIRD-PARTY-LICENSES.txt: whose code is inside, and on what terms.
+ *
+ * @module
+ */
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { type OutputChunk, type PreRenderedChunk, rolldown } from 'rolldown'
+import { minify } from 'rolldown/utils'
+import { licencesOf } from './licences.ts'
+import { helpText, manPage } from './man.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const DIST = `${ROOT}dist`
+const LIBRARY = 'library.cjs'
+
+const bundle = await rolldown({
+  cwd: ROOT,
+  input: { entry: 'src/cli/entry.ts', library: 'src/index.ts' },
+  platform: 'node',
+  transform: { target: 'node20.19' },
+})
+const { output } = await bundle.generate({
+  dir: `${DIST}/cjs`, // which the source maps count from
+  format: 'cjs',
+  entryFileNames: '[name].cjs',
+  chunkFileNames: chunkName,
+  sourcemap: true,
+  sourcemapExcludeSources: true,
+  comments: { legal: false, jsdoc: false },
+  codeSplitting: {
+    groups: [
+      { name: 'vendor-jose', test: /node_modules.jose/ },
+      { name: 'vendor-commander', test: /node_modules.commander/ },
+      { name: 'vendor-prompts', test: /node_modules.@inquirer/ },
+      { name: 'vendor-open', test: /node_modules.open\b/ },
+      { name: 'vendor-addresses', test: /node_modules.ipaddr/ },
+    ],
+  },
+})
+const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk')
+
+await rm(DIST, { recursive: true, force: true })
+await mkdir(`${DIST}/cjs`, { recursive: true })
+for (const chunk of chunks) await writeChunk(chunk)
+await writeFile(`${DIST}/index.js`, face(chunks.find(({ fileName }) => fileName === LIBRARY)!))
+await writeFile(`${DIST}/THIRD-PARTY-LICENSES.txt`, await licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)))
+await writeFile(`${DIST}/help.txt`, await helpText())
+await writeFile(`${DIST}/atproto-oauth.1`, await manPage())
+
+/** By path, because files of several folders share a base name: `cli-call-request.cjs` for src/cli/call/request.ts. */
+function chunkName({ facadeModuleId, moduleIds }: PreRenderedChunk): string {
+  const own = moduleIds.filter((id) => id.startsWith(`${ROOT}src/`))
+  const path = (facadeModuleId ?? own.at(-1))?.slice(`${ROOT}src/`.length)
+  return own.length === 0 || path === undefined ? '[name].cjs' : path.replaceAll('/', '-').replace(/\.ts$/, '.cjs')
+}
+
+async function writeChunk({ fileName, code, map, moduleIds }: OutputChunk): Promise<void> {
+  const path = `${DIST}/cjs/${fileName}`
+  const theirs = moduleIds.filter((id) => !id.startsWith(`${ROOT}src/`))
+  if (theirs.length === moduleIds.length) {
+    const { code: small, errors } = await minify(fileName, code)
+    if (errors.length > 0) throw errors[0]
+    await writeFile(path, small)
+    return
+  }
+  const stray = theirs.find((id) => id.includes('node_modules'))
+  if (stray) throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
+  await writeFile(path, code)
+  if (map) await writeFile(`${path}.map`, JSON.stringify(map))
+}
+
+/** CommonJS has no static names; a module that imports from the library has a right to them. */
+function face({ exports }: OutputChunk): string {
+  return `import library from './cjs/${LIBRARY}'\n\nexport const { ${exports.toSorted().join(', ')} } = library\n`
+}

@@ -1,0 +1,105 @@
+/**
+ * One line of a batch → the request that it is, checked before anything is sent.
+ *
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import { assembleRequest, type GivenField, type GivenRequest } from '../protocol/xrpc/fields.ts'
+import { defaultService, type Field, findMethod } from '../protocol/xrpc/lexicons.ts'
+import type { XrpcRequest } from '../protocol/xrpc/request.ts'
+
+type JsonObject = Readonly<Record<string, unknown>>
+
+const MEMBERS = ['nsid', 'params', 'input', 'method', 'headers', 'id']
+
+export interface LineRequest {
+  /** As the line has it; absent if it has none. */
+  readonly id?: unknown
+  /** @throws {AuthError} `USAGE` */
+  request(): XrpcRequest
+}
+
+/** @throws {AuthError} `USAGE` it is not even a JSON object */
+export function readRequest(text: string, account: GivenRequest['account']): LineRequest {
+  const line = parse(text)
+  return { ...('id' in line && { id: line.id }), request: () => requestOf(line, account) }
+}
+
+function requestOf(line: JsonObject, account: GivenRequest['account']): XrpcRequest {
+  const { nsid, params = {}, input, method, headers = {} } = line
+  const unknown = Object.keys(line).filter((name) => !MEMBERS.includes(name))
+  if (unknown.length > 0) throw usage(`a request has no ${unknown.join(', ')}; it has ${MEMBERS.join(', ')}`)
+  if (typeof nsid !== 'string') throw usage('"nsid" has to be the name of a method')
+  if (method !== undefined && method !== 'GET' && method !== 'POST') throw usage('"method" has to be "GET" or "POST"')
+  if (!isObject(params)) throw usage('"params" has to be an object')
+  if (!isObject(headers)) throw usage('"headers" has to be an object')
+  const assembled = assembleRequest({
+    nsid,
+    fields: fieldsOf(params, method === undefined ? nsid : undefined),
+    ...(input !== undefined && { data: JSON.stringify(input) }),
+    method,
+    account,
+  })
+  const service = defaultService(nsid)
+  return {
+    ...assembled,
+    headers: {
+      ...assembled.headers,
+      ...(service !== undefined && { 'atproto-proxy': service }),
+      ...headersOf(headers),
+    },
+  }
+}
+
+/** JSON has types of its own: a value is what it is, and has to be what the method takes. */
+function fieldsOf(params: JsonObject, nsid: string | undefined): GivenField[] {
+  const method = nsid === undefined ? undefined : findMethod(nsid)
+  const declared = [...(method?.parameters ?? []), ...(method?.input?.fields ?? [])]
+  return Object.entries(params).map(([name, value]) => {
+    const field = declared.find((one) => one.name === name)
+    if (field) checkType(field, value)
+    return { name, value: JSON.stringify(value), isJson: true }
+  })
+}
+
+const TYPES = {
+  text: ['text', (value: unknown) => typeof value === 'string'],
+  integer: ['a whole number', Number.isSafeInteger],
+  boolean: ['true or false', (value: unknown) => typeof value === 'boolean'],
+  json: ['a value', (value: unknown) => value !== null],
+} as const
+
+function checkType({ name, type, isList }: Field, value: unknown): void {
+  const [what, isRight] = TYPES[type]
+  const values = isList && Array.isArray(value) ? value : [value]
+  if (values.every((item) => isRight(item))) return
+  const given = JSON.stringify(value)
+  throw usage(`${name} has to be ${what}, not ${given.length > 100 ? `${given.slice(0, 100)}…` : given}`)
+}
+
+function headersOf(headers: JsonObject): Record<string, string> {
+  const entries = Object.entries(headers).map(([name, value]) => {
+    if (typeof value !== 'string') throw usage(`the header ${name} has to be text`)
+    return [name.toLowerCase(), value] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+function parse(text: string): JsonObject {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw usage(`the line is not JSON: ${error instanceof SyntaxError ? error.message : String(error)}`)
+  }
+  if (isObject(value)) return value
+  throw usage('the line is not a JSON object')
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function usage(message: string): AuthError {
+  return new AuthError('USAGE', message)
+}

@@ -1,0 +1,163 @@
+/**
+ * A query asked again and again, as long as its answers name a cursor.
+ *
+ * @see https://atproto.com/specs/xrpc#cursors-and-pagination
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import type { Clock, Notices, Random, Timer } from '../ports.ts'
+import { type JsonObject, parseJsonObject, readBounded, shown } from '../protocol/http/response.ts'
+import { readRefused } from '../protocol/xrpc/error.ts'
+import type { XrpcRequest } from '../protocol/xrpc/request.ts'
+import type { Session } from '../session/session.ts'
+import { callPatiently, type Patience } from './retry.ts'
+
+export interface Page {
+  /** As it was received. */
+  readonly text: string
+  readonly json: JsonObject
+  /** Where the next page begins; absent on the last. */
+  readonly cursor: string | undefined
+}
+
+export interface PagesOptions {
+  readonly limitPages?: number | undefined
+  readonly patience?: Patience | undefined
+  /** Is given the body of an answer that is an error, without our secrets, before that error is thrown. */
+  readonly onRefusal?: ((body: string) => void) | undefined
+}
+
+/** Bytes. */
+const PAGE_LARGEST = 64 * 1024 * 1024
+/** A filter may leave a page empty that is not the last; a server that gives more of them than this is lost in a loop. */
+const EMPTY_PAGES = 50
+
+/**
+ * The pages of a query, from its `cursor` parameter on if it has one.
+ *
+ * @throws {AuthError} `USAGE` for what is no query, `RESPONSE_INVALID`, those of an XRPC error, and as `session.call`;
+ *   the pages before stay good
+ */
+export async function* pages(
+  session: Pick<Session, 'call' | 'record'>,
+  request: XrpcRequest,
+  { limitPages = Number.POSITIVE_INFINITY, patience = { wait: false }, onRefusal }: PagesOptions,
+  ports: Clock & Timer & Random & Notices,
+): AsyncGenerator<Page, void, undefined> {
+  if (request.body !== undefined || request.method === 'POST') {
+    throw new AuthError('USAGE', `only a query has pages, and ${request.nsid} is sent as a procedure`)
+  }
+  const { parameters = [] } = request
+  const fixed = parameters.filter(([name]) => name !== 'cursor')
+  const seen = new Set(parameters.filter(([name]) => name === 'cursor').map(([, value]) => value))
+  let next = request
+  let empty = 0
+  for (let count = 1; count <= limitPages; count += 1) {
+    const response = await callPatiently(session, next, patience, ports)
+    if (!response.ok) {
+      const { error, body } = await readRefused(request, response, session.record(), ports.now())
+      onRefusal?.(body)
+      throw error
+    }
+    const page = await readPage(request.nsid, response)
+    yield page
+    const { cursor } = page
+    if (cursor === undefined) return
+    if (seen.has(cursor))
+      return ports.warn(`${request.nsid} named a cursor for the second time: stopped at page ${count}`)
+    empty = countItems(page) === 0 ? empty + 1 : 0
+    if (empty > EMPTY_PAGES)
+      return ports.warn(`${request.nsid} gave ${empty} empty pages in a row: stopped at page ${count}`)
+    seen.add(cursor)
+    next = { ...request, parameters: [...fixed, ['cursor', cursor]] }
+  }
+}
+
+async function readPage(nsid: string, response: Response): Promise<Page> {
+  const bytes = await readBounded(response, PAGE_LARGEST)
+  const text = bytes && decode(bytes)
+  const json = parseJsonObject(text)
+  if (text === undefined || !json) throw new AuthError('RESPONSE_INVALID', `${nsid} answered with no JSON object`)
+  const cursor = json.cursor ?? ''
+  if (typeof cursor === 'string') return { text, json, cursor: cursor === '' ? undefined : cursor }
+  throw new AuthError('RESPONSE_INVALID', `${nsid} answered with a cursor that is no string: ${shown(cursor)}`)
+}
+
+/** Exactly, so with the mark at the beginning that the decoder would otherwise drop. */
+function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** The names of the lists among the top-level members. */
+function listsOf({ json }: Page): string[] {
+  return Object.keys(json).filter((name) => Array.isArray(json[name]))
+}
+
+export function countItems(page: Page): number {
+  return listsOf(page).reduce((sum, name) => sum + (page.json[name] as unknown[]).length, 0)
+}
+
+/**
+ * The items of a page, each as compact JSON: those of the list `key`, or of the only list there is. Their numbers
+ * keep all their digits.
+ *
+ * @throws {AuthError} `USAGE` it is not clear which list is meant
+ */
+export function itemsOf(page: Page, key?: string): string[] {
+  const lists = listsOf(page)
+  const [name] = key === undefined ? lists : [key]
+  if (name === undefined || (lists.length === 0 && page.json[name] === undefined)) return []
+  if (key === undefined ? lists.length === 1 : lists.includes(key)) return elementsOf(page.text, name)
+  const what = key === undefined ? 'the answer has several lists' : `the answer has no list ${JSON.stringify(key)}`
+  const which = lists.map((list) => `--items ${list}`).join(' or ')
+  throw new AuthError('USAGE', which === '' ? what : `${what}; say which: ${which}`)
+}
+
+/**
+ * The elements of the list `name` in the text of a JSON object, without the space between tokens. `JSON.stringify` of
+ * what was parsed would round numbers.
+ */
+function elementsOf(text: string, name: string): string[] {
+  let elements: string[] = []
+  let depth = 0
+  let before = ''
+  let isOurs = false
+  let element = ''
+  for (const token of tokensOf(text)) {
+    const opens = token === '{' || token === '['
+    if (token === '}' || token === ']') depth -= 1
+    if (isOurs && (depth === 1 || (depth === 2 && token === ','))) {
+      if (element !== '') elements.push(element)
+      element = ''
+      isOurs = depth > 1
+    } else if (isOurs) element += token
+    else if (depth === 1 && token === '[' && before === name) {
+      isOurs = true
+      elements = [] // of a name that comes twice the last counts, as for `JSON.parse`
+    } else if (depth === 1 && token.startsWith('"')) before = JSON.parse(token) as string
+    if (opens) depth += 1
+  }
+  return elements
+}
+
+/** The tokens of a text that is known to be JSON. */
+function* tokensOf(text: string): Generator<string> {
+  const start = /["[\]{},:]|[^\s"[\]{},:]+/g
+  for (let match = start.exec(text); match; match = start.exec(text)) {
+    if (match[0] === '"') start.lastIndex = endOfString(text, match.index)
+    yield text.slice(match.index, start.lastIndex)
+  }
+}
+
+/** By hand: an expression for it runs out of stack on a string of megabytes. */
+function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
+    let escapes = quote
+    while (text[escapes - 1] === '\\') escapes -= 1
+    if ((quote - escapes) % 2 === 0) return quote + 1
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * A request made again when a server asks for time: reads that a gateway could not answer, and, if
+ * somebody wants to wait, whatever a rate limit has put off.
+ *
+ * @see https://atproto.com/specs/xrpc#summary-of-http-status-codes, RFC 9110 §10.2.3
+ * @module
+ */
+import type { Clock, Notices, Random, Timer } from '../ports.ts'
+import { retryAt } from '../protocol/http/response.ts'
+import type { XrpcRequest } from '../protocol/xrpc/request.ts'
+import type { Session } from '../session/session.ts'
+
+export interface Patience {
+  /** Wait for the end of a rate limit, however long, instead of giving its answer back. */
+  readonly wait: boolean
+  /** Shared by requests of one session: a limit that one of them meets holds back the others too. */
+  readonly limit?: RateLimit
+}
+
+export interface RateLimit {
+  /** Milliseconds since the epoch before which nothing is sent. */
+  until: number
+}
+
+type Ports = Clock & Timer & Random & Notices
+
+const GATEWAY = [502, 503, 504]
+const RETRIES = 3
+/** Milliseconds before the first retry; twice that before the next. */
+const FIRST_PAUSE = 500
+/** Milliseconds, where a 429 names no time. */
+const RATE_PAUSE = 30_000
+/** Milliseconds; a timer of more than 24 days would end at once. */
+const LONGEST_SLEEP = 2 ** 30
+
+/**
+ * The answer in the end; any status is one.
+ *
+ * @throws {AuthError} as `session.call`
+ */
+export async function callPatiently(
+  session: Pick<Session, 'call'>,
+  request: XrpcRequest,
+  { wait, limit = { until: Number.NEGATIVE_INFINITY } }: Patience,
+  ports: Ports,
+): Promise<Response> {
+  const isRead = (request.method ?? (request.body === undefined ? 'GET' : 'POST')) === 'GET'
+  const isRepeatable = !(request.body instanceof ReadableStream)
+  for (let failures = 0; ; ) {
+    while (limit.until > ports.now()) await ports.sleep(Math.min(limit.until - ports.now(), LONGEST_SLEEP))
+    const response = await session.call(request)
+    const isLimited = response.status === 429 && wait && isRepeatable
+    const isGateway = isRead && GATEWAY.includes(response.status) && failures < RETRIES
+    if (!isLimited && !isGateway) return response
+    await response.body?.cancel()
+    if (isLimited) meetLimit(response.headers, limit, ports)
+    else {
+      failures += 1
+      await ports.sleep(FIRST_PAUSE * 2 ** (failures - 1) * (1 + ports.randomBytes(1)[0]! / 255))
+    }
+  }
+}
+
+/** It ends a moment after the server says. Of several requests that meet one limit, one says so. */
+function meetLimit(headers: Headers, limit: RateLimit, ports: Ports): void {
+  const now = ports.now()
+  const until = retryAt(headers, now) ?? now + RATE_PAUSE
+  if (limit.until <= now) ports.warn(`the server limits our rate: waiting until ${new Date(until).toISOString()}`)
+  limit.until = Math.max(limit.until, now + 1000, until + 500)
+}

@@ -1,0 +1,126 @@
+/**
+ * Where the answers of a batch go: stdout, or a file that a later run can go on with.
+ *
+ * @module
+ */
+import { type FileHandle, open } from 'node:fs/promises'
+import type { BatchAnswer } from '../../call/batch.ts'
+import { AuthError } from '../../errors.ts'
+import type { Output } from '../output.ts'
+import { decode, rawLines } from './lines.ts'
+
+export interface Answers extends AsyncDisposable {
+  /** Of earlier runs. */
+  readonly known: Answered
+  write(answer: BatchAnswer): Promise<void>
+}
+
+/** Which lines have an answer, in as much memory as there are gaps. */
+export class Answered {
+  /** The last of them. */
+  highest = 0
+  count = 0
+  failed = 0
+  /** What is missing below, as the first and the last line of each gap. */
+  #gaps: (readonly [first: number, last: number])[] = []
+
+  add({ line, error }: BatchAnswer): void {
+    this.count += 1
+    if (error !== undefined) this.failed += 1
+    if (line > this.highest) {
+      if (line > this.highest + 1) this.#gaps.push([this.highest + 1, line - 1])
+      this.highest = line
+      return
+    }
+    this.#gaps = this.#gaps.flatMap((gap) => {
+      const [first, last] = gap
+      if (line < first || line > last) return [gap]
+      const rest = [[first, line - 1] as const, [line + 1, last] as const]
+      return rest.filter(([from, to]) => from <= to)
+    })
+  }
+
+  has(line: number): boolean {
+    return line <= this.highest && !this.#gaps.some(([first, last]) => first <= line && line <= last)
+  }
+}
+
+export function answersTo(path: string | undefined, resume: boolean, output: Output): Promise<Answers> {
+  if (path !== undefined && path !== '-') return openAnswers(path, resume)
+  return Promise.resolve({
+    known: new Answered(),
+    write: (answer) => output.data(lineOf(answer)),
+    [Symbol.asyncDispose]: async () => undefined,
+  })
+}
+
+/** Bytes; an answer of ours is shorter. */
+const LONGEST = 32 * 1024 * 1024
+
+async function openAnswers(path: string, resume: boolean): Promise<Answers> {
+  const file = await open(path, resume ? 'a+' : 'a').catch((error) => refuse(`cannot write ${path}: ${why(error)}`))
+  try {
+    const stats = await file.stat()
+    if (resume && !stats.isFile()) refuse(`${path} is not a file: there is nothing to resume`)
+    if (!resume && stats.isFile() && stats.size > 0) {
+      throw new AuthError('USAGE', `${path} has something in it already`, {
+        hint: '--resume goes on where an earlier run of the same batch ended; otherwise name another file',
+      })
+    }
+    return {
+      known: resume ? await readAnswered(file, path) : new Answered(),
+      async write(answer) {
+        await file.appendFile(lineOf(answer)).catch((error) => {
+          throw new AuthError('OUTPUT_FAILED', `cannot write ${path}: ${why(error)}`, { cause: error })
+        })
+      },
+      [Symbol.asyncDispose]: () => file.close(),
+    }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+/** What the file has; of a last line that a crash cut off nothing is left in it. */
+async function readAnswered(file: FileHandle, path: string): Promise<Answered> {
+  const answered = new Answered()
+  const stream = file.createReadStream({ start: 0, autoClose: false })
+  let end = 0
+  let number = 0
+  for await (const { bytes, length, isWhole } of rawLines(stream, LONGEST)) {
+    number += 1
+    const answer = bytes && asAnswer(bytes)
+    if (answer) answered.add(answer)
+    else if (isWhole) refuse(`line ${number} of ${path} is not an answer of --batch: nothing was changed`)
+    else {
+      await file.truncate(end)
+      break
+    }
+    end += length
+    if (!isWhole) await file.appendFile('\n') // it was all there but this
+  }
+  return answered
+}
+
+function asAnswer(bytes: Uint8Array): BatchAnswer | undefined {
+  try {
+    const value = JSON.parse(decode(bytes) ?? '') as BatchAnswer
+    return Number.isSafeInteger(value.line) && value.line > 0 && typeof value === 'object' ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function lineOf(answer: BatchAnswer): string {
+  return `${JSON.stringify(answer)}\n`
+}
+
+function refuse(message: string): never {
+  throw new AuthError('USAGE', message)
+}
+
+function why(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code
+  return code === 'ENOSPC' ? 'the disk is full' : (code ?? String(error))
+}

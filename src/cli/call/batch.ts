@@ -1,0 +1,162 @@
+/**
+ * `call --batch`: one request a line in, one answer a line out.
+ *
+ * @module
+ */
+import { open } from 'node:fs/promises'
+import { type Command, Option } from 'commander'
+import { batch } from '../../call/batch.ts'
+import { AuthError, isAuthError } from '../../errors.ts'
+import type { Host } from '../io.ts'
+import type { Context } from '../options.ts'
+import type { Output } from '../output.ts'
+import { sessionFor } from '../session/select.ts'
+import { answersTo } from './batch-output.ts'
+import { textLines } from './lines.ts'
+
+export interface BatchOptions {
+  readonly concurrency?: string
+  readonly resume?: boolean
+  readonly output?: string
+  readonly account?: string
+}
+
+const CONCURRENCY = 4
+const CONCURRENCY_LARGEST = 32
+/** Bytes; no server takes as much JSON at once. */
+const LINE_LONGEST = 4 * 1024 * 1024
+
+export function addBatchOptions(command: Command): Command {
+  const group = 'Many at once:'
+  const options = [
+    new Option(
+      '--batch <file>',
+      'send the requests of a file, or of stdin with -, one JSON object a line: {"nsid", "params", "input", "id"}',
+    ),
+    new Option(
+      '--concurrency <n>',
+      `requests on their way at the same time, ${CONCURRENCY_LARGEST} at most (default: ${CONCURRENCY})`,
+    ),
+    new Option('--resume', 'leave out the lines that the file of -o has answers of'),
+  ]
+  for (const option of options) command.addOption(option.helpGroup(group))
+  return command
+}
+
+/**
+ * @param file `-` is stdin
+ * @throws {AuthError} `XRPC_ERROR` some failed; what ended the batch
+ */
+export async function runBatch(file: string, options: BatchOptions, context: Context): Promise<void> {
+  const { host, output, world } = context
+  const { resume = false, output: path } = options
+  const concurrency = parseConcurrency(options.concurrency)
+  if (resume && (path === undefined || path === '-')) {
+    throw new AuthError('USAGE', '--resume needs the file with the answers so far', { hint: 'add -o FILE' })
+  }
+  await using input = await openInput(file, host)
+  const session = await sessionFor(options.account, context)
+  await using answers = await answersTo(path, resume, output)
+  const { known } = answers
+  let { count, failed } = known
+  if (count > 0) output.note(`${answered(count)} by an earlier run`)
+
+  await withSignals(output, async (signal) => {
+    let read = 0
+    const lines = (async function* () {
+      for await (const line of textLines(input.chunks, LINE_LONGEST)) {
+        read += 1
+        yield line
+      }
+    })()
+    const isAnswered = (line: number) => known.has(line)
+    try {
+      for await (const answer of batch(lines, session, { concurrency, isAnswered, signal }, world)) {
+        await answers.write(answer)
+        count += 1
+        if (answer.error !== undefined) failed += 1
+      }
+      if (signal.aborted) throw new AuthError('INTERRUPTED', 'interrupted')
+    } catch (error) {
+      throw isAuthError(error) ? endedEarly(error, count, path) : error
+    }
+    if (known.highest > read) {
+      throw new AuthError('USAGE', `${path} has an answer of line ${known.highest}, but ${file} ends at line ${read}`, {
+        hint: 'resume a batch with the file that it began with',
+      })
+    }
+  })
+  if (failed === 0) return
+  throw new AuthError('XRPC_ERROR', `${failed} of ${count} requests failed`, {
+    hint: 'look at the lines that have "error"; the session is not the cause',
+  })
+}
+
+function parseConcurrency(text = String(CONCURRENCY)): number {
+  const number = /^\d{1,2}$/.test(text) ? Number(text) : 0
+  if (number >= 1 && number <= CONCURRENCY_LARGEST) return number
+  throw new AuthError('USAGE', `--concurrency has to be a whole number from 1 to ${CONCURRENCY_LARGEST}`)
+}
+
+interface Input extends AsyncDisposable {
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+async function openInput(file: string, { stdin }: Host): Promise<Input> {
+  // Destroyed even if there is more to come: nobody is going to read it, and it would keep the process.
+  if (file === '-') return { chunks: stdin, [Symbol.asyncDispose]: async () => void stdin.destroy() }
+  const refuse = (error: NodeJS.ErrnoException): never => {
+    throw new AuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
+  }
+  const handle = await open(file).catch(refuse)
+  const chunks = handle.createReadStream()
+  if ((await handle.stat()).isDirectory()) refuse(new Error('it is a folder'))
+  return { chunks, [Symbol.asyncDispose]: async () => void chunks.destroy() }
+}
+
+/** What was answered stands; the error says how to go on. */
+function endedEarly(error: AuthError, count: number, path: string | undefined): AuthError {
+  const again =
+    path === undefined || path === '-'
+      ? 'with these in a file, -o FILE --resume goes on'
+      : 'the same command with --resume goes on'
+  const message = `${error.message}; ${count === 0 ? 'no line is answered' : `${answered(count)}, ${again}`}`
+  const hint = count === 0 ? error.hint : error.hint.replace('the same command again', '$& with --resume')
+  return new AuthError(error.code, message, { cause: error, hint, session: error.session })
+}
+
+function answered(count: number): string {
+  return `${count} ${count === 1 ? 'line is' : 'lines are'} answered`
+}
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+type Signal = keyof typeof SIGNALS
+
+/** The first signal ends the work, which has to say so; a second one the process. */
+async function withSignals(output: Output, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController()
+  let received: Signal | undefined
+  const listener = (signal: Signal) => {
+    if (received) process.exit(SIGNALS[signal])
+    received = signal
+    controller.abort()
+  }
+  const names = Object.keys(SIGNALS) as Signal[]
+  // Whoever else listens ends the process at once.
+  const others = names.map((name) => [name, process.rawListeners(name)] as const)
+  for (const name of names) process.removeAllListeners(name).on(name, listener)
+  try {
+    await work(controller.signal)
+  } catch (error) {
+    if (received && isAuthError(error, 'INTERRUPTED')) {
+      output.finish(error)
+      process.exit(SIGNALS[received])
+    }
+    throw error
+  } finally {
+    for (const [name, listeners] of others) {
+      process.off(name, listener)
+      for (const other of listeners) process.on(name, other as NodeJS.SignalsListener)
+    }
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * `call`: one signed XRPC request to the account's PDS.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { callPatiently } from '../../call/retry.ts'
+import { AuthError, isAuthError } from '../../errors.ts'
+import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
+import type { Session } from '../../session/session.ts'
+import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { ACCOUNT_OPTION, sessionFor } from '../session/select.ts'
+import { addBatchOptions, type BatchOptions, runBatch } from './batch.ts'
+import { explain } from './explain.ts'
+import { methodDescription, methodList } from './list.ts'
+import { addPaginateOptions, isPaginated, type PaginateOptions, runPaginated } from './paginate.ts'
+import { addRequestOptions, type RequestOptions, readRequest } from './request.ts'
+import { addResponseOptions, openSink, printResponse, type ResponseOptions, type Sink } from './response.ts'
+
+type Many = BatchOptions & PaginateOptions
+
+interface CallOptions extends SavingOptions, RequestOptions, ResponseOptions, Many {
+  readonly batch?: string
+  readonly explain?: boolean
+  readonly dryRun?: boolean
+  readonly list?: boolean
+  readonly describe?: boolean
+}
+
+export function callCommand(run: Runner): Command {
+  const command = new Command('call')
+    .argument('[nsid]', 'the method, such as com.atproto.repo.listRecords')
+    .argument('[field...]', 'key=value, key:=json, key=@file; {did}, {handle} and {pds} are the account')
+  addRequestOptions(command)
+  addResponseOptions(command)
+    .option('--wait', 'wait for the end of a rate limit')
+    .option('--dry-run', 'print the request, and send nothing')
+    .option('--explain', 'print which permissions it needs and whether they are there, and send nothing')
+    .option('--list', 'print the published methods, all or those that begin as given')
+    .option('--describe', 'print what the method takes')
+    .option(...ACCOUNT_OPTION)
+    .addHelpText('after', EXAMPLES)
+  addPaginateOptions(command)
+  addBatchOptions(command)
+  addSaveOption(command)
+  return addCommonOptions(command).action((nsid: string | undefined, words: string[], options: CallOptions) =>
+    run(options, (context) => runCall(nsid, words, options, context)),
+  )
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth call com.atproto.server.getSession
+  atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post limit=5
+  atproto-oauth call com.atproto.repo.createRecord repo={did} collection=app.bsky.feed.post record=@post.json
+  atproto-oauth call com.atproto.repo.uploadBlob --upload cat.png
+  atproto-oauth call com.atproto.sync.getRepo did={did} -o repo.car
+  atproto-oauth call app.bsky.feed.getAuthorFeed actor={did} --paginate --items | jq -r .post.uri
+  atproto-oauth call --batch requests.jsonl -o answers.jsonl --concurrency 8
+  atproto-oauth call --list app.bsky.feed
+`
+
+async function runCall(
+  nsid: string | undefined,
+  words: string[],
+  options: CallOptions,
+  context: Context,
+): Promise<void> {
+  const { output } = context
+  if (options.batch !== undefined) return runBatch(batchFile(nsid, options.batch, options), options, context)
+  if (options.list) return output.data(methodList(nsid))
+  if (nsid === undefined) {
+    throw new AuthError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
+  }
+  if (options.describe) return output.data(methodDescription(nsid))
+  const read = await readRequest(nsid, words, options, context)
+  const session = await sessionFor(options.account, context)
+  const request = await read.for(session, context)
+  if (options.dryRun) return output.data(shown(request, session))
+  if (options.explain) return explain(request, session, context)
+
+  const isMany = isPaginated(options)
+  const sink = await openSink(options)
+  try {
+    if (isMany) {
+      await runPaginated(request, session, options, context, sink?.write)
+      await sink?.commit()
+    } else await runOnce(request, session, options, sink, context)
+  } catch (error) {
+    throw request.method === 'GET' ? error : maybeDone(error)
+  } finally {
+    await sink?.discard()
+  }
+}
+
+async function runOnce(
+  request: XrpcRequest,
+  session: Session,
+  options: CallOptions,
+  sink: Sink | undefined,
+  context: Context,
+): Promise<void> {
+  const { output, world } = context
+  if (request.body instanceof Blob) output.note(`sending ${size(request.body.size)} of ${request.body.type}`)
+  const response = await callPatiently(session, request, { wait: options.wait === true }, world)
+  await printResponse(response, request, session, options, sink, context)
+}
+
+/** Of one request, and not of many. */
+const ONE_ONLY = ['data', 'method', 'header', 'upload', 'include', 'pretty', 'paginate', 'dryRun', 'explain'] as const
+
+function batchFile(nsid: string | undefined, file: string, options: CallOptions): string {
+  if (nsid !== undefined) {
+    throw new AuthError('USAGE', `with --batch the methods stand in ${file}, and ${nsid} is one too many`)
+  }
+  const stray = ONE_ONLY.find((name) => options[name] !== undefined)
+  if (stray === undefined) return file
+  const flag = stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  throw new AuthError('USAGE', `--${flag} is for one request, and --batch is for many: it belongs into the lines`)
+}
+
+/** Without what is secret in it: the token and the proof, which are made when it is sent. */
+function shown(request: XrpcRequest, session: Session): string {
+  const { method, path, headers, body } = buildXrpcRequest(request, session.did)
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`)
+  const content = typeof body === 'string' ? `\n${body}\n` : body instanceof Blob ? `\n(${size(body.size)})\n` : ''
+  return `${method} ${session.record().pds}${path}\n${lines.join('')}${content}`
+}
+
+function size(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`
+  return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1024 / 1024).toFixed(1)} MB`
+}
+
+/** A write whose answer was lost is no failure that can be repeated without a look. */
+function maybeDone(error: unknown): unknown {
+  if (!isAuthError(error, 'NETWORK_LOST')) return error
+  return new AuthError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {
+    cause: error,
+    hint: 'look whether it took effect before you run it again',
+  })
+}

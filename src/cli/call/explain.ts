@@ -1,0 +1,48 @@
+/**
+ * `call --explain`: what a request may need, and whether the session has it. Nothing is sent.
+ *
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+import { initCommand } from '../../hints.ts'
+import { closedBecause } from '../../protocol/xrpc/lexicons.ts'
+import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
+import { missingFor, needsOf } from '../../protocol/xrpc/required-scope.ts'
+import type { Session } from '../../session/session.ts'
+import { printable } from '../../text.ts'
+import type { Context } from '../options.ts'
+
+/**
+ * Prints a line for each permission: `granted`, `missing`, or `unknown` if what the session was granted is not known.
+ *
+ * @throws {AuthError} `PERMISSION_MISSING` if one is missing, `USAGE` for a method that no permission opens
+ */
+export async function explain(request: XrpcRequest, session: Pick<Session, 'record'>, context: Context): Promise<void> {
+  const { output } = context
+  const { nsid } = request
+  const closed = closedBecause(nsid)
+  if (closed !== undefined) throw new AuthError('USAGE', `${nsid} is closed: ${closed}`)
+  const login = session.record()
+  const scope = login.scope === '' ? undefined : login.scope
+  const needs = needsOf(request)
+  const missing = scope === undefined ? [] : missingFor(needs, scope)
+  const scopes = (typeof needs === 'string' ? [] : needs).map((token) => ({
+    scope: token,
+    state: scope === undefined ? 'unknown' : missing.includes(token) ? 'missing' : 'granted',
+  }))
+
+  if (output.json) {
+    await output.data(`${JSON.stringify({ nsid, needs: typeof needs === 'string' ? needs : 'scopes', scopes })}\n`)
+  } else {
+    await output.data(scopes.map(({ scope: token, state }) => `${state}  ${printable(token, 4000)}\n`).join(''))
+  }
+  if (needs === 'none') output.note(`${nsid} needs no permission: every session may call it`)
+  if (needs === 'unknown') output.note(`what ${printable(nsid)} needs is not known: its server decides`)
+  if (scopes.length > 0 && scope === undefined) {
+    output.note('what this session was granted is not known here: the variables alone do not say it, a bundle does')
+  }
+  if (missing.length === 0) return
+  throw new AuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {
+    hint: initCommand({ ...login, scope: [scope || 'atproto', ...missing].join(' ') }),
+  })
+}

@@ -1,0 +1,68 @@
+/**
+ * Files of lines, read as a stream.
+ *
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+
+export interface RawLine {
+  /** Without its end; absent if it was longer than wanted. */
+  readonly bytes: Uint8Array | undefined
+  /** Its length in the file, with its end. */
+  readonly length: number
+  /** Only the last one may lack its end. */
+  readonly isWhole: boolean
+}
+
+const LINE_FEED = 0x0a
+
+/** @param longest bytes of a line that are kept */
+export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<RawLine> {
+  let parts: Uint8Array[] = []
+  let length = 0
+  const line = (isWhole: boolean): RawLine => {
+    const bytes = length - (isWhole ? 1 : 0) > longest ? undefined : Buffer.concat(parts)
+    const whole = { bytes, length, isWhole }
+    parts = []
+    length = 0
+    return whole
+  }
+  const keep = (part: Uint8Array) => {
+    length += part.length
+    if (length <= longest) parts.push(part)
+    else parts = []
+  }
+  for await (const chunk of chunks) {
+    let start = 0
+    for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
+      keep(chunk.subarray(start, end))
+      length += 1
+      yield line(true)
+      start = end + 1
+    }
+    keep(chunk.subarray(start))
+  }
+  if (length > 0) yield line(false)
+}
+
+/** Each as text, or what is wrong with it. */
+export async function* textLines(
+  chunks: AsyncIterable<Uint8Array>,
+  longest: number,
+): AsyncGenerator<string | AuthError> {
+  for await (const { bytes } of rawLines(chunks, longest)) {
+    yield bytes ? (decode(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
+  }
+}
+
+function wrong(what: string): AuthError {
+  return new AuthError('USAGE', `the line is ${what}`)
+}
+
+export function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}

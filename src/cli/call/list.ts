@@ -1,0 +1,46 @@
+/**
+ * `call --list` and `call <nsid> --describe`: what there is to call, without a session and without a network.
+ *
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+import { closedBecause, exampleOf, type Field, findMethod, listMethods } from '../../protocol/xrpc/lexicons.ts'
+
+export function methodList(prefix: string | undefined): string {
+  const methods = listMethods(prefix)
+  if (methods.length === 0) {
+    throw new AuthError('USAGE', `no published method begins with ${JSON.stringify(prefix)}`, {
+      hint: 'atproto-oauth call --list',
+    })
+  }
+  const width = Math.max(...methods.map(({ nsid }) => nsid.length))
+  return methods.map(({ nsid, kind }) => `${nsid.padEnd(width)}  ${kind}\n`).join('')
+}
+
+export function methodDescription(nsid: string): string {
+  const method = findMethod(nsid)
+  if (!method) {
+    throw new AuthError('USAGE', `${nsid} is not among the published methods; it can be called all the same`, {
+      hint: 'atproto-oauth call --list',
+    })
+  }
+  const { kind, parameters, input, output } = method
+  const closed = closedBecause(nsid)
+  return [
+    `${nsid}: a ${kind}`,
+    ...(closed === undefined ? [] : [`closed: ${closed}`]),
+    ...section('parameters', parameters),
+    ...(input ? section(`body: ${input.mediaType}`, input.fields) : []),
+    `answer: ${output}`,
+    `example: ${exampleOf(method)}`,
+    '',
+  ].join('\n')
+}
+
+function section(title: string, fields: readonly Field[]): string[] {
+  const lines = fields.map(({ name, type, isList, isRequired }) => {
+    const what = isList ? `several: ${type}` : type
+    return `  ${name.padEnd(20)} ${what}${isRequired ? ', required' : ''}`
+  })
+  return lines.length === 0 && title === 'parameters' ? [] : [title, ...lines]
+}

@@ -1,0 +1,102 @@
+/**
+ * `call --paginate`: the pages of a query as they come, or their items as lines of JSON.
+ *
+ * @module
+ */
+import { type Command, InvalidArgumentError } from 'commander'
+import { countItems, itemsOf, pages } from '../../call/paginate.ts'
+import { AuthError } from '../../errors.ts'
+import { shellWord } from '../../hints.ts'
+import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
+import type { Session } from '../../session/session.ts'
+import type { Context } from '../options.ts'
+
+export interface PaginateOptions {
+  readonly paginate?: boolean
+  /** `true` for the only list there is. */
+  readonly items?: string | true
+  readonly limitPages?: number
+  readonly wait?: boolean
+}
+
+export function addPaginateOptions(command: Command): Command {
+  return command
+    .option('--paginate', 'follow the cursor of a query: each page is one line, or more where it has line feeds')
+    .option('--items [list]', 'with --paginate: each item of the pages is one line of JSON', parseList)
+    .option('--limit-pages <n>', 'with --paginate: no more pages than that', parseLimit)
+}
+
+/** @throws {AuthError} `USAGE` an option that is for pages, without them */
+export function isPaginated({ paginate = false, items, limitPages }: PaginateOptions): boolean {
+  const stray = items !== undefined ? '--items' : limitPages !== undefined ? '--limit-pages' : undefined
+  if (paginate || stray === undefined) return paginate
+  throw new AuthError('USAGE', `${stray} is for --paginate`)
+}
+
+function parseList(text: string): string {
+  if (/^[A-Za-z]\w*$/.test(text)) return text
+  throw new InvalidArgumentError('It is the name of a list, as --items=feed; without a name, write --items last.')
+}
+
+function parseLimit(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It is a number of pages.')
+}
+
+/**
+ * @param write where the pages go
+ * @throws {AuthError} as `pages` and `itemsOf`; what was written before stays
+ */
+export async function runPaginated(
+  request: XrpcRequest,
+  session: Session,
+  options: PaginateOptions,
+  context: Context,
+  write: (text: string) => Promise<void> = context.output.data,
+): Promise<void> {
+  const { output, world } = context
+  const { items, limitPages, wait = false } = options
+  const progress = createProgress(context)
+  const following = { limitPages, patience: { wait }, onRefusal: output.serverBody }
+  let [pageCount, itemCount] = [0, 0]
+  let next: string | undefined
+  try {
+    for await (const page of pages(session, request, following, world)) {
+      const lines = items === undefined ? [page.text] : itemsOf(page, items === true ? undefined : items)
+      progress.clear()
+      const text = lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`)).join('')
+      if (text !== '') await write(text)
+      pageCount += 1
+      itemCount += items === undefined ? countItems(page) : lines.length
+      next = page.cursor
+      progress.show(`page ${pageCount}, ${itemCount} items`)
+    }
+  } finally {
+    progress.end()
+  }
+  if (next !== undefined && pageCount === limitPages) output.note(`there is more: cursor=${shellWord(next)}`)
+}
+
+/** One line on stderr that is written over, if somebody looks at it. */
+function createProgress({ host: { stderr }, output, common }: Context) {
+  const isShown = stderr.isTTY === true && !common.quiet && !output.json
+  let shown = ''
+  const clear = () => {
+    if (shown !== '') stderr.write(`\r${' '.repeat(shown.length)}\r`)
+    shown = ''
+  }
+  return {
+    /** Before stdout, which may be the same terminal. */
+    clear,
+    show(text: string) {
+      if (!isShown) return
+      clear()
+      stderr.write(text)
+      shown = text
+    },
+    end() {
+      if (shown !== '') stderr.write('\n')
+      shown = ''
+    },
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * From the words of a command line to one XRPC request: fields, bodies, files, headers.
+ *
+ * @module
+ */
+import { openAsBlob } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { Readable } from 'node:stream'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { AuthError } from '../../errors.ts'
+import { reasonOf } from '../../node/store/files.ts'
+import type { Body } from '../../ports.ts'
+import { resolveDid, resolveFromDid } from '../../protocol/identity/did.ts'
+import { assembleRequest, type GivenField } from '../../protocol/xrpc/fields.ts'
+import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/lexicons.ts'
+import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
+import type { Session } from '../../session/session.ts'
+import { type Host, readStdin } from '../io.ts'
+import type { Context } from '../options.ts'
+import { MEDIA_TYPES } from './media-types.ts'
+
+const BODY_LARGEST = 128 * 1024 * 1024
+const WORD = /^([^=:]+)(:?)=(@?)([\s\S]*)$/
+
+export interface RequestOptions {
+  readonly data?: string
+  readonly method?: 'GET' | 'POST'
+  readonly header?: string[]
+  readonly upload?: string
+  readonly proxy?: string
+  readonly acceptLabelers?: string
+  readonly timeout?: number
+}
+
+export function addRequestOptions(command: Command): Command {
+  return command
+    .option('-d, --data <json>', 'a JSON body, merged with the fields; @file or @- for its content')
+    .addOption(
+      new Option('-X, --method <method>', 'GET or POST, without a look at what the method takes').choices([
+        'GET',
+        'POST',
+      ]),
+    )
+    .option('-H, --header <name: value>', 'a header more, repeatable', collect)
+    .option('--upload <file>', 'send a file, or - for stdin, with its media type')
+    .option('--proxy <service>', `have the PDS forward it: did#service, or ${SERVICE_NAMES.join(', ')}`)
+    .option('--accept-labelers <dids>', 'labelers to hear, as did[;redact], with commas between them')
+    .option('--timeout <seconds>', 'for the answer, and for each pause in it', seconds)
+}
+
+/** What can be read of the request without knowing whose it is; what is wrong with it is said before anything is sent. */
+export interface ReadRequest {
+  for(session: Session, context: Context): Promise<XrpcRequest>
+}
+
+export async function readRequest(
+  nsid: string,
+  words: readonly string[],
+  options: RequestOptions,
+  context: Context,
+): Promise<ReadRequest> {
+  const { host } = context
+  const stdins = [options.data === '@-', options.upload === '-', ...words.map((word) => /:?=@-$/.test(word))]
+  if (stdins.filter(Boolean).length > 1) throw usage('stdin can be read once only')
+  const fields: GivenField[] = []
+  for (const word of words) fields.push(await readField(word, host))
+  const headers = headersOf(nsid, options)
+  const type = headers['content-type']
+  const isJson = type === undefined || /^application\/(?:[\w.-]+\+)?json\b/i.test(type)
+  const bytes = options.data === undefined ? undefined : await readBody(options.data, host)
+  if (bytes !== undefined && options.upload !== undefined) throw usage('--data and --upload are both a body')
+  const upload =
+    options.upload === undefined ? (isJson ? undefined : bytes) : await openUpload(options.upload, type, host)
+  const data = bytes === undefined || !isJson ? undefined : typeof bytes === 'string' ? bytes : decode(bytes)
+  return {
+    async for(session, { world }) {
+      const account = await placeholders(session, [...fields.map(({ value }) => value), data ?? ''], world)
+      const request = assembleRequest({
+        nsid,
+        fields,
+        data,
+        hasUpload: upload !== undefined,
+        method: options.method,
+        account,
+      })
+      return {
+        ...request,
+        ...(upload !== undefined && { body: upload }),
+        headers: { ...request.headers, ...(upload instanceof Blob && { 'content-type': upload.type }), ...headers },
+        timeoutSeconds: options.timeout,
+      }
+    },
+  }
+}
+
+/** `key=value`, `key:=json`, and `@file` for the content of a file in the place of either. */
+async function readField(word: string, host: Host): Promise<GivenField> {
+  const [, name, colon, at, rest] = WORD.exec(word) ?? []
+  if (name === undefined || rest === undefined) {
+    throw usage(`${JSON.stringify(word)} is not a field: write it as key=value`, {
+      hint: 'atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post',
+    })
+  }
+  if (at === '') return { name, value: rest, isJson: colon !== '' }
+  const hint = /^(?:actors?|author|handle|repo)$/.test(name)
+    ? `a handle is written without its @: ${name}=${rest}`
+    : `for a text that begins with @: ${name}:='"@${rest.replaceAll(/["']/g, '')}"'`
+  const bytes = await readBody(`@${rest}`, host, hint)
+  return { name, value: typeof bytes === 'string' ? bytes : decode(bytes), isJson: colon !== '' }
+}
+
+function headersOf(nsid: string, { header, proxy, acceptLabelers }: RequestOptions): Record<string, string> {
+  const given = Object.fromEntries((header ?? []).map(parseHeader))
+  const service = proxy === undefined ? defaultService(nsid) : serviceOf(proxy)
+  return {
+    ...(service !== undefined && { 'atproto-proxy': service }),
+    ...(acceptLabelers !== undefined && { 'atproto-accept-labelers': acceptLabelers }),
+    ...given,
+  }
+}
+
+function parseHeader(header: string): [string, string] {
+  const at = header.indexOf(':')
+  if (at > 0) return [header.slice(0, at).trim().toLowerCase(), header.slice(at + 1).trim()]
+  throw usage(`${JSON.stringify(header)} is not a header: write it as "name: value"`)
+}
+
+async function readBody(data: string, host: Host, hint?: string): Promise<string | Uint8Array> {
+  if (!data.startsWith('@')) return data
+  const path = data.slice(1)
+  if (path === '-') {
+    const bytes = await readStdin(host, BODY_LARGEST)
+    if (bytes) return bytes
+    throw usage('stdin is larger than 128 MiB')
+  }
+  return readFile(path).catch((error) => unreadable(path, error, hint))
+}
+
+function unreadable(path: string, error: NodeJS.ErrnoException, hint?: string): never {
+  throw usage(`cannot read ${path || 'a file without a name'}: ${reasonOf(error)}`, { hint })
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw usage('a body or a field is not UTF-8', { hint: 'send a file that is no text with --upload FILE' })
+  }
+}
+
+/** A file is read as it is sent, and again if it has to be sent again; stdin can be read once. */
+async function openUpload(path: string, type: string | undefined, host: Host): Promise<Body> {
+  const isStdin = path === '-'
+  const stats = isStdin ? undefined : await stat(path).catch((error) => unreadable(path, error))
+  if (stats && !stats.isFile()) throw usage(`${path} is not a file`)
+  const known = type ?? MEDIA_TYPES[extname(path).slice(1).toLowerCase()]
+  if (known === undefined) {
+    const what = isStdin ? 'stdin' : path
+    throw usage(`the media type of ${what} is not known`, { hint: "add it: -H 'content-type: image/png'" })
+  }
+  return isStdin ? (Readable.toWeb(host.stdin) as ReadableStream<Uint8Array>) : openAsBlob(path, { type: known })
+}
+
+/** `{did}`, `{handle}` and `{pds}`, as far as they are used. */
+async function placeholders(session: Session, texts: readonly string[], world: Context['world']) {
+  const uses = (name: string) => texts.some((text) => text.includes(`{${name}}`))
+  const { did } = session
+  return {
+    did,
+    handle: uses('handle') ? (session.accountHandle ?? (await resolveFromDid(did, world)).handle) : undefined,
+    pds: uses('pds') ? (await resolveDid(did, world)).pds : undefined,
+  }
+}
+
+function usage(message: string, options: { hint?: string | undefined } = {}): AuthError {
+  return new AuthError('USAGE', message, options)
+}
+
+function seconds(text: string): number {
+  if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number of seconds.')
+}
+
+export function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}

@@ -1,0 +1,170 @@
+/**
+ * An answer on its way out: byte for byte to stdout or into a file, or as the error that it is.
+ *
+ * @module
+ */
+import { randomUUID } from 'node:crypto'
+import { open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Command } from 'commander'
+import { AuthError } from '../../errors.ts'
+import { reasonOf } from '../../node/store/files.ts'
+import { mediaType, parseJsonObject } from '../../protocol/http/response.ts'
+import { readRefused } from '../../protocol/xrpc/error.ts'
+import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
+import type { Session } from '../../session/session.ts'
+import type { Context } from '../options.ts'
+
+/** Bytes; what is smaller is printed only when it is there as a whole. */
+const HELD_BACK = 16 * 1024 * 1024
+
+export interface ResponseOptions {
+  readonly include?: boolean
+  readonly output?: string
+  readonly pretty?: boolean
+}
+
+export function addResponseOptions(command: Command): Command {
+  return command
+    .option('-i, --include', 'print the status and the headers too, of an error as well')
+    .option('-o, --output <file>', 'write the answer into a file, all of it or nothing; - for stdout')
+    .option('--pretty', 'JSON with line breaks')
+}
+
+/** @throws {AuthError} for every status that is none of success */
+export async function printResponse(
+  response: Response,
+  request: XrpcRequest,
+  session: Session,
+  options: ResponseOptions,
+  sink: Sink | undefined,
+  context: Context,
+): Promise<void> {
+  if (!response.ok) throw await asError(response, request, session, options, context)
+  const first = options.include ? Buffer.from(head(response)) : undefined
+  const { host, output } = context
+  if (sink) {
+    for await (const part of parts(response, first, options)) await sink.write(part)
+    return sink.commit()
+  }
+  if (host.stdout.isTTY && options.output === undefined && isBinary(response)) {
+    await response.body?.cancel()
+    throw new AuthError(
+      'USAGE',
+      `the answer is ${mediaType(response.headers) || 'binary'}, which is not for a terminal`,
+      {
+        hint: 'write it to a file with -o FILE, or add -o - to see it all the same',
+      },
+    )
+  }
+  await printHeldBack(parts(response, first, options), output.data)
+  // The body often ends without a line feed, and the prompt would follow it.
+  if (host.stdout.isTTY && !options.pretty) output.note('')
+}
+
+async function asError(
+  response: Response,
+  request: XrpcRequest,
+  session: Session,
+  { include = false }: ResponseOptions,
+  { host, output, world }: Context,
+): Promise<AuthError> {
+  const { error, body, bytes } = await readRefused(request, response, session.record(), world.now())
+  if (include) await output.data(Buffer.concat([Buffer.from(head(response)), bytes ?? new Uint8Array()]))
+  else output.serverBody(body)
+  if (include && host.stdout.isTTY) output.note('')
+  return error
+}
+
+async function* parts(
+  response: Response,
+  first: Uint8Array | undefined,
+  { pretty }: ResponseOptions,
+): AsyncGenerator<Uint8Array> {
+  if (first) yield first
+  if (!pretty || isBinary(response)) {
+    for await (const chunk of response.body ?? []) yield chunk
+    return
+  }
+  const text = await response.text()
+  const document = parseJsonObject(text)
+  yield Buffer.from(document ? `${JSON.stringify(document, null, 2)}\n` : text)
+}
+
+/** What fits is held back until it is complete, so that a failure leaves stdout empty. */
+async function printHeldBack(
+  chunks: AsyncIterable<Uint8Array>,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const held: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of chunks) {
+    length += chunk.length
+    held.push(chunk)
+    if (length > HELD_BACK) for (const part of held.splice(0)) await write(part)
+  }
+  for (const part of held) await write(part)
+}
+
+/** Where an answer goes that is no terminal's and no pipe's. */
+export interface Sink {
+  write(bytes: Uint8Array | string): Promise<void>
+  /** Puts what was written in the place of the file. */
+  commit(): Promise<void>
+  /** Leaves the file as it was. */
+  discard(): Promise<void>
+}
+
+/**
+ * Opened before anything is sent. Never half a file, and never nothing where there was one before.
+ *
+ * @throws {AuthError} `USAGE`
+ */
+export async function openSink({ output: path }: ResponseOptions): Promise<Sink | undefined> {
+  if (path === undefined || path === '-') return undefined
+  if (path === '') throw new AuthError('USAGE', 'the name of the file after -o is empty')
+  const stats = await stat(path).catch(() => undefined)
+  if (stats?.isDirectory()) throw unwritable(path, 'it is a folder')
+  // A device or another program's pipe is written to; nothing is put in its place.
+  const isPlain = stats === undefined || stats.isFile()
+  const target = stats && isPlain ? await realpath(path) : path
+  const beside = isPlain ? join(dirname(target), `.${randomUUID()}.part`) : path
+  // As private as the file before.
+  const file = await open(beside, isPlain ? 'wx' : 'w', stats?.mode).catch((error) => {
+    throw unwritable(path, reasonOf(error))
+  })
+  const discard = async () => {
+    await file.close().catch(() => undefined)
+    if (isPlain) await rm(beside, { force: true }).catch(() => undefined)
+  }
+  const orFail = async (work: () => Promise<void>) =>
+    work().catch((error) => {
+      throw new AuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`)
+    })
+  return {
+    discard,
+    write: (bytes) => orFail(() => file.writeFile(bytes)),
+    commit: () =>
+      orFail(async () => {
+        if (isPlain) await file.sync()
+        await file.close()
+        if (isPlain) await rename(beside, target)
+      }),
+  }
+}
+
+function unwritable(path: string, why: string): AuthError {
+  return new AuthError('USAGE', `cannot write ${path}: ${why}`, {
+    hint: 'name a file of a folder that you can write to',
+  })
+}
+
+function isBinary({ headers }: Response): boolean {
+  const type = mediaType(headers)
+  return type !== '' && !/^text\/|[/+](?:json|jsonl|xml)$/.test(type)
+}
+
+function head(response: Response): string {
+  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers.join('')}\r\n`
+}

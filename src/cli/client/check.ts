@@ -1,0 +1,79 @@
+/**
+ * `client check`: fetches a hosted client document as a server would, and judges it.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'
+import { printable, printableJson } from '../../text.ts'
+import { addCommonOptions, type CommonOptions, type Context, setting } from '../options.ts'
+import type { Runner } from '../run.ts'
+
+interface CheckOptions extends CommonOptions {
+  readonly scope?: string
+  readonly redirectUri?: string
+}
+
+export function clientCheckCommand(run: Runner): Command {
+  const command = new Command('check')
+    .description('fetch a client document as a server would, and judge it by every rule')
+    .argument('<client-id>', 'the https URL of the document, or a loopback client_id')
+    .option('--scope <scope>', 'whether it declares this too [ATPROTO_OAUTH_SCOPE]')
+    .option('--redirect-uri <uri>', 'whether it declares this too [ATPROTO_OAUTH_REDIRECT_URI]')
+    .addHelpText('after', EXAMPLES)
+  return addCommonOptions(command).action((clientId: string, options: CheckOptions) =>
+    run(options, (context) => runCheck(clientId, options, context), 'login'),
+  )
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth client check https://alice.github.io/bot/oauth-client-metadata.json
+  atproto-oauth client check https://alice.github.io/bot/oauth-client-metadata.json --scope "atproto repo:app.bsky.feed.post"
+
+The findings are on stdout, each with what servers make of it and how to correct it; with --json as one object.
+With ATPROTO_OAUTH_CLIENT_JWK set, that private key is compared with the published ones. Exits with 4 if something is broken.
+`
+
+async function runCheck(clientId: string, options: CheckOptions, { host, output, world }: Context): Promise<void> {
+  const verdict = await checkClient(
+    {
+      clientId,
+      scope: setting(options.scope, host.environment, 'ATPROTO_OAUTH_SCOPE'),
+      redirectUri: setting(options.redirectUri, host.environment, 'ATPROTO_OAUTH_REDIRECT_URI'),
+    },
+    world,
+  )
+  await output.data(output.json ? `${printableJson(verdict)}\n` : report(verdict))
+  const error = brokenClient(verdict)
+  if (error) throw error
+}
+
+const WIDTH = 11
+
+function report(verdict: ClientVerdict): string {
+  const { clientId, kind, redirectUris, scope, kids, keyMatches, bytes, findings } = verdict
+  const matched =
+    keyMatches === undefined ? '' : keyMatches ? '; the key at hand is one' : '; the key at hand is none of them'
+  const facts: [name: string, value: string | undefined][] = [
+    ['client', clientId],
+    ['kind', kind],
+    ['redirects', redirectUris.join(' ') || undefined],
+    ['scope', scope],
+    ['keys', kids.length > 0 ? kids.join(' ') + matched : undefined],
+    ['size', bytes === undefined ? undefined : `${bytes} bytes`],
+  ]
+  const known = facts.filter(([, value]) => value !== undefined).map(([name, value]) => row(name, value!))
+  const isBroken = findings.some(({ level }) => level === 'broken')
+  const good = isBroken ? [] : ['', row('good', 'nothing is broken: the reference server and cirrus accept it')]
+  return [...known, ...good, ...findings.flatMap((finding) => ['', ...described(finding)]), ''].join('\n')
+}
+
+function described({ level, message, consequence, fix, reference, cirrus }: ClientFinding): string[] {
+  const verdicts = level === 'broken' ? [row('', `reference server: ${reference}; cirrus: ${cirrus}`)] : []
+  return [row(level, message), row('', consequence), ...verdicts, row('', `fix: ${fix}`)]
+}
+
+function row(name: string, value: string): string {
+  return `${name.padEnd(WIDTH)}${printable(value, 2000)}`
+}

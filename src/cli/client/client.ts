@@ -1,0 +1,16 @@
+/**
+ * `client`: what is about a client of one's own.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import type { Runner } from '../run.ts'
+import { clientCheckCommand } from './check.ts'
+import { clientNewCommand } from './new.ts'
+
+export function clientCommand(run: Runner): Command {
+  return new Command('client')
+    .helpOption('-h, --help', 'show this')
+    .addCommand(clientNewCommand(run))
+    .addCommand(clientCheckCommand(run))
+}

@@ -1,0 +1,86 @@
+/**
+ * The private key of a confidential client on its way out, which is never the folder that gets published.
+ *
+ * @module
+ */
+import { relative } from 'node:path'
+import { CLIENT_JWK, variable } from '../../credentials/variables.ts'
+import { AuthError } from '../../errors.ts'
+import type { ClientJwk } from '../../model.ts'
+import { isWithin } from '../../node/client-files.ts'
+import type { SaveTarget } from '../../ports.ts'
+import { printableJson } from '../../text.ts'
+import { entryPrinter, type Format, warnIfReadable } from '../credentials/print.ts'
+import type { Context, SavingOptions } from '../options.ts'
+
+interface KeyOptions extends SavingOptions {
+  readonly addKey?: boolean
+  readonly force?: boolean
+  readonly format?: Exclude<Format, 'bundle'>
+}
+
+export interface KeyOutlet {
+  readonly targets: readonly SaveTarget[]
+  /** Absent if nothing is printed but what was done. */
+  readonly print?: ReturnType<typeof entryPrinter> | undefined
+}
+
+/**
+ * Where the key will go; made before anything is written. Only `--save` counts here: the variable is about sessions.
+ *
+ * @throws {AuthError} `USAGE`, `SAVE_FAILED`
+ */
+export async function keyOutlet(options: KeyOptions, folder: string, context: Context): Promise<KeyOutlet> {
+  const { host, output, world } = context
+  const usage = (message: string, hint: string) => new AuthError('USAGE', message, { session: 'none', hint })
+  const targets = options.save === undefined ? [] : world.saving.targets
+  if (options.save?.includes('store')) {
+    throw usage(
+      'the per-user store keeps sessions, not keys of clients',
+      'use --save file:PATH, gh:OWNER/REPO or exec:COMMAND',
+    )
+  }
+  for (const { name, read } of targets) {
+    const inFolder = name.startsWith('file:') && !relative(folder, name.slice('file:'.length)).startsWith('..')
+    if (inFolder) throw published(name)
+    if (options.addKey && !read && !options.force) {
+      const hint = 'print the new one, save it under another name, or add --force'
+      throw usage(`${name} may hold the key that there is, which sessions need, and it cannot be looked into`, hint)
+    }
+    if (variable((await read?.()) ?? {}, CLIENT_JWK) === undefined) continue
+    throw new AuthError('SAVE_FAILED', `${name} holds a client key already, which sessions may need`, {
+      session: 'none',
+      hint: 'name another place to save to, or move that one away',
+    })
+  }
+  const format = options.format ?? (targets.length > 0 || output.json ? undefined : 'dotenv')
+  if (targets.length === 0 && (await isWithin(folder, host.stdout.fd))) throw published('stdout')
+  return { targets, print: format && entryPrinter(format, context) }
+}
+
+function published(where: string): AuthError {
+  return new AuthError('USAGE', `${where} is in the folder that gets published, where the private key must not be`, {
+    session: 'none',
+    hint: 'let the key go somewhere else, or the folder with --out',
+  })
+}
+
+/** Saves and prints the key, if there is a new one; with `--json` the facts, and the key if it goes nowhere else. */
+export async function handOut(
+  key: ClientJwk | undefined,
+  outlet: KeyOutlet | undefined,
+  facts: object,
+  context: Context,
+): Promise<void> {
+  const { output } = context
+  const entries = key ? [[CLIENT_JWK, JSON.stringify(key)] as const] : []
+  for (const target of outlet?.targets ?? []) {
+    await target.save(entries)
+    output.note(`the private key is saved to ${target.name}`)
+  }
+  if (key && outlet?.print) return outlet.print(entries, [key.d])
+  if (!output.json) return
+  const isElsewhere = outlet !== undefined && outlet.targets.length > 0
+  await output.data(`${printableJson({ ...facts, ...(isElsewhere ? {} : Object.fromEntries(entries)) })}\n`)
+  if (key && !isElsewhere) warnIfReadable(context)
+}

@@ -1,0 +1,194 @@
+/**
+ * `client new`: writes what a static host serves, and hands out the private key of a confidential client.
+ *
+ * @module
+ */
+import { join, relative, resolve } from 'node:path'
+import { Command, Option } from 'commander'
+import {
+  addClientKey,
+  CALLBACK_FILE,
+  type ClientDocument,
+  clientHome,
+  clientIdOf,
+  createClientDocument,
+  DOCUMENT_FILE,
+  retireClientKey,
+} from '../../client/create.ts'
+import { CLIENT_JWK } from '../../credentials/variables.ts'
+import { TEXT_FORMATS } from '../../credentials/write.ts'
+import { AuthError } from '../../errors.ts'
+import { shellWord } from '../../hints.ts'
+import { readPublic, readTemplate, reservePublic, writePublic } from '../../node/client-files.ts'
+import { parseJsonObject } from '../../protocol/http/response.ts'
+import type { Format } from '../credentials/print.ts'
+import { programName } from '../io.ts'
+import { addCommonOptions, addSaveOption, type Context, carriedFlags, type SavingOptions, setting } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { handOut, keyOutlet } from './key.ts'
+
+export interface NewOptions extends SavingOptions {
+  readonly origin?: string
+  readonly out: string
+  readonly name?: string
+  readonly scope?: string
+  readonly confidential?: boolean
+  readonly native?: boolean
+  readonly addKey?: boolean
+  readonly retireKey?: string
+  readonly force?: boolean
+  readonly format?: Exclude<Format, 'bundle'>
+}
+
+export function clientNewCommand(run: Runner): Command {
+  const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
+  const command = new Command('new')
+    .description('write a client document and its callback page, for any static https host')
+    .option('--origin <url>', 'the https address below which the files will be served')
+    .option('--out <folder>', 'where to write them', 'oauth-client')
+    .option('--name <name>', 'what the page shows on which people consent')
+    .option('--scope <scope>', 'all that you will ever ask for [ATPROTO_OAUTH_SCOPE], else atproto transition:generic')
+    .option('--confidential', 'with a key of its own: sessions live up to two years instead of 14 days')
+    .option('--native', 'public, and returning to http://127.0.0.1/callback instead of a page')
+    .option('--add-key', 'add a second key to the document in the folder')
+    .option('--retire-key <kid>', 'take a key out of the document in the folder: its sessions end')
+    .option('--force', 'replace whatever is there')
+    .addOption(
+      new Option('--format <format>', 'print the private key (without --save the default: dotenv)').choices(formats),
+    )
+    .addHelpText('after', EXAMPLES)
+  addSaveOption(command)
+  return addCommonOptions(command).action((options: NewOptions) =>
+    run(options, (context) => runNew(options, context), 'login'),
+  )
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth client new --origin https://alice.github.io/bot
+  (umask 077; atproto-oauth client new --origin https://alice.github.io/bot --confidential > client.env)
+  (umask 077; atproto-oauth client new --add-key > new-client.env)
+  atproto-oauth client new --retire-key KID
+
+Publish the folder, not the private key: that one goes to stdout or to --save, as ATPROTO_OAUTH_CLIENT_JWK.
+`
+
+async function runNew(options: NewOptions, context: Context): Promise<void> {
+  checkUsage(options)
+  const folder = resolve(options.out)
+  const path = join(folder, DOCUMENT_FILE)
+  const before = await readPublic(path)
+  const made = await make(options, before, context)
+  const page =
+    options.addKey || options.retireKey !== undefined || options.native ? undefined : await pageFor(options, before)
+  const outlet = made.clientJwk && (await keyOutlet(options, folder, context))
+
+  const text = `${JSON.stringify(made.document, null, 2)}\n`
+  await using reserved = await reservePublic(path, text)
+  if (page !== undefined) await writePublic(join(folder, CALLBACK_FILE), page)
+  const facts = { clientId: made.clientId, redirectUri: made.redirectUri, scope: made.scope, kids: made.kids, folder }
+  // The document last: it publishes a key that somebody must have.
+  await handOut(made.clientJwk, outlet, facts, context)
+  await reserved.fill(text)
+  context.output.note(summary(made, page !== undefined, options, context))
+}
+
+function checkUsage({ origin, name, scope, confidential, native, addKey, retireKey }: NewOptions): void {
+  const usage = (message: string) => new AuthError('USAGE', message, { session: 'none' })
+  if (addKey || retireKey !== undefined) {
+    const others = [origin, name, scope, confidential, native, addKey && retireKey]
+    if (others.some(Boolean)) throw usage('--add-key and --retire-key change the document that is there, and go alone')
+    return
+  }
+  if (origin === undefined) throw usage('--origin is missing: the https address below which the files will be served')
+  if (confidential && native) {
+    throw usage('--native and --confidential exclude each other: servers refuse a native client that has a key')
+  }
+}
+
+async function make(options: NewOptions, before: string | undefined, { host }: Context): Promise<ClientDocument> {
+  const { addKey, retireKey, force, confidential, native, name, out } = options
+  const there = parseJsonObject(before)
+  const elsewhere = (message: string) =>
+    new AuthError('USAGE', message, { session: 'none', hint: 'name another folder with --out, or add --force' })
+  if (addKey || retireKey !== undefined) {
+    if (!there) throw elsewhere(`there is no client document in ${out}`)
+    return retireKey === undefined ? addClientKey(there) : retireClientKey(there, retireKey)
+  }
+  const origin = options.origin!
+  const isOwn = there?.client_id === clientIdOf(clientHome(origin))
+  if (before !== undefined && !isOwn && !force) {
+    throw elsewhere(`${join(out, DOCUMENT_FILE)} is there already, and not a document of this client`)
+  }
+  const template = parseJsonObject(await readTemplate(DOCUMENT_FILE))!
+  const scope = setting(options.scope, host.environment, 'ATPROTO_OAUTH_SCOPE')
+  const kind = native ? 'native' : confidential ? 'confidential' : 'public'
+  return createClientDocument({ origin, kind, name, scope }, template, isOwn && !force ? there : undefined)
+}
+
+/** The callback page, unless it is there; one that was changed stays beside a document of ours. */
+async function pageFor({ out, force }: NewOptions, document: string | undefined): Promise<string | undefined> {
+  const page = await readTemplate(CALLBACK_FILE)
+  const there = await readPublic(join(resolve(out), CALLBACK_FILE))
+  if (there === undefined || force) return page
+  if (there === page || document !== undefined) return undefined
+  throw new AuthError('USAGE', `${join(out, CALLBACK_FILE)} is there already, and not ours`, {
+    session: 'none',
+    hint: 'name another folder with --out, or add --force',
+  })
+}
+
+function summary(made: ClientDocument, hasPage: boolean, options: NewOptions, { common, host }: Context): string {
+  const { clientId, redirectUri, scope, kids, clientJwk } = made
+  const folder = relative('', resolve(options.out)) || '.'
+  const program = programName(host)
+  const flags = carriedFlags(common)
+  const login = [
+    '--client-id',
+    clientId,
+    '--redirect-uri',
+    redirectUri,
+    ...(scope === 'atproto' ? [] : ['--scope', scope]),
+  ]
+  return [
+    `written to ${folder}:`,
+    `  ${DOCUMENT_FILE}    the client document`,
+    ...(hasPage ? [`  ${CALLBACK_FILE}           the page on which the browser ends`] : []),
+    '',
+    'Publish the folder, so that its files are served unchanged at',
+    `  ${clientId}`,
+    ...(redirectUri.startsWith('https:') ? [`  ${redirectUri}`] : []),
+    ...(options.addKey || options.retireKey !== undefined
+      ? ['Servers keep the document that they have for about ten minutes.']
+      : []),
+    ...keyNotes(kids, clientJwk?.kid, options),
+    '',
+    'Then:',
+    `  ${program} client check ${shellWord(clientId)}${flags}`,
+    `  ${program} init <handle> ${login.map(shellWord).join(' ')}${flags}`,
+  ].join('\n')
+}
+
+function keyNotes(kids: readonly string[], made: string | undefined, { retireKey }: NewOptions): string[] {
+  if (kids.length === 0) return []
+  const others = kids.filter((kid) => kid !== made)
+  return [
+    '',
+    ...(made === undefined
+      ? []
+      : [
+          `The private key ${made} is not in the folder. Keep it secret, and set ${CLIENT_JWK} to it for`,
+          'every command of this client (from a file client.env: set -a; . ./client.env; set +a).',
+        ]),
+    ...(made === undefined || others.length === 0
+      ? []
+      : [
+          `Sessions stay with the key that they were made with: for those of ${others.join(' and ')} keep that one,`,
+          'and once they have ended, take it out with --retire-key.',
+        ]),
+    ...(made === undefined && retireKey === undefined ? [`Its keys stay as they were: ${others.join(' ')}`] : []),
+    ...(retireKey === undefined
+      ? []
+      : [`Sessions that were made with the key ${retireKey} end once this is published: log in again.`]),
+  ]
+}

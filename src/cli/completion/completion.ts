@@ -1,0 +1,54 @@
+/**
+ * `completion`: a script with which a shell completes the words of these commands. All of it is in the script: a
+ * TAB starts no program, asks no server and reads nothing of a session.
+ *
+ * @module
+ */
+import { Argument, Command } from 'commander'
+import { AuthError } from '../../errors.ts'
+import { addCommonOptions, type CommonOptions } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { bashCompletion } from './bash.ts'
+import { fishCompletion } from './fish.ts'
+import { type Outline, outlineOf } from './outline.ts'
+import { zshCompletion } from './zsh.ts'
+
+const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion } as const
+export type Shell = keyof typeof SCRIPTS
+export const SHELLS = Object.keys(SCRIPTS) as Shell[]
+
+export function completionCommand(run: Runner): Command {
+  const command = new Command('completion')
+    .addArgument(new Argument('<shell>', 'the shell that reads it').choices(SHELLS).argParser(parseShell))
+    .addHelpText('after', EXAMPLES)
+  return addCommonOptions(command).action((shell: Shell, options: CommonOptions, own: Command) =>
+    run.print(options, () => completionScript(shell, own.parent!)),
+  )
+}
+
+const EXAMPLES = `
+The script completes the name atproto-oauth, as \`npm install -g\` puts it there; npx completes its own words.
+
+Examples:
+  eval "$(atproto-oauth completion bash)"             in ~/.bashrc
+  eval "$(atproto-oauth completion zsh)"              in ~/.zshrc, after compinit
+  atproto-oauth completion fish > ~/.config/fish/completions/atproto-oauth.fish
+
+To start nothing with each shell, keep the script, and make it anew after an update:
+  bash, with bash-completion: ~/.local/share/bash-completion/completions/atproto-oauth
+  zsh: _atproto-oauth, in a folder of $fpath
+`
+
+function parseShell(name: string): Shell {
+  if (Object.hasOwn(SCRIPTS, name)) return name as Shell
+  throw new AuthError('USAGE', `${JSON.stringify(name)} is none of the shells that there is a script for`, {
+    session: 'none',
+    hint: `use one of ${SHELLS.join(', ')}`,
+  })
+}
+
+/** @param program with all of its commands, and they with their options */
+export function completionScript(shell: Shell, program: Command): string {
+  const outline: Outline = outlineOf(program)
+  return SCRIPTS[shell](program.name(), outline)
+}

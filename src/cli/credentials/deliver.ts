@@ -1,0 +1,102 @@
+/**
+ * Where the credentials of a session that is new here go: printed, saved or both, by `--format` and `--save`.
+ *
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+import type { Completed } from '../../model.ts'
+import { normalizeTarget, STORE } from '../../node/save/targets.ts'
+import { saveSession } from '../../session/save.ts'
+import { printable } from '../../text.ts'
+import { type Host, programName } from '../io.ts'
+import type { Context, SavingOptions } from '../options.ts'
+import { askWhere, canAskWhere } from '../prompts.ts'
+import { credentialPrinter, type Format } from './print.ts'
+
+/** Characters; a permission can name many methods, and a person is to see all of them. */
+const SCOPE_LONGEST = 4000
+
+export interface OutletOptions extends SavingOptions {
+  readonly format?: Format
+}
+
+type NewHere = Pick<Completed, 'credentials' | 'handle'>
+
+export interface Outlet {
+  /** Its world has the save targets that were chosen. */
+  readonly context: Context
+  /** @throws {AuthError} `SAVE_FAILED`: it says where they are */
+  deliver(session: NewHere): Promise<void>
+  /** For a person: what has become of them, what to do next. */
+  summary(happened: string, session: NewHere): string
+}
+
+/**
+ * If nothing says where the credentials shall go, a person at a terminal is asked.
+ *
+ * @throws {AuthError} `USAGE`
+ */
+export async function openOutlet(options: OutletOptions, given: Context): Promise<Outlet> {
+  const context = await withAnswer(options, given)
+  const { host, output, world } = context
+  const { inStore, targets } = world.saving
+  const saves = inStore || targets.length > 0
+  const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
+  const print = format && credentialPrinter(format, context)
+  const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
+  return {
+    context,
+    async deliver(session) {
+      const { credentials, handle } = session
+      if (saves) await saveSession(credentials, handle, world)
+      if (print) await print(credentials).catch((error: unknown) => rescue(session, error, context))
+    },
+    summary(happened, { credentials, handle }) {
+      const sourced = format === 'dotenv' || format === 'export'
+      const next =
+        inStore || format === undefined ? 'Next:' : `With these in the environment${sourced ? howToSource(host) : ''}:`
+      return [
+        `${happened} ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
+        `scope: ${printable(credentials.scope ?? '', SCOPE_LONGEST)}`,
+        ...(places.length > 0 ? [`saved to ${places.join(' and ')}`] : []),
+        ...(credentials.refreshToken === undefined
+          ? ['the server gave no refresh token: this session ends with its first access token']
+          : format === undefined
+            ? []
+            : ['Keep them secret, and in one place only: the refresh token in them works once.']),
+        '',
+        next,
+        `  ${programName(host)} call com.atproto.server.getSession`,
+      ].join('\n')
+    },
+  }
+}
+
+function howToSource({ platform }: Host): string {
+  return platform === 'win32'
+    ? ' (in PowerShell: those that --format powershell prints, run)'
+    : ' (saved to session.env: set -a; . ./session.env; set +a)'
+}
+
+async function withAnswer(options: OutletOptions, context: Context): Promise<Context> {
+  const { host, output, world } = context
+  const { saving } = world
+  const isSaid = options.format !== undefined || saving.inStore || saving.targets.length > 0
+  if (isSaid || output.json || !canAskWhere(host)) return context
+  const answer = await askWhere(host)
+  if (answer === undefined) return context
+  const name = normalizeTarget(answer)
+  const chosen = name === STORE ? { inStore: true } : { targets: [saving.open(name)] }
+  return { ...context, world: { ...world, saving: { ...saving, ...chosen } } }
+}
+
+/** The session is there: what cannot be printed must not be lost. */
+async function rescue({ credentials, handle }: NewHere, cause: unknown, { world }: Context): Promise<never> {
+  const { did } = await saveSession(credentials, handle, { ...world, saving: { ...world.saving, inStore: true } })
+  const why = cause instanceof Error ? cause.message : String(cause)
+  throw new AuthError(
+    'SAVE_FAILED',
+    `the credentials could not be printed (${why}); they are kept in the per-user store`,
+    { cause, session: 'alive', hint: `atproto-oauth call com.atproto.server.getSession --account ${did}` },
+  )
+}

@@ -1,0 +1,72 @@
+/**
+ * Printing credentials in a format, and what may go wrong with that.
+ *
+ * @module
+ */
+import { fstatSync } from 'node:fs'
+import { Option } from 'commander'
+import {
+  credentialEntries,
+  type Entries,
+  formatCredentials,
+  formatEntries,
+  TEXT_FORMATS,
+  type TextFormat,
+} from '../../credentials/write.ts'
+import type { Credentials } from '../../model.ts'
+import { githubTargets, writeGithub } from '../../node/github-actions.ts'
+import type { Host } from '../io.ts'
+import type { Context } from '../options.ts'
+
+export type Format = TextFormat | 'github'
+
+export function formatOption(what: string): Option {
+  return new Option('--format <format>', what).choices([...TEXT_FORMATS, 'github'])
+}
+
+/**
+ * What will print credentials; made before anything is spent, so that a format that cannot work here is
+ * found out in time.
+ *
+ * @throws {AuthError} `USAGE`
+ */
+export function credentialPrinter(format: Format, context: Context): (credentials: Credentials) => Promise<void> {
+  const print = printer(format, context)
+  return (credentials) =>
+    print(credentialEntries(credentials), [credentials.dpopPrivateJwk.d], () =>
+      formatCredentials(credentials, format as TextFormat),
+    )
+}
+
+/** The same for other secrets than those of a session. */
+export function entryPrinter(
+  format: Exclude<Format, 'bundle'>,
+  context: Context,
+): (entries: Entries, parts: readonly string[]) => Promise<void> {
+  const print = printer(format, context)
+  return (entries, parts) => print(entries, parts, () => formatEntries(entries, format as TextFormat & typeof format))
+}
+
+/** @returns what prints `entries`, whose secret `parts` a log must not show either; `text` is for all formats but github */
+function printer(format: Format, context: Context) {
+  const { host, output } = context
+  const files = format === 'github' ? githubTargets(host.environment) : undefined
+  return async (entries: Entries, parts: readonly string[], text: () => string): Promise<void> => {
+    if (files) return writeGithub(entries, parts, files, output.data)
+    await output.data(text())
+    warnIfReadable(context)
+  }
+}
+
+/** To be said once secrets are on stdout. */
+export function warnIfReadable({ host, output }: Context): void {
+  if (!isReadableByOthers(host)) return
+  output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
+}
+
+/** A shell's `>` makes files that everybody on the machine may read. Windows has no such modes. */
+function isReadableByOthers({ platform, stdout }: Host): boolean {
+  if (platform === 'win32') return false
+  const stats = fstatSync(stdout.fd)
+  return stats.isFile() && (stats.mode & 0o077) !== 0
+}

@@ -1,0 +1,34 @@
+/**
+ * The way in of the built program. `--version` and `--help` are asked for most and have answers that were known
+ * when it was built: a parser of command lines would be most of their time.
+ *
+ * @module
+ */
+import { readFileSync } from 'node:fs'
+import { packageVersion } from '../node/version.ts'
+
+/** Beside the bundle: what `--help` prints where nothing has to be wrapped. */
+const HELP = new URL('../help.txt', import.meta.url)
+
+export async function start(): Promise<void> {
+  const said = process.argv.length === 3 ? answerTo(process.argv[2]!) : undefined
+  if (said === undefined) {
+    return (await import('./start.ts')).begin()
+  }
+  process.stdout.on('error', failed)
+  process.stdout.write(said)
+}
+
+function failed({ code }: NodeJS.ErrnoException): void {
+  if (code === 'EPIPE') return // as of `--help | head`
+  process.stderr.write(`atproto-oauth: error: the output could not be written: ${code} [OUTPUT_FAILED]\n`)
+  process.exitCode = 1
+}
+
+function answerTo(asked: string): string | undefined {
+  if (asked === '--version' || asked === '-V') return `${packageVersion()}\n`
+  if (asked !== '--help' && asked !== '-h') return undefined
+  const help = readFileSync(HELP, 'utf8')
+  const widest = Math.max(...help.split('\n').map((line) => line.length))
+  return process.stdout.isTTY && process.stdout.columns < widest ? undefined : help
+}

@@ -1,0 +1,72 @@
+/**
+ * `complete`: takes the callback URL, prints the credentials.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { initCommand } from '../../hints.ts'
+import { complete } from '../../login/complete.ts'
+import type { Completed } from '../../model.ts'
+import { createSignalHold } from '../../node/signals.ts'
+import { type OutletOptions, openOutlet } from '../credentials/deliver.ts'
+import { credentialPrinter, formatOption } from '../credentials/print.ts'
+import { type Host, programName } from '../io.ts'
+import { addCommonOptions, addSaveOption, type Context } from '../options.ts'
+import { askForPaste } from '../prompts.ts'
+import type { Runner } from '../run.ts'
+
+export type CompleteOptions = OutletOptions
+
+export function completeCommand(run: Runner): Command {
+  const command = new Command('complete')
+    .argument('[callback-url]', 'the address on which the browser ended; - for stdin; asked for at a terminal')
+    .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
+    .option('--state-file <path>', 'the file that `init --state-file` made')
+    .addHelpText('after', EXAMPLES)
+  addSaveOption(command)
+  return addCommonOptions(command).action((paste: string | undefined, options: CompleteOptions) =>
+    run(options, (context) => runComplete(paste, options, context), 'login'),
+  )
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth complete                                  asks for the URL
+  atproto-oauth complete 'http://127.0.0.1/callback?…'    in quotes: a shell cuts it at &
+  (umask 077; atproto-oauth complete > session.env)       a file of your own, for: set -a; . ./session.env
+`
+
+function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
+  const fromArgument = argument !== undefined && argument !== '-'
+  return finishLogin(async () => (fromArgument ? argument : askForPaste(argument, context.host)), options, context)
+}
+
+/** From a callback URL, wherever it comes from, to credentials that are where they are wanted. */
+export async function finishLogin(
+  callback: () => Promise<string>,
+  options: CompleteOptions,
+  given: Context,
+): Promise<void> {
+  // Whatever can be known to go wrong with the output is found out before the code is spent.
+  if (options.format) credentialPrinter(options.format, given)
+  const paste = await callback()
+  // A person is asked while the code is still good.
+  const { context, deliver, summary } = await openOutlet(options, given)
+  const { host, output, world } = context
+
+  await createSignalHold()(async () => {
+    const completed = await complete(paste, { ...world, deliver })
+    output.note(`\n${summary('signed in as', completed)}`)
+    const { missingScopes, unaskedScopes } = completed
+    if (missingScopes.length > 0) {
+      output.warn(`asked for and not granted: ${missingScopes.join(' ')}`)
+      output.note(`To have it as well, sign in again and leave it ticked:\n  ${again(completed, host)}`)
+    }
+    if (unaskedScopes.length > 0) output.warn(`granted without having been asked for: ${unaskedScopes.join(' ')}`)
+  })
+}
+
+function again({ credentials, handle, requestedScope }: Completed, host: Host): string {
+  const { did, clientId } = credentials
+  return initCommand({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(host))
+}

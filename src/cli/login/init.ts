@@ -1,0 +1,89 @@
+/**
+ * `init`: prints the URL at which the person signs in.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { type Initiated, init } from '../../login/init.ts'
+import { scopeAdvice } from '../../protocol/scope/scope.ts'
+import { type Host, programName } from '../io.ts'
+import { addCommonOptions, type CommonOptions, type Context, carriedFlags } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { addRequestedOptions, type RequestedOptions, requested, TASKS } from './options.ts'
+
+interface InitOptions extends CommonOptions, RequestedOptions {
+  readonly open?: boolean
+}
+
+export function initCommand(run: Runner): Command {
+  const command = new Command('init').argument('<handle|did|url>', 'the account, or the server to sign in at')
+  addRequestedOptions(command)
+    .option('--state-file <path>', 'keep the login in this file, to complete it elsewhere')
+    .option('--open', 'open the URL in the browser too')
+    .addHelpText('after', TASKS + EXAMPLES)
+  return addCommonOptions(command).action((identifier: string, options: InitOptions) =>
+    run(options, (context) => runInit(identifier, options, context), 'login'),
+  )
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth init alice.bsky.social
+  atproto-oauth init alice.bsky.social --for post-media --for delete
+  atproto-oauth init alice.bsky.social --scope "atproto transition:generic"
+  atproto-oauth init https://pds.example.com --state-file login.json
+`
+
+async function runInit(identifier: string, options: InitOptions, context: Context): Promise<void> {
+  const { host, output, world } = context
+  const result = await init(identifier, requested(options, host.environment), world)
+  const { authorizationUrl, pending } = result
+  output.note(summary(result))
+  const advice = scopeAdvice(pending.scope)
+  if (advice !== undefined) output.warn(advice)
+  if (output.json) {
+    const { did, handle, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt } = pending
+    const facts = { did, handle, pds: result.pds, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt }
+    await output.data(`${JSON.stringify({ authorizationUrl: authorizationUrl.href, ...facts })}\n`)
+  } else {
+    await output.data(`${authorizationUrl.href}\n`)
+  }
+  output.note(nextStep(result, context.common, host))
+  if (options.open) await openBrowser(authorizationUrl, context)
+}
+
+/** Who, where, what for. */
+export function summary({ pending, pds }: Initiated): string {
+  const { handle, did, issuer, scope } = pending
+  return [
+    `account  ${did ? `${handle ?? 'handle not verified'} (${did})` : 'whoever signs in'}`,
+    ...(pds ? [`PDS      ${pds}`] : []),
+    `sign in  ${issuer}`,
+    `scope    ${scope}`,
+    '',
+  ].join('\n')
+}
+
+function nextStep({ pending }: Initiated, options: CommonOptions, host: Host): string {
+  const { createdAt, requestExpiresAt, redirectUri } = pending
+  const until = new Date(requestExpiresAt).toLocaleTimeString('en-GB')
+  const minutes = Math.max(1, Math.round((requestExpiresAt - createdAt) / 60_000))
+  const unloadable = /^http:\/\/(?:127\.0\.0\.1|\[::1\])/.test(redirectUri)
+  return [
+    '',
+    `Open that URL before ${until} (within ${minutes} min) and sign in.`,
+    ...(unloadable
+      ? [
+          'The browser ends on a page that cannot load: that is expected. Its address is the',
+          'callback URL: copy it whole from the address bar. Then run:',
+        ]
+      : ['Copy the callback URL from the page on which it ends. Then run:']),
+    '',
+    `  ${programName(host)} complete${carriedFlags(options)}`,
+  ].join('\n')
+}
+
+export async function openBrowser(url: URL, { output }: Context): Promise<void> {
+  const { default: open } = await import('open')
+  await open(url.href).catch(() => output.warn('no browser could be opened: open the URL yourself'))
+}

@@ -1,0 +1,178 @@
+/**
+ * `login`: both phases in one, on a machine with a browser. Where the browser comes back by itself, a listener
+ * hears it; whoever has to paste may do so meanwhile.
+ *
+ * @module
+ */
+import { createInterface } from 'node:readline'
+import { Command } from 'commander'
+import { AuthError } from '../../errors.ts'
+import { initCommand as initLine } from '../../hints.ts'
+import { type Initiated, init } from '../../login/init.ts'
+import type { PendingAuthorization } from '../../model.ts'
+import { type Listener, listen } from '../../node/loopback-server.ts'
+import { credentialPrinter, formatOption } from '../credentials/print.ts'
+import { type Host, inCi, programName } from '../io.ts'
+import { addCommonOptions, addSaveOption, type Context } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { type CompleteOptions, finishLogin } from './complete.ts'
+import { openBrowser, summary } from './init.ts'
+import { addRequestedOptions, type RequestedOptions, requested, TASKS } from './options.ts'
+
+interface LoginOptions extends CompleteOptions, RequestedOptions {
+  readonly open?: boolean
+}
+
+export function loginCommand(run: Runner): Command {
+  const command = new Command('login').argument('<handle|did|url>', 'the account, or the server to sign in at')
+  addRequestedOptions(command)
+    .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
+    .option('--no-open', 'do not open a browser')
+    .addHelpText('after', TASKS + EXAMPLES)
+  addSaveOption(command)
+  return addCommonOptions(command).action((identifier: string, options: LoginOptions) =>
+    run(options, (context) => runLogin(identifier, options, context), 'login'),
+  )
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth login alice.bsky.social --save store
+  (umask 077; atproto-oauth login alice.bsky.social > session.env)
+`
+
+async function runLogin(identifier: string, options: LoginOptions, context: Context): Promise<void> {
+  const { host } = context
+  const request = requested(options, host.environment)
+  if (options.format) credentialPrinter(options.format, context) // what cannot be printed is found out first
+  const listener = await listenerFor(request)
+  const over = new AbortController()
+  try {
+    if (!listener && !canPaste(host)) {
+      throw new AuthError(
+        'USAGE',
+        'the browser will not come back to this machine, and there is no terminal to paste at',
+        {
+          hint: `atproto-oauth init ${identifier}`,
+          session: 'none',
+        },
+      )
+    }
+    const again = listener && request.clientId === undefined ? { redirectUri: listener.redirectUri } : {}
+    const started = await init(identifier, { ...request, ...again }, context.world)
+    // From before the URL is given out.
+    const heard = listener ? [listener.wait(started.pending.state)] : []
+    await show(started, options, listener, context)
+    await finishLogin(() => waitForCallback(started.pending, heard, over, context), options, context)
+  } finally {
+    over.abort()
+    await listener?.close()
+  }
+}
+
+/** A listener for the loopback client, or for a client of one's own that declares a port. */
+async function listenerFor({ clientId, redirectUri }: ReturnType<typeof requested>): Promise<Listener | undefined> {
+  if (clientId === undefined && redirectUri === undefined) return listen()
+  const url = redirectUri !== undefined && URL.canParse(redirectUri) ? new URL(redirectUri) : undefined
+  if (url?.protocol !== 'http:' || url.hostname !== '127.0.0.1' || url.port === '') return undefined
+  return listen({ port: Number(url.port), path: url.pathname }).catch((error: NodeJS.ErrnoException) => {
+    throw new AuthError('USAGE', `${url.host} cannot be listened on: ${error.code}`, {
+      hint: 'end what uses that port, or declare another redirect',
+    })
+  })
+}
+
+function canPaste(host: Host): boolean {
+  return host.stdin.isTTY === true && !inCi(host)
+}
+
+async function show(
+  { authorizationUrl, ...started }: Initiated,
+  options: LoginOptions,
+  listener: Listener | undefined,
+  context: Context,
+): Promise<void> {
+  const { host, output } = context
+  output.note(summary({ authorizationUrl, ...started }))
+  const hindrance = options.open === false ? 'as you asked' : noBrowserBecause(host)
+  output.note(
+    [
+      hindrance === undefined ? 'Your browser opens:' : `No browser is opened (${hindrance}). Open this yourself:`,
+      '',
+      `  ${authorizationUrl.href}`,
+      '',
+      ...(listener ? ['Sign in there; this goes on by itself when the browser comes back to this machine.'] : []),
+      ...(canPaste(host) ? ['Or paste the address on which the browser ends, from whatever machine it is.'] : []),
+    ].join('\n'),
+  )
+  if (hindrance === undefined) await openBrowser(authorizationUrl, context)
+}
+
+/** Why a browser that opens here would be seen by nobody. */
+function noBrowserBecause({ environment, platform }: Host): string | undefined {
+  if (environment.BROWSER) return undefined
+  if (environment.SSH_CONNECTION || environment.SSH_TTY) return 'you are here over SSH'
+  const isLinux = platform === 'linux'
+  const isWsl = environment.WSL_DISTRO_NAME !== undefined
+  if (isLinux && !isWsl && !environment.DISPLAY && !environment.WAYLAND_DISPLAY) return 'there is no display'
+  return undefined
+}
+
+/**
+ * The first of: the browser comes back, somebody pastes, the request is over.
+ *
+ * @throws {AuthError} `AUTHORIZATION_EXPIRED`, `INTERRUPTED`; the login can still be completed by `complete`
+ */
+function waitForCallback(
+  pending: PendingAuthorization,
+  heard: readonly Promise<string>[],
+  over: AbortController,
+  { host, world }: Context,
+): Promise<string> {
+  const expired = new Promise<never>((_, refuse) => {
+    const timer = setTimeout(() => refuse(expiry(pending, host)), pending.requestExpiresAt - world.now())
+    over.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+  })
+  return Promise.race([
+    expired,
+    ...heard,
+    ...(canPaste(host) ? [pasted(pending, over.signal, host, world.now)] : []),
+  ]).finally(() => over.abort())
+}
+
+/** A prompt with the time that is left in it. */
+function pasted(
+  { requestExpiresAt }: PendingAuthorization,
+  signal: AbortSignal,
+  { stdin, stderr }: Host,
+  now: () => number,
+): Promise<string> {
+  const lines = createInterface({ input: stdin, output: stderr, terminal: true })
+  return new Promise((accept, refuse) => {
+    const prompt = () => {
+      const seconds = Math.max(0, Math.round((requestExpiresAt - now()) / 1000))
+      lines.setPrompt(`Callback URL (${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left): `)
+      lines.prompt(true)
+    }
+    const ticking = setInterval(prompt, 1000)
+    signal.addEventListener('abort', () => {
+      clearInterval(ticking)
+      lines.close()
+      stderr.write('\n')
+    })
+    lines.on('line', (line) => line.trim() !== '' && accept(line))
+    lines.on('SIGINT', () =>
+      refuse(new AuthError('INTERRUPTED', 'interrupted while waiting for the browser', { session: 'none' })),
+    )
+    prompt()
+  })
+}
+
+function expiry(pending: PendingAuthorization, host: Host): AuthError {
+  const minutes = Math.round((pending.requestExpiresAt - pending.createdAt) / 60_000)
+  return new AuthError(
+    'AUTHORIZATION_EXPIRED',
+    `nobody came back within ${minutes} minutes; if the browser still does, give its address to \`${programName(host)} complete\``,
+    { hint: initLine(pending).replace(' init ', ' login ') },
+  )
+}

@@ -1,0 +1,110 @@
+/**
+ * The program: its commands, its help, and how usage errors leave.
+ *
+ * @module
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import { Command, CommanderError } from 'commander'
+import { AuthError } from '../errors.ts'
+import { packageVersion } from '../node/version.ts'
+import { loadCommands } from './commands.ts'
+import { type Host, processHost } from './io.ts'
+import { addCommonOptions } from './options.ts'
+import { createOutput, failedOutput } from './output.ts'
+import { createRunner } from './run.ts'
+
+export async function main(host: Host = processHost()): Promise<void> {
+  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
+    process.on(signal, () => process.exit(code))
+  }
+  process.exitCode = 1 // should it end without having come to an end
+  process.exitCode = await runProgram(host)
+}
+
+/** @returns the exit code (CONTRACT: exit codes) */
+export async function runProgram(host: Host): Promise<number> {
+  let unwritten: Error | undefined
+  host.stdout.on('error', (error) => {
+    unwritten ??= error
+  })
+  let exit = 0
+  let reached: Command | undefined
+  const runner = createRunner(
+    host,
+    () => program.opts(),
+    (code) => {
+      exit = code
+    },
+    () => pathOf(reached),
+  )
+  const program: Command = createProgram(host, await loadCommands(host.arguments, runner), (command) => {
+    reached = command
+  })
+  try {
+    await program.parseAsync(host.arguments, { from: 'user' })
+    return exit
+  } catch (error) {
+    const output = createOutput(host, { json: host.arguments.includes('--json'), command: pathOf(reached) })
+    if (!(error instanceof CommanderError)) return output.finish(error)
+    if (error.exitCode !== 0) return output.finish(usageError(error))
+    await turn() // --help, --version: what became of it is known then
+    return output.finish(unwritten && failedOutput(unwritten))
+  }
+}
+
+/** @param reach told which command runs, or refuses its words */
+export function createProgram(host: Host, commands: Command[], reach: (command: Command) => void): Command {
+  const program = new Command('atproto-oauth')
+    .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this, or after a command its options')
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
+    .addHelpText('after', GUIDE)
+    // Behind a command `-vq` may be the value of an option of its own: a key's name, a path.
+    .enablePositionalOptions()
+    .hook('preAction', (_, command) => reach(command))
+  addCommonOptions(program)
+  for (const command of commands) program.addCommand(command)
+  for (const command of [program, ...commands, ...commands.flatMap(({ commands: own }) => own)]) {
+    command
+      .exitOverride((error) => {
+        reach(command)
+        throw error
+      })
+      .showSuggestionAfterError()
+      .configureOutput({
+        writeOut: (text) => host.stdout.write(text),
+        writeErr: () => undefined, // said by us, in our form
+        getOutHelpWidth: () => host.stdout.columns,
+      })
+  }
+  return program
+}
+
+/** Without the program itself: `client new`. */
+function pathOf(command: Command | undefined): string {
+  return command?.parent ? `${pathOf(command.parent)} ${command.name()}`.trimStart() : ''
+}
+
+function usageError(error: CommanderError): AuthError {
+  const message = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '')
+  return new AuthError('USAGE', message, { session: 'none' })
+}
+
+const GUIDE = `
+Quick start:
+  atproto-oauth init alice.bsky.social         open the URL it prints, sign in
+  umask 077                                    what follows makes a file of secrets
+  atproto-oauth complete > session.env         paste the address on which the browser ended
+  set -a; . ./session.env; set +a
+  atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post limit=5
+
+Credentials in the environment:
+  ATPROTO_OAUTH_REFRESH_TOKEN, ATPROTO_OAUTH_DPOP_PRIVATE_JWK, ATPROTO_OAUTH_PDS_ISSUER, ATPROTO_OAUTH_DID,
+  ATPROTO_OAUTH_CLIENT_ID as \`complete\` prints them, or ATPROTO_OAUTH_SESSION alone (\`complete --format bundle\`)
+
+Exit codes:
+  0 done   1 unexpected   2 usage   3 network, try again   4 refused   5 no session: run init
+  6 sent, no answer   7 permission missing   8 XRPC error   9 rate limited   10 saving failed
+  11 deadline near   130, 143 interrupted
+`

@@ -1,0 +1,58 @@
+/**
+ * What `complete` asks a person: for the callback URL, and where the credentials shall go. Prompts
+ * are on stderr, and only where somebody sits at a terminal.
+ *
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import { type Host, inCi, readStdin } from './io.ts'
+
+const PASTE_LARGEST = 64 * 1024
+
+export async function askForPaste(argument: string | undefined, host: Host): Promise<string> {
+  const { stdin, stderr } = host
+  if (stdin.isTTY && argument === undefined && !inCi(host)) {
+    const { input } = await import('@inquirer/prompts')
+    return input({ message: 'Callback URL:' }, { input: stdin, output: stderr })
+  }
+  const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(host, PASTE_LARGEST)
+  if (bytes === undefined) throw new AuthError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL')
+  const text = Buffer.from(bytes).toString('utf8')
+  if (text.trim() !== '') return text
+  throw new AuthError('USAGE', 'the argument callback-url is missing, and stdin is empty', {
+    hint: "atproto-oauth complete '<callback-url>'",
+    session: 'none',
+  })
+}
+
+/** Whether somebody is there to answer, and has not answered already by sending stdout somewhere. */
+export function canAskWhere(host: Host): boolean {
+  return host.stdin.isTTY === true && host.stdout.isTTY === true && !inCi(host)
+}
+
+/** @returns a save target, or `undefined` to print the credentials */
+export async function askWhere({ stdin, stderr }: Host): Promise<string | undefined> {
+  const { input, select } = await import('@inquirer/prompts')
+  const streams = { input: stdin, output: stderr }
+  const where = await select(
+    {
+      message: 'What shall become of the credentials?',
+      choices: [
+        { value: 'print', name: 'print them here', description: 'to copy them by hand, for example into a CI secret' },
+        { value: 'file', name: 'write them to a file', description: 'a dotenv file that only you can read' },
+        {
+          value: 'gh',
+          name: 'GitHub Actions secrets',
+          description: 'through the gh program, which has to be signed in',
+        },
+        { value: 'store', name: 'keep them on this machine', description: 'then `call` finds them by itself' },
+      ] as const,
+    },
+    streams,
+  )
+  if (where === 'print') return undefined
+  if (where === 'store') return 'store'
+  if (where === 'file') return `file:${await input({ message: 'File:', default: 'session.env' }, streams)}`
+  const repository = await input({ message: 'OWNER/REPO (empty: that of this folder):' }, streams)
+  return `gh:${repository.trim()}`
+}

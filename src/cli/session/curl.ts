@@ -1,0 +1,57 @@
+/**
+ * curl, run with headers that it reads from its stdin: nothing secret is on a command line.
+ *
+ * @module
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { constants } from 'node:os'
+import { withoutOurs } from '../../credentials/variables.ts'
+import { AuthError } from '../../errors.ts'
+import type { Host } from '../io.ts'
+
+/** Of curl, which take a file whose name may be `-` for stdin. */
+const READS_FILE = ['-T', '--upload-file', '-K', '--config']
+
+/** @throws {AuthError} `USAGE` what cannot be run with headers from stdin */
+export function checkCurl([program = '', ...words]: readonly string[]): void {
+  if (!/(?:^|[/\\])curl(?:\.exe)?$/i.test(program)) {
+    throw new AuthError(
+      'USAGE',
+      `${JSON.stringify(program)} is not curl, the only program whose way of taking headers is known`,
+      {
+        hint: 'without -- the headers are printed, for any tool that can read them',
+      },
+    )
+  }
+  const taken = words.some(
+    (word, at) => /@-$/.test(word) || (/^[-.]$/.test(word) && READS_FILE.includes(words[at - 1]!)),
+  )
+  if (taken) throw new AuthError('USAGE', 'curl reads the headers from stdin: give it the rest in a file')
+}
+
+/** @returns its exit code */
+export async function runCurl(
+  [program, ...words]: readonly string[],
+  headers: string,
+  { stdout, environment }: Host,
+): Promise<number> {
+  const child = spawn(program!, [...words, '-H', '@-'], {
+    stdio: ['pipe', stdout.fd, 'inherit'],
+    env: withoutOurs(environment),
+  })
+  const end = () => child.kill()
+  process.once('exit', end) // by a signal that was for us alone
+  child.stdin?.on('error', () => undefined) // it tells why by its exit code
+  child.stdin?.end(headers)
+  try {
+    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+    return code ?? 128 + constants.signals[signal!]
+  } catch (error) {
+    const why =
+      error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'it is not installed' : String(error)
+    throw new AuthError('USAGE', `${program} could not be started: ${why}`)
+  } finally {
+    process.off('exit', end)
+  }
+}

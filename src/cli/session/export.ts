@@ -1,0 +1,84 @@
+/**
+ * `export`: hands a session over to another program.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import type { NodeSession } from '../../credentials/node-session.ts'
+import { AuthError, isAuthError } from '../../errors.ts'
+import type { SessionRecord } from '../../model.ts'
+import { createSignalHold } from '../../node/signals.ts'
+import { exportSession } from '../../session/export.ts'
+import { warnIfReadable } from '../credentials/print.ts'
+import { addCommonOptions, type CommonOptions, type Context } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { ACCOUNT_OPTION, leftIn, sessionFor } from './select.ts'
+
+interface ExportOptions extends CommonOptions {
+  readonly account?: string
+  readonly keep?: boolean
+}
+
+export function exportCommand(run: Runner): Command {
+  const command = new Command('export')
+    .option('--keep', 'leave it here too; whichever of the two renews it second ends it for both')
+    .option(...ACCOUNT_OPTION)
+    .addHelpText('after', NOTES)
+  return addCommonOptions(command).action((options: ExportOptions) =>
+    run(options, (context) => runExport(options, context)),
+  )
+}
+
+const NOTES = `
+Prints the session as JSON, as that library's session store keeps it under the account's DID. The session moves: a
+refresh token works once. Once it is printed it is gone from here, and not before; \`import\` takes it back.
+
+Example:
+  (umask 077; atproto-oauth export --account alice.bsky.social > session.json)
+`
+
+async function runExport({ account, keep }: ExportOptions, context: Context): Promise<void> {
+  const { output, world } = context
+  const session = await sessionFor(account, context)
+  const hand = async (value: NodeSession) => {
+    await output.data(`${JSON.stringify(value)}\n`).catch(stillHere)
+    warnIfReadable(context)
+  }
+  await createSignalHold()(async () => {
+    const record = await exportSession(session, hand, { keep }, world).catch(withPlace)
+    output.note(needs(record))
+    if (keep) {
+      output.warn('the session is still here too: whichever of the two renews it second ends it for both')
+      return
+    }
+    const elsewhere = leftIn(account, record, context)
+    if (elsewhere.length === 0) return
+    output.warn(`delete what is left of it in ${elsewhere.join(' and ')}: used from there, it ends for both`)
+  })
+}
+
+/** What the other program has to be told besides. */
+function needs({ did, clientId, clientKey }: SessionRecord): string {
+  const isLoopback = clientId?.startsWith('http:')
+  return [
+    `the session of ${did} is handed over. Store it there under that DID. Its first renewal ends it, unless the program has`,
+    `this client_id, letter for letter${isLoopback ? ', as by clientMetadata: atprotoLoopbackClientMetadata(client_id)' : ''}:`,
+    `  ${clientId}`,
+    ...(clientKey ? [`and in its keyset the client key ${clientKey.kid}`] : []),
+  ].join('\n')
+}
+
+/** A CI job that renews credentials of its environment has to keep what comes back, and here nothing does. */
+function withPlace(error: unknown): never {
+  if (!isAuthError(error, 'SAVE_TARGET_MISSING')) throw error
+  throw new AuthError(error.code, error.message, { hint: 'hand it over from a machine that is still there afterwards' })
+}
+
+/** Even if nobody wanted to read it: what was not taken is not gone. */
+function stillHere(error: unknown): never {
+  const why = error instanceof Error ? error.message : String(error)
+  throw new AuthError('OUTPUT_FAILED', `the session could not be handed over (${why}), and is still here`, {
+    cause: error,
+    session: 'alive',
+  })
+}

@@ -1,0 +1,97 @@
+/**
+ * `import`: takes a session over that another program has kept.
+ *
+ * @module
+ */
+import { readFile, stat } from 'node:fs/promises'
+import { Command } from 'commander'
+import { clientIdOf } from '../../credentials/node-session.ts'
+import { CLIENT_ID } from '../../credentials/variables.ts'
+import { AuthError } from '../../errors.ts'
+import { shellWord } from '../../hints.ts'
+import { createSignalHold } from '../../node/signals.ts'
+import { importSession } from '../../session/import.ts'
+import { type OutletOptions, openOutlet } from '../credentials/deliver.ts'
+import { credentialPrinter, formatOption } from '../credentials/print.ts'
+import { type Host, readStdin } from '../io.ts'
+import { addCommonOptions, addSaveOption, type Context, setting } from '../options.ts'
+import type { Runner } from '../run.ts'
+
+interface ImportOptions extends OutletOptions {
+  readonly clientId?: string
+}
+
+/** Bytes; a session has a few thousand. */
+const LARGEST = 256 * 1024
+
+export function importCommand(run: Runner): Command {
+  const command = new Command('import')
+    .argument('[file]', 'what its session store has for the account, as JSON; else stdin')
+    .option('--client-id <id>', 'the exact client_id of that program [ATPROTO_OAUTH_CLIENT_ID]')
+    .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
+    .addHelpText('after', NOTES)
+  addSaveOption(command)
+  return addCommonOptions(command).action((file: string | undefined, options: ImportOptions) =>
+    run(options, (context) => runImport(file, options, context)),
+  )
+}
+
+const NOTES = `
+The session moves: its refresh token works once, so delete it there, and do not use it there any more. Nothing of
+it is spent here; that its parts belong together is checked as far as they tell.
+
+Example:
+  atproto-oauth import session.json --client-id https://app.example.com/client.json --save store
+`
+
+async function runImport(file: string | undefined, options: ImportOptions, given: Context): Promise<void> {
+  const { host } = given
+  if (options.format) credentialPrinter(options.format, given) // what cannot be printed is found out first
+  const clientId = setting(options.clientId, host.environment, CLIENT_ID)
+  const value = parse(await read(file, host))
+  if (clientId === undefined) {
+    const named = clientIdOf(value)
+    throw new AuthError('USAGE', 'the client_id is not in a stored session, and has to be given', {
+      hint: named
+        ? `if that is the other program's: --client-id ${shellWord(named)}`
+        : 'add --client-id with the exact client_id that the other program signs in with',
+    })
+  }
+  const { context, deliver, summary } = await openOutlet(options, given)
+  const { output, world } = context
+  await createSignalHold()(async () => {
+    const credentials = await importSession(value, { clientId }, world)
+    await deliver({ credentials, handle: undefined })
+    output.note(summary('took over the session of', { credentials, handle: undefined }))
+    output.warn(
+      'delete this session where it came from: if both renew it, the second sends a token that is spent, and ends it for both',
+    )
+  })
+}
+
+async function read(file: string | undefined, host: Host): Promise<string> {
+  const refuse = (error: NodeJS.ErrnoException): never => {
+    throw new AuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
+  }
+  const isFile = file !== undefined && file !== '-'
+  if (isFile && (await stat(file).catch(refuse)).size > LARGEST) refuse(new Error('it is too large for a session'))
+  if (isFile) return readFile(file, 'utf8').catch(refuse)
+  const bytes = host.stdin.isTTY && file === undefined ? new Uint8Array() : await readStdin(host, LARGEST)
+  if (bytes === undefined) throw new AuthError('USAGE', 'stdin is too large for a session')
+  const text = Buffer.from(bytes).toString('utf8')
+  if (text.trim() !== '') return text
+  throw new AuthError('USAGE', 'the argument file is missing, and stdin is empty', {
+    hint: 'atproto-oauth import session.json --client-id <id>',
+  })
+}
+
+/** Without the parser's message, which could quote a secret. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\ufeff/, ''))
+  } catch {
+    throw new AuthError('CREDENTIALS_INVALID', 'the session is not JSON, or it was cut', {
+      hint: 'give what the session store of the other program has for the account',
+    })
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * `lease`: an access token for other processes, without the refresh token.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
+import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { parseSeconds } from './duration.ts'
+import { ACCOUNT_OPTION, sessionFor } from './select.ts'
+
+interface LeaseOptions extends SavingOptions {
+  readonly format?: Format
+  readonly atLeast: string
+  readonly account?: string
+}
+
+export function leaseCommand(run: Runner): Command {
+  const command = new Command('lease')
+    .option('--at-least <duration>', 'renew first, if it would not last that long', '10m')
+    .addOption(formatOption('how to print them (default: dotenv)'))
+    .option(...ACCOUNT_OPTION)
+    .addHelpText('after', NOTES)
+  addSaveOption(command)
+  return addCommonOptions(command).action((options: LeaseOptions) =>
+    run(options, (context) => runLease(options, context)),
+  )
+}
+
+const NOTES = `
+A lease works for \`call\` and \`proof\` until it is over, 60 minutes at most. On a self-hosted PDS a later
+renewal of the session ends it at once: lease once, before the jobs that use it.
+`
+
+async function runLease(options: LeaseOptions, context: Context): Promise<void> {
+  const { output } = context
+  const print = credentialPrinter(options.format ?? (output.json ? 'json' : 'dotenv'), context)
+  const atLeast = parseSeconds('--at-least', options.atLeast)
+  const session = await sessionFor(options.account, context)
+  const credentials = await session.lease(atLeast)
+  await print(credentials)
+  const until = credentials.accessTokenExpiresAt
+  output.note(
+    until === undefined
+      ? 'the server did not say how long this lease lasts'
+      : `this lease lasts until ${new Date(until).toISOString()}, unless the session is renewed before on a self-hosted PDS`,
+  )
+}

@@ -1,0 +1,89 @@
+/**
+ * `proof`: the headers that sign one request of another tool.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { AuthError } from '../../errors.ts'
+import { shellWord } from '../../hints.ts'
+import { proofTarget, type RequestToSign } from '../../session/proof.ts'
+import type { Session } from '../../session/session.ts'
+import { programName } from '../io.ts'
+import { addCommonOptions, addSaveOption, type Context, carriedFlags, type SavingOptions } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { checkCurl, runCurl } from './curl.ts'
+import { ACCOUNT_OPTION, sessionFor } from './select.ts'
+
+interface ProofOptions extends SavingOptions {
+  readonly curl?: boolean
+  readonly account?: string
+}
+
+export function proofCommand(run: Runner): Command {
+  const command = new Command('proof')
+    .argument('<method>', 'GET, POST, …: exactly what the tool will send')
+    .argument('<url>', 'on the PDS of the account, below /xrpc/')
+    .argument('[command...]', 'after --: a curl command to run with these headers')
+    .option('--curl', 'print the command line for curl instead')
+    .option(...ACCOUNT_OPTION)
+    .addHelpText('after', EXAMPLES)
+  addSaveOption(command)
+  return addCommonOptions(command).action((method: string, url: string, curl: string[], options: ProofOptions) =>
+    run(options, (context) => runProof({ method, url }, curl, options, context)),
+  )
+}
+
+const EXAMPLES = `
+The headers are good for one request, and for about a minute. They are a secret: hand them over by stdin.
+
+Examples:
+  url=https://pds.example.com/xrpc/com.atproto.server.getSession
+  atproto-oauth proof GET "$url" | curl -H @- "$url"
+  atproto-oauth proof GET "$url" -- curl -s "$url"
+  upload=https://pds.example.com/xrpc/com.atproto.repo.uploadBlob
+  atproto-oauth proof POST "$upload" -- curl -H 'content-type: image/png' --data-binary @cat.png "$upload"
+`
+
+async function runProof(
+  { method, url }: { readonly method: string; readonly url: string },
+  curl: readonly string[],
+  options: ProofOptions,
+  context: Context,
+): Promise<number | undefined> {
+  const { host, output } = context
+  proofTarget(method, url, undefined)
+  if (curl.length > 0) checkCurl(curl)
+  if (options.curl && curl.length > 0) throw new AuthError('USAGE', '--curl prints a command, and after -- one is run')
+  const session = await sessionFor(options.account, context)
+  if (options.curl) {
+    await output.data(`${curlCommand(signable(method, url, session), url, options, context)}\n`)
+    return undefined
+  }
+  const { authorization, dpop } = await session.proof(method, url)
+  const headers = `Authorization: ${authorization}\nDPoP: ${dpop}\n`
+  if (curl.length > 0) return runCurl(curl, headers, host)
+  await output.data(headers)
+  return undefined
+}
+
+/** As far as it can be told without a request. */
+function signable(method: string, url: string, session: Session): RequestToSign {
+  const { issuer, pds } = session.record()
+  return proofTarget(method, url, issuer === undefined ? undefined : pds)
+}
+
+/** Nothing in it is a secret. */
+function curlCommand({ method }: RequestToSign, url: string, options: ProofOptions, { common, host }: Context): string {
+  const flags = [
+    ...(options.account === undefined ? [] : ['--account', options.account]),
+    ...(options.save ?? []).flatMap((target) => ['--save', target]),
+  ]
+  const carried = flags.map((flag) => ` ${shellWord(flag)}`).join('') + carriedFlags(common)
+  const verb = { GET: '', HEAD: ' --head' }[method] ?? ` -X ${method}`
+  return `${programName(host)} proof ${method} ${quoted(url)}${carried} | curl${verb} -H @- ${quoted(url)}`
+}
+
+function quoted(url: string): string {
+  const word = shellWord(url)
+  return word.startsWith("'") ? word : `'${word}'`
+}

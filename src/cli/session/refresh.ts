@@ -1,0 +1,49 @@
+/**
+ * `refresh`: renews the tokens now, and saves them.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
+import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { parseSeconds } from './duration.ts'
+import { ACCOUNT_OPTION, sessionFor } from './select.ts'
+
+interface RefreshOptions extends SavingOptions {
+  readonly format?: Format
+  readonly ifOlderThan?: string
+  readonly account?: string
+}
+
+export function refreshCommand(run: Runner): Command {
+  const command = new Command('refresh')
+    .option('--if-older-than <duration>', 'only if the last renewal is longer ago, such as 12h or 3d')
+    .addOption(formatOption('print the credentials too'))
+    .option(...ACCOUNT_OPTION)
+    .addHelpText('after', EXAMPLES)
+  addSaveOption(command)
+  return addCommonOptions(command).action((options: RefreshOptions) =>
+    run(options, (context) => runRefresh(options, context)),
+  )
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth refresh --save file:session.env
+  atproto-oauth refresh --if-older-than 3d --save gh:alice/blog
+`
+
+async function runRefresh(options: RefreshOptions, context: Context): Promise<void> {
+  const { output } = context
+  const print = options.format && credentialPrinter(options.format, context)
+  const olderThan = options.ifOlderThan === undefined ? 0 : parseSeconds('--if-older-than', options.ifOlderThan)
+  const session = await sessionFor(options.account, context)
+  const before = session.record().refreshToken
+  const credentials = await session.refresh(olderThan)
+  const { savedTo, did } = session.record()
+  if (print) await print(credentials)
+  const places = ['the per-user store', ...(savedTo ?? [])].join(' and ')
+  if (credentials.refreshToken === before) output.note(`${did}: recent enough, nothing was sent`)
+  else output.note(`${did}: renewed, and saved to ${places}`)
+}

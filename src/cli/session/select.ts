@@ -1,0 +1,32 @@
+/**
+ * The session that a command is about: of the environment, or of the per-user store.
+ *
+ * @module
+ */
+import { readCredentials } from '../../credentials/read.ts'
+import { AuthError, CATALOGUE, isAuthError } from '../../errors.ts'
+import type { SessionRecord } from '../../model.ts'
+import { openSession, openStoredSession, type Session } from '../../session/session.ts'
+import { type Context, fromEnvironment } from '../options.ts'
+
+export const ACCOUNT_OPTION = ['--account <did|handle>', 'a session of the per-user store'] as const
+
+/** `--account` means the store, whatever the environment holds. */
+export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
+  const { host, world, dev } = context
+  const credentials = account === undefined ? readCredentials(host.environment, dev) : undefined
+  return credentials ? openSession(credentials, world) : openStoredSession(account, world).catch(misnamed)
+}
+
+/** Where the tokens of a session are left that is gone from here. */
+export function leftIn(account: string | undefined, { savedTo = [] }: SessionRecord, { host }: Context): string[] {
+  const environment = 'the environment and wherever its variables are from'
+  return [...(fromEnvironment(account, host.environment) ? [environment] : []), ...savedTo]
+}
+
+/** An account is no argument of these commands: the usual hint would be a command that does not exist. */
+function misnamed(error: unknown): never {
+  const { hint } = CATALOGUE.IDENTIFIER_INVALID
+  if (!isAuthError(error, 'IDENTIFIER_INVALID') || error.hint !== hint) throw error
+  throw new AuthError(error.code, error.message, { cause: error, hint: CATALOGUE.ACCOUNT_UNCLEAR.hint })
+}

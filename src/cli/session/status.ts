@@ -1,0 +1,104 @@
+/**
+ * `status`: what is known of the session, without asking the server.
+ *
+ * @module
+ */
+import { Command } from 'commander'
+import { AuthError } from '../../errors.ts'
+import { initCommand } from '../../hints.ts'
+import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
+import { endedError } from '../../session/token-family.ts'
+import { printable, printableJson } from '../../text.ts'
+import { addCommonOptions, type CommonOptions, type Context } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { ACCOUNT_OPTION, sessionFor } from './select.ts'
+
+const DAY = 24 * 3600 * 1000
+
+interface StatusOptions extends CommonOptions {
+  readonly warnDays?: string
+  readonly account?: string
+}
+
+export function statusCommand(run: Runner): Command {
+  const command = new Command('status')
+    .option('--warn-days <days>', 'exit with 11 if a deadline is nearer than that, with 5 if the session is over')
+    .option(...ACCOUNT_OPTION)
+    .addHelpText('after', NOTES)
+  return addCommonOptions(command).action((options: StatusOptions) =>
+    run(options, (context) => runStatus(options, context)),
+  )
+}
+
+const NOTES = `
+Nothing is sent: that the server has ended a session in between is not known here. The deadlines are those of
+the reference server for public clients, 14 days. Separate variables do not say when the login was; the bundle
+(ATPROTO_OAUTH_SESSION) and the per-user store do.
+`
+
+async function runStatus(options: StatusOptions, context: Context): Promise<void> {
+  const { output, world } = context
+  const warnDays = options.warnDays === undefined ? undefined : parseDays(options.warnDays)
+  const session = await sessionFor(options.account, context)
+  const status = statusOf(session.record())
+  const deadline = nextDeadline(status)
+  const over = status.state === 'ended' || (deadline !== undefined && deadline <= world.now())
+  if (warnDays !== undefined && over) throw isHandedOver(status) ? endedError(session.record()) : overError(status)
+  await output.data(output.json ? `${printableJson(status)}\n` : table(status, world.now()))
+  if (warnDays === undefined) return
+  if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
+  else if (deadline - world.now() < warnDays * DAY) {
+    throw new AuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${moment(deadline, world.now())}`, {
+      hint: initCommand(status),
+    })
+  }
+}
+
+function parseDays(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text)
+  throw new AuthError('USAGE', `--warn-days must be a number of days, not ${JSON.stringify(text)}`)
+}
+
+function isHandedOver({ ended }: SessionStatus): boolean {
+  return ended?.handedOver !== undefined
+}
+
+function overError(status: SessionStatus): AuthError {
+  const why = status.ended ? status.ended.reason : 'its deadline has passed'
+  return new AuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { hint: initCommand(status) })
+}
+
+const STATES = {
+  alive: 'alive, as far as is known here',
+  ended: 'ended',
+  ambiguous: 'unknown: a refresh was sent and no answer came',
+} as const
+
+function table(status: SessionStatus, now: number): string {
+  const rows: [name: string, value: string | undefined][] = [
+    [
+      'session',
+      (isHandedOver(status) ? 'not here any more' : STATES[status.state]) +
+        (status.ended ? ` (${status.ended.reason})` : ''),
+    ],
+    ['account', status.handle ? `${status.handle} (${status.did})` : status.did],
+    ['PDS', status.pds],
+    ['issuer', status.issuer],
+    ['client', status.clientId && status.clientId + (status.clientKey ? `, with its key ${status.clientKey.kid}` : '')],
+    ['scope', status.scope],
+    ['key', status.thumbprint],
+    ['login', status.createdAt && moment(status.createdAt, now)],
+    ['renewed', status.rotatedAt && moment(status.rotatedAt, now)],
+    ['access token', status.accessTokenExpiresAt && `until ${moment(status.accessTokenExpiresAt, now)}`],
+    ['ends', status.absoluteDeadline && moment(status.absoluteDeadline, now)],
+    ['ends unused', status.idleDeadline && moment(status.idleDeadline, now)],
+    ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
+    ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),
+  ].map(([name, value]) => [String(name), value ? String(value) : undefined])
+  return rows.map(([name, value]) => `${name.padEnd(14)}${printable(value ?? 'not known', 1000)}\n`).join('')
+}
+
+function moment(time: number, now: number): string {
+  const days = Math.round(Math.abs(time - now) / (DAY / 10)) / 10
+  return `${new Date(time).toISOString()} (${time > now ? `in ${days} days` : `${days} days ago`})`
+}

@@ -1,0 +1,147 @@
+/**
+ * Who we are to the authorization server: the loopback client that needs no
+ * hosting, or a client whose document is published at its `client_id`.
+ *
+ * @see https://atproto.com/specs/oauth#clients
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import { asHandle, asUrl, isReservedName } from '../protocol/identity/syntax.ts'
+import { DEFAULT_SCOPE, parseScope, scopeTokens } from '../protocol/scope/scope.ts'
+
+/** The redirect of the two-phase flow: nothing listens there, the person copies the address. */
+export const LOOPBACK_REDIRECT = 'http://127.0.0.1/callback'
+const LOOPBACK_DEFAULTS = ['http://127.0.0.1/', 'http://[::1]/']
+const LOOPBACK_ID = /^http:\/\/localhost\/?(?:\?([^#]*))?$/
+
+/** What one authorization request says about the client; `clientId` is kept with the session, byte for byte. */
+export interface Client {
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly scope: string
+}
+
+export interface ClientChoice {
+  readonly clientId?: string | undefined
+  readonly redirectUri?: string | undefined
+  readonly scope?: string | undefined
+}
+
+/**
+ * Without a `clientId`, the loopback client that declares exactly the redirect and scope it is going to send.
+ *
+ * @throws {AuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
+ */
+export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Client {
+  if (clientId === undefined) {
+    const client = { redirectUri: redirectUri ?? LOOPBACK_REDIRECT, scope: parseScope(scope ?? DEFAULT_SCOPE) }
+    if (!isLoopbackRedirect(client.redirectUri)) {
+      throw invalid(
+        `without --client-id the redirect must be on 127.0.0.1 or [::1], not ${client.redirectUri}`,
+        'add --client-id with the https URL of your client document',
+      )
+    }
+    return { clientId: loopbackClientId(client), ...client }
+  }
+  if (/^http:/i.test(clientId)) return chooseLoopback(clientId, redirectUri, scope)
+  checkDiscoverable(clientId)
+  if (redirectUri === undefined) {
+    throw invalid('a hosted client needs --redirect-uri, one of those in its document', 'add --redirect-uri')
+  }
+  checkRedirect(redirectUri, new URL(clientId))
+  return { clientId, redirectUri, scope: parseScope(scope ?? DEFAULT_SCOPE) }
+}
+
+/** The client_id that stands for a client without a document ("Localhost Client Development"). */
+export function loopbackClientId({ redirectUri, scope }: Pick<Client, 'redirectUri' | 'scope'>): string {
+  return `http://localhost?${new URLSearchParams({ redirect_uri: redirectUri, scope })}`
+}
+
+/** @throws {AuthError} `CLIENT_INVALID` */
+export function parseLoopbackClientId(clientId: string): { redirectUris: readonly string[]; scope: string } {
+  const match = LOOPBACK_ID.exec(clientId)
+  if (!match) throw invalid(`${clientId} is not a loopback client: it must be http://localhost with a query at most`)
+  const query = new URLSearchParams(match[1] ?? '')
+  const other = [...query.keys()].find((key) => key !== 'redirect_uri' && key !== 'scope')
+  if (other !== undefined) throw invalid(`a loopback client_id has no ${JSON.stringify(other)}`)
+  if (query.getAll('scope').length > 1) throw invalid('a loopback client_id has one scope')
+  const scope = query.get('scope') ?? DEFAULT_SCOPE
+  if (!scopeTokens(scope).includes('atproto')) throw invalid('the scope of a loopback client_id must contain atproto')
+  const redirectUris = query.getAll('redirect_uri')
+  const wrong = redirectUris.find((uri) => !isLoopbackRedirect(uri))
+  if (wrong !== undefined) throw invalid(`${wrong} is no redirect for a loopback client: use http://127.0.0.1/…`)
+  return { redirectUris: redirectUris.length > 0 ? redirectUris : LOOPBACK_DEFAULTS, scope: parseScope(scope) }
+}
+
+/** @throws {AuthError} `CLIENT_INVALID` no client can have it */
+export function checkClientId(clientId: string): void {
+  if (/^http:/i.test(clientId)) parseLoopbackClientId(clientId)
+  else checkDiscoverable(clientId)
+}
+
+function chooseLoopback(clientId: string, redirectUri: string | undefined, asked: string | undefined): Client {
+  const declared = parseLoopbackClientId(clientId)
+  const again = 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
+  const redirect = redirectUri ?? declared.redirectUris[0]!
+  if (!declared.redirectUris.includes(redirect)) throw invalid(`that client_id does not declare ${redirect}`, again)
+  const scope = asked === undefined ? declared.scope : parseScope(asked)
+  const undeclared = scopeTokens(scope).filter((token) => !scopeTokens(declared.scope).includes(token))
+  if (undeclared.length > 0) throw invalid(`that client_id does not declare the scope ${undeclared.join(' ')}`, again)
+  return { clientId, redirectUri: redirect, scope }
+}
+
+function checkDiscoverable(clientId: string): void {
+  const why = clientIdFault(clientId)
+  if (why !== undefined) throw invalid(`${clientId} cannot be a client_id: ${why}`)
+}
+
+/** Why it is not an https URL in canonical spelling, with a path, and nothing that would make it another client elsewhere. */
+export function clientIdFault(clientId: string): string | undefined {
+  const url = asUrl(clientId)
+  if (url?.protocol !== 'https:') return 'it must be an https URL'
+  if (url.href !== clientId) return `its canonical spelling is ${url.href}`
+  if (url.port !== '' || url.username !== '' || url.password !== '' || clientId.includes('#')) {
+    return 'it must have no port, no credentials and no fragment'
+  }
+  if (url.pathname.endsWith('/')) return 'it must have a path that does not end in a slash'
+  const isPublic = asHandle(url.hostname) !== undefined && !isReservedName(url.hostname, true)
+  return isPublic ? undefined : 'its host must be a public name'
+}
+
+/** The document decides which kinds it allows. */
+function checkRedirect(redirectUri: string, client: URL): void {
+  if (redirectKind(redirectUri, client) !== undefined) return
+  const scheme = reversedHost(client)
+  throw invalid(`${redirectUri} cannot be a redirect URI`, `use https, http://127.0.0.1/… or ${scheme}/…`)
+}
+
+/** https, loopback, or the reversed host as a scheme; `undefined` for all else. */
+export function redirectKind(redirectUri: string, client: URL): 'https' | 'loopback' | 'scheme' | undefined {
+  const url = asUrl(redirectUri)
+  // Nothing that a URI cannot hold: the server would compare it with what its document says, as text.
+  const isUri = /^[\x21-\x7e]+$/.test(redirectUri) && !redirectUri.includes('#')
+  if (!url || !isUri || url.username !== '' || url.password !== '') return undefined
+  if (url.protocol === 'http:') return isLoopbackRedirect(redirectUri) ? 'loopback' : undefined
+  if (url.protocol === 'https:') {
+    return redirectUri.startsWith('https://') && !isLoopback(url) && url.hostname !== 'localhost' ? 'https' : undefined
+  }
+  return url.protocol === reversedHost(client) && /^[^:]+:\/(?!\/)/.test(redirectUri) ? 'scheme' : undefined
+}
+
+function reversedHost({ hostname }: URL): string {
+  return `${hostname.split('.').reverse().join('.')}:`
+}
+
+function isLoopbackRedirect(redirectUri: string): boolean {
+  const url = asUrl(redirectUri)
+  if (url?.protocol !== 'http:' || !isLoopback(url)) return false
+  return url.href === redirectUri && !redirectUri.includes('#') && url.username === '' && url.password === ''
+}
+
+function isLoopback(url: URL): boolean {
+  return url.hostname === '127.0.0.1' || url.hostname === '[::1]'
+}
+
+function invalid(message: string, hint?: string): AuthError {
+  return new AuthError('CLIENT_INVALID', message, { hint })
+}

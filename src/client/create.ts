@@ -1,0 +1,158 @@
+/**
+ * A client of one's own: its document, made and changed by the rules.
+ *
+ * @see https://atproto.com/specs/oauth#clients
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import type { ClientJwk } from '../model.ts'
+import type { JsonObject } from '../protocol/http/response.ts'
+import { asUrl, isReservedName } from '../protocol/identity/syntax.ts'
+import { generateClientJwk, publicClientJwk } from '../protocol/oauth/client-auth.ts'
+import { parseScope } from '../protocol/scope/scope.ts'
+import { clientIdFault, LOOPBACK_REDIRECT } from './client-id.ts'
+import { judgeClientDocument } from './document-rules.ts'
+import { publishedKeys } from './key-rules.ts'
+
+/** Where the two files stand below the origin. */
+export const DOCUMENT_FILE = 'oauth-client-metadata.json'
+export const CALLBACK_FILE = 'callback/index.html'
+
+export type ClientKind = 'public' | 'confidential' | 'native'
+
+export interface NewClient {
+  /** The https address below which the files will be served. */
+  readonly origin: string
+  readonly kind: ClientKind
+  /** What the consent page shows; by default where the client is. */
+  readonly name?: string | undefined
+  /** All that will ever be asked for. */
+  readonly scope?: string | undefined
+}
+
+export interface ClientDocument {
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly scope: string
+  /** To be published. */
+  readonly document: JsonObject
+  /** Names of the keys that it publishes. */
+  readonly kids: readonly string[]
+  /** A key that was made for it. Secret. */
+  readonly clientJwk?: ClientJwk | undefined
+}
+
+/**
+ * @param template the fields that all clients share
+ * @param earlier a document of the same client, whose keys and further fields stay
+ * @throws {AuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
+ */
+export async function createClientDocument(
+  { origin, kind, name, scope }: NewClient,
+  template: JsonObject,
+  earlier?: JsonObject,
+): Promise<ClientDocument> {
+  const home = clientHome(origin)
+  const keys = earlier === undefined ? [] : publishedKeys(earlier.jwks)
+  if (keys.length > 0 && kind !== 'confidential') {
+    throw invalid(
+      `the document that is there publishes keys, and a ${kind} client has none: sessions made with them would end`,
+      'add --confidential; or add --force, to begin anew',
+    )
+  }
+  const clientJwk = kind === 'confidential' && keys.length === 0 ? await generateClientJwk() : undefined
+  const { token_endpoint_auth_signing_alg: _, jwks: __, ...kept } = earlier ?? {}
+  return judged(
+    {
+      ...kept,
+      ...template,
+      client_id: clientIdOf(home),
+      client_name: checkedName(name) ?? kept.client_name ?? home.replace('https://', ''),
+      client_uri: home,
+      application_type: kind === 'native' ? 'native' : 'web',
+      redirect_uris: [kind === 'native' ? LOOPBACK_REDIRECT : `${home}/callback/`],
+      scope: scope === undefined ? (kept.scope ?? template.scope) : parseScope(scope),
+      ...(kind === 'confidential' && {
+        token_endpoint_auth_method: 'private_key_jwt',
+        token_endpoint_auth_signing_alg: 'ES256',
+        jwks: { keys: clientJwk ? [publicClientJwk(clientJwk)] : keys },
+      }),
+    },
+    clientJwk,
+  )
+}
+
+/**
+ * With one more key. New sessions use whichever private key is set; old ones stay with theirs.
+ *
+ * @throws {AuthError} `CLIENT_INVALID`
+ */
+export async function addClientKey(document: JsonObject): Promise<ClientDocument> {
+  const keys = confidentialKeys(document)
+  const clientJwk = await generateClientJwk()
+  return judged({ ...document, jwks: { keys: [...keys, publicClientJwk(clientJwk)] } }, clientJwk)
+}
+
+/**
+ * Without one of its keys, which ends the sessions that were made with it.
+ *
+ * @throws {AuthError} `CLIENT_INVALID` it has no such key, or no other
+ */
+export function retireClientKey(document: JsonObject, kid: string): ClientDocument {
+  const keys = confidentialKeys(document)
+  const rest = keys.filter((key) => key.kid !== kid)
+  if (rest.length === keys.length) {
+    throw invalid(`the document has no key ${kid}; it has ${keys.map((key) => String(key.kid)).join(' and ')}`)
+  }
+  if (rest.length === 0) throw invalid(`${kid} is the only key of the document`, 'first make another with --add-key')
+  return judged({ ...document, jwks: { keys: rest } })
+}
+
+/**
+ * The address below which the files will be, without a slash at its end.
+ *
+ * @throws {AuthError} `CLIENT_INVALID`
+ */
+export function clientHome(origin: string): string {
+  const home = origin.replace(/\/$/, '') // people copy the address of their site
+  const host = asUrl(home)?.hostname ?? ''
+  const why = /[?#]/.test(home)
+    ? 'it must have no query and no fragment'
+    : /\/$|\.(?:json|html?)$/i.test(home)
+      ? 'it must be the folder that the files will be in'
+      : isReservedName(host, false) || /(?:^|\.)example\.(?:com|net|org)$/.test(host)
+        ? 'its host must be a name of yours'
+        : clientIdFault(clientIdOf(home))?.replace(`/${DOCUMENT_FILE}`, '')
+  if (why === undefined) return home
+  throw invalid(`--origin cannot be ${origin}: ${why}`, 'give the address of your site, as https://alice.github.io/bot')
+}
+
+export function clientIdOf(home: string): string {
+  return `${home}/${DOCUMENT_FILE}`
+}
+
+function checkedName(name: string | undefined): string | undefined {
+  if (name === undefined || (name.trim() !== '' && !/\p{C}/u.test(name))) return name
+  throw invalid('--name must be something that a page can show')
+}
+
+function confidentialKeys(document: JsonObject): JsonObject[] {
+  const keys = publishedKeys(document.jwks)
+  if (document.token_endpoint_auth_method === 'private_key_jwt' && keys.length > 0) return keys
+  throw invalid('the document is not that of a confidential client with its keys in it', 'add --confidential')
+}
+
+/** Nothing is written that a server would refuse. */
+function judged(document: JsonObject, clientJwk?: ClientJwk): ClientDocument {
+  const clientId = String(document.client_id)
+  const why = clientIdFault(clientId)
+  const faults = why === undefined ? judgeClientDocument(document, { clientId }) : [`client_id: ${why}`]
+  if (faults.length > 0) throw invalid(`servers would refuse that document: ${faults.join('; ')}`)
+  const [redirectUri] = document.redirect_uris as [string]
+  const kids = publishedKeys(document.jwks).map(({ kid }) => String(kid))
+  return { clientId, redirectUri, scope: String(document.scope), document, kids, clientJwk }
+}
+
+function invalid(message: string, hint = 'atproto-oauth client new --help'): AuthError {
+  return new AuthError('CLIENT_INVALID', message, { hint })
+}

@@ -1,0 +1,67 @@
+/**
+ * The client document as it is published: fetched as a server would, but told all that is wrong with how it came.
+ *
+ * @see https://atproto.com/specs/oauth#client-id-metadata-document
+ * @module
+ */
+import { isAuthError } from '../errors.ts'
+import type { Clock, Http } from '../ports.ts'
+import { fetchDocument } from '../protocol/http/fetch-json.ts'
+import { type JsonObject, mediaType, parseJsonObject, readText } from '../protocol/http/response.ts'
+import { type ClientFault, fault } from './fault.ts'
+
+/** Seconds for one document, its body included. */
+const TIMEOUT = 10
+/** No server reads more. */
+const LARGEST = 512 * 1024
+
+export interface Publication {
+  readonly faults: readonly ClientFault[]
+  /** Absent if nothing came that could be judged. */
+  readonly document?: JsonObject | undefined
+  readonly bytes?: number | undefined
+}
+
+/** @throws {AuthError} those of the `Http` port: nothing is known of the document then */
+export async function fetchClientDocument(clientId: string, ports: Http): Promise<Publication> {
+  const url = new URL(clientId)
+  const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT })
+  const { status, headers } = response
+  if (status >= 300 && status < 400) {
+    await response.body?.cancel()
+    const to = headers.get('location') ?? 'somewhere else'
+    const fix = 'serve the document itself there, or make the address it ends at the client_id'
+    return { faults: [fault(`the document is behind a redirect to ${to}`, 'reference', fix)] }
+  }
+  if (status < 200 || status > 299) {
+    await response.body?.cancel()
+    const fix = 'publish the document at this very address, readable by everybody'
+    return {
+      faults: [fault(`there is no client document at ${clientId}: ${url.host} answered ${status}`, 'both', fix)],
+    }
+  }
+  const faults: ClientFault[] = []
+  if (status !== 200) faults.push(fault(`the document came with the status ${status}`, 'neither', 'answer 200'))
+  const type = mediaType(headers)
+  if (type !== 'application/json') {
+    const message = `the document came as ${type || 'no media type'} instead of application/json`
+    faults.push(fault(message, 'reference', 'let its name end in .json, or configure the media type on your host'))
+  }
+  const text = await readText(response, LARGEST)
+  const document = parseJsonObject(text)
+  const fix = `publish the file as it was written: UTF-8, ${LARGEST / 1024} KiB at most`
+  if (!document) return { faults: [...faults, fault('the document is not a JSON object', 'both', fix)] }
+  return { faults, document, bytes: new TextEncoder().encode(text).length }
+}
+
+/** The keys of a document that names them by `jwks_uri`, or why they cannot be had. */
+export async function fetchKeys(uri: string, ports: Http & Clock): Promise<JsonObject | ClientFault> {
+  const what = 'the key set at jwks_uri'
+  const absent = { code: 'CLIENT_INVALID', message: `there is no key set at ${uri}` } as const
+  try {
+    return await fetchDocument({ url: new URL(uri), what, code: 'CLIENT_INVALID', absent }, ports)
+  } catch (error) {
+    if (!isAuthError(error)) throw error
+    return fault(`jwks_uri: ${error.message}`, 'both', 'publish the key set there, or put it into the document as jwks')
+  }
+}

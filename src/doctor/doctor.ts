@@ -1,0 +1,128 @@
+/**
+ * What stands between an account and a working login: every hop looked at, each finding given out as it is made.
+ * Nothing is stored, and no token is used.
+ *
+ * @module
+ */
+
+import type { Client, ClientChoice } from '../client/client-id.ts'
+import type { Credentials, Did, Finding, Origin, SessionRecord } from '../model.ts'
+import type { Dns, Network, Settings, Stores } from '../ports.ts'
+import { type Identifier, parseIdentifier } from '../protocol/identity/syntax.ts'
+import { checkClocks } from './clocks.ts'
+import { checkDid, checkHandle } from './identity.ts'
+import { checkDocument, checkPush, clientToTry } from './probe.ts'
+import { checkIssuer, checkPds, checkResource, type Offered } from './servers.ts'
+import { checkPlace, checkSessions } from './sessions.ts'
+import { type Watched, watched } from './watch.ts'
+
+export interface DoctorOptions extends ClientChoice {
+  /** Of the environment. */
+  readonly credentials?: Credentials | undefined
+}
+
+type DoctorPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'> }
+type Ports = Watched<DoctorPorts>
+
+/**
+ * Looks at the account or server of `identifier`; without one, at the accounts of all sessions that are there.
+ *
+ * @throws {AuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`, `CLIENT_INVALID`, `SCOPE_INVALID`: at once, with
+ *   nothing sent; what is found is never thrown
+ */
+export function examine(
+  identifier: string | undefined,
+  options: DoctorOptions,
+  ports: DoctorPorts,
+): AsyncGenerator<Finding, void> {
+  const named = identifier === undefined ? undefined : parseIdentifier(identifier, ports.settings.dev)
+  return examination(named, clientToTry(options), options, ports)
+}
+
+async function* examination(
+  named: Identifier | undefined,
+  client: Client,
+  options: DoctorOptions,
+  given: DoctorPorts,
+): AsyncGenerator<Finding, void> {
+  const ports = watched(given)
+  const records = yield* checkSessions(options.credentials, ports)
+  /** Servers that were looked at: several accounts may share one. */
+  const done = new Map<Origin, Origin | undefined>()
+  const push = (server: NonNullable<Offered['server']>) => checkPush(server, client, ports)
+  for (const subject of named ? [named] : subjectsOf(records, options.credentials)) {
+    yield* checkSubject(subject, { records, done, push }, ports)
+  }
+  yield* checkDocument(options, ports)
+  yield* checkClocks(
+    [...new Set([...done.keys(), ...done.values()])].filter((origin) => origin !== undefined),
+    ports,
+  )
+}
+
+function subjectsOf(records: readonly SessionRecord[], credentials: Credentials | undefined): Identifier[] {
+  const living = records.filter(({ ended }) => !ended).map(({ did }) => did)
+  return [...new Set([...(credentials ? [credentials.did] : []), ...living])].map((did) => ({ kind: 'did', did }))
+}
+
+interface Known {
+  readonly records: readonly SessionRecord[]
+  readonly done: Map<Origin, Origin | undefined>
+  readonly push: (server: NonNullable<Offered['server']>) => Promise<Finding>
+}
+
+async function* checkSubject(subject: Identifier, known: Known, ports: Ports): AsyncGenerator<Finding> {
+  if (subject.kind === 'server') {
+    yield* checkServers(subject.origin, undefined, true, known, ports)
+    return
+  }
+  const isOf = ({ did, handle, ended }: SessionRecord, account: Did | undefined) =>
+    !ended && (account === undefined ? subject.kind === 'handle' && handle === subject.handle : did === account)
+  const remembered = known.records.find((record) => isOf(record, subject.kind === 'did' ? subject.did : undefined))
+  const identity =
+    subject.kind === 'did'
+      ? yield* checkDid(subject.did, ports)
+      : yield* checkHandle(subject.handle, remembered?.did, ports)
+  // Where the account cannot be looked up, a session may still know where it was.
+  const pds = identity?.pds ?? remembered?.pds
+  if (pds === undefined) return
+  const issuer = yield* checkServers(pds, identity ? undefined : remembered?.issuer, false, known, ports)
+  if (!identity || issuer === undefined) return
+  for (const record of known.records.filter((each) => isOf(each, identity.did))) {
+    const finding = checkPlace(record, pds, issuer)
+    if (finding) yield finding
+  }
+}
+
+/**
+ * From a PDS on, as far as it goes.
+ *
+ * @param isUnclear `pds` may be an authorization server as well
+ */
+async function* checkServers(
+  pds: Origin,
+  remembered: Origin | undefined,
+  isUnclear: boolean,
+  { done, push }: Known,
+  ports: Ports,
+): AsyncGenerator<Finding, Origin | undefined> {
+  if (done.has(pds)) return done.get(pds)
+  done.set(pds, undefined)
+  const { finding, answers } = await checkPds(pds, ports)
+  if (!isUnclear || !answers) yield finding
+  if (!answers && remembered === undefined) return undefined
+  const { findings, issuer: named, isAbsent } = await checkResource(pds, ports)
+  // Most PDSes are their own server: where none is named, that is worth a look.
+  const guessed = named === undefined && remembered === undefined
+  const issuer = named ?? remembered ?? pds
+  const offered = await checkIssuer(issuer, isUnclear && isAbsent ? undefined : pds, ports)
+  const isServerAlone = isUnclear && isAbsent && offered.server !== undefined && !offered.resources.includes(pds)
+  if (isUnclear && answers && !isServerAlone) yield finding
+  if (!isServerAlone) yield* findings
+  if (guessed && offered.isAbsent) return undefined
+  yield* offered.findings
+  done.set(pds, issuer)
+  if (!offered.server) return issuer
+  if (offered.server.pushed_authorization_request_endpoint !== '') yield await push(offered.server)
+  return issuer
+}

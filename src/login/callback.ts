@@ -1,0 +1,164 @@
+/**
+ * What a person pastes after signing in: read forgivingly, then judged strictly.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc9207.html#section-2.4 RFC 9207 §2.4}, RFC 6749 §4.1.2
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import { initCommand } from '../hints.ts'
+import type { Callback, PendingAuthorization } from '../model.ts'
+import { asUrl } from '../protocol/identity/syntax.ts'
+import { printable } from '../text.ts'
+
+const LONGEST = 64 * 1024
+/** The parameters of an authorization response; each may come once (RFC 6749 §3.1). */
+const PROTOCOL = ['state', 'iss', 'code', 'error', 'error_description', 'response', 'access_token', 'id_token']
+/** Ours is base64url; anything else is not looked up, let alone made into a file name. */
+const STATE = /^[A-Za-z0-9_-]{16,128}$/
+
+/** A paste, taken apart; nothing in it is trusted yet. */
+export interface PastedCallback {
+  /** The address without query and fragment; absent if only parameters were pasted. */
+  readonly base?: string | undefined
+  readonly parameters: URLSearchParams
+  readonly state: string
+}
+
+/**
+ * Takes a whole URL, or only its query or fragment, with what terminals, chats and
+ * shells do to it: line wraps, quotes, `&amp;`, backslashes before `?`, `=` and `&`.
+ *
+ * @throws {AuthError} `CALLBACK_UNREADABLE`, `CALLBACK_INCOMPLETE`, `CALLBACK_REFUSED`
+ */
+export function parseCallback(paste: string): PastedCallback {
+  if (paste.length > LONGEST) throw unreadable('what was pasted is far too long for a callback URL')
+  const text = tidy(paste)
+  if (text === '') throw unreadable('nothing was pasted')
+  const { base, query, fragment } = split(text)
+  const inQuery = protocolKeys(query)
+  const inFragment = protocolKeys(fragment)
+  if (inQuery.length > 0 && inFragment.length > 0) {
+    throw new AuthError('CALLBACK_REFUSED', 'the callback URL has parameters in its query and in its fragment')
+  }
+  const parameters = inFragment.length > 0 ? fragment : query
+  const keys = protocolKeys(parameters)
+  if (keys.length === 0) throw unreadable(whatItIs(text, base))
+  const doubled = keys.find((key, index) => keys.indexOf(key) !== index)
+  if (doubled) throw new AuthError('CALLBACK_REFUSED', `the callback URL has the parameter ${doubled} twice`)
+  const state = parameters.get('state') ?? ''
+  checkComplete(parameters)
+  if (!STATE.test(state)) {
+    throw new AuthError('CALLBACK_STATE_UNKNOWN', 'the state in the callback URL is not one that `init` made')
+  }
+  return { base, parameters, state }
+}
+
+/** The order matters: a code is not looked at before it is known who sent it, nor after an error. */
+export type JudgedCallback = Callback | { readonly denied: AuthError }
+
+/**
+ * Compares a callback with the request it claims to answer.
+ *
+ * @returns the code, or the refusal that the server sent with this callback
+ * @throws {AuthError} `CALLBACK_REFUSED`: not the answer to this request, which is still open
+ */
+export function judgeCallback(pasted: PastedCallback, pending: PendingAuthorization): JudgedCallback {
+  const { base, parameters } = pasted
+  if (base !== undefined && base !== asUrl(pending.redirectUri.replace(/\?.*$/, ''))?.href) {
+    throw new AuthError('CALLBACK_REFUSED', `the callback came to ${base} instead of ${pending.redirectUri}`)
+  }
+  const iss = parameters.get('iss')
+  if (iss !== pending.issuer) {
+    const from = iss === null || iss === '' ? 'does not say which server it is from' : `is from ${iss}`
+    throw new AuthError('CALLBACK_REFUSED', `the callback URL ${from}; this login was started at ${pending.issuer}`)
+  }
+  if (parameters.get('error')) return { denied: denial(parameters, pending) }
+  const front = ['response', 'access_token', 'id_token'].find((key) => parameters.has(key))
+  if (front) throw new AuthError('CALLBACK_REFUSED', `the callback URL has ${front}, which was not asked for`)
+  const code = parameters.get('code')
+  if (!code) throw new AuthError('CALLBACK_REFUSED', 'the callback URL has no code')
+  return { code } as Callback
+}
+
+const DENIALS: ReadonlyMap<string, string> = new Map([
+  ['access_denied', 'the sign-in was refused or has expired'],
+  ['invalid_scope', 'the server does not give the scope that was asked for'],
+  ['login_required', 'nobody was signed in at the browser'],
+  ['consent_required', 'consent was needed and not given'],
+  ['interaction_required', 'the server needs the person to do something at the browser'],
+  ['account_selection_required', 'no account was chosen at the browser'],
+  ['server_error', 'the authorization server failed'],
+  ['temporarily_unavailable', 'the authorization server is busy'],
+])
+
+function denial(parameters: URLSearchParams, pending: PendingAuthorization): AuthError {
+  const error = parameters.get('error') ?? ''
+  const description = parameters.get('error_description')
+  const said = [printable(error), description && `"${printable(description)}"`].filter(Boolean).join(' ')
+  const why = DENIALS.get(error) ?? 'the authorization server sent an error'
+  return new AuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, {
+    hint: initCommand(pending),
+  })
+}
+
+function tidy(paste: string): string {
+  const lines = paste.split(/[\r\n]+/).map((line) => line.trim())
+  // Pasted twice, as happens when the first time seems to have had no effect.
+  const again = lines.filter((line, index) => line !== '' && lines.indexOf(line) < index && /^https?:/i.test(line))
+  return (again.length > 0 ? lines.filter((line, index) => lines.indexOf(line) === index).join('') : paste)
+    .replace(/\u001b\[20[01]~/g, '') // a terminal's marks around what is pasted
+    .replace(/[\s\u0000-\u001f\u200b-\u200f\u2060\ufeff]+/g, '')
+    .replace(/^[<"'`([“”„‘’‚«»]+/, '')
+    .replace(/(?<![>"'`)\],;“”‘’«»])[>"'`)\],;“”‘’«»]+$/, '') // the look-behind keeps it linear
+    .replace(/&(?:amp|#38|#x26);/gi, '&')
+    .replace(/\\([?&=#%])/g, '$1')
+}
+
+function split(text: string): { base?: string; query: URLSearchParams; fragment: URLSearchParams } {
+  const none = new URLSearchParams()
+  const hash = text.indexOf('#')
+  const before = hash < 0 ? text : text.slice(0, hash)
+  const fragment = hash < 0 ? none : new URLSearchParams(text.slice(hash + 1))
+  const mark = before.indexOf('?')
+  const head = mark < 0 ? before : before.slice(0, mark)
+  if (/^[a-z][a-z0-9+.-]*:/i.test(head)) {
+    const url = asUrl(head)
+    if (!url) throw unreadable('what was pasted looks like an address but is not a valid one')
+    return { base: url.href, query: mark < 0 ? none : new URLSearchParams(before.slice(mark + 1)), fragment }
+  }
+  // No address: the parameters alone, with or without their mark.
+  return { query: new URLSearchParams(mark < 0 ? before : before.slice(mark + 1)), fragment }
+}
+
+function protocolKeys(parameters: URLSearchParams): string[] {
+  return [...parameters.keys()].filter((key) => PROTOCOL.includes(key))
+}
+
+function checkComplete(parameters: URLSearchParams): void {
+  const missing = [
+    ...(parameters.get('state') ? [] : ['state']),
+    ...(parameters.get('iss') ? [] : ['iss']),
+    ...(['code', 'error', 'response', 'access_token'].some((key) => parameters.get(key)) ? [] : ['code']),
+  ]
+  if (missing.length === 0) return
+  throw new AuthError(
+    'CALLBACK_INCOMPLETE',
+    `the callback URL is cut off: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing`,
+    {
+      hint: 'put the URL in quotes (a shell cuts it at the first &), or run `atproto-oauth complete` and paste it there',
+    },
+  )
+}
+
+function whatItIs(text: string, base: string | undefined): string {
+  if (/^(?:cod-|code[-_])?[0-9a-f]{32,}$/i.test(text)) return 'that is the code alone; the whole address is needed'
+  if (text.includes('request_uri'))
+    return 'that is the address to sign in at (if it has expired, run `init` again); the one after signing in is needed'
+  return base === undefined ? 'that is not a callback URL' : 'that address is not where a login ends: it has no code'
+}
+
+function unreadable(message: string): AuthError {
+  return new AuthError('CALLBACK_UNREADABLE', message, {
+    hint: 'sign in, then copy the whole address from the browser’s address bar and run: atproto-oauth complete',
+  })
+}

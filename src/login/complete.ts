@@ -1,0 +1,198 @@
+/**
+ * Phase two: from the callback URL to the credentials of a session.
+ *
+ * @module
+ */
+
+import { AuthError, isAuthError, withoutSession } from '../errors.ts'
+import { initCommand } from '../hints.ts'
+import type {
+  AuthorizationServer,
+  Completed,
+  Did,
+  Origin,
+  PendingAuthorization,
+  PendingRecord,
+  ReceivedAuthorization,
+  SpentAuthorization,
+  TokenSet,
+} from '../model.ts'
+import type { Dns, Network, Saving, Settings, Stores } from '../ports.ts'
+import type { JsonObject } from '../protocol/http/response.ts'
+import { withServerClocks } from '../protocol/http/server-clock.ts'
+import { resolveDid } from '../protocol/identity/did.ts'
+import { authenticated, sameClient } from '../protocol/oauth/client-auth.ts'
+import { fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
+import { type DpopKey, importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
+import { createDpopFetch, type DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
+import { anyToken, exchangeCode, judgeTokenResponse, revokeToken } from '../protocol/oauth/token-endpoint.ts'
+import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
+import { checkTargets } from '../session/saving.ts'
+import { judgeCallback, parseCallback } from './callback.ts'
+import { completedOf, type Delivery, handOver, receivedFor } from './handover.ts'
+import { alreadySpent, findPending, lostClaim, spent, withRefused } from './journal.ts'
+
+type CompletePorts = Network &
+  Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'>; readonly saving: Saving } & Delivery
+
+/**
+ * Judges the callback, exchanges the code once, and checks that the tokens are for
+ * the account that the login was started for.
+ *
+ * @param paste what the person copied after signing in: a URL, or its query or fragment
+ * @throws {AuthError} exit 2 and `CALLBACK_REFUSED`: nothing was sent and the login is still open;
+ *   exit 3 and 9, and exit 4 before the code was sent: as before, run it again; `AUTHORIZATION_DENIED`,
+ *   `EXCHANGE_REFUSED`, `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and exit 6: over, start
+ *   again with `init`
+ */
+export function complete(paste: string, ports: CompletePorts): Promise<Completed> {
+  return withoutSession(completeLogin(paste, ports))
+}
+
+async function completeLogin(paste: string, given: CompletePorts): Promise<Completed> {
+  // Some servers spend the code before they look at the proof: by then their clocks have to be known.
+  const ports = withServerClocks(given)
+  const { pending: store } = ports.stores
+  const pasted = parseCallback(paste)
+  const pending = await findPending(pasted.state, ports)
+  if (pending.status === 'received') return resume(pending, pasted.parameters.get('code'), ports)
+  const judged = judgeCallback(pasted, pending)
+  if ('denied' in judged) {
+    await store.put(spent(pending, '', 'denied', ports.now()))
+    throw judged.denied
+  }
+
+  await checkTargets(pending.did, ports)
+  const codeHash = await sha256(judged.code)
+  if (pending.refusedCodes?.includes(codeHash)) throw alreadySpent(spent(pending, codeHash, 'refused', ports.now()))
+
+  const { clientId, clientKey } = pending
+  const client = await sameClient(clientId, clientKey, clientKey && ports.settings.clientJwk)
+  const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
+  // Looked up before the code is sent: if that fails, the code is still good.
+  const account = pending.did && (await resolveAccount(pending.did, pending.issuer, ports))
+  const key = await importDpopKey(pending.dpopPrivateJwk)
+  const dpopFetch = authenticated(createDpopFetch(key, pending.nonces, ports), client, server.issuer, ports)
+
+  const journal = (outcome: SpentAuthorization['outcome']) => spent(pending, codeHash, outcome, ports.now())
+  if (!(await store.claim(journal('sent')))) throw await lostClaim(pending, store)
+  // From here on the journal says that the code was sent, which stays true if it cannot be written again.
+  const note = (record: PendingRecord) => store.put(record).catch(() => undefined)
+  let answer: JsonObject
+  try {
+    answer = await exchangeCode(server, pending, judged.code, dpopFetch, ports)
+  } catch (error) {
+    if (isAuthError(error, ...UNSENT)) await note(pending)
+    else if (isAuthError(error, 'EXCHANGE_REFUSED')) await note(withRefused(pending, codeHash))
+    else await note(journal(isAuthError(error, 'EXCHANGE_AMBIGUOUS') ? 'sent' : 'refused'))
+    throw withInit(error, pending)
+  }
+
+  let result: Completed
+  try {
+    const tokens = judgeTokenResponse(answer, ports.settings.dev, ports)
+    checkAccount(tokens.sub, pending)
+    const { pds } = account ?? (await resolveAccount(tokens.sub, pending.issuer, ports))
+    result = completed(pending, tokens, key, pds, ports.now())
+  } catch (error) {
+    const isEnded = await abandon(answer, server, pending, dpopFetch)
+    await note(journal('refused'))
+    throw afterExchange(error, isEnded, pending)
+  }
+  const login = {
+    keep: () => store.put(receivedFor(journal('sent'), result)),
+    close: () => note(journal('completed')),
+    end: () => abandon(answer, server, pending, dpopFetch),
+  }
+  return handOver(result, login, ports)
+}
+
+/** An earlier run was killed between the answer and the delivery: the code is the same, and is not sent again. */
+async function resume(record: ReceivedAuthorization, code: string | null, ports: CompletePorts): Promise<Completed> {
+  const { pending: store } = ports.stores
+  const over = () => spent(record, record.codeHash, 'completed', ports.now())
+  if ((await sha256(code ?? '')) !== record.codeHash) throw alreadySpent(over())
+  await checkTargets(record.did, ports)
+  const login = {
+    keep: async () => undefined, // it is kept already
+    close: () => store.put(over()).catch(() => undefined),
+    end: async () => false,
+  }
+  return handOver(completedOf(record), login, ports)
+}
+
+/** The code is as good as before: it was not sent, or refused before anybody looked at it. */
+const UNSENT = ['HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'ADDRESS_REFUSED', 'RATE_LIMITED'] as const
+
+function checkAccount(sub: Did, { did, handle }: PendingAuthorization): void {
+  if (did === undefined || sub === did) return
+  throw new AuthError('ACCOUNT_MISMATCH', `somebody signed in as ${sub} instead of ${handle ?? did}`)
+}
+
+/** The account's PDS, if that still names the issuer the login was started at. */
+async function resolveAccount(did: Did, issuer: Origin, ports: CompletePorts): Promise<{ readonly pds: Origin }> {
+  const { pds } = await resolveDid(did, ports)
+  const now = await fetchIssuer(pds, ports)
+  if (now === issuer) return { pds }
+  throw new AuthError('ISSUER_MISMATCH', `${did} is not an account of ${issuer}: its PDS ${pds} names ${now}`, {
+    session: 'none',
+  })
+}
+
+function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey, pds: Origin, now: number): Completed {
+  const { issuer, clientId, clientKey, dpopPrivateJwk, did, handle, scope: requestedScope } = pending
+  return {
+    credentials: {
+      did: tokens.sub,
+      clientId,
+      clientKey,
+      dpopPrivateJwk,
+      pdsIssuer: pds,
+      refreshToken: tokens.refreshToken,
+      accessToken: tokens.accessToken,
+      accessTokenExpiresAt: tokens.accessTokenExpiresAt,
+      issuer,
+      scope: tokens.scope,
+      thumbprint: key.thumbprint,
+      createdAt: now,
+      rotatedAt: now,
+      rotation: 0,
+    },
+    handle: did === undefined ? undefined : handle,
+    requestedScope,
+    grantedScope: tokens.scope,
+    missingScopes: missingScopes(requestedScope, tokens.scope),
+    unaskedScopes: unaskedScopes(requestedScope, tokens.scope),
+  }
+}
+
+/**
+ * Ends a session that was issued and cannot be trusted; best effort, its tokens are forgotten either way.
+ *
+ * @returns whether the server said that it is over
+ */
+async function abandon(
+  answer: JsonObject,
+  server: AuthorizationServer,
+  { clientId }: PendingAuthorization,
+  dpopFetch: DpopFetch,
+): Promise<boolean> {
+  const token = anyToken(answer)
+  return token !== undefined && (await revokeToken(server, { clientId, token }, dpopFetch))
+}
+
+/** The code is spent: not even a failure of the network can be helped by running this again. */
+function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthorization): unknown {
+  if (!isAuthError(error)) return error
+  const left = isEnded ? '' : '; the server has not confirmed that the session it had opened is over'
+  return new AuthError(error.exit === 4 ? error.code : 'ACCOUNT_UNVERIFIED', error.message + left, {
+    cause: error,
+    hint: initCommand(pending),
+    session: isEnded ? 'none' : 'unknown',
+  })
+}
+
+function withInit(error: unknown, pending: PendingAuthorization): unknown {
+  if (!isAuthError(error, 'EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS')) return error
+  return new AuthError(error.code, error.message, { cause: error, hint: initCommand(pending), session: error.session })
+}

@@ -1,0 +1,129 @@
+/**
+ * Phase one: from an identifier to the URL at which the person signs in.
+ *
+ * @module
+ */
+
+import { type Client, type ClientChoice, chooseClient } from '../client/client-id.ts'
+import { findClientFaults } from '../client/document-rules.ts'
+import { AuthError, isAuthError, withoutSession } from '../errors.ts'
+import { shellWord } from '../hints.ts'
+import type { AuthorizationServer, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
+import type { Dns, Network, Settings, Stores } from '../ports.ts'
+import { withServerClocks } from '../protocol/http/server-clock.ts'
+import { resolveFromDid, resolveFromHandle } from '../protocol/identity/did.ts'
+import { type Identifier, parseIdentifier } from '../protocol/identity/syntax.ts'
+import {
+  authorizationUrl,
+  createPkce,
+  createState,
+  type Prompt,
+  pushAuthorizationRequest,
+} from '../protocol/oauth/authorization-request.ts'
+import { authenticated, clientKeyName, identifyClient } from '../protocol/oauth/client-auth.ts'
+import { discoverFromServer, fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
+import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
+import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
+
+/** Milliseconds to wait for the callback: long enough to sign in, far longer than a code lives. */
+const PENDING_LIFETIME = 60 * 60 * 1000
+
+export interface InitOptions extends ClientChoice {
+  readonly prompt?: Prompt | undefined
+}
+
+export interface Initiated {
+  /** For the person's browser. */
+  readonly authorizationUrl: URL
+  /** As stored; secret. */
+  readonly pending: PendingAuthorization
+  /** The account's PDS; absent when started from a server. */
+  readonly pds?: Origin | undefined
+}
+
+type InitPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
+
+/**
+ * Resolves `identifier` (handle, DID or server URL), finds its authorization server,
+ * pushes the request and stores what `complete` will need, before the URL is given out.
+ *
+ * @throws {AuthError} exit 2 before anything was sent; 3 and 4 with nothing kept
+ */
+export function init(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
+  return withoutSession(initLogin(identifier, options, ports))
+}
+
+async function initLogin(identifier: string, options: InitOptions, given: InitPorts): Promise<Initiated> {
+  const ports = withServerClocks(given)
+  const { dev } = ports.settings
+  const parsed = parseIdentifier(identifier, dev)
+  const client = chooseClient(options)
+  const { server, account } = await discover(parsed, ports)
+
+  const dpopPrivateJwk = await generateDpopJwk()
+  const identity = identifyClient(client.clientId, ports.settings.clientJwk)
+  const unauthenticated = createDpopFetch(await importDpopKey(dpopPrivateJwk), {}, ports)
+  const dpopFetch = authenticated(unauthenticated, identity, server.issuer, ports)
+  const { codeVerifier, codeChallenge } = await createPkce(ports)
+  const state = createState(ports)
+  const createdAt = ports.now()
+  const { requestUri, expiresInSeconds } = await pushAuthorizationRequest(
+    server,
+    {
+      client,
+      state,
+      codeChallenge,
+      loginHint: parsed.kind === 'handle' ? parsed.handle : account?.did,
+      prompt: options.prompt,
+    },
+    dpopFetch,
+    ports,
+  ).catch(async (error: unknown) => {
+    throw await explained(error, client, ports)
+  })
+
+  const pending: PendingAuthorization = {
+    version: 1,
+    status: 'pending',
+    state,
+    issuer: server.issuer,
+    ...client,
+    codeVerifier,
+    clientKey: await clientKeyName(identity),
+    dpopPrivateJwk,
+    ...(account && { did: account.did }),
+    ...(account?.handle && { handle: account.handle }),
+    nonces: dpopFetch.nonces(),
+    createdAt,
+    requestExpiresAt: createdAt + expiresInSeconds * 1000,
+    expiresAt: createdAt + PENDING_LIFETIME,
+  }
+  await ports.stores.pending.put(pending)
+  return { authorizationUrl: authorizationUrl(server, client.clientId, requestUri), pending, pds: account?.pds }
+}
+
+/** Servers say little about a client document that they refuse: what is wrong with it can be looked up. */
+async function explained(error: unknown, client: Client, ports: InitPorts): Promise<unknown> {
+  if (!isAuthError(error, 'PAR_REFUSED') || !client.clientId.startsWith('https:')) return error
+  const faults = await findClientFaults(client, ports)
+  if (faults.length === 0) return error
+  return new AuthError('PAR_REFUSED', `${error.message}; your client document: ${faults.join('; ')}`, {
+    cause: error,
+    hint: `atproto-oauth client check ${shellWord(client.clientId)}`,
+  })
+}
+
+interface Discovered {
+  readonly server: AuthorizationServer
+  readonly account?: { readonly did: Did; readonly handle: Handle | undefined; readonly pds: Origin }
+}
+
+async function discover(identifier: Identifier, ports: InitPorts): Promise<Discovered> {
+  if (identifier.kind === 'server') return { server: await discoverFromServer(identifier.origin, ports) }
+  const account =
+    identifier.kind === 'handle'
+      ? await resolveFromHandle(identifier.handle, ports)
+      : await resolveFromDid(identifier.did, ports)
+  const issuer = await fetchIssuer(account.pds, ports)
+  return { server: await fetchAuthorizationServer(issuer, account.pds, ports), account }
+}

@@ -1,0 +1,164 @@
+/**
+ * This machine's own part of what `doctor` looks at: Node, the proxy and the CAs in effect, the files of the store.
+ * Nothing is sent, and nothing is changed.
+ *
+ * @module
+ */
+import { X509Certificate } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, lstat, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { isAuthError } from '../errors.ts'
+import { onWindows, shellWord } from '../hints.ts'
+import type { Finding } from '../model.ts'
+import { isCode, isTemporary, listFolder, readPrivate, reasonOf } from './store/files.ts'
+import { parsePending, parseSession } from './store/records.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+type Kind = 'sessions' | 'pending'
+
+export interface Machine {
+  readonly home: string
+  readonly environment: Environment
+  readonly platform: NodeJS.Platform
+}
+
+export async function* inspectMachine({ home, environment, platform }: Machine): AsyncGenerator<Finding> {
+  yield finding('Node', 'ok', `${process.version} on ${platform}`)
+  yield proxyFinding(environment)
+  yield* checkCa(environment)
+  yield await timed(() => homeFinding(home))
+  for (const folder of ['sessions', 'pending'] as const) yield* checkFolder(join(home, folder), folder, platform)
+}
+
+function finding(topic: string, verdict: Finding['verdict'], detail: string, fix?: string): Finding {
+  return { topic, verdict, detail, ...(fix !== undefined && { fix }), milliseconds: 0 }
+}
+
+async function timed(work: () => Promise<Finding>): Promise<Finding> {
+  const started = performance.now()
+  return { ...(await work()), milliseconds: Math.round(performance.now() - started) }
+}
+
+/** As the HTTP client reads them: lower case first. */
+function proxyFinding(environment: Environment): Finding {
+  const of = (name: string) => environment[name.toLowerCase()] || environment[name]
+  const proxies = ['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) => {
+    const value = of(name)
+    return value ? [`${name} is ${withoutPassword(value)}`] : []
+  })
+  const except = of('NO_PROXY')
+  if (proxies.length === 0) return finding('proxy', 'ok', 'none: HTTPS_PROXY and HTTP_PROXY are not set')
+  return finding('proxy', 'ok', [...proxies, ...(except ? [`not used for ${except}`] : [])].join('; '))
+}
+
+function withoutPassword(value: string): string {
+  const text = value.includes('://') ? value : `http://${value}`
+  if (!URL.canParse(text)) return 'not an address'
+  const { protocol, host, username, password } = new URL(text)
+  return `${protocol}//${host}${username || password ? ' with a password' : ''}`
+}
+
+async function* checkCa(environment: Environment): AsyncGenerator<Finding> {
+  if (environment['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+    const detail = 'NODE_TLS_REJECT_UNAUTHORIZED is 0; certificates are checked here all the same'
+    yield finding(
+      'CA',
+      'warning',
+      detail,
+      'unset NODE_TLS_REJECT_UNAUTHORIZED, and name your CA in NODE_EXTRA_CA_CERTS',
+    )
+  }
+  const path = environment['NODE_EXTRA_CA_CERTS']
+  if (!path) {
+    yield finding('CA', 'ok', 'those of Node: NODE_EXTRA_CA_CERTS is not set')
+    return
+  }
+  const name = `NODE_EXTRA_CA_CERTS (${path})`
+  const fix = 'point NODE_EXTRA_CA_CERTS at a readable PEM file of certificates'
+  try {
+    const certificates = (await readFile(path, 'utf8')).match(
+      /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g,
+    )
+    if (!certificates) yield finding('CA', 'broken', `${name} holds no certificate in PEM: Node ignores it`, fix)
+    else {
+      const ended = certificates.filter((pem) => Date.parse(new X509Certificate(pem).validTo) < Date.now()).length
+      const count = `${name} adds ${certificates.length}`
+      if (ended === 0) yield finding('CA', 'ok', count)
+      else yield finding('CA', 'warning', `${count}, of which ${ended} are past their time`, 'replace those')
+    }
+  } catch (error) {
+    const why = isCode(error, 'ENOENT', 'EACCES', 'EISDIR', 'EPERM', 'ENOTDIR')
+      ? reasonOf(error)
+      : 'a certificate is damaged'
+    yield finding('CA', 'broken', `${name} cannot be used, ${why}: Node ignores it`, fix)
+  }
+}
+
+/** Where nothing was stored yet, the folder that it would be made in. */
+async function homeFinding(home: string): Promise<Finding> {
+  const fix = 'point ATPROTO_OAUTH_HOME (--home) at a folder that you can write to'
+  for (let folder = home; ; folder = dirname(folder)) {
+    try {
+      if (!(await lstat(folder).then((stats) => stats.isDirectory() || stats.isSymbolicLink()))) {
+        return finding('store', 'broken', `${folder} is not a folder`, fix)
+      }
+      await access(folder, constants.W_OK | constants.X_OK)
+      return finding('store', 'ok', folder === home ? home : `${home}, where nothing is kept yet`)
+    } catch (error) {
+      if (isCode(error, 'ENOENT') && dirname(folder) !== folder) continue
+      return finding('store', 'broken', `${home} cannot be used: ${folder}: ${reasonOf(error)}`, fix)
+    }
+  }
+}
+
+/** Modes, and whether each record can be read: what others can read is no secret any more. */
+async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platform): AsyncGenerator<Finding> {
+  const stats = await lstat(folder).catch(() => undefined)
+  if (!stats) return
+  const modes = platform !== 'win32'
+  if (modes && isOpen(stats.mode)) {
+    yield finding('files', 'warning', `others can look into ${folder}`, `chmod 700 ${shellWord(folder)}`)
+  }
+  const names = await listFolder(folder).catch(() => undefined)
+  if (!names) {
+    const fix = modes ? `chmod 700 ${shellWord(folder)}` : 'give yourself the right to read it'
+    yield finding('files', 'broken', `${folder} cannot be read`, fix)
+    return
+  }
+  const records = names.filter((name) => name.endsWith('.json') && !isTemporary(name))
+  const faults: Finding[] = []
+  for (const name of records) faults.push(...(await fileFaults(join(folder, name), kind, modes)))
+  yield* faults
+  const what = kind === 'sessions' ? 'sessions' : 'logins begun or done'
+  // Who may read a file on Windows is not in its mode, and not known here.
+  const eyes = modes ? ', for your eyes only' : ''
+  if (faults.length === 0) yield finding('files', 'ok', `${records.length} ${what} in ${folder}${eyes}`)
+}
+
+async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Finding[]> {
+  const stats = await lstat(path).catch(() => undefined)
+  if (!stats) return [] // completed in between
+  const open = modes && stats.isFile() && isOpen(stats.mode)
+  const faults = open ? [finding('files', 'broken', `others can read ${path}`, `chmod 600 ${shellWord(path)}`)] : []
+  try {
+    const text = await readPrivate(path)
+    if (text === undefined) return faults
+    if (kind === 'pending') parsePending(text, path)
+    else parseSession(text, path, path.slice(-'.json'.length - 43, -'.json'.length))
+  } catch (error) {
+    if (!isAuthError(error)) throw error
+    const verdict = kind === 'sessions' ? 'broken' : 'warning'
+    const [move, remove] = modes ? ['mv', 'rm'] : ['move', 'del']
+    const fix =
+      kind === 'sessions'
+        ? `put a copy of it back, or move it away: ${move} ${shellWord(path)} ${shellWord(`${path}.bad`)}`
+        : `${remove} ${shellWord(path)}`
+    faults.push(finding('files', verdict, error.message, modes ? fix : onWindows(fix)))
+  }
+  return faults
+}
+
+function isOpen(mode: number): boolean {
+  return (mode & 0o077) !== 0
+}

@@ -1,0 +1,54 @@
+/**
+ * Only public addresses are connected to, whatever a name resolves to at that moment:
+ * servers are named by documents that strangers wrote. Behind a proxy names are not looked
+ * up here, and `checkHost` is all there is.
+ *
+ * @see https://atproto.com/specs/oauth#security-considerations
+ * @module
+ */
+import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns'
+import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
+import { AuthError } from '../../errors.ts'
+
+/** Global unicast; the rest of IPv6 is special or unassigned. */
+const GLOBAL_V6 = ipaddr.IPv6.parseCIDR('2000::/3')
+
+/** Names of one label, and those under RFC 6761, RFC 6762 or .internal, lead to this machine or network, or nowhere. */
+const PUBLIC_NAME = /\.(?!(?:local|localhost|test|invalid|example|internal)\.?$)[^.]+\.?$/i
+
+export function isPublicAddress(address: string): boolean {
+  if (!isIP(address)) return false // ipaddr.js also takes 1.1 and 0x7f.1
+  const parsed = ipaddr.parse(address)
+  if (parsed.range() !== 'unicast') return false
+  return parsed.kind() === 'ipv4' || parsed.match(GLOBAL_V6)
+}
+
+/**
+ * What can be told before a connection is tried.
+ *
+ * @throws {AuthError} `ADDRESS_REFUSED`
+ */
+export function checkHost(host: string): void {
+  const name = host.replace(/^\[|\]$/g, '')
+  if (isIP(name) ? !isPublicAddress(name) : !PUBLIC_NAME.test(name)) throw refused(host, name)
+}
+
+type LookupCallback = (error: Error | null, address: string | LookupAddress[], family?: number) => void
+
+/** In the place of `dns.lookup`, so that the addresses that were judged are those connected to. */
+export function guardedLookup(host: string, options: LookupOptions, callback: LookupCallback): void {
+  dnsLookup(host, { ...options, all: true }, (error, addresses) => {
+    if (error) return callback(error, '')
+    const bad = addresses.find(({ address }) => !isPublicAddress(address))
+    if (bad) return callback(refused(host, bad.address), '')
+    if (options.all) return callback(null, addresses)
+    const [first] = addresses
+    callback(null, first?.address ?? '', first?.family)
+  })
+}
+
+function refused(host: string, address: string): AuthError {
+  const leads = host === address ? 'is' : `leads to ${address},`
+  return new AuthError('ADDRESS_REFUSED', `${host} ${leads} not a public address: nothing was sent there`)
+}

@@ -1,0 +1,78 @@
+/**
+ * The one HTTP client: https only, no redirects, public addresses only, time limits,
+ * proxies from the environment. `dev` lifts the first and the third.
+ *
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+import type { Http, HttpInit } from '../../ports.ts'
+import { checkHost } from './address-guard.ts'
+import { createAgents } from './agents.ts'
+import { explain, Timeout } from './errors.ts'
+import { exchange } from './exchange.ts'
+import { proxiesFrom } from './proxies.ts'
+
+const IDLE_TIMEOUT = 60_000
+const TOTAL_TIMEOUT_SECONDS = 30
+
+export interface HttpOptions {
+  readonly dev: boolean
+  readonly userAgent: string
+  /** How long a server may pause. */
+  readonly idleMilliseconds?: number
+  /** Told of each answer or failure; the URL is safe to show. */
+  readonly onRequest?: ((line: string) => void) | undefined
+}
+
+/** @throws {AuthError} `USAGE` if the environment names a proxy that is none */
+export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, onRequest }: HttpOptions): Http {
+  const proxies = proxiesFrom(process.env)
+  if (proxies.any && !dev) {
+    onRequest?.('a proxy is set, which looks up names itself: of a host behind it only the spelling is judged here')
+  }
+  const agents = createAgents(dev, proxies)
+  return {
+    async fetch(url, init = {}) {
+      if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
+        throw new AuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
+      }
+      // Here too: behind a proxy there is no connection of ours, and what a name leads to is the proxy's to judge.
+      if (!dev) checkHost(url.hostname)
+      const { method = 'GET', headers, body, streaming, ownConnection } = init
+      const started = performance.now()
+      const report = (outcome: string | number) =>
+        onRequest?.(`${method} ${url.href} ${outcome} (${Math.round(performance.now() - started)} ms)`)
+      const limit = timeLimit(init)
+      try {
+        const response = await exchange({
+          url,
+          method,
+          headers: { accept: '*/*', 'user-agent': userAgent, ...headers },
+          body,
+          agent: agents.for(url, ownConnection),
+          idleMilliseconds,
+          signal: limit.signal,
+          onEnd: limit.lift,
+        })
+        if (streaming) limit.lift()
+        report(response.status)
+        return response
+      } catch (error) {
+        limit.lift()
+        const failure = explain(error, url)
+        report(failure.code)
+        throw failure
+      }
+    },
+  }
+}
+
+function timeLimit({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit) {
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(new Timeout(timeoutSeconds)), timeoutSeconds * 1000)
+  timer.unref() // the socket keeps the process up, not the limit
+  return {
+    signal: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal,
+    lift: () => clearTimeout(timer),
+  }
+}

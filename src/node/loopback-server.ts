@@ -1,0 +1,89 @@
+/**
+ * Where the browser ends after a sign-in on this machine: one page on 127.0.0.1, for one callback.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc8252.html#section-7.3 RFC 8252 §7.3, §8.3}
+ * @module
+ */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { isCode } from './store/files.ts'
+
+const HOST = '127.0.0.1'
+/** The same each time if it is free, so that the client_id, which declares it, stays the same. */
+const PORT = 41_763
+const URL_LONGEST = 64 * 1024
+
+export interface Listener {
+  /** Exactly as it has to be declared and sent. */
+  readonly redirectUri: string
+  /** The first callback URL with that state. Whatever else comes is answered, and does not count. */
+  wait(state: string): Promise<string>
+  close(): Promise<void>
+}
+
+/**
+ * @param fixed the port and the path of a redirect that a client document declares
+ * @throws {NodeJS.ErrnoException} the port that has to be is taken
+ */
+export async function listen(fixed?: { readonly port: number; readonly path: string }): Promise<Listener> {
+  const server = createServer({ maxHeaderSize: URL_LONGEST })
+  const port = fixed
+    ? await bind(server, fixed.port)
+    : await bind(server, PORT).catch((error) => {
+        if (isCode(error, 'EADDRINUSE', 'EACCES')) return bind(server, 0)
+        throw error
+      })
+  const redirect = new URL(`http://${HOST}:${port}${fixed?.path ?? '/callback'}`)
+  let expected: { readonly state: string; readonly accept: (callback: string) => void } | undefined
+
+  server.on('request', (request, response) => {
+    const url = judge(request, redirect)
+    if (url === undefined || !expected) return answer(response, 404, 'There is nothing here.')
+    if (request.method !== 'GET') return answer(response, 405, 'Only a browser that comes back is expected here.')
+    if (url.searchParams.getAll('state').join() !== expected.state) {
+      return answer(response, 400, 'This sign-in was not started here, or it is over.')
+    }
+    const isDenied = url.searchParams.has('error')
+    answer(response, 200, isDenied ? 'The sign-in was refused.' : 'Signed in: the rest happens in your terminal.')
+    response.once('close', () => expected?.accept(url.href))
+  })
+
+  return {
+    redirectUri: redirect.href,
+    wait: (state) => new Promise((accept) => (expected = { state, accept })),
+    async close() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+async function bind(server: Server, port: number): Promise<number> {
+  server.listen(port, HOST)
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+/** The URL, if it is for us: a page elsewhere that had its name lead here would name itself as the host. */
+function judge(request: IncomingMessage, redirect: URL): URL | undefined {
+  const path = request.url ?? ''
+  if (request.headers.host !== redirect.host || !path.startsWith('/') || path.startsWith('//')) return undefined
+  const url = URL.canParse(path, redirect.origin) ? new URL(path, redirect.origin) : undefined
+  return url?.pathname === redirect.pathname ? url : undefined
+}
+
+function answer(response: ServerResponse, status: number, sentence: string): void {
+  response.writeHead(status, {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'referrer-policy': 'no-referrer',
+    'cache-control': 'no-store',
+    connection: 'close',
+  })
+  const end = status === 200 ? '<p>You can close this window.</p>' : ''
+  response.end(
+    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
+      `<meta name="color-scheme" content="light dark"><title>atproto-oauth</title><h1>${sentence}</h1>${end}</html>\n`,
+  )
+}

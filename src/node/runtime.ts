@@ -1,0 +1,90 @@
+/**
+ * Node as the core sees it: every port, made from a few settings.
+ *
+ * @module
+ */
+import { randomBytes } from 'node:crypto'
+import { Resolver } from 'node:dns/promises'
+import { setTimeout } from 'node:timers/promises'
+import { AuthError } from '../errors.ts'
+import type { ClientJwk } from '../model.ts'
+import type { Saving, World } from '../ports.ts'
+import { defaultHome, PLC_DIRECTORY } from './defaults.ts'
+import { createHttp } from './http/client.ts'
+import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
+import { createSignalHold } from './signals.ts'
+import { isCode } from './store/files.ts'
+import { createPendingStore, createSessionStore, createStateFileStore } from './store/sessions.ts'
+import { packageVersion } from './version.ts'
+
+/** Milliseconds for one attempt; the resolver makes two. */
+const DNS_TIMEOUT = 3_000
+
+export interface NodeWorldOptions {
+  /** Where pending authorizations and sessions live; by default the system's folder for the user's data. */
+  readonly home?: string | undefined
+  /** One portable file for the pending authorization, instead of `home`. */
+  readonly stateFile?: string | undefined
+  /** Origin of the PLC directory. */
+  readonly plcUrl?: string | undefined
+  /** Origin of an XRPC service to resolve handles with, instead of DNS and HTTPS. */
+  readonly handleResolver?: string | undefined
+  /** The private key of a confidential client (RFC 7517), with the `kid` under which it is published. */
+  readonly clientJwk?: ClientJwk | undefined
+  /** Allows `http:` and private addresses. Never derive it from anything that a server sent. */
+  readonly dev?: boolean | undefined
+  /** Where rotated credentials go besides the store: `file:PATH`, `gh:…`, `exec:COMMAND`. */
+  readonly save?: readonly string[] | undefined
+  /** Refuse to spend a refresh token while no save target outlives this machine. */
+  readonly requireLasting?: boolean | undefined
+  readonly onWarning?: ((message: string) => void) | undefined
+  readonly onRequest?: ((line: string) => void) | undefined
+}
+
+export function nodeWorld(options: NodeWorldOptions = {}): World {
+  const { home = defaultHome(), stateFile, plcUrl = PLC_DIRECTORY, handleResolver, clientJwk, dev = false } = options
+  const userAgent = `atproto-oauth/${packageVersion()}`
+  return {
+    ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
+    resolveTxt,
+    now: Date.now,
+    sleep: (milliseconds) => setTimeout(milliseconds),
+    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    warn: options.onWarning ?? (() => undefined),
+    settings: { plcUrl, handleResolver, clientJwk, dev },
+    stores: {
+      pending: stateFile === undefined ? createPendingStore(home) : createStateFileStore(stateFile),
+      sessions: createSessionStore(home, createSignalHold()),
+    },
+    saving: createSaving(options),
+  }
+}
+
+function createSaving({ save = [], requireLasting = false }: NodeWorldOptions): Saving {
+  const open = (name: string) => openTarget(name, process.env)
+  const targets = save
+    .map((name) => normalizeTarget(name))
+    .filter((name) => name !== STORE)
+    .map(open)
+  return {
+    inStore: save.includes(STORE),
+    targets,
+    open,
+    checkLasting() {
+      if (!requireLasting || save.includes(STORE) || targets.some(({ lasting }) => lasting)) return
+      throw new AuthError(
+        'SAVE_TARGET_MISSING',
+        'the refresh token has to be renewed, and the new one would be lost with this CI job; nothing was sent',
+      )
+    },
+  }
+}
+
+async function resolveTxt(name: string): Promise<string[][]> {
+  try {
+    return await new Resolver({ timeout: DNS_TIMEOUT, tries: 2 }).resolveTxt(name)
+  } catch (error) {
+    if (isCode(error, 'ENOTFOUND', 'ENODATA')) return []
+    throw error
+  }
+}

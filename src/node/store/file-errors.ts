@@ -1,0 +1,61 @@
+/**
+ * What goes wrong with files, and what of that goes away by itself.
+ *
+ * @module
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { AuthError } from '../../errors.ts'
+
+export function isCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
+export function unavailable(error: unknown, verb: string, path: string): AuthError {
+  if (error instanceof AuthError) return error
+  return new AuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${reasonOf(error)}`, { cause: error })
+}
+
+/** What a failure of the file system means to a person. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error) || !('code' in error)) return 'unknown reason'
+  return REASONS[String(error.code)] ?? String(error.code)
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EBUSY: 'another program uses it',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EROFS: 'the file system is read-only',
+  ENOTDIR: 'a part of the path is not a folder',
+  ENOENT: 'there is no such place',
+  EEXIST: 'it is not a folder',
+  EISDIR: 'it is a folder',
+  EFBIG: 'it would be larger than the system allows',
+}
+
+/** Milliseconds in all. */
+const PATIENCE = 5_000
+const LONGEST_PAUSE = 200
+
+/** As on Windows while anybody has the file open: a scanner, an indexer, another process of ours. */
+export function isInUse(error: unknown, platform: NodeJS.Platform = process.platform): boolean {
+  return platform === 'win32' && isCode(error, 'EPERM', 'EACCES', 'EBUSY')
+}
+
+/** Does `work`, and does it again for some seconds as long as others use the file: Windows has nobody wait for them. */
+export async function persist<T>(
+  work: () => Promise<T>,
+  platform: NodeJS.Platform = process.platform,
+  sleep: (milliseconds: number) => Promise<unknown> = delay,
+): Promise<T> {
+  for (let pause = 10, waited = 0; ; waited += pause, pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isInUse(error, platform) || waited >= PATIENCE) throw error
+    }
+    await sleep(pause)
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Files that hold secrets: readable by their owner only, replaced as a whole or not
+ * at all, never through a symbolic link.
+ *
+ * @module
+ */
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { AuthError } from '../../errors.ts'
+import { isCode, persist, unavailable } from './file-errors.ts'
+
+export { isCode, reasonOf, unavailable } from './file-errors.ts'
+
+/** Not through a link, and not waiting for whoever might write into a pipe. Windows has neither flag. */
+const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
+const READ_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+const FILE_MODE = 0o600
+const FOLDER_MODE = 0o700
+const PUBLIC_FOLDER_MODE = 0o755
+/** More than a record ever grows by in one step. */
+export const RESERVED_BYTES = 64 * 1024
+/** Milliseconds; no write takes as long. */
+export const LEFTOVERS_KEPT = 24 * 3600 * 1000
+/** A record is a few kB; what is larger is not ours. */
+const LARGEST = 4 * 1024 * 1024
+
+/** The text, or `undefined` if there is no such file. */
+export async function readPrivate(path: string): Promise<string | undefined> {
+  let file: FileHandle
+  try {
+    if (O_NOFOLLOW === 0) await refuseLink(path)
+    file = await persist(() => open(path, READ_FLAGS))
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return undefined
+    if (isCode(error, 'ELOOP')) throw linked(path)
+    throw unavailable(error, 'read', path)
+  }
+  try {
+    const stats = await file.stat()
+    if (!stats.isFile() || stats.size > LARGEST) throw new AuthError('STORE_INVALID', `${path} is not a file of ours`)
+    return await file.readFile('utf8')
+  } catch (error) {
+    throw unavailable(error, 'read', path)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Durable when it resolves: written beside, flushed, renamed, and the folder flushed. */
+export async function writePrivate(path: string, text: string, mode: number = FILE_MODE): Promise<void> {
+  await using reserved = await reserve(path, Buffer.byteLength(text), mode)
+  await reserved.fill(text)
+}
+
+export interface Reservation extends AsyncDisposable {
+  /** Puts `text` in the place of the file. Once. */
+  fill(text: string): Promise<void>
+}
+
+/**
+ * Takes the room for a later write of a file now, so that a disk that fills up in
+ * between cannot prevent it.
+ *
+ * @throws {AuthError} `STORE_UNAVAILABLE`, `STORE_INVALID`
+ */
+export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode = FILE_MODE): Promise<Reservation> {
+  const beside = besideOf(path)
+  let file: FileHandle | undefined
+  try {
+    await makePrivateFolder(dirname(path))
+    await refuseLink(path)
+    await sweepFolder(dirname(path), LEFTOVERS_KEPT, (name) => isBeside(name, path))
+    file = await open(beside, 'wx', mode)
+    await file.writeFile(Buffer.alloc(bytes, ' '))
+    await file.sync()
+  } catch (error) {
+    await file?.close()
+    await removeFile(beside).catch(() => undefined)
+    throw unavailable(error, 'write', path)
+  }
+  const held = file
+  let done = false
+  return {
+    async fill(text) {
+      const content = Buffer.from(text)
+      try {
+        // A disk that is nearly full takes a part of it, without an error.
+        for (let at = 0; at < content.length; )
+          at += (await held.write(content, at, content.length - at, at)).bytesWritten
+        await held.truncate(content.length)
+        await held.sync()
+        await held.close()
+        await persist(() => rename(beside, path))
+        done = true
+        await syncFolder(dirname(path))
+      } catch (error) {
+        throw unavailable(error, 'write', path)
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      if (done) return
+      await held.close().catch(() => undefined)
+      await removeFile(beside).catch(() => undefined)
+    },
+  }
+}
+
+export async function removeFile(path: string): Promise<void> {
+  await persist(() => rm(path, { force: true }))
+}
+
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    return await readdir(path)
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return []
+    throw unavailable(error, 'read', path)
+  }
+}
+
+/** Removes what a killed process left: nobody else does. Nothing depends on it, so no failure counts. */
+export async function sweepFolder(path: string, age: number, isLeftover: (name: string) => boolean): Promise<void> {
+  for (const name of (await readdir(path).catch(() => [])).filter(isLeftover)) {
+    const file = join(path, name)
+    const stats = await lstat(file).catch(() => undefined)
+    if (stats && Date.now() - stats.mtimeMs > age) await rm(file, { force: true }).catch(() => undefined)
+  }
+}
+
+export function isTemporary(name: string): boolean {
+  return name.startsWith('.') && name.endsWith('.tmp')
+}
+
+/** A name beside `path` that nobody else has; whoever writes `path` later knows it for a leftover. */
+export function besideOf(path: string, purpose = ''): string {
+  return join(dirname(path), `${prefixOf(path)}${randomUUID()}${purpose}.tmp`)
+}
+
+export function isBeside(name: string, path: string, purpose = '(?:\\.claimed)?'): boolean {
+  const prefix = prefixOf(path)
+  return name.startsWith(prefix) && RegExp(`^[0-9a-f-]{36}${purpose}\\.tmp$`).test(name.slice(prefix.length))
+}
+
+/** Cut, for a name may be no longer than 255 bytes. */
+function prefixOf(path: string): string {
+  return `.${basename(path).slice(0, 48)}.`
+}
+
+export function makePrivateFolder(path: string): Promise<void> {
+  return make(path, FOLDER_MODE)
+}
+
+/** For what everybody may read, whatever the umask says. */
+export function makePublicFolder(path: string): Promise<void> {
+  return make(path, PUBLIC_FOLDER_MODE)
+}
+
+async function make(path: string, mode: number): Promise<void> {
+  try {
+    await makeFolder(resolve(path), mode)
+  } catch (error) {
+    throw unavailable(error, 'create', path)
+  }
+}
+
+/** Not `recursive`: that never returns where a parent exists and still cannot be written in, as below /proc. */
+async function makeFolder(path: string, mode: number): Promise<void> {
+  const above = dirname(path)
+  const make = async () => {
+    await mkdir(path, { mode })
+    if (mode === PUBLIC_FOLDER_MODE) await chmod(path, mode)
+  }
+  try {
+    await make().catch(async (error) => {
+      if (!isCode(error, 'ENOENT') || above === path) throw error
+      if (!(await isFolder(above))) await makeFolder(above, mode)
+      await make() // once more also where another process has made the one above in between
+    })
+  } catch (error) {
+    // The root of a drive is there, and cannot be made: EPERM on Windows, EISDIR on macOS.
+    if (isCode(error, 'EEXIST', 'EPERM', 'EISDIR') && (await isFolder(path))) return
+    throw error
+  }
+  await syncFolder(above) // a new folder is durable once the one it is in is
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  )
+}
+
+async function refuseLink(path: string): Promise<void> {
+  const stats = await lstat(path).catch((error) => {
+    if (isCode(error, 'ENOENT')) return undefined
+    throw error
+  })
+  if (stats?.isSymbolicLink()) throw linked(path)
+}
+
+function linked(path: string): AuthError {
+  return new AuthError('STORE_INVALID', `${path} is a symbolic link: secrets are not kept behind one`)
+}
+
+/** A rename is durable once its folder is; where folders cannot be opened, the system does without. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined)
+  if (!folder) return
+  await folder.sync().catch(() => undefined)
+  await folder.close()
+}

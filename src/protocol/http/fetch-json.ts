@@ -1,0 +1,40 @@
+/**
+ * Fetching a JSON document that somebody else publishes: exactly 200, no
+ * redirects, the right media type, a bounded size, and a sentence for each other case.
+ *
+ * @module
+ */
+import { AuthError, type ErrorCode } from '../../errors.ts'
+import type { Clock, Http } from '../../ports.ts'
+import { type JsonObject, rateLimited, readJsonObject } from './response.ts'
+
+/** Seconds for one document, its body included. */
+const TIMEOUT = 10
+
+export interface DocumentRequest {
+  readonly url: URL
+  /** What it is, as the subject of a sentence: "the DID document of did:plc:…". */
+  readonly what: string
+  readonly code: ErrorCode
+  readonly mediaTypes?: readonly string[]
+  /** The error for 404 and 410, which no retry will change. */
+  readonly absent: { readonly code: ErrorCode; readonly message: string; readonly hint?: string }
+}
+
+/**
+ * @throws {AuthError} the codes of the request, `SERVER_UNAVAILABLE`, `RATE_LIMITED`, and those of the `Http` port
+ */
+export async function fetchDocument(request: DocumentRequest, ports: Http & Clock): Promise<JsonObject> {
+  const { url, what, code, mediaTypes = ['application/json'], absent } = request
+  const response = await ports.fetch(url, { headers: { accept: mediaTypes.join(', ') }, timeoutSeconds: TIMEOUT })
+  const { status } = response
+  if (status === 200) return readJsonObject(response, { what, code, mediaTypes })
+  await response.body?.cancel()
+  if (status === 404 || status === 410) throw new AuthError(absent.code, absent.message, { hint: absent.hint })
+  if (status === 429) throw rateLimited(url.host, response.headers, ports.now())
+  if (status >= 500)
+    throw new AuthError('SERVER_UNAVAILABLE', `${what} is not to be had now: ${url.host} answered ${status}`)
+  if (status >= 300 && status < 400)
+    throw new AuthError(code, `${what} is behind a redirect, which is not allowed there`)
+  throw new AuthError(code, `${what} is not to be had: ${url.host} answered ${status}`)
+}

@@ -1,0 +1,155 @@
+/**
+ * Reading what a server answered: bounded JSON, OAuth error bodies (RFC 6749
+ * §5.2), challenges (RFC 9110 §11.6.1).
+ *
+ * @module
+ */
+import { AuthError, type ErrorCode } from '../../errors.ts'
+import { parseJson, printable } from '../../text.ts'
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/** Metadata, DID documents and token responses are a few kB; the rest is an attack or a mistake. */
+const JSON_LARGEST = 512 * 1024
+
+/**
+ * The whole body as bytes, or `undefined` as soon as it is larger than `largest`.
+ *
+ * @throws {AuthError} `NETWORK_LOST` it broke off
+ */
+export async function readBounded(response: Response, largest: number): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  const reader = response.body?.getReader()
+  while (reader) {
+    const { done, value } = await reader.read().catch((error: unknown) => {
+      throw new AuthError('NETWORK_LOST', 'the answer broke off in the middle', { cause: error })
+    })
+    if (done) break
+    length += value.length
+    if (length > largest) {
+      await reader.cancel()
+      return undefined
+    }
+    chunks.push(value)
+  }
+  const whole = new Uint8Array(length)
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.length
+  }
+  return whole
+}
+
+/** The body as text, or `undefined` if it is too large or not UTF-8. */
+export async function readText(response: Response, largest: number): Promise<string | undefined> {
+  const bytes = await readBounded(response, largest)
+  if (!bytes) return undefined
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+export function parseJsonObject(text: string | undefined): JsonObject | undefined {
+  if (text === undefined) return undefined
+  try {
+    const value = parseJson(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A value of a server's JSON, for messages; it may be nested deeper than `JSON.stringify` can follow. */
+export function shown(value: unknown): string {
+  if (value === undefined) return 'missing'
+  try {
+    return JSON.stringify(value).slice(0, 200)
+  } catch {
+    return 'nested too deep'
+  }
+}
+
+/** The media type alone, in lower case. */
+export function mediaType(headers: Headers): string {
+  return (headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
+}
+
+export interface Expectation {
+  /** What the document is, for the error message. */
+  readonly what: string
+  readonly code: ErrorCode
+  readonly mediaTypes?: readonly string[]
+  readonly largest?: number
+}
+
+/** A JSON object from a successful answer, or an error that says what came instead. */
+export async function readJsonObject(response: Response, expectation: Expectation): Promise<JsonObject> {
+  const { what, code, mediaTypes = ['application/json'], largest = JSON_LARGEST } = expectation
+  const type = mediaType(response.headers)
+  if (!mediaTypes.includes(type)) {
+    await response.body?.cancel()
+    throw new AuthError(code, `${what} came as ${type || 'no media type'} instead of ${mediaTypes.join(' or ')}`)
+  }
+  const document = parseJsonObject(await readText(response, largest))
+  if (!document) throw new AuthError(code, `${what} is not a JSON object of at most ${largest / 1024} KiB`)
+  return document
+}
+
+/** RFC 6749 §5.2, and the XRPC error body, which has `message` for `error_description`. */
+export interface ServerError {
+  readonly status: number
+  readonly error: string | undefined
+  readonly description: string | undefined
+}
+
+/** @param sent the form that was refused: a server that repeats the secrets in it puts them into no log of ours */
+export async function readServerError(response: Response, sent?: URLSearchParams): Promise<ServerError> {
+  const secrets = SECRET_FIELDS.map((field) => sent?.get(field))
+  const body = parseJsonObject(withoutSecrets((await readText(response, JSON_LARGEST)) ?? '', secrets))
+  return serverError(response.status, body)
+}
+
+const SECRET_FIELDS = ['code', 'code_verifier', 'refresh_token', 'client_assertion']
+/** Shorter ones are no secrets, and may be a part of any word. */
+const SECRET_SHORTEST = 8
+
+/** `text` with an ellipsis in the place of each secret, which a server may repeat to explain its refusal. */
+export function withoutSecrets(text: string, secrets: readonly (string | null | undefined)[]): string {
+  const long = secrets.filter((secret): secret is string => (secret?.length ?? 0) >= SECRET_SHORTEST)
+  return long
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)])
+    .reduce((safe, spelling) => safe.replaceAll(spelling, '…'), text)
+}
+
+export function serverError(status: number, body: JsonObject | undefined): ServerError {
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? printable(value) : undefined)
+  return { status, error: text(body?.error), description: text(body?.error_description) ?? text(body?.message) }
+}
+
+/** `400 invalid_grant "Refresh token replayed"`, for messages. */
+export function describe({ status, error, description }: ServerError): string {
+  return [status, error, description && `"${description}"`].filter(Boolean).join(' ')
+}
+
+/** When a rate limit ends, in milliseconds since the epoch: `Retry-After` (RFC 9110 §10.2.3), else `ratelimit-reset`. */
+export function retryAt(headers: Headers, now: number): number | undefined {
+  const after = headers.get('retry-after')
+  if (after !== null) {
+    if (/^\d{1,9}$/.test(after)) return now + Number(after) * 1000
+    const date = Date.parse(after)
+    if (!Number.isNaN(date)) return date
+  }
+  const reset = headers.get('ratelimit-reset')
+  return reset !== null && /^\d{1,11}$/.test(reset) ? Number(reset) * 1000 : undefined
+}
+
+/** The sentence for a 429. */
+export function rateLimited(who: string, headers: Headers, now: number): AuthError {
+  const until = retryAt(headers, now)
+  const when = until === undefined ? '' : ` until ${new Date(until).toISOString()}`
+  return new AuthError('RATE_LIMITED', `${who} limits our rate${when}`)
+}

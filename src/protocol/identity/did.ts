@@ -1,0 +1,113 @@
+/**
+ * Handle ↔ DID ↔ DID document, checked in both directions. Nothing is cached:
+ * a login happens seldom and must see the document as it is now.
+ *
+ * @see https://atproto.com/specs/did https://atproto.com/specs/oauth#identity-authentication
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+import type { Did, Handle, Identity, Origin } from '../../model.ts'
+import type { Clock, IdentityPorts } from '../../ports.ts'
+import { fetchDocument } from '../http/fetch-json.ts'
+import { type JsonObject, shown } from '../http/response.ts'
+import { resolveHandle } from './handle.ts'
+import { asHandle, asUrl, didWebHost, isSecure } from './syntax.ts'
+
+export type VerifiedIdentity = Identity & {
+  /** The claimed handle, if it leads back to this DID. */
+  readonly handle: Handle | undefined
+}
+
+/**
+ * From a handle: the DID document must claim exactly this handle.
+ *
+ * @throws {AuthError} those of `resolveHandle` and `resolveDid`, `HANDLE_NOT_CLAIMED`
+ */
+export async function resolveFromHandle(handle: Handle, ports: IdentityPorts & Clock): Promise<VerifiedIdentity> {
+  const did = await resolveHandle(handle, ports)
+  const identity = await resolveDid(did, ports)
+  if (identity.claimedHandle !== handle) {
+    const claims = identity.claimedHandle ? `claims ${identity.claimedHandle}` : 'claims no handle'
+    throw new AuthError('HANDLE_NOT_CLAIMED', `${handle} leads to ${did}, but that account ${claims}`, {
+      hint: `if that is the account you mean: atproto-oauth init ${did}`,
+    })
+  }
+  return { ...identity, handle }
+}
+
+/**
+ * From a DID. A handle that does not lead back is no obstacle, it is only not shown as the account's.
+ *
+ * @throws {AuthError} those of `resolveDid`
+ */
+export async function resolveFromDid(did: Did, ports: IdentityPorts & Clock): Promise<VerifiedIdentity> {
+  const identity = await resolveDid(did, ports)
+  const claimed = identity.claimedHandle
+  const leadsTo = claimed && (await resolveHandle(claimed, ports).catch(() => undefined))
+  return { ...identity, handle: leadsTo === did ? claimed : undefined }
+}
+
+/**
+ * The DID document alone, without a look at the handle.
+ *
+ * @throws {AuthError} `DID_NOT_FOUND`, `DID_DOCUMENT_INVALID`, those of `fetchDocument`
+ */
+export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promise<Identity> {
+  const { plcUrl, dev } = ports.settings
+  const plc = did.startsWith('did:plc:')
+  const host = didWebHost(did, dev)
+  const url = plc
+    ? new URL(`/${did}`, plcUrl)
+    : new URL(`${/^localhost(?::|$)/.test(host ?? '') ? 'http' : 'https'}://${host}/.well-known/did.json`)
+  const document = await fetchDocument(
+    {
+      url,
+      what: `the DID document of ${did}`,
+      code: 'DID_DOCUMENT_INVALID',
+      mediaTypes: ['application/did+ld+json', 'application/json'],
+      absent: {
+        code: 'DID_NOT_FOUND',
+        message: `${url.host} knows no ${did}: it was never registered, or it was deleted`,
+      },
+    },
+    ports,
+  )
+  return judgeDidDocument(document, did, dev)
+}
+
+/** @throws {AuthError} `DID_DOCUMENT_INVALID` */
+export function judgeDidDocument(document: JsonObject, did: Did, dev: boolean): Identity {
+  if (document.id !== did) {
+    throw new AuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} is of another DID: ${shown(document.id)}`)
+  }
+  return { did, claimedHandle: claimedHandle(document.alsoKnownAs), pds: pdsOrigin(document.service, did, dev) }
+}
+
+/** The first `at://` with a valid handle and nothing after it; later ones do not count. */
+function claimedHandle(alsoKnownAs: unknown): Handle | undefined {
+  if (!Array.isArray(alsoKnownAs)) return undefined
+  for (const alias of alsoKnownAs) {
+    const handle = typeof alias === 'string' && alias.startsWith('at://') ? asHandle(alias.slice(5)) : undefined
+    if (handle) return handle
+  }
+  return undefined
+}
+
+/** The first service that is the PDS by id *and* type; of doubles the first counts. */
+function pdsOrigin(services: unknown, did: Did, dev: boolean): Origin {
+  const ids: unknown[] = ['#atproto_pds', `${did}#atproto_pds`]
+  const pds = (Array.isArray(services) ? services : []).find(
+    (service) => ids.includes(service?.id) && service.type === 'AtprotoPersonalDataServer',
+  )
+  if (!pds) throw new AuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} names no PDS`)
+  const endpoint: unknown = pds.serviceEndpoint
+  const url =
+    typeof endpoint === 'string' && /^https?:\/\/[^/\\?#@\s]+\/?$/i.test(endpoint) ? asUrl(endpoint) : undefined
+  if (!url || !isSecure(url, dev)) {
+    const hint = url ? 'for a server on this machine add --dev' : undefined
+    throw new AuthError('DID_DOCUMENT_INVALID', `the PDS of ${did} is not an https origin: ${shown(endpoint)}`, {
+      hint,
+    })
+  }
+  return url.origin as Origin
+}

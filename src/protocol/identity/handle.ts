@@ -1,0 +1,130 @@
+/**
+ * Handle → DID, by DNS and HTTPS together (DNS wins) or by one XRPC service
+ * instead. What comes out is a claim: did.ts checks it against the DID document.
+ *
+ * @see https://atproto.com/specs/handle#handle-resolution
+ * @module
+ */
+import { AuthError, isAuthError } from '../../errors.ts'
+import type { Did, Handle } from '../../model.ts'
+import type { Clock, IdentityPorts } from '../../ports.ts'
+import { parseJsonObject, rateLimited, readText, serverError } from '../http/response.ts'
+import { asDid, isReservedName } from './syntax.ts'
+
+/** Seconds; the reference uses the same. */
+const TIMEOUT = 3
+const BODY_LARGEST = 2048
+const REDIRECTS_MOST = 5
+/** A DNS name has 253 characters, `_atproto.` takes nine. */
+const TXT_LONGEST = 244
+
+/** What one way of looking a handle up has come to. */
+export type HandleAnswer =
+  | { readonly kind: 'did'; readonly did: Did }
+  | { readonly kind: 'none'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string }
+
+/**
+ * @throws {AuthError} `HANDLE_NOT_FOUND`, `HANDLE_AMBIGUOUS`, `HANDLE_LOOKUP_FAILED`
+ */
+export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock): Promise<Did> {
+  const { handleResolver, dev } = ports.settings
+  // Looked up nowhere: a DID document may claim such a name, and `.local` is asked around the neighbourhood.
+  if (isReservedName(handle, dev)) throw new AuthError('HANDLE_NOT_FOUND', `the ending of ${handle} is reserved`)
+  if (handleResolver !== undefined) return askResolver(handle, handleResolver, ports)
+
+  const giveUpHttps = new AbortController()
+  const https = askHttps(handle, ports, giveUpHttps.signal)
+  try {
+    const dns = await askDns(handle, ports)
+    if (dns.kind === 'did') return dns.did
+    const web = await https
+    if (web.kind === 'did') return web.did
+    const reasons = `${dns.reason}; ${web.reason}`
+    if (dns.kind === 'failed' || web.kind === 'failed') {
+      throw new AuthError('HANDLE_LOOKUP_FAILED', `${handle} could not be looked up: ${reasons}`)
+    }
+    throw new AuthError('HANDLE_NOT_FOUND', `${handle} does not lead to an account: ${reasons}`)
+  } finally {
+    giveUpHttps.abort()
+  }
+}
+
+/** @throws {AuthError} `HANDLE_AMBIGUOUS`, `HANDLE_NOT_FOUND` what is there leads nowhere, and HTTPS must not stand in for it */
+export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): Promise<HandleAnswer> {
+  if (handle.length > TXT_LONGEST) return { kind: 'none', reason: 'too long for a TXT record' }
+  const name = `_atproto.${handle}`
+  let records: string[][]
+  try {
+    records = await resolveTxt(name)
+  } catch (error) {
+    return { kind: 'failed', reason: `DNS failed for ${name} (${error instanceof Error ? error.message : error})` }
+  }
+  const values = records.map((chunks) => chunks.join('')).filter((value) => value.startsWith('did='))
+  const claims = new Set(values.map((value) => value.slice('did='.length)))
+  if (claims.size > 1) {
+    throw new AuthError('HANDLE_AMBIGUOUS', `${name} has TXT records for ${claims.size} different DIDs`)
+  }
+  const [claim] = claims
+  if (claim === undefined) return { kind: 'none', reason: `no TXT record at ${name}` }
+  const did = asDid(claim, settings.dev)
+  if (!did) throw new AuthError('HANDLE_NOT_FOUND', `the TXT record at ${name} holds no usable DID: "${claim}"`)
+  return { kind: 'did', did }
+}
+
+/** Never rejects: it runs beside DNS, whose answer may come first. */
+export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: AbortSignal): Promise<HandleAnswer> {
+  let url = new URL(`https://${handle}/.well-known/atproto-did`)
+  const where = url.href
+  try {
+    for (let hops = 0; hops <= REDIRECTS_MOST; hops += 1) {
+      const response = await ports.fetch(url, {
+        headers: { accept: 'text/plain' },
+        timeoutSeconds: TIMEOUT,
+        ...(signal && { signal }),
+      })
+      if (response.ok) {
+        const did = asDid((await readText(response, BODY_LARGEST))?.trim() ?? '', ports.settings.dev)
+        return did ? { kind: 'did', did } : { kind: 'none', reason: `${where} does not hold a DID` }
+      }
+      await response.body?.cancel()
+      const location = response.headers.get('location')
+      if (location === null || response.status >= 400 || !URL.canParse(location, url)) {
+        const kind = response.status >= 500 || response.status === 429 ? 'failed' : 'none'
+        return { kind, reason: `${where} answered ${response.status}` }
+      }
+      const next = new URL(location, url)
+      if (next.protocol !== 'https:') return { kind: 'none', reason: `${where} redirects to ${next.protocol}` }
+      url = next
+    }
+    return { kind: 'none', reason: `${where} redirects more than ${REDIRECTS_MOST} times` }
+  } catch (error) {
+    const reason = `${where}: ${error instanceof Error ? error.message : error}`
+    return { kind: isAuthError(error, 'NETWORK_LOST', 'NETWORK_UNREACHABLE') ? 'failed' : 'none', reason }
+  }
+}
+
+/** `com.atproto.identity.resolveHandle` of the service the person named. */
+async function askResolver(handle: Handle, resolver: string, ports: IdentityPorts & Clock): Promise<Did> {
+  const url = new URL('/xrpc/com.atproto.identity.resolveHandle', resolver)
+  url.searchParams.set('handle', handle)
+  const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT * 2 })
+  const body = parseJsonObject(await readText(response, BODY_LARGEST))
+  if (response.status === 429) throw rateLimited(url.host, response.headers, ports.now())
+  if (response.status >= 500) {
+    throw new AuthError(
+      'HANDLE_LOOKUP_FAILED',
+      `${handle} could not be looked up: ${url.host} answered ${response.status}`,
+    )
+  }
+  if (!response.ok) {
+    const { description } = serverError(response.status, body)
+    throw new AuthError(
+      'HANDLE_NOT_FOUND',
+      `${url.host} knows no account ${handle}${description ? `: ${description}` : ''}`,
+    )
+  }
+  const did = typeof body?.did === 'string' ? asDid(body.did, ports.settings.dev) : undefined
+  if (!did) throw new AuthError('HANDLE_NOT_FOUND', `${url.host} answered without a usable DID for ${handle}`)
+  return did
+}

@@ -1,0 +1,124 @@
+/**
+ * Identifiers, parsed once into branded strings. Nothing here resolves anything.
+ *
+ * @see https://atproto.com/specs/handle https://atproto.com/specs/did https://atproto.com/specs/nsid
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+import type { Did, Handle, Nsid, Origin } from '../../model.ts'
+
+const HANDLE = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/
+const HANDLE_LONGEST = 253
+const DID = /^did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]$/
+const DID_LONGEST = 2048
+const DID_PLC = /^did:plc:[a-z2-7]{24}$/
+const NSID =
+  /^[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)+\.[a-zA-Z][a-zA-Z0-9]{0,62}$/
+const NSID_LONGEST = 317
+/** Names that never belong to an account (handle specification, "Additional Non-Syntax Restrictions"). */
+const RESERVED_TLDS = ['alt', 'arpa', 'example', 'internal', 'invalid', 'local', 'localhost', 'onion']
+const DEV_TLDS = ['test']
+
+/** The handle in lower case. Checked before lower-casing: U+212A would become an ASCII `k`. */
+export function asHandle(text: string): Handle | undefined {
+  return text.length <= HANDLE_LONGEST && HANDLE.test(text) ? (text.toLowerCase() as Handle) : undefined
+}
+
+/** Whether the name can never be resolved, except, with `dev`, those under `.test`. */
+export function isReservedName(host: string, dev: boolean): boolean {
+  const tld = host.slice(host.lastIndexOf('.') + 1)
+  return RESERVED_TLDS.includes(tld) || (!dev && DEV_TLDS.includes(tld))
+}
+
+/** Generic DID syntax, any method. */
+export function isDid(text: string): boolean {
+  return text.length <= DID_LONGEST && DID.test(text)
+}
+
+/** A DID of a method that atproto uses; `did:web` is a bare host, or in `dev` localhost with a port. */
+export function asDid(text: string, dev = false): Did | undefined {
+  if (!isDid(text)) return undefined
+  if (DID_PLC.test(text)) return text as Did
+  if (!text.startsWith('did:web:')) return undefined
+  return didWebHost(text, dev) === undefined ? undefined : (text as Did)
+}
+
+/** The `host[:port]` that a `did:web` points at, if it is one we accept. */
+export function didWebHost(did: string, dev: boolean): string | undefined {
+  const host = did.slice('did:web:'.length)
+  if (dev && /^localhost(?:%3A\d{1,5})?$/.test(host)) {
+    const local = host.replace('%3A', ':')
+    return URL.canParse(`http://${local}`) ? local : undefined
+  }
+  const isName = asHandle(host) === host // handle syntax, and already in lower case
+  return isName && !isReservedName(host, dev) ? host : undefined
+}
+
+export function asNsid(text: string): Nsid | undefined {
+  return text.length <= NSID_LONGEST && NSID.test(text) ? (text as Nsid) : undefined
+}
+
+/** A bare origin, spelled canonically; `http:` only in `dev`. */
+export function asOrigin(text: string, dev: boolean): Origin | undefined {
+  const url = asUrl(text)
+  if (!url || url.origin !== text) return undefined
+  return isSecure(url, dev) ? (text as Origin) : undefined
+}
+
+export function asUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined
+}
+
+/** `https:`, or in `dev` also `http:`. */
+export function isSecure(url: URL, dev: boolean): boolean {
+  return url.protocol === 'https:' || (dev && url.protocol === 'http:')
+}
+
+export type Identifier =
+  | { readonly kind: 'handle'; readonly handle: Handle }
+  | { readonly kind: 'did'; readonly did: Did }
+  | { readonly kind: 'server'; readonly origin: Origin }
+
+/**
+ * What a person typed, sorted into a handle, a DID or a server's URL. A bare
+ * hostname is a handle, never a guess at a server.
+ *
+ * @throws {AuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`
+ */
+export function parseIdentifier(typed: string, dev: boolean): Identifier {
+  const text = typed.replace(/^[\t\n\r ]+|(?<![\t\n\r ])[\t\n\r ]+$/g, '') // the look-behind keeps it linear
+  const harmless = text.replace(/\/\/[^/?#]*@/, '//…@') // a password is not repeated
+  const shown = JSON.stringify(harmless.length > 60 ? `${harmless.slice(0, 60)}…` : harmless)
+  if (/^https?:\/\//i.test(text)) return { kind: 'server', origin: parseServer(text, shown, dev) }
+  if (text.startsWith('did:')) {
+    if (!isDid(text)) throw new AuthError('IDENTIFIER_INVALID', `${shown} is not a valid DID`)
+    const did = asDid(text, dev)
+    if (!did) {
+      throw new AuthError('DID_METHOD_UNSUPPORTED', `${shown} is not a did:plc or did:web that atproto accepts`)
+    }
+    return { kind: 'did', did }
+  }
+  const handle = asHandle(text.startsWith('@') ? text.slice(1) : text)
+  if (!handle) throw new AuthError('IDENTIFIER_INVALID', `${shown} is not a handle, a DID or a server URL`)
+  if (isReservedName(handle, dev)) {
+    const hint = handle.endsWith('.test') ? 'for a server on this machine add --dev' : undefined
+    throw new AuthError('IDENTIFIER_INVALID', `no account can have the handle ${handle}: its ending is reserved`, {
+      hint,
+    })
+  }
+  return { kind: 'handle', handle }
+}
+
+function parseServer(text: string, shown: string, dev: boolean): Origin {
+  const url = asUrl(text)
+  const bare = url && url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
+  if (!url || !bare) {
+    throw new AuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: give only https:// and the host`)
+  }
+  if (!isSecure(url, dev)) {
+    throw new AuthError('IDENTIFIER_INVALID', `${shown} is not https`, {
+      hint: 'for a server on this machine add --dev',
+    })
+  }
+  return url.origin as Origin
+}

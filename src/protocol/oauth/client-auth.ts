@@ -1,0 +1,126 @@
+/**
+ * A confidential client proves itself to its authorization server with each request.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc7523.html#section-2.2 RFC 7523 §2.2, §3}
+ * @see https://atproto.com/specs/oauth#confidential-client-authentication
+ * @module
+ */
+import { base64url, calculateJwkThumbprint, importJWK, SignJWT } from 'jose'
+import { AuthError } from '../../errors.ts'
+import type { ClientJwk, ClientKeyName, Origin } from '../../model.ts'
+import type { Random } from '../../ports.ts'
+import { generateDpopJwk } from './dpop.ts'
+import type { DpopFetch, DpopInit } from './dpop-fetch.ts'
+
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+const JTI_BYTES = 16
+/** Seconds. The reference server allows an age of a minute, and not one second of the future. */
+const BACKDATED = 5
+const LIFETIME = 60
+
+export interface ClientIdentity {
+  readonly clientId: string
+  /** Of a public client there is none. */
+  readonly clientJwk?: ClientJwk | undefined
+}
+
+/** A new key for a client of one's own, named by its RFC 7638 thumbprint. */
+export async function generateClientJwk(): Promise<ClientJwk> {
+  const jwk = await generateDpopJwk()
+  const { kty, crv, x, y } = jwk
+  return { ...jwk, kid: await calculateJwkThumbprint({ kty, crv, x, y }) }
+}
+
+/** What is published of it. */
+export function publicClientJwk({ kty, crv, x, y, kid }: ClientJwk) {
+  return { kty, crv, x, y, kid, alg: 'ES256', use: 'sig' } as const
+}
+
+/** How a session remembers the key: the server holds it to that one for good. */
+export async function clientKeyName({ clientJwk }: ClientIdentity): Promise<ClientKeyName | undefined> {
+  if (!clientJwk) return undefined
+  const { kid, kty, crv, x, y } = clientJwk
+  return { kid, thumbprint: await calculateJwkThumbprint({ kty, crv, x, y }) }
+}
+
+/** Only a client with a document can have published a key; the loopback client is public whatever is set. */
+export function identifyClient(clientId: string, clientJwk: ClientJwk | undefined): ClientIdentity {
+  return clientId.startsWith('https:') ? { clientId, clientJwk } : { clientId }
+}
+
+/**
+ * The client of what was begun earlier, which is held to the key that it was begun with.
+ *
+ * @throws {AuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is missing or another one
+ */
+export async function sameClient(
+  clientId: string,
+  known: ClientKeyName | undefined,
+  clientJwk: ClientJwk | undefined,
+): Promise<ClientIdentity> {
+  const identity = identifyClient(clientId, clientJwk)
+  if (!known) return identity
+  const given = await clientKeyName(identity)
+  const hint = `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${clientId} has published as ${known.kid}`
+  if (!given) {
+    const message = `this was begun with the client key ${known.kid}, and ATPROTO_OAUTH_CLIENT_JWK is not set; nothing was sent`
+    throw new AuthError('CREDENTIALS_INCOMPLETE', message, { hint })
+  }
+  if (given.kid === known.kid && given.thumbprint === known.thumbprint) return identity
+  const message = `ATPROTO_OAUTH_CLIENT_JWK holds the client key ${given.kid}, and this was begun with ${
+    given.kid === known.kid ? 'another key of that name' : known.kid
+  }; nothing was sent`
+  throw new AuthError('CREDENTIALS_MISMATCH', message, { hint })
+}
+
+/**
+ * A fetch whose form posts carry the client's assertion too, made anew for every attempt: a server may refuse a
+ * `jti` that it has seen.
+ *
+ * @param issuer the one server that the assertions are for (`aud`)
+ */
+export function authenticated(
+  dpopFetch: DpopFetch,
+  { clientId, clientJwk }: ClientIdentity,
+  issuer: Origin,
+  ports: Random,
+): DpopFetch {
+  if (!clientJwk) return dpopFetch
+  const assertion = async (form: string) => {
+    const parameters = new URLSearchParams(form)
+    parameters.set('client_assertion_type', ASSERTION_TYPE)
+    parameters.set('client_assertion', await createAssertion(clientId, clientJwk, issuer, dpopFetch.now(issuer), ports))
+    return parameters.toString()
+  }
+  const send = (url: URL, init: DpopInit) =>
+    dpopFetch(url, { ...init, body: () => assertion(typeof init.body === 'string' ? init.body : '') })
+  return Object.assign(send, { nonces: dpopFetch.nonces, now: dpopFetch.now })
+}
+
+/** @param now milliseconds since the epoch, at the server */
+async function createAssertion(
+  clientId: string,
+  { kid, kty, crv, x, y, d }: ClientJwk,
+  issuer: Origin,
+  now: number,
+  { randomBytes }: Random,
+): Promise<string> {
+  const issuedAt = Math.floor(now / 1000) - BACKDATED
+  return new SignJWT({ jti: base64url.encode(randomBytes(JTI_BYTES)) })
+    .setProtectedHeader({ alg: 'ES256', kid })
+    .setIssuer(clientId)
+    .setSubject(clientId)
+    .setAudience(issuer)
+    .setIssuedAt(issuedAt)
+    .setExpirationTime(issuedAt + LIFETIME)
+    .sign(await importKey({ kty, crv, x, y, d }))
+}
+
+async function importKey(jwk: Omit<ClientJwk, 'kid'>): Promise<CryptoKey> {
+  try {
+    return (await importJWK(jwk, 'ES256')) as CryptoKey
+  } catch {
+    // Without the cause: an engine's message could quote the key.
+    throw new AuthError('CLIENT_INVALID', 'the key of the client is not a usable P-256 key')
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Which authorization server stands behind a PDS, and whether it can do what
+ * atproto asks: RFC 9728 and RFC 8414, fetched and judged.
+ *
+ * @see https://atproto.com/specs/oauth#server-metadata
+ * @module
+ */
+import { AuthError, isAuthError } from '../../errors.ts'
+import type { AuthorizationServer, Origin } from '../../model.ts'
+import type { Clock, Http, Settings } from '../../ports.ts'
+import { fetchDocument } from '../http/fetch-json.ts'
+import { type JsonObject, shown } from '../http/response.ts'
+import { asOrigin, asUrl, isSecure } from '../identity/syntax.ts'
+
+type Ports = Http & Clock & { readonly settings: Settings }
+
+/**
+ * The issuer that a PDS names (RFC 9728 §3).
+ *
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchDocument`
+ */
+export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
+  return judgeProtectedResource(await fetchProtectedResource(pds, ports), pds, ports.settings.dev)
+}
+
+/**
+ * The document as it is, not judged.
+ *
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchDocument`
+ */
+export function fetchProtectedResource(pds: Origin, ports: Http & Clock): Promise<JsonObject> {
+  return fetchDocument(
+    {
+      url: new URL('/.well-known/oauth-protected-resource', pds),
+      what: `the protected-resource metadata of ${pds}`,
+      code: 'METADATA_INVALID',
+      absent: { code: 'OAUTH_UNSUPPORTED', message: `the PDS ${pds} does not offer OAuth` },
+    },
+    ports,
+  )
+}
+
+/** @throws {AuthError} `METADATA_INVALID` */
+export function judgeProtectedResource(document: JsonObject, pds: Origin, dev: boolean): Origin {
+  if (document.resource !== pds) {
+    throw invalid(`the protected-resource metadata of ${pds} is for another resource: ${shown(document.resource)}`)
+  }
+  const servers = document.authorization_servers
+  if (!Array.isArray(servers) || servers.length !== 1 || typeof servers[0] !== 'string') {
+    throw invalid(`${pds} must name exactly one authorization server, not ${shown(servers)}`)
+  }
+  const issuer = asOrigin(servers[0], dev)
+  if (!issuer) throw invalid(`${pds} names an authorization server that is not an https origin: ${shown(servers[0])}`)
+  return issuer
+}
+
+/**
+ * RFC 8414 §3.
+ *
+ * @param resource the PDS that named this issuer, to be found in `protected_resources` if the server lists them
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchDocument`
+ */
+export async function fetchAuthorizationServer(
+  issuer: Origin,
+  resource: Origin | undefined,
+  ports: Ports,
+): Promise<AuthorizationServer> {
+  return judgeAuthorizationServer(await fetchServerMetadata(issuer, ports), issuer, resource, ports.settings.dev)
+}
+
+/**
+ * The document as it is, not judged.
+ *
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchDocument`
+ */
+export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promise<JsonObject> {
+  return fetchDocument(
+    {
+      url: new URL('/.well-known/oauth-authorization-server', issuer),
+      what: `the authorization-server metadata of ${issuer}`,
+      code: 'METADATA_INVALID',
+      absent: { code: 'OAUTH_UNSUPPORTED', message: `${issuer} is not an OAuth authorization server` },
+    },
+    ports,
+  )
+}
+
+/**
+ * A server's URL may be a PDS or an authorization server: the first is tried first.
+ *
+ * @throws {AuthError} those of `fetchIssuer` and `fetchAuthorizationServer`
+ */
+export async function discoverFromServer(origin: Origin, ports: Ports): Promise<AuthorizationServer> {
+  const issuer = await fetchIssuer(origin, ports).catch((error) => {
+    if (isAuthError(error, 'OAUTH_UNSUPPORTED')) return undefined
+    throw error
+  })
+  if (issuer !== undefined) return fetchAuthorizationServer(issuer, origin, ports)
+  return fetchAuthorizationServer(origin, undefined, ports)
+}
+
+const MUST_INCLUDE = {
+  response_types_supported: ['code'],
+  grant_types_supported: ['authorization_code', 'refresh_token'],
+  code_challenge_methods_supported: ['S256'],
+  token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+  token_endpoint_auth_signing_alg_values_supported: ['ES256'],
+  scopes_supported: ['atproto'],
+  dpop_signing_alg_values_supported: ['ES256'],
+} as const
+const MUST_BE_TRUE = [
+  'authorization_response_iss_parameter_supported',
+  'require_pushed_authorization_requests',
+  'client_id_metadata_document_supported',
+] as const
+
+/** @throws {AuthError} `METADATA_INVALID` with every fault that was found */
+export function judgeAuthorizationServer(
+  document: JsonObject,
+  issuer: Origin,
+  resource: Origin | undefined,
+  dev: boolean,
+): AuthorizationServer {
+  const { server, faults } = readAuthorizationServer(document, issuer, resource, dev)
+  if (faults.length > 0) throw invalid(`${issuer} does not do atproto OAuth as specified: ${faults.join('; ')}`)
+  return server
+}
+
+/** The server as far as it can be used, an unusable endpoint being empty, and every rule that it breaks, each beginning with its field. */
+export function readAuthorizationServer(
+  document: JsonObject,
+  issuer: Origin,
+  resource: Origin | undefined,
+  dev: boolean,
+): { readonly server: AuthorizationServer; readonly faults: readonly string[] } {
+  const faults: string[] = []
+  if (document.issuer !== issuer) faults.push(`issuer is ${shown(document.issuer)}`)
+  for (const [field, values] of Object.entries(MUST_INCLUDE)) {
+    const given = document[field]
+    const missing = Array.isArray(given) ? values.filter((value) => !given.includes(value)) : values
+    if (missing.length > 0) faults.push(`${field} lacks ${missing.join(', ')}`)
+  }
+  for (const field of MUST_BE_TRUE) if (document[field] !== true) faults.push(`${field} is not true`)
+  const algorithms = document.token_endpoint_auth_signing_alg_values_supported
+  if (Array.isArray(algorithms) && algorithms.includes('none'))
+    faults.push('token_endpoint_auth_signing_alg_values_supported has none: client assertions may be unsigned')
+  const registration = document.require_request_uri_registration
+  if (registration !== undefined && registration !== true) faults.push('require_request_uri_registration is not true')
+  const resources = document.protected_resources
+  if (resources !== undefined && resource !== undefined) {
+    if (!Array.isArray(resources) || !resources.includes(resource))
+      faults.push(`protected_resources: it does not serve ${resource}`)
+  }
+  const endpoint = (field: string): string => {
+    const url = asEndpoint(document[field], dev)
+    if (!url) faults.push(`${field} is ${shown(document[field])}`)
+    return url ?? ''
+  }
+  const server: AuthorizationServer = {
+    issuer,
+    authorization_endpoint: endpoint('authorization_endpoint'),
+    token_endpoint: endpoint('token_endpoint'),
+    pushed_authorization_request_endpoint: endpoint('pushed_authorization_request_endpoint'),
+    ...(document.revocation_endpoint !== undefined && { revocation_endpoint: endpoint('revocation_endpoint') }),
+  }
+  return { server, faults }
+}
+
+function asEndpoint(value: unknown, dev: boolean): string | undefined {
+  const url = typeof value === 'string' ? asUrl(value) : undefined
+  return url && isSecure(url, dev) && !url.href.includes('#') && !url.username && !url.password ? url.href : undefined
+}
+
+function invalid(message: string): AuthError {
+  return new AuthError('METADATA_INVALID', message)
+}

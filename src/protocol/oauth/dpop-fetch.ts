@@ -1,0 +1,143 @@
+/**
+ * A fetch that signs: puts a fresh proof on every attempt, keeps the newest
+ * nonce of each origin, and repeats a request once if all that was wrong was the nonce,
+ * and once if it was the clock.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-8 RFC 9449 §8, §9}
+ * @module
+ */
+import type { Nonces } from '../../model.ts'
+import type { HttpInit, Network } from '../../ports.ts'
+import { mediaType, parseJsonObject, readBounded } from '../http/response.ts'
+import { type WithServerClocks, withServerClocks } from '../http/server-clock.ts'
+import { challengeError } from '../http/www-authenticate.ts'
+import { createProof, type DpopKey, isNonce, type ProofTarget } from './dpop.ts'
+
+/** Longer ones are not kept: a nonce travels in every request (§8). */
+const NONCE_LONGEST = 1024
+/** An error body is read to look for a challenge in it; larger ones are not, and come back empty. */
+const CHALLENGE_LARGEST = 1024 * 1024
+
+export interface DpopInit extends Omit<HttpInit, 'body'> {
+  /** A function makes it for each attempt. */
+  readonly body?: HttpInit['body'] | (() => Promise<string>)
+  /** For a resource server; sent as `Authorization: DPoP` (§7.1). */
+  readonly accessToken?: string | undefined
+}
+
+export interface DpopFetch {
+  (url: URL, init: DpopInit): Promise<Response>
+  /** What to hand to a later process with the same key. */
+  nonces(): Nonces
+  /** Milliseconds since the epoch at that origin. */
+  now(origin: string): number
+}
+
+export interface SigningFetch extends DpopFetch {
+  /** For one request that somebody else is going to send, with the newest nonce. */
+  headersFor(request: Pick<ProofTarget, 'method' | 'url'>, accessToken: string): Promise<SignedHeaders>
+}
+
+/** The two headers of a request to a resource server (§7.1). */
+export interface SignedHeaders {
+  readonly authorization: string
+  readonly dpop: string
+}
+
+/** What an attempt was made with, which may have been the reason why it was refused. */
+interface Assumptions {
+  readonly nonce: string | undefined
+  /** Milliseconds between the server's clock and ours. */
+  readonly offset: number
+}
+
+/**
+ * @throws {AuthError} from the returned function: those of `createProof` and of the `Http` port
+ */
+export function createDpopFetch(
+  key: DpopKey,
+  known: Nonces,
+  network: Network & Partial<WithServerClocks>,
+): SigningFetch {
+  const ports = withServerClocks(network)
+  const { clocks } = ports
+  const nonces = new Map(Object.entries(known).filter(([, nonce]) => isNonce(nonce)))
+  const assume = ({ origin }: URL): Assumptions => ({ nonce: nonces.get(origin), offset: clocks.offset(origin) })
+
+  const prove = (target: ProofTarget) =>
+    createProof(key, target, { ...ports, now: () => clocks.now(target.url.origin) })
+
+  const attempt = async (url: URL, { accessToken, body, ...init }: DpopInit, { nonce }: Assumptions) => {
+    const method = init.method ?? 'GET'
+    const headers = {
+      ...init.headers,
+      ...(accessToken !== undefined && { authorization: `DPoP ${accessToken}` }),
+      dpop: await prove({ method, url, nonce, accessToken }),
+    }
+    const content = typeof body === 'function' ? await body() : body
+    const response = await ports.fetch(url, {
+      ...init,
+      method,
+      headers,
+      ...(content !== undefined && { body: content }),
+    })
+    // Success or failure, the server's newest nonce is the one to use next (§8.2).
+    const fresh = response.headers.get('dpop-nonce')
+    if (fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)) nonces.set(url.origin, fresh)
+    return response
+  }
+
+  const dpopFetch = async (url: URL, init: DpopInit): Promise<Response> => {
+    const repeatedFor = new Set<keyof Assumptions>()
+    for (;;) {
+      const assumed = assume(url)
+      const response = await attempt(url, init, assumed)
+      if (response.status !== 400 && response.status !== 401) return response
+      const { errors, answer } = await readRefusal(response)
+      const wrong = wrongAssumption(errors, assumed, assume(url))
+      // Of a stream nothing is left to send.
+      if (wrong === undefined || repeatedFor.has(wrong) || init.body instanceof ReadableStream) return answer
+      repeatedFor.add(wrong)
+    }
+  }
+  return Object.assign(dpopFetch, {
+    nonces: () => Object.fromEntries(nonces),
+    now: clocks.now,
+    headersFor: async ({ method, url }: Pick<ProofTarget, 'method' | 'url'>, accessToken: string) => ({
+      authorization: `DPoP ${accessToken}`,
+      dpop: await prove({ method, url, nonce: nonces.get(url.origin), accessToken }),
+    }),
+  })
+}
+
+/** Refusals that a wrong clock explains, given before a server looks at a code or a refresh token. */
+const OF_THE_CLOCK = ['invalid_dpop_proof', 'invalid_client', 'invalid_token']
+/** Milliseconds; the narrowest window known is five seconds of the future. */
+const OFFSET_SMALLEST = 4000
+
+/** What the answer has shown to be otherwise, if that can be why it is a refusal. */
+function wrongAssumption(
+  errors: readonly string[],
+  before: Assumptions,
+  after: Assumptions,
+): keyof Assumptions | undefined {
+  if (errors.includes('use_dpop_nonce')) return after.nonce === before.nonce ? undefined : 'nonce'
+  const isOff = Math.abs(after.offset - before.offset) > OFFSET_SMALLEST
+  return isOff && errors.some((error) => OF_THE_CLOCK.includes(error)) ? 'offset' : undefined
+}
+
+/**
+ * §8 and §9 disagree with each other and with servers on status and place, so both
+ * are looked at in both. The body that was read for that is put back.
+ */
+async function readRefusal(response: Response): Promise<{ errors: readonly string[]; answer: Response }> {
+  const inHeader = challengeError(response.headers)
+  const errors = inHeader === undefined ? [] : [inHeader]
+  if (inHeader === 'use_dpop_nonce' || mediaType(response.headers) !== 'application/json') {
+    return { errors, answer: response }
+  }
+  const bytes = await readBounded(response, CHALLENGE_LARGEST)
+  const answer = new Response((bytes as Uint8Array<ArrayBuffer>) ?? null, response)
+  const error = bytes && parseJsonObject(new TextDecoder().decode(bytes))?.error
+  return { errors: typeof error === 'string' ? [...errors, error] : errors, answer }
+}

@@ -1,0 +1,113 @@
+/**
+ * DPoP keys and proofs: one signed JWT per HTTP attempt, showing that whoever
+ * sends this request holds the session key. Nonces and retries are decided in
+ * `dpop-fetch.ts`; there is no I/O here beyond the ports.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-4.2 RFC 9449 §4.2}
+ * @module
+ */
+import { base64url, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose'
+import { AuthError } from '../../errors.ts'
+import type { PrivateJwk } from '../../model.ts'
+import type { Clock, Random } from '../../ports.ts'
+
+/** §4.2 asks for at least 96 bits in `jti`; 128 costs nothing. */
+const JTI_BYTES = 16
+/** NQCHAR, the only characters a `DPoP-Nonce` may hold (§8.1). */
+const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+/** base64url of the 32 bytes that a P-256 coordinate or scalar has. */
+const P256_MEMBER = /^[A-Za-z0-9_-]{43}$/
+
+/** The P-256 key pair of one session. Made before PAR, kept until revocation. */
+export interface DpopKey {
+  readonly privateKey: CryptoKey
+  readonly publicJwk: { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
+  /** RFC 7638. */
+  readonly thumbprint: string
+}
+
+/** The request a proof is for. */
+export interface ProofTarget {
+  readonly method: string
+  readonly url: URL
+  /** Newest `DPoP-Nonce` from this very origin; nonces do not travel (§8.2, §9). */
+  readonly nonce?: string | undefined
+  /** Resource requests only: authorization servers refuse a proof with `ath`. */
+  readonly accessToken?: string | undefined
+}
+
+/** A new key, for one session and nothing else. */
+export async function generateDpopJwk(): Promise<PrivateJwk> {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true })
+  const { x, y, d } = await exportJWK(privateKey)
+  return { kty: 'EC', crv: 'P-256', x: x!, y: y!, d: d! }
+}
+
+/**
+ * Picks the five members that make a private P-256 key out of untrusted JSON.
+ *
+ * @returns `undefined` for anything else, a public key included
+ */
+export function asPrivateJwk(value: unknown): PrivateJwk | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { kty, crv, x, y, d } = value as Record<string, unknown>
+  const members = [x, y, d]
+  if (kty !== 'EC' || crv !== 'P-256') return undefined
+  if (!members.every((member) => typeof member === 'string' && P256_MEMBER.test(member))) return undefined
+  return { kty, crv, x: x as string, y: y as string, d: d as string }
+}
+
+/**
+ * @throws {AuthError} `CREDENTIALS_INVALID` the numbers are not a key pair
+ */
+export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk): Promise<DpopKey> {
+  const publicJwk = { kty, crv, x, y }
+  try {
+    const privateKey = (await importJWK({ ...publicJwk, d }, 'ES256')) as CryptoKey
+    return { privateKey, publicJwk, thumbprint: await calculateJwkThumbprint(publicJwk) }
+  } catch {
+    // Without the cause: an engine's message could quote the key.
+    throw new AuthError('CREDENTIALS_INVALID', 'the DPoP private key is not a usable P-256 key')
+  }
+}
+
+export function isNonce(value: string): boolean {
+  return NONCE.test(value)
+}
+
+/** The claims alone, apart from signing, so that a test can compare them exactly. */
+export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clock & Random) {
+  const { method, url, nonce, accessToken } = target
+  if (url.origin === 'null') {
+    throw new AuthError('DPOP_URL_INVALID', `cannot prove possession for a ${url.protocol} URL`)
+  }
+  if (nonce !== undefined && !isNonce(nonce)) {
+    throw new AuthError('DPOP_NONCE_INVALID', `${url.origin} sent a malformed DPoP-Nonce`)
+  }
+  return {
+    jti: base64url.encode(randomBytes(JTI_BYTES)),
+    htm: method,
+    htu: url.origin + url.pathname, // no query, no fragment (§4.2)
+    iat: Math.floor(now() / 1000), // seconds; servers accept a window of minutes (§11.1)
+    ...(nonce !== undefined && { nonce }),
+    ...(accessToken !== undefined && { ath: await sha256(accessToken) }),
+  }
+}
+
+/**
+ * Signs a proof for one attempt. Call it again for a retry: a server may refuse
+ * a `jti` it has already seen (§11.1).
+ *
+ * @returns the value of the `DPoP` request header
+ * @throws {AuthError} `DPOP_URL_INVALID`, `DPOP_NONCE_INVALID`
+ */
+export async function createProof(key: DpopKey, target: ProofTarget, ports: Clock & Random): Promise<string> {
+  return new SignJWT(await proofClaims(target, ports))
+    .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicJwk })
+    .sign(key.privateKey)
+}
+
+/** base64url of SHA-256, as `ath`, the PKCE challenge and our own journals use it. */
+export async function sha256(text: string): Promise<string> {
+  return base64url.encode(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))))
+}

@@ -1,0 +1,208 @@
+/**
+ * The permissions that scope tokens stand for: parsed, brought into one normal form, and compared.
+ *
+ * @see https://atproto.com/specs/permission
+ * @module
+ */
+import { asDid, asNsid } from '../identity/syntax.ts'
+
+interface Parameter {
+  readonly isValid: (value: string) => boolean
+  /** Whether who has `granted` has `wanted` too; both are valid. */
+  readonly covers: (granted: string, wanted: string) => boolean
+  readonly isList: boolean
+  /** What it means to leave it out; without this it has to be there. */
+  readonly default?: readonly string[]
+  readonly isOptional?: boolean
+}
+
+const equal = (granted: string, wanted: string) => granted === wanted
+const equalOrAny = (granted: string, wanted: string) => granted === '*' || granted === wanted
+const NSIDS: Parameter = {
+  isValid: (value) => value === '*' || asNsid(value) !== undefined,
+  covers: equalOrAny,
+  isList: true,
+}
+const oneOf = (...names: readonly string[]) => ({ isValid: (value: string) => names.includes(value) })
+const MIME = /^(?:\*\/\*|[\w!#$&^.+-]+\/(?:\*|[\w!#$&^.+-]+))$/
+/** No permission names more of anything; a server's grant is not sorted through at any length. */
+const LIST_LONGEST = 1000
+const REPO_ACTIONS = ['create', 'update', 'delete']
+
+/** What may come after the colon stands first. */
+const RESOURCES = {
+  repo: {
+    collection: NSIDS,
+    action: { ...oneOf(...REPO_ACTIONS), covers: equal, isList: true, default: REPO_ACTIONS },
+  },
+  rpc: {
+    lxm: NSIDS,
+    aud: { isValid: (value) => value === '*' || isServiceReference(value), covers: equalOrAny, isList: false },
+  },
+  blob: {
+    accept: {
+      isValid: (value) => MIME.test(value),
+      covers: (granted, wanted) =>
+        granted === '*/*' || granted === wanted || (granted.endsWith('/*') && wanted.startsWith(granted.slice(0, -1))),
+      isList: true,
+    },
+  },
+  account: {
+    attr: { ...oneOf('email', 'repo', 'status'), covers: equal, isList: false },
+    action: {
+      ...oneOf('read', 'manage'),
+      covers: (granted, wanted) => granted === 'manage' || granted === wanted,
+      isList: true,
+      default: ['read'],
+    },
+  },
+  identity: { attr: { ...oneOf('handle', '*'), covers: equalOrAny, isList: false } },
+  include: {
+    nsid: { isValid: (value) => asNsid(value) !== undefined, covers: equal, isList: false },
+    aud: { isValid: isServiceReference, covers: equal, isList: false, isOptional: true },
+  },
+} as const satisfies Record<string, Record<string, Parameter>>
+
+export type Resource = keyof typeof RESOURCES
+type Values = ReadonlyMap<string, readonly string[]>
+
+export interface Permission {
+  readonly resource: Resource
+  /** Sorted, defaults filled in, without what another value covers. */
+  readonly values: Values
+}
+
+const STATIC = ['atproto', 'transition:generic', 'transition:email', 'transition:chat.bsky']
+
+export function isStatic(token: string): boolean {
+  return STATIC.includes(token)
+}
+
+/** Whether the token looks as if it were meant to be one of those that atproto defines. */
+export function isAtprotoToken(token: string): boolean {
+  const name = /^[^:?%]*(?=[:?]|%3[AaFf]|$)/.exec(token)?.[0].toLowerCase()
+  return name === 'atproto' || name === 'transition' || (name !== undefined && Object.hasOwn(RESOURCES, name))
+}
+
+/** The permission of a token; `undefined` for a static scope and for what is none. */
+export function parsePermission(token: string): Permission | undefined {
+  const match = /^([a-z]+)(?::([^?]*))?(?:\?(.*))?$/.exec(token)
+  if (!match || !Object.hasOwn(RESOURCES, match[1]!)) return undefined
+  const resource = match[1] as Resource
+  const parameters = parametersOf(resource)
+  const given = new Map<string, string[]>()
+  if (match[2] !== undefined) {
+    const value = decode(match[2])
+    if (value === undefined) return undefined
+    given.set(parameters[0]![0], [value])
+  }
+  for (const [name, value] of pairs(match[3] ?? '') ?? [['', '']]) {
+    const isPositional = match[2] !== undefined && name === parameters[0]![0]
+    if (isPositional || !parameters.some(([known]) => known === name)) return undefined
+    given.set(name, [...(given.get(name) ?? []), value])
+  }
+  const values = new Map<string, readonly string[]>()
+  for (const [name, parameter] of parameters) {
+    const list = given.get(name) ?? parameter.default
+    if (list === undefined && parameter.isOptional) continue
+    if (!list || list.length > (parameter.isList ? LIST_LONGEST : 1) || !list.every(parameter.isValid)) return undefined
+    values.set(name, reduced(resource === 'blob' ? list.map((type) => type.toLowerCase()) : list, parameter))
+  }
+  // One service's methods, or one method of all services, but not everything of everybody.
+  if (resource === 'rpc' && values.get('lxm')![0] === '*' && values.get('aud')![0] === '*') return undefined
+  return { resource, values }
+}
+
+function parametersOf(resource: Resource): [name: string, parameter: Parameter][] {
+  return Object.entries(RESOURCES[resource])
+}
+
+/** As a form has it, for so the servers read it: `+` is a space. */
+function pairs(query: string): [string, string][] | undefined {
+  const result: [string, string][] = []
+  for (const part of query.split('&')) {
+    if (part === '') continue
+    const at = part.indexOf('=')
+    const [name, value] = [part.slice(0, at), part.slice(at + 1)].map((text) => decode(text.replaceAll('+', ' ')))
+    if (at < 0 || name === undefined || value === undefined) return undefined
+    result.push([name, value])
+  }
+  return result
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+function reduced(list: readonly string[], { covers }: Parameter): string[] {
+  const unique = [...new Set(list)].sort()
+  return unique.filter((value) => !unique.some((other) => other !== value && covers(other, value)))
+}
+
+/** `did#service`, as `aud` names it. */
+function isServiceReference(value: string): boolean {
+  const [did, service, ...rest] = value.split('#')
+  return rest.length === 0 && asDid(did!, true) !== undefined && /^[!-~]+$/.test(service ?? '')
+}
+
+/** One spelling for all tokens that mean the same. */
+export function normalToken(token: string): string {
+  const permission = parsePermission(token)
+  return permission ? formatPermission(permission) : token
+}
+
+function formatPermission({ resource, values }: Permission): string {
+  const [[positional]] = parametersOf(resource) as [[string, Parameter]]
+  const first = values.get(positional)!
+  const query = parametersOf(resource).flatMap(([name, parameter]) => {
+    const list = values.get(name) ?? []
+    if (name === positional && list.length === 1) return []
+    if (parameter.default && reduced(parameter.default, parameter).join() === list.join()) return []
+    return list.map((value) => `${name}=${encode(value)}`)
+  })
+  const head = first.length === 1 ? `${resource}:${encode(first[0]!).replaceAll('%2B', '+')}` : resource
+  return query.length > 0 ? `${head}?${query.join('&')}` : head
+}
+
+function encode(value: string): string {
+  return encodeURIComponent(value).replaceAll('%3A', ':').replaceAll('%2F', '/')
+}
+
+/** Whether those who were granted `tokens` have all of `wanted`, in however many pieces. */
+export function isCovered(wanted: Permission, tokens: readonly string[]): boolean {
+  const granted = tokens.map(parsePermission).filter((permission) => permission?.resource === wanted.resource)
+  const parameters = parametersOf(wanted.resource)
+  return combinations(wanted).every(
+    (atom) =>
+      tokens.some((token) => transitionCovers(token, wanted.resource, atom)) ||
+      granted.some((permission) =>
+        parameters.every(([name, { covers }]) => {
+          const value = atom.get(name)
+          const has = permission!.values.get(name)
+          return value === undefined ? has === undefined : has?.some((one) => covers(one, value))
+        }),
+      ),
+  )
+}
+
+/** Each with one value of each parameter. */
+function combinations({ values }: Permission): ReadonlyMap<string, string>[] {
+  let atoms: Map<string, string>[] = [new Map()]
+  for (const [name, list] of values) {
+    atoms = atoms.flatMap((atom) => list.map((value) => new Map(atom).set(name, value)))
+  }
+  return atoms
+}
+
+/** What the scopes from before there were permissions stand for ("Transitional Scopes"). */
+function transitionCovers(token: string, resource: Resource, atom: ReadonlyMap<string, string>): boolean {
+  const isChat = atom.get('lxm')?.startsWith('chat.bsky.') === true
+  if (token === 'transition:generic')
+    return resource === 'repo' || resource === 'blob' || (resource === 'rpc' && !isChat)
+  if (token === 'transition:chat.bsky') return resource === 'rpc' && isChat
+  return token === 'transition:email' && resource === 'account' && [...atom.values()].join() === 'email,read'
+}

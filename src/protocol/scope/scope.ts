@@ -1,0 +1,102 @@
+/**
+ * Scope strings: which may be asked for, and what was granted of it. What one
+ * token means is in permission.ts.
+ *
+ * @see https://atproto.com/specs/permission
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+import { isAtprotoToken, isCovered, isStatic, normalToken, parsePermission } from './permission.ts'
+
+const TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+export const DEFAULT_SCOPE = 'atproto'
+
+/**
+ * The scope to ask for; `atproto`, without which nothing is granted, is put in front if it was left out.
+ *
+ * @throws {AuthError} `SCOPE_INVALID`
+ */
+export function parseScope(text: string): string {
+  const tokens = text.split(' ')
+  if (tokens.includes('')) {
+    throw new AuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} must be words with one space between them`)
+  }
+  const odd = tokens.find((token) => !TOKEN.test(token))
+  if (odd !== undefined) throw new AuthError('SCOPE_INVALID', `${JSON.stringify(odd)} cannot be part of a scope`)
+  if (text.includes(',')) {
+    throw new AuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} has a comma: put spaces between its words`)
+  }
+  if (tokens.includes('openid')) {
+    throw new AuthError('SCOPE_INVALID', 'the scope openid does not exist in atproto: the account is always told')
+  }
+  // A server drops what it cannot read without a word, and the permission would be missed much later.
+  const wrong = tokens.find((token) => isAtprotoToken(token) && !isStatic(token) && !parsePermission(token))
+  if (wrong !== undefined) {
+    throw new AuthError('SCOPE_INVALID', `${JSON.stringify(wrong)} is not a permission of atproto as it is written`, {
+      hint: FORMS.get(/^[a-z]+/i.exec(wrong)![0].toLowerCase()),
+    })
+  }
+  return [...new Set(tokens.includes('atproto') ? tokens : ['atproto', ...tokens])].join(' ')
+}
+
+export function scopeTokens(scope: string): string[] {
+  return scope.split(' ').filter(Boolean)
+}
+
+const FORMS: ReadonlyMap<string, string> = new Map([
+  ['atproto', 'write atproto, then a space'],
+  ['transition', 'there are transition:generic, transition:email and transition:chat.bsky'],
+  ['repo', 'write repo:<collection> or repo:*, and for less than all ?action=create, update or delete'],
+  ['rpc', 'write rpc:<method>?aud=* or rpc:*?aud=<did>%23<service>, for one of the two has to be named'],
+  ['blob', 'write blob:*/*, blob:image/* or blob:image/png'],
+  ['account', 'write account:email or account:repo, and to change it ?action=manage'],
+  ['identity', 'write identity:handle or identity:*'],
+  ['include', 'write include:<permission set>, and if it asks for one ?aud=<did>%23<service>'],
+])
+
+/**
+ * What was asked for and not granted, compared by meaning. An `include:` is granted under the
+ * names of what it contains, which only the server knows: it can not be missed by its own.
+ */
+export function missingScopes(requested: string, granted: string): string[] {
+  const have = scopeTokens(granted)
+  return scopeTokens(requested).filter((token) => !isInclude(token) && !isAmong(token, have))
+}
+
+/** What was granted and not asked for; next to an `include:` any `repo:` and `rpc:` may be from there. */
+export function unaskedScopes(requested: string, granted: string): string[] {
+  const asked = scopeTokens(requested)
+  const mayBeExpanded = (token: string) => asked.some(isInclude) && /^(?:repo|rpc)[:?]/.test(token)
+  return scopeTokens(granted).filter((token) => !mayBeExpanded(token) && !isAmong(token, asked))
+}
+
+function isInclude(token: string): boolean {
+  return parsePermission(token)?.resource === 'include'
+}
+
+function isAmong(token: string, tokens: readonly string[]): boolean {
+  const permission = parsePermission(token)
+  const normal = normalToken(token)
+  if (tokens.some((other) => normalToken(other) === normal)) return true
+  return permission !== undefined && permission.resource !== 'include' && isCovered(permission, tokens)
+}
+
+/** What a person should know of a scope before asking for it. */
+export function scopeAdvice(scope: string): string | undefined {
+  const tokens = scopeTokens(scope)
+  if (!tokens.includes('transition:chat.bsky') || tokens.includes('transition:generic')) return undefined
+  return 'by the specification transition:chat.bsky counts only together with transition:generic; some servers take it alone'
+}
+
+/**
+ * What to ask for, to have what a server said is missing. Servers of before name a service by its bare
+ * DID, with which no permission can be written.
+ *
+ * @returns `undefined` if nothing is known that would give it
+ */
+export function requestable(token: string): string | undefined {
+  if (!isAtprotoToken(token) || isStatic(token) || parsePermission(token)) return token
+  const ofAnyService = token.replace(/([?&]aud=)did:[^#&]*$/, '$1*')
+  if (parsePermission(ofAnyService)) return ofAnyService
+  return ofAnyService === token ? undefined : 'transition:generic'
+}

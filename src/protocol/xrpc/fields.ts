@@ -1,0 +1,201 @@
+/**
+ * `key=value` fields and a JSON body → one XRPC request, checked by what is known of the method
+ * before anything is sent.
+ *
+ * @see https://atproto.com/specs/xrpc
+ * @module
+ */
+import { AuthError } from '../../errors.ts'
+import { closedBecause, exampleOf, type Field, findMethod, listMethods, type Method } from './lexicons.ts'
+import type { XrpcRequest } from './request.ts'
+
+/** One `key=value` of a command line. */
+export interface GivenField {
+  readonly name: string
+  readonly value: string
+  /** Written as `key:=value`: the value is JSON, whatever the method says. */
+  readonly isJson?: boolean | undefined
+}
+
+export interface GivenRequest {
+  readonly nsid: string
+  readonly fields: readonly GivenField[]
+  /** A JSON body, as text. */
+  readonly data?: string | undefined
+  /** A body of another kind is going to be sent. */
+  readonly hasUpload?: boolean | undefined
+  /** Said by the caller: then the method's description is not asked. */
+  readonly method?: 'GET' | 'POST' | undefined
+  /** What stands for `{did}`, `{handle}`, `{pds}`. */
+  readonly account: Readonly<Record<'did' | 'handle' | 'pds', string | undefined>>
+}
+
+const JSON_TYPE = 'application/json'
+
+type Values = Map<string, unknown>
+type JsonObject = Record<string, unknown>
+
+/** @throws {AuthError} `USAGE`; nothing was sent */
+export function assembleRequest(given: GivenRequest): XrpcRequest {
+  const { nsid, method: asked, account } = given
+  const known = asked === undefined ? findMethod(nsid) : undefined
+  if (known) checkOpen(known)
+  else if (asked === undefined) checkSpelling(nsid)
+  const data = given.data === undefined ? undefined : fillIn(parseJson(given.data, 'the body'), account)
+  const isFilled = /\{(?:did|handle|pds)\}/.test(given.data ?? '')
+  const isPost = known
+    ? known.kind === 'procedure'
+    : (asked ?? (data === undefined && !given.hasUpload ? 'GET' : 'POST')) === 'POST'
+  const values = collect(given, known)
+  const isParameter = (name: string) => known?.parameters.some((field) => field.name === name)
+  // A body that is a file has no room for fields.
+  const hasFields = isPost && (known !== undefined || !given.hasUpload)
+  const own = new Map([...values].filter(([name]) => !hasFields || isParameter(name)))
+  const rest: Values = new Map([...values].filter(([name]) => !own.has(name)))
+
+  if (!isPost && (data !== undefined || given.hasUpload)) {
+    throw usage(`${asked ? 'a GET request' : `${nsid} is a query: it`} has no body`, known)
+  }
+  if (given.hasUpload && known?.input?.mediaType === JSON_TYPE) {
+    throw new AuthError('USAGE', `${nsid} takes JSON, and no other body`, { hint: 'give a file of JSON with -d @FILE' })
+  }
+  const body = isPost && !given.hasUpload ? bodyOf(data, rest, known) : undefined
+  if (known) checkComplete(known, own, body, given)
+  return {
+    nsid,
+    method: isPost ? 'POST' : 'GET',
+    parameters: [...own].flatMap(([name, value]) => asParameters(name, value)),
+    ...(body !== undefined && {
+      // As it was given if nothing was put into it: numbers and spaces stay what they are.
+      body: body === data && !isFilled ? given.data! : JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    }),
+  }
+}
+
+function checkOpen(method: Method): void {
+  const { nsid, kind } = method
+  if (kind === 'subscription') {
+    throw new AuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
+  }
+  const closed = closedBecause(nsid)
+  if (closed !== undefined) {
+    throw new AuthError('USAGE', `${nsid} is closed: ${closed}`, { hint: 'with -X it is sent all the same' })
+  }
+}
+
+/** Names of methods are told apart by case; those that are published differ in more. */
+function checkSpelling(nsid: string): void {
+  const meant = listMethods().find((method) => method.nsid.toLowerCase() === nsid.toLowerCase())
+  if (!meant) return
+  throw new AuthError('USAGE', `there is no ${nsid}, but a ${meant.nsid}`, { hint: exampleOf(meant) })
+}
+
+/** The fields by name, each as what the method takes; a repeated one is a list. */
+function collect({ fields, account }: GivenRequest, known: Method | undefined): Values {
+  const declared = [...(known?.parameters ?? []), ...(known?.input?.fields ?? [])]
+  const values: Values = new Map()
+  for (const { name, value, isJson } of fields) {
+    const field = declared.find((one) => one.name === name)
+    if (known && !field) throw usage(`${known.nsid} has no ${name}${namesOf(declared)}`, known)
+    const text = () => placeholders(value, account)
+    const item =
+      isJson || field?.type === 'json'
+        ? fillIn(parseJson(value, name), account)
+        : field
+          ? typed(field, text(), known!)
+          : text()
+    const before = values.get(name)
+    if (before !== undefined && field && !field.isList) throw usage(`${name} can be given once only`, known)
+    const list = Array.isArray(item) ? item : [item]
+    const isList = field?.isList || before !== undefined
+    values.set(name, isList ? [...((before === undefined ? [] : [before].flat()) as unknown[]), ...list] : item)
+  }
+  return values
+}
+
+function namesOf(declared: readonly Field[]): string {
+  return declared.length === 0 ? ', and takes nothing' : `; it takes ${declared.map(({ name }) => name).join(', ')}`
+}
+
+function typed({ name, type, isRequired }: Field, text: string, method: Method): unknown {
+  const wrong = (what: string) => usage(`${name} has to be ${what}, not ${JSON.stringify(text)}`, method)
+  if (type === 'integer') {
+    if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)
+    throw wrong('a whole number')
+  }
+  if (type === 'boolean') {
+    if (text === 'true' || text === 'false') return text === 'true'
+    throw wrong('true or false')
+  }
+  if (/^\{\w+\}$/.test(text)) throw usage(`${name} is ${text}, which stands for nothing`, method)
+  // Most likely a variable of a shell that was not set.
+  if (text === '' && isRequired && method.kind === 'query') throw usage(`${name} is empty`, method)
+  return text
+}
+
+function bodyOf(data: unknown, fields: Values, known: Method | undefined): unknown {
+  const isJson = known?.input === undefined || known.input.mediaType === JSON_TYPE
+  if (known && !known.input) {
+    if (data === undefined && fields.size === 0) return undefined
+    throw usage(`${known.nsid} takes no body`, known)
+  }
+  if (!isJson) throw usage(`${known!.nsid} takes a body of ${known!.input!.mediaType}: give it with --upload`, known)
+  if (fields.size === 0) return data ?? (known?.input ? {} : undefined)
+  if (data !== undefined && (typeof data !== 'object' || data === null || Array.isArray(data))) {
+    throw usage('fields can be put into a JSON object only', known)
+  }
+  return { ...(data as JsonObject | undefined), ...Object.fromEntries(fields) }
+}
+
+function checkComplete(known: Method, own: Values, body: unknown, { hasUpload }: GivenRequest): void {
+  const has = (name: string) => typeof body === 'object' && body !== null && Object.hasOwn(body, name)
+  const missing = [
+    ...known.parameters.filter(({ name, isRequired }) => isRequired && !own.has(name)),
+    ...(hasUpload ? [] : (known.input?.fields ?? []).filter(({ name, isRequired }) => isRequired && !has(name))),
+  ]
+  if (missing.length > 0) throw usage(`${known.nsid} needs ${missing.map(({ name }) => name).join(', ')} too`, known)
+}
+
+/** A list is a repeated parameter; brackets and commas mean nothing to a server. */
+function asParameters(name: string, value: unknown): [string, string][] {
+  if (Array.isArray(value)) return value.flatMap((item) => asParameters(name, item))
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    return [[name, String(value)]]
+  throw new AuthError('USAGE', `${name} cannot be a parameter of a query: it is neither text, number nor boolean`)
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const why = error instanceof SyntaxError ? error.message : String(error)
+    throw new AuthError('USAGE', `${what} is not JSON: ${why}`, {
+      hint: 'put JSON in single quotes, or write it to a file and use @file',
+    })
+  }
+}
+
+function placeholders(text: string, account: GivenRequest['account']): string {
+  return text.replace(/\{(did|handle|pds)\}/g, (_, name: 'did' | 'handle' | 'pds') => known(name, account))
+}
+
+/** In a body only where an identifier stands: a post may have anything in it. */
+function fillIn(value: unknown, account: GivenRequest['account']): unknown {
+  if (typeof value === 'string') {
+    return value.replace(/^(at:\/\/)?\{(did|handle|pds)\}(?=\/|$)/, (_, at = '', name) => at + known(name, account))
+  }
+  if (Array.isArray(value)) return value.map((item) => fillIn(item, account))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, fillIn(item, account)]))
+}
+
+function known(name: 'did' | 'handle' | 'pds', account: GivenRequest['account']): string {
+  const value = account[name]
+  if (value !== undefined) return value
+  throw new AuthError('USAGE', `the ${name} of the account is not known here: write it out instead of {${name}}`)
+}
+
+function usage(message: string, method: Method | undefined): AuthError {
+  return new AuthError('USAGE', message, { hint: method && exampleOf(method) })
+}

@@ -1,0 +1,143 @@
+/**
+ * The XRPC methods that are published: what they are, what they take. A method that is not among
+ * them is none the worse for it.
+ *
+ * @see https://atproto.com/specs/lexicon
+ * @module
+ */
+import { METHOD_TABLE } from './lexicon-table.ts'
+
+export interface Field {
+  readonly name: string
+  readonly type: 'text' | 'integer' | 'boolean' | 'json'
+  readonly isList: boolean
+  readonly isRequired: boolean
+}
+
+export interface Method {
+  readonly nsid: string
+  readonly kind: 'query' | 'procedure' | 'subscription'
+  /** Of the query string. */
+  readonly parameters: readonly Field[]
+  /** What a procedure takes as its body; absent if it takes none. */
+  readonly input?: { readonly mediaType: string; readonly fields: readonly Field[] } | undefined
+  readonly output: string
+}
+
+const JSON_TYPE = 'application/json'
+const KINDS = { q: 'query', p: 'procedure', s: 'subscription' } as const
+const TYPES = { '': 'text', '#': 'integer', '~': 'boolean', '{}': 'json' } as const
+
+/** The lines of the table by their group: `name kind parameter… >input field… <output`. */
+function lines(): string[][] {
+  return METHOD_TABLE.trim()
+    .split('\n')
+    .map((line) => line.split('|'))
+}
+
+/** What was looked up: a batch asks for the same few again and again. */
+const found = new Map<string, Method>()
+
+export function findMethod(nsid: string): Method | undefined {
+  const before = found.get(nsid)
+  if (before) return before
+  const method = lookUp(nsid)
+  if (method) found.set(nsid, method)
+  return method
+}
+
+function lookUp(nsid: string): Method | undefined {
+  const at = nsid.lastIndexOf('.')
+  const [, ...methods] = lines().find(([group]) => group === nsid.slice(0, at)) ?? []
+  const line = methods.find((text) => text.startsWith(`${nsid.slice(at + 1)} `))
+  return line === undefined ? undefined : parse(nsid, line)
+}
+
+/** Sorted by name; a prefix is a part of a name as it is typed: `app.bsky.f`. */
+export function listMethods(prefix = ''): Method[] {
+  return lines()
+    .flatMap(([group, ...methods]) =>
+      methods.map((line) => parse(`${group}.${line.slice(0, line.indexOf(' '))}`, line)),
+    )
+    .filter(({ nsid }) => nsid.startsWith(prefix))
+}
+
+function parse(nsid: string, line: string): Method {
+  const [, kind, ...words] = line.split(' ')
+  const output = words.find((word) => word.startsWith('<'))
+  const rest = words.filter((word) => word !== output)
+  const at = rest.findIndex((word) => word.startsWith('>'))
+  const own = at < 0 ? rest : rest.slice(0, at)
+  return {
+    nsid,
+    kind: KINDS[kind as keyof typeof KINDS],
+    parameters: own.map(field),
+    input: at < 0 ? undefined : { mediaType: rest[at]!.slice(1) || JSON_TYPE, fields: rest.slice(at + 1).map(field) },
+    output: output?.slice(1) ?? JSON_TYPE,
+  }
+}
+
+function field(word: string): Field {
+  const [, name, type, list, required] = /^(\w+)(#|~|\{\}|)(\[\])?(!)?$/.exec(word)!
+  return {
+    name: name!,
+    type: TYPES[type as keyof typeof TYPES],
+    isList: list !== undefined,
+    isRequired: required !== undefined,
+  }
+}
+
+/** A line that can be pasted, once its values are filled in. */
+export function exampleOf({ nsid, kind, parameters, input }: Method): string {
+  const fields = [...parameters, ...(input?.fields ?? [])].filter(({ isRequired }) => isRequired)
+  const words = fields.map(({ name, type, isList }) => {
+    if (name === 'repo' || name === 'did') return `${name}={did}`
+    if (name === 'actor') return 'actor={handle}'
+    if (type === 'json') return `${name}:='${isList ? '[…]' : '{…}'}'`
+    return `${name}=${{ text: '…', integer: '1', boolean: 'true' }[type]}`
+  })
+  const isUpload = kind === 'procedure' && input !== undefined && input.mediaType !== JSON_TYPE
+  return ['atproto-oauth call', nsid, ...words, ...(isUpload ? ['--upload FILE'] : [])].join(' ')
+}
+
+/** What servers refuse to a session of OAuth, whatever its scope (requirements of the reference PDS). */
+const CLOSED = new Set(
+  [
+    'server.createAppPassword',
+    'server.listAppPasswords',
+    'server.revokeAppPassword',
+    'server.activateAccount',
+    'server.deactivateAccount',
+    'server.requestAccountDelete',
+    'server.getAccountInviteCodes',
+    'server.requestEmailUpdate',
+    'server.updateEmail',
+    'server.refreshSession',
+    'server.deleteSession',
+    'temp.checkSignupQueue',
+  ].map((name) => `com.atproto.${name}`),
+)
+
+/** Why a method cannot be called with a session of OAuth. */
+export function closedBecause(nsid: string): string | undefined {
+  if (CLOSED.has(nsid)) return 'servers refuse it to OAuth sessions; it needs a login with the account’s own password'
+  return nsid.startsWith('com.atproto.admin.') ? 'it needs the administrator’s password of the server' : undefined
+}
+
+/** Services by the names that people know; the PDS forwards to them. */
+const SERVICES: Readonly<Record<string, string>> = {
+  appview: 'did:web:api.bsky.app#bsky_appview',
+  chat: 'did:web:api.bsky.chat#bsky_chat',
+  ozone: 'did:plc:ar7c4by46qjdydhdevvrndac#atproto_labeler',
+}
+export const SERVICE_NAMES = Object.keys(SERVICES)
+
+/** The `atproto-proxy` of a service's name; of anything else, that itself. */
+export function serviceOf(name: string): string {
+  return Object.hasOwn(SERVICES, name) ? SERVICES[name]! : name
+}
+
+/** The service to name for a method for which the PDS has no default one. */
+export function defaultService(nsid: string): string | undefined {
+  return nsid.startsWith('chat.bsky.') ? SERVICES.chat : undefined
+}

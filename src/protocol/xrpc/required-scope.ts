@@ -1,0 +1,125 @@
+/**
+ * Which permissions a request needs, as the reference PDS asks for them.
+ *
+ * @see https://atproto.com/specs/permission
+ * @module
+ */
+
+import { parseJsonObject } from '../http/response.ts'
+import { asNsid } from '../identity/syntax.ts'
+import { isStatic, normalToken, parsePermission } from '../scope/permission.ts'
+import { missingScopes, requestable } from '../scope/scope.ts'
+import { serviceOf } from './lexicons.ts'
+import type { XrpcRequest } from './xrpc-request.ts'
+
+/** Scope tokens; `none` for what every session may ask for, `unknown` where it depends on the server or on what is not known. */
+export type Needs = readonly string[] | 'none' | 'unknown'
+type Tokens = readonly (string | undefined)[]
+
+interface Asked {
+  readonly parameter: (name: string) => string | undefined
+  /** Read when it is looked at: a repository to import is no JSON. */
+  readonly body: Readonly<Record<string, unknown>>
+  readonly header: (name: string) => string | undefined
+}
+
+/** Methods that the PDS answers itself, whatever the proxy header says. */
+const OWN: Readonly<Record<string, (asked: Asked) => Tokens>> = {
+  'repo.createRecord': ({ body }) => [repo(body.collection, 'create')],
+  // It does not look whether the record is there before it asks for the permission.
+  'repo.putRecord': ({ body }) => [repo(body.collection, 'create'), repo(body.collection, 'update')],
+  'repo.deleteRecord': ({ body }) => [repo(body.collection, 'delete')],
+  'repo.applyWrites': ({ body }) => (Array.isArray(body.writes) ? body.writes.map(write) : [undefined]),
+  'repo.uploadBlob': ({ header }) => [blob(header('content-type'))],
+  'repo.importRepo': () => ['account:repo?action=manage'],
+  'identity.updateHandle': () => ['identity:handle'],
+  'identity.requestPlcOperationSignature': () => ['identity:*'],
+  'identity.signPlcOperation': () => ['identity:*'],
+  'identity.submitPlcOperation': () => ['identity:*'],
+  'server.requestEmailConfirmation': () => ['account:email?action=manage'],
+  'server.confirmEmail': () => ['account:email?action=manage'],
+  'server.getServiceAuth': ({ parameter }) => [rpc(parameter('lxm') ?? '*', parameter('aud'))],
+}
+
+const FREE = new Set(
+  [
+    ...['getRecommendedDidCredentials', 'resolveHandle'].map((name) => `identity.${name}`),
+    ...['describeRepo', 'getRecord', 'listMissingBlobs', 'listRecords'].map((name) => `repo.${name}`),
+    ...['checkAccountStatus', 'describeServer', 'getSession'].map((name) => `server.${name}`),
+    ...['getBlob', 'getBlocks', 'getLatestCommit', 'getRecord', 'getRepo'].map((name) => `sync.${name}`),
+    ...['getRepoStatus', 'listBlobs', 'listRepos'].map((name) => `sync.${name}`),
+  ].map((name) => `com.atproto.${name}`),
+)
+
+/** The service that the PDS forwards to if none is named; the ones of Bluesky, as nearly everywhere. */
+const FORWARDED: readonly (readonly [prefix: string, service: string])[] = [
+  ['app.bsky.', serviceOf('appview')],
+  ['chat.bsky.', serviceOf('chat')],
+  ['tools.ozone.', serviceOf('ozone')],
+  ['com.atproto.moderation.createReport', serviceOf('ozone')],
+]
+
+export function needsOf({ nsid, parameters = [], body, headers = {} }: XrpcRequest): Needs {
+  if (FREE.has(nsid)) return 'none'
+  const asked: Asked = {
+    parameter: (name) => parameters.find(([other]) => other === name)?.[1],
+    header: (name) => Object.entries(headers).find(([other]) => other.toLowerCase() === name)?.[1],
+    get body() {
+      return jsonOf(body)
+    },
+  }
+  const name = nsid.replace(/^com\.atproto\./, '')
+  const tokens = name !== nsid && Object.hasOwn(OWN, name) ? OWN[name]!(asked) : forwarded(nsid, asked)
+  const known = tokens.flatMap((token) => (token !== undefined && isToken(token) ? [normalToken(token)] : []))
+  if (known.length === 0) return tokens.length === 0 ? 'none' : 'unknown'
+  return known.length < tokens.length ? 'unknown' : [...new Set(known)]
+}
+
+/** What of it a session with the `granted` scope has not; nothing, if it is not known what is needed. */
+export function missingFor(needs: Needs, granted: string): string[] {
+  return typeof needs === 'string' ? [] : missingScopes(needs.join(' '), granted)
+}
+
+function forwarded(nsid: string, asked: Asked): Tokens {
+  if (/^app\.bsky\.notification\.(?:un)?registerPush$/.test(nsid)) {
+    const { serviceDid } = asked.body
+    return [typeof serviceDid === 'string' ? rpc(nsid, `${serviceDid}#bsky_notif`) : undefined]
+  }
+  const service = asked.header('atproto-proxy') ?? FORWARDED.find(([prefix]) => nsid.startsWith(prefix))?.[1]
+  const methods = nsid === 'app.bsky.feed.getFeed' ? [nsid, 'app.bsky.feed.getFeedSkeleton'] : [nsid]
+  return methods.map((lxm) => rpc(lxm, service))
+}
+
+function repo(collection: unknown, action: string): string | undefined {
+  return typeof collection === 'string' && asNsid(collection) ? `repo:${collection}?action=${action}` : undefined
+}
+
+function write(value: unknown): string | undefined {
+  const { $type, collection } = (value ?? {}) as Record<string, unknown>
+  const action = /^com\.atproto\.repo\.applyWrites#(create|update|delete)$/.exec(String($type))?.[1]
+  return action === undefined ? undefined : repo(collection, action)
+}
+
+function blob(contentType: string | undefined): string | undefined {
+  const type = /^[^;*]+(?=;|$)/
+    .exec(contentType ?? '')?.[0]
+    .trim()
+    .toLowerCase()
+  return type === undefined ? undefined : `blob:${type}`
+}
+
+/** A bare DID can stand for a service in a request, and not in a permission. */
+function rpc(lxm: string, service: string | undefined): string | undefined {
+  return service === undefined
+    ? undefined
+    : requestable(`rpc:${lxm}?aud=${encodeURIComponent(service).replaceAll('%3A', ':')}`)
+}
+
+function isToken(token: string): boolean {
+  return isStatic(token) || parsePermission(token) !== undefined
+}
+
+function jsonOf(body: XrpcRequest['body']): Readonly<Record<string, unknown>> {
+  const text = body instanceof Uint8Array ? new TextDecoder().decode(body) : body
+  return (typeof text === 'string' && parseJsonObject(text)) || {}
+}

@@ -1,0 +1,31 @@
+/**
+ * What a request sends: whether it can be sent again, how large it is, how long that may take.
+ *
+ * @module
+ */
+import type { Body } from '../ports.ts'
+
+/** Seconds for the headers of an answer, and for each pause in its body. */
+const TIMEOUT = 60
+/** Seconds for a body of which nobody knows how long it is. */
+const LONGEST = 3600
+/** Bytes in a second that a slow line still manages; a larger body gets more time. */
+const SLOWEST = 50_000
+
+/** A retry after a nonce challenge needs the body a second time; of a stream there is none. */
+export async function repeatable(body: BodyInit | null | undefined): Promise<Body | undefined> {
+  if (body === null || body === undefined) return undefined
+  if (typeof body === 'string' || body instanceof Uint8Array || body instanceof Blob) return body
+  if (body instanceof ReadableStream) return body
+  return new Response(body).blob() // with the type of a form and its boundary
+}
+
+/** Bytes; of a text its characters will do. */
+export function sizeOf(body: Exclude<Body, ReadableStream> | undefined): number {
+  return body instanceof Blob ? body.size : (body?.length ?? 0)
+}
+
+/** Seconds. */
+export function timeoutFor(body: Body | undefined): number {
+  return body instanceof ReadableStream ? LONGEST : TIMEOUT + sizeOf(body) / SLOWEST
+}

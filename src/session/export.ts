@@ -1,0 +1,61 @@
+/**
+ * A session is handed over to another program. A refresh token works once, so it has one owner: it leaves this one.
+ *
+ * @module
+ */
+import { type NodeSession, toNodeSession } from '../credentials/node-session.ts'
+import { AuthError } from '../errors.ts'
+import type { SessionRecord } from '../model.ts'
+import type { Clock, Stores } from '../ports.ts'
+import type { Session } from './session.ts'
+import { credentialsOf, endedError, handedOver, newest } from './token-family.ts'
+
+export interface ExportOptions {
+  /** Leave it here as well. Two owners of one session end it: whoever renews it second sends a token that is spent. */
+  readonly keep?: boolean | undefined
+}
+
+/** Seconds that the access token lasts at least, for the other program to begin with. */
+const AT_LEAST = 60
+
+/**
+ * Gives a session as the session store of `@atproto/oauth-client-node` keeps it, and then no longer has it: what the
+ * store remembers is only that its tokens must not be used here. Renews it first if its access token is over.
+ *
+ * @param hand puts it where it goes; once that resolves the session is gone from here, and if it rejects it is not
+ * @throws {AuthError} `SESSION_MISSING`, `CREDENTIALS_INCOMPLETE` for a lease, those of a refresh
+ */
+export async function exportSession(
+  session: Session,
+  hand: (value: NodeSession) => Promise<void>,
+  { keep = false }: ExportOptions,
+  { now, stores }: Clock & { readonly stores: Pick<Stores, 'sessions'> },
+): Promise<SessionRecord> {
+  const { refreshToken, ended, issuer, intent, thumbprint } = session.record()
+  if (ended) throw endedError(session.record())
+  if (refreshToken === undefined) {
+    throw new AuthError('CREDENTIALS_INCOMPLETE', 'a leased access token is not a session that can be handed over', {
+      hint: 'atproto-oauth export, where the session is kept',
+    })
+  }
+  // A refresh also finds out what is not known of it, and whether a token that was sent is still good.
+  if (issuer === undefined || intent !== undefined) await session.refresh()
+  else await session.lease(AT_LEAST)
+  // Nobody may renew it while it is on its way.
+  return stores.sessions.update(thumbprint, async (stored, commit) => {
+    const record = await newest(session.record(), stored)
+    if (record.ended) throw endedError(record)
+    const { accessToken, accessTokenExpiresAt } = record
+    await hand(toNodeSession({ ...credentialsOf(record), accessToken, accessTokenExpiresAt }))
+    if (!keep) await commit(await handedOver(record, now())).catch((error: unknown) => stillHere(error))
+    return record
+  })
+}
+
+function stillHere(error: unknown): never {
+  const why = error instanceof Error ? error.message : String(error)
+  throw new AuthError('STORE_UNAVAILABLE', `handed over, and not gone from here (${why}): use it there alone`, {
+    cause: error,
+    session: 'alive',
+  })
+}

@@ -1,0 +1,71 @@
+/**
+ * A session that another program has kept is taken over. Its tokens are not used for that: the refresh token works once.
+ *
+ * @module
+ */
+
+import { checkClientId } from '../client/client-id.ts'
+import { fromNodeSession } from '../credentials/node-session.ts'
+import { AuthError, isAuthError } from '../errors.ts'
+import type { Credentials, SessionRecord } from '../model.ts'
+import { verifyIssuer } from './issuer.ts'
+import type { RefreshPorts } from './refresh.ts'
+import { checkTargets } from './saving.ts'
+import { checkForeign, endedError, newest, recordOf, takenBack } from './token-family.ts'
+
+export interface ImportOptions {
+  /** The exact client_id that the other program signs in with: a refresh under any other ends the session. */
+  readonly clientId: string
+}
+
+/**
+ * The credentials in what the session store of `@atproto/oauth-client-node` has for one account, once the account's
+ * server is known to be the one that they are from. Nothing is kept here; the other program has to forget them.
+ *
+ * @param value untrusted
+ * @throws {AuthError} `CLIENT_INVALID`, those of `fromNodeSession`; `ISSUER_MISMATCH`; `CREDENTIALS_MISMATCH` this machine knows a newer
+ *   token of the same session; `SAVE_FAILED` a save target has another account's. No token was sent
+ */
+export async function importSession(
+  value: unknown,
+  { clientId }: ImportOptions,
+  ports: RefreshPorts,
+): Promise<Credentials> {
+  const { settings, stores } = ports
+  const { clientJwk, dev } = settings
+  checkClient(clientId)
+  const credentials = await fromNodeSession(value, { clientId, clientJwk, dev })
+  await checkTargets(credentials.did, ports)
+  const given = await recordOf(credentials)
+  await checkForeign(given, stores.sessions)
+  const { pds } = await verifyIssuer(given, ports)
+  return stores.sessions.update(given.thumbprint, async (stored, commit) => {
+    if (!stored) return { ...credentials, pdsIssuer: pds }
+    const known = await takenBack(stored, credentials.refreshToken!)
+    const current = await newest(given, known)
+    if (current.refreshToken !== credentials.refreshToken) throw spent(current)
+    if (known !== stored) await commit(known)
+    // What it came back with tells nothing of when it began, and how often it was renewed there.
+    const isAsItLeft = known !== stored || current === known
+    const { createdAt } = known
+    const { rotation, rotatedAt } = isAsItLeft ? known : { ...current, rotatedAt: undefined }
+    return { ...credentials, pdsIssuer: pds, createdAt, rotatedAt, rotation }
+  })
+}
+
+function checkClient(clientId: string): void {
+  try {
+    checkClientId(clientId)
+  } catch (error) {
+    if (!isAuthError(error)) throw error
+    const hint = 'give the exact client_id that the other program signs in with'
+    throw new AuthError(error.code, error.message, { hint, session: 'alive' })
+  }
+}
+
+/** What is known here is newer: sent, the other one would end the session. */
+function spent(current: SessionRecord): AuthError {
+  if (current.ended) return endedError(current)
+  const message = `the refresh token in it was used up: a newer one of the same session of ${current.did} is stored here`
+  return new AuthError('CREDENTIALS_MISMATCH', message, { hint: `atproto-oauth status --account ${current.did}` })
+}

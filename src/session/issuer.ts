@@ -1,0 +1,42 @@
+/**
+ * Whether an account is still where its session is from. A refresh token is sent to nobody else.
+ *
+ * @see https://atproto.com/specs/oauth#identity-authentication
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import { initCommand } from '../hints.ts'
+import type { AuthorizationServer, Origin, SessionRecord } from '../model.ts'
+import type { Clock, IdentityPorts } from '../ports.ts'
+import { resolveDid } from '../protocol/identity/did.ts'
+import { fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
+
+type IssuerPorts = IdentityPorts & Clock
+
+/**
+ * The DID must still lead to the server that the session is from: a refresh token is sent to nobody else.
+ *
+ * @throws {AuthError} `ISSUER_MISMATCH`, and those of identity and metadata
+ */
+export async function verifyIssuer(
+  session: SessionRecord,
+  ports: IssuerPorts,
+): Promise<{ server: AuthorizationServer; pds: Origin }> {
+  const { pds } = await resolveDid(session.did, ports)
+  const issuer = await fetchIssuer(pds, ports)
+  if (!(await isSameIssuer(session, pds, issuer, ports))) {
+    throw new AuthError(
+      'ISSUER_MISMATCH',
+      `${session.did} is now on ${pds}, which names ${issuer}; the session is from ${session.issuer ?? session.pds}; nothing was sent`,
+      { hint: initCommand(session) },
+    )
+  }
+  return { server: await fetchAuthorizationServer(issuer, pds, ports), pds }
+}
+
+/** Credentials may name the PDS, its issuer, or the PDS of before a move within one issuer. */
+async function isSameIssuer(session: SessionRecord, pds: Origin, issuer: Origin, ports: IssuerPorts): Promise<boolean> {
+  if (session.issuer !== undefined) return session.issuer === issuer
+  if (session.pds === pds || session.pds === issuer) return true
+  return (await fetchIssuer(session.pds, ports).catch(() => undefined)) === issuer
+}

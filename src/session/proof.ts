@@ -1,0 +1,66 @@
+/**
+ * The headers that sign one request which another tool will send.
+ *
+ * @see RFC 9449 §4.2, §7.1
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import type { Origin, SessionRecord } from '../model.ts'
+import type { Clock } from '../ports.ts'
+import { asUrl } from '../protocol/identity/syntax.ts'
+import type { ProofTarget } from '../protocol/oauth/dpop.ts'
+import type { SignedHeaders, SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
+import { readRefused } from '../protocol/xrpc/error.ts'
+
+export type RequestToSign = Pick<ProofTarget, 'method' | 'url'>
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+/** Changes nothing, every session may ask for it, and its answer has the nonce to use next. */
+export const PRIMING = 'com.atproto.server.getSession'
+
+/**
+ * @param pds where the session is from, as far as that is known
+ * @throws {AuthError} `USAGE` the session's token must not be sent there
+ */
+export function proofTarget(method: string, text: string, pds: string | undefined): RequestToSign {
+  const upper = method.toUpperCase()
+  if (!METHODS.includes(upper)) refuse(`${JSON.stringify(method)} is not a method of HTTP`)
+  const url = asUrl(text)
+  if (!url) refuse(`${JSON.stringify(text)} is not a URL`)
+  if (url.username !== '' || url.password !== '') refuse('the URL must have no user and no password')
+  if (pds !== undefined && url.origin !== pds) refuse(`${url.origin} is not the PDS of the session, which is ${pds}`)
+  if (!/^\/xrpc\/./.test(url.pathname)) refuse(`${url.pathname} is not below /xrpc/, where the session is good`)
+  return { method: upper, url }
+}
+
+function refuse(message: string): never {
+  throw new AuthError('USAGE', message, { hint: 'atproto-oauth proof --help' })
+}
+
+export interface ProvingSession {
+  record(): SessionRecord
+  fetchHandler(path: string): Promise<Response>
+  /** Where the account's identity says that its PDS is. */
+  locate(): Promise<Origin>
+}
+
+/**
+ * Headers for one request to the session's PDS, with a token that is still good and the newest nonce.
+ *
+ * @throws {AuthError} `USAGE`, those of an XRPC error, and as `fetchHandler`
+ */
+export async function proofFor(
+  { record, fetchHandler, locate }: ProvingSession,
+  { method, url }: { readonly method: string; readonly url: string },
+  { now, headersFor }: Clock & Pick<SigningFetch, 'headersFor'>,
+): Promise<SignedHeaders> {
+  const { issuer, pds } = record()
+  const { origin } = proofTarget(method, url, undefined).url
+  // Credentials without an issuer may name their authorization server instead; no token is spent to find out.
+  if (origin !== pds) proofTarget(method, url, issuer === undefined ? await locate() : pds)
+  const primed = await fetchHandler(`/xrpc/${PRIMING}`)
+  if (!primed.ok) throw (await readRefused({ nsid: PRIMING }, primed, record(), now())).error
+  await primed.body?.cancel()
+  const target = proofTarget(method, url, record().pds)
+  return headersFor(target, record().accessToken!)
+}

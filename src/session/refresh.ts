@@ -1,0 +1,202 @@
+/**
+ * The refresh transaction. A refresh token works once, and most slips end the
+ * session, so all that can be known to fail is found out before it is sent.
+ *
+ * @see https://atproto.com/specs/oauth#tokens-and-session-lifetime, RFC 6749 §6
+ * @module
+ */
+
+import { AuthError, isAuthError } from '../errors.ts'
+import { initCommand } from '../hints.ts'
+import type { SessionRecord } from '../model.ts'
+import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from '../ports.ts'
+import type { JsonObject } from '../protocol/http/response.ts'
+import { authenticated, clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
+import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
+import { anyToken, judgeTokenResponse, revokeToken, sendRefresh } from '../protocol/oauth/token-endpoint.ts'
+import { verifyIssuer } from './issuer.ts'
+import { deliver, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
+import { checkForeign, endedError, newest, tokenHash, withSpent } from './token-family.ts'
+
+/** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
+const MARGIN = 10_000
+const MARGIN_RANDOM = 30_000
+
+/** Milliseconds that a clock may be corrected by at any time. */
+const CLOCK_SLACK = 60_000
+
+export type RefreshPorts = Network &
+  Dns &
+  Notices & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'>; readonly saving: Saving }
+
+/** Whether the access token is good for a while yet. Without an `expires_in` it is good until it is refused. */
+export function isFresh(record: SessionRecord, { now, randomBytes }: Network): boolean {
+  const { accessToken, accessTokenExpiresAt, rotatedAt } = record
+  if (accessToken === undefined) return false
+  if (accessTokenExpiresAt === undefined) return true
+  // It comes from the future: the clock was set back, and does not tell when the token is over.
+  if (rotatedAt !== undefined && rotatedAt - now() > CLOCK_SLACK) return false
+  const random = (randomBytes(1)[0]! / 255) * MARGIN_RANDOM
+  return accessTokenExpiresAt - now() > MARGIN + random
+}
+
+type Commit = (next: SessionRecord) => Promise<void>
+
+/**
+ * The session after a refresh, or as it is if `isGood` finds that none is needed (any more).
+ *
+ * @param given the session as this process knows it
+ * @param isGood asked with the newest state, under the lock
+ * @throws {AuthError} exits 2 to 4 with nothing sent; `SAVE_FAILED`, `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`,
+ *   `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`
+ */
+export function refresh(
+  given: SessionRecord,
+  isGood: (current: SessionRecord) => boolean,
+  dpopFetch: DpopFetch,
+  ports: RefreshPorts,
+): Promise<SessionRecord> {
+  return ports.stores.sessions.update(given.thumbprint, async (stored, commit, forget) => {
+    const known = await newestOfTargets(await newest(given, stored), ports)
+    if (known.ended) throw endedError(known)
+    const current = await deliverLeftOver(known, commit, ports)
+    if (isGood(current)) return current
+    const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
+    if (current.refreshToken !== stored?.refreshToken) await checkForeign(current, ports.stores.sessions)
+
+    const { refreshToken, clientId } = current
+    if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
+    const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
+    ports.saving.checkLasting()
+    const { server, pds } = await verifyIssuer(current, ports)
+    const asFetch = authenticated(dpopFetch, client, server.issuer, ports)
+    const targets = targetsFor(current, ports.saving)
+    await tryTargets(current, targets)
+
+    const hash = await tokenHash(refreshToken)
+    if (current.intent?.tokenHash === hash) {
+      ports.warn('an earlier refresh was sent and no answer was stored: trying the same token once more')
+    }
+    await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
+    let next: SessionRecord
+    let answer: JsonObject | undefined
+    try {
+      answer = await sendRefresh(server, { clientId, refreshToken }, asFetch, ports)
+      const tokens = judgeTokenResponse(answer, ports.settings.dev, ports)
+      if (tokens.sub !== current.did) {
+        const whose = `${tokens.sub} instead of ${current.did}`
+        throw new AuthError('TOKEN_RESPONSE_INVALID', `${server.issuer} answered for ${whose}`)
+      }
+      next = {
+        ...current,
+        pds,
+        issuer: server.issuer,
+        clientKey: await clientKeyName(client),
+        scope: tokens.scope,
+        accessToken: tokens.accessToken,
+        accessTokenExpiresAt: tokens.accessTokenExpiresAt,
+        // RFC 6749 §6: without a new one the old one stays good.
+        refreshToken: tokens.refreshToken ?? refreshToken,
+        rotatedAt: ports.now(),
+        clockOffset: dpopFetch.now(server.issuer) - ports.now(),
+        rotation: current.rotation === undefined ? undefined : current.rotation + 1,
+        spentTokens: tokens.refreshToken === undefined ? current.spentTokens : withSpent(current.spentTokens, hash),
+        intent: undefined,
+        undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
+      }
+    } catch (error) {
+      // Tokens that cannot be trusted are not left behind either.
+      const token = answer && anyToken(answer)
+      if (token !== undefined) await revokeToken(server, { clientId, token }, asFetch)
+      if (fromOutside && isAuthError(error, 'SESSION_DEAD')) throw await keepStored(error, stored, hash, commit)
+      // All is as it was: nor is there a record, in case the key given with this token is not its own.
+      if (isAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
+      throw await settle(error, current, hash, commit, ports)
+    }
+    await commit(next)
+    return deliverRotated(next, targets, commit)
+  })
+}
+
+/** The first thing a run does: what an earlier one could not deliver is still the newest there is. */
+async function deliverLeftOver(
+  record: SessionRecord,
+  commit: Commit,
+  { saving, warn }: RefreshPorts,
+): Promise<SessionRecord> {
+  if (!record.undelivered?.length) return record
+  warn(`the newest credentials had not reached ${record.undelivered.join(' and ')}: delivering them now`)
+  return deliverRotated(record, record.undelivered.map(saving.open), commit)
+}
+
+export async function deliverRotated(
+  record: SessionRecord,
+  targets: readonly SaveTarget[],
+  commit: Commit,
+): Promise<SessionRecord> {
+  if (targets.length === 0) return record
+  const failed = await deliver(record, targets)
+  const names = targets.map(({ name }) => name)
+  const done: SessionRecord = {
+    ...record,
+    savedTo: names.filter((name) => !failed.has(name)),
+    undelivered: failed.size > 0 ? [...failed.keys()] : undefined,
+  }
+  await commit(done)
+  if (failed.size === 0) return done
+  throw new AuthError(
+    'SAVE_FAILED',
+    `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
+    { hint: 'correct the save target, then run the same command again: it delivers them first', session: 'alive' },
+  )
+}
+
+/** What was refused came from outside; the store's own token was not sent, and is not given up for it. */
+async function keepStored(error: AuthError, stored: SessionRecord, hash: string, commit: Commit): Promise<AuthError> {
+  await commit({ ...stored, intent: undefined, spentTokens: withSpent(stored.spentTokens, hash) })
+  return new AuthError(
+    'SESSION_DEAD',
+    `the refresh token that was given was refused: ${error.message}; the one stored here was not sent`,
+    {
+      cause: error,
+      session: 'unknown',
+      hint: 'correct ATPROTO_OAUTH_REFRESH_TOKEN, or run the same command again: it uses the stored one',
+    },
+  )
+}
+
+/** Refused before the token was looked at, or never sent: all is as it was. */
+const UNSPENT = [
+  'REFRESH_REFUSED',
+  'RATE_LIMITED',
+  'HOST_NOT_FOUND',
+  'NETWORK_UNREACHABLE',
+  'ADDRESS_REFUSED',
+  'DPOP_URL_INVALID',
+  'DPOP_NONCE_INVALID',
+] as const
+
+/** Records what a failed refresh leaves behind, and says it. */
+async function settle(
+  error: unknown,
+  current: SessionRecord,
+  hash: string,
+  commit: Commit,
+  { now }: RefreshPorts,
+): Promise<unknown> {
+  if (isAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
+    const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
+    const ended = { at: now(), reason: error.message }
+    await commit({ ...rest, ended, spentTokens: withSpent(current.spentTokens, hash) })
+    return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initCommand(current) })
+  }
+  return error // if it is not known what the server did, the intent stays
+}
+
+function notRefreshable(session: SessionRecord): AuthError {
+  const leased = session.clientId === undefined
+  return new AuthError('SESSION_NOT_REFRESHABLE', `the access token of ${session.did} is over and cannot be renewed`, {
+    session: leased ? 'unknown' : 'dead',
+    hint: leased ? 'atproto-oauth lease, where the session is kept' : initCommand(session),
+  })
+}

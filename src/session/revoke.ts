@@ -1,0 +1,72 @@
+/**
+ * The clean end of a session: at the server, then here.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc7009.html RFC 7009}
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import type { Nonces, SessionRecord } from '../model.ts'
+import { resolveDid } from '../protocol/identity/did.ts'
+import { authenticated, sameClient } from '../protocol/oauth/client-auth.ts'
+import { fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
+import { importDpopKey } from '../protocol/oauth/dpop.ts'
+import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
+import { revokeToken } from '../protocol/oauth/token-endpoint.ts'
+import type { RefreshPorts } from './refresh.ts'
+import { newest } from './token-family.ts'
+
+export interface Revoked {
+  /** `unsupported`: the server offers no revocation; `unconfirmed`: it did not say that it has ended the session. */
+  readonly outcome: 'revoked' | 'unsupported' | 'unconfirmed'
+  /** The session as it was, without a place here any more. Secret. */
+  readonly record: SessionRecord
+}
+
+/**
+ * @throws {AuthError} exits 2 to 4 with nothing sent and nothing forgotten; `SESSION_MISSING`; `CREDENTIALS_INCOMPLETE`
+ *   for a lease
+ */
+export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
+  const { sessions } = ports.stores
+  return sessions.update(given.thumbprint, async (stored, _, forget) => {
+    const record = await newest(given, stored)
+    const { clientId, refreshToken, accessToken } = record
+    const token = refreshToken ?? accessToken
+    if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)
+    if (record.ended || token === undefined || clientId === undefined) {
+      await forget()
+      if (record.ended?.handedOver !== undefined) throw foreign(record)
+      throw new AuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
+    }
+    const outcome = await endAtServer(record, { clientId, token }, await sessions.readNonces(record.thumbprint), ports)
+    await forget()
+    return { outcome, record }
+  })
+}
+
+function foreign({ did }: SessionRecord): AuthError {
+  const message = `the session of ${did} was handed over to another program, which has to end it; it is forgotten here`
+  return new AuthError('SESSION_MISSING', message, { session: 'alive', hint: 'sign out there' })
+}
+
+function onlyLeased({ did }: SessionRecord): AuthError {
+  const message = `a leased access token cannot end the session of ${did}; nothing was sent`
+  return new AuthError('CREDENTIALS_INCOMPLETE', message, { hint: 'atproto-oauth revoke, where the session is kept' })
+}
+
+async function endAtServer(
+  record: SessionRecord,
+  grant: { readonly clientId: string; readonly token: string },
+  nonces: Nonces,
+  ports: RefreshPorts,
+): Promise<Revoked['outcome']> {
+  const client = await sameClient(grant.clientId, record.clientKey, ports.settings.clientJwk)
+  const issuer = record.issuer ?? (await fetchIssuer((await resolveDid(record.did, ports)).pds, ports))
+  const server = await fetchAuthorizationServer(issuer, undefined, ports)
+  const unauthenticated = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), nonces, ports)
+  const dpopFetch = authenticated(unauthenticated, client, issuer, ports)
+  if (server.revocation_endpoint === undefined) return 'unsupported'
+  // The first may lack the nonce without which it is answered and ignored; the second has it.
+  await revokeToken(server, grant, dpopFetch)
+  return (await revokeToken(server, grant, dpopFetch)) ? 'revoked' : 'unconfirmed'
+}

@@ -1,0 +1,67 @@
+/**
+ * What is known of a session without asking anybody: whose it is, where it is kept, how long it can last.
+ *
+ * @module
+ */
+import type { ClientKeyName, Did, Ended, Handle, Origin, SessionRecord } from '../model.ts'
+
+const DAY = 24 * 3600 * 1000
+/** What the reference server allows: from the login, and from the last refresh. */
+const PUBLIC = { absolute: 14 * DAY, idle: 14 * DAY }
+const CONFIDENTIAL = { absolute: 2 * 365.25 * DAY, idle: (365.25 / 4) * DAY }
+
+export interface SessionStatus {
+  /** `ambiguous`: a refresh was sent and no answer was stored. */
+  readonly state: 'alive' | 'ended' | 'ambiguous'
+  readonly did: Did
+  readonly handle: Handle | undefined
+  readonly pds: Origin
+  readonly issuer: Origin | undefined
+  readonly clientId: string | undefined
+  /** Of a confidential client. */
+  readonly clientKey: ClientKeyName | undefined
+  readonly scope: string | undefined
+  /** RFC 7638, of the session's DPoP key. */
+  readonly thumbprint: string
+  /** Milliseconds since the epoch, like all times here. */
+  readonly createdAt: number | undefined
+  readonly rotatedAt: number | undefined
+  readonly accessTokenExpiresAt: number | undefined
+  /** The session ends then, however it is used; unknown if the time of the login is. */
+  readonly absoluteDeadline: number | undefined
+  /** The session ends then, unless it is refreshed before. */
+  readonly idleDeadline: number | undefined
+  readonly savedTo: readonly string[]
+  readonly undelivered: readonly string[]
+  readonly ended: Ended | undefined
+}
+
+export function statusOf(record: SessionRecord): SessionStatus {
+  const { createdAt, rotatedAt, intent, ended, clientKey } = record
+  const lifetime = clientKey ? CONFIDENTIAL : PUBLIC
+  return {
+    state: ended ? 'ended' : intent ? 'ambiguous' : 'alive',
+    did: record.did,
+    handle: record.handle,
+    pds: record.pds,
+    issuer: record.issuer,
+    clientId: record.clientId,
+    clientKey,
+    scope: record.scope === '' ? undefined : record.scope,
+    thumbprint: record.thumbprint,
+    createdAt,
+    rotatedAt,
+    accessTokenExpiresAt: record.accessToken === undefined ? undefined : record.accessTokenExpiresAt,
+    absoluteDeadline: createdAt === undefined ? undefined : createdAt + lifetime.absolute,
+    idleDeadline: rotatedAt === undefined ? undefined : rotatedAt + lifetime.idle,
+    savedTo: record.savedTo ?? [],
+    undelivered: record.undelivered ?? [],
+    ended,
+  }
+}
+
+/** The deadline that comes first, as far as they are known. */
+export function nextDeadline({ absoluteDeadline, idleDeadline }: SessionStatus): number | undefined {
+  const known = [absoluteDeadline, idleDeadline].filter((deadline) => deadline !== undefined)
+  return known.length > 0 ? Math.min(...known) : undefined
+}

@@ -1,0 +1,165 @@
+/**
+ * A session as several places know it: the environment, the store, a save target. The key is the
+ * same in all of them, the tokens need not be; one of them is the newest.
+ *
+ * @module
+ */
+import { AuthError } from '../errors.ts'
+import { initCommand } from '../hints.ts'
+import type { Credentials, SessionRecord } from '../model.ts'
+import type { SessionStore } from '../ports.ts'
+import { importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
+
+/** Of a session renewed every hour for two years all; of a longer list the first and the last, which jobs still have. */
+const SPENT_KEPT = 40_000
+/** Enough of a hash to recognise a token among thousands: 96 bits. */
+const HASH_LENGTH = 16
+
+export async function tokenHash(token: string): Promise<string> {
+  return (await sha256(token)).slice(0, HASH_LENGTH)
+}
+
+/** The hashes of spent tokens with one more. */
+export function withSpent(hashes: readonly string[], hash: string): readonly string[] {
+  const over = hashes.length + 1 - SPENT_KEPT
+  return [...(over > 0 ? hashes.toSpliced(SPENT_KEPT / 2, over) : hashes), hash]
+}
+
+/**
+ * Credentials as the store would keep them.
+ *
+ * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is not the one
+ *   named in them
+ */
+export async function recordOf({ pdsIssuer, scope, ...credentials }: Credentials): Promise<SessionRecord> {
+  const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
+  if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
+    throw new AuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
+  }
+  if (pdsIssuer === undefined) throw new AuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
+  return { version: 1, ...credentials, thumbprint, pds: pdsIssuer, scope: scope ?? '', spentTokens: [] }
+}
+
+/** What `complete` would print for a session now. */
+export function credentialsOf(record: SessionRecord): Credentials {
+  const { did, clientId, clientKey, dpopPrivateJwk, pds, refreshToken, issuer, scope, thumbprint } = record
+  const { createdAt, rotatedAt, rotation } = record
+  return {
+    did,
+    clientId,
+    clientKey,
+    dpopPrivateJwk,
+    pdsIssuer: pds,
+    refreshToken,
+    issuer,
+    ...(scope !== '' && { scope }),
+    thumbprint,
+    createdAt,
+    rotatedAt,
+    rotation,
+  }
+}
+
+/**
+ * The newest state of a session: what came from outside, unless its token is one that is known to be spent.
+ *
+ * @throws {AuthError} `CREDENTIALS_MISMATCH` they are not the same session
+ */
+export async function newest(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
+  if (!known) return given
+  // A token that was sent with the wrong key has ended, and says nothing about the session that the key belongs to.
+  const { did, clientId, spentTokens } = known
+  if (known.ended && known.issuer === undefined && (given.did !== did || given.clientId !== clientId)) {
+    return { ...given, spentTokens }
+  }
+  checkSame(given, known)
+  const { refreshToken, rotatedAt, rotation } = given
+  if (refreshToken === undefined || refreshToken === known.refreshToken) return known
+  if (known.spentTokens.includes(await tokenHash(refreshToken))) return known
+  if (rotation !== undefined && known.rotation !== undefined && rotation < known.rotation) return known
+  // Rotated somewhere else: what is known here was spent there.
+  const { accessToken, accessTokenExpiresAt } = given
+  return {
+    ...known,
+    clientKey: known.clientKey ?? given.clientKey,
+    accessToken,
+    accessTokenExpiresAt,
+    refreshToken,
+    rotatedAt,
+    rotation: rotation ?? (known.rotation === undefined ? undefined : known.rotation + 1),
+    ended: undefined,
+    intent: undefined,
+    undelivered: undefined,
+    spentTokens:
+      known.refreshToken === undefined
+        ? known.spentTokens
+        : withSpent(known.spentTokens, await tokenHash(known.refreshToken)),
+  }
+}
+
+/**
+ * The session as it is left behind here when another program gets it: without tokens, and with all it takes to
+ * recognise those that were.
+ */
+export async function handedOver(record: SessionRecord, now: number): Promise<SessionRecord> {
+  const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = record
+  const hash = refreshToken === undefined ? undefined : await tokenHash(refreshToken)
+  return {
+    ...rest,
+    ended: { at: now, reason: 'it was handed over to another program by `export`', handedOver: hash },
+    spentTokens: hash === undefined ? record.spentTokens : withSpent(record.spentTokens, hash),
+  }
+}
+
+/** The same when it comes back: the token that it left with may be used again, if that is the one. */
+export async function takenBack(known: SessionRecord, refreshToken: string): Promise<SessionRecord> {
+  const hash = await tokenHash(refreshToken)
+  if (known.ended?.handedOver !== hash) return known
+  const { at, reason } = known.ended
+  return { ...known, ended: { at, reason }, spentTokens: known.spentTokens.filter((spent) => spent !== hash) }
+}
+
+/** Why a session of the store cannot be used. */
+export function endedError(session: SessionRecord): AuthError {
+  const { at, reason, handedOver } = session.ended!
+  const hint = initCommand(session)
+  const when = new Date(at).toISOString()
+  if (handedOver === undefined)
+    return new AuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { hint })
+  const message = `the session of ${session.did} is not here since ${when}: ${reason}; \`import\` takes it back from there`
+  return new AuthError('SESSION_MISSING', message, { hint, session: 'alive' })
+}
+
+function checkSame(given: SessionRecord, known: SessionRecord): void {
+  for (const field of ['did', 'clientId'] as const) {
+    if (given[field] === undefined || known[field] === undefined || given[field] === known[field]) continue
+    const name = field === 'did' ? 'account' : 'client_id'
+    throw new AuthError(
+      'CREDENTIALS_MISMATCH',
+      `the DPoP key belongs to the session of ${name} ${known[field]}, not of ${given[field]}; nothing was sent`,
+    )
+  }
+}
+
+/**
+ * A token of another session under this key would end that session at the server.
+ *
+ * @throws {AuthError} `CREDENTIALS_MISMATCH`, `SESSION_DEAD`; nothing was sent
+ */
+export async function checkForeign(given: SessionRecord, store: Pick<SessionStore, 'list'>): Promise<void> {
+  const { thumbprint, refreshToken } = given
+  if (refreshToken === undefined) return
+  const hash = await tokenHash(refreshToken)
+  const others = (await store.list()).filter((other) => other.thumbprint !== thumbprint)
+  const owner = others.find((other) => other.refreshToken === refreshToken || other.spentTokens.includes(hash))
+  if (owner?.ended) {
+    throw new AuthError('SESSION_DEAD', `this refresh token was sent with another DPoP key: ${owner.ended.reason}`, {
+      hint: initCommand(given),
+    })
+  }
+  if (!owner) return
+  throw new AuthError(
+    'CREDENTIALS_MISMATCH',
+    `the refresh token belongs to another session, of ${owner.did}; nothing was sent`,
+  )
+}

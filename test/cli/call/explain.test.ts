@@ -1,0 +1,85 @@
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { expect, test } from 'vitest'
+import { explain } from '../../../src/cli/call/explain.ts'
+import type { Host } from '../../../src/cli/io.ts'
+import type { Context } from '../../../src/cli/options.ts'
+import { createOutput } from '../../../src/cli/output.ts'
+import type { SessionRecord } from '../../../src/model.ts'
+import type { XrpcRequest } from '../../../src/protocol/xrpc/request.ts'
+
+const POST = 'app.bsky.feed.post'
+const PUT: XrpcRequest = { nsid: 'com.atproto.repo.putRecord', body: JSON.stringify({ collection: POST }) }
+const [CREATE, UPDATE] = [`repo:${POST}?action=create`, `repo:${POST}?action=update`]
+
+/** There is nothing in this session that could send. */
+async function explained(request: XrpcRequest, scope: string | undefined, { json = false } = {}) {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+  const output = createOutput({ stdout, stderr, environment: {} } as unknown as Host, { json })
+  const record = () => ({ handle: 'alice.fake.dev', scope }) as unknown as SessionRecord
+  const code = await explain(request, { record }, { output } as unknown as Context).then(
+    () => output.finish(),
+    (error) => output.finish(error),
+  )
+  return { code, stdout: await text(stdout.end()), stderr: await text(stderr.end()) }
+}
+
+test('all granted: 0, a line for each permission', async () => {
+  expect(await explained(PUT, `atproto repo:${POST}`)).toStrictEqual({
+    code: 0,
+    stdout: `granted  ${CREATE}\ngranted  ${UPDATE}\n`,
+    stderr: '',
+  })
+})
+
+test('14.6 one missing: 7, with the command that asks for it on top of what there is', async () => {
+  const { code, stdout, stderr } = await explained(PUT, `atproto ${CREATE}`)
+  expect(code).toBe(7)
+  expect(stdout).toBe(`granted  ${CREATE}\nmissing  ${UPDATE}\n`)
+  expect(stderr).toContain('[PERMISSION_MISSING]')
+  expect(stderr).toContain('session: still good')
+  expect(stderr).toContain(`init alice.fake.dev --scope 'atproto ${CREATE} ${UPDATE}'`)
+})
+
+test('--json: one object on stdout, and the error on stderr', async () => {
+  const { code, stdout, stderr } = await explained(PUT, `atproto ${CREATE}`, { json: true })
+  expect(code).toBe(7)
+  expect(JSON.parse(stdout)).toStrictEqual({
+    nsid: PUT.nsid,
+    needs: 'scopes',
+    scopes: [
+      { scope: CREATE, state: 'granted' },
+      { scope: UPDATE, state: 'missing' },
+    ],
+  })
+  expect(JSON.parse(stderr)).toMatchObject({ code: 'PERMISSION_MISSING', exit: 7, session: 'alive' })
+})
+
+test('a session of which nobody knows what it was granted: unknown, and not missing', async () => {
+  const { code, stdout, stderr } = await explained(PUT, undefined)
+  expect(code).toBe(0)
+  expect(stdout).toBe(`unknown  ${CREATE}\nunknown  ${UPDATE}\n`)
+  expect(stderr).toContain('is not known here')
+})
+
+test.each([
+  ['com.atproto.server.getSession', 'none', 'needs no permission'],
+  ['com.example.getThing', 'unknown', 'its server decides'],
+])('%s: %s', async (nsid, needs, note) => {
+  expect(await explained({ nsid }, 'atproto')).toMatchObject({
+    code: 0,
+    stdout: '',
+    stderr: expect.stringContaining(note),
+  })
+  expect(JSON.parse((await explained({ nsid }, 'atproto', { json: true })).stdout)).toStrictEqual({
+    nsid,
+    needs,
+    scopes: [],
+  })
+})
+
+test('what no permission opens is said to be closed', async () => {
+  const { code, stdout, stderr } = await explained({ nsid: 'com.atproto.server.createAppPassword' }, 'atproto')
+  expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain('own password')
+})

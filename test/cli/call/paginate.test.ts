@@ -1,0 +1,117 @@
+import { Writable } from 'node:stream'
+import { Command } from 'commander'
+import { describe, expect, test } from 'vitest'
+import { addPaginateOptions, isPaginated, type PaginateOptions, runPaginated } from '../../../src/cli/call/paginate.ts'
+import type { Host } from '../../../src/cli/io.ts'
+import type { CommonOptions, Context } from '../../../src/cli/options.ts'
+import { createOutput } from '../../../src/cli/output.ts'
+import type { Session } from '../../../src/session/session.ts'
+import { createFakeWorld } from '../../support/fake-atproto.ts'
+
+const QUERY = { nsid: 'com.example.list' }
+
+function options(...args: string[]): PaginateOptions {
+  const command = addPaginateOptions(new Command('call')).argument('[words...]').exitOverride()
+  return command
+    .configureOutput({ writeErr: () => undefined })
+    .parse(args, { from: 'user' })
+    .opts()
+}
+
+/** What is printed of these answers, and how a screen looks on which both streams are shown. */
+async function printed(answers: string[], given: PaginateOptions, common: CommonOptions = {}, isTTY = false) {
+  const texts = { stdout: '', stderr: '', both: '' }
+  const sink = (name: 'stdout' | 'stderr') =>
+    Object.assign(
+      new Writable({
+        write(chunk: Buffer, _, done) {
+          texts[name] += chunk
+          texts.both += chunk
+          done()
+        },
+      }),
+      { isTTY },
+    )
+  const host = { stdout: sink('stdout'), stderr: sink('stderr'), environment: {} } as unknown as Host
+  const output = createOutput(host, common)
+  const waiting = [...answers]
+  const answer = async () => {
+    const text = waiting.shift()
+    return text === undefined ? new Response('{"error":"Broken"}', { status: 400 }) : new Response(text)
+  }
+  const session = { call: answer, record: () => ({ dpopPrivateJwk: {} }) } as unknown as Session
+  const context = { host, output, world: createFakeWorld(), common } as unknown as Context
+  const error: unknown = await runPaginated(QUERY, session, given, context).catch((thrown) => thrown)
+  const code = output.finish(error)
+  const screen = texts.both.split('\n').map((line) => line.split('\r').at(-1))
+  return { ...texts, screen, code, left: waiting.length }
+}
+
+const PAGES = ['{"cursor":"1","feed":[{"n":1},\n {"n":2}]}', '{"cursor":"2","feed":[]}\n', '{"feed":[{"n":3}]}']
+
+describe('the options', () => {
+  test('--items with the name of a list, or without', () => {
+    expect(options('--paginate', '--items=feed', '--limit-pages', '3')).toStrictEqual({
+      paginate: true,
+      items: 'feed',
+      limitPages: 3,
+    })
+    expect(options('--paginate', 'x=1', '--items')).toStrictEqual({ paginate: true, items: true })
+  })
+
+  test.each([
+    [['--items', 'repo={did}'], 'write --items last'],
+    [['--items', 'app.bsky.feed.getTimeline'], 'write --items last'],
+    [['--limit-pages', '0'], 'a number of pages'],
+    [['--limit-pages', '2.5'], 'a number of pages'],
+  ])('%j says what is wrong', (args, message) => {
+    expect(() => options('--paginate', ...args)).toThrow(message)
+  })
+
+  test('what is for pages is not taken for one answer', () => {
+    expect(isPaginated(options())).toBe(false)
+    expect(isPaginated(options('--paginate'))).toBe(true)
+    expect(() => isPaginated(options('--items'))).toThrow('--items is for --paginate')
+    expect(() => isPaginated(options('--limit-pages', '1'))).toThrow('--limit-pages is for --paginate')
+  })
+})
+
+describe('18.11 what is printed', () => {
+  test('pages as they came, each with a line feed at its end', async () => {
+    const { stdout, stderr, code } = await printed(PAGES, {})
+    expect(stdout).toBe('{"cursor":"1","feed":[{"n":1},\n {"n":2}]}\n{"cursor":"2","feed":[]}\n{"feed":[{"n":3}]}\n')
+    expect([stderr, code]).toStrictEqual(['', 0])
+  })
+
+  test('items, one a line', async () => {
+    expect((await printed(PAGES, { items: true })).stdout).toBe('{"n":1}\n{"n":2}\n{"n":3}\n')
+    expect((await printed(PAGES, { items: 'feed' })).stdout).toBe('{"n":1}\n{"n":2}\n{"n":3}\n')
+    expect(await printed(PAGES, { items: 'fed' })).toMatchObject({ stdout: '', code: 2, left: 2 })
+  })
+
+  test('a limit says where to go on', async () => {
+    const { stdout, stderr, left } = await printed(PAGES, { limitPages: 2, items: true })
+    expect([stdout, left]).toStrictEqual(['{"n":1}\n{"n":2}\n', 1])
+    expect(stderr).toBe('there is more: cursor=2\n')
+    expect((await printed(PAGES, { limitPages: 3, items: true })).stderr).toBe('')
+  })
+
+  test('an error leaves the pages before it, and its body on stderr', async () => {
+    const { stdout, stderr, code } = await printed(PAGES.slice(0, 1), { items: true })
+    expect([stdout, code]).toStrictEqual(['{"n":1}\n{"n":2}\n', 8])
+    expect(stderr).toContain('{"error":"Broken"}\natproto-oauth: error: com.example.list answered 400 Broken')
+  })
+})
+
+describe('progress', () => {
+  test('is one line of the screen, and only at a terminal', async () => {
+    const { screen, stderr } = await printed(PAGES, { items: true }, {}, true)
+    expect(screen).toStrictEqual(['{"n":1}', '{"n":2}', '{"n":3}', 'page 3, 3 items', ''])
+    expect(stderr).toContain('page 1, 2 items')
+    expect((await printed(PAGES.slice(0, 1), { items: true }, {}, true)).screen[2]).toBe('page 1, 2 items')
+  })
+
+  test.each([{ quiet: true }, { json: true }])('not with %j', async (common) => {
+    expect((await printed(PAGES, {}, common, true)).stderr).toBe('')
+  })
+})

@@ -1,0 +1,172 @@
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { SHELLS } from '../../../src/cli/completion/completion.ts'
+import { TEXT_FORMATS } from '../../../src/credentials/write.ts'
+import { PRESET_NAMES } from '../../../src/protocol/scope/presets.ts'
+import { run } from '../../support/cli.ts'
+import { createFakeWorld } from '../../support/fake-atproto.ts'
+import { lacks } from '../../support/machine.ts'
+import { ALL, offeredByFish, typed } from '../../support/shells.ts'
+
+const scripts: Record<string, string> = {}
+/** With a file `post.json` and a folder `below` in it. */
+let folder = ''
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'completion-'))
+  await writeFile(join(folder, 'post.json'), '{}')
+  await mkdir(join(folder, 'below', 'here'), { recursive: true })
+  for (const shell of SHELLS) scripts[shell] = (await run(createFakeWorld(), ['completion', shell])).stdout
+})
+
+const COMMANDS = [
+  ...['call', 'client', 'complete', 'completion', 'doctor', 'export', 'import', 'init'],
+  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'status'],
+]
+const LIST = 'com.atproto.repo.listRecords'
+const CREATE = 'com.atproto.repo.createRecord'
+const EVERYWHERE = [
+  ...['--dev', '--handle-resolver', '--help', '--home', '--json', '--plc-url', '--quiet', '--verbose'],
+  ...['-h', '-q', '-v'],
+]
+const POST = () => `${folder}/post.json`
+
+/** A line, and all that is offered for its last word. */
+const OFFERED: [line: () => string, offered: () => readonly string[]][] = [
+  [() => '', () => COMMANDS],
+  [() => 'ca', () => ['call']],
+  [() => 'client ', () => ['check', 'new']],
+  [() => '--home /x client ', () => ['check', 'new']],
+  [() => '--home client ', () => COMMANDS],
+  [() => 'status client ', () => []],
+  [() => 'init ', () => []],
+  [() => 'completion ', () => SHELLS],
+  [() => 'revoke -', () => [...EVERYWHERE, '--account']],
+  [() => 'client new --re', () => ['--retire-key']],
+  [() => 'client --re', () => []],
+  [() => 'complete --format ', () => [...TEXT_FORMATS, 'github']],
+  [() => 'client new --format bun', () => []],
+  [() => 'lease --format=do', () => ['--format=dotenv']],
+  [() => 'init alice.example.com --for p', () => PRESET_NAMES.filter((name) => name.startsWith('p'))],
+  [() => 'login --for post --for rea', () => ['read']],
+  [() => 'login --scope ', () => []],
+  [() => 'call --proxy c', () => ['chat']],
+  [() => 'refresh --save ', () => ['exec:', 'file:', 'gh:', 'store']],
+  [() => `refresh --save file:${folder}/po`, () => [`file:${POST()}`]],
+  [() => `call --upload ${folder}/po`, () => [POST()]],
+  [() => `call -o ${folder}/be`, () => [`${folder}/below/`]],
+  [() => `status --home ${folder}/`, () => [`${folder}/below/`]],
+  [() => `call ${CREATE} -d @${folder}/po`, () => [`@${POST()}`]],
+  [() => 'call com.atproto.repo.listR', () => [LIST]],
+  [() => 'call --home /x com.atproto.repo.listR', () => [LIST]],
+  [
+    () => `call --list app.bsky.actor.g`,
+    () => ['getPreferences', 'getProfile', 'getProfiles', 'getSuggestions'].map((name) => `app.bsky.actor.${name}`),
+  ],
+  [() => 'call com.atproto.server.createApp', () => []],
+  [() => `call ${LIST} `, () => ['repo=', 'collection=', 'limit=', 'cursor=', 'reverse=']],
+  [() => `call --pretty ${CREATE} repo={did} re`, () => ['record=', 'repo=']],
+  [() => `call ${LIST} repo={h`, () => ['repo={handle}']],
+  [() => `call ${CREATE} record=@${folder}/po`, () => [`record=@${POST()}`]],
+  [() => 'call com.example.unknown ', () => []],
+  [() => 'proof ', () => ['GET', 'POST']],
+]
+
+/** A folder is a folder, with or without its slash. */
+function sorted(words: readonly string[]): string[] {
+  return words.map((word) => word.replace(/(?<=.)\/$/, '')).sort()
+}
+
+function expectOffered(actual: readonly (readonly string[])[]): void {
+  const told = (each: readonly (readonly string[])[]) =>
+    OFFERED.map(([line], at) => `atproto-oauth ${line()} → ${sorted(each[at]!).join(' ')}`)
+  expect(told(actual)).toStrictEqual(told(OFFERED.map(([, offered]) => offered())))
+}
+
+test.for(['bash', 'zsh'] as const)('%s offers what there is, and starts no program for it', async (shell, { skip }) => {
+  skip(lacks(shell, 'script'))
+  const lines = OFFERED.map(([line]) => line())
+  const got = await typed(
+    shell,
+    scripts[shell]!,
+    lines.map((line) => `atproto-oauth ${line}${ALL}`),
+  )
+  // Where nothing is offered, the line stays as it was typed.
+  expectOffered(
+    got.map((words, at) => {
+      const before = lines[at]!.split(' ')
+      const last = before.pop()
+      const rest = words.slice(before.length)
+      return rest.length === 1 && rest[0] === last ? [] : rest
+    }),
+  )
+})
+
+test.skipIf(lacks('fish'))('fish offers what there is, and starts no program for it', async () => {
+  expectOffered(
+    await offeredByFish(
+      scripts.fish!,
+      OFFERED.map(([line]) => `atproto-oauth ${line()}`),
+      folder,
+    ),
+  )
+})
+
+test.skipIf(lacks('fish'))('fish shows what commands and options do', async () => {
+  const path = join(folder, 'shown.fish')
+  await writeFile(path, `${scripts.fish}complete -C 'atproto-oauth ca'\ncomplete -C 'atproto-oauth call --dr'\n`)
+  const said = execFileSync('fish', ['--no-config', path], { encoding: 'utf8' })
+  expect(said).toBe('call\tmake one XRPC request as the account\n--dry-run\tprint the request, and send nothing\n')
+})
+
+test.for([
+  ['bash', (path: string) => `eval "$(< ${path})"`],
+  ['zsh', (path: string) => `autoload -Uz compinit; compinit -u -D; eval "$(< ${path})"`],
+] as const)(
+  '%s: a line written with TAB alone, its words ended where they are at an end',
+  async ([shell, load], { skip }) => {
+    skip(lacks(shell, 'script'))
+    const home = `${folder}/bel\there/`
+    const line = `atproto-oauth cal\t--hom\t${home} com.atproto.repo.createR\trep\t{d\trec\t@${folder}/pos\t--wa\t`
+    expect(await typed(shell, scripts[shell]!, [line], load)).toStrictEqual([
+      [
+        'call',
+        ...(shell === 'zsh' ? [`--home=${folder}/below/here/`] : ['--home', `${folder}/below/here/`]),
+        CREATE,
+        'repo={did}',
+        `record=@${POST()}`,
+        '--wait',
+      ],
+    ])
+  },
+)
+
+test.for([
+  ['bash', '-n'],
+  ['zsh', '-n'],
+  ['fish', '--no-execute'],
+] as const)('%s finds nothing wrong with the script', async ([shell, check], { skip }) => {
+  skip(lacks(shell))
+  const path = join(folder, shell)
+  await writeFile(path, scripts[shell]!)
+  expect(() => execFileSync(shell, [check, path], { stdio: 'pipe' })).not.toThrow()
+})
+
+test('another shell: 2, and which ones there are', async () => {
+  const { code, stdout, stderr } = await run(createFakeWorld(), ['completion', 'powershell'])
+  expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain('[USAGE]\natproto-oauth: session: no session was touched\n')
+  expect(stderr).toContain('hint: use one of bash, zsh, fish\n')
+})
+
+test('settings that no other command would start with are not looked at', async () => {
+  const env = { ATPROTO_OAUTH_CLIENT_JWK: 'none', ATPROTO_OAUTH_DEV: 'perhaps', ATPROTO_OAUTH_SAVE: 'nowhere' }
+  expect(await run(createFakeWorld(), ['completion', 'bash'], { env })).toStrictEqual({
+    code: 0,
+    stdout: scripts.bash,
+    stderr: '',
+  })
+})

@@ -1,0 +1,225 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { brokenClient, checkClient } from '../../src/client/check.ts'
+import { loopbackClientId } from '../../src/client/client-id.ts'
+import { type ClientDocument, createClientDocument } from '../../src/client/create.ts'
+import { AuthError } from '../../src/errors.ts'
+import type { ClientJwk } from '../../src/model.ts'
+import { generateClientJwk } from '../../src/protocol/oauth/client-auth.ts'
+import { cirrusRefuses, referenceRefuses } from '../support/client-judges.ts'
+import { failure } from '../support/failure.ts'
+import { createFakeWorld, json } from '../support/fake-atproto.ts'
+
+const HOST = 'https://alice.fake.dev'
+const SHARED = {
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  scope: 'atproto repo:*',
+  token_endpoint_auth_method: 'none',
+  dpop_bound_access_tokens: true,
+}
+let open: ClientDocument
+let confidential: ClientDocument
+beforeAll(async () => {
+  open = await createClientDocument({ origin: HOST, kind: 'public' }, SHARED)
+  confidential = await createClientDocument({ origin: HOST, kind: 'confidential' }, SHARED)
+})
+
+interface Case {
+  /** What the host answers to a path. */
+  readonly answer: (path: string) => Response
+  readonly clientJwk?: ClientJwk | undefined
+  readonly clientId?: string
+  readonly scope?: string
+  readonly redirectUri?: string
+}
+
+function check({ answer, clientJwk, clientId = open.clientId, ...asked }: Case) {
+  const world = createFakeWorld({ settings: { clientJwk } })
+  world.serve(HOST, ({ url }) => answer(new URL(url).pathname))
+  return checkClient({ clientId, ...asked }, world)
+}
+
+const messages = ({ findings }: Awaited<ReturnType<typeof check>>) => findings.map(({ message }) => message)
+
+describe('5.2 how the document comes', () => {
+  const body = () => JSON.stringify(open.document)
+  const as = (type: string, text = body()) => new Response(text, { headers: { 'content-type': type } })
+  test.each<[string, () => Response, string]>([
+    ['404', () => json(404, {}), 'answered 404'],
+    ['403', () => json(403, {}), 'answered 403'],
+    ['503', () => json(503, {}), 'answered 503'],
+    ['201', () => json(201, open.document), 'status 201'],
+    ['301', () => json(301, {}, { location: 'https://www.fake.dev/' }), 'behind a redirect to https://www.fake.dev/'],
+    ['308', () => json(308, {}), 'behind a redirect to somewhere else'],
+    ['as text', () => as('text/plain'), 'text/plain instead of application/json'],
+    ['as JSON of another kind', () => as('application/ld+json'), 'application/ld+json'],
+    ['as a page', () => as('application/json', '<p>'), 'not a JSON object'],
+    ['as a list', () => as('application/json', `[${body()}]`), 'not a JSON object'],
+  ])('%s', async (_, answer, why) => {
+    const verdict = await check({ answer })
+    expect(messages(verdict)).toStrictEqual([expect.stringContaining(why)])
+    const key = confidential.clientJwk!
+    const [finding] = verdict.findings
+    const verdicts = { true: 'refuses', false: 'accepts' }
+    expect(finding).toMatchObject({
+      level: 'broken',
+      reference: verdicts[`${await referenceRefuses(open.clientId, answer, key)}`],
+      cirrus: verdicts[`${await cirrusRefuses(open.clientId, answer, key)}`],
+    })
+    expect(brokenClient(verdict)).toMatchObject({ code: 'CLIENT_BROKEN', exit: 4, session: 'none' })
+  })
+
+  test('the media type may have a charset', async () => {
+    expect(messages(await check({ answer: () => as('Application/JSON; charset=utf-8') }))).toStrictEqual([])
+  })
+
+  test('what is wrong in it is told too, with its consequence and fix', async () => {
+    const text = JSON.stringify({ ...open.document, grant_types: ['authorization_code'] })
+    const { findings } = await check({ answer: () => as('text/plain', text) })
+    expect(findings).toMatchObject([
+      { level: 'broken', reference: 'refuses', cirrus: 'accepts', fix: expect.stringContaining('.json') },
+      {
+        message: 'grant_types lacks refresh_token',
+        consequence: expect.stringContaining('ends with its first access token'),
+        reference: 'accepts',
+        cirrus: 'accepts',
+      },
+    ])
+  })
+
+  test('more than 5 KiB is no fault, but worth saying', async () => {
+    const verdict = await check({ answer: () => json(200, { ...open.document, x: 'x'.repeat(5 * 1024) }) })
+    expect(verdict.findings).toMatchObject([{ level: 'advice', message: expect.stringContaining('5120') }])
+    expect(brokenClient(verdict)).toBeUndefined()
+  })
+
+  test('a host that cannot be reached is no verdict', async () => {
+    const httpFault = () => {
+      throw new AuthError('HOST_NOT_FOUND', 'no such host')
+    }
+    const world = createFakeWorld({ knobs: { httpFault } })
+    expect(await failure(checkClient({ clientId: open.clientId }, world))).toMatchObject({ exit: 3 })
+  })
+})
+
+describe('5.1 the client_id itself', () => {
+  test.each([
+    ['http://alice.fake.dev/c.json', 'an https URL', 'refuses', 'refuses'],
+    ['https://alice.fake.dev:8443/c.json', 'no port', 'accepts', 'accepts'],
+    ['https://alice.fake.dev/', 'does not end in a slash', 'refuses', 'accepts'],
+    ['https://192.0.2.1/c.json', 'a public name', 'refuses', 'accepts'],
+    ['https://Alice.fake.dev/c.json', 'canonical spelling', 'refuses', 'accepts'],
+  ])('%s is refused without a request', async (clientId, why, reference, cirrus) => {
+    const world = createFakeWorld()
+    const { findings } = await checkClient({ clientId }, world)
+    expect(findings).toMatchObject([{ message: expect.stringContaining(why), reference, cirrus }])
+    expect(world.requests).toStrictEqual([])
+    const { client_uri: _, ...document } = open.document
+    const fetched = () => json(200, { ...document, client_id: clientId })
+    const refused = await referenceRefuses(clientId, fetched, confidential.clientJwk!)
+    expect(refused ? 'refuses' : 'accepts').toBe(reference)
+  })
+
+  test('a query is advised against', async () => {
+    const clientId = `${open.clientId}?v=2`
+    const verdict = await check({ clientId, answer: () => json(200, { ...open.document, client_id: clientId }) })
+    expect(verdict.findings).toMatchObject([{ level: 'advice', message: 'client_id has a query' }])
+  })
+})
+
+describe('16.2 the private key at hand', () => {
+  const published = () => json(200, confidential.document)
+  test('is one of the published', async () => {
+    const verdict = await check({ answer: published, clientJwk: confidential.clientJwk })
+    expect(verdict).toMatchObject({ kind: 'confidential', keyMatches: true, kids: confidential.kids, findings: [] })
+  })
+
+  test.each<[string, (right: ClientJwk, other: ClientJwk) => ClientJwk, string]>([
+    ['another key', (_, other) => other, 'is not among the published keys'],
+    ['another key of that name', ({ kid }, other) => ({ ...other, kid }), 'are two different ones'],
+    ['the key under another name', (right) => ({ ...right, kid: 'mine' }), 'and calls itself mine'],
+  ])('is %s', async (_, change, why) => {
+    const clientJwk = change(confidential.clientJwk!, await generateClientJwk())
+    const verdict = await check({ answer: published, clientJwk })
+    expect(messages(verdict)).toStrictEqual([expect.stringContaining(why)])
+    expect(verdict).toMatchObject({ keyMatches: false, findings: [{ level: 'broken', reference: 'refuses' }] })
+    expect(await referenceRefuses(open.clientId, published, clientJwk)).toBe(true)
+    expect(JSON.stringify(verdict)).not.toContain(clientJwk.d)
+  })
+
+  test('is not there: said, and no fault', async () => {
+    const verdict = await check({ answer: published })
+    expect(verdict.findings).toMatchObject([{ level: 'advice', message: expect.stringContaining('is not set') }])
+  })
+
+  test('is there although the client is public', async () => {
+    const { findings } = await check({ answer: () => json(200, open.document), clientJwk: confidential.clientJwk })
+    expect(findings).toMatchObject([{ level: 'broken', reference: 'accepts', cirrus: 'refuses' }])
+  })
+
+  test('5.7 keys elsewhere are fetched, and judged', async () => {
+    const { jwks, ...rest } = confidential.document
+    const document = { ...rest, jwks_uri: `${HOST}/jwks.json` }
+    const at = (keys: () => Response) => (path: string) => (path === '/jwks.json' ? keys() : json(200, document))
+    const { clientJwk } = confidential
+    const good = await check({ answer: at(() => json(200, jwks as object)), clientJwk })
+    expect(good).toMatchObject({ keyMatches: true, findings: [] })
+    const leaked = await check({ answer: at(() => json(200, { keys: [clientJwk] })), clientJwk })
+    expect(messages(leaked)).toStrictEqual([expect.stringContaining('keys[0] is a private key')])
+    expect(messages(await check({ answer: at(() => json(404, {})) }))).toContainEqual(
+      expect.stringContaining('jwks_uri: there is no key set'),
+    )
+  })
+})
+
+describe('5.15 what a login asks for', () => {
+  const answer = () => json(200, { ...open.document, scope: 'atproto rpc?lxm=a.b.c&aud=*' })
+  test('is declared letter for letter', async () => {
+    expect(messages(await check({ answer, scope: 'rpc?lxm=a.b.c&aud=*' }))).toStrictEqual([])
+    expect(messages(await check({ answer, scope: 'rpc:a.b.c?aud=*' }))).toStrictEqual([
+      'scope does not declare rpc:a.b.c?aud=*, spelled exactly so',
+    ])
+  })
+
+  test('returns to a redirect that is declared', async () => {
+    expect(messages(await check({ answer, redirectUri: `${HOST}/callback` }))).toStrictEqual([
+      `redirect_uris lacks ${HOST}/callback`,
+    ])
+  })
+
+  test('15.10 a word that no server knows is said', async () => {
+    const unknown = () => json(200, { ...open.document, scope: 'atproto transition:all' })
+    expect((await check({ answer: unknown })).findings).toMatchObject([
+      { level: 'advice', message: expect.stringContaining('transition:all') },
+    ])
+  })
+})
+
+describe('5.20 to 5.25 a loopback client is judged where it is', () => {
+  const redirectUri = 'http://127.0.0.1/callback'
+  const clientId = loopbackClientId({ redirectUri, scope: 'atproto repo:*' })
+  const judged = (id: string, asked: object = {}) => checkClient({ clientId: id, ...asked }, createFakeWorld())
+
+  test('a good one', async () => {
+    expect(await judged(clientId, { redirectUri, scope: 'repo:*' })).toMatchObject({
+      kind: 'loopback',
+      redirectUris: [redirectUri],
+      scope: 'atproto repo:*',
+      findings: [],
+    })
+  })
+
+  test.each<[string, string, object, string, 'accepts' | 'refuses']>([
+    ['a port', 'http://localhost:3000', {}, 'client_id', 'refuses'],
+    ['another key', 'http://localhost?name=x', {}, 'client_id', 'refuses'],
+    ['a redirect to localhost', 'http://localhost?redirect_uri=http%3A%2F%2Flocalhost%2F', {}, 'client_id', 'refuses'],
+    ['an undeclared scope', clientId, { scope: 'blob:*/*' }, 'scope does not declare blob:*/*', 'refuses'],
+    ['an undeclared redirect', clientId, { redirectUri: 'http://127.0.0.1/' }, 'redirect_uri', 'refuses'],
+    ['its second redirect', 'http://localhost', { redirectUri: 'http://[::1]/' }, 'redirect_uri', 'accepts'],
+  ])('%s', async (_, id, asked, why, reference) => {
+    const { findings } = await judged(id, asked)
+    expect(findings).toMatchObject([
+      { level: 'broken', message: expect.stringContaining(why), reference, cirrus: 'refuses' },
+    ])
+  })
+})

@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest'
+import { init } from '../../src/login/init.ts'
+import { failure } from '../support/failure.ts'
+import { createFakeWorld } from '../support/fake-atproto.ts'
+
+const parameters = (request: { body: string }) => new URLSearchParams(request.body)
+const isPar = (request: { url: string }) => request.url.endsWith('/oauth/par')
+
+describe('what init keeps', () => {
+  test('6.6 all that complete needs, before the URL is given out', async () => {
+    const world = createFakeWorld()
+    const { authorizationUrl, pending, pds } = await init('@Alice.Fake.Dev', { scope: 'transition:generic' }, world)
+    expect(world.stores.pendingRecords.get(pending.state)).toStrictEqual(pending)
+    expect(pending).toMatchObject({
+      version: 1,
+      status: 'pending',
+      issuer: world.as,
+      did: world.alice.did,
+      handle: 'alice.fake.dev',
+      redirectUri: 'http://127.0.0.1/callback',
+      scope: 'atproto transition:generic',
+      codeVerifier: expect.stringMatching(/^[\w-]{43}$/),
+      dpopPrivateJwk: { kty: 'EC', crv: 'P-256', d: expect.any(String) },
+      createdAt: world.now(),
+      expiresAt: world.now() + 3_600_000,
+    })
+    expect(pds).toBe(world.pds)
+    expect(authorizationUrl.searchParams.get('client_id')).toBe(pending.clientId)
+    expect(authorizationUrl.searchParams.get('request_uri')).toMatch(/^urn:ietf:params:oauth:request_uri:/)
+    expect([...authorizationUrl.searchParams.keys()].sort()).toStrictEqual(['client_id', 'request_uri'])
+  })
+
+  test('7.13 nothing, if the server refuses the request', async () => {
+    const world = createFakeWorld()
+    world.knobs.httpFault = (request) =>
+      isPar(request)
+        ? Response.json({ error: 'invalid_scope', error_description: 'no\u001b[31m such' }, { status: 400 })
+        : undefined
+    const error = await failure(init('alice.fake.dev', {}, world))
+    expect(error).toMatchObject({ code: 'PAR_REFUSED', exit: 4 })
+    expect(error.message).toContain('400 invalid_scope "no such"')
+    expect(world.stores.pendingRecords.size).toBe(0)
+  })
+
+  test('7.13 no URL, if it cannot be kept', async () => {
+    const world = createFakeWorld()
+    world.stores.failPut = () => new Error('disk full')
+    await expect(init('alice.fake.dev', {}, world)).rejects.toThrow('disk full')
+  })
+
+  test('6.1, 6.3, 6.5, 12.2 two logins share neither state, verifier nor key', async () => {
+    const world = createFakeWorld()
+    const one = (await init('alice.fake.dev', {}, world)).pending
+    const two = (await init('alice.fake.dev', {}, world)).pending
+    expect(world.stores.pendingRecords.size).toBe(2)
+    expect(one.state).not.toBe(two.state)
+    expect(one.codeVerifier).not.toBe(two.codeVerifier)
+    expect(one.dpopPrivateJwk.d).not.toBe(two.dpopPrivateJwk.d)
+  })
+
+  test('6.4 the verifier is in no request', async () => {
+    const world = createFakeWorld()
+    const { pending } = await init('alice.fake.dev', {}, world)
+    expect(JSON.stringify(world.requests)).not.toContain(pending.codeVerifier)
+  })
+})
+
+describe('what init sends', () => {
+  test('a handle costs six requests with the nonce retry, each to the right place', async () => {
+    const world = createFakeWorld({ settings: { handleResolver: 'https://resolver.fake.dev' } })
+    await init('alice.fake.dev', {}, world)
+    expect(world.requests.map(({ method, url }) => `${method} ${url}`)).toStrictEqual([
+      'GET https://resolver.fake.dev/xrpc/com.atproto.identity.resolveHandle?handle=alice.fake.dev',
+      `GET https://plc.directory/${world.alice.did}`,
+      'GET https://pds.fake.dev/.well-known/oauth-protected-resource',
+      'GET https://as.fake.dev/.well-known/oauth-authorization-server',
+      'POST https://as.fake.dev/oauth/par',
+      'POST https://as.fake.dev/oauth/par',
+    ])
+  })
+
+  test.each([
+    ['a handle', '@ALICE.fake.dev', 'alice.fake.dev'],
+    ['a DID', 'did', 'did'],
+    ['a PDS', 'https://pds.fake.dev', undefined],
+    ['an authorization server', 'https://as.fake.dev/', undefined],
+  ])('7.7, 4.20 login_hint when started from %s', async (_, identifier, hint) => {
+    const world = createFakeWorld()
+    const of = (text: string | undefined) => (text === 'did' ? world.alice.did : text)
+    const { pending } = await init(of(identifier)!, {}, world)
+    const form = parameters(world.sent(isPar).at(-1)!)
+    expect(form.get('login_hint') ?? undefined).toBe(of(hint))
+    expect(pending.did).toBe(hint === undefined ? undefined : world.alice.did)
+    expect(pending.issuer).toBe(world.as)
+  })
+
+  test('1.19 a DID whose handle does not lead back still signs in, without the handle', async () => {
+    const world = createFakeWorld()
+    world.identity.txt.set('_atproto.alice.fake.dev', [[`did=${world.mallory.did}`]])
+    const { pending } = await init(world.alice.did, {}, world)
+    expect(pending).toMatchObject({ did: world.alice.did })
+    expect(pending.handle).toBeUndefined()
+    expect(parameters(world.sent(isPar).at(-1)!).get('login_hint')).toBe(world.alice.did)
+  })
+
+  test('a hosted client sends its own client_id, redirect and scope, byte for byte', async () => {
+    const world = createFakeWorld()
+    const clientId = 'https://app.fake.dev/oauth-client-metadata.json'
+    const redirectUri = 'https://app.fake.dev/callback?x=1'
+    world.clients.set(clientId, { redirect_uris: [redirectUri], scope: 'atproto transition:generic' })
+    await init('alice.fake.dev', { clientId, redirectUri, scope: 'atproto' }, world)
+    const form = parameters(world.sent(isPar).at(-1)!)
+    expect([form.get('client_id'), form.get('redirect_uri'), form.get('scope')]).toStrictEqual([
+      clientId,
+      redirectUri,
+      'atproto',
+    ])
+  })
+})
+
+describe('usage errors send nothing', () => {
+  test.each([
+    ['not an identifier', 'alice', {}, 'IDENTIFIER_INVALID'],
+    ['1.6 a reserved ending', 'alice.localhost', {}, 'IDENTIFIER_INVALID'],
+    ['1.5 the Kelvin sign', '\u212Aelly.fake.dev', {}, 'IDENTIFIER_INVALID'],
+    ['2.1 a DID method', 'did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK', {}, 'DID_METHOD_UNSUPPORTED'],
+    ['a server with a path', 'https://pds.fake.dev/x', {}, 'IDENTIFIER_INVALID'],
+    ['20.3 http without --dev', 'http://pds.fake.dev', {}, 'IDENTIFIER_INVALID'],
+    ['7.4 openid', 'alice.fake.dev', { scope: 'atproto openid' }, 'SCOPE_INVALID'],
+    ['15.1 two spaces', 'alice.fake.dev', { scope: 'atproto  transition:generic' }, 'SCOPE_INVALID'],
+    ['5.1 a client_id with a port', 'alice.fake.dev', { clientId: 'https://a.fake.dev:8443/c.json' }, 'CLIENT_INVALID'],
+    ['a hosted client without redirect', 'alice.fake.dev', { clientId: 'https://a.fake.dev/c.json' }, 'CLIENT_INVALID'],
+    [
+      '5.22 an undeclared scope',
+      'alice.fake.dev',
+      { clientId: 'http://localhost', scope: 'transition:generic' },
+      'CLIENT_INVALID',
+    ],
+  ])('%s', async (_, identifier, options, code) => {
+    const world = createFakeWorld()
+    expect(await failure(init(identifier, options, world))).toMatchObject({ code, exit: 2, session: 'none' })
+    expect(world.requests).toHaveLength(0)
+    expect(world.identity.txtQueries).toHaveLength(0)
+  })
+})
+
+describe('identity', () => {
+  test('1.17 a handle that the account does not claim', async () => {
+    const world = createFakeWorld()
+    world.identity.txt.set('_atproto.alice.fake.dev', [[`did=${world.mallory.did}`]])
+    const error = await failure(init('alice.fake.dev', {}, world))
+    expect(error).toMatchObject({ code: 'HANDLE_NOT_CLAIMED', exit: 4 })
+    expect(error.hint).toContain(`atproto-oauth init ${world.mallory.did}`)
+    expect(world.sent('/.well-known/oauth-protected-resource')).toHaveLength(0)
+  })
+
+  test('3.6 a PDS without OAuth is said plainly', async () => {
+    const world = createFakeWorld()
+    world.knobs.httpFault = (request) =>
+      request.url.includes('oauth-protected') ? new Response('', { status: 404 }) : undefined
+    const error = await failure(init('alice.fake.dev', {}, world))
+    expect(error).toMatchObject({ code: 'OAUTH_UNSUPPORTED', exit: 4 })
+    expect(error.message).toContain('does not offer OAuth')
+  })
+})

@@ -1,0 +1,84 @@
+/** What came back for a code is kept with the login until it is where it is wanted. */
+import { describe, expect, test } from 'vitest'
+import { AuthError } from '../../src/errors.ts'
+import { complete } from '../../src/login/complete.ts'
+import { init } from '../../src/login/init.ts'
+import type { Completed } from '../../src/model.ts'
+import { failure } from '../support/failure.ts'
+import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
+
+async function calledBack(world: FakeWorld) {
+  const { authorizationUrl, pending } = await init('alice.fake.dev', {}, world)
+  const callback = world.authorize(authorizationUrl)
+  const record = () => world.stores.pendingRecords.get(pending.state)!
+  const fail = (error: Error) => failure(complete(callback, { ...world, deliver: () => Promise.reject(error) }))
+  return { callback, record, fail }
+}
+
+const FULL = new AuthError('STORE_UNAVAILABLE', 'the disk is full')
+const exchanges = (world: FakeWorld) => world.sent('token').filter(({ body }) => body.includes('code_verifier'))
+
+describe('11.2 the credentials of a login', () => {
+  test('are kept while they are delivered, and not any longer', async () => {
+    const world = createFakeWorld()
+    const { callback, record } = await calledBack(world)
+    let meanwhile: unknown
+    const deliver = async () => {
+      meanwhile = record()
+    }
+    const { credentials } = await complete(callback, { ...world, deliver })
+    expect(meanwhile).toMatchObject({ status: 'received', credentials })
+    expect(record()).toMatchObject({ status: 'spent', outcome: 'completed' })
+    expect(JSON.stringify(record())).not.toContain(credentials.refreshToken)
+  })
+
+  test('that could not be delivered: said, and delivered by the next run, without a request', async () => {
+    const world = createFakeWorld()
+    const { callback, record, fail } = await calledBack(world)
+    const error = await fail(FULL)
+    expect(error).toMatchObject({ code: 'SAVE_FAILED', exit: 10, session: 'alive' })
+    expect(error.message).toBe('the disk is full; the credentials are kept with the login')
+    expect(record()).toMatchObject({ status: 'received' })
+
+    const sent = world.requests.length
+    const delivered: Completed[] = []
+    const again = await complete(callback, { ...world, deliver: async (completed) => void delivered.push(completed) })
+    expect(delivered).toStrictEqual([again])
+    expect(again).toMatchObject({ handle: 'alice.fake.dev', grantedScope: 'atproto', missingScopes: [] })
+    expect(again.credentials.refreshToken).toBe(world.currentRefreshToken(world.alice.did))
+    expect(world.requests).toHaveLength(sent)
+    expect(record()).toMatchObject({ status: 'spent', outcome: 'completed' })
+  })
+
+  test('are not given for another code', async () => {
+    const world = createFakeWorld()
+    const { callback, record, fail } = await calledBack(world)
+    await fail(FULL)
+    const other = new URL(callback)
+    other.searchParams.set('code', 'cod-another')
+    const deliver = () => Promise.reject(new Error('delivered'))
+    expect(await failure(complete(other.href, { ...world, deliver }))).toMatchObject({ code: 'CODE_USED' })
+    expect(record()).toMatchObject({ status: 'received' })
+    expect(exchanges(world)).toHaveLength(1)
+  })
+
+  test('that are safe elsewhere are not kept here too', async () => {
+    const { record, fail } = await calledBack(createFakeWorld())
+    const elsewhere = new AuthError('SAVE_FAILED', 'they are in the per-user store')
+    expect(await fail(elsewhere)).toMatchObject({ message: elsewhere.message, session: 'alive', isFateKnown: true })
+    expect(record()).toMatchObject({ status: 'spent', outcome: 'completed' })
+  })
+
+  test('that could be kept nowhere: the session is ended again, for nobody knows of it', async () => {
+    const world = createFakeWorld()
+    const { record, fail } = await calledBack(world)
+    world.stores.failPut = ({ status }) => (status === 'received' ? new Error('disk full') : undefined)
+    expect(await fail(new AuthError('SAVE_FAILED', 'lost', { session: 'unknown' }))).toMatchObject({
+      code: 'SAVE_FAILED',
+      session: 'dead',
+      message: 'the new session could not be stored (lost), and was ended again',
+    })
+    expect(world.sessionAlive(world.alice.did)).toBe(false)
+    expect(record()).toMatchObject({ outcome: 'sent' })
+  })
+})

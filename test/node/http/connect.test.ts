@@ -1,0 +1,225 @@
+/** What fails, or is refused, before a byte of the request is on its way; and ways around: proxies and CAs. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { failure } from '../../support/failure.ts'
+import { startNode, tempFolder } from '../helpers.ts'
+import { certificateFor, client, serve, serveBytes, serveProxy, serveTls, unusedPort } from './servers.ts'
+
+const guarded = () => client({ dev: false })
+
+/** A name as an attacker would set it up: one address to be judged by, and one to get at. */
+const REBINDING = 'a.rebinding.com'
+vi.mock(import('node:dns'), async (original) => {
+  const dns = await original()
+  const both = ['1.1.1.1', '127.0.0.1'].map((address) => ({ address, family: 4 }))
+  const lookup = (host: string, options: object, callback: (error: Error | null, addresses: unknown) => void) =>
+    host === REBINDING ? callback(null, both) : dns.lookup(host, options, callback as never)
+  return { ...dns, lookup: lookup as typeof dns.lookup }
+})
+
+beforeEach(() => {
+  for (const name of ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY']) {
+    vi.stubEnv(name, undefined)
+    vi.stubEnv(name.toLowerCase(), undefined)
+  }
+  return () => vi.unstubAllEnvs()
+})
+
+describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
+  test.each([
+    ['nothing listens', async () => `http://127.0.0.1:${await unusedPort()}`, 'nothing listens there'],
+    ['nothing listens, by name', async () => `http://localhost:${await unusedPort()}`, 'nothing listens there'],
+    ['self-signed', async () => (await serveTls(() => undefined)).url.href, 'NODE_EXTRA_CA_CERTS'],
+    ['no TLS there', async () => (await serve(() => undefined)).href.replace('http:', 'https:'), ''],
+    ['closed during the TLS handshake', async () => `https://${(await serveBytes((s) => s.end())).host}`, ''],
+  ])('%s', async (_, where, why) => {
+    const url = new URL(await where())
+    const error = await failure(client().fetch(url, { method: 'POST', body: 'refresh_token=canary' }))
+    expect(error).toMatchObject({ code: 'NETWORK_UNREACHABLE', exit: 3, session: 'alive' })
+    expect(error.message).toContain(`${url.host} cannot be reached: `)
+    expect(error.message).toMatch(why)
+  })
+
+  test('no such host; without a network, its name cannot be looked up', async () => {
+    const error = await failure(client().fetch(new URL('https://no-such-host.invalid')))
+    const [code, why] = /no such host/.test(error.message)
+      ? ['HOST_NOT_FOUND', 'no such host']
+      : ['NETWORK_UNREACHABLE', 'its name cannot be looked up now']
+    expect(error).toMatchObject({ code, exit: 3, message: `no-such-host.invalid cannot be reached: ${why}` })
+  })
+
+  test('20.4 a certificate of somebody else', async () => {
+    const { url, certificate } = await serveTls((_, response) => response.end('yes'))
+    const code = `
+      const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+      const http = createHttp({ dev: true, userAgent: 'test' })
+      for (const url of process.argv.slice(1)) {
+        const said = await http.fetch(new URL(url)).then((response) => response.text(), (error) => error.code + ' ' + error.message)
+        console.log(said)
+      }
+      process.exit()`
+    const elsewhere = `https://localhost:${url.port}/`
+    const { stdout } = await startNode(code, [url.href, elsewhere], ['env', `NODE_EXTRA_CA_CERTS=${certificate}`]).ended
+    expect(stdout.split('\n')).toStrictEqual([
+      'yes', // with the CA, and for its own name
+      `NETWORK_UNREACHABLE localhost:${url.port} cannot be reached: its TLS certificate is for another name`,
+      '',
+    ])
+  })
+})
+
+test('20.4 NODE_TLS_REJECT_UNAUTHORIZED=0 turns nothing off, behind a proxy neither', async () => {
+  const served = vi.fn()
+  const { url } = await serveTls((_, response) => response.end(served()))
+  const proxy = await serveProxy(200, url)
+  const code = `
+    const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+    const [url, proxy] = process.argv.slice(1)
+    for (const https_proxy of ['', proxy]) {
+      process.env.https_proxy = https_proxy
+      const http = createHttp({ dev: true, userAgent: 'test' })
+      console.log(await http.fetch(new URL(url)).then((response) => response.text(), (error) => error.message))
+    }
+    process.exit()`
+  const { stdout } = await startNode(code, [url.href, proxy.url.href], ['env', 'NODE_TLS_REJECT_UNAUTHORIZED=0']).ended
+  const refused = expect.stringContaining('its TLS certificate is self-signed')
+  expect(stdout.split('\n')).toStrictEqual([refused, refused, ''])
+  expect(proxy.asked).toHaveLength(1)
+  expect(served).not.toHaveBeenCalled()
+})
+
+describe('20.1 the address guard', () => {
+  test.each([
+    'https://127.0.0.1',
+    'https://[::1]',
+    'https://[::ffff:127.0.0.1]',
+    'https://[64:ff9b::7f00:1]',
+    'https://[fe80::1]',
+    'https://2130706433',
+    'https://0177.1',
+    'https://0x7f000001',
+    'https://10.1.2.3',
+    'https://100.64.0.1',
+    'https://169.254.169.254',
+    'https://localhost',
+    'https://localhost.',
+    'https://intranet',
+    'https://pds.local',
+    `https://${REBINDING}`,
+  ])('%s is refused, and nothing is connected to', async (origin) => {
+    const connected = vi.fn()
+    const { port } = await serveBytes(connected)
+    const error = await failure(guarded().fetch(new URL(`${origin}:${port}/`)))
+    expect(error).toMatchObject({ code: 'ADDRESS_REFUSED', exit: 4, hint: expect.stringContaining('--dev') })
+    expect(connected).not.toHaveBeenCalled()
+  })
+
+  test('http: is refused without dev, whatever the address', async () => {
+    for (const url of ['http://127.0.0.1/', 'http://bsky.social/']) {
+      expect(await failure(guarded().fetch(new URL(url)))).toMatchObject({ code: 'ADDRESS_REFUSED' })
+    }
+  })
+
+  test('no other scheme, with dev neither', async () => {
+    for (const url of ['ftp://127.0.0.1/', 'file:///etc/passwd', 'data:,x']) {
+      expect(await failure(client().fetch(new URL(url)))).toMatchObject({ code: 'ADDRESS_REFUSED' })
+    }
+  })
+})
+
+describe('a proxy', () => {
+  const TARGET = new URL('https://pds.example.com/')
+
+  test('may have a private address itself, and gets a tunnel opened', async () => {
+    const { url, certificate } = await serveTls((_, response) => response.end('through the tunnel'))
+    const proxy = await serveProxy(200, url)
+    const code = `
+      const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+      const response = await createHttp({ dev: false, userAgent: 'test' }).fetch(new URL('${TARGET.href}'))
+      console.log(await response.text())
+      process.exit()`
+    const environment = [`NODE_EXTRA_CA_CERTS=${certificate}`, `HTTPS_PROXY=${proxy.url.href}`]
+    const { stdout, stderr } = await startNode(code, [], ['env', ...environment]).ended
+    expect({ stdout, stderr }).toStrictEqual({ stdout: 'through the tunnel\n', stderr: '' })
+    expect(proxy.asked).toStrictEqual(['CONNECT pds.example.com:443'])
+  })
+
+  test.each([403, 407, 502])('that answers %d has passed nothing on', async (status) => {
+    const proxy = await serveProxy(status)
+    vi.stubEnv('https_proxy', proxy.url.href)
+    const error = await failure(guarded().fetch(TARGET, { method: 'POST', body: 'x' }))
+    expect(error).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: expect.stringContaining(`the proxy answered ${status}`),
+    })
+    expect(proxy.asked).toHaveLength(1)
+  })
+
+  test('may be spoken to over TLS, and its certificate is for its own name', async () => {
+    const { url, certificate } = await serveTls((_, response) => response.end('through the tunnel'))
+    const own = await certificateFor('localhost')
+    const proxy = await serveProxy(200, url, own)
+    const both = join(await tempFolder(), 'both.pem')
+    await writeFile(both, (await readFile(certificate, 'utf8')) + own.cert)
+    const code = `
+      const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+      for (const host of ['localhost', '127.0.0.1']) {
+        process.env.HTTPS_PROXY = 'https://' + host + ':${proxy.url.port}'
+        const { fetch } = createHttp({ dev: false, userAgent: 'test' })
+        console.log(await fetch(new URL('${TARGET.href}')).then((response) => response.text(), (error) => error.message))
+      }
+      process.exit()`
+    const { stdout } = await startNode(code, [], ['env', `NODE_EXTRA_CA_CERTS=${both}`]).ended
+    expect(stdout.split('\n')).toStrictEqual([
+      'through the tunnel',
+      'pds.example.com cannot be reached, because its proxy cannot: its TLS certificate is for another name',
+      '',
+    ])
+    expect(proxy.asked).toStrictEqual(['CONNECT pds.example.com:443'])
+  })
+
+  test('that is not there: it is told of the proxy', async () => {
+    vi.stubEnv('HTTPS_PROXY', `http://127.0.0.1:${await unusedPort()}`)
+    expect(await failure(guarded().fetch(TARGET))).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: 'pds.example.com cannot be reached, because its proxy cannot: nothing listens there',
+    })
+  })
+
+  test('whose name is not known says nothing of the name that was asked for', async () => {
+    vi.stubEnv('HTTPS_PROXY', 'http://no-such-proxy.invalid:3128')
+    expect(await failure(guarded().fetch(TARGET))).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: expect.stringMatching(
+        /^pds\.example\.com cannot be reached, because its proxy cannot: (?:no such|its name)/,
+      ),
+    })
+  })
+
+  test('that leads to a certificate of nobody we know', async () => {
+    const { url } = await serveTls(() => undefined)
+    const proxy = await serveProxy(200, url)
+    vi.stubEnv('HTTPS_PROXY', proxy.url.href)
+    const error = await failure(guarded().fetch(TARGET))
+    expect(error).toMatchObject({ code: 'NETWORK_UNREACHABLE', message: expect.stringContaining('NODE_EXTRA_CA') })
+  })
+
+  test('is not asked for what the guard refuses', async () => {
+    const proxy = await serveProxy(200)
+    vi.stubEnv('HTTPS_PROXY', proxy.url.href)
+    for (const url of ['https://127.0.0.1/', 'https://10.0.0.1/', 'https://intranet/', 'https://printer.local/']) {
+      expect(await failure(guarded().fetch(new URL(url)))).toMatchObject({ code: 'ADDRESS_REFUSED' })
+    }
+    expect(proxy.asked).toStrictEqual([])
+  })
+
+  test('is not asked for what NO_PROXY names', async () => {
+    const proxy = await serveProxy(502)
+    vi.stubEnv('HTTP_PROXY', proxy.url.href)
+    vi.stubEnv('NO_PROXY', '127.0.0.1')
+    const url = await serve((_, response) => response.end('directly'))
+    expect(await (await client().fetch(url)).text()).toBe('directly')
+    expect(proxy.asked).toStrictEqual([])
+  })
+})

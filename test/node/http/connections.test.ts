@@ -1,0 +1,204 @@
+/** What becomes of connections: used again, given up, held back by one of the two sides. */
+import type net from 'node:net'
+import { setImmediate } from 'node:timers/promises'
+import { describe, expect, test, vi } from 'vitest'
+import { failure } from '../../support/failure.ts'
+import { client, serve, serveBytes } from './servers.ts'
+
+const OK = 'HTTP/1.1 200 OK\r\n'
+/** More than the buffers of two sockets hold. */
+const LARGE = 32 * 1024 * 1024
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+describe('between two requests', () => {
+  test('a server that closes behind its answer, without having said so, does not get the next request there', async () => {
+    const url = await serve(({ socket }, response) => response.end('here', () => socket.destroy()))
+    const http = client()
+    for (let request = 0; request < 20; request += 1) {
+      expect(await (await http.fetch(url, { method: 'POST', body: 'refresh_token=canary' })).text()).toBe('here')
+    }
+  })
+
+  test.each([
+    ['200', `${OK}content-length: 0\r\n\r\n`],
+    ['204', 'HTTP/1.1 204 No\r\n\r\n'],
+    ['205', 'HTTP/1.1 205 Reset\r\ncontent-length: 0\r\n\r\n'],
+    ['304, and what the length would be', 'HTTP/1.1 304 Not\r\ncontent-length: 5\r\n\r\n'],
+  ])('the connection is used again: %s', async (_, answer) => {
+    const connections = new Set<net.Socket>()
+    const url = await serveBytes((socket) => {
+      connections.add(socket)
+      socket.write(answer)
+    })
+    const http = client()
+    for (let request = 0; request < 3; request += 1) await (await http.fetch(url)).text()
+    expect(connections.size).toBe(1)
+  })
+
+  test('a request may have a connection of its own, which is not used again', async () => {
+    const connections = new Set<net.Socket>()
+    const url = await serve(({ socket }, response) => {
+      connections.add(socket)
+      response.end('here')
+    })
+    const http = client()
+    const own = [false, true, true, false]
+    for (const ownConnection of own) await (await http.fetch(url, { ownConnection })).text()
+    expect(connections.size).toBe(3)
+  })
+
+  test('a connection is given up before the server does', async () => {
+    const ended = vi.fn()
+    const url = await serveBytes((socket) => {
+      socket.once('end', ended)
+      socket.write(`${OK}keep-alive: timeout=2\r\ncontent-length: 0\r\n\r\n`)
+    })
+    await (await client().fetch(url)).text()
+    await vi.waitFor(() => expect(ended).toHaveBeenCalled(), 3000)
+  })
+})
+
+describe('no connection yet', () => {
+  const silent = async () => new URL(`https://${(await serveBytes(() => undefined)).host}`)
+
+  test('the time limit ends it', async () => {
+    const error = await failure(client().fetch(await silent(), { timeoutSeconds: 0.05 }))
+    expect(error).toMatchObject({ code: 'NETWORK_LOST', message: expect.stringContaining('within 0.05 seconds') })
+  })
+
+  test('whoever asked does not want it any more', async () => {
+    const controller = new AbortController()
+    const { host } = await serveBytes(() => controller.abort())
+    const error = await failure(client().fetch(new URL(`https://${host}`), { signal: controller.signal }))
+    expect(error).toMatchObject({ code: 'NETWORK_LOST' })
+  })
+
+  test('what is not wanted from the beginning is not sent', async () => {
+    const connected = vi.fn()
+    const url = await serve(connected)
+    const http = client()
+    expect(await failure(http.fetch(url, { signal: AbortSignal.abort() }))).toMatchObject({ code: 'NETWORK_LOST' })
+    expect(connected).not.toHaveBeenCalled()
+  })
+
+  test.each([
+    ['a server that never ends its TLS handshake', ''],
+    ['a proxy that answers a byte at a time', 'x'],
+  ])('%s is given up', async (_, byte) => {
+    const reached = vi.fn()
+    const server = await serveBytes((socket) => {
+      const timer = byte && setInterval(() => socket.write(byte), 20)
+      socket.once('close', () => clearInterval(timer || undefined))
+      if (byte) socket.write('HTTP/1.1 200 OK\r\nx-slow: ')
+      reached()
+    })
+    if (byte) vi.stubEnv('HTTPS_PROXY', server.href)
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    try {
+      const error = failure(client().fetch(new URL(`https://${server.host}`)))
+      while (reached.mock.calls.length === 0) await setImmediate()
+      vi.advanceTimersByTime(5000)
+      expect(await error).toMatchObject({ code: 'NETWORK_UNREACHABLE', message: expect.stringMatching(/not answer$/) })
+    } finally {
+      vi.useRealTimers()
+      vi.unstubAllEnvs()
+    }
+  })
+})
+
+describe('an answer before the request is whole', () => {
+  const bodies = {
+    bytes: () => new Uint8Array(LARGE),
+    blob: () => new Blob([new Uint8Array(LARGE)]),
+    stream: () => new Blob([new Uint8Array(LARGE)]).stream(),
+  }
+
+  test.each([
+    ...Object.entries(bodies).map(([kind, body]) => [kind, 413, 'content-length: 2\r\n\r\nno', body] as const),
+    ['bytes', 204, '\r\n', bodies.bytes] as const,
+  ])('%s: after the %d nobody sends the rest', async (_, status, rest, body) => {
+    const closed = vi.fn()
+    let server: net.Socket | undefined
+    let sent = ''
+    const url = await serveBytes((socket, all) => {
+      sent = all
+      if (server) return
+      server = socket.pause()
+      socket.once('close', closed).write(`HTTP/1.1 ${status} No\r\n${rest}`)
+    })
+    const response = await client().fetch(url, { method: 'POST', body: body(), streaming: true })
+    expect([response.status, await response.text()]).toStrictEqual([status, status === 413 ? 'no' : ''])
+    server!.resume()
+    await vi.waitFor(() => expect(closed).toHaveBeenCalled(), 3000)
+    expect(sent.length).toBeLessThan(LARGE)
+  })
+
+  test('205 with a body that has no end', async () => {
+    const closed = vi.fn()
+    const url = await serveBytes((socket) => {
+      socket.once('close', closed).write('HTTP/1.1 205 Reset\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n')
+    })
+    expect(await client().fetch(url)).toMatchObject({ status: 205, body: null })
+    await vi.waitFor(() => expect(closed).toHaveBeenCalled())
+  })
+})
+
+describe('a request as a stream', () => {
+  test('that fails before there is a connection', async () => {
+    const url = await serve(() => undefined)
+    const body = new ReadableStream({ start: (controller) => controller.error(new Error('canary')) })
+    const error = await failure(client().fetch(url, { method: 'POST', body }))
+    expect(error).toMatchObject({ code: 'NETWORK_LOST', message: expect.not.stringContaining('canary') })
+  })
+
+  test('that nobody wants any more is told so', async () => {
+    const controller = new AbortController()
+    const cancel = vi.fn()
+    const url = await serve(() => controller.abort())
+    const body = new ReadableStream({ pull: (source) => source.enqueue(new Uint8Array(9)), cancel })
+    expect(await failure(client().fetch(url, { method: 'POST', body, signal: controller.signal }))).toMatchObject({
+      code: 'NETWORK_LOST',
+    })
+    await vi.waitFor(() => expect(cancel).toHaveBeenCalled())
+  })
+
+  test.each(['DELETE', 'POST'])('%s tells where it ends, as does every other body', async (method) => {
+    const url = await serve(async (request, response) => {
+      response.end((await request.toArray()).join('') + request.headers['content-length'])
+    })
+    const bodies = ['four', new TextEncoder().encode('four'), new Blob(['four']), new Blob(['four']).stream()]
+    const answers = bodies.map(async (body) => (await client().fetch(url, { method, body })).text())
+    expect(await Promise.all(answers)).toStrictEqual(['four4', 'four4', 'four4', 'fourundefined'])
+  })
+})
+
+describe('whose pause it is', () => {
+  test('a request that comes slowly is not given up', async () => {
+    const url = await serve(async (request, response) => response.end((await request.toArray()).join('')))
+    const body = new ReadableStream({
+      async start(controller) {
+        controller.enqueue(new TextEncoder().encode('slow'))
+        await pause(600)
+        controller.enqueue(new TextEncoder().encode('ly'))
+        controller.close()
+      },
+    })
+    const response = await client({ idleMilliseconds: 250 }).fetch(url, { method: 'POST', body })
+    expect(await response.text()).toBe('slowly')
+  })
+
+  test('an answer that is read slowly is not given up; when all of it is read and no more comes, it is', async () => {
+    const chunk = 'x'.repeat(0x40000)
+    const url = await serveBytes((socket) =>
+      socket.write(`${OK}transfer-encoding: chunked\r\n\r\n40000\r\n${chunk}\r\n`),
+    )
+    const response = await client({ idleMilliseconds: 250 }).fetch(url, { streaming: true })
+    await pause(600)
+    let length = 0
+    const reading = (async () => {
+      for await (const part of response.body!) length += part.length
+    })()
+    expect(await failure(reading)).toMatchObject({ message: expect.stringContaining('stopped in the middle') })
+    expect(length).toBe(chunk.length)
+  })
+})

@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest'
+import { proxiesFrom } from '../../../src/node/http/proxies.ts'
+
+const PROXY = 'http://proxy.example.com:3128'
+const to = (url: string, environment: Record<string, string>) => proxiesFrom(environment).for(new URL(url))?.origin
+
+describe('which proxy', () => {
+  test.each([
+    [{}, undefined, undefined],
+    [{ https_proxy: PROXY }, PROXY, undefined],
+    [{ HTTPS_PROXY: 'proxy.example.com:3128' }, PROXY, undefined],
+    [{ HTTP_PROXY: PROXY }, PROXY, PROXY],
+    [{ https_proxy: PROXY, HTTPS_PROXY: 'http://other.example.com' }, PROXY, undefined],
+    [{ https_proxy: '', HTTPS_PROXY: PROXY }, PROXY, undefined],
+    [{ https_proxy: PROXY, http_proxy: 'https://plain.example.com' }, PROXY, 'https://plain.example.com'],
+    [{ ALL_PROXY: 'socks5://127.0.0.1:1080' }, undefined, undefined],
+  ])('%o', (environment, https, http) => {
+    expect(to('https://pds.example.org/', environment)).toBe(https)
+    expect(to('http://pds.example.org/', environment)).toBe(http)
+    expect(proxiesFrom(environment).any).toBe((https ?? http) !== undefined)
+  })
+
+  test.each(['socks5://127.0.0.1:1', ':::', 'http://me:p%zz@127.0.0.1:1', 'ftp://proxy.example.com'])(
+    '%s is refused by the name of its variable, without its value',
+    (value) => {
+      expect(() => proxiesFrom({ HTTPS_PROXY: value })).toThrow(
+        expect.objectContaining({ code: 'USAGE', message: 'HTTPS_PROXY is not the address of an HTTP proxy' }),
+      )
+    },
+  )
+})
+
+describe('NO_PROXY', () => {
+  const past = (entry: string, url: string) =>
+    to(url, { https_proxy: PROXY, http_proxy: PROXY, no_proxy: entry }) === undefined
+
+  test.each([
+    ['*', 'https://pds.example.org/'],
+    ['example.org', 'https://example.org/'],
+    ['example.org', 'https://pds.example.org/'],
+    ['.example.org', 'https://pds.example.org/'],
+    ['*.example.org', 'https://pds.example.org/'],
+    ['Example.ORG', 'https://pds.example.org/'],
+    ['a.test, example.org  b.test', 'https://pds.example.org/'],
+    ['example.org:443', 'https://pds.example.org/'],
+    ['example.org:80', 'http://pds.example.org/'],
+    ['example.org:8443', 'https://pds.example.org:8443/'],
+    ['127.0.0.1', 'http://127.0.0.1:2583/'],
+    ['::1', 'http://[::1]:2583/'],
+    ['[::1]', 'http://[::1]:2583/'],
+    ['[::1]:2583', 'http://[::1]:2583/'],
+  ])('%s lets %s past', (entry, url) => expect(past(entry, url)).toBe(true))
+
+  test.each([
+    ['', 'https://pds.example.org/'],
+    [',', 'https://pds.example.org/'],
+    ['ample.org', 'https://pds.example.org/'],
+    ['pds.example.org', 'https://example.org/'],
+    ['example.org:8443', 'https://pds.example.org/'],
+    ['example.org.evil.dev', 'https://pds.example.org/'],
+    ['127.0.0.1', 'https://pds.example.org/'],
+    ['::1', 'http://[::11]:2583/'],
+    ['(', 'https://pds.example.org/'],
+  ])('%s does not let %s past', (entry, url) => expect(past(entry, url)).toBe(false))
+
+  test('the lower-case variable is the one that counts', () => {
+    expect(to('https://pds.example.org/', { https_proxy: PROXY, no_proxy: 'a.test', NO_PROXY: '*' })).toBe(PROXY)
+  })
+})

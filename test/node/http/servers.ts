@@ -1,0 +1,103 @@
+/**
+ * Servers on loopback for the tests of the HTTP client; each is gone with its test.
+ *
+ * @module
+ */
+import { writeFile } from 'node:fs/promises'
+import http, { type RequestListener } from 'node:http'
+import https from 'node:https'
+import net, { type AddressInfo, type Server } from 'node:net'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { createHttp } from '../../../src/node/http/client.ts'
+import { type Certificate, createCertificate } from '../../support/certificates.ts'
+import { tempFolder } from '../helpers.ts'
+
+export const client = (options: Partial<Parameters<typeof createHttp>[0]> = {}) =>
+  createHttp({ dev: true, userAgent: 'atproto-oauth/test', ...options })
+
+async function listen(server: Server | http.Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    if ('closeAllConnections' in server) server.closeAllConnections()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+export async function serve(listener: RequestListener): Promise<URL> {
+  // A connection that is not used any more stays: that it ends is for the client to see to.
+  const server = http.createServer({ keepAliveTimeout: 0 }, listener)
+  return new URL(`http://127.0.0.1:${await listen(server)}/path?query=1`)
+}
+
+/** A server on the level of bytes, told of all that a client sent so far. */
+export async function serveBytes(onData: (socket: net.Socket, sent: string) => void): Promise<URL> {
+  const server = net.createServer((socket) => {
+    let sent = ''
+    socket.on('error', () => undefined)
+    socket.on('data', (chunk) => {
+      sent += chunk
+      onData(socket, sent)
+    })
+    onTestFinished(() => void socket.destroy())
+  })
+  return new URL(`http://127.0.0.1:${await listen(server)}/`)
+}
+
+export async function unusedPort(): Promise<number> {
+  const server = net.createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+export interface CertificateFile extends Certificate {
+  /** For NODE_EXTRA_CA_CERTS. */
+  readonly path: string
+}
+
+export async function certificateFor(...names: string[]): Promise<CertificateFile> {
+  const path = join(await tempFolder(), 'certificate.pem')
+  const certificate = await createCertificate(names)
+  await writeFile(path, certificate.cert)
+  return { ...certificate, path }
+}
+
+/** An HTTPS server with a certificate of its own making, for 127.0.0.1 and pds.example.com. */
+export async function serveTls(listener: RequestListener): Promise<{ url: URL; certificate: string }> {
+  const { path, ...pair } = await certificateFor('127.0.0.1', 'pds.example.com')
+  return { url: new URL(`https://127.0.0.1:${await listen(https.createServer(pair, listener))}/`), certificate: path }
+}
+
+/**
+ * A proxy that opens a tunnel to `target` wherever it was asked to, or answers with another status.
+ *
+ * @param secure it is spoken to over TLS
+ */
+export async function serveProxy(
+  status: number,
+  target?: URL,
+  secure?: Certificate,
+): Promise<{ url: URL; asked: string[] }> {
+  const asked: string[] = []
+  const answer: RequestListener = (request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    response.writeHead(status).end()
+  }
+  const server = secure ? https.createServer(secure, answer) : http.createServer(answer)
+  server.on('connect', (request, socket) => {
+    asked.push(`${request.method} ${request.url}`)
+    if (status !== 200) return socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`)
+    const there = net.connect(Number(target!.port), target!.hostname)
+    for (const end of [socket, there]) end.on('error', () => undefined)
+    socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    socket.pipe(there).pipe(socket)
+    onTestFinished(() => {
+      socket.destroy()
+      there.destroy()
+    })
+  })
+  return { url: new URL(`http${secure ? 's' : ''}://127.0.0.1:${await listen(server)}/`), asked }
+}

@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto'
+import { readdir, rename } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { createPendingStore, createStateFileStore } from '../../../src/node/store/sessions.ts'
+import { hasTinyDisk, onTinyDisk, pendingRecord, sessionRecord, startNode, tempFolder } from '../helpers.ts'
+
+const SPENT = { version: 1, status: 'spent', state: 'canary-state', codeHash: 'h', outcome: 'sent', at: 1 } as const
+const DID = sessionRecord().did
+
+describe.each([
+  ['of this machine', createPendingStore],
+  ['in a state file', (home: string) => createStateFileStore(join(home, 'state.json'))],
+])('6.7 the claim of a login %s', (_, create) => {
+  const claims = (at: number) => ({ ...SPENT, codeHash: `hash-${at}`, at })
+
+  test('of five at once, one may send the code, and its note is what is kept', async () => {
+    const home = await tempFolder()
+    await create(home).put(pendingRecord())
+    const stores = [1, 2, 3, 4, 5].map(() => create(home))
+    const granted = await Promise.all(stores.map((store, at) => store.claim(claims(at))))
+    expect(granted.filter(Boolean)).toHaveLength(1)
+    const winner = granted.indexOf(true)
+    expect(await create(home).get('canary-state')).toStrictEqual(claims(winner))
+
+    await stores[winner]!.put({ ...SPENT, outcome: 'refused' })
+    expect(await create(home).get('canary-state')).toMatchObject({ outcome: 'refused' })
+    expect((await readdir(home, { recursive: true })).filter((name) => name.endsWith('.tmp'))).toStrictEqual([])
+  })
+
+  test('that a kill cut short counts as one whose code may have been sent', async () => {
+    const home = await tempFolder()
+    await create(home).put(pendingRecord({ did: DID }))
+    const [name] = (await readdir(home, { recursive: true })).filter((each) => each.endsWith('.json'))
+    const path = join(home, name!)
+    await rename(path, join(dirname(path), `.${basename(path).slice(0, 48)}.${randomUUID()}.claimed.tmp`))
+    expect(await create(home).get('canary-state')).toMatchObject({ status: 'spent', outcome: 'sent', did: DID })
+    expect(await create(home).get('another-state')).toBeUndefined()
+    expect(await create(home).claim(claims(1))).toBe(false)
+  })
+
+  test('of a login that is spent or unknown is not granted, and changes nothing', async () => {
+    const home = await tempFolder()
+    expect(await create(home).claim(claims(1))).toBe(false)
+    await create(home).put(SPENT)
+    expect(await create(home).claim(claims(2))).toBe(false)
+    expect(await create(home).get('canary-state')).toStrictEqual(SPENT)
+  })
+})
+
+test.runIf(hasTinyDisk())('a claim for which there is no room leaves the login as it was', async () => {
+  const home = await tempFolder()
+  const code = `
+    import { appendFile } from 'node:fs/promises'
+    const { createPendingStore } = await import(process.env.SRC + 'node/store/sessions.ts')
+    const [home, pending, spent] = process.argv.slice(1)
+    const store = createPendingStore(home)
+    await store.put(JSON.parse(pending))
+    for (let full = false; !full; ) await appendFile(home + '/filler', 'x'.repeat(512)).catch(() => { full = true })
+    console.log(await store.claim(JSON.parse(spent)).catch((error) => error.code))
+    console.log((await store.get('canary-state')).status)`
+  const args = [home, JSON.stringify(pendingRecord()), JSON.stringify(SPENT)]
+  const { stdout, stderr } = await startNode(code, args, onTinyDisk(home)).ended
+  expect({ stdout, stderr }).toStrictEqual({ stdout: 'STORE_UNAVAILABLE\npending\n', stderr: '' })
+})

@@ -1,0 +1,204 @@
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { withLock } from '../../../src/node/store/lock.ts'
+import { failure } from '../../support/failure.ts'
+import { startNode, tempFolder, until } from '../helpers.ts'
+
+/** Milliseconds: longer than a poll, so that the lock was looked at more than once. */
+const SHORT = 200
+const TWO_HOURS_AGO = new Date(Date.now() - 2 * 3600 * 1000)
+const IN_TWO_HOURS = new Date(Date.now() + 2 * 3600 * 1000)
+
+const HOLD = `
+  const { withLock } = await import(process.env.SRC + 'node/store/lock.ts')
+  await withLock(process.argv[1], async () => {
+    console.log('held by ' + process.pid)
+    await new Promise((resolve) => setTimeout(resolve, 600_000))
+  })`
+
+const COUNT = `
+  import { readFile, writeFile } from 'node:fs/promises'
+  import { setTimeout as delay } from 'node:timers/promises'
+  const { withLock } = await import(process.env.SRC + 'node/store/lock.ts')
+  const [folder, counter] = process.argv.slice(1)
+  for (let round = 0; round < 5; round += 1) {
+    await withLock(folder, async () => {
+      const count = Number(await readFile(counter, 'utf8'))
+      await delay(3)
+      await writeFile(counter, String(count + 1))
+    })
+  }`
+
+async function numbers(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => /^\d+$/.test(name)).sort()
+}
+
+/** What the holder's file says. */
+async function recorded(folder: string): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(join(folder, (await numbers(folder)).at(-1)!), 'utf8'))
+}
+
+/** A lock as a holder that is not this process left it. */
+async function leave(holder: unknown, madeAt = new Date()): Promise<string> {
+  const folder = join(await tempFolder(), 'lock')
+  await mkdir(folder)
+  await writeFile(join(folder, '1'), typeof holder === 'string' ? holder : JSON.stringify(holder))
+  await utimes(join(folder, '1'), madeAt, madeAt)
+  return folder
+}
+
+const acquired = (folder: string) => withLock(folder, async () => 'acquired', SHORT)
+
+/** How this process records itself. */
+async function me(): Promise<Record<string, unknown>> {
+  const folder = join(await tempFolder(), 'lock')
+  return withLock(folder, () => recorded(folder))
+}
+
+describe('11.5 mutual exclusion', () => {
+  test('six processes count to thirty with reads and writes apart', async () => {
+    const home = await tempFolder()
+    const counter = join(home, 'counter')
+    await writeFile(counter, '0')
+    const ends = await Promise.all(
+      Array.from({ length: 6 }, () => startNode(COUNT, [join(home, 'lock'), counter]).ended),
+    )
+    expect(ends.map(({ code, stderr }) => ({ code, stderr }))).toStrictEqual(Array(6).fill({ code: 0, stderr: '' }))
+    expect(await readFile(counter, 'utf8')).toBe('30')
+  })
+
+  test('within one process too', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    let inside = 0
+    const seen = await Promise.all(
+      Array.from({ length: 5 }, () =>
+        withLock(folder, async () => {
+          inside += 1
+          await new Promise(setImmediate)
+          const together = inside
+          inside -= 1
+          return together
+        }),
+      ),
+    )
+    expect(seen).toStrictEqual([1, 1, 1, 1, 1])
+  })
+
+  test('another folder is another lock', async () => {
+    const home = await tempFolder()
+    expect(await withLock(join(home, 'a'), () => acquired(join(home, 'b')))).toBe('acquired')
+  })
+})
+
+describe('a lock ends with its work', () => {
+  test('gives the value on', async () => {
+    expect(await withLock(await tempFolder(), async () => 7)).toBe(7)
+  })
+
+  test('released when the work fails', async () => {
+    const folder = await tempFolder()
+    const failing = withLock(folder, () => Promise.reject(new Error('no')))
+    await expect(failing).rejects.toThrow('no')
+    expect(await acquired(folder)).toBe('acquired')
+  })
+
+  test('numbers only grow, and the last two are kept', async () => {
+    const folder = await tempFolder()
+    for (let round = 0; round < 12; round += 1) await acquired(folder)
+    expect(await numbers(folder)).toStrictEqual(['11', '12'])
+  })
+
+  test('nothing but numbers stays behind, and what a killed process left goes after a day', async () => {
+    const folder = await tempFolder()
+    for (const name of ['.old', '.young', 'foreign']) await writeFile(join(folder, name), '')
+    for (const name of ['.old', 'foreign']) await utimes(join(folder, name), new Date(0), new Date(0))
+    await acquired(folder)
+    expect((await readdir(folder)).sort()).toStrictEqual(['.young', '1', 'foreign'])
+  })
+
+  test('the folder is private', async () => {
+    const folder = join(await tempFolder(), 'locks', 'one')
+    await acquired(folder)
+    expect((await stat(folder)).mode & 0o777).toBe(0o700)
+  })
+})
+
+describe('11.6 the holder', () => {
+  test('alive: waited for, then named with the way out', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    const holder = startNode(HOLD, [folder])
+    await holder.said('held')
+    const error = await failure(acquired(folder))
+    expect(error).toMatchObject({ code: 'SESSION_BUSY', exit: 3, session: 'alive' })
+    expect(error.message).toContain(`process ${holder.pid} on ${hostname()}`)
+    expect(error.hint).toContain(folder)
+  })
+
+  test('killed: noticed by whoever waits', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    const holder = startNode(HOLD, [folder])
+    await holder.said('held')
+    const waiting = withLock(folder, async () => 'acquired')
+    holder.kill('SIGKILL')
+    expect(await waiting).toBe('acquired')
+    expect(await numbers(folder)).toStrictEqual(['1', '2'])
+  })
+
+  test.runIf(process.platform === 'linux')('killed, and its parent never asks: a zombie holds nothing', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    const parent = startNode(HOLD, [folder], ['bash', '-c', '"$@" & exec sleep 600', 'bash'])
+    await parent.said('held')
+    const { pid } = await recorded(folder)
+    process.kill(Number(pid), 'SIGKILL')
+    await until(async () => / Z /.test(await readFile(`/proc/${pid}/stat`, 'utf8')))
+    expect(await acquired(folder)).toBe('acquired')
+  })
+
+  test('stopped for however long: not robbed', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    const holder = startNode(HOLD, [folder])
+    await holder.said('held')
+    holder.kill('SIGSTOP')
+    await utimes(join(folder, '1'), TWO_HOURS_AGO, TWO_HOURS_AGO)
+    // Where the system does not tell when a process started, this very age is what decides.
+    const expected = process.platform === 'linux' ? 'SESSION_BUSY' : 'acquired'
+    expect(await acquired(folder).catch((error) => error.code)).toBe(expected)
+  })
+
+  test.runIf(process.platform === 'linux')('its pid was given to another process: noticed', async () => {
+    expect(await acquired(await leave({ ...(await me()), started: '1' }))).toBe('acquired')
+  })
+
+  test('its pid is in use, and it is that process: waited for', async () => {
+    expect(await failure(acquired(await leave(await me())))).toMatchObject({ code: 'SESSION_BUSY' })
+  })
+
+  test.each([
+    ['on another host', { host: 'elsewhere' }],
+    ['in another container', { space: 'pid:[1]' }],
+    ['of unknown age', { started: '' }],
+  ])('%s: waited for, as nobody here can tell, and taken for gone after an hour', async (_, change) => {
+    const holder = { ...(await me()), ...change }
+    expect(await failure(acquired(await leave(holder)))).toMatchObject({ code: 'SESSION_BUSY' })
+    expect(await acquired(await leave(holder, TWO_HOURS_AGO))).toBe('acquired')
+    // Since then the clock was set back.
+    expect(await acquired(await leave(holder, IN_TWO_HOURS))).toBe('acquired')
+  })
+
+  test.each(['', '{"pid":', 'null', '[]', '"x"', '\0\0\0\0'])(
+    '%j is left of a crash: nobody holds it',
+    async (text) => {
+      expect(await acquired(await leave(text))).toBe('acquired')
+    },
+  )
+})
+
+test('a folder that cannot be made is said to be the cause', async () => {
+  const file = join(await tempFolder(), 'file')
+  await writeFile(file, '')
+  const error = await failure(acquired(join(file, 'lock')))
+  expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', exit: 2 })
+  expect(error.message).toContain('not a folder')
+})

@@ -1,0 +1,160 @@
+import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, EmbeddedJWK, jwtVerify } from 'jose'
+import { describe, expect, test } from 'vitest'
+import {
+  asPrivateJwk,
+  createProof,
+  generateDpopJwk,
+  importDpopKey,
+  isNonce,
+  proofClaims,
+  sha256,
+} from '../../../src/protocol/oauth/dpop.ts'
+import { seededBytes } from '../../support/fake-http.ts'
+import { failure } from '../helpers.ts'
+
+const ports = {
+  now: () => 1_700_000_000_999, // `iat` must be floored, not rounded
+  randomBytes: (length: number) => new Uint8Array(length).fill(7),
+}
+const xrpc = new URL('https://PDS.fake.dev:443/xrpc/a.b.c?limit=1#top')
+const TOKEN = 'Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU'
+
+describe('12.3 claims', () => {
+  test('12.5, 12.6 at an authorization server: no ath, no iss, no nonce until one is known', async () => {
+    expect(await proofClaims({ method: 'POST', url: xrpc }, ports)).toStrictEqual({
+      jti: 'BwcHBwcHBwcHBwcHBwcHBw',
+      htm: 'POST',
+      htu: 'https://pds.fake.dev/xrpc/a.b.c',
+      iat: 1_700_000_000,
+    })
+  })
+
+  test('22.6 ath of the access token of RFC 9449 §7.1', async () => {
+    expect(await proofClaims({ method: 'GET', url: xrpc, accessToken: TOKEN, nonce: 'n' }, ports)).toMatchObject({
+      ath: 'fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo',
+      nonce: 'n',
+    })
+  })
+
+  test.each([
+    ['https://pds.example.com:443/xrpc/a.b.c', 'https://pds.example.com/xrpc/a.b.c'],
+    ['https://PDS.example.com/xrpc/a.b.c?x=1#f', 'https://pds.example.com/xrpc/a.b.c'],
+    ['https://pds.example.com/xrpc/../xrpc/a', 'https://pds.example.com/xrpc/a'],
+    ['https://pds.example.com/a%2Eb%2Fc', 'https://pds.example.com/a%2Eb%2Fc'],
+    ['https://pds.example.com', 'https://pds.example.com/'],
+    ['https://pds.example.com/x?', 'https://pds.example.com/x'],
+    ['https://u:p@pds.example.com:8443/x', 'https://pds.example.com:8443/x'],
+  ])('12.4, 22.5 htu of %s', async (url, htu) => {
+    expect(await proofClaims({ method: 'GET', url: new URL(url) }, ports)).toMatchObject({ htu })
+  })
+
+  test.each(['', 'a, b', 'say "hi"', 'back\\slash', 'line\nbreak', 'ü', 'a b'])(
+    '13.5 refuses nonce %j',
+    async (nonce) => {
+      expect(isNonce(nonce)).toBe(false)
+      expect(await failure(() => proofClaims({ method: 'GET', url: xrpc, nonce }, ports))).toMatchObject({
+        code: 'DPOP_NONCE_INVALID',
+      })
+    },
+  )
+
+  test('13.5 takes every NQCHAR', () => {
+    const all = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code))
+      .filter(isNonce)
+      .join('')
+    expect(all).toHaveLength(0x7e - 0x21 + 1 - 2)
+    expect(all).not.toMatch(/["\\]/)
+    expect(isNonce(all)).toBe(true)
+  })
+
+  test('12.4 no proof for what is not http', async () => {
+    const url = new URL('file:///etc/passwd')
+    expect(await failure(() => proofClaims({ method: 'GET', url }, ports))).toMatchObject({ code: 'DPOP_URL_INVALID' })
+  })
+})
+
+describe('12.1, 12.9 proofs', () => {
+  test('an independent verifier accepts it, and finds the public key and no more', async () => {
+    const key = await importDpopKey(await generateDpopJwk())
+    const proof = await createProof(key, { method: 'GET', url: xrpc, nonce: 'n1', accessToken: TOKEN }, ports)
+    expect(decodeProtectedHeader(proof)).toStrictEqual({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicJwk })
+    expect(Object.keys(key.publicJwk).sort()).toStrictEqual(['crv', 'kty', 'x', 'y'])
+    const { payload } = await jwtVerify(proof, EmbeddedJWK, { typ: 'dpop+jwt', algorithms: ['ES256'] })
+    expect(Object.keys(payload).sort()).toStrictEqual(['ath', 'htm', 'htu', 'iat', 'jti', 'nonce'])
+    expect(Buffer.from(proof.split('.')[2]!, 'base64url')).toHaveLength(64)
+  })
+
+  test('12.3, 12.10 no two have the same jti', async () => {
+    const key = await importDpopKey(await generateDpopJwk())
+    const random = { now: ports.now, randomBytes: seededBytes('jti') }
+    const proofs = await Promise.all(
+      Array.from({ length: 50 }, () => createProof(key, { method: 'GET', url: xrpc }, random)),
+    )
+    const jtis = proofs.map((proof) => decodeJwt(proof).jti!)
+    expect(new Set(jtis).size).toBe(50)
+    for (const jti of jtis) expect(Buffer.from(jti, 'base64url')).toHaveLength(16)
+  })
+})
+
+describe('12.2 keys', () => {
+  test('each is another, has five members, and survives JSON', async () => {
+    const [one, two] = [await generateDpopJwk(), await generateDpopJwk()]
+    expect(Object.keys(one).sort()).toStrictEqual(['crv', 'd', 'kty', 'x', 'y'])
+    expect((await importDpopKey(one)).thumbprint).not.toBe((await importDpopKey(two)).thumbprint)
+    const read = asPrivateJwk(JSON.parse(JSON.stringify({ ...one, kid: 'x', key_ops: ['sign'] })))
+    expect(read).toStrictEqual(one)
+    expect((await importDpopKey(read!)).thumbprint).toBe((await importDpopKey(one)).thumbprint)
+  })
+
+  test('the imported private key cannot be exported', async () => {
+    expect((await importDpopKey(await generateDpopJwk())).privateKey.extractable).toBe(false)
+  })
+
+  test.each([
+    ['nothing', () => undefined],
+    ['null', () => null],
+    ['a string', () => 'x'],
+    ['a public key', ({ d, ...rest }: Record<string, string>) => rest],
+    ['another type', (jwk: Record<string, string>) => ({ ...jwk, kty: 'OKP' })],
+    ['another curve', (jwk: Record<string, string>) => ({ ...jwk, crv: 'secp256k1' })],
+    ['a short member', (jwk: Record<string, string>) => ({ ...jwk, x: jwk['x']!.slice(1) })],
+    ['padding', (jwk: Record<string, string>) => ({ ...jwk, d: `${jwk['d']}=` })],
+    ['base64 instead of base64url', (jwk: Record<string, string>) => ({ ...jwk, y: `${'+'.repeat(43)}` })],
+    ['a number', (jwk: Record<string, string>) => ({ ...jwk, x: 7 })],
+  ])('%s is no private key', async (_, change) => {
+    expect(asPrivateJwk(change({ ...(await generateDpopJwk()) }))).toBeUndefined()
+  })
+
+  test('23.4 halves of two keys are no key, and the message quotes none of it', async () => {
+    const [one, two] = [await generateDpopJwk(), await generateDpopJwk()]
+    const error = await failure(() => importDpopKey({ ...one, d: two.d }))
+    expect(error.code).toBe('CREDENTIALS_INVALID')
+    expect(error.cause).toBeUndefined()
+    expect(error.message).not.toContain(two.d)
+  })
+
+  test('a point that is not on the curve is no key', async () => {
+    const jwk = await generateDpopJwk()
+    const error = await failure(() => importDpopKey({ ...jwk, x: jwk.y, y: jwk.x }))
+    expect(error).toMatchObject({ code: 'CREDENTIALS_INVALID' })
+  })
+
+  test('22.6 thumbprint: jose’s of the key of RFC 9449, and ours are jose’s', async () => {
+    const publicJwk = {
+      kty: 'EC',
+      crv: 'P-256',
+      x: 'l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs',
+      y: '9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA',
+    }
+    expect(await calculateJwkThumbprint(publicJwk)).toBe('0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I')
+    const own = await generateDpopJwk()
+    const { d, ...ownPublic } = own
+    expect((await importDpopKey(own)).thumbprint).toBe(await calculateJwkThumbprint(ownPublic))
+  })
+})
+
+test('22.6 sha256 of the PKCE verifier of RFC 7636', async () => {
+  expect(await sha256('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')).toBe(
+    'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+  )
+})

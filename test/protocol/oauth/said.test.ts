@@ -1,0 +1,170 @@
+/** What is said of documents, tokens and keys that are no good: a person has to find the cause by it. */
+import { describe, expect, test } from 'vitest'
+import { isAuthError } from '../../../src/errors.ts'
+import type { AuthorizationServer, Did, Origin } from '../../../src/model.ts'
+import { judgeDidDocument, resolveDid } from '../../../src/protocol/identity/did.ts'
+import { fetchAuthorizationServer, fetchIssuer, judgeProtectedResource } from '../../../src/protocol/oauth/discovery.ts'
+import { asPrivateJwk, createProof, generateDpopJwk, importDpopKey } from '../../../src/protocol/oauth/dpop.ts'
+import type { DpopFetch } from '../../../src/protocol/oauth/dpop-fetch.ts'
+import { exchangeCode, revokeToken, sendRefresh } from '../../../src/protocol/oauth/token-endpoint.ts'
+import { createFakeWorld, json } from '../../support/fake-atproto.ts'
+import { failure, pendingOf, serverOf, signer } from '../helpers.ts'
+
+const PDS = 'https://pds.fake.dev' as Origin
+const AS = 'https://as.fake.dev' as Origin
+const { did } = createFakeWorld().alice
+const answering = (answer: () => Response) => createFakeWorld({ knobs: { httpFault: answer } })
+
+describe('documents', () => {
+  const html = () => new Response('', { headers: { 'content-type': 'text/html' } })
+  const gone = () => json(404, {})
+  test.each([
+    ['2.4', () => resolveDid(did, answering(html)), `the DID document of ${did} came as text/html`],
+    [
+      '2.4',
+      () => resolveDid(did, answering(gone)),
+      `plc.directory knows no ${did}: it was never registered, or it was deleted`,
+    ],
+    ['3.2', () => fetchIssuer(PDS, answering(html)), `the protected-resource metadata of ${PDS} came as text/html`],
+    ['3.2', () => fetchIssuer(PDS, answering(gone)), `the PDS ${PDS} does not offer OAuth`],
+    [
+      '4.1',
+      () => fetchAuthorizationServer(AS, PDS, answering(html)),
+      `the authorization-server metadata of ${AS} came as`,
+    ],
+    ['4.1', () => fetchAuthorizationServer(AS, PDS, answering(gone)), `${AS} is not an OAuth authorization server`],
+    [
+      '4.6',
+      () => fetchAuthorizationServer(AS, PDS, lacking('grant_types_supported')),
+      'lacks authorization_code, refresh_token',
+    ],
+    ['4.4', () => fetchAuthorizationServer(AS, PDS, lacking('token_endpoint')), 'token_endpoint is missing'],
+    ['3.3', () => judgeProtectedResource({ resource: 'x'.repeat(999) }, PDS, false), `: "${'x'.repeat(199)}`],
+    [
+      '2.8',
+      () => judgeDidDocument({ id: 'did:plc:x' }, did, false),
+      `the DID document of ${did} is of another DID: "did:plc:x"`,
+    ],
+  ])('%s what is said of it, %#', async (_, run, said) => {
+    const { message } = await failure(run)
+    expect(message).toContain(said)
+    expect(message.length).toBeLessThan(400)
+  })
+
+  test('2.10 an http PDS is for --dev, and the hint says so', async () => {
+    const error = await failure(() => judgeDidDocument(withPds('http://pds.fake.dev'), did, false))
+    expect(error).toMatchObject({
+      message: expect.stringContaining('"http://pds.fake.dev"'),
+      hint: expect.stringContaining('--dev'),
+    })
+    const other = await failure(() => judgeDidDocument(withPds('ftp://pds.fake.dev'), did, false))
+    expect(other.hint).not.toContain('--dev')
+  })
+
+  test.each([' https://pds.fake.dev', 'https://evil.dev/https://pds.fake.dev', '\thttps://pds.fake.dev'])(
+    '2.10 a PDS at %j',
+    async (endpoint) => {
+      expect((await failure(() => judgeDidDocument(withPds(endpoint), did, false))).code).toBe('DID_DOCUMENT_INVALID')
+    },
+  )
+
+  test.each([
+    ['did:web:localhost', 'http://localhost/.well-known/did.json'],
+    ['did:web:localhost%3A3000', 'http://localhost:3000/.well-known/did.json'],
+    ['did:web:localhost.fake.dev', 'https://localhost.fake.dev/.well-known/did.json'],
+  ])('2.5 with --dev %s is asked for at %s', async (web, url) => {
+    const world = createFakeWorld({ settings: { dev: true }, knobs: { httpFault: gone } })
+    await failure(() => resolveDid(web as Did, world))
+    expect(world.requests.map((request) => request.url)).toStrictEqual([url])
+  })
+})
+
+describe('tokens', () => {
+  const world = createFakeWorld()
+  const grant = { clientId: 'http://localhost', refreshToken: 'r' }
+
+  test('11.8 a lost answer: that it was sent, and why nothing came', async () => {
+    const lost = createFakeWorld({ knobs: { httpFault: () => 'lostAfter' } })
+    const { dpopFetch } = await signer(lost)
+    for (const [run, said] of [
+      [
+        () => exchangeCode(serverOf(lost), pendingOf(lost), 'c', dpopFetch, lost),
+        'the code was sent, but no answer came',
+      ],
+      [() => sendRefresh(serverOf(lost), grant, dpopFetch, lost), 'the refresh was sent, but no answer came'],
+    ] as const) {
+      const error = await failure(run)
+      expect(error.message).toBe(`${said} (as.fake.dev did not answer)`)
+      expect(isAuthError(error.cause, 'NETWORK_LOST')).toBe(true)
+    }
+  })
+
+  test.each([
+    [302, 'REFRESH_REFUSED'],
+    [399, 'REFRESH_REFUSED'],
+    [400, 'SESSION_DEAD'],
+    [499, 'SESSION_DEAD'],
+    [500, 'REFRESH_AMBIGUOUS'],
+    [503, 'REFRESH_AMBIGUOUS'],
+  ])('11.11 invalid_grant ends the session only as a refusal: with %i it is %s', async (status, code) => {
+    const answer = async () => json(status, { error: 'invalid_grant' })
+    const fetch: DpopFetch = Object.assign(answer, { nonces: () => ({}), now: world.now })
+    const error = await failure(() => sendRefresh(serverOf(world), grant, fetch, world))
+    expect(error.code).toBe(code)
+    const dead = `${AS} says that the session has ended`
+    expect(error.message).toContain(
+      code === 'SESSION_DEAD' ? dead : `${AS} answered the refresh with ${status} invalid_grant`,
+    )
+  })
+
+  test('10.5 of what it is said that it is no JSON', async () => {
+    const fetch: DpopFetch = Object.assign(async () => new Response('<html>'), { nonces: () => ({}), now: () => 0 })
+    const error = await failure(() => sendRefresh(serverOf(world), grant, fetch, world))
+    expect(error.message).toContain(`the token response of ${AS} came as`)
+  })
+
+  test('a revocation that is answered with nothing at all is one', async () => {
+    const fetch: DpopFetch = Object.assign(async () => new Response(null, { status: 200 }), {
+      nonces: () => ({}),
+      now: () => 0,
+    })
+    expect(await revokeToken(serverOf(world), { clientId: 'x', token: 't' }, fetch)).toBe(true)
+  })
+
+  test('without an endpoint nothing is revoked, and nothing sent', async () => {
+    const fetch: DpopFetch = Object.assign(async () => expect.unreachable(), { nonces: () => ({}), now: () => 0 })
+    const { revocation_endpoint, ...server } = serverOf(world)
+    expect(await revokeToken(server as AuthorizationServer, { clientId: 'x', token: 't' }, fetch)).toBe(false)
+  })
+})
+
+describe('keys', () => {
+  test('12.2 members of another length or type make no key', async () => {
+    const jwk = await generateDpopJwk()
+    for (const name of ['x', 'y', 'd'] as const) {
+      for (const value of [`A${jwk[name]}`, `${jwk[name]}A`, [jwk[name]], jwk[name].slice(1)]) {
+        expect(asPrivateJwk({ ...jwk, [name]: value })).toBeUndefined()
+      }
+    }
+  })
+
+  test('what cannot be signed says why', async () => {
+    const key = await importDpopKey(await generateDpopJwk())
+    const world = createFakeWorld()
+    const prove = (url: string, nonce?: string) =>
+      failure(() => createProof(key, { method: 'GET', url: new URL(url), nonce }, world))
+    expect((await prove('data:x')).message).toBe('cannot prove possession for a data: URL')
+    expect((await prove(PDS, 'a b')).message).toBe(`${PDS} sent a malformed DPoP-Nonce`)
+    const { x, y } = key.publicJwk
+    const pair = { kty: 'EC', crv: 'P-256', x: y, y: x, d: x } as const
+    expect((await failure(() => importDpopKey(pair))).message).toBe('the DPoP private key is not a usable P-256 key')
+  })
+})
+
+function withPds(serviceEndpoint: string) {
+  return { id: did, service: [{ id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint }] }
+}
+
+function lacking(member: string) {
+  return createFakeWorld({ knobs: { mutateAuthorizationServer: (document) => ({ ...document, [member]: undefined }) } })
+}

@@ -1,0 +1,147 @@
+import { describe, expect, test } from 'vitest'
+import {
+  missingScopes,
+  parseScope,
+  requestable,
+  scopeAdvice,
+  scopeTokens,
+  unaskedScopes,
+} from '../../../src/protocol/scope/scope.ts'
+import { failure } from '../helpers.ts'
+
+describe('the scope to ask for', () => {
+  test.each([
+    ['atproto', 'atproto'],
+    ['atproto transition:generic', 'atproto transition:generic'],
+    ['transition:generic atproto', 'transition:generic atproto'],
+    ['atproto repo:a.b.c?action=create&action=update', 'atproto repo:a.b.c?action=create&action=update'],
+    ['atproto rpc:*?aud=did:web:x.y%23z blob:*/*', 'atproto rpc:*?aud=did:web:x.y%23z blob:*/*'],
+  ])('15.1 %s', (text, expected) => {
+    expect(parseScope(text)).toBe(expected)
+  })
+
+  test.each(['atproto,transition:generic', 'atproto, transition:generic', 'atproto rpc:a.b,c'])(
+    '15.1 commas in %j: the message says what to do',
+    async (text) => {
+      expect(await failure(() => parseScope(text))).toMatchObject({
+        code: 'SCOPE_INVALID',
+        message: expect.stringContaining('put spaces between'),
+      })
+    },
+  )
+
+  test('15.9, 7.6 atproto is added if it was left out', () => {
+    expect(parseScope('transition:generic')).toBe('atproto transition:generic')
+    expect(parseScope('atprotofoo')).toBe('atproto atprotofoo')
+  })
+
+  test('5.14 nothing twice', () => {
+    expect(parseScope('atproto transition:email atproto transition:email')).toBe('atproto transition:email')
+  })
+
+  test.each(['', ' ', 'atproto  repo:*', ' atproto', 'atproto ', 'atproto\trepo:*', 'atproto\n', 'a"b', 'a\\b', 'ü'])(
+    '15.1 %j is refused',
+    async (text) => {
+      expect(await failure(() => parseScope(text))).toMatchObject({ code: 'SCOPE_INVALID', exit: 2 })
+    },
+  )
+
+  test('7.4 openid does not exist', async () => {
+    const error = await failure(() => parseScope('atproto openid'))
+    expect(error).toMatchObject({ code: 'SCOPE_INVALID', message: expect.stringContaining('openid') })
+    expect(parseScope('atproto openid:x')).toBe('atproto openid:x')
+  })
+})
+
+describe('what atproto defines has to be written as it is defined', () => {
+  test.each([
+    'repo',
+    'repo:com.example',
+    'Repo:a.b.c',
+    'repo%3Aa.b.c',
+    'rpc:a.b.c',
+    'rpc:*?aud=*',
+    'blob:image',
+    'account:*',
+    'identity:submit',
+    'include:com.example',
+    'transition:foo',
+    'transition',
+    'ATPROTO',
+  ])('15.2, 15.9 %s', async (token) => {
+    const error = await failure(() => parseScope(`atproto ${token}`))
+    expect(error).toMatchObject({ code: 'SCOPE_INVALID', exit: 2, message: expect.stringContaining(`"${token}"`) })
+    expect(error.hint).toMatch(/^(?:write|there are) /)
+  })
+
+  test.each([
+    'transition:generic',
+    'transition:email',
+    'transition:chat.bsky',
+    'account:status',
+    'repo:*?action=create',
+  ])('15.9 %s is one', (token) => {
+    expect(parseScope(`atproto ${token}`)).toBe(`atproto ${token}`)
+  })
+
+  test('15.10 what atproto does not define yet stays the server’s to judge', () => {
+    expect(parseScope('atproto space:x repository:a.b.c')).toBe('atproto space:x repository:a.b.c')
+  })
+
+  test('15.9 chat alone is no permission by the specification, and gets a word', () => {
+    expect(scopeAdvice('atproto transition:chat.bsky')).toContain('transition:generic')
+    expect(scopeAdvice('atproto transition:chat.bsky transition:generic')).toBeUndefined()
+    expect(scopeAdvice('atproto repo:*')).toBeUndefined()
+  })
+})
+
+test('15.1 the tokens of what a server wrote', () => {
+  expect(scopeTokens(' atproto  repo:* ')).toStrictEqual(['atproto', 'repo:*'])
+  expect(scopeTokens('')).toStrictEqual([])
+})
+
+describe('15.13 asked for and granted', () => {
+  const AUD = 'did:web:x.y%23s'
+  test.each<[string, string, string, string[], string[]]>([
+    ['10.18 all', 'atproto repo:*', 'repo:* atproto', [], []],
+    ['15.12 partly', 'atproto repo:* blob:*/*', 'atproto blob:*/*', ['repo:*'], []],
+    ['15.10 dropped', 'atproto space:x', 'atproto', ['space:x'], []],
+    ['more', 'atproto', 'atproto repo:* transition:email', [], ['repo:*', 'transition:email']],
+    ['15.11 expanded', 'atproto include:a.b.auth include?nsid=a.b.c', `rpc:a.b.x?aud=* repo:a.b.y atproto`, [], []],
+    ['15.11 not expanded', 'atproto include:a.b.auth', 'atproto include?nsid=a.b.auth', [], []],
+    [
+      '15.11 expanded to what a set cannot hold',
+      'atproto include:a.b.c',
+      'atproto account:email',
+      [],
+      ['account:email'],
+    ],
+    ['another set', 'atproto include:a.b.c', 'atproto include:a.b.d', [], ['include:a.b.d']],
+    ['10.8 no substrings', 'atproto repo:a.b.c', 'atproto repo:a.b.cd', ['repo:a.b.c'], ['repo:a.b.cd']],
+    ['another spelling', 'atproto rpc:a.b.c?aud=did:web:x.y#s', `atproto rpc?aud=${AUD}&lxm=a.b.c`, [], []],
+    [
+      'defaults',
+      'atproto repo:a.b.c account:email',
+      'atproto repo?collection=a.b.c&action=delete&action=create&action=update account:email?action=read',
+      [],
+      [],
+    ],
+    ['in pieces', 'atproto repo?collection=a.b.c&collection=d.e.f', 'atproto repo:d.e.f repo:a.b.c', [], []],
+    ['less of one', 'atproto repo:a.b.c', 'atproto repo:a.b.c?action=create', ['repo:a.b.c'], []],
+    ['wider of one', 'atproto blob:image/png', 'atproto blob:*/*', [], ['blob:*/*']],
+    ['a look-alike of include', 'atproto includes:x', 'atproto', ['includes:x'], []],
+    ['nothing', 'atproto repo:*', '', ['atproto', 'repo:*'], []],
+  ])('%s', (_, requested, granted, missing, unasked) => {
+    expect(missingScopes(requested, granted)).toStrictEqual(missing)
+    expect(unaskedScopes(requested, granted)).toStrictEqual(unasked)
+  })
+})
+
+test('15.14, 19.8 what an older server says is missing, as it can be asked for', () => {
+  expect(requestable('rpc:a.b.c?aud=did:web:x.y%23s')).toBe('rpc:a.b.c?aud=did:web:x.y%23s')
+  expect(requestable('rpc:a.b.c?aud=did:web:x.y')).toBe('rpc:a.b.c?aud=*')
+  expect(requestable('rpc:*?aud=did:web:x.y')).toBe('transition:generic')
+  expect(requestable('identity:submit')).toBeUndefined()
+  expect(requestable('space:x')).toBe('space:x')
+  expect(requestable('transition:generic')).toBe('transition:generic')
+})

@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest'
+import {
+  closedBecause,
+  defaultService,
+  exampleOf,
+  findMethod,
+  listMethods,
+  serviceOf,
+} from '../../../src/protocol/xrpc/lexicons.ts'
+
+test('a query, a procedure with a JSON body, one with bytes, one without a body', () => {
+  expect(findMethod('com.atproto.repo.listRecords')).toStrictEqual({
+    nsid: 'com.atproto.repo.listRecords',
+    kind: 'query',
+    parameters: [
+      { name: 'repo', type: 'text', isList: false, isRequired: true },
+      { name: 'collection', type: 'text', isList: false, isRequired: true },
+      { name: 'limit', type: 'integer', isList: false, isRequired: false },
+      { name: 'cursor', type: 'text', isList: false, isRequired: false },
+      { name: 'reverse', type: 'boolean', isList: false, isRequired: false },
+    ],
+    input: undefined,
+    output: 'application/json',
+  })
+  expect(findMethod('com.atproto.repo.createRecord')?.input).toMatchObject({
+    mediaType: 'application/json',
+    fields: expect.arrayContaining([{ name: 'record', type: 'json', isList: false, isRequired: true }]),
+  })
+  expect(findMethod('com.atproto.repo.uploadBlob')?.input).toStrictEqual({ mediaType: '*/*', fields: [] })
+  expect(findMethod('com.atproto.server.requestEmailConfirmation')).toMatchObject({
+    kind: 'procedure',
+    input: undefined,
+  })
+  expect(findMethod('com.atproto.sync.getRepo')?.output).toBe('application/vnd.ipld.car')
+})
+
+test.each(['', 'com', 'com.atproto', 'com.atproto.repo', 'com.atproto.repo.list', 'com.example.nothing.here'])(
+  '%j is no method',
+  (name) => expect(findMethod(name)).toBeUndefined(),
+)
+
+test('a prefix is a part of a name as it is typed', () => {
+  expect(listMethods('com.atproto.repo.g').map(({ nsid }) => nsid)).toStrictEqual(['com.atproto.repo.getRecord'])
+  expect(listMethods('com.nobody')).toStrictEqual([])
+})
+
+describe('examples', () => {
+  test.each([
+    ['com.atproto.server.getSession', 'atproto-oauth call com.atproto.server.getSession'],
+    ['com.atproto.repo.listRecords', 'atproto-oauth call com.atproto.repo.listRecords repo={did} collection=…'],
+    ['app.bsky.actor.getProfile', 'atproto-oauth call app.bsky.actor.getProfile actor={handle}'],
+    [
+      'com.atproto.repo.createRecord',
+      "atproto-oauth call com.atproto.repo.createRecord repo={did} collection=… record:='{…}'",
+    ],
+    ['com.atproto.repo.uploadBlob', 'atproto-oauth call com.atproto.repo.uploadBlob --upload FILE'],
+  ])('%s', (nsid, line) => expect(exampleOf(findMethod(nsid)!)).toBe(line))
+})
+
+test('what OAuth sessions may not call is named', () => {
+  expect(closedBecause('com.atproto.server.createAppPassword')).toContain('OAuth')
+  expect(closedBecause('com.atproto.admin.getAccountInfo')).toContain('administrator')
+  expect(closedBecause('com.atproto.server.getSession')).toBeUndefined()
+})
+
+test('19.2 chat has to be named, other services have a default', () => {
+  expect(defaultService('chat.bsky.convo.listConvos')).toBe('did:web:api.bsky.chat#bsky_chat')
+  expect(defaultService('app.bsky.feed.getTimeline')).toBeUndefined()
+  expect(serviceOf('appview')).toBe('did:web:api.bsky.app#bsky_appview')
+  expect(serviceOf('did:web:x.dev#y')).toBe('did:web:x.dev#y')
+  expect(serviceOf('constructor')).toBe('constructor')
+})

@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest'
+import type { Credentials } from '../../src/model.ts'
+import { revoke } from '../../src/session/revoke.ts'
+import { openSession } from '../../src/session/session.ts'
+import { failure } from '../support/failure.ts'
+import type { FakeWorld } from '../support/fake-atproto.ts'
+import { GET_SESSION, signedIn } from '../support/login.ts'
+
+/** A session that the store has. */
+async function inUse(knobs: Partial<FakeWorld['knobs']> = {}) {
+  const { world, separate } = await signedIn(knobs)
+  const session = await openSession(separate, world)
+  expect((await session.call(GET_SESSION)).status).toBe(200)
+  const left = () => world.stores.sessionRecords.size + world.stores.nonces.size
+  return { world, session, left, alive: () => world.sessionAlive(world.alice.did) }
+}
+
+describe('16.8 a session that is revoked is forgotten here, whatever the server says', () => {
+  test.each([
+    ['it does', 'challenge', 'revoked', false],
+    ['it does, and would not say if it did not', 'silent', 'revoked', false],
+    ['it is down', 'unavailable', 'unconfirmed', true],
+    ['it offers none', 'absent', 'unsupported', true],
+  ] as const)('%s', async (_, revocation, outcome, alive) => {
+    const setting = await inUse({ revocation, asNonces: 'rotate' })
+    expect(await revoke(setting.session.record(), setting.world)).toMatchObject({ outcome })
+    expect(setting.alive()).toBe(alive)
+    expect(setting.left()).toBe(0)
+  })
+
+  test('that its token was no good any more is no failure', async () => {
+    const { world, session, left } = await inUse()
+    world.sessions[0]!.endedBecause = 'elsewhere'
+    expect(await revoke(session.record(), world)).toMatchObject({ outcome: 'revoked' })
+    expect(left()).toBe(0)
+  })
+
+  test('16.8 the answer is lost: told, and forgotten', async () => {
+    const { world, session, left } = await inUse()
+    world.knobs.httpFault = ({ url }) => (url.endsWith('/oauth/revoke') ? 'lostAfter' : undefined)
+    expect(await revoke(session.record(), world)).toMatchObject({ outcome: 'unconfirmed' })
+    expect(left()).toBe(0)
+  })
+
+  test('a server that cannot be asked has not ended it: kept, for another try', async () => {
+    const { world, session, left } = await inUse()
+    const before = left()
+    world.knobs.httpFault = ({ url }) => (url.includes('oauth-authorization-server') ? 'unreachable' : undefined)
+    expect(await failure(revoke(session.record(), world))).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      session: 'alive',
+    })
+    expect(left()).toBe(before)
+    expect(world.sent('revoke')).toHaveLength(0)
+  })
+})
+
+test.each(['refreshToken', 'accessToken'] as const)('16.9 the whole session ends with its %s', async (name) => {
+  const { world, credentials } = await signedIn()
+  const other = name === 'refreshToken' ? 'accessToken' : 'refreshToken'
+  const session = await openSession({ ...credentials, [other]: undefined } as Credentials, world)
+  expect(await revoke(session.record(), world)).toMatchObject({ outcome: 'revoked' })
+  const sent = world.sent('revoke').map(({ body }) => new URLSearchParams(body).get('token'))
+  expect(new Set(sent)).toStrictEqual(new Set([credentials[name]]))
+  expect(world.sessionAlive(world.alice.did)).toBe(false)
+})
+
+test('a lease cannot end its session, and does not say that it had', async () => {
+  const { world, session, alive } = await inUse()
+  const { sessionRecords } = world.stores
+  const leased = await session.lease(0)
+  sessionRecords.clear() // on another machine
+  const before = world.requests.length
+  const error = await failure(revoke((await openSession(leased, world)).record(), world))
+  expect(error).toMatchObject({ code: 'CREDENTIALS_INCOMPLETE', exit: 2, session: 'alive' })
+  expect(error.message).toContain('leased')
+  expect(world.requests).toHaveLength(before)
+  expect(alive()).toBe(true)
+})
