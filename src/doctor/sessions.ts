@@ -9,7 +9,7 @@ import type { Credentials, Finding, Origin, SessionRecord } from '../model.ts'
 import type { Clock, SessionStore, Settings } from '../ports.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { nextDeadline, statusOf } from '../session/status.ts'
-import { newest, recordOf } from '../session/token-family.ts'
+import { newerOf, toSessionRecord } from '../session/token-family.ts'
 import { attempt, broken, failed, ok, warning } from './check.ts'
 
 type Ports = Clock & {
@@ -50,8 +50,8 @@ async function readStored({ stores }: Ports): Promise<SessionRecord[]> {
 }
 
 async function merged(credentials: Credentials, stored: readonly SessionRecord[]): Promise<SessionRecord> {
-  const record = await recordOf(credentials)
-  return newest(
+  const record = await toSessionRecord(credentials)
+  return newerOf(
     record,
     stored.find(({ thumbprint }) => thumbprint === record.thumbprint),
   )
@@ -93,7 +93,7 @@ async function judge(
     return warning({ ...found, detail, fix: 'atproto-oauth refresh' })
   }
   if (status.undelivered.length > 0) {
-    const detail = `the newest tokens of the one ${who} are not yet in ${status.undelivered.join(', ')}`
+    const detail = `the newerOf tokens of the one ${who} are not yet in ${status.undelivered.join(', ')}`
     return warning({ ...found, detail, fix: 'the next `call` or `refresh` on this machine delivers them first' })
   }
   if (deadline === undefined) return ok({ ...found, detail: `the one ${who} does not say when it ends` })

@@ -8,7 +8,7 @@ import { AuthError } from '../errors.ts'
 import type { SessionRecord } from '../model.ts'
 import type { Clock, Stores } from '../ports.ts'
 import type { Session } from './session.ts'
-import { credentialsOf, endedError, handedOver, newest } from './token-family.ts'
+import { endedError, handedOver, newerOf, toCredentials } from './token-family.ts'
 
 export interface ExportOptions {
   /** Leave it here as well. Two owners of one session end it: whoever renews it second sends a token that is spent. */
@@ -43,10 +43,10 @@ export async function exportSession(
   else await session.lease(AT_LEAST)
   // Nobody may renew it while it is on its way.
   return stores.sessions.update(thumbprint, async (stored, commit) => {
-    const record = await newest(session.record(), stored)
+    const record = await newerOf(session.record(), stored)
     if (record.ended) throw endedError(record)
     const { accessToken, accessTokenExpiresAt } = record
-    await hand(toNodeSession({ ...credentialsOf(record), accessToken, accessTokenExpiresAt }))
+    await hand(toNodeSession({ ...toCredentials(record), accessToken, accessTokenExpiresAt }))
     if (!keep) await commit(await handedOver(record, now())).catch((error: unknown) => stillHere(error))
     return record
   })

@@ -11,7 +11,7 @@ import type { Credentials, SessionRecord } from '../model.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './refresh.ts'
 import { checkTargets } from './saving.ts'
-import { checkForeign, endedError, newest, recordOf, takenBack } from './token-family.ts'
+import { assertOwnToken, endedError, newerOf, takenBack, toSessionRecord } from './token-family.ts'
 
 export interface ImportOptions {
   /** The exact client_id that the other program signs in with: a refresh under any other ends the session. */
@@ -36,13 +36,13 @@ export async function importSession(
   checkClient(clientId)
   const credentials = await fromNodeSession(value, { clientId, clientJwk, dev })
   await checkTargets(credentials.did, ports)
-  const given = await recordOf(credentials)
-  await checkForeign(given, stores.sessions)
+  const given = await toSessionRecord(credentials)
+  await assertOwnToken(given, stores.sessions)
   const { pds } = await verifyIssuer(given, ports)
   return stores.sessions.update(given.thumbprint, async (stored, commit) => {
     if (!stored) return { ...credentials, pdsIssuer: pds }
     const known = await takenBack(stored, credentials.refreshToken!)
-    const current = await newest(given, known)
+    const current = await newerOf(given, known)
     if (current.refreshToken !== credentials.refreshToken) throw spent(current)
     if (known !== stored) await commit(known)
     // What it came back with tells nothing of when it began, and how often it was renewed there.

@@ -16,7 +16,7 @@ import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { anyToken, judgeTokenResponse, revokeToken, sendRefresh } from '../protocol/oauth/token-endpoint.ts'
 import { verifyIssuer } from './issuer.ts'
 import { deliver, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
-import { checkForeign, endedError, newest, tokenHash, withSpent } from './token-family.ts'
+import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from './token-family.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
 const MARGIN = 10_000
@@ -57,12 +57,12 @@ export function refresh(
   ports: RefreshPorts,
 ): Promise<SessionRecord> {
   return ports.stores.sessions.update(given.thumbprint, async (stored, commit, forget) => {
-    const known = await newestOfTargets(await newest(given, stored), ports)
+    const known = await newestOfTargets(await newerOf(given, stored), ports)
     if (known.ended) throw endedError(known)
     const current = await deliverLeftOver(known, commit, ports)
     if (isGood(current)) return current
     const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
-    if (current.refreshToken !== stored?.refreshToken) await checkForeign(current, ports.stores.sessions)
+    if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, ports.stores.sessions)
 
     const { refreshToken, clientId } = current
     if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
@@ -100,7 +100,7 @@ export function refresh(
         rotatedAt: ports.now(),
         clockOffset: dpopFetch.now(server.issuer) - ports.now(),
         rotation: current.rotation === undefined ? undefined : current.rotation + 1,
-        spentTokens: tokens.refreshToken === undefined ? current.spentTokens : withSpent(current.spentTokens, hash),
+        spentTokens: tokens.refreshToken === undefined ? current.spentTokens : addSpentToken(current.spentTokens, hash),
         intent: undefined,
         undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
       }
@@ -108,10 +108,10 @@ export function refresh(
       // Tokens that cannot be trusted are not left behind either.
       const token = answer && anyToken(answer)
       if (token !== undefined) await revokeToken(server, { clientId, token }, asFetch)
-      if (fromOutside && isAuthError(error, 'SESSION_DEAD')) throw await keepStored(error, stored, hash, commit)
+      if (fromOutside && isAuthError(error, 'SESSION_DEAD')) throw await rejectForeignToken(error, stored, hash, commit)
       // All is as it was: nor is there a record, in case the key given with this token is not its own.
       if (isAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
-      throw await settle(error, current, hash, commit, ports)
+      throw await recordFailedRefresh(error, current, hash, commit, ports)
     }
     await commit(next)
     return deliverRotated(next, targets, commit)
@@ -125,7 +125,7 @@ async function deliverLeftOver(
   { saving, warn }: RefreshPorts,
 ): Promise<SessionRecord> {
   if (!record.undelivered?.length) return record
-  warn(`the newest credentials had not reached ${record.undelivered.join(' and ')}: delivering them now`)
+  warn(`the newerOf credentials had not reached ${record.undelivered.join(' and ')}: delivering them now`)
   return deliverRotated(record, record.undelivered.map(saving.open), commit)
 }
 
@@ -152,8 +152,13 @@ export async function deliverRotated(
 }
 
 /** What was refused came from outside; the store's own token was not sent, and is not given up for it. */
-async function keepStored(error: AuthError, stored: SessionRecord, hash: string, commit: Commit): Promise<AuthError> {
-  await commit({ ...stored, intent: undefined, spentTokens: withSpent(stored.spentTokens, hash) })
+async function rejectForeignToken(
+  error: AuthError,
+  stored: SessionRecord,
+  hash: string,
+  commit: Commit,
+): Promise<AuthError> {
+  await commit({ ...stored, intent: undefined, spentTokens: addSpentToken(stored.spentTokens, hash) })
   return new AuthError(
     'SESSION_DEAD',
     `the refresh token that was given was refused: ${error.message}; the one stored here was not sent`,
@@ -177,7 +182,7 @@ const UNSPENT = [
 ] as const
 
 /** Records what a failed refresh leaves behind, and says it. */
-async function settle(
+async function recordFailedRefresh(
   error: unknown,
   current: SessionRecord,
   hash: string,
@@ -187,7 +192,7 @@ async function settle(
   if (isAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
     const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
     const ended = { at: now(), reason: error.message }
-    await commit({ ...rest, ended, spentTokens: withSpent(current.spentTokens, hash) })
+    await commit({ ...rest, ended, spentTokens: addSpentToken(current.spentTokens, hash) })
     return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initCommand(current) })
   }
   return error // if it is not known what the server did, the intent stays

@@ -13,7 +13,7 @@ import { importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { revokeToken } from '../protocol/oauth/token-endpoint.ts'
 import type { RefreshPorts } from './refresh.ts'
-import { newest } from './token-family.ts'
+import { newerOf } from './token-family.ts'
 
 export interface Revoked {
   /** `unsupported`: the server offers no revocation; `unconfirmed`: it did not say that it has ended the session. */
@@ -29,7 +29,7 @@ export interface Revoked {
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
   return sessions.update(given.thumbprint, async (stored, _, forget) => {
-    const record = await newest(given, stored)
+    const record = await newerOf(given, stored)
     const { clientId, refreshToken, accessToken } = record
     const token = refreshToken ?? accessToken
     if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)

@@ -6,7 +6,7 @@
 import { AuthError, isAuthError } from '../errors.ts'
 import type { Credentials, Handle, SessionRecord } from '../model.ts'
 import { deliverRotated, type RefreshPorts } from './refresh.ts'
-import { newest, recordOf } from './token-family.ts'
+import { newerOf, toSessionRecord } from './token-family.ts'
 
 /**
  * Puts a session into the per-user store and delivers it to the save targets. It stays in the store only if that
@@ -20,12 +20,12 @@ export async function saveSession(
   handle: Handle | undefined,
   ports: Pick<RefreshPorts, 'stores' | 'saving'>,
 ): Promise<SessionRecord> {
-  const record = { ...(await recordOf(credentials)), handle }
+  const record = { ...(await toSessionRecord(credentials)), handle }
   const { targets, inStore } = ports.saving
   return ports.stores.sessions.update(record.thumbprint, async (stored, commit, forget) => {
     const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
     // Only a run after one that was killed finds it there already, and maybe renewed since.
-    const current = { ...(await newest(record, stored)), handle }
+    const current = { ...(await newerOf(record, stored)), handle }
     await commit({ ...current, undelivered })
     const saved = await deliverRotated(current, targets, commit).catch((error: unknown) => {
       throw withRefresh(error, record)

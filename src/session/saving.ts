@@ -10,7 +10,7 @@ import { savedEntries } from '../credentials/write.ts'
 import { AuthError, isAuthError } from '../errors.ts'
 import type { Did, SessionRecord } from '../model.ts'
 import type { SaveTarget, Saving, Settings } from '../ports.ts'
-import { credentialsOf, newest, recordOf } from './token-family.ts'
+import { newerOf, toCredentials, toSessionRecord } from './token-family.ts'
 
 interface Ports {
   readonly saving: Saving
@@ -36,10 +36,10 @@ export async function newestOfTargets(record: SessionRecord, { saving, settings 
     const variables = await target.read?.()
     const there = variables && readQuietly(variables, settings.dev)
     if (there?.refreshToken === undefined) continue
-    const other = await recordOf(there).catch(() => undefined)
+    const other = await toSessionRecord(there).catch(() => undefined)
     if (!other) continue
     if (other.thumbprint !== record.thumbprint) throw holdsAnother(target, other)
-    current = await newest(other, current)
+    current = await newerOf(other, current)
   }
   return current
 }
@@ -103,7 +103,7 @@ export async function deliver(record: SessionRecord, targets: readonly SaveTarge
 }
 
 function save(record: SessionRecord, target: SaveTarget): Promise<void> {
-  return target.save(savedEntries(credentialsOf(record), record.bundled === true))
+  return target.save(savedEntries(toCredentials(record), record.bundled === true))
 }
 
 function said(error: unknown): string {

@@ -18,7 +18,7 @@ import { buildXrpcRequest, isExpiredToken, proxyAdvice, type XrpcRequest } from 
 import { repeatable, sizeOf, timeoutFor } from './body.ts'
 import { PRIMING, proofFor } from './proof.ts'
 import { isFresh, type RefreshPorts, refresh } from './refresh.ts'
-import { credentialsOf, newest, recordOf } from './token-family.ts'
+import { newerOf, toCredentials, toSessionRecord } from './token-family.ts'
 
 export interface Session {
   readonly did: Did
@@ -87,8 +87,8 @@ const JUST_NOW = 60_000
 export async function openSession(credentials: Credentials, ports: RefreshPorts): Promise<Session> {
   const { did, pdsIssuer } = credentials
   const located = { ...credentials, pdsIssuer: pdsIssuer ?? (await resolveDid(did, ports)).pds }
-  const given = await recordOf(located)
-  return createSession(await newest(given, await ports.stores.sessions.read(given.thumbprint)), ports)
+  const given = await toSessionRecord(located)
+  return createSession(await newerOf(given, await ports.stores.sessions.read(given.thumbprint)), ports)
 }
 
 /**
@@ -232,7 +232,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
       const since = now - ifOlderThanSeconds * 1000
       // A renewal in the future is one by another clock: then it is not known when it was.
       await refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since && rotatedAt <= now)
-      return credentialsOf(current)
+      return toCredentials(current)
     },
     async lease(atLeastSeconds) {
       const until = ports.now() + atLeastSeconds * 1000

@@ -20,7 +20,7 @@ export async function tokenHash(token: string): Promise<string> {
 }
 
 /** The hashes of spent tokens with one more. */
-export function withSpent(hashes: readonly string[], hash: string): readonly string[] {
+export function addSpentToken(hashes: readonly string[], hash: string): readonly string[] {
   const over = hashes.length + 1 - SPENT_KEPT
   return [...(over > 0 ? hashes.toSpliced(SPENT_KEPT / 2, over) : hashes), hash]
 }
@@ -31,7 +31,7 @@ export function withSpent(hashes: readonly string[], hash: string): readonly str
  * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is not the one
  *   named in them
  */
-export async function recordOf({ pdsIssuer, scope, ...credentials }: Credentials): Promise<SessionRecord> {
+export async function toSessionRecord({ pdsIssuer, scope, ...credentials }: Credentials): Promise<SessionRecord> {
   const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
   if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
     throw new AuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
@@ -41,7 +41,7 @@ export async function recordOf({ pdsIssuer, scope, ...credentials }: Credentials
 }
 
 /** What `complete` would print for a session now. */
-export function credentialsOf(record: SessionRecord): Credentials {
+export function toCredentials(record: SessionRecord): Credentials {
   const { did, clientId, clientKey, dpopPrivateJwk, pds, refreshToken, issuer, scope, thumbprint } = record
   const { createdAt, rotatedAt, rotation } = record
   return {
@@ -65,7 +65,7 @@ export function credentialsOf(record: SessionRecord): Credentials {
  *
  * @throws {AuthError} `CREDENTIALS_MISMATCH` they are not the same session
  */
-export async function newest(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
+export async function newerOf(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
   if (!known) return given
   // A token that was sent with the wrong key has ended, and says nothing about the session that the key belongs to.
   const { did, clientId, spentTokens } = known
@@ -93,7 +93,7 @@ export async function newest(given: SessionRecord, known: SessionRecord | undefi
     spentTokens:
       known.refreshToken === undefined
         ? known.spentTokens
-        : withSpent(known.spentTokens, await tokenHash(known.refreshToken)),
+        : addSpentToken(known.spentTokens, await tokenHash(known.refreshToken)),
   }
 }
 
@@ -107,7 +107,7 @@ export async function handedOver(record: SessionRecord, now: number): Promise<Se
   return {
     ...rest,
     ended: { at: now, reason: 'it was handed over to another program by `export`', handedOver: hash },
-    spentTokens: hash === undefined ? record.spentTokens : withSpent(record.spentTokens, hash),
+    spentTokens: hash === undefined ? record.spentTokens : addSpentToken(record.spentTokens, hash),
   }
 }
 
@@ -146,7 +146,7 @@ function checkSame(given: SessionRecord, known: SessionRecord): void {
  *
  * @throws {AuthError} `CREDENTIALS_MISMATCH`, `SESSION_DEAD`; nothing was sent
  */
-export async function checkForeign(given: SessionRecord, store: Pick<SessionStore, 'list'>): Promise<void> {
+export async function assertOwnToken(given: SessionRecord, store: Pick<SessionStore, 'list'>): Promise<void> {
   const { thumbprint, refreshToken } = given
   if (refreshToken === undefined) return
   const hash = await tokenHash(refreshToken)

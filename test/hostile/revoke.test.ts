@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Revoked, revoke } from '../../src/session/revoke.ts'
 import { openSession } from '../../src/session/session.ts'
-import { recordOf } from '../../src/session/token-family.ts'
+import { toSessionRecord } from '../../src/session/token-family.ts'
 import { createFakeWorld, type FakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { endless, html, redirect } from '../support/fake-bodies.ts'
 import type { Knobs } from '../support/faults.ts'
@@ -94,7 +94,11 @@ describe('16.8 what revoke says is what the server did, and nothing stays here',
       accessToken: undefined,
       ended,
     })
-    const given = await recordOf({ did: record.did, dpopPrivateJwk: record.dpopPrivateJwk, pdsIssuer: record.pds })
+    const given = await toSessionRecord({
+      did: record.did,
+      dpopPrivateJwk: record.dpopPrivateJwk,
+      pdsIssuer: record.pds,
+    })
     await refused(world, () => revoke(given, world), { code: 'SESSION_MISSING', session: 'none', sent: [] })
     expect(world.stores.sessionRecords.size).toBe(0)
   })

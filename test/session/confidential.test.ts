@@ -6,7 +6,7 @@ import type { ClientJwk } from '../../src/model.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import { openSession } from '../../src/session/session.ts'
 import { statusOf } from '../../src/session/status.ts'
-import { credentialsOf } from '../../src/session/token-family.ts'
+import { toCredentials } from '../../src/session/token-family.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, formOf } from '../support/fake-atproto.ts'
 
@@ -209,5 +209,5 @@ test('17 its deadlines: two years from the login, a quarter from the last refres
     idleDeadline: world.now() + 91.3125 * DAY,
   })
   expect(named?.kid).toBe('first')
-  expect(credentialsOf(session.record()).clientKey).toStrictEqual(named)
+  expect(toCredentials(session.record()).clientKey).toStrictEqual(named)
 })

@@ -10,7 +10,7 @@ import { importSession } from '../../src/session/import.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import { saveSession } from '../../src/session/save.ts'
 import { openSession, openStoredSession } from '../../src/session/session.ts'
-import { recordOf, tokenHash } from '../../src/session/token-family.ts'
+import { tokenHash, toSessionRecord } from '../../src/session/token-family.ts'
 import { failure } from '../support/failure.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
 import { elsewhere, GET_SESSION, HOUR, isRefresh, signedIn, stored } from '../support/login.ts'
@@ -66,7 +66,7 @@ describe('a session that is handed over', () => {
   test('of which a renewal may have got lost is renewed: a token that is spent is of no use to anybody', async () => {
     const { world, credentials } = await given()
     await exported(credentials, world, true)
-    const record = await recordOf(credentials)
+    const record = await toSessionRecord(credentials)
     const intent = { tokenHash: await tokenHash(credentials.refreshToken!), at: world.now() }
     await world.stores.sessions.update(record.thumbprint, (_, commit) => commit({ ...record, intent }))
     const value = await exported(credentials, world)
@@ -229,7 +229,7 @@ describe('a session that is taken over', () => {
     const { world, credentials, clientId } = await given()
     const value = await exported(credentials, world)
     const theirs = { ATPROTO_OAUTH_ACCESS_TOKEN: 'x', ATPROTO_OAUTH_DID: 'did:plc:ewvi7nxzyoun6zhxrhs64oiz' }
-    const jwk = JSON.stringify((await recordOf(credentials)).dpopPrivateJwk)
+    const jwk = JSON.stringify((await toSessionRecord(credentials)).dpopPrivateJwk)
     const read = async () => ({ ...theirs, ATPROTO_OAUTH_DPOP_PRIVATE_JWK: jwk })
     const target = { name: 'file:/x', lasting: true, save: () => Promise.reject(new Error('saved')), read }
     const saving = { ...world.saving, targets: [target] }
