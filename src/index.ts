@@ -5,7 +5,7 @@
  */
 
 export { itemsOf, type Page, type PagesOptions, pages } from './call/paginate.ts'
-export type { Patience } from './call/retry.ts'
+export type { RetryOptions } from './call/retry.ts'
 export { type ClientCheck, type ClientFinding, type ClientVerdict, checkClient } from './client/check.ts'
 export type { ClientChoice } from './client/client-id.ts'
 export {

@@ -20,7 +20,7 @@ export interface LineRequest {
 }
 
 /** @throws {AuthError} `USAGE` it is not even a JSON object */
-export function readRequest(text: string, account: GivenRequest['account']): LineRequest {
+export function parseBatchLine(text: string, account: GivenRequest['account']): LineRequest {
   const line = parse(text)
   return { ...('id' in line && { id: line.id }), request: () => requestOf(line, account) }
 }

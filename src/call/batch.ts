@@ -11,8 +11,8 @@ import { readRefused } from '../protocol/xrpc/error.ts'
 import { isExpiredToken, type XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 import { parseJson } from '../text.ts'
-import { readRequest } from './batch-line.ts'
-import { callPatiently, type RateLimit } from './retry.ts'
+import { parseBatchLine } from './batch-line.ts'
+import { callWithRetry, type RateLimit } from './retry.ts'
 
 /** One line, without its end; or why it could not be read. */
 export type BatchLine = string | AuthError
@@ -173,10 +173,10 @@ async function answerOf(
   try {
     if (typeof text !== 'string') throw text
     const { pds } = session.record()
-    const given = readRequest(text, { did: session.did, handle: session.accountHandle, pds })
+    const given = parseBatchLine(text, { did: session.did, handle: session.accountHandle, pds })
     if ('id' in given) head = { line, id: given.id }
     request = given.request()
-    const response = await callPatiently(session, request, { wait: true, limit }, ports)
+    const response = await callWithRetry(session, request, { wait: true, limit }, ports)
     return { ...head, status: response.status, ...(await contentOf(request, response, session, ports)) }
   } catch (error) {
     if (!isAuthError(error, ...OF_ONE_LINE)) throw error

@@ -10,7 +10,7 @@ import { type JsonObject, parseJsonObject, readBounded, shown } from '../protoco
 import { readRefused } from '../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
-import { callPatiently, type Patience } from './retry.ts'
+import { callWithRetry, type RetryOptions } from './retry.ts'
 
 export interface Page {
   /** As it was received. */
@@ -22,7 +22,7 @@ export interface Page {
 
 export interface PagesOptions {
   readonly limitPages?: number | undefined
-  readonly patience?: Patience | undefined
+  readonly retry?: RetryOptions | undefined
   /** Is given the body of an answer that is an error, without our secrets, before that error is thrown. */
   readonly onRefusal?: ((body: string) => void) | undefined
 }
@@ -41,7 +41,7 @@ const EMPTY_PAGES = 50
 export async function* pages(
   session: Pick<Session, 'call' | 'record'>,
   request: XrpcRequest,
-  { limitPages = Number.POSITIVE_INFINITY, patience = { wait: false }, onRefusal }: PagesOptions,
+  { limitPages = Number.POSITIVE_INFINITY, retry = { wait: false }, onRefusal }: PagesOptions,
   ports: Clock & Timer & Random & Notices,
 ): AsyncGenerator<Page, void, undefined> {
   if (request.body !== undefined || request.method === 'POST') {
@@ -53,7 +53,7 @@ export async function* pages(
   let next = request
   let empty = 0
   for (let count = 1; count <= limitPages; count += 1) {
-    const response = await callPatiently(session, next, patience, ports)
+    const response = await callWithRetry(session, next, retry, ports)
     if (!response.ok) {
       const { error, body } = await readRefused(request, response, session.record(), ports.now())
       onRefusal?.(body)

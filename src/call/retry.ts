@@ -10,7 +10,7 @@ import { retryAt } from '../protocol/http/response.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 
-export interface Patience {
+export interface RetryOptions {
   /** Wait for the end of a rate limit, however long, instead of giving its answer back. */
   readonly wait: boolean
   /** Shared by requests of one session: a limit that one of them meets holds back the others too. */
@@ -38,10 +38,10 @@ const LONGEST_SLEEP = 2 ** 30
  *
  * @throws {AuthError} as `session.call`
  */
-export async function callPatiently(
+export async function callWithRetry(
   session: Pick<Session, 'call'>,
   request: XrpcRequest,
-  { wait, limit = { until: Number.NEGATIVE_INFINITY } }: Patience,
+  { wait, limit = { until: Number.NEGATIVE_INFINITY } }: RetryOptions,
   ports: Ports,
 ): Promise<Response> {
   const isRead = (request.method ?? (request.body === undefined ? 'GET' : 'POST')) === 'GET'
@@ -53,7 +53,7 @@ export async function callPatiently(
     const isGateway = isRead && GATEWAY.includes(response.status) && failures < RETRIES
     if (!isLimited && !isGateway) return response
     await response.body?.cancel()
-    if (isLimited) meetLimit(response.headers, limit, ports)
+    if (isLimited) applyRateLimit(response.headers, limit, ports)
     else {
       failures += 1
       await ports.sleep(FIRST_PAUSE * 2 ** (failures - 1) * (1 + ports.randomBytes(1)[0]! / 255))
@@ -62,7 +62,7 @@ export async function callPatiently(
 }
 
 /** It ends a moment after the server says. Of several requests that meet one limit, one says so. */
-function meetLimit(headers: Headers, limit: RateLimit, ports: Ports): void {
+function applyRateLimit(headers: Headers, limit: RateLimit, ports: Ports): void {
   const now = ports.now()
   const until = retryAt(headers, now) ?? now + RATE_PAUSE
   if (limit.until <= now) ports.warn(`the server limits our rate: waiting until ${new Date(until).toISOString()}`)

@@ -155,7 +155,7 @@ describe('what ends it', () => {
   test('18.8 a gateway that cannot answer does not, nor a rate limit that may be sat out', async () => {
     const answer = (count: number) =>
       count === 2 ? new Response('', { status: 502 }) : count === 4 ? new Response('', { status: 429 }) : page(count, 5)
-    const { texts, error, world } = await all(answer, { patience: { wait: true } })
+    const { texts, error, world } = await all(answer, { retry: { wait: true } })
     expect(error).toBeUndefined()
     expect(texts).toStrictEqual([page(1, 5), page(3, 5), page(5, 5)])
     expect(world.warnings).toHaveLength(1)

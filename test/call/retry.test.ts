@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { callPatiently } from '../../src/call/retry.ts'
+import { callWithRetry } from '../../src/call/retry.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
 
@@ -15,7 +15,7 @@ async function asked(request: XrpcRequest, statuses: number[], headers = {}, wai
     calls += 1
     return new Response('', { status: statuses.shift() ?? 599, headers })
   }
-  const response = await callPatiently({ call }, request, { wait }, world)
+  const response = await callWithRetry({ call }, request, { wait }, world)
   return { status: response.status, calls, seconds: (world.now() - began) / 1000, world }
 }
 
@@ -71,7 +71,7 @@ describe('18.8 a rate limit', () => {
     const began = world.now()
     const statuses = [429, 200]
     const call = async () => new Response('', { status: statuses.shift()!, headers: { 'retry-after': '99999999' } })
-    expect(await callPatiently({ call }, WRITE, { wait: true }, world)).toMatchObject({ status: 200 })
+    expect(await callWithRetry({ call }, WRITE, { wait: true }, world)).toMatchObject({ status: 200 })
     expect(Math.max(...pieces)).toBeLessThan(2 ** 31)
     expect(world.now() - began).toBeGreaterThanOrEqual(99_999_999_000)
   })
@@ -85,7 +85,7 @@ describe('18.8 a rate limit', () => {
       return new Response('')
     }
     const began = world.now()
-    await callPatiently({ call }, READ, { wait: true, limit }, world)
+    await callWithRetry({ call }, READ, { wait: true, limit }, world)
     expect(askedAt).toBe(began + 60_000)
     expect(world.warnings).toStrictEqual([])
   })

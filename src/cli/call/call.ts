@@ -4,7 +4,7 @@
  * @module
  */
 import { Command } from 'commander'
-import { callPatiently } from '../../call/retry.ts'
+import { callWithRetry } from '../../call/retry.ts'
 import { AuthError, isAuthError } from '../../errors.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
@@ -103,7 +103,7 @@ async function runOnce(
 ): Promise<void> {
   const { output, world } = context
   if (request.body instanceof Blob) output.note(`sending ${size(request.body.size)} of ${request.body.type}`)
-  const response = await callPatiently(session, request, { wait: options.wait === true }, world)
+  const response = await callWithRetry(session, request, { wait: options.wait === true }, world)
   await printResponse(response, request, session, options, sink, context)
 }
 

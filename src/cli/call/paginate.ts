@@ -57,7 +57,7 @@ export async function runPaginated(
   const { output, world } = context
   const { items, limitPages, wait = false } = options
   const progress = createProgress(context)
-  const following = { limitPages, patience: { wait }, onRefusal: output.serverBody }
+  const following = { limitPages, retry: { wait }, onRefusal: output.serverBody }
   let [pageCount, itemCount] = [0, 0]
   let next: string | undefined
   try {
