@@ -109,7 +109,7 @@ export interface SaveTarget {
   /** As the person named it, with an absolute path. */
   readonly name: string
   /** Whether what is there outlives a CI job. */
-  readonly lasting: boolean
+  readonly durable: boolean
   /**
    * Puts the variables there; durable when it resolves.
    *
@@ -127,7 +127,7 @@ export interface Saving {
   /** A target by its name, which an earlier run recorded. */
   open(name: string): SaveTarget
   /** Asked before a refresh token is spent; throws if what comes back would be lost with this machine. */
-  checkLasting(): void
+  checkDurable(): void
 }
 
 export interface Notices {

@@ -35,7 +35,7 @@ export function createContext(host: Host, output: Output, options: SavingOptions
       variable(environment, 'ATPROTO_OAUTH_SAVE')
         ?.split(/[\r\n]+/)
         .map((line) => line.trim()),
-    requireLasting: inCi(host) && fromEnvironment(options.account, environment),
+    requireDurable: inCi(host) && fromEnvironment(options.account, environment),
     onWarning: output.warn,
     onRequest: output.debug,
   })

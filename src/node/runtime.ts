@@ -36,7 +36,7 @@ export interface NodeWorldOptions {
   /** Where rotated credentials go besides the store: `file:PATH`, `gh:…`, `exec:COMMAND`. */
   readonly save?: readonly string[] | undefined
   /** Refuse to spend a refresh token while no save target outlives this machine. */
-  readonly requireLasting?: boolean | undefined
+  readonly requireDurable?: boolean | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined
 }
@@ -60,7 +60,7 @@ export function nodeWorld(options: NodeWorldOptions = {}): World {
   }
 }
 
-function createSaving({ save = [], requireLasting = false }: NodeWorldOptions): Saving {
+function createSaving({ save = [], requireDurable = false }: NodeWorldOptions): Saving {
   const open = (name: string) => openTarget(name, process.env)
   const targets = save
     .map((name) => normalizeTarget(name))
@@ -70,8 +70,8 @@ function createSaving({ save = [], requireLasting = false }: NodeWorldOptions): 
     inStore: save.includes(STORE),
     targets,
     open,
-    checkLasting() {
-      if (!requireLasting || save.includes(STORE) || targets.some(({ lasting }) => lasting)) return
+    checkDurable() {
+      if (!requireDurable || save.includes(STORE) || targets.some(({ durable }) => durable)) return
       throw new AuthError(
         'SAVE_TARGET_MISSING',
         'the refresh token has to be renewed, and the new one would be lost with this CI job; nothing was sent',

@@ -67,7 +67,7 @@ export function refresh(
     const { refreshToken, clientId } = current
     if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
     const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
-    ports.saving.checkLasting()
+    ports.saving.checkDurable()
     const { server, pds } = await verifyIssuer(current, ports)
     const asFetch = authenticated(dpopFetch, client, server.issuer, ports)
     const targets = targetsFor(current, ports.saving)

@@ -14,10 +14,10 @@ function savingWorld() {
   const given: (string | undefined)[] = []
   const target: SaveTarget = {
     name: 'exec:keep',
-    lasting: true,
+    durable: true,
     save: async (entries) => void given.push(new Map(entries).get('ATPROTO_OAUTH_REFRESH_TOKEN')),
   }
-  world.saving = { inStore: false, targets: [target], open: () => target, checkLasting: () => undefined }
+  world.saving = { inStore: false, targets: [target], open: () => target, checkDurable: () => undefined }
   return { world, given }
 }
 

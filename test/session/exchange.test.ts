@@ -231,7 +231,7 @@ describe('a session that is taken over', () => {
     const theirs = { ATPROTO_OAUTH_ACCESS_TOKEN: 'x', ATPROTO_OAUTH_DID: 'did:plc:ewvi7nxzyoun6zhxrhs64oiz' }
     const jwk = JSON.stringify((await toSessionRecord(credentials)).dpopPrivateJwk)
     const read = async () => ({ ...theirs, ATPROTO_OAUTH_DPOP_PRIVATE_JWK: jwk })
-    const target = { name: 'file:/x', lasting: true, save: () => Promise.reject(new Error('saved')), read }
+    const target = { name: 'file:/x', durable: true, save: () => Promise.reject(new Error('saved')), read }
     const saving = { ...world.saving, targets: [target] }
     expect(await failure(importSession(value, { clientId }, { ...world, saving }))).toMatchObject({
       code: 'SAVE_FAILED',

@@ -63,7 +63,7 @@ function vaultOf(life: Life): SaveTarget {
   let saves = 0
   return {
     name: 'exec:vault',
-    lasting: true,
+    durable: true,
     async save(entries) {
       saves += 1
       if (life.vault === 'broken' || (life.vault === 'breaks' && saves > 1)) {

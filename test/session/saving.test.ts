@@ -61,7 +61,7 @@ describe('20.6 a new session that cannot be stored', () => {
   test('a save target that fails is another matter: the store has it, and it lives', async () => {
     const world = createFakeWorld()
     const { credentials, handle } = await signIn(world)
-    const target = { name: 'file:/x', lasting: true, save: () => Promise.reject(new Error('no room')) }
+    const target = { name: 'file:/x', durable: true, save: () => Promise.reject(new Error('no room')) }
     const saving = { ...world.saving, targets: [target] }
     expect(await failure(saveSession(credentials, handle, { ...world, saving }))).toMatchObject({ code: 'SAVE_FAILED' })
     expect(world.sessionAlive(world.alice.did)).toBe(true)

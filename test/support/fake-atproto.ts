@@ -156,7 +156,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   return {
     settings,
     stores,
-    saving: { inStore: false, targets: [], open: (name) => raise(`no target ${name}`), checkLasting: () => undefined },
+    saving: { inStore: false, targets: [], open: (name) => raise(`no target ${name}`), checkDurable: () => undefined },
     knobs,
     pds,
     as,

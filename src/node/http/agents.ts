@@ -19,7 +19,7 @@ const KEPT_FOR = 4_000
 const VERIFIED = { rejectUnauthorized: true }
 const KEPT = { keepAlive: true, timeout: KEPT_FOR }
 
-type Handover = (error: Error | null, socket?: Socket) => void
+type OnConnect = (error: Error | null, socket?: Socket) => void
 type Options = http.ClientRequestArgs & tls.ConnectionOptions & { readonly host: string; readonly port: number }
 
 export interface Agents {
@@ -59,7 +59,7 @@ function directAgent(
   return createsConnections(agent, (target, done) => {
     try {
       if (!dev) checkHost(target.host)
-      handOver(connect(target, () => undefined) as Socket, ready, done)
+      onConnect(connect(target, () => undefined) as Socket, ready, done)
     } catch (error) {
       done(error as Error)
     }
@@ -100,18 +100,18 @@ function tunnelAgent(secure: boolean, proxy: URL, options: https.AgentOptions): 
       }
       quiet(socket)
       if (!secure) return done(null, socket)
-      handOver(tls.connect({ ...target, ...VERIFIED, socket }), 'secureConnect', done)
+      onConnect(tls.connect({ ...target, ...VERIFIED, socket }), 'secureConnect', done)
     })
     asked.end()
   })
 }
 
 /** Node's agents wait for the callback if nothing is returned at once. */
-function createsConnections(agent: http.Agent, connect: (target: Options, done: Handover) => void): http.Agent {
+function createsConnections(agent: http.Agent, connect: (target: Options, done: OnConnect) => void): http.Agent {
   return Object.assign(agent, { createConnection: connect })
 }
 
-function handOver(socket: Socket, ready: 'connect' | 'secureConnect', done: Handover): void {
+function onConnect(socket: Socket, ready: 'connect' | 'secureConnect', done: OnConnect): void {
   const timer = setTimeout(() => socket.destroy(tooLate()), CONNECT_TIMEOUT)
   const end = (error: Error | null) => {
     clearTimeout(timer)

@@ -14,7 +14,7 @@ const PRIVATE = 0o600
 export function fileTarget(name: string, path: string): SaveTarget {
   return {
     name,
-    lasting: true,
+    durable: true,
     async read() {
       const text = await readPrivate(path)
       return text === undefined ? undefined : parseDotenv(text)

@@ -12,7 +12,7 @@ import { isCode } from '../store/files.ts'
 import { cannotSave } from './failure.ts'
 
 /** Milliseconds; a lock is held meanwhile. */
-const PATIENCE = 60_000
+const PROGRAM_TIMEOUT = 60_000
 
 interface Program {
   readonly command: string
@@ -39,7 +39,7 @@ export function githubTarget(
 function target(name: string, program: Program, environment: NodeJS.ProcessEnv): SaveTarget {
   return {
     name,
-    lasting: true,
+    durable: true,
     async save(entries) {
       try {
         await run(program, dotenvLines(entries), withoutOurs(environment))
@@ -63,7 +63,7 @@ async function run(program: Program, input: string, environment: NodeJS.ProcessE
   child.stdin?.on('error', () => undefined) // a program that ends without reading tells so by its exit code
   child.stdin?.end(input)
   // Not the `timeout` of spawn: its timer goes on, and we with it, if there is no such program.
-  const impatient = setTimeout(() => child.kill(), PATIENCE)
+  const impatient = setTimeout(() => child.kill(), PROGRAM_TIMEOUT)
   const closed = once(child, 'close').finally(() => clearTimeout(impatient))
   const [code, signal] = (await closed) as [number | null, NodeJS.Signals | null]
   if (code !== 0) throw new Error(signal ? `it was ended by ${signal}` : `it ended with exit code ${code}`)

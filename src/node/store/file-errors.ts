@@ -36,7 +36,7 @@ const REASONS: Readonly<Record<string, string>> = {
 }
 
 /** Milliseconds in all. */
-const PATIENCE = 5_000
+const RETRY_TIMEOUT = 5_000
 const LONGEST_PAUSE = 200
 
 /** As on Windows while anybody has the file open: a scanner, an indexer, another process of ours. */
@@ -54,7 +54,7 @@ export async function persist<T>(
     try {
       return await work()
     } catch (error) {
-      if (!isInUse(error, platform) || waited >= PATIENCE) throw error
+      if (!isInUse(error, platform) || waited >= RETRY_TIMEOUT) throw error
     }
     await sleep(pause)
   }

@@ -18,7 +18,7 @@ import { isInUse, persist } from './file-errors.ts'
 import { isCode, LEFTOVERS_KEPT, listFolder, makePrivateFolder, removeFile, sweepFolder, unavailable } from './files.ts'
 
 /** Milliseconds. A refresh takes at most about 50 seconds: five requests of ten. */
-const PATIENCE = 180_000
+const LOCK_TIMEOUT = 180_000
 const POLL = 40
 /** Milliseconds. Where it cannot be seen whether the holder lives, one this old is taken for gone. */
 const ABANDONED = 3600 * 1000
@@ -40,11 +40,11 @@ interface Blocker extends Holder {
 /**
  * Runs `work` while no other process does so for the same folder.
  *
- * @param patience milliseconds to wait for it
+ * @param timeout milliseconds to wait for it
  * @throws {AuthError} `SESSION_BUSY` after that, `STORE_UNAVAILABLE`
  */
-export async function withLock<T>(folder: string, work: () => Promise<T>, patience: number = PATIENCE): Promise<T> {
-  const number = await acquire(folder, patience)
+export async function withLock<T>(folder: string, work: () => Promise<T>, timeout: number = LOCK_TIMEOUT): Promise<T> {
+  const number = await acquire(folder, timeout)
   try {
     return await work()
   } finally {
@@ -53,7 +53,7 @@ export async function withLock<T>(folder: string, work: () => Promise<T>, patien
   }
 }
 
-async function acquire(folder: string, patience: number): Promise<number> {
+async function acquire(folder: string, timeout: number): Promise<number> {
   await makePrivateFolder(folder)
   await sweepFolder(folder, LEFTOVERS_KEPT, (name) => name.startsWith('.'))
   const me: Holder = {
@@ -65,7 +65,7 @@ async function acquire(folder: string, patience: number): Promise<number> {
   const own = join(folder, `.${randomUUID()}`)
   try {
     await writeFile(own, JSON.stringify(me), { flag: 'wx', mode: 0o600 })
-    const deadline = performance.now() + patience
+    const deadline = performance.now() + timeout
     for (;;) {
       const highest = Math.max(0, ...(await numbers(folder)))
       const blocker = highest === 0 ? undefined : await blockerOf(folder, highest, me)

@@ -39,27 +39,27 @@ const PENDING_KEPT = 7 * 24 * 3600 * 1000
 export function createPendingStore(home: string): PendingStore {
   const folder = join(home, 'pending')
   const pathOf = (state: string) => join(folder, `${createHash('sha256').update(state).digest('hex')}.json`)
-  const rooms: Rooms = new Map()
+  const reservations: Reservations = new Map()
   return {
     async put(record) {
       await sweepFolder(folder, PENDING_KEPT, (name) => /^[0-9a-f]{64}\.json$/.test(name) || isTemporary(name))
-      await putFile(pathOf(record.state), record, rooms)
+      await putFile(pathOf(record.state), record, reservations)
     },
     async get(state) {
       const record = await readLogin(pathOf(state))
       return record && sameState(record, state)
     },
-    claim: (record) => claimFile(pathOf(record.state), record, rooms),
+    claim: (record) => claimFile(pathOf(record.state), record, reservations),
   }
 }
 
 /** What a claim reserves for the `put` after it: what comes back for a code must not meet a full disk. */
-type Rooms = Map<string, Reservation>
+type Reservations = Map<string, Reservation>
 const CLAIMED = '.claimed'
 
-async function putFile(path: string, record: PendingRecord, rooms: Rooms): Promise<void> {
-  await using room = rooms.get(path) ?? (await reserve(path))
-  rooms.delete(path)
+async function putFile(path: string, record: PendingRecord, reservations: Reservations): Promise<void> {
+  await using room = reservations.get(path) ?? (await reserve(path))
+  reservations.delete(path)
   await room.fill(serialize(record))
 }
 
@@ -79,7 +79,7 @@ async function readLogin(path: string): Promise<PendingRecord | undefined> {
 }
 
 /** A file can be renamed away by one process only: the others find it gone. */
-async function claimFile(path: string, record: SpentAuthorization, rooms: Rooms): Promise<boolean> {
+async function claimFile(path: string, record: SpentAuthorization, reservations: Reservations): Promise<boolean> {
   await using room = await reserve(path) // before the record is away from its place
   const later = await reserve(path)
   try {
@@ -90,24 +90,24 @@ async function claimFile(path: string, record: SpentAuthorization, rooms: Rooms)
     const granted = was.status === 'pending'
     await room.fill(serialize(granted ? record : was))
     await removeFile(claimed)
-    if (granted) rooms.set(path, later)
+    if (granted) reservations.set(path, later)
     return granted
   } catch (error) {
     if (isCode(error, 'ENOENT')) return false
     throw unavailable(error, 'write', path)
   } finally {
-    if (rooms.get(path) !== later) await later[Symbol.asyncDispose]()
+    if (reservations.get(path) !== later) await later[Symbol.asyncDispose]()
   }
 }
 
 /** `--state-file`: one login in one file, which may be carried to another machine. */
 export function createStateFileStore(path: string): PendingStore {
-  const rooms: Rooms = new Map()
+  const reservations: Reservations = new Map()
   return {
     async put(record) {
       const text = await readPrivate(path)
       if (text) parsePending(text, path) // a file that is not ours is not overwritten; an empty one, as of mktemp, is
-      await putFile(path, record, rooms)
+      await putFile(path, record, reservations)
     },
     async get(state) {
       const record = await readLogin(path)
@@ -117,7 +117,7 @@ export function createStateFileStore(path: string): PendingStore {
         })
       return sameState(record, state)
     },
-    claim: (record) => claimFile(path, record, rooms),
+    claim: (record) => claimFile(path, record, reservations),
   }
 }
 
@@ -163,7 +163,7 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
                   await current.fill(text)
                 } catch (error) {
                   if (!spending) throw error
-                  await rescue(text, path, error)
+                  await saveElsewhere(text, path, error)
                 }
                 spending = next.intent !== undefined
                 if (spending) room = await roomAfter(text)
@@ -189,7 +189,7 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
 }
 
 /** A token was sent, and what came back is in this process only: any place is better than none. */
-async function rescue(text: string, path: string, cause: unknown): Promise<void> {
+async function saveElsewhere(text: string, path: string, cause: unknown): Promise<void> {
   const elsewhere = join(tmpdir(), `atproto-oauth-${randomUUID()}.json`)
   const why = cause instanceof Error ? cause.message : 'unknown reason'
   try {
