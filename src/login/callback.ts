@@ -62,7 +62,7 @@ export type JudgedCallback = Callback | { readonly denied: AuthError }
  * @returns the code, or the refusal that the server sent with this callback
  * @throws {AuthError} `CALLBACK_REFUSED`: not the answer to this request, which is still open
  */
-export function judgeCallback(pasted: PastedCallback, pending: PendingAuthorization): JudgedCallback {
+export function validateCallback(pasted: PastedCallback, pending: PendingAuthorization): JudgedCallback {
   const { base, parameters } = pasted
   if (base !== undefined && base !== asUrl(pending.redirectUri.replace(/\?.*$/, ''))?.href) {
     throw new AuthError('CALLBACK_REFUSED', `the callback came to ${base} instead of ${pending.redirectUri}`)

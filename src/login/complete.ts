@@ -28,12 +28,16 @@ import { createDpopFetch, type DpopFetch } from '../protocol/oauth/dpop-fetch.ts
 import { anyToken, exchangeCode, judgeTokenResponse, revokeToken } from '../protocol/oauth/token-endpoint.ts'
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
 import { checkTargets } from '../session/saving.ts'
-import { judgeCallback, parseCallback } from './callback.ts'
-import { completedOf, type Delivery, handOver, receivedFor } from './handover.ts'
-import { alreadySpent, findPending, lostClaim, spent, withRefused } from './journal.ts'
+import { parseCallback, validateCallback } from './callback.ts'
+import { completedOf, type DeliverOption, deliverLogin, receivedFor } from './handover.ts'
+import { alreadySpent, claimedElsewhere, findPending, spentRecord, withRefused } from './journal.ts'
 
 type CompletePorts = Network &
-  Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'>; readonly saving: Saving } & Delivery
+  Dns & {
+    readonly settings: Settings
+    readonly stores: Pick<Stores, 'pending'>
+    readonly saving: Saving
+  } & DeliverOption
 
 /**
  * Judges the callback, exchanges the code once, and checks that the tokens are for
@@ -56,15 +60,16 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   const pasted = parseCallback(paste)
   const pending = await findPending(pasted.state, ports)
   if (pending.status === 'received') return resume(pending, pasted.parameters.get('code'), ports)
-  const judged = judgeCallback(pasted, pending)
+  const judged = validateCallback(pasted, pending)
   if ('denied' in judged) {
-    await store.put(spent(pending, '', 'denied', ports.now()))
+    await store.put(spentRecord(pending, '', 'denied', ports.now()))
     throw judged.denied
   }
 
   await checkTargets(pending.did, ports)
   const codeHash = await sha256(judged.code)
-  if (pending.refusedCodes?.includes(codeHash)) throw alreadySpent(spent(pending, codeHash, 'refused', ports.now()))
+  if (pending.refusedCodes?.includes(codeHash))
+    throw alreadySpent(spentRecord(pending, codeHash, 'refused', ports.now()))
 
   const { clientId, clientKey } = pending
   const client = await sameClient(clientId, clientKey, clientKey && ports.settings.clientJwk)
@@ -74,8 +79,8 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   const key = await importDpopKey(pending.dpopPrivateJwk)
   const dpopFetch = authenticated(createDpopFetch(key, pending.nonces, ports), client, server.issuer, ports)
 
-  const journal = (outcome: SpentAuthorization['outcome']) => spent(pending, codeHash, outcome, ports.now())
-  if (!(await store.claim(journal('sent')))) throw await lostClaim(pending, store)
+  const journal = (outcome: SpentAuthorization['outcome']) => spentRecord(pending, codeHash, outcome, ports.now())
+  if (!(await store.claim(journal('sent')))) throw await claimedElsewhere(pending, store)
   // From here on the journal says that the code was sent, which stays true if it cannot be written again.
   const note = (record: PendingRecord) => store.put(record).catch(() => undefined)
   let answer: JsonObject
@@ -104,13 +109,13 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
     close: () => note(journal('completed')),
     end: () => abandon(answer, server, pending, dpopFetch),
   }
-  return handOver(result, login, ports)
+  return deliverLogin(result, login, ports)
 }
 
 /** An earlier run was killed between the answer and the delivery: the code is the same, and is not sent again. */
 async function resume(record: ReceivedAuthorization, code: string | null, ports: CompletePorts): Promise<Completed> {
   const { pending: store } = ports.stores
-  const over = () => spent(record, record.codeHash, 'completed', ports.now())
+  const over = () => spentRecord(record, record.codeHash, 'completed', ports.now())
   if ((await sha256(code ?? '')) !== record.codeHash) throw alreadySpent(over())
   await checkTargets(record.did, ports)
   const login = {
@@ -118,7 +123,7 @@ async function resume(record: ReceivedAuthorization, code: string | null, ports:
     close: () => store.put(over()).catch(() => undefined),
     end: async () => false,
   }
-  return handOver(completedOf(record), login, ports)
+  return deliverLogin(completedOf(record), login, ports)
 }
 
 /** The code is as good as before: it was not sent, or refused before anybody looked at it. */

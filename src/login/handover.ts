@@ -9,12 +9,12 @@ import { initCommand } from '../hints.ts'
 import type { Completed, ReceivedAuthorization, SpentAuthorization } from '../model.ts'
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
 
-export interface Delivery {
+export interface DeliverOption {
   /** Brings the credentials to where they are wanted; the login is over once it resolves. */
   readonly deliver?: ((completed: Completed) => Promise<void>) | undefined
 }
 
-export interface Login {
+export interface LoginRecordActions {
   /** Puts what came back into the login's record. */
   keep(): Promise<void>
   /** Records that the login is over; of the credentials it leaves nothing behind. */
@@ -27,10 +27,10 @@ export interface Login {
  * @throws {AuthError} `SAVE_FAILED`: the message says where the credentials are, or that they are nowhere and what
  *   became of the session
  */
-export async function handOver(
+export async function deliverLogin(
   completed: Completed,
-  { keep, close, end }: Login,
-  { deliver }: Delivery,
+  { keep, close, end }: LoginRecordActions,
+  { deliver }: DeliverOption,
 ): Promise<Completed> {
   if (deliver) {
     const kept = await keep().then(

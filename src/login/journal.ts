@@ -31,7 +31,7 @@ export async function findPending(
 }
 
 /** Somebody else has claimed it. */
-export async function lostClaim({ state }: PendingAuthorization, store: PendingStore): Promise<AuthError> {
+export async function claimedElsewhere({ state }: PendingAuthorization, store: PendingStore): Promise<AuthError> {
   const record = await store.get(state)
   if (record?.status === 'spent') return alreadySpent(record)
   return new AuthError('CODE_USED', 'another process is completing this login')
@@ -54,7 +54,7 @@ export function alreadySpent({ outcome, at, did }: SpentAuthorization): AuthErro
 }
 
 /** The note that takes the place of a login once its code is on its way. */
-export function spent(
+export function spentRecord(
   { state, did }: Pick<PendingAuthorization, 'state' | 'did'>,
   codeHash: string,
   outcome: SpentAuthorization['outcome'],

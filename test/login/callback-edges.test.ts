@@ -1,10 +1,10 @@
 /** The edges of callback.ts, each of which a mutant of it had moved unnoticed. */
 import { describe, expect, test } from 'vitest'
-import { judgeCallback, parseCallback } from '../../src/login/callback.ts'
+import { parseCallback, validateCallback } from '../../src/login/callback.ts'
 import { failure } from '../protocol/helpers.ts'
 import { BASE, CODE, ISS, PENDING, QUERY, STATE, URL_ } from './callback.ts'
 
-const judge = (paste: string) => judgeCallback(parseCallback(paste), PENDING)
+const judge = (paste: string) => validateCallback(parseCallback(paste), PENDING)
 
 describe('pasted twice', () => {
   test.each([
@@ -82,18 +82,18 @@ describe('judged without what parsing has checked', () => {
   const bare = (query: string) => ({ parameters: new URLSearchParams(query), state: STATE })
 
   test.each(['', 'iss='])('9.5 no iss: %j', async (query) => {
-    expect((await failure(() => judgeCallback(bare(query), PENDING))).message).toContain('does not say which server')
+    expect((await failure(() => validateCallback(bare(query), PENDING))).message).toContain('does not say which server')
   })
 
   test('9.8 no code', async () => {
-    expect(await failure(() => judgeCallback(bare(`iss=${ISS}`), PENDING))).toMatchObject({
+    expect(await failure(() => validateCallback(bare(`iss=${ISS}`), PENDING))).toMatchObject({
       code: 'CALLBACK_REFUSED',
       message: 'the callback URL has no code',
     })
   })
 
   test('9.3 a login whose redirect is no URL', async () => {
-    const error = await failure(() => judgeCallback(parseCallback(URL_), { ...PENDING, redirectUri: 'none' }))
+    const error = await failure(() => validateCallback(parseCallback(URL_), { ...PENDING, redirectUri: 'none' }))
     expect(error.code).toBe('CALLBACK_REFUSED')
   })
 

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { isAuthError } from '../../src/errors.ts'
-import { judgeCallback, parseCallback } from '../../src/login/callback.ts'
+import { parseCallback, validateCallback } from '../../src/login/callback.ts'
 import type { PendingAuthorization } from '../../src/model.ts'
 import { failure } from '../protocol/helpers.ts'
 import { BASE, CODE, ISS, PENDING, QUERY, STATE, URL_ } from './callback.ts'
 
 function judge(paste: string, changes: Partial<PendingAuthorization> = {}) {
-  return judgeCallback(parseCallback(paste), { ...PENDING, ...changes })
+  return validateCallback(parseCallback(paste), { ...PENDING, ...changes })
 }
 
 /** The error that the server sent. */
@@ -214,7 +214,7 @@ describe('judging, in this order', () => {
   ])('9.6 what to type next, with %s', (_, changes, identifier) => {
     const { did, ...rest } = PENDING
     const pending = { ...('did' in changes ? rest : PENDING), ...changes } as PendingAuthorization
-    const judged = judgeCallback(parseCallback(`${BASE}?iss=${ISS}&state=${STATE}&error=x`), pending)
+    const judged = validateCallback(parseCallback(`${BASE}?iss=${ISS}&state=${STATE}&error=x`), pending)
     expect('denied' in judged && judged.denied.hint).toBe(`atproto-oauth init ${identifier}`)
   })
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { isAuthError } from '../../src/errors.ts'
-import { judgeCallback, parseCallback } from '../../src/login/callback.ts'
+import { parseCallback, validateCallback } from '../../src/login/callback.ts'
 import { parseChallenges } from '../../src/protocol/http/www-authenticate.ts'
 import { pendingOf } from '../protocol/helpers.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
@@ -20,7 +20,7 @@ test('9.1 whatever is pasted is a callback or refused by one of our codes', () =
       const callback = answerOf(() => parseCallback(paste))
       if (!callback) return
       expect(callback.state).toMatch(/^[\w-]{16,128}$/)
-      const judged = answerOf(() => judgeCallback(callback, PENDING))
+      const judged = answerOf(() => validateCallback(callback, PENDING))
       if (!judged) return
       // However it was spoiled: nothing passes that does not name the server of this login.
       expect(callback.parameters.getAll('iss')).toStrictEqual([issuer])
@@ -40,7 +40,7 @@ test('no refusal quotes the code', () => {
       ),
       (paste) => {
         try {
-          judgeCallback(parseCallback(paste), PENDING)
+          validateCallback(parseCallback(paste), PENDING)
         } catch (error) {
           if (!isAuthError(error)) throw error
           expect(error.message + error.hint + error.stack).not.toContain(CODE.slice(10, 40))
@@ -76,7 +76,7 @@ test('what terminals, mail programs and quotes do to a callback is undone', () =
         const wrapped = (bare ? url.slice(url.indexOf('?') + 1) : url)
           .match(new RegExp(`.{1,${width}}`, 'g'))!
           .join(gap)
-        expect(judgeCallback(parseCallback(open + wrapped + close), PENDING)).toStrictEqual({ code })
+        expect(validateCallback(parseCallback(open + wrapped + close), PENDING)).toStrictEqual({ code })
       },
     ),
   )

@@ -4,7 +4,7 @@
  */
 import * as other from 'oauth4webapi'
 import { describe, expect, test } from 'vitest'
-import { judgeCallback, parseCallback } from '../../../src/login/callback.ts'
+import { parseCallback, validateCallback } from '../../../src/login/callback.ts'
 import type { AuthorizationServer as Server } from '../../../src/model.ts'
 import { pushAuthorizationRequest } from '../../../src/protocol/oauth/authorization-request.ts'
 import type { DpopFetch } from '../../../src/protocol/oauth/dpop-fetch.ts'
@@ -72,7 +72,7 @@ describe('9.2 to 9.9 authorization responses', () => {
     const ours = await accepts(() => {
       const pasted = parseCallback(`${redirectUri}?${query}`)
       if (pasted.state !== state) throw new Error('there is no login of this state')
-      const judged = judgeCallback(pasted, pending)
+      const judged = validateCallback(pasted, pending)
       if ('denied' in judged) throw judged.denied
     })
     const theirs = await accepts(() => other.validateAuthResponse(as, client, parameters, state))
@@ -81,7 +81,7 @@ describe('9.2 to 9.9 authorization responses', () => {
 
   test('the code that comes out is the same', () => {
     const query = form({ ...honest, code: 'a b+c&d=é%' })
-    const judged = judgeCallback(parseCallback(`${redirectUri}?${query}`), pending)
+    const judged = validateCallback(parseCallback(`${redirectUri}?${query}`), pending)
     const theirs = other.validateAuthResponse(as, client, new URLSearchParams(query), state)
     expect(judged).toStrictEqual({ code: theirs.get('code') })
   })
