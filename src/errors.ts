@@ -142,7 +142,7 @@ export class AuthError extends Error {
   readonly session: SessionFate
   readonly exit: number
   /** `session` was said by whoever made the error, and is not just what is usual for its code. */
-  readonly isFateKnown: boolean
+  readonly hasExplicitState: boolean
 
   constructor(code: ErrorCode, message: string, options: AuthErrorOptions = {}) {
     super(printable(message, 2000), options.cause === undefined ? undefined : { cause: options.cause })
@@ -152,7 +152,7 @@ export class AuthError extends Error {
     this.hint = printable(options.hint ?? entry.hint, 4000)
     this.session = options.session ?? entry.session
     this.exit = entry.exit
-    this.isFateKnown = options.session !== undefined
+    this.hasExplicitState = options.session !== undefined
   }
 }
 
@@ -172,7 +172,7 @@ export async function withoutSession<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
-    if (!(error instanceof AuthError) || error.isFateKnown || error.session !== 'alive') throw error
+    if (!(error instanceof AuthError) || error.hasExplicitState || error.session !== 'alive') throw error
     throw new AuthError(error.code, error.message, { cause: error.cause, hint: error.hint, session: 'none' })
   }
 }

@@ -7,7 +7,7 @@
 import { type AuthError, isAuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
 import { mediaType, parseJsonObject, readBounded, serverError } from '../protocol/http/response.ts'
-import { readRefused } from '../protocol/xrpc/error.ts'
+import { readXrpcError } from '../protocol/xrpc/error.ts'
 import { isExpiredToken, type XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 import { parseJson } from '../text.ts'
@@ -198,7 +198,7 @@ async function contentOf(
     const message = `the answer is larger than ${ANSWER_LARGEST / 2 ** 20} MiB: ask for it without --batch`
     return { error: 'RESPONSE_INVALID', message }
   }
-  const refused = await readRefused(request, response, session.record(), ports.now())
+  const refused = await readXrpcError(request, response, session.record(), ports.now())
   // The session has refreshed already: the next line would fare no better.
   if (isExpiredToken(response)) throw refused.error
   const { status, error, description } = serverError(response.status, parseJsonObject(refused.body))

@@ -7,7 +7,7 @@
 import { AuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
 import { type JsonObject, parseJsonObject, readBounded, shown } from '../protocol/http/response.ts'
-import { readRefused } from '../protocol/xrpc/error.ts'
+import { readXrpcError } from '../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 import { callWithRetry, type RetryOptions } from './retry.ts'
@@ -55,7 +55,7 @@ export async function* pages(
   for (let count = 1; count <= limitPages; count += 1) {
     const response = await callWithRetry(session, next, retry, ports)
     if (!response.ok) {
-      const { error, body } = await readRefused(request, response, session.record(), ports.now())
+      const { error, body } = await readXrpcError(request, response, session.record(), ports.now())
       onRefusal?.(body)
       throw error
     }

@@ -76,7 +76,7 @@ function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVer
     if (undeclared.length > 0) {
       faults.push(fault(`scope does not declare ${undeclared.join(' ')}`, 'both', 'name it in the client_id'))
     }
-    const findings = [...faults.map(broken), ...scopeAdvice(declared.scope)]
+    const findings = [...faults.map(toFinding), ...scopeAdvice(declared.scope)]
     return {
       clientId,
       kind: 'loopback',
@@ -106,7 +106,7 @@ async function checkHosted(use: ClientCheck, ports: Ports): Promise<ClientVerdic
   if (!document) return nothing(clientId, faults)
   const isConfidential = document.token_endpoint_auth_method === 'private_key_jwt'
   const keys = await keysOf(document, isConfidential, ports)
-  const atHand = await keyAtHand(keys.published, isConfidential, ports.settings)
+  const atHand = await checkOwnKey(keys.published, isConfidential, ports.settings)
   const scope = typeof document.scope === 'string' ? document.scope : undefined
   return {
     clientId,
@@ -117,7 +117,7 @@ async function checkHosted(use: ClientCheck, ports: Ports): Promise<ClientVerdic
     keyMatches: atHand.matches,
     bytes,
     findings: [
-      ...[...faults, ...clientFaults(document, use), ...keys.faults, ...atHand.faults].map(broken),
+      ...[...faults, ...clientFaults(document, use), ...keys.faults, ...atHand.faults].map(toFinding),
       ...addressAdvice(clientId, bytes ?? 0),
       ...scopeAdvice(scope ?? ''),
       ...atHand.advice,
@@ -126,7 +126,7 @@ async function checkHosted(use: ClientCheck, ports: Ports): Promise<ClientVerdic
 }
 
 function nothing(clientId: string, faults: readonly ClientFault[]): ClientVerdict {
-  return { clientId, redirectUris: [], kids: [], findings: faults.map(broken) }
+  return { clientId, redirectUris: [], kids: [], findings: faults.map(toFinding) }
 }
 
 interface Keys {
@@ -156,7 +156,7 @@ interface AtHand {
 }
 
 /** Whether ATPROTO_OAUTH_CLIENT_JWK is the private half of a published key, under the same name. */
-async function keyAtHand(keys: readonly JsonObject[], isConfidential: boolean, settings: Settings): Promise<AtHand> {
+async function checkOwnKey(keys: readonly JsonObject[], isConfidential: boolean, settings: Settings): Promise<AtHand> {
   const name = 'ATPROTO_OAUTH_CLIENT_JWK'
   const key = await clientKeyName({ clientId: '', clientJwk: settings.clientJwk })
   if (!key) {
@@ -218,7 +218,7 @@ const CONSEQUENCES = {
   neither: 'the specification forbids it; the two known servers accept it, others need not',
 } as const
 
-function broken({ message, refusedBy, fix, consequence = CONSEQUENCES[refusedBy] }: ClientFault): ClientFinding {
+function toFinding({ message, refusedBy, fix, consequence = CONSEQUENCES[refusedBy] }: ClientFault): ClientFinding {
   const by = (server: 'reference' | 'cirrus') => (refusedBy === server || refusedBy === 'both' ? 'refuses' : 'accepts')
   return { level: 'broken', message, consequence, fix, reference: by('reference'), cirrus: by('cirrus') }
 }

@@ -11,7 +11,7 @@ import { asUrl, isReservedName } from '../protocol/identity/syntax.ts'
 import { generateClientJwk, publicClientJwk } from '../protocol/oauth/client-auth.ts'
 import { parseScope } from '../protocol/scope/scope.ts'
 import { clientIdFault, LOOPBACK_REDIRECT } from './client-id.ts'
-import { judgeClientDocument } from './document-rules.ts'
+import { validateClientDocument } from './document-rules.ts'
 import { publishedKeys } from './key-rules.ts'
 
 /** Where the two files stand below the origin. */
@@ -146,7 +146,7 @@ function confidentialKeys(document: JsonObject): JsonObject[] {
 function judged(document: JsonObject, clientJwk?: ClientJwk): ClientDocument {
   const clientId = String(document.client_id)
   const why = clientIdFault(clientId)
-  const faults = why === undefined ? judgeClientDocument(document, { clientId }) : [`client_id: ${why}`]
+  const faults = why === undefined ? validateClientDocument(document, { clientId }) : [`client_id: ${why}`]
   if (faults.length > 0) throw invalid(`servers would refuse that document: ${faults.join('; ')}`)
   const [redirectUri] = document.redirect_uris as [string]
   const kids = publishedKeys(document.jwks).map(({ kid }) => String(kid))

@@ -6,7 +6,7 @@
  */
 import { isAuthError } from '../errors.ts'
 import type { Clock, Http } from '../ports.ts'
-import { fetchDocument } from '../protocol/http/fetch-json.ts'
+import { fetchJson } from '../protocol/http/fetch-json.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import { scopeTokens } from '../protocol/scope/scope.ts'
@@ -26,7 +26,7 @@ export async function findClientFaults(use: ClientUse, ports: Http & Clock): Pro
   const absent = { code: 'CLIENT_INVALID', message: `there is no client document at ${clientId}` } as const
   try {
     const request = { url: new URL(clientId), what: 'the client document', code: 'CLIENT_INVALID', absent } as const
-    return judgeClientDocument(await fetchDocument(request, ports), use)
+    return validateClientDocument(await fetchJson(request, ports), use)
   } catch (error) {
     if (isAuthError(error)) return [error.message]
     throw error
@@ -34,7 +34,7 @@ export async function findClientFaults(use: ClientUse, ports: Http & Clock): Pro
 }
 
 /** Every fault, each beginning with the name of its field. */
-export function judgeClientDocument(document: JsonObject, use: ClientUse): string[] {
+export function validateClientDocument(document: JsonObject, use: ClientUse): string[] {
   return clientFaults(document, use).map(({ message }) => message)
 }
 

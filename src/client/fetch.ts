@@ -6,7 +6,7 @@
  */
 import { isAuthError } from '../errors.ts'
 import type { Clock, Http } from '../ports.ts'
-import { fetchDocument } from '../protocol/http/fetch-json.ts'
+import { fetchJson } from '../protocol/http/fetch-json.ts'
 import { type JsonObject, mediaType, parseJsonObject, readText } from '../protocol/http/response.ts'
 import { type ClientFault, fault } from './fault.ts'
 
@@ -59,7 +59,7 @@ export async function fetchKeys(uri: string, ports: Http & Clock): Promise<JsonO
   const what = 'the key set at jwks_uri'
   const absent = { code: 'CLIENT_INVALID', message: `there is no key set at ${uri}` } as const
   try {
-    return await fetchDocument({ url: new URL(uri), what, code: 'CLIENT_INVALID', absent }, ports)
+    return await fetchJson({ url: new URL(uri), what, code: 'CLIENT_INVALID', absent }, ports)
   } catch (error) {
     if (!isAuthError(error)) throw error
     return fault(`jwks_uri: ${error.message}`, 'both', 'publish the key set there, or put it into the document as jwks')

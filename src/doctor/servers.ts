@@ -11,8 +11,8 @@ import { asOrigin, asUrl } from '../protocol/identity/syntax.ts'
 import {
   fetchProtectedResource,
   fetchServerMetadata,
-  judgeProtectedResource,
   readAuthorizationServer,
+  validateProtectedResource,
 } from '../protocol/oauth/discovery.ts'
 import { attempt, broken, failed, isSilence, ok, warning } from './check.ts'
 import { ownNameFix, passOnFix } from './gateway.ts'
@@ -27,7 +27,7 @@ const HEALTH_LARGEST = 64 * 1024
 /** @returns also whether anybody answers there at all; what does is judged by the checks that follow too */
 export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Finding; answers: boolean }> {
   const topic = 'PDS'
-  const health = await attempt(() => fetchJson(new URL('/xrpc/_health', pds), ports), ports)
+  const health = await attempt(() => fetchHealth(new URL('/xrpc/_health', pds), ports), ports)
   if (health.error && isSilence(health.error)) {
     return { finding: failed(topic, health.error, health.milliseconds), answers: false }
   }
@@ -38,7 +38,7 @@ export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Fi
   }
   // Not every PDS has the first; all have this one.
   const url = new URL('/xrpc/com.atproto.server.describeServer', pds)
-  const { value, error, milliseconds } = await attempt(() => fetchJson(url, ports), ports)
+  const { value, error, milliseconds } = await attempt(() => fetchHealth(url, ports), ports)
   if (error) return { finding: failed(topic, error, milliseconds), answers: !isSilence(error) }
   if (value) {
     return { finding: ok({ topic, detail: `${pds} answers, as ${shown(value.did)}`, milliseconds }), answers: true }
@@ -51,7 +51,7 @@ export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Fi
 }
 
 /** The JSON of a good answer, else nothing. */
-async function fetchJson(url: URL, ports: Ports): Promise<JsonObject | undefined> {
+async function fetchHealth(url: URL, ports: Ports): Promise<JsonObject | undefined> {
   const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT })
   if (response.status === 200) return parseJsonObject(await readText(response, HEALTH_LARGEST))
   await response.body?.cancel()
@@ -82,7 +82,7 @@ export async function checkResource(pds: Origin, ports: Ports): Promise<Named> {
     const detail = `resource is ${shown(document.resource)}, not ${pds}: its tokens and the htu of signed requests would be for another address`
     findings.push(broken({ topic, detail, fix: resourceFix(document.resource, pds), milliseconds }))
   }
-  const judged = await attempt(async () => judgeProtectedResource({ ...document, resource: pds }, pds, dev), ports)
+  const judged = await attempt(async () => validateProtectedResource({ ...document, resource: pds }, pds, dev), ports)
   if (judged.error) findings.push(failed(topic, judged.error, milliseconds, serverFix(document, pds)))
   else if (findings.length === 0) {
     findings.push(ok({ topic, detail: `${pds} names ${judged.value}`, milliseconds }))

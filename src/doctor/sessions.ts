@@ -28,7 +28,7 @@ export async function* checkSessions(
 ): AsyncGenerator<Finding, SessionRecord[]> {
   const stored = await readStored(ports)
   const isLease = credentials && credentials.refreshToken === undefined && credentials.pdsIssuer === undefined
-  if (isLease) yield judgeLease(credentials, `of ${credentials.did}, in the environment,`, ports)
+  if (isLease) yield checkLease(credentials, `of ${credentials.did}, in the environment,`, ports)
   const given = credentials && !isLease ? await attempt(() => merged(credentials, stored), ports) : undefined
   if (given?.error) yield failed('environment', given.error, given.milliseconds)
   const record = given?.value
@@ -81,7 +81,7 @@ async function judge(
   if (deadline !== undefined && deadline <= now) {
     return broken({ ...found, detail: `the one ${who} is over since ${iso(deadline)}`, fix })
   }
-  if (refreshToken === undefined) return judgeLease(record, who, ports)
+  if (refreshToken === undefined) return checkLease(record, who, ports)
   if (clientId === undefined) {
     const detail = `the one ${who} does not say its client_id, and a refresh under any other would end it`
     return broken({ ...found, detail, fix: 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login' })
@@ -102,7 +102,7 @@ async function judge(
 }
 
 /** An access token alone is as good as its time. */
-function judgeLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, who: string, { now }: Clock): Finding {
+function checkLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, who: string, { now }: Clock): Finding {
   const until = lease.accessTokenExpiresAt
   const found = {
     topic: TOPIC,

@@ -25,7 +25,7 @@ import { authenticated, sameClient } from '../protocol/oauth/client-auth.ts'
 import { fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
 import { type DpopKey, importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { anyToken, exchangeCode, judgeTokenResponse, revokeToken } from '../protocol/oauth/token-endpoint.ts'
+import { anyToken, exchangeCode, parseTokenResponse, revokeToken } from '../protocol/oauth/token-endpoint.ts'
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
 import { checkTargets } from '../session/saving.ts'
 import { parseCallback, validateCallback } from './callback.ts'
@@ -95,7 +95,7 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
 
   let result: Completed
   try {
-    const tokens = judgeTokenResponse(answer, ports.settings.dev, ports)
+    const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
     checkAccount(tokens.sub, pending)
     const { pds } = account ?? (await resolveAccount(tokens.sub, pending.issuer, ports))
     result = completed(pending, tokens, key, pds, ports.now())

@@ -10,7 +10,7 @@ import type { Clock } from '../ports.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import type { ProofTarget } from '../protocol/oauth/dpop.ts'
 import type { SignedHeaders, SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { readRefused } from '../protocol/xrpc/error.ts'
+import { readXrpcError } from '../protocol/xrpc/error.ts'
 
 export type RequestToSign = Pick<ProofTarget, 'method' | 'url'>
 
@@ -59,7 +59,7 @@ export async function proofFor(
   // Credentials without an issuer may name their authorization server instead; no token is spent to find out.
   if (origin !== pds) proofTarget(method, url, issuer === undefined ? await locate() : pds)
   const primed = await fetchHandler(`/xrpc/${PRIMING}`)
-  if (!primed.ok) throw (await readRefused({ nsid: PRIMING }, primed, record(), now())).error
+  if (!primed.ok) throw (await readXrpcError({ nsid: PRIMING }, primed, record(), now())).error
   await primed.body?.cancel()
   const target = proofTarget(method, url, record().pds)
   return headersFor(target, record().accessToken!)

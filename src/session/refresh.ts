@@ -13,7 +13,7 @@ import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from
 import type { JsonObject } from '../protocol/http/response.ts'
 import { authenticated, clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { anyToken, judgeTokenResponse, revokeToken, sendRefresh } from '../protocol/oauth/token-endpoint.ts'
+import { anyToken, parseTokenResponse, revokeToken, sendRefresh } from '../protocol/oauth/token-endpoint.ts'
 import { verifyIssuer } from './issuer.ts'
 import { deliver, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
 import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from './token-family.ts'
@@ -82,7 +82,7 @@ export function refresh(
     let answer: JsonObject | undefined
     try {
       answer = await sendRefresh(server, { clientId, refreshToken }, asFetch, ports)
-      const tokens = judgeTokenResponse(answer, ports.settings.dev, ports)
+      const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
       if (tokens.sub !== current.did) {
         const whose = `${tokens.sub} instead of ${current.did}`
         throw new AuthError('TOKEN_RESPONSE_INVALID', `${server.issuer} answered for ${whose}`)

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { clientFaults, findClientFaults, judgeClientDocument } from '../../src/client/document-rules.ts'
+import { clientFaults, findClientFaults, validateClientDocument } from '../../src/client/document-rules.ts'
 import type { ClientFault } from '../../src/client/fault.ts'
 import { generateClientJwk, publicClientJwk } from '../../src/protocol/oauth/client-auth.ts'
 import { cirrusRefuses, referenceRefuses } from '../support/client-judges.ts'
@@ -25,7 +25,7 @@ const CONFIDENTIAL = {
   jwks: { keys: [KEY] },
 }
 
-const judge = (changes: object) => judgeClientDocument({ ...DOCUMENT, ...changes }, { clientId })
+const judge = (changes: object) => validateClientDocument({ ...DOCUMENT, ...changes }, { clientId })
 
 /** What the two servers themselves make of it. */
 async function refusals(changes: object): Promise<string> {
@@ -60,7 +60,7 @@ describe('documents without fault', () => {
   test('5.2 ours, on any host', () => {
     const template = readFileSync('oauth-templates/oauth-client-metadata.json', 'utf8')
     const document = JSON.parse(template.replaceAll('example.com', 'bot.fake.dev'))
-    expect(judgeClientDocument(document, { clientId: document.client_id })).toStrictEqual([])
+    expect(validateClientDocument(document, { clientId: document.client_id })).toStrictEqual([])
   })
 })
 
@@ -140,12 +140,12 @@ describe('each fault by itself', () => {
   test('5.15 scopes count as they are spelled, and the redirect too', () => {
     const scope = 'atproto rpc?lxm=a.b.c&aud=*'
     const use = { clientId, redirectUri: 'https://app.fake.dev/bot/callback' }
-    expect(judgeClientDocument({ ...DOCUMENT, scope }, { ...use, scope: 'atproto rpc:a.b.c?aud=*' })).toStrictEqual([
+    expect(validateClientDocument({ ...DOCUMENT, scope }, { ...use, scope: 'atproto rpc:a.b.c?aud=*' })).toStrictEqual([
       'scope does not declare rpc:a.b.c?aud=*, spelled exactly so',
       `redirect_uris lacks ${use.redirectUri}`,
     ])
     const redirectUri = DOCUMENT.redirect_uris[0]!
-    expect(judgeClientDocument({ ...DOCUMENT, scope }, { clientId, redirectUri, scope })).toStrictEqual([])
+    expect(validateClientDocument({ ...DOCUMENT, scope }, { clientId, redirectUri, scope })).toStrictEqual([])
   })
 })
 

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { PRESETS, presetScope } from '../../src/protocol/scope/presets.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
-import { needsOf } from '../../src/protocol/xrpc/required-scope.ts'
+import { requiredScope } from '../../src/protocol/xrpc/required-scope.ts'
 import { runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
@@ -27,7 +27,7 @@ test('--for adds to --scope, and not to the variable; what is no task is a mista
   expect(wrong.stderr).toContain('post, post-media, read, archive, dm, profile, delete')
 })
 
-test('14.6 what the server misses is what needsOf says, and the hint, pasted, gets it on top of what there is', async () => {
+test('14.6 what the server misses is what requiredScope says, and the hint, pasted, gets it on top of what there is', async () => {
   const { account, home, env } = await logIn(world, 'atproto blob:image/png')
   const record = { $type: POST, text: 'x', createdAt: new Date().toISOString() }
   const body = JSON.stringify({ repo: account.did, collection: POST, record })
@@ -42,7 +42,7 @@ test('14.6 what the server misses is what needsOf says, and the hint, pasted, ge
     const result = await runCli(['call', request.nsid, ...data], { home, env })
     expectFailure(result, 7, 'PERMISSION_MISSING')
     const named = /Missing required scope "([^"]+)"/.exec(result.stderr)![1]!
-    expect(needsOf(request)).toStrictEqual([named])
+    expect(requiredScope(request)).toStrictEqual([named])
     hint = /hint: (.*)$/m.exec(result.stderr)![1]!
     expect(hint).toBe(`atproto-oauth init ${account.did} --scope 'atproto blob:image/png ${named}'`)
   }

@@ -1,6 +1,6 @@
 /**
  * What each task of `init --for` is good for on the real PDS: its permissions are granted whole, its requests are
- * answered, others are refused. All along `needsOf` has to know beforehand.
+ * answered, others are refused. All along `requiredScope` has to know beforehand.
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -12,7 +12,7 @@ import { nodeWorld } from '../../src/node/runtime.ts'
 import { type Preset, presetScope } from '../../src/protocol/scope/presets.ts'
 import { missingScopes, scopeTokens } from '../../src/protocol/scope/scope.ts'
 import { type XrpcRequest, xrpcError } from '../../src/protocol/xrpc/request.ts'
-import { missingFor, needsOf } from '../../src/protocol/xrpc/required-scope.ts'
+import { missingScope, requiredScope } from '../../src/protocol/xrpc/required-scope.ts'
 import { openSession } from '../../src/session/session.ts'
 import { runCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -69,7 +69,7 @@ async function as(...presets: Preset[]) {
     account,
     repo: (name: string, body: object) => send(`com.atproto.repo.${name}`, { repo: account.did, ...body }),
     async answer(request: XrpcRequest, status = 200) {
-      expect(missingFor(needsOf(request), granted)).toStrictEqual([])
+      expect(missingScope(requiredScope(request), granted)).toStrictEqual([])
       const response = await session.call(request)
       const bytes = Buffer.from(await response.arrayBuffer())
       expect(response.status, bytes.toString()).toBe(status)
@@ -82,7 +82,7 @@ async function as(...presets: Preset[]) {
         expect(response.status, `${request.nsid} ${body}`).toBe(403)
         const error = xrpcError(request.nsid, response, body, ports.now(), session.record(), request)
         expect(error.code).toBe('PERMISSION_MISSING')
-        expect(missingFor(needsOf(request), granted)).not.toStrictEqual([])
+        expect(missingScope(requiredScope(request), granted)).not.toStrictEqual([])
       }
     },
   }

@@ -65,7 +65,11 @@ describe('11.2 the credentials of a login', () => {
   test('that are safe elsewhere are not kept here too', async () => {
     const { record, fail } = await calledBack(createFakeWorld())
     const elsewhere = new AuthError('SAVE_FAILED', 'they are in the per-user store')
-    expect(await fail(elsewhere)).toMatchObject({ message: elsewhere.message, session: 'alive', isFateKnown: true })
+    expect(await fail(elsewhere)).toMatchObject({
+      message: elsewhere.message,
+      session: 'alive',
+      hasExplicitState: true,
+    })
     expect(record()).toMatchObject({ status: 'spent', outcome: 'completed' })
   })
 

@@ -2,16 +2,16 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Did, Origin } from '../../src/model.ts'
 import { parseJsonObject, retryAt, serverError } from '../../src/protocol/http/response.ts'
-import { judgeDidDocument, resolveDid } from '../../src/protocol/identity/did.ts'
+import { parseDidDocument, resolveDid } from '../../src/protocol/identity/did.ts'
 import { resolveHandle } from '../../src/protocol/identity/handle.ts'
-import { judgePushedRequest } from '../../src/protocol/oauth/authorization-request.ts'
+import { parsePushedRequest } from '../../src/protocol/oauth/authorization-request.ts'
 import {
   fetchAuthorizationServer,
   fetchIssuer,
-  judgeAuthorizationServer,
-  judgeProtectedResource,
+  validateAuthorizationServer,
+  validateProtectedResource,
 } from '../../src/protocol/oauth/discovery.ts'
-import { anyToken, judgeTokenResponse } from '../../src/protocol/oauth/token-endpoint.ts'
+import { anyToken, parseTokenResponse } from '../../src/protocol/oauth/token-endpoint.ts'
 import { xrpcError } from '../../src/protocol/xrpc/request.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
 import {
@@ -40,7 +40,7 @@ const HTTPS = /^https:\/\/[^/@#\s]+/
 test('3.3, 3.4 protected-resource metadata', () => {
   holds(
     fc.property(spoiledDocument(RESOURCE), (document) => {
-      const issuer = answerOf(() => judgeProtectedResource(document, PDS, false))
+      const issuer = answerOf(() => validateProtectedResource(document, PDS, false))
       if (issuer === undefined) return
       expect(document).toMatchObject({ resource: PDS, authorization_servers: [issuer] })
       expect(new URL(issuer).origin).toBe(issuer)
@@ -51,7 +51,7 @@ test('3.3, 3.4 protected-resource metadata', () => {
 test('4.3 to 4.17 authorization-server metadata', () => {
   holds(
     fc.property(spoiledDocument(SERVER), (document) => {
-      const server = answerOf(() => judgeAuthorizationServer(document, AS, PDS, false))
+      const server = answerOf(() => validateAuthorizationServer(document, AS, PDS, false))
       if (!server) return
       expect(document['issuer']).toBe(AS)
       for (const [name, url] of Object.entries(server)) {
@@ -71,7 +71,7 @@ test('2.8 to 2.12 DID documents', () => {
   holds(
     fc.property(fc.oneof(spoiledDocument(DID_DOCUMENT), services), fc.option(names), (document, alsoKnownAs) => {
       const identity = answerOf(() =>
-        judgeDidDocument({ ...document, ...(alsoKnownAs && { alsoKnownAs }) }, did, false),
+        parseDidDocument({ ...document, ...(alsoKnownAs && { alsoKnownAs }) }, did, false),
       )
       if (!identity) return
       expect('id' in document && document.id).toBe(did)
@@ -84,7 +84,7 @@ test('2.8 to 2.12 DID documents', () => {
 test('10.6 to 10.12 token responses', () => {
   holds(
     fc.property(spoiledDocument(TOKENS), (document) => {
-      const tokens = answerOf(() => judgeTokenResponse(document, false, world))
+      const tokens = answerOf(() => parseTokenResponse(document, false, world))
       const token = anyToken(document)
       if (token !== undefined) expect([document['refresh_token'], document['access_token']]).toContain(token)
       if (!tokens) return
@@ -102,7 +102,7 @@ test('10.6 to 10.12 token responses', () => {
 test('7.9 answers to a pushed request', () => {
   holds(
     fc.property(spoiledDocument({ request_uri: 'urn:x', expires_in: 60 }), (document) => {
-      const pushed = answerOf(() => judgePushedRequest(document, AS))
+      const pushed = answerOf(() => parsePushedRequest(document, AS))
       if (pushed) expect(pushed.expiresInSeconds).toBeGreaterThan(0)
     }),
   )

@@ -5,9 +5,9 @@
  */
 import { AuthError } from '../../errors.ts'
 import { initCommand } from '../../hints.ts'
-import { closedBecause } from '../../protocol/xrpc/lexicons.ts'
+import { unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
-import { missingFor, needsOf } from '../../protocol/xrpc/required-scope.ts'
+import { missingScope, requiredScope } from '../../protocol/xrpc/required-scope.ts'
 import type { Session } from '../../session/session.ts'
 import { printable } from '../../text.ts'
 import type { Context } from '../options.ts'
@@ -20,12 +20,12 @@ import type { Context } from '../options.ts'
 export async function explain(request: XrpcRequest, session: Pick<Session, 'record'>, context: Context): Promise<void> {
   const { output } = context
   const { nsid } = request
-  const closed = closedBecause(nsid)
+  const closed = unavailableReason(nsid)
   if (closed !== undefined) throw new AuthError('USAGE', `${nsid} is closed: ${closed}`)
   const login = session.record()
   const scope = login.scope === '' ? undefined : login.scope
-  const needs = needsOf(request)
-  const missing = scope === undefined ? [] : missingFor(needs, scope)
+  const needs = requiredScope(request)
+  const missing = scope === undefined ? [] : missingScope(needs, scope)
   const scopes = (typeof needs === 'string' ? [] : needs).map((token) => ({
     scope: token,
     state: scope === undefined ? 'unknown' : missing.includes(token) ? 'missing' : 'granted',

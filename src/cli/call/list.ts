@@ -4,7 +4,7 @@
  * @module
  */
 import { AuthError } from '../../errors.ts'
-import { closedBecause, exampleOf, type Field, findMethod, listMethods } from '../../protocol/xrpc/lexicons.ts'
+import { exampleOf, type Field, findMethod, listMethods, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 
 export function methodList(prefix: string | undefined): string {
   const methods = listMethods(prefix)
@@ -25,7 +25,7 @@ export function methodDescription(nsid: string): string {
     })
   }
   const { kind, parameters, input, output } = method
-  const closed = closedBecause(nsid)
+  const closed = unavailableReason(nsid)
   return [
     `${nsid}: a ${kind}`,
     ...(closed === undefined ? [] : [`closed: ${closed}`]),

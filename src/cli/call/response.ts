@@ -10,7 +10,7 @@ import type { Command } from 'commander'
 import { AuthError } from '../../errors.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import { mediaType, parseJsonObject } from '../../protocol/http/response.ts'
-import { readRefused } from '../../protocol/xrpc/error.ts'
+import { readXrpcError } from '../../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../options.ts'
@@ -69,7 +69,7 @@ async function asError(
   { include = false }: ResponseOptions,
   { host, output, world }: Context,
 ): Promise<AuthError> {
-  const { error, body, bytes } = await readRefused(request, response, session.record(), world.now())
+  const { error, body, bytes } = await readXrpcError(request, response, session.record(), world.now())
   if (include) await output.data(Buffer.concat([Buffer.from(head(response)), bytes ?? new Uint8Array()]))
   else output.serverBody(body)
   if (include && host.stdout.isTTY) output.note('')

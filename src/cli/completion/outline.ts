@@ -5,7 +5,7 @@
  */
 import type { Command } from 'commander'
 import { PRESET_NAMES } from '../../protocol/scope/presets.ts'
-import { closedBecause, listMethods, SERVICE_NAMES } from '../../protocol/xrpc/lexicons.ts'
+import { listMethods, SERVICE_NAMES, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 
 /**
  * What a value can be completed with: `data` is JSON or `@` and a file, `field` a parameter of the method that is
@@ -106,7 +106,7 @@ export function everyCommand(outline: Outline): Outline[] {
 /** A line for each method that a session may call: its name, and `key=` for what it takes, with spaces between. */
 export function methodLines(): string[] {
   return listMethods()
-    .filter(({ nsid, kind }) => kind !== 'subscription' && closedBecause(nsid) === undefined)
+    .filter(({ nsid, kind }) => kind !== 'subscription' && unavailableReason(nsid) === undefined)
     .map(({ nsid, parameters, input }) =>
       [nsid, ...[...parameters, ...(input?.fields ?? [])].map(({ name }) => `${name}=`)].join(' '),
     )

@@ -24,7 +24,7 @@ export interface DocumentRequest {
 /**
  * @throws {AuthError} the codes of the request, `SERVER_UNAVAILABLE`, `RATE_LIMITED`, and those of the `Http` port
  */
-export async function fetchDocument(request: DocumentRequest, ports: Http & Clock): Promise<JsonObject> {
+export async function fetchJson(request: DocumentRequest, ports: Http & Clock): Promise<JsonObject> {
   const { url, what, code, mediaTypes = ['application/json'], absent } = request
   const response = await ports.fetch(url, { headers: { accept: mediaTypes.join(', ') }, timeoutSeconds: TIMEOUT })
   const { status } = response

@@ -8,7 +8,7 @@
 import { AuthError } from '../../errors.ts'
 import type { Did, Handle, Identity, Origin } from '../../model.ts'
 import type { Clock, IdentityPorts } from '../../ports.ts'
-import { fetchDocument } from '../http/fetch-json.ts'
+import { fetchJson } from '../http/fetch-json.ts'
 import { type JsonObject, shown } from '../http/response.ts'
 import { resolveHandle } from './handle.ts'
 import { asHandle, asUrl, didWebHost, isSecure } from './syntax.ts'
@@ -50,7 +50,7 @@ export async function resolveFromDid(did: Did, ports: IdentityPorts & Clock): Pr
 /**
  * The DID document alone, without a look at the handle.
  *
- * @throws {AuthError} `DID_NOT_FOUND`, `DID_DOCUMENT_INVALID`, those of `fetchDocument`
+ * @throws {AuthError} `DID_NOT_FOUND`, `DID_DOCUMENT_INVALID`, those of `fetchJson`
  */
 export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promise<Identity> {
   const { plcUrl, dev } = ports.settings
@@ -59,7 +59,7 @@ export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promis
   const url = plc
     ? new URL(`/${did}`, plcUrl)
     : new URL(`${/^localhost(?::|$)/.test(host ?? '') ? 'http' : 'https'}://${host}/.well-known/did.json`)
-  const document = await fetchDocument(
+  const document = await fetchJson(
     {
       url,
       what: `the DID document of ${did}`,
@@ -72,11 +72,11 @@ export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promis
     },
     ports,
   )
-  return judgeDidDocument(document, did, dev)
+  return parseDidDocument(document, did, dev)
 }
 
 /** @throws {AuthError} `DID_DOCUMENT_INVALID` */
-export function judgeDidDocument(document: JsonObject, did: Did, dev: boolean): Identity {
+export function parseDidDocument(document: JsonObject, did: Did, dev: boolean): Identity {
   if (document.id !== did) {
     throw new AuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} is of another DID: ${shown(document.id)}`)
   }

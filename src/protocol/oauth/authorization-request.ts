@@ -82,7 +82,7 @@ export async function pushAuthorizationRequest(
       hint: PAR_HINTS.get(refusal.error ?? ''),
     })
   }
-  return judgePushedRequest(
+  return parsePushedRequest(
     await readJsonObject(response, { what: `the answer of ${server.issuer} to the request`, code: 'RESPONSE_INVALID' }),
     server.issuer,
   )
@@ -101,7 +101,7 @@ const PAR_HINTS: ReadonlyMap<string, string> = new Map([
 ])
 
 /** @throws {AuthError} `RESPONSE_INVALID` */
-export function judgePushedRequest(document: Readonly<Record<string, unknown>>, issuer: string): PushedRequest {
+export function parsePushedRequest(document: Readonly<Record<string, unknown>>, issuer: string): PushedRequest {
   const { request_uri: requestUri, expires_in: expiresInSeconds } = document
   if (typeof requestUri !== 'string' || requestUri.trim() === '') {
     throw new AuthError('RESPONSE_INVALID', `${issuer} accepted the request without naming its request_uri`)

@@ -8,7 +8,7 @@
 import { AuthError, isAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Origin } from '../../model.ts'
 import type { Clock, Http, Settings } from '../../ports.ts'
-import { fetchDocument } from '../http/fetch-json.ts'
+import { fetchJson } from '../http/fetch-json.ts'
 import { type JsonObject, shown } from '../http/response.ts'
 import { asOrigin, asUrl, isSecure } from '../identity/syntax.ts'
 
@@ -17,19 +17,19 @@ type Ports = Http & Clock & { readonly settings: Settings }
 /**
  * The issuer that a PDS names (RFC 9728 §3).
  *
- * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchDocument`
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchJson`
  */
 export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
-  return judgeProtectedResource(await fetchProtectedResource(pds, ports), pds, ports.settings.dev)
+  return validateProtectedResource(await fetchProtectedResource(pds, ports), pds, ports.settings.dev)
 }
 
 /**
  * The document as it is, not judged.
  *
- * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchDocument`
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
 export function fetchProtectedResource(pds: Origin, ports: Http & Clock): Promise<JsonObject> {
-  return fetchDocument(
+  return fetchJson(
     {
       url: new URL('/.well-known/oauth-protected-resource', pds),
       what: `the protected-resource metadata of ${pds}`,
@@ -41,7 +41,7 @@ export function fetchProtectedResource(pds: Origin, ports: Http & Clock): Promis
 }
 
 /** @throws {AuthError} `METADATA_INVALID` */
-export function judgeProtectedResource(document: JsonObject, pds: Origin, dev: boolean): Origin {
+export function validateProtectedResource(document: JsonObject, pds: Origin, dev: boolean): Origin {
   if (document.resource !== pds) {
     throw invalid(`the protected-resource metadata of ${pds} is for another resource: ${shown(document.resource)}`)
   }
@@ -58,23 +58,23 @@ export function judgeProtectedResource(document: JsonObject, pds: Origin, dev: b
  * RFC 8414 §3.
  *
  * @param resource the PDS that named this issuer, to be found in `protected_resources` if the server lists them
- * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchDocument`
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchJson`
  */
 export async function fetchAuthorizationServer(
   issuer: Origin,
   resource: Origin | undefined,
   ports: Ports,
 ): Promise<AuthorizationServer> {
-  return judgeAuthorizationServer(await fetchServerMetadata(issuer, ports), issuer, resource, ports.settings.dev)
+  return validateAuthorizationServer(await fetchServerMetadata(issuer, ports), issuer, resource, ports.settings.dev)
 }
 
 /**
  * The document as it is, not judged.
  *
- * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchDocument`
+ * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
 export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promise<JsonObject> {
-  return fetchDocument(
+  return fetchJson(
     {
       url: new URL('/.well-known/oauth-authorization-server', issuer),
       what: `the authorization-server metadata of ${issuer}`,
@@ -115,7 +115,7 @@ const MUST_BE_TRUE = [
 ] as const
 
 /** @throws {AuthError} `METADATA_INVALID` with every fault that was found */
-export function judgeAuthorizationServer(
+export function validateAuthorizationServer(
   document: JsonObject,
   issuer: Origin,
   resource: Origin | undefined,

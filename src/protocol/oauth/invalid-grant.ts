@@ -47,7 +47,7 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
 ]
 
 /** The meaning if it is known, and in any case what the server said. */
-export function explain(refusal: ServerError): string {
+export function explainInvalidGrant(refusal: ServerError): string {
   const { error, description = '' } = refusal
   const isKnown = (known: string | RegExp) =>
     typeof known === 'string' ? known === description : known.test(description)

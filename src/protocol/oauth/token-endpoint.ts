@@ -20,7 +20,7 @@ import { asDid } from '../identity/syntax.ts'
 import { scopeTokens } from '../scope/scope.ts'
 import { postForm } from './authorization-request.ts'
 import type { DpopFetch } from './dpop-fetch.ts'
-import { explain } from './invalid-grant.ts'
+import { explainInvalidGrant } from './invalid-grant.ts'
 
 /** No token lives longer; a larger `expires_in` would only overflow later. */
 const LIFETIME_LONGEST = 365 * 24 * 3600
@@ -57,7 +57,7 @@ export async function exchangeCode(
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response, form)
     const code = refusal.status >= 500 || response.ok ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
-    throw new AuthError(code, `${server.issuer} did not exchange the code: ${explain(refusal)}`)
+    throw new AuthError(code, `${server.issuer} did not exchange the code: ${explainInvalidGrant(refusal)}`)
   } catch (error) {
     if (!isAuthError(error, 'NETWORK_LOST')) throw error
     throw new AuthError('EXCHANGE_AMBIGUOUS', `the code was sent, but no answer came (${error.message})`, {
@@ -105,7 +105,7 @@ export async function sendRefresh(
 }
 
 function ended(issuer: Origin, refusal: ServerError): string {
-  return `${issuer} says that the session has ended: ${explain(refusal)}`
+  return `${issuer} says that the session has ended: ${explainInvalidGrant(refusal)}`
 }
 
 /** A 200 without JSON may be a gateway's page: it is not known then whether the server behind it has committed. */
@@ -123,7 +123,7 @@ async function readTokenResponse(
  *
  * @throws {AuthError} `TOKEN_RESPONSE_INVALID`
  */
-export function judgeTokenResponse(document: JsonObject, dev: boolean, { now }: Clock): TokenSet {
+export function parseTokenResponse(document: JsonObject, dev: boolean, { now }: Clock): TokenSet {
   const { access_token, token_type, refresh_token, expires_in, sub, scope } = document
   const fail = (message: string): never => {
     throw new AuthError('TOKEN_RESPONSE_INVALID', `the token response is not usable: ${message}`)

@@ -12,7 +12,7 @@ import { type XrpcRequest, xrpcError } from './request.ts'
 const LARGEST = 1024 * 1024
 
 /** The error to throw, and what the server said, without the secrets of the session that asked. */
-export async function readRefused(
+export async function readXrpcError(
   request: XrpcRequest,
   response: Response,
   record: SessionRecord,

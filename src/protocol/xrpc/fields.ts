@@ -6,7 +6,7 @@
  * @module
  */
 import { AuthError } from '../../errors.ts'
-import { closedBecause, exampleOf, type Field, findMethod, listMethods, type Method } from './lexicons.ts'
+import { exampleOf, type Field, findMethod, listMethods, type Method, unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 
 /** One `key=value` of a command line. */
@@ -78,7 +78,7 @@ function checkOpen(method: Method): void {
   if (kind === 'subscription') {
     throw new AuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
   }
-  const closed = closedBecause(nsid)
+  const closed = unavailableReason(nsid)
   if (closed !== undefined) {
     throw new AuthError('USAGE', `${nsid} is closed: ${closed}`, { hint: 'with -X it is sent all the same' })
   }

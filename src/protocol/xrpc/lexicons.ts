@@ -119,7 +119,7 @@ const CLOSED = new Set(
 )
 
 /** Why a method cannot be called with a session of OAuth. */
-export function closedBecause(nsid: string): string | undefined {
+export function unavailableReason(nsid: string): string | undefined {
   if (CLOSED.has(nsid)) return 'servers refuse it to OAuth sessions; it needs a login with the account’s own password'
   return nsid.startsWith('com.atproto.admin.') ? 'it needs the administrator’s password of the server' : undefined
 }

@@ -13,7 +13,7 @@ import { describe, parseJsonObject, rateLimited, serverError } from '../http/res
 import { challengeError } from '../http/www-authenticate.ts'
 import { asNsid, isDid } from '../identity/syntax.ts'
 import { requestable } from '../scope/scope.ts'
-import { missingFor, needsOf } from './required-scope.ts'
+import { missingScope, requiredScope } from './required-scope.ts'
 import type { XrpcRequest } from './xrpc-request.ts'
 
 export type { XrpcRequest } from './xrpc-request.ts'
@@ -113,7 +113,7 @@ export function xrpcError(
   // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
     const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
-    const missing = missingFor(needsOf(request), session.scope ?? '').join(' ')
+    const missing = missingScope(requiredScope(request), session.scope ?? '').join(' ')
     const scope = named === undefined ? missing : requestable(named)
     const wider = [session.scope || 'atproto', scope].join(' ')
     const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said

@@ -59,7 +59,7 @@ const FORWARDED: readonly (readonly [prefix: string, service: string])[] = [
   ['com.atproto.moderation.createReport', serviceOf('ozone')],
 ]
 
-export function needsOf({ nsid, parameters = [], body, headers = {} }: XrpcRequest): Needs {
+export function requiredScope({ nsid, parameters = [], body, headers = {} }: XrpcRequest): Needs {
   if (FREE.has(nsid)) return 'none'
   const asked: Asked = {
     parameter: (name) => parameters.find(([other]) => other === name)?.[1],
@@ -76,7 +76,7 @@ export function needsOf({ nsid, parameters = [], body, headers = {} }: XrpcReque
 }
 
 /** What of it a session with the `granted` scope has not; nothing, if it is not known what is needed. */
-export function missingFor(needs: Needs, granted: string): string[] {
+export function missingScope(needs: Needs, granted: string): string[] {
   return typeof needs === 'string' ? [] : missingScopes(needs.join(' '), granted)
 }
 

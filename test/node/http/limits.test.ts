@@ -1,7 +1,7 @@
 /** Answers that are larger, longer or other than they say. */
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import { fetchDocument } from '../../../src/protocol/http/fetch-json.ts'
+import { fetchJson } from '../../../src/protocol/http/fetch-json.ts'
 import { readBounded, readJsonObject } from '../../../src/protocol/http/response.ts'
 import { asOrigin } from '../../../src/protocol/identity/syntax.ts'
 import { failure } from '../../support/failure.ts'
@@ -71,7 +71,7 @@ describe('20.2 bodies without an end', () => {
       }
       more()
     })
-    const error = await failure(fetchDocument(request(url), { ...client(), now: () => 0 }))
+    const error = await failure(fetchJson(request(url), { ...client(), now: () => 0 }))
     expect(error).toMatchObject({ code: 'METADATA_INVALID', message: expect.stringContaining('at most 512 KiB') })
     expect(sent).toBeLessThan(32 * MEGABYTE) // what fits into the buffers of two sockets, and not all of it
   })
@@ -79,7 +79,7 @@ describe('20.2 bodies without an end', () => {
   test('20.2 a Content-Length that promises more than comes', async () => {
     const head = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999999999\r\n\r\n'
     const url = await serveBytes((socket) => socket.end(`${head}{}`))
-    expect(await failure(fetchDocument(request(url), { ...client(), now: () => 0 }))).toMatchObject({
+    expect(await failure(fetchJson(request(url), { ...client(), now: () => 0 }))).toMatchObject({
       code: 'NETWORK_LOST',
     })
   })
@@ -88,7 +88,7 @@ describe('20.2 bodies without an end', () => {
     const url = await serveBytes((socket) =>
       socket.end('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}{"more":1}'),
     )
-    expect(await fetchDocument(request(url), { ...client(), now: () => 0 })).toStrictEqual({})
+    expect(await fetchJson(request(url), { ...client(), now: () => 0 })).toStrictEqual({})
   })
 
   test('headers without an end', async () => {
@@ -113,5 +113,5 @@ test('20.2 a server may be at another port than 443', async () => {
   const url = await serve((_, response) => response.writeHead(200, JSON_TYPE).end('{}'))
   expect(url.port).not.toBe('')
   expect(asOrigin('https://pds.example.com:8443', false)).toBe('https://pds.example.com:8443')
-  expect(await fetchDocument(request(url), { ...client(), now: () => 0 })).toStrictEqual({})
+  expect(await fetchJson(request(url), { ...client(), now: () => 0 })).toStrictEqual({})
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { fetchDocument } from '../../../src/protocol/http/fetch-json.ts'
+import { fetchJson } from '../../../src/protocol/http/fetch-json.ts'
 import { createFakeWorld, json } from '../../support/fake-atproto.ts'
 import { failure } from '../helpers.ts'
 
@@ -16,7 +16,7 @@ function worldWith(answer: () => Response) {
 
 test('one GET that asks for the media types it takes', async () => {
   const world = worldWith(() => json(200, { a: 1 }))
-  expect(await fetchDocument(request, world)).toStrictEqual({ a: 1 })
+  expect(await fetchJson(request, world)).toStrictEqual({ a: 1 })
   expect(world.requests).toMatchObject([{ method: 'GET', url: request.url.href, body: '' }])
   expect(world.requests[0]!.headers).toStrictEqual({ accept: 'application/json' })
 })
@@ -25,7 +25,7 @@ describe('every other answer has a sentence', () => {
   test.each([404, 410])('2.4 %i', async (status) => {
     expect(
       await failure(() =>
-        fetchDocument(
+        fetchJson(
           request,
           worldWith(() => json(status, {})),
         ),
@@ -47,7 +47,7 @@ describe('every other answer has a sentence', () => {
     [403, 'METADATA_INVALID', 'host.fake.dev answered 403'],
   ])('3.2 %i', async (status, code, why) => {
     const world = worldWith(() => json(status, { a: 1 }, { location: 'https://evil.fake.dev/' }))
-    expect(await failure(() => fetchDocument(request, world))).toMatchObject({
+    expect(await failure(() => fetchJson(request, world))).toMatchObject({
       code,
       message: expect.stringContaining(why),
     })
@@ -56,6 +56,6 @@ describe('every other answer has a sentence', () => {
 
   test('what the network says stays as it is', async () => {
     const world = createFakeWorld({ knobs: { httpFault: () => 'lostBefore' } })
-    expect(await failure(() => fetchDocument(request, world))).toMatchObject({ code: 'NETWORK_LOST' })
+    expect(await failure(() => fetchJson(request, world))).toMatchObject({ code: 'NETWORK_LOST' })
   })
 })

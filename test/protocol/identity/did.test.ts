@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Did, Handle } from '../../../src/model.ts'
-import { judgeDidDocument, resolveDid, resolveFromDid, resolveFromHandle } from '../../../src/protocol/identity/did.ts'
+import { parseDidDocument, resolveDid, resolveFromDid, resolveFromHandle } from '../../../src/protocol/identity/did.ts'
 import { createFakeWorld, json } from '../../support/fake-atproto.ts'
 import { failure } from '../helpers.ts'
 
@@ -8,7 +8,7 @@ const DID = 'did:plc:alice234567alice234567ab' as Did
 const PDS = { id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint: 'https://pds.fake.dev' }
 
 function judge(changes: Record<string, unknown>, dev = false) {
-  return judgeDidDocument({ id: DID, alsoKnownAs: ['at://alice.fake.dev'], service: [PDS], ...changes }, DID, dev)
+  return parseDidDocument({ id: DID, alsoKnownAs: ['at://alice.fake.dev'], service: [PDS], ...changes }, DID, dev)
 }
 
 describe('from a handle', () => {

@@ -4,8 +4,8 @@ import {
   discoverFromServer,
   fetchAuthorizationServer,
   fetchIssuer,
-  judgeAuthorizationServer,
-  judgeProtectedResource,
+  validateAuthorizationServer,
+  validateProtectedResource,
 } from '../../../src/protocol/oauth/discovery.ts'
 import { createFakeWorld, json } from '../../support/fake-atproto.ts'
 import { failure } from '../helpers.ts'
@@ -31,7 +31,7 @@ const SERVER: Record<string, unknown> = {
 }
 
 function judge(changes: Record<string, unknown>, resource: Origin | undefined = PDS) {
-  return judgeAuthorizationServer({ ...SERVER, ...changes }, AS, resource, false)
+  return validateAuthorizationServer({ ...SERVER, ...changes }, AS, resource, false)
 }
 
 /** Rows 3.2 and 4.1: what is no JSON document at all. */
@@ -73,7 +73,7 @@ describe('protected-resource metadata', () => {
   test.each([undefined, 'https://evil.dev', `${PDS}/`, `${PDS}:8443`, 'https://PDS.fake.dev', [PDS], null])(
     '3.3 resource %j',
     async (resource) => {
-      expect(await failure(() => judgeProtectedResource({ ...RESOURCE, resource }, PDS, false))).toMatchObject({
+      expect(await failure(() => validateProtectedResource({ ...RESOURCE, resource }, PDS, false))).toMatchObject({
         code: 'METADATA_INVALID',
         message: expect.stringContaining('for another resource'),
       })
@@ -84,7 +84,7 @@ describe('protected-resource metadata', () => {
     '3.4 authorization_servers %j',
     async (authorization_servers) => {
       const document = { ...RESOURCE, authorization_servers }
-      expect(await failure(() => judgeProtectedResource(document, PDS, false))).toMatchObject({
+      expect(await failure(() => validateProtectedResource(document, PDS, false))).toMatchObject({
         code: 'METADATA_INVALID',
         message: expect.stringContaining('exactly one'),
       })
@@ -101,18 +101,20 @@ describe('protected-resource metadata', () => {
     'https://as?x',
   ])('3.5 issuer %s', async (issuer) => {
     const document = { ...RESOURCE, authorization_servers: [issuer] }
-    expect(await failure(() => judgeProtectedResource(document, PDS, false))).toMatchObject({
+    expect(await failure(() => validateProtectedResource(document, PDS, false))).toMatchObject({
       code: 'METADATA_INVALID',
       message: expect.stringContaining('not an https origin'),
     })
   })
 
   test('3.5 a port of its own; 20.3 http with --dev; 3.7 more members', () => {
-    expect(judgeProtectedResource({ ...RESOURCE, scopes_supported: 7, extra: {} }, PDS, false)).toBe(AS)
-    expect(judgeProtectedResource({ ...RESOURCE, authorization_servers: ['https://as:8443'] }, PDS, false)).toBe(
+    expect(validateProtectedResource({ ...RESOURCE, scopes_supported: 7, extra: {} }, PDS, false)).toBe(AS)
+    expect(validateProtectedResource({ ...RESOURCE, authorization_servers: ['https://as:8443'] }, PDS, false)).toBe(
       'https://as:8443',
     )
-    expect(judgeProtectedResource({ ...RESOURCE, authorization_servers: ['http://as'] }, PDS, true)).toBe('http://as')
+    expect(validateProtectedResource({ ...RESOURCE, authorization_servers: ['http://as'] }, PDS, true)).toBe(
+      'http://as',
+    )
   })
 
   test('3.8 an issuer on a private address is refused by the guard', async () => {
@@ -204,7 +206,7 @@ describe('authorization-server metadata', () => {
 
   test('4.16 a list with our PDS, and any list if no PDS is known', () => {
     expect(judge({ protected_resources: ['https://other.dev', PDS] }).issuer).toBe(AS)
-    expect(judgeAuthorizationServer({ ...SERVER, protected_resources: [] }, AS, undefined, false).issuer).toBe(AS)
+    expect(validateAuthorizationServer({ ...SERVER, protected_resources: [] }, AS, undefined, false).issuer).toBe(AS)
   })
 
   test('4.4 endpoints may be on another host, and keep their query', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { explain } from '../../../src/protocol/oauth/invalid-grant.ts'
+import { explainInvalidGrant } from '../../../src/protocol/oauth/invalid-grant.ts'
 
 const refusal = (description: string | undefined, error = 'invalid_grant') => ({ status: 400, error, description })
 
@@ -25,7 +25,7 @@ test.each([
   ['"refresh_token" grant type is not allowed for this client', /grant_types/],
   ['private_key_jwt jti reused', /seen this client assertion/],
 ])('17 %s', (description, meaning) => {
-  const text = explain(refusal(description))
+  const text = explainInvalidGrant(refusal(description))
   expect(text).toMatch(meaning)
   expect(text).toContain(`(400 invalid_grant "${description}")`)
 })
@@ -39,5 +39,5 @@ test.each([
     '400 invalid_client "Session expired"',
   ],
 ])('%s is passed on as it is', (_, given, said) => {
-  expect(explain(given)).toBe(said)
+  expect(explainInvalidGrant(given)).toBe(said)
 })

@@ -2,8 +2,12 @@
 import { describe, expect, test } from 'vitest'
 import { isAuthError } from '../../../src/errors.ts'
 import type { AuthorizationServer, Did, Origin } from '../../../src/model.ts'
-import { judgeDidDocument, resolveDid } from '../../../src/protocol/identity/did.ts'
-import { fetchAuthorizationServer, fetchIssuer, judgeProtectedResource } from '../../../src/protocol/oauth/discovery.ts'
+import { parseDidDocument, resolveDid } from '../../../src/protocol/identity/did.ts'
+import {
+  fetchAuthorizationServer,
+  fetchIssuer,
+  validateProtectedResource,
+} from '../../../src/protocol/oauth/discovery.ts'
 import { asPrivateJwk, createProof, generateDpopJwk, importDpopKey } from '../../../src/protocol/oauth/dpop.ts'
 import type { DpopFetch } from '../../../src/protocol/oauth/dpop-fetch.ts'
 import { exchangeCode, revokeToken, sendRefresh } from '../../../src/protocol/oauth/token-endpoint.ts'
@@ -39,10 +43,10 @@ describe('documents', () => {
       'lacks authorization_code, refresh_token',
     ],
     ['4.4', () => fetchAuthorizationServer(AS, PDS, lacking('token_endpoint')), 'token_endpoint is missing'],
-    ['3.3', () => judgeProtectedResource({ resource: 'x'.repeat(999) }, PDS, false), `: "${'x'.repeat(199)}`],
+    ['3.3', () => validateProtectedResource({ resource: 'x'.repeat(999) }, PDS, false), `: "${'x'.repeat(199)}`],
     [
       '2.8',
-      () => judgeDidDocument({ id: 'did:plc:x' }, did, false),
+      () => parseDidDocument({ id: 'did:plc:x' }, did, false),
       `the DID document of ${did} is of another DID: "did:plc:x"`,
     ],
   ])('%s what is said of it, %#', async (_, run, said) => {
@@ -52,19 +56,19 @@ describe('documents', () => {
   })
 
   test('2.10 an http PDS is for --dev, and the hint says so', async () => {
-    const error = await failure(() => judgeDidDocument(withPds('http://pds.fake.dev'), did, false))
+    const error = await failure(() => parseDidDocument(withPds('http://pds.fake.dev'), did, false))
     expect(error).toMatchObject({
       message: expect.stringContaining('"http://pds.fake.dev"'),
       hint: expect.stringContaining('--dev'),
     })
-    const other = await failure(() => judgeDidDocument(withPds('ftp://pds.fake.dev'), did, false))
+    const other = await failure(() => parseDidDocument(withPds('ftp://pds.fake.dev'), did, false))
     expect(other.hint).not.toContain('--dev')
   })
 
   test.each([' https://pds.fake.dev', 'https://evil.dev/https://pds.fake.dev', '\thttps://pds.fake.dev'])(
     '2.10 a PDS at %j',
     async (endpoint) => {
-      expect((await failure(() => judgeDidDocument(withPds(endpoint), did, false))).code).toBe('DID_DOCUMENT_INVALID')
+      expect((await failure(() => parseDidDocument(withPds(endpoint), did, false))).code).toBe('DID_DOCUMENT_INVALID')
     },
   )
 

@@ -8,7 +8,7 @@ import { parseCallback, validateCallback } from '../../../src/login/callback.ts'
 import type { AuthorizationServer as Server } from '../../../src/model.ts'
 import { pushAuthorizationRequest } from '../../../src/protocol/oauth/authorization-request.ts'
 import type { DpopFetch } from '../../../src/protocol/oauth/dpop-fetch.ts'
-import { exchangeCode, judgeTokenResponse, sendRefresh } from '../../../src/protocol/oauth/token-endpoint.ts'
+import { exchangeCode, parseTokenResponse, sendRefresh } from '../../../src/protocol/oauth/token-endpoint.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
 import { pendingOf, serverOf } from '../helpers.ts'
 
@@ -154,7 +154,7 @@ describe('10.5 to 10.12, 11.10 token responses', () => {
   const ports = { now: world.now }
   test.each(named(rows))('of an exchange: $name', async ({ answer, differs }) => {
     const ours = await accepts(async () =>
-      judgeTokenResponse(await exchangeCode(server, pending, 'c', answering(answer()), ports), false, ports),
+      parseTokenResponse(await exchangeCode(server, pending, 'c', answering(answer()), ports), false, ports),
     )
     const theirs = await accepts(() => other.processAuthorizationCodeResponse(as, client, answer()))
     await compare(ours, theirs, differs)
@@ -163,7 +163,7 @@ describe('10.5 to 10.12, 11.10 token responses', () => {
   test.each(named(rows))('of a refresh: $name', async ({ answer, differs }) => {
     const grant = { clientId, refreshToken: 'r' }
     const ours = await accepts(async () =>
-      judgeTokenResponse(await sendRefresh(server, grant, answering(answer()), ports), false, ports),
+      parseTokenResponse(await sendRefresh(server, grant, answering(answer()), ports), false, ports),
     )
     const theirs = await accepts(() => other.processRefreshTokenResponse(as, client, answer()))
     await compare(ours, theirs, differs)

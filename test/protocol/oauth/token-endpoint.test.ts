@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   anyToken,
   exchangeCode,
-  judgeTokenResponse,
+  parseTokenResponse,
   revokeToken,
   sendRefresh,
 } from '../../../src/protocol/oauth/token-endpoint.ts'
@@ -22,7 +22,7 @@ const TOKENS = {
 }
 
 function judge(changes: Record<string, unknown>) {
-  return judgeTokenResponse({ ...TOKENS, ...changes }, false, clock)
+  return parseTokenResponse({ ...TOKENS, ...changes }, false, clock)
 }
 
 async function exchange(world: FakeWorld) {
@@ -90,7 +90,7 @@ describe('10.5 to 10.12 the token response', () => {
 
   test('10.10 no refresh_token; 10.11, 10.12 id_token and more ignored', () => {
     const { refresh_token, ...rest } = TOKENS
-    expect(judgeTokenResponse({ ...rest, id_token: 'x', extra: {} }, false, clock).refreshToken).toBeUndefined()
+    expect(parseTokenResponse({ ...rest, id_token: 'x', extra: {} }, false, clock).refreshToken).toBeUndefined()
   })
 
   test('10.9 the access token is not decoded', () => {
@@ -99,7 +99,7 @@ describe('10.5 to 10.12 the token response', () => {
   })
 
   test('2.5 did:web:localhost with --dev', () => {
-    expect(judgeTokenResponse({ ...TOKENS, sub: 'did:web:localhost' }, true, clock).sub).toBe('did:web:localhost')
+    expect(parseTokenResponse({ ...TOKENS, sub: 'did:web:localhost' }, true, clock).sub).toBe('did:web:localhost')
   })
 
   test.each([

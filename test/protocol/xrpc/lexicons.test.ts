@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import {
-  closedBecause,
   defaultService,
   exampleOf,
   findMethod,
   listMethods,
   serviceOf,
+  unavailableReason,
 } from '../../../src/protocol/xrpc/lexicons.ts'
 
 test('a query, a procedure with a JSON body, one with bytes, one without a body', () => {
@@ -58,9 +58,9 @@ describe('examples', () => {
 })
 
 test('what OAuth sessions may not call is named', () => {
-  expect(closedBecause('com.atproto.server.createAppPassword')).toContain('OAuth')
-  expect(closedBecause('com.atproto.admin.getAccountInfo')).toContain('administrator')
-  expect(closedBecause('com.atproto.server.getSession')).toBeUndefined()
+  expect(unavailableReason('com.atproto.server.createAppPassword')).toContain('OAuth')
+  expect(unavailableReason('com.atproto.admin.getAccountInfo')).toContain('administrator')
+  expect(unavailableReason('com.atproto.server.getSession')).toBeUndefined()
 })
 
 test('19.2 chat has to be named, other services have a default', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { XrpcRequest } from '../../../src/protocol/xrpc/request.ts'
-import { missingFor, needsOf } from '../../../src/protocol/xrpc/required-scope.ts'
+import { missingScope, requiredScope } from '../../../src/protocol/xrpc/required-scope.ts'
 
 const APP_VIEW = 'did:web:api.bsky.app%23bsky_appview'
 const POST = 'app.bsky.feed.post'
@@ -33,7 +33,7 @@ describe('the endpoint table of the reference server, row by row', () => {
     'sync.listBlobs',
     'sync.getBlob',
   ])('%s: none', (name) => {
-    expect(needsOf(own(name))).toBe('none')
+    expect(requiredScope(own(name))).toBe('none')
   })
 
   test.each<[XrpcRequest, string[]]>([
@@ -84,7 +84,7 @@ describe('the endpoint table of the reference server, row by row', () => {
       ['rpc:app.bsky.notification.unregisterPush?aud=did:web:x.y%23bsky_notif'],
     ],
   ])('$nsid', (asked, needs) => {
-    expect(needsOf(asked)).toStrictEqual(needs)
+    expect(requiredScope(asked)).toStrictEqual(needs)
   })
 
   test('19.8 a service token: the method or all of them, and a bare DID is in no permission', () => {
@@ -92,17 +92,17 @@ describe('the endpoint table of the reference server, row by row', () => {
       ['lxm', 'a.b.c'],
       ['aud', 'did:web:x.y#z'],
     ]
-    expect(needsOf(serviceAuth(lxm!, aud!))).toStrictEqual(['rpc:a.b.c?aud=did:web:x.y%23z'])
-    expect(needsOf(serviceAuth(aud!))).toStrictEqual(['rpc:*?aud=did:web:x.y%23z'])
-    expect(needsOf(serviceAuth(lxm!, ['aud', 'did:web:x.y']))).toStrictEqual(['rpc:a.b.c?aud=*'])
-    expect(needsOf(serviceAuth(['aud', 'did:web:x.y']))).toStrictEqual(['transition:generic'])
-    expect(needsOf(serviceAuth(lxm!))).toBe('unknown')
+    expect(requiredScope(serviceAuth(lxm!, aud!))).toStrictEqual(['rpc:a.b.c?aud=did:web:x.y%23z'])
+    expect(requiredScope(serviceAuth(aud!))).toStrictEqual(['rpc:*?aud=did:web:x.y%23z'])
+    expect(requiredScope(serviceAuth(lxm!, ['aud', 'did:web:x.y']))).toStrictEqual(['rpc:a.b.c?aud=*'])
+    expect(requiredScope(serviceAuth(['aud', 'did:web:x.y']))).toStrictEqual(['transition:generic'])
+    expect(requiredScope(serviceAuth(lxm!))).toBe('unknown')
   })
 
   test('19.3 a proxy header does not change what the server itself does', () => {
     const asked = own('repo.createRecord', { collection: POST }, { headers: { 'atproto-proxy': 'did:web:x.y#z' } })
-    expect(needsOf(asked)).toStrictEqual([`repo:${POST}?action=create`])
-    expect(needsOf(proxied('com.atproto.server.getSession', 'did:web:x.y#z'))).toBe('none')
+    expect(requiredScope(asked)).toStrictEqual([`repo:${POST}?action=create`])
+    expect(requiredScope(proxied('com.atproto.server.getSession', 'did:web:x.y#z'))).toBe('none')
   })
 })
 
@@ -125,16 +125,16 @@ describe('not known', () => {
     ['push without a service', request('app.bsky.notification.registerPush', {})],
     ['the name of a property of every object', own('toString')],
   ])('%s', (_, asked) => {
-    expect(needsOf(asked)).toBe('unknown')
+    expect(requiredScope(asked)).toBe('unknown')
   })
 
   test('no writes need nothing', () => {
-    expect(needsOf(own('repo.applyWrites', { writes: [] }))).toBe('none')
+    expect(requiredScope(own('repo.applyWrites', { writes: [] }))).toBe('none')
   })
 
   test('a body in bytes is read as well', () => {
     const body = new TextEncoder().encode(JSON.stringify({ collection: POST }))
-    expect(needsOf(own('repo.deleteRecord', undefined, { body }))).toStrictEqual([`repo:${POST}?action=delete`])
+    expect(requiredScope(own('repo.deleteRecord', undefined, { body }))).toStrictEqual([`repo:${POST}?action=delete`])
   })
 })
 
@@ -144,10 +144,10 @@ test.each<[string, string, string[]]>([
   ['transition:generic', 'atproto transition:generic', []],
   ['nothing', '', [`repo:${POST}?action=create`, `repo:${POST}?action=update`]],
 ])('what is missing to who has %s', (_, granted, missing) => {
-  expect(missingFor(needsOf(own('repo.putRecord', { collection: POST })), granted)).toStrictEqual(missing)
+  expect(missingScope(requiredScope(own('repo.putRecord', { collection: POST })), granted)).toStrictEqual(missing)
 })
 
 test('nothing is missing of what is not known', () => {
-  expect(missingFor('none', '')).toStrictEqual([])
-  expect(missingFor('unknown', '')).toStrictEqual([])
+  expect(missingScope('none', '')).toStrictEqual([])
+  expect(missingScope('unknown', '')).toStrictEqual([])
 })
