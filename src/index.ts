@@ -16,7 +16,7 @@ export {
 } from './credentials/node-session.ts'
 export { readCredentials } from './credentials/read.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
-export { type DoctorOptions, examine } from './doctor/doctor.ts'
+export { type DoctorOptions, diagnose } from './doctor/doctor.ts'
 export { AuthError, CATALOGUE, type ErrorCode, isAuthError, type SessionFate } from './errors.ts'
 export { complete } from './login/complete.ts'
 export { type Initiated, type InitOptions, init } from './login/init.ts'
@@ -40,7 +40,7 @@ export type {
   SpentAuthorization,
   TokenSet,
 } from './model.ts'
-export { type NodeWorldOptions, nodeWorld } from './node/runtime.ts'
+export { type NodeRuntimeOptions, nodeRuntime } from './node/runtime.ts'
 export type {
   Clock,
   Dns,
@@ -49,12 +49,12 @@ export type {
   Notices,
   PendingStore,
   Random,
+  Runtime,
   SaveTarget,
   Saving,
   SessionStore,
   Settings,
   Stores,
-  World,
 } from './ports.ts'
 export type { Prompt } from './protocol/oauth/authorization-request.ts'
 export type { SignedHeaders } from './protocol/oauth/dpop-fetch.ts'

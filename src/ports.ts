@@ -137,8 +137,8 @@ export interface Notices {
 
 export type Network = Http & Clock & Random
 export type IdentityPorts = Http & Dns & { readonly settings: Settings }
-/** Everything; what `nodeWorld()` gives. */
-export type World = Network &
+/** Everything; what `nodeRuntime()` gives. */
+export type Runtime = Network &
   Dns &
   Timer &
   Notices & { readonly settings: Settings; readonly stores: Stores; readonly saving: Saving }

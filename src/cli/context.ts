@@ -8,7 +8,7 @@ import { readClientJwk } from '../credentials/read.ts'
 import { type Environment, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
 import { defaultHome } from '../node/defaults.ts'
-import { nodeWorld } from '../node/runtime.ts'
+import { nodeRuntime } from '../node/runtime.ts'
 import { asUrl, isSecure } from '../protocol/identity/syntax.ts'
 import { type Host, inCi } from './io.ts'
 import { type Context, flagOf, fromEnvironment, type SavingOptions, setting } from './options.ts'
@@ -23,7 +23,7 @@ export function createContext(host: Host, output: Output, options: SavingOptions
     return text === undefined ? undefined : asServer(text, dev, name)
   }
   if (dev) output.warn('development mode: http: and private addresses are allowed')
-  const world = nodeWorld({
+  const world = nodeRuntime({
     home: setting(options.home, environment, 'ATPROTO_OAUTH_HOME') ?? defaultHome(),
     stateFile: setting(options.stateFile, {}, 'ATPROTO_OAUTH_STATE_FILE'),
     plcUrl: origin(options.plcUrl, 'ATPROTO_OAUTH_PLC_URL'),

@@ -5,7 +5,7 @@
  */
 import { Command } from 'commander'
 import { readCredentials } from '../credentials/read.ts'
-import { type DoctorOptions as Examination, examine } from '../doctor/doctor.ts'
+import { diagnose, type DoctorOptions as Examination } from '../doctor/doctor.ts'
 import { AuthError, isAuthError } from '../errors.ts'
 import type { Finding } from '../model.ts'
 import { defaultHome } from '../node/defaults.ts'
@@ -85,7 +85,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
     unreadable = { topic: 'environment', verdict: 'broken', detail, fix, milliseconds: 0 }
   }
   // Made first: it refuses what was typed, before anything is said.
-  const account = examine(identifier, { ...examination, credentials }, world)
+  const account = diagnose(identifier, { ...examination, credentials }, world)
   yield* inspectMachine({ home, environment, platform })
   if (unreadable) yield unreadable
   yield* account

@@ -9,7 +9,7 @@ import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentia
 import { AuthError } from '../errors.ts'
 import { shellWord } from '../hints.ts'
 import { PLC_DIRECTORY } from '../node/defaults.ts'
-import type { World } from '../ports.ts'
+import type { Runtime } from '../ports.ts'
 import type { Host } from './io.ts'
 import { createOutput, type Output } from './output.ts'
 
@@ -72,7 +72,7 @@ export interface Context {
   readonly common: CommonOptions
   readonly host: Host
   readonly output: Output
-  readonly world: World
+  readonly world: Runtime
   readonly dev: boolean
 }
 

@@ -30,7 +30,7 @@ type Ports = Watched<DoctorPorts>
  * @throws {AuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`, `CLIENT_INVALID`, `SCOPE_INVALID`: at once, with
  *   nothing sent; what is found is never thrown
  */
-export function examine(
+export function diagnose(
   identifier: string | undefined,
   options: DoctorOptions,
   ports: DoctorPorts,

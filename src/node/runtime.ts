@@ -8,7 +8,7 @@ import { Resolver } from 'node:dns/promises'
 import { setTimeout } from 'node:timers/promises'
 import { AuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
-import type { Saving, World } from '../ports.ts'
+import type { Runtime, Saving } from '../ports.ts'
 import { defaultHome, PLC_DIRECTORY } from './defaults.ts'
 import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
@@ -20,7 +20,7 @@ import { packageVersion } from './version.ts'
 /** Milliseconds for one attempt; the resolver makes two. */
 const DNS_TIMEOUT = 3_000
 
-export interface NodeWorldOptions {
+export interface NodeRuntimeOptions {
   /** Where pending authorizations and sessions live; by default the system's folder for the user's data. */
   readonly home?: string | undefined
   /** One portable file for the pending authorization, instead of `home`. */
@@ -41,7 +41,7 @@ export interface NodeWorldOptions {
   readonly onRequest?: ((line: string) => void) | undefined
 }
 
-export function nodeWorld(options: NodeWorldOptions = {}): World {
+export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
   const { home = defaultHome(), stateFile, plcUrl = PLC_DIRECTORY, handleResolver, clientJwk, dev = false } = options
   const userAgent = `atproto-oauth/${packageVersion()}`
   return {
@@ -60,7 +60,7 @@ export function nodeWorld(options: NodeWorldOptions = {}): World {
   }
 }
 
-function createSaving({ save = [], requireDurable = false }: NodeWorldOptions): Saving {
+function createSaving({ save = [], requireDurable = false }: NodeRuntimeOptions): Saving {
   const open = (name: string) => openTarget(name, process.env)
   const targets = save
     .map((name) => normalizeTarget(name))

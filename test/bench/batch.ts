@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { batch } from '../../src/call/batch.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
-import { nodeWorld } from '../../src/node/runtime.ts'
+import { nodeRuntime } from '../../src/node/runtime.ts'
 import { openSession } from '../../src/session/session.ts'
 import { createHome } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -36,7 +36,7 @@ try {
 
 async function compareRates(): Promise<void> {
   const { plcUrl, handleResolverUrl, pdsUrl } = started.addresses
-  const world = nodeWorld({ dev: true, plcUrl, handleResolver: handleResolverUrl, home: home.state })
+  const world = nodeRuntime({ dev: true, plcUrl, handleResolver: handleResolverUrl, home: home.state })
   /** An account each: a repository grows slower with its size. */
   const logIn = async () => {
     const account = await connectWorld(started.addresses).createAccount()

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { complete, init, nodeWorld, saveSession, toNodeSession } from '../../src/index.ts'
+import { complete, init, nodeRuntime, saveSession, toNodeSession } from '../../src/index.ts'
 import { createHome, LAUNCHER, runCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { startWorld } from '../world/start.ts'
@@ -61,7 +61,7 @@ async function measure(world: World): Promise<void> {
 /** An account whose session is in the store of `home`, and another of its sessions as the official library keeps it. */
 async function signedIn(world: World) {
   const { plcUrl, handleResolverUrl: handleResolver } = world
-  const ports = nodeWorld({ dev: true, plcUrl, handleResolver, home: home.state, save: ['store'] })
+  const ports = nodeRuntime({ dev: true, plcUrl, handleResolver, home: home.state, save: ['store'] })
   const account = await world.createAccount()
   const logIn = async () => {
     const { authorizationUrl } = await init(account.handle, { scope: 'atproto transition:generic' }, ports)

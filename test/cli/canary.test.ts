@@ -8,10 +8,10 @@ import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import { openSession } from '../../src/session/session.ts'
-import { callbackFor, fakeNodeWorld, run, signIn } from '../support/cli.ts'
+import { callbackFor, fakeNodeRuntime, run, signIn } from '../support/cli.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, type Fault, json, pathOf } from '../support/fake-atproto.ts'
 
-vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 /** What may go wrong at one path; a server that means harm or well repeats what it was sent. */
 const FAULTS: Record<string, (request: FakeRequest) => Fault> = {

@@ -1,10 +1,10 @@
 import { describe, expect, test, vi } from 'vitest'
 import { HOPS } from '../doctor/support.ts'
-import { fakeNodeWorld, run, signIn } from '../support/cli.ts'
+import { fakeNodeRuntime, run, signIn } from '../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
 import { html } from '../support/fake-bodies.ts'
 
-vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 const SYMBOL = /^(ok|!!|xx) {2}(\S.*?) {2,}/
 const verdicts = (stdout: string) =>

@@ -1,8 +1,8 @@
 import { expect, test, vi } from 'vitest'
-import { fakeNodeWorld, run } from '../support/cli.ts'
+import { fakeNodeRuntime, run } from '../support/cli.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
 
-vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 const NSID = 'com.atproto.server.getSession'
 const ASKED = ['--home', '/nowhere']

@@ -1,9 +1,9 @@
 /** 20.8: whatever a server says, wherever it can say something, nothing of it reaches the terminal raw. */
 import { describe, expect, test, vi } from 'vitest'
-import { callbackFor, fakeNodeWorld, type Ran, run, signIn } from '../support/cli.ts'
+import { callbackFor, fakeNodeRuntime, type Ran, run, signIn } from '../support/cli.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, json, pathOf } from '../support/fake-atproto.ts'
 
-vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 /** Colours, a title, cursor, C1, bidi, invisible, line breaks of every kind, and commands of a CI runner. */
 const EVIL =

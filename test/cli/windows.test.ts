@@ -4,10 +4,10 @@ import { describe, expect, test, vi } from 'vitest'
 import { withoutOurs } from '../../src/credentials/variables.ts'
 import { initCommand, onWindows, shellWord } from '../../src/hints.ts'
 import { normalizeTarget } from '../../src/node/save/targets.ts'
-import { callbackFor, fakeNodeWorld, run } from '../support/cli.ts'
+import { callbackFor, fakeNodeRuntime, run } from '../support/cli.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
 
-vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 const HOME = 'C:\\Users\\Ann B\\oauth'
 const platform = 'win32'

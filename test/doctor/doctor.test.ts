@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { examine } from '../../src/doctor/doctor.ts'
+import { diagnose } from '../../src/doctor/doctor.ts'
 import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
 import { createFakeWorld, type FakeWorld, json } from '../support/fake-atproto.ts'
 import { signedIn } from '../support/login.ts'
@@ -140,5 +140,5 @@ test.each([
   ['a scope that no server has', 'alice.fake.dev', { scope: 'atproto openid' }, 'SCOPE_INVALID'],
 ])('%s is refused at once', (_, identifier, options, code) => {
   const world = createFakeWorld()
-  expect(() => examine(identifier, options, world)).toThrow(expect.objectContaining({ code }))
+  expect(() => diagnose(identifier, options, world)).toThrow(expect.objectContaining({ code }))
 })

@@ -1,12 +1,12 @@
 /** What the tests of `doctor` have in common: all findings of one run, and faults planted one at a time. */
 import { expect, test } from 'vitest'
-import { type DoctorOptions, examine } from '../../src/doctor/doctor.ts'
+import { type DoctorOptions, diagnose } from '../../src/doctor/doctor.ts'
 import type { Finding } from '../../src/model.ts'
 import { createFakeWorld, type FakeWorld, pathOf } from '../support/fake-atproto.ts'
 
 export async function found(world: FakeWorld, identifier?: string, options: DoctorOptions = {}): Promise<Finding[]> {
   const findings: Finding[] = []
-  for await (const finding of examine(identifier, options, world)) findings.push(finding)
+  for await (const finding of diagnose(identifier, options, world)) findings.push(finding)
   return findings
 }
 

@@ -11,7 +11,7 @@ import {
   importSession,
   init,
   type NodeSession,
-  nodeWorld,
+  nodeRuntime,
   openSession,
   openStoredSession,
 } from '../../src/index.ts'
@@ -127,7 +127,7 @@ test('a session of a confidential client goes there and back with the name of it
   await world.publish(host, site)
 
   const { plcUrl, handleResolverUrl: handleResolver } = world
-  const ports = nodeWorld({ home: home.state, plcUrl, handleResolver, dev: true, clientJwk })
+  const ports = nodeRuntime({ home: home.state, plcUrl, handleResolver, dev: true, clientJwk })
   const { authorizationUrl } = await init(account.handle, { clientId, redirectUri, scope: GENERIC }, ports)
   const { credentials } = await complete(await signIn(authorizationUrl.href, account, CONSENT), ports)
 

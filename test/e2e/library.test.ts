@@ -17,10 +17,10 @@ const OURS = fileURLToPath(new URL('../../node_modules', import.meta.url))
 /** A program of somebody who has installed the package and read its README. */
 const PROGRAM = `
 import { once } from 'node:events'
-import { complete, init, isAuthError, nodeWorld, openSession } from 'atproto-oauth'
+import { complete, init, isAuthError, nodeRuntime, openSession } from 'atproto-oauth'
 
 const [handle, plcUrl, handleResolver, home] = process.argv.slice(2)
-const world = nodeWorld({ dev: true, plcUrl: plcUrl!, handleResolver: handleResolver!, home: home! })
+const world = nodeRuntime({ dev: true, plcUrl: plcUrl!, handleResolver: handleResolver!, home: home! })
 
 const { authorizationUrl } = await init(handle!, { scope: 'atproto transition:generic' }, world)
 process.stdout.write(authorizationUrl.href + '\\n')

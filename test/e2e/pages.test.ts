@@ -149,7 +149,7 @@ test('docs/library.md: the program, beside the installed package', async () => {
   const options = JSON.stringify({ dev: true, plcUrl, handleResolver, home: home.state })
   const [program] = take('docs/library.md', 'The library')
   const written = program!.text
-    .replace('nodeWorld()', `nodeWorld(${options})`)
+    .replace('nodeRuntime()', `nodeRuntime(${options})`)
     .replace('alice.bsky.social', account.handle)
   await writeFile(join(home.path, 'program.mjs'), written)
   const node = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readCredentials } from '../../src/credentials/read.ts'
-import { nodeWorld } from '../../src/node/runtime.ts'
+import { nodeRuntime } from '../../src/node/runtime.ts'
 import { type Preset, presetScope } from '../../src/protocol/scope/presets.ts'
 import { missingScopes, scopeTokens } from '../../src/protocol/scope/scope.ts'
 import { type XrpcRequest, xrpcError } from '../../src/protocol/xrpc/request.ts'
@@ -63,7 +63,7 @@ async function as(...presets: Preset[]) {
   expect(scopeTokens(granted)).toHaveLength(scopeTokens(presetScope(presets)).length)
 
   const { plcUrl, handleResolverUrl: handleResolver } = world
-  const ports = nodeWorld({ dev: true, plcUrl, handleResolver, home: home.state })
+  const ports = nodeRuntime({ dev: true, plcUrl, handleResolver, home: home.state })
   const session = await openSession(readCredentials({ ATPROTO_OAUTH_SESSION: stdoutBytes.toString() }, true)!, ports)
   return {
     account,

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { parse } from 'dotenv'
 import { expect, onTestFinished, vi } from 'vitest'
-import { complete, formatCredentials, init, nodeWorld, type World as OurWorld } from '../../src/index.ts'
+import { complete, formatCredentials, init, nodeRuntime, type Runtime } from '../../src/index.ts'
 import { HANG_MS } from '../support/machine.ts'
 import { type CliResult, createHome, type Home, runCli } from '../world/cli.ts'
 import type { WorldAddresses } from '../world/main.ts'
@@ -23,9 +23,9 @@ export const CONSENT: Decision = { consent: true }
 export const GENERIC = 'atproto transition:generic'
 
 /** This process as the CLI would be with that home. */
-export function library(world: WorldAddresses, home: Home): OurWorld {
+export function library(world: WorldAddresses, home: Home): Runtime {
   const { plcUrl, handleResolverUrl: handleResolver } = world
-  return nodeWorld({ home: home.state, plcUrl, handleResolver, dev: true })
+  return nodeRuntime({ home: home.state, plcUrl, handleResolver, dev: true })
 }
 
 /**

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 
 const [folder, what] = process.argv.slice(2)
-const { complete, init, nodeWorld, openSession, readCredentials } = await import(
+const { complete, init, nodeRuntime, openSession, readCredentials } = await import(
   pathToFileURL(`${folder}/dist/index.js`).href
 )
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
@@ -23,11 +23,11 @@ if (what === 'proof') {
   const key = { ATPROTO_OAUTH_DPOP_PRIVATE_JWK: JSON.stringify({ kty, crv, x, y, d }) }
   const session = await openSession(
     readCredentials({ ...process.env, ...key }, true),
-    nodeWorld({ home, plcUrl: PLC, dev: true }),
+    nodeRuntime({ home, plcUrl: PLC, dev: true }),
   )
   dns.lookup = (_name, _options, done) => done(null, [{ address: '127.0.0.1', family: 4 }])
   const inside = new URL(PLC.replace('http://127.0.0.1', 'https://inside.fake.dev'))
-  const refused = await nodeWorld({ home })
+  const refused = await nodeRuntime({ home })
     .fetch(inside)
     .then(String, ({ code }) => code)
   say({ refused })
@@ -35,7 +35,7 @@ if (what === 'proof') {
   say({ status: response.status, body: await response.json() })
   say({ x, signed: await session.proof('POST', `${PLC}/xrpc/com.atproto.repo.createRecord`) })
 } else {
-  const world = nodeWorld({ home, save: ['store'] })
+  const world = nodeRuntime({ home, save: ['store'] })
   const { authorizationUrl } = await init(HANDLE, {}, world)
   say({ url: authorizationUrl.href })
   const [callback] = await once(createInterface({ input: process.stdin }), 'line')

@@ -1,6 +1,6 @@
 /**
  * The commands in this process, over a fake world: all of src/cli but the real network. A test file needs, at its top:
- * `vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))`
+ * `vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))`
  *
  * @module
  */
@@ -8,15 +8,15 @@ import { openSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { parse } from 'dotenv'
 import type { Host } from '../../src/cli/io.ts'
-import type { NodeWorldOptions } from '../../src/node/runtime.ts'
-import type { World } from '../../src/ports.ts'
+import type { NodeRuntimeOptions } from '../../src/node/runtime.ts'
+import type { Runtime } from '../../src/ports.ts'
 import type { FakeWorld } from './fake-atproto.ts'
 
 let current: FakeWorld | undefined
 const fd = openSync('/dev/null', 'w')
 
-/** What `nodeWorld` is to be mocked with. */
-export function fakeNodeWorld({ onWarning, onRequest, save = [] }: NodeWorldOptions): World {
+/** What `nodeRuntime` is to be mocked with. */
+export function fakeNodeRuntime({ onWarning, onRequest, save = [] }: NodeRuntimeOptions): Runtime {
   const world = current!
   return {
     ...world,

@@ -1,11 +1,11 @@
 /**
- * A world of its own for unit tests: it *is* the `World` of src/ports.ts, and behind
+ * A world of its own for unit tests: it *is* the `Runtime` of src/ports.ts, and behind
  * its `fetch` there are a PLC directory, a PDS and an authorization server in memory.
  *
  * @module
  */
 import { AuthError } from '../../src/errors.ts'
-import type { Settings, World } from '../../src/ports.ts'
+import type { Runtime, Settings } from '../../src/ports.ts'
 import type { ClientDocuments } from './fake-client.ts'
 import type { ClientDocument } from './fake-client-auth.ts'
 import { type FakeRequest, formOf, type Handler, json, pathOf, readRequest, seededBytes } from './fake-http.ts'
@@ -26,9 +26,9 @@ export interface FakeWorldOptions {
   readonly startAt?: number
 }
 
-export interface FakeWorld extends World {
+export interface FakeWorld extends Runtime {
   /** Replace it to give the world save targets. */
-  saving: World['saving']
+  saving: Runtime['saving']
   readonly stores: FakeStores
   readonly knobs: Knobs
   /** Origin of the PDS. */
@@ -117,7 +117,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     }
   }
 
-  async function fetch(...[url, init]: Parameters<World['fetch']>): Promise<Response> {
+  async function fetch(...[url, init]: Parameters<Runtime['fetch']>): Promise<Response> {
     init?.signal?.throwIfAborted()
     guard(url)
     const request = await readRequest(url, init)

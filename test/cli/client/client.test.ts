@@ -2,10 +2,10 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { tempFolder } from '../../node/helpers.ts'
-import { fakeNodeWorld, type Ran, run } from '../../support/cli.ts'
+import { fakeNodeRuntime, type Ran, run } from '../../support/cli.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
 
-vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 const ORIGIN = 'https://bot.fake.dev'
 const DOCUMENT = 'oauth-client-metadata.json'

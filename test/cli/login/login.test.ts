@@ -1,10 +1,10 @@
 import { request } from 'node:http'
 import { PassThrough } from 'node:stream'
 import { describe, expect, test, vi } from 'vitest'
-import { fakeNodeWorld, run } from '../../support/cli.ts'
+import { fakeNodeRuntime, run } from '../../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../../support/fake-atproto.ts'
 
-vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 type Browser = (callback: string) => Promise<void>
 

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { parseDotenv } from '../../../src/credentials/dotenv.ts'
-import { fakeNodeWorld, run, signIn } from '../../support/cli.ts'
+import { fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../../support/fake-atproto.ts'
 
-vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 const folder = await mkdtemp(join(tmpdir(), 'atproto-oauth-exchange-'))
 afterAll(() => rm(folder, { recursive: true }))

@@ -2,10 +2,10 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { fakeNodeWorld, run, signIn } from '../../support/cli.ts'
+import { fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../../support/fake-atproto.ts'
 
-vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 let world: FakeWorld
 let env: Record<string, string>

@@ -1,8 +1,8 @@
 import { expect, test, vi } from 'vitest'
-import { callbackFor, fakeNodeWorld, run, signIn } from '../../support/cli.ts'
+import { callbackFor, fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
 
-vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeWorld: fakeNodeWorld }))
+vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
 
 test('revoke says where something is left of the session, and only if there is', async () => {
   const world = createFakeWorld()
