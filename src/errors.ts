@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { printable } from './text.ts'
+import { sanitize } from './text.ts'
 
 /**
  * What became of the session, as far as is known when the error is made:
@@ -145,11 +145,11 @@ export class AuthError extends Error {
   readonly hasExplicitState: boolean
 
   constructor(code: ErrorCode, message: string, options: AuthErrorOptions = {}) {
-    super(printable(message, 2000), options.cause === undefined ? undefined : { cause: options.cause })
+    super(sanitize(message, 2000), options.cause === undefined ? undefined : { cause: options.cause })
     const entry: Entry = CATALOGUE[code]
     this.name = 'AuthError'
     this.code = code
-    this.hint = printable(options.hint ?? entry.hint, 4000)
+    this.hint = sanitize(options.hint ?? entry.hint, 4000)
     this.session = options.session ?? entry.session
     this.exit = entry.exit
     this.hasExplicitState = options.session !== undefined

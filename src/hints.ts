@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from './text.ts'
+import { sanitize } from './text.ts'
 
 export interface Login {
   readonly handle?: string | undefined
@@ -17,25 +17,25 @@ export interface Login {
 }
 
 /** `atproto-oauth init …` for the same account, with the same scope and the same hosted client. */
-export function initCommand({ handle, did, issuer, scope, clientId, redirectUri }: Login): string {
+export function loginCommand({ handle, did, issuer, scope, clientId, redirectUri }: Login): string {
   const hosted = clientId?.startsWith('https:')
   return [
     'atproto-oauth init',
-    shellWord(handle ?? did ?? issuer ?? '<handle>'),
-    ...(scope && scope !== 'atproto' ? ['--scope', shellWord(scope)] : []),
-    ...(hosted ? ['--client-id', shellWord(clientId!)] : []),
-    ...(hosted && redirectUri ? ['--redirect-uri', shellWord(redirectUri)] : []),
+    shellQuote(handle ?? did ?? issuer ?? '<handle>'),
+    ...(scope && scope !== 'atproto' ? ['--scope', shellQuote(scope)] : []),
+    ...(hosted ? ['--client-id', shellQuote(clientId!)] : []),
+    ...(hosted && redirectUri ? ['--redirect-uri', shellQuote(redirectUri)] : []),
   ].join(' ')
 }
 
 /** One word of a POSIX shell's, whatever is in it. */
-export function shellWord(text: string): string {
-  const clean = printable(text, 4000)
+export function shellQuote(text: string): string {
+  const clean = sanitize(text, 4000)
   return /^[\w@%+=:,./-]+$/.test(clean) ? clean : `'${clean.replaceAll("'", "'\\''")}'`
 }
 
-/** A command that was made of {@link shellWord}, for cmd and PowerShell: both know double quotes. */
-export function onWindows(command: string): string {
+/** A command that was made of {@link shellQuote}, for cmd and PowerShell: both know double quotes. */
+export function toWindowsQuoting(command: string): string {
   return command.replace(/'(?:[^']|'\\'')*'/g, (word) => windowsWord(word.slice(1, -1).replaceAll("'\\''", "'")))
 }
 

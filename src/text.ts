@@ -22,7 +22,7 @@ const LONGEST = 500
 const DEEPEST = 1000
 
 /** One line, at most `longest` characters, nothing in it that a terminal or a CI runner would act on. */
-export function printable(text: string, longest: number = LONGEST): string {
+export function sanitize(text: string, longest: number = LONGEST): string {
   const line = text
     .slice(0, longest * 8) // bounds the work, not the result
     .replace(ANSI, '')
@@ -34,20 +34,20 @@ export function printable(text: string, longest: number = LONGEST): string {
   return characters.length > longest ? `${characters.slice(0, longest).join('')}…` : line
 }
 
-/** As {@link printable}, but keeping the lines of a longer text. */
-export function printableLines(text: string): string {
+/** As {@link sanitize}, but keeping the lines of a longer text. */
+export function sanitizeLines(text: string): string {
   return text
     .split(/\r\n|[\r\n]/)
     .map((line) => {
       const indent = /^ */.exec(line)?.[0] ?? ''
-      const clean = printable(line, 100_000)
+      const clean = sanitize(line, 100_000)
       return clean === '' ? '' : indent + clean
     })
     .join('\n')
 }
 
-/** JSON on one line, in which what {@link printable} would take out is escaped. */
-export function printableJson(value: unknown): string {
+/** JSON on one line, in which what {@link sanitize} would take out is escaped. */
+export function toSafeJson(value: unknown): string {
   const escaped = (character: string) =>
     Array.from({ length: character.length }, (_, index) => character.charCodeAt(index))
       .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)

@@ -14,7 +14,7 @@ function launch(node: string) {
   const load = (path: string) => {
     if (path === 'node:fs') return { existsSync: () => true }
     imported.push(path)
-    return { start: () => undefined }
+    return { main: () => undefined }
   }
   const script = launcher.replace(/^#!.*/, '')
   const names = ['process', 'console', 'require', '__dirname']

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AuthError } from '../src/errors.ts'
-import { parseJson, printable, printableJson, printableLines } from '../src/text.ts'
+import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../src/text.ts'
 
 test.each([
   ['colour', 'a\u001b[31;1mred\u001b[0mb', 'aredb'],
@@ -13,7 +13,7 @@ test.each([
   ['two characters', 'a\u001bcb', 'ab'],
   ['two ESC in a row', 'a\u001b\u001b[31mb', 'ab'],
 ])('20.8 no ANSI: %s', (_, text, expected) => {
-  expect(printable(text)).toBe(expected)
+  expect(sanitize(text)).toBe(expected)
 })
 
 test.each([
@@ -27,11 +27,11 @@ test.each([
   ['lone surrogate', 'a\ud800b'],
   ['tags outside the BMP', 'a\u{e0041}b'],
 ])('20.8 nothing unseen: %s', (_, text) => {
-  expect(printable(text)).toBe('ab')
+  expect(sanitize(text)).toBe('ab')
 })
 
 test.each(['a\nb', 'a\r\nb', 'a\u2028b', 'a\u2029b', 'a\u0085b', 'a\n\n\nb'])('20.8 %j is one line', (text) => {
-  expect(printable(text)).toBe('a b')
+  expect(sanitize(text)).toBe('a b')
 })
 
 test.each([
@@ -42,11 +42,11 @@ test.each([
   '\u200b::error::owned',
   '::::error::owned',
 ])('20.8 no workflow command: %j', (text) => {
-  expect(printable(text)).toBe(':error::owned')
+  expect(sanitize(text)).toBe(':error::owned')
 })
 
 test('20.8 text of other scripts, emoji and a colon inside stay', () => {
-  expect(printable('zażółć 日本語 🦋 did:plc:x::y')).toBe('zażółć 日本語 🦋 did:plc:x::y')
+  expect(sanitize('zażółć 日本語 🦋 did:plc:x::y')).toBe('zażółć 日本語 🦋 did:plc:x::y')
 })
 
 test.each([
@@ -56,11 +56,11 @@ test.each([
   ['characters, not halves of them', '🦋🦋🦋', 2, '🦋🦋…'],
   ['of what is left, not of what was sent', '\u001b[31mabc', 3, 'abc'],
 ])('20.8 length: %s', (_, text, longest, expected) => {
-  expect(printable(text, longest)).toBe(expected)
+  expect(sanitize(text, longest)).toBe(expected)
 })
 
 test('20.8 a text of several lines keeps them and their indent, and each is clean', () => {
-  expect(printableLines('one\r\n  two\u001b[31m\n\n::error::x\n')).toBe('one\n  two\n\n:error::x\n')
+  expect(sanitizeLines('one\r\n  two\u001b[31m\n\n::error::x\n')).toBe('one\n  two\n\n:error::x\n')
 })
 
 test('20.8 an error is clean from the start, its hint too', () => {
@@ -70,7 +70,7 @@ test('20.8 an error is clean from the start, its hint too', () => {
 
 test('20.8 JSON is the same value, in characters that can be seen', () => {
   const value = { a: ['\u001b[31m\u009b\u202e\u2028\ud800 \u{e0041}\n', 'zażółć 🦋'] }
-  const json = printableJson(value)
+  const json = toSafeJson(value)
   expect(json).not.toMatch(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}]/u)
   expect(json).toContain('zażółć 🦋')
   expect(JSON.parse(json)).toStrictEqual(value)

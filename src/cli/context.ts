@@ -10,12 +10,12 @@ import { AuthError } from '../errors.ts'
 import { defaultHome } from '../node/defaults.ts'
 import { nodeRuntime } from '../node/runtime.ts'
 import { asUrl, isSecure } from '../protocol/identity/syntax.ts'
-import { type Host, inCi } from './io.ts'
+import { type CliIO, inCi } from './io.ts'
 import { type Context, flagOf, fromEnvironment, type SavingOptions, setting } from './options.ts'
 import type { Output } from './output.ts'
 
 /** @throws {AuthError} `USAGE` */
-export function createContext(host: Host, output: Output, options: SavingOptions & { account?: string }): Context {
+export function createContext(host: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {
   const { environment } = host
   const dev = options.dev ?? isOn(environment, 'ATPROTO_OAUTH_DEV')
   const origin = (flag: string | undefined, name: string) => {

@@ -10,7 +10,7 @@ import { AuthError, isAuthError } from '../errors.ts'
 import type { Finding } from '../model.ts'
 import { defaultHome } from '../node/defaults.ts'
 import { inspectMachine } from '../node/doctor.ts'
-import { printable, printableJson } from '../text.ts'
+import { sanitize, toSafeJson } from '../text.ts'
 import { addCommonOptions, type CommonOptions, type Context, setting } from './options.ts'
 import type { Runner } from './run.ts'
 
@@ -49,7 +49,7 @@ async function runDoctor(identifier: string | undefined, options: DoctorOptions,
   const seen: Finding[] = []
   for await (const finding of findings(identifier, options, context)) {
     seen.push(finding)
-    await output.data(output.json ? `${printableJson(finding)}\n` : lines(finding))
+    await output.data(output.json ? `${toSafeJson(finding)}\n` : lines(finding))
   }
   const broken = seen.filter(({ verdict }) => verdict === 'broken')
   const warnings = seen.filter(({ verdict }) => verdict === 'warning').length
@@ -98,14 +98,14 @@ function lines({ topic, verdict, detail, fix, milliseconds }: Finding): string {
   const time = milliseconds > 0 ? ` (${Math.round(milliseconds)} ms)` : ''
   const [first, ...more] = fix?.split('\n') ?? []
   return [
-    `${SYMBOLS[verdict]}  ${topic.padEnd(TOPIC_WIDTH)}${printable(detail, 2000)}${time}`,
-    ...(first === undefined ? [] : [`${' '.repeat(TOPIC_WIDTH + 4)}fix: ${printable(first, 2000)}`]),
+    `${SYMBOLS[verdict]}  ${topic.padEnd(TOPIC_WIDTH)}${sanitize(detail, 2000)}${time}`,
+    ...(first === undefined ? [] : [`${' '.repeat(TOPIC_WIDTH + 4)}fix: ${sanitize(first, 2000)}`]),
     ...more.map((line) => `${' '.repeat(TOPIC_WIDTH + 6)}${indented(line)}`),
     '',
   ].join('\n')
 }
 
-/** `printable` takes the indent away, which the lines to be copied need. */
+/** `sanitize` takes the indent away, which the lines to be copied need. */
 function indented(line: string): string {
-  return (/^ */.exec(line)?.[0] ?? '') + printable(line, 2000)
+  return (/^ */.exec(line)?.[0] ?? '') + sanitize(line, 2000)
 }

@@ -10,10 +10,10 @@ import { packageVersion } from '../node/version.ts'
 /** Beside the bundle: what `--help` prints where nothing has to be wrapped. */
 const HELP = new URL('../help.txt', import.meta.url)
 
-export async function start(): Promise<void> {
+export async function main(): Promise<void> {
   const said = process.argv.length === 3 ? answerTo(process.argv[2]!) : undefined
   if (said === undefined) {
-    return (await import('./start.ts')).begin()
+    return (await import('./start.ts')).start()
   }
   process.stdout.on('error', failed)
   process.stdout.write(said)

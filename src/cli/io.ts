@@ -5,7 +5,7 @@
  */
 import { type Environment, variable } from '../credentials/variables.ts'
 
-export interface Host {
+export interface CliIO {
   readonly arguments: readonly string[]
   readonly environment: Environment
   readonly platform: NodeJS.Platform
@@ -14,7 +14,7 @@ export interface Host {
   readonly stderr: NodeJS.WriteStream
 }
 
-export function processHost(): Host {
+export function processIO(): CliIO {
   const { argv, env, platform } = process
   return {
     arguments: argv.slice(2),
@@ -34,18 +34,18 @@ export function processHost(): Host {
 }
 
 /** How this program is called here, for the commands that hints contain. */
-export function programName({ environment }: Host): string {
+export function programName({ environment }: CliIO): string {
   return environment.npm_command === 'exec' ? 'npx atproto-oauth' : 'atproto-oauth'
 }
 
 /** Whether this is a job that nobody watches: then nothing asks. */
-export function inCi({ environment }: Pick<Host, 'environment'>): boolean {
+export function inCi({ environment }: Pick<CliIO, 'environment'>): boolean {
   const value = variable(environment, 'CI')?.toLowerCase()
   return value !== undefined && value !== 'false' && value !== '0'
 }
 
 /** All of stdin as text, as far as `largest` bytes. */
-export async function readStdin(host: Host, largest: number): Promise<Uint8Array | undefined> {
+export async function readStdin(host: CliIO, largest: number): Promise<Uint8Array | undefined> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of host.stdin) {

@@ -7,10 +7,10 @@
 import { type Command, Option } from 'commander'
 import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
 import { AuthError } from '../errors.ts'
-import { shellWord } from '../hints.ts'
+import { shellQuote } from '../hints.ts'
 import { PLC_DIRECTORY } from '../node/defaults.ts'
 import type { Runtime } from '../ports.ts'
-import type { Host } from './io.ts'
+import type { CliIO } from './io.ts'
 import { createOutput, type Output } from './output.ts'
 
 export interface CommonOptions {
@@ -70,13 +70,13 @@ export function flagOf(name: string): string {
 export interface Context {
   /** Whatever stood before the command and after it. */
   readonly common: CommonOptions
-  readonly host: Host
+  readonly host: CliIO
   readonly output: Output
   readonly world: Runtime
   readonly dev: boolean
 }
 
-export function outputOf(host: Host, options: CommonOptions, command: string): Output {
+export function outputOf(host: CliIO, options: CommonOptions, command: string): Output {
   const { stateFile, ...everywhere } = options
   return createOutput(host, { ...options, command, flags: carriedFlags(everywhere) })
 }
@@ -89,5 +89,5 @@ export function carriedFlags(options: CommonOptions): string {
     ...(options.plcUrl === undefined ? [] : ['--plc-url', options.plcUrl]),
     ...(options.dev ? ['--dev'] : []),
   ]
-  return flags.map((flag) => ` ${shellWord(flag)}`).join('')
+  return flags.map((flag) => ` ${shellQuote(flag)}`).join('')
 }

@@ -5,9 +5,9 @@
  * @module
  */
 import { AuthError, hintOf, type SessionFate } from '../errors.ts'
-import { onWindows } from '../hints.ts'
-import { parseJson, printable, printableJson, printableLines } from '../text.ts'
-import { type Host, programName } from './io.ts'
+import { toWindowsQuoting } from '../hints.ts'
+import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
+import { type CliIO, programName } from './io.ts'
 
 export interface OutputOptions {
   readonly quiet?: boolean | undefined
@@ -47,7 +47,7 @@ const FATES: Readonly<Record<SessionFate, string>> = {
   unknown: 'unknown: it may or may not have been renewed',
 }
 
-export function createOutput(host: Host, options: OutputOptions): Output {
+export function createOutput(host: CliIO, options: OutputOptions): Output {
   const { stdout, stderr, platform } = host
   const { quiet = false, verbose = false, json = false, flags = '', command } = options
   const warnings: string[] = []
@@ -59,21 +59,21 @@ export function createOutput(host: Host, options: OutputOptions): Output {
     broken = error
   })
   const say = (text: string) => stderr.write(`${text}\n`)
-  const pasted = (text: string) => (platform === 'win32' ? onWindows(text) : text)
+  const pasted = (text: string) => (platform === 'win32' ? toWindowsQuoting(text) : text)
   const lines = (prefix: string, text: string) => say(`${NAME}: ${prefix}: ${text}`)
 
   return {
     json,
     note(text) {
-      if (!quiet && !json) say(printableLines(text.replace(COMMANDS, pasted)))
+      if (!quiet && !json) say(sanitizeLines(text.replace(COMMANDS, pasted)))
     },
     warn(text) {
-      const line = printable(text, WARNING_LONGEST)
+      const line = sanitize(text, WARNING_LONGEST)
       if (json) warnings.push(line)
       else lines('warning', line)
     },
     debug(text) {
-      if (verbose && !json) lines('debug', printable(text, 2000))
+      if (verbose && !json) lines('debug', sanitize(text, 2000))
     },
     async data(content) {
       if (broken) throw failedOutput(broken)
@@ -86,7 +86,7 @@ export function createOutput(host: Host, options: OutputOptions): Output {
     },
     finish(error) {
       if (error === undefined) {
-        if (json && warnings.length > 0) say(printableJson({ warnings }))
+        if (json && warnings.length > 0) say(toSafeJson({ warnings }))
         return 0
       }
       // Whoever read stdout has had enough, as in `… | head`.
@@ -103,14 +103,14 @@ export function createOutput(host: Host, options: OutputOptions): Output {
         const { code, message, session, exit } = failure
         const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
         const also = warnings.length > 0 ? { warnings } : {}
-        say(printableJson({ code, message, session, hint, exit, ...body, ...also }))
+        say(toSafeJson({ code, message, session, hint, exit, ...body, ...also }))
         return exit
       }
-      if (serverBody) say(printableLines(serverBody))
+      if (serverBody) say(sanitizeLines(serverBody))
       lines('error', `${failure.message} [${failure.code}]`)
       lines('session', FATES[failure.session])
       lines('hint', hint)
-      if (verbose && failure.code === 'UNEXPECTED' && error instanceof Error) say(printableLines(error.stack ?? ''))
+      if (verbose && failure.code === 'UNEXPECTED' && error instanceof Error) say(sanitizeLines(error.stack ?? ''))
       return failure.exit
     },
   }
@@ -134,6 +134,6 @@ function parsed(text: string): unknown {
   try {
     return parseJson(text)
   } catch {
-    return printable(text)
+    return sanitize(text)
   }
 }

@@ -8,12 +8,12 @@ import { Command, CommanderError } from 'commander'
 import { AuthError } from '../errors.ts'
 import { packageVersion } from '../node/version.ts'
 import { loadCommands } from './commands.ts'
-import { type Host, processHost } from './io.ts'
+import { type CliIO, processIO } from './io.ts'
 import { addCommonOptions } from './options.ts'
 import { createOutput, failedOutput } from './output.ts'
 import { createRunner } from './run.ts'
 
-export async function main(host: Host = processHost()): Promise<void> {
+export async function runProcess(host: CliIO = processIO()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
     process.on(signal, () => process.exit(code))
   }
@@ -22,7 +22,7 @@ export async function main(host: Host = processHost()): Promise<void> {
 }
 
 /** @returns the exit code (CONTRACT: exit codes) */
-export async function runProgram(host: Host): Promise<number> {
+export async function runProgram(host: CliIO): Promise<number> {
   let unwritten: Error | undefined
   host.stdout.on('error', (error) => {
     unwritten ??= error
@@ -53,7 +53,7 @@ export async function runProgram(host: Host): Promise<number> {
 }
 
 /** @param reach told which command runs, or refuses its words */
-export function createProgram(host: Host, commands: Command[], reach: (command: Command) => void): Command {
+export function createProgram(host: CliIO, commands: Command[], reach: (command: Command) => void): Command {
   const program = new Command('atproto-oauth')
     .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
     .version(packageVersion(), '-V, --version', 'print the version')

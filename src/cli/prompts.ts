@@ -5,11 +5,11 @@
  * @module
  */
 import { AuthError } from '../errors.ts'
-import { type Host, inCi, readStdin } from './io.ts'
+import { type CliIO, inCi, readStdin } from './io.ts'
 
 const PASTE_LARGEST = 64 * 1024
 
-export async function askForPaste(argument: string | undefined, host: Host): Promise<string> {
+export async function askForPaste(argument: string | undefined, host: CliIO): Promise<string> {
   const { stdin, stderr } = host
   if (stdin.isTTY && argument === undefined && !inCi(host)) {
     const { input } = await import('@inquirer/prompts')
@@ -26,12 +26,12 @@ export async function askForPaste(argument: string | undefined, host: Host): Pro
 }
 
 /** Whether somebody is there to answer, and has not answered already by sending stdout somewhere. */
-export function canAskWhere(host: Host): boolean {
+export function canAskWhere(host: CliIO): boolean {
   return host.stdin.isTTY === true && host.stdout.isTTY === true && !inCi(host)
 }
 
 /** @returns a save target, or `undefined` to print the credentials */
-export async function askWhere({ stdin, stderr }: Host): Promise<string | undefined> {
+export async function promptDestination({ stdin, stderr }: CliIO): Promise<string | undefined> {
   const { input, select } = await import('@inquirer/prompts')
   const streams = { input: stdin, output: stderr }
   const where = await select(

@@ -4,7 +4,7 @@
  * @module
  */
 import { withoutSession } from '../errors.ts'
-import type { Host } from './io.ts'
+import type { CliIO } from './io.ts'
 import { type CommonOptions, type Context, outputOf } from './options.ts'
 import type { Output } from './output.ts'
 
@@ -25,7 +25,7 @@ export interface Runner {
  * @param running the command's name, with those of the commands above it
  */
 export function createRunner(
-  host: Host,
+  host: CliIO,
   general: () => CommonOptions,
   setExit: (code: number) => void,
   running: () => string,

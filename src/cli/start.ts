@@ -7,11 +7,11 @@ import module from 'node:module'
 import { isPrivate, userFolders } from '../node/folders.ts'
 import { inCi } from './io.ts'
 
-export async function begin(): Promise<void> {
+export async function start(): Promise<void> {
   useCompileCache()
   // Where it will print a stack, that shall name the lines of src/; all the maps take a while to read.
   if (process.argv.some((argument) => argument === '--verbose' || argument === '-v')) process.setSourceMapsEnabled(true)
-  return (await import('./program.ts')).main()
+  return (await import('./program.ts')).runProcess()
 }
 
 /**

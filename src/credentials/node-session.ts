@@ -7,7 +7,7 @@
  */
 import { calculateJwkThumbprint } from 'jose'
 import { AuthError } from '../errors.ts'
-import { shellWord } from '../hints.ts'
+import { shellQuote } from '../hints.ts'
 import type { ClientJwk, ClientKeyName, Credentials, PrivateJwk } from '../model.ts'
 import { asDid } from '../protocol/identity/syntax.ts'
 import { asPrivateJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
@@ -143,7 +143,7 @@ function checkClaims(accessToken: string, expected: { sub: string; client_id: st
   if (differs(sub, 'sub')) throw mismatch('the access token is of another account than tokenSet.sub', SHAPE)
   if (differs(jkt, 'jkt')) throw mismatch('dpopJwk is not the key that the access token is bound to', SHAPE)
   if (differs(client_id, 'client_id')) {
-    const hint = `--client-id ${shellWord(String(client_id))}`
+    const hint = `--client-id ${shellQuote(String(client_id))}`
     throw mismatch(`the session was made with the client_id ${client_id}, not ${expected.client_id}`, hint)
   }
 }

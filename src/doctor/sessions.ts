@@ -4,7 +4,7 @@
  * @module
  */
 import { isAuthError } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type { Credentials, Finding, Origin, SessionRecord } from '../model.ts'
 import type { Clock, SessionStore, Settings } from '../ports.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
@@ -69,7 +69,7 @@ async function judge(
   const deadline = nextDeadline(status)
   const found = { topic: TOPIC, milliseconds: 0 }
   const who = `of ${handle ?? did}, in the ${place},`
-  const fix = initCommand(record)
+  const fix = loginCommand(record)
   if (status.ended) {
     const detail = `the one ${who} has ended: ${status.ended.reason}`
     const isReplaced = all.some((other) => other.did === did && !other.ended)
@@ -109,7 +109,7 @@ function checkLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, wh
     detail: `the one ${who} is an access token alone${until === undefined ? '' : `, until ${iso(until)}`}`,
     milliseconds: 0,
   }
-  return until !== undefined && until <= now() ? broken({ ...found, fix: initCommand(lease) }) : ok(found)
+  return until !== undefined && until <= now() ? broken({ ...found, fix: loginCommand(lease) }) : ok(found)
 }
 
 /** An account that has moved takes no session along. */
@@ -120,7 +120,7 @@ export function checkPlace(record: SessionRecord, pds: Origin, issuer: Origin): 
   return broken({
     topic: TOPIC,
     detail: `the one of ${record.handle ?? record.did} is from ${origin}, and the account is now at ${issuer}`,
-    fix: initCommand(record),
+    fix: loginCommand(record),
     milliseconds: 0,
   })
 }

@@ -5,10 +5,10 @@
  * @module
  */
 import { AuthError } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type { Callback, PendingAuthorization } from '../model.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
-import { printable } from '../text.ts'
+import { sanitize } from '../text.ts'
 
 const LONGEST = 64 * 1024
 /** The parameters of an authorization response; each may come once (RFC 6749 §3.1). */
@@ -94,10 +94,10 @@ const DENIALS: ReadonlyMap<string, string> = new Map([
 function denial(parameters: URLSearchParams, pending: PendingAuthorization): AuthError {
   const error = parameters.get('error') ?? ''
   const description = parameters.get('error_description')
-  const said = [printable(error), description && `"${printable(description)}"`].filter(Boolean).join(' ')
+  const said = [sanitize(error), description && `"${sanitize(description)}"`].filter(Boolean).join(' ')
   const why = DENIALS.get(error) ?? 'the authorization server sent an error'
   return new AuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, {
-    hint: initCommand(pending),
+    hint: loginCommand(pending),
   })
 }
 

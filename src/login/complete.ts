@@ -5,7 +5,7 @@
  */
 
 import { AuthError, isAuthError, withoutSession } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type {
   AuthorizationServer,
   Completed,
@@ -192,12 +192,12 @@ function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthori
   const left = isEnded ? '' : '; the server has not confirmed that the session it had opened is over'
   return new AuthError(error.exit === 4 ? error.code : 'ACCOUNT_UNVERIFIED', error.message + left, {
     cause: error,
-    hint: initCommand(pending),
+    hint: loginCommand(pending),
     session: isEnded ? 'none' : 'unknown',
   })
 }
 
 function withInit(error: unknown, pending: PendingAuthorization): unknown {
   if (!isAuthError(error, 'EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS')) return error
-  return new AuthError(error.code, error.message, { cause: error, hint: initCommand(pending), session: error.session })
+  return new AuthError(error.code, error.message, { cause: error, hint: loginCommand(pending), session: error.session })
 }

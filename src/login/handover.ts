@@ -5,7 +5,7 @@
  * @module
  */
 import { AuthError, isAuthError } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type { Completed, ReceivedAuthorization, SpentAuthorization } from '../model.ts'
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
 
@@ -67,7 +67,7 @@ function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded:
   return new AuthError('SAVE_FAILED', `the new session could not be stored (${why}), ${end}`, {
     cause: error,
     session: 'dead',
-    hint: `make room or correct the permissions, then: ${initCommand({ ...credentials, handle })}`,
+    hint: `make room or correct the permissions, then: ${loginCommand({ ...credentials, handle })}`,
   })
 }
 

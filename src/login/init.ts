@@ -7,7 +7,7 @@
 import { type Client, type ClientChoice, chooseClient } from '../client/client-id.ts'
 import { findClientFaults } from '../client/document-rules.ts'
 import { AuthError, isAuthError, withoutSession } from '../errors.ts'
-import { shellWord } from '../hints.ts'
+import { shellQuote } from '../hints.ts'
 import type { AuthorizationServer, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
 import type { Dns, Network, Settings, Stores } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
@@ -109,7 +109,7 @@ async function explained(error: unknown, client: Client, ports: InitPorts): Prom
   if (faults.length === 0) return error
   return new AuthError('PAR_REFUSED', `${error.message}; your client document: ${faults.join('; ')}`, {
     cause: error,
-    hint: `atproto-oauth client check ${shellWord(client.clientId)}`,
+    hint: `atproto-oauth client check ${shellQuote(client.clientId)}`,
   })
 }
 

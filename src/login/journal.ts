@@ -4,7 +4,7 @@
  * @module
  */
 import { AuthError } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type { PendingAuthorization, ReceivedAuthorization, SpentAuthorization } from '../model.ts'
 import type { Clock, PendingStore, Stores } from '../ports.ts'
 
@@ -24,7 +24,7 @@ export async function findPending(
   if (record.status === 'spent') throw alreadySpent(record)
   if (record.status === 'pending' && now() > record.expiresAt) {
     throw new AuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
-      hint: initCommand(record),
+      hint: loginCommand(record),
     })
   }
   return record

@@ -9,7 +9,7 @@ import { constants } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { isAuthError } from '../errors.ts'
-import { onWindows, shellWord } from '../hints.ts'
+import { shellQuote, toWindowsQuoting } from '../hints.ts'
 import type { Finding } from '../model.ts'
 import { isCode, isTemporary, listFolder, readPrivate, reasonOf } from './store/files.ts'
 import { parsePending, parseSession } from './store/records.ts'
@@ -118,11 +118,11 @@ async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platfor
   if (!stats) return
   const modes = platform !== 'win32'
   if (modes && isOpen(stats.mode)) {
-    yield finding('files', 'warning', `others can look into ${folder}`, `chmod 700 ${shellWord(folder)}`)
+    yield finding('files', 'warning', `others can look into ${folder}`, `chmod 700 ${shellQuote(folder)}`)
   }
   const names = await listFolder(folder).catch(() => undefined)
   if (!names) {
-    const fix = modes ? `chmod 700 ${shellWord(folder)}` : 'give yourself the right to read it'
+    const fix = modes ? `chmod 700 ${shellQuote(folder)}` : 'give yourself the right to read it'
     yield finding('files', 'broken', `${folder} cannot be read`, fix)
     return
   }
@@ -140,7 +140,7 @@ async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Fin
   const stats = await lstat(path).catch(() => undefined)
   if (!stats) return [] // completed in between
   const open = modes && stats.isFile() && isOpen(stats.mode)
-  const faults = open ? [finding('files', 'broken', `others can read ${path}`, `chmod 600 ${shellWord(path)}`)] : []
+  const faults = open ? [finding('files', 'broken', `others can read ${path}`, `chmod 600 ${shellQuote(path)}`)] : []
   try {
     const text = await readPrivate(path)
     if (text === undefined) return faults
@@ -152,9 +152,9 @@ async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Fin
     const [move, remove] = modes ? ['mv', 'rm'] : ['move', 'del']
     const fix =
       kind === 'sessions'
-        ? `put a copy of it back, or move it away: ${move} ${shellWord(path)} ${shellWord(`${path}.bad`)}`
-        : `${remove} ${shellWord(path)}`
-    faults.push(finding('files', verdict, error.message, modes ? fix : onWindows(fix)))
+        ? `put a copy of it back, or move it away: ${move} ${shellQuote(path)} ${shellQuote(`${path}.bad`)}`
+        : `${remove} ${shellQuote(path)}`
+    faults.push(finding('files', verdict, error.message, modes ? fix : toWindowsQuoting(fix)))
   }
   return faults
 }

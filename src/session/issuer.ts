@@ -5,7 +5,7 @@
  * @module
  */
 import { AuthError } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type { AuthorizationServer, Origin, SessionRecord } from '../model.ts'
 import type { Clock, IdentityPorts } from '../ports.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
@@ -28,7 +28,7 @@ export async function verifyIssuer(
     throw new AuthError(
       'ISSUER_MISMATCH',
       `${session.did} is now on ${pds}, which names ${issuer}; the session is from ${session.issuer ?? session.pds}; nothing was sent`,
-      { hint: initCommand(session) },
+      { hint: loginCommand(session) },
     )
   }
   return { server: await fetchAuthorizationServer(issuer, pds, ports), pds }

@@ -7,7 +7,7 @@
  */
 
 import { AuthError, isAuthError } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type { SessionRecord } from '../model.ts'
 import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
@@ -193,7 +193,7 @@ async function recordFailedRefresh(
     const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
     const ended = { at: now(), reason: error.message }
     await commit({ ...rest, ended, spentTokens: addSpentToken(current.spentTokens, hash) })
-    return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: initCommand(current) })
+    return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: loginCommand(current) })
   }
   return error // if it is not known what the server did, the intent stays
 }
@@ -202,6 +202,6 @@ function notRefreshable(session: SessionRecord): AuthError {
   const leased = session.clientId === undefined
   return new AuthError('SESSION_NOT_REFRESHABLE', `the access token of ${session.did} is over and cannot be renewed`, {
     session: leased ? 'unknown' : 'dead',
-    hint: leased ? 'atproto-oauth lease, where the session is kept' : initCommand(session),
+    hint: leased ? 'atproto-oauth lease, where the session is kept' : loginCommand(session),
   })
 }

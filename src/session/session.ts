@@ -5,7 +5,7 @@
  */
 
 import { AuthError } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
 import type { Body } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
@@ -116,7 +116,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
     'SESSION_MISSING',
     did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
     {
-      hint: initCommand({ handle: account }),
+      hint: loginCommand({ handle: account }),
     },
   )
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { AuthError } from '../errors.ts'
-import { initCommand } from '../hints.ts'
+import { loginCommand } from '../hints.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
 import { importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
@@ -122,7 +122,7 @@ export async function takenBack(known: SessionRecord, refreshToken: string): Pro
 /** Why a session of the store cannot be used. */
 export function endedError(session: SessionRecord): AuthError {
   const { at, reason, handedOver } = session.ended!
-  const hint = initCommand(session)
+  const hint = loginCommand(session)
   const when = new Date(at).toISOString()
   if (handedOver === undefined)
     return new AuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { hint })
@@ -154,7 +154,7 @@ export async function assertOwnToken(given: SessionRecord, store: Pick<SessionSt
   const owner = others.find((other) => other.refreshToken === refreshToken || other.spentTokens.includes(hash))
   if (owner?.ended) {
     throw new AuthError('SESSION_DEAD', `this refresh token was sent with another DPoP key: ${owner.ended.reason}`, {
-      hint: initCommand(given),
+      hint: loginCommand(given),
     })
   }
   if (!owner) return

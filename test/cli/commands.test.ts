@@ -26,9 +26,9 @@ describe('the commands that --help lists', () => {
 
   test('a program that ends without having come to an end is no success', async () => {
     const code = `
-      const { main } = await import(process.env.SRC + 'cli/program.ts')
+      const { runProcess } = await import(process.env.SRC + 'cli/program.ts')
       const stdout = { on() {}, write: () => true } // and that is the last that is heard of it
-      main({ arguments: ['completion', 'bash'], environment: {}, stdout, stderr: process.stderr })`
+      runProcess({ arguments: ['completion', 'bash'], environment: {}, stdout, stderr: process.stderr })`
     expect(await startNode(code).ended).toMatchObject({ code: 1, stderr: '' })
   })
 

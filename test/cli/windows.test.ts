@@ -2,7 +2,7 @@
 import { win32 } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { withoutOurs } from '../../src/credentials/variables.ts'
-import { initCommand, onWindows, shellWord } from '../../src/hints.ts'
+import { loginCommand, shellQuote, toWindowsQuoting } from '../../src/hints.ts'
 import { normalizeTarget } from '../../src/node/save/targets.ts'
 import { callbackFor, fakeNodeRuntime, run } from '../support/cli.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
@@ -15,14 +15,14 @@ const platform = 'win32'
 describe('a command to be pasted', () => {
   test.each([
     ['atproto-oauth status', 'atproto-oauth status'],
-    [initCommand({ handle: 'a.test', scope: 'atproto repo:*' }), 'atproto-oauth init a.test --scope "atproto repo:*"'],
-    [`--home ${shellWord(HOME)}`, `--home "${HOME}"`],
-    [`--state-file ${shellWord("it's mine.json")}`, `--state-file "it's mine.json"`],
-    [`--home ${shellWord('C:\\a b\\')}`, `--home 'C:\\a b\\'`],
-    [`cursor=${shellWord("$x`y'z")}`, "cursor='$x`y''z'"],
-    [`${shellWord('a"b')} ${shellWord('c d')}`, `'a"b' "c d"`],
+    [loginCommand({ handle: 'a.test', scope: 'atproto repo:*' }), 'atproto-oauth init a.test --scope "atproto repo:*"'],
+    [`--home ${shellQuote(HOME)}`, `--home "${HOME}"`],
+    [`--state-file ${shellQuote("it's mine.json")}`, `--state-file "it's mine.json"`],
+    [`--home ${shellQuote('C:\\a b\\')}`, `--home 'C:\\a b\\'`],
+    [`cursor=${shellQuote("$x`y'z")}`, "cursor='$x`y''z'"],
+    [`${shellQuote('a"b')} ${shellQuote('c d')}`, `'a"b' "c d"`],
   ])('%s', (posix, windows) => {
-    expect(onWindows(posix)).toBe(windows)
+    expect(toWindowsQuoting(posix)).toBe(windows)
   })
 
   test('what a hint, a note and their flags say', async () => {
@@ -61,7 +61,7 @@ describe('save targets', () => {
     'a drive or a folder is no scheme: %s',
     (spec) => {
       expect(() => normalizeTarget(spec, win32.resolve)).toThrow(
-        expect.objectContaining({ code: 'USAGE', hint: `for a file: --save ${shellWord(`file:${spec}`)}` }),
+        expect.objectContaining({ code: 'USAGE', hint: `for a file: --save ${shellQuote(`file:${spec}`)}` }),
       )
     },
   )

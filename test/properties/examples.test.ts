@@ -4,13 +4,13 @@ import { chooseClient } from '../../src/client/client-id.ts'
 import { editDotenv, parseDotenv } from '../../src/credentials/dotenv.ts'
 import { readCredentials } from '../../src/credentials/read.ts'
 import { CATALOGUE, isAuthError } from '../../src/errors.ts'
-import { shellWord } from '../../src/hints.ts'
+import { shellQuote } from '../../src/hints.ts'
 import { parseCallback } from '../../src/login/callback.ts'
 import { parseChallenges } from '../../src/protocol/http/www-authenticate.ts'
 import { parseIdentifier } from '../../src/protocol/identity/syntax.ts'
 import { parseScope } from '../../src/protocol/scope/scope.ts'
 import { buildXrpcRequest } from '../../src/protocol/xrpc/request.ts'
-import { printable, printableLines } from '../../src/text.ts'
+import { sanitize, sanitizeLines } from '../../src/text.ts'
 import { ENVIRONMENT } from '../credentials/helpers.ts'
 import { UNSEEN } from './support.ts'
 
@@ -87,11 +87,11 @@ describe.each(Object.entries(NASTY))('%s', (_, text) => {
   })
 
   test('in a message, a command, a file', () => {
-    for (const shown of [printable(text), shellWord(text)]) {
+    for (const shown of [sanitize(text), shellQuote(text)]) {
       expect(shown).not.toMatch(UNSEEN)
       expect(shown.length).toBeLessThanOrEqual(20_000)
     }
-    expect(printableLines(text)).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u)
+    expect(sanitizeLines(text)).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u)
     const edited = editDotenv(`A=${text}\n`, [['B', 'b']])
     expect(parseDotenv(edited)).toMatchObject({ B: 'b' })
   })

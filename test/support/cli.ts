@@ -7,7 +7,7 @@
 import { openSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { parse } from 'dotenv'
-import type { Host } from '../../src/cli/io.ts'
+import type { CliIO } from '../../src/cli/io.ts'
 import type { NodeRuntimeOptions } from '../../src/node/runtime.ts'
 import type { Runtime } from '../../src/ports.ts'
 import type { FakeWorld } from './fake-atproto.ts'
@@ -64,7 +64,7 @@ export async function run(
     stdin: typeof stdin === 'string' ? Readable.from([Buffer.from(stdin)]) : stdin,
     stdout: Object.assign(stdout.stream, { fd }),
     stderr: stderr.stream,
-  } as unknown as Host
+  } as unknown as CliIO
   // Only now: what it imports is to be mocked by then.
   const { runProgram } = await import('../../src/cli/program.ts')
   const code = await runProgram(host)

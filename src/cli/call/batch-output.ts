@@ -11,12 +11,12 @@ import { decode, rawLines } from './lines.ts'
 
 export interface Answers extends AsyncDisposable {
   /** Of earlier runs. */
-  readonly known: Answered
+  readonly known: AnsweredLines
   write(answer: BatchAnswer): Promise<void>
 }
 
 /** Which lines have an answer, in as much memory as there are gaps. */
-export class Answered {
+export class AnsweredLines {
   /** The last of them. */
   highest = 0
   count = 0
@@ -48,7 +48,7 @@ export class Answered {
 export function answersTo(path: string | undefined, resume: boolean, output: Output): Promise<Answers> {
   if (path !== undefined && path !== '-') return openAnswers(path, resume)
   return Promise.resolve({
-    known: new Answered(),
+    known: new AnsweredLines(),
     write: (answer) => output.data(lineOf(answer)),
     [Symbol.asyncDispose]: async () => undefined,
   })
@@ -68,7 +68,7 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
       })
     }
     return {
-      known: resume ? await readAnswered(file, path) : new Answered(),
+      known: resume ? await readAnswered(file, path) : new AnsweredLines(),
       async write(answer) {
         await file.appendFile(lineOf(answer)).catch((error) => {
           throw new AuthError('OUTPUT_FAILED', `cannot write ${path}: ${why(error)}`, { cause: error })
@@ -83,8 +83,8 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
 }
 
 /** What the file has; of a last line that a crash cut off nothing is left in it. */
-async function readAnswered(file: FileHandle, path: string): Promise<Answered> {
-  const answered = new Answered()
+async function readAnswered(file: FileHandle, path: string): Promise<AnsweredLines> {
+  const answered = new AnsweredLines()
   const stream = file.createReadStream({ start: 0, autoClose: false })
   let end = 0
   let number = 0

@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { batch } from '../../call/batch.ts'
 import { AuthError, isAuthError } from '../../errors.ts'
-import type { Host } from '../io.ts'
+import type { CliIO } from '../io.ts'
 import type { Context } from '../options.ts'
 import type { Output } from '../output.ts'
 import { sessionFor } from '../session/select.ts'
@@ -102,7 +102,7 @@ interface Input extends AsyncDisposable {
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
-async function openInput(file: string, { stdin }: Host): Promise<Input> {
+async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   // Destroyed even if there is more to come: nobody is going to read it, and it would keep the process.
   if (file === '-') return { chunks: stdin, [Symbol.asyncDispose]: async () => void stdin.destroy() }
   const refuse = (error: NodeJS.ErrnoException): never => {

@@ -4,12 +4,12 @@
  * @module
  */
 import { AuthError } from '../../errors.ts'
-import { initCommand } from '../../hints.ts'
+import { loginCommand } from '../../hints.ts'
 import { unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { missingScope, requiredScope } from '../../protocol/xrpc/required-scope.ts'
 import type { Session } from '../../session/session.ts'
-import { printable } from '../../text.ts'
+import { sanitize } from '../../text.ts'
 import type { Context } from '../options.ts'
 
 /**
@@ -34,15 +34,15 @@ export async function explain(request: XrpcRequest, session: Pick<Session, 'reco
   if (output.json) {
     await output.data(`${JSON.stringify({ nsid, needs: typeof needs === 'string' ? needs : 'scopes', scopes })}\n`)
   } else {
-    await output.data(scopes.map(({ scope: token, state }) => `${state}  ${printable(token, 4000)}\n`).join(''))
+    await output.data(scopes.map(({ scope: token, state }) => `${state}  ${sanitize(token, 4000)}\n`).join(''))
   }
   if (needs === 'none') output.note(`${nsid} needs no permission: every session may call it`)
-  if (needs === 'unknown') output.note(`what ${printable(nsid)} needs is not known: its server decides`)
+  if (needs === 'unknown') output.note(`what ${sanitize(nsid)} needs is not known: its server decides`)
   if (scopes.length > 0 && scope === undefined) {
     output.note('what this session was granted is not known here: the variables alone do not say it, a bundle does')
   }
   if (missing.length === 0) return
   throw new AuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {
-    hint: initCommand({ ...login, scope: [scope || 'atproto', ...missing].join(' ') }),
+    hint: loginCommand({ ...login, scope: [scope || 'atproto', ...missing].join(' ') }),
   })
 }

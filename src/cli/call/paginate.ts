@@ -6,7 +6,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { countItems, itemsOf, pages } from '../../call/paginate.ts'
 import { AuthError } from '../../errors.ts'
-import { shellWord } from '../../hints.ts'
+import { shellQuote } from '../../hints.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../options.ts'
@@ -74,7 +74,7 @@ export async function runPaginated(
   } finally {
     progress.end()
   }
-  if (next !== undefined && pageCount === limitPages) output.note(`there is more: cursor=${shellWord(next)}`)
+  if (next !== undefined && pageCount === limitPages) output.note(`there is more: cursor=${shellQuote(next)}`)
 }
 
 /** One line on stderr that is written over, if somebody looks at it. */

@@ -16,7 +16,7 @@ import { assembleRequest, type GivenField } from '../../protocol/xrpc/fields.ts'
 import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
-import { type Host, readStdin } from '../io.ts'
+import { type CliIO, readStdin } from '../io.ts'
 import type { Context } from '../options.ts'
 import { MEDIA_TYPES } from './media-types.ts'
 
@@ -95,7 +95,7 @@ export async function readRequest(
 }
 
 /** `key=value`, `key:=json`, and `@file` for the content of a file in the place of either. */
-async function readField(word: string, host: Host): Promise<GivenField> {
+async function readField(word: string, host: CliIO): Promise<GivenField> {
   const [, name, colon, at, rest] = WORD.exec(word) ?? []
   if (name === undefined || rest === undefined) {
     throw usage(`${JSON.stringify(word)} is not a field: write it as key=value`, {
@@ -126,7 +126,7 @@ function parseHeader(header: string): [string, string] {
   throw usage(`${JSON.stringify(header)} is not a header: write it as "name: value"`)
 }
 
-async function readBody(data: string, host: Host, hint?: string): Promise<string | Uint8Array> {
+async function readBody(data: string, host: CliIO, hint?: string): Promise<string | Uint8Array> {
   if (!data.startsWith('@')) return data
   const path = data.slice(1)
   if (path === '-') {
@@ -150,7 +150,7 @@ function decode(bytes: Uint8Array): string {
 }
 
 /** A file is read as it is sent, and again if it has to be sent again; stdin can be read once. */
-async function openUpload(path: string, type: string | undefined, host: Host): Promise<Body> {
+async function openUpload(path: string, type: string | undefined, host: CliIO): Promise<Body> {
   const isStdin = path === '-'
   const stats = isStdin ? undefined : await stat(path).catch((error) => unreadable(path, error))
   if (stats && !stats.isFile()) throw usage(`${path} is not a file`)

@@ -5,7 +5,7 @@
  */
 import { Command } from 'commander'
 import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'
-import { printable, printableJson } from '../../text.ts'
+import { sanitize, toSafeJson } from '../../text.ts'
 import { addCommonOptions, type CommonOptions, type Context, setting } from '../options.ts'
 import type { Runner } from '../run.ts'
 
@@ -44,7 +44,7 @@ async function runCheck(clientId: string, options: CheckOptions, { host, output,
     },
     world,
   )
-  await output.data(output.json ? `${printableJson(verdict)}\n` : report(verdict))
+  await output.data(output.json ? `${toSafeJson(verdict)}\n` : report(verdict))
   const error = brokenClient(verdict)
   if (error) throw error
 }
@@ -75,5 +75,5 @@ function described({ level, message, consequence, fix, reference, cirrus }: Clie
 }
 
 function row(name: string, value: string): string {
-  return `${name.padEnd(WIDTH)}${printable(value, 2000)}`
+  return `${name.padEnd(WIDTH)}${sanitize(value, 2000)}`
 }

@@ -9,7 +9,7 @@ import { AuthError } from '../../errors.ts'
 import type { ClientJwk } from '../../model.ts'
 import { isWithin } from '../../node/client-files.ts'
 import type { SaveTarget } from '../../ports.ts'
-import { printableJson } from '../../text.ts'
+import { toSafeJson } from '../../text.ts'
 import { entryPrinter, type Format, warnIfReadable } from '../credentials/print.ts'
 import type { Context, SavingOptions } from '../options.ts'
 
@@ -19,7 +19,7 @@ interface KeyOptions extends SavingOptions {
   readonly format?: Exclude<Format, 'bundle'>
 }
 
-export interface KeyOutlet {
+export interface KeyDestination {
   readonly targets: readonly SaveTarget[]
   /** Absent if nothing is printed but what was done. */
   readonly print?: ReturnType<typeof entryPrinter> | undefined
@@ -30,7 +30,7 @@ export interface KeyOutlet {
  *
  * @throws {AuthError} `USAGE`, `SAVE_FAILED`
  */
-export async function keyOutlet(options: KeyOptions, folder: string, context: Context): Promise<KeyOutlet> {
+export async function keyOutlet(options: KeyOptions, folder: string, context: Context): Promise<KeyDestination> {
   const { host, output, world } = context
   const usage = (message: string, hint: string) => new AuthError('USAGE', message, { session: 'none', hint })
   const targets = options.save === undefined ? [] : world.saving.targets
@@ -66,9 +66,9 @@ function published(where: string): AuthError {
 }
 
 /** Saves and prints the key, if there is a new one; with `--json` the facts, and the key if it goes nowhere else. */
-export async function handOut(
+export async function deliverKey(
   key: ClientJwk | undefined,
-  outlet: KeyOutlet | undefined,
+  outlet: KeyDestination | undefined,
   facts: object,
   context: Context,
 ): Promise<void> {
@@ -81,6 +81,6 @@ export async function handOut(
   if (key && outlet?.print) return outlet.print(entries, [key.d])
   if (!output.json) return
   const isElsewhere = outlet !== undefined && outlet.targets.length > 0
-  await output.data(`${printableJson({ ...facts, ...(isElsewhere ? {} : Object.fromEntries(entries)) })}\n`)
+  await output.data(`${toSafeJson({ ...facts, ...(isElsewhere ? {} : Object.fromEntries(entries)) })}\n`)
   if (key && !isElsewhere) warnIfReadable(context)
 }

@@ -18,14 +18,14 @@ import {
 import { CLIENT_JWK } from '../../credentials/variables.ts'
 import { TEXT_FORMATS } from '../../credentials/write.ts'
 import { AuthError } from '../../errors.ts'
-import { shellWord } from '../../hints.ts'
+import { shellQuote } from '../../hints.ts'
 import { readPublic, readTemplate, reservePublic, writePublic } from '../../node/client-files.ts'
 import { parseJsonObject } from '../../protocol/http/response.ts'
 import type { Format } from '../credentials/print.ts'
 import { programName } from '../io.ts'
 import { addCommonOptions, addSaveOption, type Context, carriedFlags, type SavingOptions, setting } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { handOut, keyOutlet } from './key.ts'
+import { deliverKey, keyOutlet } from './key.ts'
 
 export interface NewOptions extends SavingOptions {
   readonly origin?: string
@@ -88,7 +88,7 @@ async function runNew(options: NewOptions, context: Context): Promise<void> {
   if (page !== undefined) await writePublic(join(folder, CALLBACK_FILE), page)
   const facts = { clientId: made.clientId, redirectUri: made.redirectUri, scope: made.scope, kids: made.kids, folder }
   // The document last: it publishes a key that somebody must have.
-  await handOut(made.clientJwk, outlet, facts, context)
+  await deliverKey(made.clientJwk, outlet, facts, context)
   await reserved.fill(text)
   context.output.note(summary(made, page !== undefined, options, context))
 }
@@ -164,8 +164,8 @@ function summary(made: ClientDocument, hasPage: boolean, options: NewOptions, { 
     ...keyNotes(kids, clientJwk?.kid, options),
     '',
     'Then:',
-    `  ${program} client check ${shellWord(clientId)}${flags}`,
-    `  ${program} init <handle> ${login.map(shellWord).join(' ')}${flags}`,
+    `  ${program} client check ${shellQuote(clientId)}${flags}`,
+    `  ${program} init <handle> ${login.map(shellQuote).join(' ')}${flags}`,
   ].join('\n')
 }
 

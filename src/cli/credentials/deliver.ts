@@ -7,10 +7,10 @@ import { AuthError } from '../../errors.ts'
 import type { Completed } from '../../model.ts'
 import { normalizeTarget, STORE } from '../../node/save/targets.ts'
 import { saveSession } from '../../session/save.ts'
-import { printable } from '../../text.ts'
-import { type Host, programName } from '../io.ts'
+import { sanitize } from '../../text.ts'
+import { type CliIO, programName } from '../io.ts'
 import type { Context, SavingOptions } from '../options.ts'
-import { askWhere, canAskWhere } from '../prompts.ts'
+import { canAskWhere, promptDestination } from '../prompts.ts'
 import { credentialPrinter, type Format } from './print.ts'
 
 /** Characters; a permission can name many methods, and a person is to see all of them. */
@@ -20,15 +20,15 @@ export interface OutletOptions extends SavingOptions {
   readonly format?: Format
 }
 
-type NewHere = Pick<Completed, 'credentials' | 'handle'>
+type ImportedSession = Pick<Completed, 'credentials' | 'handle'>
 
-export interface Outlet {
+export interface Destination {
   /** Its world has the save targets that were chosen. */
   readonly context: Context
   /** @throws {AuthError} `SAVE_FAILED`: it says where they are */
-  deliver(session: NewHere): Promise<void>
+  deliver(session: ImportedSession): Promise<void>
   /** For a person: what has become of them, what to do next. */
-  summary(happened: string, session: NewHere): string
+  summary(happened: string, session: ImportedSession): string
 }
 
 /**
@@ -36,7 +36,7 @@ export interface Outlet {
  *
  * @throws {AuthError} `USAGE`
  */
-export async function openOutlet(options: OutletOptions, given: Context): Promise<Outlet> {
+export async function chooseDestination(options: OutletOptions, given: Context): Promise<Destination> {
   const context = await withAnswer(options, given)
   const { host, output, world } = context
   const { inStore, targets } = world.saving
@@ -57,7 +57,7 @@ export async function openOutlet(options: OutletOptions, given: Context): Promis
         inStore || format === undefined ? 'Next:' : `With these in the environment${sourced ? howToSource(host) : ''}:`
       return [
         `${happened} ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
-        `scope: ${printable(credentials.scope ?? '', SCOPE_LONGEST)}`,
+        `scope: ${sanitize(credentials.scope ?? '', SCOPE_LONGEST)}`,
         ...(places.length > 0 ? [`saved to ${places.join(' and ')}`] : []),
         ...(credentials.refreshToken === undefined
           ? ['the server gave no refresh token: this session ends with its first access token']
@@ -72,7 +72,7 @@ export async function openOutlet(options: OutletOptions, given: Context): Promis
   }
 }
 
-function howToSource({ platform }: Host): string {
+function howToSource({ platform }: CliIO): string {
   return platform === 'win32'
     ? ' (in PowerShell: those that --format powershell prints, run)'
     : ' (saved to session.env: set -a; . ./session.env; set +a)'
@@ -83,7 +83,7 @@ async function withAnswer(options: OutletOptions, context: Context): Promise<Con
   const { saving } = world
   const isSaid = options.format !== undefined || saving.inStore || saving.targets.length > 0
   if (isSaid || output.json || !canAskWhere(host)) return context
-  const answer = await askWhere(host)
+  const answer = await promptDestination(host)
   if (answer === undefined) return context
   const name = normalizeTarget(answer)
   const chosen = name === STORE ? { inStore: true } : { targets: [saving.open(name)] }
@@ -91,7 +91,7 @@ async function withAnswer(options: OutletOptions, context: Context): Promise<Con
 }
 
 /** The session is there: what cannot be printed must not be lost. */
-async function rescue({ credentials, handle }: NewHere, cause: unknown, { world }: Context): Promise<never> {
+async function rescue({ credentials, handle }: ImportedSession, cause: unknown, { world }: Context): Promise<never> {
   const { did } = await saveSession(credentials, handle, { ...world, saving: { ...world.saving, inStore: true } })
   const why = cause instanceof Error ? cause.message : String(cause)
   throw new AuthError(

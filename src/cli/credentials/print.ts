@@ -15,7 +15,7 @@ import {
 } from '../../credentials/write.ts'
 import type { Credentials } from '../../model.ts'
 import { githubTargets, writeGithub } from '../../node/github-actions.ts'
-import type { Host } from '../io.ts'
+import type { CliIO } from '../io.ts'
 import type { Context } from '../options.ts'
 
 export type Format = TextFormat | 'github'
@@ -65,7 +65,7 @@ export function warnIfReadable({ host, output }: Context): void {
 }
 
 /** A shell's `>` makes files that everybody on the machine may read. Windows has no such modes. */
-function isReadableByOthers({ platform, stdout }: Host): boolean {
+function isReadableByOthers({ platform, stdout }: CliIO): boolean {
   if (platform === 'win32') return false
   const stats = fstatSync(stdout.fd)
   return stats.isFile() && (stats.mode & 0o077) !== 0

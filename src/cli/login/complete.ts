@@ -4,13 +4,13 @@
  * @module
  */
 import { Command } from 'commander'
-import { initCommand } from '../../hints.ts'
+import { loginCommand } from '../../hints.ts'
 import { complete } from '../../login/complete.ts'
 import type { Completed } from '../../model.ts'
 import { createSignalHold } from '../../node/signals.ts'
-import { type OutletOptions, openOutlet } from '../credentials/deliver.ts'
+import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
-import { type Host, programName } from '../io.ts'
+import { type CliIO, programName } from '../io.ts'
 import { addCommonOptions, addSaveOption, type Context } from '../options.ts'
 import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
@@ -51,7 +51,7 @@ export async function finishLogin(
   if (options.format) credentialPrinter(options.format, given)
   const paste = await callback()
   // A person is asked while the code is still good.
-  const { context, deliver, summary } = await openOutlet(options, given)
+  const { context, deliver, summary } = await chooseDestination(options, given)
   const { host, output, world } = context
 
   await createSignalHold()(async () => {
@@ -66,7 +66,7 @@ export async function finishLogin(
   })
 }
 
-function again({ credentials, handle, requestedScope }: Completed, host: Host): string {
+function again({ credentials, handle, requestedScope }: Completed, host: CliIO): string {
   const { did, clientId } = credentials
-  return initCommand({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(host))
+  return loginCommand({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(host))
 }

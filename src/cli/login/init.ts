@@ -6,10 +6,10 @@
 import { Command } from 'commander'
 import { type Initiated, init } from '../../login/init.ts'
 import { scopeAdvice } from '../../protocol/scope/scope.ts'
-import { type Host, programName } from '../io.ts'
+import { type CliIO, programName } from '../io.ts'
 import { addCommonOptions, type CommonOptions, type Context, carriedFlags } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { addRequestedOptions, type RequestedOptions, requested, TASKS } from './options.ts'
+import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
 
 interface InitOptions extends CommonOptions, RequestedOptions {
   readonly open?: boolean
@@ -36,7 +36,7 @@ Examples:
 
 async function runInit(identifier: string, options: InitOptions, context: Context): Promise<void> {
   const { host, output, world } = context
-  const result = await init(identifier, requested(options, host.environment), world)
+  const result = await init(identifier, loginRequest(options, host.environment), world)
   const { authorizationUrl, pending } = result
   output.note(summary(result))
   const advice = scopeAdvice(pending.scope)
@@ -64,7 +64,7 @@ export function summary({ pending, pds }: Initiated): string {
   ].join('\n')
 }
 
-function nextStep({ pending }: Initiated, options: CommonOptions, host: Host): string {
+function nextStep({ pending }: Initiated, options: CommonOptions, host: CliIO): string {
   const { createdAt, requestExpiresAt, redirectUri } = pending
   const until = new Date(requestExpiresAt).toLocaleTimeString('en-GB')
   const minutes = Math.max(1, Math.round((requestExpiresAt - createdAt) / 60_000))

@@ -7,17 +7,17 @@
 import { createInterface } from 'node:readline'
 import { Command } from 'commander'
 import { AuthError } from '../../errors.ts'
-import { initCommand as initLine } from '../../hints.ts'
+import { loginCommand as initLine } from '../../hints.ts'
 import { type Initiated, init } from '../../login/init.ts'
 import type { PendingAuthorization } from '../../model.ts'
 import { type Listener, listen } from '../../node/loopback-server.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
-import { type Host, inCi, programName } from '../io.ts'
+import { type CliIO, inCi, programName } from '../io.ts'
 import { addCommonOptions, addSaveOption, type Context } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { type CompleteOptions, finishLogin } from './complete.ts'
 import { openBrowser, summary } from './init.ts'
-import { addRequestedOptions, type RequestedOptions, requested, TASKS } from './options.ts'
+import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
 
 interface LoginOptions extends CompleteOptions, RequestedOptions {
   readonly open?: boolean
@@ -43,7 +43,7 @@ Examples:
 
 async function runLogin(identifier: string, options: LoginOptions, context: Context): Promise<void> {
   const { host } = context
-  const request = requested(options, host.environment)
+  const request = loginRequest(options, host.environment)
   if (options.format) credentialPrinter(options.format, context) // what cannot be printed is found out first
   const listener = await listenerFor(request)
   const over = new AbortController()
@@ -71,7 +71,7 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
 }
 
 /** A listener for the loopback client, or for a client of one's own that declares a port. */
-async function listenerFor({ clientId, redirectUri }: ReturnType<typeof requested>): Promise<Listener | undefined> {
+async function listenerFor({ clientId, redirectUri }: ReturnType<typeof loginRequest>): Promise<Listener | undefined> {
   if (clientId === undefined && redirectUri === undefined) return listen()
   const url = redirectUri !== undefined && URL.canParse(redirectUri) ? new URL(redirectUri) : undefined
   if (url?.protocol !== 'http:' || url.hostname !== '127.0.0.1' || url.port === '') return undefined
@@ -82,7 +82,7 @@ async function listenerFor({ clientId, redirectUri }: ReturnType<typeof requeste
   })
 }
 
-function canPaste(host: Host): boolean {
+function canPaste(host: CliIO): boolean {
   return host.stdin.isTTY === true && !inCi(host)
 }
 
@@ -109,7 +109,7 @@ async function show(
 }
 
 /** Why a browser that opens here would be seen by nobody. */
-function noBrowserBecause({ environment, platform }: Host): string | undefined {
+function noBrowserBecause({ environment, platform }: CliIO): string | undefined {
   if (environment.BROWSER) return undefined
   if (environment.SSH_CONNECTION || environment.SSH_TTY) return 'you are here over SSH'
   const isLinux = platform === 'linux'
@@ -144,7 +144,7 @@ function waitForCallback(
 function pasted(
   { requestExpiresAt }: PendingAuthorization,
   signal: AbortSignal,
-  { stdin, stderr }: Host,
+  { stdin, stderr }: CliIO,
   now: () => number,
 ): Promise<string> {
   const lines = createInterface({ input: stdin, output: stderr, terminal: true })
@@ -168,7 +168,7 @@ function pasted(
   })
 }
 
-function expiry(pending: PendingAuthorization, host: Host): AuthError {
+function expiry(pending: PendingAuthorization, host: CliIO): AuthError {
   const minutes = Math.round((pending.requestExpiresAt - pending.createdAt) / 60_000)
   return new AuthError(
     'AUTHORIZATION_EXPIRED',

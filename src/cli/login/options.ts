@@ -38,7 +38,7 @@ Tasks, each with no more than it takes; --scope adds to them:
 ${PRESET_NAMES.map((name) => `  ${name.padEnd(12)}${PRESETS[name].about}`).join('\n')}
 `
 
-export function requested(options: RequestedOptions, environment: Environment): LoginRequest {
+export function loginRequest(options: RequestedOptions, environment: Environment): LoginRequest {
   return {
     clientId: chosenClient(options, environment),
     redirectUri: setting(options.redirectUri, environment, 'ATPROTO_OAUTH_REDIRECT_URI'),

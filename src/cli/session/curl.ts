@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import { withoutOurs } from '../../credentials/variables.ts'
 import { AuthError } from '../../errors.ts'
-import type { Host } from '../io.ts'
+import type { CliIO } from '../io.ts'
 
 /** Of curl, which take a file whose name may be `-` for stdin. */
 const READS_FILE = ['-T', '--upload-file', '-K', '--config']
@@ -34,7 +34,7 @@ export function checkCurl([program = '', ...words]: readonly string[]): void {
 export async function runCurl(
   [program, ...words]: readonly string[],
   headers: string,
-  { stdout, environment }: Host,
+  { stdout, environment }: CliIO,
 ): Promise<number> {
   const child = spawn(program!, [...words, '-H', '@-'], {
     stdio: ['pipe', stdout.fd, 'inherit'],

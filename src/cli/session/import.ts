@@ -8,12 +8,12 @@ import { Command } from 'commander'
 import { clientIdOf } from '../../credentials/node-session.ts'
 import { CLIENT_ID } from '../../credentials/variables.ts'
 import { AuthError } from '../../errors.ts'
-import { shellWord } from '../../hints.ts'
+import { shellQuote } from '../../hints.ts'
 import { createSignalHold } from '../../node/signals.ts'
 import { importSession } from '../../session/import.ts'
-import { type OutletOptions, openOutlet } from '../credentials/deliver.ts'
+import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
-import { type Host, readStdin } from '../io.ts'
+import { type CliIO, readStdin } from '../io.ts'
 import { addCommonOptions, addSaveOption, type Context, setting } from '../options.ts'
 import type { Runner } from '../run.ts'
 
@@ -53,11 +53,11 @@ async function runImport(file: string | undefined, options: ImportOptions, given
     const named = clientIdOf(value)
     throw new AuthError('USAGE', 'the client_id is not in a stored session, and has to be given', {
       hint: named
-        ? `if that is the other program's: --client-id ${shellWord(named)}`
+        ? `if that is the other program's: --client-id ${shellQuote(named)}`
         : 'add --client-id with the exact client_id that the other program signs in with',
     })
   }
-  const { context, deliver, summary } = await openOutlet(options, given)
+  const { context, deliver, summary } = await chooseDestination(options, given)
   const { output, world } = context
   await createSignalHold()(async () => {
     const credentials = await importSession(value, { clientId }, world)
@@ -69,7 +69,7 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   })
 }
 
-async function read(file: string | undefined, host: Host): Promise<string> {
+async function read(file: string | undefined, host: CliIO): Promise<string> {
   const refuse = (error: NodeJS.ErrnoException): never => {
     throw new AuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
   }

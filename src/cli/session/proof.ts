@@ -5,7 +5,7 @@
  */
 import { Command } from 'commander'
 import { AuthError } from '../../errors.ts'
-import { shellWord } from '../../hints.ts'
+import { shellQuote } from '../../hints.ts'
 import { proofTarget, type RequestToSign } from '../../session/proof.ts'
 import type { Session } from '../../session/session.ts'
 import { programName } from '../io.ts'
@@ -78,12 +78,12 @@ function curlCommand({ method }: RequestToSign, url: string, options: ProofOptio
     ...(options.account === undefined ? [] : ['--account', options.account]),
     ...(options.save ?? []).flatMap((target) => ['--save', target]),
   ]
-  const carried = flags.map((flag) => ` ${shellWord(flag)}`).join('') + carriedFlags(common)
+  const carried = flags.map((flag) => ` ${shellQuote(flag)}`).join('') + carriedFlags(common)
   const verb = { GET: '', HEAD: ' --head' }[method] ?? ` -X ${method}`
   return `${programName(host)} proof ${method} ${quoted(url)}${carried} | curl${verb} -H @- ${quoted(url)}`
 }
 
 function quoted(url: string): string {
-  const word = shellWord(url)
+  const word = shellQuote(url)
   return word.startsWith("'") ? word : `'${word}'`
 }

@@ -5,10 +5,10 @@
  */
 import { Command } from 'commander'
 import { AuthError } from '../../errors.ts'
-import { initCommand } from '../../hints.ts'
+import { loginCommand } from '../../hints.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
-import { printable, printableJson } from '../../text.ts'
+import { sanitize, toSafeJson } from '../../text.ts'
 import { addCommonOptions, type CommonOptions, type Context } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { ACCOUNT_OPTION, sessionFor } from './select.ts'
@@ -44,12 +44,12 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const deadline = nextDeadline(status)
   const over = status.state === 'ended' || (deadline !== undefined && deadline <= world.now())
   if (warnDays !== undefined && over) throw isHandedOver(status) ? endedError(session.record()) : overError(status)
-  await output.data(output.json ? `${printableJson(status)}\n` : table(status, world.now()))
+  await output.data(output.json ? `${toSafeJson(status)}\n` : table(status, world.now()))
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
   else if (deadline - world.now() < warnDays * DAY) {
     throw new AuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${moment(deadline, world.now())}`, {
-      hint: initCommand(status),
+      hint: loginCommand(status),
     })
   }
 }
@@ -65,7 +65,7 @@ function isHandedOver({ ended }: SessionStatus): boolean {
 
 function overError(status: SessionStatus): AuthError {
   const why = status.ended ? status.ended.reason : 'its deadline has passed'
-  return new AuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { hint: initCommand(status) })
+  return new AuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { hint: loginCommand(status) })
 }
 
 const STATES = {
@@ -95,7 +95,7 @@ function table(status: SessionStatus, now: number): string {
     ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
     ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),
   ].map(([name, value]) => [String(name), value ? String(value) : undefined])
-  return rows.map(([name, value]) => `${name.padEnd(14)}${printable(value ?? 'not known', 1000)}\n`).join('')
+  return rows.map(([name, value]) => `${name.padEnd(14)}${sanitize(value ?? 'not known', 1000)}\n`).join('')
 }
 
 function moment(time: number, now: number): string {

@@ -5,7 +5,7 @@
  */
 import { resolve } from 'node:path'
 import { AuthError } from '../../errors.ts'
-import { shellWord } from '../../hints.ts'
+import { shellQuote } from '../../hints.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { fileTarget } from './file.ts'
 import { githubTarget, programTarget } from './program.ts'
@@ -29,7 +29,7 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
   const isPath = /^(?:[a-z]:|\.{0,2})[/\\]/i.test(spec)
   throw new AuthError('USAGE', `${JSON.stringify(spec)} is not a place to save to`, {
     hint: isPath
-      ? `for a file: --save ${shellWord(`file:${spec}`)}`
+      ? `for a file: --save ${shellQuote(`file:${spec}`)}`
       : 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND',
   })
 }

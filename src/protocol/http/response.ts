@@ -5,7 +5,7 @@
  * @module
  */
 import { AuthError, type ErrorCode } from '../../errors.ts'
-import { parseJson, printable } from '../../text.ts'
+import { parseJson, sanitize } from '../../text.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -126,7 +126,7 @@ export function withoutSecrets(text: string, secrets: readonly (string | null | 
 }
 
 export function serverError(status: number, body: JsonObject | undefined): ServerError {
-  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? printable(value) : undefined)
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? sanitize(value) : undefined)
   return { status, error: text(body?.error), description: text(body?.error_description) ?? text(body?.message) }
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 import { AuthError } from '../../errors.ts'
-import { initCommand, type Login } from '../../hints.ts'
+import { type Login, loginCommand } from '../../hints.ts'
 import type { Did } from '../../model.ts'
 import type { Body } from '../../ports.ts'
 import { describe, parseJsonObject, rateLimited, serverError } from '../http/response.ts'
@@ -117,11 +117,11 @@ export function xrpcError(
     const scope = named === undefined ? missing : requestable(named)
     const wider = [session.scope || 'atproto', scope].join(' ')
     const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said
-    const hint = scope ? initCommand({ ...session, scope: wider }) : undefined
+    const hint = scope ? loginCommand({ ...session, scope: wider }) : undefined
     return new AuthError('PERMISSION_MISSING', what, { hint })
   }
   if (isExpiredToken(response)) {
-    const hint = `check the clock of this machine; if it is right: ${initCommand(session)}`
+    const hint = `check the clock of this machine; if it is right: ${loginCommand(session)}`
     return new AuthError('XRPC_ERROR', `${said}, to a token that was just issued`, { session: 'unknown', hint })
   }
   const hint = 'correct the request, or run it again later; the session is not the cause'

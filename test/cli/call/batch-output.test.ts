@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Answered, answersTo } from '../../../src/cli/call/batch-output.ts'
+import { AnsweredLines, answersTo } from '../../../src/cli/call/batch-output.ts'
 import { rawLines, textLines } from '../../../src/cli/call/lines.ts'
 import type { Output } from '../../../src/cli/output.ts'
 
@@ -112,7 +112,7 @@ describe('--resume', () => {
 })
 
 test('a million answers in a row are remembered as one', () => {
-  const answered = new Answered()
+  const answered = new AnsweredLines()
   for (let line = 1; line <= 1_000_000; line += 1) answered.add({ line })
   expect([answered.has(1), answered.has(1_000_000), answered.has(1_000_001)]).toStrictEqual([true, true, false])
 })

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { explain } from '../../../src/cli/call/explain.ts'
-import type { Host } from '../../../src/cli/io.ts'
+import type { CliIO } from '../../../src/cli/io.ts'
 import type { Context } from '../../../src/cli/options.ts'
 import { createOutput } from '../../../src/cli/output.ts'
 import type { SessionRecord } from '../../../src/model.ts'
@@ -15,7 +15,7 @@ const [CREATE, UPDATE] = [`repo:${POST}?action=create`, `repo:${POST}?action=upd
 /** There is nothing in this session that could send. */
 async function explained(request: XrpcRequest, scope: string | undefined, { json = false } = {}) {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()]
-  const output = createOutput({ stdout, stderr, environment: {} } as unknown as Host, { json })
+  const output = createOutput({ stdout, stderr, environment: {} } as unknown as CliIO, { json })
   const record = () => ({ handle: 'alice.fake.dev', scope }) as unknown as SessionRecord
   const code = await explain(request, { record }, { output } as unknown as Context).then(
     () => output.finish(),

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream'
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { addPaginateOptions, isPaginated, type PaginateOptions, runPaginated } from '../../../src/cli/call/paginate.ts'
-import type { Host } from '../../../src/cli/io.ts'
+import type { CliIO } from '../../../src/cli/io.ts'
 import type { CommonOptions, Context } from '../../../src/cli/options.ts'
 import { createOutput } from '../../../src/cli/output.ts'
 import type { Session } from '../../../src/session/session.ts'
@@ -32,7 +32,7 @@ async function printed(answers: string[], given: PaginateOptions, common: Common
       }),
       { isTTY },
     )
-  const host = { stdout: sink('stdout'), stderr: sink('stderr'), environment: {} } as unknown as Host
+  const host = { stdout: sink('stdout'), stderr: sink('stderr'), environment: {} } as unknown as CliIO
   const output = createOutput(host, common)
   const waiting = [...answers]
   const answer = async () => {
