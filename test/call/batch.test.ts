@@ -381,7 +381,7 @@ describe('with a real session', () => {
   test('a token that is refused after its renewal ends the batch instead of failing line after line', async () => {
     const { world, separate } = await signedIn()
     const session = await openSession(separate, world)
-    world.knobs.rsError = 'tokenInvalid'
+    world.faults.rsError = 'tokenInvalid'
     const { lines, error } = await collect(
       batch(linesOf(numbersTo(50).map(String).map(post)), session, { concurrency: 2 }, world),
     )

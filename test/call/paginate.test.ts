@@ -13,7 +13,7 @@ const QUERY: XrpcRequest = { nsid: NSID, parameters: [['limit', '2']] }
 /** Has the PDS answer with what `page` gives for the number of the request, from 1. */
 function serve(world: FakeWorld, page: (count: number, request: FakeRequest) => string | Response) {
   let count = 0
-  world.knobs.httpFault = (request) => {
+  world.faults.httpFault = (request) => {
     if (!isCall(request)) return undefined
     return (answer) => {
       if (!answer.ok) return answer

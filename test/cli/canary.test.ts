@@ -60,7 +60,7 @@ const VERBS: {
 describe.each(Object.entries(FAULTS))('%s', (_, fault) => {
   describe.each(PATHS)('at %s', (path) => {
     const breakAt = (world: FakeWorld) => {
-      world.knobs.httpFault = (request) => (pathOf(request).includes(path) ? fault(request) : undefined)
+      world.faults.httpFault = (request) => (pathOf(request).includes(path) ? fault(request) : undefined)
     }
 
     test.each(LOGIN.includes(path) ? ['init, complete'] : [])('%s', async () => {
@@ -68,7 +68,7 @@ describe.each(Object.entries(FAULTS))('%s', (_, fault) => {
       breakAt(world)
       const started = await run(world, ['init', 'alice.fake.dev', '--verbose'])
       expect(found(world, started.stdout + started.stderr)).toStrictEqual([])
-      world.knobs.httpFault = () => undefined
+      world.faults.httpFault = () => undefined
       const callback = await callbackFor(world)
       breakAt(world)
       const ran = await run(world, ['complete', '--verbose'], { stdin: callback })
@@ -93,12 +93,12 @@ describe.each(Object.entries(FAULTS))('%s', (_, fault) => {
       const world = createFakeWorld()
       breakAt(world)
       const failures = [await thrown(init('alice.fake.dev', {}, world))]
-      world.knobs.httpFault = () => undefined
+      world.faults.httpFault = () => undefined
       const { authorizationUrl } = await init('alice.fake.dev', {}, world)
       const callback = world.authorize(authorizationUrl)
       breakAt(world)
       failures.push(await thrown(complete(callback, world)))
-      world.knobs.httpFault = () => undefined
+      world.faults.httpFault = () => undefined
       const env = await signIn(world)
       breakAt(world)
       const session = await openSession(readCredentials(env, false)!, world)

@@ -12,7 +12,7 @@ const verdicts = (stdout: string) =>
 /** A self-hosted PDS, its own authorization server, where one of the well-known paths leads to a web page. */
 function withPage(): FakeWorld {
   const world = createFakeWorld({ topology: 'together' })
-  world.knobs.httpFault = ({ url }) => (url.endsWith('/oauth-protected-resource') ? html() : undefined)
+  world.faults.httpFault = ({ url }) => (url.endsWith('/oauth-protected-resource') ? html() : undefined)
   return world
 }
 const MACHINE = ['Node', 'proxy', 'CA', 'store']
@@ -61,7 +61,7 @@ test('--json: one object a line, and the error as one on stderr', async () => {
 })
 
 test('a warning is told and exits with 0', async () => {
-  const world = createFakeWorld({ knobs: { clockOffsetMs: 90_000 } })
+  const world = createFakeWorld({ faults: { clockOffsetMs: 90_000 } })
   const { code, stdout, stderr } = await run(world, ['doctor', 'alice.fake.dev'])
   expect(code).toBe(0)
   expect(verdicts(stdout).filter((line) => !line.startsWith('ok'))).toStrictEqual(['!! clock', '!! clock'])

@@ -20,7 +20,7 @@ interface Scenario {
 }
 const s = (name: string, set: Scenario['set']): Scenario => ({ name, set })
 const faulty = (path: string, answer: (request: FakeRequest) => Response) => (world: FakeWorld) => {
-  world.knobs.httpFault = (request) => (pathOf(request).includes(path) ? answer(request) : undefined)
+  world.faults.httpFault = (request) => (pathOf(request).includes(path) ? answer(request) : undefined)
 }
 const said = { error: EVIL, error_description: EVIL, message: EVIL }
 
@@ -57,19 +57,19 @@ describe('init', () => {
     s('a PDS', (w) => editPds(w, EVIL)),
     s('a PDS with a harmless beginning', (w) => editPds(w, `https://${EVIL}`)),
     s('resource', (w) => {
-      w.knobs.mutateProtectedResource = (d) => ({ ...d, resource: EVIL })
+      w.faults.mutateProtectedResource = (d) => ({ ...d, resource: EVIL })
     }),
     s('authorization_servers', (w) => {
-      w.knobs.mutateProtectedResource = (d) => ({ ...d, authorization_servers: [EVIL] })
+      w.faults.mutateProtectedResource = (d) => ({ ...d, authorization_servers: [EVIL] })
     }),
     s('two authorization_servers', (w) => {
-      w.knobs.mutateProtectedResource = (d) => ({ ...d, authorization_servers: [EVIL, EVIL] })
+      w.faults.mutateProtectedResource = (d) => ({ ...d, authorization_servers: [EVIL, EVIL] })
     }),
     s('issuer', (w) => {
-      w.knobs.mutateAuthorizationServer = (d) => ({ ...d, issuer: EVIL })
+      w.faults.mutateAuthorizationServer = (d) => ({ ...d, issuer: EVIL })
     }),
     s('an endpoint', (w) => {
-      w.knobs.mutateAuthorizationServer = (d) => ({ ...d, token_endpoint: EVIL })
+      w.faults.mutateAuthorizationServer = (d) => ({ ...d, token_endpoint: EVIL })
     }),
     s(
       'a media type',
@@ -141,7 +141,7 @@ describe('complete', () => {
       faulty('/oauth/token', () => new Response('', { headers: { 'content-type': EVIL_HEADER } })),
     ),
     s('the scope that was granted', (w) => {
-      w.knobs.mutateToken = (t) => ({ ...t, scope: `atproto ${EVIL}` })
+      w.faults.mutateToken = (t) => ({ ...t, scope: `atproto ${EVIL}` })
     }),
   ])('$name', async ({ set, name }) => {
     const world = createFakeWorld()
@@ -181,7 +181,7 @@ describe.each([
       faulty('/oauth/token', () => json(502, said)),
     ),
     s('the issuer of the PDS now', (w) => {
-      w.knobs.mutateProtectedResource = (d) => ({ ...d, authorization_servers: [EVIL] })
+      w.faults.mutateProtectedResource = (d) => ({ ...d, authorization_servers: [EVIL] })
     }),
   ])('$name', async ({ set }) => {
     const world = createFakeWorld()

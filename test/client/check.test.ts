@@ -97,7 +97,7 @@ describe('5.2 how the document comes', () => {
     const httpFault = () => {
       throw new AuthError('HOST_NOT_FOUND', 'no such host')
     }
-    const world = createFakeWorld({ knobs: { httpFault } })
+    const world = createFakeWorld({ faults: { httpFault } })
     expect(await failure(checkClient({ clientId: open.clientId }, world))).toMatchObject({ exit: 3 })
   })
 })

@@ -167,7 +167,7 @@ describe('5.2 the document as it is published', () => {
     ['a list', () => json(200, [DOCUMENT]), 'JSON'],
     ['a server that is down', () => json(503, {}), 'answered 503'],
   ])('%s is its one fault', async (_, answer, why) => {
-    const world = createFakeWorld({ knobs: { httpFault: answer } })
+    const world = createFakeWorld({ faults: { httpFault: answer } })
     expect(await findClientFaults({ clientId }, world)).toStrictEqual([expect.stringContaining(why)])
     expect(world.requests).toHaveLength(1)
   })

@@ -19,7 +19,7 @@ describe('a good world', () => {
   })
 
   test.each(['reference', 'cirrus'] as const)('of %s, together on one host', async (personality) => {
-    const world = createFakeWorld({ topology: 'together', knobs: { personality } })
+    const world = createFakeWorld({ topology: 'together', faults: { personality } })
     expect(all(notOk(await found(world, 'alice.fake.dev')))).toStrictEqual([])
   })
 
@@ -46,7 +46,7 @@ test('nothing is stored, and no token is asked for or used', async () => {
 })
 
 test('each probe has a key, a verifier and a state of its own', async () => {
-  const world = createFakeWorld({ knobs: { asNonces: 'constant' } })
+  const world = createFakeWorld({ faults: { asNonces: 'constant' } })
   await found(world, world.pds)
   await found(world, world.pds)
   const forms = world.sent('/oauth/par').map(({ body }) => new URLSearchParams(body))
@@ -60,7 +60,7 @@ describe('12.7 clocks', () => {
     [-90_000, ['warning clock', 'warning clock']],
     [400_000, ['warning clock', 'warning clock']],
   ])('%d ms off: it is corrected for', async (clockOffsetMs, finds) => {
-    const world = createFakeWorld({ knobs: { clockOffsetMs } })
+    const world = createFakeWorld({ faults: { clockOffsetMs } })
     const wrong = notOk(await found(world, 'alice.fake.dev'))
     expect(wrong.map(({ verdict, topic }) => `${verdict} ${topic}`)).toStrictEqual(finds)
     for (const { detail, fix } of wrong) {
@@ -70,8 +70,8 @@ describe('12.7 clocks', () => {
   })
 
   test('where servers differ with each other, it is not our clock', async () => {
-    const world = createFakeWorld({ knobs: { clockOffsetMs: 90_000 } })
-    world.knobs.httpFault = ({ url }) =>
+    const world = createFakeWorld({ faults: { clockOffsetMs: 90_000 } })
+    world.faults.httpFault = ({ url }) =>
       url.startsWith(world.pds)
         ? (answer) => {
             answer.headers.set('date', new Date(world.now()).toUTCString())

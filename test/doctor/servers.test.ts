@@ -9,7 +9,7 @@ const SERVER = '/.well-known/oauth-authorization-server'
 
 describe('the PDS and what stands in front of it, planted one at a time', () => {
   const prm = (change: object) => (w: FakeWorld) => {
-    w.knobs.mutateProtectedResource = (d) => ({ ...d, ...change })
+    w.faults.mutateProtectedResource = (d) => ({ ...d, ...change })
   }
   const passOn =
     /pass \/\.well-known\/oauth-\* on[\s\S]*handle \/\.well-known\/oauth-\*[\s\S]*location \^~ \/\.well-known\/oauth- /
@@ -19,7 +19,7 @@ describe('the PDS and what stands in front of it, planted one at a time', () => 
     {
       name: 'nobody answers',
       plant: (w) => {
-        w.knobs.httpFault = ({ url }) => (url.startsWith(w.pds) ? 'unreachable' : undefined)
+        w.faults.httpFault = ({ url }) => (url.startsWith(w.pds) ? 'unreachable' : undefined)
       },
       finds: ['broken PDS'],
       fix: /firewall/,
@@ -27,7 +27,7 @@ describe('the PDS and what stands in front of it, planted one at a time', () => 
     {
       name: 'a web page is in the place of /xrpc/',
       plant: (w) => {
-        w.knobs.httpFault = ({ url }) => (url.includes('/xrpc/') ? html() : undefined)
+        w.faults.httpFault = ({ url }) => (url.includes('/xrpc/') ? html() : undefined)
       },
       finds: ['broken PDS'],
       fix: /location \^~ \/xrpc\/ /,
@@ -35,7 +35,7 @@ describe('the PDS and what stands in front of it, planted one at a time', () => 
     {
       name: 'the proxy is up and the PDS is not',
       plant: (w) => {
-        w.knobs.httpFault = ({ url }) => (url.startsWith(w.pds) ? html(502) : undefined)
+        w.faults.httpFault = ({ url }) => (url.startsWith(w.pds) ? html(502) : undefined)
       },
       finds: ['broken PDS', 'broken PDS metadata', 'broken server metadata'],
       fix: /start it/,
@@ -100,7 +100,7 @@ describe('the PDS and what stands in front of it, planted one at a time', () => 
 
 describe('4 the authorization server, rule by rule', () => {
   const asm = (change: object) => (w: FakeWorld) => {
-    w.knobs.mutateAuthorizationServer = (d) => ({ ...d, ...change })
+    w.faults.mutateAuthorizationServer = (d) => ({ ...d, ...change })
   }
   const ownName = /PDS_HOSTNAME=as\.fake\.dev/
   const one = ['broken server metadata']
@@ -192,13 +192,13 @@ test('3.6, 4.20 a URL without PDS metadata is a server’s own, unless that says
   const world = createFakeWorld({ topology: 'together' })
   at(RESOURCE, () => html(404))(world)
   expect(notOk(await found(world, world.pds)).map(({ topic }) => topic)).toStrictEqual(['PDS metadata'])
-  world.knobs.mutateAuthorizationServer = ({ protected_resources: _, ...d }) => d
+  world.faults.mutateAuthorizationServer = ({ protected_resources: _, ...d }) => d
   expect(notOk(await found(world, world.pds))).toStrictEqual([])
 })
 
 test('a certificate that is not trusted is not a matter of the network', async () => {
   const world = createFakeWorld()
-  world.knobs.httpFault = ({ url }) => {
+  world.faults.httpFault = ({ url }) => {
     if (!url.startsWith(world.pds)) return undefined
     throw new AuthError('NETWORK_UNREACHABLE', 'pds.fake.dev cannot be reached: its TLS certificate has expired')
   }

@@ -97,7 +97,7 @@ describe('sessions', () => {
     const { world } = await edited({ handle: 'alice.fake.dev' })
     world.identity.txt.set(TXT, 'TIMEOUT')
     world.identity.wellKnown.delete('alice.fake.dev')
-    world.knobs.httpFault = ({ url }) => (url.startsWith('https://plc.directory') ? 'unreachable' : undefined)
+    world.faults.httpFault = ({ url }) => (url.startsWith('https://plc.directory') ? 'unreachable' : undefined)
     const findings = await found(world, 'alice.fake.dev')
     expect(notOk(findings).map(({ topic }) => topic)).toStrictEqual(['DNS', 'HTTPS', 'DID document'])
     expect(topics(findings)).toContain('pushed request')

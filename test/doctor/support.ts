@@ -19,7 +19,7 @@ export const topics = (findings: readonly Finding[]) => findings.map(({ topic })
 /** The server's answer at a path, instead of its own. */
 export function at(path: string, answer: () => Response) {
   return (world: FakeWorld) => {
-    world.knobs.httpFault = (request) => (pathOf(request) === path ? answer() : undefined)
+    world.faults.httpFault = (request) => (pathOf(request) === path ? answer() : undefined)
   }
 }
 export interface Planted {

@@ -11,7 +11,7 @@ import { createFakeStores } from '../support/fake-stores.ts'
 import { at, COMPLETE, GET_SESSION, REFRESH, refreshRefused, refused, signedIn, stageOf } from './flows.ts'
 
 const cirrus = (topology: 'apart' | 'together' = 'apart') =>
-  createFakeWorld({ topology, knobs: { personality: 'cirrus' } })
+  createFakeWorld({ topology, faults: { personality: 'cirrus' } })
 const PROFILE = { nsid: 'app.bsky.actor.getProfile', parameters: [['actor', '{did}']] } as const
 
 /** The stages of one step. */
@@ -68,11 +68,11 @@ describe('25 cirrus', () => {
     const world = cirrus()
     const { authorizationUrl } = await init('alice.fake.dev', {}, world)
     const callback = world.authorize(authorizationUrl)
-    world.knobs.personality = 'cirrus'
-    world.knobs.httpFault = at('exchange', () => Response.json({ error: 'invalid_dpop_proof' }, { status: 400 }))
+    world.faults.personality = 'cirrus'
+    world.faults.httpFault = at('exchange', () => Response.json({ error: 'invalid_dpop_proof' }, { status: 400 }))
     const refusal = { code: 'EXCHANGE_REFUSED', session: 'none', sent: COMPLETE } as const
     await refused(world, () => complete(callback, world), refusal)
-    world.knobs.httpFault = () => undefined
+    world.faults.httpFault = () => undefined
     await refused(world, () => complete(callback, world), { code: 'CODE_USED', session: 'none', sent: [] })
     expect(world.sessions).toStrictEqual([])
   })
@@ -114,7 +114,7 @@ describe('25 cirrus', () => {
     const session = await openSession(await signedIn(world), world)
     await session.call(GET_SESSION)
     world.advance(120_000)
-    world.knobs.rsError = 'badProof'
+    world.faults.rsError = 'badProof'
     const sent = await sentBy(world, () => session.call(GET_SESSION))
     expect(sent).toStrictEqual(['call', ...REFRESH, 'call'])
     expect(await sentBy(world, () => session.call(GET_SESSION))).toStrictEqual(['call'])
@@ -132,7 +132,7 @@ describe('25 cirrus', () => {
   test.each(['lostAfter', 'lostBefore'] as const)('11.8 %s at the refresh', async (fault) => {
     const world = cirrus()
     const credentials = await signedIn(world)
-    world.knobs.httpFault = at('refresh', () => fault)
+    world.faults.httpFault = at('refresh', () => fault)
     const ambiguous = { code: 'REFRESH_AMBIGUOUS', session: 'unknown', sent: REFRESH } as const
     await refreshRefused(world, credentials, ambiguous)
   })

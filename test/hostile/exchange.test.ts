@@ -4,7 +4,7 @@ import { complete } from '../../src/login/complete.ts'
 import type { Fault } from '../support/fake-atproto.ts'
 import { html, redirect } from '../support/fake-bodies.ts'
 import type { Json } from '../support/fake-http.ts'
-import type { Knobs } from '../support/faults.ts'
+import type { Faults } from '../support/faults.ts'
 import { at, COMPLETE, completeRefused, consented, steadyWorld } from './flows.ts'
 import { instead, MALLORY, NO_TOKENS, refuse } from './token-faults.ts'
 
@@ -22,7 +22,7 @@ describe('the code is refused, and no session came of it', () => {
   ])('10.2 %i %s: sent once, not sent again', async (status, error) => {
     const world = steadyWorld()
     const login = await consented(world)
-    world.knobs.httpFault = at('exchange', refuse(status, error))
+    world.faults.httpFault = at('exchange', refuse(status, error))
     const { callback } = login
     await expect(complete(callback, world)).rejects.toMatchObject({
       code: 'EXCHANGE_REFUSED',
@@ -30,7 +30,7 @@ describe('the code is refused, and no session came of it', () => {
       session: 'none',
     })
     expect(world.sessions).toStrictEqual([])
-    world.knobs.httpFault = () => undefined
+    world.faults.httpFault = () => undefined
     const before = world.requests.length
     await expect(complete(callback, world)).rejects.toMatchObject({ code: 'CODE_USED', session: 'none' })
     expect(world.requests).toHaveLength(before)
@@ -42,7 +42,7 @@ describe('the code is refused, and no session came of it', () => {
   ])('%s: the code is as good as before', async (_, fault, code) => {
     const world = steadyWorld()
     const login = await consented(world)
-    world.knobs.httpFault = at('exchange', fault)
+    world.faults.httpFault = at('exchange', fault)
     await completeRefused(world, login, { code, sent: COMPLETE, login: 'open' })
   })
 })
@@ -51,7 +51,7 @@ describe('11.8 it is not known whether there is a session now', () => {
   test.each<[string, () => Fault]>([...NO_TOKENS, ['10.5 200 with a list', instead('[]')]])('%s', async (_, fault) => {
     const world = steadyWorld()
     const login = await consented(world)
-    world.knobs.httpFault = at('exchange', fault)
+    world.faults.httpFault = at('exchange', fault)
     await completeRefused(world, login, {
       code: 'EXCHANGE_AMBIGUOUS',
       session: 'unknown',
@@ -63,7 +63,7 @@ describe('11.8 it is not known whether there is a session now', () => {
   test.each([302, 307, 308])('7.12 %i: the code does not follow it', async (status) => {
     const world = steadyWorld()
     const login = await consented(world)
-    world.knobs.httpFault = at('exchange', () => redirect(status, 'https://evil.fake.dev/token'))
+    world.faults.httpFault = at('exchange', () => redirect(status, 'https://evil.fake.dev/token'))
     await expect(complete(login.callback, world)).rejects.toMatchObject({ code: 'EXCHANGE_REFUSED', session: 'none' })
     expect(world.requests.filter(({ url }) => url.includes('evil'))).toStrictEqual([])
     expect(world.sessions).toStrictEqual([])
@@ -89,16 +89,16 @@ describe('10.16 tokens that cannot be trusted are ended and not kept', () => {
   test.each(TOKENS)('%s', async (_, mutate, code) => {
     const world = steadyWorld()
     const login = await consented(world)
-    world.knobs.mutateToken = mutate
+    world.faults.mutateToken = mutate
     await completeRefused(world, login, { code, sent: [...COMPLETE, 'revoke'], login: 'over' })
   })
 
-  test.each<[string, Partial<Knobs>, ('revoke' | 'elsewhere')[]]>([
+  test.each<[string, Partial<Faults>, ('revoke' | 'elsewhere')[]]>([
     ['absent', { revocation: 'absent' }, []],
     ['unavailable', { revocation: 'unavailable' }, ['revoke']],
     ['lost on the way', { httpFault: at('revoke', () => 'lostBefore') }, ['revoke']],
     ['behind a redirect', { httpFault: at('revoke', () => redirect(307, 'https://evil.fake.dev')) }, ['revoke']],
-  ])('16.8 with the revocation %s: a session may be left, and that is said', async (_, knobs, after) => {
+  ])('16.8 with the revocation %s: a session may be left, and that is said', async (_, faults, after) => {
     const cases: [(answer: Json) => unknown, ErrorCode][] = [
       [(answer) => ({ ...answer, sub: MALLORY }), 'ACCOUNT_MISMATCH'],
       [(answer) => ({ ...answer, token_type: 'Bearer' }), 'TOKEN_RESPONSE_INVALID'],
@@ -106,7 +106,7 @@ describe('10.16 tokens that cannot be trusted are ended and not kept', () => {
     for (const [mutate, code] of cases) {
       const world = steadyWorld()
       const login = await consented(world)
-      Object.assign(world.knobs, knobs, { mutateToken: mutate })
+      Object.assign(world.faults, faults, { mutateToken: mutate })
       const session: SessionFate = 'unknown'
       await completeRefused(world, login, { code, session, sent: [...COMPLETE, ...after], login: 'over' })
     }
@@ -115,7 +115,7 @@ describe('10.16 tokens that cannot be trusted are ended and not kept', () => {
   test('nothing in the answer can be revoked: that is said too', async () => {
     const world = steadyWorld()
     const login = await consented(world)
-    world.knobs.mutateToken = () => ({ token_type: 'DPoP' })
+    world.faults.mutateToken = () => ({ token_type: 'DPoP' })
     const code = 'TOKEN_RESPONSE_INVALID'
     await completeRefused(world, login, { code, session: 'unknown', sent: COMPLETE, login: 'over' })
   })
@@ -130,7 +130,7 @@ describe('10.14 started at a server: who signed in is looked up afterwards', () 
   ])('%s: the code is spent, so that is no failure to run again', async (_, fault, code) => {
     const world = steadyWorld()
     const login = await consented(world, world.as)
-    world.knobs.httpFault = at('did', fault)
+    world.faults.httpFault = at('did', fault)
     const error = await completeRefused(world, login, {
       code,
       sent: ['asm', 'exchange', 'did', 'revoke'],
@@ -156,7 +156,7 @@ describe('answers that are odd and good', () => {
   ])('%s', async (_, change, credentials) => {
     const world = steadyWorld()
     const { callback } = await consented(world)
-    world.knobs.mutateToken = (answer) => ({ ...answer, ...change })
+    world.faults.mutateToken = (answer) => ({ ...answer, ...change })
     const completed = await complete(callback, world)
     expect(completed.credentials).toMatchObject({ did: world.alice.did, pdsIssuer: world.pds, ...credentials })
     expect(world.sessionAlive(world.alice.did)).toBe(true)

@@ -12,7 +12,7 @@ import type { Credentials, SessionRecord } from '../../src/model.ts'
 import { openSession } from '../../src/session/session.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, type FakeWorldOptions } from '../support/fake-atproto.ts'
-import { defaultKnobs, type Fault, type Knobs } from '../support/faults.ts'
+import { defaultFaults, type Fault, type Faults } from '../support/faults.ts'
 
 export type Stage =
   | 'handle'
@@ -61,20 +61,20 @@ export function stageOf({ url, body }: FakeRequest): Stage {
 }
 
 /** An `httpFault` at one place. A new answer for each request: a body can be read once. */
-export function at(stage: Stage, fault: () => Fault): Knobs['httpFault'] {
+export function at(stage: Stage, fault: () => Fault): Faults['httpFault'] {
   return (request) => (stageOf(request) === stage ? fault() : undefined)
 }
 
 /** The world of a test: nonces last, so that each request is there for a reason. */
-export function steadyWorld({ knobs, ...options }: FakeWorldOptions = {}): FakeWorld {
-  return createFakeWorld({ ...options, knobs: { asNonces: 'constant', rsNonces: 'constant', ...knobs } })
+export function steadyWorld({ faults, ...options }: FakeWorldOptions = {}): FakeWorld {
+  return createFakeWorld({ ...options, faults: { asNonces: 'constant', rsNonces: 'constant', ...faults } })
 }
 
 /** From now on all servers are honest. */
-function heal({ knobs }: FakeWorld): void {
-  const { asNonces, rsNonces, personality } = knobs
+function heal({ faults }: FakeWorld): void {
+  const { asNonces, rsNonces, personality } = faults
   const lasting = { asNonces, rsNonces, personality }
-  Object.assign(knobs, defaultKnobs(), asNonces === 'alwaysChallenge' ? { personality } : lasting)
+  Object.assign(faults, defaultFaults(), asNonces === 'alwaysChallenge' ? { personality } : lasting)
 }
 
 /** Runs what must fail, and looks at everything that holds for all failures. */

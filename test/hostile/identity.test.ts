@@ -44,8 +44,8 @@ describe('DNS, for a handle that HTTPS knows nothing of', () => {
     ['2.4 a DID that nobody has', [['did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa']], 'DID_NOT_FOUND', 'did'],
   ])('%s: %j', async (_, answer, code, last) => {
     const world = steadyWorld()
-    world.knobs.txt = () => answer
-    world.knobs.httpFault = at('handle', () => new Response('not found', { status: 404 }))
+    world.faults.txt = () => answer
+    world.faults.httpFault = at('handle', () => new Response('not found', { status: 404 }))
     await initRefused(world, code, upTo(INIT, last))
   })
 
@@ -55,7 +55,7 @@ describe('DNS, for a handle that HTTPS knows nothing of', () => {
     ['1.8 after a thousand others', [...Array.from({ length: 1000 }, (_, at) => [`x=${at}`]), [`did=${ALICE}`]]],
   ])('%s is an answer', async (_, answer) => {
     const world = steadyWorld()
-    world.knobs.txt = () => answer
+    world.faults.txt = () => answer
     await expect(consented(world)).resolves.toMatchObject({ pending: { did: ALICE } })
   })
 })
@@ -80,23 +80,23 @@ describe('the handle’s host, when DNS knows nothing', () => {
     ['1.13 to nonsense', () => redirect(302, 'https://['), 'HANDLE_NOT_FOUND'],
   ])('%s', async (_, fault, code) => {
     const world = steadyWorld()
-    world.knobs.txt = () => 'NXDOMAIN'
-    world.knobs.httpFault = at('handle', fault)
+    world.faults.txt = () => 'NXDOMAIN'
+    world.faults.httpFault = at('handle', fault)
     await initRefused(world, code, ['handle'])
   })
 
   test('1.13 to itself for ever: six requests', async () => {
     const world = steadyWorld()
-    world.knobs.txt = () => 'NXDOMAIN'
-    world.knobs.httpFault = at('handle', () => redirect(302, '/.well-known/atproto-did'))
+    world.faults.txt = () => 'NXDOMAIN'
+    world.faults.httpFault = at('handle', () => redirect(302, '/.well-known/atproto-did'))
     await initRefused(world, 'HANDLE_NOT_FOUND', Array<Stage>(6).fill('handle'))
   })
 
   test('1.14 never-ending: given up and closed, with a few kB read', async () => {
     const world = steadyWorld()
     const body = endless(200, { 'content-type': 'text/plain' })
-    world.knobs.txt = () => 'NXDOMAIN'
-    world.knobs.httpFault = at('handle', () => body.answer)
+    world.faults.txt = () => 'NXDOMAIN'
+    world.faults.httpFault = at('handle', () => body.answer)
     await initRefused(world, 'HANDLE_NOT_FOUND', ['handle'])
     expect(body.isCancelled()).toBe(true)
     expect(body.taken()).toBeLessThan(100_000)
@@ -104,9 +104,9 @@ describe('the handle’s host, when DNS knows nothing', () => {
 
   test('1.13 a redirect to another host that knows the handle is followed, and its claim is judged like any', async () => {
     const world = steadyWorld()
-    world.knobs.txt = () => 'NXDOMAIN'
+    world.faults.txt = () => 'NXDOMAIN'
     world.serve(EVIL, () => new Response(MALLORY))
-    world.knobs.httpFault = at('handle', () => redirect(301, EVIL))
+    world.faults.httpFault = at('handle', () => redirect(301, EVIL))
     await initRefused(world, 'HANDLE_NOT_CLAIMED', ['handle', 'elsewhere', 'did'])
   })
 })
@@ -134,7 +134,7 @@ const TRANSPORT: [string, () => Fault, ErrorCode][] = [
 describe('the DID document', () => {
   test.each(TRANSPORT)('%s: init', async (_, fault, code) => {
     const world = steadyWorld()
-    world.knobs.httpFault = at('did', fault)
+    world.faults.httpFault = at('did', fault)
     await initRefused(world, code, upTo(INIT, 'did'))
   })
 
@@ -144,21 +144,21 @@ describe('the DID document', () => {
       ...world.identity.documents.get(ALICE),
       id: 'did:web:alice.fake.dev',
     })
-    world.knobs.httpFault = at('did', fault)
+    world.faults.httpFault = at('did', fault)
     await initRefused(world, code, ['did'], 'did:web:alice.fake.dev')
   })
 
   test.each(TRANSPORT)('%s: the code is not sent, the login stays open', async (_, fault, code) => {
     const world = steadyWorld()
     const login = await consented(world)
-    world.knobs.httpFault = at('did', fault)
+    world.faults.httpFault = at('did', fault)
     await completeRefused(world, login, { code, sent: upTo(COMPLETE, 'did'), login: 'open' })
   })
 
   test.each(TRANSPORT)('%s: the refresh token is not sent, the session lives', async (_, fault, code) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
-    world.knobs.httpFault = at('did', fault)
+    world.faults.httpFault = at('did', fault)
     await refreshRefused(world, credentials, { code, session: 'alive', sent: upTo(REFRESH, 'did') })
   })
 })
@@ -184,24 +184,24 @@ const DOCUMENTS: [string, (document: Json) => unknown][] = [
 describe('a DID document that is wrong', () => {
   test.each(DOCUMENTS)('%s: at init, complete and refresh', async (_, mutate) => {
     const first = steadyWorld()
-    first.knobs.mutateDidDocument = mutate
+    first.faults.mutateDidDocument = mutate
     await initRefused(first, 'DID_DOCUMENT_INVALID', upTo(INIT, 'did'))
 
     const second = steadyWorld()
     const login = await consented(second)
-    second.knobs.mutateDidDocument = mutate
+    second.faults.mutateDidDocument = mutate
     await completeRefused(second, login, { code: 'DID_DOCUMENT_INVALID', sent: upTo(COMPLETE, 'did'), login: 'open' })
 
     const third = steadyWorld()
     const credentials = await signedIn(third)
-    third.knobs.mutateDidDocument = mutate
+    third.faults.mutateDidDocument = mutate
     const sent = upTo(REFRESH, 'did')
     await refreshRefused(third, credentials, { code: 'DID_DOCUMENT_INVALID', session: 'alive', sent })
   })
 
   test('2.13 a PDS on this network: refused by the guard, not asked', async () => {
     const world = steadyWorld()
-    world.knobs.mutateDidDocument = service({ serviceEndpoint: 'https://10.0.0.1' })
+    world.faults.mutateDidDocument = service({ serviceEndpoint: 'https://10.0.0.1' })
     await initRefused(world, 'ADDRESS_REFUSED', upTo(INIT, 'did'))
   })
 
@@ -210,7 +210,7 @@ describe('a DID document that is wrong', () => {
     [2, 'complete', undefined],
   ] as const)('1.17 a handle given away after read %i', async (reads, step, code) => {
     const world = steadyWorld()
-    world.knobs.mutateDidDocument = (document, count) =>
+    world.faults.mutateDidDocument = (document, count) =>
       count >= reads ? { ...document, alsoKnownAs: ['at://mallory.fake.dev'] } : document
     if (step === 'init') await initRefused(world, code, upTo(INIT, 'did'))
     else await expect(signedIn(world)).resolves.toMatchObject({ did: ALICE }) // 1.22 the DID is the account

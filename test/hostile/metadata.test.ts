@@ -65,7 +65,7 @@ describe.each(['prm', 'asm'] as const)('in transit: %s', (stage) => {
     stopsEveryStep(
       stage,
       (world) => {
-        world.knobs.httpFault = at(stage, fault)
+        world.faults.httpFault = at(stage, fault)
       },
       code,
     ),
@@ -124,7 +124,7 @@ const ASM: [string, string, unknown[]][] = [
 describe('protected-resource metadata', () => {
   test.each(PRM)('%s %s', async (_, field, values) => {
     const spoil = (value: unknown) => (world: FakeWorld) => {
-      world.knobs.mutateProtectedResource = (document) => ({ ...document, [field]: value })
+      world.faults.mutateProtectedResource = (document) => ({ ...document, [field]: value })
     }
     await stopsEveryStep('prm', spoil(values[0]), 'METADATA_INVALID')
     for (const value of values) await stopsInit('prm', spoil(value), 'METADATA_INVALID')
@@ -132,7 +132,7 @@ describe('protected-resource metadata', () => {
 
   test('3.8 an authorization server on this network: refused by the guard', async () => {
     const world = steadyWorld()
-    world.knobs.mutateProtectedResource = (document) => ({ ...document, authorization_servers: ['https://10.0.0.1'] })
+    world.faults.mutateProtectedResource = (document) => ({ ...document, authorization_servers: ['https://10.0.0.1'] })
     await initRefused(world, 'ADDRESS_REFUSED', upTo(INIT, 'prm'))
   })
 })
@@ -140,7 +140,7 @@ describe('protected-resource metadata', () => {
 describe('authorization-server metadata', () => {
   test.each(ASM)('%s %s', async (_, field, values) => {
     const spoil = (value: unknown) => (world: FakeWorld) => {
-      world.knobs.mutateAuthorizationServer = (document) => ({ ...document, [field]: value })
+      world.faults.mutateAuthorizationServer = (document) => ({ ...document, [field]: value })
     }
     await stopsEveryStep('asm', spoil(values[0]), 'METADATA_INVALID')
     for (const value of values) await stopsInit('asm', spoil(value), 'METADATA_INVALID')
@@ -148,7 +148,7 @@ describe('authorization-server metadata', () => {
 
   test('4.16 it does not serve this PDS', async () => {
     const world = steadyWorld()
-    world.knobs.mutateAuthorizationServer = (document) => ({ ...document, protected_resources: [EVIL] })
+    world.faults.mutateAuthorizationServer = (document) => ({ ...document, protected_resources: [EVIL] })
     await initRefused(world, 'METADATA_INVALID', upTo(INIT, 'asm'))
   })
 
@@ -160,15 +160,15 @@ describe('authorization-server metadata', () => {
     const mutate = (document: Json) => ({ ...document, [field]: 'https://127.0.0.1/oauth' })
     const world = steadyWorld()
     if (stage === 'par') {
-      world.knobs.mutateAuthorizationServer = mutate
+      world.faults.mutateAuthorizationServer = mutate
       await initRefused(world, 'ADDRESS_REFUSED', upTo(INIT, 'asm'))
     } else if (stage === 'exchange') {
       const login = await consented(world)
-      world.knobs.mutateAuthorizationServer = mutate
+      world.faults.mutateAuthorizationServer = mutate
       await completeRefused(world, login, { code: 'ADDRESS_REFUSED', sent: upTo(COMPLETE, 'prm'), login: 'open' })
     } else {
       const credentials = await signedIn(world)
-      world.knobs.mutateAuthorizationServer = mutate
+      world.faults.mutateAuthorizationServer = mutate
       const sent = upTo(REFRESH, 'asm')
       await refreshRefused(world, credentials, { code: 'ADDRESS_REFUSED', session: 'alive', sent })
     }

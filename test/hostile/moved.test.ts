@@ -24,7 +24,7 @@ const [PDS, AS, EVIL] = ['https://pds.fake.dev', 'https://as.fake.dev', 'https:/
 describe('what changes between init and complete', () => {
   /** Alice's PDS is another one from now on, with an authorization server of its own. */
   const move = (world: FakeWorld) => {
-    world.knobs.mutateDidDocument = (document) => ({
+    world.faults.mutateDidDocument = (document) => ({
       ...document,
       service: [{ id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint: EVIL }],
     })
@@ -47,7 +47,7 @@ describe('what changes between init and complete', () => {
 
   test('9.10 the PDS names another authorization server: neither code nor token is sent', async () => {
     const rename = (world: FakeWorld) => {
-      world.knobs.mutateProtectedResource = (document) => ({ ...document, authorization_servers: [EVIL] })
+      world.faults.mutateProtectedResource = (document) => ({ ...document, authorization_servers: [EVIL] })
     }
     const world = steadyWorld()
     const login = await consented(world)
@@ -64,7 +64,7 @@ describe('what changes between init and complete', () => {
   test('4.19 the issuer’s own token endpoint is a new one: honoured, with a proof for that one', async () => {
     const world = steadyWorld()
     const { callback } = await consented(world)
-    world.knobs.mutateAuthorizationServer = (document) => ({ ...document, token_endpoint: `${EVIL}/token` })
+    world.faults.mutateAuthorizationServer = (document) => ({ ...document, token_endpoint: `${EVIL}/token` })
     world.serve(EVIL, () => json(400, { error: 'invalid_grant' }))
     const run = () => complete(callback, world)
     const sent: Stage[] = ['asm', 'did', 'prm', 'elsewhere']

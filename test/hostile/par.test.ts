@@ -31,7 +31,7 @@ describe('a pushed request that is refused', () => {
     [413, 'invalid_request'],
   ])('7.11 %i %s', async (status, error) => {
     const world = steadyWorld()
-    world.knobs.httpFault = at('par', refuse(status, error))
+    world.faults.httpFault = at('par', refuse(status, error))
     const { message } = await initRefused(world, 'PAR_REFUSED', ONCE)
     expect(message).toContain(`${status} ${error} "why"`)
   })
@@ -55,7 +55,7 @@ describe('a pushed request that is refused', () => {
     ['unreachable', () => 'unreachable', 'NETWORK_UNREACHABLE'],
   ])('%s', async (_, fault, code) => {
     const world = steadyWorld()
-    world.knobs.httpFault = at('par', fault)
+    world.faults.httpFault = at('par', fault)
     await initRefused(world, code, ONCE)
   })
 
@@ -67,7 +67,7 @@ describe('a pushed request that is refused', () => {
   ])('%s, after the server took it', async (_, spoil, code) => {
     const world = steadyWorld()
     // The challenge stays as it is: only what the server grants is spoilt.
-    world.knobs.httpFault = at('par', () => (answer) => (answer.ok ? spoil(answer) : answer))
+    world.faults.httpFault = at('par', () => (answer) => (answer.ok ? spoil(answer) : answer))
     await initRefused(world, code, INIT)
   })
 
@@ -77,19 +77,19 @@ describe('a pushed request that is refused', () => {
   ])('7.9 %s', async (field, values) => {
     for (const value of values) {
       const world = steadyWorld()
-      world.knobs.mutatePar = (answer) => ({ ...answer, [field]: value })
+      world.faults.mutatePar = (answer) => ({ ...answer, [field]: value })
       await initRefused(world, 'RESPONSE_INVALID', INIT)
     }
   })
 
   test.each([200, 201])('7.9 %i is an answer', async (parStatus) => {
-    const world = steadyWorld({ knobs: { parStatus } })
+    const world = steadyWorld({ faults: { parStatus } })
     await expect(signedIn(world)).resolves.toMatchObject({ did: world.alice.did })
   })
 
   test('8.4 a request_uri that looks like parameters stays one value', async () => {
     const world = steadyWorld()
-    world.knobs.mutatePar = (answer) => ({ ...answer, request_uri: 'urn:x&client_id=https://evil.dev/c#f' })
+    world.faults.mutatePar = (answer) => ({ ...answer, request_uri: 'urn:x&client_id=https://evil.dev/c#f' })
     const { authorizationUrl, pending } = await init('alice.fake.dev', {}, world)
     expect(authorizationUrl.origin).toBe(world.as)
     expect([...authorizationUrl.searchParams]).toStrictEqual([
@@ -117,7 +117,7 @@ describe('nonces over a whole life: init, complete, call, refresh', () => {
     ['absent on success', 'absentOnSuccess', 'absentOnSuccess', 2, 4],
     ['at the authorization server only', 'rotate', 'none', 2, 2],
   ])('13.2 %s', async (_, asNonces, rsNonces, pars, calls) => {
-    const world = createFakeWorld({ knobs: { asNonces, rsNonces } })
+    const world = createFakeWorld({ faults: { asNonces, rsNonces } })
     const stages = await wholeLife(world)
     expect(stages.filter((stage) => stage === 'par')).toHaveLength(pars)
     expect(stages.filter((stage) => stage === 'call')).toHaveLength(calls)
@@ -131,7 +131,7 @@ describe('nonces over a whole life: init, complete, call, refresh', () => {
     { status: 401, form: 'header' },
     { status: 401, form: 'both' },
   ])('13.3 asked for with %j', async (form) => {
-    const world = createFakeWorld({ knobs: { asChallenge: form, rsChallenge: form } })
+    const world = createFakeWorld({ faults: { asChallenge: form, rsChallenge: form } })
     await wholeLife(world)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
@@ -146,11 +146,11 @@ describe('nonces over a whole life: init, complete, call, refresh', () => {
   })
 
   test('13.4 a new nonce demanded each time: two requests, not three', async () => {
-    await initRefused(steadyWorld({ knobs: { asNonces: 'alwaysChallenge' } }), 'PAR_REFUSED', INIT)
+    await initRefused(steadyWorld({ faults: { asNonces: 'alwaysChallenge' } }), 'PAR_REFUSED', INIT)
   })
 
   test('13.5 two nonces in one answer are none: no second request', async () => {
-    const world = steadyWorld({ knobs: { asNonces: 'duplicate' } })
+    const world = steadyWorld({ faults: { asNonces: 'duplicate' } })
     await expect(init('alice.fake.dev', {}, world)).rejects.toMatchObject({ code: 'PAR_REFUSED', session: 'none' })
     expect(world.requests.map(stageOf)).toStrictEqual(ONCE)
     expect(world.stores.history).toStrictEqual([])
@@ -163,7 +163,7 @@ describe('nonces over a whole life: init, complete, call, refresh', () => {
       const { authorizationUrl } = await init('alice.fake.dev', {}, world)
       const callback = world.authorize(authorizationUrl)
       world.forgetNonces()
-      world.knobs.asNonces = mode
+      world.faults.asNonces = mode
       await expect(complete(callback, world)).rejects.toMatchObject({
         code: 'EXCHANGE_REFUSED',
         exit: 4,

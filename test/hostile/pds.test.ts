@@ -9,7 +9,7 @@ import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeWorld, type Fault } from '../support/fake-atproto.ts'
 import { brokenOff, endless, html, redirect } from '../support/fake-bodies.ts'
 import type { RsErrorName } from '../support/fake-rs-errors.ts'
-import type { Knobs } from '../support/faults.ts'
+import type { Faults } from '../support/faults.ts'
 import { at, GET_SESSION, refused, stageOf, steadyWorld } from './flows.ts'
 
 const POST = {
@@ -69,11 +69,11 @@ describe('an answer that is no is no reason to refresh: nothing follows, nothing
   ])('11.13, 14.6 %s', async (rsError, code) => {
     const world = steadyWorld()
     const session = await inUse(world)
-    world.knobs.rsError = rsError
+    world.faults.rsError = rsError
     await refused(world, () => callOrFail(session, world), { code, session: 'alive', sent: ['call'] })
     expect(world.stores.sessionRecords.size).toBe(0)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
-    world.knobs.rsError = undefined
+    world.faults.rsError = undefined
     await expect(callOrFail(session, world)).resolves.toMatchObject({ did: world.alice.did })
   })
 
@@ -91,28 +91,28 @@ describe('an answer that is no is no reason to refresh: nothing follows, nothing
   ])('%s, for a write: sent once', async (_, fault, code) => {
     const world = steadyWorld()
     const session = await inUse(world)
-    world.knobs.httpFault = at('call', fault)
+    world.faults.httpFault = at('call', fault)
     await refused(world, () => callOrFail(session, world, POST), { code, session: 'alive', sent: ['call'] })
     expect(world.records.length).toBe(fault() === 'lostAfter' ? 1 : 0)
     expect(world.stores.sessionRecords.size).toBe(0)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 
-  test.each<[Knobs['rsNonces'], number]>([
+  test.each<[Faults['rsNonces'], number]>([
     ['alwaysChallenge', 2],
     ['duplicate', 1],
   ])('13.4 nonces %s: %i requests, and no refresh', async (rsNonces, times) => {
     const world = steadyWorld()
     const session = await inUse(world)
     world.forgetNonces()
-    world.knobs.rsNonces = rsNonces
+    world.faults.rsNonces = rsNonces
     const sent = Array<'call'>(times).fill('call')
     await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: 'alive', sent })
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 })
 
-type Form = NonNullable<Knobs['writeChallenge']>
+type Form = NonNullable<Faults['writeChallenge']>
 const FORMS: [string, Form][] = [
   ['another scheme before', (error) => `Bearer realm="x", DPoP algs="ES256 RS256", error="${error}"`],
   ['another scheme after', (error) => `DPoP error="${error}", Basic realm="y"`],
@@ -135,12 +135,12 @@ const DISGUISED: [string, Form][] = [
 
 describe('14.1 challenges in every form', () => {
   test.each(FORMS)('%s: a nonce is given, an expired token refreshed', async (_, writeChallenge) => {
-    const world = createFakeWorld({ knobs: { asNonces: 'constant', rsChallenge: { status: 401, form: 'header' } } })
-    world.knobs.writeChallenge = writeChallenge
+    const world = createFakeWorld({ faults: { asNonces: 'constant', rsChallenge: { status: 401, form: 'header' } } })
+    world.faults.writeChallenge = writeChallenge
     const session = await inUse(world)
     const before = world.requests.length
     let refusals = 0
-    world.knobs.rsError = () => (refusals++ === 0 ? 'tokenExpired' : undefined)
+    world.faults.rsError = () => (refusals++ === 0 ? 'tokenExpired' : undefined)
     await expect(callOrFail(session, world)).resolves.toMatchObject({ did: world.alice.did })
     const sent = ['call', 'did', 'prm', 'asm', 'refresh', 'refresh', 'call']
     expect(world.requests.slice(before).map(stageOf)).toStrictEqual(sent)
@@ -150,7 +150,7 @@ describe('14.1 challenges in every form', () => {
   test.each(DISGUISED)('14.2 %s: neither', async (_, writeChallenge) => {
     const world = steadyWorld()
     const session = await inUse(world)
-    Object.assign(world.knobs, { writeChallenge, rsError: 'tokenExpired' })
+    Object.assign(world.faults, { writeChallenge, rsError: 'tokenExpired' })
     await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: 'alive', sent: ['call'] })
     expect(world.stores.sessionRecords.size).toBe(0)
   })
@@ -158,7 +158,7 @@ describe('14.1 challenges in every form', () => {
   test('11.13 invalid_token for ever: one refresh, one repetition, and no word that the session lives', async () => {
     const world = steadyWorld()
     const session = await inUse(world)
-    world.knobs.rsError = 'tokenExpired'
+    world.faults.rsError = 'tokenExpired'
     const sent = ['call', 'did', 'prm', 'asm', 'refresh', 'refresh', 'call'] as const
     const session_: SessionFate = 'unknown'
     await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: session_, sent })
@@ -182,13 +182,13 @@ describe('what works with each server', () => {
     expect(record).toMatchObject({ value: { text: 'hi' } })
   })
 
-  test.each<[Knobs['rpcAud'], string, boolean]>([
+  test.each<[Faults['rpcAud'], string, boolean]>([
     ['fragment', 'did:web:api.bsky.app%23bsky_appview', true],
     ['bare', 'did:web:api.bsky.app%23bsky_appview', false],
     ['fragment', '*', true],
     ['bare', '*', true],
   ])('15.14 permission to a %s aud: aud=%s', async (rpcAud, aud, isGranted) => {
-    const world = steadyWorld({ knobs: { rpcAud } })
+    const world = steadyWorld({ faults: { rpcAud } })
     const session = await inUse(world, `atproto rpc:app.bsky.actor.getProfile?aud=${aud}`)
     if (isGranted) {
       await expect(callOrFail(session, world, PROFILE)).resolves.toMatchObject({ viewer: { seenBy: world.alice.did } })

@@ -6,7 +6,7 @@ import { failure } from '../support/failure.ts'
 import { type Fault, json } from '../support/fake-atproto.ts'
 import { endless, html, redirect } from '../support/fake-bodies.ts'
 import type { Json } from '../support/fake-http.ts'
-import type { Knobs } from '../support/faults.ts'
+import type { Faults } from '../support/faults.ts'
 import { at, GET_SESSION, REFRESH, refreshRefused, signedIn, stageOf, steadyWorld } from './flows.ts'
 import { MALLORY, NO_TOKENS, refuse } from './token-faults.ts'
 
@@ -32,18 +32,18 @@ describe('11.11 refused before the token was looked at: the session lives', () =
   ])('%s', async (_, fault, code) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
-    world.knobs.httpFault = at('refresh', fault)
+    world.faults.httpFault = at('refresh', fault)
     await refreshRefused(world, credentials, { code, session: 'alive', sent: REFRESH })
   })
 
-  test.each<[Knobs['asNonces'], number]>([
+  test.each<[Faults['asNonces'], number]>([
     ['alwaysChallenge', 2],
     ['duplicate', 1],
   ])('13.4 nonces %s: no endless retry, and the token is not spent', async (asNonces, times) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
     world.forgetNonces()
-    world.knobs.asNonces = asNonces
+    world.faults.asNonces = asNonces
     const sent = [...REFRESH.slice(0, -1), ...Array<'refresh'>(times).fill('refresh')]
     const session = await openSession(credentials, world)
     const before = world.requests.length
@@ -63,7 +63,7 @@ describe('11.8 it is not known whether the token is spent', () => {
   ])('%s', async (_, fault) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
-    world.knobs.httpFault = at('refresh', fault)
+    world.faults.httpFault = at('refresh', fault)
     await refreshRefused(world, credentials, { code: 'REFRESH_AMBIGUOUS', session: 'unknown', sent: REFRESH })
   })
 })
@@ -105,19 +105,19 @@ describe('the session is over', () => {
   ])('tokens %s: revoked and not kept', async (_, mutate) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
-    world.knobs.mutateToken = mutate
+    world.faults.mutateToken = mutate
     const sent = [...REFRESH, 'revoke'] as const
     await refreshRefused(world, credentials, { code: 'TOKEN_RESPONSE_INVALID', session: 'dead', sent })
   })
 
-  test.each<[string, Partial<Knobs>, 'revoke'[]]>([
+  test.each<[string, Partial<Faults>, 'revoke'[]]>([
     ['absent', { revocation: 'absent' }, []],
     ['unavailable', { revocation: 'unavailable' }, ['revoke']],
     ['lost on the way', { httpFault: at('revoke', () => 'lostAfter') }, ['revoke']],
-  ])('16.8 with the revocation %s it is over here all the same', async (_, knobs, after) => {
+  ])('16.8 with the revocation %s it is over here all the same', async (_, faults, after) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
-    Object.assign(world.knobs, knobs, { mutateToken: (answer: Json) => ({ ...answer, sub: MALLORY }) })
+    Object.assign(world.faults, faults, { mutateToken: (answer: Json) => ({ ...answer, sub: MALLORY }) })
     const before = world.requests.length
     const error = await failure((await openSession(credentials, world)).call(GET_SESSION))
     expect(error).toMatchObject({ code: 'TOKEN_RESPONSE_INVALID', exit: 4, session: 'dead' })
@@ -141,7 +141,7 @@ describe('answers that are odd and good', () => {
   ])('%s: kept, and used', async (_, change) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
-    world.knobs.mutateToken = (answer) => ({ ...answer, ...change })
+    world.faults.mutateToken = (answer) => ({ ...answer, ...change })
     const session = await openSession(credentials, world)
     expect((await session.call(GET_SESSION)).status).toBe(200)
     expect(session.record()).toMatchObject({ refreshToken: world.currentRefreshToken(world.alice.did) })

@@ -4,7 +4,7 @@ import { openSession } from '../../src/session/session.ts'
 import { toSessionRecord } from '../../src/session/token-family.ts'
 import { createFakeWorld, type FakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { endless, html, redirect } from '../support/fake-bodies.ts'
-import type { Knobs } from '../support/faults.ts'
+import type { Faults } from '../support/faults.ts'
 import { at, GET_SESSION, refused, signedIn, stageOf, steadyWorld } from './flows.ts'
 
 /** A session that is in the store, as after a call. */
@@ -16,7 +16,7 @@ async function stored(world: FakeWorld) {
 }
 
 describe('16.8 what revoke says is what the server did, and nothing stays here', () => {
-  test.each<[string, Partial<Knobs>, Revoked['outcome'], boolean]>([
+  test.each<[string, Partial<Faults>, Revoked['outcome'], boolean]>([
     ['200 (reference)', {}, 'revoked', false],
     ['200 even to bad proofs, with nonces that rotate', { asNonces: 'rotate' }, 'revoked', false],
     ['a nonce asked for aloud', { revocation: 'challenge', asNonces: 'rotate' }, 'revoked', false],
@@ -24,12 +24,12 @@ describe('16.8 what revoke says is what the server did, and nothing stays here',
     ['503', { revocation: 'unavailable' }, 'unconfirmed', true],
     ['no such endpoint', { revocation: 'absent' }, 'unsupported', true],
     ['the other server', { personality: 'cirrus' }, 'unsupported', true],
-  ])('%s', async (_, knobs, outcome, alive) => {
-    const world = createFakeWorld({ knobs })
-    world.knobs.asNonces = 'constant'
+  ])('%s', async (_, faults, outcome, alive) => {
+    const world = createFakeWorld({ faults })
+    world.faults.asNonces = 'constant'
     const record = await stored(world)
     world.forgetNonces()
-    Object.assign(world.knobs, knobs)
+    Object.assign(world.faults, faults)
     const before = world.requests.length
     await expect(revoke(record, world)).resolves.toMatchObject({ outcome })
     expect(world.sessionAlive(world.alice.did)).toBe(alive)
@@ -52,7 +52,7 @@ describe('16.8 what revoke says is what the server did, and nothing stays here',
   ])('%s: not confirmed, and the token goes nowhere else', async (_, fault, alive) => {
     const world = steadyWorld()
     const record = await stored(world)
-    world.knobs.httpFault = at('revoke', fault)
+    world.faults.httpFault = at('revoke', fault)
     const before = world.requests.length
     await expect(revoke(record, world)).resolves.toMatchObject({ outcome: 'unconfirmed' })
     expect(world.sessionAlive(world.alice.did)).toBe(alive)
@@ -63,15 +63,19 @@ describe('16.8 what revoke says is what the server did, and nothing stays here',
   test.each<[string, (world: FakeWorld) => void, 'METADATA_INVALID' | 'OAUTH_UNSUPPORTED' | 'NETWORK_UNREACHABLE']>([
     [
       '4.2 of another issuer',
-      ({ knobs }) => {
-        knobs.mutateAuthorizationServer = (document) => ({ ...document, issuer: 'https://evil.fake.dev' })
+      ({ faults }) => {
+        faults.mutateAuthorizationServer = (document) => ({ ...document, issuer: 'https://evil.fake.dev' })
       },
       'METADATA_INVALID',
     ],
-    ['gone', ({ knobs }) => void Object.assign(knobs, { httpFault: at('asm', () => html(404)) }), 'OAUTH_UNSUPPORTED'],
+    [
+      'gone',
+      ({ faults }) => void Object.assign(faults, { httpFault: at('asm', () => html(404)) }),
+      'OAUTH_UNSUPPORTED',
+    ],
     [
       'away',
-      ({ knobs }) => void Object.assign(knobs, { httpFault: at('asm', () => 'unreachable') }),
+      ({ faults }) => void Object.assign(faults, { httpFault: at('asm', () => 'unreachable') }),
       'NETWORK_UNREACHABLE',
     ],
   ])('metadata %s: no token is sent, and the session is still here', async (_, spoil, code) => {

@@ -32,12 +32,12 @@ describe('a save target is given no token that cannot be trusted', () => {
   ])('%s fails: it is not touched', async (stage, fault, code) => {
     const { world, given } = savingWorld()
     const credentials = await signedIn(world)
-    world.knobs.httpFault = at(stage, fault)
+    world.faults.httpFault = at(stage, fault)
     expect(await failure(call(world, credentials))).toMatchObject({ code, session: 'alive' })
     expect(given).toStrictEqual([])
   })
 
-  test.each<[string, Partial<FakeWorld['knobs']>, ErrorCode]>([
+  test.each<[string, Partial<FakeWorld['faults']>, ErrorCode]>([
     ['refused', { httpFault: at('refresh', () => json(400, { error: 'invalid_request' })) }, 'REFRESH_REFUSED'],
     ['lost', { httpFault: at('refresh', () => 'lostAfter') }, 'REFRESH_AMBIGUOUS'],
     ['HTML', { httpFault: at('refresh', () => () => html()) }, 'REFRESH_AMBIGUOUS'],
@@ -48,10 +48,10 @@ describe('a save target is given no token that cannot be trusted', () => {
       'TOKEN_RESPONSE_INVALID',
     ],
     ['for Bearer', { mutateToken: (answer) => ({ ...answer, token_type: 'Bearer' }) }, 'TOKEN_RESPONSE_INVALID'],
-  ])('the refresh is %s: it was tried with the token that was good, once', async (_, knobs, code) => {
+  ])('the refresh is %s: it was tried with the token that was good, once', async (_, faults, code) => {
     const { world, given } = savingWorld()
     const credentials = await signedIn(world)
-    Object.assign(world.knobs, knobs)
+    Object.assign(world.faults, faults)
     expect(await failure(call(world, credentials))).toMatchObject({ code })
     expect(given).toStrictEqual([credentials.refreshToken])
   })
@@ -77,7 +77,7 @@ describe('11.5 a token endpoint that takes its time', () => {
     let arrived = () => {}
     const first = new Promise<void>((resolve) => (arrived = resolve))
     let refreshes = 0
-    world.knobs.httpFault = async (request) => {
+    world.faults.httpFault = async (request) => {
       if (stageOf(request) !== 'refresh' || refreshes++ > 0) return undefined
       arrived()
       await slow

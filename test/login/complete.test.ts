@@ -46,7 +46,7 @@ describe('10 exchange', () => {
   })
 
   test('the nonce that PAR left saves the exchange a round trip', async () => {
-    const world = createFakeWorld({ knobs: { asNonces: 'constant' } })
+    const world = createFakeWorld({ faults: { asNonces: 'constant' } })
     const { callback, since } = await calledBack(world)
     await complete(callback, world)
     expect(since().sort()).toStrictEqual([
@@ -60,18 +60,18 @@ describe('10 exchange', () => {
   test('the account is looked up before the code is sent: a PLC directory that is away costs nothing', async () => {
     const world = createFakeWorld()
     const { callback } = await calledBack(world)
-    world.knobs.httpFault = (request) => (request.url.startsWith('https://plc.directory/') ? 'unreachable' : undefined)
+    world.faults.httpFault = (request) => (request.url.startsWith('https://plc.directory/') ? 'unreachable' : undefined)
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'NETWORK_UNREACHABLE', exit: 3 })
     expect(world.sent(isTokenRequest)).toHaveLength(0)
 
-    world.knobs.httpFault = () => undefined
+    world.faults.httpFault = () => undefined
     await expect(complete(callback, world)).resolves.toMatchObject({ handle: 'alice.fake.dev' })
   })
 
   test('10.2 a refused code is not sent twice, and a second run sends nothing', async () => {
-    const world = createFakeWorld({ knobs: { asNonces: 'constant' } })
+    const world = createFakeWorld({ faults: { asNonces: 'constant' } })
     const { callback, since } = await calledBack(world)
-    world.knobs.httpFault = (request) =>
+    world.faults.httpFault = (request) =>
       isTokenRequest(request)
         ? Response.json({ error: 'invalid_grant', error_description: 'Invalid code' }, { status: 400 })
         : undefined
@@ -94,7 +94,7 @@ describe('10 exchange', () => {
   })
 
   test('two at once: one sends the code, the other says so', async () => {
-    const world = createFakeWorld({ knobs: { nonceMemory: 100 } })
+    const world = createFakeWorld({ faults: { nonceMemory: 100 } })
     const { callback } = await calledBack(world)
     const results = await Promise.allSettled([complete(callback, world), complete(callback, world)])
     expect(results.map(({ status }) => status).sort()).toStrictEqual(['fulfilled', 'rejected'])
@@ -116,11 +116,11 @@ describe('10 exchange', () => {
     ['dropped before it', 'lostBefore' as const],
     ['a gateway error', new Response('<h1>Bad gateway</h1>', { status: 502 })],
   ])('11.8 %s: ambiguous, and nothing is repeated', async (_, fault) => {
-    const world = createFakeWorld({ knobs: { asNonces: 'none' } })
+    const world = createFakeWorld({ faults: { asNonces: 'none' } })
     const { callback } = await calledBack(world)
-    world.knobs.httpFault = (request) => (isTokenRequest(request) ? fault : undefined)
+    world.faults.httpFault = (request) => (isTokenRequest(request) ? fault : undefined)
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'EXCHANGE_AMBIGUOUS', exit: 6 })
-    world.knobs.httpFault = () => undefined
+    world.faults.httpFault = () => undefined
     const before = world.requests.length
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED', session: 'unknown' })
     expect(world.requests).toHaveLength(before)
@@ -129,9 +129,9 @@ describe('10 exchange', () => {
   test('a code that never left this machine can be tried again', async () => {
     const world = createFakeWorld()
     const { callback } = await calledBack(world)
-    world.knobs.httpFault = (request) => (isTokenRequest(request) ? 'unreachable' : undefined)
+    world.faults.httpFault = (request) => (isTokenRequest(request) ? 'unreachable' : undefined)
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'NETWORK_UNREACHABLE', exit: 3 })
-    world.knobs.httpFault = () => undefined
+    world.faults.httpFault = () => undefined
     await expect(complete(callback, world)).resolves.toBeDefined()
   })
 
@@ -146,10 +146,10 @@ describe('10 exchange', () => {
   })
 
   test('6.7 the journal is written before the code is sent, and holds no secret', async () => {
-    const world = createFakeWorld({ knobs: { asNonces: 'none' } })
+    const world = createFakeWorld({ faults: { asNonces: 'none' } })
     const { callback, pending } = await calledBack(world)
     let journal: unknown
-    world.knobs.httpFault = (request) => {
+    world.faults.httpFault = (request) => {
       if (isTokenRequest(request)) journal = structuredClone(world.stores.pendingRecords.get(pending.state))
       return undefined
     }
@@ -187,7 +187,7 @@ describe('10 what came back is judged, and a session that cannot be trusted is e
     ['10.5 access_token', { access_token: '' }],
   ])('%s', async (_, wrong) => {
     const world = createFakeWorld()
-    world.knobs.mutateToken = (json) => ({ ...json, ...wrong })
+    world.faults.mutateToken = (json) => ({ ...json, ...wrong })
     const { callback } = await calledBack(world)
     await abandoned(world, complete(callback, world), 'TOKEN_RESPONSE_INVALID')
   })
@@ -270,7 +270,7 @@ describe('9 a paste that is wrong costs nothing', () => {
 })
 
 test('25 the other server: no nonces at all, opaque tokens', async () => {
-  const world = createFakeWorld({ knobs: { personality: 'cirrus' } })
+  const world = createFakeWorld({ faults: { personality: 'cirrus' } })
   const { callback } = await calledBack(world)
   await expect(complete(callback, world)).resolves.toMatchObject({ credentials: { did: world.alice.did } })
 })

@@ -32,7 +32,7 @@ describe('what init keeps', () => {
 
   test('7.13 nothing, if the server refuses the request', async () => {
     const world = createFakeWorld()
-    world.knobs.httpFault = (request) =>
+    world.faults.httpFault = (request) =>
       isPar(request)
         ? Response.json({ error: 'invalid_scope', error_description: 'no\u001b[31m such' }, { status: 400 })
         : undefined
@@ -156,7 +156,7 @@ describe('identity', () => {
 
   test('3.6 a PDS without OAuth is said plainly', async () => {
     const world = createFakeWorld()
-    world.knobs.httpFault = (request) =>
+    world.faults.httpFault = (request) =>
       request.url.includes('oauth-protected') ? new Response('', { status: 404 }) : undefined
     const error = await failure(init('alice.fake.dev', {}, world))
     expect(error).toMatchObject({ code: 'OAUTH_UNSUPPORTED', exit: 4 })

@@ -36,13 +36,13 @@ describe('25 both kinds of servers', () => {
     ['reference', 'revoked'],
     ['cirrus', 'unsupported'],
   ] as const)('a whole life with %s: its session is %s', async (personality, outcome) => {
-    const world = createFakeWorld({ knobs: { personality } })
+    const world = createFakeWorld({ faults: { personality } })
     expect((await wholeLife(world)).outcome).toBe(outcome)
     expect(world.stores.sessionRecords.size).toBe(0)
   })
 
   test.each(['reference', 'cirrus'] as const)('5.24 %s takes a redirect with a port', async (personality) => {
-    const world = createFakeWorld({ knobs: { personality } })
+    const world = createFakeWorld({ faults: { personality } })
     const { pending } = await wholeLife(world, { redirectUri: 'http://127.0.0.1:8737/callback' })
     expect(new URL(pending.clientId).searchParams.getAll('redirect_uri')).toStrictEqual([pending.redirectUri])
     for (const form of forms(world).map(formOf)) {
@@ -58,7 +58,7 @@ describe('25 both kinds of servers', () => {
       grantedScope: 'atproto',
       missingScopes: ['unheard:of'],
     })
-    const cirrus = createFakeWorld({ knobs: { personality: 'cirrus' } })
+    const cirrus = createFakeWorld({ faults: { personality: 'cirrus' } })
     expect(await failure(init('alice.fake.dev', options, cirrus))).toMatchObject({
       code: 'PAR_REFUSED',
       message: expect.stringContaining('unheard:of'),
@@ -67,7 +67,7 @@ describe('25 both kinds of servers', () => {
   })
 
   test('a token that ran out, at a server that would answer as to nobody: renewed before it is used', async () => {
-    const world = createFakeWorld({ knobs: { personality: 'cirrus' } })
+    const world = createFakeWorld({ faults: { personality: 'cirrus' } })
     const { credentials } = await logIn(world, { scope: 'transition:generic' })
     world.advance(HOUR)
     const response = await (await openSession(credentials, world)).call(PROFILE)
@@ -129,7 +129,7 @@ describe('5.15 a hosted client that the server refuses', () => {
   })
 
   test('no document is looked for when the client is a loopback one', async () => {
-    const world = createFakeWorld({ knobs: { personality: 'cirrus' } })
+    const world = createFakeWorld({ faults: { personality: 'cirrus' } })
     await failure(init('alice.fake.dev', { scope: 'unheard:of' }, world))
     expect(new URL(world.requests.at(-1)!.url).pathname).toBe('/oauth/par')
   })
@@ -144,7 +144,7 @@ describe('between init and complete', () => {
   test('4.19 the server’s metadata are read again: a token endpoint that moved gets the code, the old one nothing', async () => {
     const world = createFakeWorld()
     const callback = await started(world)
-    world.knobs.mutateAuthorizationServer = (json) => ({ ...json, token_endpoint: 'https://new.fake.dev/token' })
+    world.faults.mutateAuthorizationServer = (json) => ({ ...json, token_endpoint: 'https://new.fake.dev/token' })
     world.serve('https://new.fake.dev', () => Response.json({ error: 'invalid_grant' }, { status: 400 }))
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'EXCHANGE_REFUSED' })
     expect(world.sent(isToken).map(({ url }) => url)).toStrictEqual(['https://new.fake.dev/token'])
@@ -156,10 +156,10 @@ describe('between init and complete', () => {
   ])('9.10 metadata %s: the code goes nowhere, and the login stays open', async (_, changes) => {
     const world = createFakeWorld()
     const callback = await started(world)
-    world.knobs.mutateAuthorizationServer = (json) => ({ ...json, ...changes })
+    world.faults.mutateAuthorizationServer = (json) => ({ ...json, ...changes })
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'METADATA_INVALID', exit: 4 })
     expect(world.sent(isToken)).toStrictEqual([])
-    world.knobs.mutateAuthorizationServer = (json) => json
+    world.faults.mutateAuthorizationServer = (json) => json
     await expect(complete(callback, world)).resolves.toBeDefined()
   })
 
@@ -215,7 +215,7 @@ describe('init', () => {
 
   test('8.2 each run has a request of its own; 8.3 and knows how long it is good', async () => {
     const world = createFakeWorld()
-    world.knobs.mutatePar = (json) => ({ ...json, expires_in: 90 })
+    world.faults.mutatePar = (json) => ({ ...json, expires_in: 90 })
     const one = await init('alice.fake.dev', {}, world)
     const two = await init('alice.fake.dev', {}, world)
     const uris = [one, two].map(({ authorizationUrl }) => authorizationUrl.searchParams.get('request_uri'))

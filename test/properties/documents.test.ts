@@ -157,7 +157,7 @@ test('whatever a server answers to a request for a document, it is that document
           status: code,
           headers: { 'content-type': contentType },
         })
-      const hostile = createFakeWorld({ knobs: { httpFault: answer } })
+      const hostile = createFakeWorld({ faults: { httpFault: answer } })
       hostile.identity.txt.clear()
       const results = await Promise.all([
         asyncAnswerOf(() => fetchIssuer(PDS, hostile)),

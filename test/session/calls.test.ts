@@ -13,8 +13,8 @@ const post = (world: FakeWorld) =>
   JSON.stringify({ repo: world.alice.did, collection: 'app.bsky.feed.post', record: { text: 'x' } })
 
 /** A session that knows its nonces, so that each request from here on is one. */
-async function opened(knobs: Partial<FakeWorld['knobs']> = {}) {
-  const { world, credentials } = await signedIn(knobs)
+async function opened(faults: Partial<FakeWorld['faults']> = {}) {
+  const { world, credentials } = await signedIn(faults)
   const session = await openSession(credentials, world)
   await session.call(GET_SESSION)
   const before = world.sent(isCall).length
@@ -52,7 +52,7 @@ describe('14 the errors of a PDS', () => {
   ])('11.13, 14.6, 18.8 %s is %s: sent once, told, no reason to refresh', async (rsError, code, exit) => {
     for (const request of [GET_SESSION, { nsid: CREATE, body: '{}' }]) {
       const { world, session, calls } = await opened()
-      world.knobs.rsError = rsError
+      world.faults.rsError = rsError
       const response = await session.call(request)
       const error = xrpcError(request.nsid, response, await response.text(), world.now(), {})
       expect(error).toMatchObject({ code, exit, session: 'alive' })
@@ -68,7 +68,7 @@ describe('14 the errors of a PDS', () => {
     const { world, session } = await opened({ writeChallenge })
     world.advance(120_000)
     let refused = 0
-    world.knobs.rsError = () => (refused++ === 0 ? 'tokenExpired' : undefined)
+    world.faults.rsError = () => (refused++ === 0 ? 'tokenExpired' : undefined)
     expect((await session.call(GET_SESSION)).status).toBe(200)
     const tokens = world.sent(isRefresh).map(({ url }) => url)
     expect(new Set(tokens)).toStrictEqual(new Set([`${world.as}/oauth/token`]))
@@ -78,7 +78,7 @@ describe('14 the errors of a PDS', () => {
   test('18.8 a 5xx repeats neither a write nor a read: whoever called decides', async () => {
     for (const status of [500, 502, 503, 504]) {
       const { world, session, calls } = await opened()
-      world.knobs.httpFault = (request) => (isCall(request) ? new Response('', { status }) : undefined)
+      world.faults.httpFault = (request) => (isCall(request) ? new Response('', { status }) : undefined)
       for (const request of [GET_SESSION, { nsid: CREATE, body: post(world) }]) {
         expect((await session.call(request)).status).toBe(status)
       }
@@ -129,8 +129,8 @@ describe('nonces', () => {
   test.each([
     ['on refusals only', { asNonces: 'absentOnSuccess', rsNonces: 'absentOnSuccess' }],
     ['never, as of cirrus', { personality: 'cirrus' }],
-  ] as const)('13.9 a server that gives nonces %s is no reason to throw tokens away', async (_, knobs) => {
-    const { world, credentials } = await signedIn({ ...CALM, ...knobs })
+  ] as const)('13.9 a server that gives nonces %s is no reason to throw tokens away', async (_, faults) => {
+    const { world, credentials } = await signedIn({ ...CALM, ...faults })
     const session = await openSession({ ...credentials, accessToken: undefined }, world)
     expect((await session.call(GET_SESSION)).status).toBe(200)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
@@ -216,7 +216,7 @@ describe('a service behind the PDS', () => {
 
   test('18.13, 19.4 labelers are chosen by a header, of which an empty value is one; theirs stays on the answer', async () => {
     const { world, session, calls } = await opened()
-    world.knobs.httpFault = () => (answer) => {
+    world.faults.httpFault = () => (answer) => {
       answer.headers.set('atproto-content-labelers', 'did:web:mod.fake.dev')
       return answer
     }
@@ -234,7 +234,7 @@ describe('what is the caller’s', () => {
   test('18.9 the limits of a rate stay on the answer', async () => {
     const { world, session } = await opened()
     const limits = { 'ratelimit-limit': '3000', 'ratelimit-remaining': '2999', 'ratelimit-policy': '3000;w=300' }
-    world.knobs.httpFault = () => (answer) => {
+    world.faults.httpFault = () => (answer) => {
       for (const [name, value] of Object.entries(limits)) answer.headers.set(name, value)
       return answer
     }
@@ -243,7 +243,7 @@ describe('what is the caller’s', () => {
 
   test('18.11 a call is one page: a cursor is sent as it was given, and none is followed', async () => {
     const { world, session, calls } = await opened()
-    world.knobs.httpFault = (request) => (isCall(request) ? Response.json({ cursor: 'next', records: [] }) : undefined)
+    world.faults.httpFault = (request) => (isCall(request) ? Response.json({ cursor: 'next', records: [] }) : undefined)
     const list = { nsid: 'com.atproto.repo.listRecords', parameters: [['cursor', 'a/b+c']] as const }
     expect(await (await session.call(list)).json()).toMatchObject({ cursor: 'next' })
     expect(calls().map(({ url }) => new URL(url).search)).toStrictEqual(['?cursor=a%2Fb%2Bc'])

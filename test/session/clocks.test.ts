@@ -16,7 +16,7 @@ describe('12.7 a clock that is off does not stand in the way', () => {
   const cases = personalities.flatMap((personality) => offsets.map((offset) => [personality, offset / 1000] as const))
 
   test.each(cases)('%s, %d s: from init to revoke, with the code and each token sent once', async (personality, by) => {
-    const world = createFakeWorld({ knobs: { personality, clockOffsetMs: by * 1000 } })
+    const world = createFakeWorld({ faults: { personality, clockOffsetMs: by * 1000 } })
     const { authorizationUrl } = await init('alice.fake.dev', {}, world)
     const { credentials } = await complete(world.authorize(authorizationUrl), world)
     const { accessToken, ...lasting } = credentials
@@ -33,9 +33,9 @@ describe('12.7 a clock that is off does not stand in the way', () => {
   })
 
   test('the code is not spent on finding out', async () => {
-    const world = createFakeWorld({ knobs: { personality: 'cirrus' } })
+    const world = createFakeWorld({ faults: { personality: 'cirrus' } })
     const { authorizationUrl } = await init('alice.fake.dev', {}, world)
-    world.knobs.clockOffsetMs = 3 * MINUTE // between init and complete
+    world.faults.clockOffsetMs = 3 * MINUTE // between init and complete
     await expect(complete(world.authorize(authorizationUrl), world)).resolves.toBeDefined()
     expect(world.sent('token')).toHaveLength(1)
   })
@@ -43,8 +43,8 @@ describe('12.7 a clock that is off does not stand in the way', () => {
 
 test('a server that shows no clock, or a wrong one, is asked no more often', async () => {
   for (const date of [undefined, 'yesterday', new Date(0).toUTCString()]) {
-    const world = createFakeWorld({ knobs: { clockOffsetMs: 10 * MINUTE } })
-    world.knobs.httpFault = () => (answer) => {
+    const world = createFakeWorld({ faults: { clockOffsetMs: 10 * MINUTE } })
+    world.faults.httpFault = () => (answer) => {
       if (date === undefined) answer.headers.delete('date')
       else answer.headers.set('date', date)
       return answer
@@ -61,9 +61,9 @@ test('a refused refresh token is not sent again for the clock’s sake', async (
   const { accessToken, ...lasting } = credentials
   const session = await openSession({ ...lasting, refreshToken: 'ref-unknown' }, world)
   const before = world.sent('token').length
-  world.knobs.httpFault = (request) => {
+  world.faults.httpFault = (request) => {
     // The clock shows itself with the refusal only.
-    if (isRefresh(request)) world.knobs.clockOffsetMs = 2 * MINUTE
+    if (isRefresh(request)) world.faults.clockOffsetMs = 2 * MINUTE
     return undefined
   }
   expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'SESSION_DEAD' })

@@ -53,7 +53,7 @@ async function begin(kind: keyof typeof KINDS, seed: string): Promise<Life> {
 }
 
 async function signIn({ world, secrets }: Life): Promise<void> {
-  world.knobs.httpFault = () => undefined
+  world.faults.httpFault = () => undefined
   const { authorizationUrl } = await init('alice.fake.dev', CLIENT, world)
   const { credentials } = await complete(world.authorize(authorizationUrl), world)
   for (const [name, value] of savedEntries(credentials, true)) secrets.set(name, value)
@@ -93,7 +93,7 @@ async function job(life: Life, isLast: (step: Step) => boolean): Promise<Day> {
 }
 
 /** A fault for the first token request of a job. */
-function once(fault: Fault): FakeWorld['knobs']['httpFault'] {
+function once(fault: Fault): FakeWorld['faults']['httpFault'] {
   let is = true
   return ({ url }) => {
     if (!is || !url.endsWith('/oauth/token')) return undefined
@@ -118,10 +118,10 @@ async function liveThrough(life: Life, faults: readonly (() => Fault)[], lastSte
   if (chance(50)) {
     // The machine's clock is moved, the server's time goes on.
     const by = chance(500) ? DAY : -DAY
-    world.advance(by + world.knobs.clockOffsetMs)
-    world.knobs.clockOffsetMs = -by
+    world.advance(by + world.faults.clockOffsetMs)
+    world.faults.clockOffsetMs = -by
   }
-  world.knobs.httpFault = chance(100) ? once(faults[pick(life, faults.length)]!()) : () => undefined
+  world.faults.httpFault = chance(100) ? once(faults[pick(life, faults.length)]!()) : () => undefined
   life.vault = chance(50) ? 'broken' : chance(50) ? 'breaks' : 'good'
   const last = chance(150) ? lastSteps[pick(life, lastSteps.length)] : undefined
   return job(life, (step) => step === last)
@@ -158,7 +158,7 @@ describe.each(Object.entries(KINDS))('a job a day, %s client', (name, { days }) 
       expect(world.sessions).toHaveLength(1)
       expect(world.sessionAlive(world.alice.did), `day ${day} after ${[...happened].join(', ')}`).toBe(true)
       // A quiet second try on the same day always works.
-      world.knobs.httpFault = () => undefined
+      world.faults.httpFault = () => undefined
       life.vault = 'good'
       const again = await job(life, () => false)
       expect(again.error, `day ${day}`).toBeUndefined()
@@ -189,7 +189,7 @@ describe.each(Object.entries(KINDS))('a job a day, %s client', (name, { days }) 
           error instanceof Death ? FATAL.includes(error.step) : (error as AuthError).code === 'REFRESH_AMBIGUOUS'
         expect(why, String(error)).toBe(true)
       }
-      world.knobs.httpFault = () => undefined
+      world.faults.httpFault = () => undefined
       life.vault = 'good'
       const again = await job(life, () => false)
       const isOld = (again.error as AuthError | undefined)?.message.includes('as old as the server allows')

@@ -57,7 +57,7 @@ describe('12.8 the headers of one request', () => {
 
   test('12.7 tell the time of the server', async () => {
     const { world, credentials } = await signedIn()
-    world.knobs.clockOffsetMs = 40 * 60_000
+    world.faults.clockOffsetMs = 40 * 60_000
     const headers = await proofOf(world, credentials)
     expect((await send(world, 'GET', SESSION, headers)).status).toBe(200)
   })
@@ -76,7 +76,7 @@ describe('the token in them', () => {
   test('is renewed, if the PDS refuses it', async () => {
     const { world, credentials } = await signedIn()
     let refusals = 0
-    world.knobs.rsError = () => (refusals++ === 0 ? 'tokenExpired' : undefined)
+    world.faults.rsError = () => (refusals++ === 0 ? 'tokenExpired' : undefined)
     world.advance(120_000)
     const headers = await proofOf(world, credentials)
     expect(stored(world).spentTokens).toHaveLength(1)
@@ -98,7 +98,7 @@ describe('the token in them', () => {
   ] as const)('is not handed out if it is %s', async (_, status, code) => {
     const { world, credentials } = await signedIn()
     const body = { error: 'Broken', message: `said of ${credentials.accessToken}` }
-    world.knobs.httpFault = (request) => (isCall(request) ? Response.json(body, { status }) : undefined)
+    world.faults.httpFault = (request) => (isCall(request) ? Response.json(body, { status }) : undefined)
     const error = await failure(proofOf(world, credentials))
     expect(error).toMatchObject({ code })
     expect(error.message).not.toContain(credentials.accessToken)

@@ -7,8 +7,8 @@ import type { FakeWorld } from '../support/fake-atproto.ts'
 import { GET_SESSION, signedIn } from '../support/login.ts'
 
 /** A session that the store has. */
-async function inUse(knobs: Partial<FakeWorld['knobs']> = {}) {
-  const { world, separate } = await signedIn(knobs)
+async function inUse(faults: Partial<FakeWorld['faults']> = {}) {
+  const { world, separate } = await signedIn(faults)
   const session = await openSession(separate, world)
   expect((await session.call(GET_SESSION)).status).toBe(200)
   const left = () => world.stores.sessionRecords.size + world.stores.nonces.size
@@ -37,7 +37,7 @@ describe('16.8 a session that is revoked is forgotten here, whatever the server 
 
   test('16.8 the answer is lost: told, and forgotten', async () => {
     const { world, session, left } = await inUse()
-    world.knobs.httpFault = ({ url }) => (url.endsWith('/oauth/revoke') ? 'lostAfter' : undefined)
+    world.faults.httpFault = ({ url }) => (url.endsWith('/oauth/revoke') ? 'lostAfter' : undefined)
     expect(await revoke(session.record(), world)).toMatchObject({ outcome: 'unconfirmed' })
     expect(left()).toBe(0)
   })
@@ -45,7 +45,7 @@ describe('16.8 a session that is revoked is forgotten here, whatever the server 
   test('a server that cannot be asked has not ended it: kept, for another try', async () => {
     const { world, session, left } = await inUse()
     const before = left()
-    world.knobs.httpFault = ({ url }) => (url.includes('oauth-authorization-server') ? 'unreachable' : undefined)
+    world.faults.httpFault = ({ url }) => (url.includes('oauth-authorization-server') ? 'unreachable' : undefined)
     expect(await failure(revoke(session.record(), world))).toMatchObject({
       code: 'NETWORK_UNREACHABLE',
       session: 'alive',

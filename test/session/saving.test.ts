@@ -34,7 +34,7 @@ describe('20.6 a new session that cannot be stored', () => {
   test.each(['unavailable', 'absent'] as const)(
     'and that it could not be ended is said: revocation %s',
     async (revocation) => {
-      const world = createFakeWorld({ knobs: { revocation } })
+      const world = createFakeWorld({ faults: { revocation } })
       const { error } = await nowhere(world, () => Promise.reject(new Error('no paper')))
       expect(error.message).toContain('(no paper), and will end by itself')
       expect(error.session).toBe('dead')
@@ -71,7 +71,7 @@ describe('20.6 a new session that cannot be stored', () => {
 
 describe('10.17 a second login of the same account', () => {
   async function twoLogins() {
-    const world = createFakeWorld({ knobs: CALM })
+    const world = createFakeWorld({ faults: CALM })
     const first = await signIn(world)
     await saveSession(first.credentials, first.handle, inStore(world))
     world.advance(60_000)

@@ -26,7 +26,7 @@ describe('the code', () => {
 describe('a session without a refresh token', () => {
   const signedInFor = async (expires_in: number | undefined) => {
     const world = createFakeWorld()
-    world.knobs.mutateToken = (json) => ({ ...json, refresh_token: undefined, expires_in })
+    world.faults.mutateToken = (json) => ({ ...json, refresh_token: undefined, expires_in })
     const { credentials } = await signIn(world)
     return { world, credentials, session: await openSession(credentials, world) }
   }
@@ -113,11 +113,11 @@ describe('what ends a session at the server', () => {
   test('11.4 a nonce challenge, a bad proof, and a client that is not known do not', async () => {
     for (const error of ['use_dpop_nonce', 'invalid_dpop_proof', 'invalid_client']) {
       const { world, separate } = await signedIn()
-      world.knobs.httpFault = (request) =>
+      world.faults.httpFault = (request) =>
         isRefresh(request) ? Response.json({ error }, { status: error === 'use_dpop_nonce' ? 400 : 401 }) : undefined
       const session = await openSession(separate, world)
       expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'REFRESH_REFUSED', session: 'alive' })
-      world.knobs.httpFault = () => undefined
+      world.faults.httpFault = () => undefined
       expect((await session.call(GET_SESSION)).status).toBe(200)
     }
   })
@@ -145,7 +145,7 @@ describe('11.10 what a refresh brings is judged like a login', () => {
     ['no access token', { access_token: '' }],
   ])('%s: dropped, revoked, over', async (_, wrong) => {
     const { world, separate } = await signedIn()
-    world.knobs.mutateToken = (json) => ({ ...json, ...wrong })
+    world.faults.mutateToken = (json) => ({ ...json, ...wrong })
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
     expect(error).toMatchObject({ code: 'TOKEN_RESPONSE_INVALID', exit: 4, session: 'dead' })
     expect(world.sent(isCall)).toHaveLength(0)
@@ -157,7 +157,7 @@ describe('11.10 what a refresh brings is judged like a login', () => {
 
   test.each(['atproto', 'repo:* transition:generic atproto rpc:a.b.c?aud=*'])('the scope is now %s', async (scope) => {
     const { world, separate } = await signedIn()
-    world.knobs.mutateToken = (json) => ({ ...json, scope })
+    world.faults.mutateToken = (json) => ({ ...json, scope })
     await (await openSession(separate, world)).call(GET_SESSION)
     expect(stored(world).scope).toBe(scope)
   })
@@ -165,7 +165,7 @@ describe('11.10 what a refresh brings is judged like a login', () => {
   test('11.2 the new refresh token is used from then on, also by who still has the old one', async () => {
     const { world, separate } = await signedIn()
     const sent: (string | null)[] = []
-    world.knobs.httpFault = (request) => {
+    world.faults.httpFault = (request) => {
       if (isRefresh(request)) sent.push(new URLSearchParams(request.body).get('refresh_token'))
       return undefined
     }

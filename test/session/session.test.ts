@@ -13,8 +13,8 @@ const isRefresh = (request: FakeRequest) => request.body.includes('grant_type=re
 const GET_SESSION = { nsid: 'com.atproto.server.getSession' }
 
 /** A world in which alice has signed in, and her credentials as another machine has them: without the access token. */
-async function signedIn(knobs: Partial<FakeWorld['knobs']> = {}) {
-  const world = createFakeWorld({ knobs: { asNonces: 'constant', rsNonces: 'constant', ...knobs } })
+async function signedIn(faults: Partial<FakeWorld['faults']> = {}) {
+  const world = createFakeWorld({ faults: { asNonces: 'constant', rsNonces: 'constant', ...faults } })
   const { authorizationUrl } = await init('alice.fake.dev', { scope: 'transition:generic' }, world)
   const { credentials } = await complete(world.authorize(authorizationUrl), world)
   const { accessToken, accessTokenExpiresAt, issuer, thumbprint, createdAt, rotatedAt, rotation, scope, ...separate } =
@@ -91,12 +91,12 @@ describe('which token is used', () => {
     const refreshes = world.sent(isRefresh).length
     world.advance(120_000)
     let refused = 0
-    world.knobs.rsError = () => (refused++ === 0 ? 'tokenExpired' : undefined)
+    world.faults.rsError = () => (refused++ === 0 ? 'tokenExpired' : undefined)
     await getSession(separate, world)
     expect(world.sent(isRefresh)).toHaveLength(refreshes + 1)
 
     world.advance(120_000)
-    world.knobs.rsError = 'tokenExpired'
+    world.faults.rsError = 'tokenExpired'
     const session = await openSession(separate, world)
     const response = await session.call(GET_SESSION)
     expect(response.status).toBe(401)
@@ -113,7 +113,7 @@ describe('which token is used', () => {
       const { world, separate } = await signedIn()
       await getSession(separate, world)
       const refreshes = world.sent(isRefresh).length
-      world.knobs.rsError = rsError
+      world.faults.rsError = rsError
       await (await openSession(separate, world)).call(GET_SESSION)
       expect(world.sent(isRefresh)).toHaveLength(refreshes)
     },
@@ -159,7 +159,7 @@ describe('clocks that differ, or are set back', () => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)
     world.advance(-24 * HOUR)
-    world.knobs.clockOffsetMs = 24 * HOUR + 2 * HOUR // the server is where it was, two hours later
+    world.faults.clockOffsetMs = 24 * HOUR + 2 * HOUR // the server is where it was, two hours later
     const before = world.sent(isRefresh).length
     await getSession(separate, world)
     expect(world.sent(isRefresh)).toHaveLength(before + 1)
@@ -167,10 +167,10 @@ describe('clocks that differ, or are set back', () => {
 
   test('a token that the PDS refuses is renewed even if that was last done in the future', async () => {
     const { world, separate } = await signedIn({ accessTokenSeconds: 30 })
-    world.knobs.mutateToken = ({ expires_in, ...rest }) => rest
+    world.faults.mutateToken = ({ expires_in, ...rest }) => rest
     await getSession(separate, world)
     world.advance(-24 * HOUR)
-    world.knobs.clockOffsetMs = 24 * HOUR + 60_000
+    world.faults.clockOffsetMs = 24 * HOUR + 60_000
     await getSession(separate, world)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
@@ -178,7 +178,7 @@ describe('clocks that differ, or are set back', () => {
   test('a token that the PDS refuses seems new to a clock that was set back by its age, and is renewed all the same', async () => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)
-    world.knobs.clockOffsetMs = 24 * HOUR
+    world.faults.clockOffsetMs = 24 * HOUR
     await getSession(separate, world)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
@@ -191,7 +191,7 @@ describe('clocks that differ, or are set back', () => {
     await session.refresh(60)
     expect(session.record().rotatedAt).toBe(rotatedAt)
     world.advance(-24 * HOUR)
-    world.knobs.clockOffsetMs = 24 * HOUR
+    world.faults.clockOffsetMs = 24 * HOUR
     await session.refresh(60)
     expect(session.record().rotatedAt).toBeLessThan(rotatedAt!)
   })
@@ -234,7 +234,7 @@ describe('before a token is sent', () => {
     await getSession(separate, world)
     world.advance(HOUR)
     const strange = { ...separate, refreshToken: 'ref-of-nobody' }
-    world.knobs.httpFault = (request) =>
+    world.faults.httpFault = (request) =>
       request.body.includes('ref-of-nobody') ? Response.json({ error: 'invalid_grant' }, { status: 400 }) : undefined
     const error = await failure((await openSession(strange, world)).call(GET_SESSION))
     expect(error).toMatchObject({ code: 'SESSION_DEAD', exit: 5, session: 'unknown' })
@@ -286,7 +286,7 @@ describe('what comes back', () => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)
     const session = world.sessions[0]!
-    world.knobs.httpFault = (request) =>
+    world.faults.httpFault = (request) =>
       isRefresh(request)
         ? Response.json({ error: 'invalid_grant', error_description: 'Refresh token expired' }, { status: 400 })
         : undefined
@@ -310,13 +310,13 @@ describe('what comes back', () => {
     ['unreachable', () => 'unreachable' as const, 'NETWORK_UNREACHABLE', 3],
   ])('11.11 %s keeps the session, and the next call works', async (_, fault, code, exit) => {
     const { world, separate } = await signedIn()
-    world.knobs.httpFault = (request) => (isRefresh(request) ? fault() : undefined)
+    world.faults.httpFault = (request) => (isRefresh(request) ? fault() : undefined)
     expect(await failure((await openSession(separate, world)).call(GET_SESSION))).toMatchObject({
       code,
       exit,
       session: 'alive',
     })
-    world.knobs.httpFault = () => undefined
+    world.faults.httpFault = () => undefined
     await getSession(separate, world)
     expect(world.warnings).toStrictEqual([])
   })
@@ -328,7 +328,7 @@ describe('what comes back', () => {
     '11.8 an answer %s: ambiguous, not repeated; the next run says what it is about to do',
     async (_, fault, survives) => {
       const { world, separate } = await signedIn({ asNonces: 'none' })
-      world.knobs.httpFault = (request) => (isRefresh(request) ? fault : undefined)
+      world.faults.httpFault = (request) => (isRefresh(request) ? fault : undefined)
       const session = await openSession(separate, world)
       expect(await failure(session.call(GET_SESSION))).toMatchObject({
         code: 'REFRESH_AMBIGUOUS',
@@ -338,7 +338,7 @@ describe('what comes back', () => {
       expect(world.sent(isRefresh)).toHaveLength(1)
       expect(stored(world).intent).toBeDefined()
 
-      world.knobs.httpFault = () => undefined
+      world.faults.httpFault = () => undefined
       const again = (await openSession(separate, world)).call(GET_SESSION)
       if (survives) expect((await again).status).toBe(200)
       else expect(await failure(again)).toMatchObject({ code: 'SESSION_DEAD', exit: 5 })
@@ -351,7 +351,7 @@ describe('what comes back', () => {
     ['a body that breaks off', () => new Response(brokenBody(), { headers: { 'content-type': 'application/json' } })],
   ])('11.8 200 with %s: ambiguous, and remembered', async (_, answer) => {
     const { world, separate } = await signedIn({ asNonces: 'none' })
-    world.knobs.httpFault = (request) => (isRefresh(request) ? answer() : undefined)
+    world.faults.httpFault = (request) => (isRefresh(request) ? answer() : undefined)
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
     expect(error).toMatchObject({ code: 'REFRESH_AMBIGUOUS', exit: 6, session: 'unknown' })
     expect(stored(world).intent).toBeDefined()
@@ -360,7 +360,7 @@ describe('what comes back', () => {
 
   test('11.10 tokens for another account: the session is over, and they are not kept', async () => {
     const { world, separate } = await signedIn()
-    world.knobs.mutateToken = (json) => ({ ...json, sub: world.mallory.did })
+    world.faults.mutateToken = (json) => ({ ...json, sub: world.mallory.did })
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
     expect(error).toMatchObject({ code: 'TOKEN_RESPONSE_INVALID', session: 'dead' })
     expect(stored(world).refreshToken).toBeUndefined()
@@ -368,7 +368,7 @@ describe('what comes back', () => {
 
   test('11.2 a server that does not rotate: the old refresh token is kept, and not counted as spent', async () => {
     const { world, separate } = await signedIn()
-    world.knobs.mutateToken = (json) => ({ ...json, refresh_token: undefined })
+    world.faults.mutateToken = (json) => ({ ...json, refresh_token: undefined })
     await getSession(separate, world)
     expect(stored(world)).toMatchObject({ refreshToken: separate.refreshToken, spentTokens: [] })
   })
@@ -387,7 +387,7 @@ describe('where requests go', () => {
 
   test('14.3 a redirect is an answer: the token does not follow it', async () => {
     const { world, credentials } = await signedIn()
-    world.knobs.rsError = 'redirect'
+    world.faults.rsError = 'redirect'
     const response = await (await openSession(credentials, world)).call(GET_SESSION)
     expect(response.status).toBeGreaterThanOrEqual(300)
     expect(response.status).toBeLessThan(400)

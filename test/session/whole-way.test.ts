@@ -30,7 +30,7 @@ const originOf = ({ url }: FakeRequest) => new URL(url).origin
 
 describe.each(['rotate', 'constant', 'none'] as const)('with nonces: %s', (mode) => {
   const walk = async () => {
-    const world = createFakeWorld({ knobs: { asNonces: mode, rsNonces: mode } })
+    const world = createFakeWorld({ faults: { asNonces: mode, rsNonces: mode } })
     return { world, ...(await wholeWay(world)) }
   }
 
@@ -73,9 +73,9 @@ describe.each(['rotate', 'constant', 'none'] as const)('with nonces: %s', (mode)
   })
 
   test('13.1 a nonce goes to the origin that it is from', async () => {
-    const world = createFakeWorld({ knobs: { asNonces: mode, rsNonces: mode } })
+    const world = createFakeWorld({ faults: { asNonces: mode, rsNonces: mode } })
     const given = new Map<string, string>()
-    world.knobs.httpFault = (request) => (answer) => {
+    world.faults.httpFault = (request) => (answer) => {
       const nonce = answer.headers.get('dpop-nonce')
       if (nonce !== null) given.set(nonce, originOf(request))
       return answer
@@ -89,7 +89,7 @@ describe.each(['rotate', 'constant', 'none'] as const)('with nonces: %s', (mode)
 })
 
 test('12.2 each login has a key of its own; 13.11 and knows no nonce of the one before', async () => {
-  const world = createFakeWorld({ knobs: { asNonces: 'constant', rsNonces: 'constant' } })
+  const world = createFakeWorld({ faults: { asNonces: 'constant', rsNonces: 'constant' } })
   const first = await wholeWay(world)
   const before = world.requests.length
   const second = await signIn(world)
@@ -124,7 +124,10 @@ test('10.15 calls go to the PDS of the DID document, which is not the authorizat
 
 test('12.11 a server that takes no proof of ours is told apart before anything is pushed', async () => {
   const world = createFakeWorld()
-  world.knobs.mutateAuthorizationServer = (json) => ({ ...json, dpop_signing_alg_values_supported: ['RS256', 'ES384'] })
+  world.faults.mutateAuthorizationServer = (json) => ({
+    ...json,
+    dpop_signing_alg_values_supported: ['RS256', 'ES384'],
+  })
   expect(await failure(init('alice.fake.dev', {}, world))).toMatchObject({ code: 'METADATA_INVALID', exit: 4 })
   expect(world.requests.filter(isSigned)).toStrictEqual([])
 })
@@ -140,7 +143,7 @@ test('15.16 as little as possible is asked for, whatever a server supports', asy
 test('15.17 what a token seems to say of its scope is not read', async () => {
   const world = createFakeWorld()
   const claims = Buffer.from(JSON.stringify({ scope: 'ref:bafyreib', exp: 1, sub: 'did:plc:x' })).toString('base64url')
-  world.knobs.mutateToken = (json) => ({ ...json, access_token: `e30.${claims}.x` })
+  world.faults.mutateToken = (json) => ({ ...json, access_token: `e30.${claims}.x` })
   const { credentials, grantedScope } = await signIn(world)
   expect([credentials.scope, grantedScope]).toStrictEqual(Array(2).fill('atproto transition:generic'))
   expect(credentials.accessTokenExpiresAt).toBe(world.now() + HOUR)
@@ -148,7 +151,7 @@ test('15.17 what a token seems to say of its scope is not read', async () => {
 
 test('15.13 more than was asked for is told', async () => {
   const world = createFakeWorld()
-  world.knobs.mutateToken = (json) => ({ ...json, scope: 'atproto transition:generic account:email' })
+  world.faults.mutateToken = (json) => ({ ...json, scope: 'atproto transition:generic account:email' })
   expect(await signIn(world)).toMatchObject({ missingScopes: [], unaskedScopes: ['account:email'] })
 })
 
@@ -157,11 +160,11 @@ test.each(['http://as.fake.dev', 'http://127.0.0.1:8080', 'http://localhost'])(
   async (origin) => {
     for (const member of ['token_endpoint', 'pushed_authorization_request_endpoint', 'revocation_endpoint', 'issuer']) {
       const world = createFakeWorld()
-      world.knobs.mutateAuthorizationServer = (json) => ({ ...json, [member]: `${origin}/oauth/x` })
+      world.faults.mutateAuthorizationServer = (json) => ({ ...json, [member]: `${origin}/oauth/x` })
       expect(await failure(init('alice.fake.dev', {}, world)), member).toMatchObject({ code: 'METADATA_INVALID' })
     }
     const world = createFakeWorld()
-    world.knobs.mutateProtectedResource = (json) => ({ ...json, authorization_servers: [origin] })
+    world.faults.mutateProtectedResource = (json) => ({ ...json, authorization_servers: [origin] })
     expect(await failure(init('alice.fake.dev', {}, world))).toMatchObject({ code: 'METADATA_INVALID' })
     world.identity.editDidDocument(world.alice.did, (document) => ({
       ...document,

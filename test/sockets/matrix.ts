@@ -98,12 +98,12 @@ export async function withPlace<T>(use: (place: Place) => Promise<T>, options: F
       },
       world: { plcUrl: '', handleResolverUrl: '' } as never,
     })
-    if (kill && 'request' in kill) world.knobs.httpFault = killer(kill, () => child.kill('SIGKILL'))
+    if (kill && 'request' in kill) world.faults.httpFault = killer(kill, () => child.kill('SIGKILL'))
     const ended = new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       child.on('close', (code, signal) => resolve([code, signal])),
     )
     const [stdout, stderr, [code, signal]] = await Promise.all([buffer(child.stdout), buffer(child.stderr), ended])
-    if (kill) world.knobs.httpFault = () => undefined
+    if (kill) world.faults.httpFault = () => undefined
     if (kill && 'at' in kill) {
       const last = (await readFile(logged, 'utf8')).trimEnd().split('\n').at(-1)
       if (last !== kill.label) throw new Error(`meant to be killed before ${kill.label}, it was before ${last}`)

@@ -15,7 +15,7 @@ test('11.3 five at once with one token: one is served, the others are told that 
       })
       let arrived = 0
       // The second refresh and the others are looked at when the first runner has all that it wanted.
-      world.knobs.httpFault = async (request) => {
+      world.faults.httpFault = async (request) => {
         if (pathOf(request).startsWith('/xrpc/')) {
           return (answer) => {
             isOver()
@@ -52,5 +52,5 @@ test('11.3 five at once with one token: one is served, the others are told that 
       expect(await run(GET_SESSION, { home, env })).toMatchObject({ code: 5, stdout: '' })
       expect(world.requests).toHaveLength(sent)
     },
-    { knobs: { asNonces: 'none', rsNonces: 'none' } }, // a nonce of all five would be good for one of them only
+    { faults: { asNonces: 'none', rsNonces: 'none' } }, // a nonce of all five would be good for one of them only
   ))

@@ -110,8 +110,8 @@ describe('12, 13 proofs', () => {
   ])('12.7 a proof %i seconds from the server clock gets %i', async (seconds, status) => {
     const { world, client } = await start()
     await client.push()
-    world.knobs.clockOffsetMs = -seconds * 1000
-    world.knobs.asNonces = 'none'
+    world.faults.clockOffsetMs = -seconds * 1000
+    world.faults.asNonces = 'none'
     expect((await client.push()).status).toBe(status)
   })
 
@@ -129,7 +129,7 @@ describe('12, 13 proofs', () => {
   })
 
   test.each(['json', 'header'] as const)('13.3 a challenge only in %s', async (form) => {
-    const { client } = await start({ knobs: { asChallenge: { status: 401, form } } })
+    const { client } = await start({ faults: { asChallenge: { status: 401, form } } })
     const { status, body, headers } = await client.push()
     expect([status, body['error'] === 'use_dpop_nonce', headers.has('www-authenticate')]).toStrictEqual([
       401,
@@ -183,7 +183,7 @@ describe('10, 11 what ends a session', () => {
   })
 
   test('second §25: cirrus forgives a replay and a wrong key, and knows no nonces', async () => {
-    const { world, client } = await start({ knobs: { personality: 'cirrus' } })
+    const { world, client } = await start({ faults: { personality: 'cirrus' } })
     const session = world.openSession({ sub: world.alice.did, clientId: CLIENT.client_id, jkt: client.jkt })
     const { refreshToken } = session
     const { headers } = await client.refresh(refreshToken)
@@ -195,29 +195,29 @@ describe('10, 11 what ends a session', () => {
   })
 })
 
-describe('knobs', () => {
+describe('faults', () => {
   test('lostBefore leaves the session as it was, lostAfter commits', async () => {
     const { world, client, refreshToken } = await loggedIn()
-    world.knobs.httpFault = () => 'lostBefore'
+    world.faults.httpFault = () => 'lostBefore'
     await expect(client.refresh(refreshToken)).rejects.toMatchObject({ code: 'NETWORK_LOST' })
     expect(world.currentRefreshToken(world.alice.did)).toBe(refreshToken)
-    world.knobs.httpFault = () => 'lostAfter'
+    world.faults.httpFault = () => 'lostAfter'
     await expect(client.refresh(refreshToken)).rejects.toMatchObject({ code: 'NETWORK_LOST' })
     expect(world.currentRefreshToken(world.alice.did)).not.toBe(refreshToken)
-    world.knobs.httpFault = () => 'unreachable'
+    world.faults.httpFault = () => 'unreachable'
     await expect(client.refresh(refreshToken)).rejects.toMatchObject({ code: 'NETWORK_UNREACHABLE' })
   })
 
   test('mutators change what is sent, errors of the catalogue what is answered', async () => {
     const { world, client, access: token, refreshToken } = await loggedIn()
-    world.knobs.rsError = 'missingPermission'
+    world.faults.rsError = 'missingPermission'
     const url = `${world.pds}/xrpc/com.atproto.server.getSession`
     await client.send('GET', url, { token })
     expect(await client.send('GET', url, { token })).toMatchObject({
       status: 403,
       body: { error: 'ScopeMissingError' },
     })
-    world.knobs.mutateToken = (json) => ({ ...json, sub: undefined, token_type: 'Bearer' })
+    world.faults.mutateToken = (json) => ({ ...json, sub: undefined, token_type: 'Bearer' })
     const { body } = await client.refresh(refreshToken)
     expect([body['token_type'], 'sub' in body]).toStrictEqual(['Bearer', false])
   })

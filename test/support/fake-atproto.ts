@@ -15,11 +15,11 @@ import { createAuthorizationServer, type Decision } from './fake-server-as.ts'
 import { createPds, type FakeRecord } from './fake-server-pds.ts'
 import { createSessionBook, type FakeSession, type SessionStart } from './fake-sessions.ts'
 import { createFakeStores, type FakeStores } from './fake-stores.ts'
-import { defaultKnobs, type Knobs } from './faults.ts'
+import { defaultFaults, type Faults } from './faults.ts'
 
 export interface FakeWorldOptions {
   readonly settings?: Partial<Settings>
-  readonly knobs?: Partial<Knobs>
+  readonly faults?: Partial<Faults>
   /** `together`: the PDS is its own authorization server, with one origin and one set of nonces. */
   readonly topology?: 'apart' | 'together'
   /** The world's clock at the beginning. */
@@ -30,7 +30,7 @@ export interface FakeWorld extends Runtime {
   /** Replace it to give the world save targets. */
   saving: Runtime['saving']
   readonly stores: FakeStores
-  readonly knobs: Knobs
+  readonly faults: Faults
   /** Origin of the PDS. */
   readonly pds: string
   /** Origin of the authorization server. */
@@ -76,7 +76,7 @@ const LOCAL = /^(?:localhost|127\.|10\.|192\.168\.|169\.254\.|0\.|\[)/
 
 export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const settings: Settings = { plcUrl: 'https://plc.directory', dev: false, ...options.settings }
-  const knobs: Knobs = { ...defaultKnobs(), ...options.knobs }
+  const faults: Faults = { ...defaultFaults(), ...options.faults }
   const pds = 'https://pds.fake.dev'
   const as = options.topology === 'together' ? pds : 'https://as.fake.dev'
   const requests: FakeRequest[] = []
@@ -86,19 +86,19 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const clients = new Map<string, ClientDocument>()
   let now = options.startAt ?? Date.UTC(2026, 0, 2, 3, 4, 5)
 
-  const identity = createFakeIdentity(knobs)
+  const identity = createFakeIdentity(faults)
   const alice = identity.addAccount({ did: 'did:plc:alice234567alice234567ab', handle: 'alice.fake.dev', pds })
   const mallory = identity.addAccount({ did: 'did:plc:mallory234567mallory2345', handle: 'mallory.fake.dev', pds })
 
-  const clock = () => now + knobs.clockOffsetMs
+  const clock = () => now + faults.clockOffsetMs
   const serverBytes = seededBytes('servers')
   const randomHex = () => Buffer.from(serverBytes(32)).toString('hex')
-  const book = createSessionBook({ knobs, clock, randomHex, secrets: issued })
-  const asJudge = createProofJudge({ label: 'as', knobs, mode: () => knobs.asNonces, clock })
-  const rsJudge = as === pds ? asJudge : createProofJudge({ label: 'rs', knobs, mode: () => knobs.rsNonces, clock })
+  const book = createSessionBook({ faults, clock, randomHex, secrets: issued })
+  const asJudge = createProofJudge({ label: 'as', faults, mode: () => faults.asNonces, clock })
+  const rsJudge = as === pds ? asJudge : createProofJudge({ label: 'rs', faults, mode: () => faults.rsNonces, clock })
   const accountOf = (hint: string | undefined) =>
     (identity.accounts.find(({ did, handle }) => hint === did || hint === handle) ?? alice).did
-  const tools = { knobs, clock, randomHex, book, secrets: issued, clients: clients as ClientDocuments }
+  const tools = { faults, clock, randomHex, book, secrets: issued, clients: clients as ClientDocuments }
   const server = createAuthorizationServer({ origin: as, pds, judge: asJudge, accountOf, ...tools })
   const resourceServer = createPds({ origin: pds, issuer: as, judge: rsJudge, identity, records, ...tools })
   const hosts = new Map<string, Handler>([
@@ -122,7 +122,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     guard(url)
     const request = await readRequest(url, init)
     requests.push(request)
-    const fault = await knobs.httpFault(request)
+    const fault = await faults.httpFault(request)
     if (fault instanceof Response) return fault
     if (fault === 'unreachable') throw new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached`)
     if (fault === 'lostBefore') throw new AuthError('NETWORK_LOST', `${url.host} did not answer`)
@@ -157,7 +157,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     settings,
     stores,
     saving: { inStore: false, targets: [], open: (name) => raise(`no target ${name}`), checkDurable: () => undefined },
-    knobs,
+    faults,
     pds,
     as,
     alice,
@@ -203,6 +203,6 @@ function either(first: Handler, second: Handler): Handler {
     (/^\/(?:oauth\/|\.well-known\/oauth-authorization)/.test(pathOf(request)) ? first : second)(request)
 }
 
-export type { Fault, Knobs, Mutator, NonceMode } from './faults.ts'
+export type { Fault, Faults, Mutator, NonceMode } from './faults.ts'
 export type { Decision, FakeRequest, FakeSession, Handler }
 export { formOf, json, pathOf }

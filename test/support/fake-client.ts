@@ -4,7 +4,7 @@
  * @module
  */
 import type { ClientDocument } from './fake-client-auth.ts'
-import type { Knobs } from './faults.ts'
+import type { Faults } from './faults.ts'
 
 export interface FakeClient {
   readonly clientId: string
@@ -57,7 +57,7 @@ function loopbackClient(clientId: string): FakeClient | Refusal {
 export function judgeAuthorizationRequest(
   form: Readonly<Record<string, string>>,
   client: FakeClient,
-  personality: Knobs['personality'],
+  personality: Faults['personality'],
 ): Refusal | undefined {
   const unsupported = UNSUPPORTED.find((name) => form[name] !== undefined)
   if (unsupported) return refusal('invalid_request', `Unsupported "${unsupported}" parameter`)
@@ -78,7 +78,7 @@ export function judgeAuthorizationRequest(
   return judgeScope(form['scope'] ?? '', client, personality)
 }
 
-function judgeScope(scope: string, client: FakeClient, personality: Knobs['personality']): Refusal | undefined {
+function judgeScope(scope: string, client: FakeClient, personality: Faults['personality']): Refusal | undefined {
   const tokens = scope.split(' ')
   const declared = client.scope.split(' ')
   const missing = tokens.find((token) => !declared.includes(token))
@@ -97,7 +97,7 @@ export function knownScope(scope: string): string {
 }
 
 /** The two servers differ on ports (5.24, second §25). */
-function isDeclared(uri: string, client: FakeClient, personality: Knobs['personality']): boolean {
+function isDeclared(uri: string, client: FakeClient, personality: Faults['personality']): boolean {
   if (personality === 'cirrus') return uri === client.redirectUris[0]
   if (client.redirectUris.includes(uri)) return true
   if (!LOOPBACK_REDIRECT.test(uri)) return false

@@ -9,7 +9,7 @@ import { type Refusal, refusal } from './fake-client.ts'
 import { authComplaint, type ClientAuth } from './fake-client-auth.ts'
 import { type Json, sha256 } from './fake-http.ts'
 import type { FakeSession, SessionBook } from './fake-sessions.ts'
-import type { Knobs } from './faults.ts'
+import type { Faults } from './faults.ts'
 
 /** What the person's consent leaves behind for the exchange. */
 export interface FakeCode {
@@ -35,12 +35,12 @@ export interface Grants {
 }
 
 interface Surroundings {
-  readonly knobs: Knobs
+  readonly faults: Faults
   readonly book: SessionBook
   readonly clock: () => number
 }
 
-export function createGrants({ knobs, book, clock }: Surroundings): Grants {
+export function createGrants({ faults, book, clock }: Surroundings): Grants {
   const codes = new Map<string, FakeCode>()
 
   function exchange(form: Readonly<Record<string, string>>, jkt: string, auth: ClientAuth): Json | Refusal {
@@ -69,7 +69,7 @@ export function createGrants({ knobs, book, clock }: Surroundings): Grants {
     const token = form['refresh_token'] ?? ''
     const session = book.byRefreshToken(token)
     if (!session) return invalidGrant('Invalid refresh token')
-    const isCirrus = knobs.personality === 'cirrus'
+    const isCirrus = faults.personality === 'cirrus'
     const complaint = refreshComplaint(session, token, form['client_id'], jkt) ?? authComplaint(session.auth, auth)
     if (complaint === undefined) {
       session.auth = auth
@@ -108,7 +108,7 @@ export function createGrants({ knobs, book, clock }: Surroundings): Grants {
     },
     proofRefused(form) {
       const code = codes.get(form['code'] ?? '')
-      if (code && knobs.personality === 'cirrus') code.used = true // second §25: burned by a skewed clock
+      if (code && faults.personality === 'cirrus') code.used = true // second §25: burned by a skewed clock
     },
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { Did } from '../../src/model.ts'
 import { type FakeRequest, type Handler, type Json, json, pathOf } from './fake-http.ts'
-import type { Knobs } from './faults.ts'
+import type { Faults } from './faults.ts'
 
 /** Records, each as its chunks, or how the lookup fails. */
 export type TxtAnswer = readonly (readonly string[])[] | 'NXDOMAIN' | 'SERVFAIL' | 'TIMEOUT'
@@ -38,7 +38,7 @@ export interface FakeIdentity {
   host(hostname: string): Handler | undefined
 }
 
-export function createFakeIdentity(knobs: Knobs): FakeIdentity {
+export function createFakeIdentity(faults: Faults): FakeIdentity {
   const accounts: Account[] = []
   const documents = new Map<string, Json>()
   const txt = new Map<string, TxtAnswer>()
@@ -51,7 +51,7 @@ export function createFakeIdentity(knobs: Knobs): FakeIdentity {
     if (!found) return json(404, { message: `DID not registered: ${did}` })
     const count = (reads.get(did) ?? 0) + 1
     reads.set(did, count)
-    return json(200, knobs.mutateDidDocument(structuredClone(found), count), { 'content-type': type })
+    return json(200, faults.mutateDidDocument(structuredClone(found), count), { 'content-type': type })
   }
 
   return {
@@ -75,7 +75,7 @@ export function createFakeIdentity(knobs: Knobs): FakeIdentity {
     },
     async resolveTxt(name) {
       txtQueries.push(name)
-      const answer = knobs.txt(name) ?? txt.get(name) ?? 'NXDOMAIN'
+      const answer = faults.txt(name) ?? txt.get(name) ?? 'NXDOMAIN'
       if (answer === 'NXDOMAIN') return []
       if (answer === 'SERVFAIL') throw dnsError('ESERVFAIL', name)
       if (answer === 'TIMEOUT') throw dnsError('ETIMEOUT', name)

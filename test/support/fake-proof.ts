@@ -6,7 +6,7 @@
  */
 import { calculateJwkThumbprint, decodeProtectedHeader, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose'
 import { type FakeRequest, seededBytes, sha256 } from './fake-http.ts'
-import type { Knobs, NonceMode } from './faults.ts'
+import type { Faults, NonceMode } from './faults.ts'
 
 export type Verdict =
   | { readonly ok: true; readonly jkt: string }
@@ -28,14 +28,14 @@ export interface ProofJudge {
 
 interface Surroundings {
   readonly label: string
-  readonly knobs: Knobs
+  readonly faults: Faults
   readonly mode: () => NonceMode
   /** Milliseconds by the server's clock. */
   readonly clock: () => number
 }
 
 export function createProofJudge(surroundings: Surroundings): ProofJudge {
-  const { knobs, clock } = surroundings
+  const { faults, clock } = surroundings
   const nonces = createNonces(surroundings)
   const seen = new Set<string>()
 
@@ -47,7 +47,7 @@ export function createProofJudge(surroundings: Surroundings): ProofJudge {
     try {
       const header = decodeProtectedHeader(proof)
       if (!isPublicKey(header.jwk)) return bad('Failed to verify DPoP proof: the header holds no mere public key')
-      const { maxAge, tolerance } = WINDOW[knobs.personality]
+      const { maxAge, tolerance } = WINDOW[faults.personality]
       const options = { typ: 'dpop+jwt', algorithms: ['ES256'], maxTokenAge: maxAge, clockTolerance: tolerance }
       payload = (await jwtVerify(proof, EmbeddedJWK, { ...options, currentDate: new Date(clock()) })).payload
       jkt = await calculateJwkThumbprint(header.jwk)
@@ -71,18 +71,18 @@ export function createProofJudge(surroundings: Surroundings): ProofJudge {
   return { judge, giveNonce: nonces.give, forgetNonces: nonces.forget }
 }
 
-function createNonces({ label, knobs, mode: asked, clock }: Surroundings) {
+function createNonces({ label, faults, mode: asked, clock }: Surroundings) {
   const bytes = seededBytes(`${label} nonces`)
   let issued: { value: string; at: number }[] = []
   let constant = fresh()
   function fresh(): string {
     return Buffer.from(bytes(24)).toString('base64url')
   }
-  const mode = () => (knobs.personality === 'cirrus' ? 'none' : asked())
+  const mode = () => (faults.personality === 'cirrus' ? 'none' : asked())
   function isGood(nonce: unknown): boolean {
     if (mode() === 'alwaysChallenge') return false
     if (mode() === 'constant') return nonce === constant
-    return issued.slice(-knobs.nonceMemory).some(({ value, at }) => value === nonce && clock() - at <= NONCE_AGE_MS)
+    return issued.slice(-faults.nonceMemory).some(({ value, at }) => value === nonce && clock() - at <= NONCE_AGE_MS)
   }
 
   return {

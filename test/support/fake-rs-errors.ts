@@ -1,10 +1,10 @@
 /**
- * How a PDS says no: the error catalogue of requirements 14 and the server knobs of 24, as data.
+ * How a PDS says no: the error catalogue of requirements 14 and the server faults of 24, as data.
  *
  * @module
  */
 import { json } from './fake-http.ts'
-import type { Knobs } from './faults.ts'
+import type { Faults } from './faults.ts'
 
 interface RsError {
   readonly status: number
@@ -62,35 +62,35 @@ function limited(headers: Record<string, string>): RsError {
   return { status: 429, error: 'RateLimitExceeded', message: 'Rate Limit Exceeded', headers }
 }
 
-export function rsError(name: RsErrorName, knobs: Knobs, message?: string): Response {
+export function rsError(name: RsErrorName, faults: Faults, message?: string): Response {
   const row: RsError = RS_ERRORS[name]
   const told = message ?? row.message
   if (row.error === '') return new Response(told, { status: row.status, headers: { ...row.headers } })
-  if (row.challenge) return rsChallenge(row.error, told, knobs)
-  const error = knobs.personality === 'cirrus' && name === 'missingPermission' ? 'InsufficientScope' : row.error
+  if (row.challenge) return rsChallenge(row.error, told, faults)
+  const error = faults.personality === 'cirrus' && name === 'missingPermission' ? 'InsufficientScope' : row.error
   return json(row.status, { error, message: told }, { ...row.headers })
 }
 
 /** A 401 that concerns the token or the proof. To cirrus they are all the same (second §25). */
-export function rsChallenge(error: string, message: string, knobs: Knobs): Response {
-  const isCirrus = knobs.personality === 'cirrus'
+export function rsChallenge(error: string, message: string, faults: Faults): Response {
+  const isCirrus = faults.personality === 'cirrus'
   const answer = json(401, { error: isCirrus ? 'InvalidToken' : error, message })
-  return challenge(answer, isCirrus ? 'invalid_token' : error, message, knobs)
+  return challenge(answer, isCirrus ? 'invalid_token' : error, message, faults)
 }
 
 /** Puts the challenge on an answer. The reference form: `algs` first, and no description that would need escaping (13.8). */
-export function challenge(answer: Response, error: string, description: string, knobs: Knobs): Response {
+export function challenge(answer: Response, error: string, description: string, faults: Faults): Response {
   const told = description.includes('"') ? '' : `, error_description="${description}"`
   const reference = `DPoP algs="RS256 RS384 ES256 ES256K", error="${error}"${told}`
-  const lines = knobs.writeChallenge?.(error, description) ?? reference
+  const lines = faults.writeChallenge?.(error, description) ?? reference
   for (const line of [lines].flat()) answer.headers.append('www-authenticate', line)
   return answer
 }
 
-/** Asks for a nonce in the form that the knob wants; the other place then says nothing of use. */
-export function nonceChallenge(server: 'as' | 'rs', description: string, knobs: Knobs): Response {
-  const { status, form } = server === 'as' ? knobs.asChallenge : knobs.rsChallenge
+/** Asks for a nonce in the form that the fault asks for; the other place then says nothing of use. */
+export function nonceChallenge(server: 'as' | 'rs', description: string, faults: Faults): Response {
+  const { status, form } = server === 'as' ? faults.asChallenge : faults.rsChallenge
   const error = form === 'header' ? 'unauthorized' : 'use_dpop_nonce'
   const answer = json(status, { error, [server === 'as' ? 'error_description' : 'message']: description })
-  return form === 'json' ? answer : challenge(answer, 'use_dpop_nonce', description, knobs)
+  return form === 'json' ? answer : challenge(answer, 'use_dpop_nonce', description, faults)
 }

@@ -17,7 +17,7 @@ import { type FakeRequest, formOf, type Handler, json, pathOf } from './fake-htt
 import type { ProofJudge } from './fake-proof.ts'
 import { challenge, nonceChallenge } from './fake-rs-errors.ts'
 import type { SessionBook } from './fake-sessions.ts'
-import type { Knobs } from './faults.ts'
+import type { Faults } from './faults.ts'
 
 const FIVE_MINUTES_MS = 300_000
 export const PATHS = {
@@ -47,7 +47,7 @@ export interface AuthorizationServerFake {
 interface Surroundings {
   readonly origin: string
   readonly pds: string
-  readonly knobs: Knobs
+  readonly faults: Faults
   readonly clock: () => number
   readonly randomHex: () => string
   readonly secrets: Set<string>
@@ -67,15 +67,15 @@ interface PushedRequest {
 }
 
 export function createAuthorizationServer(surroundings: Surroundings): AuthorizationServerFake {
-  const { origin, knobs, clock, randomHex, secrets, judge, book, clients } = surroundings
+  const { origin, faults, clock, randomHex, secrets, judge, book, clients } = surroundings
   const pushed = new Map<string, PushedRequest>()
   const challenges = new Set<string>()
   const assertions = createAssertionJudge(origin, clock)
-  const grants = createGrants({ knobs, book, clock })
+  const grants = createGrants({ faults, book, clock })
 
   async function handle(request: FakeRequest): Promise<Response> {
     const path = pathOf(request)
-    if (path === PATHS.metadata) return json(200, knobs.mutateAuthorizationServer(metadata(surroundings)))
+    if (path === PATHS.metadata) return json(200, faults.mutateAuthorizationServer(metadata(surroundings)))
     if (path !== PATHS.par && path !== PATHS.token && path !== PATHS.revoke) return json(404, { error: 'not_found' })
     if (request.method !== 'POST') return json(405, { error: 'invalid_request' })
     return judge.giveNonce(path === PATHS.revoke ? await revoke(request) : await issue(path, request))
@@ -98,9 +98,9 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
       const granted = grants.grant(form, verdict.jkt, auth)
       return isRefusal(granted)
         ? refuse(granted)
-        : json(200, knobs.mutateToken(granted), { 'cache-control': 'no-store' })
+        : json(200, faults.mutateToken(granted), { 'cache-control': 'no-store' })
     }
-    const refused = judgeAuthorizationRequest(form, client, knobs.personality)
+    const refused = judgeAuthorizationRequest(form, client, faults.personality)
     if (refused) return refuse(refused)
     return push(form, verdict.jkt, auth)
   }
@@ -116,15 +116,15 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     challenges.add(challenge)
     const requestUri = `urn:ietf:params:oauth:request_uri:req-${randomHex()}`
     pushed.set(requestUri, { form, jkt, auth, expiresAt: clock() + FIVE_MINUTES_MS, used: false })
-    return json(knobs.parStatus, knobs.mutatePar({ request_uri: requestUri, expires_in: FIVE_MINUTES_MS / 1000 }))
+    return json(faults.parStatus, faults.mutatePar({ request_uri: requestUri, expires_in: FIVE_MINUTES_MS / 1000 }))
   }
 
   async function revoke(request: FakeRequest): Promise<Response> {
-    if (knobs.revocation === 'absent' || knobs.personality === 'cirrus') return json(404, { error: 'not_found' })
-    if (knobs.revocation === 'unavailable') return json(503, { error: 'temporarily_unavailable' })
+    if (faults.revocation === 'absent' || faults.personality === 'cirrus') return json(404, { error: 'not_found' })
+    if (faults.revocation === 'unavailable') return json(503, { error: 'temporarily_unavailable' })
     const verdict = await judge.judge(request)
     if (!verdict.ok) {
-      return knobs.revocation === 'silent' ? json(200, {}) : refuseProof(verdict.error, verdict.description)
+      return faults.revocation === 'silent' ? json(200, {}) : refuseProof(verdict.error, verdict.description)
     }
     const form = formOf(request)
     const { token = '', client_id: clientId } = form
@@ -137,9 +137,9 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
 
   /** A bad proof is 401 here too (12.7); only the nonce has a status of its own. */
   function refuseProof(error: string, description: string): Response {
-    if (error === 'use_dpop_nonce') return nonceChallenge('as', description, knobs)
-    const status = knobs.personality === 'cirrus' ? 400 : 401
-    return challenge(json(status, { error, error_description: description }), error, description, knobs)
+    if (error === 'use_dpop_nonce') return nonceChallenge('as', description, faults)
+    const status = faults.personality === 'cirrus' ? 400 : 401
+    return challenge(json(status, { error, error_description: description }), error, description, faults)
   }
 
   function authorize(url: string | URL, decision: Decision = {}): string {
@@ -203,8 +203,8 @@ function isRefusal(value: object): value is Refusal {
 }
 
 /** Satisfies every row of requirements 4. */
-function metadata({ origin, pds, knobs }: Surroundings) {
-  const revocable = knobs.personality !== 'cirrus' && knobs.revocation !== 'absent'
+function metadata({ origin, pds, faults }: Surroundings) {
+  const revocable = faults.personality !== 'cirrus' && faults.revocation !== 'absent'
   return {
     issuer: origin,
     authorization_endpoint: origin + PATHS.authorize,

@@ -8,7 +8,7 @@ import type { FakeIdentity } from './fake-identity.ts'
 import type { ProofJudge } from './fake-proof.ts'
 import { nonceChallenge, type RsErrorName, rsChallenge, rsError } from './fake-rs-errors.ts'
 import type { FakeSession, SessionBook } from './fake-sessions.ts'
-import type { Knobs } from './faults.ts'
+import type { Faults } from './faults.ts'
 
 export interface FakeRecord {
   readonly uri: string
@@ -19,7 +19,7 @@ export interface FakeRecord {
 interface Surroundings {
   readonly origin: string
   readonly issuer: string
-  readonly knobs: Knobs
+  readonly faults: Faults
   readonly clock: () => number
   readonly judge: ProofJudge
   readonly book: SessionBook
@@ -38,9 +38,9 @@ interface Method {
 }
 
 export function createPds(surroundings: Surroundings): Handler {
-  const { origin, issuer, knobs, clock, judge, book, identity } = surroundings
+  const { origin, issuer, faults, clock, judge, book, identity } = surroundings
   const methods = createMethods(surroundings)
-  const no = (name: RsErrorName, message?: string) => rsError(name, knobs, message)
+  const no = (name: RsErrorName, message?: string) => rsError(name, faults, message)
 
   return async (request) => {
     const path = pathOf(request)
@@ -52,7 +52,7 @@ export function createPds(surroundings: Surroundings): Handler {
         scopes_supported: [],
         bearer_methods_supported,
       }
-      return json(200, knobs.mutateProtectedResource(honest))
+      return json(200, faults.mutateProtectedResource(honest))
     }
     if (!path.startsWith('/xrpc/')) return json(404, { error: 'NotFound' })
     const nsid = path.slice('/xrpc/'.length)
@@ -67,7 +67,7 @@ export function createPds(surroundings: Surroundings): Handler {
     const method = methods[nsid]
     const caller = await authenticate(request, method?.proxied ?? false)
     if (caller instanceof Response) return caller
-    const wanted = typeof knobs.rsError === 'function' ? knobs.rsError(request) : knobs.rsError
+    const wanted = typeof faults.rsError === 'function' ? faults.rsError(request) : faults.rsError
     if (wanted) return no(wanted)
     if (nsid.endsWith('AppPassword')) return no('closedToOAuth')
     if (!method) return no('notImplemented')
@@ -88,24 +88,24 @@ export function createPds(surroundings: Surroundings): Handler {
     const [, scheme = '', token = ''] = /^(\S+) (\S+)$/.exec(header) ?? []
     if (token === '') return no('malformedAuthorization')
     if (scheme.toLowerCase() === 'bearer') return no('bearer')
-    const isDpop = knobs.personality === 'cirrus' ? scheme === 'DPoP' : scheme.toLowerCase() === 'dpop'
+    const isDpop = faults.personality === 'cirrus' ? scheme === 'DPoP' : scheme.toLowerCase() === 'dpop'
     if (!isDpop) return no('unknownScheme', `Unsupported authorization type: ${scheme}`)
     const verdict = await judge.judge(request, token)
     if (!verdict.ok) {
       return verdict.error === 'use_dpop_nonce'
-        ? nonceChallenge('rs', verdict.description, knobs)
-        : rsChallenge(verdict.error, verdict.description, knobs)
+        ? nonceChallenge('rs', verdict.description, faults)
+        : rsChallenge(verdict.error, verdict.description, faults)
     }
     const session = book.byAccessToken(token)
     if (!session) return no('tokenInvalid')
     if (clock() >= session.accessTokenExpiresAt) {
-      return proxied && knobs.personality === 'cirrus' ? undefined : no('tokenExpired')
+      return proxied && faults.personality === 'cirrus' ? undefined : no('tokenExpired')
     }
     return session.jkt === verdict.jkt ? session : no('wrongKey')
   }
 }
 
-function createMethods({ knobs, identity, records }: Surroundings): Record<string, Method> {
+function createMethods({ faults, identity, records }: Surroundings): Record<string, Method> {
   const handleOf = (did: string) => identity.accounts.find((account) => account.did === did)?.handle ?? 'handle.invalid'
   const collectionOf = (request: FakeRequest) => String(jsonBody(request)?.['collection'])
 
@@ -124,8 +124,8 @@ function createMethods({ knobs, identity, records }: Surroundings): Record<strin
       run: (request, session) => {
         const body = jsonBody(request)
         if (!body?.['record'])
-          return rsError('invalidRequest', knobs, 'A request body is expected but none was provided')
-        if (body['repo'] !== session!.sub) return rsError('foreignRepo', knobs)
+          return rsError('invalidRequest', faults, 'A request body is expected but none was provided')
+        if (body['repo'] !== session!.sub) return rsError('foreignRepo', faults)
         const key = `3k${String(records.length + 1).padStart(11, '2')}`
         const uri = `at://${session!.sub}/${collectionOf(request)}/${key}`
         const record = {
@@ -143,7 +143,7 @@ function createMethods({ knobs, identity, records }: Surroundings): Record<strin
       scope: (request) => `blob:${request.headers['content-type']}`,
       run: (request) => {
         const mimeType = request.headers['content-type']
-        if (mimeType === undefined) return rsError('invalidRequest', knobs, 'Request encoding (Content-Type) required')
+        if (mimeType === undefined) return rsError('invalidRequest', faults, 'Request encoding (Content-Type) required')
         const ref = {
           $link: `bafkrei${sha256(request.body)
             .toLowerCase()
@@ -156,11 +156,11 @@ function createMethods({ knobs, identity, records }: Surroundings): Record<strin
       verb: 'GET',
       proxied: true,
       scope: () =>
-        `rpc:app.bsky.actor.getProfile?aud=did:web:api.bsky.app${knobs.rpcAud === 'bare' ? '' : '%23bsky_appview'}`,
+        `rpc:app.bsky.actor.getProfile?aud=did:web:api.bsky.app${faults.rpcAud === 'bare' ? '' : '%23bsky_appview'}`,
       run: (request, session) => {
         const actor = new URL(request.url).searchParams.get('actor')
         const account = identity.accounts.find(({ did, handle }) => did === actor || handle === actor)
-        if (!account) return rsError('invalidRequest', knobs, 'Profile not found')
+        if (!account) return rsError('invalidRequest', faults, 'Profile not found')
         return json(200, { ...account, ...(session && { viewer: { muted: false, seenBy: session.sub } }) })
       },
     },

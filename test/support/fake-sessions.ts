@@ -5,7 +5,7 @@
  */
 import type { Did } from '../../src/model.ts'
 import { type ClientAuth, PUBLIC } from './fake-client-auth.ts'
-import type { Knobs } from './faults.ts'
+import type { Faults } from './faults.ts'
 
 export const DAY_MS = 86_400_000
 /** Requirements 17: from the login, and from the last refresh. */
@@ -55,13 +55,13 @@ export interface SessionBook {
 }
 
 interface Surroundings {
-  readonly knobs: Knobs
+  readonly faults: Faults
   readonly clock: () => number
   readonly randomHex: () => string
   readonly secrets: Set<string>
 }
 
-export function createSessionBook({ knobs, clock, randomHex, secrets }: Surroundings): SessionBook {
+export function createSessionBook({ faults, clock, randomHex, secrets }: Surroundings): SessionBook {
   const sessions: FakeSession[] = []
   const find = (test: (session: FakeSession) => boolean) =>
     sessions.findLast((session) => session.endedBecause === undefined && test(session))
@@ -69,11 +69,11 @@ export function createSessionBook({ knobs, clock, randomHex, secrets }: Surround
   function issueTokens(session: FakeSession): void {
     const now = clock()
     const end = Math.min(
-      now + knobs.accessTokenSeconds * 1000,
+      now + faults.accessTokenSeconds * 1000,
       session.createdAt + LIFETIMES[session.auth.method].session,
     )
-    session.refreshToken = knobs.personality === 'cirrus' ? opaque() : `ref-${randomHex()}`
-    session.accessToken = knobs.personality === 'cirrus' ? opaque() : jwtLike(session, end)
+    session.refreshToken = faults.personality === 'cirrus' ? opaque() : `ref-${randomHex()}`
+    session.accessToken = faults.personality === 'cirrus' ? opaque() : jwtLike(session, end)
     session.accessTokenExpiresAt = end
     session.refreshedAt = now
     secrets.add(session.refreshToken).add(session.accessToken)

@@ -1,5 +1,5 @@
 /**
- * Everything a test can make the fake world do wrong. Knobs are read at each
+ * Everything a test can make the fake world do wrong. Faults are read at each
  * request, so that a test may turn them between two steps.
  *
  * @module
@@ -36,7 +36,7 @@ export type Fault =
 /** Takes the honest document, returns what is sent: `(json) => ({ ...json, issuer: undefined })` removes a member. */
 export type Mutator = (json: Json) => unknown
 
-export interface Knobs {
+export interface Faults {
   /** Which of the two known code bases the servers behave like; `cirrus` has no nonces whatever the modes say. */
   personality: 'reference' | 'cirrus'
   /** Nonces of the authorization server. */
@@ -81,7 +81,7 @@ export interface Knobs {
 
 const unchanged: Mutator = (document) => document
 
-export function defaultKnobs(): Knobs {
+export function defaultFaults(): Faults {
   return {
     personality: 'reference',
     asNonces: 'rotate',

@@ -13,7 +13,7 @@ export const GET_SESSION = { nsid: 'com.atproto.server.getSession' }
 export const isRefresh = ({ body }: FakeRequest) => body.includes('grant_type=refresh_token')
 export const isCall = ({ url }: FakeRequest) => url.includes('/xrpc/')
 /** Nonces that last, so that requests can be counted. */
-export const CALM: Partial<FakeWorld['knobs']> = { asNonces: 'constant', rsNonces: 'constant' }
+export const CALM: Partial<FakeWorld['faults']> = { asNonces: 'constant', rsNonces: 'constant' }
 
 export async function signIn(world: FakeWorld, scope = 'atproto transition:generic') {
   const { authorizationUrl, pending } = await init('alice.fake.dev', { scope }, world)
@@ -22,8 +22,8 @@ export async function signIn(world: FakeWorld, scope = 'atproto transition:gener
 }
 
 /** `separate`: what the separate variables hold, so without the access token. */
-export async function signedIn(knobs: Partial<FakeWorld['knobs']> = {}, scope?: string) {
-  const world = createFakeWorld({ knobs: { ...CALM, ...knobs } })
+export async function signedIn(faults: Partial<FakeWorld['faults']> = {}, scope?: string) {
+  const world = createFakeWorld({ faults: { ...CALM, ...faults } })
   const { credentials } = await signIn(world, scope)
   const { did, clientId, dpopPrivateJwk, pdsIssuer, refreshToken } = credentials
   const separate: Credentials = { did, clientId, dpopPrivateJwk, pdsIssuer, refreshToken }

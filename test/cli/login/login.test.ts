@@ -41,7 +41,7 @@ function ask(
 
 describe.each(['reference', 'cirrus'] as const)('login on a server like %s', (personality) => {
   test('the browser comes back by itself', async () => {
-    const world = createFakeWorld({ knobs: { personality } })
+    const world = createFakeWorld({ faults: { personality } })
     const { code, stdout } = await login(world, async (callback) => {
       const page = await ask(callback)
       expect(page).toMatchObject({ status: 200, text: expect.stringContaining('You can close this window') })
@@ -58,7 +58,7 @@ describe.each(['reference', 'cirrus'] as const)('login on a server like %s', (pe
   })
 
   test('somebody pastes, at a terminal', async () => {
-    const world = createFakeWorld({ knobs: { personality } })
+    const world = createFakeWorld({ faults: { personality } })
     const terminal = Object.assign(new PassThrough(), { isTTY: true })
     let typed = false
     const { code, stdout } = await run(world, ['login', 'alice.fake.dev', '--no-open', '--format', 'json'], {
@@ -144,7 +144,7 @@ test('where the browser cannot come back and nobody can paste, it says what to d
 test('nobody comes back: the login can still be completed', async () => {
   const world = createFakeWorld()
   let callback = ''
-  world.knobs.mutatePar = (par) => {
+  world.faults.mutatePar = (par) => {
     world.advance(999)
     return { ...par, expires_in: 1 }
   }

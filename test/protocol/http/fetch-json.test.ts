@@ -11,7 +11,7 @@ const request = {
 } as const
 
 function worldWith(answer: () => Response) {
-  return createFakeWorld({ knobs: { httpFault: answer } })
+  return createFakeWorld({ faults: { httpFault: answer } })
 }
 
 test('one GET that asks for the media types it takes', async () => {
@@ -55,7 +55,7 @@ describe('every other answer has a sentence', () => {
   })
 
   test('what the network says stays as it is', async () => {
-    const world = createFakeWorld({ knobs: { httpFault: () => 'lostBefore' } })
+    const world = createFakeWorld({ faults: { httpFault: () => 'lostBefore' } })
     expect(await failure(() => fetchJson(request, world))).toMatchObject({ code: 'NETWORK_LOST' })
   })
 })

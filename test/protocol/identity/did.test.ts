@@ -89,7 +89,7 @@ describe('fetching the document', () => {
   ])('2.5 %s (dev: %s) from %s', async (did, dev, url) => {
     const world = createFakeWorld({
       settings: { dev },
-      knobs: { httpFault: () => json(200, { id: did, service: [PDS] }) },
+      faults: { httpFault: () => json(200, { id: did, service: [PDS] }) },
     })
     expect(await resolveDid(did as Did, world)).toMatchObject({ did })
     expect(world.requests.map((request) => request.url)).toStrictEqual([url])
@@ -97,11 +97,11 @@ describe('fetching the document', () => {
 
   test.each(['application/json', 'application/did+ld+json; charset=utf-8'])('2.3 as %s', async (type) => {
     const answer = () => json(200, { id: DID, service: [PDS] }, { 'content-type': type })
-    expect(await resolveDid(DID, createFakeWorld({ knobs: { httpFault: answer } }))).toMatchObject({ did: DID })
+    expect(await resolveDid(DID, createFakeWorld({ faults: { httpFault: answer } }))).toMatchObject({ did: DID })
   })
 
   test.each([404, 410])('2.4 %i is for good', async (status) => {
-    const world = createFakeWorld({ knobs: { httpFault: () => json(status, { message: 'DID not available' }) } })
+    const world = createFakeWorld({ faults: { httpFault: () => json(status, { message: 'DID not available' }) } })
     expect(await failure(() => resolveDid(DID, world))).toMatchObject({ code: 'DID_NOT_FOUND', exit: 4 })
   })
 
@@ -123,7 +123,7 @@ describe('fetching the document', () => {
     ['2.7 half a megabyte', json(200, { id: DID, service: [PDS], x: 'x'.repeat(524_288) }), 'DID_DOCUMENT_INVALID'],
     ['2.8 of another DID', json(200, { id: 'did:plc:mallory', service: [PDS] }), 'DID_DOCUMENT_INVALID'],
   ])('%s', async (_, answer, code) => {
-    const world = createFakeWorld({ knobs: { httpFault: () => answer } })
+    const world = createFakeWorld({ faults: { httpFault: () => answer } })
     expect(await failure(() => resolveDid(DID, world))).toMatchObject({ code })
     expect(world.requests).toHaveLength(1)
   })

@@ -161,7 +161,7 @@ describe('by HTTPS', () => {
   })
 
   test('1.11 a lost answer may come the next time, an absent host will not', async () => {
-    const lost = worldWith(undefined, ALICE, { knobs: { httpFault: () => 'lostBefore' } })
+    const lost = worldWith(undefined, ALICE, { faults: { httpFault: () => 'lostBefore' } })
     expect(await failure(() => resolveHandle(HANDLE, lost))).toMatchObject({ code: 'HANDLE_LOOKUP_FAILED' })
     expect(await failure(() => resolveHandle(HANDLE, worldWith(undefined)))).toMatchObject({ code: 'HANDLE_NOT_FOUND' })
   })
@@ -239,7 +239,7 @@ describe('by a resolver instead', () => {
     ['fails', new Response('', { status: 502 }), 'HANDLE_LOOKUP_FAILED'],
     ['limits us', new Response('', { status: 429 }), 'RATE_LIMITED'],
   ])('%s: %s', async (_, answer, code) => {
-    const world = createFakeWorld({ settings, knobs: { httpFault: () => answer } })
+    const world = createFakeWorld({ settings, faults: { httpFault: () => answer } })
     expect(await failure(() => resolveHandle(HANDLE, world))).toMatchObject({ code })
   })
 })

@@ -28,7 +28,7 @@ async function push(world: FakeWorld, changes: Partial<AuthorizationRequest> = {
 
 /** The request is answered with this. */
 async function pushTo(answer: () => Response) {
-  const world = createFakeWorld({ knobs: { httpFault: answer } })
+  const world = createFakeWorld({ faults: { httpFault: answer } })
   return push(world)
 }
 
@@ -166,13 +166,13 @@ describe('7.11 refusals', () => {
 
   test('7.12 a redirect is a refusal, and the body goes nowhere else', async () => {
     const answer = () => new Response(null, { status: 307, headers: { location: 'https://evil.fake.dev/par' } })
-    const world = createFakeWorld({ knobs: { httpFault: answer } })
+    const world = createFakeWorld({ faults: { httpFault: answer } })
     expect(await failure(() => push(world))).toMatchObject({ code: 'PAR_REFUSED' })
     expect(world.requests.map(({ url }) => url)).toStrictEqual([`${world.as}/oauth/par`])
   })
 
   test('13.4 nonces without end', async () => {
-    const world = createFakeWorld({ knobs: { asNonces: 'alwaysChallenge' } })
+    const world = createFakeWorld({ faults: { asNonces: 'alwaysChallenge' } })
     expect(await failure(() => push(world))).toMatchObject({
       code: 'PAR_REFUSED',
       message: expect.stringContaining('use_dpop_nonce'),

@@ -60,14 +60,14 @@ describe('protected-resource metadata', () => {
   })
 
   test.each(ANSWERS)('3.2 %s', async (_, answer, code) => {
-    const world = createFakeWorld({ knobs: { httpFault: answer } })
+    const world = createFakeWorld({ faults: { httpFault: answer } })
     expect(await failure(() => fetchIssuer(PDS, world))).toMatchObject({ code })
     expect(world.requests).toHaveLength(1)
   })
 
   test.each(['application/json; charset=utf-8', 'Application/JSON;x=y'])('3.2 %s is good', async (type) => {
     const answer = () => new Response(JSON.stringify(RESOURCE), { headers: { 'content-type': type } })
-    expect(await fetchIssuer(PDS, createFakeWorld({ knobs: { httpFault: answer } }))).toBe(AS)
+    expect(await fetchIssuer(PDS, createFakeWorld({ faults: { httpFault: answer } }))).toBe(AS)
   })
 
   test.each([undefined, 'https://evil.dev', `${PDS}/`, `${PDS}:8443`, 'https://PDS.fake.dev', [PDS], null])(
@@ -139,7 +139,7 @@ describe('authorization-server metadata', () => {
   })
 
   test.each(ANSWERS)('4.1 %s', async (_, answer, code) => {
-    const world = createFakeWorld({ knobs: { httpFault: answer } })
+    const world = createFakeWorld({ faults: { httpFault: answer } })
     expect(await failure(() => fetchAuthorizationServer(AS, PDS, world))).toMatchObject({ code })
     expect(world.requests).toHaveLength(1)
   })
@@ -245,7 +245,7 @@ describe('4.20 from a server', () => {
   })
 
   test.each(ANSWERS.filter(([name]) => name !== '404'))('3.2 no fallback after %s', async (_, answer, code) => {
-    const world = createFakeWorld({ knobs: { httpFault: answer } })
+    const world = createFakeWorld({ faults: { httpFault: answer } })
     expect(await failure(() => discoverFromServer(PDS, world))).toMatchObject({ code })
     expect(world.requests).toHaveLength(1)
   })

@@ -194,7 +194,7 @@ describe('nonces', () => {
   })
 
   test('13.10 ten requests at once over a rotation', async () => {
-    const world = createFakeWorld({ knobs: { nonceMemory: 20 } })
+    const world = createFakeWorld({ faults: { nonceMemory: 20 } })
     const { dpopFetch } = await host([], {}, world)
     const { accessToken } = world.openSession({ sub: world.alice.did, clientId: 'c', jkt: 'j' })
     const url = new URL(`${world.pds}/xrpc/com.atproto.server.getSession`)
@@ -210,7 +210,7 @@ test.each([
   ['lostBefore', 'NETWORK_LOST'],
   ['lostAfter', 'NETWORK_LOST'],
 ] as const)('11.8 %s is not repeated: %s', async (fault, code) => {
-  const world = createFakeWorld({ knobs: { httpFault: () => fault } })
+  const world = createFakeWorld({ faults: { httpFault: () => fault } })
   const { dpopFetch } = await host([good()], {}, world)
   expect(await failure(() => dpopFetch(URL_, POST))).toMatchObject({ code })
   expect(world.requests).toHaveLength(1)

@@ -17,7 +17,7 @@ import { failure, pendingOf, serverOf, signer } from '../helpers.ts'
 const PDS = 'https://pds.fake.dev' as Origin
 const AS = 'https://as.fake.dev' as Origin
 const { did } = createFakeWorld().alice
-const answering = (answer: () => Response) => createFakeWorld({ knobs: { httpFault: answer } })
+const answering = (answer: () => Response) => createFakeWorld({ faults: { httpFault: answer } })
 
 describe('documents', () => {
   const html = () => new Response('', { headers: { 'content-type': 'text/html' } })
@@ -77,7 +77,7 @@ describe('documents', () => {
     ['did:web:localhost%3A3000', 'http://localhost:3000/.well-known/did.json'],
     ['did:web:localhost.fake.dev', 'https://localhost.fake.dev/.well-known/did.json'],
   ])('2.5 with --dev %s is asked for at %s', async (web, url) => {
-    const world = createFakeWorld({ settings: { dev: true }, knobs: { httpFault: gone } })
+    const world = createFakeWorld({ settings: { dev: true }, faults: { httpFault: gone } })
     await failure(() => resolveDid(web as Did, world))
     expect(world.requests.map((request) => request.url)).toStrictEqual([url])
   })
@@ -88,7 +88,7 @@ describe('tokens', () => {
   const grant = { clientId: 'http://localhost', refreshToken: 'r' }
 
   test('11.8 a lost answer: that it was sent, and why nothing came', async () => {
-    const lost = createFakeWorld({ knobs: { httpFault: () => 'lostAfter' } })
+    const lost = createFakeWorld({ faults: { httpFault: () => 'lostAfter' } })
     const { dpopFetch } = await signer(lost)
     for (const [run, said] of [
       [
@@ -170,5 +170,7 @@ function withPds(serviceEndpoint: string) {
 }
 
 function lacking(member: string) {
-  return createFakeWorld({ knobs: { mutateAuthorizationServer: (document) => ({ ...document, [member]: undefined }) } })
+  return createFakeWorld({
+    faults: { mutateAuthorizationServer: (document) => ({ ...document, [member]: undefined }) },
+  })
 }

@@ -35,7 +35,7 @@ async function refresh(world: FakeWorld) {
   return sendRefresh(serverOf(world), { clientId: 'http://localhost', refreshToken: 'ref-1' }, dpopFetch, world)
 }
 
-const faulty = (fault: () => Fault) => createFakeWorld({ knobs: { httpFault: fault } })
+const faulty = (fault: () => Fault) => createFakeWorld({ faults: { httpFault: fault } })
 const bodyOf = (world: FakeWorld) => [...new URLSearchParams(world.requests.at(-1)!.body)].sort()
 
 describe('10.5 to 10.12 the token response', () => {
@@ -192,7 +192,7 @@ test.each<[string, () => Fault, string, string]>([
 })
 
 test('10.2 a nonce retry is one, and no more than one', async () => {
-  const world = createFakeWorld({ knobs: { asNonces: 'alwaysChallenge' } })
+  const world = createFakeWorld({ faults: { asNonces: 'alwaysChallenge' } })
   expect(await failure(() => exchange(world))).toMatchObject({
     code: 'EXCHANGE_REFUSED',
     message: expect.stringContaining('use_dpop_nonce'),
