@@ -14,7 +14,7 @@ import { sanitize } from './text.ts'
 export type SessionFate = 'none' | 'alive' | 'dead' | 'unknown'
 
 interface Entry {
-  /** Process exit code (CONTRACT: exit codes). */
+  /** Process exit code (docs/commands.md#errors). */
   readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
   readonly session: SessionFate
   /** The next command, or what to change before it; an {@link AuthError} may carry a more exact one. */

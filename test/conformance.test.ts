@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { rowsCitedBy, type Title, titlesIn, titlesUnder } from './support/suite.ts'
 
-/** The levels of each section's rows, so that none can vanish or change unnoticed. 5.16 to 5.19 do not exist. */
+/** The levels of each section's entries, so that none can vanish or change unnoticed. 5.16 to 5.19 do not exist. */
 const SECTIONS: Record<string, string> = {
   1: 'R R M M R M M M M F S M S S S M M M M S S S',
   2: 'M M M M M R M M M M M O M',
@@ -23,78 +23,113 @@ const SECTIONS: Record<string, string> = {
   18: 'M M M M M M M S O F S M S S S',
   19: 'M F F F M F M F S O',
   20: 'M S M M S S S S F',
+  26: 'F M M M F S F M S F M M M M M F F F',
+}
+const LEVELS: Record<string, string> = {
+  must: 'M',
+  should: 'S',
+  may: 'O',
+  fact: 'F',
+  recommended: 'R',
+  'must/recommended': 'M/R',
 }
 /** Where the specification and the reference disagree, and what another server does differently: one decision each. */
 const DECISIONS: Record<string, number> = { 21: 17, 25: 16 }
-/** Golden data and pitfalls of the requirements: tests name them, they have no verdict. */
-const NO_VERDICT = ['22', '23', '24']
-const VERDICT = /^(?:holds|(?:deliberately different|not ours): \S.*)$/
+/** Facts, vectors and pitfalls to which tests refer. They have no verdict, and need no test. */
+const DATA: Record<string, string> = { 17: '1 2 3 4 5', 22: '1 2 3 4 5 6', 23: '3 4' }
+/** The only entries that may be "not yet". Whoever implements one takes it off this list. */
+const NOT_YET = '26.1 26.2 26.3 26.4 26.5 26.6 26.7 26.8 26.9 26.11 26.12 26.13 26.14 26.15 26.16 26.18'.split(' ')
+const VERDICTS = ['holds', 'deliberately different', 'not ours', 'not yet']
+/** One or more links after the sentences of a requirement, with commas between them. */
+const SOURCES = / \[[^\]]+\]\(https:\/\/[^\s)]+\)(?:, \[[^\]]+\]\(https:\/\/[^\s)]+\))*$/
 
-interface Row {
+interface Entry {
   readonly id: string
   readonly level: string
   readonly verdict: string
+  readonly requirement: string
+  readonly sources: string
+  /** Why the verdict is another than "holds", or the decision. */
+  readonly reason: string
   readonly tests: readonly string[]
 }
 
-function rowsOf(markdown: string): Row[] {
-  const lines = markdown.split('\n').filter((line) => /^\| *\d/.test(line))
-  return lines.map((line) => {
-    const cells = line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|'))
-    if (cells.length !== 6 || cells[0] !== '' || cells[5] !== '') throw new Error(`not four cells: ${line}`)
-    const [, id, level, verdict, tests] = cells as [string, string, string, string, string]
-    return { id, level, verdict, tests: tests.split('; ').filter(Boolean) }
+/** Each entry is an item of a list, its reason and its tests are items inside it. */
+function entriesOf(markdown: string): Entry[] {
+  const items = markdown.split(/\n(?=\S)|\n\n/).filter((item) => /^- \*\*\d/.test(item))
+  return items.map((item) => {
+    const [head, ...inner] = item.split(/\n {2}- /).map((text) => text.replace(/\s+/g, ' ').trim())
+    const [, id, labels, text] = /^- \*\*(\d+\.\d+)\*\* \(([^)]+)\): (.*)$/.exec(head!) ?? []
+    if (id === undefined) throw new Error(`not an entry: ${head}`)
+    const [level, verdict = ''] = labels!.split(', ')
+    const sources = SOURCES.exec(text!)?.[0] ?? ''
+    const isTest = (each: string) => /^`.*`$/.test(each) && each.includes('.ts: ')
+    return {
+      id,
+      level: level!,
+      verdict,
+      requirement: text!.slice(0, text!.length - sources.length),
+      sources,
+      reason: inner.filter((each) => !isTest(each)).join(' '),
+      tests: inner.filter(isTest).map((each) => each.slice(1, -1)),
+    }
   })
 }
 
 const sectionOf = (id: string) => id.split('.')[0]!
-const isDecision = (id: string) => sectionOf(id) in DECISIONS
 
-/** What is wrong with a table, given the titles of the suite; each fault is a line. */
-function faultsOf(rows: readonly Row[], titles: readonly Title[]): string[] {
+/** What is wrong with the entries, given the titles of the suite; each fault is a line. */
+function faultsOf(entries: readonly Entry[], titles: readonly Title[]): string[] {
   const citations = titles.flatMap(({ file, path }) => rowsCitedBy(path).map((id) => ({ id, file, path })))
-  const ids = new Set(rows.map(({ id }) => id))
-  const strays = citations.filter(({ id }) => !ids.has(id) && !NO_VERDICT.includes(sectionOf(id)))
+  const ids = new Set(entries.map(({ id }) => id))
+  const strays = citations.filter(({ id }) => !ids.has(id))
   return [
-    ...new Set(strays.map(({ id, file, path }) => `${file} names ${id}, which is no row: ${path.join(' > ')}`)),
-    ...rows.flatMap((row) => faultsOfRow(row, titles).map((fault) => `${row.id} ${fault}`)),
+    ...new Set(strays.map(({ id, file, path }) => `${file} cites ${id}, which does not exist: ${path.join(' > ')}`)),
+    ...entries.flatMap((entry) => faultsOfEntry(entry, titles).map((fault) => `${entry.id} ${fault}`)),
   ]
 }
 
-function faultsOfRow({ id, level, verdict, tests }: Row, titles: readonly Title[]): string[] {
+function faultsOfEntry(entry: Entry, titles: readonly Title[]): string[] {
+  const { id, level, verdict, reason, tests } = entry
   const faults: string[] = []
+  if (!/\w.*[.!?]$/.test(entry.requirement)) faults.push('has no requirement')
+  if (entry.sources === '') faults.push('has no source')
   const found = tests.map((text) => {
     const [, file, fragment] = /^(\S+\.ts): (.+)$/.exec(text) ?? []
     const matches = titles.filter((title) => title.file === file && title.path.join(' > ').includes(fragment ?? ''))
-    if (matches.length === 0) faults.push(`points to a test that is not there: ${text}`)
+    if (matches.length === 0) faults.push(`points to a test that does not exist: ${text}`)
     if (text.startsWith('test/support/')) faults.push(`points to a test of the tests' own tools: ${text}`)
     return matches
   })
-  if (isDecision(id)) {
-    if (verdict === '') faults.push('has no decision')
+  if (sectionOf(id) in DATA) return faults
+  if (sectionOf(id) in DECISIONS) {
+    if (reason === '') faults.push('has no decision')
     if (tests.length === 0) faults.push('has no test')
     return faults
   }
-  if (!VERDICT.test(verdict)) faults.push(`has the verdict ${verdict}`)
-  if (level.startsWith('M') && verdict.startsWith('not ours')) faults.push('must hold')
-  if (verdict.startsWith('not ours')) return faults
+  if (!VERDICTS.includes(verdict) || (verdict === 'holds') !== (reason === '')) {
+    faults.push(`has the verdict "${verdict}" with the reason "${reason}"`)
+  }
+  if (level.startsWith('must') && verdict === 'not ours') faults.push('must hold')
+  if ((verdict === 'not yet') !== NOT_YET.includes(id)) faults.push('is "not yet" here or in the test, but not in both')
+  if (verdict === 'not yet' || verdict === 'not ours') return faults
   if (!found.some((matches) => matches.some(({ path }) => rowsCitedBy(path).includes(id)))) {
-    faults.push('has no test that names it')
+    faults.push('has no test that cites it')
   }
   return faults
 }
 
 describe('test/conformance.md', () => {
-  const rows = rowsOf(readFileSync('test/conformance.md', 'utf8'))
+  const entries = entriesOf(readFileSync('test/conformance.md', 'utf8'))
 
-  const section = (name: string) => rows.filter(({ id }) => sectionOf(id) === name)
+  const section = (name: string) => entries.filter(({ id }) => sectionOf(id) === name)
 
-  test.each(Object.entries(SECTIONS))('section %s has every row, once, with its level: %s', (name, levels) => {
+  test.each(Object.entries(SECTIONS))('section %s has every entry, once, with its level: %s', (name, levels) => {
     const numbers = levels.split(' ').map((_, index) => (name === '5' && index > 14 ? index + 5 : index + 1))
     expect(section(name).map(({ id }) => id)).toStrictEqual(numbers.map((number) => `${name}.${number}`))
     expect(
       section(name)
-        .map(({ level }) => level)
+        .map(({ level }) => LEVELS[level])
         .join(' '),
     ).toBe(levels)
   })
@@ -102,14 +137,21 @@ describe('test/conformance.md', () => {
   test.each(Object.entries(DECISIONS))('section %s has its %i decisions', (name, count) => {
     const numbers = Array.from({ length: count }, (_, index) => index + 1)
     expect(section(name).map(({ id }) => id)).toStrictEqual(numbers.map((number) => `${name}.${number}`))
+    expect(new Set(section(name).map(({ level }) => level))).toStrictEqual(new Set(['decision']))
+  })
+
+  test.each(Object.entries(DATA))('section %s has the data %s', (name, numbers) => {
+    expect(section(name).map(({ id }) => id)).toStrictEqual(numbers.split(' ').map((number) => `${name}.${number}`))
+    expect(new Set(section(name).map(({ level }) => level))).toStrictEqual(new Set(['data']))
   })
 
   test('has no other sections', () => {
-    expect(rows.filter(({ id }) => !(sectionOf(id) in { ...SECTIONS, ...DECISIONS }))).toStrictEqual([])
+    const known = { ...SECTIONS, ...DECISIONS, ...DATA }
+    expect(entries.filter(({ id }) => !(sectionOf(id) in known))).toStrictEqual([])
   })
 
-  test('does not lie: every row has the test that it names, and no test names a row that is not there', async () => {
-    expect(faultsOf(rows, await titlesUnder('test'))).toStrictEqual([])
+  test('says what is required and where, and each entry has the tests that it names', async () => {
+    expect(faultsOf(entries, await titlesUnder('test'))).toStrictEqual([])
   })
 })
 
@@ -153,28 +195,40 @@ describe('the rule catches what it is for', () => {
   })
 
   const TITLES = [{ file: 'test/a.test.ts', path: ['1.1 a rule', 'is kept'] }]
-  const row = (line: string) => faultsOf(rowsOf(line), line.startsWith('| 1.1') ? TITLES : [])
+  const SAID = 'Do it. [RFC 1](https://www.rfc-editor.org/rfc/rfc1), [b](https://b.dev)'
+  const faults = (text: string) => faultsOf(entriesOf(text), text.startsWith('- **1.1') ? TITLES : [])
 
   test.each([
-    ['| 1.1 | M | holds | test/a.test.ts: is kept |', undefined],
-    ['| 1.1 | S | deliberately different: better | test/a.test.ts: 1.1 a rule |', undefined],
-    ['| 2.1 | F | not ours: a server’s matter | |', undefined],
-    ['| 21.1 | topic | decided | |', 'no test'],
-    ['| 1.1 | M | holds | |', 'no test that names it'],
-    ['| 2.1 | M | holds | |', 'no test that names it'],
-    ['| 1.1 | M | holds | test/a.test.ts: is broken |', 'not there'],
-    ['| 1.1 | M | holds | test/b.test.ts: is kept |', 'not there'],
-    ['| 1.1 | M | holds | test/support/a.test.ts: is kept |', 'own tools'],
-    ['| 1.1 | M | not ours: too hard | |', 'must hold'],
-    ['| 1.1 | S | not ours: | test/a.test.ts: is kept |', 'the verdict'],
-    ['| 1.1 | S | mostly | test/a.test.ts: is kept |', 'the verdict'],
-  ])('%s', (line, fault) => {
-    if (fault === undefined) expect(row(line)).toStrictEqual([])
-    else expect(row(line)).toContainEqual(expect.stringContaining(fault))
+    [`- **1.1** (must, holds): ${SAID}`, ['`test/a.test.ts: is kept`'], undefined],
+    [`- **1.1** (should, deliberately different): ${SAID}`, ['Better.', '`test/a.test.ts: 1.1 a rule`'], undefined],
+    [`- **2.1** (fact, not ours): ${SAID}`, ['A matter of servers.'], undefined],
+    [`- **26.1** (must, not yet): ${SAID}`, ['It is not there.'], undefined],
+    [`- **22.1** (data): ${SAID}`, [], undefined],
+    [`- **21.1** (decision): ${SAID}`, ['Decided.'], 'no test'],
+    [`- **21.1** (decision): ${SAID}`, [], 'no decision'],
+    [`- **1.1** (must, holds): ${SAID}`, [], 'no test that cites it'],
+    [`- **2.1** (must, holds): ${SAID}`, [], 'no test that cites it'],
+    [`- **1.1** (must, holds): ${SAID}`, ['`test/a.test.ts: is broken`'], 'does not exist'],
+    [`- **1.1** (must, holds): ${SAID}`, ['`test/b.test.ts: is kept`'], 'does not exist'],
+    [`- **1.1** (must, holds): ${SAID}`, ['`test/support/a.test.ts: is kept`'], 'own tools'],
+    [`- **1.1** (must, not ours): ${SAID}`, ['Too hard.'], 'must hold'],
+    [`- **1.1** (must, not yet): ${SAID}`, ['Too hard.'], 'not in both'],
+    [`- **26.1** (must, holds): ${SAID}`, [], 'not in both'],
+    [`- **1.1** (should, not ours): ${SAID}`, ['`test/a.test.ts: is kept`'], 'the verdict'],
+    [`- **1.1** (should, mostly): ${SAID}`, ['`test/a.test.ts: is kept`'], 'the verdict'],
+    ['- **1.1** (must, holds): Do it.', ['`test/a.test.ts: is kept`'], 'no source'],
+    ['- **1.1** (must, holds): [a](https://a.dev)', ['`test/a.test.ts: is kept`'], 'no requirement'],
+  ])('%s, %j', (head, inner, fault) => {
+    const found = faults([head, ...inner].join('\n  - '))
+    if (fault === undefined) expect(found).toStrictEqual([])
+    else expect(found).toContainEqual(expect.stringContaining(fault))
   })
 
-  test('a test for a row that is not there, and a row of too many cells', () => {
-    expect(faultsOf([], TITLES)).toStrictEqual([expect.stringContaining('names 1.1, which is no row')])
-    expect(() => rowsOf('| 1.1 | M | holds | x | y |')).toThrow('not four cells')
+  test('a citation of no entry, an entry over several lines, and an entry without a level', () => {
+    expect(faultsOf([], TITLES)).toStrictEqual([expect.stringContaining('cites 1.1, which does not exist')])
+    expect(
+      entriesOf(`## 1.\n\n- **1.1** (must, holds): Do\n  it.\n  [a](https://a.dev)\n- **1.2** (data): x`),
+    ).toMatchObject([{ id: '1.1', requirement: 'Do it.', sources: ' [a](https://a.dev)', tests: [] }, { id: '1.2' }])
+    expect(() => entriesOf('- **1.1** Do it.')).toThrow('not an entry')
   })
 })

@@ -21,7 +21,7 @@ export async function runProcess(host: CliIO = processIO()): Promise<void> {
   process.exitCode = await runProgram(host)
 }
 
-/** @returns the exit code (CONTRACT: exit codes) */
+/** @returns the exit code (docs/commands.md#errors) */
 export async function runProgram(host: CliIO): Promise<number> {
   let unwritten: Error | undefined
   host.stdout.on('error', (error) => {

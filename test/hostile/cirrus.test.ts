@@ -1,4 +1,4 @@
-/** The second, independent server of requirements 25, for the whole life of a session and where it differs. */
+/** Cirrus, a PDS with its own code (test/conformance.md, section 25), for the whole life of a session and where it differs. */
 import { describe, expect, test } from 'vitest'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'

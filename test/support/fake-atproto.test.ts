@@ -182,7 +182,7 @@ describe('10, 11 what ends a session', () => {
     expect((await client.refresh(refreshToken)).body['error_description']).toBe('Session expired')
   })
 
-  test('second §25: cirrus forgives a replay and a wrong key, and knows no nonces', async () => {
+  test('25.1, 25.7, 25.8 cirrus forgives a replay and a wrong key, and knows no nonces', async () => {
     const { world, client } = await start({ faults: { personality: 'cirrus' } })
     const session = world.openSession({ sub: world.alice.did, clientId: CLIENT.client_id, jkt: client.jkt })
     const { refreshToken } = session

@@ -1,5 +1,5 @@
 /**
- * What the authorization server makes of a `client_id`, and of a request for it (requirements 5, 5b, 7).
+ * What the authorization server makes of a `client_id`, and of a request for it (test/conformance.md, sections 5 and 7).
  *
  * @module
  */
@@ -96,7 +96,7 @@ export function knownScope(scope: string): string {
   return [...new Set(scope.split(' '))].filter((token) => SCOPE_TOKEN.test(token)).join(' ')
 }
 
-/** The two servers differ on ports (5.24, second §25). */
+/** The two servers differ on ports (5.24, 25.2). */
 function isDeclared(uri: string, client: FakeClient, personality: Faults['personality']): boolean {
   if (personality === 'cirrus') return uri === client.redirectUris[0]
   if (client.redirectUris.includes(uri)) return true

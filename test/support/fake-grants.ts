@@ -1,6 +1,6 @@
 /**
  * The token endpoint: authorization_code and refresh_token, with what the reference
- * server does to those who get it wrong (requirements 10, 11, 17).
+ * server does to those who get it wrong (test/conformance.md, sections 10, 11 and 17).
  *
  * @module
  */
@@ -108,7 +108,7 @@ export function createGrants({ faults, book, clock }: Surroundings): Grants {
     },
     proofRefused(form) {
       const code = codes.get(form['code'] ?? '')
-      if (code && faults.personality === 'cirrus') code.used = true // second §25: burned by a skewed clock
+      if (code && faults.personality === 'cirrus') code.used = true // 25.5: a skewed clock spends it
     },
   }
 }

@@ -12,9 +12,9 @@ export type Verdict =
   | { readonly ok: true; readonly jkt: string }
   | { readonly ok: false; readonly error: 'use_dpop_nonce' | 'invalid_dpop_proof'; readonly description: string }
 
-/** Older nonces are stale by age as well (requirements 13.7). */
+/** Older nonces are stale by age as well (13.7). */
 const NONCE_AGE_MS = 180_000
-/** Seconds, as jose wants them: a proof may be `maxAge + tolerance` old and `tolerance` early (12.7, second §25). */
+/** Seconds, as jose wants them: a proof may be `maxAge + tolerance` old and `tolerance` early (12.7, 25.13). */
 const WINDOW = { reference: { maxAge: 10, tolerance: 180 }, cirrus: { maxAge: 60, tolerance: 5 } }
 
 export interface ProofJudge {

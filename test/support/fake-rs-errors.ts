@@ -71,7 +71,7 @@ export function rsError(name: RsErrorName, faults: Faults, message?: string): Re
   return json(row.status, { error, message: told }, { ...row.headers })
 }
 
-/** A 401 that concerns the token or the proof. To cirrus they are all the same (second §25). */
+/** A 401 that concerns the token or the proof. At cirrus they are all the same (25.10). */
 export function rsChallenge(error: string, message: string, faults: Faults): Response {
   const isCirrus = faults.personality === 'cirrus'
   const answer = json(401, { error: isCirrus ? 'InvalidToken' : error, message })

@@ -202,7 +202,7 @@ function isRefusal(value: object): value is Refusal {
   return 'error' in value
 }
 
-/** Satisfies every row of requirements 4. */
+/** Satisfies section 4 of test/conformance.md. */
 function metadata({ origin, pds, faults }: Surroundings) {
   const revocable = faults.personality !== 'cirrus' && faults.revocation !== 'absent'
   return {

@@ -71,7 +71,7 @@ export interface Faults {
   mutateToken: Mutator
   /** `silent` answers 200 even where it revokes nothing (reference); `challenge` refuses bad proofs aloud. */
   revocation: 'silent' | 'challenge' | 'unavailable' | 'absent'
-  /** What the PDS answers to a call whose token and proof are good: a row of requirements 14, or a function of the call. */
+  /** What the PDS answers to a call whose token and proof are good: a known error, or a function of the call. */
   rsError: RsErrorName | undefined | ((request: FakeRequest) => RsErrorName | undefined)
   /** How a proxied method names its service in the permission it needs: deployed servers differ (15.14). */
   rpcAud: 'fragment' | 'bare'

@@ -1,5 +1,5 @@
 /**
- * The titles of the suite, read from its syntax trees, and the rows of the requirements that they cite.
+ * The titles of the suite, read from its syntax trees, and the entries of test/conformance.md that they cite.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export async function titlesIn(source: string): Promise<string[][]> {
   return found
 }
 
-/** A row is a section and a number, "11.3"; in a title they stand at its beginning, or after a semicolon. */
+/** An entry is a section and a number, "11.3". Titles cite it at their beginning or after a semicolon. */
 export function rowsCitedBy(path: readonly string[]): string[] {
   return path.flatMap((title) => title.split('; ').flatMap(rowsAtTheStart))
 }

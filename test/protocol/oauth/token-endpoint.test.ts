@@ -170,6 +170,7 @@ const refuse = (status: number, error: string) => () => json(status, { error, er
 test.each<[string, () => Fault, string, string]>([
   ['11.11, 10.3 invalid_grant', refuse(400, 'invalid_grant'), 'EXCHANGE_REFUSED', 'SESSION_DEAD'],
   ['11.11 invalid_client', refuse(401, 'invalid_client'), 'EXCHANGE_REFUSED', 'REFRESH_REFUSED'],
+  ['26.10 413', refuse(413, 'payload_too_large'), 'EXCHANGE_REFUSED', 'REFRESH_REFUSED'],
   ['11.4 invalid_dpop_proof', refuse(401, 'invalid_dpop_proof'), 'EXCHANGE_REFUSED', 'REFRESH_REFUSED'],
   ['13.4 use_dpop_nonce without end', refuse(400, 'use_dpop_nonce'), 'EXCHANGE_REFUSED', 'REFRESH_REFUSED'],
   ['400 HTML', () => new Response('invalid_grant', { status: 400 }), 'EXCHANGE_REFUSED', 'REFRESH_REFUSED'],

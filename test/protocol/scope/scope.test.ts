@@ -137,6 +137,12 @@ describe('15.13 asked for and granted', () => {
   })
 })
 
+test('26.17 a scope never names a bare DID', async () => {
+  const bare = 'rpc:a.b.c?aud=did:web:x.y'
+  expect(await failure(() => parseScope(`atproto ${bare}`))).toMatchObject({ code: 'SCOPE_INVALID' })
+  expect(requestable(bare)).not.toContain('did:')
+})
+
 test('15.14, 19.8 what an older server says is missing, as it can be asked for', () => {
   expect(requestable('rpc:a.b.c?aud=did:web:x.y%23s')).toBe('rpc:a.b.c?aud=did:web:x.y%23s')
   expect(requestable('rpc:a.b.c?aud=did:web:x.y')).toBe('rpc:a.b.c?aud=*')
