@@ -17,7 +17,7 @@ interface Entry {
   /** Process exit code (docs/commands.md#errors). */
   readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
   readonly session: SessionFate
-  /** The next command, or what to change before it; an {@link AuthError} may carry a more exact one. */
+  /** The next command, or what to change before it; an {@link OAuthError} may carry a more exact one. */
   readonly hint: string
   /** Where the hint is a command for its words alone: those, to be put after whichever command was running. */
   readonly words?: string
@@ -124,7 +124,7 @@ export const CATALOGUE = {
 
 export type ErrorCode = keyof typeof CATALOGUE
 
-interface AuthErrorOptions {
+interface OAuthErrorOptions {
   readonly cause?: unknown
   /** A more exact next step than the catalogue's. */
   readonly hint?: string | undefined
@@ -136,7 +136,7 @@ interface AuthErrorOptions {
  * The one error class. `code` is stable and for programs; the message is one
  * sentence for people, already free of anything a terminal would act on.
  */
-export class AuthError extends Error {
+export class OAuthError extends Error {
   readonly code: ErrorCode
   readonly hint: string
   readonly session: SessionFate
@@ -144,10 +144,10 @@ export class AuthError extends Error {
   /** `session` was said by whoever made the error, and is not just what is usual for its code. */
   readonly hasExplicitState: boolean
 
-  constructor(code: ErrorCode, message: string, options: AuthErrorOptions = {}) {
+  constructor(code: ErrorCode, message: string, options: OAuthErrorOptions = {}) {
     super(sanitize(message, 2000), options.cause === undefined ? undefined : { cause: options.cause })
     const entry: Entry = CATALOGUE[code]
-    this.name = 'AuthError'
+    this.name = 'OAuthError'
     this.code = code
     this.hint = sanitize(options.hint ?? entry.hint, 4000)
     this.session = options.session ?? entry.session
@@ -161,7 +161,7 @@ export class AuthError extends Error {
  *
  * @param command without the program's name, such as `client new`; nothing if none was
  */
-export function hintOf({ code, hint }: AuthError, command = ''): string {
+export function hintOf({ code, hint }: OAuthError, command = ''): string {
   const entry: Entry = CATALOGUE[code]
   if (command === '' || entry.words === undefined || hint !== entry.hint) return hint
   return `atproto-oauth ${command} ${entry.words}`
@@ -172,12 +172,12 @@ export async function withoutSession<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
-    if (!(error instanceof AuthError) || error.hasExplicitState || error.session !== 'alive') throw error
-    throw new AuthError(error.code, error.message, { cause: error.cause, hint: error.hint, session: 'none' })
+    if (!(error instanceof OAuthError) || error.hasExplicitState || error.session !== 'alive') throw error
+    throw new OAuthError(error.code, error.message, { cause: error.cause, hint: error.hint, session: 'none' })
   }
 }
 
 /** Whether `error` is ours, and if codes are given, one of them. */
-export function isAuthError(error: unknown, ...codes: ErrorCode[]): error is AuthError {
-  return error instanceof AuthError && (codes.length === 0 || codes.includes(error.code))
+export function isOAuthError(error: unknown, ...codes: ErrorCode[]): error is OAuthError {
+  return error instanceof OAuthError && (codes.length === 0 || codes.includes(error.code))
 }

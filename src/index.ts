@@ -17,7 +17,7 @@ export {
 export { readCredentials } from './credentials/read.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
 export { type DoctorOptions, diagnose } from './doctor/doctor.ts'
-export { AuthError, CATALOGUE, type ErrorCode, isAuthError, type SessionFate } from './errors.ts'
+export { CATALOGUE, type ErrorCode, isOAuthError, OAuthError, type SessionFate } from './errors.ts'
 export { complete } from './login/complete.ts'
 export { type Initiated, type InitOptions, init } from './login/init.ts'
 export type {

@@ -40,7 +40,7 @@ export interface Http {
   /**
    * One HTTP request; redirects are answers like any other.
    *
-   * @throws {AuthError} `HOST_NOT_FOUND` and `NETWORK_UNREACHABLE` the request certainly did not arrive (DNS, connect, TLS),
+   * @throws {OAuthError} `HOST_NOT_FOUND` and `NETWORK_UNREACHABLE` the request certainly did not arrive (DNS, connect, TLS),
    *   `NETWORK_LOST` it may have arrived (reset, timeout), `ADDRESS_REFUSED` the address guard said no
    */
   fetch(url: URL, init?: HttpInit): Promise<Response>
@@ -113,7 +113,7 @@ export interface SaveTarget {
   /**
    * Puts the variables there; durable when it resolves.
    *
-   * @throws {AuthError} `SAVE_FAILED`
+   * @throws {OAuthError} `SAVE_FAILED`
    */
   save(entries: readonly (readonly [name: string, value: string])[]): Promise<void>
   /** The variables that are there now, where the target can be read. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../src/errors.ts'
+import { OAuthError } from '../src/errors.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../src/text.ts'
 
 test.each([
@@ -64,7 +64,7 @@ test('20.8 a text of several lines keeps them and their indent, and each is clea
 })
 
 test('20.8 an error is clean from the start, its hint too', () => {
-  const error = new AuthError('PAR_REFUSED', '\u001b[31mno\nway', { hint: '::set-output name=x::\u202ey' })
+  const error = new OAuthError('PAR_REFUSED', '\u001b[31mno\nway', { hint: '::set-output name=x::\u202ey' })
   expect(error).toMatchObject({ message: 'no way', hint: ':set-output name=x::y' })
 })
 

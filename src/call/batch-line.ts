@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { assembleRequest, type GivenField, type GivenRequest } from '../protocol/xrpc/fields.ts'
 import { defaultService, type Field, findMethod } from '../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
@@ -15,11 +15,11 @@ const MEMBERS = ['nsid', 'params', 'input', 'method', 'headers', 'id']
 export interface LineRequest {
   /** As the line has it; absent if it has none. */
   readonly id?: unknown
-  /** @throws {AuthError} `USAGE` */
+  /** @throws {OAuthError} `USAGE` */
   request(): XrpcRequest
 }
 
-/** @throws {AuthError} `USAGE` it is not even a JSON object */
+/** @throws {OAuthError} `USAGE` it is not even a JSON object */
 export function parseBatchLine(text: string, account: GivenRequest['account']): LineRequest {
   const line = parse(text)
   return { ...('id' in line && { id: line.id }), request: () => requestOf(line, account) }
@@ -100,6 +100,6 @@ function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function usage(message: string): AuthError {
-  return new AuthError('USAGE', message)
+function usage(message: string): OAuthError {
+  return new OAuthError('USAGE', message)
 }

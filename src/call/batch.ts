@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, type OAuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
 import { mediaType, parseJsonObject, readBounded, serverError } from '../protocol/http/response.ts'
 import { readXrpcError } from '../protocol/xrpc/error.ts'
@@ -15,7 +15,7 @@ import { parseBatchLine } from './batch-line.ts'
 import { callWithRetry, type RateLimit } from './retry.ts'
 
 /** One line, without its end; or why it could not be read. */
-export type BatchLine = string | AuthError
+export type BatchLine = string | OAuthError
 
 export interface BatchAnswer {
   /** From 1. */
@@ -64,7 +64,7 @@ class Stopped extends Error {}
  * In order, except that a line without an answer is left out when the batch ends early. Each is given
  * once the one before was taken.
  *
- * @throws {AuthError} what concerns the session or the network as a whole, after everything that was answered
+ * @throws {OAuthError} what concerns the session or the network as a whole, after everything that was answered
  */
 export async function* batch(
   lines: AsyncIterable<BatchLine>,
@@ -161,7 +161,7 @@ export async function* batch(
   }
 }
 
-/** @throws {AuthError} what the other lines would meet as well */
+/** @throws {OAuthError} what the other lines would meet as well */
 async function answerOf(
   { line, text }: Entry,
   session: BatchSession,
@@ -179,7 +179,7 @@ async function answerOf(
     const response = await callWithRetry(session, request, { wait: true, limit }, ports)
     return { ...head, status: response.status, ...(await contentOf(request, response, session, ports)) }
   } catch (error) {
-    if (!isAuthError(error, ...OF_ONE_LINE)) throw error
+    if (!isOAuthError(error, ...OF_ONE_LINE)) throw error
     const isUnclear = error.code === 'NETWORK_LOST' && request?.method === 'POST'
     const message = isUnclear ? `${error.message}; the request may have taken effect` : error.message
     return { ...head, error: error.code, message }

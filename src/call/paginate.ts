@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/xrpc#cursors-and-pagination
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
 import { type JsonObject, parseJsonObject, readBounded, shown } from '../protocol/http/response.ts'
 import { readXrpcError } from '../protocol/xrpc/error.ts'
@@ -35,7 +35,7 @@ const EMPTY_PAGES = 50
 /**
  * The pages of a query, from its `cursor` parameter on if it has one.
  *
- * @throws {AuthError} `USAGE` for what is no query, `RESPONSE_INVALID`, those of an XRPC error, and as `session.call`;
+ * @throws {OAuthError} `USAGE` for what is no query, `RESPONSE_INVALID`, those of an XRPC error, and as `session.call`;
  *   the pages before stay good
  */
 export async function* pages(
@@ -45,7 +45,7 @@ export async function* pages(
   ports: Clock & Timer & Random & Notices,
 ): AsyncGenerator<Page, void, undefined> {
   if (request.body !== undefined || request.method === 'POST') {
-    throw new AuthError('USAGE', `only a query has pages, and ${request.nsid} is sent as a procedure`)
+    throw new OAuthError('USAGE', `only a query has pages, and ${request.nsid} is sent as a procedure`)
   }
   const { parameters = [] } = request
   const fixed = parameters.filter(([name]) => name !== 'cursor')
@@ -77,10 +77,10 @@ async function readPage(nsid: string, response: Response): Promise<Page> {
   const bytes = await readBounded(response, PAGE_LARGEST)
   const text = bytes && decode(bytes)
   const json = parseJsonObject(text)
-  if (text === undefined || !json) throw new AuthError('RESPONSE_INVALID', `${nsid} answered with no JSON object`)
+  if (text === undefined || !json) throw new OAuthError('RESPONSE_INVALID', `${nsid} answered with no JSON object`)
   const cursor = json.cursor ?? ''
   if (typeof cursor === 'string') return { text, json, cursor: cursor === '' ? undefined : cursor }
-  throw new AuthError('RESPONSE_INVALID', `${nsid} answered with a cursor that is no string: ${shown(cursor)}`)
+  throw new OAuthError('RESPONSE_INVALID', `${nsid} answered with a cursor that is no string: ${shown(cursor)}`)
 }
 
 /** Exactly, so with the mark at the beginning that the decoder would otherwise drop. */
@@ -105,7 +105,7 @@ export function countItems(page: Page): number {
  * The items of a page, each as compact JSON: those of the list `key`, or of the only list there is. Their numbers
  * keep all their digits.
  *
- * @throws {AuthError} `USAGE` it is not clear which list is meant
+ * @throws {OAuthError} `USAGE` it is not clear which list is meant
  */
 export function itemsOf(page: Page, key?: string): string[] {
   const lists = listsOf(page)
@@ -114,7 +114,7 @@ export function itemsOf(page: Page, key?: string): string[] {
   if (key === undefined ? lists.length === 1 : lists.includes(key)) return elementsOf(page.text, name)
   const what = key === undefined ? 'the answer has several lists' : `the answer has no list ${JSON.stringify(key)}`
   const which = lists.map((list) => `--items ${list}`).join(' or ')
-  throw new AuthError('USAGE', which === '' ? what : `${what}; say which: ${which}`)
+  throw new OAuthError('USAGE', which === '' ? what : `${what}; say which: ${which}`)
 }
 
 /**

@@ -36,7 +36,7 @@ const LONGEST_SLEEP = 2 ** 30
 /**
  * The answer in the end; any status is one.
  *
- * @throws {AuthError} as `session.call`
+ * @throws {OAuthError} as `session.call`
  */
 export async function callWithRetry(
   session: Pick<Session, 'call'>,

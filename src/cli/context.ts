@@ -6,7 +6,7 @@
  */
 import { readClientJwk } from '../credentials/read.ts'
 import { type Environment, variable } from '../credentials/variables.ts'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { defaultHome } from '../node/defaults.ts'
 import { nodeRuntime } from '../node/runtime.ts'
 import { asUrl, isSecure } from '../protocol/identity/syntax.ts'
@@ -14,7 +14,7 @@ import { type CliIO, inCi } from './io.ts'
 import { type Context, flagOf, fromEnvironment, type SavingOptions, setting } from './options.ts'
 import type { Output } from './output.ts'
 
-/** @throws {AuthError} `USAGE` */
+/** @throws {OAuthError} `USAGE` */
 export function createContext(host: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {
   const { environment } = host
   const dev = options.dev ?? isOn(environment, 'ATPROTO_OAUTH_DEV')
@@ -46,7 +46,7 @@ function isOn(environment: Environment, name: string): boolean {
   const value = variable(environment, name)?.toLowerCase()
   if (value === undefined || value === '0' || value === 'false') return false
   if (value === '1' || value === 'true') return true
-  throw new AuthError('USAGE', `${name} must be 1 or nothing`)
+  throw new OAuthError('USAGE', `${name} must be 1 or nothing`)
 }
 
 function asServer(text: string, dev: boolean, name: string): string {
@@ -56,5 +56,5 @@ function asServer(text: string, dev: boolean, name: string): string {
     url?.protocol === 'http:'
       ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev'
       : `${flagOf(name)} https://host.example.com`
-  throw new AuthError('USAGE', `${flagOf(name)} (${name}) must be an https origin: https:// and a host`, { hint })
+  throw new OAuthError('USAGE', `${flagOf(name)} (${name}) must be an https origin: https:// and a host`, { hint })
 }

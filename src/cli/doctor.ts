@@ -6,7 +6,7 @@
 import { Command } from 'commander'
 import { readCredentials } from '../credentials/read.ts'
 import { diagnose, type DoctorOptions as Examination } from '../doctor/doctor.ts'
-import { AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Finding } from '../model.ts'
 import { defaultHome } from '../node/defaults.ts'
 import { inspectMachine } from '../node/doctor.ts'
@@ -61,7 +61,7 @@ async function runDoctor(identifier: string | undefined, options: DoctorOptions,
     return
   }
   const fix = broken.find((finding) => finding.fix !== undefined)?.fix?.split('\n')[0]
-  throw new AuthError('DOCTOR_FOUND', `broken: ${[...new Set(broken.map(({ topic }) => topic))].join(', ')}`, {
+  throw new OAuthError('DOCTOR_FOUND', `broken: ${[...new Set(broken.map(({ topic }) => topic))].join(', ')}`, {
     hint: fix,
   })
 }
@@ -80,7 +80,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   try {
     credentials = readCredentials(environment, dev)
   } catch (error) {
-    if (!isAuthError(error)) throw error
+    if (!isOAuthError(error)) throw error
     const { message: detail, hint: fix } = error
     unreadable = { topic: 'environment', verdict: 'broken', detail, fix, milliseconds: 0 }
   }

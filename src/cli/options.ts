@@ -6,7 +6,7 @@
  */
 import { type Command, Option } from 'commander'
 import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { shellQuote } from '../hints.ts'
 import { PLC_DIRECTORY } from '../node/defaults.ts'
 import type { Runtime } from '../ports.ts'
@@ -53,7 +53,7 @@ export function addSaveOption(command: Command): Command {
 
 /** The value of a setting: the flag's, else the variable's. */
 export function setting(flag: string | undefined, environment: Environment, name: string): string | undefined {
-  if (flag === '') throw new AuthError('USAGE', `${flagOf(name)} is empty: was its variable not set?`)
+  if (flag === '') throw new OAuthError('USAGE', `${flagOf(name)} is empty: was its variable not set?`)
   return flag ?? variable(environment, name)
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError, hintOf, type SessionFate } from '../errors.ts'
+import { hintOf, OAuthError, type SessionFate } from '../errors.ts'
 import { toWindowsQuoting } from '../hints.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
 import { type CliIO, programName } from './io.ts'
@@ -120,14 +120,14 @@ export function createOutput(host: CliIO, options: OutputOptions): Output {
 export function failedOutput(error: NodeJS.ErrnoException): Error {
   if (error.code === 'EPIPE') return error
   const why = error.code === 'ENOSPC' ? 'the disk is full' : (error.code ?? error.message)
-  return new AuthError('OUTPUT_FAILED', `the output could not be written: ${why}`, { cause: error })
+  return new OAuthError('OUTPUT_FAILED', `the output could not be written: ${why}`, { cause: error })
 }
 
-function asAuthError(error: unknown): AuthError {
-  if (error instanceof AuthError) return error
+function asAuthError(error: unknown): OAuthError {
+  if (error instanceof OAuthError) return error
   const named = error instanceof Error ? error : new Error(String(error))
-  if (named.name === 'ExitPromptError') return new AuthError('INTERRUPTED', 'interrupted at the prompt')
-  return new AuthError('UNEXPECTED', `something unexpected happened: ${named.message}`, { cause: error })
+  if (named.name === 'ExitPromptError') return new OAuthError('INTERRUPTED', 'interrupted at the prompt')
+  return new OAuthError('UNEXPECTED', `something unexpected happened: ${named.message}`, { cause: error })
 }
 
 function parsed(text: string): unknown {

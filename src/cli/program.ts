@@ -5,7 +5,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { packageVersion } from '../node/version.ts'
 import { loadCommands } from './commands.ts'
 import { type CliIO, processIO } from './io.ts'
@@ -86,9 +86,9 @@ function pathOf(command: Command | undefined): string {
   return command?.parent ? `${pathOf(command.parent)} ${command.name()}`.trimStart() : ''
 }
 
-function usageError(error: CommanderError): AuthError {
+function usageError(error: CommanderError): OAuthError {
   const message = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '')
-  return new AuthError('USAGE', message, { session: 'none' })
+  return new OAuthError('USAGE', message, { session: 'none' })
 }
 
 const GUIDE = `

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { type CliIO, inCi, readStdin } from './io.ts'
 
 const PASTE_LARGEST = 64 * 1024
@@ -16,10 +16,10 @@ export async function askForPaste(argument: string | undefined, host: CliIO): Pr
     return input({ message: 'Callback URL:' }, { input: stdin, output: stderr })
   }
   const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(host, PASTE_LARGEST)
-  if (bytes === undefined) throw new AuthError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL')
+  if (bytes === undefined) throw new OAuthError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL')
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
-  throw new AuthError('USAGE', 'the argument callback-url is missing, and stdin is empty', {
+  throw new OAuthError('USAGE', 'the argument callback-url is missing, and stdin is empty', {
     hint: "atproto-oauth complete '<callback-url>'",
     session: 'none',
   })

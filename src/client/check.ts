@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/oauth#clients
  * @module
  */
-import { AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Clock, Http, Settings } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
@@ -53,7 +53,7 @@ export interface ClientCheck {
 
 type Ports = Http & Clock & { readonly settings: Settings }
 
-/** @throws {AuthError} `SCOPE_INVALID`, and those of the `Http` port if the document could not be asked for */
+/** @throws {OAuthError} `SCOPE_INVALID`, and those of the `Http` port if the document could not be asked for */
 export async function checkClient(check: ClientCheck, ports: Ports): Promise<ClientVerdict> {
   const scope = check.scope === undefined ? undefined : parseScope(check.scope)
   const use = { ...check, scope }
@@ -86,7 +86,7 @@ function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVer
       findings,
     }
   } catch (error) {
-    if (!isAuthError(error, 'CLIENT_INVALID', 'SCOPE_INVALID')) throw error
+    if (!isOAuthError(error, 'CLIENT_INVALID', 'SCOPE_INVALID')) throw error
     const fix = 'leave --client-id out: `init` makes such a client_id itself'
     return nothing(clientId, [fault(`client_id: ${error.message}`, 'both', fix)])
   }
@@ -224,9 +224,9 @@ function toFinding({ message, refusedBy, fix, consequence = CONSEQUENCES[refused
 }
 
 /** The error that a verdict comes to, if it is one. */
-export function brokenClient({ clientId, findings }: ClientVerdict): AuthError | undefined {
+export function brokenClient({ clientId, findings }: ClientVerdict): OAuthError | undefined {
   const faults = findings.filter(({ level }) => level === 'broken')
   if (faults.length === 0) return undefined
   const count = faults.length === 1 ? 'one thing is' : `${faults.length} things are`
-  return new AuthError('CLIENT_BROKEN', `${count} wrong with the client ${clientId}: ${faults[0]!.message}`)
+  return new OAuthError('CLIENT_BROKEN', `${count} wrong with the client ${clientId}: ${faults[0]!.message}`)
 }

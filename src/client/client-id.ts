@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/oauth#clients
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { asHandle, asUrl, isReservedName } from '../protocol/identity/syntax.ts'
 import { DEFAULT_SCOPE, parseScope, scopeTokens } from '../protocol/scope/scope.ts'
 
@@ -30,7 +30,7 @@ export interface ClientChoice {
 /**
  * Without a `clientId`, the loopback client that declares exactly the redirect and scope it is going to send.
  *
- * @throws {AuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
+ * @throws {OAuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
  */
 export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Client {
   if (clientId === undefined) {
@@ -57,7 +57,7 @@ export function loopbackClientId({ redirectUri, scope }: Pick<Client, 'redirectU
   return `http://localhost?${new URLSearchParams({ redirect_uri: redirectUri, scope })}`
 }
 
-/** @throws {AuthError} `CLIENT_INVALID` */
+/** @throws {OAuthError} `CLIENT_INVALID` */
 export function parseLoopbackClientId(clientId: string): { redirectUris: readonly string[]; scope: string } {
   const match = LOOPBACK_ID.exec(clientId)
   if (!match) throw invalid(`${clientId} is not a loopback client: it must be http://localhost with a query at most`)
@@ -73,7 +73,7 @@ export function parseLoopbackClientId(clientId: string): { redirectUris: readonl
   return { redirectUris: redirectUris.length > 0 ? redirectUris : LOOPBACK_DEFAULTS, scope: parseScope(scope) }
 }
 
-/** @throws {AuthError} `CLIENT_INVALID` no client can have it */
+/** @throws {OAuthError} `CLIENT_INVALID` no client can have it */
 export function checkClientId(clientId: string): void {
   if (/^http:/i.test(clientId)) parseLoopbackClientId(clientId)
   else checkDiscoverable(clientId)
@@ -142,6 +142,6 @@ function isLoopback(url: URL): boolean {
   return url.hostname === '127.0.0.1' || url.hostname === '[::1]'
 }
 
-function invalid(message: string, hint?: string): AuthError {
-  return new AuthError('CLIENT_INVALID', message, { hint })
+function invalid(message: string, hint?: string): OAuthError {
+  return new OAuthError('CLIENT_INVALID', message, { hint })
 }

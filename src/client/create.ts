@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/oauth#clients
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl, isReservedName } from '../protocol/identity/syntax.ts'
@@ -45,7 +45,7 @@ export interface ClientDocument {
 /**
  * @param template the fields that all clients share
  * @param earlier a document of the same client, whose keys and further fields stay
- * @throws {AuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
+ * @throws {OAuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
  */
 export async function createClientDocument(
   { origin, kind, name, scope }: NewClient,
@@ -85,7 +85,7 @@ export async function createClientDocument(
 /**
  * With one more key. New sessions use whichever private key is set; old ones stay with theirs.
  *
- * @throws {AuthError} `CLIENT_INVALID`
+ * @throws {OAuthError} `CLIENT_INVALID`
  */
 export async function addClientKey(document: JsonObject): Promise<ClientDocument> {
   const keys = confidentialKeys(document)
@@ -96,7 +96,7 @@ export async function addClientKey(document: JsonObject): Promise<ClientDocument
 /**
  * Without one of its keys, which ends the sessions that were made with it.
  *
- * @throws {AuthError} `CLIENT_INVALID` it has no such key, or no other
+ * @throws {OAuthError} `CLIENT_INVALID` it has no such key, or no other
  */
 export function retireClientKey(document: JsonObject, kid: string): ClientDocument {
   const keys = confidentialKeys(document)
@@ -111,7 +111,7 @@ export function retireClientKey(document: JsonObject, kid: string): ClientDocume
 /**
  * The address below which the files will be, without a slash at its end.
  *
- * @throws {AuthError} `CLIENT_INVALID`
+ * @throws {OAuthError} `CLIENT_INVALID`
  */
 export function clientHome(origin: string): string {
   const home = origin.replace(/\/$/, '') // people copy the address of their site
@@ -153,6 +153,6 @@ function judged(document: JsonObject, clientJwk?: ClientJwk): ClientDocument {
   return { clientId, redirectUri, scope: String(document.scope), document, kids, clientJwk }
 }
 
-function invalid(message: string, hint = 'atproto-oauth client new --help'): AuthError {
-  return new AuthError('CLIENT_INVALID', message, { hint })
+function invalid(message: string, hint = 'atproto-oauth client new --help'): OAuthError {
+  return new OAuthError('CLIENT_INVALID', message, { hint })
 }

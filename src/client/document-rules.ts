@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/oauth#client-id-metadata-document
  * @module
  */
-import { isAuthError } from '../errors.ts'
+import { isOAuthError } from '../errors.ts'
 import type { Clock, Http } from '../ports.ts'
 import { fetchJson } from '../protocol/http/fetch-json.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
@@ -28,7 +28,7 @@ export async function findClientFaults(use: ClientUse, ports: Http & Clock): Pro
     const request = { url: new URL(clientId), what: 'the client document', code: 'CLIENT_INVALID', absent } as const
     return validateClientDocument(await fetchJson(request, ports), use)
   } catch (error) {
-    if (isAuthError(error)) return [error.message]
+    if (isOAuthError(error)) return [error.message]
     throw error
   }
 }

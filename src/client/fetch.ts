@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/oauth#client-id-metadata-document
  * @module
  */
-import { isAuthError } from '../errors.ts'
+import { isOAuthError } from '../errors.ts'
 import type { Clock, Http } from '../ports.ts'
 import { fetchJson } from '../protocol/http/fetch-json.ts'
 import { type JsonObject, mediaType, parseJsonObject, readText } from '../protocol/http/response.ts'
@@ -22,7 +22,7 @@ export interface Publication {
   readonly bytes?: number | undefined
 }
 
-/** @throws {AuthError} those of the `Http` port: nothing is known of the document then */
+/** @throws {OAuthError} those of the `Http` port: nothing is known of the document then */
 export async function fetchClientDocument(clientId: string, ports: Http): Promise<Publication> {
   const url = new URL(clientId)
   const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT })
@@ -61,7 +61,7 @@ export async function fetchKeys(uri: string, ports: Http & Clock): Promise<JsonO
   try {
     return await fetchJson({ url: new URL(uri), what, code: 'CLIENT_INVALID', absent }, ports)
   } catch (error) {
-    if (!isAuthError(error)) throw error
+    if (!isOAuthError(error)) throw error
     return fault(`jwks_uri: ${error.message}`, 'both', 'publish the key set there, or put it into the document as jwks')
   }
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { Entries } from './write.ts'
 import { dotenvValue } from './write.ts'
 
@@ -29,11 +29,11 @@ export function parseDotenv(text: string): Record<string, string> {
 /**
  * `text` with new values for the names in `entries`; those that are not there are added at the end.
  *
- * @throws {AuthError} `SAVE_FAILED` a quote that is never closed would swallow what stands behind it; or the text was
+ * @throws {OAuthError} `SAVE_FAILED` a quote that is never closed would swallow what stands behind it; or the text was
  *   no UTF-8, as of PowerShell's `>`, and could not be written as it was
  */
 export function editDotenv(text: string, entries: Entries): string {
-  if (/\ufffd/.test(text)) throw new AuthError('SAVE_FAILED', 'the file is not UTF-8: nothing was changed in it')
+  if (/\ufffd/.test(text)) throw new OAuthError('SAVE_FAILED', 'the file is not UTF-8: nothing was changed in it')
   const wanted = new Map(entries)
   const found = assignments(text).filter(({ name }) => wanted.has(name))
   let result = text
@@ -50,7 +50,7 @@ export function editDotenv(text: string, entries: Entries): string {
   result += separator + added.join('')
   const wrong = misread(result, { ...parseDotenv(text), ...Object.fromEntries(wanted) })
   if (wrong === undefined) return result
-  throw new AuthError('SAVE_FAILED', `the file has a quote that is never closed, and ${wrong} would be read wrong`)
+  throw new OAuthError('SAVE_FAILED', `the file has a quote that is never closed, and ${wrong} would be read wrong`)
 }
 
 /** The first name that readers would not find as it was meant. */

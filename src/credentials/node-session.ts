@@ -6,7 +6,7 @@
  * @module
  */
 import { calculateJwkThumbprint } from 'jose'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { shellQuote } from '../hints.ts'
 import type { ClientJwk, ClientKeyName, Credentials, PrivateJwk } from '../model.ts'
 import { asDid } from '../protocol/identity/syntax.ts'
@@ -48,7 +48,7 @@ const SHAPE = 'give what the store has for one DID, as JSON: {"dpopJwk": …, "a
  * access token tells: to the reference server's it does. Nothing is sent.
  *
  * @param value untrusted
- * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH`; a message never quotes a
+ * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH`; a message never quotes a
  *   secret
  */
 export async function fromNodeSession(value: unknown, options: NodeSessionOptions): Promise<Credentials> {
@@ -96,14 +96,17 @@ export async function fromNodeSession(value: unknown, options: NodeSessionOption
  * letter for letter: for a loopback client `clientMetadata: atprotoLoopbackClientMetadata(clientId)`.
  *
  * @param credentials with both tokens, issuer and PDS
- * @throws {AuthError} `CREDENTIALS_INCOMPLETE`
+ * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`
  */
 export function toNodeSession(credentials: Credentials): NodeSession {
   const { did, clientKey, dpopPrivateJwk, pdsIssuer, refreshToken, accessToken, issuer } = credentials
   const needed = { refreshToken, accessToken, issuer, pdsIssuer }
   const missing = Object.entries(needed).flatMap(([name, value]) => (value === undefined ? [name] : []))
   if (!refreshToken || !accessToken || !issuer || !pdsIssuer) {
-    throw new AuthError('CREDENTIALS_INCOMPLETE', `the session cannot be handed over without its ${missing.join(', ')}`)
+    throw new OAuthError(
+      'CREDENTIALS_INCOMPLETE',
+      `the session cannot be handed over without its ${missing.join(', ')}`,
+    )
   }
   const { kty, crv, x, y, d } = dpopPrivateJwk
   const expiresAt = credentials.accessTokenExpiresAt
@@ -139,7 +142,7 @@ function checkClaims(accessToken: string, expected: { sub: string; client_id: st
   const { sub, client_id, cnf } = claimsOf(accessToken)
   const { jkt } = (cnf ?? {}) as { jkt?: unknown }
   const differs = (said: unknown, name: keyof typeof expected) => typeof said === 'string' && said !== expected[name]
-  const mismatch = (message: string, hint: string) => new AuthError('CREDENTIALS_MISMATCH', message, { hint })
+  const mismatch = (message: string, hint: string) => new OAuthError('CREDENTIALS_MISMATCH', message, { hint })
   if (differs(sub, 'sub')) throw mismatch('the access token is of another account than tokenSet.sub', SHAPE)
   if (differs(jkt, 'jkt')) throw mismatch('dpopJwk is not the key that the access token is bound to', SHAPE)
   if (differs(client_id, 'client_id')) {
@@ -158,20 +161,20 @@ async function clientKeyFor(
   const isHosted = clientId.startsWith('https:')
   if (method === 'none') {
     if (!isHosted || !clientJwk) return undefined
-    throw new AuthError('CREDENTIALS_MISMATCH', 'the session was made without a client key, and one is set', {
+    throw new OAuthError('CREDENTIALS_MISMATCH', 'the session was made without a client key, and one is set', {
       hint: 'unset ATPROTO_OAUTH_CLIENT_JWK for this session',
     })
   }
   if (method !== 'private_key_jwt') throw invalid('authMethod.method is neither none nor private_key_jwt')
   if (typeof kid !== 'string' || kid === '') throw invalid('authMethod.kid is missing')
-  if (!isHosted) throw new AuthError('CREDENTIALS_MISMATCH', `the session has a client key, and ${clientId} has none`)
+  if (!isHosted) throw new OAuthError('CREDENTIALS_MISMATCH', `the session has a client key, and ${clientId} has none`)
   const hint = `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${clientId} has published as ${kid}`
   if (!clientJwk) {
-    throw new AuthError('CREDENTIALS_INCOMPLETE', `the session was made with the client key ${kid}`, { hint })
+    throw new OAuthError('CREDENTIALS_INCOMPLETE', `the session was made with the client key ${kid}`, { hint })
   }
   if (clientJwk.kid !== kid) {
     const message = `the session was made with the client key ${kid}, and ATPROTO_OAUTH_CLIENT_JWK holds ${clientJwk.kid}`
-    throw new AuthError('CREDENTIALS_MISMATCH', message, { hint })
+    throw new OAuthError('CREDENTIALS_MISMATCH', message, { hint })
   }
   const { kty, crv, x, y } = clientJwk
   return { kid, thumbprint: await calculateJwkThumbprint({ kty, crv, x, y }) }
@@ -195,6 +198,6 @@ function token(tokens: Readonly<Record<string, unknown>>, name: string): string 
   throw invalid(`tokenSet.${name} holds characters that no token has`)
 }
 
-function invalid(message: string): AuthError {
-  return new AuthError('CREDENTIALS_INVALID', message, { hint: SHAPE })
+function invalid(message: string): OAuthError {
+  return new OAuthError('CREDENTIALS_INVALID', message, { hint: SHAPE })
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { base64url } from 'jose'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { ClientJwk, ClientKeyName, Credentials, Did, Origin, PrivateJwk } from '../model.ts'
 import { asDid, asUrl, isSecure } from '../protocol/identity/syntax.ts'
 import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
@@ -21,7 +21,7 @@ const LATEST = 8.64e15
  * `ATPROTO_OAUTH_SESSION`, else the separate variables.
  *
  * @returns `undefined` if the environment holds no credentials at all
- * @throws {AuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_INVALID`; the message never quotes a value
+ * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_INVALID`; the message never quotes a value
  */
 export function readCredentials(environment: Environment, dev: boolean): Credentials | undefined {
   const bundle = variable(environment, names.SESSION)
@@ -45,7 +45,7 @@ export function readCredentials(environment: Environment, dev: boolean): Credent
   const missing = Object.keys(required).filter((name) => required[name] === undefined)
   if (missing.length > 0) {
     const onlyClient = missing.length === 1 && missing[0] === names.CLIENT_ID
-    throw new AuthError('CREDENTIALS_INCOMPLETE', `the credentials are incomplete: ${missing.join(', ')} not set`, {
+    throw new OAuthError('CREDENTIALS_INCOMPLETE', `the credentials are incomplete: ${missing.join(', ')} not set`, {
       hint: onlyClient
         ? 'set ATPROTO_OAUTH_CLIENT_ID to the exact client_id that the login was made with; a refresh under any other ends the session'
         : undefined,
@@ -77,19 +77,22 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
 function readBundle(bundle: string, dev: boolean): Credentials {
   const value = parseJson(decodeBase64url(bundle))
   if (typeof value !== 'object' || value === null || (value as { version?: unknown }).version !== 1) {
-    throw new AuthError('CREDENTIALS_INVALID', `${names.SESSION} is not a bundle that this version made, or it was cut`)
+    throw new OAuthError(
+      'CREDENTIALS_INVALID',
+      `${names.SESSION} is not a bundle that this version made, or it was cut`,
+    )
   }
   const credentials = checked(value as Record<string, unknown>, (field) => `${field} in ${names.SESSION}`, dev)
   const { refreshToken, accessToken, clientId, pdsIssuer } = credentials
   const complete = refreshToken === undefined ? accessToken : clientId && pdsIssuer
   if (complete !== undefined) return { ...credentials, bundled: true }
-  throw new AuthError('CREDENTIALS_INVALID', `${names.SESSION} lacks a part of the session`)
+  throw new OAuthError('CREDENTIALS_INVALID', `${names.SESSION} lacks a part of the session`)
 }
 
 /** Checks every member; `name` says where a member came from. */
 function checked(value: Record<string, unknown>, name: (field: string) => string, dev: boolean): Credentials {
   const invalid = (field: string, what: string): never => {
-    throw new AuthError('CREDENTIALS_INVALID', `${name(field)} ${what}`)
+    throw new OAuthError('CREDENTIALS_INVALID', `${name(field)} ${what}`)
   }
   const text = (field: string): string | undefined => {
     const member = value[field]
@@ -157,7 +160,7 @@ function readings(text: string): unknown[] {
 /**
  * The key of a confidential client, as `ATPROTO_OAUTH_CLIENT_JWK` has it.
  *
- * @throws {AuthError} `CLIENT_INVALID`; the message never quotes the value
+ * @throws {OAuthError} `CLIENT_INVALID`; the message never quotes the value
  */
 export function readClientJwk(environment: Environment): ClientJwk | undefined {
   const text = variable(environment, names.CLIENT_JWK)
@@ -165,11 +168,11 @@ export function readClientJwk(environment: Environment): ClientJwk | undefined {
   const hint = `set ${names.CLIENT_JWK} to the private JWK of your client, with the kid under which it is published`
   const value = readings(text).find((reading) => asPrivateJwk(reading))
   const jwk = asPrivateJwk(value)
-  if (!jwk) throw new AuthError('CLIENT_INVALID', `${names.CLIENT_JWK} is not a private P-256 JWK`, { hint })
+  if (!jwk) throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} is not a private P-256 JWK`, { hint })
   const { kid } = value as { kid?: unknown }
   // A server finds the public key by it, and refuses an assertion without.
   if (typeof kid === 'string' && kid !== '') return { ...jwk, kid }
-  throw new AuthError('CLIENT_INVALID', `${names.CLIENT_JWK} has no kid`, { hint })
+  throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} has no kid`, { hint })
 }
 
 function asKeyName(value: unknown): ClientKeyName | undefined {

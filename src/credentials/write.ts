@@ -4,7 +4,7 @@
  * @module
  */
 import { base64url } from 'jose'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { Credentials } from '../model.ts'
 import * as names from './variables.ts'
 
@@ -42,7 +42,7 @@ export function bundle(credentials: Credentials): string {
 
 /**
  * @returns text that ends in a line feed
- * @throws {AuthError} `USAGE` a value cannot be said in this format
+ * @throws {OAuthError} `USAGE` a value cannot be said in this format
  */
 export function formatCredentials(credentials: Credentials, format: TextFormat): string {
   return format === 'bundle' ? `${bundle(credentials)}\n` : formatEntries(credentialEntries(credentials), format)
@@ -80,12 +80,12 @@ export function dotenvValue(name: string, value: string): string {
   // To godotenv a quote after a backslash is not the end.
   if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
   if (!/["\\$`!]/.test(value)) return `"${value}"`
-  throw new AuthError('USAGE', `${name} has characters that no dotenv file can hold for every reader`, {
+  throw new OAuthError('USAGE', `${name} has characters that no dotenv file can hold for every reader`, {
     hint: 'use --format json or --format bundle',
   })
 }
 
 function oneLine(name: string, value: string): string {
-  if (/[\0\r\n]/.test(value)) throw new AuthError('USAGE', `${name} has a line break, which this format cannot hold`)
+  if (/[\0\r\n]/.test(value)) throw new OAuthError('USAGE', `${name} has a line break, which this format cannot hold`)
   return value
 }

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { type AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, type OAuthError } from '../errors.ts'
 import type { Finding } from '../model.ts'
 import type { Clock } from '../ports.ts'
 
 /** What was to be had, or why it was not. */
 export type Outcome<T> = { readonly milliseconds: number } & (
   | { readonly value: T; readonly error?: undefined }
-  | { readonly value?: undefined; readonly error: AuthError }
+  | { readonly value?: undefined; readonly error: OAuthError }
 )
 
 /** Runs `work`; an error of ours is an outcome, any other one is a bug and goes on. */
@@ -20,7 +20,7 @@ export async function attempt<T>(work: () => Promise<T>, { now }: Clock): Promis
     const value = await work()
     return { value, milliseconds: now() - started }
   } catch (error) {
-    if (isAuthError(error)) return { error, milliseconds: now() - started }
+    if (isOAuthError(error)) return { error, milliseconds: now() - started }
     throw error
   }
 }
@@ -36,7 +36,7 @@ export const warning = (found: Found): Finding => finding('warning', found)
 export const broken = (found: Found): Finding => finding('broken', found)
 
 /** A failure as the error tells it; `better` is a fix that fits the place. */
-export function failed(topic: string, error: AuthError, milliseconds: number, better?: string): Finding {
+export function failed(topic: string, error: OAuthError, milliseconds: number, better?: string): Finding {
   return broken({ topic, detail: error.message, fix: better ?? fixOf(error), milliseconds })
 }
 
@@ -47,13 +47,13 @@ const OFFLINE =
 const UNTRUSTED =
   'whoever runs it has to renew its certificate, or serve the whole chain; behind a proxy that looks into TLS, name its CA in NODE_EXTRA_CA_CERTS'
 
-function fixOf({ code, hint, message }: AuthError): string {
+function fixOf({ code, hint, message }: OAuthError): string {
   if (code === 'NETWORK_UNREACHABLE' && message.includes('TLS certificate')) return UNTRUSTED
   if (code === 'HOST_NOT_FOUND') return `check the name, and the DNS of this machine; ${OFFLINE}`
   return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : hint
 }
 
 /** Whether nobody was there to answer. */
-export function isSilence(error: AuthError | undefined): boolean {
-  return isAuthError(error, 'HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'NETWORK_LOST', 'ADDRESS_REFUSED')
+export function isSilence(error: OAuthError | undefined): boolean {
+  return isOAuthError(error, 'HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'NETWORK_LOST', 'ADDRESS_REFUSED')
 }

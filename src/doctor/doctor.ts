@@ -27,7 +27,7 @@ type Ports = Watched<DoctorPorts>
 /**
  * Looks at the account or server of `identifier`; without one, at the accounts of all sessions that are there.
  *
- * @throws {AuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`, `CLIENT_INVALID`, `SCOPE_INVALID`: at once, with
+ * @throws {OAuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`, `CLIENT_INVALID`, `SCOPE_INVALID`: at once, with
  *   nothing sent; what is found is never thrown
  */
 export function diagnose(

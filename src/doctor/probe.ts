@@ -20,7 +20,7 @@ type Ports = Watched<Network & { readonly settings: Settings }>
 /**
  * A hosted client if enough is known of it, else the loopback client of `init`.
  *
- * @throws {AuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
+ * @throws {OAuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
  */
 export function clientToTry({ clientId, redirectUri, scope }: ClientChoice): Client {
   if (!clientId?.startsWith('https:')) return chooseClient({ scope })

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isAuthError } from '../errors.ts'
+import { isOAuthError } from '../errors.ts'
 import type { AuthorizationServer, Finding, Origin } from '../model.ts'
 import type { Clock, Http, Settings } from '../ports.ts'
 import { type JsonObject, parseJsonObject, readText, shown } from '../protocol/http/response.ts'
@@ -74,7 +74,7 @@ export async function checkResource(pds: Origin, ports: Ports): Promise<Named> {
   const { value: document, error, milliseconds } = await attempt(() => fetchProtectedResource(pds, ports), ports)
   if (error) {
     const fix = isSilence(error) ? undefined : passOnFix(url, WELL_KNOWN, ports.watch.answered(url))
-    const isAbsent = isAuthError(error, 'OAUTH_UNSUPPORTED')
+    const isAbsent = isOAuthError(error, 'OAUTH_UNSUPPORTED')
     return { findings: [failed(topic, error, milliseconds, fix)], issuer: undefined, isAbsent }
   }
   const findings: Finding[] = []
@@ -122,13 +122,13 @@ export async function checkIssuer(issuer: Origin, pds: Origin | undefined, ports
   const { value: document, error, milliseconds } = await attempt(() => fetchServerMetadata(issuer, ports), ports)
   if (error) {
     // A PDS behind a proxy may name an address that is its own only on its own machine.
-    const lost = pds !== undefined && pds !== issuer && isAuthError(error, 'ADDRESS_REFUSED', 'HOST_NOT_FOUND')
+    const lost = pds !== undefined && pds !== issuer && isOAuthError(error, 'ADDRESS_REFUSED', 'HOST_NOT_FOUND')
     const fix = isSilence(error)
       ? lost
         ? ownNameFix(pds)
         : undefined
       : passOnFix(url, WELL_KNOWN, ports.watch.answered(url))
-    const isAbsent = isAuthError(error, 'OAUTH_UNSUPPORTED')
+    const isAbsent = isOAuthError(error, 'OAUTH_UNSUPPORTED')
     return { findings: [failed(topic, error, milliseconds, fix)], server: undefined, resources: [], isAbsent }
   }
   const { server, faults } = readAuthorizationServer(document, issuer, pds, ports.settings.dev)

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isAuthError } from '../errors.ts'
+import { isOAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { Credentials, Finding, Origin, SessionRecord } from '../model.ts'
 import type { Clock, SessionStore, Settings } from '../ports.ts'
@@ -44,7 +44,7 @@ async function readStored({ stores }: Ports): Promise<SessionRecord[]> {
   try {
     return await stores.sessions.list()
   } catch (error) {
-    if (isAuthError(error)) return []
+    if (isOAuthError(error)) return []
     throw error
   }
 }

@@ -4,7 +4,7 @@
  * @see {@link https://www.rfc-editor.org/rfc/rfc9207.html#section-2.4 RFC 9207 §2.4}, RFC 6749 §4.1.2
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { Callback, PendingAuthorization } from '../model.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
@@ -28,7 +28,7 @@ export interface PastedCallback {
  * Takes a whole URL, or only its query or fragment, with what terminals, chats and
  * shells do to it: line wraps, quotes, `&amp;`, backslashes before `?`, `=` and `&`.
  *
- * @throws {AuthError} `CALLBACK_UNREADABLE`, `CALLBACK_INCOMPLETE`, `CALLBACK_REFUSED`
+ * @throws {OAuthError} `CALLBACK_UNREADABLE`, `CALLBACK_INCOMPLETE`, `CALLBACK_REFUSED`
  */
 export function parseCallback(paste: string): PastedCallback {
   if (paste.length > LONGEST) throw unreadable('what was pasted is far too long for a callback URL')
@@ -38,45 +38,45 @@ export function parseCallback(paste: string): PastedCallback {
   const inQuery = protocolKeys(query)
   const inFragment = protocolKeys(fragment)
   if (inQuery.length > 0 && inFragment.length > 0) {
-    throw new AuthError('CALLBACK_REFUSED', 'the callback URL has parameters in its query and in its fragment')
+    throw new OAuthError('CALLBACK_REFUSED', 'the callback URL has parameters in its query and in its fragment')
   }
   const parameters = inFragment.length > 0 ? fragment : query
   const keys = protocolKeys(parameters)
   if (keys.length === 0) throw unreadable(whatItIs(text, base))
   const doubled = keys.find((key, index) => keys.indexOf(key) !== index)
-  if (doubled) throw new AuthError('CALLBACK_REFUSED', `the callback URL has the parameter ${doubled} twice`)
+  if (doubled) throw new OAuthError('CALLBACK_REFUSED', `the callback URL has the parameter ${doubled} twice`)
   const state = parameters.get('state') ?? ''
   checkComplete(parameters)
   if (!STATE.test(state)) {
-    throw new AuthError('CALLBACK_STATE_UNKNOWN', 'the state in the callback URL is not one that `init` made')
+    throw new OAuthError('CALLBACK_STATE_UNKNOWN', 'the state in the callback URL is not one that `init` made')
   }
   return { base, parameters, state }
 }
 
 /** The order matters: a code is not looked at before it is known who sent it, nor after an error. */
-export type JudgedCallback = Callback | { readonly denied: AuthError }
+export type JudgedCallback = Callback | { readonly denied: OAuthError }
 
 /**
  * Compares a callback with the request it claims to answer.
  *
  * @returns the code, or the refusal that the server sent with this callback
- * @throws {AuthError} `CALLBACK_REFUSED`: not the answer to this request, which is still open
+ * @throws {OAuthError} `CALLBACK_REFUSED`: not the answer to this request, which is still open
  */
 export function validateCallback(pasted: PastedCallback, pending: PendingAuthorization): JudgedCallback {
   const { base, parameters } = pasted
   if (base !== undefined && base !== asUrl(pending.redirectUri.replace(/\?.*$/, ''))?.href) {
-    throw new AuthError('CALLBACK_REFUSED', `the callback came to ${base} instead of ${pending.redirectUri}`)
+    throw new OAuthError('CALLBACK_REFUSED', `the callback came to ${base} instead of ${pending.redirectUri}`)
   }
   const iss = parameters.get('iss')
   if (iss !== pending.issuer) {
     const from = iss === null || iss === '' ? 'does not say which server it is from' : `is from ${iss}`
-    throw new AuthError('CALLBACK_REFUSED', `the callback URL ${from}; this login was started at ${pending.issuer}`)
+    throw new OAuthError('CALLBACK_REFUSED', `the callback URL ${from}; this login was started at ${pending.issuer}`)
   }
   if (parameters.get('error')) return { denied: denial(parameters, pending) }
   const front = ['response', 'access_token', 'id_token'].find((key) => parameters.has(key))
-  if (front) throw new AuthError('CALLBACK_REFUSED', `the callback URL has ${front}, which was not asked for`)
+  if (front) throw new OAuthError('CALLBACK_REFUSED', `the callback URL has ${front}, which was not asked for`)
   const code = parameters.get('code')
-  if (!code) throw new AuthError('CALLBACK_REFUSED', 'the callback URL has no code')
+  if (!code) throw new OAuthError('CALLBACK_REFUSED', 'the callback URL has no code')
   return { code } as Callback
 }
 
@@ -91,12 +91,12 @@ const DENIALS: ReadonlyMap<string, string> = new Map([
   ['temporarily_unavailable', 'the authorization server is busy'],
 ])
 
-function denial(parameters: URLSearchParams, pending: PendingAuthorization): AuthError {
+function denial(parameters: URLSearchParams, pending: PendingAuthorization): OAuthError {
   const error = parameters.get('error') ?? ''
   const description = parameters.get('error_description')
   const said = [sanitize(error), description && `"${sanitize(description)}"`].filter(Boolean).join(' ')
   const why = DENIALS.get(error) ?? 'the authorization server sent an error'
-  return new AuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, {
+  return new OAuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, {
     hint: loginCommand(pending),
   })
 }
@@ -141,7 +141,7 @@ function checkComplete(parameters: URLSearchParams): void {
     ...(['code', 'error', 'response', 'access_token'].some((key) => parameters.get(key)) ? [] : ['code']),
   ]
   if (missing.length === 0) return
-  throw new AuthError(
+  throw new OAuthError(
     'CALLBACK_INCOMPLETE',
     `the callback URL is cut off: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing`,
     {
@@ -157,8 +157,8 @@ function whatItIs(text: string, base: string | undefined): string {
   return base === undefined ? 'that is not a callback URL' : 'that address is not where a login ends: it has no code'
 }
 
-function unreadable(message: string): AuthError {
-  return new AuthError('CALLBACK_UNREADABLE', message, {
+function unreadable(message: string): OAuthError {
+  return new OAuthError('CALLBACK_UNREADABLE', message, {
     hint: 'sign in, then copy the whole address from the browser’s address bar and run: atproto-oauth complete',
   })
 }

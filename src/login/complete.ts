@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AuthError, isAuthError, withoutSession } from '../errors.ts'
+import { isOAuthError, OAuthError, withoutSession } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type {
   AuthorizationServer,
@@ -44,7 +44,7 @@ type CompletePorts = Network &
  * the account that the login was started for.
  *
  * @param paste what the person copied after signing in: a URL, or its query or fragment
- * @throws {AuthError} exit 2 and `CALLBACK_REFUSED`: nothing was sent and the login is still open;
+ * @throws {OAuthError} exit 2 and `CALLBACK_REFUSED`: nothing was sent and the login is still open;
  *   exit 3 and 9, and exit 4 before the code was sent: as before, run it again; `AUTHORIZATION_DENIED`,
  *   `EXCHANGE_REFUSED`, `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and exit 6: over, start
  *   again with `init`
@@ -87,9 +87,9 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   try {
     answer = await exchangeCode(server, pending, judged.code, dpopFetch, ports)
   } catch (error) {
-    if (isAuthError(error, ...UNSENT)) await note(pending)
-    else if (isAuthError(error, 'EXCHANGE_REFUSED')) await note(withRefused(pending, codeHash))
-    else await note(journal(isAuthError(error, 'EXCHANGE_AMBIGUOUS') ? 'sent' : 'refused'))
+    if (isOAuthError(error, ...UNSENT)) await note(pending)
+    else if (isOAuthError(error, 'EXCHANGE_REFUSED')) await note(withRefused(pending, codeHash))
+    else await note(journal(isOAuthError(error, 'EXCHANGE_AMBIGUOUS') ? 'sent' : 'refused'))
     throw withInit(error, pending)
   }
 
@@ -131,7 +131,7 @@ const UNSENT = ['HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'ADDRESS_REFUSED', 'RAT
 
 function checkAccount(sub: Did, { did, handle }: PendingAuthorization): void {
   if (did === undefined || sub === did) return
-  throw new AuthError('ACCOUNT_MISMATCH', `somebody signed in as ${sub} instead of ${handle ?? did}`)
+  throw new OAuthError('ACCOUNT_MISMATCH', `somebody signed in as ${sub} instead of ${handle ?? did}`)
 }
 
 /** The account's PDS, if that still names the issuer the login was started at. */
@@ -139,7 +139,7 @@ async function resolveAccount(did: Did, issuer: Origin, ports: CompletePorts): P
   const { pds } = await resolveDid(did, ports)
   const now = await fetchIssuer(pds, ports)
   if (now === issuer) return { pds }
-  throw new AuthError('ISSUER_MISMATCH', `${did} is not an account of ${issuer}: its PDS ${pds} names ${now}`, {
+  throw new OAuthError('ISSUER_MISMATCH', `${did} is not an account of ${issuer}: its PDS ${pds} names ${now}`, {
     session: 'none',
   })
 }
@@ -188,9 +188,9 @@ async function abandon(
 
 /** The code is spent: not even a failure of the network can be helped by running this again. */
 function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthorization): unknown {
-  if (!isAuthError(error)) return error
+  if (!isOAuthError(error)) return error
   const left = isEnded ? '' : '; the server has not confirmed that the session it had opened is over'
-  return new AuthError(error.exit === 4 ? error.code : 'ACCOUNT_UNVERIFIED', error.message + left, {
+  return new OAuthError(error.exit === 4 ? error.code : 'ACCOUNT_UNVERIFIED', error.message + left, {
     cause: error,
     hint: loginCommand(pending),
     session: isEnded ? 'none' : 'unknown',
@@ -198,6 +198,10 @@ function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthori
 }
 
 function withInit(error: unknown, pending: PendingAuthorization): unknown {
-  if (!isAuthError(error, 'EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS')) return error
-  return new AuthError(error.code, error.message, { cause: error, hint: loginCommand(pending), session: error.session })
+  if (!isOAuthError(error, 'EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS')) return error
+  return new OAuthError(error.code, error.message, {
+    cause: error,
+    hint: loginCommand(pending),
+    session: error.session,
+  })
 }

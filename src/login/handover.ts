@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { Completed, ReceivedAuthorization, SpentAuthorization } from '../model.ts'
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
@@ -24,7 +24,7 @@ export interface LoginRecordActions {
 }
 
 /**
- * @throws {AuthError} `SAVE_FAILED`: the message says where the credentials are, or that they are nowhere and what
+ * @throws {OAuthError} `SAVE_FAILED`: the message says where the credentials are, or that they are nowhere and what
  *   became of the session
  */
 export async function deliverLogin(
@@ -40,20 +40,20 @@ export async function deliverLogin(
     try {
       await deliver(completed)
     } catch (error) {
-      if (!isAuthError(error, 'SAVE_FAILED') || error.session !== 'alive') {
+      if (!isOAuthError(error, 'SAVE_FAILED') || error.session !== 'alive') {
         throw kept ? keptHere(error) : endedAgain(error, completed, await end())
       }
       await close()
-      throw new AuthError(error.code, error.message, { cause: error, hint: error.hint, session: 'alive' })
+      throw new OAuthError(error.code, error.message, { cause: error, hint: error.hint, session: 'alive' })
     }
   }
   await close()
   return completed
 }
 
-function keptHere(error: unknown): AuthError {
+function keptHere(error: unknown): OAuthError {
   const why = error instanceof Error ? error.message : String(error)
-  return new AuthError('SAVE_FAILED', `${why}; the credentials are kept with the login`, {
+  return new OAuthError('SAVE_FAILED', `${why}; the credentials are kept with the login`, {
     cause: error,
     session: 'alive',
     hint: 'correct that, then run the same `complete` again, with the same callback URL',
@@ -61,10 +61,10 @@ function keptHere(error: unknown): AuthError {
 }
 
 /** A session of which nobody knows is not left behind. */
-function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded: boolean): AuthError {
+function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded: boolean): OAuthError {
   const why = error instanceof Error ? error.message : String(error)
   const end = isEnded ? 'and was ended again' : 'and will end by itself'
-  return new AuthError('SAVE_FAILED', `the new session could not be stored (${why}), ${end}`, {
+  return new OAuthError('SAVE_FAILED', `the new session could not be stored (${why}), ${end}`, {
     cause: error,
     session: 'dead',
     hint: `make room or correct the permissions, then: ${loginCommand({ ...credentials, handle })}`,

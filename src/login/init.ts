@@ -6,7 +6,7 @@
 
 import { type Client, type ClientChoice, chooseClient } from '../client/client-id.ts'
 import { findClientFaults } from '../client/document-rules.ts'
-import { AuthError, isAuthError, withoutSession } from '../errors.ts'
+import { isOAuthError, OAuthError, withoutSession } from '../errors.ts'
 import { shellQuote } from '../hints.ts'
 import type { AuthorizationServer, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
 import type { Dns, Network, Settings, Stores } from '../ports.ts'
@@ -47,7 +47,7 @@ type InitPorts = Network & Dns & { readonly settings: Settings; readonly stores:
  * Resolves `identifier` (handle, DID or server URL), finds its authorization server,
  * pushes the request and stores what `complete` will need, before the URL is given out.
  *
- * @throws {AuthError} exit 2 before anything was sent; 3 and 4 with nothing kept
+ * @throws {OAuthError} exit 2 before anything was sent; 3 and 4 with nothing kept
  */
 export function init(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
   return withoutSession(initLogin(identifier, options, ports))
@@ -104,10 +104,10 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
 
 /** Servers say little about a client document that they refuse: what is wrong with it can be looked up. */
 async function explained(error: unknown, client: Client, ports: InitPorts): Promise<unknown> {
-  if (!isAuthError(error, 'PAR_REFUSED') || !client.clientId.startsWith('https:')) return error
+  if (!isOAuthError(error, 'PAR_REFUSED') || !client.clientId.startsWith('https:')) return error
   const faults = await findClientFaults(client, ports)
   if (faults.length === 0) return error
-  return new AuthError('PAR_REFUSED', `${error.message}; your client document: ${faults.join('; ')}`, {
+  return new OAuthError('PAR_REFUSED', `${error.message}; your client document: ${faults.join('; ')}`, {
     cause: error,
     hint: `atproto-oauth client check ${shellQuote(client.clientId)}`,
   })

@@ -3,27 +3,27 @@
  *
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { PendingAuthorization, ReceivedAuthorization, SpentAuthorization } from '../model.ts'
 import type { Clock, PendingStore, Stores } from '../ports.ts'
 
 type RecordPorts = Clock & { readonly stores: Pick<Stores, 'pending'> }
 
-/** @throws {AuthError} `CALLBACK_STATE_UNKNOWN`, `CODE_USED`, `AUTHORIZATION_EXPIRED` */
+/** @throws {OAuthError} `CALLBACK_STATE_UNKNOWN`, `CODE_USED`, `AUTHORIZATION_EXPIRED` */
 export async function findPending(
   state: string,
   { stores, now }: RecordPorts,
 ): Promise<PendingAuthorization | ReceivedAuthorization> {
   const record = await stores.pending.get(state)
   if (!record) {
-    throw new AuthError('CALLBACK_STATE_UNKNOWN', 'this callback belongs to no login that was started here', {
+    throw new OAuthError('CALLBACK_STATE_UNKNOWN', 'this callback belongs to no login that was started here', {
       hint: 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or start again with `init`',
     })
   }
   if (record.status === 'spent') throw alreadySpent(record)
   if (record.status === 'pending' && now() > record.expiresAt) {
-    throw new AuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
+    throw new OAuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
       hint: loginCommand(record),
     })
   }
@@ -31,13 +31,13 @@ export async function findPending(
 }
 
 /** Somebody else has claimed it. */
-export async function claimedElsewhere({ state }: PendingAuthorization, store: PendingStore): Promise<AuthError> {
+export async function claimedElsewhere({ state }: PendingAuthorization, store: PendingStore): Promise<OAuthError> {
   const record = await store.get(state)
   if (record?.status === 'spent') return alreadySpent(record)
-  return new AuthError('CODE_USED', 'another process is completing this login')
+  return new OAuthError('CODE_USED', 'another process is completing this login')
 }
 
-export function alreadySpent({ outcome, at, did }: SpentAuthorization): AuthError {
+export function alreadySpent({ outcome, at, did }: SpentAuthorization): OAuthError {
   const when = new Date(at).toISOString()
   const what = {
     completed: `this login was completed at ${when}; its code cannot be used again, and its session is not affected`,
@@ -45,7 +45,7 @@ export function alreadySpent({ outcome, at, did }: SpentAuthorization): AuthErro
     refused: 'the server has refused this code already; it is not sent again',
     denied: `this login was refused at the browser, as reported at ${when}`,
   }[outcome]
-  return new AuthError('CODE_USED', what, {
+  return new OAuthError('CODE_USED', what, {
     hint:
       outcome === 'completed' ? 'use the credentials that were printed then, or start again with `init`' : undefined,
     session: outcome === 'completed' ? 'alive' : outcome === 'sent' ? 'unknown' : 'none',

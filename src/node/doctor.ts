@@ -8,7 +8,7 @@ import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { isAuthError } from '../errors.ts'
+import { isOAuthError } from '../errors.ts'
 import { shellQuote, toWindowsQuoting } from '../hints.ts'
 import type { Finding } from '../model.ts'
 import { isCode, isTemporary, listFolder, readPrivate, reasonOf } from './store/files.ts'
@@ -147,7 +147,7 @@ async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Fin
     if (kind === 'pending') parsePending(text, path)
     else parseSession(text, path, path.slice(-'.json'.length - 43, -'.json'.length))
   } catch (error) {
-    if (!isAuthError(error)) throw error
+    if (!isOAuthError(error)) throw error
     const verdict = kind === 'sessions' ? 'broken' : 'warning'
     const [move, remove] = modes ? ['mv', 'rm'] : ['move', 'del']
     const fix =

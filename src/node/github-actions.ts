@@ -5,15 +5,15 @@
  */
 import { randomUUID } from 'node:crypto'
 import { appendFile } from 'node:fs/promises'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 
 /**
- * @throws {AuthError} `USAGE` not in a step of GitHub Actions
+ * @throws {OAuthError} `USAGE` not in a step of GitHub Actions
  */
 export function githubTargets(environment: Readonly<Record<string, string | undefined>>): string[] {
   const files = [environment.GITHUB_ENV, environment.GITHUB_OUTPUT].filter((path) => path !== undefined && path !== '')
   if (files.length > 0) return [...new Set(files as string[])]
-  throw new AuthError(
+  throw new OAuthError(
     'USAGE',
     '--format github works in a step of GitHub Actions: GITHUB_ENV and GITHUB_OUTPUT are not set',
     {

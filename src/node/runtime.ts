@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import { setTimeout } from 'node:timers/promises'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
 import type { Runtime, Saving } from '../ports.ts'
 import { defaultHome, PLC_DIRECTORY } from './defaults.ts'
@@ -72,7 +72,7 @@ function createSaving({ save = [], requireDurable = false }: NodeRuntimeOptions)
     open,
     checkDurable() {
       if (!requireDurable || save.includes(STORE) || targets.some(({ durable }) => durable)) return
-      throw new AuthError(
+      throw new OAuthError(
         'SAVE_TARGET_MISSING',
         'the refresh token has to be renewed, and the new one would be lost with this CI job; nothing was sent',
       )

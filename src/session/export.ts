@@ -4,7 +4,7 @@
  * @module
  */
 import { type NodeSession, toNodeSession } from '../credentials/node-session.ts'
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { SessionRecord } from '../model.ts'
 import type { Clock, Stores } from '../ports.ts'
 import type { Session } from './session.ts'
@@ -23,7 +23,7 @@ const AT_LEAST = 60
  * store remembers is only that its tokens must not be used here. Renews it first if its access token is over.
  *
  * @param hand puts it where it goes; once that resolves the session is gone from here, and if it rejects it is not
- * @throws {AuthError} `SESSION_MISSING`, `CREDENTIALS_INCOMPLETE` for a lease, those of a refresh
+ * @throws {OAuthError} `SESSION_MISSING`, `CREDENTIALS_INCOMPLETE` for a lease, those of a refresh
  */
 export async function exportSession(
   session: Session,
@@ -34,7 +34,7 @@ export async function exportSession(
   const { refreshToken, ended, issuer, intent, thumbprint } = session.record()
   if (ended) throw endedError(session.record())
   if (refreshToken === undefined) {
-    throw new AuthError('CREDENTIALS_INCOMPLETE', 'a leased access token is not a session that can be handed over', {
+    throw new OAuthError('CREDENTIALS_INCOMPLETE', 'a leased access token is not a session that can be handed over', {
       hint: 'atproto-oauth export, where the session is kept',
     })
   }
@@ -54,7 +54,7 @@ export async function exportSession(
 
 function stillHere(error: unknown): never {
   const why = error instanceof Error ? error.message : String(error)
-  throw new AuthError('STORE_UNAVAILABLE', `handed over, and not gone from here (${why}): use it there alone`, {
+  throw new OAuthError('STORE_UNAVAILABLE', `handed over, and not gone from here (${why}): use it there alone`, {
     cause: error,
     session: 'alive',
   })

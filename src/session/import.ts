@@ -6,7 +6,7 @@
 
 import { checkClientId } from '../client/client-id.ts'
 import { fromNodeSession } from '../credentials/node-session.ts'
-import { AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './refresh.ts'
@@ -23,7 +23,7 @@ export interface ImportOptions {
  * server is known to be the one that they are from. Nothing is kept here; the other program has to forget them.
  *
  * @param value untrusted
- * @throws {AuthError} `CLIENT_INVALID`, those of `fromNodeSession`; `ISSUER_MISMATCH`; `CREDENTIALS_MISMATCH` this machine knows a newer
+ * @throws {OAuthError} `CLIENT_INVALID`, those of `fromNodeSession`; `ISSUER_MISMATCH`; `CREDENTIALS_MISMATCH` this machine knows a newer
  *   token of the same session; `SAVE_FAILED` a save target has another account's. No token was sent
  */
 export async function importSession(
@@ -57,15 +57,15 @@ function checkClient(clientId: string): void {
   try {
     checkClientId(clientId)
   } catch (error) {
-    if (!isAuthError(error)) throw error
+    if (!isOAuthError(error)) throw error
     const hint = 'give the exact client_id that the other program signs in with'
-    throw new AuthError(error.code, error.message, { hint, session: 'alive' })
+    throw new OAuthError(error.code, error.message, { hint, session: 'alive' })
   }
 }
 
 /** What is known here is newer: sent, the other one would end the session. */
-function spent(current: SessionRecord): AuthError {
+function spent(current: SessionRecord): OAuthError {
   if (current.ended) return endedError(current)
   const message = `the refresh token in it was used up: a newer one of the same session of ${current.did} is stored here`
-  return new AuthError('CREDENTIALS_MISMATCH', message, { hint: `atproto-oauth status --account ${current.did}` })
+  return new OAuthError('CREDENTIALS_MISMATCH', message, { hint: `atproto-oauth status --account ${current.did}` })
 }

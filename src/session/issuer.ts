@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/oauth#identity-authentication
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { AuthorizationServer, Origin, SessionRecord } from '../model.ts'
 import type { Clock, IdentityPorts } from '../ports.ts'
@@ -16,7 +16,7 @@ type IssuerPorts = IdentityPorts & Clock
 /**
  * The DID must still lead to the server that the session is from: a refresh token is sent to nobody else.
  *
- * @throws {AuthError} `ISSUER_MISMATCH`, and those of identity and metadata
+ * @throws {OAuthError} `ISSUER_MISMATCH`, and those of identity and metadata
  */
 export async function verifyIssuer(
   session: SessionRecord,
@@ -25,7 +25,7 @@ export async function verifyIssuer(
   const { pds } = await resolveDid(session.did, ports)
   const issuer = await fetchIssuer(pds, ports)
   if (!(await isSameIssuer(session, pds, issuer, ports))) {
-    throw new AuthError(
+    throw new OAuthError(
       'ISSUER_MISMATCH',
       `${session.did} is now on ${pds}, which names ${issuer}; the session is from ${session.issuer ?? session.pds}; nothing was sent`,
       { hint: loginCommand(session) },

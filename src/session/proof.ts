@@ -4,7 +4,7 @@
  * @see RFC 9449 §4.2, §7.1
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { Origin, SessionRecord } from '../model.ts'
 import type { Clock } from '../ports.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
@@ -20,7 +20,7 @@ export const PRIMING = 'com.atproto.server.getSession'
 
 /**
  * @param pds where the session is from, as far as that is known
- * @throws {AuthError} `USAGE` the session's token must not be sent there
+ * @throws {OAuthError} `USAGE` the session's token must not be sent there
  */
 export function proofTarget(method: string, text: string, pds: string | undefined): RequestToSign {
   const upper = method.toUpperCase()
@@ -34,7 +34,7 @@ export function proofTarget(method: string, text: string, pds: string | undefine
 }
 
 function refuse(message: string): never {
-  throw new AuthError('USAGE', message, { hint: 'atproto-oauth proof --help' })
+  throw new OAuthError('USAGE', message, { hint: 'atproto-oauth proof --help' })
 }
 
 export interface ProvingSession {
@@ -47,7 +47,7 @@ export interface ProvingSession {
 /**
  * Headers for one request to the session's PDS, with a token that is still good and the newest nonce.
  *
- * @throws {AuthError} `USAGE`, those of an XRPC error, and as `fetchHandler`
+ * @throws {OAuthError} `USAGE`, those of an XRPC error, and as `fetchHandler`
  */
 export async function proofFor(
   { record, fetchHandler, locate }: ProvingSession,

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { SessionRecord } from '../model.ts'
 import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from '../ports.ts'
@@ -47,7 +47,7 @@ type Commit = (next: SessionRecord) => Promise<void>
  *
  * @param given the session as this process knows it
  * @param isGood asked with the newest state, under the lock
- * @throws {AuthError} exits 2 to 4 with nothing sent; `SAVE_FAILED`, `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`,
+ * @throws {OAuthError} exits 2 to 4 with nothing sent; `SAVE_FAILED`, `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`,
  *   `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`
  */
 export function refresh(
@@ -85,7 +85,7 @@ export function refresh(
       const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
       if (tokens.sub !== current.did) {
         const whose = `${tokens.sub} instead of ${current.did}`
-        throw new AuthError('TOKEN_RESPONSE_INVALID', `${server.issuer} answered for ${whose}`)
+        throw new OAuthError('TOKEN_RESPONSE_INVALID', `${server.issuer} answered for ${whose}`)
       }
       next = {
         ...current,
@@ -108,9 +108,10 @@ export function refresh(
       // Tokens that cannot be trusted are not left behind either.
       const token = answer && anyToken(answer)
       if (token !== undefined) await revokeToken(server, { clientId, token }, asFetch)
-      if (fromOutside && isAuthError(error, 'SESSION_DEAD')) throw await rejectForeignToken(error, stored, hash, commit)
+      if (fromOutside && isOAuthError(error, 'SESSION_DEAD'))
+        throw await rejectForeignToken(error, stored, hash, commit)
       // All is as it was: nor is there a record, in case the key given with this token is not its own.
-      if (isAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
+      if (isOAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
       throw await recordFailedRefresh(error, current, hash, commit, ports)
     }
     await commit(next)
@@ -144,7 +145,7 @@ export async function deliverRotated(
   }
   await commit(done)
   if (failed.size === 0) return done
-  throw new AuthError(
+  throw new OAuthError(
     'SAVE_FAILED',
     `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
     { hint: 'correct the save target, then run the same command again: it delivers them first', session: 'alive' },
@@ -153,13 +154,13 @@ export async function deliverRotated(
 
 /** What was refused came from outside; the store's own token was not sent, and is not given up for it. */
 async function rejectForeignToken(
-  error: AuthError,
+  error: OAuthError,
   stored: SessionRecord,
   hash: string,
   commit: Commit,
-): Promise<AuthError> {
+): Promise<OAuthError> {
   await commit({ ...stored, intent: undefined, spentTokens: addSpentToken(stored.spentTokens, hash) })
-  return new AuthError(
+  return new OAuthError(
     'SESSION_DEAD',
     `the refresh token that was given was refused: ${error.message}; the one stored here was not sent`,
     {
@@ -189,18 +190,18 @@ async function recordFailedRefresh(
   commit: Commit,
   { now }: RefreshPorts,
 ): Promise<unknown> {
-  if (isAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
+  if (isOAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
     const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
     const ended = { at: now(), reason: error.message }
     await commit({ ...rest, ended, spentTokens: addSpentToken(current.spentTokens, hash) })
-    return new AuthError(error.code, error.message, { cause: error, session: 'dead', hint: loginCommand(current) })
+    return new OAuthError(error.code, error.message, { cause: error, session: 'dead', hint: loginCommand(current) })
   }
   return error // if it is not known what the server did, the intent stays
 }
 
-function notRefreshable(session: SessionRecord): AuthError {
+function notRefreshable(session: SessionRecord): OAuthError {
   const leased = session.clientId === undefined
-  return new AuthError('SESSION_NOT_REFRESHABLE', `the access token of ${session.did} is over and cannot be renewed`, {
+  return new OAuthError('SESSION_NOT_REFRESHABLE', `the access token of ${session.did} is over and cannot be renewed`, {
     session: leased ? 'unknown' : 'dead',
     hint: leased ? 'atproto-oauth lease, where the session is kept' : loginCommand(session),
   })

@@ -4,7 +4,7 @@
  * @see {@link https://www.rfc-editor.org/rfc/rfc7009.html RFC 7009}
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import type { Nonces, SessionRecord } from '../model.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
 import { authenticated, sameClient } from '../protocol/oauth/client-auth.ts'
@@ -23,7 +23,7 @@ export interface Revoked {
 }
 
 /**
- * @throws {AuthError} exits 2 to 4 with nothing sent and nothing forgotten; `SESSION_MISSING`; `CREDENTIALS_INCOMPLETE`
+ * @throws {OAuthError} exits 2 to 4 with nothing sent and nothing forgotten; `SESSION_MISSING`; `CREDENTIALS_INCOMPLETE`
  *   for a lease
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
@@ -36,7 +36,7 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
     if (record.ended || token === undefined || clientId === undefined) {
       await forget()
       if (record.ended?.handedOver !== undefined) throw foreign(record)
-      throw new AuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
+      throw new OAuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
     }
     const outcome = await endAtServer(record, { clientId, token }, await sessions.readNonces(record.thumbprint), ports)
     await forget()
@@ -44,14 +44,14 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
   })
 }
 
-function foreign({ did }: SessionRecord): AuthError {
+function foreign({ did }: SessionRecord): OAuthError {
   const message = `the session of ${did} was handed over to another program, which has to end it; it is forgotten here`
-  return new AuthError('SESSION_MISSING', message, { session: 'alive', hint: 'sign out there' })
+  return new OAuthError('SESSION_MISSING', message, { session: 'alive', hint: 'sign out there' })
 }
 
-function onlyLeased({ did }: SessionRecord): AuthError {
+function onlyLeased({ did }: SessionRecord): OAuthError {
   const message = `a leased access token cannot end the session of ${did}; nothing was sent`
-  return new AuthError('CREDENTIALS_INCOMPLETE', message, { hint: 'atproto-oauth revoke, where the session is kept' })
+  return new OAuthError('CREDENTIALS_INCOMPLETE', message, { hint: 'atproto-oauth revoke, where the session is kept' })
 }
 
 async function endAtServer(

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, Handle, SessionRecord } from '../model.ts'
 import { deliverRotated, type RefreshPorts } from './refresh.ts'
 import { newerOf, toSessionRecord } from './token-family.ts'
@@ -12,7 +12,7 @@ import { newerOf, toSessionRecord } from './token-family.ts'
  * Puts a session into the per-user store and delivers it to the save targets. It stays in the store only if that
  * was named as a target, or if a delivery failed.
  *
- * @throws {AuthError} `SAVE_FAILED`: it is in the store, and the next run that finds it there delivers it;
+ * @throws {OAuthError} `SAVE_FAILED`: it is in the store, and the next run that finds it there delivers it;
  *   `STORE_UNAVAILABLE`: it is nowhere yet
  */
 export async function saveSession(
@@ -37,8 +37,8 @@ export async function saveSession(
 
 /** A login cannot be completed again: what delivers is any other run that finds the session in the store. */
 function withRefresh(error: unknown, { did }: SessionRecord): unknown {
-  if (!isAuthError(error, 'SAVE_FAILED')) return error
-  return new AuthError('SAVE_FAILED', `${error.message}; the next run that uses them delivers them first`, {
+  if (!isOAuthError(error, 'SAVE_FAILED')) return error
+  return new OAuthError('SAVE_FAILED', `${error.message}; the next run that uses them delivers them first`, {
     cause: error,
     session: error.session,
     hint: `atproto-oauth refresh --account ${did} --if-older-than 1h`,

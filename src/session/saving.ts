@@ -7,7 +7,7 @@
 
 import { readCredentials } from '../credentials/read.ts'
 import { savedEntries } from '../credentials/write.ts'
-import { AuthError, isAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Did, SessionRecord } from '../model.ts'
 import type { SaveTarget, Saving, Settings } from '../ports.ts'
 import { newerOf, toCredentials, toSessionRecord } from './token-family.ts'
@@ -28,7 +28,7 @@ export function targetsFor(record: SessionRecord, { targets, open }: Saving): Sa
  * What a readable target has of this session may be newer than what the environment has: a shell that was
  * started before the last rotation still has the one before.
  *
- * @throws {AuthError} `SAVE_FAILED` a target has another session, which would be overwritten
+ * @throws {OAuthError} `SAVE_FAILED` a target has another session, which would be overwritten
  */
 export async function newestOfTargets(record: SessionRecord, { saving, settings }: Ports): Promise<SessionRecord> {
   let current = record
@@ -47,7 +47,7 @@ export async function newestOfTargets(record: SessionRecord, { saving, settings 
 /**
  * Before a login: its credentials may replace those of an earlier login of the same account, and no others.
  *
- * @throws {AuthError} `SAVE_FAILED`
+ * @throws {OAuthError} `SAVE_FAILED`
  */
 export async function checkTargets(did: Did | undefined, { saving, settings }: Ports): Promise<void> {
   for (const target of saving.targets) {
@@ -57,8 +57,8 @@ export async function checkTargets(did: Did | undefined, { saving, settings }: P
   }
 }
 
-function holdsAnother(target: SaveTarget, { did }: { readonly did: Did }): AuthError {
-  return new AuthError('SAVE_FAILED', `${target.name} holds another session, of ${did}; nothing was sent`, {
+function holdsAnother(target: SaveTarget, { did }: { readonly did: Did }): OAuthError {
+  return new OAuthError('SAVE_FAILED', `${target.name} holds another session, of ${did}; nothing was sent`, {
     hint: 'name another place to save to, or move that one away',
   })
 }
@@ -68,7 +68,7 @@ function readQuietly(variables: Readonly<Record<string, string>>, dev: boolean) 
   try {
     return readCredentials(variables, dev)
   } catch (error) {
-    if (isAuthError(error)) return undefined
+    if (isOAuthError(error)) return undefined
     throw error
   }
 }
@@ -76,12 +76,12 @@ function readQuietly(variables: Readonly<Record<string, string>>, dev: boolean) 
 /**
  * Tries every target with the credentials that are good now, by writing them.
  *
- * @throws {AuthError} `SAVE_FAILED`; nothing was sent
+ * @throws {OAuthError} `SAVE_FAILED`; nothing was sent
  */
 export async function tryTargets(record: SessionRecord, targets: readonly SaveTarget[]): Promise<void> {
   for (const target of targets) {
     await save(record, target).catch((error: unknown) => {
-      throw new AuthError('SAVE_FAILED', `${said(error)}; nothing was sent, and the credentials are as they were`, {
+      throw new OAuthError('SAVE_FAILED', `${said(error)}; nothing was sent, and the credentials are as they were`, {
         cause: error,
         hint: 'correct the save target, then run the same command again',
       })

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
 import type { Body } from '../ports.ts'
@@ -30,7 +30,7 @@ export interface Session {
    * Renews the tokens and saves them.
    *
    * @param ifOlderThanSeconds not if the last renewal is more recent than that
-   * @throws {AuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
+   * @throws {OAuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
    */
   refresh(ifOlderThanSeconds?: number): Promise<Credentials>
   /**
@@ -45,7 +45,7 @@ export interface Session {
    * taken off the session: it does not ask for `this`.
    *
    * @param path path and query, beginning with `/xrpc/`
-   * @throws {AuthError} `SESSION_DEAD` and the other codes of a refresh; those of the `Http` port
+   * @throws {OAuthError} `SESSION_DEAD` and the other codes of a refresh; those of the `Http` port
    */
   fetchHandler(path: string, init?: SessionInit): Promise<Response>
   /** The same by the name that `@atcute/client` has for it: `new Client({ handler: session })`. */
@@ -53,13 +53,13 @@ export interface Session {
   /**
    * One XRPC request.
    *
-   * @throws {AuthError} `NSID_INVALID`, `USAGE`, and as `fetchHandler`
+   * @throws {OAuthError} `NSID_INVALID`, `USAGE`, and as `fetchHandler`
    */
   call(request: XrpcRequest): Promise<Response>
   /**
    * The headers of one request to the account's PDS that another tool will send, good once and for about a minute. Secret.
    *
-   * @throws {AuthError} `USAGE` for another server, `XRPC_ERROR` and its like, and as `fetchHandler`
+   * @throws {OAuthError} `USAGE` for another server, `XRPC_ERROR` and its like, and as `fetchHandler`
    */
   proof(method: string, url: string): Promise<SignedHeaders>
 }
@@ -82,7 +82,7 @@ const JUST_NOW = 60_000
 /**
  * A session from credentials, or from what the store has of the same lineage if that is newer.
  *
- * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`
+ * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`
  */
 export async function openSession(credentials: Credentials, ports: RefreshPorts): Promise<Session> {
   const { did, pdsIssuer } = credentials
@@ -95,7 +95,7 @@ export async function openSession(credentials: Credentials, ports: RefreshPorts)
  * A session of the per-user store: the account's, or the only one there is.
  *
  * @param account DID or handle
- * @throws {AuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`
+ * @throws {OAuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`
  */
 export async function openStoredSession(account: string | undefined, ports: RefreshPorts): Promise<Session> {
   const all = await ports.stores.sessions.list()
@@ -105,14 +105,14 @@ export async function openStoredSession(account: string | undefined, ports: Refr
   const candidates = alive.length > 0 ? alive : ours.slice(-1)
   const accounts = [...new Set(candidates.map((record) => record.did))]
   if (accounts.length > 1) {
-    throw new AuthError(
+    throw new OAuthError(
       'ACCOUNT_UNCLEAR',
       `sessions of ${accounts.length} accounts are stored here: ${accounts.join(', ')}`,
     )
   }
   const [record] = candidates.sort(byLogin)
   if (record) return createSession(record, ports)
-  throw new AuthError(
+  throw new OAuthError(
     'SESSION_MISSING',
     did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
     {
@@ -129,7 +129,7 @@ function byLogin(one: SessionRecord, other: SessionRecord): number {
 async function accountDid(account: string, all: readonly SessionRecord[], ports: RefreshPorts): Promise<Did> {
   const identifier = parseIdentifier(account, ports.settings.dev)
   if (identifier.kind === 'did') return identifier.did
-  if (identifier.kind === 'server') throw new AuthError('IDENTIFIER_INVALID', `${account} is a server, not an account`)
+  if (identifier.kind === 'server') throw new OAuthError('IDENTIFIER_INVALID', `${account} is a server, not an account`)
   const known = all.find((record) => record.handle === identifier.handle)
   return known?.did ?? resolveHandle(identifier.handle, ports)
 }
@@ -178,7 +178,7 @@ async function createSession(record: SessionRecord, given: RefreshPorts): Promis
   const send = async (path: string, init: SessionInit, body: Body | undefined) => {
     const url = new URL(path, current.pds)
     if (url.origin !== current.pds || !url.pathname.startsWith('/xrpc/')) {
-      throw new AuthError('USAGE', 'a session sends only to /xrpc/ of its own PDS')
+      throw new OAuthError('USAGE', 'a session sends only to /xrpc/ of its own PDS')
     }
     const response = await dpopFetch(url, {
       method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same

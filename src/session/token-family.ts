@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError } from '../errors.ts'
+import { OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
@@ -28,15 +28,15 @@ export function addSpentToken(hashes: readonly string[], hash: string): readonly
 /**
  * Credentials as the store would keep them.
  *
- * @throws {AuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is not the one
+ * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is not the one
  *   named in them
  */
 export async function toSessionRecord({ pdsIssuer, scope, ...credentials }: Credentials): Promise<SessionRecord> {
   const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
   if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
-    throw new AuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
+    throw new OAuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
   }
-  if (pdsIssuer === undefined) throw new AuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
+  if (pdsIssuer === undefined) throw new OAuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
   return { version: 1, ...credentials, thumbprint, pds: pdsIssuer, scope: scope ?? '', spentTokens: [] }
 }
 
@@ -63,7 +63,7 @@ export function toCredentials(record: SessionRecord): Credentials {
 /**
  * The newest state of a session: what came from outside, unless its token is one that is known to be spent.
  *
- * @throws {AuthError} `CREDENTIALS_MISMATCH` they are not the same session
+ * @throws {OAuthError} `CREDENTIALS_MISMATCH` they are not the same session
  */
 export async function newerOf(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
   if (!known) return given
@@ -120,21 +120,21 @@ export async function takenBack(known: SessionRecord, refreshToken: string): Pro
 }
 
 /** Why a session of the store cannot be used. */
-export function endedError(session: SessionRecord): AuthError {
+export function endedError(session: SessionRecord): OAuthError {
   const { at, reason, handedOver } = session.ended!
   const hint = loginCommand(session)
   const when = new Date(at).toISOString()
   if (handedOver === undefined)
-    return new AuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { hint })
+    return new OAuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { hint })
   const message = `the session of ${session.did} is not here since ${when}: ${reason}; \`import\` takes it back from there`
-  return new AuthError('SESSION_MISSING', message, { hint, session: 'alive' })
+  return new OAuthError('SESSION_MISSING', message, { hint, session: 'alive' })
 }
 
 function checkSame(given: SessionRecord, known: SessionRecord): void {
   for (const field of ['did', 'clientId'] as const) {
     if (given[field] === undefined || known[field] === undefined || given[field] === known[field]) continue
     const name = field === 'did' ? 'account' : 'client_id'
-    throw new AuthError(
+    throw new OAuthError(
       'CREDENTIALS_MISMATCH',
       `the DPoP key belongs to the session of ${name} ${known[field]}, not of ${given[field]}; nothing was sent`,
     )
@@ -144,7 +144,7 @@ function checkSame(given: SessionRecord, known: SessionRecord): void {
 /**
  * A token of another session under this key would end that session at the server.
  *
- * @throws {AuthError} `CREDENTIALS_MISMATCH`, `SESSION_DEAD`; nothing was sent
+ * @throws {OAuthError} `CREDENTIALS_MISMATCH`, `SESSION_DEAD`; nothing was sent
  */
 export async function assertOwnToken(given: SessionRecord, store: Pick<SessionStore, 'list'>): Promise<void> {
   const { thumbprint, refreshToken } = given
@@ -153,12 +153,12 @@ export async function assertOwnToken(given: SessionRecord, store: Pick<SessionSt
   const others = (await store.list()).filter((other) => other.thumbprint !== thumbprint)
   const owner = others.find((other) => other.refreshToken === refreshToken || other.spentTokens.includes(hash))
   if (owner?.ended) {
-    throw new AuthError('SESSION_DEAD', `this refresh token was sent with another DPoP key: ${owner.ended.reason}`, {
+    throw new OAuthError('SESSION_DEAD', `this refresh token was sent with another DPoP key: ${owner.ended.reason}`, {
       hint: loginCommand(given),
     })
   }
   if (!owner) return
-  throw new AuthError(
+  throw new OAuthError(
     'CREDENTIALS_MISMATCH',
     `the refresh token belongs to another session, of ${owner.did}; nothing was sent`,
   )

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { type BatchAnswer, type BatchLine, type BatchOptions, batch } from '../../src/call/batch.ts'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { openSession } from '../../src/session/session.ts'
 import { createFakeWorld, json } from '../support/fake-atproto.ts'
@@ -55,7 +55,7 @@ function held() {
   return { call, sent, release, sentAre }
 }
 
-const lost = () => Promise.reject(new AuthError('NETWORK_LOST', 'the connection broke'))
+const lost = () => Promise.reject(new OAuthError('NETWORK_LOST', 'the connection broke'))
 
 describe('order and window', () => {
   test('answers come in the order of the lines, in whatever order the server gives them', async () => {
@@ -186,7 +186,7 @@ describe('lines', () => {
       '{"nsid":"app.bsky.actor.getProfile","params":{"actor":"{handle}"}}',
       'write it out',
     ],
-    ['no text', new AuthError('USAGE', 'the line is not UTF-8'), 'not UTF-8'],
+    ['no text', new OAuthError('USAGE', 'the line is not UTF-8'), 'not UTF-8'],
   ])('%s is said and never sent, and the others go on', async (_, line, message) => {
     const call = vi.fn(async () => json(200, {}))
     const { answers } = begin([readOf(1), line, readOf(3)], call)
@@ -323,7 +323,7 @@ describe('the end', () => {
     const collected = collect(begin(numbersTo(50).map(readOf), call).answers)
     await release(1)
     await sentAre(5)
-    await release(3, Promise.reject(new AuthError(code, 'it is over')))
+    await release(3, Promise.reject(new OAuthError(code, 'it is over')))
     await release(5)
     await release(2)
     await release(4)
@@ -352,7 +352,7 @@ describe('the end', () => {
   test('lines that cannot be read end it', async () => {
     const source = async function* () {
       yield readOf(1)
-      throw new AuthError('USAGE', 'the file is gone')
+      throw new OAuthError('USAGE', 'the file is gone')
     }
     const { lines, error } = await collect(begin(source(), async () => json(200, {})).answers)
     expect(lines).toStrictEqual([1])

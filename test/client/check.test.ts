@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { brokenClient, checkClient } from '../../src/client/check.ts'
 import { loopbackClientId } from '../../src/client/client-id.ts'
 import { type ClientDocument, createClientDocument } from '../../src/client/create.ts'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import type { ClientJwk } from '../../src/model.ts'
 import { generateClientJwk } from '../../src/protocol/oauth/client-auth.ts'
 import { cirrusRefuses, referenceRefuses } from '../support/client-judges.ts'
@@ -95,7 +95,7 @@ describe('5.2 how the document comes', () => {
 
   test('a host that cannot be reached is no verdict', async () => {
     const httpFault = () => {
-      throw new AuthError('HOST_NOT_FOUND', 'no such host')
+      throw new OAuthError('HOST_NOT_FOUND', 'no such host')
     }
     const world = createFakeWorld({ faults: { httpFault } })
     expect(await failure(checkClient({ clientId: open.clientId }, world))).toMatchObject({ exit: 3 })

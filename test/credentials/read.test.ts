@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { readClientJwk, readCredentials } from '../../src/credentials/read.ts'
 import type { Environment } from '../../src/credentials/variables.ts'
 import { bundle } from '../../src/credentials/write.ts'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import { CREDENTIALS, ENVIRONMENT, JWK, set, VSCHARS } from './helpers.ts'
 
 const { ATPROTO_OAUTH_CLIENT_ID, ...PYTHON } = ENVIRONMENT
@@ -23,11 +23,11 @@ const parsed = (environment: Environment) => set(read(environment) ?? {})
 const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 /** The error, in which no value is quoted. */
-function refused(environment: Environment, dev = false): AuthError {
+function refused(environment: Environment, dev = false): OAuthError {
   try {
     read(environment, dev)
   } catch (error) {
-    if (!(error instanceof AuthError)) throw error
+    if (!(error instanceof OAuthError)) throw error
     expect(error).toMatchObject({ exit: 2, session: 'alive' })
     expect(error.cause).toBeUndefined()
     expect([error.message, error.hint, error.stack].join('\n')).not.toMatch(SECRET)

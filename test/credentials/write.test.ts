@@ -7,7 +7,7 @@ import { parse as parseWithDotenv } from 'dotenv'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { readCredentials } from '../../src/credentials/read.ts'
 import { bundle, credentialEntries, formatCredentials, type TextFormat } from '../../src/credentials/write.ts'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import type { Credentials } from '../../src/model.ts'
 import { lacks } from '../support/machine.ts'
 import { CREDENTIALS, ENVIRONMENT, set, VSCHARS } from './helpers.ts'
@@ -179,7 +179,7 @@ describe('what a format cannot hold is refused, and not changed', () => {
     ),
   ] as const)('%s: %j', (format, change) => {
     const attempt = () => formatCredentials({ ...CREDENTIALS, ...change }, format)
-    expect(attempt).toThrow(AuthError)
+    expect(attempt).toThrow(OAuthError)
     expect(attempt).toThrow(expect.objectContaining({ code: 'USAGE', message: expect.not.stringContaining('canary') }))
   })
 })

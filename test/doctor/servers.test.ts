@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import { createFakeWorld, type FakeWorld, json } from '../support/fake-atproto.ts'
 import { html, redirect } from '../support/fake-bodies.ts'
 import { at, did, found, notOk, planted } from './support.ts'
@@ -200,7 +200,7 @@ test('a certificate that is not trusted is not a matter of the network', async (
   const world = createFakeWorld()
   world.faults.httpFault = ({ url }) => {
     if (!url.startsWith(world.pds)) return undefined
-    throw new AuthError('NETWORK_UNREACHABLE', 'pds.fake.dev cannot be reached: its TLS certificate has expired')
+    throw new OAuthError('NETWORK_UNREACHABLE', 'pds.fake.dev cannot be reached: its TLS certificate has expired')
   }
   const [finding] = notOk(await found(world, world.alice.did))
   expect(finding).toMatchObject({ topic: 'PDS', fix: expect.stringContaining('renew its certificate') })

@@ -17,7 +17,7 @@ const OURS = fileURLToPath(new URL('../../node_modules', import.meta.url))
 /** A program of somebody who has installed the package and read its README. */
 const PROGRAM = `
 import { once } from 'node:events'
-import { complete, init, isAuthError, nodeRuntime, openSession } from 'atproto-oauth'
+import { complete, init, isOAuthError, nodeRuntime, openSession } from 'atproto-oauth'
 
 const [handle, plcUrl, handleResolver, home] = process.argv.slice(2)
 const world = nodeRuntime({ dev: true, plcUrl: plcUrl!, handleResolver: handleResolver!, home: home! })
@@ -41,7 +41,7 @@ process.stdout.write(
     grantedScope,
     created: [created.status, await created.json()],
     profile: await profile.json(),
-    again: isAuthError(again, 'CODE_USED') && again.exit,
+    again: isOAuthError(again, 'CODE_USED') && again.exit,
   }),
 )
 process.stdin.destroy()

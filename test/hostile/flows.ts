@@ -5,7 +5,7 @@
  * @module
  */
 import { expect } from 'vitest'
-import { type AuthError, CATALOGUE, type ErrorCode, type SessionFate } from '../../src/errors.ts'
+import { CATALOGUE, type ErrorCode, type OAuthError, type SessionFate } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { Credentials, SessionRecord } from '../../src/model.ts'
@@ -82,7 +82,7 @@ export async function refused(
   world: FakeWorld,
   run: () => Promise<unknown>,
   expected: { readonly code: ErrorCode; readonly session: SessionFate; readonly sent: readonly Stage[] },
-): Promise<AuthError> {
+): Promise<OAuthError> {
   const before = world.requests.length
   const error = await failure(run())
   const { code, exit, session } = error
@@ -104,7 +104,7 @@ export async function initRefused(
   code: ErrorCode,
   sent: readonly Stage[],
   identifier = 'alice.fake.dev',
-): Promise<AuthError> {
+): Promise<OAuthError> {
   const error = await refused(world, () => init(identifier, {}, world), { code, session: 'none', sent })
   expect(world.stores.history).toStrictEqual([])
   expect(world.stores.nonces.size + world.stores.pendingRecords.size + world.stores.sessionRecords.size).toBe(0)
@@ -133,7 +133,7 @@ export async function completeRefused(
     readonly sent: readonly Stage[]
     readonly login: 'open' | 'over'
   },
-): Promise<AuthError> {
+): Promise<OAuthError> {
   const error = await refused(world, () => complete(callback, world), { session: 'none', ...expected })
   // "none" is said of the account, and must be so at the server too.
   if (error.session === 'none') expect(world.sessions.filter((session) => !session.endedBecause)).toStrictEqual([])
@@ -174,7 +174,7 @@ export async function refreshRefused(
   world: FakeWorld,
   credentials: Credentials,
   expected: { readonly code: ErrorCode; readonly session: SessionFate; readonly sent: readonly Stage[] },
-): Promise<AuthError> {
+): Promise<OAuthError> {
   const call = async () => (await openSession(credentials, world)).call(GET_SESSION)
   const error = await refused(world, call, expected)
   const record: SessionRecord | undefined = [...world.stores.sessionRecords.values()][0]

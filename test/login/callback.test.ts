@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isAuthError } from '../../src/errors.ts'
+import { isOAuthError } from '../../src/errors.ts'
 import { parseCallback, validateCallback } from '../../src/login/callback.ts'
 import type { PendingAuthorization } from '../../src/model.ts'
 import { failure } from '../protocol/helpers.ts'
@@ -235,7 +235,7 @@ describe('judging, in this order', () => {
 
   test('9.11 what was thrown is ours, and quotes no code', async () => {
     const error = await failure(() => judge(`${URL_}&response=x`))
-    expect(isAuthError(error)).toBe(true)
+    expect(isOAuthError(error)).toBe(true)
     expect(error.message + error.hint).not.toContain(CODE)
   })
 })

@@ -1,6 +1,6 @@
 /** What came back for a code is kept with the login until it is where it is wanted. */
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { Completed } from '../../src/model.ts'
@@ -15,7 +15,7 @@ async function calledBack(world: FakeWorld) {
   return { callback, record, fail }
 }
 
-const FULL = new AuthError('STORE_UNAVAILABLE', 'the disk is full')
+const FULL = new OAuthError('STORE_UNAVAILABLE', 'the disk is full')
 const exchanges = (world: FakeWorld) => world.sent('token').filter(({ body }) => body.includes('code_verifier'))
 
 describe('11.2 the credentials of a login', () => {
@@ -64,7 +64,7 @@ describe('11.2 the credentials of a login', () => {
 
   test('that are safe elsewhere are not kept here too', async () => {
     const { record, fail } = await calledBack(createFakeWorld())
-    const elsewhere = new AuthError('SAVE_FAILED', 'they are in the per-user store')
+    const elsewhere = new OAuthError('SAVE_FAILED', 'they are in the per-user store')
     expect(await fail(elsewhere)).toMatchObject({
       message: elsewhere.message,
       session: 'alive',
@@ -77,7 +77,7 @@ describe('11.2 the credentials of a login', () => {
     const world = createFakeWorld()
     const { record, fail } = await calledBack(world)
     world.stores.failPut = ({ status }) => (status === 'received' ? new Error('disk full') : undefined)
-    expect(await fail(new AuthError('SAVE_FAILED', 'lost', { session: 'unknown' }))).toMatchObject({
+    expect(await fail(new OAuthError('SAVE_FAILED', 'lost', { session: 'unknown' }))).toMatchObject({
       code: 'SAVE_FAILED',
       session: 'dead',
       message: 'the new session could not be stored (lost), and was ended again',

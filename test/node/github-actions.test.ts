@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import { githubTargets, writeGithub } from '../../src/node/github-actions.ts'
 import { masked, readByRunner } from '../support/runner-files.ts'
 import { tempFolder } from './helpers.ts'
@@ -85,7 +85,7 @@ describe('githubTargets', () => {
   })
 
   test.each([{}, { GITHUB_ENV: '', GITHUB_OUTPUT: '' }, { GITHUB_ACTIONS: 'true' }])('refuses %j', (environment) => {
-    expect(() => githubTargets(environment)).toThrow(AuthError)
+    expect(() => githubTargets(environment)).toThrow(OAuthError)
     expect(() => githubTargets(environment)).toThrow(expect.objectContaining({ code: 'USAGE', session: 'none' }))
   })
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { isAuthError } from '../../src/errors.ts'
+import { isOAuthError } from '../../src/errors.ts'
 import { parseCallback, validateCallback } from '../../src/login/callback.ts'
 import { parseChallenges } from '../../src/protocol/http/www-authenticate.ts'
 import { pendingOf } from '../protocol/helpers.ts'
@@ -42,7 +42,7 @@ test('no refusal quotes the code', () => {
         try {
           validateCallback(parseCallback(paste), PENDING)
         } catch (error) {
-          if (!isAuthError(error)) throw error
+          if (!isOAuthError(error)) throw error
           expect(error.message + error.hint + error.stack).not.toContain(CODE.slice(10, 40))
         }
       },

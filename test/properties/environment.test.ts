@@ -12,7 +12,7 @@ import {
   TEXT_FORMATS,
   type TextFormat,
 } from '../../src/credentials/write.ts'
-import { isAuthError } from '../../src/errors.ts'
+import { isOAuthError } from '../../src/errors.ts'
 import type { Credentials } from '../../src/model.ts'
 import { CREDENTIALS, ENVIRONMENT, JWK, set } from '../credentials/helpers.ts'
 import { answerOf, anyJson, anyText, holds, spoiled, spoiledDocument } from './support.ts'
@@ -58,7 +58,7 @@ describe('reading', () => {
           const read = readCredentials(variables, dev)
           if (read) expect(formatCredentials(read, 'json')).toContain(read.did)
         } catch (error) {
-          if (!isAuthError(error, 'CREDENTIALS_INVALID', 'CREDENTIALS_INCOMPLETE')) throw error
+          if (!isOAuthError(error, 'CREDENTIALS_INVALID', 'CREDENTIALS_INCOMPLETE')) throw error
           expect([error.message, error.hint, error.stack].join('\n')).not.toMatch(SECRET)
           expect(error.cause).toBeUndefined()
         }

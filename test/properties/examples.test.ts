@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { chooseClient } from '../../src/client/client-id.ts'
 import { editDotenv, parseDotenv } from '../../src/credentials/dotenv.ts'
 import { readCredentials } from '../../src/credentials/read.ts'
-import { CATALOGUE, isAuthError } from '../../src/errors.ts'
+import { CATALOGUE, isOAuthError } from '../../src/errors.ts'
 import { shellQuote } from '../../src/hints.ts'
 import { parseCallback } from '../../src/login/callback.ts'
 import { parseChallenges } from '../../src/protocol/http/www-authenticate.ts'
@@ -76,7 +76,7 @@ describe.each(Object.entries(NASTY))('%s', (_, text) => {
     try {
       enter(text)
     } catch (error) {
-      if (!isAuthError(error)) throw error
+      if (!isOAuthError(error)) throw error
       expect(Object.keys(CATALOGUE)).toContain(error.code)
       expect(error.exit).toBeLessThanOrEqual(4)
       expect(error.message + error.hint).not.toMatch(UNSEEN)

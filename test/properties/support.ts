@@ -5,7 +5,7 @@
  * @module
  */
 import fc from 'fast-check'
-import { CATALOGUE, isAuthError } from '../../src/errors.ts'
+import { CATALOGUE, isOAuthError } from '../../src/errors.ts'
 
 /** Another one: `PROPERTY_SEED=7 npx vitest …`. A failure prints its seed and its path. */
 const SEED = Number(process.env['PROPERTY_SEED'] ?? 20_260_102)
@@ -152,7 +152,7 @@ export async function asyncAnswerOf<T>(run: () => Promise<T>): Promise<T | undef
 export const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/u
 
 function checkError(error: unknown): void {
-  if (!isAuthError(error)) throw error
+  if (!isOAuthError(error)) throw error
   if (!Object.hasOwn(CATALOGUE, error.code)) throw new Error(`${error.code} is not in the catalogue`)
   if (error.code === 'UNEXPECTED') throw error
   const text = error.message + error.hint

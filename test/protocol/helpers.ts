@@ -4,7 +4,7 @@
  * @module
  */
 import { readFileSync } from 'node:fs'
-import { type AuthError, isAuthError } from '../../src/errors.ts'
+import { isOAuthError, type OAuthError } from '../../src/errors.ts'
 import type { AuthorizationServer, Origin, PendingAuthorization } from '../../src/model.ts'
 import { generateDpopJwk, importDpopKey } from '../../src/protocol/oauth/dpop.ts'
 import { createDpopFetch } from '../../src/protocol/oauth/dpop-fetch.ts'
@@ -16,13 +16,13 @@ export function vectors(name: string): string[] {
   return lines.filter((line) => line !== '' && !line.startsWith('#'))
 }
 
-/** The {@link AuthError} that `run` ends with; anything else, success included, fails the test. */
-export async function failure(run: () => unknown): Promise<AuthError> {
+/** The {@link OAuthError} that `run` ends with; anything else, success included, fails the test. */
+export async function failure(run: () => unknown): Promise<OAuthError> {
   let result: unknown
   try {
     result = await run()
   } catch (error) {
-    if (isAuthError(error)) return error
+    if (isOAuthError(error)) return error
     throw error
   }
   throw new Error(`nothing was thrown, the result is ${JSON.stringify(result)}`)

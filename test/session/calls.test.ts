@@ -1,7 +1,7 @@
 /** Requests to the PDS, and what its answers are taken for. */
 import { decodeJwt } from 'jose'
 import { describe, expect, test } from 'vitest'
-import { isAuthError } from '../../src/errors.ts'
+import { isOAuthError } from '../../src/errors.ts'
 import { xrpcError } from '../../src/protocol/xrpc/request.ts'
 import { openSession } from '../../src/session/session.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
@@ -174,7 +174,7 @@ describe('bodies', () => {
     const { world, session } = await opened()
     const before = world.requests.length
     const error = await session.call({ nsid: 'com.atproto.sync.subscribeRepos' }).catch((reason: unknown) => reason)
-    expect(isAuthError(error, 'USAGE')).toBe(true)
+    expect(isOAuthError(error, 'USAGE')).toBe(true)
     expect(world.requests).toHaveLength(before)
   })
 })

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { NodeSession } from '../../src/credentials/node-session.ts'
 import { checkSessions } from '../../src/doctor/sessions.ts'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import type { Credentials, Finding } from '../../src/model.ts'
 import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
 import { exportSession } from '../../src/session/export.ts'
@@ -96,7 +96,7 @@ describe('a session that is handed over', () => {
   test('is here until it has arrived there', async () => {
     const { world, separate } = await given()
     const session = await openSession(separate, world)
-    const full = new AuthError('OUTPUT_FAILED', 'disk full')
+    const full = new OAuthError('OUTPUT_FAILED', 'disk full')
     expect(await failure(exportSession(session, () => Promise.reject(full), {}, world))).toBe(full)
     // Renewed for it, and kept.
     expect(stored(world).refreshToken).toBe(world.currentRefreshToken(world.alice.did))

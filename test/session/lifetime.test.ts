@@ -2,7 +2,7 @@ import { exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { readCredentials } from '../../src/credentials/read.ts'
 import { savedEntries } from '../../src/credentials/write.ts'
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { SessionRecord } from '../../src/model.ts'
@@ -67,7 +67,7 @@ function vaultOf(life: Life): SaveTarget {
     async save(entries) {
       saves += 1
       if (life.vault === 'broken' || (life.vault === 'breaks' && saves > 1)) {
-        throw new AuthError('SAVE_FAILED', 'saving to exec:vault failed')
+        throw new OAuthError('SAVE_FAILED', 'saving to exec:vault failed')
       }
       for (const [name, value] of entries) life.secrets.set(name, value)
     },
@@ -151,9 +151,9 @@ describe.each(Object.entries(KINDS))('a job a day, %s client', (name, { days }) 
       const { error } = await liveThrough(life, SURVIVABLE, MORTAL)
       if (error instanceof Death) happened.add(error.message)
       else if (error !== undefined) {
-        expect(error).toBeInstanceOf(AuthError)
-        expect(IN_A_DAY).toContain((error as AuthError).code)
-        happened.add((error as AuthError).code)
+        expect(error).toBeInstanceOf(OAuthError)
+        expect(IN_A_DAY).toContain((error as OAuthError).code)
+        happened.add((error as OAuthError).code)
       }
       expect(world.sessions).toHaveLength(1)
       expect(world.sessionAlive(world.alice.did), `day ${day} after ${[...happened].join(', ')}`).toBe(true)
@@ -173,7 +173,7 @@ describe.each(Object.entries(KINDS))('a job a day, %s client', (name, { days }) 
     world.advance(2 * DAY)
     const { error } = await job(life, () => false)
     expect(error).toMatchObject({ code: 'SESSION_DEAD', session: 'dead', exit: 5 })
-    expect((error as AuthError).message).toMatch(/as old as the server allows|nothing has refreshed/)
+    expect((error as OAuthError).message).toMatch(/as old as the server allows|nothing has refreshed/)
   })
 
   test('what no client survives is the only thing that ends it, and is reported as what it is', async () => {
@@ -186,17 +186,17 @@ describe.each(Object.entries(KINDS))('a job a day, %s client', (name, { days }) 
       if (isLost) {
         // Nobody has the server's newest token: the answer was lost, or this process with it.
         const why =
-          error instanceof Death ? FATAL.includes(error.step) : (error as AuthError).code === 'REFRESH_AMBIGUOUS'
+          error instanceof Death ? FATAL.includes(error.step) : (error as OAuthError).code === 'REFRESH_AMBIGUOUS'
         expect(why, String(error)).toBe(true)
       }
       world.faults.httpFault = () => undefined
       life.vault = 'good'
       const again = await job(life, () => false)
-      const isOld = (again.error as AuthError | undefined)?.message.includes('as old as the server allows')
+      const isOld = (again.error as OAuthError | undefined)?.message.includes('as old as the server allows')
       if (isLost) {
         deaths += 1
         expect(again.error).toMatchObject({ code: 'SESSION_DEAD', session: 'dead' })
-        expect((again.error as AuthError).message).toContain('used already, by another process or machine')
+        expect((again.error as OAuthError).message).toContain('used already, by another process or machine')
       } else if (!isOld) expect(again.error).toBeUndefined()
       if (again.error) await signIn(life)
     }

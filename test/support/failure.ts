@@ -1,11 +1,11 @@
 /** The error of ours that a promise ends with; anything else fails the test. */
-import { type AuthError, isAuthError } from '../../src/errors.ts'
+import { isOAuthError, type OAuthError } from '../../src/errors.ts'
 
-export async function failure(promise: Promise<unknown>): Promise<AuthError> {
+export async function failure(promise: Promise<unknown>): Promise<OAuthError> {
   const error = await promise.then(
     () => undefined,
     (reason: unknown) => reason,
   )
-  if (!isAuthError(error)) throw new Error(`expected one of our errors, got ${String(error)}`, { cause: error })
+  if (!isOAuthError(error)) throw new Error(`expected one of our errors, got ${String(error)}`, { cause: error })
   return error
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import type { Runtime, Settings } from '../../src/ports.ts'
 import type { ClientDocuments } from './fake-client.ts'
 import type { ClientDocument } from './fake-client-auth.ts'
@@ -124,18 +124,18 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     requests.push(request)
     const fault = await faults.httpFault(request)
     if (fault instanceof Response) return fault
-    if (fault === 'unreachable') throw new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached`)
-    if (fault === 'lostBefore') throw new AuthError('NETWORK_LOST', `${url.host} did not answer`)
+    if (fault === 'unreachable') throw new OAuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached`)
+    if (fault === 'lostBefore') throw new OAuthError('NETWORK_LOST', `${url.host} did not answer`)
     const handler = hosts.get(url.origin) ?? identity.host(url.hostname)
-    if (!handler) throw new AuthError('HOST_NOT_FOUND', `${url.host} does not exist`)
+    if (!handler) throw new OAuthError('HOST_NOT_FOUND', `${url.host} does not exist`)
     const answer = await handler(request)
-    if (fault === 'lostAfter') throw new AuthError('NETWORK_LOST', `${url.host} did not answer`)
+    if (fault === 'lostAfter') throw new OAuthError('NETWORK_LOST', `${url.host} did not answer`)
     return typeof fault === 'function' ? fault(answer) : answer
   }
 
   function guard(url: URL): void {
     if (settings.dev || (url.protocol === 'https:' && !LOCAL.test(url.hostname))) return
-    throw new AuthError('ADDRESS_REFUSED', `${url.origin} is not a public https address`)
+    throw new OAuthError('ADDRESS_REFUSED', `${url.origin} is not a public https address`)
   }
 
   function secrets(): string[] {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuthError } from '../../src/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 
 export const JSON_TYPE = { 'content-type': 'application/json' }
 export const TEN_MEGABYTES = 10 * 1024 * 1024
@@ -63,7 +63,7 @@ export function endless(status = 200, headers: Record<string, string> = JSON_TYP
 export function brokenOff(headers: Record<string, string> = JSON_TYPE): Response {
   const body = new ReadableStream<Uint8Array>({
     start: (controller) => controller.enqueue(new TextEncoder().encode('{"a":')),
-    pull: (controller) => controller.error(new AuthError('NETWORK_LOST', 'no complete answer within 10 seconds')),
+    pull: (controller) => controller.error(new OAuthError('NETWORK_LOST', 'no complete answer within 10 seconds')),
   })
   return new Response(body, { headers })
 }

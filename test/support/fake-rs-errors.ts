@@ -1,5 +1,5 @@
 /**
- * How a PDS says no: the error catalogue of requirements 14 and the server faults of 24, as data.
+ * How a PDS says no, and what faulty servers say, as data.
  *
  * @module
  */

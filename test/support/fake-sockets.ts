@@ -10,7 +10,7 @@ import https from 'node:https'
 import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { isAuthError } from '../../src/errors.ts'
+import { isOAuthError } from '../../src/errors.ts'
 import { type Certificate, createAuthority, createCertificate } from './certificates.ts'
 import type { FakeWorld } from './fake-atproto.ts'
 
@@ -97,7 +97,7 @@ async function serve(
     response.writeHead(answer.status, Object.fromEntries(answer.headers))
     response.end(Buffer.from(await answer.arrayBuffer()))
   } catch (error) {
-    if (!isAuthError(error)) throw error
+    if (!isOAuthError(error)) throw error
     request.socket.destroy()
   }
 }

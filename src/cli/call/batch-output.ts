@@ -5,7 +5,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { BatchAnswer } from '../../call/batch.ts'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { Output } from '../output.ts'
 import { decode, rawLines } from './lines.ts'
 
@@ -63,7 +63,7 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
     const stats = await file.stat()
     if (resume && !stats.isFile()) refuse(`${path} is not a file: there is nothing to resume`)
     if (!resume && stats.isFile() && stats.size > 0) {
-      throw new AuthError('USAGE', `${path} has something in it already`, {
+      throw new OAuthError('USAGE', `${path} has something in it already`, {
         hint: '--resume goes on where an earlier run of the same batch ended; otherwise name another file',
       })
     }
@@ -71,7 +71,7 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
       known: resume ? await readAnswered(file, path) : new AnsweredLines(),
       async write(answer) {
         await file.appendFile(lineOf(answer)).catch((error) => {
-          throw new AuthError('OUTPUT_FAILED', `cannot write ${path}: ${why(error)}`, { cause: error })
+          throw new OAuthError('OUTPUT_FAILED', `cannot write ${path}: ${why(error)}`, { cause: error })
         })
       },
       [Symbol.asyncDispose]: () => file.close(),
@@ -117,7 +117,7 @@ function lineOf(answer: BatchAnswer): string {
 }
 
 function refuse(message: string): never {
-  throw new AuthError('USAGE', message)
+  throw new OAuthError('USAGE', message)
 }
 
 function why(error: unknown): string {

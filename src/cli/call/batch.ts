@@ -6,7 +6,7 @@
 import { open } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { batch } from '../../call/batch.ts'
-import { AuthError, isAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { CliIO } from '../io.ts'
 import type { Context } from '../options.ts'
 import type { Output } from '../output.ts'
@@ -45,14 +45,14 @@ export function addBatchOptions(command: Command): Command {
 
 /**
  * @param file `-` is stdin
- * @throws {AuthError} `XRPC_ERROR` some failed; what ended the batch
+ * @throws {OAuthError} `XRPC_ERROR` some failed; what ended the batch
  */
 export async function runBatch(file: string, options: BatchOptions, context: Context): Promise<void> {
   const { host, output, world } = context
   const { resume = false, output: path } = options
   const concurrency = parseConcurrency(options.concurrency)
   if (resume && (path === undefined || path === '-')) {
-    throw new AuthError('USAGE', '--resume needs the file with the answers so far', { hint: 'add -o FILE' })
+    throw new OAuthError('USAGE', '--resume needs the file with the answers so far', { hint: 'add -o FILE' })
   }
   await using input = await openInput(file, host)
   const session = await sessionFor(options.account, context)
@@ -76,18 +76,22 @@ export async function runBatch(file: string, options: BatchOptions, context: Con
         count += 1
         if (answer.error !== undefined) failed += 1
       }
-      if (signal.aborted) throw new AuthError('INTERRUPTED', 'interrupted')
+      if (signal.aborted) throw new OAuthError('INTERRUPTED', 'interrupted')
     } catch (error) {
-      throw isAuthError(error) ? endedEarly(error, count, path) : error
+      throw isOAuthError(error) ? endedEarly(error, count, path) : error
     }
     if (known.highest > read) {
-      throw new AuthError('USAGE', `${path} has an answer of line ${known.highest}, but ${file} ends at line ${read}`, {
-        hint: 'resume a batch with the file that it began with',
-      })
+      throw new OAuthError(
+        'USAGE',
+        `${path} has an answer of line ${known.highest}, but ${file} ends at line ${read}`,
+        {
+          hint: 'resume a batch with the file that it began with',
+        },
+      )
     }
   })
   if (failed === 0) return
-  throw new AuthError('XRPC_ERROR', `${failed} of ${count} requests failed`, {
+  throw new OAuthError('XRPC_ERROR', `${failed} of ${count} requests failed`, {
     hint: 'look at the lines that have "error"; the session is not the cause',
   })
 }
@@ -95,7 +99,7 @@ export async function runBatch(file: string, options: BatchOptions, context: Con
 function parseConcurrency(text = String(CONCURRENCY)): number {
   const number = /^\d{1,2}$/.test(text) ? Number(text) : 0
   if (number >= 1 && number <= CONCURRENCY_LARGEST) return number
-  throw new AuthError('USAGE', `--concurrency has to be a whole number from 1 to ${CONCURRENCY_LARGEST}`)
+  throw new OAuthError('USAGE', `--concurrency has to be a whole number from 1 to ${CONCURRENCY_LARGEST}`)
 }
 
 interface Input extends AsyncDisposable {
@@ -106,7 +110,7 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   // Destroyed even if there is more to come: nobody is going to read it, and it would keep the process.
   if (file === '-') return { chunks: stdin, [Symbol.asyncDispose]: async () => void stdin.destroy() }
   const refuse = (error: NodeJS.ErrnoException): never => {
-    throw new AuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
+    throw new OAuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
   }
   const handle = await open(file).catch(refuse)
   const chunks = handle.createReadStream()
@@ -115,14 +119,14 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
 }
 
 /** What was answered stands; the error says how to go on. */
-function endedEarly(error: AuthError, count: number, path: string | undefined): AuthError {
+function endedEarly(error: OAuthError, count: number, path: string | undefined): OAuthError {
   const again =
     path === undefined || path === '-'
       ? 'with these in a file, -o FILE --resume goes on'
       : 'the same command with --resume goes on'
   const message = `${error.message}; ${count === 0 ? 'no line is answered' : `${answered(count)}, ${again}`}`
   const hint = count === 0 ? error.hint : error.hint.replace('the same command again', '$& with --resume')
-  return new AuthError(error.code, message, { cause: error, hint, session: error.session })
+  return new OAuthError(error.code, message, { cause: error, hint, session: error.session })
 }
 
 function answered(count: number): string {
@@ -148,7 +152,7 @@ async function withSignals(output: Output, work: (signal: AbortSignal) => Promis
   try {
     await work(controller.signal)
   } catch (error) {
-    if (received && isAuthError(error, 'INTERRUPTED')) {
+    if (received && isOAuthError(error, 'INTERRUPTED')) {
       output.finish(error)
       process.exit(SIGNALS[received])
     }

@@ -5,7 +5,7 @@
  */
 import { Command } from 'commander'
 import { callWithRetry } from '../../call/retry.ts'
-import { AuthError, isAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from '../options.ts'
@@ -71,7 +71,7 @@ async function runCall(
   if (options.batch !== undefined) return runBatch(batchFile(nsid, options.batch, options), options, context)
   if (options.list) return output.data(methodList(nsid))
   if (nsid === undefined) {
-    throw new AuthError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
+    throw new OAuthError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
   }
   if (options.describe) return output.data(methodDescription(nsid))
   const read = await readRequest(nsid, words, options, context)
@@ -112,12 +112,12 @@ const ONE_ONLY = ['data', 'method', 'header', 'upload', 'include', 'pretty', 'pa
 
 function batchFile(nsid: string | undefined, file: string, options: CallOptions): string {
   if (nsid !== undefined) {
-    throw new AuthError('USAGE', `with --batch the methods stand in ${file}, and ${nsid} is one too many`)
+    throw new OAuthError('USAGE', `with --batch the methods stand in ${file}, and ${nsid} is one too many`)
   }
   const stray = ONE_ONLY.find((name) => options[name] !== undefined)
   if (stray === undefined) return file
   const flag = stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-  throw new AuthError('USAGE', `--${flag} is for one request, and --batch is for many: it belongs into the lines`)
+  throw new OAuthError('USAGE', `--${flag} is for one request, and --batch is for many: it belongs into the lines`)
 }
 
 /** Without what is secret in it: the token and the proof, which are made when it is sent. */
@@ -135,8 +135,8 @@ function size(bytes: number): string {
 
 /** A write whose answer was lost is no failure that can be repeated without a look. */
 function maybeDone(error: unknown): unknown {
-  if (!isAuthError(error, 'NETWORK_LOST')) return error
-  return new AuthError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {
+  if (!isOAuthError(error, 'NETWORK_LOST')) return error
+  return new OAuthError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {
     cause: error,
     hint: 'look whether it took effect before you run it again',
   })

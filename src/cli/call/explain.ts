@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { loginCommand } from '../../hints.ts'
 import { unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
@@ -15,13 +15,13 @@ import type { Context } from '../options.ts'
 /**
  * Prints a line for each permission: `granted`, `missing`, or `unknown` if what the session was granted is not known.
  *
- * @throws {AuthError} `PERMISSION_MISSING` if one is missing, `USAGE` for a method that no permission opens
+ * @throws {OAuthError} `PERMISSION_MISSING` if one is missing, `USAGE` for a method that no permission opens
  */
 export async function explain(request: XrpcRequest, session: Pick<Session, 'record'>, context: Context): Promise<void> {
   const { output } = context
   const { nsid } = request
   const closed = unavailableReason(nsid)
-  if (closed !== undefined) throw new AuthError('USAGE', `${nsid} is closed: ${closed}`)
+  if (closed !== undefined) throw new OAuthError('USAGE', `${nsid} is closed: ${closed}`)
   const login = session.record()
   const scope = login.scope === '' ? undefined : login.scope
   const needs = requiredScope(request)
@@ -42,7 +42,7 @@ export async function explain(request: XrpcRequest, session: Pick<Session, 'reco
     output.note('what this session was granted is not known here: the variables alone do not say it, a bundle does')
   }
   if (missing.length === 0) return
-  throw new AuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {
+  throw new OAuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {
     hint: loginCommand({ ...login, scope: [scope || 'atproto', ...missing].join(' ') }),
   })
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 
 export interface RawLine {
   /** Without its end; absent if it was longer than wanted. */
@@ -49,14 +49,14 @@ export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: numb
 export async function* textLines(
   chunks: AsyncIterable<Uint8Array>,
   longest: number,
-): AsyncGenerator<string | AuthError> {
+): AsyncGenerator<string | OAuthError> {
   for await (const { bytes } of rawLines(chunks, longest)) {
     yield bytes ? (decode(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
   }
 }
 
-function wrong(what: string): AuthError {
-  return new AuthError('USAGE', `the line is ${what}`)
+function wrong(what: string): OAuthError {
+  return new OAuthError('USAGE', `the line is ${what}`)
 }
 
 export function decode(bytes: Uint8Array): string | undefined {

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { exampleOf, type Field, findMethod, listMethods, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 
 export function methodList(prefix: string | undefined): string {
   const methods = listMethods(prefix)
   if (methods.length === 0) {
-    throw new AuthError('USAGE', `no published method begins with ${JSON.stringify(prefix)}`, {
+    throw new OAuthError('USAGE', `no published method begins with ${JSON.stringify(prefix)}`, {
       hint: 'atproto-oauth call --list',
     })
   }
@@ -20,7 +20,7 @@ export function methodList(prefix: string | undefined): string {
 export function methodDescription(nsid: string): string {
   const method = findMethod(nsid)
   if (!method) {
-    throw new AuthError('USAGE', `${nsid} is not among the published methods; it can be called all the same`, {
+    throw new OAuthError('USAGE', `${nsid} is not among the published methods; it can be called all the same`, {
       hint: 'atproto-oauth call --list',
     })
   }

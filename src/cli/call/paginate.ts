@@ -5,7 +5,7 @@
  */
 import { type Command, InvalidArgumentError } from 'commander'
 import { countItems, itemsOf, pages } from '../../call/paginate.ts'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
@@ -26,11 +26,11 @@ export function addPaginateOptions(command: Command): Command {
     .option('--limit-pages <n>', 'with --paginate: no more pages than that', parseLimit)
 }
 
-/** @throws {AuthError} `USAGE` an option that is for pages, without them */
+/** @throws {OAuthError} `USAGE` an option that is for pages, without them */
 export function isPaginated({ paginate = false, items, limitPages }: PaginateOptions): boolean {
   const stray = items !== undefined ? '--items' : limitPages !== undefined ? '--limit-pages' : undefined
   if (paginate || stray === undefined) return paginate
-  throw new AuthError('USAGE', `${stray} is for --paginate`)
+  throw new OAuthError('USAGE', `${stray} is for --paginate`)
 }
 
 function parseList(text: string): string {
@@ -45,7 +45,7 @@ function parseLimit(text: string): number {
 
 /**
  * @param write where the pages go
- * @throws {AuthError} as `pages` and `itemsOf`; what was written before stays
+ * @throws {OAuthError} as `pages` and `itemsOf`; what was written before stays
  */
 export async function runPaginated(
   request: XrpcRequest,

@@ -8,7 +8,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import type { Body } from '../../ports.ts'
 import { resolveDid, resolveFromDid } from '../../protocol/identity/did.ts'
@@ -173,8 +173,8 @@ async function placeholders(session: Session, texts: readonly string[], world: C
   }
 }
 
-function usage(message: string, options: { hint?: string | undefined } = {}): AuthError {
-  return new AuthError('USAGE', message, options)
+function usage(message: string, options: { hint?: string | undefined } = {}): OAuthError {
+  return new OAuthError('USAGE', message, options)
 }
 
 function seconds(text: string): number {

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import { mediaType, parseJsonObject } from '../../protocol/http/response.ts'
 import { readXrpcError } from '../../protocol/xrpc/error.ts'
@@ -31,7 +31,7 @@ export function addResponseOptions(command: Command): Command {
     .option('--pretty', 'JSON with line breaks')
 }
 
-/** @throws {AuthError} for every status that is none of success */
+/** @throws {OAuthError} for every status that is none of success */
 export async function printResponse(
   response: Response,
   request: XrpcRequest,
@@ -49,7 +49,7 @@ export async function printResponse(
   }
   if (host.stdout.isTTY && options.output === undefined && isBinary(response)) {
     await response.body?.cancel()
-    throw new AuthError(
+    throw new OAuthError(
       'USAGE',
       `the answer is ${mediaType(response.headers) || 'binary'}, which is not for a terminal`,
       {
@@ -68,7 +68,7 @@ async function asError(
   session: Session,
   { include = false }: ResponseOptions,
   { host, output, world }: Context,
-): Promise<AuthError> {
+): Promise<OAuthError> {
   const { error, body, bytes } = await readXrpcError(request, response, session.record(), world.now())
   if (include) await output.data(Buffer.concat([Buffer.from(head(response)), bytes ?? new Uint8Array()]))
   else output.serverBody(body)
@@ -118,11 +118,11 @@ export interface Sink {
 /**
  * Opened before anything is sent. Never half a file, and never nothing where there was one before.
  *
- * @throws {AuthError} `USAGE`
+ * @throws {OAuthError} `USAGE`
  */
 export async function openSink({ output: path }: ResponseOptions): Promise<Sink | undefined> {
   if (path === undefined || path === '-') return undefined
-  if (path === '') throw new AuthError('USAGE', 'the name of the file after -o is empty')
+  if (path === '') throw new OAuthError('USAGE', 'the name of the file after -o is empty')
   const stats = await stat(path).catch(() => undefined)
   if (stats?.isDirectory()) throw unwritable(path, 'it is a folder')
   // A device or another program's pipe is written to; nothing is put in its place.
@@ -139,7 +139,7 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
   }
   const orFail = async (work: () => Promise<void>) =>
     work().catch((error) => {
-      throw new AuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`)
+      throw new OAuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`)
     })
   return {
     discard,
@@ -153,8 +153,8 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
   }
 }
 
-function unwritable(path: string, why: string): AuthError {
-  return new AuthError('USAGE', `cannot write ${path}: ${why}`, {
+function unwritable(path: string, why: string): OAuthError {
+  return new OAuthError('USAGE', `cannot write ${path}: ${why}`, {
     hint: 'name a file of a folder that you can write to',
   })
 }

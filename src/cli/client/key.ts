@@ -5,7 +5,7 @@
  */
 import { relative } from 'node:path'
 import { CLIENT_JWK, variable } from '../../credentials/variables.ts'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { ClientJwk } from '../../model.ts'
 import { isWithin } from '../../node/client-files.ts'
 import type { SaveTarget } from '../../ports.ts'
@@ -28,11 +28,11 @@ export interface KeyDestination {
 /**
  * Where the key will go; made before anything is written. Only `--save` counts here: the variable is about sessions.
  *
- * @throws {AuthError} `USAGE`, `SAVE_FAILED`
+ * @throws {OAuthError} `USAGE`, `SAVE_FAILED`
  */
 export async function keyOutlet(options: KeyOptions, folder: string, context: Context): Promise<KeyDestination> {
   const { host, output, world } = context
-  const usage = (message: string, hint: string) => new AuthError('USAGE', message, { session: 'none', hint })
+  const usage = (message: string, hint: string) => new OAuthError('USAGE', message, { session: 'none', hint })
   const targets = options.save === undefined ? [] : world.saving.targets
   if (options.save?.includes('store')) {
     throw usage(
@@ -48,7 +48,7 @@ export async function keyOutlet(options: KeyOptions, folder: string, context: Co
       throw usage(`${name} may hold the key that there is, which sessions need, and it cannot be looked into`, hint)
     }
     if (variable((await read?.()) ?? {}, CLIENT_JWK) === undefined) continue
-    throw new AuthError('SAVE_FAILED', `${name} holds a client key already, which sessions may need`, {
+    throw new OAuthError('SAVE_FAILED', `${name} holds a client key already, which sessions may need`, {
       session: 'none',
       hint: 'name another place to save to, or move that one away',
     })
@@ -58,8 +58,8 @@ export async function keyOutlet(options: KeyOptions, folder: string, context: Co
   return { targets, print: format && entryPrinter(format, context) }
 }
 
-function published(where: string): AuthError {
-  return new AuthError('USAGE', `${where} is in the folder that gets published, where the private key must not be`, {
+function published(where: string): OAuthError {
+  return new OAuthError('USAGE', `${where} is in the folder that gets published, where the private key must not be`, {
     session: 'none',
     hint: 'let the key go somewhere else, or the folder with --out',
   })

@@ -17,7 +17,7 @@ import {
 } from '../../client/create.ts'
 import { CLIENT_JWK } from '../../credentials/variables.ts'
 import { TEXT_FORMATS } from '../../credentials/write.ts'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import { readPublic, readTemplate, reservePublic, writePublic } from '../../node/client-files.ts'
 import { parseJsonObject } from '../../protocol/http/response.ts'
@@ -94,7 +94,7 @@ async function runNew(options: NewOptions, context: Context): Promise<void> {
 }
 
 function checkUsage({ origin, name, scope, confidential, native, addKey, retireKey }: NewOptions): void {
-  const usage = (message: string) => new AuthError('USAGE', message, { session: 'none' })
+  const usage = (message: string) => new OAuthError('USAGE', message, { session: 'none' })
   if (addKey || retireKey !== undefined) {
     const others = [origin, name, scope, confidential, native, addKey && retireKey]
     if (others.some(Boolean)) throw usage('--add-key and --retire-key change the document that is there, and go alone')
@@ -110,7 +110,7 @@ async function make(options: NewOptions, before: string | undefined, { host }: C
   const { addKey, retireKey, force, confidential, native, name, out } = options
   const there = parseJsonObject(before)
   const elsewhere = (message: string) =>
-    new AuthError('USAGE', message, { session: 'none', hint: 'name another folder with --out, or add --force' })
+    new OAuthError('USAGE', message, { session: 'none', hint: 'name another folder with --out, or add --force' })
   if (addKey || retireKey !== undefined) {
     if (!there) throw elsewhere(`there is no client document in ${out}`)
     return retireKey === undefined ? addClientKey(there) : retireClientKey(there, retireKey)
@@ -132,7 +132,7 @@ async function pageFor({ out, force }: NewOptions, document: string | undefined)
   const there = await readPublic(join(resolve(out), CALLBACK_FILE))
   if (there === undefined || force) return page
   if (there === page || document !== undefined) return undefined
-  throw new AuthError('USAGE', `${join(out, CALLBACK_FILE)} is there already, and not ours`, {
+  throw new OAuthError('USAGE', `${join(out, CALLBACK_FILE)} is there already, and not ours`, {
     session: 'none',
     hint: 'name another folder with --out, or add --force',
   })

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { Completed } from '../../model.ts'
 import { normalizeTarget, STORE } from '../../node/save/targets.ts'
 import { saveSession } from '../../session/save.ts'
@@ -25,7 +25,7 @@ type ImportedSession = Pick<Completed, 'credentials' | 'handle'>
 export interface Destination {
   /** Its world has the save targets that were chosen. */
   readonly context: Context
-  /** @throws {AuthError} `SAVE_FAILED`: it says where they are */
+  /** @throws {OAuthError} `SAVE_FAILED`: it says where they are */
   deliver(session: ImportedSession): Promise<void>
   /** For a person: what has become of them, what to do next. */
   summary(happened: string, session: ImportedSession): string
@@ -34,7 +34,7 @@ export interface Destination {
 /**
  * If nothing says where the credentials shall go, a person at a terminal is asked.
  *
- * @throws {AuthError} `USAGE`
+ * @throws {OAuthError} `USAGE`
  */
 export async function chooseDestination(options: OutletOptions, given: Context): Promise<Destination> {
   const context = await withAnswer(options, given)
@@ -94,7 +94,7 @@ async function withAnswer(options: OutletOptions, context: Context): Promise<Con
 async function rescue({ credentials, handle }: ImportedSession, cause: unknown, { world }: Context): Promise<never> {
   const { did } = await saveSession(credentials, handle, { ...world, saving: { ...world.saving, inStore: true } })
   const why = cause instanceof Error ? cause.message : String(cause)
-  throw new AuthError(
+  throw new OAuthError(
     'SAVE_FAILED',
     `the credentials could not be printed (${why}); they are kept in the per-user store`,
     { cause, session: 'alive', hint: `atproto-oauth call com.atproto.server.getSession --account ${did}` },

@@ -28,7 +28,7 @@ export function formatOption(what: string): Option {
  * What will print credentials; made before anything is spent, so that a format that cannot work here is
  * found out in time.
  *
- * @throws {AuthError} `USAGE`
+ * @throws {OAuthError} `USAGE`
  */
 export function credentialPrinter(format: Format, context: Context): (credentials: Credentials) => Promise<void> {
   const print = printer(format, context)

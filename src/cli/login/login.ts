@@ -6,7 +6,7 @@
  */
 import { createInterface } from 'node:readline'
 import { Command } from 'commander'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { loginCommand as initLine } from '../../hints.ts'
 import { type Initiated, init } from '../../login/init.ts'
 import type { PendingAuthorization } from '../../model.ts'
@@ -49,7 +49,7 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
   const over = new AbortController()
   try {
     if (!listener && !canPaste(host)) {
-      throw new AuthError(
+      throw new OAuthError(
         'USAGE',
         'the browser will not come back to this machine, and there is no terminal to paste at',
         {
@@ -76,7 +76,7 @@ async function listenerFor({ clientId, redirectUri }: ReturnType<typeof loginReq
   const url = redirectUri !== undefined && URL.canParse(redirectUri) ? new URL(redirectUri) : undefined
   if (url?.protocol !== 'http:' || url.hostname !== '127.0.0.1' || url.port === '') return undefined
   return listen({ port: Number(url.port), path: url.pathname }).catch((error: NodeJS.ErrnoException) => {
-    throw new AuthError('USAGE', `${url.host} cannot be listened on: ${error.code}`, {
+    throw new OAuthError('USAGE', `${url.host} cannot be listened on: ${error.code}`, {
       hint: 'end what uses that port, or declare another redirect',
     })
   })
@@ -121,7 +121,7 @@ function noBrowserBecause({ environment, platform }: CliIO): string | undefined 
 /**
  * The first of: the browser comes back, somebody pastes, the request is over.
  *
- * @throws {AuthError} `AUTHORIZATION_EXPIRED`, `INTERRUPTED`; the login can still be completed by `complete`
+ * @throws {OAuthError} `AUTHORIZATION_EXPIRED`, `INTERRUPTED`; the login can still be completed by `complete`
  */
 function waitForCallback(
   pending: PendingAuthorization,
@@ -162,15 +162,15 @@ function pasted(
     })
     lines.on('line', (line) => line.trim() !== '' && accept(line))
     lines.on('SIGINT', () =>
-      refuse(new AuthError('INTERRUPTED', 'interrupted while waiting for the browser', { session: 'none' })),
+      refuse(new OAuthError('INTERRUPTED', 'interrupted while waiting for the browser', { session: 'none' })),
     )
     prompt()
   })
 }
 
-function expiry(pending: PendingAuthorization, host: CliIO): AuthError {
+function expiry(pending: PendingAuthorization, host: CliIO): OAuthError {
   const minutes = Math.round((pending.requestExpiresAt - pending.createdAt) / 60_000)
-  return new AuthError(
+  return new OAuthError(
     'AUTHORIZATION_EXPIRED',
     `nobody came back within ${minutes} minutes; if the browser still does, give its address to \`${programName(host)} complete\``,
     { hint: initLine(pending).replace(' init ', ' login ') },

@@ -7,16 +7,16 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { withoutOurs } from '../../credentials/variables.ts'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { CliIO } from '../io.ts'
 
 /** Of curl, which take a file whose name may be `-` for stdin. */
 const READS_FILE = ['-T', '--upload-file', '-K', '--config']
 
-/** @throws {AuthError} `USAGE` what cannot be run with headers from stdin */
+/** @throws {OAuthError} `USAGE` what cannot be run with headers from stdin */
 export function checkCurl([program = '', ...words]: readonly string[]): void {
   if (!/(?:^|[/\\])curl(?:\.exe)?$/i.test(program)) {
-    throw new AuthError(
+    throw new OAuthError(
       'USAGE',
       `${JSON.stringify(program)} is not curl, the only program whose way of taking headers is known`,
       {
@@ -27,7 +27,7 @@ export function checkCurl([program = '', ...words]: readonly string[]): void {
   const taken = words.some(
     (word, at) => /@-$/.test(word) || (/^[-.]$/.test(word) && READS_FILE.includes(words[at - 1]!)),
   )
-  if (taken) throw new AuthError('USAGE', 'curl reads the headers from stdin: give it the rest in a file')
+  if (taken) throw new OAuthError('USAGE', 'curl reads the headers from stdin: give it the rest in a file')
 }
 
 /** @returns its exit code */
@@ -50,7 +50,7 @@ export async function runCurl(
   } catch (error) {
     const why =
       error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'it is not installed' : String(error)
-    throw new AuthError('USAGE', `${program} could not be started: ${why}`)
+    throw new OAuthError('USAGE', `${program} could not be started: ${why}`)
   } finally {
     process.off('exit', end)
   }

@@ -1,4 +1,4 @@
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
 
@@ -6,5 +6,5 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_40
 export function parseSeconds(flag: string, text: string): number {
   const [, amount, unit] = /^(\d{1,6})([smhd]?)$/.exec(text) ?? []
   if (amount !== undefined) return Number(amount) * UNITS[unit || 's']!
-  throw new AuthError('USAGE', `${flag} must be a duration such as 30m, 12h or 3d, not ${JSON.stringify(text)}`)
+  throw new OAuthError('USAGE', `${flag} must be a duration such as 30m, 12h or 3d, not ${JSON.stringify(text)}`)
 }

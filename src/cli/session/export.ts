@@ -5,7 +5,7 @@
  */
 import { Command } from 'commander'
 import type { NodeSession } from '../../credentials/node-session.ts'
-import { AuthError, isAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { createSignalHold } from '../../node/signals.ts'
 import { exportSession } from '../../session/export.ts'
@@ -70,14 +70,16 @@ function needs({ did, clientId, clientKey }: SessionRecord): string {
 
 /** A CI job that renews credentials of its environment has to keep what comes back, and here nothing does. */
 function withPlace(error: unknown): never {
-  if (!isAuthError(error, 'SAVE_TARGET_MISSING')) throw error
-  throw new AuthError(error.code, error.message, { hint: 'hand it over from a machine that is still there afterwards' })
+  if (!isOAuthError(error, 'SAVE_TARGET_MISSING')) throw error
+  throw new OAuthError(error.code, error.message, {
+    hint: 'hand it over from a machine that is still there afterwards',
+  })
 }
 
 /** Even if nobody wanted to read it: what was not taken is not gone. */
 function stillHere(error: unknown): never {
   const why = error instanceof Error ? error.message : String(error)
-  throw new AuthError('OUTPUT_FAILED', `the session could not be handed over (${why}), and is still here`, {
+  throw new OAuthError('OUTPUT_FAILED', `the session could not be handed over (${why}), and is still here`, {
     cause: error,
     session: 'alive',
   })

@@ -7,7 +7,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { Command } from 'commander'
 import { clientIdOf } from '../../credentials/node-session.ts'
 import { CLIENT_ID } from '../../credentials/variables.ts'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import { createSignalHold } from '../../node/signals.ts'
 import { importSession } from '../../session/import.ts'
@@ -51,7 +51,7 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   const value = parse(await read(file, host))
   if (clientId === undefined) {
     const named = clientIdOf(value)
-    throw new AuthError('USAGE', 'the client_id is not in a stored session, and has to be given', {
+    throw new OAuthError('USAGE', 'the client_id is not in a stored session, and has to be given', {
       hint: named
         ? `if that is the other program's: --client-id ${shellQuote(named)}`
         : 'add --client-id with the exact client_id that the other program signs in with',
@@ -71,16 +71,16 @@ async function runImport(file: string | undefined, options: ImportOptions, given
 
 async function read(file: string | undefined, host: CliIO): Promise<string> {
   const refuse = (error: NodeJS.ErrnoException): never => {
-    throw new AuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
+    throw new OAuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
   }
   const isFile = file !== undefined && file !== '-'
   if (isFile && (await stat(file).catch(refuse)).size > LARGEST) refuse(new Error('it is too large for a session'))
   if (isFile) return readFile(file, 'utf8').catch(refuse)
   const bytes = host.stdin.isTTY && file === undefined ? new Uint8Array() : await readStdin(host, LARGEST)
-  if (bytes === undefined) throw new AuthError('USAGE', 'stdin is too large for a session')
+  if (bytes === undefined) throw new OAuthError('USAGE', 'stdin is too large for a session')
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
-  throw new AuthError('USAGE', 'the argument file is missing, and stdin is empty', {
+  throw new OAuthError('USAGE', 'the argument file is missing, and stdin is empty', {
     hint: 'atproto-oauth import session.json --client-id <id>',
   })
 }
@@ -90,7 +90,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text.replace(/^\ufeff/, ''))
   } catch {
-    throw new AuthError('CREDENTIALS_INVALID', 'the session is not JSON, or it was cut', {
+    throw new OAuthError('CREDENTIALS_INVALID', 'the session is not JSON, or it was cut', {
       hint: 'give what the session store of the other program has for the account',
     })
   }

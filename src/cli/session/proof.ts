@@ -4,7 +4,7 @@
  * @module
  */
 import { Command } from 'commander'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import { proofTarget, type RequestToSign } from '../../session/proof.ts'
 import type { Session } from '../../session/session.ts'
@@ -53,7 +53,7 @@ async function runProof(
   const { host, output } = context
   proofTarget(method, url, undefined)
   if (curl.length > 0) checkCurl(curl)
-  if (options.curl && curl.length > 0) throw new AuthError('USAGE', '--curl prints a command, and after -- one is run')
+  if (options.curl && curl.length > 0) throw new OAuthError('USAGE', '--curl prints a command, and after -- one is run')
   const session = await sessionFor(options.account, context)
   if (options.curl) {
     await output.data(`${curlCommand(signable(method, url, session), url, options, context)}\n`)

@@ -4,7 +4,7 @@
  * @module
  */
 import { Command } from 'commander'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { revoke } from '../../session/revoke.ts'
 import { addCommonOptions, type CommonOptions, type Context } from '../options.ts'
 import type { Runner } from '../run.ts'
@@ -36,5 +36,5 @@ async function runRevoke(options: RevokeOptions, context: Context): Promise<void
     outcome === 'unsupported'
       ? 'the server offers no revocation: the session ends there by itself, 14 days after the last renewal at most'
       : 'the server did not confirm that it has ended the session'
-  throw new AuthError('REVOCATION_UNCONFIRMED', `${why}; it is forgotten here${rest}`)
+  throw new OAuthError('REVOCATION_UNCONFIRMED', `${why}; it is forgotten here${rest}`)
 }

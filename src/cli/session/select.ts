@@ -4,7 +4,7 @@
  * @module
  */
 import { readCredentials } from '../../credentials/read.ts'
-import { AuthError, CATALOGUE, isAuthError } from '../../errors.ts'
+import { CATALOGUE, isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { openSession, openStoredSession, type Session } from '../../session/session.ts'
 import { type Context, fromEnvironment } from '../options.ts'
@@ -27,6 +27,6 @@ export function leftIn(account: string | undefined, { savedTo = [] }: SessionRec
 /** An account is no argument of these commands: the usual hint would be a command that does not exist. */
 function misnamed(error: unknown): never {
   const { hint } = CATALOGUE.IDENTIFIER_INVALID
-  if (!isAuthError(error, 'IDENTIFIER_INVALID') || error.hint !== hint) throw error
-  throw new AuthError(error.code, error.message, { cause: error, hint: CATALOGUE.ACCOUNT_UNCLEAR.hint })
+  if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.hint !== hint) throw error
+  throw new OAuthError(error.code, error.message, { cause: error, hint: CATALOGUE.ACCOUNT_UNCLEAR.hint })
 }

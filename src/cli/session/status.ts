@@ -4,7 +4,7 @@
  * @module
  */
 import { Command } from 'commander'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { loginCommand } from '../../hints.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
@@ -48,7 +48,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
   else if (deadline - world.now() < warnDays * DAY) {
-    throw new AuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${moment(deadline, world.now())}`, {
+    throw new OAuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${moment(deadline, world.now())}`, {
       hint: loginCommand(status),
     })
   }
@@ -56,16 +56,16 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
 
 function parseDays(text: string): number {
   if (/^\d{1,4}$/.test(text)) return Number(text)
-  throw new AuthError('USAGE', `--warn-days must be a number of days, not ${JSON.stringify(text)}`)
+  throw new OAuthError('USAGE', `--warn-days must be a number of days, not ${JSON.stringify(text)}`)
 }
 
 function isHandedOver({ ended }: SessionStatus): boolean {
   return ended?.handedOver !== undefined
 }
 
-function overError(status: SessionStatus): AuthError {
+function overError(status: SessionStatus): OAuthError {
   const why = status.ended ? status.ended.reason : 'its deadline has passed'
-  return new AuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { hint: loginCommand(status) })
+  return new OAuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { hint: loginCommand(status) })
 }
 
 const STATES = {

@@ -9,7 +9,7 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 
 /** Global unicast; the rest of IPv6 is special or unassigned. */
 const GLOBAL_V6 = ipaddr.IPv6.parseCIDR('2000::/3')
@@ -27,7 +27,7 @@ export function isPublicAddress(address: string): boolean {
 /**
  * What can be told before a connection is tried.
  *
- * @throws {AuthError} `ADDRESS_REFUSED`
+ * @throws {OAuthError} `ADDRESS_REFUSED`
  */
 export function checkHost(host: string): void {
   const name = host.replace(/^\[|\]$/g, '')
@@ -48,7 +48,7 @@ export function guardedLookup(host: string, options: LookupOptions, callback: Lo
   })
 }
 
-function refused(host: string, address: string): AuthError {
+function refused(host: string, address: string): OAuthError {
   const leads = host === address ? 'is' : `leads to ${address},`
-  return new AuthError('ADDRESS_REFUSED', `${host} ${leads} not a public address: nothing was sent there`)
+  return new OAuthError('ADDRESS_REFUSED', `${host} ${leads} not a public address: nothing was sent there`)
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { Http, HttpInit } from '../../ports.ts'
 import { checkHost } from './address-guard.ts'
 import { createAgents } from './agents.ts'
@@ -24,7 +24,7 @@ export interface HttpOptions {
   readonly onRequest?: ((line: string) => void) | undefined
 }
 
-/** @throws {AuthError} `USAGE` if the environment names a proxy that is none */
+/** @throws {OAuthError} `USAGE` if the environment names a proxy that is none */
 export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, onRequest }: HttpOptions): Http {
   const proxies = proxiesFrom(process.env)
   if (proxies.any && !dev) {
@@ -34,7 +34,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
   return {
     async fetch(url, init = {}) {
       if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
-        throw new AuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
+        throw new OAuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
       }
       // Here too: behind a proxy there is no connection of ours, and what a name leads to is the proxy's to judge.
       if (!dev) checkHost(url.hostname)

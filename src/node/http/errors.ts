@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 
 /** The time for the whole exchange is over. */
 export class Timeout extends Error {
@@ -33,26 +33,26 @@ export class TunnelRefused extends Error {
 }
 
 /** Which of our network errors the failure of an exchange is. */
-export function explain(error: unknown, url: URL): AuthError {
+export function explain(error: unknown, url: URL): OAuthError {
   const chain = causes(error)
-  const ours = chain.find((link) => link instanceof AuthError)
+  const ours = chain.find((link) => link instanceof OAuthError)
   if (ours) return ours
   const timeout = chain.find((link) => link instanceof Timeout)
-  if (timeout) return new AuthError('NETWORK_LOST', `${url.host}: ${timeout.message}`, { cause: error })
+  if (timeout) return new OAuthError('NETWORK_LOST', `${url.host}: ${timeout.message}`, { cause: error })
   const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
   // Never the message of an error that we do not know: it may quote a header, and with it a token.
   const told = chain.find((link) => link instanceof TunnelRefused || link instanceof IdleTimeout)
   const why = told?.message ?? REASONS[code ?? ''] ?? code ?? 'for a reason that is not known'
   if (!chain.some((link) => link instanceof ConnectFailure)) {
-    return new AuthError('NETWORK_LOST', `the connection to ${url.host} broke: ${why}`, { cause: error })
+    return new OAuthError('NETWORK_LOST', `the connection to ${url.host} broke: ${why}`, { cause: error })
   }
   if (chain.some((link) => link instanceof ProxyFailure)) {
-    return new AuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached, because its proxy cannot: ${why}`, {
+    return new OAuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached, because its proxy cannot: ${why}`, {
       cause: error,
     })
   }
   const kind = code === 'ENOTFOUND' ? 'HOST_NOT_FOUND' : 'NETWORK_UNREACHABLE'
-  return new AuthError(kind, `${url.host} cannot be reached: ${why}`, { cause: error })
+  return new OAuthError(kind, `${url.host} cannot be reached: ${why}`, { cause: error })
 }
 
 function causes(error: unknown): Error[] {

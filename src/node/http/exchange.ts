@@ -10,7 +10,7 @@ import { pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import type { Zlib } from 'node:zlib'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { Body } from '../../ports.ts'
 import { explain, IdleTimeout } from './errors.ts'
 
@@ -48,7 +48,7 @@ export async function exchange(asked: Exchange): Promise<Response> {
   const { statusCode: status = 0, statusMessage = '' } = message
   if (status < 200 || status > 599) {
     message.destroy()
-    throw new AuthError('NETWORK_LOST', `${url.host} answered with the status ${status}, which is none`)
+    throw new OAuthError('NETWORK_LOST', `${url.host} answered with the status ${status}, which is none`)
   }
   const headers = headersOf(message)
   // A reason phrase may be in any language, but a Response takes only some of them.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 
 export interface Proxies {
   /** Whether there is one at all. */
@@ -13,7 +13,7 @@ export interface Proxies {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** @throws {AuthError} `USAGE` if one of the variables is not the address of an HTTP proxy */
+/** @throws {OAuthError} `USAGE` if one of the variables is not the address of an HTTP proxy */
 export function proxiesFrom(environment: Environment): Proxies {
   const http = proxyFrom(environment, 'http_proxy', 'HTTP_PROXY')
   const https = proxyFrom(environment, 'https_proxy', 'HTTPS_PROXY') ?? http
@@ -44,7 +44,7 @@ function proxyFrom(environment: Environment, ...candidates: readonly string[]): 
   const url = value.includes('://') ? value : `http://${value}`
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && canDecode(new URL(url))) return new URL(url)
   // Without the value: it may hold a password.
-  throw new AuthError('USAGE', `${name} is not the address of an HTTP proxy`, {
+  throw new OAuthError('USAGE', `${name} is not the address of an HTTP proxy`, {
     hint: `set ${name} to http://host:port`,
   })
 }

@@ -1,7 +1,7 @@
 /** The one error of a save target, without whatever a program printed: it has seen the secrets. */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 
-export function cannotSave(name: string, cause: unknown): AuthError {
+export function cannotSave(name: string, cause: unknown): OAuthError {
   const why = cause instanceof Error ? cause.message : String(cause)
-  return new AuthError('SAVE_FAILED', `saving to ${name} failed: ${why}`, { cause })
+  return new OAuthError('SAVE_FAILED', `saving to ${name} failed: ${why}`, { cause })
 }

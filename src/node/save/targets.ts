@@ -4,7 +4,7 @@
  * @module
  */
 import { resolve } from 'node:path'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { fileTarget } from './file.ts'
@@ -18,7 +18,7 @@ const GITHUB = /^(?<repository>[\w.-]+\/[\w.-]+)?(?:@(?<environment>[^@/\s]+))?$
  * The target as it can be opened again from another folder.
  *
  * @param absolute the path of a file as it is from everywhere
- * @throws {AuthError} `USAGE`
+ * @throws {OAuthError} `USAGE`
  */
 export function normalizeTarget(spec: string, absolute: (path: string) => string = resolve): string {
   const [kind, rest] = split(spec)
@@ -27,7 +27,7 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
   if (kind === 'gh' && GITHUB.test(rest)) return spec
   if (kind === 'exec' && rest.trim() !== '') return spec
   const isPath = /^(?:[a-z]:|\.{0,2})[/\\]/i.test(spec)
-  throw new AuthError('USAGE', `${JSON.stringify(spec)} is not a place to save to`, {
+  throw new OAuthError('USAGE', `${JSON.stringify(spec)} is not a place to save to`, {
     hint: isPath
       ? `for a file: --save ${shellQuote(`file:${spec}`)}`
       : 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND',

@@ -4,15 +4,15 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 
 export function isCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
 }
 
-export function unavailable(error: unknown, verb: string, path: string): AuthError {
-  if (error instanceof AuthError) return error
-  return new AuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${reasonOf(error)}`, { cause: error })
+export function unavailable(error: unknown, verb: string, path: string): OAuthError {
+  if (error instanceof OAuthError) return error
+  return new OAuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${reasonOf(error)}`, { cause: error })
 }
 
 /** What a failure of the file system means to a person. */

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { isCode, persist, unavailable } from './file-errors.ts'
 
 export { isCode, reasonOf, unavailable } from './file-errors.ts'
@@ -39,7 +39,7 @@ export async function readPrivate(path: string): Promise<string | undefined> {
   }
   try {
     const stats = await file.stat()
-    if (!stats.isFile() || stats.size > LARGEST) throw new AuthError('STORE_INVALID', `${path} is not a file of ours`)
+    if (!stats.isFile() || stats.size > LARGEST) throw new OAuthError('STORE_INVALID', `${path} is not a file of ours`)
     return await file.readFile('utf8')
   } catch (error) {
     throw unavailable(error, 'read', path)
@@ -63,7 +63,7 @@ export interface Reservation extends AsyncDisposable {
  * Takes the room for a later write of a file now, so that a disk that fills up in
  * between cannot prevent it.
  *
- * @throws {AuthError} `STORE_UNAVAILABLE`, `STORE_INVALID`
+ * @throws {OAuthError} `STORE_UNAVAILABLE`, `STORE_INVALID`
  */
 export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode = FILE_MODE): Promise<Reservation> {
   const beside = besideOf(path)
@@ -201,8 +201,8 @@ async function refuseLink(path: string): Promise<void> {
   if (stats?.isSymbolicLink()) throw linked(path)
 }
 
-function linked(path: string): AuthError {
-  return new AuthError('STORE_INVALID', `${path} is a symbolic link: secrets are not kept behind one`)
+function linked(path: string): OAuthError {
+  return new OAuthError('STORE_INVALID', `${path} is a symbolic link: secrets are not kept behind one`)
 }
 
 /** A rename is durable once its folder is; where folders cannot be opened, the system does without. */

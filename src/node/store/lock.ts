@@ -13,7 +13,7 @@ import { link, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { isInUse, persist } from './file-errors.ts'
 import { isCode, LEFTOVERS_KEPT, listFolder, makePrivateFolder, removeFile, sweepFolder, unavailable } from './files.ts'
 
@@ -41,7 +41,7 @@ interface Blocker extends Holder {
  * Runs `work` while no other process does so for the same folder.
  *
  * @param timeout milliseconds to wait for it
- * @throws {AuthError} `SESSION_BUSY` after that, `STORE_UNAVAILABLE`
+ * @throws {OAuthError} `SESSION_BUSY` after that, `STORE_UNAVAILABLE`
  */
 export async function withLock<T>(folder: string, work: () => Promise<T>, timeout: number = LOCK_TIMEOUT): Promise<T> {
   const number = await acquire(folder, timeout)
@@ -169,9 +169,9 @@ function fileOf(folder: string, number: number): string {
   return join(folder, String(number))
 }
 
-function busy(folder: string, blocker: Holder | undefined): AuthError {
+function busy(folder: string, blocker: Holder | undefined): OAuthError {
   const who = blocker?.pid ? `process ${blocker.pid} on ${blocker.host}` : 'another process'
-  return new AuthError('SESSION_BUSY', `${who} is refreshing this session and does not come to an end`, {
+  return new OAuthError('SESSION_BUSY', `${who} is refreshing this session and does not come to an end`, {
     hint: `wait for it; if no such process exists any more, remove the folder ${folder}`,
   })
 }

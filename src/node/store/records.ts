@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from 'node:crypto'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { Nonces, PendingRecord, SessionRecord } from '../../model.ts'
 
 type Kind = (value: unknown) => boolean
@@ -82,7 +82,7 @@ const isSession = shape({
   ended: maybe(shape({ at: isTime, reason: isText, handedOver: maybe(isText) })),
 })
 
-/** @throws {AuthError} `STORE_INVALID` */
+/** @throws {OAuthError} `STORE_INVALID` */
 export function parsePending(text: string, path: string): PendingRecord {
   const record = parse(text, path)
   const kinds = { pending: isPending, received: isReceived, spent: isSpent }
@@ -101,7 +101,7 @@ function sealOf({ thumbprint, did, clientId, pds, refreshToken }: SessionRecord)
   return createHash('sha256').update(bound).digest('base64url')
 }
 
-/** @throws {AuthError} `STORE_INVALID` */
+/** @throws {OAuthError} `STORE_INVALID` */
 export function parseSession(text: string, path: string, thumbprint: string): SessionRecord {
   const { seal, ...record } = parse(text, path)
   if (!isSession(record)) throw invalid(path)
@@ -144,6 +144,6 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function invalid(path: string): AuthError {
-  return new AuthError('STORE_INVALID', `${path} is damaged, was edited, or is from another version`)
+function invalid(path: string): OAuthError {
+  return new OAuthError('STORE_INVALID', `${path} is damaged, was edited, or is from another version`)
 }

@@ -8,7 +8,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { rename, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { PendingRecord, SpentAuthorization } from '../../model.ts'
 import type { PendingStore, SessionStore } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
@@ -112,7 +112,7 @@ export function createStateFileStore(path: string): PendingStore {
     async get(state) {
       const record = await readLogin(path)
       if (!record)
-        throw new AuthError('STORE_UNAVAILABLE', `there is no state file ${path}`, {
+        throw new OAuthError('STORE_UNAVAILABLE', `there is no state file ${path}`, {
           hint: 'give --state-file as to `init`',
         })
       return sameState(record, state)
@@ -196,13 +196,13 @@ async function saveElsewhere(text: string, path: string, cause: unknown): Promis
     await writePrivate(path, text) // the folder may have been removed, a room be gone with it
   } catch {
     await writePrivate(elsewhere, text).catch(() => {
-      throw new AuthError('SAVE_FAILED', `a token was sent, and what came back is lost: ${why}`, {
+      throw new OAuthError('SAVE_FAILED', `a token was sent, and what came back is lost: ${why}`, {
         cause,
         session: 'unknown',
         hint: 'make room or correct the permissions, then sign in again with `init`',
       })
     })
-    throw new AuthError('SAVE_FAILED', `${why}; the session as it is now is in ${elsewhere}`, {
+    throw new OAuthError('SAVE_FAILED', `${why}; the session as it is now is in ${elsewhere}`, {
       cause,
       hint: `make room or correct the permissions, then: mv '${elsewhere}' '${path}'`,
     })

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError, type ErrorCode } from '../../errors.ts'
+import { type ErrorCode, OAuthError } from '../../errors.ts'
 import type { Clock, Http } from '../../ports.ts'
 import { type JsonObject, rateLimited, readJsonObject } from './response.ts'
 
@@ -22,7 +22,7 @@ export interface DocumentRequest {
 }
 
 /**
- * @throws {AuthError} the codes of the request, `SERVER_UNAVAILABLE`, `RATE_LIMITED`, and those of the `Http` port
+ * @throws {OAuthError} the codes of the request, `SERVER_UNAVAILABLE`, `RATE_LIMITED`, and those of the `Http` port
  */
 export async function fetchJson(request: DocumentRequest, ports: Http & Clock): Promise<JsonObject> {
   const { url, what, code, mediaTypes = ['application/json'], absent } = request
@@ -30,11 +30,11 @@ export async function fetchJson(request: DocumentRequest, ports: Http & Clock): 
   const { status } = response
   if (status === 200) return readJsonObject(response, { what, code, mediaTypes })
   await response.body?.cancel()
-  if (status === 404 || status === 410) throw new AuthError(absent.code, absent.message, { hint: absent.hint })
+  if (status === 404 || status === 410) throw new OAuthError(absent.code, absent.message, { hint: absent.hint })
   if (status === 429) throw rateLimited(url.host, response.headers, ports.now())
   if (status >= 500)
-    throw new AuthError('SERVER_UNAVAILABLE', `${what} is not to be had now: ${url.host} answered ${status}`)
+    throw new OAuthError('SERVER_UNAVAILABLE', `${what} is not to be had now: ${url.host} answered ${status}`)
   if (status >= 300 && status < 400)
-    throw new AuthError(code, `${what} is behind a redirect, which is not allowed there`)
-  throw new AuthError(code, `${what} is not to be had: ${url.host} answered ${status}`)
+    throw new OAuthError(code, `${what} is behind a redirect, which is not allowed there`)
+  throw new OAuthError(code, `${what} is not to be had: ${url.host} answered ${status}`)
 }

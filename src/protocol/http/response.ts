@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AuthError, type ErrorCode } from '../../errors.ts'
+import { type ErrorCode, OAuthError } from '../../errors.ts'
 import { parseJson, sanitize } from '../../text.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -15,7 +15,7 @@ const JSON_LARGEST = 512 * 1024
 /**
  * The whole body as bytes, or `undefined` as soon as it is larger than `largest`.
  *
- * @throws {AuthError} `NETWORK_LOST` it broke off
+ * @throws {OAuthError} `NETWORK_LOST` it broke off
  */
 export async function readBounded(response: Response, largest: number): Promise<Uint8Array | undefined> {
   const chunks: Uint8Array[] = []
@@ -23,7 +23,7 @@ export async function readBounded(response: Response, largest: number): Promise<
   const reader = response.body?.getReader()
   while (reader) {
     const { done, value } = await reader.read().catch((error: unknown) => {
-      throw new AuthError('NETWORK_LOST', 'the answer broke off in the middle', { cause: error })
+      throw new OAuthError('NETWORK_LOST', 'the answer broke off in the middle', { cause: error })
     })
     if (done) break
     length += value.length
@@ -92,10 +92,10 @@ export async function readJsonObject(response: Response, expectation: Expectatio
   const type = mediaType(response.headers)
   if (!mediaTypes.includes(type)) {
     await response.body?.cancel()
-    throw new AuthError(code, `${what} came as ${type || 'no media type'} instead of ${mediaTypes.join(' or ')}`)
+    throw new OAuthError(code, `${what} came as ${type || 'no media type'} instead of ${mediaTypes.join(' or ')}`)
   }
   const document = parseJsonObject(await readText(response, largest))
-  if (!document) throw new AuthError(code, `${what} is not a JSON object of at most ${largest / 1024} KiB`)
+  if (!document) throw new OAuthError(code, `${what} is not a JSON object of at most ${largest / 1024} KiB`)
   return document
 }
 
@@ -148,8 +148,8 @@ export function retryAt(headers: Headers, now: number): number | undefined {
 }
 
 /** The sentence for a 429. */
-export function rateLimited(who: string, headers: Headers, now: number): AuthError {
+export function rateLimited(who: string, headers: Headers, now: number): OAuthError {
   const until = retryAt(headers, now)
   const when = until === undefined ? '' : ` until ${new Date(until).toISOString()}`
-  return new AuthError('RATE_LIMITED', `${who} limits our rate${when}`)
+  return new OAuthError('RATE_LIMITED', `${who} limits our rate${when}`)
 }

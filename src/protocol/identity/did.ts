@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/did https://atproto.com/specs/oauth#identity-authentication
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { Did, Handle, Identity, Origin } from '../../model.ts'
 import type { Clock, IdentityPorts } from '../../ports.ts'
 import { fetchJson } from '../http/fetch-json.ts'
@@ -21,14 +21,14 @@ export type VerifiedIdentity = Identity & {
 /**
  * From a handle: the DID document must claim exactly this handle.
  *
- * @throws {AuthError} those of `resolveHandle` and `resolveDid`, `HANDLE_NOT_CLAIMED`
+ * @throws {OAuthError} those of `resolveHandle` and `resolveDid`, `HANDLE_NOT_CLAIMED`
  */
 export async function resolveFromHandle(handle: Handle, ports: IdentityPorts & Clock): Promise<VerifiedIdentity> {
   const did = await resolveHandle(handle, ports)
   const identity = await resolveDid(did, ports)
   if (identity.claimedHandle !== handle) {
     const claims = identity.claimedHandle ? `claims ${identity.claimedHandle}` : 'claims no handle'
-    throw new AuthError('HANDLE_NOT_CLAIMED', `${handle} leads to ${did}, but that account ${claims}`, {
+    throw new OAuthError('HANDLE_NOT_CLAIMED', `${handle} leads to ${did}, but that account ${claims}`, {
       hint: `if that is the account you mean: atproto-oauth init ${did}`,
     })
   }
@@ -38,7 +38,7 @@ export async function resolveFromHandle(handle: Handle, ports: IdentityPorts & C
 /**
  * From a DID. A handle that does not lead back is no obstacle, it is only not shown as the account's.
  *
- * @throws {AuthError} those of `resolveDid`
+ * @throws {OAuthError} those of `resolveDid`
  */
 export async function resolveFromDid(did: Did, ports: IdentityPorts & Clock): Promise<VerifiedIdentity> {
   const identity = await resolveDid(did, ports)
@@ -50,7 +50,7 @@ export async function resolveFromDid(did: Did, ports: IdentityPorts & Clock): Pr
 /**
  * The DID document alone, without a look at the handle.
  *
- * @throws {AuthError} `DID_NOT_FOUND`, `DID_DOCUMENT_INVALID`, those of `fetchJson`
+ * @throws {OAuthError} `DID_NOT_FOUND`, `DID_DOCUMENT_INVALID`, those of `fetchJson`
  */
 export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promise<Identity> {
   const { plcUrl, dev } = ports.settings
@@ -75,10 +75,10 @@ export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promis
   return parseDidDocument(document, did, dev)
 }
 
-/** @throws {AuthError} `DID_DOCUMENT_INVALID` */
+/** @throws {OAuthError} `DID_DOCUMENT_INVALID` */
 export function parseDidDocument(document: JsonObject, did: Did, dev: boolean): Identity {
   if (document.id !== did) {
-    throw new AuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} is of another DID: ${shown(document.id)}`)
+    throw new OAuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} is of another DID: ${shown(document.id)}`)
   }
   return { did, claimedHandle: claimedHandle(document.alsoKnownAs), pds: pdsOrigin(document.service, did, dev) }
 }
@@ -99,13 +99,13 @@ function pdsOrigin(services: unknown, did: Did, dev: boolean): Origin {
   const pds = (Array.isArray(services) ? services : []).find(
     (service) => ids.includes(service?.id) && service.type === 'AtprotoPersonalDataServer',
   )
-  if (!pds) throw new AuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} names no PDS`)
+  if (!pds) throw new OAuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} names no PDS`)
   const endpoint: unknown = pds.serviceEndpoint
   const url =
     typeof endpoint === 'string' && /^https?:\/\/[^/\\?#@\s]+\/?$/i.test(endpoint) ? asUrl(endpoint) : undefined
   if (!url || !isSecure(url, dev)) {
     const hint = url ? 'for a server on this machine add --dev' : undefined
-    throw new AuthError('DID_DOCUMENT_INVALID', `the PDS of ${did} is not an https origin: ${shown(endpoint)}`, {
+    throw new OAuthError('DID_DOCUMENT_INVALID', `the PDS of ${did} is not an https origin: ${shown(endpoint)}`, {
       hint,
     })
   }

@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/handle#handle-resolution
  * @module
  */
-import { AuthError, isAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Did, Handle } from '../../model.ts'
 import type { Clock, IdentityPorts } from '../../ports.ts'
 import { parseJsonObject, rateLimited, readText, serverError } from '../http/response.ts'
@@ -25,12 +25,12 @@ export type HandleAnswer =
   | { readonly kind: 'failed'; readonly reason: string }
 
 /**
- * @throws {AuthError} `HANDLE_NOT_FOUND`, `HANDLE_AMBIGUOUS`, `HANDLE_LOOKUP_FAILED`
+ * @throws {OAuthError} `HANDLE_NOT_FOUND`, `HANDLE_AMBIGUOUS`, `HANDLE_LOOKUP_FAILED`
  */
 export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock): Promise<Did> {
   const { handleResolver, dev } = ports.settings
   // Looked up nowhere: a DID document may claim such a name, and `.local` is asked around the neighbourhood.
-  if (isReservedName(handle, dev)) throw new AuthError('HANDLE_NOT_FOUND', `the ending of ${handle} is reserved`)
+  if (isReservedName(handle, dev)) throw new OAuthError('HANDLE_NOT_FOUND', `the ending of ${handle} is reserved`)
   if (handleResolver !== undefined) return askResolver(handle, handleResolver, ports)
 
   const giveUpHttps = new AbortController()
@@ -42,15 +42,15 @@ export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock
     if (web.kind === 'did') return web.did
     const reasons = `${dns.reason}; ${web.reason}`
     if (dns.kind === 'failed' || web.kind === 'failed') {
-      throw new AuthError('HANDLE_LOOKUP_FAILED', `${handle} could not be looked up: ${reasons}`)
+      throw new OAuthError('HANDLE_LOOKUP_FAILED', `${handle} could not be looked up: ${reasons}`)
     }
-    throw new AuthError('HANDLE_NOT_FOUND', `${handle} does not lead to an account: ${reasons}`)
+    throw new OAuthError('HANDLE_NOT_FOUND', `${handle} does not lead to an account: ${reasons}`)
   } finally {
     giveUpHttps.abort()
   }
 }
 
-/** @throws {AuthError} `HANDLE_AMBIGUOUS`, `HANDLE_NOT_FOUND` what is there leads nowhere, and HTTPS must not stand in for it */
+/** @throws {OAuthError} `HANDLE_AMBIGUOUS`, `HANDLE_NOT_FOUND` what is there leads nowhere, and HTTPS must not stand in for it */
 export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): Promise<HandleAnswer> {
   if (handle.length > TXT_LONGEST) return { kind: 'none', reason: 'too long for a TXT record' }
   const name = `_atproto.${handle}`
@@ -63,12 +63,12 @@ export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityP
   const values = records.map((chunks) => chunks.join('')).filter((value) => value.startsWith('did='))
   const claims = new Set(values.map((value) => value.slice('did='.length)))
   if (claims.size > 1) {
-    throw new AuthError('HANDLE_AMBIGUOUS', `${name} has TXT records for ${claims.size} different DIDs`)
+    throw new OAuthError('HANDLE_AMBIGUOUS', `${name} has TXT records for ${claims.size} different DIDs`)
   }
   const [claim] = claims
   if (claim === undefined) return { kind: 'none', reason: `no TXT record at ${name}` }
   const did = asDid(claim, settings.dev)
-  if (!did) throw new AuthError('HANDLE_NOT_FOUND', `the TXT record at ${name} holds no usable DID: "${claim}"`)
+  if (!did) throw new OAuthError('HANDLE_NOT_FOUND', `the TXT record at ${name} holds no usable DID: "${claim}"`)
   return { kind: 'did', did }
 }
 
@@ -100,7 +100,7 @@ export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: Ab
     return { kind: 'none', reason: `${where} redirects more than ${REDIRECTS_MOST} times` }
   } catch (error) {
     const reason = `${where}: ${error instanceof Error ? error.message : error}`
-    return { kind: isAuthError(error, 'NETWORK_LOST', 'NETWORK_UNREACHABLE') ? 'failed' : 'none', reason }
+    return { kind: isOAuthError(error, 'NETWORK_LOST', 'NETWORK_UNREACHABLE') ? 'failed' : 'none', reason }
   }
 }
 
@@ -112,19 +112,19 @@ async function askResolver(handle: Handle, resolver: string, ports: IdentityPort
   const body = parseJsonObject(await readText(response, BODY_LARGEST))
   if (response.status === 429) throw rateLimited(url.host, response.headers, ports.now())
   if (response.status >= 500) {
-    throw new AuthError(
+    throw new OAuthError(
       'HANDLE_LOOKUP_FAILED',
       `${handle} could not be looked up: ${url.host} answered ${response.status}`,
     )
   }
   if (!response.ok) {
     const { description } = serverError(response.status, body)
-    throw new AuthError(
+    throw new OAuthError(
       'HANDLE_NOT_FOUND',
       `${url.host} knows no account ${handle}${description ? `: ${description}` : ''}`,
     )
   }
   const did = typeof body?.did === 'string' ? asDid(body.did, ports.settings.dev) : undefined
-  if (!did) throw new AuthError('HANDLE_NOT_FOUND', `${url.host} answered without a usable DID for ${handle}`)
+  if (!did) throw new OAuthError('HANDLE_NOT_FOUND', `${url.host} answered without a usable DID for ${handle}`)
   return did
 }

@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/handle https://atproto.com/specs/did https://atproto.com/specs/nsid
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { Did, Handle, Nsid, Origin } from '../../model.ts'
 
 const HANDLE = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/
@@ -83,7 +83,7 @@ export type Identifier =
  * What a person typed, sorted into a handle, a DID or a server's URL. A bare
  * hostname is a handle, never a guess at a server.
  *
- * @throws {AuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`
+ * @throws {OAuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`
  */
 export function parseIdentifier(typed: string, dev: boolean): Identifier {
   const text = typed.replace(/^[\t\n\r ]+|(?<![\t\n\r ])[\t\n\r ]+$/g, '') // the look-behind keeps it linear
@@ -91,18 +91,18 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
   const shown = JSON.stringify(harmless.length > 60 ? `${harmless.slice(0, 60)}…` : harmless)
   if (/^https?:\/\//i.test(text)) return { kind: 'server', origin: parseServer(text, shown, dev) }
   if (text.startsWith('did:')) {
-    if (!isDid(text)) throw new AuthError('IDENTIFIER_INVALID', `${shown} is not a valid DID`)
+    if (!isDid(text)) throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a valid DID`)
     const did = asDid(text, dev)
     if (!did) {
-      throw new AuthError('DID_METHOD_UNSUPPORTED', `${shown} is not a did:plc or did:web that atproto accepts`)
+      throw new OAuthError('DID_METHOD_UNSUPPORTED', `${shown} is not a did:plc or did:web that atproto accepts`)
     }
     return { kind: 'did', did }
   }
   const handle = asHandle(text.startsWith('@') ? text.slice(1) : text)
-  if (!handle) throw new AuthError('IDENTIFIER_INVALID', `${shown} is not a handle, a DID or a server URL`)
+  if (!handle) throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a handle, a DID or a server URL`)
   if (isReservedName(handle, dev)) {
     const hint = handle.endsWith('.test') ? 'for a server on this machine add --dev' : undefined
-    throw new AuthError('IDENTIFIER_INVALID', `no account can have the handle ${handle}: its ending is reserved`, {
+    throw new OAuthError('IDENTIFIER_INVALID', `no account can have the handle ${handle}: its ending is reserved`, {
       hint,
     })
   }
@@ -113,10 +113,10 @@ function parseServer(text: string, shown: string, dev: boolean): Origin {
   const url = asUrl(text)
   const bare = url && url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   if (!url || !bare) {
-    throw new AuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: give only https:// and the host`)
+    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: give only https:// and the host`)
   }
   if (!isSecure(url, dev)) {
-    throw new AuthError('IDENTIFIER_INVALID', `${shown} is not https`, {
+    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not https`, {
       hint: 'for a server on this machine add --dev',
     })
   }

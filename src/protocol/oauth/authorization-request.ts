@@ -6,7 +6,7 @@
  */
 import { base64url } from 'jose'
 import type { Client } from '../../client/client-id.ts'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { AuthorizationServer } from '../../model.ts'
 import type { Clock, HttpInit, Random } from '../../ports.ts'
 import { describe, rateLimited, readJsonObject, readServerError } from '../http/response.ts'
@@ -51,7 +51,7 @@ export interface PushedRequest {
 }
 
 /**
- * @throws {AuthError} `PAR_REFUSED`, `RATE_LIMITED`, `SERVER_UNAVAILABLE`, `RESPONSE_INVALID`
+ * @throws {OAuthError} `PAR_REFUSED`, `RATE_LIMITED`, `SERVER_UNAVAILABLE`, `RESPONSE_INVALID`
  */
 export async function pushAuthorizationRequest(
   server: AuthorizationServer,
@@ -76,9 +76,9 @@ export async function pushAuthorizationRequest(
   if (response.status !== 200 && response.status !== 201) {
     const refusal = await readServerError(response, form)
     if (refusal.status >= 500) {
-      throw new AuthError('SERVER_UNAVAILABLE', `${server.issuer} failed at the request: ${describe(refusal)}`)
+      throw new OAuthError('SERVER_UNAVAILABLE', `${server.issuer} failed at the request: ${describe(refusal)}`)
     }
-    throw new AuthError('PAR_REFUSED', `${server.issuer} refused the request: ${describe(refusal)}`, {
+    throw new OAuthError('PAR_REFUSED', `${server.issuer} refused the request: ${describe(refusal)}`, {
       hint: PAR_HINTS.get(refusal.error ?? ''),
     })
   }
@@ -100,14 +100,14 @@ const PAR_HINTS: ReadonlyMap<string, string> = new Map([
   ['temporarily_unavailable', 'run the same command again in a few minutes'],
 ])
 
-/** @throws {AuthError} `RESPONSE_INVALID` */
+/** @throws {OAuthError} `RESPONSE_INVALID` */
 export function parsePushedRequest(document: Readonly<Record<string, unknown>>, issuer: string): PushedRequest {
   const { request_uri: requestUri, expires_in: expiresInSeconds } = document
   if (typeof requestUri !== 'string' || requestUri.trim() === '') {
-    throw new AuthError('RESPONSE_INVALID', `${issuer} accepted the request without naming its request_uri`)
+    throw new OAuthError('RESPONSE_INVALID', `${issuer} accepted the request without naming its request_uri`)
   }
   if (typeof expiresInSeconds !== 'number' || !Number.isInteger(expiresInSeconds) || expiresInSeconds <= 0) {
-    throw new AuthError('RESPONSE_INVALID', `${issuer} did not say for how long the request is valid`)
+    throw new OAuthError('RESPONSE_INVALID', `${issuer} did not say for how long the request is valid`)
   }
   return { requestUri, expiresInSeconds }
 }

@@ -6,7 +6,7 @@
  * @module
  */
 import { base64url, calculateJwkThumbprint, importJWK, SignJWT } from 'jose'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { ClientJwk, ClientKeyName, Origin } from '../../model.ts'
 import type { Random } from '../../ports.ts'
 import { generateDpopJwk } from './dpop.ts'
@@ -51,7 +51,7 @@ export function identifyClient(clientId: string, clientJwk: ClientJwk | undefine
 /**
  * The client of what was begun earlier, which is held to the key that it was begun with.
  *
- * @throws {AuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is missing or another one
+ * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is missing or another one
  */
 export async function sameClient(
   clientId: string,
@@ -64,13 +64,13 @@ export async function sameClient(
   const hint = `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${clientId} has published as ${known.kid}`
   if (!given) {
     const message = `this was begun with the client key ${known.kid}, and ATPROTO_OAUTH_CLIENT_JWK is not set; nothing was sent`
-    throw new AuthError('CREDENTIALS_INCOMPLETE', message, { hint })
+    throw new OAuthError('CREDENTIALS_INCOMPLETE', message, { hint })
   }
   if (given.kid === known.kid && given.thumbprint === known.thumbprint) return identity
   const message = `ATPROTO_OAUTH_CLIENT_JWK holds the client key ${given.kid}, and this was begun with ${
     given.kid === known.kid ? 'another key of that name' : known.kid
   }; nothing was sent`
-  throw new AuthError('CREDENTIALS_MISMATCH', message, { hint })
+  throw new OAuthError('CREDENTIALS_MISMATCH', message, { hint })
 }
 
 /**
@@ -121,6 +121,6 @@ async function importKey(jwk: Omit<ClientJwk, 'kid'>): Promise<CryptoKey> {
     return (await importJWK(jwk, 'ES256')) as CryptoKey
   } catch {
     // Without the cause: an engine's message could quote the key.
-    throw new AuthError('CLIENT_INVALID', 'the key of the client is not a usable P-256 key')
+    throw new OAuthError('CLIENT_INVALID', 'the key of the client is not a usable P-256 key')
   }
 }

@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/oauth#server-metadata
  * @module
  */
-import { AuthError, isAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Origin } from '../../model.ts'
 import type { Clock, Http, Settings } from '../../ports.ts'
 import { fetchJson } from '../http/fetch-json.ts'
@@ -17,7 +17,7 @@ type Ports = Http & Clock & { readonly settings: Settings }
 /**
  * The issuer that a PDS names (RFC 9728 §3).
  *
- * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchJson`
+ * @throws {OAuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchJson`
  */
 export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
   return validateProtectedResource(await fetchProtectedResource(pds, ports), pds, ports.settings.dev)
@@ -26,7 +26,7 @@ export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
 /**
  * The document as it is, not judged.
  *
- * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
+ * @throws {OAuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
 export function fetchProtectedResource(pds: Origin, ports: Http & Clock): Promise<JsonObject> {
   return fetchJson(
@@ -40,7 +40,7 @@ export function fetchProtectedResource(pds: Origin, ports: Http & Clock): Promis
   )
 }
 
-/** @throws {AuthError} `METADATA_INVALID` */
+/** @throws {OAuthError} `METADATA_INVALID` */
 export function validateProtectedResource(document: JsonObject, pds: Origin, dev: boolean): Origin {
   if (document.resource !== pds) {
     throw invalid(`the protected-resource metadata of ${pds} is for another resource: ${shown(document.resource)}`)
@@ -58,7 +58,7 @@ export function validateProtectedResource(document: JsonObject, pds: Origin, dev
  * RFC 8414 §3.
  *
  * @param resource the PDS that named this issuer, to be found in `protected_resources` if the server lists them
- * @throws {AuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchJson`
+ * @throws {OAuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchJson`
  */
 export async function fetchAuthorizationServer(
   issuer: Origin,
@@ -71,7 +71,7 @@ export async function fetchAuthorizationServer(
 /**
  * The document as it is, not judged.
  *
- * @throws {AuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
+ * @throws {OAuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
 export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promise<JsonObject> {
   return fetchJson(
@@ -88,11 +88,11 @@ export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promis
 /**
  * A server's URL may be a PDS or an authorization server: the first is tried first.
  *
- * @throws {AuthError} those of `fetchIssuer` and `fetchAuthorizationServer`
+ * @throws {OAuthError} those of `fetchIssuer` and `fetchAuthorizationServer`
  */
 export async function discoverFromServer(origin: Origin, ports: Ports): Promise<AuthorizationServer> {
   const issuer = await fetchIssuer(origin, ports).catch((error) => {
-    if (isAuthError(error, 'OAUTH_UNSUPPORTED')) return undefined
+    if (isOAuthError(error, 'OAUTH_UNSUPPORTED')) return undefined
     throw error
   })
   if (issuer !== undefined) return fetchAuthorizationServer(issuer, origin, ports)
@@ -114,7 +114,7 @@ const MUST_BE_TRUE = [
   'client_id_metadata_document_supported',
 ] as const
 
-/** @throws {AuthError} `METADATA_INVALID` with every fault that was found */
+/** @throws {OAuthError} `METADATA_INVALID` with every fault that was found */
 export function validateAuthorizationServer(
   document: JsonObject,
   issuer: Origin,
@@ -171,6 +171,6 @@ function asEndpoint(value: unknown, dev: boolean): string | undefined {
   return url && isSecure(url, dev) && !url.href.includes('#') && !url.username && !url.password ? url.href : undefined
 }
 
-function invalid(message: string): AuthError {
-  return new AuthError('METADATA_INVALID', message)
+function invalid(message: string): OAuthError {
+  return new OAuthError('METADATA_INVALID', message)
 }

@@ -52,7 +52,7 @@ interface Assumptions {
 }
 
 /**
- * @throws {AuthError} from the returned function: those of `createProof` and of the `Http` port
+ * @throws {OAuthError} from the returned function: those of `createProof` and of the `Http` port
  */
 export function createDpopFetch(
   key: DpopKey,

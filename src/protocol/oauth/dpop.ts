@@ -7,7 +7,7 @@
  * @module
  */
 import { base64url, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose'
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import type { PrivateJwk } from '../../model.ts'
 import type { Clock, Random } from '../../ports.ts'
 
@@ -58,7 +58,7 @@ export function asPrivateJwk(value: unknown): PrivateJwk | undefined {
 }
 
 /**
- * @throws {AuthError} `CREDENTIALS_INVALID` the numbers are not a key pair
+ * @throws {OAuthError} `CREDENTIALS_INVALID` the numbers are not a key pair
  */
 export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk): Promise<DpopKey> {
   const publicJwk = { kty, crv, x, y }
@@ -67,7 +67,7 @@ export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk): Promise<
     return { privateKey, publicJwk, thumbprint: await calculateJwkThumbprint(publicJwk) }
   } catch {
     // Without the cause: an engine's message could quote the key.
-    throw new AuthError('CREDENTIALS_INVALID', 'the DPoP private key is not a usable P-256 key')
+    throw new OAuthError('CREDENTIALS_INVALID', 'the DPoP private key is not a usable P-256 key')
   }
 }
 
@@ -79,10 +79,10 @@ export function isNonce(value: string): boolean {
 export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clock & Random) {
   const { method, url, nonce, accessToken } = target
   if (url.origin === 'null') {
-    throw new AuthError('DPOP_URL_INVALID', `cannot prove possession for a ${url.protocol} URL`)
+    throw new OAuthError('DPOP_URL_INVALID', `cannot prove possession for a ${url.protocol} URL`)
   }
   if (nonce !== undefined && !isNonce(nonce)) {
-    throw new AuthError('DPOP_NONCE_INVALID', `${url.origin} sent a malformed DPoP-Nonce`)
+    throw new OAuthError('DPOP_NONCE_INVALID', `${url.origin} sent a malformed DPoP-Nonce`)
   }
   return {
     jti: base64url.encode(randomBytes(JTI_BYTES)),
@@ -99,7 +99,7 @@ export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clo
  * a `jti` it has already seen (§11.1).
  *
  * @returns the value of the `DPoP` request header
- * @throws {AuthError} `DPOP_URL_INVALID`, `DPOP_NONCE_INVALID`
+ * @throws {OAuthError} `DPOP_URL_INVALID`, `DPOP_NONCE_INVALID`
  */
 export async function createProof(key: DpopKey, target: ProofTarget, ports: Clock & Random): Promise<string> {
   return new SignJWT(await proofClaims(target, ports))

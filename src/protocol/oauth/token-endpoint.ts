@@ -5,7 +5,7 @@
  * @see RFC 6749 §4.1.3, §5, §6; RFC 7009 §2; https://atproto.com/specs/oauth#tokens-and-session-lifetime
  * @module
  */
-import { AuthError, type ErrorCode, isAuthError } from '../../errors.ts'
+import { type ErrorCode, isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Origin, PendingAuthorization, TokenSet } from '../../model.ts'
 import type { Clock } from '../../ports.ts'
 import {
@@ -35,7 +35,7 @@ const TOKEN = /^[\x20-\x7e]{1,16384}$/
  * Sends the code, once: any answer but a nonce challenge uses it up.
  *
  * @returns the answer of a server that issued tokens, not yet judged
- * @throws {AuthError} `NETWORK_UNREACHABLE` (not sent), `EXCHANGE_AMBIGUOUS`, `EXCHANGE_REFUSED`, `RATE_LIMITED`
+ * @throws {OAuthError} `NETWORK_UNREACHABLE` (not sent), `EXCHANGE_AMBIGUOUS`, `EXCHANGE_REFUSED`, `RATE_LIMITED`
  */
 export async function exchangeCode(
   server: AuthorizationServer,
@@ -57,10 +57,10 @@ export async function exchangeCode(
     if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
     const refusal = await readServerError(response, form)
     const code = refusal.status >= 500 || response.ok ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
-    throw new AuthError(code, `${server.issuer} did not exchange the code: ${explainInvalidGrant(refusal)}`)
+    throw new OAuthError(code, `${server.issuer} did not exchange the code: ${explainInvalidGrant(refusal)}`)
   } catch (error) {
-    if (!isAuthError(error, 'NETWORK_LOST')) throw error
-    throw new AuthError('EXCHANGE_AMBIGUOUS', `the code was sent, but no answer came (${error.message})`, {
+    if (!isOAuthError(error, 'NETWORK_LOST')) throw error
+    throw new OAuthError('EXCHANGE_AMBIGUOUS', `the code was sent, but no answer came (${error.message})`, {
       cause: error,
     })
   }
@@ -70,7 +70,7 @@ export async function exchangeCode(
  * Spends the refresh token. Called by the refresh transaction only.
  *
  * @returns the answer of a server that issued tokens, not yet judged
- * @throws {AuthError} `NETWORK_UNREACHABLE` (not sent), `SESSION_DEAD`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`,
+ * @throws {OAuthError} `NETWORK_UNREACHABLE` (not sent), `SESSION_DEAD`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`,
  *   `RATE_LIMITED`
  */
 export async function sendRefresh(
@@ -91,14 +91,14 @@ export async function sendRefresh(
     const refusal = await readServerError(response, form)
     const isRefused = refusal.status >= 400 && refusal.status < 500
     if (isRefused && refusal.error === 'invalid_grant') {
-      throw new AuthError('SESSION_DEAD', ended(server.issuer, refusal))
+      throw new OAuthError('SESSION_DEAD', ended(server.issuer, refusal))
     }
     const said = `${server.issuer} answered the refresh with ${describe(refusal)}`
     // A gateway's 5xx, or a success of another kind, does not tell whether the server behind it has committed.
-    throw new AuthError(refusal.status >= 500 || response.ok ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said)
+    throw new OAuthError(refusal.status >= 500 || response.ok ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said)
   } catch (error) {
-    if (!isAuthError(error, 'NETWORK_LOST')) throw error
-    throw new AuthError('REFRESH_AMBIGUOUS', `the refresh was sent, but no answer came (${error.message})`, {
+    if (!isOAuthError(error, 'NETWORK_LOST')) throw error
+    throw new OAuthError('REFRESH_AMBIGUOUS', `the refresh was sent, but no answer came (${error.message})`, {
       cause: error,
     })
   }
@@ -121,12 +121,12 @@ async function readTokenResponse(
  * RFC 6749 §5.1, RFC 9449 §5, and what atproto adds (`sub`, `scope`). The access
  * token stays opaque: it is never decoded.
  *
- * @throws {AuthError} `TOKEN_RESPONSE_INVALID`
+ * @throws {OAuthError} `TOKEN_RESPONSE_INVALID`
  */
 export function parseTokenResponse(document: JsonObject, dev: boolean, { now }: Clock): TokenSet {
   const { access_token, token_type, refresh_token, expires_in, sub, scope } = document
   const fail = (message: string): never => {
-    throw new AuthError('TOKEN_RESPONSE_INVALID', `the token response is not usable: ${message}`)
+    throw new OAuthError('TOKEN_RESPONSE_INVALID', `the token response is not usable: ${message}`)
   }
   const accessToken = isToken(access_token) ? access_token : fail('it has no access_token')
   if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'dpop') fail('its token_type is not DPoP')

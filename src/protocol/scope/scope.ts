@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/permission
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { isAtprotoToken, isCovered, isStatic, normalToken, parsePermission } from './permission.ts'
 
 const TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
@@ -14,25 +14,25 @@ export const DEFAULT_SCOPE = 'atproto'
 /**
  * The scope to ask for; `atproto`, without which nothing is granted, is put in front if it was left out.
  *
- * @throws {AuthError} `SCOPE_INVALID`
+ * @throws {OAuthError} `SCOPE_INVALID`
  */
 export function parseScope(text: string): string {
   const tokens = text.split(' ')
   if (tokens.includes('')) {
-    throw new AuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} must be words with one space between them`)
+    throw new OAuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} must be words with one space between them`)
   }
   const odd = tokens.find((token) => !TOKEN.test(token))
-  if (odd !== undefined) throw new AuthError('SCOPE_INVALID', `${JSON.stringify(odd)} cannot be part of a scope`)
+  if (odd !== undefined) throw new OAuthError('SCOPE_INVALID', `${JSON.stringify(odd)} cannot be part of a scope`)
   if (text.includes(',')) {
-    throw new AuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} has a comma: put spaces between its words`)
+    throw new OAuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} has a comma: put spaces between its words`)
   }
   if (tokens.includes('openid')) {
-    throw new AuthError('SCOPE_INVALID', 'the scope openid does not exist in atproto: the account is always told')
+    throw new OAuthError('SCOPE_INVALID', 'the scope openid does not exist in atproto: the account is always told')
   }
   // A server drops what it cannot read without a word, and the permission would be missed much later.
   const wrong = tokens.find((token) => isAtprotoToken(token) && !isStatic(token) && !parsePermission(token))
   if (wrong !== undefined) {
-    throw new AuthError('SCOPE_INVALID', `${JSON.stringify(wrong)} is not a permission of atproto as it is written`, {
+    throw new OAuthError('SCOPE_INVALID', `${JSON.stringify(wrong)} is not a permission of atproto as it is written`, {
       hint: FORMS.get(/^[a-z]+/i.exec(wrong)![0].toLowerCase()),
     })
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AuthError } from '../../errors.ts'
+import type { OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { readBounded, withoutSecrets } from '../http/response.ts'
 import { type XrpcRequest, xrpcError } from './request.ts'
@@ -17,7 +17,7 @@ export async function readXrpcError(
   response: Response,
   record: SessionRecord,
   now: number,
-): Promise<{ readonly error: AuthError; readonly body: string; readonly bytes: Uint8Array | undefined }> {
+): Promise<{ readonly error: OAuthError; readonly body: string; readonly bytes: Uint8Array | undefined }> {
   const { refreshToken, accessToken, dpopPrivateJwk } = record
   const bytes = await readBounded(response, LARGEST)
   const body = withoutSecrets(new TextDecoder().decode(bytes), [refreshToken, accessToken, dpopPrivateJwk.d])

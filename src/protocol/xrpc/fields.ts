@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/xrpc
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { exampleOf, type Field, findMethod, listMethods, type Method, unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 
@@ -35,7 +35,7 @@ const JSON_TYPE = 'application/json'
 type Values = Map<string, unknown>
 type JsonObject = Record<string, unknown>
 
-/** @throws {AuthError} `USAGE`; nothing was sent */
+/** @throws {OAuthError} `USAGE`; nothing was sent */
 export function assembleRequest(given: GivenRequest): XrpcRequest {
   const { nsid, method: asked, account } = given
   const known = asked === undefined ? findMethod(nsid) : undefined
@@ -57,7 +57,9 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
     throw usage(`${asked ? 'a GET request' : `${nsid} is a query: it`} has no body`, known)
   }
   if (given.hasUpload && known?.input?.mediaType === JSON_TYPE) {
-    throw new AuthError('USAGE', `${nsid} takes JSON, and no other body`, { hint: 'give a file of JSON with -d @FILE' })
+    throw new OAuthError('USAGE', `${nsid} takes JSON, and no other body`, {
+      hint: 'give a file of JSON with -d @FILE',
+    })
   }
   const body = isPost && !given.hasUpload ? bodyOf(data, rest, known) : undefined
   if (known) checkComplete(known, own, body, given)
@@ -76,11 +78,11 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
 function checkOpen(method: Method): void {
   const { nsid, kind } = method
   if (kind === 'subscription') {
-    throw new AuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
+    throw new OAuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
   }
   const closed = unavailableReason(nsid)
   if (closed !== undefined) {
-    throw new AuthError('USAGE', `${nsid} is closed: ${closed}`, { hint: 'with -X it is sent all the same' })
+    throw new OAuthError('USAGE', `${nsid} is closed: ${closed}`, { hint: 'with -X it is sent all the same' })
   }
 }
 
@@ -88,7 +90,7 @@ function checkOpen(method: Method): void {
 function checkSpelling(nsid: string): void {
   const meant = listMethods().find((method) => method.nsid.toLowerCase() === nsid.toLowerCase())
   if (!meant) return
-  throw new AuthError('USAGE', `there is no ${nsid}, but a ${meant.nsid}`, { hint: exampleOf(meant) })
+  throw new OAuthError('USAGE', `there is no ${nsid}, but a ${meant.nsid}`, { hint: exampleOf(meant) })
 }
 
 /** The fields by name, each as what the method takes; a repeated one is a list. */
@@ -162,7 +164,7 @@ function asParameters(name: string, value: unknown): [string, string][] {
   if (Array.isArray(value)) return value.flatMap((item) => asParameters(name, item))
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
     return [[name, String(value)]]
-  throw new AuthError('USAGE', `${name} cannot be a parameter of a query: it is neither text, number nor boolean`)
+  throw new OAuthError('USAGE', `${name} cannot be a parameter of a query: it is neither text, number nor boolean`)
 }
 
 function parseJson(text: string, what: string): unknown {
@@ -170,7 +172,7 @@ function parseJson(text: string, what: string): unknown {
     return JSON.parse(text)
   } catch (error) {
     const why = error instanceof SyntaxError ? error.message : String(error)
-    throw new AuthError('USAGE', `${what} is not JSON: ${why}`, {
+    throw new OAuthError('USAGE', `${what} is not JSON: ${why}`, {
       hint: 'put JSON in single quotes, or write it to a file and use @file',
     })
   }
@@ -193,9 +195,9 @@ function fillIn(value: unknown, account: GivenRequest['account']): unknown {
 function known(name: 'did' | 'handle' | 'pds', account: GivenRequest['account']): string {
   const value = account[name]
   if (value !== undefined) return value
-  throw new AuthError('USAGE', `the ${name} of the account is not known here: write it out instead of {${name}}`)
+  throw new OAuthError('USAGE', `the ${name} of the account is not known here: write it out instead of {${name}}`)
 }
 
-function usage(message: string, method: Method | undefined): AuthError {
-  return new AuthError('USAGE', message, { hint: method && exampleOf(method) })
+function usage(message: string, method: Method | undefined): OAuthError {
+  return new OAuthError('USAGE', message, { hint: method && exampleOf(method) })
 }

@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/xrpc
  * @module
  */
-import { AuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
 import { type Login, loginCommand } from '../../hints.ts'
 import type { Did } from '../../model.ts'
 import type { Body } from '../../ports.ts'
@@ -30,16 +30,16 @@ export interface HttpRequest {
 const RESERVED_HEADERS = ['authorization', 'dpop', 'host', 'content-length', 'connection', 'transfer-encoding']
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
-/** @throws {AuthError} `NSID_INVALID`, `USAGE` */
+/** @throws {OAuthError} `NSID_INVALID`, `USAGE` */
 export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
   const { parameters = [], body } = request
   const nsid = asNsid(request.nsid)
-  if (!nsid) throw new AuthError('NSID_INVALID', `${JSON.stringify(request.nsid)} is not the name of an XRPC method`)
+  if (!nsid) throw new OAuthError('NSID_INVALID', `${JSON.stringify(request.nsid)} is not the name of an XRPC method`)
   if (/(?:^|\.)subscribe[A-Z][A-Za-z]*$/.test(nsid)) {
-    throw new AuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
+    throw new OAuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
   }
   const method = request.method ?? (body === undefined ? 'GET' : 'POST')
-  if (method === 'GET' && body !== undefined) throw new AuthError('USAGE', 'a GET request has no body')
+  if (method === 'GET' && body !== undefined) throw new OAuthError('USAGE', 'a GET request has no body')
   const query = parameters.map(([name, value]) => `${encode(name)}=${encode(value.replaceAll('{did}', did))}`).join('&')
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(request.headers ?? {})) headers[checkHeader(name, value)] = value
@@ -55,16 +55,16 @@ export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
 }
 
 function encode(text: string): string {
-  if (!text.isWellFormed()) throw new AuthError('USAGE', 'a parameter is not valid Unicode')
+  if (!text.isWellFormed()) throw new OAuthError('USAGE', 'a parameter is not valid Unicode')
   return encodeURIComponent(text)
 }
 
 function checkHeader(name: string, value: string): string {
   const lower = name.toLowerCase()
   if (!HEADER_NAME.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(value)) {
-    throw new AuthError('USAGE', `${JSON.stringify(name)} cannot be sent as a header`)
+    throw new OAuthError('USAGE', `${JSON.stringify(name)} cannot be sent as a header`)
   }
-  if (RESERVED_HEADERS.includes(lower)) throw new AuthError('USAGE', `the header ${lower} is set by this tool`)
+  if (RESERVED_HEADERS.includes(lower)) throw new OAuthError('USAGE', `the header ${lower} is set by this tool`)
   return lower
 }
 
@@ -72,7 +72,7 @@ function checkHeader(name: string, value: string): string {
 function checkProxy(value: string): void {
   const [did, service, ...rest] = value.split('#')
   if (rest.length === 0 && isDid(did!) && /^[!-~]+$/.test(service ?? '')) return
-  throw new AuthError('USAGE', `atproto-proxy: ${JSON.stringify(value)} does not name a service as did#id`, {
+  throw new OAuthError('USAGE', `atproto-proxy: ${JSON.stringify(value)} does not name a service as did#id`, {
     hint: 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"',
   })
 }
@@ -106,7 +106,7 @@ export function xrpcError(
   now: number,
   session: Login,
   request: XrpcRequest = { nsid },
-): AuthError {
+): OAuthError {
   const refusal = serverError(response.status, parseJsonObject(body))
   if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
   const said = `${nsid} answered ${describe(refusal)}`
@@ -118,12 +118,12 @@ export function xrpcError(
     const wider = [session.scope || 'atproto', scope].join(' ')
     const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said
     const hint = scope ? loginCommand({ ...session, scope: wider }) : undefined
-    return new AuthError('PERMISSION_MISSING', what, { hint })
+    return new OAuthError('PERMISSION_MISSING', what, { hint })
   }
   if (isExpiredToken(response)) {
     const hint = `check the clock of this machine; if it is right: ${loginCommand(session)}`
-    return new AuthError('XRPC_ERROR', `${said}, to a token that was just issued`, { session: 'unknown', hint })
+    return new OAuthError('XRPC_ERROR', `${said}, to a token that was just issued`, { session: 'unknown', hint })
   }
   const hint = 'correct the request, or run it again later; the session is not the cause'
-  return new AuthError('XRPC_ERROR', said, { hint: refusal.status >= 500 ? hint : undefined })
+  return new OAuthError('XRPC_ERROR', said, { hint: refusal.status >= 500 ? hint : undefined })
 }

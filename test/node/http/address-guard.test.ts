@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../../../src/errors.ts'
+import { OAuthError } from '../../../src/errors.ts'
 import { checkHost, guardedLookup, isPublicAddress } from '../../../src/node/http/address-guard.ts'
 
 /** 20.1, by IANA's registries of special addresses. */
@@ -98,7 +98,7 @@ describe('checkHost, with a host as a URL has it', () => {
     } catch (reason) {
       error = reason
     }
-    expect(error).toBeInstanceOf(AuthError)
+    expect(error).toBeInstanceOf(OAuthError)
     expect(error).toMatchObject({ code: 'ADDRESS_REFUSED', exit: 4, hint: expect.stringContaining('--dev') })
   })
 
@@ -113,7 +113,7 @@ describe('checkHost, with a host as a URL has it', () => {
   ])('%s', (host) => {
     const check = () => checkHost(hostOf(host))
     if (host.includes('.') || host.includes(':')) expect(check).not.toThrow()
-    else expect(check).toThrow(AuthError)
+    else expect(check).toThrow(OAuthError)
   })
 })
 

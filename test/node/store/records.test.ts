@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../../../src/errors.ts'
+import { OAuthError } from '../../../src/errors.ts'
 import { parseNonces, parsePending, parseSession, sealed } from '../../../src/node/store/records.ts'
 import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT } from '../helpers.ts'
 
@@ -32,10 +32,10 @@ function expectInvalid(run: () => unknown): void {
   } catch (reason) {
     error = reason
   }
-  expect(error).toBeInstanceOf(AuthError)
+  expect(error).toBeInstanceOf(OAuthError)
   expect(error).toMatchObject({ code: 'STORE_INVALID', exit: 2, session: 'alive' })
-  expect(shown(error as AuthError)).toContain(PATH)
-  expect(shown(error as AuthError)).not.toMatch(/canary|rPQUCt/)
+  expect(shown(error as OAuthError)).toContain(PATH)
+  expect(shown(error as OAuthError)).not.toMatch(/canary|rPQUCt/)
 }
 
 const WHOLE = [

@@ -1,6 +1,6 @@
 /** What is said of documents, tokens and keys that are no good: a person has to find the cause by it. */
 import { describe, expect, test } from 'vitest'
-import { isAuthError } from '../../../src/errors.ts'
+import { isOAuthError } from '../../../src/errors.ts'
 import type { AuthorizationServer, Did, Origin } from '../../../src/model.ts'
 import { parseDidDocument, resolveDid } from '../../../src/protocol/identity/did.ts'
 import {
@@ -99,7 +99,7 @@ describe('tokens', () => {
     ] as const) {
       const error = await failure(run)
       expect(error.message).toBe(`${said} (as.fake.dev did not answer)`)
-      expect(isAuthError(error.cause, 'NETWORK_LOST')).toBe(true)
+      expect(isOAuthError(error.cause, 'NETWORK_LOST')).toBe(true)
     }
   })
 

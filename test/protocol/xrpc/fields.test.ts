@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { AuthError } from '../../../src/errors.ts'
+import { OAuthError } from '../../../src/errors.ts'
 import { assembleRequest, type GivenField, type GivenRequest } from '../../../src/protocol/xrpc/fields.ts'
 
 const ACCOUNT = { did: 'did:plc:alice', handle: 'alice.fake.dev', pds: 'https://pds.fake.dev' }
@@ -15,11 +15,11 @@ const assemble = (nsid: string, words: string[], rest: Partial<GivenRequest> = {
   assembleRequest({ nsid, fields: words.map(field), account: ACCOUNT, ...rest })
 const bodyOf = (...given: Parameters<typeof assemble>) => JSON.parse(String(assemble(...given).body))
 
-function refusal(...given: Parameters<typeof assemble>): AuthError {
+function refusal(...given: Parameters<typeof assemble>): OAuthError {
   try {
     assemble(...given)
   } catch (error) {
-    if (error instanceof AuthError) return error
+    if (error instanceof OAuthError) return error
     throw error
   }
   throw new Error('was not refused')
