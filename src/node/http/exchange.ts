@@ -42,7 +42,10 @@ const READ_AHEAD = 64 * 1024
 export async function exchange(asked: Exchange): Promise<Response> {
   const { url, method, signal, onEnd } = asked
   await turn() // in which a connection may come free
-  if (Object.keys(asked.agent.freeSockets).length > 0) await pause(SETTLING)
+  if (Object.keys(asked.agent.freeSockets).length > 0) {
+    await pause(SETTLING)
+    await turn() // timers run before sockets are read: where the process had to wait, a close is noticed only now
+  }
   signal.throwIfAborted()
   const message = await send(asked)
   const { statusCode: status = 0, statusMessage = '' } = message
