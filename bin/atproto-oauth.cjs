@@ -7,7 +7,7 @@ if (version[0] < 20 || (version[0] === 20 && version[1] < 19)) {
     'npx -p node@22 -p atproto-oauth atproto-oauth --help',
   )
 } else if (!require('node:fs').existsSync(__dirname + '/../dist/cjs/entry.cjs')) {
-  fail('this clone is not built yet', 'npm run build')
+  fail('this clone is not built yet', 'npm ci && npm run build')
 } else {
   require('../dist/cjs/entry.cjs').main()
 }

@@ -46,7 +46,7 @@ test('in a clone that is not built it says what to type', () => {
   expect({ status, stdout, stderr }).toStrictEqual({
     status: 2,
     stdout: '',
-    stderr: 'atproto-oauth: error: this clone is not built yet\natproto-oauth: hint: npm run build\n',
+    stderr: 'atproto-oauth: error: this clone is not built yet\natproto-oauth: hint: npm ci && npm run build\n',
   })
 })
 
