@@ -139,15 +139,15 @@ describe('it may have arrived: NETWORK_LOST', () => {
 
   test('20.2 a body of one byte at a time ends with the total limit', async () => {
     const url = await serve(trickle)
-    const response = await client().fetch(url, { timeoutSeconds: 0.2 })
+    const response = await client().fetch(url, { timeoutSeconds: 1 })
     const error = await failure(response.text())
-    expect(error).toMatchObject({ code: 'NETWORK_LOST', message: expect.stringContaining('within 0.2 seconds') })
+    expect(error).toMatchObject({ code: 'NETWORK_LOST', message: expect.stringContaining('within 1 second') })
   })
 
   test('streaming, it may take as long as it keeps coming', async () => {
-    const url = await serve((request, response) => trickle(request, response, 20))
-    const response = await client().fetch(url, { timeoutSeconds: 0.2, streaming: true })
-    expect(await response.text()).toBe('.'.repeat(20))
+    const url = await serve((request, response) => trickle(request, response, 60))
+    const response = await client().fetch(url, { timeoutSeconds: 1, streaming: true })
+    expect(await response.text()).toBe('.'.repeat(60))
   })
 
   /** A byte each 20 ms; without `count`, no end. */

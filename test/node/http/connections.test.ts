@@ -178,12 +178,12 @@ describe('whose pause it is', () => {
     const body = new ReadableStream({
       async start(controller) {
         controller.enqueue(new TextEncoder().encode('slow'))
-        await pause(600)
+        await pause(2_500)
         controller.enqueue(new TextEncoder().encode('ly'))
         controller.close()
       },
     })
-    const response = await client({ idleMilliseconds: 250 }).fetch(url, { method: 'POST', body })
+    const response = await client({ idleMilliseconds: 1_000 }).fetch(url, { method: 'POST', body })
     expect(await response.text()).toBe('slowly')
   })
 
@@ -192,8 +192,8 @@ describe('whose pause it is', () => {
     const url = await serveBytes((socket) =>
       socket.write(`${OK}transfer-encoding: chunked\r\n\r\n40000\r\n${chunk}\r\n`),
     )
-    const response = await client({ idleMilliseconds: 250 }).fetch(url, { streaming: true })
-    await pause(600)
+    const response = await client({ idleMilliseconds: 1_000 }).fetch(url, { streaming: true })
+    await pause(2_500)
     let length = 0
     const reading = (async () => {
       for await (const part of response.body!) length += part.length

@@ -222,7 +222,7 @@ describe('headers', () => {
 describe('pauses, while streaming', () => {
   test('a body that stops is given up, and one of ours says so', async () => {
     const url = await serve((_, response) => response.write('{"a":'))
-    const response = await client({ idleMilliseconds: 100 }).fetch(url, { streaming: true })
+    const response = await client({ idleMilliseconds: 1_000 }).fetch(url, { streaming: true })
     const error = await failure(response.text())
     expect(error).toMatchObject({ code: 'NETWORK_LOST', message: expect.stringContaining('stopped in the middle') })
   })
