@@ -124,7 +124,7 @@ export const CATALOGUE = {
 
 export type ErrorCode = keyof typeof CATALOGUE
 
-interface OAuthErrorOptions {
+export interface OAuthErrorOptions {
   readonly cause?: unknown
   /** A more exact next step than the catalogue's. */
   readonly hint?: string | undefined

@@ -5,8 +5,14 @@
  */
 
 export { itemsOf, type Page, type PagesOptions, pages } from './call/paginate.ts'
-export type { RetryOptions } from './call/retry.ts'
-export { type ClientCheck, type ClientFinding, type ClientVerdict, checkClient } from './client/check.ts'
+export type { RateLimit, RetryOptions } from './call/retry.ts'
+export {
+  type CheckClientPorts,
+  type ClientCheck,
+  type ClientFinding,
+  type ClientVerdict,
+  checkClient,
+} from './client/check.ts'
 export type { ClientChoice } from './client/client-id.ts'
 export {
   fromNodeSession,
@@ -15,13 +21,24 @@ export {
   toNodeSession,
 } from './credentials/node-session.ts'
 export { readCredentials } from './credentials/read.ts'
+export type { Environment } from './credentials/variables.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
-export { type DoctorOptions, diagnose } from './doctor/doctor.ts'
-export { CATALOGUE, type ErrorCode, isOAuthError, OAuthError, type SessionFate } from './errors.ts'
-export { complete } from './login/complete.ts'
-export { type Initiated, type InitOptions, init } from './login/init.ts'
+export { type DoctorOptions, type DoctorPorts, diagnose } from './doctor/doctor.ts'
+export {
+  CATALOGUE,
+  type ErrorCode,
+  isOAuthError,
+  OAuthError,
+  type OAuthErrorOptions,
+  type SessionFate,
+} from './errors.ts'
+export { type CompletePorts, complete } from './login/complete.ts'
+export type { DeliverOption } from './login/handover.ts'
+export { type Initiated, type InitOptions, type InitPorts, init } from './login/init.ts'
 export type {
   AuthorizationServer,
+  ClientJwk,
+  ClientKeyName,
   Completed,
   Credentials,
   Did,
@@ -42,10 +59,12 @@ export type {
 } from './model.ts'
 export { type NodeRuntimeOptions, nodeRuntime } from './node/runtime.ts'
 export type {
+  Body,
   Clock,
   Dns,
   Http,
   HttpInit,
+  Network,
   Notices,
   PendingStore,
   Random,
@@ -55,12 +74,16 @@ export type {
   SessionStore,
   Settings,
   Stores,
+  Timer,
+  Transaction,
 } from './ports.ts'
+export type { JsonObject } from './protocol/http/response.ts'
 export type { Prompt } from './protocol/oauth/authorization-request.ts'
 export type { SignedHeaders } from './protocol/oauth/dpop-fetch.ts'
 export type { XrpcRequest } from './protocol/xrpc/request.ts'
 export { type ExportOptions, exportSession } from './session/export.ts'
 export { type ImportOptions, importSession } from './session/import.ts'
+export type { RefreshPorts } from './session/refresh.ts'
 export { type Revoked, revoke } from './session/revoke.ts'
 export { saveSession } from './session/save.ts'
 export { openSession, openStoredSession, type Session, type SessionInit } from './session/session.ts'

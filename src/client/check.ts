@@ -51,10 +51,10 @@ export interface ClientCheck {
   readonly redirectUri?: string | undefined
 }
 
-type Ports = Http & Clock & { readonly settings: Settings }
+export type CheckClientPorts = Http & Clock & { readonly settings: Settings }
 
 /** @throws {OAuthError} `SCOPE_INVALID`, and those of the `Http` port if the document could not be asked for */
-export async function checkClient(check: ClientCheck, ports: Ports): Promise<ClientVerdict> {
+export async function checkClient(check: ClientCheck, ports: CheckClientPorts): Promise<ClientVerdict> {
   const scope = check.scope === undefined ? undefined : parseScope(check.scope)
   const use = { ...check, scope }
   return /^http:\/\/localhost/i.test(check.clientId) ? checkLoopback(use) : checkHosted(use, ports)
@@ -92,7 +92,7 @@ function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVer
   }
 }
 
-async function checkHosted(use: ClientCheck, ports: Ports): Promise<ClientVerdict> {
+async function checkHosted(use: ClientCheck, ports: CheckClientPorts): Promise<ClientVerdict> {
   const { clientId } = use
   const why = clientIdFault(clientId)
   if (why !== undefined) {

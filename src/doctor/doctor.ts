@@ -21,7 +21,7 @@ export interface DoctorOptions extends ClientChoice {
   readonly credentials?: Credentials | undefined
 }
 
-type DoctorPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'> }
+export type DoctorPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'> }
 type Ports = Watched<DoctorPorts>
 
 /**

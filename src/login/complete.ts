@@ -32,7 +32,7 @@ import { parseCallback, validateCallback } from './callback.ts'
 import { completedOf, type DeliverOption, deliverLogin, receivedFor } from './handover.ts'
 import { alreadySpent, claimedElsewhere, findPending, spentRecord, withRefused } from './journal.ts'
 
-type CompletePorts = Network &
+export type CompletePorts = Network &
   Dns & {
     readonly settings: Settings
     readonly stores: Pick<Stores, 'pending'>

@@ -41,7 +41,7 @@ export interface Initiated {
   readonly pds?: Origin | undefined
 }
 
-type InitPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
+export type InitPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
 
 /**
  * Resolves `identifier` (handle, DID or server URL), finds its authorization server,
