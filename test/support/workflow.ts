@@ -31,6 +31,10 @@ export interface Job {
   readonly needs: readonly string[]
   readonly if: string
   readonly environment: string | undefined
+  /** The workflow that it calls instead of having steps. */
+  readonly uses: string | undefined
+  readonly permissions: unknown
+  readonly continueOnError: unknown
   readonly matrix: Readonly<Record<string, readonly string[]>>
   readonly steps: readonly Step[]
 }
@@ -74,8 +78,11 @@ export async function readWorkflow(content: string): Promise<Workflow> {
       needs: [job['needs'] ?? []].flat() as string[],
       if: String(job['if'] ?? ''),
       environment: job['environment'] as string | undefined,
+      uses: job['uses'] as string | undefined,
+      permissions: job['permissions'],
+      continueOnError: job['continue-on-error'],
       matrix: ((job['strategy'] as { matrix?: object } | undefined)?.matrix ?? {}) as Job['matrix'],
-      steps: (job['steps'] as Record<string, unknown>[]).map((step) => ({
+      steps: ((job['steps'] ?? []) as Record<string, unknown>[]).map((step) => ({
         name: String(step['name'] ?? step['uses']),
         if: String(step['if'] ?? ''),
         uses: step['uses'] as string | undefined,
