@@ -1,16 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { HANG_MS, isolateFromMachine } from './support/machine.ts'
 
 isolateFromMachine()
 
-const root = new URL('..', import.meta.url).pathname
+const root = fileURLToPath(new URL('..', import.meta.url))
 /** One more than processors: a test waits for processes and servers most of its time. */
 const WORKERS = Math.min(availableParallelism() + 1, 4)
 /** For what hangs, not for what is slow. */
 const LIMITS = { testTimeout: HANG_MS, hookTimeout: HANG_MS, expect: { poll: { timeout: HANG_MS } } }
-const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).map((file) => `test/${file}`)
+const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).map(
+  (file) => `test/${file.replaceAll('\\', '/')}`,
+)
 /** They change modules for whoever imports them afterwards. */
 const MOCKING = files.filter(
   (file) => file.endsWith('.test.ts') && /\bvi\.(?:do)?mock\(/i.test(readFileSync(root + file, 'utf8')),
