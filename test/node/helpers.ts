@@ -106,7 +106,7 @@ export function startNode(code: string, args: readonly string[] = [], command: r
     ...args,
   ]
   const [program, ...rest] = [...command, ...node]
-  const child = spawn(program!, rest, { env: { ...process.env, SRC } })
+  const child = spawn(program!, rest, { env: { ...process.env, LC_ALL: 'C', SRC } })
   let stdout = ''
   let stderr = ''
   const heard = new Set<() => void>()
