@@ -32,6 +32,13 @@ export interface AuthorizationServer {
   readonly revocation_endpoint?: string | undefined
 }
 
+/** What one authorization request says about the client; `clientId` is kept with the session, byte for byte. */
+export interface Client {
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly scope: string
+}
+
 /** RFC 7517, RFC 7518 §6.2: the private DPoP key of one session. */
 export interface PrivateJwk {
   readonly kty: 'EC'

@@ -35,11 +35,6 @@ const PACKAGES: Record<string, RegExp> = {
   client: /^jose$/,
   credentials: /^jose$/,
 }
-/** Imports that the table forbids, until they are gone: from → to. */
-const EXCEPTIONS = [
-  // The type Client alone.
-  'protocol/oauth/authorization-request.ts → client/client-id.ts',
-]
 /** Not of the core: these may know Node. */
 const OUTSIDE_THE_CORE = ['node', 'cli', 'index']
 const FORBIDDEN_GLOBALS =
@@ -104,9 +99,7 @@ function edgesBetween(of: (file: string) => string | undefined) {
 
 test.each(FILES)('src/%s stays inside its layer', (file) => {
   const forbidden = IMPORTS.filter(({ from, to }) => from === file && !mayImport(from, to))
-  expect(forbidden.map(({ from, to }) => `${from} → ${to}`).filter((line) => !EXCEPTIONS.includes(line))).toStrictEqual(
-    [],
-  )
+  expect(forbidden).toStrictEqual([])
   const packages = specifiers(SOURCES.get(file)!).filter((name) => !name.startsWith('.'))
   expect(packages.filter((name) => !PACKAGES[roomOf(file)]?.test(name))).toStrictEqual([])
 })
@@ -128,11 +121,6 @@ test('what compiles without the types of Node is the whole core', () => {
 
 test('the table covers every room', () => {
   expect([...new Set(FILES.map(roomOf))].sort()).toStrictEqual(Object.keys(MAY_IMPORT).sort())
-})
-
-test('an exception is needed, or it goes', () => {
-  const forbidden = IMPORTS.filter(({ from, to }) => !mayImport(from, to)).map(({ from, to }) => `${from} → ${to}`)
-  expect(EXCEPTIONS.filter((line) => !forbidden.includes(line))).toStrictEqual([])
 })
 
 test('no cycles: between files, between rooms, between the folders of a room', () => {

@@ -6,6 +6,7 @@
  * @module
  */
 import { OAuthError } from '../errors.ts'
+import type { Client } from '../model.ts'
 import { asHandle, asUrl, isReservedName } from '../protocol/identity/syntax.ts'
 import { DEFAULT_SCOPE, parseScope, scopeTokens } from '../protocol/scope/scope.ts'
 
@@ -13,13 +14,6 @@ import { DEFAULT_SCOPE, parseScope, scopeTokens } from '../protocol/scope/scope.
 export const LOOPBACK_REDIRECT = 'http://127.0.0.1/callback'
 const LOOPBACK_DEFAULTS = ['http://127.0.0.1/', 'http://[::1]/']
 const LOOPBACK_ID = /^http:\/\/localhost\/?(?:\?([^#]*))?$/
-
-/** What one authorization request says about the client; `clientId` is kept with the session, byte for byte. */
-export interface Client {
-  readonly clientId: string
-  readonly redirectUri: string
-  readonly scope: string
-}
 
 export interface ClientChoice {
   readonly clientId?: string | undefined

@@ -5,12 +5,13 @@
  * @module
  */
 import { isOAuthError } from '../errors.ts'
+import type { Client } from '../model.ts'
 import type { Clock, Http } from '../ports.ts'
 import { fetchJson } from '../protocol/http/fetch-json.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import { scopeTokens } from '../protocol/scope/scope.ts'
-import { type Client, redirectKind } from './client-id.ts'
+import { redirectKind } from './client-id.ts'
 import { type ClientFault, fault, hasDoubles, isHttps, type RefusedBy, strings } from './fault.ts'
 import { authenticationFaults } from './key-rules.ts'
 

@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Client, ClientChoice } from '../client/client-id.ts'
-import type { Credentials, Did, Finding, Origin, SessionRecord } from '../model.ts'
+import type { ClientChoice } from '../client/client-id.ts'
+import type { Client, Credentials, Did, Finding, Origin, SessionRecord } from '../model.ts'
 import type { Dns, Network, Settings, Stores } from '../ports.ts'
 import { type Identifier, parseIdentifier } from '../protocol/identity/syntax.ts'
 import { checkClocks } from './clocks.ts'

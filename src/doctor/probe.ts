@@ -4,8 +4,8 @@
  * @module
  */
 import { checkClient } from '../client/check.ts'
-import { type Client, type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../client/client-id.ts'
-import type { AuthorizationServer, Finding } from '../model.ts'
+import { type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../client/client-id.ts'
+import type { AuthorizationServer, Client, Finding } from '../model.ts'
 import type { Network, Settings } from '../ports.ts'
 import { createPkce, createState, pushAuthorizationRequest } from '../protocol/oauth/authorization-request.ts'
 import { authenticated, identifyClient } from '../protocol/oauth/client-auth.ts'

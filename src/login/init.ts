@@ -4,11 +4,11 @@
  * @module
  */
 
-import { type Client, type ClientChoice, chooseClient } from '../client/client-id.ts'
+import { type ClientChoice, chooseClient } from '../client/client-id.ts'
 import { findClientFaults } from '../client/document-rules.ts'
 import { isOAuthError, OAuthError, withoutSession } from '../errors.ts'
 import { shellQuote } from '../hints.ts'
-import type { AuthorizationServer, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
+import type { AuthorizationServer, Client, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
 import type { Dns, Network, Settings, Stores } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
 import { resolveFromDid, resolveFromHandle } from '../protocol/identity/did.ts'

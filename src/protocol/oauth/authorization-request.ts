@@ -5,9 +5,8 @@
  * @module
  */
 import { base64url } from 'jose'
-import type { Client } from '../../client/client-id.ts'
 import { OAuthError } from '../../errors.ts'
-import type { AuthorizationServer } from '../../model.ts'
+import type { AuthorizationServer, Client } from '../../model.ts'
 import type { Clock, HttpInit, Random } from '../../ports.ts'
 import { describe, rateLimited, readJsonObject, readServerError } from '../http/response.ts'
 import { sha256 } from './dpop.ts'
