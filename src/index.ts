@@ -33,7 +33,7 @@ export {
   type SessionFate,
 } from './errors.ts'
 export { type CompletePorts, complete } from './login/complete.ts'
-export type { DeliverOption } from './login/handover.ts'
+export type { DeliverOption } from './login/journal.ts'
 export { type Initiated, type InitOptions, type InitPorts, init } from './login/init.ts'
 export type {
   AuthorizationServer,

@@ -29,8 +29,17 @@ import { anyToken, exchangeCode, parseTokenResponse, revokeToken } from '../prot
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
 import { checkTargets } from '../session/saving.ts'
 import { parseCallback, validateCallback } from './callback.ts'
-import { completedOf, type DeliverOption, deliverLogin, receivedFor } from './handover.ts'
-import { alreadySpent, claimedElsewhere, findPending, spentRecord, withRefused } from './journal.ts'
+import {
+  alreadySpent,
+  claimedElsewhere,
+  completedOf,
+  type DeliverOption,
+  deliverLogin,
+  findPending,
+  receivedFor,
+  spentRecord,
+  withRefused,
+} from './journal.ts'
 
 export type CompletePorts = Network &
   Dns & {
