@@ -9,7 +9,7 @@ import { fromNodeSession } from '../credentials/node-session.ts'
 import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
 import { verifyIssuer } from './issuer.ts'
-import type { RefreshPorts } from './refresh.ts'
+import type { RefreshPorts } from './ports.ts'
 import { checkTargets } from './saving.ts'
 import { assertOwnToken, endedError, newerOf, takenBack, toSessionRecord } from './token-family.ts'
 

@@ -9,13 +9,14 @@
 import { isOAuthError, OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { SessionRecord } from '../model.ts'
-import type { Dns, Network, Notices, SaveTarget, Saving, Settings, Stores } from '../ports.ts'
+import type { Network } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { authenticated, clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { anyToken, parseTokenResponse, revokeToken, sendRefresh } from '../protocol/oauth/token-endpoint.ts'
 import { verifyIssuer } from './issuer.ts'
-import { deliver, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
+import type { Commit, RefreshPorts } from './ports.ts'
+import { deliverLeftOver, deliverRotated, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
 import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from './token-family.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
@@ -24,10 +25,6 @@ const MARGIN_RANDOM = 30_000
 
 /** Milliseconds that a clock may be corrected by at any time. */
 const CLOCK_SLACK = 60_000
-
-export type RefreshPorts = Network &
-  Dns &
-  Notices & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'>; readonly saving: Saving }
 
 /** Whether the access token is good for a while yet. Without an `expires_in` it is good until it is refused. */
 export function isFresh(record: SessionRecord, { now, randomBytes }: Network): boolean {
@@ -39,8 +36,6 @@ export function isFresh(record: SessionRecord, { now, randomBytes }: Network): b
   const random = (randomBytes(1)[0]! / 255) * MARGIN_RANDOM
   return accessTokenExpiresAt - now() > MARGIN + random
 }
-
-type Commit = (next: SessionRecord) => Promise<void>
 
 /**
  * The session after a refresh, or as it is if `isGood` finds that none is needed (any more).
@@ -117,39 +112,6 @@ export function refresh(
     await commit(next)
     return deliverRotated(next, targets, commit)
   })
-}
-
-/** The first thing a run does: what an earlier one could not deliver is still the newest there is. */
-async function deliverLeftOver(
-  record: SessionRecord,
-  commit: Commit,
-  { saving, warn }: RefreshPorts,
-): Promise<SessionRecord> {
-  if (!record.undelivered?.length) return record
-  warn(`the newerOf credentials had not reached ${record.undelivered.join(' and ')}: delivering them now`)
-  return deliverRotated(record, record.undelivered.map(saving.open), commit)
-}
-
-export async function deliverRotated(
-  record: SessionRecord,
-  targets: readonly SaveTarget[],
-  commit: Commit,
-): Promise<SessionRecord> {
-  if (targets.length === 0) return record
-  const failed = await deliver(record, targets)
-  const names = targets.map(({ name }) => name)
-  const done: SessionRecord = {
-    ...record,
-    savedTo: names.filter((name) => !failed.has(name)),
-    undelivered: failed.size > 0 ? [...failed.keys()] : undefined,
-  }
-  await commit(done)
-  if (failed.size === 0) return done
-  throw new OAuthError(
-    'SAVE_FAILED',
-    `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
-    { hint: 'correct the save target, then run the same command again: it delivers them first', session: 'alive' },
-  )
 }
 
 /** What was refused came from outside; the store's own token was not sent, and is not given up for it. */

@@ -12,7 +12,7 @@ import { fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discove
 import { importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { revokeToken } from '../protocol/oauth/token-endpoint.ts'
-import type { RefreshPorts } from './refresh.ts'
+import type { RefreshPorts } from './ports.ts'
 import { newerOf } from './token-family.ts'
 
 export interface Revoked {

@@ -1,6 +1,6 @@
 /**
- * Rotated credentials on their way to the places where they are wanted. The store has them first; what
- * could not be delivered is recorded there, and delivered before anything else the next time.
+ * New and rotated credentials on their way to the save targets. The store has them first, so that nothing can lose
+ * them in between; what could not be delivered is recorded there, and delivered before anything else the next time.
  *
  * @module
  */
@@ -8,14 +8,12 @@
 import { readCredentials } from '../credentials/read.ts'
 import { savedEntries } from '../credentials/write.ts'
 import { isOAuthError, OAuthError } from '../errors.ts'
-import type { Did, SessionRecord } from '../model.ts'
-import type { SaveTarget, Saving, Settings } from '../ports.ts'
+import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
+import type { SaveTarget, Saving } from '../ports.ts'
+import type { Commit, RefreshPorts } from './ports.ts'
 import { newerOf, toCredentials, toSessionRecord } from './token-family.ts'
 
-interface Ports {
-  readonly saving: Saving
-  readonly settings: Settings
-}
+type Ports = Pick<RefreshPorts, 'saving' | 'settings'>
 
 /** All targets of this run, and those that an earlier run could not deliver to. */
 export function targetsFor(record: SessionRecord, { targets, open }: Saving): SaveTarget[] {
@@ -90,11 +88,82 @@ export async function tryTargets(record: SessionRecord, targets: readonly SaveTa
 }
 
 /**
+ * Puts a session into the per-user store and delivers it to the save targets. It stays in the store only if that
+ * was named as a target, or if a delivery failed.
+ *
+ * @throws {OAuthError} `SAVE_FAILED`: it is in the store, and the next run that finds it there delivers it;
+ *   `STORE_UNAVAILABLE`: it is nowhere yet
+ */
+export async function saveSession(
+  credentials: Credentials,
+  handle: Handle | undefined,
+  ports: Pick<RefreshPorts, 'stores' | 'saving'>,
+): Promise<SessionRecord> {
+  const record = { ...(await toSessionRecord(credentials)), handle }
+  const { targets, inStore } = ports.saving
+  return ports.stores.sessions.update(record.thumbprint, async (stored, commit, forget) => {
+    const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
+    // Only a run after one that was killed finds it there already, and maybe renewed since.
+    const current = { ...(await newerOf(record, stored)), handle }
+    await commit({ ...current, undelivered })
+    const saved = await deliverRotated(current, targets, commit).catch((error: unknown) => {
+      throw withRefresh(error, record)
+    })
+    if (!inStore && targets.length > 0) await forget()
+    return saved
+  })
+}
+
+/** A login cannot be completed again: what delivers is any other run that finds the session in the store. */
+function withRefresh(error: unknown, { did }: SessionRecord): unknown {
+  if (!isOAuthError(error, 'SAVE_FAILED')) return error
+  return new OAuthError('SAVE_FAILED', `${error.message}; the next run that uses them delivers them first`, {
+    cause: error,
+    session: error.session,
+    hint: `atproto-oauth refresh --account ${did} --if-older-than 1h`,
+  })
+}
+
+/** The first thing a run does: what an earlier one could not deliver is still the newest there is. */
+export async function deliverLeftOver(
+  record: SessionRecord,
+  commit: Commit,
+  { saving, warn }: RefreshPorts,
+): Promise<SessionRecord> {
+  if (!record.undelivered?.length) return record
+  warn(`the newest credentials had not reached ${record.undelivered.join(' and ')}: delivering them now`)
+  return deliverRotated(record, record.undelivered.map(saving.open), commit)
+}
+
+/** @throws {OAuthError} `SAVE_FAILED`: what could not be delivered is recorded in the store */
+export async function deliverRotated(
+  record: SessionRecord,
+  targets: readonly SaveTarget[],
+  commit: Commit,
+): Promise<SessionRecord> {
+  if (targets.length === 0) return record
+  const failed = await deliver(record, targets)
+  const names = targets.map(({ name }) => name)
+  const done: SessionRecord = {
+    ...record,
+    savedTo: names.filter((name) => !failed.has(name)),
+    undelivered: failed.size > 0 ? [...failed.keys()] : undefined,
+  }
+  await commit(done)
+  if (failed.size === 0) return done
+  throw new OAuthError(
+    'SAVE_FAILED',
+    `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
+    { hint: 'correct the save target, then run the same command again: it delivers them first', session: 'alive' },
+  )
+}
+
+/**
  * Delivers to each target, whatever became of the others.
  *
  * @returns those that failed, by name, each with its sentence
  */
-export async function deliver(record: SessionRecord, targets: readonly SaveTarget[]): Promise<Map<string, string>> {
+async function deliver(record: SessionRecord, targets: readonly SaveTarget[]): Promise<Map<string, string>> {
   const failed = new Map<string, string>()
   for (const target of targets) {
     await save(record, target).catch((error: unknown) => failed.set(target.name, said(error)))

@@ -16,8 +16,9 @@ import { importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type SignedHeaders } from '../protocol/oauth/dpop-fetch.ts'
 import { buildXrpcRequest, isExpiredToken, proxyAdvice, type XrpcRequest } from '../protocol/xrpc/request.ts'
 import { repeatable, sizeOf, timeoutFor } from './body.ts'
+import type { RefreshPorts } from './ports.ts'
 import { PRIMING, proofFor } from './proof.ts'
-import { isFresh, type RefreshPorts, refresh } from './refresh.ts'
+import { isFresh, refresh } from './refresh.ts'
 import { newerOf, toCredentials, toSessionRecord } from './token-family.ts'
 
 export interface Session {

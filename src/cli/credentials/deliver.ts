@@ -6,7 +6,7 @@
 import { OAuthError } from '../../errors.ts'
 import type { Completed } from '../../model.ts'
 import { normalizeTarget, STORE } from '../../node/save/targets.ts'
-import { saveSession } from '../../session/save.ts'
+import { saveSession } from '../../session/saving.ts'
 import { sanitize } from '../../text.ts'
 import { type CliIO, programName } from '../io.ts'
 import type { Context, SavingOptions } from '../options.ts'

@@ -1,0 +1,14 @@
+/**
+ * What the steps of a session may ask of the outside.
+ *
+ * @module
+ */
+import type { SessionRecord } from '../model.ts'
+import type { Dns, Network, Notices, Saving, Settings, Stores } from '../ports.ts'
+
+export type RefreshPorts = Network &
+  Dns &
+  Notices & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'>; readonly saving: Saving }
+
+/** Stores the record, durably once it resolves; given to a transaction of the session store. */
+export type Commit = (next: SessionRecord) => Promise<void>
