@@ -33,8 +33,8 @@ export {
   type SessionFate,
 } from './errors.ts'
 export { type CompletePorts, complete } from './login/complete.ts'
-export type { DeliverOption } from './login/journal.ts'
 export { type Initiated, type InitOptions, type InitPorts, init } from './login/init.ts'
+export type { DeliverOption } from './login/journal.ts'
 export type {
   AuthorizationServer,
   ClientJwk,
@@ -83,8 +83,9 @@ export type { SignedHeaders } from './protocol/oauth/dpop-fetch.ts'
 export type { XrpcRequest } from './protocol/xrpc/request.ts'
 export { type ExportOptions, exportSession } from './session/export.ts'
 export { type ImportOptions, importSession } from './session/import.ts'
-export type { RefreshPorts } from './session/refresh.ts'
+export { openSession, openStoredSession } from './session/open.ts'
+export type { RefreshPorts } from './session/ports.ts'
 export { type Revoked, revoke } from './session/revoke.ts'
 export { saveSession } from './session/saving.ts'
-export { openSession, openStoredSession, type Session, type SessionInit } from './session/session.ts'
+export type { Session, SessionInit } from './session/session.ts'
 export { type SessionStatus, statusOf } from './session/status.ts'

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { type BatchAnswer, type BatchLine, type BatchOptions, batch } from '../../src/call/batch.ts'
 import { OAuthError } from '../../src/errors.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
-import { openSession } from '../../src/session/session.ts'
+import { openSession } from '../../src/session/open.ts'
 import { createFakeWorld, json } from '../support/fake-atproto.ts'
 import { signedIn, stored } from '../support/login.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { itemsOf, type Page, type PagesOptions, pages } from '../../src/call/paginate.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
-import { openSession } from '../../src/session/session.ts'
+import { openSession } from '../../src/session/open.ts'
 import { failure } from '../support/failure.ts'
 import type { FakeRequest, FakeWorld } from '../support/fake-atproto.ts'
 import { isCall, signedIn } from '../support/login.ts'

@@ -9,7 +9,7 @@ import { CATALOGUE, type ErrorCode, type OAuthError, type SessionFate } from '..
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { Credentials, SessionRecord } from '../../src/model.ts'
-import { openSession } from '../../src/session/session.ts'
+import { openSession } from '../../src/session/open.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, type FakeWorldOptions } from '../support/fake-atproto.ts'
 import { defaultFaults, type Fault, type Faults } from '../support/faults.ts'

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
-import { openSession } from '../../src/session/session.ts'
+import { openSession } from '../../src/session/open.ts'
 import { type FakeWorld, json } from '../support/fake-atproto.ts'
 import {
   COMPLETE,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ErrorCode } from '../../src/errors.ts'
 import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
-import { openSession } from '../../src/session/session.ts'
+import { openSession } from '../../src/session/open.ts'
 import { failure } from '../support/failure.ts'
 import { type Fault, json } from '../support/fake-atproto.ts'
 import { endless, html, redirect } from '../support/fake-bodies.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { openSession } from '../../src/session/open.ts'
 import { type Revoked, revoke } from '../../src/session/revoke.ts'
-import { openSession } from '../../src/session/session.ts'
 import { toSessionRecord } from '../../src/session/token-family.ts'
 import { createFakeWorld, type FakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { endless, html, redirect } from '../support/fake-bodies.ts'

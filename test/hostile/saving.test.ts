@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { SaveTarget } from '../../src/ports.ts'
-import { openSession } from '../../src/session/session.ts'
+import { openSession } from '../../src/session/open.ts'
 import { failure } from '../support/failure.ts'
 import { type FakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { html } from '../support/fake-bodies.ts'

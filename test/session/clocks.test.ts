@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
+import { openSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
-import { openSession } from '../../src/session/session.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeRequest } from '../support/fake-atproto.ts'
 

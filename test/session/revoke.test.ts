@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Credentials } from '../../src/model.ts'
+import { openSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
-import { openSession } from '../../src/session/session.ts'
 import { failure } from '../support/failure.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
 import { GET_SESSION, signedIn } from '../support/login.ts'

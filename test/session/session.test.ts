@@ -3,7 +3,7 @@ import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { Credentials, SessionRecord } from '../../src/model.ts'
 import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
-import { openSession, openStoredSession } from '../../src/session/session.ts'
+import { openSession, openStoredSession } from '../../src/session/open.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld } from '../support/fake-atproto.ts'
 

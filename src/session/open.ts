@@ -1,0 +1,69 @@
+/**
+ * Which session is meant: that of given credentials, or one of the per-user store.
+ *
+ * @module
+ */
+import { OAuthError } from '../errors.ts'
+import { loginCommand } from '../hints.ts'
+import type { Credentials, Did, SessionRecord } from '../model.ts'
+import { resolveDid } from '../protocol/identity/did.ts'
+import { resolveHandle } from '../protocol/identity/handle.ts'
+import { parseIdentifier } from '../protocol/identity/syntax.ts'
+import type { RefreshPorts } from './ports.ts'
+import { createSession, type Session } from './session.ts'
+import { newerOf, toSessionRecord } from './token-family.ts'
+
+/**
+ * A session from credentials, or from what the store has of the same lineage if that is newer.
+ *
+ * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`
+ */
+export async function openSession(credentials: Credentials, ports: RefreshPorts): Promise<Session> {
+  const { did, pdsIssuer } = credentials
+  const located = { ...credentials, pdsIssuer: pdsIssuer ?? (await resolveDid(did, ports)).pds }
+  const given = await toSessionRecord(located)
+  return createSession(await newerOf(given, await ports.stores.sessions.read(given.thumbprint)), ports)
+}
+
+/**
+ * A session of the per-user store: the account's, or the only one there is.
+ *
+ * @param account DID or handle
+ * @throws {OAuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`
+ */
+export async function openStoredSession(account: string | undefined, ports: RefreshPorts): Promise<Session> {
+  const all = await ports.stores.sessions.list()
+  const did = account === undefined ? undefined : await accountDid(account, all, ports)
+  const ours = all.filter((record) => did === undefined || record.did === did)
+  const alive = ours.filter((record) => !record.ended)
+  const candidates = alive.length > 0 ? alive : ours.slice(-1)
+  const accounts = [...new Set(candidates.map((record) => record.did))]
+  if (accounts.length > 1) {
+    throw new OAuthError(
+      'ACCOUNT_UNCLEAR',
+      `sessions of ${accounts.length} accounts are stored here: ${accounts.join(', ')}`,
+    )
+  }
+  const [record] = candidates.sort(byLogin)
+  if (record) return createSession(record, ports)
+  throw new OAuthError(
+    'SESSION_MISSING',
+    did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
+    {
+      hint: loginCommand({ handle: account }),
+    },
+  )
+}
+
+/** Newest login first: an older one that is still in use elsewhere does not come back by being refreshed. */
+function byLogin(one: SessionRecord, other: SessionRecord): number {
+  return (other.createdAt ?? 0) - (one.createdAt ?? 0) || (other.rotatedAt ?? 0) - (one.rotatedAt ?? 0)
+}
+
+async function accountDid(account: string, all: readonly SessionRecord[], ports: RefreshPorts): Promise<Did> {
+  const identifier = parseIdentifier(account, ports.settings.dev)
+  if (identifier.kind === 'did') return identifier.did
+  if (identifier.kind === 'server') throw new OAuthError('IDENTIFIER_INVALID', `${account} is a server, not an account`)
+  const known = all.find((record) => record.handle === identifier.handle)
+  return known?.did ?? resolveHandle(identifier.handle, ports)
+}
