@@ -20,9 +20,8 @@ import type {
 import type { Dns, Network, Saving, Settings, Stores } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
-import { resolveDid } from '../protocol/identity/did.ts'
 import { authenticated, sameClient } from '../protocol/oauth/client-auth.ts'
-import { fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
+import { type AccountLocation, fetchAuthorizationServer, locateAccount } from '../protocol/oauth/discovery.ts'
 import { type DpopKey, importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { anyToken, exchangeCode, parseTokenResponse, revokeToken } from '../protocol/oauth/token-endpoint.ts'
@@ -84,7 +83,7 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   const client = await sameClient(clientId, clientKey, clientKey && ports.settings.clientJwk)
   const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
   // Looked up before the code is sent: if that fails, the code is still good.
-  const account = pending.did && (await resolveAccount(pending.did, pending.issuer, ports))
+  const account = pending.did && (await locate(pending.did, pending.issuer, ports))
   const key = await importDpopKey(pending.dpopPrivateJwk)
   const dpopFetch = authenticated(createDpopFetch(key, pending.nonces, ports), client, server.issuer, ports)
 
@@ -106,7 +105,7 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   try {
     const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
     checkAccount(tokens.sub, pending)
-    const { pds } = account ?? (await resolveAccount(tokens.sub, pending.issuer, ports))
+    const { pds } = account ?? (await locate(tokens.sub, pending.issuer, ports))
     result = completed(pending, tokens, key, pds, ports.now())
   } catch (error) {
     const isEnded = await abandon(answer, server, pending, dpopFetch)
@@ -144,13 +143,14 @@ function checkAccount(sub: Did, { did, handle }: PendingAuthorization): void {
 }
 
 /** The account's PDS, if that still names the issuer the login was started at. */
-async function resolveAccount(did: Did, issuer: Origin, ports: CompletePorts): Promise<{ readonly pds: Origin }> {
-  const { pds } = await resolveDid(did, ports)
-  const now = await fetchIssuer(pds, ports)
-  if (now === issuer) return { pds }
-  throw new OAuthError('ISSUER_MISMATCH', `${did} is not an account of ${issuer}: its PDS ${pds} names ${now}`, {
-    session: 'none',
-  })
+function locate(did: Did, issuer: Origin, ports: CompletePorts): Promise<AccountLocation> {
+  const verify = ({ pds, issuer: now }: AccountLocation) => {
+    if (now === issuer) return
+    throw new OAuthError('ISSUER_MISMATCH', `${did} is not an account of ${issuer}: its PDS ${pds} names ${now}`, {
+      session: 'none',
+    })
+  }
+  return locateAccount(did, { verify }, ports)
 }
 
 function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey, pds: Origin, now: number): Completed {

@@ -21,7 +21,7 @@ import {
   pushAuthorizationRequest,
 } from '../protocol/oauth/authorization-request.ts'
 import { authenticated, clientKeyName, identifyClient } from '../protocol/oauth/client-auth.ts'
-import { discoverFromServer, fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
+import { discoverFromAccount, discoverFromServer } from '../protocol/oauth/discovery.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 
@@ -124,6 +124,5 @@ async function discover(identifier: Identifier, ports: InitPorts): Promise<Disco
     identifier.kind === 'handle'
       ? await resolveFromHandle(identifier.handle, ports)
       : await resolveFromDid(identifier.did, ports)
-  const issuer = await fetchIssuer(account.pds, ports)
-  return { server: await fetchAuthorizationServer(issuer, account.pds, ports), account }
+  return { ...(await discoverFromAccount(account, {}, ports)), account }
 }

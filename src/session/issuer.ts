@@ -8,30 +8,28 @@ import { OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type { AuthorizationServer, Origin, SessionRecord } from '../model.ts'
 import type { Clock, IdentityPorts } from '../ports.ts'
-import { resolveDid } from '../protocol/identity/did.ts'
-import { fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
+import { type AccountLocation, discoverFromAccount, fetchIssuer } from '../protocol/oauth/discovery.ts'
 
 type IssuerPorts = IdentityPorts & Clock
 
 /**
- * The DID must still lead to the server that the session is from: a refresh token is sent to nobody else.
+ * The server that the session is from, as long as the DID still leads there.
  *
  * @throws {OAuthError} `ISSUER_MISMATCH`, and those of identity and metadata
  */
-export async function verifyIssuer(
+export function verifyIssuer(
   session: SessionRecord,
   ports: IssuerPorts,
-): Promise<{ server: AuthorizationServer; pds: Origin }> {
-  const { pds } = await resolveDid(session.did, ports)
-  const issuer = await fetchIssuer(pds, ports)
-  if (!(await isSameIssuer(session, pds, issuer, ports))) {
+): Promise<{ readonly server: AuthorizationServer; readonly pds: Origin }> {
+  const verify = async ({ pds, issuer }: AccountLocation) => {
+    if (await isSameIssuer(session, pds, issuer, ports)) return
     throw new OAuthError(
       'ISSUER_MISMATCH',
       `${session.did} is now on ${pds}, which names ${issuer}; the session is from ${session.issuer ?? session.pds}; nothing was sent`,
       { hint: loginCommand(session) },
     )
   }
-  return { server: await fetchAuthorizationServer(issuer, pds, ports), pds }
+  return discoverFromAccount(session.did, { verify }, ports)
 }
 
 /** Credentials may name the PDS, its issuer, or the PDS of before a move within one issuer. */

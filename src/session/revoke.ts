@@ -5,13 +5,13 @@
  * @module
  */
 import { OAuthError } from '../errors.ts'
-import type { Nonces, SessionRecord } from '../model.ts'
-import { resolveDid } from '../protocol/identity/did.ts'
+import type { AuthorizationServer, Nonces, SessionRecord } from '../model.ts'
 import { authenticated, sameClient } from '../protocol/oauth/client-auth.ts'
-import { fetchAuthorizationServer, fetchIssuer } from '../protocol/oauth/discovery.ts'
+import { fetchAuthorizationServer } from '../protocol/oauth/discovery.ts'
 import { importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { revokeToken } from '../protocol/oauth/token-endpoint.ts'
+import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
 import { newerOf } from './token-family.ts'
 
@@ -23,8 +23,8 @@ export interface Revoked {
 }
 
 /**
- * @throws {OAuthError} exits 2 to 4 with nothing sent and nothing forgotten; `SESSION_MISSING`; `CREDENTIALS_INCOMPLETE`
- *   for a lease
+ * @throws {OAuthError} exits 2 to 4 with nothing sent and nothing forgotten (`ISSUER_MISMATCH` the issuer was never
+ *   recorded, and the account has moved); `SESSION_MISSING`; `CREDENTIALS_INCOMPLETE` for a lease
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
@@ -61,12 +61,17 @@ async function endAtServer(
   ports: RefreshPorts,
 ): Promise<Revoked['outcome']> {
   const client = await sameClient(grant.clientId, record.clientKey, ports.settings.clientJwk)
-  const issuer = record.issuer ?? (await fetchIssuer((await resolveDid(record.did, ports)).pds, ports))
-  const server = await fetchAuthorizationServer(issuer, undefined, ports)
+  const server = await issuingServer(record, ports)
   const unauthenticated = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), nonces, ports)
-  const dpopFetch = authenticated(unauthenticated, client, issuer, ports)
+  const dpopFetch = authenticated(unauthenticated, client, server.issuer, ports)
   if (server.revocation_endpoint === undefined) return 'unsupported'
   // The first may lack the nonce without which it is answered and ignored; the second has it.
   await revokeToken(server, grant, dpopFetch)
   return (await revokeToken(server, grant, dpopFetch)) ? 'revoked' : 'unconfirmed'
+}
+
+/** A session can be ended where it is from, even if its account has moved since. */
+async function issuingServer(record: SessionRecord, ports: RefreshPorts): Promise<AuthorizationServer> {
+  if (record.issuer === undefined) return (await verifyIssuer(record, ports)).server
+  return fetchAuthorizationServer(record.issuer, undefined, ports)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Credentials } from '../../src/model.ts'
+import type { Credentials, Origin } from '../../src/model.ts'
 import { openSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import { failure } from '../support/failure.ts'
@@ -76,4 +76,29 @@ test('a lease cannot end its session, and does not say that it had', async () =>
   expect(error.message).toContain('leased')
   expect(world.requests).toHaveLength(before)
   expect(alive()).toBe(true)
+})
+
+describe('credentials that do not say where they are from', () => {
+  test('end where the account is now', async () => {
+    const { world, separate } = await signedIn()
+    const session = await openSession(separate, world)
+    expect(await revoke(session.record(), world)).toMatchObject({ outcome: 'revoked' })
+    expect(world.sessionAlive(world.alice.did)).toBe(false)
+  })
+
+  test('send nothing if it has moved: the new server is not the one that the token is from', async () => {
+    const { world, separate } = await signedIn()
+    const session = await openSession(separate, world)
+    world.faults.mutateProtectedResource = (document) => ({
+      ...document,
+      authorization_servers: ['https://evil.fake.dev'],
+    })
+    world.serve('https://old.fake.dev', () =>
+      Response.json({ resource: 'https://old.fake.dev', authorization_servers: [world.as] }),
+    )
+    const record = { ...session.record(), pds: 'https://old.fake.dev' as Origin }
+    expect(await failure(revoke(record, world))).toMatchObject({ code: 'ISSUER_MISMATCH', session: 'alive' })
+    expect(world.sent('revoke')).toHaveLength(0)
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
 })

@@ -1,15 +1,17 @@
 /**
- * Which authorization server stands behind a PDS, and whether it can do what
+ * Which authorization server stands behind an account, and whether it can do what
  * atproto asks: RFC 9728 and RFC 8414, fetched and judged.
  *
  * @see https://atproto.com/specs/oauth#server-metadata
+ * @see https://atproto.com/specs/oauth#identity-authentication
  * @module
  */
 import { isOAuthError, OAuthError } from '../../errors.ts'
-import type { AuthorizationServer, Origin } from '../../model.ts'
-import type { Clock, Http, Settings } from '../../ports.ts'
+import type { AuthorizationServer, Did, Identity, Origin } from '../../model.ts'
+import type { Clock, Http, IdentityPorts, Settings } from '../../ports.ts'
 import { fetchJson } from '../http/fetch-json.ts'
 import { type JsonObject, shown } from '../http/response.ts'
+import { resolveDid } from '../identity/did.ts'
 import { asOrigin, asUrl, isSecure } from '../identity/syntax.ts'
 
 type Ports = Http & Clock & { readonly settings: Settings }
@@ -83,6 +85,48 @@ export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promis
     },
     ports,
   )
+}
+
+/** Where an account is, and who issues its tokens. */
+export interface AccountLocation {
+  readonly pds: Origin
+  readonly issuer: Origin
+}
+
+export interface LocateOptions {
+  /** Throws if this is not where the account is expected; called before anything is asked of the issuer. */
+  readonly verify?: (found: AccountLocation) => void | Promise<void>
+}
+
+/**
+ * The chain from an account to its issuer: DID document, PDS, the issuer that the PDS names.
+ *
+ * @param account a DID, or an identity that was resolved just now
+ * @throws {OAuthError} those of `resolveDid` and `fetchIssuer`, and what `verify` throws
+ */
+export async function locateAccount(
+  account: Did | Identity,
+  { verify }: LocateOptions,
+  ports: IdentityPorts & Clock,
+): Promise<AccountLocation> {
+  const { pds } = typeof account === 'string' ? await resolveDid(account, ports) : account
+  const found = { pds, issuer: await fetchIssuer(pds, ports) }
+  await verify?.(found)
+  return found
+}
+
+/**
+ * The whole chain: `locateAccount`, then the metadata of the issuer, which must serve the PDS.
+ *
+ * @throws {OAuthError} those of `locateAccount` and `fetchAuthorizationServer`
+ */
+export async function discoverFromAccount(
+  account: Did | Identity,
+  options: LocateOptions,
+  ports: IdentityPorts & Clock,
+): Promise<{ readonly server: AuthorizationServer; readonly pds: Origin }> {
+  const { pds, issuer } = await locateAccount(account, options, ports)
+  return { server: await fetchAuthorizationServer(issuer, pds, ports), pds }
 }
 
 /**

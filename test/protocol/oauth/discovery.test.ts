@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { Origin } from '../../../src/model.ts'
+import { resolveDid } from '../../../src/protocol/identity/did.ts'
 import {
+  discoverFromAccount,
   discoverFromServer,
   fetchAuthorizationServer,
   fetchIssuer,
+  locateAccount,
   validateAuthorizationServer,
   validateProtectedResource,
 } from '../../../src/protocol/oauth/discovery.ts'
@@ -217,6 +220,49 @@ describe('authorization-server metadata', () => {
   test('4.18 every fault is named at once, and none is forgiven', async () => {
     const { message } = await failure(() => judge({ scopes_supported: [], token_endpoint: 'http://x' }))
     expect(message).toMatch(/scopes_supported lacks atproto; token_endpoint is "http:\/\/x"$/)
+  })
+})
+
+describe('from an account', () => {
+  const paths = ({ requests }: { requests: readonly { url: string }[] }) =>
+    requests.map(({ url }) => new URL(url).pathname)
+
+  test('DID document, PDS, issuer, and the metadata of the issuer', async () => {
+    const world = createFakeWorld()
+    const { did } = world.alice
+    expect(await discoverFromAccount(did, {}, world)).toMatchObject({ server: { issuer: AS }, pds: PDS })
+    expect(paths(world)).toStrictEqual([
+      `/${did}`,
+      '/.well-known/oauth-protected-resource',
+      '/.well-known/oauth-authorization-server',
+    ])
+  })
+
+  test('without the metadata, and without a DID document that was fetched just now', async () => {
+    const world = createFakeWorld()
+    const identity = await resolveDid(world.alice.did, world)
+    expect(await locateAccount(identity, {}, world)).toStrictEqual({ pds: PDS, issuer: AS })
+    expect(paths(world)).toStrictEqual([`/${world.alice.did}`, '/.well-known/oauth-protected-resource'])
+  })
+
+  test('an issuer that is not expected is asked nothing', async () => {
+    const world = createFakeWorld()
+    const found: unknown[] = []
+    const verify = async (location: unknown) => {
+      found.push(location)
+      throw new Error('moved')
+    }
+    await expect(discoverFromAccount(world.alice.did, { verify }, world)).rejects.toThrow('moved')
+    expect(found).toStrictEqual([{ pds: PDS, issuer: AS }])
+    expect(world.requests.filter(({ url }) => url.startsWith(AS))).toStrictEqual([])
+  })
+
+  test('the issuer has to serve the PDS', async () => {
+    const world = createFakeWorld()
+    world.faults.mutateAuthorizationServer = (document) => ({ ...document, protected_resources: [AS] })
+    expect(await failure(() => discoverFromAccount(world.alice.did, {}, world))).toMatchObject({
+      code: 'METADATA_INVALID',
+    })
   })
 })
 
