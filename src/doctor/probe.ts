@@ -7,10 +7,10 @@ import { checkClient } from '../client/check.ts'
 import { type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../client/client-id.ts'
 import type { AuthorizationServer, Client, Finding } from '../model.ts'
 import type { Network, Settings } from '../ports.ts'
-import { createPkce, createState, pushAuthorizationRequest } from '../protocol/oauth/authorization-request.ts'
-import { authenticated, identifyClient } from '../protocol/oauth/client-auth.ts'
+import { createPkce, createState } from '../protocol/oauth/authorization-request.ts'
+import { identifyClient } from '../protocol/oauth/client-auth.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
-import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
+import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { attempt, broken, failed, isSilence, type Outcome, ok, warning } from './check.ts'
 import { ownNameFix, passOnFix } from './gateway.ts'
 import type { Watched } from './watch.ts'
@@ -53,11 +53,12 @@ function pushFix(url: string, error: NonNullable<Outcome<unknown>['error']>, { w
 }
 
 async function push(server: AuthorizationServer, client: Client, ports: Ports) {
-  const key = await importDpopKey(await generateDpopJwk())
   const identity = identifyClient(client.clientId, ports.settings.clientJwk)
-  const dpopFetch = authenticated(createDpopFetch(key, {}, ports), identity, server.issuer, ports)
+  const key = await importDpopKey(await generateDpopJwk())
+  const agent = OAuthServerAgent.withKey({ server, client: identity, key }, ports)
+  const { redirectUri, scope } = client
   const { codeChallenge } = await createPkce(ports)
-  return pushAuthorizationRequest(server, { client, state: createState(ports), codeChallenge }, dpopFetch, ports)
+  return agent.par({ redirectUri, scope, state: createState(ports), codeChallenge })
 }
 
 /** All that `client check` has to say of a hosted client; a loopback client has no document. */

@@ -7,7 +7,6 @@
 import { isOAuthError, OAuthError, withoutSession } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type {
-  AuthorizationServer,
   Completed,
   Did,
   Origin,
@@ -20,11 +19,11 @@ import type {
 import type { Dns, Network, Saving, Settings, Stores } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
-import { authenticated, sameClient } from '../protocol/oauth/client-auth.ts'
+import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { type AccountLocation, fetchAuthorizationServer, locateAccount } from '../protocol/oauth/discovery.ts'
 import { type DpopKey, importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
-import { createDpopFetch, type DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { anyToken, exchangeCode, parseTokenResponse, revokeToken } from '../protocol/oauth/token-endpoint.ts'
+import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
+import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
 import { checkTargets } from '../session/saving.ts'
 import { parseCallback, validateCallback } from './callback.ts'
@@ -84,8 +83,9 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
   // Looked up before the code is sent: if that fails, the code is still good.
   const account = pending.did && (await locate(pending.did, pending.issuer, ports))
+  const { nonces, redirectUri, codeVerifier } = pending
   const key = await importDpopKey(pending.dpopPrivateJwk)
-  const dpopFetch = authenticated(createDpopFetch(key, pending.nonces, ports), client, server.issuer, ports)
+  const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
 
   const journal = (outcome: SpentAuthorization['outcome']) => spentRecord(pending, codeHash, outcome, ports.now())
   if (!(await store.claim(journal('sent')))) throw await claimedElsewhere(pending, store)
@@ -93,7 +93,7 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   const note = (record: PendingRecord) => store.put(record).catch(() => undefined)
   let answer: JsonObject
   try {
-    answer = await exchangeCode(server, pending, judged.code, dpopFetch, ports)
+    answer = await agent.exchange({ code: judged.code, redirectUri, codeVerifier })
   } catch (error) {
     if (isOAuthError(error, ...UNSENT)) await note(pending)
     else if (isOAuthError(error, 'EXCHANGE_REFUSED')) await note(withRefused(pending, codeHash))
@@ -108,14 +108,14 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
     const { pds } = account ?? (await locate(tokens.sub, pending.issuer, ports))
     result = completed(pending, tokens, key, pds, ports.now())
   } catch (error) {
-    const isEnded = await abandon(answer, server, pending, dpopFetch)
+    const isEnded = await agent.revokeIssued(answer)
     await note(journal('refused'))
     throw afterExchange(error, isEnded, pending)
   }
   const login = {
     keep: () => store.put(receivedFor(journal('sent'), result)),
     close: () => note(journal('completed')),
-    end: () => abandon(answer, server, pending, dpopFetch),
+    end: () => agent.revokeIssued(answer),
   }
   return deliverLogin(result, login, ports)
 }
@@ -178,21 +178,6 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey
     missingScopes: missingScopes(requestedScope, tokens.scope),
     unaskedScopes: unaskedScopes(requestedScope, tokens.scope),
   }
-}
-
-/**
- * Ends a session that was issued and cannot be trusted; best effort, its tokens are forgotten either way.
- *
- * @returns whether the server said that it is over
- */
-async function abandon(
-  answer: JsonObject,
-  server: AuthorizationServer,
-  { clientId }: PendingAuthorization,
-  dpopFetch: DpopFetch,
-): Promise<boolean> {
-  const token = anyToken(answer)
-  return token !== undefined && (await revokeToken(server, { clientId, token }, dpopFetch))
 }
 
 /** The code is spent: not even a failure of the network can be helped by running this again. */

@@ -13,17 +13,11 @@ import type { Dns, Network, Settings, Stores } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
 import { resolveFromDid, resolveFromHandle } from '../protocol/identity/did.ts'
 import { type Identifier, parseIdentifier } from '../protocol/identity/syntax.ts'
-import {
-  authorizationUrl,
-  createPkce,
-  createState,
-  type Prompt,
-  pushAuthorizationRequest,
-} from '../protocol/oauth/authorization-request.ts'
-import { authenticated, clientKeyName, identifyClient } from '../protocol/oauth/client-auth.ts'
+import { authorizationUrl, createPkce, createState, type Prompt } from '../protocol/oauth/authorization-request.ts'
+import { clientKeyName, identifyClient } from '../protocol/oauth/client-auth.ts'
 import { discoverFromAccount, discoverFromServer } from '../protocol/oauth/discovery.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
-import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
+import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 
 /** Milliseconds to wait for the callback: long enough to sign in, far longer than a code lives. */
 const PENDING_LIFETIME = 60 * 60 * 1000
@@ -62,25 +56,18 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
 
   const dpopPrivateJwk = await generateDpopJwk()
   const identity = identifyClient(client.clientId, ports.settings.clientJwk)
-  const unauthenticated = createDpopFetch(await importDpopKey(dpopPrivateJwk), {}, ports)
-  const dpopFetch = authenticated(unauthenticated, identity, server.issuer, ports)
+  const key = await importDpopKey(dpopPrivateJwk)
+  const agent = OAuthServerAgent.withKey({ server, client: identity, key }, ports)
   const { codeVerifier, codeChallenge } = await createPkce(ports)
   const state = createState(ports)
   const createdAt = ports.now()
-  const { requestUri, expiresInSeconds } = await pushAuthorizationRequest(
-    server,
-    {
-      client,
-      state,
-      codeChallenge,
-      loginHint: parsed.kind === 'handle' ? parsed.handle : account?.did,
-      prompt: options.prompt,
-    },
-    dpopFetch,
-    ports,
-  ).catch(async (error: unknown) => {
-    throw await explained(error, client, ports)
-  })
+  const { redirectUri, scope } = client
+  const loginHint = parsed.kind === 'handle' ? parsed.handle : account?.did
+  const { requestUri, expiresInSeconds } = await agent
+    .par({ redirectUri, scope, state, codeChallenge, loginHint, prompt: options.prompt })
+    .catch(async (error: unknown) => {
+      throw await explained(error, client, ports)
+    })
 
   const pending: PendingAuthorization = {
     version: 1,
@@ -93,7 +80,7 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
     dpopPrivateJwk,
     ...(account && { did: account.did }),
     ...(account?.handle && { handle: account.handle }),
-    nonces: dpopFetch.nonces(),
+    nonces: agent.nonces(),
     createdAt,
     requestExpiresAt: createdAt + expiresInSeconds * 1000,
     expiresAt: createdAt + PENDING_LIFETIME,

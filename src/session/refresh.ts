@@ -11,9 +11,10 @@ import { loginCommand } from '../hints.ts'
 import type { SessionRecord } from '../model.ts'
 import type { Network } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
-import { authenticated, clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
+import { clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { anyToken, parseTokenResponse, revokeToken, sendRefresh } from '../protocol/oauth/token-endpoint.ts'
+import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
+import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import { deliverLeftOver, deliverRotated, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
@@ -64,7 +65,7 @@ export function refresh(
     const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
     ports.saving.checkDurable()
     const { server, pds } = await verifyIssuer(current, ports)
-    const asFetch = authenticated(dpopFetch, client, server.issuer, ports)
+    const agent = new OAuthServerAgent({ server, client, dpopFetch }, ports)
     const targets = targetsFor(current, ports.saving)
     await tryTargets(current, targets)
 
@@ -76,7 +77,7 @@ export function refresh(
     let next: SessionRecord
     let answer: JsonObject | undefined
     try {
-      answer = await sendRefresh(server, { clientId, refreshToken }, asFetch, ports)
+      answer = await agent.refresh(refreshToken)
       const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
       if (tokens.sub !== current.did) {
         const whose = `${tokens.sub} instead of ${current.did}`
@@ -93,7 +94,7 @@ export function refresh(
         // RFC 6749 §6: without a new one the old one stays good.
         refreshToken: tokens.refreshToken ?? refreshToken,
         rotatedAt: ports.now(),
-        clockOffset: dpopFetch.now(server.issuer) - ports.now(),
+        clockOffset: agent.now() - ports.now(),
         rotation: current.rotation === undefined ? undefined : current.rotation + 1,
         spentTokens: tokens.refreshToken === undefined ? current.spentTokens : addSpentToken(current.spentTokens, hash),
         intent: undefined,
@@ -101,8 +102,7 @@ export function refresh(
       }
     } catch (error) {
       // Tokens that cannot be trusted are not left behind either.
-      const token = answer && anyToken(answer)
-      if (token !== undefined) await revokeToken(server, { clientId, token }, asFetch)
+      if (answer) await agent.revokeIssued(answer)
       if (fromOutside && isOAuthError(error, 'SESSION_DEAD'))
         throw await rejectForeignToken(error, stored, hash, commit)
       // All is as it was: nor is there a record, in case the key given with this token is not its own.

@@ -5,12 +5,12 @@
  * @module
  */
 import { OAuthError } from '../errors.ts'
-import type { AuthorizationServer, Nonces, SessionRecord } from '../model.ts'
-import { authenticated, sameClient } from '../protocol/oauth/client-auth.ts'
+import type { AuthorizationServer, SessionRecord } from '../model.ts'
+import { withServerClocks } from '../protocol/http/server-clock.ts'
+import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { fetchAuthorizationServer } from '../protocol/oauth/discovery.ts'
 import { importDpopKey } from '../protocol/oauth/dpop.ts'
-import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { revokeToken } from '../protocol/oauth/token-endpoint.ts'
+import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
 import { newerOf } from './token-family.ts'
@@ -38,7 +38,7 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
       if (record.ended?.handedOver !== undefined) throw foreign(record)
       throw new OAuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
     }
-    const outcome = await endAtServer(record, { clientId, token }, await sessions.readNonces(record.thumbprint), ports)
+    const outcome = await endAtServer(record, { clientId, token }, ports)
     await forget()
     return { outcome, record }
   })
@@ -56,18 +56,20 @@ function onlyLeased({ did }: SessionRecord): OAuthError {
 
 async function endAtServer(
   record: SessionRecord,
-  grant: { readonly clientId: string; readonly token: string },
-  nonces: Nonces,
-  ports: RefreshPorts,
+  { clientId, token }: { readonly clientId: string; readonly token: string },
+  given: RefreshPorts,
 ): Promise<Revoked['outcome']> {
-  const client = await sameClient(grant.clientId, record.clientKey, ports.settings.clientJwk)
+  const ports = withServerClocks(given)
+  const { clientKey, dpopPrivateJwk, thumbprint } = record
+  const client = await sameClient(clientId, clientKey, ports.settings.clientJwk)
   const server = await issuingServer(record, ports)
-  const unauthenticated = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), nonces, ports)
-  const dpopFetch = authenticated(unauthenticated, client, server.issuer, ports)
   if (server.revocation_endpoint === undefined) return 'unsupported'
+  const nonces = await ports.stores.sessions.readNonces(thumbprint)
+  const key = await importDpopKey(dpopPrivateJwk)
+  const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
   // The first may lack the nonce without which it is answered and ignored; the second has it.
-  await revokeToken(server, grant, dpopFetch)
-  return (await revokeToken(server, grant, dpopFetch)) ? 'revoked' : 'unconfirmed'
+  await agent.revoke(token)
+  return (await agent.revoke(token)) ? 'revoked' : 'unconfirmed'
 }
 
 /** A session can be ended where it is from, even if its account has moved since. */

@@ -8,6 +8,7 @@ import { isOAuthError, type OAuthError } from '../../src/errors.ts'
 import type { AuthorizationServer, Origin, PendingAuthorization } from '../../src/model.ts'
 import { generateDpopJwk, importDpopKey } from '../../src/protocol/oauth/dpop.ts'
 import { createDpopFetch } from '../../src/protocol/oauth/dpop-fetch.ts'
+import { OAuthServerAgent } from '../../src/protocol/oauth/server-agent.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
 
 /** The lines of one file of test/vectors; not trimmed, for a space too many is what some of them are about. */
@@ -39,11 +40,22 @@ export function serverOf({ as }: FakeWorld): AuthorizationServer {
   }
 }
 
-/** A new DPoP key, and a fetch that signs with it. */
-export async function signer(world: FakeWorld) {
-  const dpopPrivateJwk = await generateDpopJwk()
-  const key = await importDpopKey(dpopPrivateJwk)
-  return { dpopPrivateJwk, key, dpopFetch: createDpopFetch(key, {}, world) }
+/** An agent of the fake authorization server, with a new DPoP key. */
+export async function agentOf(world: FakeWorld, changes: Partial<AgentChanges> = {}): Promise<OAuthServerAgent> {
+  const { server = serverOf(world), clientId = pendingOf(world).clientId } = changes
+  const dpopFetch = createDpopFetch(await importDpopKey(await generateDpopJwk()), {}, world)
+  return new OAuthServerAgent({ server, client: { clientId }, dpopFetch }, world)
+}
+
+interface AgentChanges {
+  readonly server: AuthorizationServer
+  readonly clientId: string
+}
+
+/** An agent whose requests are all answered with this. */
+export function answeredAgent(world: FakeWorld, answer: () => Response, server = serverOf(world)): OAuthServerAgent {
+  const dpopFetch = Object.assign(async () => answer(), { nonces: () => ({}), now: world.now })
+  return new OAuthServerAgent({ server, client: { clientId: pendingOf(world).clientId }, dpopFetch }, world)
 }
 
 export function pendingOf(world: FakeWorld, changes: Partial<PendingAuthorization> = {}): PendingAuthorization {

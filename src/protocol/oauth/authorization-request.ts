@@ -1,21 +1,19 @@
 /**
- * The authorization request: PKCE (RFC 7636), state, PAR (RFC 9126), and the URL
- * for the browser.
+ * The authorization request: PKCE (RFC 7636), state, what is pushed (RFC 9126) and what
+ * comes back for it, and the URL for the browser. `server-agent.ts` sends it.
  *
  * @module
  */
 import { base64url } from 'jose'
 import { OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Client } from '../../model.ts'
-import type { Clock, HttpInit, Random } from '../../ports.ts'
-import { describe, rateLimited, readJsonObject, readServerError } from '../http/response.ts'
+import type { Random } from '../../ports.ts'
+import { describe, type ServerError } from '../http/response.ts'
 import { sha256 } from './dpop.ts'
-import type { DpopFetch } from './dpop-fetch.ts'
 
 /** RFC 7636 §4.1 recommends 32 octets, which make 43 characters. */
 const VERIFIER_BYTES = 32
 const STATE_BYTES = 16
-const TIMEOUT = 10
 export const PROMPTS = ['login', 'consent', 'select_account', 'create'] as const
 export type Prompt = (typeof PROMPTS)[number]
 
@@ -34,8 +32,7 @@ export function createState({ randomBytes }: Random): string {
   return base64url.encode(randomBytes(STATE_BYTES))
 }
 
-export interface AuthorizationRequest {
-  readonly client: Client
+export interface AuthorizationRequest extends Pick<Client, 'redirectUri' | 'scope'> {
   readonly state: string
   readonly codeChallenge: string
   /** The handle or DID that the login was started from. */
@@ -49,42 +46,30 @@ export interface PushedRequest {
   readonly expiresInSeconds: number
 }
 
-/**
- * @throws {OAuthError} `PAR_REFUSED`, `RATE_LIMITED`, `SERVER_UNAVAILABLE`, `RESPONSE_INVALID`
- */
-export async function pushAuthorizationRequest(
-  server: AuthorizationServer,
-  request: AuthorizationRequest,
-  dpopFetch: DpopFetch,
-  ports: Clock,
-): Promise<PushedRequest> {
-  const { client, state, codeChallenge, loginHint, prompt } = request
-  const form = new URLSearchParams({
-    client_id: client.clientId,
+/** What is pushed (RFC 9126 §2.1). */
+export function authorizationForm(clientId: string, request: AuthorizationRequest): URLSearchParams {
+  const { redirectUri, scope, state, codeChallenge, loginHint, prompt } = request
+  return new URLSearchParams({
+    client_id: clientId,
     response_type: 'code',
-    redirect_uri: client.redirectUri,
-    scope: client.scope,
+    redirect_uri: redirectUri,
+    scope,
     state,
     code_challenge: codeChallenge,
     code_challenge_method: 'S256',
     ...(loginHint !== undefined && { login_hint: loginHint }),
     ...(prompt !== undefined && { prompt }),
   })
-  const response = await postForm(server.pushed_authorization_request_endpoint, form, dpopFetch)
-  if (response.status === 429) throw rateLimited(server.issuer, response.headers, ports.now())
-  if (response.status !== 200 && response.status !== 201) {
-    const refusal = await readServerError(response, form)
-    if (refusal.status >= 500) {
-      throw new OAuthError('SERVER_UNAVAILABLE', `${server.issuer} failed at the request: ${describe(refusal)}`)
-    }
-    throw new OAuthError('PAR_REFUSED', `${server.issuer} refused the request: ${describe(refusal)}`, {
-      hint: PAR_HINTS.get(refusal.error ?? ''),
-    })
+}
+
+/** `SERVER_UNAVAILABLE` or `PAR_REFUSED`. */
+export function parRefused(issuer: string, refusal: ServerError): OAuthError {
+  if (refusal.status >= 500) {
+    return new OAuthError('SERVER_UNAVAILABLE', `${issuer} failed at the request: ${describe(refusal)}`)
   }
-  return parsePushedRequest(
-    await readJsonObject(response, { what: `the answer of ${server.issuer} to the request`, code: 'RESPONSE_INVALID' }),
-    server.issuer,
-  )
+  return new OAuthError('PAR_REFUSED', `${issuer} refused the request: ${describe(refusal)}`, {
+    hint: PAR_HINTS.get(refusal.error ?? ''),
+  })
 }
 
 /** Branching on `error` only; descriptions are for people (RFC 6749 §5.2). */
@@ -117,19 +102,4 @@ export function authorizationUrl(server: AuthorizationServer, clientId: string, 
   url.searchParams.set('client_id', clientId)
   url.searchParams.set('request_uri', requestUri)
   return url
-}
-
-/** One POST to the authorization server; a redirect is an answer, never followed. */
-export function postForm(
-  endpoint: string,
-  form: URLSearchParams,
-  dpopFetch: DpopFetch,
-  init: Pick<HttpInit, 'timeoutSeconds' | 'ownConnection'> = { timeoutSeconds: TIMEOUT },
-): Promise<Response> {
-  return dpopFetch(new URL(endpoint), {
-    method: 'POST',
-    headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
-    body: form.toString(),
-    ...init,
-  })
 }

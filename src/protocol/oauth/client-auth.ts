@@ -10,7 +10,6 @@ import { OAuthError } from '../../errors.ts'
 import type { ClientJwk, ClientKeyName, Origin } from '../../model.ts'
 import type { Random } from '../../ports.ts'
 import { generateDpopJwk } from './dpop.ts'
-import type { DpopFetch, DpopInit } from './dpop-fetch.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 const JTI_BYTES = 16
@@ -73,36 +72,36 @@ export async function sameClient(
   throw new OAuthError('CREDENTIALS_MISMATCH', message, { hint })
 }
 
-/**
- * A fetch whose form posts carry the client's assertion too, made anew for every attempt: a server may refuse a
- * `jti` that it has seen.
- *
- * @param issuer the one server that the assertions are for (`aud`)
- */
-export function authenticated(
-  dpopFetch: DpopFetch,
-  { clientId, clientJwk }: ClientIdentity,
-  issuer: Origin,
-  ports: Random,
-): DpopFetch {
-  if (!clientJwk) return dpopFetch
-  const assertion = async (form: string) => {
-    const parameters = new URLSearchParams(form)
-    parameters.set('client_assertion_type', ASSERTION_TYPE)
-    parameters.set('client_assertion', await createAssertion(clientId, clientJwk, issuer, dpopFetch.now(issuer), ports))
-    return parameters.toString()
-  }
-  const send = (url: URL, init: DpopInit) =>
-    dpopFetch(url, { ...init, body: () => assertion(typeof init.body === 'string' ? init.body : '') })
-  return Object.assign(send, { nonces: dpopFetch.nonces, now: dpopFetch.now })
+/** Whom an assertion is for. */
+export interface Audience {
+  /** The one server that takes it (`aud`). */
+  readonly issuer: Origin
+  /** Milliseconds since the epoch, at that server. */
+  readonly now: number
 }
 
-/** @param now milliseconds since the epoch, at the server */
+/**
+ * The form of one attempt, with a new assertion of a confidential client; the form itself for a public one.
+ *
+ * @throws {OAuthError} `CLIENT_INVALID` the client's key is not usable
+ */
+export async function withClientAssertion(
+  form: URLSearchParams,
+  { clientId, clientJwk }: ClientIdentity,
+  audience: Audience,
+  ports: Random,
+): Promise<URLSearchParams> {
+  if (!clientJwk) return form
+  const parameters = new URLSearchParams(form)
+  parameters.set('client_assertion_type', ASSERTION_TYPE)
+  parameters.set('client_assertion', await createAssertion(clientId, clientJwk, audience, ports))
+  return parameters
+}
+
 async function createAssertion(
   clientId: string,
   { kid, kty, crv, x, y, d }: ClientJwk,
-  issuer: Origin,
-  now: number,
+  { issuer, now }: Audience,
   { randomBytes }: Random,
 ): Promise<string> {
   const issuedAt = Math.floor(now / 1000) - BACKDATED

@@ -7,23 +7,23 @@ import {
   createPkce,
   createState,
   PROMPTS,
-  pushAuthorizationRequest,
 } from '../../../src/protocol/oauth/authorization-request.ts'
 import { createFakeWorld, type FakeWorld, formOf, json } from '../../support/fake-atproto.ts'
 import { seededBytes } from '../../support/fake-http.ts'
-import { failure, serverOf, signer } from '../helpers.ts'
+import { agentOf, failure, serverOf } from '../helpers.ts'
 
 const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
+const { clientId, redirectUri, scope } = chooseClient({ scope: 'atproto transition:generic' })
 const REQUEST: AuthorizationRequest = {
-  client: chooseClient({ scope: 'atproto transition:generic' }),
+  redirectUri,
+  scope,
   state: 'c3RhdGUtb2YtdGhlLXRlc3Q',
   codeChallenge: CHALLENGE,
 }
 const URN = 'urn:ietf:params:oauth:request_uri:req-1'
 
 async function push(world: FakeWorld, changes: Partial<AuthorizationRequest> = {}) {
-  const { dpopFetch } = await signer(world)
-  return pushAuthorizationRequest(serverOf(world), { ...REQUEST, ...changes }, dpopFetch, world)
+  return (await agentOf(world, { clientId })).par({ ...REQUEST, ...changes })
 }
 
 /** The request is answered with this. */
@@ -65,7 +65,7 @@ describe('7 the pushed request', () => {
       headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
     })
     expect([...new URLSearchParams(request.body)].sort()).toStrictEqual([
-      ['client_id', REQUEST.client.clientId],
+      ['client_id', clientId],
       ['code_challenge', CHALLENGE],
       ['code_challenge_method', 'S256'],
       ['login_hint', 'alice.fake.dev'],

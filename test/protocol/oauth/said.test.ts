@@ -1,7 +1,7 @@
 /** What is said of documents, tokens and keys that are no good: a person has to find the cause by it. */
 import { describe, expect, test } from 'vitest'
 import { isOAuthError } from '../../../src/errors.ts'
-import type { AuthorizationServer, Did, Origin } from '../../../src/model.ts'
+import type { Did, Origin } from '../../../src/model.ts'
 import { parseDidDocument, resolveDid } from '../../../src/protocol/identity/did.ts'
 import {
   fetchAuthorizationServer,
@@ -9,10 +9,8 @@ import {
   validateProtectedResource,
 } from '../../../src/protocol/oauth/discovery.ts'
 import { asPrivateJwk, createProof, generateDpopJwk, importDpopKey } from '../../../src/protocol/oauth/dpop.ts'
-import type { DpopFetch } from '../../../src/protocol/oauth/dpop-fetch.ts'
-import { exchangeCode, revokeToken, sendRefresh } from '../../../src/protocol/oauth/token-endpoint.ts'
 import { createFakeWorld, json } from '../../support/fake-atproto.ts'
-import { failure, pendingOf, serverOf, signer } from '../helpers.ts'
+import { agentOf, answeredAgent, failure, pendingOf, serverOf } from '../helpers.ts'
 
 const PDS = 'https://pds.fake.dev' as Origin
 const AS = 'https://as.fake.dev' as Origin
@@ -85,17 +83,14 @@ describe('documents', () => {
 
 describe('tokens', () => {
   const world = createFakeWorld()
-  const grant = { clientId: 'http://localhost', refreshToken: 'r' }
 
   test('11.8 a lost answer: that it was sent, and why nothing came', async () => {
     const lost = createFakeWorld({ faults: { httpFault: () => 'lostAfter' } })
-    const { dpopFetch } = await signer(lost)
+    const agent = await agentOf(lost)
+    const { redirectUri, codeVerifier } = pendingOf(lost)
     for (const [run, said] of [
-      [
-        () => exchangeCode(serverOf(lost), pendingOf(lost), 'c', dpopFetch, lost),
-        'the code was sent, but no answer came',
-      ],
-      [() => sendRefresh(serverOf(lost), grant, dpopFetch, lost), 'the refresh was sent, but no answer came'],
+      [() => agent.exchange({ code: 'c', redirectUri, codeVerifier }), 'the code was sent, but no answer came'],
+      [() => agent.refresh('r'), 'the refresh was sent, but no answer came'],
     ] as const) {
       const error = await failure(run)
       expect(error.message).toBe(`${said} (as.fake.dev did not answer)`)
@@ -111,9 +106,8 @@ describe('tokens', () => {
     [500, 'REFRESH_AMBIGUOUS'],
     [503, 'REFRESH_AMBIGUOUS'],
   ])('11.11 invalid_grant ends the session only as a refusal: with %i it is %s', async (status, code) => {
-    const answer = async () => json(status, { error: 'invalid_grant' })
-    const fetch: DpopFetch = Object.assign(answer, { nonces: () => ({}), now: world.now })
-    const error = await failure(() => sendRefresh(serverOf(world), grant, fetch, world))
+    const agent = answeredAgent(world, () => json(status, { error: 'invalid_grant' }))
+    const error = await failure(() => agent.refresh('r'))
     expect(error.code).toBe(code)
     const dead = `${AS} says that the session has ended`
     expect(error.message).toContain(
@@ -122,23 +116,20 @@ describe('tokens', () => {
   })
 
   test('10.5 of what it is said that it is no JSON', async () => {
-    const fetch: DpopFetch = Object.assign(async () => new Response('<html>'), { nonces: () => ({}), now: () => 0 })
-    const error = await failure(() => sendRefresh(serverOf(world), grant, fetch, world))
+    const agent = answeredAgent(world, () => new Response('<html>'))
+    const error = await failure(() => agent.refresh('r'))
     expect(error.message).toContain(`the token response of ${AS} came as`)
   })
 
   test('a revocation that is answered with nothing at all is one', async () => {
-    const fetch: DpopFetch = Object.assign(async () => new Response(null, { status: 200 }), {
-      nonces: () => ({}),
-      now: () => 0,
-    })
-    expect(await revokeToken(serverOf(world), { clientId: 'x', token: 't' }, fetch)).toBe(true)
+    const agent = answeredAgent(world, () => new Response(null, { status: 200 }))
+    expect(await agent.revoke('t')).toBe(true)
   })
 
   test('without an endpoint nothing is revoked, and nothing sent', async () => {
-    const fetch: DpopFetch = Object.assign(async () => expect.unreachable(), { nonces: () => ({}), now: () => 0 })
     const { revocation_endpoint, ...server } = serverOf(world)
-    expect(await revokeToken(server as AuthorizationServer, { clientId: 'x', token: 't' }, fetch)).toBe(false)
+    const agent = answeredAgent(world, () => expect.unreachable(), server)
+    expect(await agent.revoke('t')).toBe(false)
   })
 })
 

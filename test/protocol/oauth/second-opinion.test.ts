@@ -5,16 +5,12 @@
 import * as other from 'oauth4webapi'
 import { describe, expect, test } from 'vitest'
 import { parseCallback, validateCallback } from '../../../src/login/callback.ts'
-import type { AuthorizationServer as Server } from '../../../src/model.ts'
-import { pushAuthorizationRequest } from '../../../src/protocol/oauth/authorization-request.ts'
-import type { DpopFetch } from '../../../src/protocol/oauth/dpop-fetch.ts'
-import { exchangeCode, parseTokenResponse, sendRefresh } from '../../../src/protocol/oauth/token-endpoint.ts'
+import { parseTokenResponse } from '../../../src/protocol/oauth/token-endpoint.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
-import { pendingOf, serverOf } from '../helpers.ts'
+import { answeredAgent, pendingOf } from '../helpers.ts'
 
 const world = createFakeWorld()
 const pending = pendingOf(world)
-const server: Server = serverOf(world)
 const { issuer, state, redirectUri, clientId } = pending
 const as: other.AuthorizationServer = { issuer, authorization_response_iss_parameter_supported: true }
 const client: other.Client = { client_id: clientId }
@@ -37,10 +33,6 @@ const accepts = async (run: () => unknown): Promise<boolean> => {
 async function compare(ours: boolean, theirs: boolean, differs: string | undefined) {
   expect({ ours, differs: ours !== theirs }).toStrictEqual({ ours, differs: differs !== undefined })
 }
-
-/** A fetch that gives this answer to everything. */
-const answering = (answer: Response): DpopFetch =>
-  Object.assign(async () => answer, { nonces: () => ({}), now: () => 0 })
 
 describe('9.2 to 9.9 authorization responses', () => {
   const honest = { iss: issuer, state, code: 'cod-1' }
@@ -153,17 +145,17 @@ describe('10.5 to 10.12, 11.10 token responses', () => {
   ]
   const ports = { now: world.now }
   test.each(named(rows))('of an exchange: $name', async ({ answer, differs }) => {
+    const grant = { code: 'c', redirectUri, codeVerifier: pending.codeVerifier }
     const ours = await accepts(async () =>
-      parseTokenResponse(await exchangeCode(server, pending, 'c', answering(answer()), ports), false, ports),
+      parseTokenResponse(await answeredAgent(world, answer).exchange(grant), false, ports),
     )
     const theirs = await accepts(() => other.processAuthorizationCodeResponse(as, client, answer()))
     await compare(ours, theirs, differs)
   })
 
   test.each(named(rows))('of a refresh: $name', async ({ answer, differs }) => {
-    const grant = { clientId, refreshToken: 'r' }
     const ours = await accepts(async () =>
-      parseTokenResponse(await sendRefresh(server, grant, answering(answer()), ports), false, ports),
+      parseTokenResponse(await answeredAgent(world, answer).refresh('r'), false, ports),
     )
     const theirs = await accepts(() => other.processRefreshTokenResponse(as, client, answer()))
     await compare(ours, theirs, differs)
@@ -193,8 +185,8 @@ describe('7.9 answers to a pushed request', () => {
     ['expires_in with a fraction', json({ ...honest, expires_in: 1.5 }), 'RFC 9126 §2.2: a positive integer'],
   ]
   test.each(named(rows))('$name', async ({ answer, differs }) => {
-    const request = { client: { clientId, redirectUri, scope: 'atproto' }, state, codeChallenge: 'x' }
-    const ours = await accepts(() => pushAuthorizationRequest(server, request, answering(answer()), world))
+    const request = { redirectUri, scope: 'atproto', state, codeChallenge: 'x' }
+    const ours = await accepts(() => answeredAgent(world, answer).par(request))
     const theirs = await accepts(() => other.processPushedAuthorizationResponse(as, client, answer()))
     await compare(ours, theirs, differs)
   })

@@ -1,14 +1,8 @@
 import { decodeJwt } from 'jose'
 import { describe, expect, test } from 'vitest'
-import {
-  anyToken,
-  exchangeCode,
-  parseTokenResponse,
-  revokeToken,
-  sendRefresh,
-} from '../../../src/protocol/oauth/token-endpoint.ts'
+import { anyToken, parseTokenResponse } from '../../../src/protocol/oauth/token-endpoint.ts'
 import { createFakeWorld, type FakeWorld, type Fault, json } from '../../support/fake-atproto.ts'
-import { failure, pendingOf, serverOf, signer } from '../helpers.ts'
+import { agentOf, failure, pendingOf, serverOf } from '../helpers.ts'
 
 const NOW = 1_700_000_000_000
 const clock = { now: () => NOW }
@@ -26,13 +20,12 @@ function judge(changes: Record<string, unknown>) {
 }
 
 async function exchange(world: FakeWorld) {
-  const { dpopFetch } = await signer(world)
-  return exchangeCode(serverOf(world), pendingOf(world), 'cod-1', dpopFetch, world)
+  const { redirectUri, codeVerifier } = pendingOf(world)
+  return (await agentOf(world)).exchange({ code: 'cod-1', redirectUri, codeVerifier })
 }
 
 async function refresh(world: FakeWorld) {
-  const { dpopFetch } = await signer(world)
-  return sendRefresh(serverOf(world), { clientId: 'http://localhost', refreshToken: 'ref-1' }, dpopFetch, world)
+  return (await agentOf(world, { clientId: 'http://localhost' })).refresh('ref-1')
 }
 
 const faulty = (fault: () => Fault) => createFakeWorld({ faults: { httpFault: fault } })
@@ -155,8 +148,8 @@ describe('what is sent', () => {
 
   test('16.8, 12.8 the revocation, with a proof', async () => {
     const world = faulty(() => json(200, {}))
-    const { dpopFetch } = await signer(world)
-    expect(await revokeToken(serverOf(world), { clientId: 'c', token: 'ref-1' }, dpopFetch)).toBe(true)
+    const agent = await agentOf(world, { clientId: 'c' })
+    expect(await agent.revoke('ref-1')).toBe(true)
     expect(bodyOf(world)).toStrictEqual([
       ['client_id', 'c'],
       ['token', 'ref-1'],
@@ -216,14 +209,12 @@ test.each<[string, () => Fault]>([
   ['unreachable', () => 'unreachable'],
 ])('16.8 a revocation that fails is told, not thrown: %s', async (_, fault) => {
   const world = faulty(fault)
-  const { dpopFetch } = await signer(world)
-  expect(await revokeToken(serverOf(world), { clientId: 'c', token: 't' }, dpopFetch)).toBe(false)
+  expect(await (await agentOf(world)).revoke('t')).toBe(false)
 })
 
 test('16.8 without an endpoint nothing is sent', async () => {
   const world = createFakeWorld()
-  const { dpopFetch } = await signer(world)
   const { revocation_endpoint, ...server } = serverOf(world)
-  expect(await revokeToken(server, { clientId: 'c', token: 't' }, dpopFetch)).toBe(false)
+  expect(await (await agentOf(world, { server })).revoke('t')).toBe(false)
   expect(world.requests).toStrictEqual([])
 })

@@ -1,0 +1,219 @@
+/**
+ * What talks to one authorization server, as one client, with one DPoP key: it sends the pushed request, the code,
+ * the refresh token and the revocation. Each goes out with a proof of the key and with the client's authentication;
+ * the nonces and the clock of the server are learned on the way.
+ *
+ * Sending is apart from validating what comes back (`token-endpoint.ts`): after the first there may be a session to
+ * end if the second fails.
+ *
+ * @see RFC 6749 §4.1.3, §6; RFC 7009 §2; RFC 9126 §2; RFC 9449 §5
+ * @see https://atproto.com/specs/oauth#tokens-and-session-lifetime
+ * @module
+ */
+import { type ErrorCode, isOAuthError, OAuthError } from '../../errors.ts'
+import type { AuthorizationServer, Nonces } from '../../model.ts'
+import type { Clock, HttpInit, Network, Random } from '../../ports.ts'
+import { type JsonObject, rateLimited, readJsonObject, readServerError, type ServerError } from '../http/response.ts'
+import type { WithServerClocks } from '../http/server-clock.ts'
+import {
+  type AuthorizationRequest,
+  authorizationForm,
+  type PushedRequest,
+  parRefused,
+  parsePushedRequest,
+} from './authorization-request.ts'
+import { type ClientIdentity, withClientAssertion } from './client-auth.ts'
+import type { DpopKey } from './dpop.ts'
+import { createDpopFetch, type DpopFetch } from './dpop-fetch.ts'
+import { anyToken, exchangeRefused, refreshRefused } from './token-endpoint.ts'
+
+/** Seconds. */
+const TIMEOUT = 10
+/** Seconds. Giving up is costly here: what was sent is spent, whether or not we wait for the answer. */
+const TOKEN_TIMEOUT = 45
+/** What is spent once goes on no connection of which nobody knows whether it still stands. */
+const ONCE = { timeoutSeconds: TOKEN_TIMEOUT, ownConnection: true } as const
+
+export interface ServerAgentOptions {
+  readonly server: AuthorizationServer
+  readonly client: ClientIdentity
+  /** Signs with the DPoP key, and may serve other servers with the same key: each origin has its own nonce. */
+  readonly dpopFetch: DpopFetch
+}
+
+export interface KeyOptions extends Omit<ServerAgentOptions, 'dpopFetch'> {
+  readonly key: DpopKey
+  /** Seen with this key by an earlier process. */
+  readonly nonces?: Nonces
+}
+
+/** What one code is exchanged with (RFC 6749 §4.1.3, RFC 7636 §4.5). */
+export interface CodeGrant {
+  readonly code: string
+  /** The one of the authorization request, byte for byte. */
+  readonly redirectUri: string
+  readonly codeVerifier: string
+}
+
+/** How what is sent once is spoken of, and what its refusal means. */
+interface Once {
+  readonly what: string
+  /** If it is not known whether the server has committed. */
+  readonly ambiguous: ErrorCode
+  readonly refused: (issuer: string, refusal: ServerError) => OAuthError
+}
+
+const CODE: Once = { what: 'the code', ambiguous: 'EXCHANGE_AMBIGUOUS', refused: exchangeRefused }
+const REFRESH_TOKEN: Once = { what: 'the refresh', ambiguous: 'REFRESH_AMBIGUOUS', refused: refreshRefused }
+
+export class OAuthServerAgent {
+  readonly #server: AuthorizationServer
+  readonly #client: ClientIdentity
+  readonly #dpopFetch: DpopFetch
+  readonly #ports: Clock & Random
+
+  constructor({ server, client, dpopFetch }: ServerAgentOptions, ports: Clock & Random) {
+    this.#server = server
+    this.#client = client
+    this.#dpopFetch = dpopFetch
+    this.#ports = ports
+  }
+
+  /**
+   * An agent that alone uses its key.
+   *
+   * @param ports with the clocks that the discovery of the server has learned: some servers spend a code before they
+   *   look at the time in its proof
+   */
+  static withKey({ key, nonces = {}, ...options }: KeyOptions, ports: Network & WithServerClocks): OAuthServerAgent {
+    return new OAuthServerAgent({ ...options, dpopFetch: createDpopFetch(key, nonces, ports) }, ports)
+  }
+
+  /** What to hand to a later process with the same key. */
+  nonces(): Nonces {
+    return this.#dpopFetch.nonces()
+  }
+
+  /** Milliseconds since the epoch at the server, as far as its answers have shown it. */
+  now(): number {
+    return this.#dpopFetch.now(this.#server.issuer)
+  }
+
+  /**
+   * Pushes an authorization request (RFC 9126).
+   *
+   * @throws {OAuthError} `PAR_REFUSED`, `RATE_LIMITED`, `SERVER_UNAVAILABLE`, `RESPONSE_INVALID`, those of the `Http` port
+   */
+  async par(request: AuthorizationRequest): Promise<PushedRequest> {
+    const { issuer, pushed_authorization_request_endpoint } = this.#server
+    const form = authorizationForm(this.#client.clientId, request)
+    const response = await this.#post(pushed_authorization_request_endpoint, form)
+    if (response.status === 429) throw rateLimited(issuer, response.headers, this.#ports.now())
+    if (response.status !== 200 && response.status !== 201) {
+      throw parRefused(issuer, await readServerError(response, form))
+    }
+    return parsePushedRequest(
+      await readJsonObject(response, { what: `the answer of ${issuer} to the request`, code: 'RESPONSE_INVALID' }),
+      issuer,
+    )
+  }
+
+  /**
+   * Sends the code, once: any answer but a nonce challenge uses it up.
+   *
+   * @returns the answer of a server that issued tokens, not yet validated
+   * @throws {OAuthError} `NETWORK_UNREACHABLE` (not sent), `EXCHANGE_AMBIGUOUS`, `EXCHANGE_REFUSED`, `RATE_LIMITED`
+   */
+  exchange({ code, redirectUri, codeVerifier }: CodeGrant): Promise<JsonObject> {
+    const form = new URLSearchParams({
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: redirectUri,
+      code_verifier: codeVerifier,
+      client_id: this.#client.clientId,
+    })
+    return this.#sendOnce(form, CODE)
+  }
+
+  /**
+   * Spends the refresh token. Called by the refresh transaction only.
+   *
+   * @returns the answer of a server that issued tokens, not yet validated
+   * @throws {OAuthError} `NETWORK_UNREACHABLE` (not sent), `SESSION_DEAD`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`,
+   *   `RATE_LIMITED`
+   */
+  refresh(refreshToken: string): Promise<JsonObject> {
+    const form = new URLSearchParams({
+      grant_type: 'refresh_token',
+      refresh_token: refreshToken,
+      client_id: this.#client.clientId,
+    })
+    return this.#sendOnce(form, REFRESH_TOKEN)
+  }
+
+  /**
+   * RFC 7009 §2.1, with a proof of the session's key, without which a server may
+   * answer 200 and end nothing.
+   *
+   * @returns whether the server said that the token is revoked
+   */
+  async revoke(token: string): Promise<boolean> {
+    const { revocation_endpoint } = this.#server
+    if (revocation_endpoint === undefined) return false
+    try {
+      const form = new URLSearchParams({ token, client_id: this.#client.clientId })
+      const response = await this.#post(revocation_endpoint, form)
+      await response.body?.cancel()
+      return response.ok
+    } catch {
+      return false
+    }
+  }
+
+  /**
+   * Ends a session that was issued and cannot be trusted; best effort, its tokens are forgotten either way.
+   *
+   * @param answer the token response
+   * @returns whether the server said that the session is over
+   */
+  async revokeIssued(answer: JsonObject): Promise<boolean> {
+    const token = anyToken(answer)
+    return token !== undefined && this.revoke(token)
+  }
+
+  async #sendOnce(form: URLSearchParams, { what, ambiguous, refused }: Once): Promise<JsonObject> {
+    const { issuer, token_endpoint } = this.#server
+    try {
+      const response = await this.#post(token_endpoint, form, ONCE)
+      // A 200 without JSON may be a gateway's page: it is not known then whether the server behind it has committed.
+      if (response.status === 200) {
+        return await readJsonObject(response, { what: `the token response of ${issuer}`, code: ambiguous })
+      }
+      if (response.status === 429) throw rateLimited(issuer, response.headers, this.#ports.now())
+      throw refused(issuer, await readServerError(response, form))
+    } catch (error) {
+      if (!isOAuthError(error, 'NETWORK_LOST')) throw error
+      throw new OAuthError(ambiguous, `${what} was sent, but no answer came (${error.message})`, { cause: error })
+    }
+  }
+
+  /** A redirect is an answer, never followed. */
+  #post(
+    endpoint: string,
+    form: URLSearchParams,
+    init: Pick<HttpInit, 'timeoutSeconds' | 'ownConnection'> = { timeoutSeconds: TIMEOUT },
+  ): Promise<Response> {
+    return this.#dpopFetch(new URL(endpoint), {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+      body: () => this.#authenticated(form),
+      ...init,
+    })
+  }
+
+  /** Made anew for every attempt: a server may refuse an assertion that it has seen. */
+  async #authenticated(form: URLSearchParams): Promise<string> {
+    const audience = { issuer: this.#server.issuer, now: this.now() }
+    return (await withClientAssertion(form, this.#client, audience, this.#ports)).toString()
+  }
+}
