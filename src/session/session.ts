@@ -5,7 +5,7 @@
  */
 
 import { OAuthError } from '../errors.ts'
-import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
+import type { Credentials, Did, Handle, Nonces, SessionRecord } from '../model.ts'
 import type { Body } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
@@ -88,13 +88,17 @@ export async function createSession(record: SessionRecord, given: RefreshPorts):
   // A leased access token comes without knowledge of its PDS: the DID document has it.
   let located = record.issuer !== undefined
   const locate = async () => (await resolveDid(did, ports)).pds
-  let savedNonces = await sessions.readNonces(thumbprint)
-  const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), savedNonces, ports)
+  let newNonces: Nonces | undefined
+  const nonces = await sessions.readNonces(thumbprint)
+  const onNonces = (changed: Nonces) => {
+    newNonces = changed
+  }
+  const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), { nonces, onNonces }, ports)
   const keepNonces = async () => {
-    const nonces = dpopFetch.nonces()
-    if (JSON.stringify(nonces) === JSON.stringify(savedNonces)) return
-    savedNonces = nonces
-    await sessions.writeNonces(thumbprint, nonces).catch(() => undefined) // costs one round trip, no more
+    if (!newNonces) return
+    const changed = newNonces
+    newNonces = undefined
+    await sessions.writeNonces(thumbprint, changed).catch(() => undefined) // costs one round trip, no more
   }
   const refreshUnless = async (isGood: (newer: SessionRecord) => boolean) => {
     const { accessToken } = current

@@ -51,17 +51,33 @@ interface Assumptions {
   readonly offset: number
 }
 
+export interface NonceOptions {
+  /** Seen with this key by an earlier process; malformed ones are not used. */
+  readonly nonces?: Nonces
+  /**
+   * Told all of them whenever one has changed, for a later process. It is not waited for: what is sent once
+   * comes back to be saved before anything else.
+   */
+  readonly onNonces?: (nonces: Nonces) => void
+}
+
 /**
  * @throws {OAuthError} from the returned function: those of `createProof` and of the `Http` port
  */
 export function createDpopFetch(
   key: DpopKey,
-  known: Nonces,
+  { nonces: known = {}, onNonces }: NonceOptions,
   network: Network & Partial<WithServerClocks>,
 ): SigningFetch {
   const ports = withServerClocks(network)
   const { clocks } = ports
   const nonces = new Map(Object.entries(known).filter(([, nonce]) => isNonce(nonce)))
+  const snapshot = () => Object.fromEntries(nonces)
+  const keep = (origin: string, nonce: string) => {
+    if (nonces.get(origin) === nonce) return
+    nonces.set(origin, nonce)
+    onNonces?.(snapshot())
+  }
   const assume = ({ origin }: URL): Assumptions => ({ nonce: nonces.get(origin), offset: clocks.offset(origin) })
 
   const prove = (target: ProofTarget) =>
@@ -83,7 +99,7 @@ export function createDpopFetch(
     })
     // Success or failure, the server's newest nonce is the one to use next (§8.2).
     const fresh = response.headers.get('dpop-nonce')
-    if (fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)) nonces.set(url.origin, fresh)
+    if (fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)) keep(url.origin, fresh)
     return response
   }
 
@@ -101,7 +117,7 @@ export function createDpopFetch(
     }
   }
   return Object.assign(dpopFetch, {
-    nonces: () => Object.fromEntries(nonces),
+    nonces: snapshot,
     now: clocks.now,
     headersFor: async ({ method, url }: Pick<ProofTarget, 'method' | 'url'>, accessToken: string) => ({
       authorization: `DPoP ${accessToken}`,

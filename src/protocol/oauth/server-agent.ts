@@ -24,7 +24,7 @@ import {
 } from './authorization-request.ts'
 import { type ClientIdentity, withClientAssertion } from './client-auth.ts'
 import type { DpopKey } from './dpop.ts'
-import { createDpopFetch, type DpopFetch } from './dpop-fetch.ts'
+import { createDpopFetch, type DpopFetch, type NonceOptions } from './dpop-fetch.ts'
 import { anyToken, exchangeRefused, refreshRefused } from './token-endpoint.ts'
 
 /** Seconds. */
@@ -41,10 +41,8 @@ export interface ServerAgentOptions {
   readonly dpopFetch: DpopFetch
 }
 
-export interface KeyOptions extends Omit<ServerAgentOptions, 'dpopFetch'> {
+export interface KeyOptions extends Omit<ServerAgentOptions, 'dpopFetch'>, NonceOptions {
   readonly key: DpopKey
-  /** Seen with this key by an earlier process. */
-  readonly nonces?: Nonces
 }
 
 /** What one code is exchanged with (RFC 6749 §4.1.3, RFC 7636 §4.5). */
@@ -85,8 +83,8 @@ export class OAuthServerAgent {
    * @param ports with the clocks that the discovery of the server has learned: some servers spend a code before they
    *   look at the time in its proof
    */
-  static withKey({ key, nonces = {}, ...options }: KeyOptions, ports: Network & WithServerClocks): OAuthServerAgent {
-    return new OAuthServerAgent({ ...options, dpopFetch: createDpopFetch(key, nonces, ports) }, ports)
+  static withKey({ key, server, client, ...nonces }: KeyOptions, ports: Network & WithServerClocks): OAuthServerAgent {
+    return new OAuthServerAgent({ server, client, dpopFetch: createDpopFetch(key, nonces, ports) }, ports)
   }
 
   /** What to hand to a later process with the same key. */

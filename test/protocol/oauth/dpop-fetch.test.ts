@@ -7,14 +7,17 @@ import { createFakeWorld, type FakeRequest, type FakeWorld, json } from '../../s
 import { failure } from '../helpers.ts'
 
 const HOST = 'https://host.fake.dev'
+const OTHER = 'https://other.fake.dev'
 const URL_ = new URL(`${HOST}/oauth/token?x=1`)
 const POST = { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 'the body' }
 
 /** A host that answers with these, one after the other, and a fetch that signs. */
 async function host(answers: Response[], known: Nonces = {}, world: FakeWorld = createFakeWorld()) {
   world.serve(HOST, () => answers.shift() ?? new Response('no more answers', { status: 599 }))
-  const dpopFetch = createDpopFetch(await importDpopKey(await generateDpopJwk()), known, world)
-  return { dpopFetch, requests: world.requests, nonces: () => world.requests.map(nonceOf) }
+  const told: Nonces[] = []
+  const onNonces = (nonces: Nonces) => void told.push(nonces)
+  const dpopFetch = createDpopFetch(await importDpopKey(await generateDpopJwk()), { nonces: known, onNonces }, world)
+  return { dpopFetch, told, requests: world.requests, nonces: () => world.requests.map(nonceOf) }
 }
 
 function nonceOf({ headers }: FakeRequest): unknown {
@@ -172,6 +175,15 @@ describe('nonces', () => {
     await dpopFetch(URL_, POST)
     expect(nonces()).toStrictEqual(['kept'])
     expect(dpopFetch.nonces()).toStrictEqual({ [HOST]: 'kept' })
+  })
+
+  test('a changed nonce is told at once, with all others, and one that stays is not', async () => {
+    const { dpopFetch, told } = await host([challenge('n1'), good('n1'), good(), good('n2')], { [OTHER]: 'kept' })
+    for (let call = 0; call < 3; call += 1) await dpopFetch(URL_, POST)
+    expect(told).toStrictEqual([
+      { [OTHER]: 'kept', [HOST]: 'n1' },
+      { [OTHER]: 'kept', [HOST]: 'n2' },
+    ])
   })
 
   test('13.5 two headers are none', async () => {
