@@ -43,22 +43,18 @@ export interface BatchOptions {
 type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'accountHandle'>
 type Ports = Clock & Timer & Random & Notices
 
-/** Lines between the first that waits for its answer and the last that was read, by concurrency. */
+/** Lines that are asked and whose answer was not taken yet, for each that may be on its way: one slow answer holds back no others. */
 const WINDOW = 4
 /** Bytes; a larger answer has no place in a line. */
 const ANSWER_LARGEST = 8 * 1024 * 1024
 /** What is wrong with one request only; any other error ends the batch. */
 const OF_ONE_LINE = ['USAGE', 'NSID_INVALID', 'NETWORK_LOST'] as const
 
-interface Entry {
+interface Line {
+  /** From 1. */
   readonly line: number
   readonly text: BatchLine
-  state: 'waiting' | 'asked' | 'over'
-  answer?: BatchAnswer | undefined
 }
-
-/** Thrown into whoever sleeps when the batch ends. */
-class Stopped extends Error {}
 
 /**
  * In order, except that a line without an answer is left out when the batch ends early. Each is given
@@ -72,98 +68,82 @@ export async function* batch(
   { concurrency, isAnswered = () => false, signal }: BatchOptions,
   ports: Ports,
 ): AsyncGenerator<BatchAnswer, void, undefined> {
-  const input = lines[Symbol.asyncIterator]()
-  const limit: RateLimit = { until: Number.NEGATIVE_INFINITY }
-  const entries: Entry[] = []
-  const sleepers = new Set<(stopped: Stopped) => void>()
-  let read = 0
-  let asked = 0
-  let isReading = false
-  let isAtEnd = false
-  let isStopped = signal?.aborted ?? false
+  const ending = new AbortController()
+  const end = () => ending.abort()
   let failure: { readonly error: unknown } | undefined
-  let wake = () => {}
-
-  const stop = () => {
-    isStopped = true
-    for (const reject of sleepers) reject(new Stopped())
-    wake()
-  }
   const fail = (error: unknown) => {
-    failure ??= { error }
-    stop()
+    if (error !== ending.signal.reason) failure ??= { error }
+    end()
   }
-  const sleep = (milliseconds: number) =>
-    new Promise<void>((resolve, reject) => {
-      if (isStopped) throw new Stopped()
-      sleepers.add(reject)
-      const done = () => sleepers.delete(reject)
-      ports.sleep(milliseconds).then(resolve, reject).finally(done)
-    })
-  const ask = async (entry: Entry) => {
-    entry.state = 'asked'
-    asked += 1
-    try {
-      entry.answer = await answerOf(entry, session, limit, { ...ports, sleep })
-    } catch (error) {
-      if (!(error instanceof Stopped)) fail(error)
+
+  const limit: RateLimit = { until: Number.NEGATIVE_INFINITY }
+  const sleep = (milliseconds: number) => abortable(() => ports.sleep(milliseconds), ending.signal)
+  const onTheirWay = new Set<Promise<unknown>>()
+  /** Without an answer if the batch ends while it waits for the end of a rate limit. */
+  const ask = (line: Line): Promise<BatchAnswer | undefined> => {
+    const asked = answerOf(line, session, limit, { ...ports, sleep })
+      .catch((error) => void fail(error))
+      .finally(() => onTheirWay.delete(asked))
+    onTheirWay.add(asked)
+    return asked
+  }
+
+  const input = lines[Symbol.asyncIterator]()
+  let count = 0
+  const nextLine = async (): Promise<Line | undefined> => {
+    for (;;) {
+      const { done, value: text } = await abortable(() => input.next(), ending.signal)
+      if (done) return undefined
+      count += 1
+      const isBlank = typeof text === 'string' && text.trim() === ''
+      if (!isBlank && !isAnswered(count)) return { line: count, text }
     }
-    entry.state = 'over'
-    asked -= 1
-    advance()
   }
-  const readLine = async () => {
-    isReading = true
+
+  const pull = async (window: ReadableStreamDefaultController<Promise<BatchAnswer | undefined>>) => {
     try {
-      const next = await input.next()
-      if (next.done) isAtEnd = true
-      else {
-        read += 1
-        const isBlank = typeof next.value === 'string' && next.value.trim() === ''
-        if (!isBlank && !isAnswered(read)) entries.push({ line: read, text: next.value, state: 'waiting' })
-      }
+      const line = await nextLine()
+      if (onTheirWay.size >= concurrency) await Promise.race(onTheirWay)
+      ending.signal.throwIfAborted()
+      if (line) window.enqueue(ask(line))
+      else window.close()
     } catch (error) {
       fail(error)
+      window.close()
     }
-    isReading = false
-    advance()
-  }
-  /** Whatever can be begun now. */
-  const advance = () => {
-    for (const entry of entries) {
-      if (isStopped || asked >= concurrency) break
-      if (entry.state === 'waiting') void ask(entry)
-    }
-    if (!isStopped && !isAtEnd && !isReading && entries.length < WINDOW * concurrency) void readLine()
-    wake()
   }
 
-  signal?.addEventListener('abort', stop)
+  signal?.addEventListener('abort', end)
   try {
-    advance()
-    for (;;) {
-      const changed = new Promise<void>((resolve) => {
-        wake = resolve
-      })
-      const [first] = entries
-      if (first?.state === 'over' || (first && isStopped && asked === 0)) {
-        entries.shift()
-        if (first.answer) yield first.answer
-        advance()
-      } else if (!first && (isStopped || (isAtEnd && !isReading))) break
-      else await changed
+    if (signal?.aborted) end()
+    const highWaterMark = WINDOW * concurrency - 1 // the answer that is waited for has left the queue
+    const reader = new ReadableStream({ start: pull, pull }, { highWaterMark }).getReader()
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      const answer = await next.value
+      if (answer) yield answer
     }
     if (failure) throw failure.error
   } finally {
-    signal?.removeEventListener('abort', stop)
-    stop()
+    signal?.removeEventListener('abort', end)
+    end()
     void input.return?.()?.catch(() => undefined) // not awaited: it may be in the middle of a read
   }
 }
 
+/** What `begin` gives, or a rejection with the reason of `signal`, if it is aborted before that. */
+async function abortable<T>(begin: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  let abort = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort)
+  })
+  return Promise.race([begin(), aborted]).finally(() => signal.removeEventListener('abort', abort))
+}
+
 /** @throws {OAuthError} what the other lines would meet as well */
 async function answerOf(
-  { line, text }: Entry,
+  { line, text }: Line,
   session: BatchSession,
   limit: RateLimit,
   ports: Ports,
