@@ -92,72 +92,29 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** The names of the lists among the top-level members. */
-function listsOf({ json }: Page): string[] {
-  return Object.keys(json).filter((name) => Array.isArray(json[name]))
+/** The lists among the top-level members. */
+function listsOf({ json }: Page): Map<string, readonly unknown[]> {
+  return new Map(Object.entries(json).flatMap(([name, value]) => (Array.isArray(value) ? [[name, value]] : [])))
 }
 
 export function countItems(page: Page): number {
-  return listsOf(page).reduce((sum, name) => sum + (page.json[name] as unknown[]).length, 0)
+  return [...listsOf(page).values()].reduce((sum, list) => sum + list.length, 0)
 }
 
 /**
- * The items of a page, each as compact JSON: those of the list `key`, or of the only list there is. Their numbers
- * keep all their digits.
+ * The items of a page, each as compact JSON: those of the list `key`, or of the only list there is. A number beyond
+ * 2^53, which the data model advises against, is rounded, as by whatever else reads JSON in JavaScript.
  *
  * @throws {OAuthError} `USAGE` it is not clear which list is meant
+ * @see https://atproto.com/specs/data-model#data-types
  */
 export function itemsOf(page: Page, key?: string): string[] {
   const lists = listsOf(page)
-  const [name] = key === undefined ? lists : [key]
-  if (name === undefined || (lists.length === 0 && page.json[name] === undefined)) return []
-  if (key === undefined ? lists.length === 1 : lists.includes(key)) return elementsOf(page.text, name)
+  const name = key ?? [...lists.keys()][0]
+  if (name === undefined || (lists.size === 0 && page.json[name] === undefined)) return []
+  const list = lists.get(name)
+  if (list && (key !== undefined || lists.size === 1)) return list.map((item) => JSON.stringify(item))
   const what = key === undefined ? 'the answer has several lists' : `the answer has no list ${JSON.stringify(key)}`
-  const which = lists.map((list) => `--items ${list}`).join(' or ')
+  const which = [...lists.keys()].map((each) => `--items ${each}`).join(' or ')
   throw new OAuthError('USAGE', which === '' ? what : `${what}; say which: ${which}`)
-}
-
-/**
- * The elements of the list `name` in the text of a JSON object, without the space between tokens. `JSON.stringify` of
- * what was parsed would round numbers.
- */
-function elementsOf(text: string, name: string): string[] {
-  let elements: string[] = []
-  let depth = 0
-  let before = ''
-  let isOurs = false
-  let element = ''
-  for (const token of tokensOf(text)) {
-    const opens = token === '{' || token === '['
-    if (token === '}' || token === ']') depth -= 1
-    if (isOurs && (depth === 1 || (depth === 2 && token === ','))) {
-      if (element !== '') elements.push(element)
-      element = ''
-      isOurs = depth > 1
-    } else if (isOurs) element += token
-    else if (depth === 1 && token === '[' && before === name) {
-      isOurs = true
-      elements = [] // of a name that comes twice the last counts, as for `JSON.parse`
-    } else if (depth === 1 && token.startsWith('"')) before = JSON.parse(token) as string
-    if (opens) depth += 1
-  }
-  return elements
-}
-
-/** The tokens of a text that is known to be JSON. */
-function* tokensOf(text: string): Generator<string> {
-  const start = /["[\]{},:]|[^\s"[\]{},:]+/g
-  for (let match = start.exec(text); match; match = start.exec(text)) {
-    if (match[0] === '"') start.lastIndex = endOfString(text, match.index)
-    yield text.slice(match.index, start.lastIndex)
-  }
-}
-
-/** By hand: an expression for it runs out of stack on a string of megabytes. */
-function endOfString(text: string, start: number): number {
-  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
-    let escapes = quote
-    while (text[escapes - 1] === '\\') escapes -= 1
-    if ((quote - escapes) % 2 === 0) return quote + 1
-  }
 }

@@ -174,16 +174,23 @@ describe('what ends it', () => {
 describe('the items of a page', () => {
   const items = (text: string, key?: string) => itemsOf({ text, json: JSON.parse(text), cursor: undefined }, key)
 
-  test('are those of the only list, compact, and with all their digits', () => {
+  test('are those of the only list, compact', () => {
     const text = `{ "subject": {"list": [0], "records": ["no"]}, "records":
-      [ { "n" : 9007199254740993, "x": [1.50, [], {}], "s": "a, \\"b\\" ] }  c\\\\" } , [ ] , "t,\\u0041" , -0 , null, true ], "cursor": "records" }`
+      [ { "n" : 9007199254740991, "x": [-15, [], {}], "s": "a, \\"b\\" ] }  c\\\\" } , [ ] , "t,\\u0041" , 0 , null, true ], "cursor": "records" }`
     expect(items(text)).toStrictEqual([
-      '{"n":9007199254740993,"x":[1.50,[],{}],"s":"a, \\"b\\" ] }  c\\\\"}',
+      '{"n":9007199254740991,"x":[-15,[],{}],"s":"a, \\"b\\" ] }  c\\\\"}',
       '[]',
-      '"t,\\u0041"',
-      '-0',
+      '"t,A"',
+      '0',
       'null',
       'true',
+    ])
+  })
+
+  test('keep their integers to 53 bits, and lose digits beyond', () => {
+    expect(items('{"feed":[-9007199254740991,9007199254740993]}')).toStrictEqual([
+      '-9007199254740991',
+      '9007199254740992',
     ])
   })
 
