@@ -54,6 +54,9 @@ export interface Dns {
   resolveTxt(name: string): Promise<string[][]>
 }
 
+/** The directory of all did:plc, where settings name no other. */
+export const PLC_DIRECTORY = 'https://plc.directory'
+
 /** Where identity is looked up, who we are, and whether `http:` and private addresses are allowed. */
 export interface Settings {
   /** Origin of the PLC directory. */

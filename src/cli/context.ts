@@ -7,7 +7,7 @@
 import { readClientJwk } from '../credentials/read.ts'
 import { type Environment, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
-import { defaultHome } from '../node/defaults.ts'
+import { defaultHome } from '../node/folders.ts'
 import { nodeRuntime } from '../node/runtime.ts'
 import { asUrl, isSecure } from '../protocol/identity/syntax.ts'
 import { type CliIO, inCi } from './io.ts'

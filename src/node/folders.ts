@@ -1,11 +1,12 @@
 /**
- * The system's folders for what is this user's.
+ * The system's folders for this user's files, and where the store is among them.
  *
  * @module
  */
 import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
+import { OAuthError } from '../errors.ts'
 
 /** A machine and its user, as far as folders hang on them. */
 export interface Machine {
@@ -48,6 +49,20 @@ export function userFolders({ platform, environment, homedir }: Machine = THIS_M
   } catch {
     return undefined
   }
+}
+
+/**
+ * Where the store is.
+ *
+ * @throws {OAuthError} `USAGE` the user has no home
+ */
+export function defaultHome(machine?: Machine): string {
+  const folders = userFolders(machine)
+  if (folders) return folders.data
+  throw new OAuthError('USAGE', 'this user has no home folder in which a session could be kept', {
+    session: 'none',
+    hint: 'say where with ATPROTO_OAUTH_HOME (--home)',
+  })
 }
 
 /** Whether nobody else has a way into the folder, which is made if it can be. On Windows that hangs on where it is. */

@@ -2,8 +2,7 @@ import { chmod, chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import envPaths from 'env-paths'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { defaultHome } from '../../src/node/defaults.ts'
-import { isPrivate, type Machine, userFolders } from '../../src/node/folders.ts'
+import { defaultHome, isPrivate, type Machine, userFolders } from '../../src/node/folders.ts'
 import { tempFolder } from './helpers.ts'
 
 const machine = (platform: NodeJS.Platform, home: string, environment: Machine['environment'] = {}): Machine => ({
