@@ -9,10 +9,20 @@ import { type Environment, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 import { defaultHome } from '../node/folders.ts'
 import { nodeRuntime } from '../node/runtime.ts'
+import type { Runtime } from '../ports.ts'
 import { asUrl, isSecure } from '../protocol/identity/syntax.ts'
 import { type CliIO, inCi } from './io.ts'
-import { type Context, flagOf, fromEnvironment, type SavingOptions, setting } from './options.ts'
+import { type CommonOptions, flagOf, fromEnvironment, type SavingOptions, setting } from './options.ts'
 import type { Output } from './output.ts'
+
+export interface Context {
+  /** Whatever stood before the command and after it. */
+  readonly common: CommonOptions
+  readonly host: CliIO
+  readonly output: Output
+  readonly world: Runtime
+  readonly dev: boolean
+}
 
 /** @throws {OAuthError} `USAGE` */
 export function createContext(host: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {

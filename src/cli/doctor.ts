@@ -11,7 +11,8 @@ import type { Finding } from '../model.ts'
 import { inspectMachine } from '../node/doctor.ts'
 import { defaultHome } from '../node/folders.ts'
 import { sanitize, toSafeJson } from '../text.ts'
-import { addCommonOptions, type CommonOptions, type Context, setting } from './options.ts'
+import type { Context } from './context.ts'
+import { addCommonOptions, type CommonOptions, setting } from './options.ts'
 import type { Runner } from './run.ts'
 
 interface DoctorOptions extends CommonOptions {

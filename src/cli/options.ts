@@ -8,7 +8,7 @@ import { type Command, Option } from 'commander'
 import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 import { shellQuote } from '../hints.ts'
-import { PLC_DIRECTORY, type Runtime } from '../ports.ts'
+import { PLC_DIRECTORY } from '../ports.ts'
 import type { CliIO } from './io.ts'
 import { createOutput, type Output } from './output.ts'
 
@@ -64,15 +64,6 @@ export function fromEnvironment(account: string | undefined, environment: Enviro
 /** The flag of a setting's variable. */
 export function flagOf(name: string): string {
   return `--${name.replace('ATPROTO_OAUTH_', '').toLowerCase().replaceAll('_', '-')}`
-}
-
-export interface Context {
-  /** Whatever stood before the command and after it. */
-  readonly common: CommonOptions
-  readonly host: CliIO
-  readonly output: Output
-  readonly world: Runtime
-  readonly dev: boolean
 }
 
 export function outputOf(host: CliIO, options: CommonOptions, command: string): Output {

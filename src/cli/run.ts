@@ -4,8 +4,9 @@
  * @module
  */
 import { withoutSession } from '../errors.ts'
+import type { Context } from './context.ts'
 import type { CliIO } from './io.ts'
-import { type CommonOptions, type Context, outputOf } from './options.ts'
+import { type CommonOptions, outputOf } from './options.ts'
 import type { Output } from './output.ts'
 
 export interface Runner {

@@ -10,7 +10,7 @@ import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { missingScope, requiredScope } from '../../protocol/xrpc/required-scope.ts'
 import type { Session } from '../../session/session.ts'
 import { sanitize } from '../../text.ts'
-import type { Context } from '../options.ts'
+import type { Context } from '../context.ts'
 
 /**
  * Prints a line for each permission: `granted`, `missing`, or `unknown` if what the session was granted is not known.

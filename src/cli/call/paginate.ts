@@ -9,7 +9,7 @@ import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
-import type { Context } from '../options.ts'
+import type { Context } from '../context.ts'
 
 export interface PaginateOptions {
   readonly paginate?: boolean

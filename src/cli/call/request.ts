@@ -16,8 +16,8 @@ import { assembleRequest, type GivenField } from '../../protocol/xrpc/fields.ts'
 import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
+import type { Context } from '../context.ts'
 import { type CliIO, readStdin } from '../io.ts'
-import type { Context } from '../options.ts'
 import { MEDIA_TYPES } from './media-types.ts'
 
 const BODY_LARGEST = 128 * 1024 * 1024

@@ -13,7 +13,7 @@ import { mediaType, parseJsonObject } from '../../protocol/http/response.ts'
 import { readXrpcError } from '../../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
-import type { Context } from '../options.ts'
+import type { Context } from '../context.ts'
 
 /** Bytes; what is smaller is printed only when it is there as a whole. */
 const HELD_BACK = 16 * 1024 * 1024

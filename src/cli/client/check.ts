@@ -6,7 +6,8 @@
 import { Command } from 'commander'
 import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
-import { addCommonOptions, type CommonOptions, type Context, setting } from '../options.ts'
+import type { Context } from '../context.ts'
+import { addCommonOptions, type CommonOptions, setting } from '../options.ts'
 import type { Runner } from '../run.ts'
 
 interface CheckOptions extends CommonOptions {

@@ -10,8 +10,9 @@ import type { ClientJwk } from '../../model.ts'
 import { isWithin } from '../../node/client-files.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { toSafeJson } from '../../text.ts'
+import type { Context } from '../context.ts'
 import { entryPrinter, type Format, warnIfReadable } from '../credentials/print.ts'
-import type { Context, SavingOptions } from '../options.ts'
+import type { SavingOptions } from '../options.ts'
 
 interface KeyOptions extends SavingOptions {
   readonly addKey?: boolean

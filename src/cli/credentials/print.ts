@@ -15,8 +15,8 @@ import {
 } from '../../credentials/write.ts'
 import type { Credentials } from '../../model.ts'
 import { githubTargets, writeGithub } from '../../node/github-actions.ts'
+import type { Context } from '../context.ts'
 import type { CliIO } from '../io.ts'
-import type { Context } from '../options.ts'
 
 export type Format = TextFormat | 'github'
 

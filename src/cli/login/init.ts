@@ -6,8 +6,9 @@
 import { Command } from 'commander'
 import { type Initiated, init } from '../../login/init.ts'
 import { scopeAdvice } from '../../protocol/scope/scope.ts'
+import type { Context } from '../context.ts'
 import { type CliIO, programName } from '../io.ts'
-import { addCommonOptions, type CommonOptions, type Context, carriedFlags } from '../options.ts'
+import { addCommonOptions, type CommonOptions, carriedFlags } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
 

@@ -11,10 +11,11 @@ import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import { createSignalHold } from '../../node/signals.ts'
 import { importSession } from '../../session/import.ts'
+import type { Context } from '../context.ts'
 import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { type CliIO, readStdin } from '../io.ts'
-import { addCommonOptions, addSaveOption, type Context, setting } from '../options.ts'
+import { addCommonOptions, addSaveOption, setting } from '../options.ts'
 import type { Runner } from '../run.ts'
 
 interface ImportOptions extends OutletOptions {

@@ -4,8 +4,9 @@
  * @module
  */
 import { Command } from 'commander'
+import type { Context } from '../context.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
-import { addCommonOptions, addSaveOption, type Context, type SavingOptions } from '../options.ts'
+import { addCommonOptions, addSaveOption, type SavingOptions } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { parseSeconds } from './duration.ts'
 import { ACCOUNT_OPTION, sessionFor } from './select.ts'

@@ -6,7 +6,8 @@
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
 import { revoke } from '../../session/revoke.ts'
-import { addCommonOptions, type CommonOptions, type Context } from '../options.ts'
+import type { Context } from '../context.ts'
+import { addCommonOptions, type CommonOptions } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { ACCOUNT_OPTION, leftIn, sessionFor } from './select.ts'
 

@@ -8,7 +8,8 @@ import { CATALOGUE, isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
-import { type Context, fromEnvironment } from '../options.ts'
+import type { Context } from '../context.ts'
+import { fromEnvironment } from '../options.ts'
 
 export const ACCOUNT_OPTION = ['--account <did|handle>', 'a session of the per-user store'] as const
 
