@@ -5,14 +5,12 @@
  * @module
  */
 import { readClientJwk } from '../credentials/read.ts'
-import { type Environment, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
-import { defaultHome } from '../node/folders.ts'
 import { nodeRuntime } from '../node/runtime.ts'
 import type { Runtime } from '../ports.ts'
 import { asUrl, isSecure } from '../protocol/identity/syntax.ts'
 import { type CliIO, inCi } from './io.ts'
-import { type CommonOptions, flagOf, fromEnvironment, type SavingOptions, setting } from './options.ts'
+import { type CommonOptions, fromEnvironment, type SavingOptions, SETTINGS, type Setting } from './options.ts'
 import type { Output } from './output.ts'
 
 export interface Context {
@@ -27,24 +25,18 @@ export interface Context {
 /** @throws {OAuthError} `USAGE` */
 export function createContext(host: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {
   const { environment } = host
-  const dev = options.dev ?? isOn(environment, 'ATPROTO_OAUTH_DEV')
-  const origin = (flag: string | undefined, name: string) => {
-    const text = setting(flag, environment, name)
-    return text === undefined ? undefined : asServer(text, dev, name)
-  }
+  const dev = SETTINGS.dev.read(options, environment) ?? false
+  const origin = (setting: typeof SETTINGS.plcUrl | typeof SETTINGS.handleResolver) =>
+    asServer(setting, setting.read(options, environment), dev)
   if (dev) output.warn('development mode: http: and private addresses are allowed')
   const world = nodeRuntime({
-    home: setting(options.home, environment, 'ATPROTO_OAUTH_HOME') ?? defaultHome(),
-    stateFile: setting(options.stateFile, {}, 'ATPROTO_OAUTH_STATE_FILE'),
-    plcUrl: origin(options.plcUrl, 'ATPROTO_OAUTH_PLC_URL'),
-    handleResolver: origin(options.handleResolver, 'ATPROTO_OAUTH_HANDLE_RESOLVER'),
+    home: SETTINGS.home.read(options, environment),
+    stateFile: SETTINGS.stateFile.read(options, environment),
+    plcUrl: origin(SETTINGS.plcUrl),
+    handleResolver: origin(SETTINGS.handleResolver),
     clientJwk: readClientJwk(environment),
     dev,
-    save:
-      options.save ??
-      variable(environment, 'ATPROTO_OAUTH_SAVE')
-        ?.split(/[\r\n]+/)
-        .map((line) => line.trim()),
+    save: SETTINGS.save.read(options, environment),
     requireDurable: inCi(host) && fromEnvironment(options.account, environment),
     onWarning: output.warn,
     onRequest: output.debug,
@@ -52,19 +44,13 @@ export function createContext(host: CliIO, output: Output, options: SavingOption
   return { common: options, host, output, world, dev }
 }
 
-function isOn(environment: Environment, name: string): boolean {
-  const value = variable(environment, name)?.toLowerCase()
-  if (value === undefined || value === '0' || value === 'false') return false
-  if (value === '1' || value === 'true') return true
-  throw new OAuthError('USAGE', `${name} must be 1 or nothing`)
-}
+type Named = Pick<Setting<string, string>, 'flag' | 'name'>
 
-function asServer(text: string, dev: boolean, name: string): string {
+function asServer({ flag, name }: Named, text: string | undefined, dev: boolean): string | undefined {
+  if (text === undefined) return undefined
   const url = asUrl(text)
   if (url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)) return url.origin
   const hint =
-    url?.protocol === 'http:'
-      ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev'
-      : `${flagOf(name)} https://host.example.com`
-  throw new OAuthError('USAGE', `${flagOf(name)} (${name}) must be an https origin: https:// and a host`, { hint })
+    url?.protocol === 'http:' ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev' : `${flag} https://host.example.com`
+  throw new OAuthError('USAGE', `${name} must be an https origin: https:// and a host`, { hint })
 }

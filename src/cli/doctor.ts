@@ -12,7 +12,7 @@ import { inspectMachine } from '../node/doctor.ts'
 import { defaultHome } from '../node/folders.ts'
 import { sanitize, toSafeJson } from '../text.ts'
 import type { Context } from './context.ts'
-import { addCommonOptions, type CommonOptions, setting } from './options.ts'
+import { addCommonOptions, type CommonOptions, SETTINGS } from './options.ts'
 import type { Runner } from './run.ts'
 
 interface DoctorOptions extends CommonOptions {
@@ -24,9 +24,9 @@ interface DoctorOptions extends CommonOptions {
 export function doctorCommand(run: Runner): Command {
   const command = new Command('doctor')
     .argument('[handle|did|url]', 'the account or server to look at, else the accounts of the sessions that are here')
-    .option('--client-id <url>', 'judge this client document too [ATPROTO_OAUTH_CLIENT_ID]')
-    .option('--redirect-uri <uri>', 'with it, try that client [ATPROTO_OAUTH_REDIRECT_URI]')
-    .option('--scope <scope>', 'what to try to ask for [ATPROTO_OAUTH_SCOPE], else atproto')
+    .addOption(SETTINGS.clientId.option({ about: 'judge this client document too' }))
+    .addOption(SETTINGS.redirectUri.option({ about: 'with it, try that client' }))
+    .addOption(SETTINGS.scope.option({ about: 'what to try to ask for', otherwise: 'atproto' }))
     .addHelpText('after', NOTES)
   return addCommonOptions(command).action((identifier: string | undefined, options: DoctorOptions) =>
     run(options, (context) => runDoctor(identifier, options, context), 'login'),
@@ -71,11 +71,11 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   const { common, host, world, dev } = context
   const { environment, platform } = host
   const examination: Examination = {
-    clientId: setting(options.clientId, environment, 'ATPROTO_OAUTH_CLIENT_ID'),
-    redirectUri: setting(options.redirectUri, environment, 'ATPROTO_OAUTH_REDIRECT_URI'),
-    scope: setting(options.scope, environment, 'ATPROTO_OAUTH_SCOPE'),
+    clientId: SETTINGS.clientId.read(options, environment),
+    redirectUri: SETTINGS.redirectUri.read(options, environment),
+    scope: SETTINGS.scope.read(options, environment),
   }
-  const home = setting(common.home, environment, 'ATPROTO_OAUTH_HOME') ?? defaultHome()
+  const home = SETTINGS.home.read(common, environment) ?? defaultHome()
   let credentials: Examination['credentials']
   let unreadable: Finding | undefined
   try {

@@ -1,16 +1,181 @@
 /**
- * The options that every command has, and the environment variables behind them. A
- * flag beats its variable.
+ * The settings of the program, each declared once, and the options that every command has.
  *
  * @module
  */
 import { type Command, Option } from 'commander'
-import { type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
+import { CLIENT_ID, type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 import { shellQuote } from '../hints.ts'
 import { PLC_DIRECTORY } from '../ports.ts'
 import type { CliIO } from './io.ts'
 import { createOutput, type Output } from './output.ts'
+
+/** What a setting means to a command, as its help says it. */
+export interface Meaning {
+  /** The flag's argument, as it stands between the brackets; a switch has none. */
+  readonly takes?: string | undefined
+  readonly about: string
+  /** What holds without the flag and the variable. */
+  readonly otherwise?: string
+}
+
+interface Declaration<Key extends string, Value> extends Meaning {
+  /** The flag in camel case: the name under which commander keeps what was typed. */
+  readonly key: Key
+  /** Absent if there is a flag alone. */
+  readonly variable?: `ATPROTO_OAUTH_${string}`
+  /** How the variable is written, where that is not just the flag's argument; follows its name in help. */
+  readonly written?: string
+  /** Reads the variable's text, which was cleaned and is not empty. */
+  parse(text: string, variable: string): Value
+  /** For a flag that may be repeated: adds an argument to those before it. */
+  collect?(argument: string, before: Value | undefined): Value
+}
+
+/**
+ * A flag and the environment variable behind it: the flag wins.
+ *
+ * Commander's own `Option.env()` does not serve: it reads `process.env`, does not clean values as {@link variable}
+ * does, turns a switch on by `0`, and mixes what was typed with what was set, which commands have to tell apart.
+ */
+export class Setting<Key extends string, Value extends boolean | string | readonly string[]> {
+  readonly #declared: Declaration<Key, Value>
+  /** `--plc-url` */
+  readonly flag: string
+  /** For messages: `--plc-url (ATPROTO_OAUTH_PLC_URL)`. */
+  readonly name: string
+
+  constructor(declared: Declaration<Key, Value>) {
+    this.#declared = declared
+    this.flag = flagOf(declared.key)
+    this.name = declared.variable === undefined ? this.flag : `${this.flag} (${declared.variable})`
+  }
+
+  /**
+   * The flag as an option of a command.
+   *
+   * @param meaning where that command means something else by it
+   */
+  option(meaning: Meaning = this.#declared): Option {
+    const { takes = this.#declared.takes, about, otherwise } = meaning
+    const { variable: name, written = '', collect } = this.#declared
+    const option = new Option(
+      takes === undefined ? this.flag : `${this.flag} <${takes}>`,
+      about +
+        (name === undefined ? '' : ` [${name}${written}]`) +
+        (otherwise === undefined ? '' : `, else ${otherwise}`),
+    )
+    return collect ? option.argParser(collect) : option
+  }
+
+  /**
+   * What holds: the flag's value, else the variable's.
+   *
+   * @throws {OAuthError} `USAGE` an empty flag; a variable that is not valid
+   */
+  read(options: Typed<Key, Value>, environment: Environment): Value | undefined {
+    const typed = options[this.#declared.key]
+    if (typed === '') throw new OAuthError('USAGE', `${this.flag} is empty: was its variable not set?`)
+    const { variable: name } = this.#declared
+    if (typed !== undefined || name === undefined) return typed
+    const text = variable(environment, name)
+    return text === undefined ? undefined : this.#declared.parse(text, name)
+  }
+
+  /** The words that give a command the same flag: none if it was not typed. */
+  words(options: Typed<Key, Value>): string[] {
+    const typed: boolean | string | readonly string[] | undefined = options[this.#declared.key]
+    if (typed === undefined || typed === false) return []
+    if (typed === true) return [this.flag]
+    return (typeof typed === 'string' ? [typed] : typed).flatMap((argument) => [this.flag, argument])
+  }
+}
+
+/** What commander makes of a command line that may have the flag. */
+type Typed<Key extends string, Value> = { readonly [K in Key]?: Value | undefined }
+
+function text<Key extends string>(declared: Omit<Declaration<Key, string>, 'parse'>): Setting<Key, string> {
+  return new Setting({ ...declared, parse: (value) => value })
+}
+
+/** Those without a flag are in src/credentials/variables.ts: secrets stay off command lines. */
+export const SETTINGS = {
+  home: text({
+    key: 'home',
+    variable: 'ATPROTO_OAUTH_HOME',
+    takes: 'folder',
+    about: 'where logins and sessions are kept',
+  }),
+  stateFile: text({ key: 'stateFile', takes: 'path', about: 'keep the login in this file, to complete it elsewhere' }),
+  plcUrl: text({
+    key: 'plcUrl',
+    variable: 'ATPROTO_OAUTH_PLC_URL',
+    takes: 'origin',
+    about: 'the PLC directory',
+    otherwise: PLC_DIRECTORY,
+  }),
+  handleResolver: text({
+    key: 'handleResolver',
+    variable: 'ATPROTO_OAUTH_HANDLE_RESOLVER',
+    takes: 'origin',
+    about: 'ask this service for handles, not DNS',
+  }),
+  dev: new Setting({
+    key: 'dev',
+    variable: 'ATPROTO_OAUTH_DEV',
+    written: '=1',
+    about: 'allow http: and private addresses',
+    parse: parseSwitch,
+  }),
+  account: text({ key: 'account', takes: 'did|handle', about: 'a session of the per-user store' }),
+  save: new Setting({
+    key: 'save',
+    variable: 'ATPROTO_OAUTH_SAVE',
+    written: ', one a line',
+    takes: 'target',
+    about: 'store, file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND; repeatable',
+    parse: (lines) => lines.split(/[\r\n]+/).map((line) => line.trim()),
+    collect,
+  }),
+  scope: text({
+    key: 'scope',
+    variable: 'ATPROTO_OAUTH_SCOPE',
+    takes: 'scope',
+    about: 'what to ask for',
+    otherwise: 'atproto',
+  }),
+  clientId: text({
+    key: 'clientId',
+    variable: CLIENT_ID,
+    takes: 'url',
+    about: 'a client document of yours',
+    otherwise: 'the loopback client',
+  }),
+  redirectUri: text({
+    key: 'redirectUri',
+    variable: 'ATPROTO_OAUTH_REDIRECT_URI',
+    takes: 'uri',
+    about: 'one that the client declares',
+  }),
+} as const
+
+function parseSwitch(text: string, variable: string): boolean {
+  const value = text.toLowerCase()
+  if (value === '0' || value === 'false') return false
+  if (value === '1' || value === 'true') return true
+  throw new OAuthError('USAGE', `${variable} must be 1 or nothing`)
+}
+
+/** The argument parser of an option that may be repeated. */
+export function collect(argument: string, before: readonly string[] = []): string[] {
+  return [...before, argument]
+}
+
+/** The flag behind a property of a command's options: `dryRun` is `--dry-run`. */
+export function flagOf(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
 
 export interface CommonOptions {
   readonly home?: string
@@ -24,17 +189,14 @@ export interface CommonOptions {
 }
 
 export function addCommonOptions(command: Command): Command {
-  const group = 'Everywhere:'
+  const { home, plcUrl, handleResolver, dev } = SETTINGS
   const options = [
-    new Option('--home <folder>', 'where logins and sessions are kept [ATPROTO_OAUTH_HOME]'),
-    new Option('--plc-url <origin>', `the PLC directory [ATPROTO_OAUTH_PLC_URL], else ${PLC_DIRECTORY}`),
-    new Option('--handle-resolver <origin>', 'ask this service for handles, not DNS [ATPROTO_OAUTH_HANDLE_RESOLVER]'),
-    new Option('--dev', 'allow http: and private addresses [ATPROTO_OAUTH_DEV=1]'),
+    ...[home, plcUrl, handleResolver, dev].map((setting) => setting.option()),
     new Option('-q, --quiet', 'only warnings and errors on stderr'),
     new Option('-v, --verbose', 'each request on stderr, without secrets'),
     new Option('--json', 'an error is one JSON object on stderr'),
   ]
-  for (const option of options) command.addOption(option.helpGroup(group))
+  for (const option of options) command.addOption(option.helpGroup('Everywhere:'))
   return command.helpOption('-h, --help', 'show this').helpGroup('Commands:')
 }
 
@@ -42,28 +204,9 @@ export interface SavingOptions extends CommonOptions {
   readonly save?: string[]
 }
 
-export function addSaveOption(command: Command): Command {
-  return command.option(
-    '--save <target>',
-    'store, file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND; repeatable [ATPROTO_OAUTH_SAVE, one a line]',
-    (value: string, before: string[] = []) => [...before, value],
-  )
-}
-
-/** The value of a setting: the flag's, else the variable's. */
-export function setting(flag: string | undefined, environment: Environment, name: string): string | undefined {
-  if (flag === '') throw new OAuthError('USAGE', `${flagOf(name)} is empty: was its variable not set?`)
-  return flag ?? variable(environment, name)
-}
-
 /** Whether a command is about the session in the environment; `--account` means the store, whatever that holds. */
 export function fromEnvironment(account: string | undefined, environment: Environment): boolean {
   return account === undefined && [SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
-}
-
-/** The flag of a setting's variable. */
-export function flagOf(name: string): string {
-  return `--${name.replace('ATPROTO_OAUTH_', '').toLowerCase().replaceAll('_', '-')}`
 }
 
 export function outputOf(host: CliIO, options: CommonOptions, command: string): Output {
@@ -73,11 +216,7 @@ export function outputOf(host: CliIO, options: CommonOptions, command: string): 
 
 /** The flags of this run that the next command needs too; variables are still set then. */
 export function carriedFlags(options: CommonOptions): string {
-  const flags = [
-    ...(options.stateFile === undefined ? [] : ['--state-file', options.stateFile]),
-    ...(options.home === undefined ? [] : ['--home', options.home]),
-    ...(options.plcUrl === undefined ? [] : ['--plc-url', options.plcUrl]),
-    ...(options.dev ? ['--dev'] : []),
-  ]
-  return flags.map((flag) => ` ${shellQuote(flag)}`).join('')
+  const { stateFile, home, plcUrl, dev } = SETTINGS
+  const words = [stateFile, home, plcUrl, dev].flatMap((setting) => setting.words(options))
+  return words.map((word) => ` ${shellQuote(word)}`).join('')
 }

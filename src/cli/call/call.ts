@@ -9,9 +9,9 @@ import { isOAuthError, OAuthError } from '../../errors.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
-import { addCommonOptions, addSaveOption, type SavingOptions } from '../options.ts'
+import { addCommonOptions, flagOf, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { ACCOUNT_OPTION, sessionFor } from '../session/select.ts'
+import { sessionFor } from '../session/select.ts'
 import { addBatchOptions, type BatchOptions, runBatch } from './batch.ts'
 import { explain } from './explain.ts'
 import { methodDescription, methodList } from './list.ts'
@@ -40,11 +40,11 @@ export function callCommand(run: Runner): Command {
     .option('--explain', 'print which permissions it needs and whether they are there, and send nothing')
     .option('--list', 'print the published methods, all or those that begin as given')
     .option('--describe', 'print what the method takes')
-    .option(...ACCOUNT_OPTION)
+    .addOption(SETTINGS.account.option())
     .addHelpText('after', EXAMPLES)
   addPaginateOptions(command)
   addBatchOptions(command)
-  addSaveOption(command)
+  command.addOption(SETTINGS.save.option())
   return addCommonOptions(command).action((nsid: string | undefined, words: string[], options: CallOptions) =>
     run(options, (context) => runCall(nsid, words, options, context)),
   )
@@ -117,8 +117,10 @@ function batchFile(nsid: string | undefined, file: string, options: CallOptions)
   }
   const stray = ONE_ONLY.find((name) => options[name] !== undefined)
   if (stray === undefined) return file
-  const flag = stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-  throw new OAuthError('USAGE', `--${flag} is for one request, and --batch is for many: it belongs into the lines`)
+  throw new OAuthError(
+    'USAGE',
+    `${flagOf(stray)} is for one request, and --batch is for many: it belongs into the lines`,
+  )
 }
 
 /** Without what is secret in it: the token and the proof, which are made when it is sent. */

@@ -18,6 +18,7 @@ import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { type CliIO, readStdin } from '../io.ts'
+import { collect } from '../options.ts'
 import { MEDIA_TYPES } from './media-types.ts'
 
 const BODY_LARGEST = 128 * 1024 * 1024
@@ -180,8 +181,4 @@ function usage(message: string, options: { hint?: string | undefined } = {}): OA
 function seconds(text: string): number {
   if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text)
   throw new InvalidArgumentError('It must be a whole number of seconds.')
-}
-
-export function collect(value: string, before: string[] = []): string[] {
-  return [...before, value]
 }

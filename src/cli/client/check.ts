@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
-import { addCommonOptions, type CommonOptions, setting } from '../options.ts'
+import { addCommonOptions, type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 
 interface CheckOptions extends CommonOptions {
@@ -19,8 +19,8 @@ export function clientCheckCommand(run: Runner): Command {
   const command = new Command('check')
     .description('fetch a client document as a server would, and judge it by every rule')
     .argument('<client-id>', 'the https URL of the document, or a loopback client_id')
-    .option('--scope <scope>', 'whether it declares this too [ATPROTO_OAUTH_SCOPE]')
-    .option('--redirect-uri <uri>', 'whether it declares this too [ATPROTO_OAUTH_REDIRECT_URI]')
+    .addOption(SETTINGS.scope.option({ about: 'whether it declares this too' }))
+    .addOption(SETTINGS.redirectUri.option({ about: 'whether it declares this too' }))
     .addHelpText('after', EXAMPLES)
   return addCommonOptions(command).action((clientId: string, options: CheckOptions) =>
     run(options, (context) => runCheck(clientId, options, context), 'login'),
@@ -40,8 +40,8 @@ async function runCheck(clientId: string, options: CheckOptions, { host, output,
   const verdict = await checkClient(
     {
       clientId,
-      scope: setting(options.scope, host.environment, 'ATPROTO_OAUTH_SCOPE'),
-      redirectUri: setting(options.redirectUri, host.environment, 'ATPROTO_OAUTH_REDIRECT_URI'),
+      scope: SETTINGS.scope.read(options, host.environment),
+      redirectUri: SETTINGS.redirectUri.read(options, host.environment),
     },
     world,
   )

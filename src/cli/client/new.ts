@@ -24,7 +24,7 @@ import { parseJsonObject } from '../../protocol/http/response.ts'
 import type { Context } from '../context.ts'
 import type { Format } from '../credentials/print.ts'
 import { programName } from '../io.ts'
-import { addCommonOptions, addSaveOption, carriedFlags, type SavingOptions, setting } from '../options.ts'
+import { addCommonOptions, carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { deliverKey, keyOutlet } from './key.ts'
 
@@ -48,7 +48,9 @@ export function clientNewCommand(run: Runner): Command {
     .option('--origin <url>', 'the https address below which the files will be served')
     .option('--out <folder>', 'where to write them', 'oauth-client')
     .option('--name <name>', 'what the page shows on which people consent')
-    .option('--scope <scope>', 'all that you will ever ask for [ATPROTO_OAUTH_SCOPE], else atproto transition:generic')
+    .addOption(
+      SETTINGS.scope.option({ about: 'all that you will ever ask for', otherwise: 'atproto transition:generic' }),
+    )
     .option('--confidential', 'with a key of its own: sessions live up to two years instead of 14 days')
     .option('--native', 'public, and returning to http://127.0.0.1/callback instead of a page')
     .option('--add-key', 'add a second key to the document in the folder')
@@ -57,8 +59,8 @@ export function clientNewCommand(run: Runner): Command {
     .addOption(
       new Option('--format <format>', 'print the private key (without --save the default: dotenv)').choices(formats),
     )
+    .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  addSaveOption(command)
   return addCommonOptions(command).action((options: NewOptions) =>
     run(options, (context) => runNew(options, context), 'login'),
   )
@@ -122,7 +124,7 @@ async function make(options: NewOptions, before: string | undefined, { host }: C
     throw elsewhere(`${join(out, DOCUMENT_FILE)} is there already, and not a document of this client`)
   }
   const template = parseJsonObject(await readTemplate(DOCUMENT_FILE))!
-  const scope = setting(options.scope, host.environment, 'ATPROTO_OAUTH_SCOPE')
+  const scope = SETTINGS.scope.read(options, host.environment)
   const kind = native ? 'native' : confidential ? 'confidential' : 'public'
   return createClientDocument({ origin, kind, name, scope }, template, isOwn && !force ? there : undefined)
 }

@@ -12,7 +12,7 @@ import type { Context } from '../context.ts'
 import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { type CliIO, programName } from '../io.ts'
-import { addCommonOptions, addSaveOption } from '../options.ts'
+import { addCommonOptions, SETTINGS } from '../options.ts'
 import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
 
@@ -22,9 +22,9 @@ export function completeCommand(run: Runner): Command {
   const command = new Command('complete')
     .argument('[callback-url]', 'the address on which the browser ended; - for stdin; asked for at a terminal')
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
-    .option('--state-file <path>', 'the file that `init --state-file` made')
+    .addOption(SETTINGS.stateFile.option({ about: 'the file that `init --state-file` made' }))
+    .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  addSaveOption(command)
   return addCommonOptions(command).action((paste: string | undefined, options: CompleteOptions) =>
     run(options, (context) => runComplete(paste, options, context), 'login'),
   )

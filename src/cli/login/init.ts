@@ -8,7 +8,7 @@ import { type Initiated, init } from '../../login/init.ts'
 import { scopeAdvice } from '../../protocol/scope/scope.ts'
 import type { Context } from '../context.ts'
 import { type CliIO, programName } from '../io.ts'
-import { addCommonOptions, type CommonOptions, carriedFlags } from '../options.ts'
+import { addCommonOptions, type CommonOptions, carriedFlags, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
 
@@ -19,7 +19,7 @@ interface InitOptions extends CommonOptions, RequestedOptions {
 export function initCommand(run: Runner): Command {
   const command = new Command('init').argument('<handle|did|url>', 'the account, or the server to sign in at')
   addRequestedOptions(command)
-    .option('--state-file <path>', 'keep the login in this file, to complete it elsewhere')
+    .addOption(SETTINGS.stateFile.option())
     .option('--open', 'open the URL in the browser too')
     .addHelpText('after', TASKS + EXAMPLES)
   return addCommonOptions(command).action((identifier: string, options: InitOptions) =>

@@ -14,7 +14,7 @@ import { type Listener, listen } from '../../node/loopback-server.ts'
 import type { Context } from '../context.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { type CliIO, inCi, programName } from '../io.ts'
-import { addCommonOptions, addSaveOption } from '../options.ts'
+import { addCommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { type CompleteOptions, finishLogin } from './complete.ts'
 import { openBrowser, summary } from './init.ts'
@@ -29,8 +29,8 @@ export function loginCommand(run: Runner): Command {
   addRequestedOptions(command)
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .option('--no-open', 'do not open a browser')
+    .addOption(SETTINGS.save.option())
     .addHelpText('after', TASKS + EXAMPLES)
-  addSaveOption(command)
   return addCommonOptions(command).action((identifier: string, options: LoginOptions) =>
     run(options, (context) => runLogin(identifier, options, context), 'login'),
   )

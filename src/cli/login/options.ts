@@ -1,5 +1,5 @@
 /**
- * What a login asks for: the options of `init` and `login`, and the variables behind them.
+ * What a login asks for: the options of `init` and `login`.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Environment } from '../../credentials/variables.ts'
 import type { InitOptions as LoginRequest } from '../../login/init.ts'
 import { PROMPTS, type Prompt } from '../../protocol/oauth/authorization-request.ts'
 import { isPreset, PRESET_NAMES, PRESETS, type Preset, presetScope } from '../../protocol/scope/presets.ts'
-import { setting } from '../options.ts'
+import { SETTINGS } from '../options.ts'
 
 export interface RequestedOptions {
   readonly clientId?: string
@@ -21,9 +21,9 @@ export interface RequestedOptions {
 export function addRequestedOptions(command: Command): Command {
   return command
     .addOption(new Option('--for <task>', 'ask for what it takes; repeatable, see below').argParser(collectPreset))
-    .option('--scope <scope>', 'what to ask for [ATPROTO_OAUTH_SCOPE], else atproto')
-    .option('--client-id <url>', 'a client document of yours [ATPROTO_OAUTH_CLIENT_ID], else the loopback client')
-    .option('--redirect-uri <uri>', 'one that the client declares [ATPROTO_OAUTH_REDIRECT_URI]')
+    .addOption(SETTINGS.scope.option())
+    .addOption(SETTINGS.clientId.option())
+    .addOption(SETTINGS.redirectUri.option())
     .addOption(new Option('--prompt <what>', 'ask the server to show this page').choices(PROMPTS))
 }
 
@@ -41,7 +41,7 @@ ${PRESET_NAMES.map((name) => `  ${name.padEnd(12)}${PRESETS[name].about}`).join(
 export function loginRequest(options: RequestedOptions, environment: Environment): LoginRequest {
   return {
     clientId: chosenClient(options, environment),
-    redirectUri: setting(options.redirectUri, environment, 'ATPROTO_OAUTH_REDIRECT_URI'),
+    redirectUri: SETTINGS.redirectUri.read(options, environment),
     scope: chosenScope(options, environment),
     prompt: options.prompt,
   }
@@ -49,7 +49,7 @@ export function loginRequest(options: RequestedOptions, environment: Environment
 
 /** A task says what is wanted in this run: the variable is for runs that say nothing. */
 function chosenScope(options: RequestedOptions, environment: Environment): string | undefined {
-  const scope = setting(options.scope, options.for ? {} : environment, 'ATPROTO_OAUTH_SCOPE')
+  const scope = SETTINGS.scope.read(options, options.for ? {} : environment)
   return options.for ? presetScope(options.for, scope) : scope
 }
 
@@ -58,7 +58,7 @@ function chosenScope(options: RequestedOptions, environment: Environment): strin
  * redirect, flags that ask for others mean a new one.
  */
 function chosenClient(options: RequestedOptions, environment: Environment): string | undefined {
-  const clientId = setting(options.clientId, environment, 'ATPROTO_OAUTH_CLIENT_ID')
+  const clientId = SETTINGS.clientId.read(options, environment)
   const leftOver = options.clientId === undefined && clientId?.startsWith('http://localhost')
   const another = options.for !== undefined || options.scope !== undefined || options.redirectUri !== undefined
   return leftOver && another ? undefined : clientId

@@ -11,9 +11,9 @@ import { createSignalHold } from '../../node/signals.ts'
 import { exportSession } from '../../session/export.ts'
 import type { Context } from '../context.ts'
 import { warnIfReadable } from '../credentials/print.ts'
-import { addCommonOptions, type CommonOptions } from '../options.ts'
+import { addCommonOptions, type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { ACCOUNT_OPTION, leftIn, sessionFor } from './select.ts'
+import { leftIn, sessionFor } from './select.ts'
 
 interface ExportOptions extends CommonOptions {
   readonly account?: string
@@ -23,7 +23,7 @@ interface ExportOptions extends CommonOptions {
 export function exportCommand(run: Runner): Command {
   const command = new Command('export')
     .option('--keep', 'leave it here too; whichever of the two renews it second ends it for both')
-    .option(...ACCOUNT_OPTION)
+    .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
   return addCommonOptions(command).action((options: ExportOptions) =>
     run(options, (context) => runExport(options, context)),

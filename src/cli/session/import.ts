@@ -6,7 +6,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { Command } from 'commander'
 import { clientIdOf } from '../../credentials/node-session.ts'
-import { CLIENT_ID } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import { createSignalHold } from '../../node/signals.ts'
@@ -15,7 +14,7 @@ import type { Context } from '../context.ts'
 import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { type CliIO, readStdin } from '../io.ts'
-import { addCommonOptions, addSaveOption, setting } from '../options.ts'
+import { addCommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 
 interface ImportOptions extends OutletOptions {
@@ -28,10 +27,10 @@ const LARGEST = 256 * 1024
 export function importCommand(run: Runner): Command {
   const command = new Command('import')
     .argument('[file]', 'what its session store has for the account, as JSON; else stdin')
-    .option('--client-id <id>', 'the exact client_id of that program [ATPROTO_OAUTH_CLIENT_ID]')
+    .addOption(SETTINGS.clientId.option({ takes: 'id', about: 'the exact client_id of that program' }))
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
+    .addOption(SETTINGS.save.option())
     .addHelpText('after', NOTES)
-  addSaveOption(command)
   return addCommonOptions(command).action((file: string | undefined, options: ImportOptions) =>
     run(options, (context) => runImport(file, options, context)),
   )
@@ -48,7 +47,7 @@ Example:
 async function runImport(file: string | undefined, options: ImportOptions, given: Context): Promise<void> {
   const { host } = given
   if (options.format) credentialPrinter(options.format, given) // what cannot be printed is found out first
-  const clientId = setting(options.clientId, host.environment, CLIENT_ID)
+  const clientId = SETTINGS.clientId.read(options, host.environment)
   const value = parse(await read(file, host))
   if (clientId === undefined) {
     const named = clientIdOf(value)

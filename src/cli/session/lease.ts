@@ -6,10 +6,10 @@
 import { Command } from 'commander'
 import type { Context } from '../context.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
-import { addCommonOptions, addSaveOption, type SavingOptions } from '../options.ts'
+import { addCommonOptions, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { parseSeconds } from './duration.ts'
-import { ACCOUNT_OPTION, sessionFor } from './select.ts'
+import { sessionFor } from './select.ts'
 
 interface LeaseOptions extends SavingOptions {
   readonly format?: Format
@@ -21,9 +21,9 @@ export function leaseCommand(run: Runner): Command {
   const command = new Command('lease')
     .option('--at-least <duration>', 'renew first, if it would not last that long', '10m')
     .addOption(formatOption('how to print them (default: dotenv)'))
-    .option(...ACCOUNT_OPTION)
+    .addOption(SETTINGS.account.option())
+    .addOption(SETTINGS.save.option())
     .addHelpText('after', NOTES)
-  addSaveOption(command)
   return addCommonOptions(command).action((options: LeaseOptions) =>
     run(options, (context) => runLease(options, context)),
   )

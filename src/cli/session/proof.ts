@@ -10,10 +10,10 @@ import { proofTarget, type RequestToSign } from '../../session/proof.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { programName } from '../io.ts'
-import { addCommonOptions, addSaveOption, carriedFlags, type SavingOptions } from '../options.ts'
+import { addCommonOptions, carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { checkCurl, runCurl } from './curl.ts'
-import { ACCOUNT_OPTION, sessionFor } from './select.ts'
+import { sessionFor } from './select.ts'
 
 interface ProofOptions extends SavingOptions {
   readonly curl?: boolean
@@ -26,9 +26,9 @@ export function proofCommand(run: Runner): Command {
     .argument('<url>', 'on the PDS of the account, below /xrpc/')
     .argument('[command...]', 'after --: a curl command to run with these headers')
     .option('--curl', 'print the command line for curl instead')
-    .option(...ACCOUNT_OPTION)
+    .addOption(SETTINGS.account.option())
+    .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  addSaveOption(command)
   return addCommonOptions(command).action((method: string, url: string, curl: string[], options: ProofOptions) =>
     run(options, (context) => runProof({ method, url }, curl, options, context)),
   )
@@ -75,10 +75,7 @@ function signable(method: string, url: string, session: Session): RequestToSign 
 
 /** Nothing in it is a secret. */
 function curlCommand({ method }: RequestToSign, url: string, options: ProofOptions, { common, host }: Context): string {
-  const flags = [
-    ...(options.account === undefined ? [] : ['--account', options.account]),
-    ...(options.save ?? []).flatMap((target) => ['--save', target]),
-  ]
+  const flags = [...SETTINGS.account.words(options), ...SETTINGS.save.words(options)]
   const carried = flags.map((flag) => ` ${shellQuote(flag)}`).join('') + carriedFlags(common)
   const verb = { GET: '', HEAD: ' --head' }[method] ?? ` -X ${method}`
   return `${programName(host)} proof ${method} ${quoted(url)}${carried} | curl${verb} -H @- ${quoted(url)}`

@@ -6,10 +6,10 @@
 import { Command } from 'commander'
 import type { Context } from '../context.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
-import { addCommonOptions, addSaveOption, type SavingOptions } from '../options.ts'
+import { addCommonOptions, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { parseSeconds } from './duration.ts'
-import { ACCOUNT_OPTION, sessionFor } from './select.ts'
+import { sessionFor } from './select.ts'
 
 interface RefreshOptions extends SavingOptions {
   readonly format?: Format
@@ -21,9 +21,9 @@ export function refreshCommand(run: Runner): Command {
   const command = new Command('refresh')
     .option('--if-older-than <duration>', 'only if the last renewal is longer ago, such as 12h or 3d')
     .addOption(formatOption('print the credentials too'))
-    .option(...ACCOUNT_OPTION)
+    .addOption(SETTINGS.account.option())
+    .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  addSaveOption(command)
   return addCommonOptions(command).action((options: RefreshOptions) =>
     run(options, (context) => runRefresh(options, context)),
   )

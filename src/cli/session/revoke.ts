@@ -7,16 +7,16 @@ import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
 import { revoke } from '../../session/revoke.ts'
 import type { Context } from '../context.ts'
-import { addCommonOptions, type CommonOptions } from '../options.ts'
+import { addCommonOptions, type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { ACCOUNT_OPTION, leftIn, sessionFor } from './select.ts'
+import { leftIn, sessionFor } from './select.ts'
 
 interface RevokeOptions extends CommonOptions {
   readonly account?: string
 }
 
 export function revokeCommand(run: Runner): Command {
-  const command = new Command('revoke').option(...ACCOUNT_OPTION)
+  const command = new Command('revoke').addOption(SETTINGS.account.option())
   return addCommonOptions(command).action((options: RevokeOptions) =>
     run(options, (context) => runRevoke(options, context)),
   )

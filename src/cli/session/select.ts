@@ -11,8 +11,6 @@ import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { fromEnvironment } from '../options.ts'
 
-export const ACCOUNT_OPTION = ['--account <did|handle>', 'a session of the per-user store'] as const
-
 /** `--account` means the store, whatever the environment holds. */
 export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
   const { host, world, dev } = context

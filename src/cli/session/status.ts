@@ -10,9 +10,9 @@ import { nextDeadline, type SessionStatus, statusOf } from '../../session/status
 import { endedError } from '../../session/token-family.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
-import { addCommonOptions, type CommonOptions } from '../options.ts'
+import { addCommonOptions, type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { ACCOUNT_OPTION, sessionFor } from './select.ts'
+import { sessionFor } from './select.ts'
 
 const DAY = 24 * 3600 * 1000
 
@@ -24,7 +24,7 @@ interface StatusOptions extends CommonOptions {
 export function statusCommand(run: Runner): Command {
   const command = new Command('status')
     .option('--warn-days <days>', 'exit with 11 if a deadline is nearer than that, with 5 if the session is over')
-    .option(...ACCOUNT_OPTION)
+    .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
   return addCommonOptions(command).action((options: StatusOptions) =>
     run(options, (context) => runStatus(options, context)),

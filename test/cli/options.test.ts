@@ -1,0 +1,92 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { Command, type Option } from 'commander'
+import { describe, expect, test } from 'vitest'
+import { wholeProgram } from '../../scripts/build/man.ts'
+import { carriedFlags, flagOf, SETTINGS } from '../../src/cli/options.ts'
+
+const VARIABLE = /\[(ATPROTO_OAUTH_\w+)/
+const everyOption = optionsOf(await wholeProgram(() => undefined))
+
+function optionsOf(command: Command): Option[] {
+  return [...command.options, ...command.commands.flatMap(optionsOf)]
+}
+
+describe('a setting', () => {
+  test.each(Object.entries(SETTINGS))('%s: its flag, its key and its variable are one name', (key, setting) => {
+    const option = setting.option()
+    const [, variable] = VARIABLE.exec(option.description) ?? []
+    expect([setting.flag, option.long, option.attributeName()]).toStrictEqual([flagOf(key), flagOf(key), key])
+    expect(setting.name).toBe(variable === undefined ? setting.flag : `${setting.flag} (${variable})`)
+    if (variable !== undefined)
+      expect(variable).toBe(`ATPROTO_OAUTH_${setting.flag.slice(2)}`.toUpperCase().replaceAll('-', '_'))
+  })
+
+  test('the flag beats the variable, whose value is cleaned of what secret stores add', () => {
+    const environment = { ATPROTO_OAUTH_SCOPE: '"atproto transition:email"\r\n' }
+    expect(SETTINGS.scope.read({ scope: 'atproto' }, environment)).toBe('atproto')
+    expect(SETTINGS.scope.read({}, environment)).toBe('atproto transition:email')
+    expect(SETTINGS.scope.read({}, { ATPROTO_OAUTH_SCOPE: ' ' })).toBeUndefined()
+    expect(SETTINGS.scope.read({}, {})).toBeUndefined()
+  })
+
+  test('an empty flag is refused, even where the variable is set', () => {
+    const environment = { ATPROTO_OAUTH_HOME: '/home' }
+    expect(() => SETTINGS.home.read({ home: '' }, environment)).toThrow('--home is empty: was its variable not set?')
+    expect(() => SETTINGS.stateFile.read({ stateFile: '' }, {})).toThrow('--state-file is empty')
+  })
+
+  test.each([
+    ['1', true],
+    ['TRUE', true],
+    ["'1'", true],
+    ['0', false],
+    ['false', false],
+    ['', undefined],
+  ])('a switch is set to %j: %s', (value, expected) => {
+    expect(SETTINGS.dev.read({}, { ATPROTO_OAUTH_DEV: value })).toBe(expected)
+    expect(SETTINGS.dev.read({ dev: true }, { ATPROTO_OAUTH_DEV: value })).toBe(true)
+  })
+
+  test('a switch that is set to something else is refused by the name of its variable', () => {
+    expect(() => SETTINGS.dev.read({}, { ATPROTO_OAUTH_DEV: 'yes' })).toThrow('ATPROTO_OAUTH_DEV must be 1 or nothing')
+  })
+
+  test('a repeated flag and a variable of several lines are the same list', () => {
+    const environment = { ATPROTO_OAUTH_SAVE: 'store\r\n  file:a.env\n\n' }
+    expect(SETTINGS.save.read({}, environment)).toStrictEqual(['store', 'file:a.env'])
+    const command = new Command().addOption(SETTINGS.save.option())
+    command.parseOptions(['--save', 'store', '--save', 'file:a.env'])
+    expect(SETTINGS.save.read(command.opts(), {})).toStrictEqual(['store', 'file:a.env'])
+  })
+
+  test('what was typed, as words for another command; what the variables say is not repeated', () => {
+    expect(SETTINGS.save.words({ save: ['store', 'file:a b'] })).toStrictEqual([
+      '--save',
+      'store',
+      '--save',
+      'file:a b',
+    ])
+    expect(SETTINGS.dev.words({ dev: false })).toStrictEqual([])
+    expect(carriedFlags({ home: '/a b', stateFile: 'login.json', dev: true })).toBe(
+      " --state-file login.json --home '/a b' --dev",
+    )
+    expect(carriedFlags({})).toBe('')
+  })
+})
+
+test('each variable in the help of an option is that of a setting, under its flag', () => {
+  const shown = everyOption.flatMap(({ long, description }) => {
+    const [, variable] = VARIABLE.exec(description) ?? []
+    return variable === undefined ? [] : [`${long} (${variable})`]
+  })
+  const declared = Object.values(SETTINGS).map(({ name }) => name)
+  expect([...new Set(shown)].sort()).toStrictEqual(declared.filter((name) => name.includes('(')).sort())
+})
+
+test('no other file of the command line reads the variable of a setting, or writes it into help', () => {
+  const files = readdirSync('src/cli', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  const stray = files
+    .filter((file) => file !== 'options.ts')
+    .filter((file) => /\[ATPROTO_OAUTH_|variable\([^)]*ATPROTO_OAUTH_/.test(readFileSync(`src/cli/${file}`, 'utf8')))
+  expect(stray).toStrictEqual([])
+})
