@@ -22,9 +22,9 @@ export async function helpText(): Promise<string> {
 /** All commands loaded; they run nothing. */
 export async function wholeProgram(write: (text: string) => void): Promise<Command> {
   const host = { stdout: { write } } as unknown as Parameters<typeof createProgram>[0]
-  const run = Object.assign(async () => undefined, { print: async () => undefined })
+  const nothing = () => async () => undefined
   const names = COMMANDS.map(({ name }) => name)
-  return createProgram(host, await loadCommands(names, run), () => undefined)
+  return createProgram(host, await loadCommands(names, { action: nothing, print: nothing }))
 }
 
 /** The whole page, in roff, of ASCII alone. */

@@ -12,7 +12,7 @@ interface Entry {
   /** What stands behind the name in the usage line. */
   readonly takes: string
   readonly summary: string
-  load(): Promise<(run: Runner) => Command>
+  load(): Promise<(runner: Runner) => Command>
 }
 
 /** It is about all of the others. */
@@ -109,11 +109,11 @@ export const COMMANDS: readonly Entry[] = [
  * All commands, and of those that occur among the arguments their options and work as well: which of them is meant
  * only the parser can tell.
  */
-export function loadCommands(args: readonly string[], run: Runner): Promise<Command[]> {
+export function loadCommands(args: readonly string[], runner: Runner): Promise<Command[]> {
   const all = args.includes(COMPLETION)
   return Promise.all(
     COMMANDS.map(async ({ name, takes, summary, load }) => {
-      const command = all || args.includes(name) ? (await load())(run) : new Command(name).usage(takes)
+      const command = all || args.includes(name) ? (await load())(runner) : new Command(name).usage(takes)
       return command.description(summary)
     }),
   )

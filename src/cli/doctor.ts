@@ -21,16 +21,14 @@ interface DoctorOptions extends CommonOptions {
   readonly scope?: string
 }
 
-export function doctorCommand(run: Runner): Command {
+export function doctorCommand(runner: Runner): Command {
   const command = new Command('doctor')
     .argument('[handle|did|url]', 'the account or server to look at, else the accounts of the sessions that are here')
     .addOption(SETTINGS.clientId.option({ about: 'judge this client document too' }))
     .addOption(SETTINGS.redirectUri.option({ about: 'with it, try that client' }))
     .addOption(SETTINGS.scope.option({ about: 'what to try to ask for', otherwise: 'atproto' }))
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action((identifier: string | undefined, options: DoctorOptions) =>
-    run(options, (context) => runDoctor(identifier, options, context), 'login'),
-  )
+  return addCommonOptions(command).action(runner.action(runDoctor, 'login'))
 }
 
 const NOTES = `

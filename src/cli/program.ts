@@ -10,8 +10,8 @@ import { packageVersion } from '../node/version.ts'
 import { loadCommands } from './commands.ts'
 import { type CliIO, processIO } from './io.ts'
 import { addCommonOptions } from './options.ts'
-import { createOutput, failedOutput } from './output.ts'
-import { createRunner } from './run.ts'
+import { failedOutput } from './output.ts'
+import { Run } from './run.ts'
 
 export async function runProcess(host: CliIO = processIO()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
@@ -27,33 +27,21 @@ export async function runProgram(host: CliIO): Promise<number> {
   host.stdout.on('error', (error) => {
     unwritten ??= error
   })
-  let exit = 0
-  let reached: Command | undefined
-  const runner = createRunner(
-    host,
-    () => program.opts(),
-    (code) => {
-      exit = code
-    },
-    () => pathOf(reached),
-  )
-  const program: Command = createProgram(host, await loadCommands(host.arguments, runner), (command) => {
-    reached = command
-  })
+  const run = new Run(host)
+  const program = createProgram(host, await loadCommands(host.arguments, run))
+  run.follow(program)
   try {
     await program.parseAsync(host.arguments, { from: 'user' })
-    return exit
+    return run.finish()
   } catch (error) {
-    const output = createOutput(host, { json: host.arguments.includes('--json'), command: pathOf(reached) })
-    if (!(error instanceof CommanderError)) return output.finish(error)
-    if (error.exitCode !== 0) return output.finish(usageError(error))
+    if (!(error instanceof CommanderError)) return run.finish(error)
+    if (error.exitCode !== 0) return run.finish(usageError(error))
     await turn() // --help, --version: what became of it is known then
-    return output.finish(unwritten && failedOutput(unwritten))
+    return run.finish(unwritten && failedOutput(unwritten))
   }
 }
 
-/** @param reach told which command runs, or refuses its words */
-export function createProgram(host: CliIO, commands: Command[], reach: (command: Command) => void): Command {
+export function createProgram(host: CliIO, commands: readonly Command[]): Command {
   const program = new Command('atproto-oauth')
     .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
     .version(packageVersion(), '-V, --version', 'print the version')
@@ -62,28 +50,16 @@ export function createProgram(host: CliIO, commands: Command[], reach: (command:
     .addHelpText('after', GUIDE)
     // Behind a command `-vq` may be the value of an option of its own: a key's name, a path.
     .enablePositionalOptions()
-    .hook('preAction', (_, command) => reach(command))
   addCommonOptions(program)
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands, ...commands.flatMap(({ commands: own }) => own)]) {
-    command
-      .exitOverride((error) => {
-        reach(command)
-        throw error
-      })
-      .showSuggestionAfterError()
-      .configureOutput({
-        writeOut: (text) => host.stdout.write(text),
-        writeErr: () => undefined, // said by us, in our form
-        getOutHelpWidth: () => host.stdout.columns,
-      })
+    command.showSuggestionAfterError().configureOutput({
+      writeOut: (text) => host.stdout.write(text),
+      writeErr: () => undefined, // said by us, in our form
+      getOutHelpWidth: () => host.stdout.columns,
+    })
   }
   return program
-}
-
-/** Without the program itself: `client new`. */
-function pathOf(command: Command | undefined): string {
-  return command?.parent ? `${pathOf(command.parent)} ${command.name()}`.trimStart() : ''
 }
 
 function usageError(error: CommanderError): OAuthError {

@@ -1,57 +1,94 @@
 /**
- * What is the same for every command: its context, its last word, its exit code.
+ * One run of the program: the context of its command, its last word, its exit code.
  *
  * @module
  */
+import type { Command } from 'commander'
 import { withoutSession } from '../errors.ts'
 import type { Context } from './context.ts'
 import type { CliIO } from './io.ts'
-import { type CommonOptions, outputOf } from './options.ts'
-import type { Output } from './output.ts'
+import { outputOf, type SavingOptions } from './options.ts'
+import { createOutput, type Output } from './output.ts'
 
+/** What a command does: takes its arguments, its options and the context. A number is the exit code of another program. */
+type Work<Words extends unknown[]> = (...words: [...Words, Context]) => Promise<void> | Promise<number | undefined>
+
+/** Makes what commander calls when a command runs. */
 export interface Runner {
-  (
-    options: CommonOptions,
-    /** What it gives, if it is a number, is the exit code of another program. */
-    command: (context: Context) => Promise<unknown>,
-    /** Before a login there is no session that an error could leave alone. */
-    before?: 'login',
-  ): Promise<void>
+  /** @param before a login there is no session that an error could leave alone */
+  action<Words extends unknown[]>(work: Work<Words>, before?: 'login'): (...words: [...Words, Command]) => Promise<void>
   /** For a command that prints the same whatever the settings are. */
-  print(options: CommonOptions, text: () => string): Promise<void>
+  print<Words extends unknown[]>(text: (...words: Words) => string): (...words: Words) => Promise<void>
 }
 
-/**
- * @param general the options that stood before the command
- * @param running the command's name, with those of the commands above it
- */
-export function createRunner(
-  host: CliIO,
-  general: () => CommonOptions,
-  setExit: (code: number) => void,
-  running: () => string,
-): Runner {
-  async function finished(own: CommonOptions, work: (output: Output, options: CommonOptions) => Promise<unknown>) {
-    const options = { ...general(), ...own }
-    const output = outputOf(host, options, running())
-    try {
-      const theirs = await work(output, options)
-      setExit(output.finish() || (typeof theirs === 'number' ? theirs : 0))
-    } catch (error) {
-      setExit(output.finish(error))
+export class Run implements Runner {
+  readonly #host: CliIO
+  #options: SavingOptions & { readonly account?: string } = {}
+  #output: Output
+  #exitCode = 0
+
+  constructor(host: CliIO) {
+    this.#host = host
+    this.#output = this.#unparsed()
+  }
+
+  /** Before the program parses: from then on, what is said is about the command that runs or that rejects its words. */
+  follow(program: Command): void {
+    program.hook('preAction', (_, command) => {
+      // What stood before the command, and after it.
+      this.#options = { ...program.opts(), ...command.opts() }
+      this.#output = outputOf(this.#host, this.#options, pathOf(command))
+    })
+    for (const command of withSubcommands(program)) {
+      command.exitOverride((error) => {
+        this.#output = this.#unparsed(command)
+        throw error
+      })
     }
   }
-  return Object.assign(
-    (...[own, command, before]: Parameters<Runner>) =>
-      finished(own, (output, options) => {
-        const work = async () => {
-          const { createContext } = await import('./context.ts')
-          return command(createContext(host, output, options))
-        }
-        return before === 'login' ? withoutSession(work()) : work()
-      }),
-    {
-      print: (own: CommonOptions, text: () => string) => finished(own, (output) => withoutSession(output.data(text()))),
-    },
-  )
+
+  action<Words extends unknown[]>(work: Work<Words>, before?: 'login') {
+    return async (...words: [...Words, Command]) => {
+      // Behind the options commander gives the command: the context comes in its place.
+      const given = words.slice(0, -1) as Words
+      const worked = async () => work(...given, await this.#context())
+      this.#exitCode = (await (before === 'login' ? withoutSession(worked()) : worked())) ?? 0
+    }
+  }
+
+  print<Words extends unknown[]>(text: (...words: Words) => string) {
+    return async (...words: Words) => withoutSession(this.#output.data(text(...words)))
+  }
+
+  /**
+   * The last word.
+   *
+   * @returns the exit code
+   */
+  finish(error?: unknown): number {
+    return this.#output.finish(error) || this.#exitCode
+  }
+
+  /** All of the protocol hangs on it: loaded when a command runs, and not for `--help`. */
+  async #context(): Promise<Context> {
+    const { createContext } = await import('./context.ts')
+    return createContext(this.#host, this.#output, this.#options)
+  }
+
+  /** For errors before the options are known. */
+  #unparsed(command?: Command): Output {
+    return createOutput(this.#host, {
+      json: this.#host.arguments.includes('--json'),
+      command: command && pathOf(command),
+    })
+  }
+}
+
+/** Without the program itself: `client new`. */
+function pathOf(command: Command): string {
+  return command.parent ? `${pathOf(command.parent)} ${command.name()}`.trimStart() : ''
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)]
 }

@@ -3,11 +3,11 @@ import { COMMANDS } from '../../src/cli/commands.ts'
 import { startNode } from '../node/helpers.ts'
 import { run } from '../support/cli.ts'
 
-const runner = Object.assign(async () => undefined, { print: async () => undefined })
+const nothing = () => async () => undefined
 
 describe('the commands that --help lists', () => {
   test.each(COMMANDS)('$name takes what it says, once it is loaded', async ({ name, takes, load }) => {
-    const command = (await load())(runner)
+    const command = (await load())({ action: nothing, print: nothing })
     expect(command.name()).toBe(name)
     expect(command.usage()).toBe(takes)
   })

@@ -29,7 +29,7 @@ interface CallOptions extends SavingOptions, RequestOptions, ResponseOptions, Ma
   readonly describe?: boolean
 }
 
-export function callCommand(run: Runner): Command {
+export function callCommand(runner: Runner): Command {
   const command = new Command('call')
     .argument('[nsid]', 'the method, such as com.atproto.repo.listRecords')
     .argument('[field...]', 'key=value, key:=json, key=@file; {did}, {handle} and {pds} are the account')
@@ -45,9 +45,7 @@ export function callCommand(run: Runner): Command {
   addPaginateOptions(command)
   addBatchOptions(command)
   command.addOption(SETTINGS.save.option())
-  return addCommonOptions(command).action((nsid: string | undefined, words: string[], options: CallOptions) =>
-    run(options, (context) => runCall(nsid, words, options, context)),
-  )
+  return addCommonOptions(command).action(runner.action(runCall))
 }
 
 const EXAMPLES = `

@@ -15,16 +15,14 @@ interface CheckOptions extends CommonOptions {
   readonly redirectUri?: string
 }
 
-export function clientCheckCommand(run: Runner): Command {
+export function clientCheckCommand(runner: Runner): Command {
   const command = new Command('check')
     .description('fetch a client document as a server would, and judge it by every rule')
     .argument('<client-id>', 'the https URL of the document, or a loopback client_id')
     .addOption(SETTINGS.scope.option({ about: 'whether it declares this too' }))
     .addOption(SETTINGS.redirectUri.option({ about: 'whether it declares this too' }))
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action((clientId: string, options: CheckOptions) =>
-    run(options, (context) => runCheck(clientId, options, context), 'login'),
-  )
+  return addCommonOptions(command).action(runner.action(runCheck, 'login'))
 }
 
 const EXAMPLES = `

@@ -8,9 +8,9 @@ import type { Runner } from '../run.ts'
 import { clientCheckCommand } from './check.ts'
 import { clientNewCommand } from './new.ts'
 
-export function clientCommand(run: Runner): Command {
+export function clientCommand(runner: Runner): Command {
   return new Command('client')
     .helpOption('-h, --help', 'show this')
-    .addCommand(clientNewCommand(run))
-    .addCommand(clientCheckCommand(run))
+    .addCommand(clientNewCommand(runner))
+    .addCommand(clientCheckCommand(runner))
 }

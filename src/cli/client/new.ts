@@ -41,7 +41,7 @@ export interface NewOptions extends SavingOptions {
   readonly format?: Exclude<Format, 'bundle'>
 }
 
-export function clientNewCommand(run: Runner): Command {
+export function clientNewCommand(runner: Runner): Command {
   const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
   const command = new Command('new')
     .description('write a client document and its callback page, for any static https host')
@@ -61,9 +61,7 @@ export function clientNewCommand(run: Runner): Command {
     )
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action((options: NewOptions) =>
-    run(options, (context) => runNew(options, context), 'login'),
-  )
+  return addCommonOptions(command).action(runner.action(runNew, 'login'))
 }
 
 const EXAMPLES = `

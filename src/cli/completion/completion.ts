@@ -17,12 +17,12 @@ const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion
 export type Shell = keyof typeof SCRIPTS
 export const SHELLS = Object.keys(SCRIPTS) as Shell[]
 
-export function completionCommand(run: Runner): Command {
+export function completionCommand(runner: Runner): Command {
   const command = new Command('completion')
     .addArgument(new Argument('<shell>', 'the shell that reads it').choices(SHELLS).argParser(parseShell))
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action((shell: Shell, options: CommonOptions, own: Command) =>
-    run.print(options, () => completionScript(shell, own.parent!)),
+  return addCommonOptions(command).action(
+    runner.print((shell: Shell, _: CommonOptions, own: Command) => completionScript(shell, own.parent!)),
   )
 }
 

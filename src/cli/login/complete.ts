@@ -18,16 +18,14 @@ import type { Runner } from '../run.ts'
 
 export type CompleteOptions = OutletOptions
 
-export function completeCommand(run: Runner): Command {
+export function completeCommand(runner: Runner): Command {
   const command = new Command('complete')
     .argument('[callback-url]', 'the address on which the browser ended; - for stdin; asked for at a terminal')
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .addOption(SETTINGS.stateFile.option({ about: 'the file that `init --state-file` made' }))
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action((paste: string | undefined, options: CompleteOptions) =>
-    run(options, (context) => runComplete(paste, options, context), 'login'),
-  )
+  return addCommonOptions(command).action(runner.action(runComplete, 'login'))
 }
 
 const EXAMPLES = `

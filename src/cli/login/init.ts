@@ -16,15 +16,13 @@ interface InitOptions extends CommonOptions, RequestedOptions {
   readonly open?: boolean
 }
 
-export function initCommand(run: Runner): Command {
+export function initCommand(runner: Runner): Command {
   const command = new Command('init').argument('<handle|did|url>', 'the account, or the server to sign in at')
   addRequestedOptions(command)
     .addOption(SETTINGS.stateFile.option())
     .option('--open', 'open the URL in the browser too')
     .addHelpText('after', TASKS + EXAMPLES)
-  return addCommonOptions(command).action((identifier: string, options: InitOptions) =>
-    run(options, (context) => runInit(identifier, options, context), 'login'),
-  )
+  return addCommonOptions(command).action(runner.action(runInit, 'login'))
 }
 
 const EXAMPLES = `

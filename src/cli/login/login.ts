@@ -24,16 +24,14 @@ interface LoginOptions extends CompleteOptions, RequestedOptions {
   readonly open?: boolean
 }
 
-export function loginCommand(run: Runner): Command {
+export function loginCommand(runner: Runner): Command {
   const command = new Command('login').argument('<handle|did|url>', 'the account, or the server to sign in at')
   addRequestedOptions(command)
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .option('--no-open', 'do not open a browser')
     .addOption(SETTINGS.save.option())
     .addHelpText('after', TASKS + EXAMPLES)
-  return addCommonOptions(command).action((identifier: string, options: LoginOptions) =>
-    run(options, (context) => runLogin(identifier, options, context), 'login'),
-  )
+  return addCommonOptions(command).action(runner.action(runLogin, 'login'))
 }
 
 const EXAMPLES = `

@@ -20,14 +20,12 @@ interface ExportOptions extends CommonOptions {
   readonly keep?: boolean
 }
 
-export function exportCommand(run: Runner): Command {
+export function exportCommand(runner: Runner): Command {
   const command = new Command('export')
     .option('--keep', 'leave it here too; whichever of the two renews it second ends it for both')
     .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action((options: ExportOptions) =>
-    run(options, (context) => runExport(options, context)),
-  )
+  return addCommonOptions(command).action(runner.action(runExport))
 }
 
 const NOTES = `

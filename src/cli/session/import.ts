@@ -24,16 +24,14 @@ interface ImportOptions extends OutletOptions {
 /** Bytes; a session has a few thousand. */
 const LARGEST = 256 * 1024
 
-export function importCommand(run: Runner): Command {
+export function importCommand(runner: Runner): Command {
   const command = new Command('import')
     .argument('[file]', 'what its session store has for the account, as JSON; else stdin')
     .addOption(SETTINGS.clientId.option({ takes: 'id', about: 'the exact client_id of that program' }))
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .addOption(SETTINGS.save.option())
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action((file: string | undefined, options: ImportOptions) =>
-    run(options, (context) => runImport(file, options, context)),
-  )
+  return addCommonOptions(command).action(runner.action(runImport))
 }
 
 const NOTES = `

@@ -17,16 +17,14 @@ interface LeaseOptions extends SavingOptions {
   readonly account?: string
 }
 
-export function leaseCommand(run: Runner): Command {
+export function leaseCommand(runner: Runner): Command {
   const command = new Command('lease')
     .option('--at-least <duration>', 'renew first, if it would not last that long', '10m')
     .addOption(formatOption('how to print them (default: dotenv)'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action((options: LeaseOptions) =>
-    run(options, (context) => runLease(options, context)),
-  )
+  return addCommonOptions(command).action(runner.action(runLease))
 }
 
 const NOTES = `

@@ -20,7 +20,7 @@ interface ProofOptions extends SavingOptions {
   readonly account?: string
 }
 
-export function proofCommand(run: Runner): Command {
+export function proofCommand(runner: Runner): Command {
   const command = new Command('proof')
     .argument('<method>', 'GET, POST, …: exactly what the tool will send')
     .argument('<url>', 'on the PDS of the account, below /xrpc/')
@@ -29,9 +29,7 @@ export function proofCommand(run: Runner): Command {
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action((method: string, url: string, curl: string[], options: ProofOptions) =>
-    run(options, (context) => runProof({ method, url }, curl, options, context)),
-  )
+  return addCommonOptions(command).action(runner.action(runProof))
 }
 
 const EXAMPLES = `
@@ -46,7 +44,8 @@ Examples:
 `
 
 async function runProof(
-  { method, url }: { readonly method: string; readonly url: string },
+  method: string,
+  url: string,
   curl: readonly string[],
   options: ProofOptions,
   context: Context,

@@ -17,16 +17,14 @@ interface RefreshOptions extends SavingOptions {
   readonly account?: string
 }
 
-export function refreshCommand(run: Runner): Command {
+export function refreshCommand(runner: Runner): Command {
   const command = new Command('refresh')
     .option('--if-older-than <duration>', 'only if the last renewal is longer ago, such as 12h or 3d')
     .addOption(formatOption('print the credentials too'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action((options: RefreshOptions) =>
-    run(options, (context) => runRefresh(options, context)),
-  )
+  return addCommonOptions(command).action(runner.action(runRefresh))
 }
 
 const EXAMPLES = `

@@ -15,11 +15,9 @@ interface RevokeOptions extends CommonOptions {
   readonly account?: string
 }
 
-export function revokeCommand(run: Runner): Command {
+export function revokeCommand(runner: Runner): Command {
   const command = new Command('revoke').addOption(SETTINGS.account.option())
-  return addCommonOptions(command).action((options: RevokeOptions) =>
-    run(options, (context) => runRevoke(options, context)),
-  )
+  return addCommonOptions(command).action(runner.action(runRevoke))
 }
 
 async function runRevoke(options: RevokeOptions, context: Context): Promise<void> {

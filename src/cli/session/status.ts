@@ -21,14 +21,12 @@ interface StatusOptions extends CommonOptions {
   readonly account?: string
 }
 
-export function statusCommand(run: Runner): Command {
+export function statusCommand(runner: Runner): Command {
   const command = new Command('status')
     .option('--warn-days <days>', 'exit with 11 if a deadline is nearer than that, with 5 if the session is over')
     .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action((options: StatusOptions) =>
-    run(options, (context) => runStatus(options, context)),
-  )
+  return addCommonOptions(command).action(runner.action(runStatus))
 }
 
 const NOTES = `

@@ -1,0 +1,90 @@
+import { Writable } from 'node:stream'
+import { Command } from 'commander'
+import { describe, expect, test } from 'vitest'
+import type { Context } from '../../src/cli/context.ts'
+import type { CliIO } from '../../src/cli/io.ts'
+import { addCommonOptions } from '../../src/cli/options.ts'
+import { Run, type Runner } from '../../src/cli/run.ts'
+import { OAuthError } from '../../src/errors.ts'
+
+type Action = Parameters<Command['action']>[0]
+
+/** What `program below command …` says, on either stream, and its exit code. */
+async function ran(make: (runner: Runner) => Action, ...args: string[]) {
+  let said = ''
+  const write = (chunk: Buffer, _: unknown, done: () => void) => {
+    said += chunk
+    done()
+  }
+  const host = {
+    arguments: args,
+    environment: { ATPROTO_OAUTH_HOME: '/nowhere' },
+    stdout: new Writable({ write }),
+    stderr: new Writable({ write }),
+  } as unknown as CliIO
+  const run = new Run(host)
+  const command = addCommonOptions(new Command('command')).action(make(run))
+  const program = addCommonOptions(new Command('program').enablePositionalOptions())
+  program.addCommand(new Command('below').addCommand(command))
+  run.follow(program)
+  const error: unknown = await program.parseAsync(args, { from: 'user' }).then(
+    () => undefined,
+    (thrown) => thrown,
+  )
+  return { code: run.finish(error), said }
+}
+
+describe('the action of a command', () => {
+  test('gets the context in place of the command; options after the command beat those before it', async () => {
+    let seen: unknown
+    const work = async (options: object, { common, output }: Context) => {
+      seen = { options, common, json: output.json }
+    }
+    const before = ['--home', '/one', '--json', 'below', 'command']
+    await ran((runner) => runner.action(work), ...before, '--home', '/two', '--quiet')
+    expect(seen).toStrictEqual({
+      options: { home: '/two', quiet: true },
+      common: { home: '/two', json: true, quiet: true },
+      json: true,
+    })
+  })
+
+  test.each([
+    ['nothing', undefined, 0],
+    ['the exit code of another program', 7, 7],
+  ])('that gives %s', async (_, given, code) => {
+    expect(await ran((runner) => runner.action(async () => given), 'below', 'command')).toStrictEqual({
+      code,
+      said: '',
+    })
+  })
+
+  test.each([
+    ['a session is still good after a usage error', undefined, 'still good'],
+    ['before a login no session was touched', 'login', 'no session was touched'],
+  ] as const)('%s', async (_, before, fate) => {
+    const fail = async () => {
+      throw new OAuthError('USAGE', 'something is wrong')
+    }
+    expect(await ran((runner) => runner.action(fail, before), 'below', 'command', '--home', '/a b')).toStrictEqual({
+      code: 2,
+      said: [
+        'atproto-oauth: error: something is wrong [USAGE]',
+        `atproto-oauth: session: ${fate}`,
+        'atproto-oauth: hint: atproto-oauth below command --help',
+        '',
+      ].join('\n'),
+    })
+  })
+
+  test('settings that are not valid are an error of the command', async () => {
+    const { code, said } = await ran((runner) => runner.action(async () => undefined), 'below', 'command', '--home', '')
+    expect(code).toBe(2)
+    expect(said).toContain('--home is empty: was its variable not set? [USAGE]')
+  })
+})
+
+test('what is printed whatever the settings are is printed with settings that are not valid', async () => {
+  const result = await ran((runner) => runner.print(() => 'the same\n'), 'below', 'command', '--home', '')
+  expect(result).toStrictEqual({ code: 0, said: 'the same\n' })
+})
