@@ -5,6 +5,7 @@
  * @module
  */
 import { Command } from 'commander'
+import { addCommonOptions } from './options.ts'
 import type { Runner } from './run.ts'
 
 interface Entry {
@@ -113,8 +114,15 @@ export function loadCommands(args: readonly string[], runner: Runner): Promise<C
   const all = args.includes(COMPLETION)
   return Promise.all(
     COMMANDS.map(async ({ name, takes, summary, load }) => {
-      const command = all || args.includes(name) ? (await load())(runner) : new Command(name).usage(takes)
+      const isMeant = all || args.includes(name)
+      const command = isMeant ? withCommonOptions((await load())(runner)) : new Command(name).usage(takes)
       return command.description(summary)
     }),
   )
+}
+
+/** For those that run: a command with others below it only holds them. */
+function withCommonOptions(command: Command): Command {
+  for (const leaf of command.commands.length > 0 ? command.commands : [command]) addCommonOptions(leaf)
+  return command
 }

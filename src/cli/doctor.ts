@@ -12,7 +12,7 @@ import { inspectMachine } from '../node/doctor.ts'
 import { defaultHome } from '../node/folders.ts'
 import { sanitize, toSafeJson } from '../text.ts'
 import type { Context } from './context.ts'
-import { addCommonOptions, type CommonOptions, SETTINGS } from './options.ts'
+import { type CommonOptions, SETTINGS } from './options.ts'
 import type { Runner } from './run.ts'
 
 interface DoctorOptions extends CommonOptions {
@@ -22,13 +22,13 @@ interface DoctorOptions extends CommonOptions {
 }
 
 export function doctorCommand(runner: Runner): Command {
-  const command = new Command('doctor')
+  return new Command('doctor')
     .argument('[handle|did|url]', 'the account or server to look at, else the accounts of the sessions that are here')
     .addOption(SETTINGS.clientId.option({ about: 'judge this client document too' }))
     .addOption(SETTINGS.redirectUri.option({ about: 'with it, try that client' }))
     .addOption(SETTINGS.scope.option({ about: 'what to try to ask for', otherwise: 'atproto' }))
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action(runner.action(runDoctor, 'login'))
+    .action(runner.action(runDoctor, 'login'))
 }
 
 const NOTES = `

@@ -9,7 +9,7 @@ import { isOAuthError, OAuthError } from '../../errors.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
-import { addCommonOptions, flagOf, type SavingOptions, SETTINGS } from '../options.ts'
+import { flagOf, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { sessionFor } from '../session/select.ts'
 import { addBatchOptions, type BatchOptions, runBatch } from './batch.ts'
@@ -45,7 +45,7 @@ export function callCommand(runner: Runner): Command {
   addPaginateOptions(command)
   addBatchOptions(command)
   command.addOption(SETTINGS.save.option())
-  return addCommonOptions(command).action(runner.action(runCall))
+  return command.action(runner.action(runCall))
 }
 
 const EXAMPLES = `

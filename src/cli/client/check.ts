@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
-import { addCommonOptions, type CommonOptions, SETTINGS } from '../options.ts'
+import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 
 interface CheckOptions extends CommonOptions {
@@ -16,13 +16,13 @@ interface CheckOptions extends CommonOptions {
 }
 
 export function clientCheckCommand(runner: Runner): Command {
-  const command = new Command('check')
+  return new Command('check')
     .description('fetch a client document as a server would, and judge it by every rule')
     .argument('<client-id>', 'the https URL of the document, or a loopback client_id')
     .addOption(SETTINGS.scope.option({ about: 'whether it declares this too' }))
     .addOption(SETTINGS.redirectUri.option({ about: 'whether it declares this too' }))
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action(runner.action(runCheck, 'login'))
+    .action(runner.action(runCheck, 'login'))
 }
 
 const EXAMPLES = `

@@ -24,7 +24,7 @@ import { parseJsonObject } from '../../protocol/http/response.ts'
 import type { Context } from '../context.ts'
 import type { Format } from '../credentials/print.ts'
 import { programName } from '../io.ts'
-import { addCommonOptions, carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
+import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { deliverKey, keyOutlet } from './key.ts'
 
@@ -43,7 +43,7 @@ export interface NewOptions extends SavingOptions {
 
 export function clientNewCommand(runner: Runner): Command {
   const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
-  const command = new Command('new')
+  return new Command('new')
     .description('write a client document and its callback page, for any static https host')
     .option('--origin <url>', 'the https address below which the files will be served')
     .option('--out <folder>', 'where to write them', 'oauth-client')
@@ -61,7 +61,7 @@ export function clientNewCommand(runner: Runner): Command {
     )
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action(runner.action(runNew, 'login'))
+    .action(runner.action(runNew, 'login'))
 }
 
 const EXAMPLES = `

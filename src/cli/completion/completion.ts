@@ -6,7 +6,7 @@
  */
 import { Argument, Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
-import { addCommonOptions, type CommonOptions } from '../options.ts'
+import type { CommonOptions } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { bashCompletion } from './bash.ts'
 import { fishCompletion } from './fish.ts'
@@ -18,12 +18,10 @@ export type Shell = keyof typeof SCRIPTS
 export const SHELLS = Object.keys(SCRIPTS) as Shell[]
 
 export function completionCommand(runner: Runner): Command {
-  const command = new Command('completion')
+  return new Command('completion')
     .addArgument(new Argument('<shell>', 'the shell that reads it').choices(SHELLS).argParser(parseShell))
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action(
-    runner.print((shell: Shell, _: CommonOptions, own: Command) => completionScript(shell, own.parent!)),
-  )
+    .action(runner.print((shell: Shell, _: CommonOptions, own: Command) => completionScript(shell, own.parent!)))
 }
 
 const EXAMPLES = `

@@ -12,20 +12,20 @@ import type { Context } from '../context.ts'
 import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { type CliIO, programName } from '../io.ts'
-import { addCommonOptions, SETTINGS } from '../options.ts'
+import { SETTINGS } from '../options.ts'
 import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
 
 export type CompleteOptions = OutletOptions
 
 export function completeCommand(runner: Runner): Command {
-  const command = new Command('complete')
+  return new Command('complete')
     .argument('[callback-url]', 'the address on which the browser ended; - for stdin; asked for at a terminal')
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .addOption(SETTINGS.stateFile.option({ about: 'the file that `init --state-file` made' }))
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action(runner.action(runComplete, 'login'))
+    .action(runner.action(runComplete, 'login'))
 }
 
 const EXAMPLES = `

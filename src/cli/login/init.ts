@@ -8,7 +8,7 @@ import { type Initiated, init } from '../../login/init.ts'
 import { scopeAdvice } from '../../protocol/scope/scope.ts'
 import type { Context } from '../context.ts'
 import { type CliIO, programName } from '../io.ts'
-import { addCommonOptions, type CommonOptions, carriedFlags, SETTINGS } from '../options.ts'
+import { type CommonOptions, carriedFlags, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
 
@@ -17,12 +17,13 @@ interface InitOptions extends CommonOptions, RequestedOptions {
 }
 
 export function initCommand(runner: Runner): Command {
-  const command = new Command('init').argument('<handle|did|url>', 'the account, or the server to sign in at')
-  addRequestedOptions(command)
+  return addRequestedOptions(
+    new Command('init').argument('<handle|did|url>', 'the account, or the server to sign in at'),
+  )
     .addOption(SETTINGS.stateFile.option())
     .option('--open', 'open the URL in the browser too')
     .addHelpText('after', TASKS + EXAMPLES)
-  return addCommonOptions(command).action(runner.action(runInit, 'login'))
+    .action(runner.action(runInit, 'login'))
 }
 
 const EXAMPLES = `

@@ -14,7 +14,7 @@ import { type Listener, listen } from '../../node/loopback-server.ts'
 import type { Context } from '../context.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { type CliIO, inCi, programName } from '../io.ts'
-import { addCommonOptions, SETTINGS } from '../options.ts'
+import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { type CompleteOptions, finishLogin } from './complete.ts'
 import { openBrowser, summary } from './init.ts'
@@ -25,13 +25,14 @@ interface LoginOptions extends CompleteOptions, RequestedOptions {
 }
 
 export function loginCommand(runner: Runner): Command {
-  const command = new Command('login').argument('<handle|did|url>', 'the account, or the server to sign in at')
-  addRequestedOptions(command)
+  return addRequestedOptions(
+    new Command('login').argument('<handle|did|url>', 'the account, or the server to sign in at'),
+  )
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .option('--no-open', 'do not open a browser')
     .addOption(SETTINGS.save.option())
     .addHelpText('after', TASKS + EXAMPLES)
-  return addCommonOptions(command).action(runner.action(runLogin, 'login'))
+    .action(runner.action(runLogin, 'login'))
 }
 
 const EXAMPLES = `

@@ -11,7 +11,7 @@ import { createSignalHold } from '../../node/signals.ts'
 import { exportSession } from '../../session/export.ts'
 import type { Context } from '../context.ts'
 import { warnIfReadable } from '../credentials/print.ts'
-import { addCommonOptions, type CommonOptions, SETTINGS } from '../options.ts'
+import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { leftIn, sessionFor } from './select.ts'
 
@@ -21,11 +21,11 @@ interface ExportOptions extends CommonOptions {
 }
 
 export function exportCommand(runner: Runner): Command {
-  const command = new Command('export')
+  return new Command('export')
     .option('--keep', 'leave it here too; whichever of the two renews it second ends it for both')
     .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action(runner.action(runExport))
+    .action(runner.action(runExport))
 }
 
 const NOTES = `

@@ -14,7 +14,7 @@ import type { Context } from '../context.ts'
 import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { type CliIO, readStdin } from '../io.ts'
-import { addCommonOptions, SETTINGS } from '../options.ts'
+import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 
 interface ImportOptions extends OutletOptions {
@@ -25,13 +25,13 @@ interface ImportOptions extends OutletOptions {
 const LARGEST = 256 * 1024
 
 export function importCommand(runner: Runner): Command {
-  const command = new Command('import')
+  return new Command('import')
     .argument('[file]', 'what its session store has for the account, as JSON; else stdin')
     .addOption(SETTINGS.clientId.option({ takes: 'id', about: 'the exact client_id of that program' }))
     .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
     .addOption(SETTINGS.save.option())
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action(runner.action(runImport))
+    .action(runner.action(runImport))
 }
 
 const NOTES = `

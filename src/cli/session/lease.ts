@@ -6,7 +6,7 @@
 import { Command } from 'commander'
 import type { Context } from '../context.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
-import { addCommonOptions, type SavingOptions, SETTINGS } from '../options.ts'
+import { type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { parseSeconds } from './duration.ts'
 import { sessionFor } from './select.ts'
@@ -18,13 +18,13 @@ interface LeaseOptions extends SavingOptions {
 }
 
 export function leaseCommand(runner: Runner): Command {
-  const command = new Command('lease')
+  return new Command('lease')
     .option('--at-least <duration>', 'renew first, if it would not last that long', '10m')
     .addOption(formatOption('how to print them (default: dotenv)'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action(runner.action(runLease))
+    .action(runner.action(runLease))
 }
 
 const NOTES = `

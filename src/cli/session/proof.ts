@@ -10,7 +10,7 @@ import { proofTarget, type RequestToSign } from '../../session/proof.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { programName } from '../io.ts'
-import { addCommonOptions, carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
+import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { checkCurl, runCurl } from './curl.ts'
 import { sessionFor } from './select.ts'
@@ -21,7 +21,7 @@ interface ProofOptions extends SavingOptions {
 }
 
 export function proofCommand(runner: Runner): Command {
-  const command = new Command('proof')
+  return new Command('proof')
     .argument('<method>', 'GET, POST, …: exactly what the tool will send')
     .argument('<url>', 'on the PDS of the account, below /xrpc/')
     .argument('[command...]', 'after --: a curl command to run with these headers')
@@ -29,7 +29,7 @@ export function proofCommand(runner: Runner): Command {
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action(runner.action(runProof))
+    .action(runner.action(runProof))
 }
 
 const EXAMPLES = `

@@ -6,7 +6,7 @@
 import { Command } from 'commander'
 import type { Context } from '../context.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
-import { addCommonOptions, type SavingOptions, SETTINGS } from '../options.ts'
+import { type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { parseSeconds } from './duration.ts'
 import { sessionFor } from './select.ts'
@@ -18,13 +18,13 @@ interface RefreshOptions extends SavingOptions {
 }
 
 export function refreshCommand(runner: Runner): Command {
-  const command = new Command('refresh')
+  return new Command('refresh')
     .option('--if-older-than <duration>', 'only if the last renewal is longer ago, such as 12h or 3d')
     .addOption(formatOption('print the credentials too'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
-  return addCommonOptions(command).action(runner.action(runRefresh))
+    .action(runner.action(runRefresh))
 }
 
 const EXAMPLES = `

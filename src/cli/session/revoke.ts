@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
 import { revoke } from '../../session/revoke.ts'
 import type { Context } from '../context.ts'
-import { addCommonOptions, type CommonOptions, SETTINGS } from '../options.ts'
+import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { leftIn, sessionFor } from './select.ts'
 
@@ -16,8 +16,7 @@ interface RevokeOptions extends CommonOptions {
 }
 
 export function revokeCommand(runner: Runner): Command {
-  const command = new Command('revoke').addOption(SETTINGS.account.option())
-  return addCommonOptions(command).action(runner.action(runRevoke))
+  return new Command('revoke').addOption(SETTINGS.account.option()).action(runner.action(runRevoke))
 }
 
 async function runRevoke(options: RevokeOptions, context: Context): Promise<void> {

@@ -10,7 +10,7 @@ import { nextDeadline, type SessionStatus, statusOf } from '../../session/status
 import { endedError } from '../../session/token-family.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
-import { addCommonOptions, type CommonOptions, SETTINGS } from '../options.ts'
+import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { sessionFor } from './select.ts'
 
@@ -22,11 +22,11 @@ interface StatusOptions extends CommonOptions {
 }
 
 export function statusCommand(runner: Runner): Command {
-  const command = new Command('status')
+  return new Command('status')
     .option('--warn-days <days>', 'exit with 11 if a deadline is nearer than that, with 5 if the session is over')
     .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
-  return addCommonOptions(command).action(runner.action(runStatus))
+    .action(runner.action(runStatus))
 }
 
 const NOTES = `
