@@ -2,8 +2,14 @@
  * The nouns: Identity → AuthorizationServer → PendingAuthorization → Callback →
  * TokenSet → Credentials → Session. Documents of RFCs keep their snake_case.
  *
+ * What is stored is described by a schema, and its type follows from that. These schemas check and change nothing, so
+ * that `{ mode: 'passthrough' }` gives back the very object: members that a newer version has added are not lost when a
+ * record is written again.
+ *
  * @module
  */
+import * as v from '@badrap/valita'
+
 declare const brand: unique symbol
 type Branded<Name extends string> = string & { readonly [brand]: Name }
 
@@ -14,6 +20,26 @@ export type Handle = Branded<'Handle'>
 export type Nsid = Branded<'Nsid'>
 /** An origin such as `https://pds.example` — no path, no default port, no trailing slash. */
 export type Origin = Branded<'Origin'>
+
+/** The output of a schema, read-only all the way down. */
+type Immutable<T> = T extends string | number | boolean | undefined
+  ? T
+  : { readonly [Name in keyof T]: Immutable<T[Name]> }
+
+const text = v.string()
+const texts = v.array(text)
+/** Milliseconds since the epoch, or between two times: as far as a Date reaches. */
+export const timeSchema = v.number().assert((milliseconds) => Math.abs(milliseconds) <= 8.64e15)
+/** How many refreshes there were since the login. */
+export const rotationSchema = v.number().assert(Number.isSafeInteger)
+/** base64url of 32 bytes: a coordinate of a P-256 key, or a SHA-256 hash such as a thumbprint. */
+const bytes32 = text.assert((value) => /^[A-Za-z0-9_-]{43}$/.test(value))
+// syntax.ts checked these three in full before they were stored; their form is enough to notice what was edited since.
+const did = text.assert((value): value is Did => /^did:(?:plc:[a-z2-7]{24}|web:[a-z0-9.-]+(?:%3A\d+)?)$/.test(value))
+const handle = text.assert((value): value is Handle => /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/.test(value))
+const origin = text.assert(
+  (value): value is Origin => /^https?:/.test(value) && URL.canParse(value) && new URL(value).origin === value,
+)
 
 /** An account as its DID document describes it. */
 export interface Identity {
@@ -40,13 +66,14 @@ export interface Client {
 }
 
 /** RFC 7517, RFC 7518 §6.2: the private DPoP key of one session. */
-export interface PrivateJwk {
-  readonly kty: 'EC'
-  readonly crv: 'P-256'
-  readonly x: string
-  readonly y: string
-  readonly d: string
-}
+export interface PrivateJwk extends Immutable<v.Infer<typeof privateJwkSchema>> {}
+export const privateJwkSchema = v.object({
+  kty: v.literal('EC'),
+  crv: v.literal('P-256'),
+  x: bytes32,
+  y: bytes32,
+  d: bytes32,
+})
 
 /** The private key of a confidential client, as published at its `client_id` by its `kid` (RFC 7517 §4.5). */
 export interface ClientJwk extends PrivateJwk {
@@ -54,69 +81,104 @@ export interface ClientJwk extends PrivateJwk {
 }
 
 /** Which key a confidential client has made a session with: the session is bound to it. Not secret. */
-export interface ClientKeyName {
-  readonly kid: string
+export interface ClientKeyName extends Immutable<v.Infer<typeof clientKeyNameSchema>> {}
+export const clientKeyNameSchema = v.object({
+  kid: text,
   /** RFC 7638. */
-  readonly thumbprint: string
-}
+  thumbprint: bytes32,
+})
 
 /** Newest `DPoP-Nonce` by origin. */
-export type Nonces = Readonly<Record<string, string>>
+export type Nonces = Immutable<v.Infer<typeof nonces>>
+const nonces = v.record(text)
+
+/** What keeps a session going; what `complete` gives and the environment holds. Secret. */
+export interface Credentials extends Immutable<v.Infer<typeof credentialsSchema>> {}
+export const credentialsSchema = v.object({
+  did,
+  /** Bound to the refresh token, and needed only with one. */
+  clientId: text.optional(),
+  /** Of a confidential client, if it is known. */
+  clientKey: clientKeyNameSchema.optional(),
+  dpopPrivateJwk: privateJwkSchema,
+  /** The account's PDS, or on input its authorization server; a leased access token can do without. */
+  pdsIssuer: origin.optional(),
+  refreshToken: text.optional(),
+  accessToken: text.optional(),
+  accessTokenExpiresAt: timeSchema.optional(),
+  issuer: origin.optional(),
+  scope: text.optional(),
+  /** RFC 7638 thumbprint of the key; names the lineage. */
+  thumbprint: text.optional(),
+  createdAt: timeSchema.optional(),
+  rotatedAt: timeSchema.optional(),
+  /** How many refreshes there were since the login, if that is known. */
+  rotation: rotationSchema.optional(),
+  /** They came as `ATPROTO_OAUTH_SESSION`, and have to be saved as that. */
+  bundled: v.boolean().optional(),
+})
 
 /** An authorization request that was pushed and waits for its callback. Secret. */
-export interface PendingAuthorization {
-  readonly version: 1
-  readonly status: 'pending'
-  readonly state: string
-  readonly issuer: Origin
-  readonly clientId: string
-  readonly redirectUri: string
-  readonly scope: string
-  readonly codeVerifier: string
+export interface PendingAuthorization extends Immutable<v.Infer<typeof pendingAuthorization>> {}
+const pendingAuthorization = v.object({
+  version: v.literal(1),
+  status: v.literal('pending'),
+  state: text,
+  issuer: origin,
+  clientId: text,
+  redirectUri: text,
+  scope: text,
+  codeVerifier: text,
   /** Absent for a public client. */
-  readonly clientKey?: ClientKeyName | undefined
-  readonly dpopPrivateJwk: PrivateJwk
+  clientKey: clientKeyNameSchema.optional(),
+  dpopPrivateJwk: privateJwkSchema,
   /** The account the login was started for; absent when it was started from a server. */
-  readonly did?: Did
-  readonly handle?: Handle
-  readonly nonces: Nonces
+  did: did.optional(),
+  handle: handle.optional(),
+  nonces,
   /** Hashes of codes that the server has refused: a cut-off paste may be followed by a whole one. */
-  readonly refusedCodes?: readonly string[] | undefined
-  readonly createdAt: number
+  refusedCodes: texts.optional(),
+  createdAt: timeSchema,
   /** When the server forgets the request, unless somebody has opened the page by then. */
-  readonly requestExpiresAt: number
+  requestExpiresAt: timeSchema,
   /** When we stop waiting for the callback. */
-  readonly expiresAt: number
-}
+  expiresAt: timeSchema,
+})
 
 /** What is left of a pending authorization after its code was sent. Not secret. */
-export interface SpentAuthorization {
-  readonly version: 1
-  readonly status: 'spent'
-  readonly state: string
+export interface SpentAuthorization extends Immutable<v.Infer<typeof spentAuthorization>> {}
+const spentAuthorization = v.object({
+  version: v.literal(1),
+  status: v.literal('spent'),
+  state: text,
   /** base64url SHA-256 of the code. */
-  readonly codeHash: string
+  codeHash: text,
   /** `sent`: no answer was recorded. */
-  readonly outcome: 'sent' | 'completed' | 'refused' | 'denied'
-  readonly did?: Did
-  readonly at: number
-}
+  outcome: v.union(v.literal('sent'), v.literal('completed'), v.literal('refused'), v.literal('denied')),
+  did: did.optional(),
+  at: timeSchema,
+})
 
 /** What came back for the code, until it has reached the place where it is wanted. Secret. */
-export interface ReceivedAuthorization {
-  readonly version: 1
-  readonly status: 'received'
-  readonly state: string
+export interface ReceivedAuthorization extends Immutable<v.Infer<typeof receivedAuthorization>> {}
+const receivedAuthorization = v.object({
+  version: v.literal(1),
+  status: v.literal('received'),
+  state: text,
   /** base64url SHA-256 of the code. */
-  readonly codeHash: string
-  readonly did: Did
-  readonly handle?: Handle | undefined
-  readonly requestedScope: string
-  readonly credentials: Credentials
-  readonly at: number
-}
+  codeHash: text,
+  did,
+  handle: handle.optional(),
+  requestedScope: text,
+  credentials: credentialsSchema.check(({ pdsIssuer }) => pdsIssuer !== undefined, {
+    path: ['pdsIssuer'],
+    message: 'is missing',
+  }),
+  at: timeSchema,
+})
 
 export type PendingRecord = PendingAuthorization | ReceivedAuthorization | SpentAuthorization
+export const pendingRecordSchema = v.union(pendingAuthorization, receivedAuthorization, spentAuthorization)
 
 /** A callback that passed every check; only callback.ts makes one. */
 export interface Callback {
@@ -134,31 +196,6 @@ export interface TokenSet {
   readonly scope: string
 }
 
-/** What keeps a session going; what `complete` gives and the environment holds. Secret. */
-export interface Credentials {
-  readonly did: Did
-  /** Bound to the refresh token, and needed only with one. */
-  readonly clientId?: string | undefined
-  /** Of a confidential client, if it is known. */
-  readonly clientKey?: ClientKeyName | undefined
-  readonly dpopPrivateJwk: PrivateJwk
-  /** The account's PDS, or on input its authorization server; a leased access token can do without. */
-  readonly pdsIssuer?: Origin | undefined
-  readonly refreshToken?: string | undefined
-  readonly accessToken?: string | undefined
-  readonly accessTokenExpiresAt?: number | undefined
-  readonly issuer?: Origin | undefined
-  readonly scope?: string | undefined
-  /** RFC 7638 thumbprint of the key; names the lineage. */
-  readonly thumbprint?: string | undefined
-  readonly createdAt?: number | undefined
-  readonly rotatedAt?: number | undefined
-  /** How many refreshes there were since the login, if that is known. */
-  readonly rotation?: number | undefined
-  /** They came as `ATPROTO_OAUTH_SESSION`, and have to be saved as that. */
-  readonly bundled?: boolean | undefined
-}
-
 /** What a login has come to. */
 export interface Completed {
   /** Secret. Holds the access token too, which `openSession` uses as long as it lasts. */
@@ -172,57 +209,60 @@ export interface Completed {
   readonly unaskedScopes: readonly string[]
 }
 
+/** How a session ended. */
+export interface Ended extends Immutable<v.Infer<typeof ended>> {}
+const ended = v.object({
+  at: timeSchema,
+  reason: text,
+  /** It lives on in another program, which was given the refresh token with this hash. */
+  handedOver: text.optional(),
+})
+
 /** A session as the per-user store keeps it. Secret. */
-export interface SessionRecord {
-  readonly version: 1
+export interface SessionRecord extends Immutable<v.Infer<typeof sessionRecordSchema>> {}
+export const sessionRecordSchema = v.object({
+  version: v.literal(1),
   /** RFC 7638 thumbprint of the DPoP key; also the name of the file. */
-  readonly thumbprint: string
-  readonly did: Did
-  readonly handle?: Handle | undefined
+  thumbprint: bytes32,
+  did,
+  handle: handle.optional(),
   /** Once there was a refresh, the PDS; before, what the credentials gave for it, maybe its issuer. */
-  readonly pds: Origin
+  pds: origin,
   /** Absent as long as it is not known which of the two `pds` is. */
-  readonly issuer?: Origin | undefined
-  readonly clientId?: string | undefined
+  issuer: origin.optional(),
+  clientId: text.optional(),
   /** Of a confidential client: the key that the server holds this session to. */
-  readonly clientKey?: ClientKeyName | undefined
+  clientKey: clientKeyNameSchema.optional(),
   /** Empty if not known. */
-  readonly scope: string
-  readonly dpopPrivateJwk: PrivateJwk
-  readonly accessToken?: string | undefined
-  readonly accessTokenExpiresAt?: number | undefined
-  readonly refreshToken?: string | undefined
+  scope: text,
+  dpopPrivateJwk: privateJwkSchema,
+  accessToken: text.optional(),
+  accessTokenExpiresAt: timeSchema.optional(),
+  refreshToken: text.optional(),
   /** When the person signed in, if that is known. */
-  readonly createdAt?: number | undefined
+  createdAt: timeSchema.optional(),
   /** When `refreshToken` was issued, if that is known. */
-  readonly rotatedAt?: number | undefined
+  rotatedAt: timeSchema.optional(),
   /** Milliseconds by which the issuer's clock was ahead of ours then. */
-  readonly clockOffset?: number | undefined
+  clockOffset: timeSchema.optional(),
   /**
    * How many refreshes there were since the login, if that is known. Says which of two tokens is the newer one, which
    * the clocks of two machines do not.
    */
-  readonly rotation?: number | undefined
+  rotation: rotationSchema.optional(),
   /** Hashes of the refresh tokens before this one: an environment that still has one of them is old. */
-  readonly spentTokens: readonly string[]
+  spentTokens: texts,
   /** A refresh that was sent, as long as no answer to it was stored. */
-  readonly intent?: { readonly tokenHash: string; readonly at: number } | undefined
+  intent: v.object({ tokenHash: text, at: timeSchema }).optional(),
   /** The credentials came, and are saved, as `ATPROTO_OAUTH_SESSION`. */
-  readonly bundled?: boolean | undefined
+  bundled: v.boolean().optional(),
   /** Save targets that had the newest tokens at the last rotation. */
-  readonly savedTo?: readonly string[] | undefined
+  savedTo: texts.optional(),
   /** Save targets that do not have the newest tokens yet. */
-  readonly undelivered?: readonly string[] | undefined
+  undelivered: texts.optional(),
   /** The server said that the session is over, or it is another program's now; its tokens are gone. */
-  readonly ended?: Ended | undefined
-}
-
-export interface Ended {
-  readonly at: number
-  readonly reason: string
-  /** It lives on in another program, which was given the refresh token with this hash. */
-  readonly handedOver?: string | undefined
-}
+  ended: ended.optional(),
+})
 
 /** What one check of `doctor` has found. */
 export interface Finding {

@@ -30,10 +30,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** What these import besides: packages, and modules of Node. */
 const PACKAGES: Record<string, RegExp> = {
   cli: /^(?:node:|commander$|open$|@inquirer\/prompts$)/,
-  node: /^(?:node:|ipaddr\.js$)/,
+  node: /^(?:node:|ipaddr\.js$|@badrap\/valita$)/,
   protocol: /^jose$/,
   client: /^jose$/,
-  credentials: /^jose$/,
+  credentials: /^(?:jose|@badrap\/valita)$/,
+  model: /^@badrap\/valita$/,
 }
 /** Not of the core: these may know Node. */
 const OUTSIDE_THE_CORE = ['node', 'cli', 'index']

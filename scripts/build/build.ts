@@ -42,6 +42,7 @@ const { output } = await bundle.generate({
       { name: 'vendor-prompts', test: /node_modules.@inquirer/ },
       { name: 'vendor-open', test: /node_modules.open\b/ },
       { name: 'vendor-addresses', test: /node_modules.ipaddr/ },
+      { name: 'vendor-schemas', test: /node_modules.@badrap/ },
     ],
   },
 })

@@ -1,7 +1,9 @@
 /** Issue 7: what is published, by its tarball. How it behaves is what test/e2e, sockets and browser are about. */
-import { readdir, readFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
 import { publint } from 'publint'
 import { beforeAll, expect, test } from 'vitest'
@@ -84,10 +86,35 @@ test('the types are right, for whoever imports the module; `require` of it is No
   ])
 })
 
+test('the types stand alone: each member of a stored record has its own, without another package', async () => {
+  const folder = join(packageFolder(), '../..') // outside of the project, whose tsconfig.json is not meant
+  const file = join(folder, 'consumer.ts')
+  const lines = [
+    `import type { Credentials, PendingRecord, SessionRecord } from 'atproto-oauth'`,
+    'export const spent = (record: SessionRecord): readonly string[] => record.spentTokens',
+    'export const state = (record: PendingRecord): string => record.state',
+    '// @ts-expect-error',
+    'export const rotation = (record: Credentials): string => record.rotation',
+    '// @ts-expect-error',
+    'export const unknown = (record: SessionRecord) => record.spent',
+    '// @ts-expect-error',
+    'export const change = (record: SessionRecord) => record.spentTokens.push("")',
+  ]
+  await writeFile(file, lines.join('\n'))
+  const args = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2023', file]
+  try {
+    await promisify(execFile)(resolve('node_modules/.bin/tsc'), args, { cwd: folder })
+  } catch (error) {
+    expect.unreachable(String(Object(error).stdout))
+  } finally {
+    await rm(file)
+  }
+})
+
 test('the licence of each package whose code is inside goes along', async () => {
   const licences = await read('dist/THIRD-PARTY-LICENSES.txt')
   const lock = JSON.parse(await readFile('package-lock.json', 'utf8'))
-  for (const name of ['commander', 'jose', 'ipaddr.js', 'open', '@inquirer/core']) {
+  for (const name of ['commander', 'jose', 'ipaddr.js', 'open', '@inquirer/core', '@badrap/valita']) {
     const { version, license } = lock.packages[`node_modules/${name}`]
     expect(licences).toContain(`\n${name} ${version} (${license})\n\n`)
   }

@@ -86,6 +86,10 @@ describe('parsePending', () => {
     { dpopPrivateJwk: { ...KEY, d: undefined } },
     { dpopPrivateJwk: { ...KEY, crv: 'P-384' } },
     { did: 1 },
+    { did: 'alice.example.com' },
+    { handle: 'Alice' },
+    { refusedCodes: 7 },
+    { refusedCodes: [7] },
     { nonces: undefined },
     { nonces: ['n1'] },
     { nonces: { 'https://as.example.com': 1 } },
@@ -103,6 +107,8 @@ describe('parsePending', () => {
     { credentials: { ...RECEIVED.credentials, dpopPrivateJwk: { ...KEY, d: undefined } } },
     { credentials: { ...RECEIVED.credentials, refreshToken: 1 } },
     { did: undefined },
+    { credentials: { ...RECEIVED.credentials, scope: 1 } },
+    { credentials: { ...RECEIVED.credentials, createdAt: 'canary' } },
     { codeHash: 1 },
     { requestedScope: undefined },
   ])('received with %j', (change) => {
@@ -180,12 +186,28 @@ describe('20.7 parseSession', () => {
   })
 })
 
+test('the message names the member that is wrong, and no name that could be anything', () => {
+  const message = (change: object) => {
+    try {
+      return parsePending(JSON.stringify({ ...pendingRecord(), ...change }), PATH)
+    } catch (error) {
+      return error instanceof Error ? error.message.split(': ')[1] : error
+    }
+  }
+  expect(message({ refusedCodes: 7 })).toBe('refusedCodes is not a list')
+  expect(message({ dpopPrivateJwk: { ...KEY, d: 'canary' } })).toBe('dpopPrivateJwk.d is not valid')
+  expect(message({ status: 'canary' })).toBe('status is not pending or received or spent')
+  expect(message({ nonces: { 'canary /': 7 } })).toBe('nonces is not a text')
+})
+
 describe('parseNonces', () => {
   test.each([
     [undefined, {}],
     ['', {}],
     ['null', {}],
     ['{"a":', {}],
+    ['["a"]', {}],
+    ['\ufeff{"https://a":"1"}', { 'https://a': '1' }],
     ['{"https://a":"1","https://b":2,"https://c":null}', { 'https://a': '1' }],
   ])('%j', (text, expected) => {
     expect(parseNonces(text)).toStrictEqual(expected)

@@ -1,0 +1,37 @@
+/**
+ * Makes dist/types stand alone, as dist/cjs does: the declarations of a bundled package that ours name are copied
+ * beside them. Without that, the types of whoever installs the package would silently be `any`.
+ *
+ * @module
+ */
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
+import { dirname, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const TYPES = `${ROOT}dist/types`
+/** Each in one file, which imports nothing. */
+const BUNDLED: Readonly<Record<string, { readonly from: string; readonly to: string }>> = {
+  '@badrap/valita': { from: 'node_modules/@badrap/valita/dist/mjs/index.d.mts', to: 'third-party/valita.d.ts' },
+}
+
+for (const name of await readdir(TYPES, { recursive: true })) {
+  const file = name.replaceAll('\\', '/')
+  if (!file.endsWith('.d.ts')) continue
+  const text = await readFile(`${TYPES}/${file}`, 'utf8')
+  const standing = text.replace(/(?<=\bfrom ')[^.'][^']*(?=')/g, (specifier) => standAlone(specifier, file))
+  if (standing !== text) await writeFile(`${TYPES}/${file}`, standing)
+}
+for (const { from, to } of Object.values(BUNDLED)) {
+  await mkdir(dirname(`${TYPES}/${to}`), { recursive: true })
+  await writeFile(`${TYPES}/${to}`, await readFile(ROOT + from))
+}
+
+function standAlone(specifier: string, file: string): string {
+  if (isBuiltin(specifier)) return specifier
+  const bundled = BUNDLED[specifier]
+  if (!bundled) throw new Error(`${file} names ${specifier}: give it its place in BUNDLED`)
+  const path = posix.relative(posix.dirname(file), bundled.to).replace(/\.d\.ts$/, '.ts')
+  return path.startsWith('.') ? path : `./${path}`
+}

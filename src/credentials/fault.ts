@@ -1,0 +1,47 @@
+/**
+ * What a schema has found wrong, in words that quote no value: what it looked at may be a secret.
+ *
+ * @module
+ */
+import type { Err } from '@badrap/valita'
+
+export interface Fault {
+  /** The way to the member, outermost name first; empty if the value as a whole is wrong. */
+  readonly path: readonly string[]
+  /** What follows its name in a sentence: `is missing`. */
+  readonly what: string
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  boolean: 'a boolean',
+  object: 'an object',
+  array: 'a list',
+}
+
+/** The first of the faults. The path ends where a name is not one that a schema has: it may be anything, too. */
+export function firstFault({ issues }: Err): Fault {
+  const [issue] = issues
+  const path: string[] = []
+  for (const name of issue?.path ?? []) {
+    if (typeof name !== 'string' || !/^[a-z]\w*$/i.test(name)) break
+    path.push(name)
+  }
+  return { path, what: whatIsWrong(issue) }
+}
+
+function whatIsWrong(issue: Err['issues'][number] | undefined): string {
+  switch (issue?.code) {
+    case 'missing_value':
+      return 'is missing'
+    case 'invalid_type':
+      return `is not ${issue.expected.map((kind) => KINDS[kind] ?? kind).join(' or ')}`
+    case 'invalid_literal':
+      return `is not ${issue.expected.join(' or ')}`
+    case 'custom_error':
+      return issue.message ?? 'is not valid'
+    default:
+      return 'is not valid'
+  }
+}

@@ -1,0 +1,151 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { isOAuthError } from '../../src/errors.ts'
+import type { PendingRecord, SessionRecord } from '../../src/model.ts'
+import { parseNonces, parsePending, parseSession, sealed } from '../../src/node/store/records.ts'
+import { asHandle } from '../../src/protocol/identity/syntax.ts'
+import { KEY, pendingRecord, sessionRecord, THUMBPRINT } from '../node/helpers.ts'
+import { anyJson, holds, nestedText, TOO_DEEP } from './support.ts'
+
+const PATH = '/home/alice/record.json'
+/** Pieces of every secret in these records. */
+const SECRET = /canary|rPQUCt|Dcz3Kf/
+const { did, pds, clientId } = sessionRecord()
+const handle = asHandle('alice.example.com')
+const clientKey = { kid: 'first', thumbprint: THUMBPRINT }
+const AT = 1_700_000_000_000
+
+/** Records that have every member. */
+const PENDING = { ...pendingRecord(), did, handle, clientKey, refusedCodes: ['h'] }
+const SPENT = { version: 1, status: 'spent', state: 'canary-state', codeHash: 'h', outcome: 'completed', did, at: AT }
+const RECEIVED = {
+  version: 1,
+  status: 'received',
+  state: 'canary-state',
+  codeHash: 'h',
+  did,
+  handle,
+  requestedScope: 'atproto',
+  credentials: {
+    did,
+    clientId,
+    clientKey,
+    dpopPrivateJwk: KEY,
+    pdsIssuer: pds,
+    refreshToken: 'canary-refresh',
+    accessToken: 'canary-access',
+    accessTokenExpiresAt: AT,
+    issuer: pds,
+    scope: 'atproto',
+    thumbprint: THUMBPRINT,
+    createdAt: AT,
+    rotatedAt: AT,
+    rotation: 1,
+    bundled: false,
+  },
+  at: AT,
+}
+const SESSION = sealed({
+  ...sessionRecord({ clientKey, issuer: pds, createdAt: AT, rotatedAt: AT, clockOffset: 1, rotation: 1 }),
+  ...sessionRecord({ spentTokens: ['h'], intent: { tokenHash: 'h', at: AT }, bundled: false }),
+  ...sessionRecord({ handle, savedTo: ['file:/x'], undelivered: ['file:/x'] }),
+  ended: { at: AT, reason: 'r', handedOver: 'h' },
+})
+
+type Path = readonly (string | number)[]
+
+/** Every member of `value`, the members of members too. */
+function pathsIn(value: unknown, path: Path = []): Path[] {
+  if (typeof value !== 'object' || value === null) return [path]
+  const entries = Object.entries(value).map(([name, member]) => pathsIn(member, [...path, name]))
+  return [path, ...entries.flat()]
+}
+
+function valueAt(value: unknown, [name, ...rest]: Path): unknown {
+  if (name === undefined) return value
+  return typeof value === 'object' && value !== null ? valueAt(Reflect.get(value, name), rest) : undefined
+}
+
+function replaced(value: unknown, [name, ...rest]: Path, next: unknown): unknown {
+  if (name === undefined) return next
+  if (typeof value !== 'object' || value === null) throw new TypeError(`there is no ${name}`)
+  const changed = Array.isArray(value) ? [...value] : { ...value }
+  Reflect.set(changed, name, replaced(Reflect.get(value, name), rest, next))
+  return changed
+}
+
+/** What a type in a schema can tell apart. */
+function kindOf(value: unknown): string {
+  return value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
+}
+
+/** A member of `honest`, and anything to take its place. */
+function changeOf(honest: unknown): fc.Arbitrary<{ path: Path; text: string }> {
+  const path = fc.constantFrom(...pathsIn(honest).filter(({ length }) => length > 0))
+  return fc.tuple(path, anyJson).chain(([at, value]) => {
+    try {
+      return fc.constant({ path: at, text: JSON.stringify(replaced(honest, at, value)) })
+    } catch {
+      return fc.constant({ path: at, text: JSON.stringify(replaced(honest, at, null)) }) // nested too deep to be written
+    }
+  })
+}
+
+/** The record, or nothing if it was refused as it should be. */
+function read<T>(parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    if (!isOAuthError(error, 'STORE_INVALID')) throw error
+    expect(`${error.message} ${error.hint} ${error.stack}`).not.toMatch(SECRET)
+    expect(error.cause).toBeUndefined()
+    return undefined
+  }
+}
+
+describe.each<[string, object, (text: string) => PendingRecord | SessionRecord]>([
+  ['pending', PENDING, (text) => parsePending(text, PATH)],
+  ['spent', SPENT, (text) => parsePending(text, PATH)],
+  ['received', RECEIVED, (text) => parsePending(text, PATH)],
+  ['session', SESSION, (text) => parseSession(text, PATH, THUMBPRINT)],
+])('a stored record: %s', (_, honest, parse) => {
+  const seal = 'seal' in honest ? { seal: honest.seal } : {}
+
+  test('as it was written it is read, and so is what a newer version has added', () => {
+    const later = { ...honest, later: { of: [1, null] } }
+    for (const record of [honest, later]) expect({ ...parse(JSON.stringify(record)), ...seal }).toStrictEqual(record)
+  })
+
+  test('with anything in the place of any member, it is a record or STORE_INVALID', () => {
+    holds(
+      fc.property(changeOf(honest), ({ path, text }) => {
+        const record = read(() => parse(text))
+        if (record === undefined || path[0] === 'seal') return
+        expect(kindOf(valueAt(record, path))).toBe(kindOf(valueAt(honest, path)))
+      }),
+    )
+  })
+
+  const members = pathsIn(honest).filter(({ length }) => length > 0)
+  test.each(members.map((path) => ({ name: path.join('.'), path })))('$name of another type is refused', ({ path }) => {
+    const before = kindOf(valueAt(honest, path))
+    for (const value of [null, true, 7, 'text', [[]], { a: {} }].filter((each) => kindOf(each) !== before)) {
+      const message = expect.stringContaining(path[0] === 'seal' ? PATH : `version: ${path[0]}`)
+      const run = () => parse(JSON.stringify(replaced(honest, path, value)))
+      expect(run, JSON.stringify(value)).toThrow(expect.objectContaining({ code: 'STORE_INVALID', message }))
+    }
+  })
+
+  test('nested deeper than it could be written again, it is refused', () => {
+    const text = JSON.stringify(honest).replace(/\}$/, `,"later":${nestedText(TOO_DEEP)}}`)
+    expect(read(() => parse(text))).toBeUndefined()
+  })
+})
+
+test('nonces: whatever is in the file, what can be used of it', () => {
+  holds(
+    fc.property(changeOf({ 'https://a.example': 'n1', 'https://b.example': 'n2' }), ({ text }) => {
+      for (const nonce of Object.values(parseNonces(text))) expect(nonce).toBeTypeOf('string')
+    }),
+  )
+})
