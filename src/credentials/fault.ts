@@ -20,21 +20,26 @@ const KINDS: Readonly<Record<string, string>> = {
   array: 'a list',
 }
 
-/** The first of the faults. The path ends where a name is not one that a schema has: it may be anything, too. */
-export function firstFault({ issues }: Err): Fault {
+/**
+ * The first of the faults. The path ends where a name is not one that a schema has: it may be anything, too.
+ *
+ * @param value what was looked at: a member that is `undefined` is as good as none
+ */
+export function firstFault({ issues }: Err, value: unknown): Fault {
   const [issue] = issues
-  const path: string[] = []
-  for (const name of issue?.path ?? []) {
-    if (typeof name !== 'string' || !/^[a-z]\w*$/i.test(name)) break
-    path.push(name)
-  }
-  return { path, what: whatIsWrong(issue) }
+  const names = issue?.path ?? []
+  const end = names.findIndex((name) => !/^[a-z]\w*$/i.test(String(name)))
+  const path = names.slice(0, end < 0 ? names.length : end).map(String)
+  return { path, what: memberAt(value, names) === undefined ? 'is missing' : whatIsWrong(issue) }
+}
+
+function memberAt(value: unknown, [name, ...rest]: readonly PropertyKey[]): unknown {
+  if (name === undefined) return value
+  return typeof value === 'object' && value !== null ? memberAt(Reflect.get(value, name), rest) : undefined
 }
 
 function whatIsWrong(issue: Err['issues'][number] | undefined): string {
   switch (issue?.code) {
-    case 'missing_value':
-      return 'is missing'
     case 'invalid_type':
       return `is not ${issue.expected.map((kind) => KINDS[kind] ?? kind).join(' or ')}`
     case 'invalid_literal':

@@ -5,25 +5,47 @@
  * @see https://github.com/bluesky-social/atproto/tree/main/packages/oauth/oauth-client-node
  * @module
  */
+import * as v from '@badrap/valita'
 import { calculateJwkThumbprint } from 'jose'
 import { OAuthError } from '../errors.ts'
 import { shellQuote } from '../hints.ts'
 import type { ClientJwk, ClientKeyName, Credentials, PrivateJwk } from '../model.ts'
-import { asDid } from '../protocol/identity/syntax.ts'
-import { asPrivateJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
-import { asServer, claimsOf, TOKEN } from './read.ts'
+import { importDpopKey } from '../protocol/oauth/dpop.ts'
+import { type Fault, firstFault } from './fault.ts'
+import { claimsOf } from './read.ts'
+import {
+  type AtprotoScope,
+  didSchema,
+  isAtprotoScope,
+  privateJwkMembersSchema,
+  readWith,
+  scopeSchema,
+  serverSchema,
+  textSchema,
+  tokenSchema,
+} from './schemas.ts'
 
-/** The value of one account in that store, whose key there is the DID. Secret. */
+const authMethodSchema = v.union(
+  v.object({ method: v.literal('none') }),
+  v.object({ method: v.literal('private_key_jwt'), kid: textSchema }),
+)
+
+type AuthMethod = v.Infer<typeof authMethodSchema>
+
+/**
+ * The value of one account in that store, whose key there is the DID, as we make it: more exact than what we read, so that
+ * the library's own types take it. Secret.
+ */
 export interface NodeSession {
   dpopJwk: PrivateJwk & { readonly alg: 'ES256' }
-  authMethod: { method: 'none' } | { method: 'private_key_jwt'; kid: string }
+  authMethod: AuthMethod
   tokenSet: {
     /** The authorization server. */
     iss: string
     sub: `did:plc:${string}` | `did:web:${string}`
     /** The PDS, with a slash at its end. */
     aud: string
-    scope: 'atproto' | `atproto ${string}` | `${string} atproto` | `${string} atproto ${string}`
+    scope: AtprotoScope
     refresh_token: string
     access_token: string
     token_type: 'DPoP'
@@ -41,6 +63,30 @@ export interface NodeSessionOptions {
   readonly dev?: boolean | undefined
 }
 
+/** That value as any of the versions may have left it, read into what we make of it. */
+function nodeSessionSchema(dev: boolean) {
+  const server = serverSchema(dev)
+  return v.object({
+    tokenSet: v.object({
+      iss: server,
+      sub: didSchema(dev),
+      aud: server,
+      scope: scopeSchema,
+      refresh_token: tokenSchema,
+      access_token: tokenSchema,
+      token_type: v.literal('DPoP'),
+      expires_at: textSchema.chain(readWith(parseTime, 'is not a time')).optional(),
+    }),
+    dpopJwk: privateJwkMembersSchema,
+    /** Not known of the earliest versions. */
+    authMethod: authMethodSchema.optional(),
+  })
+}
+
+const wholeStoreSchema = v.object({ tokenSet: v.undefined().optional() }).rest(v.unknown())
+const accessTokenSchema = v.object({ tokenSet: v.object({ access_token: v.string() }) })
+
+const WHOLE_STORE = 'the JSON is a whole store, by DID, instead of the session of one'
 const SHAPE = 'give what the store has for one DID, as JSON: {"dpopJwk": …, "authMethod": …, "tokenSet": …}'
 
 /**
@@ -53,33 +99,17 @@ const SHAPE = 'give what the store has for one DID, as JSON: {"dpopJwk": …, "a
  */
 export async function fromNodeSession(value: unknown, options: NodeSessionOptions): Promise<Credentials> {
   const { clientId, dev = false } = options
-  const session = members(value, 'the session')
-  if (session.tokenSet === undefined && Object.keys(session).some((name) => name.startsWith('did:'))) {
-    throw invalid('the JSON is a whole store, by DID, instead of the session of one')
-  }
-  const tokens = members(session.tokenSet, 'tokenSet')
-  const dpopPrivateJwk = asPrivateJwk(members(session.dpopJwk, 'dpopJwk'))
-  if (!dpopPrivateJwk) throw invalid('dpopJwk is not a private P-256 JWK')
-  const did = asDid(text(tokens, 'sub'), dev)
-  if (!did) throw invalid('tokenSet.sub is not an atproto DID')
-  const origin = (name: string) => {
-    const server = asServer(text(tokens, name), dev)
-    if (server) return server
-    throw invalid(`tokenSet.${name} is not an https origin`)
-  }
-  const [issuer, pdsIssuer] = [origin('iss'), origin('aud')]
-  if (text(tokens, 'token_type') !== 'DPoP') throw invalid('tokenSet.token_type is not DPoP')
-  const scope = text(tokens, 'scope')
-  if (!TOKEN.test(scope) || !scope.split(' ').includes('atproto')) throw invalid('tokenSet.scope is not one of atproto')
-  const [accessToken, refreshToken] = [token(tokens, 'access_token'), token(tokens, 'refresh_token')]
-  const accessTokenExpiresAt = tokens.expires_at === undefined ? undefined : Date.parse(text(tokens, 'expires_at'))
-  if (Number.isNaN(accessTokenExpiresAt)) throw invalid('tokenSet.expires_at is not a time')
+  const session = nodeSessionSchema(dev).try(value, { mode: 'strip' })
+  if (!session.ok) throw invalid(isWholeStore(value) ? WHOLE_STORE : sentenceOf(firstFault(session, value)))
+  const { dpopJwk: dpopPrivateJwk, authMethod, tokenSet } = session.value
+  const { sub: did, iss: issuer, aud: pdsIssuer, scope } = tokenSet
+  const { access_token: accessToken, refresh_token: refreshToken, expires_at: accessTokenExpiresAt } = tokenSet
   const { thumbprint } = await importDpopKey(dpopPrivateJwk)
   checkClaims(accessToken, { sub: did, client_id: clientId, jkt: thumbprint })
   return {
     did,
     clientId,
-    clientKey: await clientKeyFor(session.authMethod, options),
+    clientKey: await clientKeyFor(authMethod, options),
     dpopPrivateJwk,
     pdsIssuer,
     refreshToken,
@@ -96,7 +126,7 @@ export async function fromNodeSession(value: unknown, options: NodeSessionOption
  * letter for letter: for a loopback client `clientMetadata: atprotoLoopbackClientMetadata(clientId)`.
  *
  * @param credentials with both tokens, issuer and PDS
- * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`
+ * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_INVALID` their scope is not one of a session
  */
 export function toNodeSession(credentials: Credentials): NodeSession {
   const { did, clientKey, dpopPrivateJwk, pdsIssuer, refreshToken, accessToken, issuer } = credentials
@@ -108,6 +138,9 @@ export function toNodeSession(credentials: Credentials): NodeSession {
       `the session cannot be handed over without its ${missing.join(', ')}`,
     )
   }
+  const { scope = 'atproto' } = credentials
+  if (!isAtprotoScope(scope))
+    throw new OAuthError('CREDENTIALS_INVALID', 'the scope of the session is not one of atproto')
   const { kty, crv, x, y, d } = dpopPrivateJwk
   const expiresAt = credentials.accessTokenExpiresAt
   return {
@@ -117,7 +150,7 @@ export function toNodeSession(credentials: Credentials): NodeSession {
       iss: issuer,
       sub: did,
       aud: `${pdsIssuer}/`,
-      scope: (credentials.scope ?? 'atproto') as NodeSession['tokenSet']['scope'], // every session has atproto
+      scope,
       refresh_token: refreshToken,
       access_token: accessToken,
       token_type: 'DPoP',
@@ -132,19 +165,18 @@ export function toNodeSession(credentials: Credentials): NodeSession {
  * @param value untrusted
  */
 export function clientIdOf(value: unknown): string | undefined {
-  const { tokenSet } = (value ?? {}) as { tokenSet?: { access_token?: unknown } }
-  const { client_id } = claimsOf(tokenSet?.access_token)
-  return typeof client_id === 'string' ? client_id : undefined
+  const session = accessTokenSchema.try(value, { mode: 'passthrough' })
+  return session.ok ? claimsOf(session.value.tokenSet.access_token).client_id : undefined
 }
 
 /** What the access token says of itself, if it says anything: a foreign key or client would cost the session. */
 function checkClaims(accessToken: string, expected: { sub: string; client_id: string; jkt: string }): void {
   const { sub, client_id, cnf } = claimsOf(accessToken)
-  const { jkt } = (cnf ?? {}) as { jkt?: unknown }
-  const differs = (said: unknown, name: keyof typeof expected) => typeof said === 'string' && said !== expected[name]
+  const differs = (said: string | undefined, name: keyof typeof expected) =>
+    said !== undefined && said !== expected[name]
   const mismatch = (message: string, hint: string) => new OAuthError('CREDENTIALS_MISMATCH', message, { hint })
   if (differs(sub, 'sub')) throw mismatch('the access token is of another account than tokenSet.sub', SHAPE)
-  if (differs(jkt, 'jkt')) throw mismatch('dpopJwk is not the key that the access token is bound to', SHAPE)
+  if (differs(cnf?.jkt, 'jkt')) throw mismatch('dpopJwk is not the key that the access token is bound to', SHAPE)
   if (differs(client_id, 'client_id')) {
     const hint = `--client-id ${shellQuote(String(client_id))}`
     throw mismatch(`the session was made with the client_id ${client_id}, not ${expected.client_id}`, hint)
@@ -153,20 +185,18 @@ function checkClaims(accessToken: string, expected: { sub: string; client_id: st
 
 /** A refresh has to come with the very key that the session was made with, or with none. */
 async function clientKeyFor(
-  authMethod: unknown,
+  authMethod: AuthMethod | undefined,
   { clientId, clientJwk }: NodeSessionOptions,
 ): Promise<ClientKeyName | undefined> {
   if (authMethod === undefined) return undefined // as the earliest versions left it
-  const { method, kid } = members(authMethod, 'authMethod')
   const isHosted = clientId.startsWith('https:')
-  if (method === 'none') {
+  if (authMethod.method === 'none') {
     if (!isHosted || !clientJwk) return undefined
     throw new OAuthError('CREDENTIALS_MISMATCH', 'the session was made without a client key, and one is set', {
       hint: 'unset ATPROTO_OAUTH_CLIENT_JWK for this session',
     })
   }
-  if (method !== 'private_key_jwt') throw invalid('authMethod.method is neither none nor private_key_jwt')
-  if (typeof kid !== 'string' || kid === '') throw invalid('authMethod.kid is missing')
+  const { kid } = authMethod
   if (!isHosted) throw new OAuthError('CREDENTIALS_MISMATCH', `the session has a client key, and ${clientId} has none`)
   const hint = `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${clientId} has published as ${kid}`
   if (!clientJwk) {
@@ -180,22 +210,19 @@ async function clientKeyFor(
   return { kid, thumbprint: await calculateJwkThumbprint({ kty, crv, x, y }) }
 }
 
-function members(value: unknown, name: string): Readonly<Record<string, unknown>> {
-  if (value === undefined) throw invalid(`${name} is missing`)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${name} is not an object`)
-  return value as Readonly<Record<string, unknown>>
+/** Milliseconds since the epoch. */
+function parseTime(text: string): number | undefined {
+  const time = Date.parse(text)
+  return Number.isNaN(time) ? undefined : time
 }
 
-function text(tokens: Readonly<Record<string, unknown>>, name: string): string {
-  const value = tokens[name]
-  if (typeof value === 'string' && value !== '') return value
-  throw invalid(`tokenSet.${name} is ${value === undefined || value === '' ? 'missing' : 'not a text'}`)
+function isWholeStore(value: unknown): boolean {
+  const store = wholeStoreSchema.try(value)
+  return store.ok && Object.keys(store.value).some((name) => name.startsWith('did:'))
 }
 
-function token(tokens: Readonly<Record<string, unknown>>, name: string): string {
-  const value = text(tokens, name)
-  if (TOKEN.test(value)) return value
-  throw invalid(`tokenSet.${name} holds characters that no token has`)
+function sentenceOf({ path, what }: Fault): string {
+  return `${path.length === 0 ? 'the session' : path.join('.')} ${what}`
 }
 
 function invalid(message: string): OAuthError {

@@ -4,18 +4,55 @@
  *
  * @module
  */
+import * as v from '@badrap/valita'
 import { base64url } from 'jose'
 import { OAuthError } from '../errors.ts'
-import type { ClientJwk, ClientKeyName, Credentials, Did, Origin, PrivateJwk } from '../model.ts'
-import { asDid, asUrl, isSecure } from '../protocol/identity/syntax.ts'
+import {
+  type ClientJwk,
+  type Credentials,
+  clientKeyNameSchema,
+  credentialsSchema,
+  type PrivateJwk,
+  privateJwkSchema,
+  rotationSchema,
+  timeSchema,
+} from '../model.ts'
+import { asUrl } from '../protocol/identity/syntax.ts'
 import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
+import { firstFault } from './fault.ts'
+import { didSchema, ifValid, readWith, serverSchema, tokenSchema } from './schemas.ts'
 import * as names from './variables.ts'
 import { type Environment, variable } from './variables.ts'
 
-/** VSCHAR, RFC 6749 appendix A.17. */
-export const TOKEN = /^[\x20-\x7e]+$/
-/** The last millisecond that a Date can hold. */
-const LATEST = 8.64e15
+const bundleSchema = v.object({ version: v.literal(1) }).rest(v.unknown())
+const clientJwkSchema = privateJwkSchema.extend({ kid: ifValid(v.string()) })
+const claimsSchema = v.object({
+  sub: ifValid(v.string()),
+  client_id: ifValid(v.string()),
+  cnf: ifValid(v.object({ jkt: ifValid(v.string()) })),
+})
+
+/** Credentials as a secret store or an older version may have them: what only tells of them may be wrong, or not there. */
+function givenSchema(dev: boolean) {
+  const server = serverSchema(dev)
+  return credentialsSchema.omit('bundled').extend({
+    did: didSchema(dev),
+    clientId: v
+      .string()
+      .assert((text) => asUrl(text) !== undefined, 'is not a URL')
+      .optional(),
+    clientKey: ifValid(clientKeyNameSchema),
+    dpopPrivateJwk: v.unknown().chain(readWith(parsePrivateJwk, 'is not a private P-256 JWK')),
+    pdsIssuer: server.optional(),
+    refreshToken: tokenSchema.optional(),
+    accessToken: tokenSchema.optional(),
+    accessTokenExpiresAt: ifValid(timeSchema),
+    issuer: server.optional(),
+    createdAt: ifValid(timeSchema),
+    rotatedAt: ifValid(timeSchema),
+    rotation: ifValid(rotationSchema),
+  })
+}
 
 /**
  * `ATPROTO_OAUTH_SESSION`, else the separate variables.
@@ -74,62 +111,27 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
   accessToken: names.ACCESS_TOKEN,
 }
 
-function readBundle(bundle: string, dev: boolean): Credentials {
-  const value = parseJson(decodeBase64url(bundle))
-  if (typeof value !== 'object' || value === null || (value as { version?: unknown }).version !== 1) {
+function readBundle(text: string, dev: boolean): Credentials {
+  const bundle = bundleSchema.try(parseJson(decodeBase64url(text)))
+  if (!bundle.ok) {
     throw new OAuthError(
       'CREDENTIALS_INVALID',
       `${names.SESSION} is not a bundle that this version made, or it was cut`,
     )
   }
-  const credentials = checked(value as Record<string, unknown>, (field) => `${field} in ${names.SESSION}`, dev)
+  const credentials = checked(bundle.value, (field) => `${field} in ${names.SESSION}`, dev)
   const { refreshToken, accessToken, clientId, pdsIssuer } = credentials
   const complete = refreshToken === undefined ? accessToken : clientId && pdsIssuer
   if (complete !== undefined) return { ...credentials, bundled: true }
   throw new OAuthError('CREDENTIALS_INVALID', `${names.SESSION} lacks a part of the session`)
 }
 
-/** Checks every member; `name` says where a member came from. */
-function checked(value: Record<string, unknown>, name: (field: string) => string, dev: boolean): Credentials {
-  const invalid = (field: string, what: string): never => {
-    throw new OAuthError('CREDENTIALS_INVALID', `${name(field)} ${what}`)
-  }
-  const text = (field: string): string | undefined => {
-    const member = value[field]
-    if (member === undefined) return undefined
-    return typeof member === 'string' ? member : invalid(field, 'is not a text')
-  }
-  const token = (field: string): string | undefined => {
-    const member = text(field)
-    return member === undefined || TOKEN.test(member) ? member : invalid(field, 'holds characters that no token has')
-  }
-  const origin = (field: string): Origin | undefined => {
-    const member = text(field)
-    return member === undefined ? undefined : (asServer(member, dev) ?? invalid(field, 'is not an https origin'))
-  }
-  const time = (field: string): number | undefined => {
-    const member = value[field]
-    return typeof member === 'number' && Math.abs(member) <= LATEST ? member : undefined
-  }
-  const did: Did = asDid(text('did') ?? '', dev) ?? invalid('did', 'is not an atproto DID')
-  const clientId = text('clientId')
-  if (clientId !== undefined && !asUrl(clientId)) invalid('clientId', 'is not a URL')
-  return {
-    did,
-    clientId,
-    dpopPrivateJwk: parsePrivateJwk(value.dpopPrivateJwk) ?? invalid('dpopPrivateJwk', 'is not a private P-256 JWK'),
-    pdsIssuer: origin('pdsIssuer'),
-    refreshToken: token('refreshToken'),
-    accessToken: token('accessToken'),
-    accessTokenExpiresAt: time('accessTokenExpiresAt'),
-    clientKey: asKeyName(value.clientKey),
-    issuer: origin('issuer'),
-    scope: text('scope'),
-    thumbprint: text('thumbprint'),
-    createdAt: time('createdAt'),
-    rotatedAt: time('rotatedAt'),
-    rotation: Number.isSafeInteger(value.rotation) ? Number(value.rotation) : undefined,
-  }
+/** @param name says where a member came from */
+function checked(members: Record<string, unknown>, name: (field: string) => string, dev: boolean): Credentials {
+  const credentials = givenSchema(dev).try(members, { mode: 'strip' })
+  if (credentials.ok) return credentials.value
+  const { path, what } = firstFault(credentials, members)
+  throw new OAuthError('CREDENTIALS_INVALID', `${name(path.join('.'))} ${what}`)
 }
 
 /**
@@ -137,14 +139,13 @@ function checked(value: Record<string, unknown>, name: (field: string) => string
  * server decides; here it only says where to look.
  */
 function subjectOf(accessToken: string | undefined): string | undefined {
-  const { sub } = claimsOf(accessToken)
-  return typeof sub === 'string' ? sub : undefined
+  return accessToken === undefined ? undefined : claimsOf(accessToken).sub
 }
 
 /** What a token says of itself, unverified; nothing if it is not a JWT. */
-export function claimsOf(token: unknown): Readonly<Record<string, unknown>> {
-  const payload = typeof token === 'string' ? parseJson(decodeBase64url(token.split('.')[1] ?? '')) : undefined
-  return typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>) : {}
+export function claimsOf(token: string): v.Infer<typeof claimsSchema> {
+  const claims = claimsSchema.try(parseJson(decodeBase64url(token.split('.')[1] ?? '')))
+  return claims.ok ? claims.value : {}
 }
 
 function parsePrivateJwk(value: unknown): PrivateJwk | undefined {
@@ -166,25 +167,14 @@ export function readClientJwk(environment: Environment): ClientJwk | undefined {
   const text = variable(environment, names.CLIENT_JWK)
   if (text === undefined) return undefined
   const hint = `set ${names.CLIENT_JWK} to the private JWK of your client, with the kid under which it is published`
-  const value = readings(text).find((reading) => asPrivateJwk(reading))
-  const jwk = asPrivateJwk(value)
+  const jwk = readings(text)
+    .map((reading) => clientJwkSchema.try(reading, { mode: 'strip' }))
+    .find((reading) => reading.ok)
   if (!jwk) throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} is not a private P-256 JWK`, { hint })
-  const { kid } = value as { kid?: unknown }
+  const { kid } = jwk.value
   // A server finds the public key by it, and refuses an assertion without.
-  if (typeof kid === 'string' && kid !== '') return { ...jwk, kid }
+  if (kid) return { ...jwk.value, kid }
   throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} has no kid`, { hint })
-}
-
-function asKeyName(value: unknown): ClientKeyName | undefined {
-  const { kid, thumbprint } = (value ?? {}) as Record<string, unknown>
-  return typeof kid === 'string' && typeof thumbprint === 'string' ? { kid, thumbprint } : undefined
-}
-
-/** A trailing slash is forgiven: people copy the address of their server. */
-export function asServer(text: string, dev: boolean): Origin | undefined {
-  const url = asUrl(text)
-  const bare = url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)
-  return bare ? (url.origin as Origin) : undefined
 }
 
 function parseJson(text: string | undefined): unknown {

@@ -186,6 +186,8 @@ test('http: servers only in development', async () => {
 test('a session without all its parts is not handed over', async () => {
   const { accessToken, issuer, ...rest } = await read(SAVED)
   expect(() => toNodeSession(rest)).toThrow(/without its accessToken, issuer$/)
+  const odd = { ...rest, accessToken, issuer, scope: 'transition:generic' }
+  expect(() => toNodeSession(odd)).toThrow(expect.objectContaining({ code: 'CREDENTIALS_INVALID' }))
 })
 
 test('the client_id that a token names can be asked for', () => {

@@ -1,12 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { fromNodeSession, toNodeSession } from '../../src/credentials/node-session.ts'
+import { readCredentials } from '../../src/credentials/read.ts'
 import { isOAuthError } from '../../src/errors.ts'
-import type { PendingRecord, SessionRecord } from '../../src/model.ts'
+import type { Credentials, PendingRecord, SessionRecord } from '../../src/model.ts'
 import { parseNonces, parsePending, parseSession, sealed } from '../../src/node/store/records.ts'
 import { asHandle } from '../../src/protocol/identity/syntax.ts'
+import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
 import { KEY, pendingRecord, sessionRecord, THUMBPRINT } from '../node/helpers.ts'
-import { anyJson, holds, nestedText, TOO_DEEP } from './support.ts'
+import { changeOf, holds, kindOf, nestedText, pathsIn, replaced, TOO_DEEP, valueAt } from './support.ts'
 
+const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 const PATH = '/home/alice/record.json'
 /** Pieces of every secret in these records. */
 const SECRET = /canary|rPQUCt|Dcz3Kf/
@@ -51,45 +55,6 @@ const SESSION = sealed({
   ...sessionRecord({ handle, savedTo: ['file:/x'], undelivered: ['file:/x'] }),
   ended: { at: AT, reason: 'r', handedOver: 'h' },
 })
-
-type Path = readonly (string | number)[]
-
-/** Every member of `value`, the members of members too. */
-function pathsIn(value: unknown, path: Path = []): Path[] {
-  if (typeof value !== 'object' || value === null) return [path]
-  const entries = Object.entries(value).map(([name, member]) => pathsIn(member, [...path, name]))
-  return [path, ...entries.flat()]
-}
-
-function valueAt(value: unknown, [name, ...rest]: Path): unknown {
-  if (name === undefined) return value
-  return typeof value === 'object' && value !== null ? valueAt(Reflect.get(value, name), rest) : undefined
-}
-
-function replaced(value: unknown, [name, ...rest]: Path, next: unknown): unknown {
-  if (name === undefined) return next
-  if (typeof value !== 'object' || value === null) throw new TypeError(`there is no ${name}`)
-  const changed = Array.isArray(value) ? [...value] : { ...value }
-  Reflect.set(changed, name, replaced(Reflect.get(value, name), rest, next))
-  return changed
-}
-
-/** What a type in a schema can tell apart. */
-function kindOf(value: unknown): string {
-  return value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
-}
-
-/** A member of `honest`, and anything to take its place. */
-function changeOf(honest: unknown): fc.Arbitrary<{ path: Path; text: string }> {
-  const path = fc.constantFrom(...pathsIn(honest).filter(({ length }) => length > 0))
-  return fc.tuple(path, anyJson).chain(([at, value]) => {
-    try {
-      return fc.constant({ path: at, text: JSON.stringify(replaced(honest, at, value)) })
-    } catch {
-      return fc.constant({ path: at, text: JSON.stringify(replaced(honest, at, null)) }) // nested too deep to be written
-    }
-  })
-}
 
 /** The record, or nothing if it was refused as it should be. */
 function read<T>(parse: () => T): T | undefined {
@@ -139,6 +104,45 @@ describe.each<[string, object, (text: string) => PendingRecord | SessionRecord]>
   test('nested deeper than it could be written again, it is refused', () => {
     const text = JSON.stringify(honest).replace(/\}$/, `,"later":${nestedText(TOO_DEEP)}}`)
     expect(read(() => parse(text))).toBeUndefined()
+  })
+})
+
+describe.each<[string, object, (value: unknown) => Credentials | Promise<Credentials>, readonly string[]]>([
+  [
+    'bundle',
+    { version: 1, ...RECEIVED.credentials },
+    (value) => readCredentials({ ATPROTO_OAUTH_SESSION: encoded(value) }, false)!,
+    ['CREDENTIALS_INVALID'],
+  ],
+  [
+    'session of the official library',
+    toNodeSession({
+      ...RECEIVED.credentials,
+      did,
+      pdsIssuer: pds,
+      issuer: pds,
+      dpopPrivateJwk: await generateDpopJwk(),
+    }),
+    (value) => fromNodeSession(value, { clientId: 'https://app.example/c.json', clientJwk: { ...KEY, kid: 'first' } }),
+    ['CREDENTIALS_INVALID', 'CREDENTIALS_INCOMPLETE', 'CREDENTIALS_MISMATCH'],
+  ],
+])('what somebody gives us: a %s', (_, honest, parse, codes) => {
+  test('with anything in the place of any member, it is credentials or an error that quotes nothing', async () => {
+    const whole = { ...RECEIVED.credentials, ...(await parse(honest)) }
+    await holds(
+      fc.asyncProperty(changeOf(honest), async ({ text }) => {
+        try {
+          const credentials = await parse(JSON.parse(text))
+          for (const [name, member] of Object.entries(credentials)) {
+            if (member !== undefined) expect(kindOf(member), name).toBe(kindOf(valueAt(whole, [name])))
+          }
+        } catch (error) {
+          if (!isOAuthError(error) || !codes.includes(error.code)) throw error
+          expect(`${error.message} ${error.hint} ${error.stack}`).not.toMatch(SECRET)
+          expect(error.cause).toBeUndefined()
+        }
+      }),
+    )
   })
 })
 

@@ -130,6 +130,46 @@ export function spoiledDocument(honest: Readonly<Record<string, unknown>>): fc.A
   )
 }
 
+/** Names and indices, outermost first. */
+export type Path = readonly (string | number)[]
+
+/** Every member of `value`, the members of members too. */
+export function pathsIn(value: unknown, path: Path = []): Path[] {
+  if (typeof value !== 'object' || value === null) return [path]
+  const entries = Object.entries(value).map(([name, member]) => pathsIn(member, [...path, name]))
+  return [path, ...entries.flat()]
+}
+
+export function valueAt(value: unknown, [name, ...rest]: Path): unknown {
+  if (name === undefined) return value
+  return typeof value === 'object' && value !== null ? valueAt(Reflect.get(value, name), rest) : undefined
+}
+
+export function replaced(value: unknown, [name, ...rest]: Path, next: unknown): unknown {
+  if (name === undefined) return next
+  if (typeof value !== 'object' || value === null) throw new TypeError(`there is no ${name}`)
+  const changed = Array.isArray(value) ? [...value] : { ...value }
+  Reflect.set(changed, name, replaced(Reflect.get(value, name), rest, next))
+  return changed
+}
+
+/** What a type in a schema can tell apart. */
+export function kindOf(value: unknown): string {
+  return value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
+}
+
+/** `honest` as JSON, with anything in the place of the member at `path`. */
+export function changeOf(honest: unknown): fc.Arbitrary<{ path: Path; text: string }> {
+  const path = fc.constantFrom(...pathsIn(honest).filter(({ length }) => length > 0))
+  return fc.tuple(path, anyJson).chain(([at, value]) => {
+    try {
+      return fc.constant({ path: at, text: JSON.stringify(replaced(honest, at, value)) })
+    } catch {
+      return fc.constant({ path: at, text: JSON.stringify(replaced(honest, at, null)) }) // nested too deep to be written
+    }
+  })
+}
+
 /** What `run` ends with: a value, or an error of the catalogue whose text is safe to print. Anything else fails. */
 export function answerOf<T>(run: () => T): T | undefined {
   try {

@@ -24,9 +24,10 @@ const KEEP_UNKNOWN = { mode: 'passthrough' } as const
 
 /** @throws {OAuthError} `STORE_INVALID`; the message names the file and the member, and quotes no value */
 export function parsePending(text: string, path: string): PendingRecord {
-  const record = pendingRecordSchema.try(parse(text, path), KEEP_UNKNOWN)
+  const content = parse(text, path)
+  const record = pendingRecordSchema.try(content, KEEP_UNKNOWN)
   if (record.ok) return record.value
-  throw invalid(path, firstFault(record))
+  throw invalid(path, firstFault(record, content))
 }
 
 /** With a checksum of what belongs together: a slip while editing by hand would cost the session. */
@@ -43,7 +44,7 @@ function sealOf({ thumbprint, did, clientId, pds, refreshToken }: SessionRecord)
 export function parseSession(text: string, path: string, thumbprint: string): SessionRecord {
   const { seal, ...content } = parse(text, path)
   const record = sessionRecordSchema.try(content, KEEP_UNKNOWN)
-  if (!record.ok) throw invalid(path, firstFault(record))
+  if (!record.ok) throw invalid(path, firstFault(record, content))
   const session = record.value
   if (seal !== undefined && seal !== sealOf(session)) throw invalid(path)
   // The name is the key's thumbprint: a file that was copied over another would pair a token with a foreign key.
@@ -65,9 +66,10 @@ export function parseNonces(text: string | undefined): Nonces {
 }
 
 function parse(text: string, path: string): Record<string, unknown> {
-  const record = versionedSchema.try(parseText(text))
+  const content = parseText(text)
+  const record = versionedSchema.try(content)
   if (record.ok) return record.value
-  throw invalid(path, firstFault(record))
+  throw invalid(path, firstFault(record, content))
 }
 
 /** `undefined` for what is no JSON: the parser's own message could quote the secrets in the file. */

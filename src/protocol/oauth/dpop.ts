@@ -8,15 +8,13 @@
  */
 import { base64url, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose'
 import { OAuthError } from '../../errors.ts'
-import type { PrivateJwk } from '../../model.ts'
+import { type PrivateJwk, privateJwkSchema } from '../../model.ts'
 import type { Clock, Random } from '../../ports.ts'
 
 /** §4.2 asks for at least 96 bits in `jti`; 128 costs nothing. */
 const JTI_BYTES = 16
 /** NQCHAR, the only characters a `DPoP-Nonce` may hold (§8.1). */
 const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
-/** base64url of the 32 bytes that a P-256 coordinate or scalar has. */
-const P256_MEMBER = /^[A-Za-z0-9_-]{43}$/
 
 /** The P-256 key pair of one session. Made before PAR, kept until revocation. */
 export interface DpopKey {
@@ -49,12 +47,8 @@ export async function generateDpopJwk(): Promise<PrivateJwk> {
  * @returns `undefined` for anything else, a public key included
  */
 export function asPrivateJwk(value: unknown): PrivateJwk | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  const { kty, crv, x, y, d } = value as Record<string, unknown>
-  const members = [x, y, d]
-  if (kty !== 'EC' || crv !== 'P-256') return undefined
-  if (!members.every((member) => typeof member === 'string' && P256_MEMBER.test(member))) return undefined
-  return { kty, crv, x: x as string, y: y as string, d: d as string }
+  const jwk = privateJwkSchema.try(value, { mode: 'strip' })
+  return jwk.ok ? jwk.value : undefined
 }
 
 /**
