@@ -12,7 +12,7 @@ import {
   validateProtectedResource,
 } from '../../src/protocol/oauth/discovery.ts'
 import { anyToken, parseTokenResponse } from '../../src/protocol/oauth/token-endpoint.ts'
-import { xrpcError } from '../../src/protocol/xrpc/request.ts'
+import { xrpcError } from '../../src/protocol/xrpc/error.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
 import {
   answerOf,

@@ -2,7 +2,7 @@
 import { decodeJwt } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { isOAuthError } from '../../src/errors.ts'
-import { xrpcError } from '../../src/protocol/xrpc/request.ts'
+import { xrpcError } from '../../src/protocol/xrpc/error.ts'
 import { openSession } from '../../src/session/open.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
 import type { RsErrorName } from '../support/fake-rs-errors.ts'

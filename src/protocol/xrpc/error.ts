@@ -1,12 +1,17 @@
 /**
- * An answer that is an error, read.
+ * An XRPC response that is an error: read, and as one of ours.
  *
+ * @see https://atproto.com/specs/xrpc#error-responses
  * @module
  */
-import type { OAuthError } from '../../errors.ts'
+import { OAuthError } from '../../errors.ts'
+import { type Login, loginCommand } from '../../hints.ts'
 import type { SessionRecord } from '../../model.ts'
-import { readBounded, withoutSecrets } from '../http/response.ts'
-import { type XrpcRequest, xrpcError } from './request.ts'
+import { describe, parseJsonObject, rateLimited, readBounded, serverError, withoutSecrets } from '../http/response.ts'
+import { challengeError } from '../http/www-authenticate.ts'
+import { requestable } from '../scope/scope.ts'
+import type { XrpcRequest } from './request.ts'
+import { missingScope, requiredScope } from './required-scope.ts'
 
 /** Bytes. */
 const LARGEST = 1024 * 1024
@@ -22,4 +27,48 @@ export async function readXrpcError(
   const bytes = await readBounded(response, LARGEST)
   const body = withoutSecrets(new TextDecoder().decode(bytes), [refreshToken, accessToken, dpopPrivateJwk.d])
   return { error: xrpcError(request.nsid, response, body, now, record, request), body, bytes }
+}
+
+/** A 401 that means: this access token is over, refresh and try once more (RFC 6750 §3.1, RFC 9449 §7.1). */
+export function isExpiredToken(response: Response): boolean {
+  if (response.status !== 401) return false
+  return [challengeError(response.headers, 'dpop'), challengeError(response.headers, 'bearer')].includes(
+    'invalid_token',
+  )
+}
+
+/**
+ * What a 4xx or 5xx of an XRPC method means. `body` is its text, as far as it is text.
+ * `session` is whose it was, for the command that gets a better one. With the `request` a missing
+ * permission has a name even if the server gives none.
+ *
+ * @returns `PERMISSION_MISSING`, `RATE_LIMITED` or `XRPC_ERROR`
+ */
+export function xrpcError(
+  nsid: string,
+  response: Response,
+  body: string,
+  now: number,
+  session: Login,
+  request: XrpcRequest = { nsid },
+): OAuthError {
+  const refusal = serverError(response.status, parseJsonObject(body))
+  if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
+  const said = `${nsid} answered ${describe(refusal)}`
+  // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
+  if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
+    const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
+    const missing = missingScope(requiredScope(request), session.scope ?? '').join(' ')
+    const scope = named === undefined ? missing : requestable(named)
+    const wider = [session.scope || 'atproto', scope].join(' ')
+    const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said
+    const hint = scope ? loginCommand({ ...session, scope: wider }) : undefined
+    return new OAuthError('PERMISSION_MISSING', what, { hint })
+  }
+  if (isExpiredToken(response)) {
+    const hint = `check the clock of this machine; if it is right: ${loginCommand(session)}`
+    return new OAuthError('XRPC_ERROR', `${said}, to a token that was just issued`, { session: 'unknown', hint })
+  }
+  const hint = 'correct the request, or run it again later; the session is not the cause'
+  return new OAuthError('XRPC_ERROR', said, { hint: refusal.status >= 500 ? hint : undefined })
 }

@@ -1,22 +1,25 @@
 /**
- * NSID, parameters and body → one request to the account's PDS, and XRPC errors →
- * ours.
+ * NSID, parameters and body → one request to the account's PDS.
  *
  * @see https://atproto.com/specs/xrpc
  * @module
  */
 import { OAuthError } from '../../errors.ts'
-import { type Login, loginCommand } from '../../hints.ts'
 import type { Did } from '../../model.ts'
 import type { Body } from '../../ports.ts'
-import { describe, parseJsonObject, rateLimited, serverError } from '../http/response.ts'
-import { challengeError } from '../http/www-authenticate.ts'
 import { asNsid, isDid } from '../identity/syntax.ts'
-import { requestable } from '../scope/scope.ts'
-import { missingScope, requiredScope } from './required-scope.ts'
-import type { XrpcRequest } from './xrpc-request.ts'
 
-export type { XrpcRequest } from './xrpc-request.ts'
+export interface XrpcRequest {
+  readonly nsid: string
+  /** In order; a name may come more than once. `{did}` in a value is the account. */
+  readonly parameters?: readonly (readonly [name: string, value: string])[]
+  /** By default POST with a body, GET without. */
+  readonly method?: 'GET' | 'POST' | undefined
+  readonly body?: Body | undefined
+  readonly headers?: Readonly<Record<string, string>>
+  /** For the answer's headers, and for each pause in its body; by default a minute, and more for a large body. */
+  readonly timeoutSeconds?: number | undefined
+}
 
 export interface HttpRequest {
   /** Path and query, for the origin of the PDS. */
@@ -82,48 +85,4 @@ export function proxyAdvice({ nsid, headers = {} }: XrpcRequest): string | undef
   const isChat = nsid.toLowerCase().startsWith('chat.bsky.')
   if (!isChat || Object.keys(headers).some((name) => name.toLowerCase() === 'atproto-proxy')) return undefined
   return `${nsid} is not of the PDS: -H "atproto-proxy: did:web:api.bsky.chat#bsky_chat" has it forwarded`
-}
-
-/** A 401 that means: this access token is over, refresh and try once more (RFC 6750 §3.1, RFC 9449 §7.1). */
-export function isExpiredToken(response: Response): boolean {
-  if (response.status !== 401) return false
-  return [challengeError(response.headers, 'dpop'), challengeError(response.headers, 'bearer')].includes(
-    'invalid_token',
-  )
-}
-
-/**
- * What a 4xx or 5xx of an XRPC method means. `body` is its text, as far as it is text.
- * `session` is whose it was, for the command that gets a better one. With the `request` a missing
- * permission has a name even if the server gives none.
- *
- * @returns `PERMISSION_MISSING`, `RATE_LIMITED` or `XRPC_ERROR`
- */
-export function xrpcError(
-  nsid: string,
-  response: Response,
-  body: string,
-  now: number,
-  session: Login,
-  request: XrpcRequest = { nsid },
-): OAuthError {
-  const refusal = serverError(response.status, parseJsonObject(body))
-  if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
-  const said = `${nsid} answered ${describe(refusal)}`
-  // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
-  if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
-    const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
-    const missing = missingScope(requiredScope(request), session.scope ?? '').join(' ')
-    const scope = named === undefined ? missing : requestable(named)
-    const wider = [session.scope || 'atproto', scope].join(' ')
-    const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said
-    const hint = scope ? loginCommand({ ...session, scope: wider }) : undefined
-    return new OAuthError('PERMISSION_MISSING', what, { hint })
-  }
-  if (isExpiredToken(response)) {
-    const hint = `check the clock of this machine; if it is right: ${loginCommand(session)}`
-    return new OAuthError('XRPC_ERROR', `${said}, to a token that was just issued`, { session: 'unknown', hint })
-  }
-  const hint = 'correct the request, or run it again later; the session is not the cause'
-  return new OAuthError('XRPC_ERROR', said, { hint: refusal.status >= 500 ? hint : undefined })
 }

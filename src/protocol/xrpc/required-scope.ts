@@ -10,7 +10,7 @@ import { asNsid } from '../identity/syntax.ts'
 import { isStatic, normalToken, parsePermission } from '../scope/permission.ts'
 import { missingScopes, requestable } from '../scope/scope.ts'
 import { serviceOf } from './lexicons.ts'
-import type { XrpcRequest } from './xrpc-request.ts'
+import type { XrpcRequest } from './request.ts'
 
 /** Scope tokens; `none` for what every session may ask for, `unknown` where it depends on the server or on what is not known. */
 export type Needs = readonly string[] | 'none' | 'unknown'

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Did } from '../../../src/model.ts'
-import { buildXrpcRequest, proxyAdvice, type XrpcRequest, xrpcError } from '../../../src/protocol/xrpc/request.ts'
+import { xrpcError } from '../../../src/protocol/xrpc/error.ts'
+import { buildXrpcRequest, proxyAdvice, type XrpcRequest } from '../../../src/protocol/xrpc/request.ts'
 import { failure } from '../helpers.ts'
 
 const NSID = 'com.example.getThing'

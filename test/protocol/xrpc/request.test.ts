@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Did } from '../../../src/model.ts'
-import { buildXrpcRequest, isExpiredToken, type XrpcRequest, xrpcError } from '../../../src/protocol/xrpc/request.ts'
+import { isExpiredToken, xrpcError } from '../../../src/protocol/xrpc/error.ts'
+import { buildXrpcRequest, type XrpcRequest } from '../../../src/protocol/xrpc/request.ts'
 import { json } from '../../support/fake-atproto.ts'
 import { failure, vectors } from '../helpers.ts'
 
