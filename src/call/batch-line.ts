@@ -5,8 +5,9 @@
  */
 import { OAuthError } from '../errors.ts'
 import { assembleRequest, type GivenField, type GivenRequest } from '../protocol/xrpc/fields.ts'
-import { defaultService, type Field, findMethod } from '../protocol/xrpc/lexicons.ts'
+import { type Field, findMethod } from '../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
+import { defaultService } from '../protocol/xrpc/services.ts'
 
 type JsonObject = Readonly<Record<string, unknown>>
 

@@ -5,7 +5,8 @@
  */
 import type { Command } from 'commander'
 import { PRESET_NAMES } from '../../protocol/scope/presets.ts'
-import { listMethods, SERVICE_NAMES, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
+import { listMethods, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
+import { SERVICE_NAMES } from '../../protocol/xrpc/services.ts'
 
 /**
  * What a value can be completed with: `data` is JSON or `@` and a file, `field` a parameter of the method that is

@@ -9,8 +9,8 @@ import { parseJsonObject } from '../http/response.ts'
 import { asNsid } from '../identity/syntax.ts'
 import { isStatic, normalToken, parsePermission } from '../scope/permission.ts'
 import { missingScopes, requestable } from '../scope/scope.ts'
-import { serviceOf } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
+import { serviceOf } from './services.ts'
 
 /** Scope tokens; `none` for what every session may ask for, `unknown` where it depends on the server or on what is not known. */
 export type Needs = readonly string[] | 'none' | 'unknown'

@@ -1,12 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import {
-  defaultService,
-  exampleOf,
-  findMethod,
-  listMethods,
-  serviceOf,
-  unavailableReason,
-} from '../../../src/protocol/xrpc/lexicons.ts'
+import { exampleOf, findMethod, listMethods, unavailableReason } from '../../../src/protocol/xrpc/lexicons.ts'
 
 test('a query, a procedure with a JSON body, one with bytes, one without a body', () => {
   expect(findMethod('com.atproto.repo.listRecords')).toStrictEqual({
@@ -61,12 +54,4 @@ test('what OAuth sessions may not call is named', () => {
   expect(unavailableReason('com.atproto.server.createAppPassword')).toContain('OAuth')
   expect(unavailableReason('com.atproto.admin.getAccountInfo')).toContain('administrator')
   expect(unavailableReason('com.atproto.server.getSession')).toBeUndefined()
-})
-
-test('19.2 chat has to be named, other services have a default', () => {
-  expect(defaultService('chat.bsky.convo.listConvos')).toBe('did:web:api.bsky.chat#bsky_chat')
-  expect(defaultService('app.bsky.feed.getTimeline')).toBeUndefined()
-  expect(serviceOf('appview')).toBe('did:web:api.bsky.app#bsky_appview')
-  expect(serviceOf('did:web:x.dev#y')).toBe('did:web:x.dev#y')
-  expect(serviceOf('constructor')).toBe('constructor')
 })
