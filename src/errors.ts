@@ -1,6 +1,6 @@
 /**
- * What can go wrong, in one table: the exit code, what became of the session and
- * what to type next. A new code without all three does not compile.
+ * What can go wrong. The core gives a code, what became of the session, and facts; what to say to a person at a
+ * shell is made of these in cli/errors.ts.
  *
  * @module
  */
@@ -11,125 +11,155 @@ import { sanitize } from './text.ts'
  * `none` no session was involved, `alive` untouched and usable, `dead` gone, `unknown` a
  * single-use token was sent and the outcome is not known.
  */
-export type SessionFate = 'none' | 'alive' | 'dead' | 'unknown'
+export type SessionState = 'none' | 'alive' | 'dead' | 'unknown'
 
-interface Entry {
-  /** Process exit code (docs/commands.md#errors). */
-  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
-  readonly session: SessionFate
-  /** The next command, or what to change before it; an {@link OAuthError} may carry a more exact one. */
-  readonly hint: string
-  /** Where the hint is a command for its words alone: those, to be put after whichever command was running. */
-  readonly words?: string
+/** Every code, and what usually becomes of the session with it; an {@link OAuthError} may say otherwise. */
+export const USUAL_STATE = {
+  // Ours
+  UNEXPECTED: 'unknown',
+  OUTPUT_FAILED: 'alive',
+
+  // Input and settings: nothing was sent
+  USAGE: 'alive',
+  IDENTIFIER_INVALID: 'none',
+  DID_METHOD_UNSUPPORTED: 'none',
+  CLIENT_INVALID: 'none',
+  SCOPE_INVALID: 'none',
+  NSID_INVALID: 'alive',
+  CALLBACK_UNREADABLE: 'none',
+  CALLBACK_INCOMPLETE: 'none',
+  CREDENTIALS_INCOMPLETE: 'alive',
+  CREDENTIALS_INVALID: 'alive',
+  CREDENTIALS_MISMATCH: 'alive',
+  SAVE_TARGET_MISSING: 'alive',
+  ACCOUNT_UNCLEAR: 'alive',
+  STORE_INVALID: 'alive',
+  STORE_UNAVAILABLE: 'alive',
+
+  // Before anything was consumed
+  NETWORK_UNREACHABLE: 'alive',
+  NETWORK_LOST: 'alive',
+  HOST_NOT_FOUND: 'alive',
+  HANDLE_LOOKUP_FAILED: 'none',
+  SERVER_UNAVAILABLE: 'alive',
+  SESSION_BUSY: 'alive',
+
+  // Refused, by the server or by a check of ours
+  ADDRESS_REFUSED: 'alive',
+  HANDLE_NOT_FOUND: 'none',
+  HANDLE_AMBIGUOUS: 'none',
+  HANDLE_NOT_CLAIMED: 'none',
+  DID_NOT_FOUND: 'alive',
+  DID_DOCUMENT_INVALID: 'alive',
+  OAUTH_UNSUPPORTED: 'alive',
+  METADATA_INVALID: 'alive',
+  RESPONSE_INVALID: 'alive',
+  CLIENT_BROKEN: 'none',
+  PAR_REFUSED: 'none',
+  DPOP_URL_INVALID: 'alive',
+  DPOP_NONCE_INVALID: 'alive',
+  CALLBACK_STATE_UNKNOWN: 'none',
+  CALLBACK_REFUSED: 'none',
+  AUTHORIZATION_DENIED: 'none',
+  AUTHORIZATION_EXPIRED: 'none',
+  CODE_USED: 'none',
+  EXCHANGE_REFUSED: 'none',
+  TOKEN_RESPONSE_INVALID: 'none',
+  ACCOUNT_MISMATCH: 'none',
+  ACCOUNT_UNVERIFIED: 'none',
+  ISSUER_MISMATCH: 'alive',
+  REVOCATION_UNCONFIRMED: 'unknown',
+  DOCTOR_FOUND: 'none',
+  REFRESH_REFUSED: 'alive',
+
+  // The session
+  SESSION_MISSING: 'none',
+  SESSION_DEAD: 'dead',
+  SESSION_NOT_REFRESHABLE: 'dead',
+  EXCHANGE_AMBIGUOUS: 'unknown',
+  REFRESH_AMBIGUOUS: 'unknown',
+
+  // Requests and saving
+  PERMISSION_MISSING: 'alive',
+  XRPC_ERROR: 'alive',
+  RATE_LIMITED: 'alive',
+  SAVE_FAILED: 'alive',
+  DEADLINE_NEAR: 'alive',
+  INTERRUPTED: 'alive',
+} as const satisfies Record<string, SessionState>
+
+export type ErrorCode = keyof typeof USUAL_STATE
+
+/** Enough to start the same login again, as far as it is known. */
+export interface LoginFacts {
+  readonly handle?: string | undefined
+  readonly did?: string | undefined
+  /** For a login that was started from a server. */
+  readonly issuer?: string | undefined
+  /** What to ask for: of `PERMISSION_MISSING` with what was missing. */
+  readonly scope?: string | undefined
+  readonly clientId?: string | undefined
+  /** Where it is known: a hosted client has to name it. */
+  readonly redirectUri?: string | undefined
 }
 
-const AGAIN = 'run the same command again'
-const INIT = 'atproto-oauth init <handle>'
+/** How a server answered. */
+export interface AnswerFacts {
+  /** HTTP. */
+  readonly status?: number | undefined
+  /** `error` in the body of an OAuth or XRPC error. */
+  readonly serverError?: string | undefined
+}
 
-export const CATALOGUE = {
-  // 1 — ours
-  UNEXPECTED: { exit: 1, session: 'unknown', hint: 'run it again with --verbose and report what it prints' },
+/** What is narrower than the code, with the facts that belong to it. */
+export type ReasonFacts =
+  | {
+      readonly reason: /** It would be allowed in development mode: http, a `.test` handle. */
+        | 'dev-mode-needed'
+        /** The text that should be JSON is not. */
+        | 'json-malformed'
+        /** The method takes a JSON body, and another one was given. */
+        | 'json-needed'
+        /** Servers refuse the method to OAuth sessions; a request that names its HTTP method is sent all the same. */
+        | 'method-unavailable'
+        /** `atproto-proxy` is not a DID and a service, as in `did:web:api.bsky.app#bsky_appview`. */
+        | 'service-malformed'
+        /** A token that was just issued was refused: a clock is wrong, or the session has ended. */
+        | 'new-token-refused'
+    }
+  /** The permission is none as it is written. */
+  | { readonly reason: 'permission-malformed'; readonly permission: string }
+  | ({ readonly reason: 'method-misused' } & MethodNeeds)
 
-  OUTPUT_FAILED: { exit: 1, session: 'alive', hint: 'make room, or write the output somewhere else' },
+/** What a request of a published method needs at least. */
+export interface MethodNeeds {
+  readonly nsid: string
+  readonly fields: readonly {
+    readonly name: string
+    readonly type: 'text' | 'integer' | 'boolean' | 'json'
+    readonly isList: boolean
+  }[]
+  /** Its body is not JSON. */
+  readonly isUpload: boolean
+}
 
-  // 2 — usage: nothing was sent
-  USAGE: { exit: 2, session: 'alive', hint: 'atproto-oauth --help', words: '--help' },
-  IDENTIFIER_INVALID: {
-    exit: 2,
-    session: 'none',
-    hint: 'atproto-oauth init alice.example.com',
-    words: 'alice.example.com',
-  },
-  DID_METHOD_UNSUPPORTED: { exit: 2, session: 'none', hint: 'use a did:plc, a did:web or a handle' },
-  CLIENT_INVALID: { exit: 2, session: 'none', hint: 'atproto-oauth init --help', words: '--help' },
-  SCOPE_INVALID: { exit: 2, session: 'none', hint: 'write it as --scope "atproto transition:generic"' },
-  NSID_INVALID: { exit: 2, session: 'alive', hint: 'atproto-oauth call com.atproto.server.getSession' },
-  CALLBACK_UNREADABLE: { exit: 2, session: 'none', hint: 'atproto-oauth complete' },
-  CALLBACK_INCOMPLETE: { exit: 2, session: 'none', hint: 'atproto-oauth complete' },
-  CREDENTIALS_INCOMPLETE: { exit: 2, session: 'alive', hint: 'set the missing variables as `complete` printed them' },
-  CREDENTIALS_INVALID: { exit: 2, session: 'alive', hint: 'set the variable exactly as `complete` printed it' },
-  CREDENTIALS_MISMATCH: { exit: 2, session: 'alive', hint: 'set all the variables from one run of `complete`' },
-  SAVE_TARGET_MISSING: {
-    exit: 2,
-    session: 'alive',
-    hint: 'add --save gh:OWNER/REPO, --save file:PATH or --save exec:COMMAND; if ATPROTO_OAUTH_HOME is kept between jobs, --save store',
-  },
-  ACCOUNT_UNCLEAR: { exit: 2, session: 'alive', hint: 'name one with --account <did|handle>' },
-  STORE_INVALID: { exit: 2, session: 'alive', hint: 'put a copy back, or move it away and start again with `init`' },
-  STORE_UNAVAILABLE: { exit: 2, session: 'alive', hint: 'point ATPROTO_OAUTH_HOME at a folder that you can write to' },
+/** What is known besides the sentence, for programs; no secrets, and strings of servers as they came. */
+export type ErrorFacts = LoginFacts & AnswerFacts & (ReasonFacts | { readonly reason?: undefined })
 
-  // 3 — before anything was consumed
-  NETWORK_UNREACHABLE: { exit: 3, session: 'alive', hint: AGAIN },
-  NETWORK_LOST: { exit: 3, session: 'alive', hint: AGAIN },
-  HOST_NOT_FOUND: { exit: 3, session: 'alive', hint: AGAIN },
-  HANDLE_LOOKUP_FAILED: { exit: 3, session: 'none', hint: AGAIN },
-  SERVER_UNAVAILABLE: { exit: 3, session: 'alive', hint: `${AGAIN} in a few minutes` },
-  SESSION_BUSY: { exit: 3, session: 'alive', hint: AGAIN },
+/** What to do, as the code and the facts of the error that it is about; an {@link OAuthError} is one. */
+export type Advice = Pick<OAuthError, 'code' | 'facts'>
 
-  // 4 — refused, by the server or by a check of ours
-  ADDRESS_REFUSED: { exit: 4, session: 'alive', hint: 'for a server on this machine or network add --dev' },
-  HANDLE_NOT_FOUND: {
-    exit: 4,
-    session: 'none',
-    hint: 'check the spelling, or start from the DID: atproto-oauth init did:plc:…',
-  },
-  HANDLE_AMBIGUOUS: { exit: 4, session: 'none', hint: 'remove the wrong _atproto TXT record, or start from the DID' },
-  HANDLE_NOT_CLAIMED: { exit: 4, session: 'none', hint: 'start from the DID: atproto-oauth init did:plc:…' },
-  DID_NOT_FOUND: { exit: 4, session: 'alive', hint: 'check the DID, and --plc-url if you set it' },
-  DID_DOCUMENT_INVALID: { exit: 4, session: 'alive', hint: 'the account’s DID document has to be repaired first' },
-  OAUTH_UNSUPPORTED: { exit: 4, session: 'alive', hint: 'this account’s server has to be updated before OAuth works' },
-  METADATA_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
-  RESPONSE_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
-  CLIENT_BROKEN: {
-    exit: 4,
-    session: 'none',
-    hint: 'correct and publish the document, then run the same command again',
-  },
-  PAR_REFUSED: { exit: 4, session: 'none', hint: INIT },
-  DPOP_URL_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
-  DPOP_NONCE_INVALID: { exit: 4, session: 'alive', hint: 'report it to whoever runs the server' },
-  CALLBACK_STATE_UNKNOWN: { exit: 4, session: 'none', hint: INIT },
-  CALLBACK_REFUSED: { exit: 4, session: 'none', hint: 'paste the address of the page on which this login ended' },
-  AUTHORIZATION_DENIED: { exit: 4, session: 'none', hint: INIT },
-  AUTHORIZATION_EXPIRED: { exit: 4, session: 'none', hint: INIT },
-  CODE_USED: { exit: 4, session: 'none', hint: INIT },
-  EXCHANGE_REFUSED: { exit: 4, session: 'none', hint: INIT },
-  TOKEN_RESPONSE_INVALID: { exit: 4, session: 'none', hint: INIT },
-  ACCOUNT_MISMATCH: { exit: 4, session: 'none', hint: INIT },
-  ACCOUNT_UNVERIFIED: { exit: 4, session: 'none', hint: INIT },
-  ISSUER_MISMATCH: { exit: 4, session: 'alive', hint: INIT },
-  REVOCATION_UNCONFIRMED: { exit: 4, session: 'unknown', hint: 'atproto-oauth init <handle>' },
-  DOCTOR_FOUND: { exit: 4, session: 'none', hint: 'correct what is marked xx, then run the same command again' },
-  REFRESH_REFUSED: { exit: 4, session: 'alive', hint: AGAIN },
-
-  // 5, 6 — the session
-  SESSION_MISSING: { exit: 5, session: 'none', hint: INIT },
-  SESSION_DEAD: { exit: 5, session: 'dead', hint: INIT },
-  SESSION_NOT_REFRESHABLE: { exit: 5, session: 'dead', hint: INIT },
-  EXCHANGE_AMBIGUOUS: { exit: 6, session: 'unknown', hint: INIT },
-  REFRESH_AMBIGUOUS: { exit: 6, session: 'unknown', hint: `${AGAIN}: it first looks for a newer token` },
-
-  // 7, 8, 9, 10 — calls and saving
-  PERMISSION_MISSING: { exit: 7, session: 'alive', hint: 'atproto-oauth init <handle> --scope "atproto …"' },
-  XRPC_ERROR: { exit: 8, session: 'alive', hint: 'correct the request; the session is not the cause' },
-  RATE_LIMITED: { exit: 9, session: 'alive', hint: `${AGAIN} later` },
-  SAVE_FAILED: {
-    exit: 10,
-    session: 'alive',
-    hint: 'make room or correct the permissions, then run the same command again',
-  },
-  DEADLINE_NEAR: { exit: 11, session: 'alive', hint: INIT },
-  INTERRUPTED: { exit: 130, session: 'alive', hint: AGAIN },
-} satisfies Record<string, Entry>
-
-export type ErrorCode = keyof typeof CATALOGUE
-
-export interface OAuthErrorOptions {
+export interface ErrorDetails {
   readonly cause?: unknown
-  /** A more exact next step than the catalogue's. */
-  readonly hint?: string | undefined
-  /** What became of the session, where this case differs from the catalogue. */
-  readonly session?: SessionFate | undefined
+  readonly facts?: ErrorFacts | undefined
+  /** What became of the session, where this case differs from what is usual for the code. */
+  readonly session?: SessionState | undefined
+}
+
+/** What a copy says otherwise; given `facts` take the place of the old ones. */
+export interface ErrorChanges extends Omit<ErrorDetails, 'cause'> {
+  readonly code?: ErrorCode | undefined
+  readonly message?: string | undefined
 }
 
 /**
@@ -138,33 +168,39 @@ export interface OAuthErrorOptions {
  */
 export class OAuthError extends Error {
   readonly code: ErrorCode
-  readonly hint: string
-  readonly session: SessionFate
-  readonly exit: number
+  readonly session: SessionState
+  readonly facts: ErrorFacts
+  /** A sentence instead of facts, until every thrower gives these. */
+  readonly hint: string | undefined
   /** `session` was said by whoever made the error, and is not just what is usual for its code. */
   readonly hasExplicitState: boolean
 
-  constructor(code: ErrorCode, message: string, options: OAuthErrorOptions = {}) {
-    super(sanitize(message, 2000), options.cause === undefined ? undefined : { cause: options.cause })
-    const entry: Entry = CATALOGUE[code]
+  constructor(code: ErrorCode, message: string, details: ErrorDetails & { readonly hint?: string | undefined } = {}) {
+    const { cause, facts = {}, session, hint } = details
+    super(sanitize(message, 2000), cause === undefined ? undefined : { cause })
     this.name = 'OAuthError'
     this.code = code
-    this.hint = sanitize(options.hint ?? entry.hint, 4000)
-    this.session = options.session ?? entry.session
-    this.exit = entry.exit
-    this.hasExplicitState = options.session !== undefined
+    this.session = session ?? USUAL_STATE[code]
+    this.facts = facts
+    this.hint = hint
+    this.hasExplicitState = session !== undefined
+  }
+
+  /** The same failure as somebody further up knows it; its cause stays. */
+  with({ code = this.code, message = this.message, facts, session }: ErrorChanges): OAuthError {
+    return new OAuthError(code, message, {
+      cause: this.cause,
+      facts: facts ?? this.facts,
+      hint: facts ? undefined : this.hint,
+      session: session ?? (this.hasExplicitState ? this.session : undefined),
+    })
   }
 }
 
-/**
- * What to type next, where it is known which command was running: it may have an own way of being typed right.
- *
- * @param command without the program's name, such as `client new`; nothing if none was
- */
-export function hintOf({ code, hint }: OAuthError, command = ''): string {
-  const entry: Entry = CATALOGUE[code]
-  if (command === '' || entry.words === undefined || hint !== entry.hint) return hint
-  return `atproto-oauth ${command} ${entry.words}`
+/** What may be told of a login or a session: the facts, and none of its secrets. */
+export function loginFacts(login: LoginFacts): LoginFacts {
+  const { handle, did, issuer, scope, clientId, redirectUri } = login
+  return { handle, did, issuer, scope, clientId, redirectUri }
 }
 
 /** For what happens before there is a session: an error that leaves sessions alone says that none was touched. */
@@ -173,7 +209,7 @@ export async function withoutSession<T>(work: Promise<T>): Promise<T> {
     return await work
   } catch (error) {
     if (!(error instanceof OAuthError) || error.hasExplicitState || error.session !== 'alive') throw error
-    throw new OAuthError(error.code, error.message, { cause: error.cause, hint: error.hint, session: 'none' })
+    throw error.with({ session: 'none' })
   }
 }
 

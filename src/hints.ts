@@ -3,21 +3,11 @@
  *
  * @module
  */
+import type { LoginFacts, MethodNeeds } from './errors.ts'
 import { sanitize } from './text.ts'
 
-export interface Login {
-  readonly handle?: string | undefined
-  readonly did?: string | undefined
-  /** For a login that was started from a server. */
-  readonly issuer?: string | undefined
-  readonly scope?: string | undefined
-  readonly clientId?: string | undefined
-  /** Where it is known: a hosted client has to name it. */
-  readonly redirectUri?: string | undefined
-}
-
 /** `atproto-oauth init …` for the same account, with the same scope and the same hosted client. */
-export function loginCommand({ handle, did, issuer, scope, clientId, redirectUri }: Login): string {
+export function loginCommand({ handle, did, issuer, scope, clientId, redirectUri }: LoginFacts): string {
   const hosted = clientId?.startsWith('https:')
   return [
     'atproto-oauth init',
@@ -26,6 +16,17 @@ export function loginCommand({ handle, did, issuer, scope, clientId, redirectUri
     ...(hosted ? ['--client-id', shellQuote(clientId!)] : []),
     ...(hosted && redirectUri ? ['--redirect-uri', shellQuote(redirectUri)] : []),
   ].join(' ')
+}
+
+/** A request of a published method, to be pasted once its values are filled in. */
+export function callCommand({ nsid, fields, isUpload }: MethodNeeds): string {
+  const words = fields.map(({ name, type, isList }) => {
+    if (name === 'repo' || name === 'did') return `${name}={did}`
+    if (name === 'actor') return 'actor={handle}'
+    if (type === 'json') return `${name}:='${isList ? '[…]' : '{…}'}'`
+    return `${name}=${{ text: '…', integer: '1', boolean: 'true' }[type]}`
+  })
+  return ['atproto-oauth call', nsid, ...words, ...(isUpload ? ['--upload FILE'] : [])].join(' ')
 }
 
 /** One word of a POSIX shell's, whatever is in it. */

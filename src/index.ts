@@ -25,12 +25,16 @@ export type { Environment } from './credentials/variables.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
 export { type DoctorOptions, type DoctorPorts, diagnose } from './doctor/doctor.ts'
 export {
-  CATALOGUE,
+  type Advice,
+  type ErrorChanges,
   type ErrorCode,
+  type ErrorDetails,
+  type ErrorFacts,
   isOAuthError,
+  type LoginFacts,
   OAuthError,
-  type OAuthErrorOptions,
-  type SessionFate,
+  type ReasonFacts,
+  type SessionState,
 } from './errors.ts'
 export { type CompletePorts, complete } from './login/complete.ts'
 export { type Initiated, type InitOptions, type InitPorts, init } from './login/init.ts'
@@ -44,6 +48,7 @@ export type {
   Did,
   Ended,
   Finding,
+  Fix,
   Handle,
   Identity,
   Nonces,

@@ -10,6 +10,8 @@
  */
 import * as v from '@badrap/valita'
 
+import type { Advice } from './errors.ts'
+
 declare const brand: unique symbol
 type Branded<Name extends string> = string & { readonly [brand]: Name }
 
@@ -264,6 +266,12 @@ export const sessionRecordSchema = v.object({
   ended: ended.optional(),
 })
 
+/**
+ * What to do about it: a sentence, whose first line can stand alone and whose further ones are to be copied; or what
+ * a program words for its own users.
+ */
+export type Fix = string | Advice
+
 /** What one check of `doctor` has found. */
 export interface Finding {
   /** What was looked at, in a word or two. */
@@ -272,7 +280,6 @@ export interface Finding {
   readonly verdict: 'ok' | 'warning' | 'broken'
   /** May hold text of a server's. */
   readonly detail: string
-  /** What to do about it; the first line can stand alone, further ones are to be copied. */
-  readonly fix?: string | undefined
+  readonly fix?: Fix | undefined
   readonly milliseconds: number
 }

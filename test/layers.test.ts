@@ -22,9 +22,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   protocol: NOUNS,
   // hints.ts is here until no room of the core needs it.
   errors: ['text'],
-  hints: ['text'],
+  hints: ['errors', 'text'],
   ports: ['model'],
-  model: [],
+  model: ['errors'],
   text: [],
 }
 /** What these import besides: packages, and modules of Node. */

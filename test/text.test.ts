@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { OAuthError } from '../src/errors.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../src/text.ts'
 
 test.each([
@@ -61,11 +60,6 @@ test.each([
 
 test('20.8 a text of several lines keeps them and their indent, and each is clean', () => {
   expect(sanitizeLines('one\r\n  two\u001b[31m\n\n::error::x\n')).toBe('one\n  two\n\n:error::x\n')
-})
-
-test('20.8 an error is clean from the start, its hint too', () => {
-  const error = new OAuthError('PAR_REFUSED', '\u001b[31mno\nway', { hint: '::set-output name=x::\u202ey' })
-  expect(error).toMatchObject({ message: 'no way', hint: ':set-output name=x::y' })
 })
 
 test('20.8 JSON is the same value, in characters that can be seen', () => {

@@ -12,6 +12,7 @@ import { inspectMachine } from '../node/doctor.ts'
 import { defaultHome } from '../node/folders.ts'
 import { sanitize, toSafeJson } from '../text.ts'
 import type { Context } from './context.ts'
+import { hintOf } from './errors.ts'
 import { type CommonOptions, SETTINGS } from './options.ts'
 import type { Runner } from './run.ts'
 
@@ -45,8 +46,9 @@ Examples:
 
 async function runDoctor(identifier: string | undefined, options: DoctorOptions, context: Context): Promise<void> {
   const { output } = context
-  const seen: Finding[] = []
-  for await (const finding of findings(identifier, options, context)) {
+  const seen: WordedFinding[] = []
+  for await (const found of findings(identifier, options, context)) {
+    const finding = worded(found)
     seen.push(finding)
     await output.data(output.json ? `${toSafeJson(finding)}\n` : lines(finding))
   }
@@ -80,8 +82,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
     credentials = readCredentials(environment, dev)
   } catch (error) {
     if (!isOAuthError(error)) throw error
-    const { message: detail, hint: fix } = error
-    unreadable = { topic: 'environment', verdict: 'broken', detail, fix, milliseconds: 0 }
+    unreadable = { topic: 'environment', verdict: 'broken', detail: error.message, fix: error, milliseconds: 0 }
   }
   // Made first: it refuses what was typed, before anything is said.
   const account = diagnose(identifier, { ...examination, credentials }, world)
@@ -90,10 +91,20 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   yield* account
 }
 
+interface WordedFinding extends Finding {
+  readonly fix?: string
+}
+
+/** With a command of this program where a fix is more than a sentence. */
+function worded({ fix, ...rest }: Finding): WordedFinding {
+  if (fix === undefined) return rest
+  return { ...rest, fix: typeof fix === 'string' ? fix : hintOf(fix) }
+}
+
 const SYMBOLS = { ok: 'ok', warning: '!!', broken: 'xx' } as const
 const TOPIC_WIDTH = 17
 
-function lines({ topic, verdict, detail, fix, milliseconds }: Finding): string {
+function lines({ topic, verdict, detail, fix, milliseconds }: WordedFinding): string {
   const time = milliseconds > 0 ? ` (${Math.round(milliseconds)} ms)` : ''
   const [first, ...more] = fix?.split('\n') ?? []
   return [

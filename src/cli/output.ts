@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { hintOf, OAuthError, type SessionFate } from '../errors.ts'
+import { OAuthError, type SessionState } from '../errors.ts'
 import { toWindowsQuoting } from '../hints.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
+import { exitOf, hintOf } from './errors.ts'
 import { type CliIO, programName } from './io.ts'
 
 export interface OutputOptions {
@@ -40,7 +41,7 @@ const NAME = 'atproto-oauth'
 const COMMANDS = /^ {2}(?:npx )?atproto-oauth .*$/gm
 /** Characters; enough for all the permissions that a login asks for. */
 const WARNING_LONGEST = 4000
-const FATES: Readonly<Record<SessionFate, string>> = {
+const STATES: Readonly<Record<SessionState, string>> = {
   none: 'no session was touched',
   alive: 'still good',
   dead: 'ended',
@@ -92,6 +93,7 @@ export function createOutput(host: CliIO, options: OutputOptions): Output {
       // Whoever read stdout has had enough, as in `… | head`.
       if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
       const failure = asAuthError(error)
+      const exit = exitOf(failure)
       const next = hintOf(failure, command)
       const isCommand = /^atproto-oauth [a-z]+\b/.test(next)
       const whole = isCommand && !next.includes('--help') ? next + flags : next
@@ -100,7 +102,7 @@ export function createOutput(host: CliIO, options: OutputOptions): Output {
         `${programName(host)} `,
       )
       if (json) {
-        const { code, message, session, exit } = failure
+        const { code, message, session } = failure
         const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
         const also = warnings.length > 0 ? { warnings } : {}
         say(toSafeJson({ code, message, session, hint, exit, ...body, ...also }))
@@ -108,10 +110,10 @@ export function createOutput(host: CliIO, options: OutputOptions): Output {
       }
       if (serverBody) say(sanitizeLines(serverBody))
       lines('error', `${failure.message} [${failure.code}]`)
-      lines('session', FATES[failure.session])
+      lines('session', STATES[failure.session])
       lines('hint', hint)
       if (verbose && failure.code === 'UNEXPECTED' && error instanceof Error) say(sanitizeLines(error.stack ?? ''))
-      return failure.exit
+      return exit
     },
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { isOAuthError, type OAuthError } from '../errors.ts'
-import type { Finding } from '../model.ts'
+import type { Finding, Fix } from '../model.ts'
 import type { Clock } from '../ports.ts'
 
 /** What was to be had, or why it was not. */
@@ -36,7 +36,7 @@ export const warning = (found: Found): Finding => finding('warning', found)
 export const broken = (found: Found): Finding => finding('broken', found)
 
 /** A failure as the error tells it; `better` is a fix that fits the place. */
-export function failed(topic: string, error: OAuthError, milliseconds: number, better?: string): Finding {
+export function failed(topic: string, error: OAuthError, milliseconds: number, better?: Fix): Finding {
   return broken({ topic, detail: error.message, fix: better ?? fixOf(error), milliseconds })
 }
 
@@ -47,10 +47,11 @@ const OFFLINE =
 const UNTRUSTED =
   'whoever runs it has to renew its certificate, or serve the whole chain; behind a proxy that looks into TLS, name its CA in NODE_EXTRA_CA_CERTS'
 
-function fixOf({ code, hint, message }: OAuthError): string {
+function fixOf(error: OAuthError): Fix {
+  const { code, message } = error
   if (code === 'NETWORK_UNREACHABLE' && message.includes('TLS certificate')) return UNTRUSTED
   if (code === 'HOST_NOT_FOUND') return `check the name, and the DNS of this machine; ${OFFLINE}`
-  return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : hint
+  return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : error
 }
 
 /** Whether nobody was there to answer. */

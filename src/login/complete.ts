@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isOAuthError, OAuthError, withoutSession } from '../errors.ts'
+import { type ErrorCode, isOAuthError, OAuthError, withoutSession } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
 import type {
   Completed,
@@ -180,11 +180,20 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey
   }
 }
 
+/** Elsewhere a reason to run the same command again. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'NETWORK_UNREACHABLE',
+  'NETWORK_LOST',
+  'HOST_NOT_FOUND',
+  'SERVER_UNAVAILABLE',
+  'RATE_LIMITED',
+])
+
 /** The code is spent: not even a failure of the network can be helped by running this again. */
 function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthorization): unknown {
   if (!isOAuthError(error)) return error
   const left = isEnded ? '' : '; the server has not confirmed that the session it had opened is over'
-  return new OAuthError(error.exit === 4 ? error.code : 'ACCOUNT_UNVERIFIED', error.message + left, {
+  return new OAuthError(PASSING.has(error.code) ? 'ACCOUNT_UNVERIFIED' : error.code, error.message + left, {
     cause: error,
     hint: loginCommand(pending),
     session: isEnded ? 'none' : 'unknown',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ErrorCode, SessionFate } from '../../src/errors.ts'
+import type { ErrorCode, SessionState } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import type { Fault } from '../support/fake-atproto.ts'
 import { html, redirect } from '../support/fake-bodies.ts'
@@ -26,7 +26,6 @@ describe('the code is refused, and no session came of it', () => {
     const { callback } = login
     await expect(complete(callback, world)).rejects.toMatchObject({
       code: 'EXCHANGE_REFUSED',
-      exit: 4,
       session: 'none',
     })
     expect(world.sessions).toStrictEqual([])
@@ -107,7 +106,7 @@ describe('10.16 tokens that cannot be trusted are ended and not kept', () => {
       const world = steadyWorld()
       const login = await consented(world)
       Object.assign(world.faults, faults, { mutateToken: mutate })
-      const session: SessionFate = 'unknown'
+      const session: SessionState = 'unknown'
       await completeRefused(world, login, { code, session, sent: [...COMPLETE, ...after], login: 'over' })
     }
   })

@@ -5,7 +5,8 @@
  * @module
  */
 import { expect } from 'vitest'
-import { CATALOGUE, type ErrorCode, type OAuthError, type SessionFate } from '../../src/errors.ts'
+import { hintOf } from '../../src/cli/errors.ts'
+import type { ErrorCode, OAuthError, SessionState } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { Credentials, SessionRecord } from '../../src/model.ts'
@@ -81,19 +82,20 @@ function heal({ faults }: FakeWorld): void {
 export async function refused(
   world: FakeWorld,
   run: () => Promise<unknown>,
-  expected: { readonly code: ErrorCode; readonly session: SessionFate; readonly sent: readonly Stage[] },
+  expected: { readonly code: ErrorCode; readonly session: SessionState; readonly sent: readonly Stage[] },
 ): Promise<OAuthError> {
   const before = world.requests.length
   const error = await failure(run())
-  const { code, exit, session } = error
-  expect({ code, exit, session }, error.message).toStrictEqual({
-    code: expected.code,
-    exit: CATALOGUE[expected.code].exit,
-    session: expected.session,
-  })
+  const { code, session } = error
+  expect({ code, session }, error.message).toStrictEqual({ code: expected.code, session: expected.session })
   const sent = world.requests.slice(before)
   expect(sent.map(stageOf), error.message).toStrictEqual(expected.sent)
-  const told = JSON.stringify([error.message, error.hint, sent.filter((request) => stageOf(request) === 'elsewhere')])
+  const told = JSON.stringify([
+    error.message,
+    error.facts,
+    hintOf(error),
+    sent.filter((request) => stageOf(request) === 'elsewhere'),
+  ])
   for (const secret of world.secrets()) expect(told).not.toContain(secret)
   return error
 }
@@ -129,7 +131,7 @@ export async function completeRefused(
   { callback, pending }: Awaited<ReturnType<typeof consented>>,
   expected: {
     readonly code: ErrorCode
-    readonly session?: SessionFate
+    readonly session?: SessionState
     readonly sent: readonly Stage[]
     readonly login: 'open' | 'over'
   },
@@ -173,7 +175,7 @@ export const GET_SESSION = { nsid: 'com.atproto.server.getSession' }
 export async function refreshRefused(
   world: FakeWorld,
   credentials: Credentials,
-  expected: { readonly code: ErrorCode; readonly session: SessionFate; readonly sent: readonly Stage[] },
+  expected: { readonly code: ErrorCode; readonly session: SessionState; readonly sent: readonly Stage[] },
 ): Promise<OAuthError> {
   const call = async () => (await openSession(credentials, world)).call(GET_SESSION)
   const error = await refused(world, call, expected)
@@ -199,7 +201,7 @@ export async function refreshRefused(
   const survives =
     world.sessionAlive(world.alice.did) && world.currentRefreshToken(world.alice.did) === credentials.refreshToken
   if (survives) expect((await call()).status).toBe(200)
-  else expect(await failure(call())).toMatchObject({ code: 'SESSION_DEAD', exit: 5, session: 'dead' })
+  else expect(await failure(call())).toMatchObject({ code: 'SESSION_DEAD', session: 'dead' })
   if (session === 'dead') expect(world.requests).toHaveLength(before)
   return error
 }

@@ -120,7 +120,6 @@ describe('9.5, 9.10 two authorization servers mixed up', () => {
     })
     await expect(complete(callback, world)).rejects.toMatchObject({
       code: 'ISSUER_MISMATCH',
-      exit: 4,
       session: 'unknown',
     })
     expect(asked).toStrictEqual([`${EVIL}/.well-known/oauth-authorization-server`, `${EVIL}/token`])

@@ -166,7 +166,6 @@ describe('nonces over a whole life: init, complete, call, refresh', () => {
       world.faults.asNonces = mode
       await expect(complete(callback, world)).rejects.toMatchObject({
         code: 'EXCHANGE_REFUSED',
-        exit: 4,
         session: 'none',
       })
       const exchanges = world.requests.filter((request) => stageOf(request) === 'exchange')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ErrorCode, SessionFate } from '../../src/errors.ts'
+import type { ErrorCode, SessionState } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import { readBounded } from '../../src/protocol/http/response.ts'
@@ -162,7 +162,7 @@ describe('14.1 challenges in every form', () => {
     const session = await inUse(world)
     world.faults.rsError = 'tokenExpired'
     const sent = ['call', 'did', 'prm', 'asm', 'refresh', 'refresh', 'call'] as const
-    const session_: SessionFate = 'unknown'
+    const session_: SessionState = 'unknown'
     await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: session_, sent })
     expect(session.record().refreshToken).toBe(world.currentRefreshToken(world.alice.did))
     await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: session_, sent: ['call'] })
@@ -197,7 +197,7 @@ describe('what works with each server', () => {
       return
     }
     const error = await failure(callOrFail(session, world, PROFILE))
-    expect(error).toMatchObject({ code: 'PERMISSION_MISSING', exit: 7, session: 'alive' })
-    expect(error.hint).toContain(" rpc:app.bsky.actor.getProfile?aud=*'")
+    expect(error).toMatchObject({ code: 'PERMISSION_MISSING', session: 'alive' })
+    expect(error.facts.scope).toMatch(/ rpc:app\.bsky\.actor\.getProfile\?aud=\*$/)
   })
 })

@@ -48,7 +48,7 @@ describe('11.11 refused before the token was looked at: the session lives', () =
     const session = await openSession(credentials, world)
     const before = world.requests.length
     const error = await failure(session.call(GET_SESSION))
-    expect(error).toMatchObject({ code: 'REFRESH_REFUSED', exit: 4, session: 'alive' })
+    expect(error).toMatchObject({ code: 'REFRESH_REFUSED', session: 'alive' })
     expect(world.requests.slice(before).map(stageOf)).toStrictEqual(sent)
     expect(world.currentRefreshToken(world.alice.did)).toBe(credentials.refreshToken)
   })
@@ -120,7 +120,7 @@ describe('the session is over', () => {
     Object.assign(world.faults, faults, { mutateToken: (answer: Json) => ({ ...answer, sub: MALLORY }) })
     const before = world.requests.length
     const error = await failure((await openSession(credentials, world)).call(GET_SESSION))
-    expect(error).toMatchObject({ code: 'TOKEN_RESPONSE_INVALID', exit: 4, session: 'dead' })
+    expect(error).toMatchObject({ code: 'TOKEN_RESPONSE_INVALID', session: 'dead' })
     expect(world.requests.slice(before).map(stageOf)).toStrictEqual([...REFRESH, ...after])
     const kept = JSON.stringify([...world.stores.sessionRecords.values()])
     for (const { accessToken, refreshToken } of world.sessions) {

@@ -61,7 +61,7 @@ describe('10 exchange', () => {
     const world = createFakeWorld()
     const { callback } = await calledBack(world)
     world.faults.httpFault = (request) => (request.url.startsWith('https://plc.directory/') ? 'unreachable' : undefined)
-    expect(await failure(complete(callback, world))).toMatchObject({ code: 'NETWORK_UNREACHABLE', exit: 3 })
+    expect(await failure(complete(callback, world))).toMatchObject({ code: 'NETWORK_UNREACHABLE' })
     expect(world.sent(isTokenRequest)).toHaveLength(0)
 
     world.faults.httpFault = () => undefined
@@ -76,19 +76,19 @@ describe('10 exchange', () => {
         ? Response.json({ error: 'invalid_grant', error_description: 'Invalid code' }, { status: 400 })
         : undefined
     const first = await failure(complete(callback, world))
-    expect(first).toMatchObject({ code: 'EXCHANGE_REFUSED', exit: 4, session: 'none' })
+    expect(first).toMatchObject({ code: 'EXCHANGE_REFUSED', session: 'none' })
     expect(first.hint).toBe('atproto-oauth init alice.fake.dev')
     expect(since().filter((path) => path === '/oauth/token')).toHaveLength(1)
 
     const before = world.requests.length
-    expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED', exit: 4 })
+    expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED' })
     expect(world.requests).toHaveLength(before)
   })
 
   test('a code that was cut off costs the login nothing: the whole one may follow', async () => {
     const world = createFakeWorld()
     const { callback } = await calledBack(world)
-    expect(await failure(complete(callback.slice(0, -4), world))).toMatchObject({ code: 'EXCHANGE_REFUSED', exit: 4 })
+    expect(await failure(complete(callback.slice(0, -4), world))).toMatchObject({ code: 'EXCHANGE_REFUSED' })
     await expect(complete(callback, world)).resolves.toMatchObject({ handle: 'alice.fake.dev' })
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED', session: 'alive' })
   })
@@ -119,7 +119,7 @@ describe('10 exchange', () => {
     const world = createFakeWorld({ faults: { asNonces: 'none' } })
     const { callback } = await calledBack(world)
     world.faults.httpFault = (request) => (isTokenRequest(request) ? fault : undefined)
-    expect(await failure(complete(callback, world))).toMatchObject({ code: 'EXCHANGE_AMBIGUOUS', exit: 6 })
+    expect(await failure(complete(callback, world))).toMatchObject({ code: 'EXCHANGE_AMBIGUOUS' })
     world.faults.httpFault = () => undefined
     const before = world.requests.length
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED', session: 'unknown' })
@@ -130,7 +130,7 @@ describe('10 exchange', () => {
     const world = createFakeWorld()
     const { callback } = await calledBack(world)
     world.faults.httpFault = (request) => (isTokenRequest(request) ? 'unreachable' : undefined)
-    expect(await failure(complete(callback, world))).toMatchObject({ code: 'NETWORK_UNREACHABLE', exit: 3 })
+    expect(await failure(complete(callback, world))).toMatchObject({ code: 'NETWORK_UNREACHABLE' })
     world.faults.httpFault = () => undefined
     await expect(complete(callback, world)).resolves.toBeDefined()
   })
@@ -165,7 +165,7 @@ describe('10 exchange', () => {
 describe('10 what came back is judged, and a session that cannot be trusted is ended', () => {
   const abandoned = async (world: FakeWorld, promise: Promise<unknown>, code: string) => {
     const error = await failure(promise)
-    expect(error).toMatchObject({ code, exit: 4 })
+    expect(error).toMatchObject({ code })
     expect(world.sent((request) => request.url.endsWith('/oauth/revoke'))).not.toHaveLength(0)
     expect(world.sessions.filter((session) => !session.endedBecause)).toHaveLength(0)
     expect(world.stores.sessionRecords.size).toBe(0)
@@ -216,7 +216,7 @@ describe('10 what came back is judged, and a session that cannot be trusted is e
     world.serve('https://other.fake.dev', () =>
       Response.json({ resource: 'https://other.fake.dev', authorization_servers: ['https://other.fake.dev'] }),
     )
-    expect(await failure(complete(callback, world))).toMatchObject({ code: 'ISSUER_MISMATCH', exit: 4 })
+    expect(await failure(complete(callback, world))).toMatchObject({ code: 'ISSUER_MISMATCH' })
     expect(world.sent(isTokenRequest)).toHaveLength(0)
   })
 
@@ -255,7 +255,7 @@ describe('9 a paste that is wrong costs nothing', () => {
     const world = createFakeWorld()
     const { callback, since } = await calledBack(world, { deny: true })
     const error = await failure(complete(`${callback}&code=cod-x`, world))
-    expect(error).toMatchObject({ code: 'AUTHORIZATION_DENIED', exit: 4, hint: 'atproto-oauth init alice.fake.dev' })
+    expect(error).toMatchObject({ code: 'AUTHORIZATION_DENIED', hint: 'atproto-oauth init alice.fake.dev' })
     expect(since()).toStrictEqual([])
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED' })
   })
@@ -264,7 +264,7 @@ describe('9 a paste that is wrong costs nothing', () => {
     const world = createFakeWorld()
     const { callback, since } = await calledBack(world)
     world.advance(3_600_001)
-    expect(await failure(complete(callback, world))).toMatchObject({ code: 'AUTHORIZATION_EXPIRED', exit: 4 })
+    expect(await failure(complete(callback, world))).toMatchObject({ code: 'AUTHORIZATION_EXPIRED' })
     expect(since()).toStrictEqual([])
   })
 })

@@ -37,7 +37,7 @@ describe('what init keeps', () => {
         ? Response.json({ error: 'invalid_scope', error_description: 'no\u001b[31m such' }, { status: 400 })
         : undefined
     const error = await failure(init('alice.fake.dev', {}, world))
-    expect(error).toMatchObject({ code: 'PAR_REFUSED', exit: 4 })
+    expect(error).toMatchObject({ code: 'PAR_REFUSED' })
     expect(error.message).toContain('400 invalid_scope "no such"')
     expect(world.stores.pendingRecords.size).toBe(0)
   })
@@ -138,7 +138,7 @@ describe('usage errors send nothing', () => {
     ],
   ])('%s', async (_, identifier, options, code) => {
     const world = createFakeWorld()
-    expect(await failure(init(identifier, options, world))).toMatchObject({ code, exit: 2, session: 'none' })
+    expect(await failure(init(identifier, options, world))).toMatchObject({ code, session: 'none' })
     expect(world.requests).toHaveLength(0)
     expect(world.identity.txtQueries).toHaveLength(0)
   })
@@ -149,8 +149,8 @@ describe('identity', () => {
     const world = createFakeWorld()
     world.identity.txt.set('_atproto.alice.fake.dev', [[`did=${world.mallory.did}`]])
     const error = await failure(init('alice.fake.dev', {}, world))
-    expect(error).toMatchObject({ code: 'HANDLE_NOT_CLAIMED', exit: 4 })
-    expect(error.hint).toContain(`atproto-oauth init ${world.mallory.did}`)
+    expect(error).toMatchObject({ code: 'HANDLE_NOT_CLAIMED' })
+    expect(error.facts).toStrictEqual({ did: world.mallory.did })
     expect(world.sent('/.well-known/oauth-protected-resource')).toHaveLength(0)
   })
 
@@ -159,7 +159,7 @@ describe('identity', () => {
     world.faults.httpFault = (request) =>
       request.url.includes('oauth-protected') ? new Response('', { status: 404 }) : undefined
     const error = await failure(init('alice.fake.dev', {}, world))
-    expect(error).toMatchObject({ code: 'OAUTH_UNSUPPORTED', exit: 4 })
+    expect(error).toMatchObject({ code: 'OAUTH_UNSUPPORTED' })
     expect(error.message).toContain('does not offer OAuth')
   })
 })

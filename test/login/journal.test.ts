@@ -36,7 +36,7 @@ describe('11.2 the credentials of a login', () => {
     const world = createFakeWorld()
     const { callback, record, fail } = await calledBack(world)
     const error = await fail(FULL)
-    expect(error).toMatchObject({ code: 'SAVE_FAILED', exit: 10, session: 'alive' })
+    expect(error).toMatchObject({ code: 'SAVE_FAILED', session: 'alive' })
     expect(error.message).toBe('the disk is full; the credentials are kept with the login')
     expect(record()).toMatchObject({ status: 'received' })
 

@@ -157,7 +157,7 @@ describe('between init and complete', () => {
     const world = createFakeWorld()
     const callback = await started(world)
     world.faults.mutateAuthorizationServer = (json) => ({ ...json, ...changes })
-    expect(await failure(complete(callback, world))).toMatchObject({ code: 'METADATA_INVALID', exit: 4 })
+    expect(await failure(complete(callback, world))).toMatchObject({ code: 'METADATA_INVALID' })
     expect(world.sent(isToken)).toStrictEqual([])
     world.faults.mutateAuthorizationServer = (json) => json
     await expect(complete(callback, world)).resolves.toBeDefined()
@@ -205,7 +205,7 @@ describe('init', () => {
         ...document,
         service: [{ id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint }],
       }))
-      expect(await failure(init('alice.fake.dev', {}, world))).toMatchObject({ code: 'ADDRESS_REFUSED', exit: 4 })
+      expect(await failure(init('alice.fake.dev', {}, world))).toMatchObject({ code: 'ADDRESS_REFUSED' })
       expect(new Set(world.requests.map(({ url }) => new URL(url).host))).toStrictEqual(
         new Set(['alice.fake.dev', 'plc.directory']),
       )

@@ -9,6 +9,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { hintOf } from '../../src/cli/errors.ts'
+import { isOAuthError } from '../../src/errors.ts'
 import type { Did, Origin, PendingAuthorization, PrivateJwk, SessionRecord } from '../../src/model.ts'
 
 export const SRC = new URL('../../src/', import.meta.url).pathname
@@ -151,9 +153,14 @@ export function hasTinyDisk(): boolean {
 }
 
 /** Everything of an error that a person or a log could get to see. */
-export function shown(error: Error & { hint?: string }): string {
+export function shown(error: Error): string {
   const cause = error.cause instanceof Error ? shown(error.cause) : String(error.cause ?? '')
-  return [error.message, error.hint, error.stack, cause].join('\n')
+  return [
+    error.message,
+    ...(isOAuthError(error) ? [hintOf(error), JSON.stringify(error.facts)] : []),
+    error.stack,
+    cause,
+  ].join('\n')
 }
 
 /** Waits for what another process does; a test that waits in vain ends at its time limit. */

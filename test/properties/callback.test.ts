@@ -43,7 +43,7 @@ test('no refusal quotes the code', () => {
           validateCallback(parseCallback(paste), PENDING)
         } catch (error) {
           if (!isOAuthError(error)) throw error
-          expect(error.message + error.hint + error.stack).not.toContain(CODE.slice(10, 40))
+          expect(error.message + JSON.stringify(error.facts) + error.stack).not.toContain(CODE.slice(10, 40))
         }
       },
     ),

@@ -59,7 +59,7 @@ describe('reading', () => {
           if (read) expect(formatCredentials(read, 'json')).toContain(read.did)
         } catch (error) {
           if (!isOAuthError(error, 'CREDENTIALS_INVALID', 'CREDENTIALS_INCOMPLETE')) throw error
-          expect([error.message, error.hint, error.stack].join('\n')).not.toMatch(SECRET)
+          expect([error.message, JSON.stringify(error.facts), error.stack].join('\n')).not.toMatch(SECRET)
           expect(error.cause).toBeUndefined()
         }
       }),

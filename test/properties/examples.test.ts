@@ -1,9 +1,10 @@
 /** Input that is known to have broken others, through every door that input has. */
 import { describe, expect, test } from 'vitest'
+import { exitOf, hintOf } from '../../src/cli/errors.ts'
 import { chooseClient } from '../../src/client/client-id.ts'
 import { editDotenv, parseDotenv } from '../../src/credentials/dotenv.ts'
 import { readCredentials } from '../../src/credentials/read.ts'
-import { CATALOGUE, isOAuthError } from '../../src/errors.ts'
+import { isOAuthError, USUAL_STATE } from '../../src/errors.ts'
 import { shellQuote } from '../../src/hints.ts'
 import { parseCallback } from '../../src/login/callback.ts'
 import { parseChallenges } from '../../src/protocol/http/www-authenticate.ts'
@@ -77,10 +78,10 @@ describe.each(Object.entries(NASTY))('%s', (_, text) => {
       enter(text)
     } catch (error) {
       if (!isOAuthError(error)) throw error
-      expect(Object.keys(CATALOGUE)).toContain(error.code)
-      expect(error.exit).toBeLessThanOrEqual(4)
-      expect(error.message + error.hint).not.toMatch(UNSEEN)
-      expect((error.message + error.hint).length).toBeLessThan(7000)
+      expect(Object.keys(USUAL_STATE)).toContain(error.code)
+      expect(exitOf(error)).toBeLessThanOrEqual(4)
+      expect(error.message + hintOf(error)).not.toMatch(UNSEEN)
+      expect((error.message + hintOf(error)).length).toBeLessThan(7000)
       return
     }
     expect(SHUT).not.toContain(door)

@@ -5,7 +5,8 @@
  * @module
  */
 import fc from 'fast-check'
-import { CATALOGUE, isOAuthError } from '../../src/errors.ts'
+import { hintOf } from '../../src/cli/errors.ts'
+import { isOAuthError, USUAL_STATE } from '../../src/errors.ts'
 
 /** Another one: `PROPERTY_SEED=7 npx vitest …`. A failure prints its seed and its path. */
 const SEED = Number(process.env['PROPERTY_SEED'] ?? 20_260_102)
@@ -193,8 +194,8 @@ export const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/u
 
 function checkError(error: unknown): void {
   if (!isOAuthError(error)) throw error
-  if (!Object.hasOwn(CATALOGUE, error.code)) throw new Error(`${error.code} is not in the catalogue`)
+  if (!Object.hasOwn(USUAL_STATE, error.code)) throw new Error(`${error.code} is no code`)
   if (error.code === 'UNEXPECTED') throw error
-  const text = error.message + error.hint
+  const text = error.message + hintOf(error)
   if (UNSEEN.test(text)) throw new Error(`the error has something unseen in it: ${JSON.stringify(text)}`)
 }

@@ -83,7 +83,7 @@ describe('a session that is handed over', () => {
       const session = await openSession(old, world)
       const errors = [await failure(session.call(GET_SESSION)), await failure(session.refresh())]
       errors.push(await failure(exportSession(session, async () => undefined, {}, world)))
-      for (const error of errors) expect(error).toMatchObject({ code: 'SESSION_MISSING', exit: 5, session: 'alive' })
+      for (const error of errors) expect(error).toMatchObject({ code: 'SESSION_MISSING', session: 'alive' })
     }
     expect(await failure((await openStoredSession(undefined, world)).call(GET_SESSION))).toMatchObject({
       code: 'SESSION_MISSING',
@@ -175,7 +175,7 @@ describe('a session that is taken over', () => {
     await (await openSession(credentials, world)).refresh()
     const before = stored(world)
     const error = await failure(importSession(value, { clientId }, world))
-    expect(error).toMatchObject({ code: 'CREDENTIALS_MISMATCH', exit: 2, session: 'alive' })
+    expect(error).toMatchObject({ code: 'CREDENTIALS_MISMATCH', session: 'alive' })
     expect(error.message).toContain('a newer one of the same session')
     expect(stored(world)).toStrictEqual(before)
   })

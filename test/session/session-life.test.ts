@@ -16,7 +16,7 @@ describe('the code', () => {
     const callback = world.authorize(authorizationUrl)
     world.advance(6 * 60_000)
     const error = await failure(complete(callback, world))
-    expect(error).toMatchObject({ code: 'EXCHANGE_REFUSED', exit: 4, session: 'none' })
+    expect(error).toMatchObject({ code: 'EXCHANGE_REFUSED', session: 'none' })
     expect(error.message).toContain('This code has expired')
     expect(error.hint).toBe('atproto-oauth init alice.fake.dev')
     expect(world.sessions).toHaveLength(0)
@@ -39,7 +39,6 @@ describe('a session without a refresh token', () => {
     const before = world.requests.length
     expect(await failure(session.call(GET_SESSION))).toMatchObject({
       code: 'SESSION_NOT_REFRESHABLE',
-      exit: 5,
       session: 'dead',
       hint: expect.stringContaining('atproto-oauth init'),
     })
@@ -52,7 +51,7 @@ describe('a session without a refresh token', () => {
     world.advance(HOUR - 60_000)
     expect((await session.call(GET_SESSION)).status).toBe(200)
     world.advance(60_000)
-    expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'SESSION_NOT_REFRESHABLE', exit: 5 })
+    expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'SESSION_NOT_REFRESHABLE' })
     expect(world.sent(isRefresh)).toHaveLength(0)
   })
 })
@@ -92,7 +91,7 @@ describe('what ends a session at the server', () => {
     const session = await openSession(separate, there)
     await session.call(GET_SESSION)
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
-    expect(error).toMatchObject({ code: 'SESSION_DEAD', exit: 5, session: 'dead' })
+    expect(error).toMatchObject({ code: 'SESSION_DEAD', session: 'dead' })
     expect(error.message).toContain('Refresh token replayed')
     expect(stored(world).refreshToken).toBeUndefined()
     expect(world.sessionAlive(world.alice.did)).toBe(false)
@@ -105,7 +104,6 @@ describe('what ends a session at the server', () => {
     const mixed = { ...separate, dpopPrivateJwk: await generateDpopJwk() }
     expect(await failure((await openSession(mixed, world)).call(GET_SESSION))).toMatchObject({
       code: 'SESSION_DEAD',
-      exit: 5,
     })
     expect(world.sessionAlive(world.alice.did)).toBe(false)
   })
@@ -147,7 +145,7 @@ describe('11.10 what a refresh brings is judged like a login', () => {
     const { world, separate } = await signedIn()
     world.faults.mutateToken = (json) => ({ ...json, ...wrong })
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
-    expect(error).toMatchObject({ code: 'TOKEN_RESPONSE_INVALID', exit: 4, session: 'dead' })
+    expect(error).toMatchObject({ code: 'TOKEN_RESPONSE_INVALID', session: 'dead' })
     expect(world.sent(isCall)).toHaveLength(0)
     expect(world.sent('revoke')).not.toHaveLength(0)
     const { accessToken, refreshToken, ended } = stored(world)

@@ -209,7 +209,7 @@ describe('before a token is sent', () => {
     const before = world.requests.length
     const mixed = { ...credentials, accessToken: undefined, ...(await change(world)) }
     const error = await failure(openSession(mixed, world))
-    expect(error).toMatchObject({ code: 'CREDENTIALS_MISMATCH', exit: 2, session: 'alive' })
+    expect(error).toMatchObject({ code: 'CREDENTIALS_MISMATCH', session: 'alive' })
     expect(world.requests).toHaveLength(before)
   })
 
@@ -224,7 +224,7 @@ describe('before a token is sent', () => {
     for (const refreshToken of [hers.refreshToken, world.currentRefreshToken(world.mallory.did)]) {
       world.advance(HOUR)
       const session = await openSession({ ...separate, refreshToken }, world)
-      expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'CREDENTIALS_MISMATCH', exit: 2 })
+      expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'CREDENTIALS_MISMATCH' })
     }
     expect(world.sent(isRefresh)).toHaveLength(before)
   })
@@ -237,7 +237,7 @@ describe('before a token is sent', () => {
     world.faults.httpFault = (request) =>
       request.body.includes('ref-of-nobody') ? Response.json({ error: 'invalid_grant' }, { status: 400 }) : undefined
     const error = await failure((await openSession(strange, world)).call(GET_SESSION))
-    expect(error).toMatchObject({ code: 'SESSION_DEAD', exit: 5, session: 'unknown' })
+    expect(error).toMatchObject({ code: 'SESSION_DEAD', session: 'unknown' })
     expect(error.message).toContain('the one stored here was not sent')
     expect(stored(world).refreshToken).toBe(world.currentRefreshToken(world.alice.did))
     await getSession(strange, world) // as the hint says
@@ -258,7 +258,6 @@ describe('before a token is sent', () => {
     const session = await openSession(separate, world)
     expect(await failure(session.call(GET_SESSION))).toMatchObject({
       code: 'ISSUER_MISMATCH',
-      exit: 4,
       session: 'alive',
     })
     expect(world.sent(isTokenRequest)).toHaveLength(sent)
@@ -292,7 +291,7 @@ describe('what comes back', () => {
         : undefined
     world.advance(HOUR)
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
-    expect(error).toMatchObject({ code: 'SESSION_DEAD', exit: 5, session: 'dead' })
+    expect(error).toMatchObject({ code: 'SESSION_DEAD', session: 'dead' })
     expect(error.message).toContain('Refresh token expired')
     expect(error.hint).toContain('atproto-oauth init')
     expect(JSON.stringify(stored(world))).not.toContain(session.refreshToken)
@@ -305,15 +304,14 @@ describe('what comes back', () => {
   })
 
   test.each([
-    ['a 4xx', () => Response.json({ error: 'invalid_request' }, { status: 400 }), 'REFRESH_REFUSED', 4],
-    ['429', () => new Response('', { status: 429, headers: { 'retry-after': '30' } }), 'RATE_LIMITED', 9],
-    ['unreachable', () => 'unreachable' as const, 'NETWORK_UNREACHABLE', 3],
-  ])('11.11 %s keeps the session, and the next call works', async (_, fault, code, exit) => {
+    ['a 4xx', () => Response.json({ error: 'invalid_request' }, { status: 400 }), 'REFRESH_REFUSED'],
+    ['429', () => new Response('', { status: 429, headers: { 'retry-after': '30' } }), 'RATE_LIMITED'],
+    ['unreachable', () => 'unreachable' as const, 'NETWORK_UNREACHABLE'],
+  ])('11.11 %s keeps the session, and the next call works', async (_, fault, code) => {
     const { world, separate } = await signedIn()
     world.faults.httpFault = (request) => (isRefresh(request) ? fault() : undefined)
     expect(await failure((await openSession(separate, world)).call(GET_SESSION))).toMatchObject({
       code,
-      exit,
       session: 'alive',
     })
     world.faults.httpFault = () => undefined
@@ -332,7 +330,6 @@ describe('what comes back', () => {
       const session = await openSession(separate, world)
       expect(await failure(session.call(GET_SESSION))).toMatchObject({
         code: 'REFRESH_AMBIGUOUS',
-        exit: 6,
         session: 'unknown',
       })
       expect(world.sent(isRefresh)).toHaveLength(1)
@@ -341,7 +338,7 @@ describe('what comes back', () => {
       world.faults.httpFault = () => undefined
       const again = (await openSession(separate, world)).call(GET_SESSION)
       if (survives) expect((await again).status).toBe(200)
-      else expect(await failure(again)).toMatchObject({ code: 'SESSION_DEAD', exit: 5 })
+      else expect(await failure(again)).toMatchObject({ code: 'SESSION_DEAD' })
       expect(world.warnings.join()).toContain('no answer was stored')
     },
   )
@@ -353,7 +350,7 @@ describe('what comes back', () => {
     const { world, separate } = await signedIn({ asNonces: 'none' })
     world.faults.httpFault = (request) => (isRefresh(request) ? answer() : undefined)
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
-    expect(error).toMatchObject({ code: 'REFRESH_AMBIGUOUS', exit: 6, session: 'unknown' })
+    expect(error).toMatchObject({ code: 'REFRESH_AMBIGUOUS', session: 'unknown' })
     expect(stored(world).intent).toBeDefined()
     expect(stored(world).refreshToken).toBe(separate.refreshToken)
   })
@@ -404,7 +401,6 @@ describe('the per-user store', () => {
     }
     expect(await failure(openStoredSession(world.mallory.did, world))).toMatchObject({
       code: 'SESSION_MISSING',
-      exit: 5,
     })
   })
 
@@ -414,13 +410,12 @@ describe('the per-user store', () => {
     const other = await generateDpopJwk()
     const record = { ...stored(world), did: world.mallory.did, dpopPrivateJwk: other, thumbprint: 'x'.repeat(43) }
     world.stores.sessionRecords.set(record.thumbprint, record)
-    expect(await failure(openStoredSession(undefined, world))).toMatchObject({ code: 'ACCOUNT_UNCLEAR', exit: 2 })
+    expect(await failure(openStoredSession(undefined, world))).toMatchObject({ code: 'ACCOUNT_UNCLEAR' })
   })
 
   test('none at all', async () => {
     expect(await failure(openStoredSession(undefined, createFakeWorld()))).toMatchObject({
       code: 'SESSION_MISSING',
-      exit: 5,
     })
   })
 })

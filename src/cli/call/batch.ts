@@ -8,6 +8,7 @@ import { type Command, Option } from 'commander'
 import { batch } from '../../call/batch.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Context } from '../context.ts'
+import { CliError, hintOf } from '../errors.ts'
 import type { CliIO } from '../io.ts'
 import type { Output } from '../output.ts'
 import { sessionFor } from '../session/select.ts'
@@ -125,8 +126,9 @@ function endedEarly(error: OAuthError, count: number, path: string | undefined):
       ? 'with these in a file, -o FILE --resume goes on'
       : 'the same command with --resume goes on'
   const message = `${error.message}; ${count === 0 ? 'no line is answered' : `${answered(count)}, ${again}`}`
-  const hint = count === 0 ? error.hint : error.hint.replace('the same command again', '$& with --resume')
-  return new OAuthError(error.code, message, { cause: error, hint, session: error.session })
+  const next = hintOf(error, 'call')
+  const hint = count === 0 ? next : next.replace('the same command again', '$& with --resume')
+  return new CliError(error.code, message, { cause: error, hint, session: error.session })
 }
 
 function answered(count: number): string {

@@ -4,7 +4,8 @@
  * @module
  */
 import { OAuthError } from '../../errors.ts'
-import { exampleOf, type Field, findMethod, listMethods, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
+import { callCommand } from '../../hints.ts'
+import { type Field, findMethod, listMethods, needsOf, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 
 export function methodList(prefix: string | undefined): string {
   const methods = listMethods(prefix)
@@ -32,7 +33,7 @@ export function methodDescription(nsid: string): string {
     ...section('parameters', parameters),
     ...(input ? section(`body: ${input.mediaType}`, input.fields) : []),
     `answer: ${output}`,
-    `example: ${exampleOf(method)}`,
+    `example: ${callCommand(needsOf(method))}`,
     '',
   ].join('\n')
 }

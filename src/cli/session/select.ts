@@ -4,11 +4,12 @@
  * @module
  */
 import { readCredentials } from '../../credentials/read.ts'
-import { CATALOGUE, isOAuthError, OAuthError } from '../../errors.ts'
+import { isOAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
+import { CliError, hintOf } from '../errors.ts'
 import { fromEnvironment } from '../options.ts'
 
 /** `--account` means the store, whatever the environment holds. */
@@ -26,7 +27,7 @@ export function leftIn(account: string | undefined, { savedTo = [] }: SessionRec
 
 /** An account is no argument of these commands: the usual hint would be a command that does not exist. */
 function misnamed(error: unknown): never {
-  const { hint } = CATALOGUE.IDENTIFIER_INVALID
-  if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.hint !== hint) throw error
-  throw new OAuthError(error.code, error.message, { cause: error, hint: CATALOGUE.ACCOUNT_UNCLEAR.hint })
+  if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason !== undefined) throw error
+  const hint = hintOf({ code: 'ACCOUNT_UNCLEAR', facts: {} })
+  throw new CliError(error.code, error.message, { cause: error, hint })
 }

@@ -18,7 +18,7 @@ export interface DocumentRequest {
   readonly code: ErrorCode
   readonly mediaTypes?: readonly string[]
   /** The error for 404 and 410, which no retry will change. */
-  readonly absent: { readonly code: ErrorCode; readonly message: string; readonly hint?: string }
+  readonly absent: { readonly code: ErrorCode; readonly message: string }
 }
 
 /**
@@ -30,7 +30,7 @@ export async function fetchJson(request: DocumentRequest, ports: Http & Clock): 
   const { status } = response
   if (status === 200) return readJsonObject(response, { what, code, mediaTypes })
   await response.body?.cancel()
-  if (status === 404 || status === 410) throw new OAuthError(absent.code, absent.message, { hint: absent.hint })
+  if (status === 404 || status === 410) throw new OAuthError(absent.code, absent.message)
   if (status === 429) throw rateLimited(url.host, response.headers, ports.now())
   if (status >= 500)
     throw new OAuthError('SERVER_UNAVAILABLE', `${what} is not to be had now: ${url.host} answered ${status}`)

@@ -29,7 +29,7 @@ export async function resolveFromHandle(handle: Handle, ports: IdentityPorts & C
   if (identity.claimedHandle !== handle) {
     const claims = identity.claimedHandle ? `claims ${identity.claimedHandle}` : 'claims no handle'
     throw new OAuthError('HANDLE_NOT_CLAIMED', `${handle} leads to ${did}, but that account ${claims}`, {
-      hint: `if that is the account you mean: atproto-oauth init ${did}`,
+      facts: { did },
     })
   }
   return { ...identity, handle }
@@ -104,9 +104,8 @@ function pdsOrigin(services: unknown, did: Did, dev: boolean): Origin {
   const url =
     typeof endpoint === 'string' && /^https?:\/\/[^/\\?#@\s]+\/?$/i.test(endpoint) ? asUrl(endpoint) : undefined
   if (!url || !isSecure(url, dev)) {
-    const hint = url ? 'for a server on this machine add --dev' : undefined
     throw new OAuthError('DID_DOCUMENT_INVALID', `the PDS of ${did} is not an https origin: ${shown(endpoint)}`, {
-      hint,
+      facts: url && { reason: 'dev-mode-needed' },
     })
   }
   return url.origin as Origin

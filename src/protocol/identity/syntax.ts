@@ -101,9 +101,8 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
   const handle = asHandle(text.startsWith('@') ? text.slice(1) : text)
   if (!handle) throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a handle, a DID or a server URL`)
   if (isReservedName(handle, dev)) {
-    const hint = handle.endsWith('.test') ? 'for a server on this machine add --dev' : undefined
     throw new OAuthError('IDENTIFIER_INVALID', `no account can have the handle ${handle}: its ending is reserved`, {
-      hint,
+      facts: handle.endsWith('.test') ? { reason: 'dev-mode-needed' } : {},
     })
   }
   return { kind: 'handle', handle }
@@ -117,7 +116,7 @@ function parseServer(text: string, shown: string, dev: boolean): Origin {
   }
   if (!isSecure(url, dev)) {
     throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not https`, {
-      hint: 'for a server on this machine add --dev',
+      facts: { reason: 'dev-mode-needed' },
     })
   }
   return url.origin as Origin

@@ -33,7 +33,7 @@ export function parseScope(text: string): string {
   const wrong = tokens.find((token) => isAtprotoToken(token) && !isStatic(token) && !parsePermission(token))
   if (wrong !== undefined) {
     throw new OAuthError('SCOPE_INVALID', `${JSON.stringify(wrong)} is not a permission of atproto as it is written`, {
-      hint: FORMS.get(/^[a-z]+/i.exec(wrong)![0].toLowerCase()),
+      facts: { reason: 'permission-malformed', permission: wrong },
     })
   }
   return [...new Set(tokens.includes('atproto') ? tokens : ['atproto', ...tokens])].join(' ')
@@ -42,17 +42,6 @@ export function parseScope(text: string): string {
 export function scopeTokens(scope: string): string[] {
   return scope.split(' ').filter(Boolean)
 }
-
-const FORMS: ReadonlyMap<string, string> = new Map([
-  ['atproto', 'write atproto, then a space'],
-  ['transition', 'there are transition:generic, transition:email and transition:chat.bsky'],
-  ['repo', 'write repo:<collection> or repo:*, and for less than all ?action=create, update or delete'],
-  ['rpc', 'write rpc:<method>?aud=* or rpc:*?aud=<did>%23<service>, for one of the two has to be named'],
-  ['blob', 'write blob:*/*, blob:image/* or blob:image/png'],
-  ['account', 'write account:email or account:repo, and to change it ?action=manage'],
-  ['identity', 'write identity:handle or identity:*'],
-  ['include', 'write include:<permission set>, and if it asks for one ?aud=<did>%23<service>'],
-])
 
 /**
  * What was asked for and not granted, compared by meaning. An `include:` is granted under the

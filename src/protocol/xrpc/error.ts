@@ -4,8 +4,7 @@
  * @see https://atproto.com/specs/xrpc#error-responses
  * @module
  */
-import { OAuthError } from '../../errors.ts'
-import { type Login, loginCommand } from '../../hints.ts'
+import { type LoginFacts, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { describe, parseJsonObject, rateLimited, readBounded, serverError, withoutSecrets } from '../http/response.ts'
 import { challengeError } from '../http/www-authenticate.ts'
@@ -39,7 +38,7 @@ export function isExpiredToken(response: Response): boolean {
 
 /**
  * What a 4xx or 5xx of an XRPC method means. `body` is its text, as far as it is text.
- * `session` is whose it was, for the command that gets a better one. With the `request` a missing
+ * `session` is whose it was, for the login that gets a better one. With the `request` a missing
  * permission has a name even if the server gives none.
  *
  * @returns `PERMISSION_MISSING`, `RATE_LIMITED` or `XRPC_ERROR`
@@ -49,12 +48,13 @@ export function xrpcError(
   response: Response,
   body: string,
   now: number,
-  session: Login,
+  session: LoginFacts,
   request: XrpcRequest = { nsid },
 ): OAuthError {
   const refusal = serverError(response.status, parseJsonObject(body))
   if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
   const said = `${nsid} answered ${describe(refusal)}`
+  const answer = { status: refusal.status, serverError: refusal.error }
   // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
     const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
@@ -62,13 +62,15 @@ export function xrpcError(
     const scope = named === undefined ? missing : requestable(named)
     const wider = [session.scope || 'atproto', scope].join(' ')
     const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said
-    const hint = scope ? loginCommand({ ...session, scope: wider }) : undefined
-    return new OAuthError('PERMISSION_MISSING', what, { hint })
+    return new OAuthError('PERMISSION_MISSING', what, {
+      facts: { ...answer, ...(scope && { ...loginFacts(session), scope: wider }) },
+    })
   }
   if (isExpiredToken(response)) {
-    const hint = `check the clock of this machine; if it is right: ${loginCommand(session)}`
-    return new OAuthError('XRPC_ERROR', `${said}, to a token that was just issued`, { session: 'unknown', hint })
+    return new OAuthError('XRPC_ERROR', `${said}, to a token that was just issued`, {
+      session: 'unknown',
+      facts: { ...loginFacts(session), ...answer, reason: 'new-token-refused' },
+    })
   }
-  const hint = 'correct the request, or run it again later; the session is not the cause'
-  return new OAuthError('XRPC_ERROR', said, { hint: refusal.status >= 500 ? hint : undefined })
+  return new OAuthError('XRPC_ERROR', said, { facts: answer })
 }

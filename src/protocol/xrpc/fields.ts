@@ -6,7 +6,7 @@
  * @module
  */
 import { OAuthError } from '../../errors.ts'
-import { exampleOf, type Field, findMethod, listMethods, type Method, unavailableReason } from './lexicons.ts'
+import { type Field, findMethod, listMethods, type Method, needsOf, unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 
 /** One `key=value` of a command line. */
@@ -58,7 +58,7 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
   }
   if (given.hasUpload && known?.input?.mediaType === JSON_TYPE) {
     throw new OAuthError('USAGE', `${nsid} takes JSON, and no other body`, {
-      hint: 'give a file of JSON with -d @FILE',
+      facts: { reason: 'json-needed' },
     })
   }
   const body = isPost && !given.hasUpload ? bodyOf(data, rest, known) : undefined
@@ -82,7 +82,7 @@ function checkOpen(method: Method): void {
   }
   const closed = unavailableReason(nsid)
   if (closed !== undefined) {
-    throw new OAuthError('USAGE', `${nsid} is closed: ${closed}`, { hint: 'with -X it is sent all the same' })
+    throw new OAuthError('USAGE', `${nsid} is closed: ${closed}`, { facts: { reason: 'method-unavailable' } })
   }
 }
 
@@ -90,7 +90,7 @@ function checkOpen(method: Method): void {
 function checkSpelling(nsid: string): void {
   const meant = listMethods().find((method) => method.nsid.toLowerCase() === nsid.toLowerCase())
   if (!meant) return
-  throw new OAuthError('USAGE', `there is no ${nsid}, but a ${meant.nsid}`, { hint: exampleOf(meant) })
+  throw usage(`there is no ${nsid}, but a ${meant.nsid}`, meant)
 }
 
 /** The fields by name, each as what the method takes; a repeated one is a list. */
@@ -142,7 +142,7 @@ function bodyOf(data: unknown, fields: Values, known: Method | undefined): unkno
     if (data === undefined && fields.size === 0) return undefined
     throw usage(`${known.nsid} takes no body`, known)
   }
-  if (!isJson) throw usage(`${known!.nsid} takes a body of ${known!.input!.mediaType}: give it with --upload`, known)
+  if (!isJson) throw usage(`${known!.nsid} takes a body of ${known!.input!.mediaType}, not JSON`, known)
   if (fields.size === 0) return data ?? (known?.input ? {} : undefined)
   if (data !== undefined && (typeof data !== 'object' || data === null || Array.isArray(data))) {
     throw usage('fields can be put into a JSON object only', known)
@@ -173,7 +173,7 @@ function parseJson(text: string, what: string): unknown {
   } catch (error) {
     const why = error instanceof SyntaxError ? error.message : String(error)
     throw new OAuthError('USAGE', `${what} is not JSON: ${why}`, {
-      hint: 'put JSON in single quotes, or write it to a file and use @file',
+      facts: { reason: 'json-malformed' },
     })
   }
 }
@@ -199,5 +199,5 @@ function known(name: 'did' | 'handle' | 'pds', account: GivenRequest['account'])
 }
 
 function usage(message: string, method: Method | undefined): OAuthError {
-  return new OAuthError('USAGE', message, { hint: method && exampleOf(method) })
+  return new OAuthError('USAGE', message, { facts: method && { reason: 'method-misused', ...needsOf(method) } })
 }

@@ -5,6 +5,7 @@
  * @see https://atproto.com/specs/lexicon
  * @module
  */
+import type { MethodNeeds } from '../../errors.ts'
 import { METHOD_TABLE } from './lexicon-table.ts'
 
 export interface Field {
@@ -87,17 +88,10 @@ function field(word: string): Field {
   }
 }
 
-/** A line that can be pasted, once its values are filled in. */
-export function exampleOf({ nsid, kind, parameters, input }: Method): string {
+/** What has to be given with it. */
+export function needsOf({ nsid, kind, parameters, input }: Method): MethodNeeds {
   const fields = [...parameters, ...(input?.fields ?? [])].filter(({ isRequired }) => isRequired)
-  const words = fields.map(({ name, type, isList }) => {
-    if (name === 'repo' || name === 'did') return `${name}={did}`
-    if (name === 'actor') return 'actor={handle}'
-    if (type === 'json') return `${name}:='${isList ? '[…]' : '{…}'}'`
-    return `${name}=${{ text: '…', integer: '1', boolean: 'true' }[type]}`
-  })
-  const isUpload = kind === 'procedure' && input !== undefined && input.mediaType !== JSON_TYPE
-  return ['atproto-oauth call', nsid, ...words, ...(isUpload ? ['--upload FILE'] : [])].join(' ')
+  return { nsid, fields, isUpload: kind === 'procedure' && input !== undefined && input.mediaType !== JSON_TYPE }
 }
 
 /** What servers refuse to a session of OAuth, whatever its scope (requirements of the reference PDS). */

@@ -76,7 +76,7 @@ function checkProxy(value: string): void {
   const [did, service, ...rest] = value.split('#')
   if (rest.length === 0 && isDid(did!) && /^[!-~]+$/.test(service ?? '')) return
   throw new OAuthError('USAGE', `atproto-proxy: ${JSON.stringify(value)} does not name a service as did#id`, {
-    hint: 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"',
+    facts: { reason: 'service-malformed' },
   })
 }
 

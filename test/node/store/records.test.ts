@@ -33,7 +33,7 @@ function expectInvalid(run: () => unknown): void {
     error = reason
   }
   expect(error).toBeInstanceOf(OAuthError)
-  expect(error).toMatchObject({ code: 'STORE_INVALID', exit: 2, session: 'alive' })
+  expect(error).toMatchObject({ code: 'STORE_INVALID', session: 'alive' })
   expect(shown(error as OAuthError)).toContain(PATH)
   expect(shown(error as OAuthError)).not.toMatch(/canary|rPQUCt/)
 }

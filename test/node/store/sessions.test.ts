@@ -153,7 +153,7 @@ describe('the place is gone when the new token comes', () => {
         await mkdir(pathIn(home))
       }),
     )
-    expect(error).toMatchObject({ code: 'SAVE_FAILED', exit: 10, session: 'alive' })
+    expect(error).toMatchObject({ code: 'SAVE_FAILED', session: 'alive' })
     expect(shown(error)).not.toContain('next')
     const [, elsewhere] = /is in (\S+)$/.exec(error.message)!
     onTestFinished(() => rm(elsewhere!))
@@ -185,7 +185,7 @@ describe('the place is gone when the new token comes', () => {
       await rm(join(home, 'sessions'), { recursive: true })
       await commit(sessionRecord({ refreshToken: 'next' }))
     })
-    expect(await failure(attempt)).toMatchObject({ code: 'STORE_UNAVAILABLE', exit: 2, session: 'alive' })
+    expect(await failure(attempt)).toMatchObject({ code: 'STORE_UNAVAILABLE', session: 'alive' })
     expect(await store(home).read(THUMBPRINT)).toBeUndefined()
   })
 
@@ -193,7 +193,7 @@ describe('the place is gone when the new token comes', () => {
     const home = await tempFolder()
     await mkdir(pathIn(home), { recursive: true })
     const error = await failure(put(home, sessionRecord()))
-    expect(error).toMatchObject({ code: 'STORE_INVALID', exit: 2, session: 'alive' })
+    expect(error).toMatchObject({ code: 'STORE_INVALID', session: 'alive' })
   })
 })
 

@@ -7,7 +7,7 @@ const request = {
   url: new URL('https://host.fake.dev/doc?x=1'),
   what: 'the thing',
   code: 'METADATA_INVALID',
-  absent: { code: 'OAUTH_UNSUPPORTED', message: 'there is no thing', hint: 'look elsewhere' },
+  absent: { code: 'OAUTH_UNSUPPORTED', message: 'there is no thing' },
 } as const
 
 function worldWith(answer: () => Response) {
@@ -33,7 +33,6 @@ describe('every other answer has a sentence', () => {
     ).toMatchObject({
       code: 'OAUTH_UNSUPPORTED',
       message: 'there is no thing',
-      hint: 'look elsewhere',
     })
   })
 

@@ -39,7 +39,7 @@ describe('from a handle', () => {
     expect(await failure(() => resolveFromHandle('alice.fake.dev' as Handle, world))).toMatchObject({
       code: 'HANDLE_NOT_CLAIMED',
       message: expect.stringContaining(why),
-      hint: expect.stringContaining(`atproto-oauth init ${DID}`),
+      facts: { did: DID },
     })
     expect(world.sent('oauth-protected-resource')).toStrictEqual([])
   })
@@ -102,7 +102,7 @@ describe('fetching the document', () => {
 
   test.each([404, 410])('2.4 %i is for good', async (status) => {
     const world = createFakeWorld({ faults: { httpFault: () => json(status, { message: 'DID not available' }) } })
-    expect(await failure(() => resolveDid(DID, world))).toMatchObject({ code: 'DID_NOT_FOUND', exit: 4 })
+    expect(await failure(() => resolveDid(DID, world))).toMatchObject({ code: 'DID_NOT_FOUND' })
   })
 
   test.each([

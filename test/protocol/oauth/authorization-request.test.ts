@@ -147,12 +147,12 @@ describe('7.11 refusals', () => {
     ['too_large', 413, undefined],
     ['constructor', 400, undefined],
     ['__proto__', 400, undefined],
-  ])('%s %i', async (error, status, hint = 'atproto-oauth init <handle>') => {
+  ])('%s %i', async (error, status, hint) => {
     const answer = () => json(status, { error, error_description: 'said \u001b[31mso' })
     expect(await failure(() => pushTo(answer))).toMatchObject({
       code: 'PAR_REFUSED',
       message: `https://as.fake.dev refused the request: ${status} ${error} "said so"`,
-      hint: expect.stringContaining(hint),
+      hint: hint && expect.stringContaining(hint),
     })
   })
 

@@ -53,14 +53,14 @@ describe('documents', () => {
     expect(message.length).toBeLessThan(400)
   })
 
-  test('2.10 an http PDS is for --dev, and the hint says so', async () => {
+  test('2.10 an http PDS is for development, and the error says so', async () => {
     const error = await failure(() => parseDidDocument(withPds('http://pds.fake.dev'), did, false))
     expect(error).toMatchObject({
       message: expect.stringContaining('"http://pds.fake.dev"'),
-      hint: expect.stringContaining('--dev'),
+      facts: { reason: 'dev-mode-needed' },
     })
     const other = await failure(() => parseDidDocument(withPds('ftp://pds.fake.dev'), did, false))
-    expect(other.hint).not.toContain('--dev')
+    expect(other.facts.reason).toBeUndefined()
   })
 
   test.each([' https://pds.fake.dev', 'https://evil.dev/https://pds.fake.dev', '\thttps://pds.fake.dev'])(

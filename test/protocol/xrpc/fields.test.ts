@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { OAuthError } from '../../../src/errors.ts'
 import { assembleRequest, type GivenField, type GivenRequest } from '../../../src/protocol/xrpc/fields.ts'
+import { findMethod, needsOf } from '../../../src/protocol/xrpc/lexicons.ts'
 
 const ACCOUNT = { did: 'did:plc:alice', handle: 'alice.fake.dev', pds: 'https://pds.fake.dev' }
 const LIST = 'com.atproto.repo.listRecords'
@@ -65,14 +66,14 @@ describe('a query', () => {
     ['cursor={curser}', 'stands for nothing'],
   ])('%s is said before anything is sent', (word, why) => {
     const error = refusal(LIST, ['repo={did}', 'collection=a.b.c', word])
-    expect(error).toMatchObject({ code: 'USAGE', exit: 2, session: 'alive' })
+    expect(error).toMatchObject({ code: 'USAGE', session: 'alive' })
     expect(error.message).toContain(why)
   })
 
-  test('what is missing is named, with a line to start from', () => {
+  test('what is missing is named, with all that the method needs', () => {
     const error = refusal(LIST, ['limit=5'])
     expect(error.message).toBe(`${LIST} needs repo, collection too`)
-    expect(error.hint).toBe(`atproto-oauth call ${LIST} repo={did} collection=…`)
+    expect(error.facts).toStrictEqual({ reason: 'method-misused', ...needsOf(findMethod(LIST)!) })
   })
 
   test('an empty value is a variable that was not set, where one is needed', () => {
@@ -84,7 +85,7 @@ describe('a query', () => {
     const misspelt = 'com.atproto.repo.listrecords'
     const error = refusal(misspelt, ['repo={did}'])
     expect(error.message).toBe(`there is no ${misspelt}, but a ${LIST}`)
-    expect(error.hint).toContain(`call ${LIST} repo={did}`)
+    expect(error.facts).toMatchObject({ reason: 'method-misused', nsid: LIST })
     expect(assemble(misspelt, [], { method: 'GET' }).nsid).toBe(misspelt)
   })
 
@@ -157,7 +158,7 @@ describe('a procedure', () => {
   test('18.6 bytes are uploaded', () => {
     const nsid = 'com.atproto.repo.uploadBlob'
     expect(assemble(nsid, [], { hasUpload: true })).toStrictEqual({ nsid, method: 'POST', parameters: [] })
-    expect(refusal(nsid, []).message).toContain('--upload')
+    expect(refusal(nsid, [])).toMatchObject({ message: expect.stringContaining('not JSON'), facts: { isUpload: true } })
     expect(refusal(CREATE, ['repo={did}'], { hasUpload: true }).message).toContain('takes JSON')
   })
 })

@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest'
-import { exampleOf, findMethod, listMethods, unavailableReason } from '../../../src/protocol/xrpc/lexicons.ts'
+import { expect, test } from 'vitest'
+import { findMethod, listMethods, unavailableReason } from '../../../src/protocol/xrpc/lexicons.ts'
 
 test('a query, a procedure with a JSON body, one with bytes, one without a body', () => {
   expect(findMethod('com.atproto.repo.listRecords')).toStrictEqual({
@@ -35,19 +35,6 @@ test.each(['', 'com', 'com.atproto', 'com.atproto.repo', 'com.atproto.repo.list'
 test('a prefix is a part of a name as it is typed', () => {
   expect(listMethods('com.atproto.repo.g').map(({ nsid }) => nsid)).toStrictEqual(['com.atproto.repo.getRecord'])
   expect(listMethods('com.nobody')).toStrictEqual([])
-})
-
-describe('examples', () => {
-  test.each([
-    ['com.atproto.server.getSession', 'atproto-oauth call com.atproto.server.getSession'],
-    ['com.atproto.repo.listRecords', 'atproto-oauth call com.atproto.repo.listRecords repo={did} collection=…'],
-    ['app.bsky.actor.getProfile', 'atproto-oauth call app.bsky.actor.getProfile actor={handle}'],
-    [
-      'com.atproto.repo.createRecord',
-      "atproto-oauth call com.atproto.repo.createRecord repo={did} collection=… record:='{…}'",
-    ],
-    ['com.atproto.repo.uploadBlob', 'atproto-oauth call com.atproto.repo.uploadBlob --upload FILE'],
-  ])('%s', (nsid, line) => expect(exampleOf(findMethod(nsid)!)).toBe(line))
 })
 
 test('what OAuth sessions may not call is named', () => {

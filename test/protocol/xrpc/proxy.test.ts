@@ -35,8 +35,7 @@ describe('19.1 atproto-proxy', () => {
   ])('is refused: %j', async (value) => {
     expect(await failure(() => headersFor(value))).toMatchObject({
       code: 'USAGE',
-      exit: 2,
-      hint: expect.stringContaining('did:web:api.bsky.app#bsky_appview'),
+      facts: { reason: 'service-malformed' },
     })
   })
 
@@ -61,7 +60,6 @@ describe('19.8 getServiceAuth', () => {
   ])('%s: %s', (name, message) => {
     expect(errorOf(400, name, message)).toMatchObject({
       code: 'XRPC_ERROR',
-      exit: 8,
       message: `${NAME} answered 400 ${name} "${message}"`,
     })
   })
@@ -74,12 +72,13 @@ describe('19.8 getServiceAuth', () => {
   ])('a missing %s is asked for as %s, which can be', (missing, scope) => {
     const error = errorOf(403, 'ScopeMissingError', `Missing required scope "${missing}"`)
     expect(error.message).toContain(missing)
-    expect(error.hint).toBe(`atproto-oauth init alice.fake.dev --scope '${`atproto ${scope}`}'`)
+    expect(error.facts).toMatchObject({ handle: 'alice.fake.dev', scope: `atproto ${scope}` })
   })
 
   test('what is no permission is not asked for', () => {
     const error = errorOf(403, 'ScopeMissingError', 'Missing required scope "identity:submit"')
-    expect(error).toMatchObject({ code: 'PERMISSION_MISSING', hint: expect.not.stringContaining('identity:submit') })
+    expect(error).toMatchObject({ code: 'PERMISSION_MISSING' })
+    expect(error.facts.scope).toBeUndefined()
   })
 })
 
@@ -102,17 +101,17 @@ describe('14.6 a server that does not name what is missing', () => {
     expect(errorOf(POST, scope)).toMatchObject({
       code: 'PERMISSION_MISSING',
       message: `${POST.nsid} answered 403 InsufficientScope "no"; what it needs is ${missing}`,
-      hint: `atproto-oauth init alice.fake.dev --scope '${scope} ${missing}'`,
+      facts: { handle: 'alice.fake.dev', scope: `${scope} ${missing}` },
     })
-    expect(errorOf(POST, scope, 'ScopeMissingError').hint).toContain(missing)
+    expect(errorOf(POST, scope, 'ScopeMissingError').facts.scope).toContain(missing)
   })
 
   test.each([
     ['all that is known to be needed is there', POST, 'atproto repo:*'],
     ['nothing is known', { nsid: 'com.example.x' }, 'atproto'],
   ])('%s: nothing is made up', (_, request, scope) => {
-    const { message, hint } = errorOf(request, scope)
+    const { message, facts } = errorOf(request, scope)
     expect(message).toBe(`${request.nsid} answered 403 InsufficientScope "no"`)
-    expect(hint).toBe('atproto-oauth init <handle> --scope "atproto …"')
+    expect(facts.scope).toBeUndefined()
   })
 })

@@ -1,0 +1,201 @@
+/**
+ * What an error is to a person at a shell: its exit code, and what to type next. A new code or a new reason
+ * without its entry here does not compile.
+ *
+ * @module
+ */
+import {
+  type Advice,
+  type ErrorCode,
+  type ErrorDetails,
+  type ErrorFacts,
+  OAuthError,
+  type ReasonFacts,
+} from '../errors.ts'
+import { callCommand, loginCommand } from '../hints.ts'
+import { sanitize } from '../text.ts'
+
+/** docs/commands.md#errors */
+type Exit = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
+
+interface Entry {
+  readonly exit: Exit
+  /**
+   * The next command, or what to change before it, where no reason says it better. `command` is the one that was
+   * running, without the program's name; empty if none was.
+   */
+  readonly hint: string | ((facts: ErrorFacts, command: string) => string)
+}
+
+const SCOPE = 'write it as --scope "atproto transition:generic"'
+const AGAIN = 'run the same command again'
+
+/** The same login again, if it is known whose it is. */
+const init = (facts: ErrorFacts) =>
+  facts.handle === undefined && facts.did === undefined && facts.issuer === undefined
+    ? 'atproto-oauth init <handle>'
+    : loginCommand(facts)
+
+/** The command that was running, with other words behind it. */
+const running =
+  (words: string, otherwise: string): Entry['hint'] =>
+  (_, command) =>
+    ['atproto-oauth', command || otherwise, words].filter(Boolean).join(' ')
+
+const CATALOGUE: Record<ErrorCode, Entry> = {
+  // 1 — ours
+  UNEXPECTED: { exit: 1, hint: 'run it again with --verbose and report what it prints' },
+  OUTPUT_FAILED: { exit: 1, hint: 'make room, or write the output somewhere else' },
+
+  // 2 — usage: nothing was sent
+  USAGE: { exit: 2, hint: running('--help', '') },
+  IDENTIFIER_INVALID: { exit: 2, hint: running('alice.example.com', 'init') },
+  DID_METHOD_UNSUPPORTED: { exit: 2, hint: 'use a did:plc, a did:web or a handle' },
+  CLIENT_INVALID: { exit: 2, hint: running('--help', 'init') },
+  SCOPE_INVALID: { exit: 2, hint: SCOPE },
+  NSID_INVALID: { exit: 2, hint: 'atproto-oauth call com.atproto.server.getSession' },
+  CALLBACK_UNREADABLE: { exit: 2, hint: 'atproto-oauth complete' },
+  CALLBACK_INCOMPLETE: { exit: 2, hint: 'atproto-oauth complete' },
+  CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables as `complete` printed them' },
+  CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable exactly as `complete` printed it' },
+  CREDENTIALS_MISMATCH: { exit: 2, hint: 'set all the variables from one run of `complete`' },
+  SAVE_TARGET_MISSING: {
+    exit: 2,
+    hint: 'add --save gh:OWNER/REPO, --save file:PATH or --save exec:COMMAND; if ATPROTO_OAUTH_HOME is kept between jobs, --save store',
+  },
+  ACCOUNT_UNCLEAR: { exit: 2, hint: 'name one with --account <did|handle>' },
+  STORE_INVALID: { exit: 2, hint: 'put a copy back, or move it away and start again with `init`' },
+  STORE_UNAVAILABLE: { exit: 2, hint: 'point ATPROTO_OAUTH_HOME at a folder that you can write to' },
+
+  // 3 — before anything was consumed
+  NETWORK_UNREACHABLE: { exit: 3, hint: AGAIN },
+  NETWORK_LOST: { exit: 3, hint: AGAIN },
+  HOST_NOT_FOUND: { exit: 3, hint: AGAIN },
+  HANDLE_LOOKUP_FAILED: { exit: 3, hint: AGAIN },
+  SERVER_UNAVAILABLE: { exit: 3, hint: `${AGAIN} in a few minutes` },
+  SESSION_BUSY: { exit: 3, hint: AGAIN },
+
+  // 4 — refused, by the server or by a check of ours
+  ADDRESS_REFUSED: { exit: 4, hint: 'for a server on this machine or network add --dev' },
+  HANDLE_NOT_FOUND: { exit: 4, hint: 'check the spelling, or start from the DID: atproto-oauth init did:plc:…' },
+  HANDLE_AMBIGUOUS: { exit: 4, hint: 'remove the wrong _atproto TXT record, or start from the DID' },
+  HANDLE_NOT_CLAIMED: {
+    exit: 4,
+    hint: ({ did }) =>
+      did === undefined
+        ? 'start from the DID: atproto-oauth init did:plc:…'
+        : `if that is the account you mean: atproto-oauth init ${did}`,
+  },
+  DID_NOT_FOUND: { exit: 4, hint: 'check the DID, and --plc-url if you set it' },
+  DID_DOCUMENT_INVALID: { exit: 4, hint: 'the account’s DID document has to be repaired first' },
+  OAUTH_UNSUPPORTED: { exit: 4, hint: 'this account’s server has to be updated before OAuth works' },
+  METADATA_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
+  RESPONSE_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
+  CLIENT_BROKEN: { exit: 4, hint: 'correct and publish the document, then run the same command again' },
+  PAR_REFUSED: { exit: 4, hint: init },
+  DPOP_URL_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
+  DPOP_NONCE_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
+  CALLBACK_STATE_UNKNOWN: { exit: 4, hint: init },
+  CALLBACK_REFUSED: { exit: 4, hint: 'paste the address of the page on which this login ended' },
+  AUTHORIZATION_DENIED: { exit: 4, hint: init },
+  AUTHORIZATION_EXPIRED: { exit: 4, hint: init },
+  CODE_USED: { exit: 4, hint: init },
+  EXCHANGE_REFUSED: { exit: 4, hint: init },
+  TOKEN_RESPONSE_INVALID: { exit: 4, hint: init },
+  ACCOUNT_MISMATCH: { exit: 4, hint: init },
+  ACCOUNT_UNVERIFIED: { exit: 4, hint: init },
+  ISSUER_MISMATCH: { exit: 4, hint: init },
+  REVOCATION_UNCONFIRMED: { exit: 4, hint: init },
+  DOCTOR_FOUND: { exit: 4, hint: 'correct what is marked xx, then run the same command again' },
+  REFRESH_REFUSED: { exit: 4, hint: AGAIN },
+
+  // 5, 6 — the session
+  SESSION_MISSING: { exit: 5, hint: loginCommand },
+  SESSION_DEAD: { exit: 5, hint: init },
+  SESSION_NOT_REFRESHABLE: { exit: 5, hint: init },
+  EXCHANGE_AMBIGUOUS: { exit: 6, hint: init },
+  REFRESH_AMBIGUOUS: { exit: 6, hint: `${AGAIN}: it first looks for a newer token` },
+
+  // 7, 8, 9, 10 — calls and saving
+  PERMISSION_MISSING: {
+    exit: 7,
+    hint: (facts) => (facts.scope ? loginCommand(facts) : 'atproto-oauth init <handle> --scope "atproto …"'),
+  },
+  XRPC_ERROR: {
+    exit: 8,
+    hint: ({ status = 0 }) =>
+      `correct the request${status >= 500 ? ', or run it again later' : ''}; the session is not the cause`,
+  },
+  RATE_LIMITED: { exit: 9, hint: `${AGAIN} later` },
+  SAVE_FAILED: { exit: 10, hint: 'make room or correct the permissions, then run the same command again' },
+  DEADLINE_NEAR: { exit: 11, hint: init },
+  INTERRUPTED: { exit: 130, hint: AGAIN },
+}
+
+/** How permissions of a resource are written. */
+const PERMISSION_FORMS: ReadonlyMap<string, string> = new Map([
+  ['atproto', 'write atproto, then a space'],
+  ['transition', 'there are transition:generic, transition:email and transition:chat.bsky'],
+  ['repo', 'write repo:<collection> or repo:*, and for less than all ?action=create, update or delete'],
+  ['rpc', 'write rpc:<method>?aud=* or rpc:*?aud=<did>%23<service>, for one of the two has to be named'],
+  ['blob', 'write blob:*/*, blob:image/* or blob:image/png'],
+  ['account', 'write account:email or account:repo, and to change it ?action=manage'],
+  ['identity', 'write identity:handle or identity:*'],
+  ['include', 'write include:<permission set>, and if it asks for one ?aud=<did>%23<service>'],
+])
+
+/** What a reason comes to; it is more exact than the code. */
+function reasonHint(facts: ErrorFacts & ReasonFacts): string {
+  switch (facts.reason) {
+    case 'dev-mode-needed':
+      return 'for a server on this machine add --dev'
+    case 'json-malformed':
+      return 'put JSON in single quotes, or write it to a file and use @file'
+    case 'json-needed':
+      return 'give a file of JSON with -d @FILE'
+    case 'method-misused':
+      return callCommand(facts)
+    case 'method-unavailable':
+      return 'with -X it is sent all the same'
+    case 'new-token-refused':
+      return `check the clock of this machine; if it is right: ${loginCommand(facts)}`
+    case 'permission-malformed':
+      return PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ?? SCOPE
+    case 'service-malformed':
+      return 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
+  }
+}
+
+interface CliErrorDetails extends ErrorDetails {
+  /** What to type next, where it is said best by whoever throws. */
+  readonly hint?: string | undefined
+}
+
+/** An error of the command line itself, which may have its own hint. */
+export class CliError extends OAuthError {
+  constructor(code: ErrorCode, message: string, details: CliErrorDetails = {}) {
+    super(code, message, details)
+  }
+}
+
+/** The exit code of the process. */
+export function exitOf({ code }: Pick<OAuthError, 'code'>): Exit {
+  return CATALOGUE[code].exit
+}
+
+/**
+ * What to type next.
+ *
+ * @param command the one that was running, without the program's name, such as `client new`; nothing if none was
+ */
+export function hintOf(error: Advice, command = ''): string {
+  return sanitize(wordHint(error, command), 4000)
+}
+
+function wordHint(error: Advice, command: string): string {
+  if (error instanceof OAuthError && error.hint !== undefined) return error.hint
+  const { code, facts } = error
+  if (facts.reason !== undefined) return reasonHint(facts)
+  const { hint } = CATALOGUE[code]
+  return typeof hint === 'string' ? hint : hint(facts, command)
+}

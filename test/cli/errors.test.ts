@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest'
+import { CliError, exitOf, hintOf } from '../../src/cli/errors.ts'
+import { type ErrorCode, type ErrorFacts, OAuthError, USUAL_STATE } from '../../src/errors.ts'
+
+/** docs/commands.md#errors: scripts are written against these. */
+const EXITS: Readonly<Record<number, string>> = {
+  1: 'UNEXPECTED OUTPUT_FAILED',
+  2: `USAGE IDENTIFIER_INVALID DID_METHOD_UNSUPPORTED CLIENT_INVALID SCOPE_INVALID NSID_INVALID CALLBACK_UNREADABLE
+    CALLBACK_INCOMPLETE CREDENTIALS_INCOMPLETE CREDENTIALS_INVALID CREDENTIALS_MISMATCH SAVE_TARGET_MISSING
+    ACCOUNT_UNCLEAR STORE_INVALID STORE_UNAVAILABLE`,
+  3: 'NETWORK_UNREACHABLE NETWORK_LOST HOST_NOT_FOUND HANDLE_LOOKUP_FAILED SERVER_UNAVAILABLE SESSION_BUSY',
+  4: `ADDRESS_REFUSED HANDLE_NOT_FOUND HANDLE_AMBIGUOUS HANDLE_NOT_CLAIMED DID_NOT_FOUND DID_DOCUMENT_INVALID
+    OAUTH_UNSUPPORTED METADATA_INVALID RESPONSE_INVALID CLIENT_BROKEN PAR_REFUSED DPOP_URL_INVALID DPOP_NONCE_INVALID
+    CALLBACK_STATE_UNKNOWN CALLBACK_REFUSED AUTHORIZATION_DENIED AUTHORIZATION_EXPIRED CODE_USED EXCHANGE_REFUSED
+    TOKEN_RESPONSE_INVALID ACCOUNT_MISMATCH ACCOUNT_UNVERIFIED ISSUER_MISMATCH REVOCATION_UNCONFIRMED DOCTOR_FOUND
+    REFRESH_REFUSED`,
+  5: 'SESSION_MISSING SESSION_DEAD SESSION_NOT_REFRESHABLE',
+  6: 'EXCHANGE_AMBIGUOUS REFRESH_AMBIGUOUS',
+  7: 'PERMISSION_MISSING',
+  8: 'XRPC_ERROR',
+  9: 'RATE_LIMITED',
+  10: 'SAVE_FAILED',
+  11: 'DEADLINE_NEAR',
+  130: 'INTERRUPTED',
+}
+
+test('each code has the exit code that is documented', () => {
+  const codes = Object.keys(USUAL_STATE) as ErrorCode[]
+  const actual = Object.keys(EXITS).map((exit) => [exit, codes.filter((code) => exitOf({ code }) === Number(exit))])
+  expect(actual).toStrictEqual(Object.entries(EXITS).map(([exit, names]) => [exit, names.split(/\s+/)]))
+  expect(actual.flatMap(([, names]) => names)).toHaveLength(codes.length)
+})
+
+describe('the hint follows from the code and the facts', () => {
+  const cases: [code: ErrorCode, facts: ErrorFacts, hint: string][] = [
+    ['SESSION_DEAD', {}, 'atproto-oauth init <handle>'],
+    ['SESSION_DEAD', { did: 'did:web:a.dev', handle: 'a.dev', scope: 'atproto' }, 'atproto-oauth init a.dev'],
+    ['ADDRESS_REFUSED', {}, 'for a server on this machine or network add --dev'],
+    ['PERMISSION_MISSING', {}, 'atproto-oauth init <handle> --scope "atproto …"'],
+    ['PERMISSION_MISSING', { handle: 'a.dev', scope: 'atproto x' }, "atproto-oauth init a.dev --scope 'atproto x'"],
+    [
+      'PERMISSION_MISSING',
+      { handle: 'a.dev', scope: "atproto x'; rm -rf ~; '" },
+      `atproto-oauth init a.dev --scope 'atproto x'\\''; rm -rf ~; '\\'''`,
+    ],
+    ['HANDLE_NOT_CLAIMED', {}, 'start from the DID: atproto-oauth init did:plc:…'],
+    [
+      'HANDLE_NOT_CLAIMED',
+      { did: 'did:web:a.dev' },
+      'if that is the account you mean: atproto-oauth init did:web:a.dev',
+    ],
+    ['XRPC_ERROR', { status: 400 }, 'correct the request; the session is not the cause'],
+    ['XRPC_ERROR', { status: 500 }, 'correct the request, or run it again later; the session is not the cause'],
+    [
+      'XRPC_ERROR',
+      { reason: 'new-token-refused', handle: 'a.dev' },
+      'check the clock of this machine; if it is right: atproto-oauth init a.dev',
+    ],
+    [
+      'SCOPE_INVALID',
+      { reason: 'permission-malformed', permission: 'transition:foo' },
+      'there are transition:generic, transition:email and transition:chat.bsky',
+    ],
+    ['SCOPE_INVALID', { reason: 'permission-malformed', permission: 'ATPROTO' }, 'write atproto, then a space'],
+    ['USAGE', { reason: 'json-malformed' }, 'put JSON in single quotes, or write it to a file and use @file'],
+    ['USAGE', { reason: 'json-needed' }, 'give a file of JSON with -d @FILE'],
+    ['USAGE', { reason: 'method-unavailable' }, 'with -X it is sent all the same'],
+    ['USAGE', { reason: 'service-malformed' }, 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'],
+    [
+      'USAGE',
+      {
+        reason: 'method-misused',
+        nsid: 'a.b.c',
+        fields: [{ name: 'repo', type: 'text', isList: false }],
+        isUpload: true,
+      },
+      'atproto-oauth call a.b.c repo={did} --upload FILE',
+    ],
+    ['IDENTIFIER_INVALID', { reason: 'dev-mode-needed' }, 'for a server on this machine add --dev'],
+  ]
+  test.each(cases)('%s %j', (code, facts, hint) => {
+    expect(hintOf(new OAuthError(code, 'message', { facts }), 'call')).toBe(hint)
+  })
+})
+
+test('the hint is about the command that was running', () => {
+  expect(hintOf({ code: 'USAGE', facts: {} })).toBe('atproto-oauth --help')
+  expect(hintOf({ code: 'USAGE', facts: {} }, 'client new')).toBe('atproto-oauth client new --help')
+  expect(hintOf({ code: 'IDENTIFIER_INVALID', facts: {} })).toBe('atproto-oauth init alice.example.com')
+  expect(hintOf({ code: 'IDENTIFIER_INVALID', facts: {} }, 'doctor')).toBe('atproto-oauth doctor alice.example.com')
+})
+
+test('20.8 a hint is clean, wherever it comes from', () => {
+  const facts = { handle: '\u001b[31ma\u202eb.dev\n::set-output name=x::' }
+  for (const error of [
+    new OAuthError('SESSION_DEAD', 'gone', { facts }),
+    new CliError('USAGE', 'no', { hint: '\u001b[31mtype\u202e this\n::error::' }),
+  ]) {
+    expect(hintOf(error)).not.toMatch(/[\p{Cc}\p{Cf}]|^::/u)
+  }
+})
