@@ -116,6 +116,32 @@ export type ReasonFacts =
   | {
       readonly reason: /** It would be allowed in development mode: http, a `.test` handle. */
         | 'dev-mode-needed'
+        /** Another key than the published one of that name. */
+        | 'client-key-differs'
+        /** The document does not publish its public half. */
+        | 'client-key-foreign'
+        /** There is a private key, and the document is that of a client without. */
+        | 'client-key-unpublished'
+        | 'client-key-unset'
+        /** The keys of a confidential client cannot be changed in the document of another one. */
+        | 'client-not-confidential'
+        /** A loopback client_id of before does not declare what is asked for; without one it is made anew. */
+        | 'client-id-superfluous'
+        /** Only a client that is hosted may return there. */
+        | 'hosted-client-needed'
+        /** A new document of another kind would end the sessions made with the keys in the old one. */
+        | 'keys-would-be-lost'
+        /** Without it there would be none. */
+        | 'last-key'
+        | 'handle-lookup-failed'
+        /** The session does not say its client_id; a refresh under any other would end it. */
+        | 'client-id-unknown'
+        /** A refresh was sent, and no answer was stored. */
+        | 'refresh-unanswered'
+        | 'loopback-client-id-unusable'
+        /** No client can be hosted there. */
+        | 'origin-unusable'
+        | 'redirect-uri-needed'
         /** The text that should be JSON is not. */
         | 'json-malformed'
         /** The method takes a JSON body, and another one was given. */
@@ -129,6 +155,12 @@ export type ReasonFacts =
     }
   /** The permission is none as it is written. */
   | { readonly reason: 'permission-malformed'; readonly permission: string }
+  /** The handle leads to an account that does not claim it. */
+  | { readonly reason: 'handle-unclaimed'; readonly handle: string; readonly did: string }
+  /** An answer has several lists, or not the one that was named. */
+  | { readonly reason: 'list-unclear'; readonly lists: readonly string[] }
+  /** No client of that host can have it; `scheme` is the one that a native one may have. */
+  | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
   | ({ readonly reason: 'method-misused' } & MethodNeeds)
 
 /** What a request of a published method needs at least. */

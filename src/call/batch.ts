@@ -175,7 +175,7 @@ async function contentOf(
   if (response.ok) {
     const bytes = await readBounded(response, ANSWER_LARGEST)
     if (bytes) return { output: outputOf(bytes, mediaType(response.headers)) }
-    const message = `the answer is larger than ${ANSWER_LARGEST / 2 ** 20} MiB: ask for it without --batch`
+    const message = `the answer is larger than ${ANSWER_LARGEST / 2 ** 20} MiB, too large for a line of a batch`
     return { error: 'RESPONSE_INVALID', message }
   }
   const refused = await readXrpcError(request, response, session.record(), ports.now())

@@ -115,6 +115,9 @@ export function itemsOf(page: Page, key?: string): string[] {
   const list = lists.get(name)
   if (list && (key !== undefined || lists.size === 1)) return list.map((item) => JSON.stringify(item))
   const what = key === undefined ? 'the answer has several lists' : `the answer has no list ${JSON.stringify(key)}`
-  const which = [...lists.keys()].map((each) => `--items ${each}`).join(' or ')
-  throw new OAuthError('USAGE', which === '' ? what : `${what}; say which: ${which}`)
+  if (lists.size === 0) throw new OAuthError('USAGE', what)
+  const names = [...lists.keys()]
+  throw new OAuthError('USAGE', `${what}; say which: ${names.join(' or ')}`, {
+    facts: { reason: 'list-unclear', lists: names },
+  })
 }

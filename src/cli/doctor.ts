@@ -12,7 +12,7 @@ import { inspectMachine } from '../node/doctor.ts'
 import { defaultHome } from '../node/folders.ts'
 import { sanitize, toSafeJson } from '../text.ts'
 import type { Context } from './context.ts'
-import { hintOf } from './errors.ts'
+import { type Worded, worded } from './errors.ts'
 import { type CommonOptions, SETTINGS } from './options.ts'
 import type { Runner } from './run.ts'
 
@@ -46,7 +46,7 @@ Examples:
 
 async function runDoctor(identifier: string | undefined, options: DoctorOptions, context: Context): Promise<void> {
   const { output } = context
-  const seen: WordedFinding[] = []
+  const seen: Worded<Finding>[] = []
   for await (const found of findings(identifier, options, context)) {
     const finding = worded(found)
     seen.push(finding)
@@ -91,20 +91,10 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   yield* account
 }
 
-interface WordedFinding extends Finding {
-  readonly fix?: string
-}
-
-/** With a command of this program where a fix is more than a sentence. */
-function worded({ fix, ...rest }: Finding): WordedFinding {
-  if (fix === undefined) return rest
-  return { ...rest, fix: typeof fix === 'string' ? fix : hintOf(fix) }
-}
-
 const SYMBOLS = { ok: 'ok', warning: '!!', broken: 'xx' } as const
 const TOPIC_WIDTH = 17
 
-function lines({ topic, verdict, detail, fix, milliseconds }: WordedFinding): string {
+function lines({ topic, verdict, detail, fix, milliseconds }: Worded<Finding>): string {
   const time = milliseconds > 0 ? ` (${Math.round(milliseconds)} ms)` : ''
   const [first, ...more] = fix?.split('\n') ?? []
   return [

@@ -12,7 +12,8 @@ import {
   OAuthError,
   type ReasonFacts,
 } from '../errors.ts'
-import { callCommand, loginCommand } from '../hints.ts'
+import { callCommand, loginCommand, shellQuote } from '../hints.ts'
+import type { Fix } from '../model.ts'
 import { sanitize } from '../text.ts'
 
 /** docs/commands.md#errors */
@@ -149,18 +150,54 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
   switch (facts.reason) {
     case 'dev-mode-needed':
       return 'for a server on this machine add --dev'
+    case 'client-id-superfluous':
+      return 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
+    case 'client-key-differs':
+      return 'set ATPROTO_OAUTH_CLIENT_JWK to the key that belongs to it'
+    case 'client-key-foreign':
+      return 'publish its public half, or set ATPROTO_OAUTH_CLIENT_JWK to one of theirs'
+    case 'client-key-unpublished':
+      return 'unset ATPROTO_OAUTH_CLIENT_JWK, or publish its key: client new --confidential'
+    case 'client-key-unset':
+      return 'set ATPROTO_OAUTH_CLIENT_JWK, then check again'
+    case 'client-not-confidential':
+      return 'add --confidential'
+    case 'client-id-unknown':
+      return 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login'
+    case 'handle-lookup-failed':
+      return 'check the spelling of the handle, and --handle-resolver'
+    case 'handle-unclaimed':
+      return `give the account the handle ${facts.handle} in its settings, or start from the DID: atproto-oauth init ${facts.did}`
+    case 'hosted-client-needed':
+      return 'add --client-id with the https URL of your client document'
     case 'json-malformed':
       return 'put JSON in single quotes, or write it to a file and use @file'
     case 'json-needed':
       return 'give a file of JSON with -d @FILE'
+    case 'keys-would-be-lost':
+      return 'add --confidential; or add --force, to begin anew'
+    case 'last-key':
+      return 'first make another with --add-key'
+    case 'list-unclear':
+      return `add ${facts.lists.map((list) => `--items ${shellQuote(list)}`).join(' or ')}`
+    case 'loopback-client-id-unusable':
+      return 'leave --client-id out: `init` makes such a client_id itself'
     case 'method-misused':
       return callCommand(facts)
     case 'method-unavailable':
       return 'with -X it is sent all the same'
     case 'new-token-refused':
       return `check the clock of this machine; if it is right: ${loginCommand(facts)}`
+    case 'origin-unusable':
+      return 'give the address of your site, as https://alice.github.io/bot'
     case 'permission-malformed':
       return PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ?? SCOPE
+    case 'redirect-uri-needed':
+      return 'add --redirect-uri'
+    case 'redirect-uri-unusable':
+      return `use https, http://127.0.0.1/… or ${facts.scheme}/…`
+    case 'refresh-unanswered':
+      return 'atproto-oauth refresh'
     case 'service-malformed':
       return 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
   }
@@ -176,6 +213,14 @@ export class CliError extends OAuthError {
   constructor(code: ErrorCode, message: string, details: CliErrorDetails = {}) {
     super(code, message, details)
   }
+}
+
+/** A finding whose fix can be shown. */
+export type Worded<T extends { readonly fix?: Fix | undefined }> = Omit<T, 'fix'> & { readonly fix?: string }
+
+/** A fix that is more than a sentence becomes one, with this program's flags and commands. */
+export function worded<T extends { readonly fix?: Fix | undefined }>({ fix, ...rest }: T): Worded<T> {
+  return fix === undefined ? rest : { ...rest, fix: typeof fix === 'string' ? fix : hintOf(fix) }
 }
 
 /** The exit code of the process. */

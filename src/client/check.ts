@@ -5,6 +5,7 @@
  * @module
  */
 import { isOAuthError, OAuthError } from '../errors.ts'
+import type { Fix } from '../model.ts'
 import type { Clock, Http, Settings } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
@@ -25,7 +26,7 @@ export interface ClientFinding {
   readonly level: 'broken' | 'advice'
   readonly message: string
   readonly consequence: string
-  readonly fix: string
+  readonly fix: Fix
   /** What the two known servers do with a login. */
   readonly reference: 'accepts' | 'refuses'
   readonly cirrus: 'accepts' | 'refuses'
@@ -87,8 +88,7 @@ function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVer
     }
   } catch (error) {
     if (!isOAuthError(error, 'CLIENT_INVALID', 'SCOPE_INVALID')) throw error
-    const fix = 'leave --client-id out: `init` makes such a client_id itself'
-    return nothing(clientId, [fault(`client_id: ${error.message}`, 'both', fix)])
+    return nothing(clientId, [fault(`client_id: ${error.message}`, 'both', advise('loopback-client-id-unusable'))])
   }
 }
 
@@ -155,31 +155,34 @@ interface AtHand {
   readonly advice: readonly ClientFinding[]
 }
 
-/** Whether ATPROTO_OAUTH_CLIENT_JWK is the private half of a published key, under the same name. */
+/** Whether the client key at hand is the private half of a published key, under the same name. */
 async function checkOwnKey(keys: readonly JsonObject[], isConfidential: boolean, settings: Settings): Promise<AtHand> {
-  const name = 'ATPROTO_OAUTH_CLIENT_JWK'
   const key = await clientKeyName({ clientId: '', clientJwk: settings.clientJwk })
   if (!key) {
-    const message = `${name} is not set: whether its key is published was not checked`
+    const message = 'no client key is set: whether it is published was not checked'
     const consequence = 'without it every command of such a client fails'
-    return { faults: [], advice: isConfidential ? [advice(message, consequence, `set ${name}, then check again`)] : [] }
+    const found = advice(message, consequence, advise('client-key-unset'))
+    return { faults: [], advice: isConfidential ? [found] : [] }
   }
   if (!isConfidential) {
-    const message = `token_endpoint_auth_method is not private_key_jwt, and ${name} is set`
-    const fix = `unset ${name}, or publish its key: client new --confidential`
+    const message = 'token_endpoint_auth_method is not private_key_jwt, and a client key is set'
     const consequence = 'cirrus refuses an assertion of a public client; the reference server overlooks it'
-    return { matches: false, faults: [fault(message, 'cirrus', fix, consequence)], advice: [] }
+    return {
+      matches: false,
+      faults: [fault(message, 'cirrus', advise('client-key-unpublished'), consequence)],
+      advice: [],
+    }
   }
   const thumbprints = await Promise.all(keys.map(thumbprintOf))
   const same = keys.findIndex(({ kid }, index) => kid === key.kid && thumbprints[index] === key.thumbprint)
   if (same >= 0) return { matches: true, faults: [], advice: [] }
   const elsewhere = keys[thumbprints.indexOf(key.thumbprint)]
-  const [why, fix] = elsewhere
+  const [why, fix]: [string, Fix] = elsewhere
     ? [`is published as ${elsewhere.kid}, and calls itself ${key.kid}`, 'give both the same kid']
     : keys.some(({ kid }) => kid === key.kid)
-      ? [`and the published key ${key.kid} are two different ones`, `set ${name} to the key that belongs to it`]
-      : [`(${key.kid}) is not among the published keys`, `publish its public half, or set ${name} to one of theirs`]
-  return { matches: false, faults: [fault(`jwks: the key in ${name} ${why}`, 'both', fix)], advice: [] }
+      ? [`and the published key ${key.kid} are two different ones`, advise('client-key-differs')]
+      : [`(${key.kid}) is not among the published keys`, advise('client-key-foreign')]
+  return { matches: false, faults: [fault(`jwks: the client key that is set ${why}`, 'both', fix)], advice: [] }
 }
 
 function addressAdvice(clientId: string, bytes: number): ClientFinding[] {
@@ -207,8 +210,19 @@ function undeclaredIn(asked: string | undefined, declared: string): string[] {
   return scopeTokens(asked ?? '').filter((token) => !scopeTokens(declared).includes(token))
 }
 
-function advice(message: string, consequence: string, fix: string): ClientFinding {
+function advice(message: string, consequence: string, fix: Fix): ClientFinding {
   return { level: 'advice', message, consequence, fix, reference: 'accepts', cirrus: 'accepts' }
+}
+
+type ClientReason =
+  | 'client-key-differs'
+  | 'client-key-foreign'
+  | 'client-key-unpublished'
+  | 'client-key-unset'
+  | 'loopback-client-id-unusable'
+
+function advise(reason: ClientReason): Fix {
+  return { code: 'CLIENT_INVALID', facts: { reason } }
 }
 
 const CONSEQUENCES = {

@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/oauth#clients
  * @module
  */
-import { OAuthError } from '../errors.ts'
+import { type ErrorFacts, OAuthError } from '../errors.ts'
 import type { Client } from '../model.ts'
 import { asHandle, asUrl, isReservedName } from '../protocol/identity/syntax.ts'
 import { DEFAULT_SCOPE, parseScope, scopeTokens } from '../protocol/scope/scope.ts'
@@ -30,17 +30,18 @@ export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Cl
   if (clientId === undefined) {
     const client = { redirectUri: redirectUri ?? LOOPBACK_REDIRECT, scope: parseScope(scope ?? DEFAULT_SCOPE) }
     if (!isLoopbackRedirect(client.redirectUri)) {
-      throw invalid(
-        `without --client-id the redirect must be on 127.0.0.1 or [::1], not ${client.redirectUri}`,
-        'add --client-id with the https URL of your client document',
-      )
+      throw invalid(`the redirect of a loopback client must be on 127.0.0.1 or [::1], not ${client.redirectUri}`, {
+        reason: 'hosted-client-needed',
+      })
     }
     return { clientId: loopbackClientId(client), ...client }
   }
   if (/^http:/i.test(clientId)) return chooseLoopback(clientId, redirectUri, scope)
   checkDiscoverable(clientId)
   if (redirectUri === undefined) {
-    throw invalid('a hosted client needs --redirect-uri, one of those in its document', 'add --redirect-uri')
+    throw invalid('a hosted client needs a redirect URI, one of those in its document', {
+      reason: 'redirect-uri-needed',
+    })
   }
   checkRedirect(redirectUri, new URL(clientId))
   return { clientId, redirectUri, scope: parseScope(scope ?? DEFAULT_SCOPE) }
@@ -75,12 +76,12 @@ export function checkClientId(clientId: string): void {
 
 function chooseLoopback(clientId: string, redirectUri: string | undefined, asked: string | undefined): Client {
   const declared = parseLoopbackClientId(clientId)
-  const again = 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
+  const facts = { reason: 'client-id-superfluous' } as const
   const redirect = redirectUri ?? declared.redirectUris[0]!
-  if (!declared.redirectUris.includes(redirect)) throw invalid(`that client_id does not declare ${redirect}`, again)
+  if (!declared.redirectUris.includes(redirect)) throw invalid(`that client_id does not declare ${redirect}`, facts)
   const scope = asked === undefined ? declared.scope : parseScope(asked)
   const undeclared = scopeTokens(scope).filter((token) => !scopeTokens(declared.scope).includes(token))
-  if (undeclared.length > 0) throw invalid(`that client_id does not declare the scope ${undeclared.join(' ')}`, again)
+  if (undeclared.length > 0) throw invalid(`that client_id does not declare the scope ${undeclared.join(' ')}`, facts)
   return { clientId, redirectUri: redirect, scope }
 }
 
@@ -105,8 +106,10 @@ export function clientIdFault(clientId: string): string | undefined {
 /** The document decides which kinds it allows. */
 function checkRedirect(redirectUri: string, client: URL): void {
   if (redirectKind(redirectUri, client) !== undefined) return
-  const scheme = reversedHost(client)
-  throw invalid(`${redirectUri} cannot be a redirect URI`, `use https, http://127.0.0.1/… or ${scheme}/…`)
+  throw invalid(`${redirectUri} cannot be a redirect URI`, {
+    reason: 'redirect-uri-unusable',
+    scheme: reversedHost(client),
+  })
 }
 
 /** https, loopback, or the reversed host as a scheme; `undefined` for all else. */
@@ -136,6 +139,6 @@ function isLoopback(url: URL): boolean {
   return url.hostname === '127.0.0.1' || url.hostname === '[::1]'
 }
 
-function invalid(message: string, hint?: string): OAuthError {
-  return new OAuthError('CLIENT_INVALID', message, { hint })
+function invalid(message: string, facts?: ErrorFacts): OAuthError {
+  return new OAuthError('CLIENT_INVALID', message, { facts })
 }

@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/oauth#clients
  * @module
  */
-import { OAuthError } from '../errors.ts'
+import { type ErrorFacts, OAuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl, isReservedName } from '../protocol/identity/syntax.ts'
@@ -57,7 +57,7 @@ export async function createClientDocument(
   if (keys.length > 0 && kind !== 'confidential') {
     throw invalid(
       `the document that is there publishes keys, and a ${kind} client has none: sessions made with them would end`,
-      'add --confidential; or add --force, to begin anew',
+      { reason: 'keys-would-be-lost' },
     )
   }
   const clientJwk = kind === 'confidential' && keys.length === 0 ? await generateClientJwk() : undefined
@@ -104,7 +104,7 @@ export function retireClientKey(document: JsonObject, kid: string): ClientDocume
   if (rest.length === keys.length) {
     throw invalid(`the document has no key ${kid}; it has ${keys.map((key) => String(key.kid)).join(' and ')}`)
   }
-  if (rest.length === 0) throw invalid(`${kid} is the only key of the document`, 'first make another with --add-key')
+  if (rest.length === 0) throw invalid(`${kid} is the only key of the document`, { reason: 'last-key' })
   return judged({ ...document, jwks: { keys: rest } })
 }
 
@@ -124,7 +124,7 @@ export function clientHome(origin: string): string {
         ? 'its host must be a name of yours'
         : clientIdFault(clientIdOf(home))?.replace(`/${DOCUMENT_FILE}`, '')
   if (why === undefined) return home
-  throw invalid(`--origin cannot be ${origin}: ${why}`, 'give the address of your site, as https://alice.github.io/bot')
+  throw invalid(`the origin cannot be ${origin}: ${why}`, { reason: 'origin-unusable' })
 }
 
 export function clientIdOf(home: string): string {
@@ -133,13 +133,15 @@ export function clientIdOf(home: string): string {
 
 function checkedName(name: string | undefined): string | undefined {
   if (name === undefined || (name.trim() !== '' && !/\p{C}/u.test(name))) return name
-  throw invalid('--name must be something that a page can show')
+  throw invalid('the name must be something that a page can show')
 }
 
 function confidentialKeys(document: JsonObject): JsonObject[] {
   const keys = publishedKeys(document.jwks)
   if (document.token_endpoint_auth_method === 'private_key_jwt' && keys.length > 0) return keys
-  throw invalid('the document is not that of a confidential client with its keys in it', 'add --confidential')
+  throw invalid('the document is not that of a confidential client with its keys in it', {
+    reason: 'client-not-confidential',
+  })
 }
 
 /** Nothing is written that a server would refuse. */
@@ -153,6 +155,6 @@ function judged(document: JsonObject, clientJwk?: ClientJwk): ClientDocument {
   return { clientId, redirectUri, scope: String(document.scope), document, kids, clientJwk }
 }
 
-function invalid(message: string, hint = 'atproto-oauth client new --help'): OAuthError {
-  return new OAuthError('CLIENT_INVALID', message, { hint })
+function invalid(message: string, facts?: ErrorFacts): OAuthError {
+  return new OAuthError('CLIENT_INVALID', message, { facts })
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Fix } from '../model.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 
 /**
@@ -15,12 +16,12 @@ export interface ClientFault {
   /** One sentence, which begins with the name of the field. */
   readonly message: string
   readonly refusedBy: RefusedBy
-  readonly fix: string
+  readonly fix: Fix
   /** Where it is not just that the login is refused. */
   readonly consequence?: string | undefined
 }
 
-export function fault(message: string, refusedBy: RefusedBy, fix: string, consequence?: string): ClientFault {
+export function fault(message: string, refusedBy: RefusedBy, fix: Fix, consequence?: string): ClientFault {
   return { message, refusedBy, fix, consequence }
 }
 

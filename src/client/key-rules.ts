@@ -78,7 +78,7 @@ function oneKeyFaults(key: unknown, name: string): ClientFault[] {
     faults.push(fault(`${name} is a private key: it has leaked, replace it`, 'both', fix, consequence))
   }
   if (typeof kid !== 'string' || kid === '') {
-    faults.push(fault(`${name} has no kid`, 'both', 'give it the kid that ATPROTO_OAUTH_CLIENT_JWK has'))
+    faults.push(fault(`${name} has no kid`, 'both', 'give it the kid that the private key has'))
   }
   if (use !== undefined && use !== 'sig') {
     faults.push(fault(`${name} has a use other than sig`, use === 'enc' ? 'reference' : 'both', '"use": "sig"'))

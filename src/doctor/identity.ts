@@ -28,7 +28,7 @@ export async function* checkHandle(
     yield broken({
       topic: 'handle',
       detail: `${handle} leads to ${did}, but that account claims ${claimed ?? 'no handle'}`,
-      fix: `give the account the handle ${handle} in its settings, or start from the DID: atproto-oauth init ${did}`,
+      fix: { code: 'HANDLE_NOT_CLAIMED', facts: { reason: 'handle-unclaimed', handle, did } },
       milliseconds: 0,
     })
   } else if (found !== undefined) {
@@ -83,8 +83,10 @@ async function* lookUp(handle: Handle, known: Did | undefined, ports: Ports): As
   if (handleResolver !== undefined || isReservedName(handle, dev)) {
     const topic = 'handle lookup'
     const { value, error, milliseconds } = await attempt(() => resolveHandle(handle, ports), ports)
-    if (error) yield failed(topic, error, milliseconds, 'check the spelling of the handle, and --handle-resolver')
-    else yield ok({ topic, detail: `${handle} → ${value}, says ${handleResolver}`, milliseconds })
+    if (error) {
+      const fix = { code: error.code, facts: { reason: 'handle-lookup-failed' } } as const
+      yield failed(topic, error, milliseconds, fix)
+    } else yield ok({ topic, detail: `${handle} → ${value}, says ${handleResolver}`, milliseconds })
     return value
   }
   const [dns, https] = await Promise.all([

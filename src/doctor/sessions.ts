@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { isOAuthError } from '../errors.ts'
-import { loginCommand } from '../hints.ts'
-import type { Credentials, Finding, Origin, SessionRecord } from '../model.ts'
+import { isOAuthError, type LoginFacts, loginFacts } from '../errors.ts'
+import type { Credentials, Finding, Fix, Origin, SessionRecord } from '../model.ts'
 import type { Clock, SessionStore, Settings } from '../ports.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { nextDeadline, statusOf } from '../session/status.ts'
@@ -69,7 +68,7 @@ async function judge(
   const deadline = nextDeadline(status)
   const found = { topic: TOPIC, milliseconds: 0 }
   const who = `of ${handle ?? did}, in the ${place},`
-  const fix = loginCommand(record)
+  const fix = signInAgain(record)
   if (status.ended) {
     const detail = `the one ${who} has ended: ${status.ended.reason}`
     const isReplaced = all.some((other) => other.did === did && !other.ended)
@@ -84,13 +83,13 @@ async function judge(
   if (refreshToken === undefined) return checkLease(record, who, ports)
   if (clientId === undefined) {
     const detail = `the one ${who} does not say its client_id, and a refresh under any other would end it`
-    return broken({ ...found, detail, fix: 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login' })
+    return broken({ ...found, detail, fix: { code: 'CREDENTIALS_INCOMPLETE', facts: { reason: 'client-id-unknown' } } })
   }
   const client = await attempt(() => sameClient(clientId, clientKey, ports.settings.clientJwk), ports)
   if (client.error) return failed(TOPIC, client.error, 0)
   if (status.state === 'ambiguous') {
     const detail = `the one ${who} was being renewed, and no answer came`
-    return warning({ ...found, detail, fix: 'atproto-oauth refresh' })
+    return warning({ ...found, detail, fix: { code: 'REFRESH_AMBIGUOUS', facts: { reason: 'refresh-unanswered' } } })
   }
   if (status.undelivered.length > 0) {
     const detail = `the newerOf tokens of the one ${who} are not yet in ${status.undelivered.join(', ')}`
@@ -109,7 +108,7 @@ function checkLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, wh
     detail: `the one ${who} is an access token alone${until === undefined ? '' : `, until ${iso(until)}`}`,
     milliseconds: 0,
   }
-  return until !== undefined && until <= now() ? broken({ ...found, fix: loginCommand(lease) }) : ok(found)
+  return until !== undefined && until <= now() ? broken({ ...found, fix: signInAgain(lease) }) : ok(found)
 }
 
 /** An account that has moved takes no session along. */
@@ -120,9 +119,13 @@ export function checkPlace(record: SessionRecord, pds: Origin, issuer: Origin): 
   return broken({
     topic: TOPIC,
     detail: `the one of ${record.handle ?? record.did} is from ${origin}, and the account is now at ${issuer}`,
-    fix: loginCommand(record),
+    fix: signInAgain(record),
     milliseconds: 0,
   })
+}
+
+function signInAgain(login: LoginFacts): Fix {
+  return { code: 'SESSION_DEAD', facts: loginFacts(login) }
 }
 
 function iso(time: number): string {

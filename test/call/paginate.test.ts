@@ -210,8 +210,8 @@ describe('the items of a page', () => {
 
   test('of several lists one has to be named, and exist', async () => {
     const several = () => items('{"feed":[],"x":{},"other":[]}')
-    expect(several).toThrow('the answer has several lists; say which: --items feed or --items other')
-    expect(() => items('{"feed":[]}', 'fed')).toThrow('the answer has no list "fed"; say which: --items feed')
+    expect(several).toThrow('the answer has several lists; say which: feed or other')
+    expect(() => items('{"feed":[]}', 'fed')).toThrow('the answer has no list "fed"; say which: feed')
     expect(() => items('{"subject":{}}', 'subject')).toThrow('the answer has no list "subject"')
     expect(await failure(Promise.resolve().then(several))).toMatchObject({ code: 'USAGE' })
   })

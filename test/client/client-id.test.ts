@@ -207,7 +207,7 @@ describe('a hosted client', () => {
   test('needs its redirect named', async () => {
     expect(await failure(() => chooseClient({ clientId: HOSTED }))).toMatchObject({
       code: 'CLIENT_INVALID',
-      hint: expect.stringContaining('--redirect-uri'),
+      facts: { reason: 'redirect-uri-needed' },
     })
   })
 })

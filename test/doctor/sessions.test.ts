@@ -83,7 +83,7 @@ describe('sessions', () => {
     expect(all(wrong)).toStrictEqual([
       `broken session: the one of ${world.alice.did} is from https://old.fake.dev, and the account is now at https://as.fake.dev`,
     ])
-    expect(wrong[0]!.fix).toContain('atproto-oauth init')
+    expect(wrong[0]!.fix).toMatchObject({ code: 'SESSION_DEAD', facts: { did: world.alice.did } })
   })
 
   test('credentials with a key of another session are told, and the way goes on', async () => {

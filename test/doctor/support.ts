@@ -1,5 +1,6 @@
 /** What the tests of `doctor` have in common: all findings of one run, and faults planted one at a time. */
 import { expect, test } from 'vitest'
+import { worded } from '../../src/cli/errors.ts'
 import { type DoctorOptions, diagnose } from '../../src/doctor/doctor.ts'
 import type { Finding } from '../../src/model.ts'
 import { createFakeWorld, type FakeWorld, pathOf } from '../support/fake-atproto.ts'
@@ -43,8 +44,8 @@ export function planted(identifier: (world: FakeWorld) => string, cases: readonl
       all(findings).join('\n'),
     ).toStrictEqual(finds)
     if (says) expect(wrong.map(({ detail }) => detail).join('\n')).toMatch(says)
-    if (fix) expect(wrong.map((finding) => finding.fix).join('\n')).toMatch(fix)
-    for (const each of wrong) expect(each.fix, each.detail).toBeTruthy()
+    if (fix) expect(wrong.map((finding) => worded(finding).fix).join('\n')).toMatch(fix)
+    for (const each of wrong) expect(worded(each).fix, each.detail).toBeTruthy()
   })
 }
 

@@ -7,6 +7,7 @@ import { Command } from 'commander'
 import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
+import { type Worded, worded } from '../errors.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 
@@ -35,7 +36,7 @@ With ATPROTO_OAUTH_CLIENT_JWK set, that private key is compared with the publish
 `
 
 async function runCheck(clientId: string, options: CheckOptions, { host, output, world }: Context): Promise<void> {
-  const verdict = await checkClient(
+  const judged = await checkClient(
     {
       clientId,
       scope: SETTINGS.scope.read(options, host.environment),
@@ -43,14 +44,17 @@ async function runCheck(clientId: string, options: CheckOptions, { host, output,
     },
     world,
   )
+  const verdict = { ...judged, findings: judged.findings.map(worded) }
   await output.data(output.json ? `${toSafeJson(verdict)}\n` : report(verdict))
-  const error = brokenClient(verdict)
+  const error = brokenClient(judged)
   if (error) throw error
 }
 
+type WordedVerdict = Omit<ClientVerdict, 'findings'> & { readonly findings: readonly Worded<ClientFinding>[] }
+
 const WIDTH = 11
 
-function report(verdict: ClientVerdict): string {
+function report(verdict: WordedVerdict): string {
   const { clientId, kind, redirectUris, scope, kids, keyMatches, bytes, findings } = verdict
   const matched =
     keyMatches === undefined ? '' : keyMatches ? '; the key at hand is one' : '; the key at hand is none of them'
@@ -68,7 +72,7 @@ function report(verdict: ClientVerdict): string {
   return [...known, ...good, ...findings.flatMap((finding) => ['', ...described(finding)]), ''].join('\n')
 }
 
-function described({ level, message, consequence, fix, reference, cirrus }: ClientFinding): string[] {
+function described({ level, message, consequence, fix, reference, cirrus }: Worded<ClientFinding>): string[] {
   const verdicts = level === 'broken' ? [row('', `reference server: ${reference}; cirrus: ${cirrus}`)] : []
   return [row(level, message), row('', consequence), ...verdicts, row('', `fix: ${fix}`)]
 }

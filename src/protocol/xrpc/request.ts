@@ -84,5 +84,5 @@ function checkProxy(value: string): void {
 export function proxyAdvice({ nsid, headers = {} }: XrpcRequest): string | undefined {
   const isChat = nsid.toLowerCase().startsWith('chat.bsky.')
   if (!isChat || Object.keys(headers).some((name) => name.toLowerCase() === 'atproto-proxy')) return undefined
-  return `${nsid} is not of the PDS: -H "atproto-proxy: did:web:api.bsky.chat#bsky_chat" has it forwarded`
+  return `${nsid} is not of the PDS: the header "atproto-proxy: did:web:api.bsky.chat#bsky_chat" has it forwarded`
 }
