@@ -134,6 +134,23 @@ export type ReasonFacts =
         /** Without it there would be none. */
         | 'last-key'
         | 'handle-lookup-failed'
+        /** The session was made without a client key, and one is set. */
+        | 'client-key-unwanted'
+        | 'client-key-malformed'
+        /** The one thing that is missing of the credentials. */
+        | 'client-id-missing'
+        /** No dotenv file can hold the value for every reader. */
+        | 'dotenv-unfit'
+        /** Not the value that the session store of `@atproto/oauth-client-node` has for one account. */
+        | 'node-session-expected'
+        /** The user has no home folder. */
+        | 'home-needed'
+        | 'home-unusable'
+        | 'state-file-missing'
+        /** A token was sent, and no place could be found for what came back. */
+        | 'tokens-lost'
+        /** The files are not there that GitHub Actions gives to a step. */
+        | 'workflow-step-needed'
         /** The session does not say its client_id; a refresh under any other would end it. */
         | 'client-id-unknown'
         /** A refresh was sent, and no answer was stored. */
@@ -153,6 +170,24 @@ export type ReasonFacts =
         /** A token that was just issued was refused: a clock is wrong, or the session has ended. */
         | 'new-token-refused'
     }
+  /** The session was made under this client_id. */
+  | { readonly reason: 'client-id-differs'; readonly clientId: string }
+  /** What was begun with a client key goes on with the same one: that published as `kid`. */
+  | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
+  /** Others can read it. */
+  | { readonly reason: 'file-mode' | 'folder-mode'; readonly path: string }
+  | { readonly reason: 'lock-held'; readonly folder: string }
+  | { readonly reason: 'proxy-malformed'; readonly variable: string }
+  | {
+      readonly reason: 'record-damaged'
+      readonly path: string
+      readonly kind: 'sessions' | 'pending'
+      readonly isWindows: boolean
+    }
+  /** The session as it is now could not be written where it belongs. */
+  | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
+  /** Not a save target; `file` if it looks like the path of one. */
+  | { readonly reason: 'target-malformed'; readonly file?: string }
   /** The permission is none as it is written. */
   | { readonly reason: 'permission-malformed'; readonly permission: string }
   /** The handle leads to an account that does not claim it. */

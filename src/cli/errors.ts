@@ -12,7 +12,7 @@ import {
   OAuthError,
   type ReasonFacts,
 } from '../errors.ts'
-import { callCommand, loginCommand, shellQuote } from '../hints.ts'
+import { callCommand, loginCommand, shellQuote, toWindowsQuoting } from '../hints.ts'
 import type { Fix } from '../model.ts'
 import { sanitize } from '../text.ts'
 
@@ -152,22 +152,42 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'for a server on this machine add --dev'
     case 'client-id-superfluous':
       return 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
+    case 'client-id-differs':
+      return `--client-id ${shellQuote(facts.clientId)}`
+    case 'client-id-missing':
+      return 'set ATPROTO_OAUTH_CLIENT_ID to the exact client_id that the login was made with; a refresh under any other ends the session'
     case 'client-key-differs':
       return 'set ATPROTO_OAUTH_CLIENT_JWK to the key that belongs to it'
     case 'client-key-foreign':
       return 'publish its public half, or set ATPROTO_OAUTH_CLIENT_JWK to one of theirs'
+    case 'client-key-malformed':
+      return 'set ATPROTO_OAUTH_CLIENT_JWK to the private JWK of your client, with the kid under which it is published'
+    case 'client-key-needed':
+      return `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${facts.clientId} has published as ${facts.kid}`
     case 'client-key-unpublished':
       return 'unset ATPROTO_OAUTH_CLIENT_JWK, or publish its key: client new --confidential'
     case 'client-key-unset':
       return 'set ATPROTO_OAUTH_CLIENT_JWK, then check again'
+    case 'client-key-unwanted':
+      return 'unset ATPROTO_OAUTH_CLIENT_JWK for this session'
     case 'client-not-confidential':
       return 'add --confidential'
     case 'client-id-unknown':
       return 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login'
+    case 'dotenv-unfit':
+      return 'use --format json or --format bundle'
+    case 'file-mode':
+      return `chmod 600 ${shellQuote(facts.path)}`
+    case 'folder-mode':
+      return `chmod 700 ${shellQuote(facts.path)}`
     case 'handle-lookup-failed':
       return 'check the spelling of the handle, and --handle-resolver'
     case 'handle-unclaimed':
       return `give the account the handle ${facts.handle} in its settings, or start from the DID: atproto-oauth init ${facts.did}`
+    case 'home-needed':
+      return 'say where with ATPROTO_OAUTH_HOME (--home)'
+    case 'home-unusable':
+      return 'point ATPROTO_OAUTH_HOME (--home) at a folder that you can write to'
     case 'hosted-client-needed':
       return 'add --client-id with the https URL of your client document'
     case 'json-malformed':
@@ -180,6 +200,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'first make another with --add-key'
     case 'list-unclear':
       return `add ${facts.lists.map((list) => `--items ${shellQuote(list)}`).join(' or ')}`
+    case 'lock-held':
+      return `wait for it; if no such process exists any more, remove the folder ${facts.folder}`
     case 'loopback-client-id-unusable':
       return 'leave --client-id out: `init` makes such a client_id itself'
     case 'method-misused':
@@ -188,10 +210,16 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'with -X it is sent all the same'
     case 'new-token-refused':
       return `check the clock of this machine; if it is right: ${loginCommand(facts)}`
+    case 'node-session-expected':
+      return 'give what the store has for one DID, as JSON: {"dpopJwk": …, "authMethod": …, "tokenSet": …}'
     case 'origin-unusable':
       return 'give the address of your site, as https://alice.github.io/bot'
     case 'permission-malformed':
       return PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ?? SCOPE
+    case 'proxy-malformed':
+      return `set ${facts.variable} to http://host:port`
+    case 'record-damaged':
+      return damagedHint(facts)
     case 'redirect-uri-needed':
       return 'add --redirect-uri'
     case 'redirect-uri-unusable':
@@ -200,7 +228,28 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'atproto-oauth refresh'
     case 'service-malformed':
       return 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
+    case 'session-elsewhere':
+      return `make room or correct the permissions, then: mv '${facts.from}' '${facts.to}'`
+    case 'state-file-missing':
+      return 'give --state-file as to `init`'
+    case 'target-malformed':
+      return facts.file === undefined
+        ? 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND'
+        : `for a file: --save ${shellQuote(`file:${facts.file}`)}`
+    case 'tokens-lost':
+      return 'make room or correct the permissions, then sign in again with `init`'
+    case 'workflow-step-needed':
+      return 'use --format dotenv outside of GitHub Actions'
   }
+}
+
+function damagedHint({ path, kind, isWindows }: Extract<ReasonFacts, { readonly reason: 'record-damaged' }>): string {
+  const [move, remove] = isWindows ? ['move', 'del'] : ['mv', 'rm']
+  const hint =
+    kind === 'sessions'
+      ? `put a copy of it back, or move it away: ${move} ${shellQuote(path)} ${shellQuote(`${path}.bad`)}`
+      : `${remove} ${shellQuote(path)}`
+  return isWindows ? toWindowsQuoting(hint) : hint
 }
 
 interface CliErrorDetails extends ErrorDetails {

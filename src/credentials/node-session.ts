@@ -7,8 +7,7 @@
  */
 import * as v from '@badrap/valita'
 import { calculateJwkThumbprint } from 'jose'
-import { OAuthError } from '../errors.ts'
-import { shellQuote } from '../hints.ts'
+import { type ErrorFacts, OAuthError } from '../errors.ts'
 import type { ClientJwk, ClientKeyName, Credentials, PrivateJwk } from '../model.ts'
 import { importDpopKey } from '../protocol/oauth/dpop.ts'
 import { type Fault, firstFault } from './fault.ts'
@@ -87,7 +86,7 @@ const wholeStoreSchema = v.object({ tokenSet: v.undefined().optional() }).rest(v
 const accessTokenSchema = v.object({ tokenSet: v.object({ access_token: v.string() }) })
 
 const WHOLE_STORE = 'the JSON is a whole store, by DID, instead of the session of one'
-const SHAPE = 'give what the store has for one DID, as JSON: {"dpopJwk": …, "authMethod": …, "tokenSet": …}'
+const SHAPE = { reason: 'node-session-expected' } as const
 
 /**
  * The credentials in a stored value. Besides its form it is judged whether its parts belong together, as far as the
@@ -174,12 +173,12 @@ function checkClaims(accessToken: string, expected: { sub: string; client_id: st
   const { sub, client_id, cnf } = claimsOf(accessToken)
   const differs = (said: string | undefined, name: keyof typeof expected) =>
     said !== undefined && said !== expected[name]
-  const mismatch = (message: string, hint: string) => new OAuthError('CREDENTIALS_MISMATCH', message, { hint })
+  const mismatch = (message: string, facts: ErrorFacts) => new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
   if (differs(sub, 'sub')) throw mismatch('the access token is of another account than tokenSet.sub', SHAPE)
   if (differs(cnf?.jkt, 'jkt')) throw mismatch('dpopJwk is not the key that the access token is bound to', SHAPE)
   if (differs(client_id, 'client_id')) {
-    const hint = `--client-id ${shellQuote(String(client_id))}`
-    throw mismatch(`the session was made with the client_id ${client_id}, not ${expected.client_id}`, hint)
+    const facts = { reason: 'client-id-differs', clientId: String(client_id) } as const
+    throw mismatch(`the session was made with the client_id ${client_id}, not ${expected.client_id}`, facts)
   }
 }
 
@@ -193,18 +192,18 @@ async function clientKeyFor(
   if (authMethod.method === 'none') {
     if (!isHosted || !clientJwk) return undefined
     throw new OAuthError('CREDENTIALS_MISMATCH', 'the session was made without a client key, and one is set', {
-      hint: 'unset ATPROTO_OAUTH_CLIENT_JWK for this session',
+      facts: { reason: 'client-key-unwanted' },
     })
   }
   const { kid } = authMethod
   if (!isHosted) throw new OAuthError('CREDENTIALS_MISMATCH', `the session has a client key, and ${clientId} has none`)
-  const hint = `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${clientId} has published as ${kid}`
+  const facts = { reason: 'client-key-needed', clientId, kid } as const
   if (!clientJwk) {
-    throw new OAuthError('CREDENTIALS_INCOMPLETE', `the session was made with the client key ${kid}`, { hint })
+    throw new OAuthError('CREDENTIALS_INCOMPLETE', `the session was made with the client key ${kid}`, { facts })
   }
   if (clientJwk.kid !== kid) {
-    const message = `the session was made with the client key ${kid}, and ATPROTO_OAUTH_CLIENT_JWK holds ${clientJwk.kid}`
-    throw new OAuthError('CREDENTIALS_MISMATCH', message, { hint })
+    const message = `the session was made with the client key ${kid}, and the one that is set is ${clientJwk.kid}`
+    throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
   }
   const { kty, crv, x, y } = clientJwk
   return { kid, thumbprint: await calculateJwkThumbprint({ kty, crv, x, y }) }
@@ -226,5 +225,5 @@ function sentenceOf({ path, what }: Fault): string {
 }
 
 function invalid(message: string): OAuthError {
-  return new OAuthError('CREDENTIALS_INVALID', message, { hint: SHAPE })
+  return new OAuthError('CREDENTIALS_INVALID', message, { facts: SHAPE })
 }

@@ -83,9 +83,7 @@ export function readCredentials(environment: Environment, dev: boolean): Credent
   if (missing.length > 0) {
     const onlyClient = missing.length === 1 && missing[0] === names.CLIENT_ID
     throw new OAuthError('CREDENTIALS_INCOMPLETE', `the credentials are incomplete: ${missing.join(', ')} not set`, {
-      hint: onlyClient
-        ? 'set ATPROTO_OAUTH_CLIENT_ID to the exact client_id that the login was made with; a refresh under any other ends the session'
-        : undefined,
+      facts: onlyClient ? { reason: 'client-id-missing' } : {},
     })
   }
   return checked(
@@ -166,15 +164,15 @@ function readings(text: string): unknown[] {
 export function readClientJwk(environment: Environment): ClientJwk | undefined {
   const text = variable(environment, names.CLIENT_JWK)
   if (text === undefined) return undefined
-  const hint = `set ${names.CLIENT_JWK} to the private JWK of your client, with the kid under which it is published`
+  const facts = { reason: 'client-key-malformed' } as const
   const jwk = readings(text)
     .map((reading) => clientJwkSchema.try(reading, { mode: 'strip' }))
     .find((reading) => reading.ok)
-  if (!jwk) throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} is not a private P-256 JWK`, { hint })
+  if (!jwk) throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} is not a private P-256 JWK`, { facts })
   const { kid } = jwk.value
   // A server finds the public key by it, and refuses an assertion without.
   if (kid) return { ...jwk.value, kid }
-  throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} has no kid`, { hint })
+  throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} has no kid`, { facts })
 }
 
 function parseJson(text: string | undefined): unknown {

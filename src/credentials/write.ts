@@ -81,7 +81,7 @@ export function dotenvValue(name: string, value: string): string {
   if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
   if (!/["\\$`!]/.test(value)) return `"${value}"`
   throw new OAuthError('USAGE', `${name} has characters that no dotenv file can hold for every reader`, {
-    hint: 'use --format json or --format bundle',
+    facts: { reason: 'dotenv-unfit' },
   })
 }
 

@@ -8,9 +8,8 @@ import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { isOAuthError } from '../errors.ts'
-import { shellQuote, toWindowsQuoting } from '../hints.ts'
-import type { Finding } from '../model.ts'
+import { isOAuthError, type ReasonFacts } from '../errors.ts'
+import type { Finding, Fix } from '../model.ts'
 import { isCode, isTemporary, listFolder, readPrivate, reasonOf } from './store/files.ts'
 import { parsePending, parseSession } from './store/records.ts'
 
@@ -31,8 +30,12 @@ export async function* inspectMachine({ home, environment, platform }: Machine):
   for (const folder of ['sessions', 'pending'] as const) yield* checkFolder(join(home, folder), folder, platform)
 }
 
-function finding(topic: string, verdict: Finding['verdict'], detail: string, fix?: string): Finding {
+function finding(topic: string, verdict: Finding['verdict'], detail: string, fix?: Fix): Finding {
   return { topic, verdict, detail, ...(fix !== undefined && { fix }), milliseconds: 0 }
+}
+
+function advise(facts: ReasonFacts): Fix {
+  return { code: 'STORE_INVALID', facts }
 }
 
 async function timed(work: () => Promise<Finding>): Promise<Finding> {
@@ -97,7 +100,7 @@ async function* checkCa(environment: Environment): AsyncGenerator<Finding> {
 
 /** Where nothing was stored yet, the folder that it would be made in. */
 async function homeFinding(home: string): Promise<Finding> {
-  const fix = 'point ATPROTO_OAUTH_HOME (--home) at a folder that you can write to'
+  const fix = advise({ reason: 'home-unusable' })
   for (let folder = home; ; folder = dirname(folder)) {
     try {
       if (!(await lstat(folder).then((stats) => stats.isDirectory() || stats.isSymbolicLink()))) {
@@ -118,11 +121,11 @@ async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platfor
   if (!stats) return
   const modes = platform !== 'win32'
   if (modes && isOpen(stats.mode)) {
-    yield finding('files', 'warning', `others can look into ${folder}`, `chmod 700 ${shellQuote(folder)}`)
+    yield finding('files', 'warning', `others can look into ${folder}`, advise({ reason: 'folder-mode', path: folder }))
   }
   const names = await listFolder(folder).catch(() => undefined)
   if (!names) {
-    const fix = modes ? `chmod 700 ${shellQuote(folder)}` : 'give yourself the right to read it'
+    const fix = modes ? advise({ reason: 'folder-mode', path: folder }) : 'give yourself the right to read it'
     yield finding('files', 'broken', `${folder} cannot be read`, fix)
     return
   }
@@ -140,7 +143,8 @@ async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Fin
   const stats = await lstat(path).catch(() => undefined)
   if (!stats) return [] // completed in between
   const open = modes && stats.isFile() && isOpen(stats.mode)
-  const faults = open ? [finding('files', 'broken', `others can read ${path}`, `chmod 600 ${shellQuote(path)}`)] : []
+  const fix = advise({ reason: 'file-mode', path })
+  const faults = open ? [finding('files', 'broken', `others can read ${path}`, fix)] : []
   try {
     const text = await readPrivate(path)
     if (text === undefined) return faults
@@ -149,12 +153,8 @@ async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Fin
   } catch (error) {
     if (!isOAuthError(error)) throw error
     const verdict = kind === 'sessions' ? 'broken' : 'warning'
-    const [move, remove] = modes ? ['mv', 'rm'] : ['move', 'del']
-    const fix =
-      kind === 'sessions'
-        ? `put a copy of it back, or move it away: ${move} ${shellQuote(path)} ${shellQuote(`${path}.bad`)}`
-        : `${remove} ${shellQuote(path)}`
-    faults.push(finding('files', verdict, error.message, modes ? fix : toWindowsQuoting(fix)))
+    const damaged = advise({ reason: 'record-damaged', path, kind, isWindows: !modes })
+    faults.push(finding('files', verdict, error.message, damaged))
   }
   return faults
 }

@@ -61,7 +61,7 @@ export function defaultHome(machine?: Machine): string {
   if (folders) return folders.data
   throw new OAuthError('USAGE', 'this user has no home folder in which a session could be kept', {
     session: 'none',
-    hint: 'say where with ATPROTO_OAUTH_HOME (--home)',
+    facts: { reason: 'home-needed' },
   })
 }
 

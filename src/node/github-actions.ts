@@ -1,5 +1,5 @@
 /**
- * `--format github`: the files through which a step of GitHub Actions hands values on.
+ * The format `github`: the files through which a step of GitHub Actions hands values on.
  *
  * @module
  */
@@ -15,10 +15,10 @@ export function githubTargets(environment: Readonly<Record<string, string | unde
   if (files.length > 0) return [...new Set(files as string[])]
   throw new OAuthError(
     'USAGE',
-    '--format github works in a step of GitHub Actions: GITHUB_ENV and GITHUB_OUTPUT are not set',
+    'the format github works in a step of GitHub Actions: GITHUB_ENV and GITHUB_OUTPUT are not set',
     {
       session: 'none',
-      hint: 'use --format dotenv outside of GitHub Actions',
+      facts: { reason: 'workflow-step-needed' },
     },
   )
 }

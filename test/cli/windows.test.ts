@@ -61,7 +61,7 @@ describe('save targets', () => {
     'a drive or a folder is no scheme: %s',
     (spec) => {
       expect(() => normalizeTarget(spec, win32.resolve)).toThrow(
-        expect.objectContaining({ code: 'USAGE', hint: `for a file: --save ${shellQuote(`file:${spec}`)}` }),
+        expect.objectContaining({ code: 'USAGE', facts: { reason: 'target-malformed', file: spec } }),
       )
     },
   )

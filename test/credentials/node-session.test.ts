@@ -161,8 +161,10 @@ describe('the key of a confidential client', () => {
 
   test('has to be there, and the one that it was', async () => {
     const missing = await failure(read(confidential, { clientId: HOSTED }))
-    expect(missing).toMatchObject({ code: 'CREDENTIALS_INCOMPLETE' })
-    expect(missing.hint).toContain('ATPROTO_OAUTH_CLIENT_JWK')
+    expect(missing).toMatchObject({
+      code: 'CREDENTIALS_INCOMPLETE',
+      facts: { reason: 'client-key-needed', clientId: HOSTED, kid: clientJwk.kid },
+    })
     const other = await generateClientJwk()
     const wrong = await failure(read(confidential, { clientId: HOSTED, clientJwk: other }))
     expect(wrong).toMatchObject({ code: 'CREDENTIALS_MISMATCH', message: expect.stringContaining(other.kid) })
@@ -171,7 +173,7 @@ describe('the key of a confidential client', () => {
 
   test('is not used for a session that was made without', async () => {
     const error = await failure(read(tokens({ access_token }), hosted))
-    expect(error).toMatchObject({ code: 'CREDENTIALS_MISMATCH', hint: expect.stringContaining('unset') })
+    expect(error).toMatchObject({ code: 'CREDENTIALS_MISMATCH', facts: { reason: 'client-key-unwanted' } })
     // The loopback client has none, whatever is set.
     expect((await read(SAVED, { clientJwk })).clientKey).toBeUndefined()
   })

@@ -129,7 +129,12 @@ describe('the store', () => {
       const path = (await homeWithSession())[which]
       await chmod(path, 0o640)
       expect(notOk(await inspect())).toMatchObject([
-        { topic: 'files', verdict: 'broken', detail: `others can read ${path}`, fix: `chmod 600 ${path}` },
+        {
+          topic: 'files',
+          verdict: 'broken',
+          detail: `others can read ${path}`,
+          fix: { facts: { reason: 'file-mode', path } },
+        },
       ])
     },
   )
@@ -137,7 +142,9 @@ describe('the store', () => {
   test.skipIf(process.platform === 'win32')('a folder others can look into', async () => {
     const { home } = await homeWithSession()
     await chmod(join(home, 'sessions'), 0o755)
-    expect(notOk(await inspect())).toMatchObject([{ verdict: 'warning', fix: `chmod 700 ${join(home, 'sessions')}` }])
+    expect(notOk(await inspect())).toMatchObject([
+      { verdict: 'warning', fix: { facts: { reason: 'folder-mode', path: join(home, 'sessions') } } },
+    ])
   })
 
   test('on Windows modes mean nothing: nothing is found in them, and nothing claimed', async () => {
@@ -153,12 +160,12 @@ describe('the store', () => {
     expect(findings[0]!.detail).toContain('win32')
   })
 
-  test('on Windows the way out is a command of its shells', async () => {
-    const spaced = join(folder, 'a b')
-    await mkdir(join(spaced, 'pending'), { recursive: true })
-    await writeFile(join(spaced, 'pending', 'x.json'), '{')
-    expect(notOk(await inspect({}, spaced, 'win32'))).toMatchObject([
-      { fix: `del "${join(spaced, 'pending', 'x.json')}"` },
+  test('the way out is another on Windows', async () => {
+    await mkdir(join(folder, 'pending'), { recursive: true })
+    const path = join(folder, 'pending', 'x.json')
+    await writeFile(path, '{')
+    expect(notOk(await inspect({}, folder, 'win32'))).toMatchObject([
+      { fix: { facts: { reason: 'record-damaged', kind: 'pending', path, isWindows: true } } },
     ])
   })
 
@@ -175,7 +182,9 @@ describe('the store', () => {
   test('a damaged login is worth a warning', async () => {
     const { pending } = await homeWithSession()
     await writeFile(pending, '{')
-    expect(notOk(await inspect())).toMatchObject([{ verdict: 'warning', fix: `rm ${pending}` }])
+    expect(notOk(await inspect())).toMatchObject([
+      { verdict: 'warning', fix: { facts: { reason: 'record-damaged', path: pending, isWindows: false } } },
+    ])
   })
 
   test.skipIf(process.platform === 'win32')('20.6 a session behind a link', async () => {

@@ -60,10 +60,10 @@ test.each([
 })
 
 describe('a user without a home', () => {
-  test('is told how to name one', () => {
+  test('needs one to be named', () => {
     for (const platform of ['linux', 'darwin', 'win32'] as const) {
       expect(() => defaultHome(homeless(platform))).toThrow(
-        expect.objectContaining({ code: 'USAGE', hint: expect.stringContaining('ATPROTO_OAUTH_HOME') }),
+        expect.objectContaining({ code: 'USAGE', facts: { reason: 'home-needed' } }),
       )
     }
   })

@@ -45,7 +45,7 @@ function proxyFrom(environment: Environment, ...candidates: readonly string[]): 
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && canDecode(new URL(url))) return new URL(url)
   // Without the value: it may hold a password.
   throw new OAuthError('USAGE', `${name} is not the address of an HTTP proxy`, {
-    hint: `set ${name} to http://host:port`,
+    facts: { reason: 'proxy-malformed', variable: name },
   })
 }
 

@@ -5,7 +5,6 @@
  */
 import { resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
-import { shellQuote } from '../../hints.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { fileTarget } from './file.ts'
 import { githubTarget, programTarget } from './program.ts'
@@ -28,9 +27,7 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
   if (kind === 'exec' && rest.trim() !== '') return spec
   const isPath = /^(?:[a-z]:|\.{0,2})[/\\]/i.test(spec)
   throw new OAuthError('USAGE', `${JSON.stringify(spec)} is not a place to save to`, {
-    hint: isPath
-      ? `for a file: --save ${shellQuote(`file:${spec}`)}`
-      : 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND',
+    facts: { reason: 'target-malformed', ...(isPath && { file: spec }) },
   })
 }
 

@@ -172,6 +172,6 @@ function fileOf(folder: string, number: number): string {
 function busy(folder: string, blocker: Holder | undefined): OAuthError {
   const who = blocker?.pid ? `process ${blocker.pid} on ${blocker.host}` : 'another process'
   return new OAuthError('SESSION_BUSY', `${who} is refreshing this session and does not come to an end`, {
-    hint: `wait for it; if no such process exists any more, remove the folder ${folder}`,
+    facts: { reason: 'lock-held', folder },
   })
 }

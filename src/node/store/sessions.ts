@@ -100,7 +100,7 @@ async function claimFile(path: string, record: SpentAuthorization, reservations:
   }
 }
 
-/** `--state-file`: one login in one file, which may be carried to another machine. */
+/** One login in one file, which may be carried to another machine. */
 export function createStateFileStore(path: string): PendingStore {
   const reservations: Reservations = new Map()
   return {
@@ -113,7 +113,7 @@ export function createStateFileStore(path: string): PendingStore {
       const record = await readLogin(path)
       if (!record)
         throw new OAuthError('STORE_UNAVAILABLE', `there is no state file ${path}`, {
-          hint: 'give --state-file as to `init`',
+          facts: { reason: 'state-file-missing' },
         })
       return sameState(record, state)
     },
@@ -199,12 +199,12 @@ async function saveElsewhere(text: string, path: string, cause: unknown): Promis
       throw new OAuthError('SAVE_FAILED', `a token was sent, and what came back is lost: ${why}`, {
         cause,
         session: 'unknown',
-        hint: 'make room or correct the permissions, then sign in again with `init`',
+        facts: { reason: 'tokens-lost' },
       })
     })
     throw new OAuthError('SAVE_FAILED', `${why}; the session as it is now is in ${elsewhere}`, {
       cause,
-      hint: `make room or correct the permissions, then: mv '${elsewhere}' '${path}'`,
+      facts: { reason: 'session-elsewhere', from: elsewhere, to: path },
     })
   }
 }

@@ -133,7 +133,7 @@ describe('11.6 the holder', () => {
     const error = await failure(acquired(folder))
     expect(error).toMatchObject({ code: 'SESSION_BUSY', session: 'alive' })
     expect(error.message).toContain(`process ${holder.pid} on ${hostname()}`)
-    expect(error.hint).toContain(folder)
+    expect(error.facts).toStrictEqual({ reason: 'lock-held', folder })
   })
 
   test('killed: noticed by whoever waits', async () => {

@@ -157,7 +157,7 @@ describe('the place is gone when the new token comes', () => {
     expect(shown(error)).not.toContain('next')
     const [, elsewhere] = /is in (\S+)$/.exec(error.message)!
     onTestFinished(() => rm(elsewhere!))
-    expect(error.hint).toContain(`mv '${elsewhere}' '${pathIn(home)}'`)
+    expect(error.facts).toStrictEqual({ reason: 'session-elsewhere', from: elsewhere, to: pathIn(home) })
     await rm(pathIn(home), { recursive: true })
     await writeFile(pathIn(home), await readFile(elsewhere!))
     expect(await store(home).read(THUMBPRINT)).toStrictEqual(sessionRecord({ refreshToken: 'next' }))

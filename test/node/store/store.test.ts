@@ -114,10 +114,10 @@ describe('--state-file', () => {
     expect(await readFile(join(home, 'target'), 'utf8')).toBe('')
   })
 
-  test('none there: named, with what to do', async () => {
+  test('none there: named', async () => {
     const path = join(await tempFolder(), 'state.json')
     const error = await failure(createStateFileStore(path).get('canary-state'))
-    expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', hint: expect.stringContaining('--state-file') })
+    expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', facts: { reason: 'state-file-missing' } })
     expect(error.message).toContain(path)
   })
 })
