@@ -12,8 +12,18 @@ const LONGEST = 3600
 /** Bytes in a second that a slow line still manages; a larger body gets more time. */
 const SLOWEST = 50_000
 
+/** As for `fetch`, and with a time limit. */
+export interface SessionInit {
+  readonly method?: string
+  readonly headers?: HeadersInit
+  readonly body?: BodyInit | Body | null
+  readonly signal?: AbortSignal | null
+  /** For the headers of the answer, and for each pause in its body. */
+  readonly timeoutSeconds?: number | undefined
+}
+
 /** A retry after a nonce challenge needs the body a second time; of a stream there is none. */
-export async function repeatable(body: BodyInit | null | undefined): Promise<Body | undefined> {
+export async function repeatable(body: SessionInit['body']): Promise<Body | undefined> {
   if (body === null || body === undefined) return undefined
   if (typeof body === 'string' || body instanceof Uint8Array || body instanceof Blob) return body
   if (body instanceof ReadableStream) return body

@@ -10,7 +10,7 @@ import { resolveDid } from '../protocol/identity/did.ts'
 import { resolveHandle } from '../protocol/identity/handle.ts'
 import { parseIdentifier } from '../protocol/identity/syntax.ts'
 import type { RefreshPorts } from './ports.ts'
-import { createSession, type Session } from './session.ts'
+import { Session } from './session.ts'
 import { newerOf, toSessionRecord } from './token-family.ts'
 
 /**
@@ -22,7 +22,7 @@ export async function openSession(credentials: Credentials, ports: RefreshPorts)
   const { did, pdsIssuer } = credentials
   const located = { ...credentials, pdsIssuer: pdsIssuer ?? (await resolveDid(did, ports)).pds }
   const given = await toSessionRecord(located)
-  return createSession(await newerOf(given, await ports.stores.sessions.read(given.thumbprint)), ports)
+  return Session.create(await newerOf(given, await ports.stores.sessions.read(given.thumbprint)), ports)
 }
 
 /**
@@ -45,7 +45,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
     )
   }
   const [record] = candidates.sort(byLogin)
-  if (record) return createSession(record, ports)
+  if (record) return Session.create(record, ports)
   throw new OAuthError(
     'SESSION_MISSING',
     did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',

@@ -9,14 +9,13 @@ import type { Origin, SessionRecord } from '../model.ts'
 import type { Clock } from '../ports.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import type { ProofTarget } from '../protocol/oauth/dpop.ts'
-import type { SignedHeaders, SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
+import type { SignedHeaders } from '../protocol/oauth/dpop-fetch.ts'
 import { readXrpcError } from '../protocol/xrpc/error.ts'
+import { PRIMING } from './priming.ts'
 
 export type RequestToSign = Pick<ProofTarget, 'method' | 'url'>
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
-/** Changes nothing, every session may ask for it, and its answer has the nonce to use next. */
-export const PRIMING = 'com.atproto.server.getSession'
 
 /**
  * @param pds where the session is from, as far as that is known
@@ -42,6 +41,8 @@ export interface ProvingSession {
   fetchHandler(path: string): Promise<Response>
   /** Where the account's identity says that its PDS is. */
   locate(): Promise<Origin>
+  /** With the newest nonce. */
+  sign(request: RequestToSign, accessToken: string): Promise<SignedHeaders>
 }
 
 /**
@@ -50,9 +51,9 @@ export interface ProvingSession {
  * @throws {OAuthError} `USAGE`, those of an XRPC error, and as `fetchHandler`
  */
 export async function proofFor(
-  { record, fetchHandler, locate }: ProvingSession,
+  { record, fetchHandler, locate, sign }: ProvingSession,
   { method, url }: { readonly method: string; readonly url: string },
-  { now, headersFor }: Clock & Pick<SigningFetch, 'headersFor'>,
+  { now }: Clock,
 ): Promise<SignedHeaders> {
   const { issuer, pds } = record()
   const { origin } = proofTarget(method, url, undefined).url
@@ -62,5 +63,5 @@ export async function proofFor(
   if (!primed.ok) throw (await readXrpcError({ nsid: PRIMING }, primed, record(), now())).error
   await primed.body?.cancel()
   const target = proofTarget(method, url, record().pds)
-  return headersFor(target, record().accessToken!)
+  return sign(target, record().accessToken!)
 }

@@ -5,39 +5,29 @@
  */
 
 import { OAuthError } from '../errors.ts'
-import type { Credentials, Did, Handle, Nonces, SessionRecord } from '../model.ts'
+import type { Credentials, Did, Handle, Nonces, Origin, SessionRecord } from '../model.ts'
 import type { Body } from '../ports.ts'
-import { withServerClocks } from '../protocol/http/server-clock.ts'
+import { type WithServerClocks, withServerClocks } from '../protocol/http/server-clock.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
-import { importDpopKey } from '../protocol/oauth/dpop.ts'
-import { createDpopFetch, type SignedHeaders } from '../protocol/oauth/dpop-fetch.ts'
+import { type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
+import { createDpopFetch, type SignedHeaders, type SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { isExpiredToken } from '../protocol/xrpc/error.ts'
 import { buildXrpcRequest, proxyAdvice, type XrpcRequest } from '../protocol/xrpc/request.ts'
-import { repeatable, sizeOf, timeoutFor } from './body.ts'
+import { repeatable, type SessionInit, timeoutFor } from './body.ts'
 import type { RefreshPorts } from './ports.ts'
-import { PRIMING, proofFor } from './proof.ts'
+import { withPriming } from './priming.ts'
+import { proofFor } from './proof.ts'
 import { isFresh, refresh } from './refresh.ts'
 import { toCredentials } from './token-family.ts'
 
-export interface Session {
+/** Milliseconds within which a token is too young to be over. */
+const JUST_NOW = 60_000
+
+/** Made by `openSession` and `openStoredSession`. */
+export class Session {
   readonly did: Did
   /** As it was at the login; `undefined` if that was not started from one. Not verified since. */
   readonly accountHandle: Handle | undefined
-  /** The session as this process knows it now. Secret. */
-  record(): SessionRecord
-  /**
-   * Renews the tokens and saves them.
-   *
-   * @param ifOlderThanSeconds not if the last renewal is more recent than that
-   * @throws {OAuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
-   */
-  refresh(ifOlderThanSeconds?: number): Promise<Credentials>
-  /**
-   * An access token for other processes, with the key that it needs and without the refresh token.
-   *
-   * @param atLeastSeconds renew first, if it would not last that long
-   */
-  lease(atLeastSeconds: number): Promise<Credentials>
   /**
    * One request to the account's PDS, for which a session is the `SessionManager` of `@atproto/api`: `new Agent(session)`.
    * Any status is an answer, and the answer comes as it was; headers such as `atproto-proxy` are passed on. Can be
@@ -46,154 +36,185 @@ export interface Session {
    * @param path path and query, beginning with `/xrpc/`
    * @throws {OAuthError} `SESSION_DEAD` and the other codes of a refresh; those of the `Http` port
    */
-  fetchHandler(path: string, init?: SessionInit): Promise<Response>
+  readonly fetchHandler: (path: string, init?: SessionInit) => Promise<Response>
   /** The same by the name that `@atcute/client` has for it: `new Client({ handler: session })`. */
-  handle(path: string, init?: SessionInit): Promise<Response>
+  readonly handle: (path: string, init?: SessionInit) => Promise<Response>
+
+  readonly #ports: RefreshPorts & WithServerClocks
+  readonly #dpopFetch: SigningFetch
+  #record: SessionRecord
+  /** The access token that this process got or found when it asked for a newer one. */
+  #renewed: string | undefined
+  /** A leased access token comes without knowledge of its PDS: the DID document has it. */
+  #isLocated: boolean
+  /** Learned, and not stored yet. */
+  #newNonces: Nonces | undefined
+
+  private constructor(
+    record: SessionRecord,
+    { key, nonces }: { readonly key: DpopKey; readonly nonces: Nonces },
+    ports: RefreshPorts & WithServerClocks,
+  ) {
+    this.did = record.did
+    this.accountHandle = record.handle
+    this.#ports = ports
+    this.#record = record
+    this.#isLocated = record.issuer !== undefined
+    const onNonces = (changed: Nonces) => {
+      this.#newNonces = changed
+    }
+    this.#dpopFetch = createDpopFetch(key, { nonces, onNonces }, ports)
+    const send = withPriming((path, init, body) => this.#request(path, init, body), ports)
+    this.fetchHandler = async (path, init = {}) => send(path, init, await repeatable(init.body))
+    this.handle = this.fetchHandler
+  }
+
+  /**
+   * @param record the newest state that is known of it
+   * @throws {OAuthError} `CREDENTIALS_INVALID` its key is not usable
+   */
+  static async create(record: SessionRecord, ports: RefreshPorts): Promise<Session> {
+    const nonces = await ports.stores.sessions.readNonces(record.thumbprint)
+    const key = await importDpopKey(record.dpopPrivateJwk)
+    return new Session(record, { key, nonces }, withServerClocks(ports))
+  }
+
+  /** The session as this process knows it now. Secret. */
+  record(): SessionRecord {
+    return this.#record
+  }
+
+  /**
+   * Renews the tokens and saves them.
+   *
+   * @param ifOlderThanSeconds not if the last renewal is more recent than that
+   * @throws {OAuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
+   */
+  async refresh(ifOlderThanSeconds = 0): Promise<Credentials> {
+    const now = this.#ports.now()
+    const since = now - ifOlderThanSeconds * 1000
+    // A renewal in the future is one by another clock: then it is not known when it was.
+    await this.#refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since && rotatedAt <= now)
+    return toCredentials(this.#record)
+  }
+
+  /**
+   * An access token for other processes, with the key that it needs and without the refresh token.
+   *
+   * @param atLeastSeconds renew first, if it would not last that long
+   * @throws {OAuthError} as `refresh`
+   */
+  async lease(atLeastSeconds: number): Promise<Credentials> {
+    const until = this.#ports.now() + atLeastSeconds * 1000
+    const lasts = (newer: SessionRecord) => isFresh(newer, this.#ports) && (newer.accessTokenExpiresAt ?? 0) >= until
+    if (!lasts(this.#record) || this.#record.undelivered) await this.#refreshUnless(lasts)
+    const { did, dpopPrivateJwk, pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint } = this.#record
+    return { did, dpopPrivateJwk, pdsIssuer: pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint }
+  }
+
   /**
    * One XRPC request.
    *
    * @throws {OAuthError} `NSID_INVALID`, `USAGE`, and as `fetchHandler`
    */
-  call(request: XrpcRequest): Promise<Response>
+  async call(request: XrpcRequest): Promise<Response> {
+    const { path, ...init } = buildXrpcRequest(request, this.did)
+    const advice = proxyAdvice(request)
+    if (advice !== undefined) this.#ports.warn(advice)
+    return this.fetchHandler(path, init)
+  }
+
   /**
    * The headers of one request to the account's PDS that another tool will send, good once and for about a minute. Secret.
    *
    * @throws {OAuthError} `USAGE` for another server, `XRPC_ERROR` and its like, and as `fetchHandler`
    */
-  proof(method: string, url: string): Promise<SignedHeaders>
-}
-
-export interface SessionInit {
-  readonly method?: string
-  readonly headers?: HeadersInit
-  readonly body?: BodyInit | null
-  readonly signal?: AbortSignal | null
-  readonly timeoutSeconds?: number | undefined
-}
-
-/** Bytes that it would be a pity to send twice. */
-const LARGE = 64 * 1024
-/** Milliseconds; the narrowest time known that a nonce is good for is three minutes. */
-const NONCE_GOOD = 60_000
-/** Milliseconds within which a token is too young to be over. */
-const JUST_NOW = 60_000
-
-/** @param record the newest state that is known of it */
-export async function createSession(record: SessionRecord, given: RefreshPorts): Promise<Session> {
-  const ports = withServerClocks(given)
-  const { sessions } = ports.stores
-  const { did, handle, thumbprint } = record
-  let current = record
-  /** The access token that this process got or found when it asked for a newer one. */
-  let renewed: string | undefined
-  // A leased access token comes without knowledge of its PDS: the DID document has it.
-  let located = record.issuer !== undefined
-  const locate = async () => (await resolveDid(did, ports)).pds
-  let newNonces: Nonces | undefined
-  const nonces = await sessions.readNonces(thumbprint)
-  const onNonces = (changed: Nonces) => {
-    newNonces = changed
-  }
-  const dpopFetch = createDpopFetch(await importDpopKey(record.dpopPrivateJwk), { nonces, onNonces }, ports)
-  const keepNonces = async () => {
-    if (!newNonces) return
-    const changed = newNonces
-    newNonces = undefined
-    await sessions.writeNonces(thumbprint, changed).catch(() => undefined) // costs one round trip, no more
-  }
-  const refreshUnless = async (isGood: (newer: SessionRecord) => boolean) => {
-    const { accessToken } = current
-    try {
-      current = await refresh(current, isGood, dpopFetch, ports)
-    } finally {
-      if (current.accessToken !== accessToken) renewed = current.accessToken
-      await keepNonces()
+  proof(method: string, url: string): Promise<SignedHeaders> {
+    const session = {
+      record: () => this.#record,
+      fetchHandler: this.fetchHandler,
+      locate: () => this.#locate(),
+      sign: this.#dpopFetch.headersFor,
     }
-  }
-  const refreshNow = async (refused?: string) => {
-    // A token refused although it is new points at a clock or a proxy: another rotation would not help. One that an
-    // earlier process got may be refused because the session has ended since, which only a refresh tells.
-    // By the servers' clocks: ours may have been moved since.
-    const isNew = ({ accessToken, rotatedAt, clockOffset = 0, pds }: SessionRecord) =>
-      accessToken === renewed &&
-      rotatedAt !== undefined &&
-      Math.abs(dpopFetch.now(pds) - clockOffset - rotatedAt) < JUST_NOW
-    const isGood = (newer: SessionRecord) =>
-      newer.accessToken === refused && refused !== undefined ? isNew(newer) : isFresh(newer, ports)
-    await refreshUnless(isGood)
+    return proofFor(session, { method, url }, this.#ports)
   }
 
-  let answeredAt = Number.NEGATIVE_INFINITY
-  const send = async (path: string, init: SessionInit, body: Body | undefined) => {
-    const url = new URL(path, current.pds)
-    if (url.origin !== current.pds || !url.pathname.startsWith('/xrpc/')) {
+  /** With a token that is good as far as is known; if it turns out not to be, once more with a newer one. */
+  async #request(path: string, init: SessionInit, body: Body | undefined): Promise<Response> {
+    await this.#prepare()
+    const used = this.#record.accessToken
+    const response = await this.#send(path, init, body)
+    if (!isExpiredToken(response)) return response
+    await this.#refreshRefused(used)
+    if (this.#record.accessToken === used || body instanceof ReadableStream) return response
+    await response.body?.cancel()
+    return this.#send(path, init, body)
+  }
+
+  async #prepare(): Promise<void> {
+    if (!isFresh(this.#record, this.#ports) || this.#record.undelivered) {
+      await this.#refreshUnless((newer) => isFresh(newer, this.#ports))
+    } else if (!this.#isLocated) {
+      this.#record = { ...this.#record, pds: await this.#locate() }
+    }
+    this.#isLocated = true
+  }
+
+  #send(path: string, init: SessionInit, body: Body | undefined): Promise<Response> {
+    const { pds, accessToken } = this.#record
+    const url = new URL(path, pds)
+    if (url.origin !== pds || !url.pathname.startsWith('/xrpc/')) {
       throw new OAuthError('USAGE', 'a session sends only to /xrpc/ of its own PDS')
     }
-    const response = await dpopFetch(url, {
-      method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
-      headers: Object.fromEntries(new Headers(init.headers ?? {})),
-      accessToken: current.accessToken,
-      ...(body !== undefined && { body }),
-      ...(init.signal && { signal: init.signal }),
-      streaming: true,
-      timeoutSeconds: init.timeoutSeconds ?? timeoutFor(body),
-    })
-    answeredAt = ports.now()
-    return response
+    return this.#keepingNonces(() =>
+      this.#dpopFetch(url, {
+        method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
+        headers: Object.fromEntries(new Headers(init.headers ?? {})),
+        accessToken,
+        ...(body !== undefined && { body }),
+        ...(init.signal && { signal: init.signal }),
+        streaming: true,
+        timeoutSeconds: init.timeoutSeconds ?? timeoutFor(body),
+      }),
+    )
   }
 
-  const fetchHandler = async (path: string, init: SessionInit = {}): Promise<Response> => {
-    const body = await repeatable(init.body)
-    // Not sent before it is known that the nonce and the token are good.
-    const isPrimed = Math.abs(ports.now() - answeredAt) < NONCE_GOOD
-    if (body instanceof ReadableStream || (sizeOf(body) > LARGE && !isPrimed)) {
-      const primed = await fetchHandler(`/xrpc/${PRIMING}`)
-      await primed.body?.cancel()
-    }
-    if (!isFresh(current, ports) || current.undelivered) await refreshNow()
-    else if (!located) current = { ...current, pds: await locate() }
-    located = true
+  /** After the PDS has refused this token. */
+  async #refreshRefused(refused: string | undefined): Promise<void> {
+    await this.#refreshUnless((newer) =>
+      refused !== undefined && newer.accessToken === refused ? this.#isJustRenewed(newer) : isFresh(newer, this.#ports),
+    )
+  }
+
+  /**
+   * A token refused although it is new points at a clock or a proxy: another rotation would not help. One that an
+   * earlier process got may be refused because the session has ended since, which only a refresh tells.
+   * By the servers' clocks: ours may have been moved since.
+   */
+  #isJustRenewed({ accessToken, rotatedAt, clockOffset = 0, pds }: SessionRecord): boolean {
+    if (accessToken !== this.#renewed || rotatedAt === undefined) return false
+    return Math.abs(this.#dpopFetch.now(pds) - clockOffset - rotatedAt) < JUST_NOW
+  }
+
+  async #refreshUnless(isGood: (newer: SessionRecord) => boolean): Promise<void> {
+    const { accessToken } = this.#record
+    this.#record = await this.#keepingNonces(() => refresh(this.#record, isGood, this.#dpopFetch, this.#ports))
+    if (this.#record.accessToken !== accessToken) this.#renewed = this.#record.accessToken
+  }
+
+  /** Stores what `run` has learned once it is over: nothing comes between a refresh and its save. */
+  async #keepingNonces<T>(run: () => Promise<T>): Promise<T> {
     try {
-      const used = current.accessToken
-      const response = await send(path, init, body)
-      if (!isExpiredToken(response)) return response
-      await refreshNow(used)
-      if (current.accessToken === used || body instanceof ReadableStream) return response
-      await response.body?.cancel()
-      return await send(path, init, body)
+      return await run()
     } finally {
-      await keepNonces()
+      const nonces = this.#newNonces
+      this.#newNonces = undefined
+      // Without them the next process needs one round trip more.
+      if (nonces) await this.#ports.stores.sessions.writeNonces(this.#record.thumbprint, nonces).catch(() => undefined)
     }
   }
 
-  const call = async (request: XrpcRequest) => {
-    const { path, ...init } = buildXrpcRequest(request, did)
-    const advice = proxyAdvice(request)
-    if (advice !== undefined) ports.warn(advice)
-    return fetchHandler(path, init as SessionInit)
-  }
-  return {
-    did,
-    accountHandle: handle,
-    record: () => current,
-    async refresh(ifOlderThanSeconds = 0) {
-      const now = ports.now()
-      const since = now - ifOlderThanSeconds * 1000
-      // A renewal in the future is one by another clock: then it is not known when it was.
-      await refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since && rotatedAt <= now)
-      return toCredentials(current)
-    },
-    async lease(atLeastSeconds) {
-      const until = ports.now() + atLeastSeconds * 1000
-      const lasts = (newer: SessionRecord) => isFresh(newer, ports) && (newer.accessTokenExpiresAt ?? 0) >= until
-      if (!lasts(current) || current.undelivered) await refreshUnless(lasts)
-      const { dpopPrivateJwk, pds, issuer, accessToken, accessTokenExpiresAt, scope } = current
-      return { did, dpopPrivateJwk, pdsIssuer: pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint }
-    },
-    fetchHandler,
-    handle: fetchHandler,
-    call,
-    proof: (method, url) =>
-      proofFor({ record: () => current, fetchHandler, locate }, { method, url }, { ...dpopFetch, now: ports.now }),
+  async #locate(): Promise<Origin> {
+    return (await resolveDid(this.did, this.#ports)).pds
   }
 }

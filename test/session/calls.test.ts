@@ -146,6 +146,59 @@ describe('nonces', () => {
   })
 })
 
+describe('what is stored of them', () => {
+  /** A session with a token to refresh, and what its store was told, in order. */
+  async function watched() {
+    const { world, separate } = await signedIn({ asNonces: 'rotate', rsNonces: 'rotate', nonceMemory: 1 })
+    const events: string[] = []
+    const { sessions } = world.stores
+    const ports: FakeWorld = {
+      ...world,
+      fetch: async (url, init) => {
+        const response = await world.fetch(url, init)
+        events.push(response.ok && url.pathname === '/oauth/token' ? 'refreshed' : 'answered')
+        return response
+      },
+      stores: {
+        ...world.stores,
+        sessions: {
+          ...sessions,
+          update: (thumbprint, transaction) =>
+            sessions.update(thumbprint, (current, commit, forget) =>
+              transaction(current, (next) => commit(next).then(() => void events.push('saved')), forget),
+            ),
+          writeNonces: async () => {
+            events.push('nonces')
+            throw new Error('disk full')
+          },
+        },
+      },
+    }
+    return { session: await openSession(separate, ports), events }
+  }
+
+  test('nothing comes between the answer to a refresh and its save; afterwards the nonces are stored', async () => {
+    const { session, events } = await watched()
+    await session.refresh()
+    expect(events.slice(events.indexOf('refreshed'))).toStrictEqual(['refreshed', 'saved', 'nonces'])
+    expect(events.filter((event) => event === 'nonces')).toHaveLength(1)
+  })
+
+  test('that they cannot be stored is no failure', async () => {
+    const { session, events } = await watched()
+    expect((await session.call(GET_SESSION)).status).toBe(200)
+    expect(events.at(-1)).toBe('nonces')
+  })
+})
+
+test('what sends requests can be taken off its session', async () => {
+  const { session } = await opened()
+  const { fetchHandler, handle } = session
+  for (const send of [fetchHandler, handle]) {
+    expect((await send(`/xrpc/${GET_SESSION.nsid}`)).status).toBe(200)
+  }
+})
+
 describe('bodies', () => {
   test('18.6 a blob needs its type, which a server tells if nobody else does', async () => {
     const { world, session } = await opened()
