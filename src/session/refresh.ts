@@ -8,9 +8,8 @@
 
 import { isOAuthError, OAuthError } from '../errors.ts'
 import { loginCommand } from '../hints.ts'
-import type { SessionRecord } from '../model.ts'
-import type { Network } from '../ports.ts'
-import type { JsonObject } from '../protocol/http/response.ts'
+import type { ClientKeyName, Origin, SessionRecord, TokenSet } from '../model.ts'
+import type { Clock, Network, SaveTarget } from '../ports.ts'
 import { clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
@@ -57,61 +56,92 @@ export function refresh(
     if (known.ended) throw endedError(known)
     const current = await deliverLeftOver(known, commit, ports)
     if (isGood(current)) return current
-    const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
     if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, ports.stores.sessions)
+    const prepared = await prepare(current, dpopFetch, ports)
 
-    const { refreshToken, clientId } = current
-    if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
-    const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
-    ports.saving.checkDurable()
-    const { server, pds } = await verifyIssuer(current, ports)
-    const agent = new OAuthServerAgent({ server, client, dpopFetch }, ports)
-    const targets = targetsFor(current, ports.saving)
-    await tryTargets(current, targets)
-
-    const hash = await tokenHash(refreshToken)
+    const { hash, targets } = prepared
     if (current.intent?.tokenHash === hash) {
       ports.warn('an earlier refresh was sent and no answer was stored: trying the same token once more')
     }
     await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
-    let next: SessionRecord
-    let answer: JsonObject | undefined
-    try {
-      answer = await agent.refresh(refreshToken)
-      const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
-      if (tokens.sub !== current.did) {
-        const whose = `${tokens.sub} instead of ${current.did}`
-        throw new OAuthError('TOKEN_RESPONSE_INVALID', `${server.issuer} answered for ${whose}`)
-      }
-      next = {
-        ...current,
-        pds,
-        issuer: server.issuer,
-        clientKey: await clientKeyName(client),
-        scope: tokens.scope,
-        accessToken: tokens.accessToken,
-        accessTokenExpiresAt: tokens.accessTokenExpiresAt,
-        // RFC 6749 §6: without a new one the old one stays good.
-        refreshToken: tokens.refreshToken ?? refreshToken,
-        rotatedAt: ports.now(),
-        clockOffset: agent.now() - ports.now(),
-        rotation: current.rotation === undefined ? undefined : current.rotation + 1,
-        spentTokens: tokens.refreshToken === undefined ? current.spentTokens : addSpentToken(current.spentTokens, hash),
-        intent: undefined,
-        undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
-      }
-    } catch (error) {
-      // Tokens that cannot be trusted are not left behind either.
-      if (answer) await agent.revokeIssued(answer)
-      if (fromOutside && isOAuthError(error, 'SESSION_DEAD'))
-        throw await rejectForeignToken(error, stored, hash, commit)
-      // All is as it was: nor is there a record, in case the key given with this token is not its own.
-      if (isOAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
-      throw await recordFailedRefresh(error, current, hash, commit, ports)
-    }
+    const next = await spend(prepared, ports).catch(async (error: unknown) => {
+      throw await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports)
+    })
     await commit(next)
     return deliverRotated(next, targets, commit)
   })
+}
+
+/** What is known to be in order before the token is sent. */
+interface Prepared {
+  readonly current: SessionRecord
+  readonly refreshToken: string
+  readonly hash: string
+  /** How the next refresh finds out whether it has the same key. */
+  readonly clientKey: ClientKeyName | undefined
+  readonly issuer: Origin
+  readonly pds: Origin
+  readonly agent: OAuthServerAgent
+  readonly targets: readonly SaveTarget[]
+}
+
+async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: RefreshPorts): Promise<Prepared> {
+  const { refreshToken, clientId } = current
+  if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
+  const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
+  ports.saving.checkDurable()
+  const { server, pds } = await verifyIssuer(current, ports)
+  const targets = targetsFor(current, ports.saving)
+  await tryTargets(current, targets)
+  return {
+    current,
+    refreshToken,
+    hash: await tokenHash(refreshToken),
+    clientKey: await clientKeyName(client),
+    issuer: server.issuer,
+    pds,
+    agent: new OAuthServerAgent({ server, client, dpopFetch }, ports),
+    targets,
+  }
+}
+
+/** Sends the token, once. Tokens that come back and cannot be trusted are not left behind. */
+async function spend(prepared: Prepared, ports: RefreshPorts): Promise<SessionRecord> {
+  const { agent, refreshToken, current, issuer } = prepared
+  const answer = await agent.refresh(refreshToken)
+  try {
+    const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
+    if (tokens.sub !== current.did) {
+      const whose = `${tokens.sub} instead of ${current.did}`
+      throw new OAuthError('TOKEN_RESPONSE_INVALID', `${issuer} answered for ${whose}`)
+    }
+    return rotated(prepared, tokens, ports)
+  } catch (error) {
+    await agent.revokeIssued(answer)
+    throw error
+  }
+}
+
+/** The session with its new tokens, which have not reached the save targets yet. */
+function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionRecord {
+  const { current, refreshToken, hash, clientKey, issuer, pds, agent, targets } = prepared
+  return {
+    ...current,
+    pds,
+    issuer,
+    clientKey,
+    scope: tokens.scope,
+    accessToken: tokens.accessToken,
+    accessTokenExpiresAt: tokens.accessTokenExpiresAt,
+    // RFC 6749 §6: without a new one the old one stays good.
+    refreshToken: tokens.refreshToken ?? refreshToken,
+    rotatedAt: now(),
+    clockOffset: agent.now() - now(),
+    rotation: current.rotation === undefined ? undefined : current.rotation + 1,
+    spentTokens: tokens.refreshToken === undefined ? current.spentTokens : addSpentToken(current.spentTokens, hash),
+    intent: undefined,
+    undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
+  }
 }
 
 /** What was refused came from outside; the store's own token was not sent, and is not given up for it. */
@@ -144,20 +174,30 @@ const UNSPENT = [
   'DPOP_NONCE_INVALID',
 ] as const
 
+/** The store as the transaction found it, and the two ways to change it. */
+interface InStore {
+  readonly stored: SessionRecord | undefined
+  readonly commit: Commit
+  readonly forget: () => Promise<void>
+}
+
 /** Records what a failed refresh leaves behind, and says it. */
 async function recordFailedRefresh(
   error: unknown,
-  current: SessionRecord,
-  hash: string,
-  commit: Commit,
-  { now }: RefreshPorts,
+  { current, hash }: Prepared,
+  { stored, commit, forget }: InStore,
+  { now }: Clock,
 ): Promise<unknown> {
+  const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
+  if (fromOutside && isOAuthError(error, 'SESSION_DEAD')) return rejectForeignToken(error, stored, hash, commit)
   if (isOAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
     const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
     const ended = { at: now(), reason: error.message }
     await commit({ ...rest, ended, spentTokens: addSpentToken(current.spentTokens, hash) })
     return new OAuthError(error.code, error.message, { cause: error, session: 'dead', hint: loginCommand(current) })
   }
+  // All is as it was: nor is there a record, in case the key given with this token is not its own.
+  if (isOAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
   return error // if it is not known what the server did, the intent stays
 }
 
