@@ -18,7 +18,7 @@ import type {
 } from '../model.ts'
 import type { Dns, Network, Saving, Settings, Stores } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
-import { withServerClocks } from '../protocol/http/server-clock.ts'
+import { type WithServerClocks, withServerClocks } from '../protocol/http/server-clock.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { type AccountLocation, fetchAuthorizationServer, locateAccount } from '../protocol/oauth/discovery.ts'
 import { type DpopKey, importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
@@ -74,50 +74,78 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   }
 
   await checkTargets(pending.did, ports)
-  const codeHash = await sha256(judged.code)
-  if (pending.refusedCodes?.includes(codeHash))
-    throw alreadySpent(spentRecord(pending, codeHash, 'refused', ports.now()))
+  const exchange = await prepareExchange(pending, judged.code, ports)
+  const { agent, spent, note } = exchange
+  if (!(await store.claim(spent('sent')))) throw await claimedElsewhere(pending, store)
+  const answer = await sendCode(exchange)
+  const result = await verifyAnswer(answer, exchange, ports)
+  const login = {
+    keep: () => store.put(receivedFor(spent('sent'), result)),
+    close: () => note(spent('completed')),
+    end: () => agent.revokeIssued(answer),
+  }
+  return deliverLogin(result, login, ports)
+}
 
-  const { clientId, clientKey } = pending
+/** What is known to be in order before the code is sent, and how the journal is kept from then on. */
+interface Exchange {
+  readonly pending: PendingAuthorization
+  readonly code: string
+  readonly codeHash: string
+  /** Where the account is that the login was started for. */
+  readonly account: AccountLocation | undefined
+  readonly key: DpopKey
+  readonly agent: OAuthServerAgent
+  spent(outcome: SpentAuthorization['outcome']): SpentAuthorization
+  /** The journal says already that the code was sent, which stays true if it cannot be written again. */
+  note(record: PendingRecord): Promise<void>
+}
+
+async function prepareExchange(
+  pending: PendingAuthorization,
+  code: string,
+  ports: CompletePorts & WithServerClocks,
+): Promise<Exchange> {
+  const codeHash = await sha256(code)
+  const spent = (outcome: SpentAuthorization['outcome']) => spentRecord(pending, codeHash, outcome, ports.now())
+  if (pending.refusedCodes?.includes(codeHash)) throw alreadySpent(spent('refused'))
+
+  const { clientId, clientKey, nonces } = pending
   const client = await sameClient(clientId, clientKey, clientKey && ports.settings.clientJwk)
   const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
   // Looked up before the code is sent: if that fails, the code is still good.
   const account = pending.did && (await locate(pending.did, pending.issuer, ports))
-  const { nonces, redirectUri, codeVerifier } = pending
   const key = await importDpopKey(pending.dpopPrivateJwk)
   const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
+  const note = (record: PendingRecord) => ports.stores.pending.put(record).catch(() => undefined)
+  return { pending, code, codeHash, account, key, agent, spent, note }
+}
 
-  const journal = (outcome: SpentAuthorization['outcome']) => spentRecord(pending, codeHash, outcome, ports.now())
-  if (!(await store.claim(journal('sent')))) throw await claimedElsewhere(pending, store)
-  // From here on the journal says that the code was sent, which stays true if it cannot be written again.
-  const note = (record: PendingRecord) => store.put(record).catch(() => undefined)
-  let answer: JsonObject
+async function sendCode({ pending, code, codeHash, agent, spent, note }: Exchange): Promise<JsonObject> {
+  const { redirectUri, codeVerifier } = pending
   try {
-    answer = await agent.exchange({ code: judged.code, redirectUri, codeVerifier })
+    return await agent.exchange({ code, redirectUri, codeVerifier })
   } catch (error) {
     if (isOAuthError(error, ...UNSENT)) await note(pending)
     else if (isOAuthError(error, 'EXCHANGE_REFUSED')) await note(withRefused(pending, codeHash))
-    else await note(journal(isOAuthError(error, 'EXCHANGE_AMBIGUOUS') ? 'sent' : 'refused'))
+    else await note(spent(isOAuthError(error, 'EXCHANGE_AMBIGUOUS') ? 'sent' : 'refused'))
     throw withInit(error, pending)
   }
+}
 
-  let result: Completed
+/** A session whose tokens fail a check is ended again. */
+async function verifyAnswer(answer: JsonObject, exchange: Exchange, ports: CompletePorts): Promise<Completed> {
+  const { pending, account, key, agent, spent, note } = exchange
   try {
     const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
     checkAccount(tokens.sub, pending)
     const { pds } = account ?? (await locate(tokens.sub, pending.issuer, ports))
-    result = completed(pending, tokens, key, pds, ports.now())
+    return completed(pending, tokens, key, pds, ports.now())
   } catch (error) {
     const isEnded = await agent.revokeIssued(answer)
-    await note(journal('refused'))
+    await note(spent('refused'))
     throw afterExchange(error, isEnded, pending)
   }
-  const login = {
-    keep: () => store.put(receivedFor(journal('sent'), result)),
-    close: () => note(journal('completed')),
-    end: () => agent.revokeIssued(answer),
-  }
-  return deliverLogin(result, login, ports)
 }
 
 /** An earlier run was killed between the answer and the delivery: the code is the same, and is not sent again. */
