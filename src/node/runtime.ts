@@ -14,7 +14,8 @@ import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
 import { createSignalHold } from './signals.ts'
 import { isCode } from './store/files.ts'
-import { createPendingStore, createSessionStore, createStateFileStore } from './store/sessions.ts'
+import { createPendingStore, createStateFileStore } from './store/logins.ts'
+import { createSessionStore } from './store/sessions.ts'
 import { packageVersion } from './version.ts'
 
 /** Milliseconds for one attempt; the resolver makes two. */

@@ -20,7 +20,7 @@ const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
 const PUBLIC_FOLDER_MODE = 0o755
 /** More than a record ever grows by in one step. */
-export const RESERVED_BYTES = 64 * 1024
+const RESERVED_BYTES = 64 * 1024
 /** Milliseconds; no write takes as long. */
 export const LEFTOVERS_KEPT = 24 * 3600 * 1000
 /** A record is a few kB; what is larger is not ours. */
@@ -105,6 +105,47 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
       await removeFile(beside).catch(() => undefined)
     },
   }
+}
+
+/** A file, and the room for its next write if that was taken before. */
+export class ReservedFile implements AsyncDisposable {
+  readonly path: string
+  #room: Reservation | undefined
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /**
+   * Takes room for the next write now: for what is there and all that a record may grow by.
+   *
+   * @throws {OAuthError} as `reserve`
+   */
+  async reserve(content = ''): Promise<void> {
+    this.hold(await reserve(this.path, RESERVED_BYTES + Buffer.byteLength(content)))
+  }
+
+  /** `room` is for the next write, or given back with this. */
+  hold(room: Reservation): void {
+    this.#room = room
+  }
+
+  /** Into the room that was taken, or else into what there is; durable when it resolves. */
+  async write(text: string): Promise<void> {
+    await using room = this.#room ?? (await reserve(this.path, Buffer.byteLength(text)))
+    this.#room = undefined
+    await room.fill(text)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#room?.[Symbol.asyncDispose]()
+    this.#room = undefined
+  }
+}
+
+/** A record as its file has it. */
+export function serialize(record: object): string {
+  return `${JSON.stringify(record, null, 2)}\n`
 }
 
 export async function removeFile(path: string): Promise<void> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readdir, rename } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { createPendingStore, createStateFileStore } from '../../../src/node/store/sessions.ts'
+import { createPendingStore, createStateFileStore } from '../../../src/node/store/logins.ts'
 import { hasTinyDisk, onTinyDisk, pendingRecord, sessionRecord, startNode, tempFolder } from '../helpers.ts'
 
 const SPENT = { version: 1, status: 'spent', state: 'canary-state', codeHash: 'h', outcome: 'sent', at: 1 } as const
@@ -52,7 +52,7 @@ test.runIf(hasTinyDisk())('a claim for which there is no room leaves the login a
   const home = await tempFolder()
   const code = `
     import { appendFile } from 'node:fs/promises'
-    const { createPendingStore } = await import(process.env.SRC + 'node/store/sessions.ts')
+    const { createPendingStore } = await import(process.env.SRC + 'node/store/logins.ts')
     const [home, pending, spent] = process.argv.slice(1)
     const store = createPendingStore(home)
     await store.put(JSON.parse(pending))

@@ -1,7 +1,8 @@
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { createPendingStore, createSessionStore, createStateFileStore } from '../../../src/node/store/sessions.ts'
+import { createPendingStore, createStateFileStore } from '../../../src/node/store/logins.ts'
+import { createSessionStore } from '../../../src/node/store/sessions.ts'
 import { failure } from '../../support/failure.ts'
 import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT, tempFolder, thumbprintOf } from '../helpers.ts'
 

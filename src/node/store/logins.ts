@@ -1,0 +1,126 @@
+/**
+ * Logins in progress: pending authorizations by state, each a file of its own, or one in a state file.
+ *
+ * @module
+ */
+import { createHash } from 'node:crypto'
+import { rename, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { OAuthError } from '../../errors.ts'
+import type { PendingRecord, SpentAuthorization } from '../../model.ts'
+import type { PendingStore } from '../../ports.ts'
+import { persist } from './file-errors.ts'
+import {
+  besideOf,
+  isBeside,
+  isCode,
+  isTemporary,
+  listFolder,
+  ReservedFile,
+  readPrivate,
+  removeFile,
+  reserve,
+  serialize,
+  sweepFolder,
+  unavailable,
+} from './files.ts'
+import { parsePending } from './records.ts'
+
+/** Milliseconds; what is left of a login is of no use after that. */
+const PENDING_KEPT = 7 * 24 * 3600 * 1000
+
+/** `<home>/pending/<hash of state>.json`: the state comes back from a browser, and names no file itself. */
+export function createPendingStore(home: string): PendingStore {
+  const folder = join(home, 'pending')
+  const files = new Map<string, ReservedFile>()
+  const fileOf = (state: string) => {
+    const name = `${createHash('sha256').update(state).digest('hex')}.json`
+    const file = files.get(name) ?? new ReservedFile(join(folder, name))
+    files.set(name, file)
+    return file
+  }
+  return {
+    async put(record) {
+      await sweepFolder(folder, PENDING_KEPT, (name) => /^[0-9a-f]{64}\.json$/.test(name) || isTemporary(name))
+      await fileOf(record.state).write(serialize(record))
+    },
+    async get(state) {
+      const record = await readLogin(fileOf(state).path)
+      return record && sameState(record, state)
+    },
+    claim: (record) => claimLogin(fileOf(record.state), record),
+  }
+}
+
+/** One login in one file, which may be carried to another machine. */
+export function createStateFileStore(path: string): PendingStore {
+  const file = new ReservedFile(path)
+  return {
+    async put(record) {
+      const text = await readPrivate(path)
+      if (text) parsePending(text, path) // a file that is not ours is not overwritten; an empty one, as of mktemp, is
+      await file.write(serialize(record))
+    },
+    async get(state) {
+      const record = await readLogin(path)
+      if (!record)
+        throw new OAuthError('STORE_UNAVAILABLE', `there is no state file ${path}`, {
+          facts: { reason: 'state-file-missing' },
+        })
+      return sameState(record, state)
+    },
+    claim: (record) => claimLogin(file, record),
+  }
+}
+
+const CLAIMED = '.claimed'
+
+async function readLogin(path: string): Promise<PendingRecord | undefined> {
+  const text = await readPrivate(path)
+  if (text !== undefined) return parsePending(text, path)
+  // Who claimed it may have been killed before it could note that; then nobody knows how far it got.
+  const name = (await listFolder(dirname(path))).find((each) => isBeside(each, path, `\\${CLAIMED}`))
+  const claimed = name && join(dirname(path), name)
+  const was = claimed && (await readPrivate(claimed))
+  if (!was) return undefined
+  const record = parsePending(was, claimed)
+  if (record.status === 'spent') return record
+  const { state, did } = record
+  const at = (await stat(claimed)).ctimeMs
+  return { version: 1, status: 'spent', state, codeHash: '', outcome: 'sent', at, ...(did && { did }) }
+}
+
+/** With the room for the `put` after it: what comes back for a code must not meet a full disk. */
+async function claimLogin(file: ReservedFile, record: SpentAuthorization): Promise<boolean> {
+  const later = await reserve(file.path)
+  let isGranted = false
+  try {
+    isGranted = await claimFile(file.path, record)
+  } finally {
+    if (isGranted) file.hold(later)
+    else await later[Symbol.asyncDispose]()
+  }
+  return isGranted
+}
+
+/** A file can be renamed away by one process only: the others find it gone. */
+async function claimFile(path: string, record: SpentAuthorization): Promise<boolean> {
+  await using room = await reserve(path) // before the record is away from its place
+  try {
+    const claimed = besideOf(path, CLAIMED)
+    await persist(() => rename(path, claimed))
+    // Somebody may have claimed it before us, and put the note of that in its place.
+    const was = parsePending((await readPrivate(claimed)) ?? '', path)
+    const isGranted = was.status === 'pending'
+    await room.fill(serialize(isGranted ? record : was))
+    await removeFile(claimed)
+    return isGranted
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false
+    throw unavailable(error, 'write', path)
+  }
+}
+
+function sameState(record: PendingRecord, state: string): PendingRecord | undefined {
+  return record.state === state ? record : undefined
+}
