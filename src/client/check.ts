@@ -14,23 +14,14 @@ import { isStatic, parsePermission } from '../protocol/scope/permission.ts'
 import { parseScope, scopeTokens } from '../protocol/scope/scope.ts'
 import { clientIdFault, parseLoopbackClientId } from './client-id.ts'
 import { clientFaults } from './document-rules.ts'
-import { type ClientFault, fault, strings } from './fault.ts'
+import { advice, type ClientFinding, fault, strings } from './fault.ts'
 import { fetchClientDocument, fetchKeys } from './fetch.ts'
-import { keySetFaults, publishedKeys, thumbprintOf } from './key-rules.ts'
+import { publishedKeys, thumbprintOf } from './key-rules.ts'
+
+export type { ClientFinding } from './fault.ts'
 
 /** Bytes; what the specification of client documents recommends, and servers may insist on. */
 const RECOMMENDED_SIZE = 5 * 1024
-
-export interface ClientFinding {
-  /** Advice breaks nothing. */
-  readonly level: 'broken' | 'advice'
-  readonly message: string
-  readonly consequence: string
-  readonly fix: Fix
-  /** What the two known servers do with a login. */
-  readonly reference: 'accepts' | 'refuses'
-  readonly cirrus: 'accepts' | 'refuses'
-}
 
 export interface ClientVerdict {
   readonly clientId: string
@@ -65,19 +56,18 @@ export async function checkClient(check: ClientCheck, ports: CheckClientPorts): 
 function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVerdict {
   try {
     const declared = parseLoopbackClientId(clientId)
-    const faults: ClientFault[] = []
+    const findings: ClientFinding[] = []
     if (redirectUri !== undefined && redirectUri !== declared.redirectUris[0]) {
       const isLater = declared.redirectUris.includes(redirectUri)
       const message = `redirect_uri: ${redirectUri} is not ${isLater ? 'the first that' : 'what'} the client_id declares`
-      const consequence =
-        'cirrus knows only the first redirect_uri; the reference server any, and for one without a port any port'
-      faults.push(fault(message, isLater ? 'cirrus' : 'both', 'declare exactly what is sent', consequence))
+      const consequence = `a server ${isLater ? 'may know only the first, and refuse' : 'refuses'} a login that returns there`
+      findings.push(fault(message, 'declare exactly what is sent', consequence))
     }
     const undeclared = undeclaredIn(scope, declared.scope)
     if (undeclared.length > 0) {
-      faults.push(fault(`scope does not declare ${undeclared.join(' ')}`, 'both', 'name it in the client_id'))
+      findings.push(fault(`scope does not declare ${undeclared.join(' ')}`, 'name it in the client_id'))
     }
-    const findings = [...faults.map(toFinding), ...scopeAdvice(declared.scope)]
+    findings.push(...scopeAdvice(declared.scope))
     return {
       clientId,
       kind: 'loopback',
@@ -88,7 +78,7 @@ function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVer
     }
   } catch (error) {
     if (!isOAuthError(error, 'CLIENT_INVALID', 'SCOPE_INVALID')) throw error
-    return nothing(clientId, [fault(`client_id: ${error.message}`, 'both', advise('loopback-client-id-unusable'))])
+    return nothing(clientId, [fault(`client_id: ${error.message}`, advise('loopback-client-id-unusable'))])
   }
 }
 
@@ -96,11 +86,8 @@ async function checkHosted(use: ClientCheck, ports: CheckClientPorts): Promise<C
   const { clientId } = use
   const why = clientIdFault(clientId)
   if (why !== undefined) {
-    const url = asUrl(clientId)
-    const refusedBy =
-      url?.protocol !== 'https:' ? 'both' : url.port !== '' && url.href === clientId ? 'neither' : 'reference'
     const fix = 'serve the document at an address as https://alice.github.io/bot/oauth-client-metadata.json'
-    return nothing(clientId, [fault(`client_id: ${why}`, refusedBy, fix)])
+    return nothing(clientId, [fault(`client_id: ${why}`, fix)])
   }
   const { document, bytes, faults } = await fetchClientDocument(clientId, ports)
   if (!document) return nothing(clientId, faults)
@@ -117,21 +104,23 @@ async function checkHosted(use: ClientCheck, ports: CheckClientPorts): Promise<C
     keyMatches: atHand.matches,
     bytes,
     findings: [
-      ...[...faults, ...clientFaults(document, use), ...keys.faults, ...atHand.faults].map(toFinding),
+      ...faults,
+      ...clientFaults(document, use),
+      ...keys.faults,
       ...addressAdvice(clientId, bytes ?? 0),
       ...scopeAdvice(scope ?? ''),
-      ...atHand.advice,
+      ...atHand.findings,
     ],
   }
 }
 
-function nothing(clientId: string, faults: readonly ClientFault[]): ClientVerdict {
-  return { clientId, redirectUris: [], kids: [], findings: faults.map(toFinding) }
+function nothing(clientId: string, findings: readonly ClientFinding[]): ClientVerdict {
+  return { clientId, redirectUris: [], kids: [], findings }
 }
 
 interface Keys {
   readonly published: readonly JsonObject[]
-  readonly faults: readonly ClientFault[]
+  readonly faults: readonly ClientFinding[]
 }
 
 /** Those in the document are judged with it; those elsewhere are fetched. */
@@ -141,18 +130,12 @@ async function keysOf(document: JsonObject, isConfidential: boolean, ports: Http
     return { published: publishedKeys(jwks), faults: [] }
   }
   const fetched = await fetchKeys(uri, ports)
-  if (isFault(fetched)) return { published: [], faults: [fetched] }
-  return { published: publishedKeys(fetched), faults: keySetFaults(fetched, true) }
-}
-
-function isFault(value: JsonObject | ClientFault): value is ClientFault {
-  return 'refusedBy' in value && 'fix' in value
+  return { published: publishedKeys(fetched.document), faults: fetched.faults }
 }
 
 interface AtHand {
   readonly matches?: boolean
-  readonly faults: readonly ClientFault[]
-  readonly advice: readonly ClientFinding[]
+  readonly findings: readonly ClientFinding[]
 }
 
 /** Whether the client key at hand is the private half of a published key, under the same name. */
@@ -161,57 +144,55 @@ async function checkOwnKey(keys: readonly JsonObject[], isConfidential: boolean,
   if (!key) {
     const message = 'no client key is set: whether it is published was not checked'
     const consequence = 'without it every command of such a client fails'
-    const found = advice(message, consequence, advise('client-key-unset'))
-    return { faults: [], advice: isConfidential ? [found] : [] }
+    const found = advice(message, advise('client-key-unset'), consequence)
+    return { findings: isConfidential ? [found] : [] }
   }
   if (!isConfidential) {
     const message = 'token_endpoint_auth_method is not private_key_jwt, and a client key is set'
-    const consequence = 'cirrus refuses an assertion of a public client; the reference server overlooks it'
     return {
       matches: false,
-      faults: [fault(message, 'cirrus', advise('client-key-unpublished'), consequence)],
-      advice: [],
+      findings: [
+        fault(message, advise('client-key-unpublished'), 'a server may refuse a public client that signs with a key'),
+      ],
     }
   }
   const thumbprints = await Promise.all(keys.map(thumbprintOf))
   const same = keys.findIndex(({ kid }, index) => kid === key.kid && thumbprints[index] === key.thumbprint)
-  if (same >= 0) return { matches: true, faults: [], advice: [] }
+  if (same >= 0) return { matches: true, findings: [] }
   const elsewhere = keys[thumbprints.indexOf(key.thumbprint)]
   const [why, fix]: [string, Fix] = elsewhere
     ? [`is published as ${elsewhere.kid}, and calls itself ${key.kid}`, 'give both the same kid']
     : keys.some(({ kid }) => kid === key.kid)
       ? [`and the published key ${key.kid} are two different ones`, advise('client-key-differs')]
       : [`(${key.kid}) is not among the published keys`, advise('client-key-foreign')]
-  return { matches: false, faults: [fault(`jwks: the client key that is set ${why}`, 'both', fix)], advice: [] }
+  const message = `jwks: the client key that is set ${why}`
+  return { matches: false, findings: [fault(message, fix, 'servers refuse every login')] }
 }
 
 function addressAdvice(clientId: string, bytes: number): ClientFinding[] {
   const findings: ClientFinding[] = []
   if (new URL(clientId).search !== '') {
-    const consequence = 'the two known servers accept it, others need not'
-    findings.push(advice('client_id has a query', consequence, 'serve the document at an address without one'))
+    findings.push(
+      advice('client_id has a query', 'serve the document at an address without one', 'a server may refuse it'),
+    )
   }
   if (bytes > RECOMMENDED_SIZE) {
     const message = `the document has ${bytes} bytes, more than the ${RECOMMENDED_SIZE} that are recommended`
-    findings.push(advice(message, 'a server may refuse to read it', 'shorten it: retire keys, declare fewer scopes'))
+    findings.push(advice(message, 'shorten it: retire keys, declare fewer scopes', 'a server may refuse to read it'))
   }
   return findings
 }
 
 function scopeAdvice(scope: string): ClientFinding[] {
   const unknown = scopeTokens(scope).filter((token) => !isStatic(token) && !parsePermission(token))
-  const consequence = 'the reference server drops it without a word, cirrus refuses a login that asks for it'
+  const consequence = 'a server drops it without a word, or refuses a login that asks for it'
   return unknown.map((token) =>
-    advice(`scope has ${token}, which is no permission of atproto`, consequence, 'correct it'),
+    advice(`scope has ${token}, which is no permission of atproto`, 'correct it', consequence),
   )
 }
 
 function undeclaredIn(asked: string | undefined, declared: string): string[] {
   return scopeTokens(asked ?? '').filter((token) => !scopeTokens(declared).includes(token))
-}
-
-function advice(message: string, consequence: string, fix: Fix): ClientFinding {
-  return { level: 'advice', message, consequence, fix, reference: 'accepts', cirrus: 'accepts' }
 }
 
 type ClientReason =
@@ -224,22 +205,9 @@ type ClientReason =
 function advise(reason: ClientReason): Fix {
   return { code: 'CLIENT_INVALID', facts: { reason } }
 }
-
-const CONSEQUENCES = {
-  both: 'servers refuse every login',
-  reference: 'the reference server refuses every login; cirrus accepts it',
-  cirrus: 'cirrus refuses every login; the reference server accepts it',
-  neither: 'the specification forbids it; the two known servers accept it, others need not',
-} as const
-
-function toFinding({ message, refusedBy, fix, consequence = CONSEQUENCES[refusedBy] }: ClientFault): ClientFinding {
-  const by = (server: 'reference' | 'cirrus') => (refusedBy === server || refusedBy === 'both' ? 'refuses' : 'accepts')
-  return { level: 'broken', message, consequence, fix, reference: by('reference'), cirrus: by('cirrus') }
-}
-
 /** The error that a verdict comes to, if it is one. */
 export function brokenClient({ clientId, findings }: ClientVerdict): OAuthError | undefined {
-  const faults = findings.filter(({ level }) => level === 'broken')
+  const faults = findings.filter(({ level }) => level === 'error')
   if (faults.length === 0) return undefined
   const count = faults.length === 1 ? 'one thing is' : `${faults.length} things are`
   return new OAuthError('CLIENT_BROKEN', `${count} wrong with the client ${clientId}: ${faults[0]!.message}`)

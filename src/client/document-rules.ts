@@ -12,7 +12,7 @@ import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import { scopeTokens } from '../protocol/scope/scope.ts'
 import { redirectKind } from './client-id.ts'
-import { type ClientFault, fault, hasDoubles, isHttps, type RefusedBy, strings } from './fault.ts'
+import { type ClientFinding, fault, hasDoubles, isHttps, strings } from './fault.ts'
 import { authenticationFaults } from './key-rules.ts'
 
 /** The document's client, and what a login asks of it. */
@@ -39,8 +39,8 @@ export function validateClientDocument(document: JsonObject, use: ClientUse): st
   return clientFaults(document, use).map(({ message }) => message)
 }
 
-/** Every fault, with what becomes of it and what to do. */
-export function clientFaults(document: JsonObject, use: ClientUse): ClientFault[] {
+/** The same, each with its consequence and how to correct it. */
+export function clientFaults(document: JsonObject, use: ClientUse): ClientFinding[] {
   return [
     ...identityFaults(document, use),
     ...grantFaults(document),
@@ -52,129 +52,104 @@ export function clientFaults(document: JsonObject, use: ClientUse): ClientFault[
   ]
 }
 
-function identityFaults(document: JsonObject, { clientId }: ClientUse): ClientFault[] {
+function identityFaults(document: JsonObject, { clientId }: ClientUse): ClientFinding[] {
   if (document.client_id === clientId) return []
   const message = `client_id must be ${clientId}, byte for byte`
-  return [fault(message, 'both', 'write it so, or use the client_id that the document names, if it is served there')]
+  return [fault(message, 'write it so, or use the client_id that the document names, if it is served there')]
 }
 
 function grantFaults({ grant_types: given, response_types: types, dpop_bound_access_tokens: bound }: JsonObject) {
-  const faults: ClientFault[] = []
+  const faults: ClientFinding[] = []
   const grants = strings(given)
-  const shape = (value: unknown) => Array.isArray(value) && value.length > 0 && strings(value).length === value.length
   const whole = '"grant_types": ["authorization_code", "refresh_token"]'
-  if (!grants.includes('authorization_code')) {
-    const refusedBy = given === undefined ? 'neither' : shape(given) ? 'reference' : 'both'
-    faults.push(fault('grant_types lacks authorization_code', refusedBy, whole))
-  }
+  if (!grants.includes('authorization_code')) faults.push(fault('grant_types lacks authorization_code', whole))
   if (!grants.includes('refresh_token')) {
     const consequence = 'nothing can be refreshed: a session ends with its first access token'
-    const refusedBy = given === undefined || shape(given) ? 'neither' : 'both'
-    faults.push(fault('grant_types lacks refresh_token', refusedBy, whole, consequence))
+    faults.push(fault('grant_types lacks refresh_token', whole, consequence))
   }
   if (grants.includes('implicit') || hasDoubles(grants)) {
-    faults.push(fault('grant_types has implicit, or one of them twice', 'reference', whole))
+    faults.push(fault('grant_types has implicit, or one of them twice', whole))
   }
-  if (!strings(types).includes('code')) {
-    const refusedBy = types === undefined ? 'neither' : shape(types) ? 'reference' : 'both'
-    faults.push(fault('response_types lacks code', refusedBy, '"response_types": ["code"]'))
-  }
-  if (bound !== true) {
-    const refusedBy = bound === undefined || bound === false ? 'reference' : 'both'
-    faults.push(fault('dpop_bound_access_tokens is not true', refusedBy, '"dpop_bound_access_tokens": true'))
-  }
+  if (!strings(types).includes('code')) faults.push(fault('response_types lacks code', '"response_types": ["code"]'))
+  if (bound !== true) faults.push(fault('dpop_bound_access_tokens is not true', '"dpop_bound_access_tokens": true'))
   return faults
 }
 
-function scopeFaults({ scope: declared }: JsonObject, { scope: asked }: ClientUse): ClientFault[] {
-  const faults: ClientFault[] = []
+function scopeFaults({ scope: declared }: JsonObject, { scope: asked }: ClientUse): ClientFinding[] {
+  const faults: ClientFinding[] = []
   const scopes = typeof declared === 'string' ? declared.split(' ') : []
   if (!scopes.includes('atproto')) {
-    const refusedBy = declared === undefined || typeof declared === 'string' ? 'reference' : 'both'
-    faults.push(fault('scope lacks atproto', refusedBy, 'put the word atproto in front'))
+    faults.push(fault('scope lacks atproto', 'put the word atproto in front'))
   }
   if (scopes.some((word) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(word))) {
-    faults.push(fault('scope must be words with one space between them', 'both', 'write one text, with single spaces'))
+    faults.push(fault('scope must be words with one space between them', 'write one text, with single spaces'))
   } else if (hasDoubles(scopes)) {
-    faults.push(fault('scope has a word twice', 'reference', 'name each once'))
+    faults.push(fault('scope has a word twice', 'name each once'))
   }
   const undeclared = scopeTokens(asked ?? '').filter((token) => !scopes.includes(token))
   if (undeclared.length > 0) {
     const message = `scope does not declare ${undeclared.join(' ')}, spelled exactly so`
-    const consequence = 'the reference server refuses a login that asks for it; cirrus does not compare'
-    faults.push(fault(message, 'reference', 'add it, letter for letter, or ask for less', consequence))
+    const consequence = 'a server refuses a login that asks for it'
+    faults.push(fault(message, 'add it, letter for letter, or ask for less', consequence))
   }
   return faults
 }
 
 /** Fields that make a server refuse the whole document, or that no public document may have. */
 const FORBIDDEN = /^(?:client_secret|userinfo_|id_token_|default_max_age$|tls_client_certificate_bound_access_tokens$)/
-const REFUSED = ['default_max_age', 'userinfo_signed_response_alg', 'userinfo_encrypted_response_alg']
 
-function forbiddenFaults(document: JsonObject): ClientFault[] {
-  const isRefused = (field: string) =>
-    REFUSED.includes(field) || field === 'id_token_signed_response_alg' || (field.startsWith('tls_') && document[field])
+function forbiddenFaults(document: JsonObject): ClientFinding[] {
   return Object.keys(document)
     .filter((field) => FORBIDDEN.test(field))
     .map((field) => {
-      const refusedBy = isRefused(field) ? 'reference' : 'neither'
       const consequence = field === 'client_secret' ? 'everybody can read it, and no server uses it' : undefined
-      return fault(`${field} must not be there`, refusedBy, 'take it out', consequence)
+      return fault(`${field} must not be there`, 'take it out', consequence)
     })
 }
 
-function linkFaults(document: JsonObject, clientId: string): ClientFault[] {
-  const faults: ClientFault[] = []
+function linkFaults(document: JsonObject, clientId: string): ClientFinding[] {
+  const faults: ClientFinding[] = []
   const home = document.client_uri
   const folder = typeof home === 'string' ? asUrl(home)?.href.replace(/\/?$/, '/') : undefined
   if (home !== undefined && !(folder && clientId.startsWith(folder))) {
     const message = 'client_uri must be the origin of client_id, or a folder above it'
-    faults.push(fault(message, isHttps(home) ? 'reference' : 'both', `"client_uri": "${new URL(clientId).origin}"`))
+    faults.push(fault(message, `"client_uri": "${new URL(clientId).origin}"`))
   }
   for (const field of ['logo_uri', 'tos_uri', 'policy_uri']) {
     if (document[field] === undefined || isHttps(document[field])) continue
-    faults.push(fault(`${field} is not https`, 'both', 'give an https URL, or take it out'))
+    faults.push(fault(`${field} is not https`, 'give an https URL, or take it out'))
   }
   return faults
 }
 
-function redirectFaults(document: JsonObject, { clientId, redirectUri: asked }: ClientUse): ClientFault[] {
+function redirectFaults(document: JsonObject, { clientId, redirectUri: asked }: ClientUse): ClientFinding[] {
   const { application_type: type = 'web', redirect_uris: given } = document
   const uris = strings(given)
   const client = new URL(clientId)
   if (type !== 'web' && type !== 'native') {
-    return [fault('application_type is neither web nor native', 'both', '"application_type": "web"')]
+    return [fault('application_type is neither web nor native', '"application_type": "web"')]
   }
   if (!Array.isArray(given) || uris.length === 0 || uris.length !== given.length) {
-    return [fault('redirect_uris has none', 'both', 'list the address of your callback page, as a text')]
+    return [fault('redirect_uris has none', 'list the address of your callback page, as a text')]
   }
   const faults = uris.flatMap((uri) => {
     const kind = redirectKind(uri, client)
     if (kind === undefined) {
       const scheme = client.hostname.split('.').reverse().join('.')
       const fix = `use https, and for native also http://127.0.0.1/… or ${scheme}:/…`
-      return [fault(`redirect_uris has ${uri}, which no server takes`, refusalOf(uri, client), fix)]
+      return [fault(`redirect_uris has ${uri}, which no server takes`, fix)]
     }
     if (type === 'web' && kind !== 'https') {
       const fix = 'use an https redirect, or for a public client "application_type": "native"'
-      return [fault(`redirect_uris has ${uri}, which only application_type native may`, 'reference', fix)]
+      return [fault(`redirect_uris has ${uri}, which only application_type native may`, fix)]
     }
     if (kind !== 'https' || type === 'web' || new URL(uri).origin === client.origin) return []
     const message = `redirect_uris has ${uri}, which for application_type native must be on ${client.origin}`
-    return [fault(message, 'neither', 'move the page to that origin, or write "application_type": "web"')]
+    return [fault(message, 'move the page to that origin, or write "application_type": "web"')]
   })
   if (asked !== undefined && !uris.includes(asked)) {
-    const consequence = 'servers refuse a login that returns there'
-    faults.push(fault(`redirect_uris lacks ${asked}`, 'both', 'list it, letter for letter', consequence))
+    const consequence = 'a server refuses a login that returns there'
+    faults.push(fault(`redirect_uris lacks ${asked}`, 'list it, letter for letter', consequence))
   }
   return faults
-}
-
-/** Both servers judge the shape alike; the reference alone looks at what is in the URL. */
-function refusalOf(uri: string, client: URL): RefusedBy {
-  const url = asUrl(uri)
-  if (url?.protocol === 'https:' && url.hash !== '' && !url.username && !url.password) return 'neither'
-  if (url?.protocol === 'https:' && (url.username || url.password)) return 'reference'
-  const isScheme = url?.protocol.includes('.') === true && /^[^:]+:\/(?!\/)/.test(uri)
-  return isScheme && url.protocol !== `${client.hostname.split('.').reverse().join('.')}:` ? 'reference' : 'both'
 }

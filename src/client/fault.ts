@@ -1,28 +1,26 @@
 /**
- * One thing that is wrong with a client document: what becomes of it, and what to do.
+ * One thing that is wrong with a client document, and how to correct it.
  *
  * @module
  */
 import type { Fix } from '../model.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 
-/**
- * Which of the two known servers refuse logins because of it, as their code is: the reference PDS, and cirrus, which
- * looks at the shape of a document and at little of its meaning. The specification forbids all of it.
- */
-export type RefusedBy = 'both' | 'reference' | 'cirrus' | 'neither'
-
-export interface ClientFault {
-  /** One sentence, which begins with the name of the field. */
+export interface ClientFinding {
+  /** An error breaks a rule of the specification; a warning breaks nothing. */
+  readonly level: 'error' | 'warning'
+  /** One sentence; that of an error in a document begins with the name of the field. */
   readonly message: string
-  readonly refusedBy: RefusedBy
+  readonly consequence: string
   readonly fix: Fix
-  /** Where it is not just that the login is refused. */
-  readonly consequence?: string | undefined
 }
 
-export function fault(message: string, refusedBy: RefusedBy, fix: Fix, consequence?: string): ClientFault {
-  return { message, refusedBy, fix, consequence }
+export function fault(message: string, fix: Fix, consequence = 'a server may refuse every login'): ClientFinding {
+  return { level: 'error', message, consequence, fix }
+}
+
+export function advice(message: string, fix: Fix, consequence: string): ClientFinding {
+  return { level: 'warning', message, consequence, fix }
 }
 
 export function strings(value: unknown): string[] {

@@ -8,7 +8,8 @@ import { isOAuthError } from '../errors.ts'
 import type { Clock, Http } from '../ports.ts'
 import { fetchJson } from '../protocol/http/fetch-json.ts'
 import { type JsonObject, mediaType, parseJsonObject, readText } from '../protocol/http/response.ts'
-import { type ClientFault, fault } from './fault.ts'
+import { type ClientFinding, fault } from './fault.ts'
+import { keySetFaults } from './key-rules.ts'
 
 /** Seconds for one document, its body included. */
 const TIMEOUT = 10
@@ -16,7 +17,7 @@ const TIMEOUT = 10
 const LARGEST = 512 * 1024
 
 export interface Publication {
-  readonly faults: readonly ClientFault[]
+  readonly faults: readonly ClientFinding[]
   /** Absent if nothing came that could be judged. */
   readonly document?: JsonObject | undefined
   readonly bytes?: number | undefined
@@ -31,37 +32,37 @@ export async function fetchClientDocument(clientId: string, ports: Http): Promis
     await response.body?.cancel()
     const to = headers.get('location') ?? 'somewhere else'
     const fix = 'serve the document itself there, or make the address it ends at the client_id'
-    return { faults: [fault(`the document is behind a redirect to ${to}`, 'reference', fix)] }
+    return { faults: [fault(`the document is behind a redirect to ${to}`, fix)] }
   }
   if (status < 200 || status > 299) {
     await response.body?.cancel()
     const fix = 'publish the document at this very address, readable by everybody'
-    return {
-      faults: [fault(`there is no client document at ${clientId}: ${url.host} answered ${status}`, 'both', fix)],
-    }
+    return { faults: [fault(`there is no client document at ${clientId}: ${url.host} answered ${status}`, fix)] }
   }
-  const faults: ClientFault[] = []
-  if (status !== 200) faults.push(fault(`the document came with the status ${status}`, 'neither', 'answer 200'))
+  const faults: ClientFinding[] = []
+  if (status !== 200) faults.push(fault(`the document came with the status ${status}`, 'answer 200'))
   const type = mediaType(headers)
   if (type !== 'application/json') {
     const message = `the document came as ${type || 'no media type'} instead of application/json`
-    faults.push(fault(message, 'reference', 'let its name end in .json, or configure the media type on your host'))
+    faults.push(fault(message, 'let its name end in .json, or configure the media type on your host'))
   }
   const text = await readText(response, LARGEST)
   const document = parseJsonObject(text)
   const fix = `publish the file as it was written: UTF-8, ${LARGEST / 1024} KiB at most`
-  if (!document) return { faults: [...faults, fault('the document is not a JSON object', 'both', fix)] }
+  if (!document) return { faults: [...faults, fault('the document is not a JSON object', fix)] }
   return { faults, document, bytes: new TextEncoder().encode(text).length }
 }
 
-/** The keys of a document that names them by `jwks_uri`, or why they cannot be had. */
-export async function fetchKeys(uri: string, ports: Http & Clock): Promise<JsonObject | ClientFault> {
+/** The key set that a document names by `jwks_uri`, absent if it cannot be had, and what is wrong with it. */
+export async function fetchKeys(uri: string, ports: Http & Clock): Promise<Publication> {
   const what = 'the key set at jwks_uri'
   const absent = { code: 'CLIENT_INVALID', message: `there is no key set at ${uri}` } as const
   try {
-    return await fetchJson({ url: new URL(uri), what, code: 'CLIENT_INVALID', absent }, ports)
+    const document = await fetchJson({ url: new URL(uri), what, code: 'CLIENT_INVALID', absent }, ports)
+    return { document, faults: keySetFaults(document) }
   } catch (error) {
     if (!isOAuthError(error)) throw error
-    return fault(`jwks_uri: ${error.message}`, 'both', 'publish the key set there, or put it into the document as jwks')
+    const fix = 'publish the key set there, or put it into the document as jwks'
+    return { faults: [fault(`jwks_uri: ${error.message}`, fix)] }
   }
 }

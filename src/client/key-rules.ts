@@ -6,59 +6,50 @@
  */
 import { calculateJwkThumbprint } from 'jose'
 import type { JsonObject } from '../protocol/http/response.ts'
-import { type ClientFault, fault, isHttps, strings } from './fault.ts'
+import { type ClientFinding, fault, isHttps, strings } from './fault.ts'
 
 /** How the client proves itself, and the keys for it. */
-export function authenticationFaults(document: JsonObject): ClientFault[] {
+export function authenticationFaults(document: JsonObject): ClientFinding[] {
   const { token_endpoint_auth_method: method, token_endpoint_auth_signing_alg: algorithm, jwks } = document
   const keys = keyFaults(document)
   if (method === 'none') {
     if (algorithm === undefined) return keys
     const message = 'token_endpoint_auth_signing_alg must not be there with none'
-    return [fault(message, 'reference', 'take it out, or write private_key_jwt as the method'), ...keys]
+    return [fault(message, 'take it out, or write private_key_jwt as the method'), ...keys]
   }
   if (method !== 'private_key_jwt') {
     const message = 'token_endpoint_auth_method must be written out: none, or private_key_jwt'
     const consequence =
       method === undefined ? 'servers take it for client_secret_basic, and refuse every login' : undefined
-    return [fault(message, 'both', '"token_endpoint_auth_method": "none" for a public client', consequence), ...keys]
+    return [fault(message, '"token_endpoint_auth_method": "none" for a public client', consequence), ...keys]
   }
-  const faults: ClientFault[] = []
+  const faults: ClientFinding[] = []
   if (document.application_type === 'native') {
     const message = 'application_type native goes only with the method none'
-    faults.push(fault(message, 'reference', '"application_type": "web", with https redirects only'))
+    faults.push(fault(message, '"application_type": "web", with https redirects only'))
   }
   if (algorithm !== 'ES256') {
-    const message = 'token_endpoint_auth_signing_alg must be ES256'
-    const refusedBy = algorithm === undefined ? 'reference' : typeof algorithm === 'string' ? 'neither' : 'both'
-    faults.push(fault(message, refusedBy, '"token_endpoint_auth_signing_alg": "ES256"'))
+    const fix = '"token_endpoint_auth_signing_alg": "ES256"'
+    faults.push(fault('token_endpoint_auth_signing_alg must be ES256', fix))
   }
   if ((jwks === undefined) === (document.jwks_uri === undefined)) {
-    const message = 'jwks or jwks_uri must be there, and not both'
-    faults.push(fault(message, jwks === undefined ? 'both' : 'reference', 'keep jwks, with the public keys'))
+    faults.push(fault('jwks or jwks_uri must be there, and not both', 'keep jwks, with the public keys'))
   }
   return [...faults, ...keys]
 }
 
-function keyFaults({ jwks, jwks_uri: uri, token_endpoint_auth_method: method }: JsonObject): ClientFault[] {
+function keyFaults({ jwks, jwks_uri: uri }: JsonObject): ClientFinding[] {
   const isUri = uri === undefined || isHttps(uri)
-  const faults = isUri ? [] : [fault('jwks_uri is not https', 'both', 'give an https URL, or the keys as jwks')]
-  return jwks === undefined ? faults : [...faults, ...keySetFaults(jwks, method !== 'none')]
+  const faults = isUri ? [] : [fault('jwks_uri is not https', 'give an https URL, or the keys as jwks')]
+  return jwks === undefined ? faults : [...faults, ...keySetFaults(jwks)]
 }
 
-/** @param isUsed whether the client authenticates with one of them */
-export function keySetFaults(jwks: unknown, isUsed: boolean): ClientFault[] {
+export function keySetFaults(jwks: unknown): ClientFinding[] {
   const keys: unknown = (jwks as JsonObject | null)?.keys
   const fix = 'publish the public P-256 key of your client: kty, crv, x, y and kid'
-  if (!Array.isArray(keys)) return [fault('jwks has no keys', 'both', fix)]
-  if (keys.length === 0) return [fault('jwks has no keys', isUsed ? 'both' : 'neither', fix)]
-  const single = keys.map((key: unknown, index) => oneKeyFaults(key, `jwks.keys[${index}]`))
-  // A server leaves out a key that it cannot use, and refuses the login only if none is left.
-  const isEnough = keys.some((key, index) => isForUs(key) && single[index]!.length === 0)
-  const refusal = isEnough || !isUsed ? 'neither' : undefined
-  const result = single.flat().map((each) => ({ ...each, refusedBy: refusal ?? each.refusedBy }))
-  if (keys.some(isForUs)) return result
-  return [fault('jwks has no key for ES256', isUsed ? 'both' : 'neither', fix), ...result]
+  if (!Array.isArray(keys) || keys.length === 0) return [fault('jwks has no keys', fix)]
+  const faults = keys.flatMap((key: unknown, index) => oneKeyFaults(key, `jwks.keys[${index}]`))
+  return keys.some(isForUs) ? faults : [fault('jwks has no key for ES256', fix), ...faults]
 }
 
 function isForUs(key: unknown): boolean {
@@ -68,23 +59,23 @@ function isForUs(key: unknown): boolean {
 
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
-function oneKeyFaults(key: unknown, name: string): ClientFault[] {
-  if (typeof key !== 'object' || key === null) return [fault(`${name} is no key`, 'both', 'take it out')]
+function oneKeyFaults(key: unknown, name: string): ClientFinding[] {
+  if (typeof key !== 'object' || key === null) return [fault(`${name} is no key`, 'take it out')]
   const { kid, use, key_ops: operations } = key as JsonObject
-  const faults: ClientFault[] = []
+  const faults: ClientFinding[] = []
   if (PRIVATE_MEMBERS.some((member) => member in key)) {
     const fix = 'make a new key, publish only its public half, and take this one out at once'
     const consequence = 'whoever reads the document can act as your client; servers leave the key out'
-    faults.push(fault(`${name} is a private key: it has leaked, replace it`, 'both', fix, consequence))
+    faults.push(fault(`${name} is a private key: it has leaked, replace it`, fix, consequence))
   }
   if (typeof kid !== 'string' || kid === '') {
-    faults.push(fault(`${name} has no kid`, 'both', 'give it the kid that the private key has'))
+    faults.push(fault(`${name} has no kid`, 'give it the kid that the private key has'))
   }
   if (use !== undefined && use !== 'sig') {
-    faults.push(fault(`${name} has a use other than sig`, use === 'enc' ? 'reference' : 'both', '"use": "sig"'))
+    faults.push(fault(`${name} has a use other than sig`, '"use": "sig"'))
   }
   if (operations !== undefined && strings(operations).join() !== 'verify') {
-    faults.push(fault(`${name} has key_ops other than verify`, 'both', '"key_ops": ["verify"], or none'))
+    faults.push(fault(`${name} has key_ops other than verify`, '"key_ops": ["verify"], or none'))
   }
   return faults
 }

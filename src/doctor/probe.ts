@@ -72,6 +72,6 @@ export async function* checkDocument(choice: ClientChoice, ports: Ports): AsyncG
   else if (value.findings.length === 0) yield ok({ topic, detail: `${clientId} keeps every rule`, milliseconds })
   for (const { level, message, consequence, fix } of value?.findings ?? []) {
     const found = { topic, detail: `${message}: ${consequence}`, fix, milliseconds }
-    yield level === 'broken' ? broken(found) : warning(found)
+    yield level === 'error' ? broken(found) : warning(found)
   }
 }

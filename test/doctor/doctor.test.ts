@@ -125,7 +125,7 @@ describe('5 a hosted client', () => {
     expect(wrong).toMatchObject([
       {
         verdict: 'broken',
-        detail: expect.stringMatching(/^dpop_bound_access_tokens is not true: .*refuses every login/),
+        detail: expect.stringMatching(/^dpop_bound_access_tokens is not true: .*refuse every login/),
       },
       { verdict: 'broken', detail: expect.stringMatching(/^scope lacks atproto: /) },
       { verdict: 'warning', detail: expect.stringMatching(/^scope has x, which is no permission/) },

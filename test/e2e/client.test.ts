@@ -174,8 +174,8 @@ describe('client check', () => {
 
     const asJson = await check(clientId, '--json')
     expect(JSON.parse(asJson.stdout).findings.map(({ level }: { level: string }) => level)).toStrictEqual([
-      'broken',
-      'broken',
+      'error',
+      'error',
     ])
     expect(JSON.parse(asJson.stderr)).toMatchObject({ code: 'CLIENT_BROKEN', exit: 4, session: 'none' })
 

@@ -31,8 +31,8 @@ Examples:
   atproto-oauth client check https://alice.github.io/bot/oauth-client-metadata.json
   atproto-oauth client check https://alice.github.io/bot/oauth-client-metadata.json --scope "atproto repo:app.bsky.feed.post"
 
-The findings are on stdout, each with what servers make of it and how to correct it; with --json as one object.
-With ATPROTO_OAUTH_CLIENT_JWK set, that private key is compared with the published ones. Exits with 4 if something is broken.
+The findings are on stdout, each an error or a warning, with how to correct it; with --json as one object.
+With ATPROTO_OAUTH_CLIENT_JWK set, that private key is compared with the published ones. Exits with 4 if there is an error.
 `
 
 async function runCheck(clientId: string, options: CheckOptions, { host, output, world }: Context): Promise<void> {
@@ -67,14 +67,13 @@ function report(verdict: WordedVerdict): string {
     ['size', bytes === undefined ? undefined : `${bytes} bytes`],
   ]
   const known = facts.filter(([, value]) => value !== undefined).map(([name, value]) => row(name, value!))
-  const isBroken = findings.some(({ level }) => level === 'broken')
-  const good = isBroken ? [] : ['', row('good', 'nothing is broken: the reference server and cirrus accept it')]
+  const isBroken = findings.some(({ level }) => level === 'error')
+  const good = isBroken ? [] : ['', row('good', 'nothing is broken')]
   return [...known, ...good, ...findings.flatMap((finding) => ['', ...described(finding)]), ''].join('\n')
 }
 
-function described({ level, message, consequence, fix, reference, cirrus }: Worded<ClientFinding>): string[] {
-  const verdicts = level === 'broken' ? [row('', `reference server: ${reference}; cirrus: ${cirrus}`)] : []
-  return [row(level, message), row('', consequence), ...verdicts, row('', `fix: ${fix}`)]
+function described({ level, message, consequence, fix }: Worded<ClientFinding>): string[] {
+  return [row(level, message), row('', consequence), row('', `fix: ${fix}`)]
 }
 
 function row(name: string, value: string): string {
