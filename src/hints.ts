@@ -4,7 +4,7 @@
  * @module
  */
 import type { LoginFacts, MethodNeeds } from './errors.ts'
-import { sanitize } from './text.ts'
+import { sanitize, singleQuote } from './text.ts'
 
 /** `atproto-oauth init …` for the same account, with the same scope and the same hosted client. */
 export function loginCommand({ handle, did, issuer, scope, clientId, redirectUri }: LoginFacts): string {
@@ -32,7 +32,7 @@ export function callCommand({ nsid, fields, isUpload }: MethodNeeds): string {
 /** One word of a POSIX shell's, whatever is in it. */
 export function shellQuote(text: string): string {
   const clean = sanitize(text, 4000)
-  return /^[\w@%+=:,./-]+$/.test(clean) ? clean : `'${clean.replaceAll("'", "'\\''")}'`
+  return /^[\w@%+=:,./-]+$/.test(clean) ? clean : singleQuote(clean)
 }
 
 /** A command that was made of {@link shellQuote}, for cmd and PowerShell: both know double quotes. */

@@ -1,5 +1,5 @@
 /**
- * Text from a server, made safe for a terminal and for a CI log: no control
+ * Text from outside: decoded, parsed, quoted, and made safe for a terminal and for a CI log: no control
  * characters (so no ANSI sequences), no bidirectional overrides, no invisible
  * joiners, and no line that begins with `::`, which a CI runner would obey.
  *
@@ -53,6 +53,29 @@ export function toSafeJson(value: unknown): string {
       .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
       .join('')
   return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, escaped)
+}
+
+/** In the single quotes of a POSIX shell, whatever is in it. */
+export function singleQuote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`
+}
+
+/**
+ * The text, or `undefined` for what is not UTF-8. A byte order mark in front is left out, but with `keepsMark`.
+ *
+ * @see https://encoding.spec.whatwg.org/#interface-textdecoder
+ */
+export function decodeUtf8(bytes: Uint8Array, { keepsMark = false } = {}): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: keepsMark }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** An object of JSON: neither a list nor `null`. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /**

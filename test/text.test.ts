@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../src/text.ts'
+import { decodeUtf8, isObject, parseJson, sanitize, sanitizeLines, singleQuote, toSafeJson } from '../src/text.ts'
 
 test.each([
   ['colour', 'a\u001b[31;1mred\u001b[0mb', 'aredb'],
@@ -86,4 +86,33 @@ describe('parseJson', () => {
   test.each(['null', '7', '"x"', '[]', '{"a":null,"b":[{}]}'])('%s is what JSON.parse says', (text) => {
     expect(parseJson(text)).toStrictEqual(JSON.parse(text))
   })
+})
+
+describe('UTF-8', () => {
+  test('is decoded, and what is none is undefined', () => {
+    expect(decodeUtf8(new TextEncoder().encode('zwölf 🦋'))).toBe('zwölf 🦋')
+    expect(decodeUtf8(new Uint8Array())).toBe('')
+    for (const bytes of [[0x61, 0xff], [0xc3], [0xed, 0xa0, 0x80]]) {
+      expect(decodeUtf8(Uint8Array.from(bytes))).toBeUndefined()
+    }
+  })
+
+  test('loses its byte order mark, unless that is wanted', () => {
+    const bytes = new TextEncoder().encode('\ufeffa')
+    expect(decodeUtf8(bytes)).toBe('a')
+    expect(decodeUtf8(bytes, { keepsMark: true })).toBe('\ufeffa')
+  })
+})
+
+test.each([
+  ['a b', "'a b'"],
+  ["it's $HOME", "'it'\\''s $HOME'"],
+  ['', "''"],
+])('%j is one word of a shell', (text, word) => {
+  expect(singleQuote(text)).toBe(word)
+})
+
+test('an object is neither a list nor null', () => {
+  expect([{}, { a: 1 }].every(isObject)).toBe(true)
+  expect([[], null, undefined, 'x', 7].some(isObject)).toBe(false)
 })

@@ -4,12 +4,12 @@
  * @module
  */
 import { OAuthError } from '../errors.ts'
+import type { JsonObject } from '../protocol/http/response.ts'
 import { assembleRequest, type GivenField, type GivenRequest } from '../protocol/xrpc/fields.ts'
 import { type Field, findMethod } from '../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import { defaultService } from '../protocol/xrpc/services.ts'
-
-type JsonObject = Readonly<Record<string, unknown>>
+import { isObject } from '../text.ts'
 
 const MEMBERS = ['nsid', 'params', 'input', 'method', 'headers', 'id']
 
@@ -95,10 +95,6 @@ function parse(text: string): JsonObject {
   }
   if (isObject(value)) return value
   throw usage('the line is not a JSON object')
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function usage(message: string): OAuthError {

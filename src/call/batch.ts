@@ -10,7 +10,7 @@ import { mediaType, parseJsonObject, readBounded, serverError } from '../protoco
 import { isExpiredToken, readXrpcError } from '../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
-import { parseJson } from '../text.ts'
+import { decodeUtf8, parseJson } from '../text.ts'
 import { parseBatchLine } from './batch-line.ts'
 import { callWithRetry, type RateLimit } from './retry.ts'
 
@@ -189,7 +189,7 @@ function outputOf(bytes: Uint8Array, type: string): unknown {
   if (bytes.length === 0) return null
   if (type === 'application/json') {
     try {
-      return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+      return parseJson(decodeUtf8(bytes) ?? '')
     } catch {
       // Then as it came.
     }

@@ -10,6 +10,7 @@ import { type JsonObject, parseJsonObject, readBounded, shown } from '../protoco
 import { readXrpcError } from '../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
+import { decodeUtf8 } from '../text.ts'
 import { callWithRetry, type RetryOptions } from './retry.ts'
 
 export interface Page {
@@ -75,21 +76,12 @@ export async function* pages(
 
 async function readPage(nsid: string, response: Response): Promise<Page> {
   const bytes = await readBounded(response, PAGE_LARGEST)
-  const text = bytes && decode(bytes)
+  const text = bytes && decodeUtf8(bytes, { keepsMark: true }) // a page is printed as it was received
   const json = parseJsonObject(text)
   if (text === undefined || !json) throw new OAuthError('RESPONSE_INVALID', `${nsid} answered with no JSON object`)
   const cursor = json.cursor ?? ''
   if (typeof cursor === 'string') return { text, json, cursor: cursor === '' ? undefined : cursor }
   throw new OAuthError('RESPONSE_INVALID', `${nsid} answered with a cursor that is no string: ${shown(cursor)}`)
-}
-
-/** Exactly, so with the mark at the beginning that the decoder would otherwise drop. */
-function decode(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    return undefined
-  }
 }
 
 /** The lists among the top-level members. */

@@ -6,6 +6,7 @@
  */
 import { OAuthError, type SessionState } from '../errors.ts'
 import { toWindowsQuoting } from '../hints.ts'
+import { reasonOf } from '../node/store/file-errors.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
 import { exitOf, hintOf } from './errors.ts'
 import { type CliIO, programName } from './io.ts'
@@ -121,8 +122,7 @@ export function createOutput(host: CliIO, options: OutputOptions): Output {
 /** A reader that has gone away is no failure of ours, and stays what it is. */
 export function failedOutput(error: NodeJS.ErrnoException): Error {
   if (error.code === 'EPIPE') return error
-  const why = error.code === 'ENOSPC' ? 'the disk is full' : (error.code ?? error.message)
-  return new OAuthError('OUTPUT_FAILED', `the output could not be written: ${why}`, { cause: error })
+  return new OAuthError('OUTPUT_FAILED', `the output could not be written: ${reasonOf(error)}`, { cause: error })
 }
 
 function asAuthError(error: unknown): OAuthError {

@@ -6,6 +6,7 @@
  */
 import { calculateJwkThumbprint } from 'jose'
 import type { JsonObject } from '../protocol/http/response.ts'
+import { isObject } from '../text.ts'
 import { type ClientFinding, fault, isHttps, strings } from './fault.ts'
 
 /** How the client proves itself, and the keys for it. */
@@ -45,7 +46,7 @@ function keyFaults({ jwks, jwks_uri: uri }: JsonObject): ClientFinding[] {
 }
 
 export function keySetFaults(jwks: unknown): ClientFinding[] {
-  const keys: unknown = (jwks as JsonObject | null)?.keys
+  const keys = isObject(jwks) ? jwks.keys : undefined
   const fix = 'publish the public P-256 key of your client: kty, crv, x, y and kid'
   if (!Array.isArray(keys) || keys.length === 0) return [fault('jwks has no keys', fix)]
   const faults = keys.flatMap((key: unknown, index) => oneKeyFaults(key, `jwks.keys[${index}]`))
@@ -53,15 +54,14 @@ export function keySetFaults(jwks: unknown): ClientFinding[] {
 }
 
 function isForUs(key: unknown): boolean {
-  const { kty, crv } = (key ?? {}) as JsonObject
-  return kty === 'EC' && crv === 'P-256'
+  return isObject(key) && key.kty === 'EC' && key.crv === 'P-256'
 }
 
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 function oneKeyFaults(key: unknown, name: string): ClientFinding[] {
-  if (typeof key !== 'object' || key === null) return [fault(`${name} is no key`, 'take it out')]
-  const { kid, use, key_ops: operations } = key as JsonObject
+  if (!isObject(key)) return [fault(`${name} is no key`, 'take it out')]
+  const { kid, use, key_ops: operations } = key
   const faults: ClientFinding[] = []
   if (PRIVATE_MEMBERS.some((member) => member in key)) {
     const fix = 'make a new key, publish only its public half, and take this one out at once'
@@ -82,8 +82,8 @@ function oneKeyFaults(key: unknown, name: string): ClientFinding[] {
 
 /** The keys of a set, whatever they are worth. */
 export function publishedKeys(jwks: unknown): JsonObject[] {
-  const keys: unknown = (jwks as { keys?: unknown } | null | undefined)?.keys
-  return Array.isArray(keys) ? keys.filter((key) => typeof key === 'object' && key !== null) : []
+  const keys = isObject(jwks) ? jwks.keys : undefined
+  return Array.isArray(keys) ? keys.filter(isObject) : []
 }
 
 /** RFC 7638; `undefined` for what is no P-256 key. */

@@ -19,6 +19,7 @@ import {
 } from '../model.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
+import { decodeUtf8 } from '../text.ts'
 import { firstFault } from './fault.ts'
 import { didSchema, ifValid, readWith, serverSchema, tokenSchema } from './schemas.ts'
 import * as names from './variables.ts'
@@ -190,7 +191,7 @@ function decodeBase64url(text: string): string | undefined {
       .replace(/[\s=]+/g, '')
       .replaceAll('+', '-')
       .replaceAll('/', '_')
-    return new TextDecoder('utf-8', { fatal: true }).decode(base64url.decode(plain))
+    return decodeUtf8(base64url.decode(plain))
   } catch {
     return undefined
   }

@@ -6,6 +6,7 @@
 import { base64url } from 'jose'
 import { OAuthError } from '../errors.ts'
 import type { Credentials } from '../model.ts'
+import { singleQuote } from '../text.ts'
 import * as names from './variables.ts'
 
 export type Entries = readonly (readonly [name: string, value: string])[]
@@ -64,7 +65,7 @@ function line(name: string, value: string, format: Exclude<TextFormat, 'json' | 
     case 'dotenv':
       return `${name}=${dotenvValue(name, value)}`
     case 'export':
-      return `export ${name}='${value.replaceAll("'", "'\\''")}'`
+      return `export ${name}=${singleQuote(value)}`
     case 'fish':
       return `set -gx ${name} '${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
     case 'powershell':

@@ -6,8 +6,10 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import type { BatchAnswer } from '../../call/batch.ts'
 import { OAuthError } from '../../errors.ts'
+import { reasonOf } from '../../node/store/files.ts'
+import { decodeUtf8, isObject } from '../../text.ts'
 import type { Output } from '../output.ts'
-import { decode, rawLines } from './lines.ts'
+import { rawLines } from './lines.ts'
 
 export interface Answers extends AsyncDisposable {
   /** Of earlier runs. */
@@ -48,7 +50,9 @@ export function answersTo(path: string | undefined, resume: boolean, output: Out
 const LONGEST = 32 * 1024 * 1024
 
 async function openAnswers(path: string, resume: boolean): Promise<Answers> {
-  const file = await open(path, resume ? 'a+' : 'a').catch((error) => refuse(`cannot write ${path}: ${why(error)}`))
+  const file = await open(path, resume ? 'a+' : 'a').catch((error) =>
+    refuse(`cannot write ${path}: ${reasonOf(error)}`),
+  )
   try {
     const stats = await file.stat()
     if (resume && !stats.isFile()) refuse(`${path} is not a file: there is nothing to resume`)
@@ -61,7 +65,7 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
       known: resume ? await readAnswered(file, path) : new AnsweredLines(),
       async write(answer) {
         await file.appendFile(lineOf(answer)).catch((error) => {
-          throw new OAuthError('OUTPUT_FAILED', `cannot write ${path}: ${why(error)}`, { cause: error })
+          throw new OAuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`, { cause: error })
         })
       },
       [Symbol.asyncDispose]: () => file.close(),
@@ -95,8 +99,11 @@ async function readAnswered(file: FileHandle, path: string): Promise<AnsweredLin
 
 function asAnswer(bytes: Uint8Array): BatchAnswer | undefined {
   try {
-    const value = JSON.parse(decode(bytes) ?? '') as BatchAnswer
-    return Number.isSafeInteger(value.line) && value.line > 0 && typeof value === 'object' ? value : undefined
+    // Not `parseJson`: around an answer as deep as that allows there is one level more.
+    const value: unknown = JSON.parse(decodeUtf8(bytes) ?? '')
+    const { line, error } = isObject(value) ? value : {}
+    if (typeof line !== 'number' || !Number.isSafeInteger(line) || line < 1) return undefined
+    return { line, ...(typeof error === 'string' && { error }) }
   } catch {
     return undefined
   }
@@ -108,9 +115,4 @@ function lineOf(answer: BatchAnswer): string {
 
 function refuse(message: string): never {
   throw new OAuthError('USAGE', message)
-}
-
-function why(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code
-  return code === 'ENOSPC' ? 'the disk is full' : (code ?? String(error))
 }

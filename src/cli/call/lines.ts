@@ -4,6 +4,7 @@
  * @module
  */
 import { OAuthError } from '../../errors.ts'
+import { decodeUtf8 } from '../../text.ts'
 
 export interface RawLine {
   /** Without its end; absent if it was longer than wanted. */
@@ -51,18 +52,10 @@ export async function* textLines(
   longest: number,
 ): AsyncGenerator<string | OAuthError> {
   for await (const { bytes } of rawLines(chunks, longest)) {
-    yield bytes ? (decode(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
+    yield bytes ? (decodeUtf8(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
   }
 }
 
 function wrong(what: string): OAuthError {
   return new OAuthError('USAGE', `the line is ${what}`)
-}
-
-export function decode(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    return undefined
-  }
 }

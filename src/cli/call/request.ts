@@ -16,6 +16,7 @@ import { assembleRequest, type GivenField } from '../../protocol/xrpc/fields.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/services.ts'
 import type { Session } from '../../session/session.ts'
+import { decodeUtf8 } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { type CliIO, readStdin } from '../io.ts'
 import { collect } from '../options.ts'
@@ -143,11 +144,9 @@ function unreadable(path: string, error: NodeJS.ErrnoException, hint?: string): 
 }
 
 function decode(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw usage('a body or a field is not UTF-8', { hint: 'send a file that is no text with --upload FILE' })
-  }
+  const text = decodeUtf8(bytes)
+  if (text !== undefined) return text
+  throw usage('a body or a field is not UTF-8', { hint: 'send a file that is no text with --upload FILE' })
 }
 
 /** A file is read as it is sent, and again if it has to be sent again; stdin can be read once. */

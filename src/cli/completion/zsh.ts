@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { singleQuote } from '../../text.ts'
 import {
   everyCommand,
   methodLines,
@@ -38,7 +39,7 @@ ${helper}_field() {
       _wanted values expl 'of the account' compadd -S '} ' - ${PLACEHOLDERS.map((word) => word.slice(1, -1)).join(' ')}
       return
     fi
-    _wanted values expl 'of the account' compadd -Q - ${PLACEHOLDERS.map(quoted).join(' ')}
+    _wanted values expl 'of the account' compadd -Q - ${PLACEHOLDERS.map(singleQuote).join(' ')}
   else
     lines=(\${(M)\${(f)${helper}_methods}:#$line[1] *})
     keys=(\${=lines[1]#* })
@@ -78,7 +79,7 @@ function commandFunction(name: string, helper: string, { path, options, argument
     ...options.map((option) => optionSpec(option, helper)),
     ...args.map(({ name: what, isRequired, isVariadic, takes }, at) => {
       const place = isVariadic ? '*:' : `${at + 1}:${isRequired ? '' : ':'}`
-      return quoted(place + message(what) + action(takes, helper))
+      return singleQuote(place + message(what) + action(takes, helper))
     }),
     ...(commands.length === 0 ? [] : ["'1: :->command'", "'*:: :->words'"]),
   ]
@@ -93,7 +94,7 @@ ${locals}  ${parse} && ret=0
   case $state in
     command)
       commands=(
-${commands.map((each) => `        ${quoted(`${each.path.at(-1)}:${each.about}`)}`).join('\n')}
+${commands.map((each) => `        ${singleQuote(`${each.path.at(-1)}:${each.about}`)}`).join('\n')}
       )
       _describe -t commands command commands && ret=0 ;;
     words) (( $+functions[${own}-$line[1]] )) && ${own}-$line[1] && ret=0 ;;
@@ -109,8 +110,8 @@ function optionSpec({ flags, about, isRepeatable, value }: OptionOutline, helper
   const rest = `[${about.replace(/[\\[\]]/g, '\\$&')}]`
   const what = value === undefined ? '' : `:${optional}${message(value.name)}${action(value.takes, helper)}`
   const before = isRepeatable ? '*' : flags.length > 1 ? `(${flags.join(' ')})` : ''
-  if (names.length === 1) return quoted(before + names[0]! + rest + what)
-  return `${quoted(before)}{${names.join(',')}}${quoted(rest + what)}`
+  if (names.length === 1) return singleQuote(before + names[0]! + rest + what)
+  return `${singleQuote(before)}{${names.join(',')}}${singleQuote(rest + what)}`
 }
 
 /** What is shown where nothing can be completed. */
@@ -123,8 +124,4 @@ function action(takes: Taken, helper: string): string {
   if (takes === 'folder') return '_files -/'
   if (takes === 'text') return ' '
   return typeof takes === 'string' ? `${helper}_${takes}` : `(${takes.join(' ')})`
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }

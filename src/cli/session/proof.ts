@@ -8,6 +8,7 @@ import { OAuthError } from '../../errors.ts'
 import { shellQuote } from '../../hints.ts'
 import { proofTarget, type RequestToSign } from '../../session/proof.ts'
 import type { Session } from '../../session/session.ts'
+import { sanitize, singleQuote } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { programName } from '../io.ts'
 import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
@@ -77,10 +78,6 @@ function curlCommand({ method }: RequestToSign, url: string, options: ProofOptio
   const flags = [...SETTINGS.account.words(options), ...SETTINGS.save.words(options)]
   const carried = flags.map((flag) => ` ${shellQuote(flag)}`).join('') + carriedFlags(common)
   const verb = { GET: '', HEAD: ' --head' }[method] ?? ` -X ${method}`
-  return `${programName(host)} proof ${method} ${quoted(url)}${carried} | curl${verb} -H @- ${quoted(url)}`
-}
-
-function quoted(url: string): string {
-  const word = shellQuote(url)
-  return word.startsWith("'") ? word : `'${word}'`
+  const quoted = singleQuote(sanitize(url, 4000))
+  return `${programName(host)} proof ${method} ${quoted}${carried} | curl${verb} -H @- ${quoted}`
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { type ErrorCode, OAuthError } from '../../errors.ts'
-import { parseJson, sanitize } from '../../text.ts'
+import { decodeUtf8, isObject, parseJson, sanitize } from '../../text.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -45,19 +45,14 @@ export async function readBounded(response: Response, largest: number): Promise<
 /** The body as text, or `undefined` if it is too large or not UTF-8. */
 export async function readText(response: Response, largest: number): Promise<string | undefined> {
   const bytes = await readBounded(response, largest)
-  if (!bytes) return undefined
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    return undefined
-  }
+  return bytes && decodeUtf8(bytes)
 }
 
 export function parseJsonObject(text: string | undefined): JsonObject | undefined {
   if (text === undefined) return undefined
   try {
     const value = parseJson(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined
+    return isObject(value) ? value : undefined
   } catch {
     return undefined
   }

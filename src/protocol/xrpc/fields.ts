@@ -6,6 +6,7 @@
  * @module
  */
 import { OAuthError } from '../../errors.ts'
+import { isObject } from '../../text.ts'
 import { type Field, findMethod, listMethods, type Method, needsOf, unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 
@@ -33,7 +34,6 @@ export interface GivenRequest {
 const JSON_TYPE = 'application/json'
 
 type Values = Map<string, unknown>
-type JsonObject = Record<string, unknown>
 
 /** @throws {OAuthError} `USAGE`; nothing was sent */
 export function assembleRequest(given: GivenRequest): XrpcRequest {
@@ -144,14 +144,12 @@ function bodyOf(data: unknown, fields: Values, known: Method | undefined): unkno
   }
   if (!isJson) throw usage(`${known!.nsid} takes a body of ${known!.input!.mediaType}, not JSON`, known)
   if (fields.size === 0) return data ?? (known?.input ? {} : undefined)
-  if (data !== undefined && (typeof data !== 'object' || data === null || Array.isArray(data))) {
-    throw usage('fields can be put into a JSON object only', known)
-  }
-  return { ...(data as JsonObject | undefined), ...Object.fromEntries(fields) }
+  if (data !== undefined && !isObject(data)) throw usage('fields can be put into a JSON object only', known)
+  return { ...data, ...Object.fromEntries(fields) }
 }
 
 function checkComplete(known: Method, own: Values, body: unknown, { hasUpload }: GivenRequest): void {
-  const has = (name: string) => typeof body === 'object' && body !== null && Object.hasOwn(body, name)
+  const has = (name: string) => isObject(body) && Object.hasOwn(body, name)
   const missing = [
     ...known.parameters.filter(({ name, isRequired }) => isRequired && !own.has(name)),
     ...(hasUpload ? [] : (known.input?.fields ?? []).filter(({ name, isRequired }) => isRequired && !has(name))),
