@@ -31,31 +31,33 @@ export function formatOption(what: string): Option {
  * @throws {OAuthError} `USAGE`
  */
 export function credentialPrinter(format: Format, context: Context): (credentials: Credentials) => Promise<void> {
-  const print = printer(format, context)
-  return (credentials) =>
-    print(credentialEntries(credentials), [credentials.dpopPrivateJwk.d], () =>
-      formatCredentials(credentials, format as TextFormat),
-    )
+  if (format !== 'github') return async (credentials) => printText(formatCredentials(credentials, format), context)
+  const print = githubPrinter(context)
+  return (credentials) => print(credentialEntries(credentials), [credentials.dpopPrivateJwk.d])
 }
 
-/** The same for other secrets than those of a session. */
+/**
+ * The same for other secrets than those of a session.
+ *
+ * @returns what prints entries, whose secret parts a log must not show either
+ */
 export function entryPrinter(
   format: Exclude<Format, 'bundle'>,
   context: Context,
 ): (entries: Entries, parts: readonly string[]) => Promise<void> {
-  const print = printer(format, context)
-  return (entries, parts) => print(entries, parts, () => formatEntries(entries, format as TextFormat & typeof format))
+  return format === 'github'
+    ? githubPrinter(context)
+    : async (entries) => printText(formatEntries(entries, format), context)
 }
 
-/** @returns what prints `entries`, whose secret `parts` a log must not show either; `text` is for all formats but github */
-function printer(format: Format, context: Context) {
-  const { host, output } = context
-  const files = format === 'github' ? githubTargets(host.environment) : undefined
-  return async (entries: Entries, parts: readonly string[], text: () => string): Promise<void> => {
-    if (files) return writeGithub(entries, parts, files, output.data)
-    await output.data(text())
-    warnIfReadable(context)
-  }
+function githubPrinter({ host, output }: Context) {
+  const files = githubTargets(host.environment)
+  return (entries: Entries, parts: readonly string[]) => writeGithub(entries, parts, files, output.data)
+}
+
+async function printText(text: string, context: Context): Promise<void> {
+  await context.output.data(text)
+  warnIfReadable(context)
 }
 
 /** To be said once secrets are on stdout. */
