@@ -11,7 +11,7 @@ import { loadCommands } from './commands.ts'
 import { type CliIO, processIO } from './io.ts'
 import { addCommonOptions } from './options.ts'
 import { failedOutput } from './output.ts'
-import { Run } from './run.ts'
+import { Run, withSubcommands } from './run.ts'
 
 export async function runProcess(host: CliIO = processIO()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
@@ -52,7 +52,7 @@ export function createProgram(host: CliIO, commands: readonly Command[]): Comman
     .enablePositionalOptions()
   addCommonOptions(program)
   for (const command of commands) program.addCommand(command)
-  for (const command of [program, ...commands, ...commands.flatMap(({ commands: own }) => own)]) {
+  for (const command of withSubcommands(program)) {
     command.showSuggestionAfterError().configureOutput({
       writeOut: (text) => host.stdout.write(text),
       writeErr: () => undefined, // said by us, in our form

@@ -89,6 +89,7 @@ function pathOf(command: Command): string {
   return command.parent ? `${pathOf(command.parent)} ${command.name()}`.trimStart() : ''
 }
 
-function withSubcommands(command: Command): Command[] {
+/** It and all that is below it. */
+export function withSubcommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)]
 }
