@@ -6,9 +6,10 @@
  */
 import { readClientJwk } from '../credentials/read.ts'
 import { OAuthError } from '../errors.ts'
+import type { Origin } from '../model.ts'
 import { nodeRuntime } from '../node/runtime.ts'
 import type { Runtime } from '../ports.ts'
-import { asUrl, isSecure } from '../protocol/identity/syntax.ts'
+import { asServer, asUrl } from '../protocol/identity/syntax.ts'
 import { type CliIO, inCi } from './io.ts'
 import { type CommonOptions, fromEnvironment, type SavingOptions, SETTINGS, type Setting } from './options.ts'
 import type { Output } from './output.ts'
@@ -26,14 +27,16 @@ export interface Context {
 export function createContext(host: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {
   const { environment } = host
   const dev = SETTINGS.dev.read(options, environment) ?? false
-  const origin = (setting: typeof SETTINGS.plcUrl | typeof SETTINGS.handleResolver) =>
-    asServer(setting, setting.read(options, environment), dev)
+  const server = (setting: typeof SETTINGS.plcUrl | typeof SETTINGS.handleResolver) => {
+    const text = setting.read(options, environment)
+    return text === undefined ? undefined : parseServer(text, setting, dev)
+  }
   if (dev) output.warn('development mode: http: and private addresses are allowed')
   const world = nodeRuntime({
     home: SETTINGS.home.read(options, environment),
     stateFile: SETTINGS.stateFile.read(options, environment),
-    plcUrl: origin(SETTINGS.plcUrl),
-    handleResolver: origin(SETTINGS.handleResolver),
+    plcUrl: server(SETTINGS.plcUrl),
+    handleResolver: server(SETTINGS.handleResolver),
     clientJwk: readClientJwk(environment),
     dev,
     save: SETTINGS.save.read(options, environment),
@@ -44,13 +47,14 @@ export function createContext(host: CliIO, output: Output, options: SavingOption
   return { common: options, host, output, world, dev }
 }
 
-type Named = Pick<Setting<string, string>, 'flag' | 'name'>
-
-function asServer({ flag, name }: Named, text: string | undefined, dev: boolean): string | undefined {
-  if (text === undefined) return undefined
-  const url = asUrl(text)
-  if (url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)) return url.origin
-  const hint =
-    url?.protocol === 'http:' ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev' : `${flag} https://host.example.com`
+function parseServer(
+  text: string,
+  { flag, name }: Pick<Setting<string, string>, 'flag' | 'name'>,
+  dev: boolean,
+): Origin {
+  const server = asServer(text, dev)
+  if (server !== undefined) return server
+  const isHttp = asUrl(text)?.protocol === 'http:'
+  const hint = isHttp ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev' : `${flag} https://host.example.com`
   throw new OAuthError('USAGE', `${name} must be an https origin: https:// and a host`, { hint })
 }

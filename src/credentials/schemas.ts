@@ -5,8 +5,8 @@
  * @module
  */
 import * as v from '@badrap/valita'
-import type { Origin } from '../model.ts'
-import { asDid, asOrigin, asUrl, isSecure } from '../protocol/identity/syntax.ts'
+import type { Did, Origin } from '../model.ts'
+import { asDid, asServer } from '../protocol/identity/syntax.ts'
 import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
 
 /** VSCHAR, RFC 6749 appendix A.17. */
@@ -25,20 +25,13 @@ export function isAtprotoScope(scope: string): scope is AtprotoScope {
 }
 
 /** @param dev allows `did:web:localhost` */
-export function didSchema(dev: boolean) {
+export function didSchema(dev: boolean): v.Type<Did> {
   return textSchema.chain(readWith((text) => asDid(text, dev), 'is not an atproto DID'))
 }
 
 /** @param dev allows `http:` */
-export function serverSchema(dev: boolean) {
+export function serverSchema(dev: boolean): v.Type<Origin> {
   return textSchema.chain(readWith((text) => asServer(text, dev), 'is not an https origin'))
-}
-
-/** A trailing slash is forgiven: people copy the address of their server. */
-function asServer(text: string, dev: boolean): Origin | undefined {
-  const url = asUrl(text)
-  const bare = url && isSecure(url, dev) && url.pathname === '/' && !/[?#@]/.test(text)
-  return bare ? asOrigin(url.origin, dev) : undefined
 }
 
 /** For `chain`: what `read` makes of a value, or the fault that it has. */

@@ -131,7 +131,7 @@ test('the stack of a defect names the lines of src/, with --verbose', async () =
     const { code, stderr } = await runCli(['status', '--verbose'], { home, env })
     expect(code).toBe(1)
     const [, line] = /^ {4}at .*[/\\]src[/\\]cli[/\\]context\.ts:(\d+):\d+\)?$/m.exec(stderr) ?? []
-    expect((await readFile('src/cli/context.ts', 'utf8')).split('\n')[Number(line) - 1]).toContain('asUrl(')
+    expect((await readFile('src/cli/context.ts', 'utf8')).split('\n')[Number(line) - 1]).toContain('asServer(')
     expect((await runCli(['status'], { home, env })).stderr).not.toContain(' at ')
   } finally {
     await home.remove()

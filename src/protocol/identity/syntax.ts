@@ -65,6 +65,12 @@ export function asOrigin(text: string, dev: boolean): Origin | undefined {
   return isSecure(url, dev) ? (text as Origin) : undefined
 }
 
+/** An origin as a person copies it from an address bar: with a trailing slash it is one too. */
+export function asServer(text: string, dev: boolean): Origin | undefined {
+  const url = asUrl(text)
+  return url?.pathname === '/' && !/[?#@]/.test(text) ? asOrigin(url.origin, dev) : undefined
+}
+
 export function asUrl(text: string): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined
 }

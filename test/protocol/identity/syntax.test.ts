@@ -5,6 +5,7 @@ import {
   asHandle,
   asNsid,
   asOrigin,
+  asServer,
   didWebHost,
   isDid,
   isReservedName,
@@ -211,4 +212,22 @@ test.each([
   ['null', false],
 ])('3.5, 4.3 bare origin: %s %s', (text, valid) => {
   expect(asOrigin(text, false)).toBe(valid ? text : undefined)
+})
+
+test.each([
+  ['https://as.fake.dev', 'https://as.fake.dev'],
+  ['https://AS.fake.dev/', 'https://as.fake.dev'],
+  ['https://as.fake.dev/p', undefined],
+  ['https://as.fake.dev/?', undefined],
+  ['https://as.fake.dev/#', undefined],
+  ['https://@as.fake.dev', undefined],
+  ['http://as.fake.dev/', undefined],
+  ['javascript:alert(1)', undefined],
+  ['as.fake.dev', undefined],
+])('a server as people copy it: %s is %s', (text, origin) => {
+  expect(asServer(text, false)).toBe(origin)
+})
+
+test('a server over http: is one with --dev alone', () => {
+  expect(asServer('http://as.fake.dev/', true)).toBe('http://as.fake.dev')
 })
