@@ -43,6 +43,18 @@ const running =
   (_, command) =>
     ['atproto-oauth', command || otherwise, words].filter(Boolean).join(' ')
 
+/** By the `error` of the server alone; descriptions are for people (RFC 6749 §5.2). */
+const PAR_HINTS: ReadonlyMap<string, string> = new Map([
+  ['invalid_scope', 'ask for less with --scope, or declare the scope in your client document'],
+  [
+    'invalid_client_metadata',
+    'the server could not use the document at your client_id: check that it is public and valid',
+  ],
+  ['invalid_client', 'the server does not accept this client_id: check --client-id'],
+  ['invalid_redirect_uri', 'use a --redirect-uri that the client document lists'],
+  ['temporarily_unavailable', `${AGAIN} in a few minutes`],
+])
+
 const CATALOGUE: Record<ErrorCode, Entry> = {
   // 1 — ours
   UNEXPECTED: { exit: 1, hint: 'run it again with --verbose and report what it prints' },
@@ -93,7 +105,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   METADATA_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
   RESPONSE_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
   CLIENT_BROKEN: { exit: 4, hint: 'correct and publish the document, then run the same command again' },
-  PAR_REFUSED: { exit: 4, hint: init },
+  PAR_REFUSED: { exit: 4, hint: (facts) => PAR_HINTS.get(facts.serverError ?? '') ?? init(facts) },
   DPOP_URL_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
   DPOP_NONCE_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
   CALLBACK_STATE_UNKNOWN: { exit: 4, hint: init },

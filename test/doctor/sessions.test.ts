@@ -35,7 +35,7 @@ describe('sessions', () => {
       '16 one of a client key that is not here',
       { clientId: 'https://app.fake.dev/c.json', clientKey: { kid: 'k1', thumbprint: 'x'.repeat(43) } },
       'broken',
-      /ATPROTO_OAUTH_CLIENT_JWK is not set/,
+      /no client key is set/,
     ],
     ['a lease that is over', { refreshToken: undefined, accessTokenExpiresAt: 1 }, 'broken', /access token alone/],
   ])('%s', async (_, change, verdict, detail, later = 0) => {

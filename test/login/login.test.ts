@@ -62,7 +62,7 @@ describe('25 both kinds of servers', () => {
     expect(await failure(init('alice.fake.dev', options, cirrus))).toMatchObject({
       code: 'PAR_REFUSED',
       message: expect.stringContaining('unheard:of'),
-      hint: expect.stringContaining('--scope'),
+      facts: { serverError: 'invalid_scope' },
     })
   })
 

@@ -122,7 +122,7 @@ describe('11.15 a session keeps its key', () => {
     expect(await refreshedWith(async () => undefined)).toMatchObject({
       code: 'CREDENTIALS_INCOMPLETE',
       session: 'alive',
-      hint: expect.stringContaining('first'),
+      facts: { reason: 'client-key-needed', kid: 'first' },
     })
   })
 

@@ -68,21 +68,9 @@ export function parRefused(issuer: string, refusal: ServerError): OAuthError {
     return new OAuthError('SERVER_UNAVAILABLE', `${issuer} failed at the request: ${describe(refusal)}`)
   }
   return new OAuthError('PAR_REFUSED', `${issuer} refused the request: ${describe(refusal)}`, {
-    hint: PAR_HINTS.get(refusal.error ?? ''),
+    facts: { status: refusal.status, serverError: refusal.error },
   })
 }
-
-/** Branching on `error` only; descriptions are for people (RFC 6749 §5.2). */
-const PAR_HINTS: ReadonlyMap<string, string> = new Map([
-  ['invalid_scope', 'ask for less with --scope, or declare the scope in your client document'],
-  [
-    'invalid_client_metadata',
-    'the server could not use the document at your client_id: check that it is public and valid',
-  ],
-  ['invalid_client', 'the server does not accept this client_id: check --client-id'],
-  ['invalid_redirect_uri', 'use a --redirect-uri that the client document lists'],
-  ['temporarily_unavailable', 'run the same command again in a few minutes'],
-])
 
 /** @throws {OAuthError} `RESPONSE_INVALID` */
 export function parsePushedRequest(document: Readonly<Record<string, unknown>>, issuer: string): PushedRequest {

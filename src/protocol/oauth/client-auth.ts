@@ -60,16 +60,16 @@ export async function sameClient(
   const identity = identifyClient(clientId, clientJwk)
   if (!known) return identity
   const given = await clientKeyName(identity)
-  const hint = `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${clientId} has published as ${known.kid}`
+  const facts = { reason: 'client-key-needed', clientId, kid: known.kid } as const
   if (!given) {
-    const message = `this was begun with the client key ${known.kid}, and ATPROTO_OAUTH_CLIENT_JWK is not set; nothing was sent`
-    throw new OAuthError('CREDENTIALS_INCOMPLETE', message, { hint })
+    const message = `this was begun with the client key ${known.kid}, and no client key is set; nothing was sent`
+    throw new OAuthError('CREDENTIALS_INCOMPLETE', message, { facts })
   }
   if (given.kid === known.kid && given.thumbprint === known.thumbprint) return identity
-  const message = `ATPROTO_OAUTH_CLIENT_JWK holds the client key ${given.kid}, and this was begun with ${
+  const message = `the client key that is set is ${given.kid}, and this was begun with ${
     given.kid === known.kid ? 'another key of that name' : known.kid
   }; nothing was sent`
-  throw new OAuthError('CREDENTIALS_MISMATCH', message, { hint })
+  throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
 }
 
 /** Whom an assertion is for. */

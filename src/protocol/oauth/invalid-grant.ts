@@ -19,16 +19,16 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
   ],
   ['Refresh token expired', 'nothing has refreshed the session for as long as the server allows'],
   ['Session expired', 'the session is as old as the server allows; no refresh can extend it'],
-  ['Token was not issued to this client', 'the session was made with another client_id than ATPROTO_OAUTH_CLIENT_ID'],
+  ['Token was not issued to this client', 'the session was made with another client_id than the one that was sent'],
   ['DPoP proof does not match the expected JKT', 'the token belongs to the DPoP key of another login'],
   ['DPoP proof is required for this request', 'the request reached the server without its DPoP header'],
   [
     /^Client authentication method mismatch/,
-    'the login was made with another kind of client: ATPROTO_OAUTH_CLIENT_JWK is set now and was not then, or the other way round',
+    'the login was made with another kind of client: a client key is set now and was not then, or the other way round',
   ],
   [
     'The session was initiated with a different key than the client assertion currently used',
-    'ATPROTO_OAUTH_CLIENT_JWK is not the key that the login was made with',
+    'the client key that is set is not the key that the login was made with',
   ],
   ['private_key_jwt jti reused', 'the server has seen this client assertion before'],
   [

@@ -11,7 +11,7 @@ test.each([
   ['Token was not issued to this client', /another client_id/],
   ['DPoP proof is required for this request', /without its DPoP header/],
   ['DPoP proof does not match the expected JKT', /DPoP key of another login/],
-  ['Client authentication method mismatch (none)', /ATPROTO_OAUTH_CLIENT_JWK/],
+  ['Client authentication method mismatch (none)', /a client key is set now and was not then/],
   [
     'The session was initiated with a different key than the client assertion currently used',
     /not the key that the login was made with/,
