@@ -134,6 +134,18 @@ export type ReasonFacts =
         /** Without it there would be none. */
         | 'last-key'
         | 'handle-lookup-failed'
+        /** It is not the client_id that the other program signs in with. */
+        | 'foreign-client-id'
+        /** The token that was given was refused; the stored one was not sent. */
+        | 'given-token-refused'
+        /** The session belongs to another program now. */
+        | 'handed-over'
+        /** A save target could not be written; nothing was sent. */
+        | 'target-failed'
+        /** A save target holds something else that may be needed. */
+        | 'target-taken'
+        /** New credentials are in the store, and not in all save targets yet. */
+        | 'undelivered'
         /** The session was made without a client key, and one is set. */
         | 'client-key-unwanted'
         | 'client-key-malformed'
@@ -176,7 +188,11 @@ export type ReasonFacts =
   | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
   /** Others can read it. */
   | { readonly reason: 'file-mode' | 'folder-mode'; readonly path: string }
+  /** A leased access token does not do; it takes the session, where that is kept. */
+  | { readonly reason: 'leased'; readonly operation: 'export' | 'lease' | 'revoke' }
   | { readonly reason: 'lock-held'; readonly folder: string }
+  /** What is stored here of the same session is newer than what was given. */
+  | { readonly reason: 'newer-token-stored'; readonly did: string }
   | { readonly reason: 'proxy-malformed'; readonly variable: string }
   | {
       readonly reason: 'record-damaged'
@@ -188,6 +204,8 @@ export type ReasonFacts =
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
   /** Not a save target; `file` if it looks like the path of one. */
   | { readonly reason: 'target-malformed'; readonly file?: string }
+  /** A new session is in the store, and not in all save targets yet. */
+  | { readonly reason: 'undelivered-login'; readonly did: string }
   /** The permission is none as it is written. */
   | { readonly reason: 'permission-malformed'; readonly permission: string }
   /** The handle leads to an account that does not claim it. */

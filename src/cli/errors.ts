@@ -192,6 +192,12 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return `chmod 600 ${shellQuote(facts.path)}`
     case 'folder-mode':
       return `chmod 700 ${shellQuote(facts.path)}`
+    case 'foreign-client-id':
+      return 'give the exact client_id that the other program signs in with'
+    case 'given-token-refused':
+      return `correct ATPROTO_OAUTH_REFRESH_TOKEN, or ${AGAIN}: it uses the stored one`
+    case 'handed-over':
+      return 'sign out there'
     case 'handle-lookup-failed':
       return 'check the spelling of the handle, and --handle-resolver'
     case 'handle-unclaimed':
@@ -210,6 +216,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'add --confidential; or add --force, to begin anew'
     case 'last-key':
       return 'first make another with --add-key'
+    case 'leased':
+      return `atproto-oauth ${facts.operation}, where the session is kept`
     case 'list-unclear':
       return `add ${facts.lists.map((list) => `--items ${shellQuote(list)}`).join(' or ')}`
     case 'lock-held':
@@ -222,6 +230,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'with -X it is sent all the same'
     case 'new-token-refused':
       return `check the clock of this machine; if it is right: ${loginCommand(facts)}`
+    case 'newer-token-stored':
+      return `atproto-oauth status --account ${facts.did}`
     case 'node-session-expected':
       return 'give what the store has for one DID, as JSON: {"dpopJwk": …, "authMethod": …, "tokenSet": …}'
     case 'origin-unusable':
@@ -244,12 +254,20 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return `make room or correct the permissions, then: mv '${facts.from}' '${facts.to}'`
     case 'state-file-missing':
       return 'give --state-file as to `init`'
+    case 'target-failed':
+      return `correct the save target, then ${AGAIN}`
     case 'target-malformed':
       return facts.file === undefined
         ? 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND'
         : `for a file: --save ${shellQuote(`file:${facts.file}`)}`
+    case 'target-taken':
+      return 'name another place to save to, or move that one away'
     case 'tokens-lost':
       return 'make room or correct the permissions, then sign in again with `init`'
+    case 'undelivered':
+      return `correct the save target, then ${AGAIN}: it delivers them first`
+    case 'undelivered-login':
+      return `atproto-oauth refresh --account ${facts.did} --if-older-than 1h`
     case 'workflow-step-needed':
       return 'use --format dotenv outside of GitHub Actions'
   }

@@ -35,7 +35,7 @@ export async function exportSession(
   if (ended) throw endedError(session.record())
   if (refreshToken === undefined) {
     throw new OAuthError('CREDENTIALS_INCOMPLETE', 'a leased access token is not a session that can be handed over', {
-      hint: 'atproto-oauth export, where the session is kept',
+      facts: { reason: 'leased', operation: 'export' },
     })
   }
   // A refresh also finds out what is not known of it, and whether a token that was sent is still good.

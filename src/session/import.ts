@@ -58,8 +58,7 @@ function checkClient(clientId: string): void {
     checkClientId(clientId)
   } catch (error) {
     if (!isOAuthError(error)) throw error
-    const hint = 'give the exact client_id that the other program signs in with'
-    throw new OAuthError(error.code, error.message, { hint, session: 'alive' })
+    throw error.with({ session: 'alive', facts: { reason: 'foreign-client-id' } })
   }
 }
 
@@ -67,5 +66,5 @@ function checkClient(clientId: string): void {
 function spent(current: SessionRecord): OAuthError {
   if (current.ended) return endedError(current)
   const message = `the refresh token in it was used up: a newer one of the same session of ${current.did} is stored here`
-  return new OAuthError('CREDENTIALS_MISMATCH', message, { hint: `atproto-oauth status --account ${current.did}` })
+  return new OAuthError('CREDENTIALS_MISMATCH', message, { facts: { reason: 'newer-token-stored', did: current.did } })
 }

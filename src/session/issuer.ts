@@ -4,8 +4,7 @@
  * @see https://atproto.com/specs/oauth#identity-authentication
  * @module
  */
-import { OAuthError } from '../errors.ts'
-import { loginCommand } from '../hints.ts'
+import { loginFacts, OAuthError } from '../errors.ts'
 import type { AuthorizationServer, Origin, SessionRecord } from '../model.ts'
 import type { Clock, IdentityPorts } from '../ports.ts'
 import { type AccountLocation, discoverFromAccount, fetchIssuer } from '../protocol/oauth/discovery.ts'
@@ -26,7 +25,7 @@ export function verifyIssuer(
     throw new OAuthError(
       'ISSUER_MISMATCH',
       `${session.did} is now on ${pds}, which names ${issuer}; the session is from ${session.issuer ?? session.pds}; nothing was sent`,
-      { hint: loginCommand(session) },
+      { facts: loginFacts(session) },
     )
   }
   return discoverFromAccount(session.did, { verify }, ports)

@@ -4,7 +4,6 @@
  * @module
  */
 import { OAuthError } from '../errors.ts'
-import { loginCommand } from '../hints.ts'
 import type { Credentials, Did, SessionRecord } from '../model.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
 import { resolveHandle } from '../protocol/identity/handle.ts'
@@ -50,7 +49,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
     'SESSION_MISSING',
     did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
     {
-      hint: loginCommand({ handle: account }),
+      facts: account === did ? { did } : { handle: account },
     },
   )
 }

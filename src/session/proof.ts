@@ -33,7 +33,7 @@ export function proofTarget(method: string, text: string, pds: string | undefine
 }
 
 function refuse(message: string): never {
-  throw new OAuthError('USAGE', message, { hint: 'atproto-oauth proof --help' })
+  throw new OAuthError('USAGE', message)
 }
 
 export interface ProvingSession {

@@ -6,8 +6,7 @@
  * @module
  */
 
-import { isOAuthError, OAuthError } from '../errors.ts'
-import { loginCommand } from '../hints.ts'
+import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { ClientKeyName, Origin, SessionRecord, TokenSet } from '../model.ts'
 import type { Clock, Network, SaveTarget } from '../ports.ts'
 import { clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
@@ -158,7 +157,7 @@ async function rejectForeignToken(
     {
       cause: error,
       session: 'unknown',
-      hint: 'correct ATPROTO_OAUTH_REFRESH_TOKEN, or run the same command again: it uses the stored one',
+      facts: { reason: 'given-token-refused' },
     },
   )
 }
@@ -194,7 +193,7 @@ async function recordFailedRefresh(
     const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
     const ended = { at: now(), reason: error.message }
     await commit({ ...rest, ended, spentTokens: addSpentToken(current.spentTokens, hash) })
-    return new OAuthError(error.code, error.message, { cause: error, session: 'dead', hint: loginCommand(current) })
+    return error.with({ session: 'dead', facts: loginFacts(current) })
   }
   // All is as it was: nor is there a record, in case the key given with this token is not its own.
   if (isOAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
@@ -205,6 +204,6 @@ function notRefreshable(session: SessionRecord): OAuthError {
   const leased = session.clientId === undefined
   return new OAuthError('SESSION_NOT_REFRESHABLE', `the access token of ${session.did} is over and cannot be renewed`, {
     session: leased ? 'unknown' : 'dead',
-    hint: leased ? 'atproto-oauth lease, where the session is kept' : loginCommand(session),
+    facts: leased ? { reason: 'leased', operation: 'lease' } : loginFacts(session),
   })
 }

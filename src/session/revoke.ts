@@ -46,12 +46,12 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
 
 function foreign({ did }: SessionRecord): OAuthError {
   const message = `the session of ${did} was handed over to another program, which has to end it; it is forgotten here`
-  return new OAuthError('SESSION_MISSING', message, { session: 'alive', hint: 'sign out there' })
+  return new OAuthError('SESSION_MISSING', message, { session: 'alive', facts: { reason: 'handed-over' } })
 }
 
 function onlyLeased({ did }: SessionRecord): OAuthError {
   const message = `a leased access token cannot end the session of ${did}; nothing was sent`
-  return new OAuthError('CREDENTIALS_INCOMPLETE', message, { hint: 'atproto-oauth revoke, where the session is kept' })
+  return new OAuthError('CREDENTIALS_INCOMPLETE', message, { facts: { reason: 'leased', operation: 'revoke' } })
 }
 
 async function endAtServer(

@@ -57,7 +57,7 @@ export async function checkTargets(did: Did | undefined, { saving, settings }: P
 
 function holdsAnother(target: SaveTarget, { did }: { readonly did: Did }): OAuthError {
   return new OAuthError('SAVE_FAILED', `${target.name} holds another session, of ${did}; nothing was sent`, {
-    hint: 'name another place to save to, or move that one away',
+    facts: { reason: 'target-taken' },
   })
 }
 
@@ -81,7 +81,7 @@ export async function tryTargets(record: SessionRecord, targets: readonly SaveTa
     await save(record, target).catch((error: unknown) => {
       throw new OAuthError('SAVE_FAILED', `${said(error)}; nothing was sent, and the credentials are as they were`, {
         cause: error,
-        hint: 'correct the save target, then run the same command again',
+        facts: { reason: 'target-failed' },
       })
     })
   }
@@ -117,10 +117,9 @@ export async function saveSession(
 /** A login cannot be completed again: what delivers is any other run that finds the session in the store. */
 function withRefresh(error: unknown, { did }: SessionRecord): unknown {
   if (!isOAuthError(error, 'SAVE_FAILED')) return error
-  return new OAuthError('SAVE_FAILED', `${error.message}; the next run that uses them delivers them first`, {
-    cause: error,
-    session: error.session,
-    hint: `atproto-oauth refresh --account ${did} --if-older-than 1h`,
+  return error.with({
+    message: `${error.message}; the next run that uses them delivers them first`,
+    facts: { reason: 'undelivered-login', did },
   })
 }
 
@@ -154,7 +153,7 @@ export async function deliverRotated(
   throw new OAuthError(
     'SAVE_FAILED',
     `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
-    { hint: 'correct the save target, then run the same command again: it delivers them first', session: 'alive' },
+    { facts: { reason: 'undelivered' }, session: 'alive' },
   )
 }
 

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { OAuthError } from '../errors.ts'
-import { loginCommand } from '../hints.ts'
+import { loginFacts, OAuthError } from '../errors.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
 import { importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
@@ -122,12 +121,12 @@ export async function takenBack(known: SessionRecord, refreshToken: string): Pro
 /** Why a session of the store cannot be used. */
 export function endedError(session: SessionRecord): OAuthError {
   const { at, reason, handedOver } = session.ended!
-  const hint = loginCommand(session)
+  const facts = loginFacts(session)
   const when = new Date(at).toISOString()
   if (handedOver === undefined)
-    return new OAuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { hint })
+    return new OAuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { facts })
   const message = `the session of ${session.did} is not here since ${when}: ${reason}; \`import\` takes it back from there`
-  return new OAuthError('SESSION_MISSING', message, { hint, session: 'alive' })
+  return new OAuthError('SESSION_MISSING', message, { facts, session: 'alive' })
 }
 
 function checkSame(given: SessionRecord, known: SessionRecord): void {
@@ -154,7 +153,7 @@ export async function assertOwnToken(given: SessionRecord, store: Pick<SessionSt
   const owner = others.find((other) => other.refreshToken === refreshToken || other.spentTokens.includes(hash))
   if (owner?.ended) {
     throw new OAuthError('SESSION_DEAD', `this refresh token was sent with another DPoP key: ${owner.ended.reason}`, {
-      hint: loginCommand(given),
+      facts: loginFacts(given),
     })
   }
   if (!owner) return

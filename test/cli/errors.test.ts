@@ -144,6 +144,35 @@ describe('the hint follows from the code and the facts', () => {
     ['USAGE', { reason: 'target-malformed' }, /^use --save store, /],
     ['USAGE', { reason: 'target-malformed', file: './a b' }, "for a file: --save 'file:./a b'"],
     ['USAGE', { reason: 'workflow-step-needed' }, 'use --format dotenv outside of GitHub Actions'],
+    [
+      'CLIENT_INVALID',
+      { reason: 'foreign-client-id' },
+      'give the exact client_id that the other program signs in with',
+    ],
+    [
+      'SESSION_DEAD',
+      { reason: 'given-token-refused' },
+      /^correct ATPROTO_OAUTH_REFRESH_TOKEN, or run the same command /,
+    ],
+    ['SESSION_MISSING', { reason: 'handed-over' }, 'sign out there'],
+    [
+      'SESSION_NOT_REFRESHABLE',
+      { reason: 'leased', operation: 'lease' },
+      /^atproto-oauth lease, where the session is /,
+    ],
+    [
+      'CREDENTIALS_MISMATCH',
+      { reason: 'newer-token-stored', did: 'did:web:a.dev' },
+      /^atproto-oauth status --account did/,
+    ],
+    ['SAVE_FAILED', { reason: 'target-failed' }, 'correct the save target, then run the same command again'],
+    ['SAVE_FAILED', { reason: 'target-taken' }, 'name another place to save to, or move that one away'],
+    ['SAVE_FAILED', { reason: 'undelivered' }, /, then run the same command again: it delivers them first$/],
+    [
+      'SAVE_FAILED',
+      { reason: 'undelivered-login', did: 'did:web:a.dev' },
+      'atproto-oauth refresh --account did:web:a.dev --if-older-than 1h',
+    ],
     ['IDENTIFIER_INVALID', { reason: 'dev-mode-needed' }, 'for a server on this machine add --dev'],
   ]
   test.each(cases)('%s %j', (code, facts, hint) => {

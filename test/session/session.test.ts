@@ -293,7 +293,7 @@ describe('what comes back', () => {
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
     expect(error).toMatchObject({ code: 'SESSION_DEAD', session: 'dead' })
     expect(error.message).toContain('Refresh token expired')
-    expect(error.hint).toContain('atproto-oauth init')
+    expect(error.facts).toMatchObject({ did: world.alice.did })
     expect(JSON.stringify(stored(world))).not.toContain(session.refreshToken)
 
     const before = world.requests.length
