@@ -134,6 +134,14 @@ export type ReasonFacts =
         /** Without it there would be none. */
         | 'last-key'
         | 'handle-lookup-failed'
+        /** The credentials could not be delivered, and are kept with the login. */
+        | 'kept-with-login'
+        /** It was completed before; its session is not affected. */
+        | 'login-completed'
+        /** No login with this state was started, or it is kept somewhere else. */
+        | 'login-not-found'
+        /** A new session could not be stored, and was ended again. */
+        | 'session-not-stored'
         /** It is not the client_id that the other program signs in with. */
         | 'foreign-client-id'
         /** The token that was given was refused; the stored one was not sent. */
@@ -184,6 +192,7 @@ export type ReasonFacts =
     }
   /** The session was made under this client_id. */
   | { readonly reason: 'client-id-differs'; readonly clientId: string }
+  | { readonly reason: 'client-document-faulty'; readonly clientId: string }
   /** What was begun with a client key goes on with the same one: that published as `kid`. */
   | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
   /** Others can read it. */

@@ -67,8 +67,14 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   CLIENT_INVALID: { exit: 2, hint: running('--help', 'init') },
   SCOPE_INVALID: { exit: 2, hint: SCOPE },
   NSID_INVALID: { exit: 2, hint: 'atproto-oauth call com.atproto.server.getSession' },
-  CALLBACK_UNREADABLE: { exit: 2, hint: 'atproto-oauth complete' },
-  CALLBACK_INCOMPLETE: { exit: 2, hint: 'atproto-oauth complete' },
+  CALLBACK_UNREADABLE: {
+    exit: 2,
+    hint: 'sign in, then copy the whole address from the browser’s address bar and run: atproto-oauth complete',
+  },
+  CALLBACK_INCOMPLETE: {
+    exit: 2,
+    hint: 'put the URL in quotes (a shell cuts it at the first &), or run `atproto-oauth complete` and paste it there',
+  },
   CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables as `complete` printed them' },
   CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable exactly as `complete` printed it' },
   CREDENTIALS_MISMATCH: { exit: 2, hint: 'set all the variables from one run of `complete`' },
@@ -164,6 +170,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'for a server on this machine add --dev'
     case 'client-id-superfluous':
       return 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
+    case 'client-document-faulty':
+      return `atproto-oauth client check ${shellQuote(facts.clientId)}`
     case 'client-id-differs':
       return `--client-id ${shellQuote(facts.clientId)}`
     case 'client-id-missing':
@@ -212,6 +220,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'put JSON in single quotes, or write it to a file and use @file'
     case 'json-needed':
       return 'give a file of JSON with -d @FILE'
+    case 'kept-with-login':
+      return 'correct that, then run the same `complete` again, with the same callback URL'
     case 'keys-would-be-lost':
       return 'add --confidential; or add --force, to begin anew'
     case 'last-key':
@@ -222,6 +232,10 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return `add ${facts.lists.map((list) => `--items ${shellQuote(list)}`).join(' or ')}`
     case 'lock-held':
       return `wait for it; if no such process exists any more, remove the folder ${facts.folder}`
+    case 'login-completed':
+      return 'use the credentials that were printed then, or start again with `init`'
+    case 'login-not-found':
+      return 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or start again with `init`'
     case 'loopback-client-id-unusable':
       return 'leave --client-id out: `init` makes such a client_id itself'
     case 'method-misused':
@@ -252,6 +266,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
     case 'session-elsewhere':
       return `make room or correct the permissions, then: mv '${facts.from}' '${facts.to}'`
+    case 'session-not-stored':
+      return `make room or correct the permissions, then: ${loginCommand(facts)}`
     case 'state-file-missing':
       return 'give --state-file as to `init`'
     case 'target-failed':

@@ -5,6 +5,7 @@
  * @module
  */
 import { OAuthError } from '../errors.ts'
+import { CliError } from './errors.ts'
 import { type CliIO, inCi, readStdin } from './io.ts'
 
 const PASTE_LARGEST = 64 * 1024
@@ -16,7 +17,10 @@ export async function askForPaste(argument: string | undefined, host: CliIO): Pr
     return input({ message: 'Callback URL:' }, { input: stdin, output: stderr })
   }
   const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(host, PASTE_LARGEST)
-  if (bytes === undefined) throw new OAuthError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL')
+  if (bytes === undefined)
+    throw new CliError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL', {
+      hint: 'atproto-oauth complete',
+    })
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
   throw new OAuthError('USAGE', 'the argument callback-url is missing, and stdin is empty', {

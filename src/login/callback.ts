@@ -4,8 +4,7 @@
  * @see {@link https://www.rfc-editor.org/rfc/rfc9207.html#section-2.4 RFC 9207 §2.4}, RFC 6749 §4.1.2
  * @module
  */
-import { OAuthError } from '../errors.ts'
-import { loginCommand } from '../hints.ts'
+import { loginFacts, OAuthError } from '../errors.ts'
 import type { Callback, PendingAuthorization } from '../model.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import { sanitize } from '../text.ts'
@@ -97,7 +96,7 @@ function denial(parameters: URLSearchParams, pending: PendingAuthorization): OAu
   const said = [sanitize(error), description && `"${sanitize(description)}"`].filter(Boolean).join(' ')
   const why = DENIALS.get(error) ?? 'the authorization server sent an error'
   return new OAuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, {
-    hint: loginCommand(pending),
+    facts: loginFacts(pending),
   })
 }
 
@@ -144,9 +143,6 @@ function checkComplete(parameters: URLSearchParams): void {
   throw new OAuthError(
     'CALLBACK_INCOMPLETE',
     `the callback URL is cut off: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing`,
-    {
-      hint: 'put the URL in quotes (a shell cuts it at the first &), or run `atproto-oauth complete` and paste it there',
-    },
   )
 }
 
@@ -158,7 +154,5 @@ function whatItIs(text: string, base: string | undefined): string {
 }
 
 function unreadable(message: string): OAuthError {
-  return new OAuthError('CALLBACK_UNREADABLE', message, {
-    hint: 'sign in, then copy the whole address from the browser’s address bar and run: atproto-oauth complete',
-  })
+  return new OAuthError('CALLBACK_UNREADABLE', message)
 }

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { type ErrorCode, isOAuthError, OAuthError, withoutSession } from '../errors.ts'
-import { loginCommand } from '../hints.ts'
+import { type ErrorCode, isOAuthError, loginFacts, OAuthError, withoutSession } from '../errors.ts'
 import type {
   Completed,
   Did,
@@ -221,18 +220,15 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
 function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthorization): unknown {
   if (!isOAuthError(error)) return error
   const left = isEnded ? '' : '; the server has not confirmed that the session it had opened is over'
-  return new OAuthError(PASSING.has(error.code) ? 'ACCOUNT_UNVERIFIED' : error.code, error.message + left, {
-    cause: error,
-    hint: loginCommand(pending),
+  return error.with({
+    code: PASSING.has(error.code) ? 'ACCOUNT_UNVERIFIED' : error.code,
+    message: error.message + left,
+    facts: loginFacts(pending),
     session: isEnded ? 'none' : 'unknown',
   })
 }
 
 function withInit(error: unknown, pending: PendingAuthorization): unknown {
   if (!isOAuthError(error, 'EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS')) return error
-  return new OAuthError(error.code, error.message, {
-    cause: error,
-    hint: loginCommand(pending),
-    session: error.session,
-  })
+  return error.with({ facts: loginFacts(pending) })
 }

@@ -6,8 +6,7 @@
 
 import { type ClientChoice, chooseClient } from '../client/client-id.ts'
 import { findClientFaults } from '../client/document-rules.ts'
-import { isOAuthError, OAuthError, withoutSession } from '../errors.ts'
-import { shellQuote } from '../hints.ts'
+import { isOAuthError, withoutSession } from '../errors.ts'
 import type { AuthorizationServer, Client, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
 import type { Dns, Network, Settings, Stores } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
@@ -94,9 +93,9 @@ async function explained(error: unknown, client: Client, ports: InitPorts): Prom
   if (!isOAuthError(error, 'PAR_REFUSED') || !client.clientId.startsWith('https:')) return error
   const faults = await findClientFaults(client, ports)
   if (faults.length === 0) return error
-  return new OAuthError('PAR_REFUSED', `${error.message}; your client document: ${faults.join('; ')}`, {
-    cause: error,
-    hint: `atproto-oauth client check ${shellQuote(client.clientId)}`,
+  return error.with({
+    message: `${error.message}; your client document: ${faults.join('; ')}`,
+    facts: { ...error.facts, reason: 'client-document-faulty', clientId: client.clientId },
   })
 }
 

@@ -5,8 +5,7 @@
  *
  * @module
  */
-import { isOAuthError, OAuthError } from '../errors.ts'
-import { loginCommand } from '../hints.ts'
+import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { Completed, PendingAuthorization, ReceivedAuthorization, SpentAuthorization } from '../model.ts'
 import type { Clock, PendingStore, Stores } from '../ports.ts'
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
@@ -21,13 +20,13 @@ export async function findPending(
   const record = await stores.pending.get(state)
   if (!record) {
     throw new OAuthError('CALLBACK_STATE_UNKNOWN', 'this callback belongs to no login that was started here', {
-      hint: 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or start again with `init`',
+      facts: { reason: 'login-not-found' },
     })
   }
   if (record.status === 'spent') throw alreadySpent(record)
   if (record.status === 'pending' && now() > record.expiresAt) {
     throw new OAuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
-      hint: loginCommand(record),
+      facts: loginFacts(record),
     })
   }
   return record
@@ -49,10 +48,8 @@ export function alreadySpent({ outcome, at, did }: SpentAuthorization): OAuthErr
     denied: `this login was refused at the browser, as reported at ${when}`,
   }[outcome]
   return new OAuthError('CODE_USED', what, {
-    hint:
-      outcome === 'completed' ? 'use the credentials that were printed then, or start again with `init`' : undefined,
+    facts: outcome === 'completed' ? { reason: 'login-completed', did } : { did },
     session: outcome === 'completed' ? 'alive' : outcome === 'sent' ? 'unknown' : 'none',
-    ...(did && outcome !== 'completed' && { hint: `atproto-oauth init ${did}` }),
   })
 }
 
@@ -106,7 +103,7 @@ export async function deliverLogin(
         throw kept ? keptHere(error) : endedAgain(error, completed, await end())
       }
       await close()
-      throw new OAuthError(error.code, error.message, { cause: error, hint: error.hint, session: 'alive' })
+      throw error.with({ session: 'alive' })
     }
   }
   await close()
@@ -118,7 +115,7 @@ function keptHere(error: unknown): OAuthError {
   return new OAuthError('SAVE_FAILED', `${why}; the credentials are kept with the login`, {
     cause: error,
     session: 'alive',
-    hint: 'correct that, then run the same `complete` again, with the same callback URL',
+    facts: { reason: 'kept-with-login' },
   })
 }
 
@@ -129,7 +126,7 @@ function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded:
   return new OAuthError('SAVE_FAILED', `the new session could not be stored (${why}), ${end}`, {
     cause: error,
     session: 'dead',
-    hint: `make room or correct the permissions, then: ${loginCommand({ ...credentials, handle })}`,
+    facts: { reason: 'session-not-stored', ...loginFacts({ ...credentials, handle }) },
   })
 }
 

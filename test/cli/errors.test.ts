@@ -173,6 +173,26 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'undelivered-login', did: 'did:web:a.dev' },
       'atproto-oauth refresh --account did:web:a.dev --if-older-than 1h',
     ],
+    ['CALLBACK_INCOMPLETE', {}, /^put the URL in quotes /],
+    [
+      'CALLBACK_UNREADABLE',
+      {},
+      /copy the whole address from the browser’s address bar and run: atproto-oauth complete$/,
+    ],
+    ['CALLBACK_STATE_UNKNOWN', { reason: 'login-not-found' }, /same ATPROTO_OAUTH_HOME or --state-file as `init`/],
+    ['CODE_USED', { reason: 'login-completed', did: 'did:web:a.dev' }, /^use the credentials that were printed then, /],
+    ['CODE_USED', { did: 'did:web:a.dev' }, 'atproto-oauth init did:web:a.dev'],
+    [
+      'PAR_REFUSED',
+      { reason: 'client-document-faulty', clientId: 'https://a.dev/c', serverError: 'invalid_client' },
+      'atproto-oauth client check https://a.dev/c',
+    ],
+    ['SAVE_FAILED', { reason: 'kept-with-login' }, /^correct that, then run the same `complete` again, /],
+    [
+      'SAVE_FAILED',
+      { reason: 'session-not-stored', handle: 'a.dev', clientId: 'https://a.dev/c' },
+      'make room or correct the permissions, then: atproto-oauth init a.dev --client-id https://a.dev/c',
+    ],
     ['IDENTIFIER_INVALID', { reason: 'dev-mode-needed' }, 'for a server on this machine add --dev'],
   ]
   test.each(cases)('%s %j', (code, facts, hint) => {

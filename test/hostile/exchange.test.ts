@@ -135,7 +135,7 @@ describe('10.14 started at a server: who signed in is looked up afterwards', () 
       sent: ['asm', 'exchange', 'did', 'revoke'],
       login: 'over',
     })
-    expect(error.hint).toBe(`atproto-oauth init ${world.as}`)
+    expect(error.facts).toMatchObject({ did: undefined, handle: undefined, issuer: world.as })
   })
 })
 

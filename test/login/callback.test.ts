@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { hintOf } from '../../src/cli/errors.ts'
 import { isOAuthError } from '../../src/errors.ts'
 import { parseCallback, validateCallback } from '../../src/login/callback.ts'
 import type { PendingAuthorization } from '../../src/model.ts'
@@ -84,7 +85,6 @@ describe('what people paste', () => {
     expect(await failure(() => parseCallback(paste))).toMatchObject({
       code: 'CALLBACK_INCOMPLETE',
       message: `the callback URL is cut off: ${why}`,
-      hint: expect.stringContaining('quotes'),
     })
   })
 
@@ -175,7 +175,7 @@ describe('judging, in this order', () => {
     expect(error).toMatchObject({
       code: 'AUTHORIZATION_DENIED',
       message: `the sign-in was refused or has expired: ${ISS} says access_denied "The user denied"`,
-      hint: `atproto-oauth init ${PENDING.did}`,
+      facts: { did: PENDING.did },
     })
   })
 
@@ -210,11 +210,11 @@ describe('judging, in this order', () => {
       { clientId: 'https://bot.alice.dev/client.json', redirectUri: BASE },
       `did:plc:alice234567alice234567ab --client-id https://bot.alice.dev/client.json --redirect-uri ${BASE}`,
     ],
-  ])('9.6 what to type next, with %s', (_, changes, identifier) => {
+  ])('9.6 the same login again, with %s', (_, changes, identifier) => {
     const { did, ...rest } = PENDING
     const pending = { ...('did' in changes ? rest : PENDING), ...changes } as PendingAuthorization
     const judged = validateCallback(parseCallback(`${BASE}?iss=${ISS}&state=${STATE}&error=x`), pending)
-    expect('denied' in judged && judged.denied.hint).toBe(`atproto-oauth init ${identifier}`)
+    expect('denied' in judged && hintOf(judged.denied)).toBe(`atproto-oauth init ${identifier}`)
   })
 
   test.each(['access_token', 'id_token', 'response'])('9.9 %s was not asked for', async (name) => {

@@ -77,7 +77,7 @@ describe('10 exchange', () => {
         : undefined
     const first = await failure(complete(callback, world))
     expect(first).toMatchObject({ code: 'EXCHANGE_REFUSED', session: 'none' })
-    expect(first.hint).toBe('atproto-oauth init alice.fake.dev')
+    expect(first.facts).toMatchObject({ handle: 'alice.fake.dev', did: world.alice.did, scope: 'atproto' })
     expect(since().filter((path) => path === '/oauth/token')).toHaveLength(1)
 
     const before = world.requests.length
@@ -255,7 +255,7 @@ describe('9 a paste that is wrong costs nothing', () => {
     const world = createFakeWorld()
     const { callback, since } = await calledBack(world, { deny: true })
     const error = await failure(complete(`${callback}&code=cod-x`, world))
-    expect(error).toMatchObject({ code: 'AUTHORIZATION_DENIED', hint: 'atproto-oauth init alice.fake.dev' })
+    expect(error).toMatchObject({ code: 'AUTHORIZATION_DENIED', facts: { handle: 'alice.fake.dev' } })
     expect(since()).toStrictEqual([])
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED' })
   })

@@ -26,7 +26,7 @@ describe('20.6 a new session that cannot be stored', () => {
     const { error } = await nowhere(world, () => Promise.reject(new Error('no paper')))
     expect(error).toMatchObject({ code: 'SAVE_FAILED', session: 'dead' })
     expect(error.message).toBe('the new session could not be stored (no paper), and was ended again')
-    expect(error.hint).toContain('atproto-oauth init alice.fake.dev')
+    expect(error.facts).toMatchObject({ reason: 'session-not-stored', handle: 'alice.fake.dev' })
     expect(world.sessionAlive(world.alice.did)).toBe(false)
     expect(world.stores.sessionRecords.size).toBe(0)
   })

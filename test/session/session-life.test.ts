@@ -18,7 +18,7 @@ describe('the code', () => {
     const error = await failure(complete(callback, world))
     expect(error).toMatchObject({ code: 'EXCHANGE_REFUSED', session: 'none' })
     expect(error.message).toContain('This code has expired')
-    expect(error.hint).toBe('atproto-oauth init alice.fake.dev')
+    expect(error.facts).toMatchObject({ handle: 'alice.fake.dev' })
     expect(world.sessions).toHaveLength(0)
   })
 })
