@@ -264,28 +264,23 @@ export class OAuthError extends Error {
   readonly code: ErrorCode
   readonly session: SessionState
   readonly facts: ErrorFacts
-  /** A sentence instead of facts, until every thrower gives these. */
-  readonly hint: string | undefined
   /** `session` was said by whoever made the error, and is not just what is usual for its code. */
   readonly hasExplicitState: boolean
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails & { readonly hint?: string | undefined } = {}) {
-    const { cause, facts = {}, session, hint } = details
+  constructor(code: ErrorCode, message: string, { cause, facts = {}, session }: ErrorDetails = {}) {
     super(sanitize(message, 2000), cause === undefined ? undefined : { cause })
     this.name = 'OAuthError'
     this.code = code
     this.session = session ?? USUAL_STATE[code]
     this.facts = facts
-    this.hint = hint
     this.hasExplicitState = session !== undefined
   }
 
   /** The same failure as somebody further up knows it; its cause stays. */
-  with({ code = this.code, message = this.message, facts, session }: ErrorChanges): OAuthError {
+  with({ code = this.code, message = this.message, facts = this.facts, session }: ErrorChanges): OAuthError {
     return new OAuthError(code, message, {
       cause: this.cause,
-      facts: facts ?? this.facts,
-      hint: facts ? undefined : this.hint,
+      facts,
       session: session ?? (this.hasExplicitState ? this.session : undefined),
     })
   }

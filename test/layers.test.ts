@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { expect, test } from 'vitest'
 
-const NOUNS = ['errors', 'hints', 'model', 'ports', 'text']
+const NOUNS = ['errors', 'model', 'ports', 'text']
 const BELOW_CLIENT = ['protocol', ...NOUNS]
 const BELOW_SESSION = ['client', 'credentials', ...BELOW_CLIENT]
 const BELOW_LOGIN = ['session', ...BELOW_SESSION]
@@ -20,9 +20,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   credentials: BELOW_CLIENT,
   node: ['credentials', ...NOUNS],
   protocol: NOUNS,
-  // hints.ts is here until no room of the core needs it.
   errors: ['text'],
-  hints: ['errors', 'text'],
   ports: ['model'],
   model: ['errors'],
   text: [],

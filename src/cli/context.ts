@@ -5,11 +5,11 @@
  * @module
  */
 import { readClientJwk } from '../credentials/read.ts'
-import { OAuthError } from '../errors.ts'
 import type { Origin } from '../model.ts'
 import { nodeRuntime } from '../node/runtime.ts'
 import type { Runtime } from '../ports.ts'
 import { asServer, asUrl } from '../protocol/identity/syntax.ts'
+import { CliError } from './errors.ts'
 import { type CliIO, inCi } from './io.ts'
 import { type CommonOptions, fromEnvironment, type SavingOptions, SETTINGS, type Setting } from './options.ts'
 import type { Output } from './output.ts'
@@ -56,5 +56,5 @@ function parseServer(
   if (server !== undefined) return server
   const isHttp = asUrl(text)?.protocol === 'http:'
   const hint = isHttp ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev' : `${flag} https://host.example.com`
-  throw new OAuthError('USAGE', `${name} must be an https origin: https:// and a host`, { hint })
+  throw new CliError('USAGE', `${name} must be an https origin: https:// and a host`, { hint })
 }

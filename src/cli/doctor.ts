@@ -6,13 +6,13 @@
 import { Command } from 'commander'
 import { readCredentials } from '../credentials/read.ts'
 import { diagnose, type DoctorOptions as Examination } from '../doctor/doctor.ts'
-import { isOAuthError, OAuthError } from '../errors.ts'
+import { isOAuthError } from '../errors.ts'
 import type { Finding } from '../model.ts'
 import { inspectMachine } from '../node/doctor.ts'
 import { defaultHome } from '../node/folders.ts'
 import { sanitize, toSafeJson } from '../text.ts'
 import type { Context } from './context.ts'
-import { type Worded, worded } from './errors.ts'
+import { CliError, type Worded, worded } from './errors.ts'
 import { type CommonOptions, SETTINGS } from './options.ts'
 import type { Runner } from './run.ts'
 
@@ -62,7 +62,7 @@ async function runDoctor(identifier: string | undefined, options: DoctorOptions,
     return
   }
   const fix = broken.find((finding) => finding.fix !== undefined)?.fix?.split('\n')[0]
-  throw new OAuthError('DOCTOR_FOUND', `broken: ${[...new Set(broken.map(({ topic }) => topic))].join(', ')}`, {
+  throw new CliError('DOCTOR_FOUND', `broken: ${[...new Set(broken.map(({ topic }) => topic))].join(', ')}`, {
     hint: fix,
   })
 }

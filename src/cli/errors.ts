@@ -6,15 +6,16 @@
  */
 import {
   type Advice,
+  type ErrorChanges,
   type ErrorCode,
   type ErrorDetails,
   type ErrorFacts,
   OAuthError,
   type ReasonFacts,
 } from '../errors.ts'
-import { callCommand, loginCommand, shellQuote, toWindowsQuoting } from '../hints.ts'
 import type { Fix } from '../model.ts'
 import { sanitize } from '../text.ts'
+import { callCommand, loginCommand, shellQuote, toWindowsQuoting } from './shell.ts'
 
 /** docs/commands.md#errors */
 type Exit = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
@@ -305,8 +306,22 @@ interface CliErrorDetails extends ErrorDetails {
 
 /** An error of the command line itself, which may have its own hint. */
 export class CliError extends OAuthError {
-  constructor(code: ErrorCode, message: string, details: CliErrorDetails = {}) {
+  readonly hint: string | undefined
+
+  constructor(code: ErrorCode, message: string, { hint, ...details }: CliErrorDetails = {}) {
     super(code, message, details)
+    this.hint = hint
+  }
+
+  /** With the same hint, unless there are other facts to make one of. */
+  override with(changes: ErrorChanges): CliError {
+    const { code, message, cause, facts, session, hasExplicitState } = super.with(changes)
+    return new CliError(code, message, {
+      cause,
+      facts,
+      session: hasExplicitState ? session : undefined,
+      hint: changes.facts ? undefined : this.hint,
+    })
   }
 }
 
@@ -333,7 +348,7 @@ export function hintOf(error: Advice, command = ''): string {
 }
 
 function wordHint(error: Advice, command: string): string {
-  if (error instanceof OAuthError && error.hint !== undefined) return error.hint
+  if (error instanceof CliError && error.hint !== undefined) return error.hint
   const { code, facts } = error
   if (facts.reason !== undefined) return reasonHint(facts)
   const { hint } = CATALOGUE[code]

@@ -6,10 +6,10 @@
 import { type Command, Option } from 'commander'
 import { CLIENT_ID, type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
-import { shellQuote } from '../hints.ts'
 import { PLC_DIRECTORY } from '../ports.ts'
 import type { CliIO } from './io.ts'
 import { createOutput, type Output } from './output.ts'
+import { shellQuote } from './shell.ts'
 
 /** What a setting means to a command, as its help says it. */
 export interface Meaning {

@@ -5,11 +5,11 @@
  * @module
  */
 import { OAuthError, type SessionState } from '../errors.ts'
-import { toWindowsQuoting } from '../hints.ts'
 import { reasonOf } from '../node/store/file-errors.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
 import { exitOf, hintOf } from './errors.ts'
 import { type CliIO, programName } from './io.ts'
+import { toWindowsQuoting } from './shell.ts'
 
 export interface OutputOptions {
   readonly quiet?: boolean | undefined

@@ -1,10 +1,3 @@
-/**
- * What `complete` asks a person: for the callback URL, and where the credentials shall go. Prompts
- * are on stderr, and only where somebody sits at a terminal.
- *
- * @module
- */
-import { OAuthError } from '../errors.ts'
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, readStdin } from './io.ts'
 
@@ -23,7 +16,7 @@ export async function askForPaste(argument: string | undefined, host: CliIO): Pr
     })
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
-  throw new OAuthError('USAGE', 'the argument callback-url is missing, and stdin is empty', {
+  throw new CliError('USAGE', 'the argument callback-url is missing, and stdin is empty', {
     hint: "atproto-oauth complete '<callback-url>'",
     session: 'none',
   })

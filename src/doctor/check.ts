@@ -48,10 +48,10 @@ const UNTRUSTED =
   'whoever runs it has to renew its certificate, or serve the whole chain; behind a proxy that looks into TLS, name its CA in NODE_EXTRA_CA_CERTS'
 
 function fixOf(error: OAuthError): Fix {
-  const { code, message } = error
+  const { code, facts, message } = error
   if (code === 'NETWORK_UNREACHABLE' && message.includes('TLS certificate')) return UNTRUSTED
   if (code === 'HOST_NOT_FOUND') return `check the name, and the DNS of this machine; ${OFFLINE}`
-  return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : error
+  return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : { code, facts }
 }
 
 /** Whether nobody was there to answer. */

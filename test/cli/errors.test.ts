@@ -209,6 +209,15 @@ test('the hint is about the command that was running', () => {
   expect(hintOf({ code: 'IDENTIFIER_INVALID', facts: {} }, 'doctor')).toBe('atproto-oauth doctor alice.example.com')
 })
 
+test('an error of the command line keeps its hint on the way, unless it gets other facts', () => {
+  const error = new CliError('SAVE_FAILED', 'no', { hint: 'do this', cause: 'why', session: 'dead' })
+  const copy = error.with({ message: 'no, again' })
+  expect(copy).toMatchObject({ code: 'SAVE_FAILED', message: 'no, again', cause: 'why', session: 'dead' })
+  expect(hintOf(copy)).toBe('do this')
+  expect(hintOf(error.with({ facts: { reason: 'target-failed' } }))).toMatch(/^correct the save target/)
+  expect(new CliError('USAGE', 'no').with({}).hasExplicitState).toBe(false)
+})
+
 test('20.8 a hint is clean, wherever it comes from', () => {
   const facts = { handle: '\u001b[31ma\u202eb.dev\n::set-output name=x::' }
   for (const error of [

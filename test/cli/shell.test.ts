@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { callCommand } from '../../src/hints.ts'
+import { callCommand } from '../../src/cli/shell.ts'
 import { findMethod, needsOf } from '../../src/protocol/xrpc/lexicons.ts'
 
 describe('a request of a method, to be filled in', () => {

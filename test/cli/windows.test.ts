@@ -1,8 +1,8 @@
 /** What a person at Windows reads: commands for cmd and PowerShell, and nothing of modes. */
 import { win32 } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { loginCommand, shellQuote, toWindowsQuoting } from '../../src/cli/shell.ts'
 import { withoutOurs } from '../../src/credentials/variables.ts'
-import { loginCommand, shellQuote, toWindowsQuoting } from '../../src/hints.ts'
 import { normalizeTarget } from '../../src/node/save/targets.ts'
 import { callbackFor, fakeNodeRuntime, run } from '../support/cli.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'

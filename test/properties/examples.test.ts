@@ -1,11 +1,11 @@
 /** Input that is known to have broken others, through every door that input has. */
 import { describe, expect, test } from 'vitest'
 import { exitOf, hintOf } from '../../src/cli/errors.ts'
+import { shellQuote } from '../../src/cli/shell.ts'
 import { chooseClient } from '../../src/client/client-id.ts'
 import { editDotenv, parseDotenv } from '../../src/credentials/dotenv.ts'
 import { readCredentials } from '../../src/credentials/read.ts'
 import { isOAuthError, USUAL_STATE } from '../../src/errors.ts'
-import { shellQuote } from '../../src/hints.ts'
 import { parseCallback } from '../../src/login/callback.ts'
 import { parseChallenges } from '../../src/protocol/http/www-authenticate.ts'
 import { parseIdentifier } from '../../src/protocol/identity/syntax.ts'

@@ -62,7 +62,7 @@ function read<T>(parse: () => T): T | undefined {
     return parse()
   } catch (error) {
     if (!isOAuthError(error, 'STORE_INVALID')) throw error
-    expect(`${error.message} ${error.hint} ${error.stack}`).not.toMatch(SECRET)
+    expect(`${error.message} ${JSON.stringify(error.facts)} ${error.stack}`).not.toMatch(SECRET)
     expect(error.cause).toBeUndefined()
     return undefined
   }
@@ -138,7 +138,7 @@ describe.each<[string, object, (value: unknown) => Credentials | Promise<Credent
           }
         } catch (error) {
           if (!isOAuthError(error) || !codes.includes(error.code)) throw error
-          expect(`${error.message} ${error.hint} ${error.stack}`).not.toMatch(SECRET)
+          expect(`${error.message} ${JSON.stringify(error.facts)} ${error.stack}`).not.toMatch(SECRET)
           expect(error.cause).toBeUndefined()
         }
       }),

@@ -8,6 +8,7 @@ import type { BatchAnswer } from '../../call/batch.ts'
 import { OAuthError } from '../../errors.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import { decodeUtf8, isObject } from '../../text.ts'
+import { CliError } from '../errors.ts'
 import type { Output } from '../output.ts'
 import { rawLines } from './lines.ts'
 
@@ -57,7 +58,7 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
     const stats = await file.stat()
     if (resume && !stats.isFile()) refuse(`${path} is not a file: there is nothing to resume`)
     if (!resume && stats.isFile() && stats.size > 0) {
-      throw new OAuthError('USAGE', `${path} has something in it already`, {
+      throw new CliError('USAGE', `${path} has something in it already`, {
         hint: '--resume goes on where an earlier run of the same batch ended; otherwise name another file',
       })
     }

@@ -53,7 +53,7 @@ export async function runBatch(file: string, options: BatchOptions, context: Con
   const { resume = false, output: path } = options
   const concurrency = parseConcurrency(options.concurrency)
   if (resume && (path === undefined || path === '-')) {
-    throw new OAuthError('USAGE', '--resume needs the file with the answers so far', { hint: 'add -o FILE' })
+    throw new CliError('USAGE', '--resume needs the file with the answers so far', { hint: 'add -o FILE' })
   }
   await using input = await openInput(file, host)
   const session = await sessionFor(options.account, context)
@@ -82,17 +82,13 @@ export async function runBatch(file: string, options: BatchOptions, context: Con
       throw isOAuthError(error) ? endedEarly(error, count, path) : error
     }
     if (known.highest > read) {
-      throw new OAuthError(
-        'USAGE',
-        `${path} has an answer of line ${known.highest}, but ${file} ends at line ${read}`,
-        {
-          hint: 'resume a batch with the file that it began with',
-        },
-      )
+      throw new CliError('USAGE', `${path} has an answer of line ${known.highest}, but ${file} ends at line ${read}`, {
+        hint: 'resume a batch with the file that it began with',
+      })
     }
   })
   if (failed === 0) return
-  throw new OAuthError('XRPC_ERROR', `${failed} of ${count} requests failed`, {
+  throw new CliError('XRPC_ERROR', `${failed} of ${count} requests failed`, {
     hint: 'look at the lines that have "error"; the session is not the cause',
   })
 }

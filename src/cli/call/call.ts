@@ -9,6 +9,7 @@ import { isOAuthError, OAuthError } from '../../errors.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
+import { CliError } from '../errors.ts'
 import { flagOf, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { sessionFor } from '../session/select.ts'
@@ -70,7 +71,7 @@ async function runCall(
   if (options.batch !== undefined) return runBatch(batchFile(nsid, options.batch, options), options, context)
   if (options.list) return output.data(methodList(nsid))
   if (nsid === undefined) {
-    throw new OAuthError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
+    throw new CliError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
   }
   if (options.describe) return output.data(methodDescription(nsid))
   const read = await readRequest(nsid, words, options, context)
@@ -137,7 +138,7 @@ function size(bytes: number): string {
 /** A write whose answer was lost is no failure that can be repeated without a look. */
 function maybeDone(error: unknown): unknown {
   if (!isOAuthError(error, 'NETWORK_LOST')) return error
-  return new OAuthError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {
+  return new CliError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {
     cause: error,
     hint: 'look whether it took effect before you run it again',
   })

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { OAuthError } from '../../errors.ts'
-import { loginCommand } from '../../hints.ts'
+import { loginFacts, OAuthError } from '../../errors.ts'
 import { unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { missingScope, requiredScope } from '../../protocol/xrpc/required-scope.ts'
@@ -43,6 +42,6 @@ export async function explain(request: XrpcRequest, session: Pick<Session, 'reco
   }
   if (missing.length === 0) return
   throw new OAuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {
-    hint: loginCommand({ ...login, scope: [scope || 'atproto', ...missing].join(' ') }),
+    facts: { ...loginFacts(login), scope: [scope || 'atproto', ...missing].join(' ') },
   })
 }

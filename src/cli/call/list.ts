@@ -1,16 +1,11 @@
-/**
- * `call --list` and `call <nsid> --describe`: what there is to call, without a session and without a network.
- *
- * @module
- */
-import { OAuthError } from '../../errors.ts'
-import { callCommand } from '../../hints.ts'
 import { type Field, findMethod, listMethods, needsOf, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
+import { CliError } from '../errors.ts'
+import { callCommand } from '../shell.ts'
 
 export function methodList(prefix: string | undefined): string {
   const methods = listMethods(prefix)
   if (methods.length === 0) {
-    throw new OAuthError('USAGE', `no published method begins with ${JSON.stringify(prefix)}`, {
+    throw new CliError('USAGE', `no published method begins with ${JSON.stringify(prefix)}`, {
       hint: 'atproto-oauth call --list',
     })
   }
@@ -21,7 +16,7 @@ export function methodList(prefix: string | undefined): string {
 export function methodDescription(nsid: string): string {
   const method = findMethod(nsid)
   if (!method) {
-    throw new OAuthError('USAGE', `${nsid} is not among the published methods; it can be called all the same`, {
+    throw new CliError('USAGE', `${nsid} is not among the published methods; it can be called all the same`, {
       hint: 'atproto-oauth call --list',
     })
   }

@@ -6,10 +6,10 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { countItems, itemsOf, pages } from '../../call/paginate.ts'
 import { OAuthError } from '../../errors.ts'
-import { shellQuote } from '../../hints.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
+import { shellQuote } from '../shell.ts'
 
 export interface PaginateOptions {
   readonly paginate?: boolean

@@ -8,7 +8,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { OAuthError } from '../../errors.ts'
+import type { OAuthError } from '../../errors.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import type { Body } from '../../ports.ts'
 import { resolveDid, resolveFromDid } from '../../protocol/identity/did.ts'
@@ -18,6 +18,7 @@ import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/se
 import type { Session } from '../../session/session.ts'
 import { decodeUtf8 } from '../../text.ts'
 import type { Context } from '../context.ts'
+import { CliError } from '../errors.ts'
 import { type CliIO, readStdin } from '../io.ts'
 import { collect } from '../options.ts'
 import { MEDIA_TYPES } from './media-types.ts'
@@ -174,7 +175,7 @@ async function placeholders(session: Session, texts: readonly string[], world: C
 }
 
 function usage(message: string, options: { hint?: string | undefined } = {}): OAuthError {
-  return new OAuthError('USAGE', message, options)
+  return new CliError('USAGE', message, options)
 }
 
 function seconds(text: string): number {

@@ -14,6 +14,7 @@ import { readXrpcError } from '../../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
+import { CliError } from '../errors.ts'
 
 /** Bytes; what is smaller is printed only when it is there as a whole. */
 const HELD_BACK = 16 * 1024 * 1024
@@ -49,7 +50,7 @@ export async function printResponse(
   }
   if (host.stdout.isTTY && options.output === undefined && isBinary(response)) {
     await response.body?.cancel()
-    throw new OAuthError(
+    throw new CliError(
       'USAGE',
       `the answer is ${mediaType(response.headers) || 'binary'}, which is not for a terminal`,
       {
@@ -154,7 +155,7 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
 }
 
 function unwritable(path: string, why: string): OAuthError {
-  return new OAuthError('USAGE', `cannot write ${path}: ${why}`, {
+  return new CliError('USAGE', `cannot write ${path}: ${why}`, {
     hint: 'name a file of a folder that you can write to',
   })
 }

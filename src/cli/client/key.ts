@@ -5,13 +5,14 @@
  */
 import { relative } from 'node:path'
 import { CLIENT_JWK, variable } from '../../credentials/variables.ts'
-import { OAuthError } from '../../errors.ts'
+import type { OAuthError } from '../../errors.ts'
 import type { ClientJwk } from '../../model.ts'
 import { isWithin } from '../../node/client-files.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { entryPrinter, type Format, warnIfReadable } from '../credentials/print.ts'
+import { CliError } from '../errors.ts'
 import type { SavingOptions } from '../options.ts'
 
 interface KeyOptions extends SavingOptions {
@@ -33,7 +34,7 @@ export interface KeyDestination {
  */
 export async function keyOutlet(options: KeyOptions, folder: string, context: Context): Promise<KeyDestination> {
   const { host, output, world } = context
-  const usage = (message: string, hint: string) => new OAuthError('USAGE', message, { session: 'none', hint })
+  const usage = (message: string, hint: string) => new CliError('USAGE', message, { session: 'none', hint })
   const targets = options.save === undefined ? [] : world.saving.targets
   if (options.save?.includes('store')) {
     throw usage(
@@ -49,7 +50,7 @@ export async function keyOutlet(options: KeyOptions, folder: string, context: Co
       throw usage(`${name} may hold the key that there is, which sessions need, and it cannot be looked into`, hint)
     }
     if (variable((await read?.()) ?? {}, CLIENT_JWK) === undefined) continue
-    throw new OAuthError('SAVE_FAILED', `${name} holds a client key already, which sessions may need`, {
+    throw new CliError('SAVE_FAILED', `${name} holds a client key already, which sessions may need`, {
       session: 'none',
       hint: 'name another place to save to, or move that one away',
     })
@@ -60,7 +61,7 @@ export async function keyOutlet(options: KeyOptions, folder: string, context: Co
 }
 
 function published(where: string): OAuthError {
-  return new OAuthError('USAGE', `${where} is in the folder that gets published, where the private key must not be`, {
+  return new CliError('USAGE', `${where} is in the folder that gets published, where the private key must not be`, {
     session: 'none',
     hint: 'let the key go somewhere else, or the folder with --out',
   })

@@ -18,14 +18,15 @@ import {
 import { CLIENT_JWK } from '../../credentials/variables.ts'
 import { TEXT_FORMATS } from '../../credentials/write.ts'
 import { OAuthError } from '../../errors.ts'
-import { shellQuote } from '../../hints.ts'
 import { readPublic, readTemplate, reservePublic, writePublic } from '../../node/client-files.ts'
 import { parseJsonObject } from '../../protocol/http/response.ts'
 import type { Context } from '../context.ts'
 import type { Format } from '../credentials/print.ts'
+import { CliError } from '../errors.ts'
 import { programName } from '../io.ts'
 import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
+import { shellQuote } from '../shell.ts'
 import { deliverKey, keyOutlet } from './key.ts'
 
 export interface NewOptions extends SavingOptions {
@@ -111,7 +112,7 @@ async function make(options: NewOptions, before: string | undefined, { host }: C
   const { addKey, retireKey, force, confidential, native, name, out } = options
   const there = parseJsonObject(before)
   const elsewhere = (message: string) =>
-    new OAuthError('USAGE', message, { session: 'none', hint: 'name another folder with --out, or add --force' })
+    new CliError('USAGE', message, { session: 'none', hint: 'name another folder with --out, or add --force' })
   if (addKey || retireKey !== undefined) {
     if (!there) throw elsewhere(`there is no client document in ${out}`)
     return retireKey === undefined ? addClientKey(there) : retireClientKey(there, retireKey)
@@ -133,7 +134,7 @@ async function pageFor({ out, force }: NewOptions, document: string | undefined)
   const there = await readPublic(join(resolve(out), CALLBACK_FILE))
   if (there === undefined || force) return page
   if (there === page || document !== undefined) return undefined
-  throw new OAuthError('USAGE', `${join(out, CALLBACK_FILE)} is there already, and not ours`, {
+  throw new CliError('USAGE', `${join(out, CALLBACK_FILE)} is there already, and not ours`, {
     session: 'none',
     hint: 'name another folder with --out, or add --force',
   })

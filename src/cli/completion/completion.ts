@@ -5,7 +5,7 @@
  * @module
  */
 import { Argument, Command } from 'commander'
-import { OAuthError } from '../../errors.ts'
+import { CliError } from '../errors.ts'
 import type { CommonOptions } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { bashCompletion } from './bash.ts'
@@ -39,7 +39,7 @@ To start nothing with each shell, keep the script, and make it anew after an upd
 
 function parseShell(name: string): Shell {
   if (Object.hasOwn(SCRIPTS, name)) return name as Shell
-  throw new OAuthError('USAGE', `${JSON.stringify(name)} is none of the shells that there is a script for`, {
+  throw new CliError('USAGE', `${JSON.stringify(name)} is none of the shells that there is a script for`, {
     session: 'none',
     hint: `use one of ${SHELLS.join(', ')}`,
   })

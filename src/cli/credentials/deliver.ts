@@ -1,14 +1,9 @@
-/**
- * Where the credentials of a session that is new here go: printed, saved or both, by `--format` and `--save`.
- *
- * @module
- */
-import { OAuthError } from '../../errors.ts'
 import type { Completed } from '../../model.ts'
 import { normalizeTarget, STORE } from '../../node/save/targets.ts'
 import { saveSession } from '../../session/saving.ts'
 import { sanitize } from '../../text.ts'
 import type { Context } from '../context.ts'
+import { CliError } from '../errors.ts'
 import { type CliIO, programName } from '../io.ts'
 import type { SavingOptions } from '../options.ts'
 import { canAskWhere, promptDestination } from '../prompts.ts'
@@ -95,7 +90,7 @@ async function withAnswer(options: OutletOptions, context: Context): Promise<Con
 async function rescue({ credentials, handle }: ImportedSession, cause: unknown, { world }: Context): Promise<never> {
   const { did } = await saveSession(credentials, handle, { ...world, saving: { ...world.saving, inStore: true } })
   const why = cause instanceof Error ? cause.message : String(cause)
-  throw new OAuthError(
+  throw new CliError(
     'SAVE_FAILED',
     `the credentials could not be printed (${why}); they are kept in the per-user store`,
     { cause, session: 'alive', hint: `atproto-oauth call com.atproto.server.getSession --account ${did}` },

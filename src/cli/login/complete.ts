@@ -4,7 +4,6 @@
  * @module
  */
 import { Command } from 'commander'
-import { loginCommand } from '../../hints.ts'
 import { complete } from '../../login/complete.ts'
 import type { Completed } from '../../model.ts'
 import { createSignalHold } from '../../node/signals.ts'
@@ -15,6 +14,7 @@ import { type CliIO, programName } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
+import { loginCommand } from '../shell.ts'
 
 export type CompleteOptions = OutletOptions
 

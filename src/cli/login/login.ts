@@ -7,15 +7,16 @@
 import { createInterface } from 'node:readline'
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
-import { loginCommand as initLine } from '../../hints.ts'
 import { type Initiated, init } from '../../login/init.ts'
 import type { PendingAuthorization } from '../../model.ts'
 import { type Listener, listen } from '../../node/loopback-server.ts'
 import type { Context } from '../context.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
+import { CliError } from '../errors.ts'
 import { type CliIO, inCi, programName } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
+import { loginCommand as initLine } from '../shell.ts'
 import { type CompleteOptions, finishLogin } from './complete.ts'
 import { openBrowser, summary } from './init.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
@@ -49,7 +50,7 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
   const over = new AbortController()
   try {
     if (!listener && !canPaste(host)) {
-      throw new OAuthError(
+      throw new CliError(
         'USAGE',
         'the browser will not come back to this machine, and there is no terminal to paste at',
         {
@@ -76,7 +77,7 @@ async function listenerFor({ clientId, redirectUri }: ReturnType<typeof loginReq
   const url = redirectUri !== undefined && URL.canParse(redirectUri) ? new URL(redirectUri) : undefined
   if (url?.protocol !== 'http:' || url.hostname !== '127.0.0.1' || url.port === '') return undefined
   return listen({ port: Number(url.port), path: url.pathname }).catch((error: NodeJS.ErrnoException) => {
-    throw new OAuthError('USAGE', `${url.host} cannot be listened on: ${error.code}`, {
+    throw new CliError('USAGE', `${url.host} cannot be listened on: ${error.code}`, {
       hint: 'end what uses that port, or declare another redirect',
     })
   })
@@ -170,7 +171,7 @@ function pasted(
 
 function expiry(pending: PendingAuthorization, host: CliIO): OAuthError {
   const minutes = Math.round((pending.requestExpiresAt - pending.createdAt) / 60_000)
-  return new OAuthError(
+  return new CliError(
     'AUTHORIZATION_EXPIRED',
     `nobody came back within ${minutes} minutes; if the browser still does, give its address to \`${programName(host)} complete\``,
     { hint: initLine(pending).replace(' init ', ' login ') },

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import { withoutOurs } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
+import { CliError } from '../errors.ts'
 import type { CliIO } from '../io.ts'
 
 /** Of curl, which take a file whose name may be `-` for stdin. */
@@ -16,7 +17,7 @@ const READS_FILE = ['-T', '--upload-file', '-K', '--config']
 /** @throws {OAuthError} `USAGE` what cannot be run with headers from stdin */
 export function checkCurl([program = '', ...words]: readonly string[]): void {
   if (!/(?:^|[/\\])curl(?:\.exe)?$/i.test(program)) {
-    throw new OAuthError(
+    throw new CliError(
       'USAGE',
       `${JSON.stringify(program)} is not curl, the only program whose way of taking headers is known`,
       {

@@ -11,6 +11,7 @@ import { createSignalHold } from '../../node/signals.ts'
 import { exportSession } from '../../session/export.ts'
 import type { Context } from '../context.ts'
 import { warnIfReadable } from '../credentials/print.ts'
+import { CliError } from '../errors.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { leftIn, sessionFor } from './select.ts'
@@ -70,7 +71,7 @@ function needs({ did, clientId, clientKey }: SessionRecord): string {
 /** A CI job that renews credentials of its environment has to keep what comes back, and here nothing does. */
 function withPlace(error: unknown): never {
   if (!isOAuthError(error, 'SAVE_TARGET_MISSING')) throw error
-  throw new OAuthError(error.code, error.message, {
+  throw new CliError(error.code, error.message, {
     hint: 'hand it over from a machine that is still there afterwards',
   })
 }

@@ -7,15 +7,16 @@ import { readFile, stat } from 'node:fs/promises'
 import { Command } from 'commander'
 import { clientIdOf } from '../../credentials/node-session.ts'
 import { OAuthError } from '../../errors.ts'
-import { shellQuote } from '../../hints.ts'
 import { createSignalHold } from '../../node/signals.ts'
 import { importSession } from '../../session/import.ts'
 import type { Context } from '../context.ts'
 import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
+import { CliError } from '../errors.ts'
 import { type CliIO, readStdin } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
+import { shellQuote } from '../shell.ts'
 
 interface ImportOptions extends OutletOptions {
   readonly clientId?: string
@@ -49,7 +50,7 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   const value = parse(await read(file, host))
   if (clientId === undefined) {
     const named = clientIdOf(value)
-    throw new OAuthError('USAGE', 'the client_id is not in a stored session, and has to be given', {
+    throw new CliError('USAGE', 'the client_id is not in a stored session, and has to be given', {
       hint: named
         ? `if that is the other program's: --client-id ${shellQuote(named)}`
         : 'add --client-id with the exact client_id that the other program signs in with',
@@ -78,7 +79,7 @@ async function read(file: string | undefined, host: CliIO): Promise<string> {
   if (bytes === undefined) throw new OAuthError('USAGE', 'stdin is too large for a session')
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
-  throw new OAuthError('USAGE', 'the argument file is missing, and stdin is empty', {
+  throw new CliError('USAGE', 'the argument file is missing, and stdin is empty', {
     hint: 'atproto-oauth import session.json --client-id <id>',
   })
 }
@@ -88,7 +89,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text.replace(/^\ufeff/, ''))
   } catch {
-    throw new OAuthError('CREDENTIALS_INVALID', 'the session is not JSON, or it was cut', {
+    throw new CliError('CREDENTIALS_INVALID', 'the session is not JSON, or it was cut', {
       hint: 'give what the session store of the other program has for the account',
     })
   }

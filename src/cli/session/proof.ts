@@ -5,7 +5,6 @@
  */
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
-import { shellQuote } from '../../hints.ts'
 import { proofTarget, type RequestToSign } from '../../session/proof.ts'
 import type { Session } from '../../session/session.ts'
 import { sanitize, singleQuote } from '../../text.ts'
@@ -13,6 +12,7 @@ import type { Context } from '../context.ts'
 import { programName } from '../io.ts'
 import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
+import { shellQuote } from '../shell.ts'
 import { checkCurl, runCurl } from './curl.ts'
 import { sessionFor } from './select.ts'
 

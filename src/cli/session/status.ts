@@ -4,8 +4,7 @@
  * @module
  */
 import { Command } from 'commander'
-import { OAuthError } from '../../errors.ts'
-import { loginCommand } from '../../hints.ts'
+import { loginFacts, OAuthError } from '../../errors.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
@@ -48,7 +47,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
   else if (deadline - world.now() < warnDays * DAY) {
     throw new OAuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${moment(deadline, world.now())}`, {
-      hint: loginCommand(status),
+      facts: loginFacts(status),
     })
   }
 }
@@ -64,7 +63,7 @@ function isHandedOver({ ended }: SessionStatus): boolean {
 
 function overError(status: SessionStatus): OAuthError {
   const why = status.ended ? status.ended.reason : 'its deadline has passed'
-  return new OAuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { hint: loginCommand(status) })
+  return new OAuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { facts: loginFacts(status) })
 }
 
 const STATES = {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { LoginFacts, MethodNeeds } from './errors.ts'
-import { sanitize, singleQuote } from './text.ts'
+import type { LoginFacts, MethodNeeds } from '../errors.ts'
+import { sanitize, singleQuote } from '../text.ts'
 
 /** `atproto-oauth init …` for the same account, with the same scope and the same hosted client. */
 export function loginCommand({ handle, did, issuer, scope, clientId, redirectUri }: LoginFacts): string {
