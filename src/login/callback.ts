@@ -1,5 +1,5 @@
 /**
- * What a person pastes after signing in: read forgivingly, then judged strictly.
+ * What a person pastes after signing in: parsed forgivingly, then validated strictly.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9207.html#section-2.4 RFC 9207 §2.4}, RFC 6749 §4.1.2
  * @module
@@ -53,7 +53,7 @@ export function parseCallback(paste: string): PastedCallback {
 }
 
 /** The order matters: a code is not looked at before it is known who sent it, nor after an error. */
-export type JudgedCallback = Callback | { readonly denied: OAuthError }
+export type ValidatedCallback = Callback | { readonly denied: OAuthError }
 
 /**
  * Compares a callback with the request it claims to answer.
@@ -61,7 +61,7 @@ export type JudgedCallback = Callback | { readonly denied: OAuthError }
  * @returns the code, or the refusal that the server sent with this callback
  * @throws {OAuthError} `CALLBACK_REFUSED`: not the answer to this request, which is still open
  */
-export function validateCallback(pasted: PastedCallback, pending: PendingAuthorization): JudgedCallback {
+export function validateCallback(pasted: PastedCallback, pending: PendingAuthorization): ValidatedCallback {
   const { base, parameters } = pasted
   if (base !== undefined && base !== asUrl(pending.redirectUri.replace(/\?.*$/, ''))?.href) {
     throw new OAuthError('CALLBACK_REFUSED', `the callback came to ${base} instead of ${pending.redirectUri}`)

@@ -46,7 +46,7 @@ export type CompletePorts = Network &
   } & DeliverOption
 
 /**
- * Judges the callback, exchanges the code once, and checks that the tokens are for
+ * Validates the callback, exchanges the code once, and checks that the tokens are for
  * the account that the login was started for.
  *
  * @param paste what the person copied after signing in: a URL, or its query or fragment
@@ -60,33 +60,33 @@ export function complete(paste: string, ports: CompletePorts): Promise<Completed
 }
 
 async function completeLogin(paste: string, given: CompletePorts): Promise<Completed> {
-  // Some servers spend the code before they look at the proof: by then their clocks have to be known.
+  // Some servers spend the code before they check the proof: by then their clocks have to be known.
   const ports = withServerClocks(given)
   const { pending: store } = ports.stores
   const pasted = parseCallback(paste)
   const pending = await findPending(pasted.state, ports)
   if (pending.status === 'received') return resume(pending, pasted.parameters.get('code'), ports)
-  const judged = validateCallback(pasted, pending)
-  if ('denied' in judged) {
+  const callback = validateCallback(pasted, pending)
+  if ('denied' in callback) {
     await store.put(spentRecord(pending, '', 'denied', ports.now()))
-    throw judged.denied
+    throw callback.denied
   }
 
   await checkTargets(pending.did, ports)
-  const exchange = await prepareExchange(pending, judged.code, ports)
+  const exchange = await prepareExchange(pending, callback.code, ports)
   const { agent, spent, note } = exchange
   if (!(await store.claim(spent('sent')))) throw await claimedElsewhere(pending, store)
-  const answer = await sendCode(exchange)
-  const result = await verifyAnswer(answer, exchange, ports)
+  const response = await sendCode(exchange)
+  const result = await verifyResponse(response, exchange, ports)
   const login = {
     keep: () => store.put(receivedFor(spent('sent'), result)),
     close: () => note(spent('completed')),
-    end: () => agent.revokeIssued(answer),
+    end: () => agent.revokeIssued(response),
   }
   return deliverLogin(result, login, ports)
 }
 
-/** What is known to be in order before the code is sent, and how the journal is kept from then on. */
+/** Everything that is checked before the code is sent, and the journal of what happens then. */
 interface Exchange {
   readonly pending: PendingAuthorization
   readonly code: string
@@ -132,22 +132,22 @@ async function sendCode({ pending, code, codeHash, agent, spent, note }: Exchang
   }
 }
 
-/** A session whose tokens fail a check is ended again. */
-async function verifyAnswer(answer: JsonObject, exchange: Exchange, ports: CompletePorts): Promise<Completed> {
+/** A session whose tokens fail a check is revoked. */
+async function verifyResponse(response: JsonObject, exchange: Exchange, ports: CompletePorts): Promise<Completed> {
   const { pending, account, key, agent, spent, note } = exchange
   try {
-    const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
+    const tokens = parseTokenResponse(response, ports.settings.dev, ports)
     checkAccount(tokens.sub, pending)
     const { pds } = account ?? (await locate(tokens.sub, pending.issuer, ports))
     return completed(pending, tokens, key, pds, ports.now())
   } catch (error) {
-    const isEnded = await agent.revokeIssued(answer)
+    const isEnded = await agent.revokeIssued(response)
     await note(spent('refused'))
     throw afterExchange(error, isEnded, pending)
   }
 }
 
-/** An earlier run was killed between the answer and the delivery: the code is the same, and is not sent again. */
+/** An earlier run was killed between the response and the delivery: the code is the same, and is not sent again. */
 async function resume(record: ReceivedAuthorization, code: string | null, ports: CompletePorts): Promise<Completed> {
   const { pending: store } = ports.stores
   const over = () => spentRecord(record, record.codeHash, 'completed', ports.now())

@@ -1,7 +1,6 @@
 /**
- * What is kept of a login between `init` and the end of `complete`, and what it means for a callback. Until the
- * credentials have been delivered, the login's record keeps them, so that the next `complete` can deliver what a
- * killed one could not.
+ * The record of a login between `init` and the end of `complete`, and what it means for a callback. It keeps the
+ * credentials until they have been delivered, so that the next `complete` can deliver what a killed one could not.
  *
  * @module
  */

@@ -5,20 +5,20 @@
  */
 import type { Body } from '../ports.ts'
 
-/** Seconds for the headers of an answer, and for each pause in its body. */
+/** Seconds for the headers of a response, and for each pause in its body. */
 const TIMEOUT = 60
 /** Seconds for a body of which nobody knows how long it is. */
 const LONGEST = 3600
 /** Bytes in a second that a slow line still manages; a larger body gets more time. */
 const SLOWEST = 50_000
 
-/** As for `fetch`, and with a time limit. */
+/** As for `fetch`, and with a timeout. */
 export interface SessionInit {
   readonly method?: string
   readonly headers?: HeadersInit
   readonly body?: BodyInit | Body | null
   readonly signal?: AbortSignal | null
-  /** For the headers of the answer, and for each pause in its body. */
+  /** For the headers of the response, and for each pause in its body. */
   readonly timeoutSeconds?: number | undefined
 }
 

@@ -12,7 +12,7 @@ import { type AccountLocation, discoverFromAccount, fetchIssuer } from '../proto
 type IssuerPorts = IdentityPorts & Clock
 
 /**
- * The server that the session is from, as long as the DID still leads there.
+ * The authorization server that issued the session, if the DID still leads there.
  *
  * @throws {OAuthError} `ISSUER_MISMATCH`, and those of identity and metadata
  */

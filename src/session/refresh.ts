@@ -71,12 +71,12 @@ export function refresh(
   })
 }
 
-/** What is known to be in order before the token is sent. */
+/** Everything that is checked before the token is sent. */
 interface Prepared {
   readonly current: SessionRecord
   readonly refreshToken: string
   readonly hash: string
-  /** How the next refresh finds out whether it has the same key. */
+  /** Recorded, so that the next refresh can tell whether it has the same key. */
   readonly clientKey: ClientKeyName | undefined
   readonly issuer: Origin
   readonly pds: Origin
@@ -104,24 +104,24 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
   }
 }
 
-/** Sends the token, once. Tokens that come back and cannot be trusted are not left behind. */
+/** Sends the token, once. A response that fails validation is revoked. */
 async function spend(prepared: Prepared, ports: RefreshPorts): Promise<SessionRecord> {
   const { agent, refreshToken, current, issuer } = prepared
-  const answer = await agent.refresh(refreshToken)
+  const response = await agent.refresh(refreshToken)
   try {
-    const tokens = parseTokenResponse(answer, ports.settings.dev, ports)
+    const tokens = parseTokenResponse(response, ports.settings.dev, ports)
     if (tokens.sub !== current.did) {
       const whose = `${tokens.sub} instead of ${current.did}`
       throw new OAuthError('TOKEN_RESPONSE_INVALID', `${issuer} answered for ${whose}`)
     }
     return rotated(prepared, tokens, ports)
   } catch (error) {
-    await agent.revokeIssued(answer)
+    await agent.revokeIssued(response)
     throw error
   }
 }
 
-/** The session with its new tokens, which have not reached the save targets yet. */
+/** The session with its new tokens, not yet delivered to the save targets. */
 function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionRecord {
   const { current, refreshToken, hash, clientKey, issuer, pds, agent, targets } = prepared
   return {
@@ -173,14 +173,14 @@ const UNSPENT = [
   'DPOP_NONCE_INVALID',
 ] as const
 
-/** The store as the transaction found it, and the two ways to change it. */
+/** The stored session, and the two ways to change it. */
 interface InStore {
   readonly stored: SessionRecord | undefined
   readonly commit: Commit
   readonly forget: () => Promise<void>
 }
 
-/** Records what a failed refresh leaves behind, and says it. */
+/** Stores what a failed refresh leaves behind, and returns the error to throw. */
 async function recordFailedRefresh(
   error: unknown,
   { current, hash }: Prepared,

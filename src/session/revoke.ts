@@ -67,12 +67,12 @@ async function endAtServer(
   const nonces = await ports.stores.sessions.readNonces(thumbprint)
   const key = await importDpopKey(dpopPrivateJwk)
   const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
-  // The first may lack the nonce without which it is answered and ignored; the second has it.
+  // Without a nonce the first may get a 200 and be ignored; the second has it.
   await agent.revoke(token)
   return (await agent.revoke(token)) ? 'revoked' : 'unconfirmed'
 }
 
-/** A session can be ended where it is from, even if its account has moved since. */
+/** A session can be revoked at its own issuer even if the account has moved since. */
 async function issuingServer(record: SessionRecord, ports: RefreshPorts): Promise<AuthorizationServer> {
   if (record.issuer === undefined) return (await verifyIssuer(record, ports)).server
   return fetchAuthorizationServer(record.issuer, undefined, ports)

@@ -20,7 +20,7 @@ import { proofFor } from './proof.ts'
 import { isFresh, refresh } from './refresh.ts'
 import { toCredentials } from './token-family.ts'
 
-/** Milliseconds within which a token is too young to be over. */
+/** Milliseconds; a token that is younger has not expired. */
 const JUST_NOW = 60_000
 
 /** Made by `openSession` and `openStoredSession`. */
@@ -30,8 +30,8 @@ export class Session {
   readonly accountHandle: Handle | undefined
   /**
    * One request to the account's PDS, for which a session is the `SessionManager` of `@atproto/api`: `new Agent(session)`.
-   * Any status is an answer, and the answer comes as it was; headers such as `atproto-proxy` are passed on. Can be
-   * taken off the session: it does not ask for `this`.
+   * A response is returned as it came, whatever its status; headers such as `atproto-proxy` are passed on. Can be
+   * taken off the session: it does not use `this`.
    *
    * @param path path and query, beginning with `/xrpc/`
    * @throws {OAuthError} `SESSION_DEAD` and the other codes of a refresh; those of the `Http` port
@@ -44,8 +44,8 @@ export class Session {
   readonly #dpopFetch: SigningFetch
   #record: SessionRecord
   /** The access token that this process got or found when it asked for a newer one. */
-  #renewed: string | undefined
-  /** A leased access token comes without knowledge of its PDS: the DID document has it. */
+  #refreshed: string | undefined
+  /** Whether `#record.pds` is the PDS: of a leased access token only the DID document tells. */
   #isLocated: boolean
   /** Learned, and not stored yet. */
   #newNonces: Nonces | undefined
@@ -85,15 +85,15 @@ export class Session {
   }
 
   /**
-   * Renews the tokens and saves them.
+   * Refreshes the tokens and saves them.
    *
-   * @param ifOlderThanSeconds not if the last renewal is more recent than that
+   * @param ifOlderThanSeconds skipped if the last refresh is more recent than that
    * @throws {OAuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
    */
   async refresh(ifOlderThanSeconds = 0): Promise<Credentials> {
     const now = this.#ports.now()
     const since = now - ifOlderThanSeconds * 1000
-    // A renewal in the future is one by another clock: then it is not known when it was.
+    // A refresh in the future was dated by another clock: when it happened is unknown.
     await this.#refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since && rotatedAt <= now)
     return toCredentials(this.#record)
   }
@@ -101,7 +101,7 @@ export class Session {
   /**
    * An access token for other processes, with the key that it needs and without the refresh token.
    *
-   * @param atLeastSeconds renew first, if it would not last that long
+   * @param atLeastSeconds refresh first if it would expire before that
    * @throws {OAuthError} as `refresh`
    */
   async lease(atLeastSeconds: number): Promise<Credentials> {
@@ -139,7 +139,7 @@ export class Session {
     return proofFor(session, { method, url }, this.#ports)
   }
 
-  /** With a token that is good as far as is known; if it turns out not to be, once more with a newer one. */
+  /** One request, and a retry with a newer token if the PDS rejects this one as expired. */
   async #request(path: string, init: SessionInit, body: Body | undefined): Promise<Response> {
     await this.#prepare()
     const used = this.#record.accessToken
@@ -179,37 +179,39 @@ export class Session {
     )
   }
 
-  /** After the PDS has refused this token. */
+  /** After the PDS has rejected this token. */
   async #refreshRefused(refused: string | undefined): Promise<void> {
     await this.#refreshUnless((newer) =>
-      refused !== undefined && newer.accessToken === refused ? this.#isJustRenewed(newer) : isFresh(newer, this.#ports),
+      refused !== undefined && newer.accessToken === refused
+        ? this.#isJustRefreshed(newer)
+        : isFresh(newer, this.#ports),
     )
   }
 
   /**
-   * A token refused although it is new points at a clock or a proxy: another rotation would not help. One that an
-   * earlier process got may be refused because the session has ended since, which only a refresh tells.
-   * By the servers' clocks: ours may have been moved since.
+   * A new token that is rejected points at a clock or a proxy: another refresh would not help. A token of an
+   * earlier process may be rejected because the session has ended since, which only a refresh tells.
+   * By the servers' clocks: ours may have been changed since.
    */
-  #isJustRenewed({ accessToken, rotatedAt, clockOffset = 0, pds }: SessionRecord): boolean {
-    if (accessToken !== this.#renewed || rotatedAt === undefined) return false
+  #isJustRefreshed({ accessToken, rotatedAt, clockOffset = 0, pds }: SessionRecord): boolean {
+    if (accessToken !== this.#refreshed || rotatedAt === undefined) return false
     return Math.abs(this.#dpopFetch.now(pds) - clockOffset - rotatedAt) < JUST_NOW
   }
 
   async #refreshUnless(isGood: (newer: SessionRecord) => boolean): Promise<void> {
     const { accessToken } = this.#record
     this.#record = await this.#keepingNonces(() => refresh(this.#record, isGood, this.#dpopFetch, this.#ports))
-    if (this.#record.accessToken !== accessToken) this.#renewed = this.#record.accessToken
+    if (this.#record.accessToken !== accessToken) this.#refreshed = this.#record.accessToken
   }
 
-  /** Stores what `run` has learned once it is over: nothing comes between a refresh and its save. */
+  /** Stores the nonces that `run` has learned once it is done: nothing comes between a refresh and its save. */
   async #keepingNonces<T>(run: () => Promise<T>): Promise<T> {
     try {
       return await run()
     } finally {
       const nonces = this.#newNonces
       this.#newNonces = undefined
-      // Without them the next process needs one round trip more.
+      // Without them the next process needs one more round trip.
       if (nonces) await this.#ports.stores.sessions.writeNonces(this.#record.thumbprint, nonces).catch(() => undefined)
     }
   }

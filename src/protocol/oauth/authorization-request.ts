@@ -1,6 +1,6 @@
 /**
- * The authorization request: PKCE (RFC 7636), state, what is pushed (RFC 9126) and what
- * comes back for it, and the URL for the browser. `server-agent.ts` sends it.
+ * The authorization request: PKCE (RFC 7636), state, the pushed form and its response
+ * (RFC 9126), and the URL for the browser. `server-agent.ts` sends it.
  *
  * @module
  */
@@ -46,7 +46,7 @@ export interface PushedRequest {
   readonly expiresInSeconds: number
 }
 
-/** What is pushed (RFC 9126 §2.1). */
+/** The form to push (RFC 9126 §2.1). */
 export function authorizationForm(clientId: string, request: AuthorizationRequest): URLSearchParams {
   const { redirectUri, scope, state, codeChallenge, loginHint, prompt } = request
   return new URLSearchParams({

@@ -72,16 +72,16 @@ export async function sameClient(
   throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
 }
 
-/** Whom an assertion is for. */
+/** The server that an assertion is for. */
 export interface Audience {
-  /** The one server that takes it (`aud`). */
+  /** The `aud` of the assertion. */
   readonly issuer: Origin
-  /** Milliseconds since the epoch, at that server. */
+  /** Milliseconds since the epoch, by that server's clock. */
   readonly now: number
 }
 
 /**
- * The form of one attempt, with a new assertion of a confidential client; the form itself for a public one.
+ * The form of one attempt: with a new assertion for a confidential client, unchanged for a public one.
  *
  * @throws {OAuthError} `CLIENT_INVALID` the client's key is not usable
  */

@@ -1,6 +1,6 @@
 /**
  * Which authorization server stands behind an account, and whether it can do what
- * atproto asks: RFC 9728 and RFC 8414, fetched and judged.
+ * atproto asks: RFC 9728 and RFC 8414, fetched and validated.
  *
  * @see https://atproto.com/specs/oauth#server-metadata
  * @see https://atproto.com/specs/oauth#identity-authentication
@@ -26,7 +26,7 @@ export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
 }
 
 /**
- * The document as it is, not judged.
+ * The document as it is, not validated.
  *
  * @throws {OAuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
@@ -71,7 +71,7 @@ export async function fetchAuthorizationServer(
 }
 
 /**
- * The document as it is, not judged.
+ * The document as it is, not validated.
  *
  * @throws {OAuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
@@ -87,21 +87,21 @@ export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promis
   )
 }
 
-/** Where an account is, and who issues its tokens. */
+/** An account's PDS, and the issuer of its tokens. */
 export interface AccountLocation {
   readonly pds: Origin
   readonly issuer: Origin
 }
 
 export interface LocateOptions {
-  /** Throws if this is not where the account is expected; called before anything is asked of the issuer. */
+  /** Called before the first request to the issuer; throws if the account is expected elsewhere. */
   readonly verify?: (found: AccountLocation) => void | Promise<void>
 }
 
 /**
  * The chain from an account to its issuer: DID document, PDS, the issuer that the PDS names.
  *
- * @param account a DID, or an identity that was resolved just now
+ * @param account a DID, or an identity that was just resolved
  * @throws {OAuthError} those of `resolveDid` and `fetchIssuer`, and what `verify` throws
  */
 export async function locateAccount(
@@ -116,7 +116,7 @@ export async function locateAccount(
 }
 
 /**
- * The whole chain: `locateAccount`, then the metadata of the issuer, which must serve the PDS.
+ * The whole chain: `locateAccount`, then the issuer's metadata, which must list the PDS if it lists any.
  *
  * @throws {OAuthError} those of `locateAccount` and `fetchAuthorizationServer`
  */

@@ -55,8 +55,8 @@ export interface NonceOptions {
   /** Seen with this key by an earlier process; malformed ones are not used. */
   readonly nonces?: Nonces
   /**
-   * Told all of them whenever one has changed, for a later process. It is not waited for: what is sent once
-   * comes back to be saved before anything else.
+   * Called with all nonces whenever one of them has changed, for a later process. Nothing waits for it: the response
+   * to a refresh has to be saved before anything else happens. Must not throw.
    */
   readonly onNonces?: (nonces: Nonces) => void
 }

@@ -1,10 +1,9 @@
 /**
- * What talks to one authorization server, as one client, with one DPoP key: it sends the pushed request, the code,
- * the refresh token and the revocation. Each goes out with a proof of the key and with the client's authentication;
- * the nonces and the clock of the server are learned on the way.
+ * The requests to one authorization server, for one client and one DPoP key: pushed request, code exchange, refresh
+ * and revocation. Each carries a proof of the key and the client's authentication; the server's nonces and clock are
+ * learned from its responses.
  *
- * Sending is apart from validating what comes back (`token-endpoint.ts`): after the first there may be a session to
- * end if the second fails.
+ * Sending and validation (`token-endpoint.ts`) are separate: if the validation fails, there is a session to revoke.
  *
  * @see RFC 6749 §4.1.3, §6; RFC 7009 §2; RFC 9126 §2; RFC 9449 §5
  * @see https://atproto.com/specs/oauth#tokens-and-session-lifetime
@@ -29,15 +28,15 @@ import { anyToken, exchangeRefused, refreshRefused } from './token-endpoint.ts'
 
 /** Seconds. */
 const TIMEOUT = 10
-/** Seconds. Giving up is costly here: what was sent is spent, whether or not we wait for the answer. */
+/** Seconds. Giving up is costly here: the token is spent whether or not we wait for the response. */
 const TOKEN_TIMEOUT = 45
-/** What is spent once goes on no connection of which nobody knows whether it still stands. */
+/** A kept connection may be closed just as it is used, and a token that is spent once cannot be sent again. */
 const ONCE = { timeoutSeconds: TOKEN_TIMEOUT, ownConnection: true } as const
 
 export interface ServerAgentOptions {
   readonly server: AuthorizationServer
   readonly client: ClientIdentity
-  /** Signs with the DPoP key, and may serve other servers with the same key: each origin has its own nonce. */
+  /** Signs with the DPoP key. Requests to other servers may share it: each origin has its own nonce. */
   readonly dpopFetch: DpopFetch
 }
 
@@ -53,10 +52,10 @@ export interface CodeGrant {
   readonly codeVerifier: string
 }
 
-/** How what is sent once is spoken of, and what its refusal means. */
+/** A request that is never repeated: its name in messages, and its errors. */
 interface Once {
   readonly what: string
-  /** If it is not known whether the server has committed. */
+  /** The error code if it is unknown whether the server has committed. */
   readonly ambiguous: ErrorCode
   readonly refused: (issuer: string, refusal: ServerError) => OAuthError
 }
@@ -78,21 +77,21 @@ export class OAuthServerAgent {
   }
 
   /**
-   * An agent that alone uses its key.
+   * An agent that shares its key with no other request.
    *
-   * @param ports with the clocks that the discovery of the server has learned: some servers spend a code before they
-   *   look at the time in its proof
+   * @param ports with the clocks learned during discovery: some servers spend a code before they check the time in
+   *   its proof
    */
   static withKey({ key, server, client, ...nonces }: KeyOptions, ports: Network & WithServerClocks): OAuthServerAgent {
     return new OAuthServerAgent({ server, client, dpopFetch: createDpopFetch(key, nonces, ports) }, ports)
   }
 
-  /** What to hand to a later process with the same key. */
+  /** The newest nonces, for a later process with the same key. */
   nonces(): Nonces {
     return this.#dpopFetch.nonces()
   }
 
-  /** Milliseconds since the epoch at the server, as far as its answers have shown it. */
+  /** Milliseconds since the epoch by the server's clock, or by ours until a response has shown it. */
   now(): number {
     return this.#dpopFetch.now(this.#server.issuer)
   }
@@ -117,9 +116,9 @@ export class OAuthServerAgent {
   }
 
   /**
-   * Sends the code, once: any answer but a nonce challenge uses it up.
+   * Sends the code, once: any response but a nonce challenge uses it up.
    *
-   * @returns the answer of a server that issued tokens, not yet validated
+   * @returns the token response, not yet validated
    * @throws {OAuthError} `NETWORK_UNREACHABLE` (not sent), `EXCHANGE_AMBIGUOUS`, `EXCHANGE_REFUSED`, `RATE_LIMITED`
    */
   exchange({ code, redirectUri, codeVerifier }: CodeGrant): Promise<JsonObject> {
@@ -136,7 +135,7 @@ export class OAuthServerAgent {
   /**
    * Spends the refresh token. Called by the refresh transaction only.
    *
-   * @returns the answer of a server that issued tokens, not yet validated
+   * @returns the token response, not yet validated
    * @throws {OAuthError} `NETWORK_UNREACHABLE` (not sent), `SESSION_DEAD`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`,
    *   `RATE_LIMITED`
    */
@@ -150,10 +149,10 @@ export class OAuthServerAgent {
   }
 
   /**
-   * RFC 7009 §2.1, with a proof of the session's key, without which a server may
-   * answer 200 and end nothing.
+   * Revokes a token (RFC 7009 §2.1), with a proof of the session's key: without it a server may respond with 200 and
+   * revoke nothing.
    *
-   * @returns whether the server said that the token is revoked
+   * @returns whether the server confirmed it; a failure of any kind is `false`
    */
   async revoke(token: string): Promise<boolean> {
     const { revocation_endpoint } = this.#server
@@ -169,13 +168,12 @@ export class OAuthServerAgent {
   }
 
   /**
-   * Ends a session that was issued and cannot be trusted; best effort, its tokens are forgotten either way.
+   * Revokes a session whose token response failed validation. Best effort: its tokens are discarded either way.
    *
-   * @param answer the token response
-   * @returns whether the server said that the session is over
+   * @returns whether the server confirmed it
    */
-  async revokeIssued(answer: JsonObject): Promise<boolean> {
-    const token = anyToken(answer)
+  async revokeIssued(response: JsonObject): Promise<boolean> {
+    const token = anyToken(response)
     return token !== undefined && this.revoke(token)
   }
 
@@ -183,7 +181,7 @@ export class OAuthServerAgent {
     const { issuer, token_endpoint } = this.#server
     try {
       const response = await this.#post(token_endpoint, form, ONCE)
-      // A 200 without JSON may be a gateway's page: it is not known then whether the server behind it has committed.
+      // A 200 without JSON may be a gateway's page: then it is unknown whether the server behind it has committed.
       if (response.status === 200) {
         return await readJsonObject(response, { what: `the token response of ${issuer}`, code: ambiguous })
       }
@@ -195,7 +193,7 @@ export class OAuthServerAgent {
     }
   }
 
-  /** A redirect is an answer, never followed. */
+  /** A redirect is returned, never followed. */
   #post(
     endpoint: string,
     form: URLSearchParams,
@@ -209,7 +207,7 @@ export class OAuthServerAgent {
     })
   }
 
-  /** Made anew for every attempt: a server may refuse an assertion that it has seen. */
+  /** Called for every attempt: a server may reject an assertion that it has seen before. */
   async #authenticated(form: URLSearchParams): Promise<string> {
     const audience = { issuer: this.#server.issuer, now: this.now() }
     return (await withClientAssertion(form, this.#client, audience, this.#ports)).toString()

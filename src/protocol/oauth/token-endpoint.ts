@@ -1,6 +1,5 @@
 /**
- * What comes back from the token endpoint: tokens, validated, or a refusal, explained. `server-agent.ts` sends the
- * requests.
+ * Responses of the token endpoint: tokens are validated, errors explained. `server-agent.ts` sends the requests.
  *
  * @see RFC 6749 §5, §6; https://atproto.com/specs/oauth#tokens-and-session-lifetime
  * @module
@@ -18,7 +17,7 @@ const LIFETIME_LONGEST = 365 * 24 * 3600
 /** A visible-ASCII string (RFC 6749 appendix A.12, A.17). */
 const TOKEN = /^[\x20-\x7e]{1,16384}$/
 
-/** A gateway's 5xx, or a success of another kind, does not tell whether the server behind it has committed. */
+/** After a gateway's 5xx, or another 2xx, it is unknown whether the server behind it has committed. */
 function isUnclear({ status }: ServerError): boolean {
   return status >= 500 || (status >= 200 && status < 300)
 }
