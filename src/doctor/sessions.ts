@@ -92,7 +92,7 @@ async function judge(
     return warning({ ...found, detail, fix: { code: 'REFRESH_AMBIGUOUS', facts: { reason: 'refresh-unanswered' } } })
   }
   if (status.undelivered.length > 0) {
-    const detail = `the newerOf tokens of the one ${who} are not yet in ${status.undelivered.join(', ')}`
+    const detail = `the newest tokens of the one ${who} are not yet in ${status.undelivered.join(', ')}`
     return warning({ ...found, detail, fix: 'the next `call` or `refresh` on this machine delivers them first' })
   }
   if (deadline === undefined) return ok({ ...found, detail: `the one ${who} does not say when it ends` })
