@@ -243,6 +243,12 @@ export type ErrorFacts = LoginFacts & AnswerFacts & (ReasonFacts | { readonly re
 /** What to do, as the code and the facts of the error that it is about; an {@link OAuthError} is one. */
 export type Advice = Pick<OAuthError, 'code' | 'facts'>
 
+/**
+ * What to do about it: a sentence, whose first line can stand alone and whose further ones are to be copied; or what
+ * a program words for its own users.
+ */
+export type Fix = string | Advice
+
 export interface ErrorDetails {
   readonly cause?: unknown
   readonly facts?: ErrorFacts | undefined

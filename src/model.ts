@@ -10,8 +10,6 @@
  */
 import * as v from '@badrap/valita'
 
-import type { Advice } from './errors.ts'
-
 declare const brand: unique symbol
 type Branded<Name extends string> = string & { readonly [brand]: Name }
 
@@ -265,21 +263,3 @@ export const sessionRecordSchema = v.object({
   /** The server said that the session is over, or it is another program's now; its tokens are gone. */
   ended: ended.optional(),
 })
-
-/**
- * What to do about it: a sentence, whose first line can stand alone and whose further ones are to be copied; or what
- * a program words for its own users.
- */
-export type Fix = string | Advice
-
-/** What one check of `doctor` has found. */
-export interface Finding {
-  /** What was looked at, in a word or two. */
-  readonly topic: string
-  /** `warning`: it works here, and something should be done about it. */
-  readonly verdict: 'ok' | 'warning' | 'broken'
-  /** May hold text of a server's. */
-  readonly detail: string
-  readonly fix?: Fix | undefined
-  readonly milliseconds: number
-}

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Fix } from './errors.ts'
 import type { ClientJwk, Did, Nonces, PendingRecord, SessionRecord, SpentAuthorization } from './model.ts'
 
 export interface Clock {
@@ -146,3 +147,15 @@ export type Runtime = Network &
   Timer &
   Notices & { readonly settings: Settings; readonly stores: Stores; readonly saving: Saving }
 export type { Did }
+
+/** What one check of `doctor` has found. */
+export interface Finding {
+  /** What was looked at, in a word or two. */
+  readonly topic: string
+  /** `warning`: it works here, and something should be done about it. */
+  readonly verdict: 'ok' | 'warning' | 'broken'
+  /** May hold text of a server's. */
+  readonly detail: string
+  readonly fix?: Fix | undefined
+  readonly milliseconds: number
+}

@@ -21,8 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   node: ['credentials', ...NOUNS],
   protocol: NOUNS,
   errors: ['text'],
-  ports: ['model'],
-  model: ['errors'],
+  ports: ['errors', 'model'],
+  model: [],
   text: [],
 }
 /** What these import besides: packages, and modules of Node. */
@@ -156,4 +156,21 @@ test('the rule catches what it is for', () => {
       { from: 'c', to: 'b' },
     ]),
   ).toStrictEqual(['b', 'c'])
+})
+
+test('opening src/ shows the product, and few files', () => {
+  expect(FILES.filter((file) => !file.includes('/'))).toStrictEqual([
+    'errors.ts',
+    'index.ts',
+    'model.ts',
+    'ports.ts',
+    'text.ts',
+  ])
+})
+
+test('imports between rooms form at most eight levels', () => {
+  const edges = edgesBetween(roomOf)
+  const levelOf = (room: string): number =>
+    1 + Math.max(0, ...edges.filter(({ from }) => from === room).map(({ to }) => levelOf(to)))
+  expect(Math.max(...Object.keys(MAY_IMPORT).map(levelOf))).toBeLessThanOrEqual(8)
 })

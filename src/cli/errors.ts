@@ -4,6 +4,8 @@
  *
  * @module
  */
+
+import type { Fix } from '../errors.ts'
 import {
   type Advice,
   type ErrorChanges,
@@ -13,7 +15,6 @@ import {
   OAuthError,
   type ReasonFacts,
 } from '../errors.ts'
-import type { Fix } from '../model.ts'
 import { sanitize } from '../text.ts'
 import { callCommand, loginCommand, shellQuote, toWindowsQuoting } from './shell.ts'
 

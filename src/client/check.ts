@@ -4,8 +4,9 @@
  * @see https://atproto.com/specs/oauth#clients
  * @module
  */
+
+import type { Fix } from '../errors.ts'
 import { isOAuthError, OAuthError } from '../errors.ts'
-import type { Fix } from '../model.ts'
 import type { Clock, Http, Settings } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Fix } from '../model.ts'
+import type { Fix } from '../errors.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 
 export interface ClientFinding {

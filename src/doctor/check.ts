@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import type { Fix } from '../errors.ts'
 import { isOAuthError, type OAuthError } from '../errors.ts'
-import type { Finding, Fix } from '../model.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock, Finding } from '../ports.ts'
 
 /** What was to be had, or why it was not. */
 export type Outcome<T> = { readonly milliseconds: number } & (

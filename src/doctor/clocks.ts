@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Finding, Origin } from '../model.ts'
-import type { Clock, Http } from '../ports.ts'
+import type { Origin } from '../model.ts'
+import type { Clock, Finding, Http } from '../ports.ts'
 import { ok, warning } from './check.ts'
 import type { Watched } from './watch.ts'
 

@@ -6,8 +6,8 @@
  */
 
 import type { ClientChoice } from '../client/client-id.ts'
-import type { Client, Credentials, Did, Finding, Origin, SessionRecord } from '../model.ts'
-import type { Dns, Network, Settings, Stores } from '../ports.ts'
+import type { Client, Credentials, Did, Origin, SessionRecord } from '../model.ts'
+import type { Dns, Finding, Network, Settings, Stores } from '../ports.ts'
 import { type Identifier, parseIdentifier } from '../protocol/identity/syntax.ts'
 import { checkClocks } from './clocks.ts'
 import { checkDid, checkHandle } from './identity.ts'

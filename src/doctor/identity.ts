@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Did, Finding, Handle, Identity } from '../model.ts'
-import type { Clock, IdentityPorts } from '../ports.ts'
+import type { Did, Handle, Identity } from '../model.ts'
+import type { Clock, Finding, IdentityPorts } from '../ports.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
 import { askDns, askHttps, type HandleAnswer, resolveHandle } from '../protocol/identity/handle.ts'
 import { isReservedName } from '../protocol/identity/syntax.ts'

@@ -5,8 +5,8 @@
  */
 import { checkClient } from '../client/check.ts'
 import { type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../client/client-id.ts'
-import type { AuthorizationServer, Client, Finding } from '../model.ts'
-import type { Network, Settings } from '../ports.ts'
+import type { AuthorizationServer, Client } from '../model.ts'
+import type { Finding, Network, Settings } from '../ports.ts'
 import { createPkce, createState } from '../protocol/oauth/authorization-request.ts'
 import { identifyClient } from '../protocol/oauth/client-auth.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'

@@ -4,8 +4,8 @@
  * @module
  */
 import { isOAuthError } from '../errors.ts'
-import type { AuthorizationServer, Finding, Origin } from '../model.ts'
-import type { Clock, Http, Settings } from '../ports.ts'
+import type { AuthorizationServer, Origin } from '../model.ts'
+import type { Clock, Finding, Http, Settings } from '../ports.ts'
 import { type JsonObject, parseJsonObject, readText, shown } from '../protocol/http/response.ts'
 import { asOrigin, asUrl } from '../protocol/identity/syntax.ts'
 import {

@@ -3,9 +3,11 @@
  *
  * @module
  */
+
+import type { Fix } from '../errors.ts'
 import { isOAuthError, type LoginFacts, loginFacts } from '../errors.ts'
-import type { Credentials, Finding, Fix, Origin, SessionRecord } from '../model.ts'
-import type { Clock, SessionStore, Settings } from '../ports.ts'
+import type { Credentials, Origin, SessionRecord } from '../model.ts'
+import type { Clock, Finding, SessionStore, Settings } from '../ports.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { nextDeadline, statusOf } from '../session/status.ts'
 import { newerOf, toSessionRecord } from '../session/token-family.ts'

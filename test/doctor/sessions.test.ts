@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Finding } from '../../src/model.ts'
+import type { Finding } from '../../src/ports.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
 import { HOUR, signedIn, stored } from '../support/login.ts'
 import { all, found, notOk, TXT, topics } from './support.ts'

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { worded } from '../../src/cli/errors.ts'
 import { type DoctorOptions, diagnose } from '../../src/doctor/doctor.ts'
-import type { Finding } from '../../src/model.ts'
+import type { Finding } from '../../src/ports.ts'
 import { createFakeWorld, type FakeWorld, pathOf } from '../support/fake-atproto.ts'
 
 export async function found(world: FakeWorld, identifier?: string, options: DoctorOptions = {}): Promise<Finding[]> {

@@ -2,10 +2,10 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Finding } from '../../src/model.ts'
 import { inspectMachine } from '../../src/node/doctor.ts'
 import { createPendingStore } from '../../src/node/store/logins.ts'
 import { createSessionStore } from '../../src/node/store/sessions.ts'
+import type { Finding } from '../../src/ports.ts'
 import { createCertificate } from '../support/certificates.ts'
 import { signedIn, stored } from '../support/login.ts'
 
