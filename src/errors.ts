@@ -157,6 +157,8 @@ export type ReasonFacts =
         /** The session was made without a client key, and one is set. */
         | 'client-key-unwanted'
         | 'client-key-malformed'
+        /** New credentials are in the store; the next refresh there delivers them to their save targets. */
+        | 'delivery-pending'
         /** The one thing that is missing of the credentials. */
         | 'client-id-missing'
         /** No dotenv file can hold the value for every reader. */

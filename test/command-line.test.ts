@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 
 /** A flag, a command of ours, a variable of ours: of these only the command line itself knows. */
-const COMMAND_LINE = /(?<![\w-])--[a-z][\w-]*|\batproto-oauth [a-z<-]|\bATPROTO_OAUTH_\w*/g
+const COMMAND_LINE =
+  /(?<![\w-])--[a-z][\w-]*|\batproto-oauth [a-z<-]|\bATPROTO_OAUTH_\w*|(?<=`)(?:call|complete|doctor|export|import|init|lease|login|proof|refresh|revoke|status)(?=\\?`)/g
 /** The command line, and the variables as a format of a session. */
 const MAY_NAME_IT = /^(?:cli|credentials)\//
 /** Flags of other programs that are run, by file. */
@@ -28,6 +29,7 @@ test.each(FILES)('src/%s names no flag, command or variable of the command line'
 test('the rule catches what it is for', () => {
   expect(named("hint('add --dev') // not --home")).toStrictEqual(['--dev'])
   expect(named("'run: atproto-oauth init did:plc:…'")).toStrictEqual(['atproto-oauth i'])
+  expect(named("'run `init` again'; return `\\`import\\` it`")).toStrictEqual(['import', 'init'])
   expect(named("const name = 'ATPROTO_OAUTH_DID'")).toStrictEqual(['ATPROTO_OAUTH_DID'])
   expect(named("at--; join(tmp, 'atproto-oauth-1.json'); get('https://x.dev/--a')")).toStrictEqual(['--a'])
 })

@@ -196,6 +196,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'add --confidential'
     case 'client-id-unknown':
       return 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login'
+    case 'delivery-pending':
+      return 'the next `call` or `refresh` on this machine delivers them first'
     case 'dotenv-unfit':
       return 'use --format json or --format bundle'
     case 'file-mode':

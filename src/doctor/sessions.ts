@@ -95,7 +95,7 @@ async function judge(
   }
   if (status.undelivered.length > 0) {
     const detail = `the newest tokens of the one ${who} are not yet in ${status.undelivered.join(', ')}`
-    return warning({ ...found, detail, fix: 'the next `call` or `refresh` on this machine delivers them first' })
+    return warning({ ...found, detail, fix: { code: 'SAVE_FAILED', facts: { reason: 'delivery-pending' } } })
   }
   if (deadline === undefined) return ok({ ...found, detail: `the one ${who} does not say when it ends` })
   const detail = `the one ${who} ends ${iso(deadline)}`

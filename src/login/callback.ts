@@ -47,7 +47,10 @@ export function parseCallback(paste: string): PastedCallback {
   const state = parameters.get('state') ?? ''
   checkComplete(parameters)
   if (!STATE.test(state)) {
-    throw new OAuthError('CALLBACK_STATE_UNKNOWN', 'the state in the callback URL is not one that `init` made')
+    throw new OAuthError(
+      'CALLBACK_STATE_UNKNOWN',
+      'the state in the callback URL is not one that a login was started with',
+    )
   }
   return { base, parameters, state }
 }
@@ -149,7 +152,7 @@ function checkComplete(parameters: URLSearchParams): void {
 function whatItIs(text: string, base: string | undefined): string {
   if (/^(?:cod-|code[-_])?[0-9a-f]{32,}$/i.test(text)) return 'that is the code alone; the whole address is needed'
   if (text.includes('request_uri'))
-    return 'that is the address to sign in at (if it has expired, run `init` again); the one after signing in is needed'
+    return 'that is the address to sign in at (if it has expired, start the login again); the one after signing in is needed'
   return base === undefined ? 'that is not a callback URL' : 'that address is not where a login ends: it has no code'
 }
 

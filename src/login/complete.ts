@@ -50,10 +50,9 @@ export type CompletePorts = Network &
  * the account that the login was started for.
  *
  * @param paste what the person copied after signing in: a URL, or its query or fragment
- * @throws {OAuthError} exit 2 and `CALLBACK_REFUSED`: nothing was sent and the login is still open;
- *   exit 3 and 9, and exit 4 before the code was sent: as before, run it again; `AUTHORIZATION_DENIED`,
- *   `EXCHANGE_REFUSED`, `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and exit 6: over, start
- *   again with `init`
+ * @throws {OAuthError} those of the input and `CALLBACK_REFUSED`: nothing was sent and the login is still open; those
+ *   of network, identity and metadata: as before, run it again; `AUTHORIZATION_DENIED`, `EXCHANGE_REFUSED`,
+ *   `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and `EXCHANGE_AMBIGUOUS`: the login is over
  */
 export function complete(paste: string, ports: CompletePorts): Promise<Completed> {
   return withoutSession(completeLogin(paste, ports))

@@ -40,7 +40,8 @@ export type InitPorts = Network & Dns & { readonly settings: Settings; readonly 
  * Resolves `identifier` (handle, DID or server URL), finds its authorization server,
  * pushes the request and stores what `complete` will need, before the URL is given out.
  *
- * @throws {OAuthError} exit 2 before anything was sent; 3 and 4 with nothing kept
+ * @throws {OAuthError} those of the input before anything was sent; those of network, identity, metadata and PAR with
+ *   nothing kept
  */
 export function init(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
   return withoutSession(initLogin(identifier, options, ports))

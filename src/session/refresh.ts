@@ -41,8 +41,8 @@ export function isFresh(record: SessionRecord, { now, randomBytes }: Network): b
  *
  * @param given the session as this process knows it
  * @param isGood asked with the newest state, under the lock
- * @throws {OAuthError} exits 2 to 4 with nothing sent; `SAVE_FAILED`, `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`,
- *   `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`
+ * @throws {OAuthError} those of settings, network, identity and metadata, with nothing sent; `SAVE_FAILED`,
+ *   `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`
  */
 export function refresh(
   given: SessionRecord,

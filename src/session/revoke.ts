@@ -23,8 +23,9 @@ export interface Revoked {
 }
 
 /**
- * @throws {OAuthError} exits 2 to 4 with nothing sent and nothing forgotten (`ISSUER_MISMATCH` the issuer was never
- *   recorded, and the account has moved); `SESSION_MISSING`; `CREDENTIALS_INCOMPLETE` for a lease
+ * @throws {OAuthError} those of settings, network, identity and metadata, with nothing sent and nothing forgotten
+ *   (`ISSUER_MISMATCH` the issuer was never recorded, and the account has moved); `SESSION_MISSING`;
+ *   `CREDENTIALS_INCOMPLETE` for a lease
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores

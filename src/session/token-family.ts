@@ -105,7 +105,7 @@ export async function handedOver(record: SessionRecord, now: number): Promise<Se
   const hash = refreshToken === undefined ? undefined : await tokenHash(refreshToken)
   return {
     ...rest,
-    ended: { at: now, reason: 'it was handed over to another program by `export`', handedOver: hash },
+    ended: { at: now, reason: 'it was handed over to another program', handedOver: hash },
     spentTokens: hash === undefined ? record.spentTokens : addSpentToken(record.spentTokens, hash),
   }
 }
@@ -125,7 +125,7 @@ export function endedError(session: SessionRecord): OAuthError {
   const when = new Date(at).toISOString()
   if (handedOver === undefined)
     return new OAuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { facts })
-  const message = `the session of ${session.did} is not here since ${when}: ${reason}; \`import\` takes it back from there`
+  const message = `the session of ${session.did} is not here since ${when}: ${reason}; it can be imported back from there`
   return new OAuthError('SESSION_MISSING', message, { facts, session: 'alive' })
 }
 

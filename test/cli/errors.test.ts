@@ -124,6 +124,7 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['CREDENTIALS_MISMATCH', { reason: 'client-key-unwanted' }, 'unset ATPROTO_OAUTH_CLIENT_JWK for this session'],
     ['CREDENTIALS_INVALID', { reason: 'node-session-expected' }, /as JSON: \{"dpopJwk": …, "authMethod": …/],
+    ['SAVE_FAILED', { reason: 'delivery-pending' }, 'the next `call` or `refresh` on this machine delivers them first'],
     ['USAGE', { reason: 'dotenv-unfit' }, 'use --format json or --format bundle'],
     ['USAGE', { reason: 'home-needed' }, 'say where with ATPROTO_OAUTH_HOME (--home)'],
     ['STORE_INVALID', { reason: 'home-unusable' }, /^point ATPROTO_OAUTH_HOME \(--home\) at a folder /],

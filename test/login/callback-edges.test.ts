@@ -104,6 +104,8 @@ describe('judged without what parsing has checked', () => {
   })
 
   test('6.9 a state that cannot be ours is said to be none', async () => {
-    expect((await failure(() => judge(URL_.replace(STATE, '..')))).message).toContain('not one that `init` made')
+    expect((await failure(() => judge(URL_.replace(STATE, '..')))).message).toContain(
+      'not one that a login was started with',
+    )
   })
 })

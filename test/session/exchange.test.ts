@@ -88,7 +88,7 @@ describe('a session that is handed over', () => {
     }
     expect(await failure((await openStoredSession(undefined, world)).call(GET_SESSION))).toMatchObject({
       code: 'SESSION_MISSING',
-      message: expect.stringContaining('`import` takes it back'),
+      message: expect.stringContaining('it can be imported back'),
     })
     expect(world.requests).toHaveLength(before)
     expect(world.sessionAlive(world.alice.did)).toBe(true)

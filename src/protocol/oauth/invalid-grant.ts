@@ -11,7 +11,7 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
   // Refresh tokens
   [
     'Refresh token replayed',
-    'this refresh token was used already, by another process or machine; a server that sees it twice ends the session for everybody, so let one job own it and `lease` for the others',
+    'this refresh token was used already, by another process or machine; a server that sees it twice ends the session for everybody, so let one job own it and lease access tokens to the others',
   ],
   [
     'Invalid refresh token',
