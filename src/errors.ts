@@ -111,121 +111,135 @@ export interface AnswerFacts {
   readonly serverError?: string | undefined
 }
 
+/** Reasons that need no facts of their own. */
+export type PlainReason =
+  /** The one thing that is missing of the credentials. */
+  | 'client-id-missing'
+  /** A loopback client_id of before does not declare what is asked for; without one it is made anew. */
+  | 'client-id-superfluous'
+  /** The session does not say its client_id; a refresh under any other would end it. */
+  | 'client-id-unknown'
+  /** Another key than the published one of that name. */
+  | 'client-key-differs'
+  /** The document does not publish its public half. */
+  | 'client-key-foreign'
+  /** It is not a private P-256 JWK with a kid. */
+  | 'client-key-malformed'
+  /** There is a private key, and the document is that of a client without. */
+  | 'client-key-unpublished'
+  /** Nothing is known of the private key of a confidential client. */
+  | 'client-key-unset'
+  /** The session was made without a client key, and one is set. */
+  | 'client-key-unwanted'
+  /** The keys of a confidential client cannot be changed in the document of another one. */
+  | 'client-not-confidential'
+  /** New credentials are in the store; the next refresh there delivers them to their save targets. */
+  | 'delivery-pending'
+  /** It would be allowed in development mode: http, a `.test` handle. */
+  | 'dev-mode-needed'
+  /** No dotenv file can hold the value for every reader. */
+  | 'dotenv-unfit'
+  /** It is not the client_id that the other program signs in with. */
+  | 'foreign-client-id'
+  /** The token that was given was refused; the stored one was not sent. */
+  | 'given-token-refused'
+  /** The session belongs to another program now. */
+  | 'handed-over'
+  /** By the one service that was named for it, or because no account can have the handle. */
+  | 'handle-lookup-failed'
+  /** The user has no home folder. */
+  | 'home-needed'
+  /** The folder of the store cannot be written to. */
+  | 'home-unusable'
+  /** Only a client that is hosted may return there. */
+  | 'hosted-client-needed'
+  /** The text that should be JSON is not. */
+  | 'json-malformed'
+  /** The method takes a JSON body, and another one was given. */
+  | 'json-needed'
+  /** The credentials could not be delivered, and are kept with the login. */
+  | 'kept-with-login'
+  /** A new document of another kind would end the sessions made with the keys in the old one. */
+  | 'keys-would-be-lost'
+  /** Without it there would be none. */
+  | 'last-key'
+  /** It was completed before; its session is not affected. */
+  | 'login-completed'
+  /** No login with this state was started, or it is kept somewhere else. */
+  | 'login-not-found'
+  /** A client_id of `http://localhost` declares what none can. */
+  | 'loopback-client-id-unusable'
+  /** Servers refuse the method to OAuth sessions; a request that names its HTTP method is sent all the same. */
+  | 'method-unavailable'
+  /** A token that was just issued was refused: a clock is wrong, or the session has ended. */
+  | 'new-token-refused'
+  /** Not the value that the session store of `@atproto/oauth-client-node` has for one account. */
+  | 'node-session-expected'
+  /** No client can be hosted there. */
+  | 'origin-unusable'
+  /** A hosted client may have several, so one has to be named. */
+  | 'redirect-uri-needed'
+  /** A refresh was sent, and no answer was stored. */
+  | 'refresh-unanswered'
+  /** `atproto-proxy` is not a DID and a service, as in `did:web:api.bsky.app#bsky_appview`. */
+  | 'service-malformed'
+  /** A new session could not be stored, and was ended again. */
+  | 'session-not-stored'
+  /** The one file of a login that is kept outside of the store. */
+  | 'state-file-missing'
+  /** A save target could not be written; nothing was sent. */
+  | 'target-failed'
+  /** A save target holds something else that may be needed. */
+  | 'target-taken'
+  /** A token was sent, and no place could be found for what came back. */
+  | 'tokens-lost'
+  /** New credentials are in the store, and not in all save targets yet. */
+  | 'undelivered'
+  /** The files are not there that GitHub Actions gives to a step. */
+  | 'workflow-step-needed'
+
 /** What is narrower than the code, with the facts that belong to it. */
 export type ReasonFacts =
-  | {
-      readonly reason: /** It would be allowed in development mode: http, a `.test` handle. */
-        | 'dev-mode-needed'
-        /** Another key than the published one of that name. */
-        | 'client-key-differs'
-        /** The document does not publish its public half. */
-        | 'client-key-foreign'
-        /** There is a private key, and the document is that of a client without. */
-        | 'client-key-unpublished'
-        | 'client-key-unset'
-        /** The keys of a confidential client cannot be changed in the document of another one. */
-        | 'client-not-confidential'
-        /** A loopback client_id of before does not declare what is asked for; without one it is made anew. */
-        | 'client-id-superfluous'
-        /** Only a client that is hosted may return there. */
-        | 'hosted-client-needed'
-        /** A new document of another kind would end the sessions made with the keys in the old one. */
-        | 'keys-would-be-lost'
-        /** Without it there would be none. */
-        | 'last-key'
-        | 'handle-lookup-failed'
-        /** The credentials could not be delivered, and are kept with the login. */
-        | 'kept-with-login'
-        /** It was completed before; its session is not affected. */
-        | 'login-completed'
-        /** No login with this state was started, or it is kept somewhere else. */
-        | 'login-not-found'
-        /** A new session could not be stored, and was ended again. */
-        | 'session-not-stored'
-        /** It is not the client_id that the other program signs in with. */
-        | 'foreign-client-id'
-        /** The token that was given was refused; the stored one was not sent. */
-        | 'given-token-refused'
-        /** The session belongs to another program now. */
-        | 'handed-over'
-        /** A save target could not be written; nothing was sent. */
-        | 'target-failed'
-        /** A save target holds something else that may be needed. */
-        | 'target-taken'
-        /** New credentials are in the store, and not in all save targets yet. */
-        | 'undelivered'
-        /** The session was made without a client key, and one is set. */
-        | 'client-key-unwanted'
-        | 'client-key-malformed'
-        /** New credentials are in the store; the next refresh there delivers them to their save targets. */
-        | 'delivery-pending'
-        /** The one thing that is missing of the credentials. */
-        | 'client-id-missing'
-        /** No dotenv file can hold the value for every reader. */
-        | 'dotenv-unfit'
-        /** Not the value that the session store of `@atproto/oauth-client-node` has for one account. */
-        | 'node-session-expected'
-        /** The user has no home folder. */
-        | 'home-needed'
-        | 'home-unusable'
-        | 'state-file-missing'
-        /** A token was sent, and no place could be found for what came back. */
-        | 'tokens-lost'
-        /** The files are not there that GitHub Actions gives to a step. */
-        | 'workflow-step-needed'
-        /** The session does not say its client_id; a refresh under any other would end it. */
-        | 'client-id-unknown'
-        /** A refresh was sent, and no answer was stored. */
-        | 'refresh-unanswered'
-        | 'loopback-client-id-unusable'
-        /** No client can be hosted there. */
-        | 'origin-unusable'
-        | 'redirect-uri-needed'
-        /** The text that should be JSON is not. */
-        | 'json-malformed'
-        /** The method takes a JSON body, and another one was given. */
-        | 'json-needed'
-        /** Servers refuse the method to OAuth sessions; a request that names its HTTP method is sent all the same. */
-        | 'method-unavailable'
-        /** `atproto-proxy` is not a DID and a service, as in `did:web:api.bsky.app#bsky_appview`. */
-        | 'service-malformed'
-        /** A token that was just issued was refused: a clock is wrong, or the session has ended. */
-        | 'new-token-refused'
-    }
+  | { readonly reason: PlainReason }
+  /** What is wrong with the document is in the message. */
+  | { readonly reason: 'client-document-faulty'; readonly clientId: string }
   /** The session was made under this client_id. */
   | { readonly reason: 'client-id-differs'; readonly clientId: string }
-  | { readonly reason: 'client-document-faulty'; readonly clientId: string }
   /** What was begun with a client key goes on with the same one: that published as `kid`. */
   | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
   /** Others can read it. */
   | { readonly reason: 'file-mode' | 'folder-mode'; readonly path: string }
+  /** The handle leads to an account that does not claim it. */
+  | { readonly reason: 'handle-unclaimed'; readonly handle: string; readonly did: string }
   /** A leased access token does not do; it takes the session, where that is kept. */
   | { readonly reason: 'leased'; readonly operation: 'export' | 'lease' | 'revoke' }
+  /** An answer has several lists, or not the one that was named. */
+  | { readonly reason: 'list-unclear'; readonly lists: readonly string[] }
+  /** Another process is refreshing the session; `folder` is its lock. */
   | { readonly reason: 'lock-held'; readonly folder: string }
+  /** It lacks something, or has what the method does not take. */
+  | ({ readonly reason: 'method-misused' } & MethodNeeds)
   /** What is stored here of the same session is newer than what was given. */
   | { readonly reason: 'newer-token-stored'; readonly did: string }
+  /** The permission is none as it is written. */
+  | { readonly reason: 'permission-malformed'; readonly permission: string }
+  /** The environment variable is not the address of an HTTP proxy. */
   | { readonly reason: 'proxy-malformed'; readonly variable: string }
+  /** A file of the store cannot be read. */
   | {
       readonly reason: 'record-damaged'
       readonly path: string
       readonly kind: 'sessions' | 'pending'
       readonly isWindows: boolean
     }
+  /** No client of that host can have it; `scheme` is the one that a native one may have. */
+  | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
   /** The session as it is now could not be written where it belongs. */
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
   /** Not a save target; `file` if it looks like the path of one. */
   | { readonly reason: 'target-malformed'; readonly file?: string }
   /** A new session is in the store, and not in all save targets yet. */
   | { readonly reason: 'undelivered-login'; readonly did: string }
-  /** The permission is none as it is written. */
-  | { readonly reason: 'permission-malformed'; readonly permission: string }
-  /** The handle leads to an account that does not claim it. */
-  | { readonly reason: 'handle-unclaimed'; readonly handle: string; readonly did: string }
-  /** An answer has several lists, or not the one that was named. */
-  | { readonly reason: 'list-unclear'; readonly lists: readonly string[] }
-  /** No client of that host can have it; `scheme` is the one that a native one may have. */
-  | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
-  | ({ readonly reason: 'method-misused' } & MethodNeeds)
 
 /** What a request of a published method needs at least. */
 export interface MethodNeeds {

@@ -26,6 +26,7 @@ export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/
 export { type DoctorOptions, type DoctorPorts, diagnose } from './doctor/doctor.ts'
 export {
   type Advice,
+  type AnswerFacts,
   type ErrorChanges,
   type ErrorCode,
   type ErrorDetails,
@@ -33,7 +34,9 @@ export {
   type Fix,
   isOAuthError,
   type LoginFacts,
+  type MethodNeeds,
   OAuthError,
+  type PlainReason,
   type ReasonFacts,
   type SessionState,
 } from './errors.ts'

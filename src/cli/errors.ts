@@ -168,16 +168,16 @@ const PERMISSION_FORMS: ReadonlyMap<string, string> = new Map([
 /** What a reason comes to; it is more exact than the code. */
 function reasonHint(facts: ErrorFacts & ReasonFacts): string {
   switch (facts.reason) {
-    case 'dev-mode-needed':
-      return 'for a server on this machine add --dev'
-    case 'client-id-superfluous':
-      return 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
     case 'client-document-faulty':
       return `atproto-oauth client check ${shellQuote(facts.clientId)}`
     case 'client-id-differs':
       return `--client-id ${shellQuote(facts.clientId)}`
     case 'client-id-missing':
       return 'set ATPROTO_OAUTH_CLIENT_ID to the exact client_id that the login was made with; a refresh under any other ends the session'
+    case 'client-id-superfluous':
+      return 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
+    case 'client-id-unknown':
+      return 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login'
     case 'client-key-differs':
       return 'set ATPROTO_OAUTH_CLIENT_JWK to the key that belongs to it'
     case 'client-key-foreign':
@@ -194,10 +194,10 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'unset ATPROTO_OAUTH_CLIENT_JWK for this session'
     case 'client-not-confidential':
       return 'add --confidential'
-    case 'client-id-unknown':
-      return 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login'
     case 'delivery-pending':
       return 'the next `call` or `refresh` on this machine delivers them first'
+    case 'dev-mode-needed':
+      return 'for a server on this machine add --dev'
     case 'dotenv-unfit':
       return 'use --format json or --format bundle'
     case 'file-mode':
