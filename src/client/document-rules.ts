@@ -4,10 +4,7 @@
  * @see https://atproto.com/specs/oauth#client-id-metadata-document
  * @module
  */
-import { isOAuthError } from '../errors.ts'
 import type { Client } from '../model.ts'
-import type { Clock, Http } from '../ports.ts'
-import { fetchJson } from '../protocol/http/fetch-json.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import { scopeTokens } from '../protocol/scope/scope.ts'
@@ -19,19 +16,6 @@ import { authenticationFaults } from './key-rules.ts'
 export interface ClientUse extends Pick<Client, 'clientId'> {
   readonly redirectUri?: string | undefined
   readonly scope?: string | undefined
-}
-
-/** Everything wrong with the document as it is published now; a document that cannot be had is one fault. */
-export async function findClientFaults(use: ClientUse, ports: Http & Clock): Promise<string[]> {
-  const { clientId } = use
-  const absent = { code: 'CLIENT_INVALID', message: `there is no client document at ${clientId}` } as const
-  try {
-    const request = { url: new URL(clientId), what: 'the client document', code: 'CLIENT_INVALID', absent } as const
-    return validateClientDocument(await fetchJson(request, ports), use)
-  } catch (error) {
-    if (isOAuthError(error)) return [error.message]
-    throw error
-  }
 }
 
 /** Every fault, each beginning with the name of its field. */

@@ -8,6 +8,7 @@ import { isOAuthError } from '../errors.ts'
 import type { Clock, Http } from '../ports.ts'
 import { fetchJson } from '../protocol/http/fetch-json.ts'
 import { type JsonObject, mediaType, parseJsonObject, readText } from '../protocol/http/response.ts'
+import { type ClientUse, validateClientDocument } from './document-rules.ts'
 import { type ClientFinding, fault } from './fault.ts'
 import { keySetFaults } from './key-rules.ts'
 
@@ -51,6 +52,17 @@ export async function fetchClientDocument(clientId: string, ports: Http): Promis
   const fix = `publish the file as it was written: UTF-8, ${LARGEST / 1024} KiB at most`
   if (!document) return { faults: [...faults, fault('the document is not a JSON object', fix)] }
   return { faults, document, bytes: new TextEncoder().encode(text).length }
+}
+
+/** Everything wrong with the document as it is published now; that it cannot be had is one fault. */
+export async function findClientFaults(use: ClientUse, ports: Http): Promise<string[]> {
+  try {
+    const { document, faults } = await fetchClientDocument(use.clientId, ports)
+    return [...faults.map(({ message }) => message), ...(document ? validateClientDocument(document, use) : [])]
+  } catch (error) {
+    if (isOAuthError(error)) return [error.message]
+    throw error
+  }
 }
 
 /** The key set that a document names by `jwks_uri`, absent if it cannot be had, and what is wrong with it. */

@@ -5,7 +5,7 @@
  */
 
 import { type ClientChoice, chooseClient } from '../client/client-id.ts'
-import { findClientFaults } from '../client/document-rules.ts'
+import { findClientFaults } from '../client/fetch.ts'
 import { isOAuthError, withoutSession } from '../errors.ts'
 import type { AuthorizationServer, Client, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
 import type { Dns, Network, Settings, Stores } from '../ports.ts'

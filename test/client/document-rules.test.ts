@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { clientFaults, findClientFaults, validateClientDocument } from '../../src/client/document-rules.ts'
+import { clientFaults, validateClientDocument } from '../../src/client/document-rules.ts'
+import { findClientFaults } from '../../src/client/fetch.ts'
 import { generateClientJwk, publicClientJwk } from '../../src/protocol/oauth/client-auth.ts'
 import { cirrusRefuses, referenceRefuses } from '../support/client-judges.ts'
 import { createFakeWorld, json } from '../support/fake-atproto.ts'
@@ -175,16 +176,16 @@ describe('5.2 the document as it is published', () => {
     expect(world.requests.map(({ method, url }) => `${method} ${url}`)).toStrictEqual([`GET ${clientId}`])
   })
 
-  test.each<[string, () => Response, string]>([
+  test.each<[string, () => Response, ...string[]]>([
     ['404', () => json(404, {}), 'there is no client document'],
-    ['201', () => json(201, DOCUMENT), 'answered 201'],
+    ['201', () => json(201, DOCUMENT), 'status 201'],
     ['a redirect', () => json(301, {}, { location: 'https://www.fake.dev/' }), 'behind a redirect'],
-    ['HTML', () => new Response('<p>', { headers: { 'content-type': 'text/html' } }), 'text/html'],
+    ['HTML', () => new Response('<p>', { headers: { 'content-type': 'text/html' } }), 'text/html', 'JSON'],
     ['a list', () => json(200, [DOCUMENT]), 'JSON'],
     ['a server that is down', () => json(503, {}), 'answered 503'],
-  ])('%s is its one fault', async (_, answer, why) => {
+  ])('%s is all that is wrong with it', async (_, answer, ...why) => {
     const world = createFakeWorld({ faults: { httpFault: answer } })
-    expect(await findClientFaults({ clientId }, world)).toStrictEqual([expect.stringContaining(why)])
+    expect(await findClientFaults({ clientId }, world)).toStrictEqual(why.map((part) => expect.stringContaining(part)))
     expect(world.requests).toHaveLength(1)
   })
 })
