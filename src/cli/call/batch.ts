@@ -7,6 +7,7 @@ import { open } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { batch } from '../../call/batch.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
+import { reasonOf } from '../../node/store/files.ts'
 import type { Context } from '../context.ts'
 import { CliError, hintOf } from '../errors.ts'
 import type { CliIO } from '../io.ts'
@@ -106,12 +107,12 @@ interface Input extends AsyncDisposable {
 async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   // Destroyed even if there is more to come: nobody is going to read it, and it would keep the process.
   if (file === '-') return { chunks: stdin, [Symbol.asyncDispose]: async () => void stdin.destroy() }
-  const refuse = (error: NodeJS.ErrnoException): never => {
-    throw new OAuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
+  const refuse = (why: string): never => {
+    throw new OAuthError('USAGE', `cannot read ${file}: ${why}`)
   }
-  const handle = await open(file).catch(refuse)
+  const handle = await open(file).catch((error) => refuse(reasonOf(error)))
   const chunks = handle.createReadStream()
-  if ((await handle.stat()).isDirectory()) refuse(new Error('it is a folder'))
+  if ((await handle.stat()).isDirectory()) refuse('it is a folder')
   return { chunks, [Symbol.asyncDispose]: async () => void chunks.destroy() }
 }
 

@@ -8,6 +8,7 @@ import { Command } from 'commander'
 import { clientIdOf } from '../../credentials/node-session.ts'
 import { OAuthError } from '../../errors.ts'
 import { createSignalHold } from '../../node/signals.ts'
+import { reasonOf } from '../../node/store/files.ts'
 import { importSession } from '../../session/import.ts'
 import type { Context } from '../context.ts'
 import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
@@ -69,12 +70,13 @@ async function runImport(file: string | undefined, options: ImportOptions, given
 }
 
 async function read(file: string | undefined, host: CliIO): Promise<string> {
-  const refuse = (error: NodeJS.ErrnoException): never => {
-    throw new OAuthError('USAGE', `cannot read ${file}: ${error.code ?? error.message}`)
+  const refuse = (why: string): never => {
+    throw new OAuthError('USAGE', `cannot read ${file}: ${why}`)
   }
+  const fail = (error: unknown) => refuse(reasonOf(error))
   const isFile = file !== undefined && file !== '-'
-  if (isFile && (await stat(file).catch(refuse)).size > LARGEST) refuse(new Error('it is too large for a session'))
-  if (isFile) return readFile(file, 'utf8').catch(refuse)
+  if (isFile && (await stat(file).catch(fail)).size > LARGEST) refuse('it is too large for a session')
+  if (isFile) return readFile(file, 'utf8').catch(fail)
   const bytes = host.stdin.isTTY && file === undefined ? new Uint8Array() : await readStdin(host, LARGEST)
   if (bytes === undefined) throw new OAuthError('USAGE', 'stdin is too large for a session')
   const text = Buffer.from(bytes).toString('utf8')

@@ -106,7 +106,7 @@ describe('import', () => {
     ['nothing on stdin', [], '', 'the argument file is missing, and stdin is empty'],
     ['half a file', ['-'], '{"dpopJwk": {"d": "canary', 'is not JSON, or it was cut'],
     ['another file', [join(folder, 'none.json')], '', 'cannot read'],
-    ['a folder', [folder], '', 'EISDIR'],
+    ['a folder', [folder], '', 'it is a folder'],
     ['a whole database', ['-'], `"${'x'.repeat(300_000)}"`, 'stdin is too large'],
     ['a list', ['-'], '[]', 'the session is not an object'],
   ])('%s is refused with a hint', async (_, args, stdin, message) => {
