@@ -1,8 +1,6 @@
 /**
  * What can go wrong. The core gives a code, what became of the session, and facts; what to say to a person at a
  * shell is made of these in cli/errors.ts.
- *
- * @module
  */
 import { sanitize } from './text.ts'
 

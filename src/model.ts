@@ -5,8 +5,6 @@
  * What is stored is described by a schema, and its type follows from that. These schemas check and change nothing, so
  * that `{ mode: 'passthrough' }` gives back the very object: members that a newer version has added are not lost when a
  * record is written again.
- *
- * @module
  */
 import * as v from '@badrap/valita'
 

@@ -1,8 +1,6 @@
 /**
  * What the core may ask of the world. Every effectful function takes the ports
  * it needs, and no more, as its last argument; none has a default.
- *
- * @module
  */
 import type { Fix } from './errors.ts'
 import type { ClientJwk, Did, Nonces, PendingRecord, SessionRecord, SpentAuthorization } from './model.ts'

@@ -2,8 +2,6 @@
  * Text from outside: decoded, parsed, quoted, and made safe for a terminal and for a CI log: no control
  * characters (so no ANSI sequences), no bidirectional overrides, no invisible
  * joiners, and no line that begins with `::`, which a CI runner would obey.
- *
- * @module
  */
 
 /** ESC sequences first, as a whole, so that their parameters do not stay behind as text. */

@@ -7,8 +7,6 @@
  * - dist/types/: what `tsc -p src` declares.
  * - dist/help.txt, dist/atproto-oauth.1: what `--help` says; the manual page.
  * - dist/THIRD-PARTY-LICENSES.txt: whose code is inside, and on what terms.
- *
- * @module
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'

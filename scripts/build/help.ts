@@ -1,8 +1,6 @@
 /**
  * `--help` in Markdown: between `<!-- help: init -->` and `<!-- end of help -->` stands what `init --help` says, between
  * `<!-- help: -->` and the end what the program's own does.
- *
- * @module
  */
 import type { Command } from 'commander'
 import { wholeProgram } from './man.ts'

@@ -1,7 +1,5 @@
 /**
  * The licences of what a bundle has inside.
- *
- * @module
  */
 import { readdir, readFile } from 'node:fs/promises'
 

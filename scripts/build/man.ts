@@ -2,7 +2,6 @@
  * What the program says of itself, written down by `npm run build`: `--help`, and the manual page (`man -l dist/atproto-oauth.1`).
  *
  * @see https://man7.org/linux/man-pages/man7/groff_man.7.html
- * @module
  */
 import type { Command } from 'commander'
 import { COMMANDS, loadCommands } from '../../src/cli/commands.ts'

@@ -1,8 +1,6 @@
 /**
  * Makes dist/types stand alone, as dist/cjs does: the declarations of a bundled package that ours name are copied
  * beside them. Without that, the types of whoever installs the package would silently be `any`.
- *
- * @module
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'

@@ -1,7 +1,5 @@
 /**
  * The pages for users: README.md and docs/, without the map for contributors.
- *
- * @module
  */
 import { readdir, readFile } from 'node:fs/promises'
 

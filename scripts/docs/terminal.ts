@@ -1,8 +1,6 @@
 /**
  * What was typed and said at a terminal as an SVG: no fonts, no scripts, nothing from anywhere else, and the same for
  * the same commands whenever they are run.
- *
- * @module
  */
 import type { Scene } from '../../test/world/demonstrate.ts'
 

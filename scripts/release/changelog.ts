@@ -1,8 +1,6 @@
 /**
  * Where the version stands besides package.json: behind `atproto-oauth@`, as in the workflow that people copy, and at the
  * top of CHANGELOG.md.
- *
- * @module
  */
 
 /** The same text with that version behind each `atproto-oauth@`. */

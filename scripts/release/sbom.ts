@@ -4,8 +4,6 @@
  *
  * The package has no dependencies: its third-party code is bundled. `npm sbom` lists what is installed for development
  * instead. This reads the licence file that the build derives from the bundled modules, out of the tarball itself.
- *
- * @module
  */
 import { execFile } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'

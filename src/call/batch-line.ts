@@ -1,7 +1,5 @@
 /**
  * One line of a batch → the request that it is, checked before anything is sent.
- *
- * @module
  */
 import { OAuthError } from '../errors.ts'
 import type { JsonObject } from '../protocol/http/response.ts'

@@ -1,8 +1,6 @@
 /**
  * Many requests, one a line, with one answer a line: several at a time, answered in order, and as
  * much in memory as is on its way.
- *
- * @module
  */
 import { isOAuthError, type OAuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'

@@ -2,7 +2,6 @@
  * A query asked again and again, as long as its answers name a cursor.
  *
  * @see https://atproto.com/specs/xrpc#cursors-and-pagination
- * @module
  */
 import { OAuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'

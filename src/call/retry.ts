@@ -3,7 +3,6 @@
  * somebody wants to wait, whatever a rate limit has put off.
  *
  * @see https://atproto.com/specs/xrpc#summary-of-http-status-codes, RFC 9110 §10.2.3
- * @module
  */
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
 import { retryAt } from '../protocol/http/response.ts'

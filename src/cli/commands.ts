@@ -1,8 +1,6 @@
 /**
  * The commands, as `--help` lists them. Each is loaded only when it is named: a start is most of
  * what a short command takes.
- *
- * @module
  */
 import { Command } from 'commander'
 import { addCommonOptions } from './options.ts'

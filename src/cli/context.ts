@@ -1,8 +1,6 @@
 /**
  * The world that a command works in, made from its options and the environment. All of the protocol hangs on it,
  * so it is loaded when a command runs, and not for `--help`.
- *
- * @module
  */
 import { readClientJwk } from '../credentials/read.ts'
 import type { Origin } from '../model.ts'

@@ -1,7 +1,5 @@
 /**
  * `doctor`: looks at all that a login and a session stand on, and says what to do about each fault.
- *
- * @module
  */
 import { Command } from 'commander'
 import { readCredentials } from '../credentials/read.ts'

@@ -1,8 +1,6 @@
 /**
  * The way in of the built program. `--version` and `--help` are asked for most and have answers that were known
  * when it was built: a parser of command lines would be most of their time.
- *
- * @module
  */
 import { readFileSync } from 'node:fs'
 import { packageVersion } from '../node/version.ts'

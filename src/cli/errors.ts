@@ -1,8 +1,6 @@
 /**
  * What an error is to a person at a shell: its exit code, and what to type next. A new code or a new reason
  * without its entry here does not compile.
- *
- * @module
  */
 
 import type { Fix } from '../errors.ts'

@@ -1,7 +1,5 @@
 /**
  * The process as the commands see it, so that a test can be one.
- *
- * @module
  */
 import { type Environment, variable } from '../credentials/variables.ts'
 

@@ -1,7 +1,5 @@
 /**
  * The settings of the program, each declared once, and the options that every command has.
- *
- * @module
  */
 import { type Command, Option } from 'commander'
 import { CLIENT_ID, type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'

@@ -1,8 +1,6 @@
 /**
  * The two streams. stdout carries what was asked for and nothing else; all that is for
  * a person goes to stderr. With `--json` stderr is empty or one JSON object.
- *
- * @module
  */
 import { OAuthError, type SessionState } from '../errors.ts'
 import { reasonOf } from '../node/store/file-errors.ts'

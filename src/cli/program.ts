@@ -1,7 +1,5 @@
 /**
  * The program: its commands, its help, and how usage errors leave.
- *
- * @module
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'

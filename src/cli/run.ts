@@ -1,7 +1,5 @@
 /**
  * One run of the program: the context of its command, its last word, its exit code.
- *
- * @module
  */
 import type { Command } from 'commander'
 import { withoutSession } from '../errors.ts'

@@ -1,7 +1,5 @@
 /**
  * Commands to be pasted, with the words of others quoted: a scope or a handle came from a server.
- *
- * @module
  */
 import type { LoginFacts, MethodNeeds } from '../errors.ts'
 import { sanitize, singleQuote } from '../text.ts'

@@ -1,7 +1,5 @@
 /**
  * Between the way in and the program: what has to be set before the program is loaded.
- *
- * @module
  */
 import module from 'node:module'
 import { isPrivate, userFolders } from '../node/folders.ts'

@@ -2,7 +2,6 @@
  * A client as it is published, judged by every rule that a server may apply to it.
  *
  * @see https://atproto.com/specs/oauth#clients
- * @module
  */
 
 import type { Fix } from '../errors.ts'

@@ -3,7 +3,6 @@
  * hosting, or a client whose document is published at its `client_id`.
  *
  * @see https://atproto.com/specs/oauth#clients
- * @module
  */
 import { type ErrorFacts, OAuthError } from '../errors.ts'
 import type { Client } from '../model.ts'

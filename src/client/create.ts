@@ -2,7 +2,6 @@
  * A client of one's own: its document, made and changed by the rules.
  *
  * @see https://atproto.com/specs/oauth#clients
- * @module
  */
 import { type ErrorFacts, OAuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'

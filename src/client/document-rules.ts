@@ -2,7 +2,6 @@
  * The client document that stands at a hosted `client_id`, judged as the strictest server would.
  *
  * @see https://atproto.com/specs/oauth#client-id-metadata-document
- * @module
  */
 import type { Client } from '../model.ts'
 import type { JsonObject } from '../protocol/http/response.ts'

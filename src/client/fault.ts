@@ -1,7 +1,5 @@
 /**
  * One thing that is wrong with a client document, and how to correct it.
- *
- * @module
  */
 import type { Fix } from '../errors.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'

@@ -2,7 +2,6 @@
  * The client document as it is published: fetched as a server would, but told all that is wrong with how it came.
  *
  * @see https://atproto.com/specs/oauth#client-id-metadata-document
- * @module
  */
 import { isOAuthError } from '../errors.ts'
 import type { Clock, Http } from '../ports.ts'

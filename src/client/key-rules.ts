@@ -2,7 +2,6 @@
  * How a client document says that its client authenticates, and the public keys that it publishes for it.
  *
  * @see https://atproto.com/specs/oauth#confidential-client-authentication
- * @module
  */
 import { calculateJwkThumbprint } from 'jose'
 import type { JsonObject } from '../protocol/http/response.ts'

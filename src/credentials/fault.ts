@@ -1,7 +1,5 @@
 /**
  * What a schema has found wrong, in words that quote no value: what it looked at may be a secret.
- *
- * @module
  */
 import type { Err } from '@badrap/valita'
 

@@ -3,7 +3,6 @@
  * the same, except that the earliest did not write down how the client authenticates.
  *
  * @see https://github.com/bluesky-social/atproto/tree/main/packages/oauth/oauth-client-node
- * @module
  */
 import * as v from '@badrap/valita'
 import { calculateJwkThumbprint } from 'jose'

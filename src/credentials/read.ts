@@ -1,8 +1,6 @@
 /**
  * Credentials from environment variables, as `complete` printed them or as a secret
  * store changed them since. Nothing is guessed: a wrong value costs the session.
- *
- * @module
  */
 import * as v from '@badrap/valita'
 import { base64url } from 'jose'

@@ -1,8 +1,6 @@
 /**
  * What the schemas of credentials are made of, as they come from a person, a secret store or another program. What they
  * find wrong is put into words by fault.ts.
- *
- * @module
  */
 import * as v from '@badrap/valita'
 import type { Did, Origin } from '../model.ts'

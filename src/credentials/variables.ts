@@ -1,7 +1,5 @@
 /**
  * The environment variables that hold a session, and the settings beside them.
- *
- * @module
  */
 export const REFRESH_TOKEN = 'ATPROTO_OAUTH_REFRESH_TOKEN'
 export const DPOP_PRIVATE_JWK = 'ATPROTO_OAUTH_DPOP_PRIVATE_JWK'

@@ -1,7 +1,5 @@
 /**
  * Credentials as text for whoever reads them next: shells, dotenv readers, docker, CI.
- *
- * @module
  */
 import { base64url } from 'jose'
 import { OAuthError } from '../errors.ts'

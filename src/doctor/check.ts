@@ -1,7 +1,5 @@
 /**
  * One check: how long it took, and what a failure of it is called.
- *
- * @module
  */
 
 import type { Fix } from '../errors.ts'

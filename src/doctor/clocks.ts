@@ -1,7 +1,5 @@
 /**
  * What time it is here and at the servers. Proofs carry the time, and servers accept little difference.
- *
- * @module
  */
 import type { Origin } from '../model.ts'
 import type { Clock, Finding, Http } from '../ports.ts'

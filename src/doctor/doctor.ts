@@ -1,8 +1,6 @@
 /**
  * What stands between an account and a working login: every hop looked at, each finding given out as it is made.
  * Nothing is stored, and no token is used.
- *
- * @module
  */
 
 import type { ClientChoice } from '../client/client-id.ts'

@@ -1,7 +1,5 @@
 /**
  * Reverse proxies in front of self-hosted servers: what a wrong answer says about them, and the lines to add.
- *
- * @module
  */
 import type { Answered } from './watch.ts'
 

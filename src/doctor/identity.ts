@@ -1,7 +1,5 @@
 /**
  * Handle ↔ DID ↔ DID document, each way looked at even if another one failed.
- *
- * @module
  */
 import type { Did, Handle, Identity } from '../model.ts'
 import type { Clock, Finding, IdentityPorts } from '../ports.ts'

@@ -1,7 +1,5 @@
 /**
  * A pushed request that nobody will follow up: whether the server takes our client, and the client's document.
- *
- * @module
  */
 import { checkClient } from '../client/check.ts'
 import { type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../client/client-id.ts'

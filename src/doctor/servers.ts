@@ -1,7 +1,5 @@
 /**
  * The PDS and its authorization server: there, named, and doing what atproto asks.
- *
- * @module
  */
 import { isOAuthError } from '../errors.ts'
 import type { AuthorizationServer, Origin } from '../model.ts'

@@ -1,7 +1,5 @@
 /**
  * The sessions of the environment and of the store, judged by what is written in them: no token is used.
- *
- * @module
  */
 
 import type { Fix } from '../errors.ts'

@@ -1,7 +1,5 @@
 /**
  * What the servers answered besides their documents: enough to tell a reverse proxy from the server behind it.
- *
- * @module
  */
 import type { Clock, Http } from '../ports.ts'
 import { mediaType } from '../protocol/http/response.ts'

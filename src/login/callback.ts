@@ -2,7 +2,6 @@
  * What a person pastes after signing in: parsed forgivingly, then validated strictly.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9207.html#section-2.4 RFC 9207 §2.4}, RFC 6749 §4.1.2
- * @module
  */
 import { loginFacts, OAuthError } from '../errors.ts'
 import type { Callback, PendingAuthorization } from '../model.ts'

@@ -1,7 +1,5 @@
 /**
  * Phase two: from the callback URL to the credentials of a session.
- *
- * @module
  */
 
 import { type ErrorCode, isOAuthError, loginFacts, OAuthError, withoutSession } from '../errors.ts'

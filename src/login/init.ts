@@ -1,7 +1,5 @@
 /**
  * Phase one: from an identifier to the URL at which the person signs in.
- *
- * @module
  */
 
 import { type ClientChoice, chooseClient } from '../client/client-id.ts'

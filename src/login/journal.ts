@@ -1,8 +1,6 @@
 /**
  * The record of a login between `init` and the end of `complete`, and what it means for a callback. It keeps the
  * credentials until they have been delivered, so that the next `complete` can deliver what a killed one could not.
- *
- * @module
  */
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { Completed, PendingAuthorization, ReceivedAuthorization, SpentAuthorization } from '../model.ts'

@@ -1,8 +1,6 @@
 /**
  * The folder of a client that gets published, and the templates for what is in it. Everybody may read it: no secret
  * goes there.
- *
- * @module
  */
 import { fstatSync } from 'node:fs'
 import { chmod, readFile, stat } from 'node:fs/promises'

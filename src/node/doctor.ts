@@ -1,8 +1,6 @@
 /**
  * This machine's own part of what `doctor` looks at: Node, the proxy and the CAs in effect, the files of the store.
  * Nothing is sent, and nothing is changed.
- *
- * @module
  */
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'

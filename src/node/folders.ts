@@ -1,7 +1,5 @@
 /**
  * The system's folders for this user's files, and where the store is among them.
- *
- * @module
  */
 import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'

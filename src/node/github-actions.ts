@@ -1,7 +1,5 @@
 /**
  * The format `github`: the files through which a step of GitHub Actions hands values on.
- *
- * @module
  */
 import { randomUUID } from 'node:crypto'
 import { appendFile } from 'node:fs/promises'

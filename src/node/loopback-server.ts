@@ -2,7 +2,6 @@
  * Where the browser ends after a sign-in on this machine: one page on 127.0.0.1, for one callback.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc8252.html#section-7.3 RFC 8252 §7.3, §8.3}
- * @module
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'

@@ -1,7 +1,5 @@
 /**
  * Node as the core sees it: every port, made from a few settings.
- *
- * @module
  */
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'

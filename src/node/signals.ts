@@ -1,7 +1,5 @@
 /**
  * Ctrl-C and a job's end wait while a token is between two places.
- *
- * @module
  */
 import { setImmediate } from 'node:timers/promises'
 

@@ -1,7 +1,5 @@
 /**
  * What a request sends: whether it can be sent again, how large it is, how long that may take.
- *
- * @module
  */
 import type { Body } from '../ports.ts'
 

@@ -1,7 +1,5 @@
 /**
  * A session is handed over to another program. A refresh token works once, so it has one owner: it leaves this one.
- *
- * @module
  */
 import { type NodeSession, toNodeSession } from '../credentials/node-session.ts'
 import { OAuthError } from '../errors.ts'

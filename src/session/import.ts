@@ -1,7 +1,5 @@
 /**
  * A session that another program has kept is taken over. Its tokens are not used for that: the refresh token works once.
- *
- * @module
  */
 
 import { checkClientId } from '../client/client-id.ts'

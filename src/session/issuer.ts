@@ -2,7 +2,6 @@
  * Whether an account is still where its session is from. A refresh token is sent to nobody else.
  *
  * @see https://atproto.com/specs/oauth#identity-authentication
- * @module
  */
 import { loginFacts, OAuthError } from '../errors.ts'
 import type { AuthorizationServer, Origin, SessionRecord } from '../model.ts'

@@ -1,7 +1,5 @@
 /**
  * Which session is meant: that of given credentials, or one of the per-user store.
- *
- * @module
  */
 import { OAuthError } from '../errors.ts'
 import type { Credentials, Did, SessionRecord } from '../model.ts'

@@ -1,7 +1,5 @@
 /**
  * What the steps of a session may ask of the outside.
- *
- * @module
  */
 import type { SessionRecord } from '../model.ts'
 import type { Dns, Network, Notices, Saving, Settings, Stores } from '../ports.ts'

@@ -1,7 +1,5 @@
 /**
  * A small request ahead of a large one, so that a large body is sent with a nonce and a token that are known to be good.
- *
- * @module
  */
 import type { Body, Clock } from '../ports.ts'
 import { type SessionInit, sizeOf } from './body.ts'

@@ -2,7 +2,6 @@
  * The headers that sign one request which another tool will send.
  *
  * @see RFC 9449 §4.2, §7.1
- * @module
  */
 import { OAuthError } from '../errors.ts'
 import type { Origin, SessionRecord } from '../model.ts'

@@ -3,7 +3,6 @@
  * session, so all that can be known to fail is found out before it is sent.
  *
  * @see https://atproto.com/specs/oauth#tokens-and-session-lifetime, RFC 6749 §6
- * @module
  */
 
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'

@@ -2,7 +2,6 @@
  * The clean end of a session: at the server, then here.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc7009.html RFC 7009}
- * @module
  */
 import { OAuthError } from '../errors.ts'
 import type { AuthorizationServer, SessionRecord } from '../model.ts'

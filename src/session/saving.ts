@@ -1,8 +1,6 @@
 /**
  * New and rotated credentials on their way to the save targets. The store has them first, so that nothing can lose
  * them in between; what could not be delivered is recorded there, and delivered before anything else the next time.
- *
- * @module
  */
 
 import { readCredentials } from '../credentials/read.ts'

@@ -1,7 +1,5 @@
 /**
  * A session in use: requests to the account's own PDS, signed, and refreshed when needed.
- *
- * @module
  */
 
 import { OAuthError } from '../errors.ts'

@@ -1,7 +1,5 @@
 /**
  * What is known of a session without asking anybody: whose it is, where it is kept, how long it can last.
- *
- * @module
  */
 import type { ClientKeyName, Did, Ended, Handle, Origin, SessionRecord } from '../model.ts'
 

@@ -1,8 +1,6 @@
 /**
  * A session as several places know it: the environment, the store, a save target. The key is the
  * same in all of them, the tokens need not be; one of them is the newest.
- *
- * @module
  */
 import { loginFacts, OAuthError } from '../errors.ts'
 import type { Credentials, SessionRecord } from '../model.ts'

@@ -1,8 +1,6 @@
 /**
  * Programs as processes, in turns with the least that does the same. Paired, because no two minutes of a machine are
  * alike: a ratio is the median over the pairs.
- *
- * @module
  */
 import { spawnSync } from 'node:child_process'
 

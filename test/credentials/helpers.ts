@@ -1,7 +1,5 @@
 /**
  * Credentials to write and read, none of whose secrets may turn up in a message.
- *
- * @module
  */
 import type { Credentials, Did, Origin, PrivateJwk } from '../../src/model.ts'
 

@@ -1,8 +1,6 @@
 /**
  * What every hostile test asks after a step that failed: the code, how far the requests went, what was stored,
  * and whether the fate that was told is the session's; then the same step again, with servers that mean well.
- *
- * @module
  */
 import { expect } from 'vitest'
 import { hintOf } from '../../src/cli/errors.ts'

@@ -1,7 +1,5 @@
 /**
  * What the token endpoint can do to whoever spends something there.
- *
- * @module
  */
 import { type Fault, json } from '../support/fake-atproto.ts'
 import { brokenOff, endless, fattened, html, JSON_TYPE, retyped } from '../support/fake-bodies.ts'

@@ -1,7 +1,5 @@
 /**
  * Writes src/protocol/xrpc/lexicon-table.ts from the lexicons that @atproto/api publishes: `npm run lexicons`.
- *
- * @module
  */
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'

@@ -1,7 +1,5 @@
 /**
  * What the tests of src/node/ share: folders that go away, records, and other processes.
- *
- * @module
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

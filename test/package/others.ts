@@ -1,8 +1,6 @@
 /**
  * The packed library on Bun and Deno, as npm has them: it has to import and to sign, and it is said how far a whole
  * login gets. `npm run test:others`; not a part of the suite, because it fetches two programs of 100 MB.
- *
- * @module
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,7 +1,5 @@
 /**
  * The package as it is published: what the end-to-end tests install and run.
- *
- * @module
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -1,8 +1,6 @@
 /**
  * What the property tests share: hostile text, honest things spoiled, and the one property that all input has to
  * keep: it ends with a value or with an error of ours.
- *
- * @module
  */
 import fc from 'fast-check'
 import { hintOf } from '../../src/cli/errors.ts'

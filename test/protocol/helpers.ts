@@ -1,7 +1,5 @@
 /**
  * What the tests of src/protocol/ share: the syntax vectors, errors as values, a signing fetch of a fake world.
- *
- * @module
  */
 import { readFileSync } from 'node:fs'
 import { isOAuthError, type OAuthError } from '../../src/errors.ts'

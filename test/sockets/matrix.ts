@@ -1,7 +1,5 @@
 /**
  * Kills the built CLI at every step of a command, and has the next ordinary run show what became of it.
- *
- * @module
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { readdir, readFile, stat, utimes } from 'node:fs/promises'

@@ -1,8 +1,6 @@
 /**
  * The commands in this process, over a fake world: all of src/cli but the real network. A test file needs, at its top:
  * `vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))`
- *
- * @module
  */
 import { openSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'

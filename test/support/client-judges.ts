@@ -1,8 +1,6 @@
 /**
  * What two servers make of a client document: the reference PDS by its own code, and cirrus by what its code does:
  * the same schema, then client_id, method and key.
- *
- * @module
  */
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'

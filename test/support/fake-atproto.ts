@@ -1,8 +1,6 @@
 /**
  * A world of its own for unit tests: it *is* the `Runtime` of src/ports.ts, and behind
  * its `fetch` there are a PLC directory, a PDS and an authorization server in memory.
- *
- * @module
  */
 import { OAuthError } from '../../src/errors.ts'
 import type { Runtime, Settings } from '../../src/ports.ts'

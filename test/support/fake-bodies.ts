@@ -1,7 +1,5 @@
 /**
  * Answers that no honest server gives: too large, without an end, broken off, of another kind.
- *
- * @module
  */
 import { OAuthError } from '../../src/errors.ts'
 

@@ -1,8 +1,6 @@
 /**
  * How the authorization server recognises a client: public ones by their name alone, confidential
  * ones by an assertion signed with a key that their document publishes (test/conformance.md, sections 16 and 17).
- *
- * @module
  */
 import { calculateJwkThumbprint, decodeProtectedHeader, importJWK, type JWK, jwtVerify } from 'jose'
 import { type Refusal, refusal } from './fake-client.ts'

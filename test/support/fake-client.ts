@@ -1,7 +1,5 @@
 /**
  * What the authorization server makes of a `client_id`, and of a request for it (test/conformance.md, sections 5 and 7).
- *
- * @module
  */
 import type { ClientDocument } from './fake-client-auth.ts'
 import type { Faults } from './faults.ts'

@@ -1,8 +1,6 @@
 /**
  * The token endpoint: authorization_code and refresh_token, with what the reference
  * server does to those who get it wrong (test/conformance.md, sections 10, 11 and 17).
- *
- * @module
  */
 import type { Did } from '../../src/model.ts'
 import { type Refusal, refusal } from './fake-client.ts'

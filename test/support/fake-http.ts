@@ -1,7 +1,5 @@
 /**
  * What a request looks like to the fake servers and to a test, and how they answer.
- *
- * @module
  */
 import { createHash } from 'node:crypto'
 import type { HttpInit } from '../../src/ports.ts'

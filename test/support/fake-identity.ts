@@ -1,7 +1,5 @@
 /**
  * Who is who: accounts, their DID documents, their handles in DNS and on HTTPS.
- *
- * @module
  */
 import type { Did } from '../../src/model.ts'
 import { type FakeRequest, type Handler, type Json, json, pathOf } from './fake-http.ts'

@@ -1,8 +1,6 @@
 /**
  * The judge of DPoP proofs (RFC 9449 §4.3), one for each server: its nonces, its
  * memory of `jti`s, its clock.
- *
- * @module
  */
 import { calculateJwkThumbprint, decodeProtectedHeader, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose'
 import { type FakeRequest, seededBytes, sha256 } from './fake-http.ts'

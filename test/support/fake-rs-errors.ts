@@ -1,7 +1,5 @@
 /**
  * How a PDS says no, and what faulty servers say, as data.
- *
- * @module
  */
 import { json } from './fake-http.ts'
 import type { Faults } from './faults.ts'

@@ -1,7 +1,5 @@
 /**
  * The authorization server: metadata, pushed requests, the person's decision, tokens, revocation.
- *
- * @module
  */
 import type { Did } from '../../src/model.ts'
 import {

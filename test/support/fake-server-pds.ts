@@ -1,7 +1,5 @@
 /**
  * The account's PDS as a resource server: who may call, and a few methods that say who called.
- *
- * @module
  */
 import { type FakeRequest, type Handler, json, pathOf, sha256 } from './fake-http.ts'
 import type { FakeIdentity } from './fake-identity.ts'

@@ -1,7 +1,5 @@
 /**
  * The sessions of the authorization server: which tokens are good, and what ends a session.
- *
- * @module
  */
 import type { Did } from '../../src/model.ts'
 import { type ClientAuth, PUBLIC } from './fake-client-auth.ts'

@@ -1,8 +1,6 @@
 /**
  * The fake world on real sockets, for the built CLI: a TLS server that has a certificate for its names, behind
  * a proxy, for without one those names lead nowhere.
- *
- * @module
  */
 import { writeFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'

@@ -1,7 +1,5 @@
 /**
  * The stores in memory: what another process could read after a power cut, and no more.
- *
- * @module
  */
 import type { Nonces, PendingRecord, SessionRecord } from '../../src/model.ts'
 import type { Stores, Transaction } from '../../src/ports.ts'

@@ -1,8 +1,6 @@
 /**
  * Everything a test can make the fake world do wrong. Faults are read at each
  * request, so that a test may turn them between two steps.
- *
- * @module
  */
 import type { FakeRequest, Json } from './fake-http.ts'
 import type { TxtAnswer } from './fake-identity.ts'

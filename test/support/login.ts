@@ -1,7 +1,5 @@
 /**
  * A login made in a fake world, and its credentials as another machine has them.
- *
- * @module
  */
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'

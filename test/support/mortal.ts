@@ -1,8 +1,6 @@
 /**
  * A process that may die at any step. Afterwards every port fails, so that whatever still runs in
  * memory changes nothing.
- *
- * @module
  */
 import type { SaveTarget } from '../../src/ports.ts'
 import type { FakeWorld } from './fake-atproto.ts'

@@ -1,8 +1,6 @@
 /**
  * A client made of jose and nothing of src/, so that the fake world is proved by
  * somebody else than the code it is there to prove.
- *
- * @module
  */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import type { FakeWorld } from './fake-atproto.ts'

@@ -1,7 +1,5 @@
 /**
  * Real shells, with a completion script in them that belongs to a command which prints its arguments.
- *
- * @module
  */
 import { execFile, spawn } from 'node:child_process'
 import { mkdtemp, writeFile } from 'node:fs/promises'

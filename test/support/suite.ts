@@ -1,7 +1,5 @@
 /**
  * The titles of the suite, read from its syntax trees, and the entries of test/conformance.md that they cite.
- *
- * @module
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { parseAstAsync, transformWithEsbuild } from 'vite'

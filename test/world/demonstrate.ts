@@ -1,7 +1,5 @@
 /**
  * The main job, from a handle to a post and to what the AppView's stand-in says, as a person types it into a shell.
- *
- * @module
  */
 import { type Home, runShell } from './cli.ts'
 import type { WorldAddresses } from './main.ts'

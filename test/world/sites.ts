@@ -1,8 +1,6 @@
 /**
  * Static https hosts, for client documents: a PDS fetches those itself, and only from names and over TLS. In the
  * servers' own process their names lead here; the CLI comes through a proxy.
- *
- * @module
  */
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'

@@ -1,7 +1,5 @@
 /**
  * Where the answers of a batch go: stdout, or a file that a later run can go on with.
- *
- * @module
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { BatchAnswer } from '../../call/batch.ts'

@@ -1,7 +1,5 @@
 /**
  * `call --batch`: one request a line in, one answer a line out.
- *
- * @module
  */
 import { open } from 'node:fs/promises'
 import { type Command, Option } from 'commander'

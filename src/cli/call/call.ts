@@ -1,7 +1,5 @@
 /**
  * `call`: one signed XRPC request to the account's PDS.
- *
- * @module
  */
 import { Command } from 'commander'
 import { callWithRetry } from '../../call/retry.ts'

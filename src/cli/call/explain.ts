@@ -1,7 +1,5 @@
 /**
  * `call --explain`: what a request may need, and whether the session has it. Nothing is sent.
- *
- * @module
  */
 import { loginFacts, OAuthError } from '../../errors.ts'
 import { unavailableReason } from '../../protocol/xrpc/lexicons.ts'

@@ -1,7 +1,5 @@
 /**
  * Files of lines, read as a stream.
- *
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 import { decodeUtf8 } from '../../text.ts'

@@ -1,7 +1,5 @@
 /**
  * `call --paginate`: the pages of a query as they come, or their items as lines of JSON.
- *
- * @module
  */
 import { type Command, InvalidArgumentError } from 'commander'
 import { countItems, itemsOf, pages } from '../../call/paginate.ts'

@@ -1,7 +1,5 @@
 /**
  * From the words of a command line to one XRPC request: fields, bodies, files, headers.
- *
- * @module
  */
 import { openAsBlob } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'

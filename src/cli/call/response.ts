@@ -1,7 +1,5 @@
 /**
  * An answer on its way out: byte for byte to stdout or into a file, or as the error that it is.
- *
- * @module
  */
 import { randomUUID } from 'node:crypto'
 import { open, realpath, rename, rm, stat } from 'node:fs/promises'

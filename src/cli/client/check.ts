@@ -1,7 +1,5 @@
 /**
  * `client check`: fetches a hosted client document as a server would, and judges it.
- *
- * @module
  */
 import { Command } from 'commander'
 import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'

@@ -1,7 +1,5 @@
 /**
  * `client`: what is about a client of one's own.
- *
- * @module
  */
 import { Command } from 'commander'
 import type { Runner } from '../run.ts'

@@ -1,7 +1,5 @@
 /**
  * The private key of a confidential client on its way out, which is never the folder that gets published.
- *
- * @module
  */
 import { relative } from 'node:path'
 import { CLIENT_JWK, variable } from '../../credentials/variables.ts'

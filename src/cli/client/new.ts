@@ -1,7 +1,5 @@
 /**
  * `client new`: writes what a static host serves, and hands out the private key of a confidential client.
- *
- * @module
  */
 import { join, relative, resolve } from 'node:path'
 import { Command, Option } from 'commander'

@@ -1,7 +1,5 @@
 /**
  * The completion script for bash, 3.2 (macOS) and later.
- *
- * @module
  */
 import { everyCommand, methodLines, type Outline, PLACEHOLDERS, sharedOptions, TARGETS, type Taken } from './outline.ts'
 

@@ -1,8 +1,6 @@
 /**
  * `completion`: a script with which a shell completes the words of these commands. All of it is in the script: a
  * TAB starts no program, asks no server and reads nothing of a session.
- *
- * @module
  */
 import { Argument, Command } from 'commander'
 import { CliError } from '../errors.ts'

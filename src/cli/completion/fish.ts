@@ -1,7 +1,5 @@
 /**
  * The completion script for fish.
- *
- * @module
  */
 import {
   everyCommand,

@@ -1,7 +1,5 @@
 /**
  * The commands as data, read off the program: what completion and the manual are made of.
- *
- * @module
  */
 import type { Command } from 'commander'
 import { PRESET_NAMES } from '../../protocol/scope/presets.ts'

@@ -1,7 +1,5 @@
 /**
  * The completion script for zsh, in the words of its own `_arguments`.
- *
- * @module
  */
 import { singleQuote } from '../../text.ts'
 import {

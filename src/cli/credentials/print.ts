@@ -1,7 +1,5 @@
 /**
  * Printing credentials in a format, and what may go wrong with that.
- *
- * @module
  */
 import { fstatSync } from 'node:fs'
 import { Option } from 'commander'

@@ -1,7 +1,5 @@
 /**
  * `complete`: takes the callback URL, prints the credentials.
- *
- * @module
  */
 import { Command } from 'commander'
 import { complete } from '../../login/complete.ts'

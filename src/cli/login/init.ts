@@ -1,7 +1,5 @@
 /**
  * `init`: prints the URL at which the person signs in.
- *
- * @module
  */
 import { Command } from 'commander'
 import { type Initiated, init } from '../../login/init.ts'

@@ -1,8 +1,6 @@
 /**
  * `login`: both phases in one, on a machine with a browser. Where the browser comes back by itself, a listener
  * hears it; whoever has to paste may do so meanwhile.
- *
- * @module
  */
 import { createInterface } from 'node:readline'
 import { Command } from 'commander'

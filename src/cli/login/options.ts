@@ -1,7 +1,5 @@
 /**
  * What a login asks for: the options of `init` and `login`.
- *
- * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Environment } from '../../credentials/variables.ts'

@@ -1,7 +1,5 @@
 /**
  * curl, run with headers that it reads from its stdin: nothing secret is on a command line.
- *
- * @module
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

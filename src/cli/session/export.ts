@@ -1,7 +1,5 @@
 /**
  * `export`: hands a session over to another program.
- *
- * @module
  */
 import { Command } from 'commander'
 import type { NodeSession } from '../../credentials/node-session.ts'

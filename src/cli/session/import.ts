@@ -1,7 +1,5 @@
 /**
  * `import`: takes a session over that another program has kept.
- *
- * @module
  */
 import { readFile, stat } from 'node:fs/promises'
 import { Command } from 'commander'

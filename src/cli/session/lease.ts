@@ -1,7 +1,5 @@
 /**
  * `lease`: an access token for other processes, without the refresh token.
- *
- * @module
  */
 import { Command } from 'commander'
 import type { Context } from '../context.ts'

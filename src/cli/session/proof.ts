@@ -1,7 +1,5 @@
 /**
  * `proof`: the headers that sign one request of another tool.
- *
- * @module
  */
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'

@@ -1,7 +1,5 @@
 /**
  * `refresh`: renews the tokens now, and saves them.
- *
- * @module
  */
 import { Command } from 'commander'
 import type { Context } from '../context.ts'

@@ -1,7 +1,5 @@
 /**
  * `revoke`: ends the session on the server, and forgets it here.
- *
- * @module
  */
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'

@@ -1,7 +1,5 @@
 /**
  * The session that a command is about: of the environment, or of the per-user store.
- *
- * @module
  */
 import { readCredentials } from '../../credentials/read.ts'
 import { isOAuthError } from '../../errors.ts'

@@ -1,7 +1,5 @@
 /**
  * `status`: what is known of the session, without asking the server.
- *
- * @module
  */
 import { Command } from 'commander'
 import { loginFacts, OAuthError } from '../../errors.ts'

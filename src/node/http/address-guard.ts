@@ -4,7 +4,6 @@
  * up here, and `checkHost` is all there is.
  *
  * @see https://atproto.com/specs/oauth#security-considerations
- * @module
  */
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP } from 'node:net'

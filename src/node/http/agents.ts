@@ -1,8 +1,6 @@
 /**
  * What opens connections: directly, guarded unless `dev`, or by way of a proxy. A connection is handed over when it
  * stands, TLS and all, so that whatever fails before that is known not to have been sent.
- *
- * @module
  */
 import http from 'node:http'
 import https from 'node:https'

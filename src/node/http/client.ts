@@ -1,8 +1,6 @@
 /**
  * The one HTTP client: https only, no redirects, public addresses only, time limits,
  * proxies from the environment. `dev` lifts the first and the third.
- *
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 import type { Http, HttpInit } from '../../ports.ts'

@@ -1,7 +1,5 @@
 /**
  * What became of a request that got no answer: whether it can have arrived, and why in words.
- *
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 

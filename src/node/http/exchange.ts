@@ -1,8 +1,6 @@
 /**
  * One request and its answer over Node's HTTP. Node's own `fetch` takes three times as long to begin: it compiles a
  * parser when it is first used, which is what a short command has no time for (`npm run bench`).
- *
- * @module
  */
 import http from 'node:http'
 import https from 'node:https'

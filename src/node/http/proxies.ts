@@ -1,7 +1,5 @@
 /**
  * Which proxy a request takes: HTTPS_PROXY, HTTP_PROXY, NO_PROXY, in lower case as well.
- *
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 

@@ -1,7 +1,5 @@
 /**
  * `file:PATH`: the variables in a dotenv file, replaced as a whole or not at all.
- *
- * @module
  */
 import { lstat } from 'node:fs/promises'
 import { editDotenv, parseDotenv } from '../../credentials/dotenv.ts'

@@ -1,7 +1,5 @@
 /**
  * `exec:COMMAND` and `gh:`: programs that get the credentials as dotenv on stdin, and nowhere else.
- *
- * @module
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,7 +1,5 @@
 /**
  * Where rotated credentials go: `store`, `file:PATH`, `gh:[OWNER/REPO][@ENVIRONMENT]`, `exec:COMMAND`.
- *
- * @module
  */
 import { resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'

@@ -1,7 +1,5 @@
 /**
  * What goes wrong with files, and what of that goes away by itself.
- *
- * @module
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'

@@ -1,8 +1,6 @@
 /**
  * Files that hold secrets: readable by their owner only, replaced as a whole or not
  * at all, never through a symbolic link.
- *
- * @module
  */
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'

@@ -5,8 +5,6 @@
  * A lock is a folder of numbered files. Who makes the next number holds the lock, and
  * only may when the highest one was released or its holder has died. Numbers are never
  * reused: a stale look at the folder ends in EEXIST, or in a number that is not the highest.
- *
- * @module
  */
 import { randomUUID } from 'node:crypto'
 import { link, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'

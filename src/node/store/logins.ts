@@ -1,7 +1,5 @@
 /**
  * Logins in progress: pending authorizations by state, each a file of its own, or one in a state file.
- *
- * @module
  */
 import { createHash } from 'node:crypto'
 import { rename, stat } from 'node:fs/promises'

@@ -1,7 +1,5 @@
 /**
  * What was stored, read back with care: a file may be cut, edited or from another version.
- *
- * @module
  */
 import { createHash } from 'node:crypto'
 import * as v from '@badrap/valita'

@@ -1,7 +1,5 @@
 /**
  * Sessions by key thumbprint, each a file of its own, with its nonces and its lock beside.
- *
- * @module
  */
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'

@@ -1,8 +1,6 @@
 /**
  * Fetching a JSON document that somebody else publishes: exactly 200, no
  * redirects, the right media type, a bounded size, and a sentence for each other case.
- *
- * @module
  */
 import { type ErrorCode, OAuthError } from '../../errors.ts'
 import type { Clock, Http } from '../../ports.ts'

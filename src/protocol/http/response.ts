@@ -1,8 +1,6 @@
 /**
  * Reading what a server answered: bounded JSON, OAuth error bodies (RFC 6749
  * §5.2), challenges (RFC 9110 §11.6.1).
- *
- * @module
  */
 import { type ErrorCode, OAuthError } from '../../errors.ts'
 import { decodeUtf8, isObject, parseJson, sanitize } from '../../text.ts'

@@ -4,7 +4,6 @@
  * difference is learned from every answer, before it matters.
  *
  * @see RFC 9449 §11.1, RFC 9110 §6.6.1
- * @module
  */
 import type { Clock, Http } from '../../ports.ts'
 

@@ -1,8 +1,6 @@
 /**
  * `WWW-Authenticate`: challenges with their parameters (RFC 9110 §11.6.1). Read
  * by grammar, not by pattern: a quoted description may contain anything.
- *
- * @module
  */
 export interface Challenge {
   /** In lower case. */

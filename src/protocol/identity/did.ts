@@ -3,7 +3,6 @@
  * a login happens seldom and must see the document as it is now.
  *
  * @see https://atproto.com/specs/did https://atproto.com/specs/oauth#identity-authentication
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 import type { Did, Handle, Identity, Origin } from '../../model.ts'

@@ -3,7 +3,6 @@
  * instead. What comes out is a claim: did.ts checks it against the DID document.
  *
  * @see https://atproto.com/specs/handle#handle-resolution
- * @module
  */
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Did, Handle } from '../../model.ts'

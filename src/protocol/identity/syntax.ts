@@ -2,7 +2,6 @@
  * Identifiers, parsed once into branded strings. Nothing here resolves anything.
  *
  * @see https://atproto.com/specs/handle https://atproto.com/specs/did https://atproto.com/specs/nsid
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 import type { Did, Handle, Nsid, Origin } from '../../model.ts'

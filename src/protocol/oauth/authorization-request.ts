@@ -1,8 +1,6 @@
 /**
  * The authorization request: PKCE (RFC 7636), state, the pushed form and its response
  * (RFC 9126), and the URL for the browser. `server-agent.ts` sends it.
- *
- * @module
  */
 import { base64url } from 'jose'
 import { OAuthError } from '../../errors.ts'

@@ -3,7 +3,6 @@
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc7523.html#section-2.2 RFC 7523 §2.2, §3}
  * @see https://atproto.com/specs/oauth#confidential-client-authentication
- * @module
  */
 import { base64url, calculateJwkThumbprint, importJWK, SignJWT } from 'jose'
 import { OAuthError } from '../../errors.ts'

@@ -4,7 +4,6 @@
  *
  * @see https://atproto.com/specs/oauth#server-metadata
  * @see https://atproto.com/specs/oauth#identity-authentication
- * @module
  */
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Did, Identity, Origin } from '../../model.ts'

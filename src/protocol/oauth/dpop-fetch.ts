@@ -4,7 +4,6 @@
  * and once if it was the clock.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-8 RFC 9449 §8, §9}
- * @module
  */
 import type { Nonces } from '../../model.ts'
 import type { HttpInit, Network } from '../../ports.ts'

@@ -4,7 +4,6 @@
  * `dpop-fetch.ts`; there is no I/O here beyond the ports.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-4.2 RFC 9449 §4.2}
- * @module
  */
 import { base64url, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose'
 import { OAuthError } from '../../errors.ts'

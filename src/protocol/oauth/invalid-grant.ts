@@ -1,8 +1,6 @@
 /**
  * What a server's `invalid_grant` means to a person. For messages only: decisions are made
  * by `error`, for descriptions differ between servers and change (RFC 6749 §5.2).
- *
- * @module
  */
 import { describe, type ServerError } from '../http/response.ts'
 

@@ -7,7 +7,6 @@
  *
  * @see RFC 6749 §4.1.3, §6; RFC 7009 §2; RFC 9126 §2; RFC 9449 §5
  * @see https://atproto.com/specs/oauth#tokens-and-session-lifetime
- * @module
  */
 import { type ErrorCode, isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Nonces } from '../../model.ts'

@@ -2,7 +2,6 @@
  * Responses of the token endpoint: tokens are validated, errors explained. `server-agent.ts` sends the requests.
  *
  * @see RFC 6749 §5, §6; https://atproto.com/specs/oauth#tokens-and-session-lifetime
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 import type { TokenSet } from '../../model.ts'

@@ -2,7 +2,6 @@
  * The permissions that scope tokens stand for: parsed, brought into one normal form, and compared.
  *
  * @see https://atproto.com/specs/permission
- * @module
  */
 import { asDid, asNsid } from '../identity/syntax.ts'
 

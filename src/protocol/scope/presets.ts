@@ -2,7 +2,6 @@
  * What people set out to do, and the permissions that it takes: no more than that.
  *
  * @see https://atproto.com/specs/permission
- * @module
  */
 
 import { isCovered, normalToken, parsePermission } from './permission.ts'

@@ -3,7 +3,6 @@
  * token means is in permission.ts.
  *
  * @see https://atproto.com/specs/permission
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 import { isAtprotoToken, isCovered, isStatic, normalToken, parsePermission } from './permission.ts'

@@ -2,7 +2,6 @@
  * An XRPC response that is an error: read, and as one of ours.
  *
  * @see https://atproto.com/specs/xrpc#error-responses
- * @module
  */
 import { type LoginFacts, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'

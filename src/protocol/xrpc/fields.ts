@@ -3,7 +3,6 @@
  * before anything is sent.
  *
  * @see https://atproto.com/specs/xrpc
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 import { isObject } from '../../text.ts'

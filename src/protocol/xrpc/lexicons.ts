@@ -3,7 +3,6 @@
  * them is none the worse for it.
  *
  * @see https://atproto.com/specs/lexicon
- * @module
  */
 import type { MethodNeeds } from '../../errors.ts'
 import { METHOD_TABLE } from './lexicon-table.ts'

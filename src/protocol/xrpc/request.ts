@@ -2,7 +2,6 @@
  * NSID, parameters and body → one request to the account's PDS.
  *
  * @see https://atproto.com/specs/xrpc
- * @module
  */
 import { OAuthError } from '../../errors.ts'
 import type { Did } from '../../model.ts'

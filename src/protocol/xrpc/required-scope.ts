@@ -2,7 +2,6 @@
  * Which permissions a request needs, as the reference PDS asks for them.
  *
  * @see https://atproto.com/specs/permission
- * @module
  */
 
 import { parseJsonObject } from '../http/response.ts'

@@ -2,7 +2,6 @@
  * The services that a PDS forwards requests to, by the names that people know.
  *
  * @see https://atproto.com/specs/xrpc#service-proxying
- * @module
  */
 
 /** Services by the names that people know; the PDS forwards to them. */

@@ -1,7 +1,5 @@
 /**
  * Servers on loopback for the tests of the HTTP client; each is gone with its test.
- *
- * @module
  */
 import { writeFile } from 'node:fs/promises'
 import http, { type RequestListener } from 'node:http'
