@@ -19,10 +19,17 @@ export type Nsid = Branded<'Nsid'>
 /** An origin such as `https://pds.example` — no path, no default port, no trailing slash. */
 export type Origin = Branded<'Origin'>
 
-/** The output of a schema, read-only all the way down. */
+/** Read-only all the way down. */
 type Immutable<T> = T extends string | number | boolean | undefined
   ? T
   : { readonly [Name in keyof T]: Immutable<T[Name]> }
+
+/** The output of an object schema, from its shape. `v.Infer` declares a required member twice, which typedoc warns of. */
+type Members<Shape extends Record<string, v.Type | v.Optional>> = {
+  readonly [Name in keyof Shape as Shape[Name] extends v.Optional ? never : Name]: Immutable<v.Infer<Shape[Name]>>
+} & {
+  readonly [Name in keyof Shape as Shape[Name] extends v.Optional ? Name : never]?: Immutable<v.Infer<Shape[Name]>>
+}
 
 const text = v.string()
 const texts = v.array(text)
@@ -64,7 +71,7 @@ export interface Client {
 }
 
 /** RFC 7517, RFC 7518 §6.2: the private DPoP key of one session. */
-export interface PrivateJwk extends Immutable<v.Infer<typeof privateJwkSchema>> {}
+export interface PrivateJwk extends Members<(typeof privateJwkSchema)['shape']> {}
 export const privateJwkSchema = v.object({
   kty: v.literal('EC'),
   crv: v.literal('P-256'),
@@ -78,11 +85,10 @@ export interface ClientJwk extends PrivateJwk {
   readonly kid: string
 }
 
-/** Which key a confidential client has made a session with: the session is bound to it. Not secret. */
-export interface ClientKeyName extends Immutable<v.Infer<typeof clientKeyNameSchema>> {}
+/** Which key a confidential client has made a session with: the session is bound to it. Its thumbprint is that of RFC 7638. Not secret. */
+export interface ClientKeyName extends Members<(typeof clientKeyNameSchema)['shape']> {}
 export const clientKeyNameSchema = v.object({
   kid: text,
-  /** RFC 7638. */
   thumbprint: bytes32,
 })
 
@@ -91,7 +97,7 @@ export type Nonces = Immutable<v.Infer<typeof nonces>>
 const nonces = v.record(text)
 
 /** What keeps a session going; what `complete` gives and the environment holds. Secret. */
-export interface Credentials extends Immutable<v.Infer<typeof credentialsSchema>> {}
+export interface Credentials extends Members<(typeof credentialsSchema)['shape']> {}
 export const credentialsSchema = v.object({
   did,
   /** Bound to the refresh token, and needed only with one. */
@@ -117,7 +123,7 @@ export const credentialsSchema = v.object({
 })
 
 /** An authorization request that was pushed and waits for its callback. Secret. */
-export interface PendingAuthorization extends Immutable<v.Infer<typeof pendingAuthorization>> {}
+export interface PendingAuthorization extends Members<(typeof pendingAuthorization)['shape']> {}
 const pendingAuthorization = v.object({
   version: v.literal(1),
   status: v.literal('pending'),
@@ -144,7 +150,7 @@ const pendingAuthorization = v.object({
 })
 
 /** What is left of a pending authorization after its code was sent. Not secret. */
-export interface SpentAuthorization extends Immutable<v.Infer<typeof spentAuthorization>> {}
+export interface SpentAuthorization extends Members<(typeof spentAuthorization)['shape']> {}
 const spentAuthorization = v.object({
   version: v.literal(1),
   status: v.literal('spent'),
@@ -158,7 +164,7 @@ const spentAuthorization = v.object({
 })
 
 /** What came back for the code, until it has reached the place where it is wanted. Secret. */
-export interface ReceivedAuthorization extends Immutable<v.Infer<typeof receivedAuthorization>> {}
+export interface ReceivedAuthorization extends Members<(typeof receivedAuthorization)['shape']> {}
 const receivedAuthorization = v.object({
   version: v.literal(1),
   status: v.literal('received'),
@@ -208,7 +214,7 @@ export interface Completed {
 }
 
 /** How a session ended. */
-export interface Ended extends Immutable<v.Infer<typeof ended>> {}
+export interface Ended extends Members<(typeof ended)['shape']> {}
 const ended = v.object({
   at: timeSchema,
   reason: text,
@@ -217,7 +223,7 @@ const ended = v.object({
 })
 
 /** A session as the per-user store keeps it. Secret. */
-export interface SessionRecord extends Immutable<v.Infer<typeof sessionRecordSchema>> {}
+export interface SessionRecord extends Members<(typeof sessionRecordSchema)['shape']> {}
 export const sessionRecordSchema = v.object({
   version: v.literal(1),
   /** RFC 7638 thumbprint of the DPoP key; also the name of the file. */
