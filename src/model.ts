@@ -106,7 +106,7 @@ export const credentialsSchema = v.object({
   clientKey: clientKeyNameSchema.optional(),
   dpopPrivateJwk: privateJwkSchema,
   /** The account's PDS, or on input its authorization server; a leased access token can do without. */
-  pdsIssuer: origin.optional(),
+  server: origin.optional(),
   refreshToken: text.optional(),
   accessToken: text.optional(),
   accessTokenExpiresAt: timeSchema.optional(),
@@ -174,8 +174,8 @@ const receivedAuthorization = v.object({
   did,
   handle: handle.optional(),
   requestedScope: text,
-  credentials: credentialsSchema.check(({ pdsIssuer }) => pdsIssuer !== undefined, {
-    path: ['pdsIssuer'],
+  credentials: credentialsSchema.check(({ server }) => server !== undefined, {
+    path: ['server'],
     message: 'is missing',
   }),
   at: timeSchema,

@@ -100,7 +100,7 @@ export async function fromNodeSession(value: unknown, options: NodeSessionOption
   const session = nodeSessionSchema(dev).try(value, { mode: 'strip' })
   if (!session.ok) throw invalid(isWholeStore(value) ? WHOLE_STORE : sentenceOf(firstFault(session, value)))
   const { dpopJwk: dpopPrivateJwk, authMethod, tokenSet } = session.value
-  const { sub: did, iss: issuer, aud: pdsIssuer, scope } = tokenSet
+  const { sub: did, iss: issuer, aud: server, scope } = tokenSet
   const { access_token: accessToken, refresh_token: refreshToken, expires_at: accessTokenExpiresAt } = tokenSet
   const { thumbprint } = await importDpopKey(dpopPrivateJwk)
   checkClaims(accessToken, { sub: did, client_id: clientId, jkt: thumbprint })
@@ -109,7 +109,7 @@ export async function fromNodeSession(value: unknown, options: NodeSessionOption
     clientId,
     clientKey: await clientKeyFor(authMethod, options),
     dpopPrivateJwk,
-    pdsIssuer,
+    server,
     refreshToken,
     accessToken,
     accessTokenExpiresAt,
@@ -127,10 +127,10 @@ export async function fromNodeSession(value: unknown, options: NodeSessionOption
  * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_INVALID` their scope is not one of a session
  */
 export function toNodeSession(credentials: Credentials): NodeSession {
-  const { did, clientKey, dpopPrivateJwk, pdsIssuer, refreshToken, accessToken, issuer } = credentials
-  const needed = { refreshToken, accessToken, issuer, pdsIssuer }
+  const { did, clientKey, dpopPrivateJwk, server, refreshToken, accessToken, issuer } = credentials
+  const needed = { refreshToken, accessToken, issuer, server }
   const missing = Object.entries(needed).flatMap(([name, value]) => (value === undefined ? [name] : []))
-  if (!refreshToken || !accessToken || !issuer || !pdsIssuer) {
+  if (!refreshToken || !accessToken || !issuer || !server) {
     throw new OAuthError(
       'CREDENTIALS_INCOMPLETE',
       `the session cannot be handed over without its ${missing.join(', ')}`,
@@ -147,7 +147,7 @@ export function toNodeSession(credentials: Credentials): NodeSession {
     tokenSet: {
       iss: issuer,
       sub: did,
-      aud: `${pdsIssuer}/`,
+      aud: `${server}/`,
       scope,
       refresh_token: refreshToken,
       access_token: accessToken,

@@ -20,6 +20,7 @@ import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
 import { decodeUtf8 } from '../text.ts'
 import { firstFault } from './fault.ts'
 import { didSchema, ifValid, readWith, serverSchema, tokenSchema } from './schemas.ts'
+import { fromStored, storedName } from './stored.ts'
 import * as names from './variables.ts'
 import { type Environment, variable } from './variables.ts'
 
@@ -42,7 +43,7 @@ function givenSchema(dev: boolean) {
       .optional(),
     clientKey: ifValid(clientKeyNameSchema),
     dpopPrivateJwk: v.unknown().chain(readWith(parsePrivateJwk, 'is not a private P-256 JWK')),
-    pdsIssuer: server.optional(),
+    server: server.optional(),
     refreshToken: tokenSchema.optional(),
     accessToken: tokenSchema.optional(),
     accessTokenExpiresAt: ifValid(timeSchema),
@@ -90,7 +91,7 @@ export function readCredentials(environment: Environment, dev: boolean): Credent
       did: required[names.DID],
       clientId: variable(environment, names.CLIENT_ID),
       dpopPrivateJwk: jwk,
-      pdsIssuer: variable(environment, names.PDS_ISSUER),
+      server: variable(environment, names.PDS_ISSUER),
       refreshToken,
       accessToken,
     },
@@ -103,7 +104,7 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
   did: names.DID,
   clientId: names.CLIENT_ID,
   dpopPrivateJwk: names.DPOP_PRIVATE_JWK,
-  pdsIssuer: names.PDS_ISSUER,
+  server: names.PDS_ISSUER,
   refreshToken: names.REFRESH_TOKEN,
   accessToken: names.ACCESS_TOKEN,
 }
@@ -116,9 +117,9 @@ function readBundle(text: string, dev: boolean): Credentials {
       `${names.SESSION} is not a bundle that this version made, or it was cut`,
     )
   }
-  const credentials = checked(bundle.value, (field) => `${field} in ${names.SESSION}`, dev)
-  const { refreshToken, accessToken, clientId, pdsIssuer } = credentials
-  const complete = refreshToken === undefined ? accessToken : clientId && pdsIssuer
+  const credentials = checked(fromStored(bundle.value), (field) => `${storedName(field)} in ${names.SESSION}`, dev)
+  const { refreshToken, accessToken, clientId, server } = credentials
+  const complete = refreshToken === undefined ? accessToken : clientId && server
   if (complete !== undefined) return { ...credentials, bundled: true }
   throw new OAuthError('CREDENTIALS_INVALID', `${names.SESSION} lacks a part of the session`)
 }

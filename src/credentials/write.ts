@@ -5,6 +5,7 @@ import { base64url } from 'jose'
 import { OAuthError } from '../errors.ts'
 import type { Credentials } from '../model.ts'
 import { singleQuote } from '../text.ts'
+import { toStored } from './stored.ts'
 import * as names from './variables.ts'
 
 export type Entries = readonly (readonly [name: string, value: string])[]
@@ -15,13 +16,13 @@ export type TextFormat = (typeof TEXT_FORMATS)[number]
 
 /** The five variables of a session that can be refreshed; of one that cannot, the access token that it is. */
 export function credentialEntries(credentials: Credentials): Entries {
-  const { refreshToken, accessToken, dpopPrivateJwk, pdsIssuer, did, clientId } = credentials
+  const { refreshToken, accessToken, dpopPrivateJwk, server, did, clientId } = credentials
   const { kty, crv, x, y, d } = dpopPrivateJwk
   return [
     ...(refreshToken === undefined ? [] : [[names.REFRESH_TOKEN, refreshToken] as const]),
     ...(refreshToken === undefined && accessToken !== undefined ? [[names.ACCESS_TOKEN, accessToken] as const] : []),
     [names.DPOP_PRIVATE_JWK, JSON.stringify({ kty, crv, x, y, d })],
-    ...(pdsIssuer === undefined ? [] : [[names.PDS_ISSUER, pdsIssuer] as const]),
+    ...(server === undefined ? [] : [[names.PDS_ISSUER, server] as const]),
     [names.DID, did],
     ...(clientId === undefined ? [] : [[names.CLIENT_ID, clientId] as const]),
   ]
@@ -36,7 +37,7 @@ export function savedEntries(credentials: Credentials, bundled: boolean): Entrie
 export function bundle(credentials: Credentials): string {
   const { accessToken, accessTokenExpiresAt, bundled, ...lasting } = credentials
   const content = credentials.refreshToken === undefined ? credentials : lasting
-  return base64url.encode(new TextEncoder().encode(JSON.stringify({ version: 1, ...content })))
+  return base64url.encode(new TextEncoder().encode(JSON.stringify({ version: 1, ...toStored(content) })))
 }
 
 /**

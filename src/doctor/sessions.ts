@@ -26,7 +26,7 @@ export async function* checkSessions(
   ports: Ports,
 ): AsyncGenerator<Finding, SessionRecord[]> {
   const stored = await readStored(ports)
-  const isLease = credentials && credentials.refreshToken === undefined && credentials.pdsIssuer === undefined
+  const isLease = credentials && credentials.refreshToken === undefined && credentials.server === undefined
   if (isLease) yield checkLease(credentials, `of ${credentials.did}, in the environment,`, ports)
   const given = credentials && !isLease ? await attempt(() => merged(credentials, stored), ports) : undefined
   if (given?.error) yield failed('environment', given.error, given.milliseconds)

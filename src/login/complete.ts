@@ -185,7 +185,7 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey
       clientId,
       clientKey,
       dpopPrivateJwk,
-      pdsIssuer: pds,
+      server: pds,
       refreshToken: tokens.refreshToken,
       accessToken: tokens.accessToken,
       accessTokenExpiresAt: tokens.accessTokenExpiresAt,

@@ -38,7 +38,7 @@ export async function importSession(
   await assertOwnToken(given, stores.sessions)
   const { pds } = await verifyIssuer(given, ports)
   return stores.sessions.update(given.thumbprint, async (stored, commit) => {
-    if (!stored) return { ...credentials, pdsIssuer: pds }
+    if (!stored) return { ...credentials, server: pds }
     const known = await takenBack(stored, credentials.refreshToken!)
     const current = await newerOf(given, known)
     if (current.refreshToken !== credentials.refreshToken) throw spent(current)
@@ -47,7 +47,7 @@ export async function importSession(
     const isAsItLeft = known !== stored || current === known
     const { createdAt } = known
     const { rotation, rotatedAt } = isAsItLeft ? known : { ...current, rotatedAt: undefined }
-    return { ...credentials, pdsIssuer: pds, createdAt, rotatedAt, rotation }
+    return { ...credentials, server: pds, createdAt, rotatedAt, rotation }
   })
 }
 

@@ -16,8 +16,8 @@ import { newerOf, toSessionRecord } from './token-family.ts'
  * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`
  */
 export async function openSession(credentials: Credentials, ports: RefreshPorts): Promise<Session> {
-  const { did, pdsIssuer } = credentials
-  const located = { ...credentials, pdsIssuer: pdsIssuer ?? (await resolveDid(did, ports)).pds }
+  const { did, server } = credentials
+  const located = { ...credentials, server: server ?? (await resolveDid(did, ports)).pds }
   const given = await toSessionRecord(located)
   return Session.create(await newerOf(given, await ports.stores.sessions.read(given.thumbprint)), ports)
 }

@@ -107,7 +107,7 @@ export class Session {
     const lasts = (newer: SessionRecord) => isFresh(newer, this.#ports) && (newer.accessTokenExpiresAt ?? 0) >= until
     if (!lasts(this.#record) || this.#record.undelivered) await this.#refreshUnless(lasts)
     const { did, dpopPrivateJwk, pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint } = this.#record
-    return { did, dpopPrivateJwk, pdsIssuer: pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint }
+    return { did, dpopPrivateJwk, server: pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint }
   }
 
   /**

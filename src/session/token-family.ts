@@ -28,13 +28,13 @@ export function addSpentToken(hashes: readonly string[], hash: string): readonly
  * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is not the one
  *   named in them
  */
-export async function toSessionRecord({ pdsIssuer, scope, ...credentials }: Credentials): Promise<SessionRecord> {
+export async function toSessionRecord({ server, scope, ...credentials }: Credentials): Promise<SessionRecord> {
   const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
   if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
     throw new OAuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
   }
-  if (pdsIssuer === undefined) throw new OAuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
-  return { version: 1, ...credentials, thumbprint, pds: pdsIssuer, scope: scope ?? '', spentTokens: [] }
+  if (server === undefined) throw new OAuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
+  return { version: 1, ...credentials, thumbprint, pds: server, scope: scope ?? '', spentTokens: [] }
 }
 
 /** What `complete` would print for a session now. */
@@ -46,7 +46,7 @@ export function toCredentials(record: SessionRecord): Credentials {
     clientId,
     clientKey,
     dpopPrivateJwk,
-    pdsIssuer: pds,
+    server: pds,
     refreshToken,
     issuer,
     ...(scope !== '' && { scope }),

@@ -69,7 +69,7 @@ async function sessionAt(origin: string): Promise<string> {
     version: 1,
     did: 'did:plc:abcdefghijklmnopqrstuvwx',
     dpopPrivateJwk: await exportJWK(privateKey),
-    pdsIssuer: origin,
+    server: origin,
     issuer: origin,
     accessToken: 'an-access-token',
     accessTokenExpiresAt: Date.now() + 3_600_000,

@@ -15,7 +15,7 @@ export const CREDENTIALS: Credentials = {
   did: 'did:plc:ewvi7nxzyoun6zhxrhs64oiz' as Did,
   clientId: 'http://localhost?redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback&scope=atproto%20transition%3Ageneric',
   dpopPrivateJwk: JWK,
-  pdsIssuer: 'https://pds.example.com' as Origin,
+  server: 'https://pds.example.com' as Origin,
   refreshToken: 'ref-canary0123456789abcdef',
 }
 
@@ -30,7 +30,7 @@ export const VSCHARS = String.fromCharCode(
 export const ENVIRONMENT = {
   ATPROTO_OAUTH_REFRESH_TOKEN: CREDENTIALS.refreshToken!,
   ATPROTO_OAUTH_DPOP_PRIVATE_JWK: JSON.stringify(JWK),
-  ATPROTO_OAUTH_PDS_ISSUER: CREDENTIALS.pdsIssuer!,
+  ATPROTO_OAUTH_PDS_ISSUER: CREDENTIALS.server!,
   ATPROTO_OAUTH_DID: CREDENTIALS.did,
   ATPROTO_OAUTH_CLIENT_ID: CREDENTIALS.clientId!,
 } satisfies Record<string, string>

@@ -41,7 +41,7 @@ test('a stored session is read, and made of the same credentials again', async (
     did,
     clientId,
     dpopPrivateJwk: dpopJwk,
-    pdsIssuer: 'https://pds.example.com',
+    server: 'https://pds.example.com',
     issuer: 'https://as.example.com',
     refreshToken: 'ref-canary',
     accessToken: SAVED.tokenSet.access_token,

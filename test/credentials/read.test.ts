@@ -172,7 +172,7 @@ describe('ATPROTO_OAUTH_PDS_ISSUER', () => {
     ['https://pds.example.com:8443', false, 'https://pds.example.com:8443'],
     ['http://127.0.0.1:2583/', true, 'http://127.0.0.1:2583'],
   ])('%s, dev %s', (value, dev, expected) => {
-    expect(read({ ...ENVIRONMENT, ATPROTO_OAUTH_PDS_ISSUER: value }, dev)).toMatchObject({ pdsIssuer: expected })
+    expect(read({ ...ENVIRONMENT, ATPROTO_OAUTH_PDS_ISSUER: value }, dev)).toMatchObject({ server: expected })
   })
 })
 
@@ -199,10 +199,11 @@ describe('ATPROTO_OAUTH_SESSION', () => {
     }
   })
 
-  const content = { version: 1, ...CREDENTIALS }
+  const { server, ...others } = CREDENTIALS
+  const content = { version: 1, ...others, pdsIssuer: server }
   test.each([
     ['another version', { ...content, version: 2 }],
-    ['no version', CREDENTIALS],
+    ['no version', { ...content, version: undefined }],
     ['a list', [content]],
     ['a text', 'canary'],
     ['nothing', null],

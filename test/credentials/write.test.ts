@@ -137,7 +137,8 @@ describe('bundle, read by us', () => {
     const more = { issuer: 'https://as.example.com', scope: 'atproto', thumbprint: 't', createdAt: 1, rotatedAt: 2 }
     const full = { ...CREDENTIALS, ...more, accessToken: 'acc', accessTokenExpiresAt: 3 } as Credentials
     const content = JSON.parse(Buffer.from(bundle(full), 'base64url').toString())
-    expect(content).toStrictEqual({ version: 1, ...CREDENTIALS, ...more })
+    const { server, ...others } = CREDENTIALS
+    expect(content).toStrictEqual({ version: 1, ...others, pdsIssuer: server, ...more })
     expect(readCredentials({ ATPROTO_OAUTH_SESSION: bundle(full) }, false)).toMatchObject(more)
   })
 })

@@ -8,13 +8,13 @@ describe('sessions', () => {
   const DAY = 24 * HOUR
   const edited = async (change: object) => {
     const { world, credentials } = await signedIn()
-    const { dpopPrivateJwk, pdsIssuer, thumbprint, ...rest } = credentials
+    const { dpopPrivateJwk, server, thumbprint, ...rest } = credentials
     world.stores.sessionRecords.set(thumbprint!, {
       version: 1,
       ...rest,
       thumbprint: thumbprint!,
       dpopPrivateJwk,
-      pds: pdsIssuer!,
+      pds: server!,
       scope: 'atproto',
       spentTokens: [],
       ...change,

@@ -157,7 +157,7 @@ describe('answers that are odd and good', () => {
     const { callback } = await consented(world)
     world.faults.mutateToken = (answer) => ({ ...answer, ...change })
     const completed = await complete(callback, world)
-    expect(completed.credentials).toMatchObject({ did: world.alice.did, pdsIssuer: world.pds, ...credentials })
+    expect(completed.credentials).toMatchObject({ did: world.alice.did, server: world.pds, ...credentials })
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 })

@@ -101,7 +101,7 @@ describe('16.8 what revoke says is what the server did, and nothing stays here',
     const given = await toSessionRecord({
       did: record.did,
       dpopPrivateJwk: record.dpopPrivateJwk,
-      pdsIssuer: record.pds,
+      server: record.pds,
     })
     await refused(world, () => revoke(given, world), { code: 'SESSION_MISSING', session: 'none', sent: [] })
     expect(world.stores.sessionRecords.size).toBe(0)

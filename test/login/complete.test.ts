@@ -39,7 +39,7 @@ describe('10 exchange', () => {
     expect(credentials).toMatchObject({
       did: world.alice.did,
       clientId: pending.clientId,
-      pdsIssuer: world.pds,
+      server: world.pds,
       issuer: world.as,
       refreshToken: world.currentRefreshToken(world.alice.did),
     })

@@ -32,12 +32,12 @@ async function homeWithSession(): Promise<{ home: string; session: string; pendi
   const home = join(folder, 'home')
   const { world } = await signedIn()
   const { world: other, credentials } = await signedIn()
-  const { pdsIssuer, thumbprint, ...rest } = credentials
+  const { server, thumbprint, ...rest } = credentials
   other.stores.sessionRecords.set(thumbprint!, {
     version: 1,
     ...rest,
     thumbprint: thumbprint!,
-    pds: pdsIssuer!,
+    pds: server!,
     scope: 'atproto',
     spentTokens: [],
   })

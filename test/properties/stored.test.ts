@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { fromNodeSession, toNodeSession } from '../../src/credentials/node-session.ts'
 import { readCredentials } from '../../src/credentials/read.ts'
 import { isOAuthError } from '../../src/errors.ts'
-import type { Credentials, PendingRecord, SessionRecord } from '../../src/model.ts'
-import { parseNonces, parsePending, parseSession, sealed } from '../../src/node/store/records.ts'
+import type { Credentials } from '../../src/model.ts'
+import { parseNonces, parsePending, parseSession, sealed, storedLogin } from '../../src/node/store/records.ts'
 import { asHandle } from '../../src/protocol/identity/syntax.ts'
 import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
 import { KEY, pendingRecord, sessionRecord, THUMBPRINT } from '../node/helpers.ts'
@@ -68,10 +68,10 @@ function read<T>(parse: () => T): T | undefined {
   }
 }
 
-describe.each<[string, object, (text: string) => PendingRecord | SessionRecord]>([
-  ['pending', PENDING, (text) => parsePending(text, PATH)],
-  ['spent', SPENT, (text) => parsePending(text, PATH)],
-  ['received', RECEIVED, (text) => parsePending(text, PATH)],
+describe.each<[string, object, (text: string) => object]>([
+  ['pending', PENDING, (text) => storedLogin(parsePending(text, PATH))],
+  ['spent', SPENT, (text) => storedLogin(parsePending(text, PATH))],
+  ['received', RECEIVED, (text) => storedLogin(parsePending(text, PATH))],
   ['session', SESSION, (text) => parseSession(text, PATH, THUMBPRINT)],
 ])('a stored record: %s', (_, honest, parse) => {
   const seal = 'seal' in honest ? { seal: honest.seal } : {}
@@ -119,7 +119,7 @@ describe.each<[string, object, (value: unknown) => Credentials | Promise<Credent
     toNodeSession({
       ...RECEIVED.credentials,
       did,
-      pdsIssuer: pds,
+      server: pds,
       issuer: pds,
       dpopPrivateJwk: await generateDpopJwk(),
     }),

@@ -142,7 +142,7 @@ describe('a session that is taken over', () => {
     expect(await importSession(value, { clientId }, here)).toMatchObject({
       refreshToken: credentials.refreshToken,
       accessToken: credentials.accessToken,
-      pdsIssuer: world.pds,
+      server: world.pds,
       issuer: world.as,
     })
     expect(world.sent('token')).toHaveLength(tokens)

@@ -133,7 +133,7 @@ describe('what is not signed', () => {
 
   test('a request to the authorization server, where the credentials name that instead of the PDS', async () => {
     const { world, separate } = await signedIn()
-    const session = await openSession({ ...separate, pdsIssuer: world.as as Credentials['pdsIssuer'] }, world)
+    const session = await openSession({ ...separate, server: world.as as Credentials['server'] }, world)
     expect(await failure(session.proof('GET', `https://evil.dev${SESSION}`))).toMatchObject({ code: 'USAGE' })
     expect(world.sent(isRefresh)).toStrictEqual([])
     expect(await failure(session.proof('GET', world.as + SESSION))).toMatchObject({ code: 'USAGE' })

@@ -274,7 +274,7 @@ describe('before a token is sent', () => {
 
   test('the PDS variable may hold the issuer', async () => {
     const { world, separate } = await signedIn()
-    await getSession({ ...separate, pdsIssuer: world.as as Credentials['pdsIssuer'] }, world)
+    await getSession({ ...separate, server: world.as as Credentials['server'] }, world)
     const last = world.requests.at(-1)!
     expect(new URL(last.url).origin).toBe(world.pds)
   })

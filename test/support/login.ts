@@ -23,8 +23,8 @@ export async function signIn(world: FakeWorld, scope = 'atproto transition:gener
 export async function signedIn(faults: Partial<FakeWorld['faults']> = {}, scope?: string) {
   const world = createFakeWorld({ faults: { ...CALM, ...faults } })
   const { credentials } = await signIn(world, scope)
-  const { did, clientId, dpopPrivateJwk, pdsIssuer, refreshToken } = credentials
-  const separate: Credentials = { did, clientId, dpopPrivateJwk, pdsIssuer, refreshToken }
+  const { did, clientId, dpopPrivateJwk, server, refreshToken } = credentials
+  const separate: Credentials = { did, clientId, dpopPrivateJwk, server, refreshToken }
   return { world, credentials, separate }
 }
 

@@ -22,7 +22,7 @@ import {
   sweepFolder,
   unavailable,
 } from './files.ts'
-import { parsePending } from './records.ts'
+import { parsePending, storedLogin } from './records.ts'
 
 /** Milliseconds; what is left of a login is of no use after that. */
 const PENDING_KEPT = 7 * 24 * 3600 * 1000
@@ -40,7 +40,7 @@ export function createPendingStore(home: string): PendingStore {
   return {
     async put(record) {
       await sweepFolder(folder, PENDING_KEPT, (name) => /^[0-9a-f]{64}\.json$/.test(name) || isTemporary(name))
-      await fileOf(record.state).write(serialize(record))
+      await fileOf(record.state).write(serialize(storedLogin(record)))
     },
     async get(state) {
       const record = await readLogin(fileOf(state).path)
@@ -57,7 +57,7 @@ export function createStateFileStore(path: string): PendingStore {
     async put(record) {
       const text = await readPrivate(path)
       if (text) parsePending(text, path) // a file that is not ours is not overwritten; an empty one, as of mktemp, is
-      await file.write(serialize(record))
+      await file.write(serialize(storedLogin(record)))
     },
     async get(state) {
       const record = await readLogin(path)
@@ -110,7 +110,7 @@ async function claimFile(path: string, record: SpentAuthorization): Promise<bool
     // Somebody may have claimed it before us, and put the note of that in its place.
     const was = parsePending((await readPrivate(claimed)) ?? '', path)
     const isGranted = was.status === 'pending'
-    await room.fill(serialize(isGranted ? record : was))
+    await room.fill(serialize(storedLogin(isGranted ? record : was)))
     await removeFile(claimed)
     return isGranted
   } catch (error) {

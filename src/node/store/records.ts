@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import * as v from '@badrap/valita'
 import { type Fault, firstFault } from '../../credentials/fault.ts'
+import { fromStored, storedName, toStored } from '../../credentials/stored.ts'
 import { OAuthError } from '../../errors.ts'
 import {
   type Nonces,
@@ -22,10 +23,21 @@ const KEEP_UNKNOWN = { mode: 'passthrough' } as const
 
 /** @throws {OAuthError} `STORE_INVALID`; the message names the file and the member, and quotes no value */
 export function parsePending(text: string, path: string): PendingRecord {
-  const content = parse(text, path)
+  const content = withNames(parse(text, path))
   const record = pendingRecordSchema.try(content, KEEP_UNKNOWN)
   if (record.ok) return record.value
   throw invalid(path, firstFault(record, content))
+}
+
+function withNames(content: Record<string, unknown>): Record<string, unknown> {
+  const credentials = objectSchema.try(content.credentials)
+  if (content.status !== 'received' || !credentials.ok) return content
+  return { ...content, credentials: fromStored(credentials.value) }
+}
+
+/** A login as {@link parsePending} reads it. */
+export function storedLogin(record: PendingRecord): object {
+  return record.status === 'received' ? { ...record, credentials: toStored(record.credentials) } : record
 }
 
 /** With a checksum of what belongs together: a slip while editing by hand would cost the session. */
@@ -80,6 +92,6 @@ function parseText(text: string): unknown {
 }
 
 function invalid(path: string, fault?: Fault): OAuthError {
-  const why = fault && fault.path.length > 0 ? `: ${fault.path.join('.')} ${fault.what}` : ''
+  const why = fault && fault.path.length > 0 ? `: ${fault.path.map(storedName).join('.')} ${fault.what}` : ''
   return new OAuthError('STORE_INVALID', `${path} is damaged, was edited, or is from another version${why}`)
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { OAuthError } from '../../../src/errors.ts'
-import { parseNonces, parsePending, parseSession, sealed } from '../../../src/node/store/records.ts'
+import { parseNonces, parsePending, parseSession, sealed, storedLogin } from '../../../src/node/store/records.ts'
 import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT } from '../helpers.ts'
 
 const PATH = '/home/alice/.local/share/atproto-oauth/record.json'
@@ -112,7 +112,10 @@ describe('parsePending', () => {
     { codeHash: 1 },
     { requestedScope: undefined },
   ])('received with %j', (change) => {
-    expect(parsePending(JSON.stringify(RECEIVED), PATH)).toStrictEqual(RECEIVED)
+    const credentials = { did, dpopPrivateJwk, server: pds, refreshToken }
+    const record = parsePending(JSON.stringify(RECEIVED), PATH)
+    expect(record).toStrictEqual({ ...RECEIVED, credentials })
+    expect(storedLogin(record)).toStrictEqual(RECEIVED)
     expectInvalid(() => parsePending(JSON.stringify({ ...RECEIVED, ...change }), PATH))
   })
 
@@ -196,6 +199,9 @@ test('the message names the member that is wrong, and no name that could be anyt
   }
   expect(message({ refusedCodes: 7 })).toBe('refusedCodes is not a list')
   expect(message({ dpopPrivateJwk: { ...KEY, d: 'canary' } })).toBe('dpopPrivateJwk.d is not valid')
+  expect(message({ ...RECEIVED, credentials: { ...RECEIVED.credentials, pdsIssuer: 'canary' } })).toBe(
+    'credentials.pdsIssuer is not valid',
+  )
   expect(message({ status: 'canary' })).toBe('status is not pending or received or spent')
   expect(message({ nonces: { 'canary /': 7 } })).toBe('nonces is not a text')
 })

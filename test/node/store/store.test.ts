@@ -27,6 +27,29 @@ describe('pending authorizations of this machine', () => {
     expect(await store.get('canary-state')).toStrictEqual(SPENT)
   })
 
+  test('the server of received credentials is stored under the name that it has in a bundle', async () => {
+    const home = await tempFolder()
+    const store = createPendingStore(home)
+    const { did, dpopPrivateJwk, pds } = sessionRecord()
+    const credentials = { did, dpopPrivateJwk, server: pds }
+    const { state, codeHash, at } = SPENT
+    const record = {
+      version: 1,
+      status: 'received',
+      state,
+      codeHash,
+      did,
+      requestedScope: 'a',
+      credentials,
+      at,
+    } as const
+    await store.put(record)
+    const [file] = await readdir(join(home, 'pending'))
+    const stored = JSON.parse(await readFile(join(home, 'pending', file!), 'utf8'))
+    expect(stored.credentials).toStrictEqual({ did, dpopPrivateJwk, pdsIssuer: pds })
+    expect(await store.get(state)).toStrictEqual(record)
+  })
+
   test.each(HOSTILE_STATES)('6.9 a state of the browser’s names no file: %#', async (state) => {
     const home = await tempFolder()
     const store = createPendingStore(join(home, 'inner'))

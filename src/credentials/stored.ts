@@ -1,0 +1,21 @@
+/**
+ * Credentials as JSON that is kept, in a bundle or with a login: there `server` is called `pdsIssuer`, as its variable is.
+ * It was before it had a better name.
+ *
+ * @module
+ */
+
+export function storedName(name: string): string {
+  return name === 'server' ? 'pdsIssuer' : name
+}
+
+/** The same members in the same order, under their stored names. */
+export function toStored(credentials: object): object {
+  return Object.fromEntries(Object.entries(credentials).map(([name, member]) => [storedName(name), member]))
+}
+
+/** The members of what {@link toStored} gave, or of anything else. */
+export function fromStored(stored: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const entries = Object.entries(stored)
+  return Object.fromEntries(entries.map(([name, member]) => [name === 'pdsIssuer' ? 'server' : name, member]))
+}
