@@ -1,8 +1,6 @@
 /**
  * Credentials as JSON that is kept, in a bundle or with a login: there `server` is called `pdsIssuer`, as its variable is.
  * It was before it had a better name.
- *
- * @module
  */
 
 export function storedName(name: string): string {

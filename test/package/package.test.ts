@@ -143,12 +143,30 @@ test.each([
   ['--help', ['entry', 'node-version'], []],
   [
     'status',
-    ['cli-context', 'cli-io', 'cli-options', 'cli-program', 'cli-session-select', 'cli-session-status', 'cli-start'],
+    [
+      'cli-context',
+      'cli-errors',
+      'cli-io',
+      'cli-options',
+      'cli-program',
+      'cli-session-select',
+      'cli-session-status',
+      'cli-start',
+    ],
     ['vendor-prompts', 'vendor-open'],
   ],
   [
     'call --list',
-    ['cli-call-call', 'cli-context', 'cli-io', 'cli-options', 'cli-program', 'cli-session-select', 'cli-start'],
+    [
+      'cli-call-call',
+      'cli-context',
+      'cli-errors',
+      'cli-io',
+      'cli-options',
+      'cli-program',
+      'cli-session-select',
+      'cli-start',
+    ],
     ['vendor-prompts', 'vendor-open'],
   ],
 ])('%s loads what it uses', async (line, commands, unused) => {
