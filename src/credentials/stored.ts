@@ -1,6 +1,6 @@
 /**
- * Credentials as JSON that is kept, in a bundle or with a login: there `server` is called `pdsIssuer`, as its variable is.
- * It was before it had a better name.
+ * Credentials as JSON, in a bundle and in a stored login: `server` has the name of its variable there, `pdsIssuer`, so
+ * that what was written before the member was renamed is still read.
  */
 
 export function storedName(name: string): string {
