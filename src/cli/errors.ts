@@ -14,7 +14,7 @@ import {
   type ReasonFacts,
 } from '../errors.ts'
 import { sanitize } from '../text.ts'
-import { callCommand, loginCommand, shellQuote, toWindowsQuoting } from './shell.ts'
+import { callCommandLine, initCommandLine, shellQuote, toWindowsQuoting } from './shell.ts'
 
 /** docs/commands.md#errors */
 type Exit = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
@@ -35,7 +35,7 @@ const AGAIN = 'run the same command again'
 const init = (facts: ErrorFacts) =>
   facts.handle === undefined && facts.did === undefined && facts.issuer === undefined
     ? 'atproto-oauth init <handle>'
-    : loginCommand(facts)
+    : initCommandLine(facts)
 
 /** The command that was running, with other words behind it. */
 const running =
@@ -129,7 +129,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   REFRESH_REFUSED: { exit: 4, hint: AGAIN },
 
   // 5, 6 — the session
-  SESSION_MISSING: { exit: 5, hint: loginCommand },
+  SESSION_MISSING: { exit: 5, hint: initCommandLine },
   SESSION_DEAD: { exit: 5, hint: init },
   SESSION_NOT_REFRESHABLE: { exit: 5, hint: init },
   EXCHANGE_AMBIGUOUS: { exit: 6, hint: init },
@@ -138,7 +138,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   // 7, 8, 9, 10 — calls and saving
   PERMISSION_MISSING: {
     exit: 7,
-    hint: (facts) => (facts.scope ? loginCommand(facts) : 'atproto-oauth init <handle> --scope "atproto …"'),
+    hint: (facts) => (facts.scope ? initCommandLine(facts) : 'atproto-oauth init <handle> --scope "atproto …"'),
   },
   XRPC_ERROR: {
     exit: 8,
@@ -241,11 +241,11 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'loopback-client-id-unusable':
       return 'leave --client-id out: `init` makes such a client_id itself'
     case 'method-misused':
-      return callCommand(facts)
+      return callCommandLine(facts)
     case 'method-unavailable':
       return 'with -X it is sent all the same'
     case 'new-token-refused':
-      return `check the clock of this machine; if it is right: ${loginCommand(facts)}`
+      return `check the clock of this machine; if it is right: ${initCommandLine(facts)}`
     case 'newer-token-stored':
       return `atproto-oauth status --account ${facts.did}`
     case 'node-session-expected':
@@ -269,7 +269,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'session-elsewhere':
       return `make room or correct the permissions, then: mv '${facts.from}' '${facts.to}'`
     case 'session-not-stored':
-      return `make room or correct the permissions, then: ${loginCommand(facts)}`
+      return `make room or correct the permissions, then: ${initCommandLine(facts)}`
     case 'state-file-missing':
       return 'give --state-file as to `init`'
     case 'target-failed':

@@ -5,7 +5,7 @@ import type { LoginFacts, MethodNeeds } from '../errors.ts'
 import { sanitize, singleQuote } from '../text.ts'
 
 /** `atproto-oauth init …` for the same account, with the same scope and the same hosted client. */
-export function loginCommand({ handle, did, issuer, scope, clientId, redirectUri }: LoginFacts): string {
+export function initCommandLine({ handle, did, issuer, scope, clientId, redirectUri }: LoginFacts): string {
   const hosted = clientId?.startsWith('https:')
   return [
     'atproto-oauth init',
@@ -17,7 +17,7 @@ export function loginCommand({ handle, did, issuer, scope, clientId, redirectUri
 }
 
 /** A request of a published method, to be pasted once its values are filled in. */
-export function callCommand({ nsid, fields, isUpload }: MethodNeeds): string {
+export function callCommandLine({ nsid, fields, isUpload }: MethodNeeds): string {
   const words = fields.map(({ name, type, isList }) => {
     if (name === 'repo' || name === 'did') return `${name}={did}`
     if (name === 'actor') return 'actor={handle}'

@@ -61,11 +61,11 @@ export async function createClientDocument(
   }
   const clientJwk = kind === 'confidential' && keys.length === 0 ? await generateClientJwk() : undefined
   const { token_endpoint_auth_signing_alg: _, jwks: __, ...kept } = earlier ?? {}
-  return judged(
+  return validated(
     {
       ...kept,
       ...template,
-      client_id: clientIdOf(home),
+      client_id: clientIdAt(home),
       client_name: checkedName(name) ?? kept.client_name ?? home.replace('https://', ''),
       client_uri: home,
       application_type: kind === 'native' ? 'native' : 'web',
@@ -89,7 +89,7 @@ export async function createClientDocument(
 export async function addClientKey(document: JsonObject): Promise<ClientDocument> {
   const keys = confidentialKeys(document)
   const clientJwk = await generateClientJwk()
-  return judged({ ...document, jwks: { keys: [...keys, publicClientJwk(clientJwk)] } }, clientJwk)
+  return validated({ ...document, jwks: { keys: [...keys, publicClientJwk(clientJwk)] } }, clientJwk)
 }
 
 /**
@@ -104,7 +104,7 @@ export function retireClientKey(document: JsonObject, kid: string): ClientDocume
     throw invalid(`the document has no key ${kid}; it has ${keys.map((key) => String(key.kid)).join(' and ')}`)
   }
   if (rest.length === 0) throw invalid(`${kid} is the only key of the document`, { reason: 'last-key' })
-  return judged({ ...document, jwks: { keys: rest } })
+  return validated({ ...document, jwks: { keys: rest } })
 }
 
 /**
@@ -121,12 +121,12 @@ export function clientHome(origin: string): string {
       ? 'it must be the folder that the files will be in'
       : isReservedName(host, false) || /(?:^|\.)example\.(?:com|net|org)$/.test(host)
         ? 'its host must be a name of yours'
-        : clientIdFault(clientIdOf(home))?.replace(`/${DOCUMENT_FILE}`, '')
+        : clientIdFault(clientIdAt(home))?.replace(`/${DOCUMENT_FILE}`, '')
   if (why === undefined) return home
   throw invalid(`the origin cannot be ${origin}: ${why}`, { reason: 'origin-unusable' })
 }
 
-export function clientIdOf(home: string): string {
+export function clientIdAt(home: string): string {
   return `${home}/${DOCUMENT_FILE}`
 }
 
@@ -144,7 +144,7 @@ function confidentialKeys(document: JsonObject): JsonObject[] {
 }
 
 /** Nothing is written that a server would refuse. */
-function judged(document: JsonObject, clientJwk?: ClientJwk): ClientDocument {
+function validated(document: JsonObject, clientJwk?: ClientJwk): ClientDocument {
   const clientId = String(document.client_id)
   const why = clientIdFault(clientId)
   const faults = why === undefined ? validateClientDocument(document, { clientId }) : [`client_id: ${why}`]

@@ -162,7 +162,7 @@ export function toNodeSession(credentials: Credentials): NodeSession {
  *
  * @param value untrusted
  */
-export function clientIdOf(value: unknown): string | undefined {
+export function nodeSessionClientId(value: unknown): string | undefined {
   const session = accessTokenSchema.try(value, { mode: 'passthrough' })
   return session.ok ? claimsOf(session.value.tokenSet.access_token).client_id : undefined
 }

@@ -34,7 +34,7 @@ export async function* checkSessions(
   const records = record
     ? [record, ...stored.filter(({ thumbprint }) => thumbprint !== record.thumbprint)]
     : [...stored]
-  for (const each of records) yield await judge(each, each === record ? 'environment' : 'store', records, ports)
+  for (const each of records) yield await checkSession(each, each === record ? 'environment' : 'store', records, ports)
   return records
 }
 
@@ -56,7 +56,7 @@ async function merged(credentials: Credentials, stored: readonly SessionRecord[]
   )
 }
 
-async function judge(
+async function checkSession(
   record: SessionRecord,
   place: 'environment' | 'store',
   all: readonly SessionRecord[],

@@ -15,13 +15,13 @@ import { parsePending, parseSession } from './store/records.ts'
 type Environment = Readonly<Record<string, string | undefined>>
 type Kind = 'sessions' | 'pending'
 
-export interface Machine {
+export interface InspectedMachine {
   readonly home: string
   readonly environment: Environment
   readonly platform: NodeJS.Platform
 }
 
-export async function* inspectMachine({ home, environment, platform }: Machine): AsyncGenerator<Finding> {
+export async function* inspectMachine({ home, environment, platform }: InspectedMachine): AsyncGenerator<Finding> {
   yield finding('Node', 'ok', `${process.version} on ${platform}`)
   yield proxyFinding(environment)
   yield* checkCa(environment)

@@ -37,7 +37,7 @@ export async function listen(fixed?: { readonly port: number; readonly path: str
   let expected: { readonly state: string; readonly accept: (callback: string) => void } | undefined
 
   server.on('request', (request, response) => {
-    const url = judge(request, redirect)
+    const url = callbackOf(request, redirect)
     if (url === undefined || !expected) return answer(response, 404, 'There is nothing here.')
     if (request.method !== 'GET') return answer(response, 405, 'Only a browser that comes back is expected here.')
     if (url.searchParams.getAll('state').join() !== expected.state) {
@@ -65,7 +65,7 @@ async function bind(server: Server, port: number): Promise<number> {
 }
 
 /** The URL, if it is for us: a page elsewhere that had its name lead here would name itself as the host. */
-function judge(request: IncomingMessage, redirect: URL): URL | undefined {
+function callbackOf(request: IncomingMessage, redirect: URL): URL | undefined {
   const path = request.url ?? ''
   if (request.headers.host !== redirect.host || !path.startsWith('/') || path.startsWith('//')) return undefined
   const url = URL.canParse(path, redirect.origin) ? new URL(path, redirect.origin) : undefined

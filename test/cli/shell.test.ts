@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { callCommand } from '../../src/cli/shell.ts'
+import { callCommandLine } from '../../src/cli/shell.ts'
 import { findMethod, needsOf } from '../../src/protocol/xrpc/lexicons.ts'
 
 describe('a request of a method, to be filled in', () => {
@@ -12,5 +12,5 @@ describe('a request of a method, to be filled in', () => {
       "atproto-oauth call com.atproto.repo.createRecord repo={did} collection=… record:='{…}'",
     ],
     ['com.atproto.repo.uploadBlob', 'atproto-oauth call com.atproto.repo.uploadBlob --upload FILE'],
-  ])('%s', (nsid, line) => expect(callCommand(needsOf(findMethod(nsid)!))).toBe(line))
+  ])('%s', (nsid, line) => expect(callCommandLine(needsOf(findMethod(nsid)!))).toBe(line))
 })

@@ -1,7 +1,7 @@
 /** What a person at Windows reads: commands for cmd and PowerShell, and nothing of modes. */
 import { win32 } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { loginCommand, shellQuote, toWindowsQuoting } from '../../src/cli/shell.ts'
+import { initCommandLine, shellQuote, toWindowsQuoting } from '../../src/cli/shell.ts'
 import { withoutOurs } from '../../src/credentials/variables.ts'
 import { normalizeTarget } from '../../src/node/save/targets.ts'
 import { callbackFor, fakeNodeRuntime, run } from '../support/cli.ts'
@@ -15,7 +15,10 @@ const platform = 'win32'
 describe('a command to be pasted', () => {
   test.each([
     ['atproto-oauth status', 'atproto-oauth status'],
-    [loginCommand({ handle: 'a.test', scope: 'atproto repo:*' }), 'atproto-oauth init a.test --scope "atproto repo:*"'],
+    [
+      initCommandLine({ handle: 'a.test', scope: 'atproto repo:*' }),
+      'atproto-oauth init a.test --scope "atproto repo:*"',
+    ],
     [`--home ${shellQuote(HOME)}`, `--home "${HOME}"`],
     [`--state-file ${shellQuote("it's mine.json")}`, `--state-file "it's mine.json"`],
     [`--home ${shellQuote('C:\\a b\\')}`, `--home 'C:\\a b\\'`],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { clientIdOf, fromNodeSession, toNodeSession } from '../../src/credentials/node-session.ts'
+import { fromNodeSession, nodeSessionClientId, toNodeSession } from '../../src/credentials/node-session.ts'
 import type { ClientJwk, Did, Origin, PrivateJwk } from '../../src/model.ts'
 import { generateClientJwk } from '../../src/protocol/oauth/client-auth.ts'
 import { generateDpopJwk, importDpopKey } from '../../src/protocol/oauth/dpop.ts'
@@ -192,8 +192,8 @@ test('a session without all its parts is not handed over', async () => {
 })
 
 test('the client_id that a token names can be asked for', () => {
-  expect(clientIdOf(SAVED)).toBe(clientId)
+  expect(nodeSessionClientId(SAVED)).toBe(clientId)
   for (const value of [null, 7, {}, { tokenSet: null }, tokens({ access_token: 'opaque' })]) {
-    expect(clientIdOf(value)).toBeUndefined()
+    expect(nodeSessionClientId(value)).toBeUndefined()
   }
 })

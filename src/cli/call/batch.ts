@@ -14,7 +14,7 @@ import { sessionFor } from '../session/select.ts'
 import { answersTo } from './batch-output.ts'
 import { textLines } from './lines.ts'
 
-export interface BatchOptions {
+export interface BatchFlags {
   readonly concurrency?: string
   readonly resume?: boolean
   readonly output?: string
@@ -47,7 +47,7 @@ export function addBatchOptions(command: Command): Command {
  * @param file `-` is stdin
  * @throws {OAuthError} `XRPC_ERROR` some failed; what ended the batch
  */
-export async function runBatch(file: string, options: BatchOptions, context: Context): Promise<void> {
+export async function runBatch(file: string, options: BatchFlags, context: Context): Promise<void> {
   const { host, output, world } = context
   const { resume = false, output: path } = options
   const concurrency = parseConcurrency(options.concurrency)

@@ -11,14 +11,14 @@ import { CliError } from '../errors.ts'
 import { flagOf, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { sessionFor } from '../session/select.ts'
-import { addBatchOptions, type BatchOptions, runBatch } from './batch.ts'
-import { explain } from './explain.ts'
+import { addBatchOptions, type BatchFlags, runBatch } from './batch.ts'
+import { explainRequest } from './explain.ts'
 import { methodDescription, methodList } from './list.ts'
 import { addPaginateOptions, isPaginated, type PaginateOptions, runPaginated } from './paginate.ts'
 import { addRequestOptions, type RequestOptions, readRequest } from './request.ts'
 import { addResponseOptions, openSink, printResponse, type ResponseOptions, type Sink } from './response.ts'
 
-type Many = BatchOptions & PaginateOptions
+type Many = BatchFlags & PaginateOptions
 
 interface CallOptions extends SavingOptions, RequestOptions, ResponseOptions, Many {
   readonly batch?: string
@@ -76,7 +76,7 @@ async function runCall(
   const session = await sessionFor(options.account, context)
   const request = await read.for(session, context)
   if (options.dryRun) return output.data(shown(request, session))
-  if (options.explain) return explain(request, session, context)
+  if (options.explain) return explainRequest(request, session, context)
 
   const isMany = isPaginated(options)
   const sink = await openSink(options)

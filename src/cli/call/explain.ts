@@ -14,7 +14,11 @@ import type { Context } from '../context.ts'
  *
  * @throws {OAuthError} `PERMISSION_MISSING` if one is missing, `USAGE` for a method that no permission opens
  */
-export async function explain(request: XrpcRequest, session: Pick<Session, 'record'>, context: Context): Promise<void> {
+export async function explainRequest(
+  request: XrpcRequest,
+  session: Pick<Session, 'record'>,
+  context: Context,
+): Promise<void> {
   const { output } = context
   const { nsid } = request
   const closed = unavailableReason(nsid)

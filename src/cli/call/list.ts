@@ -1,6 +1,6 @@
 import { type Field, findMethod, listMethods, needsOf, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import { CliError } from '../errors.ts'
-import { callCommand } from '../shell.ts'
+import { callCommandLine } from '../shell.ts'
 
 export function methodList(prefix: string | undefined): string {
   const methods = listMethods(prefix)
@@ -28,7 +28,7 @@ export function methodDescription(nsid: string): string {
     ...section('parameters', parameters),
     ...(input ? section(`body: ${input.mediaType}`, input.fields) : []),
     `answer: ${output}`,
-    `example: ${callCommand(needsOf(method))}`,
+    `example: ${callCommandLine(needsOf(method))}`,
     '',
   ].join('\n')
 }

@@ -8,7 +8,7 @@ import {
   CALLBACK_FILE,
   type ClientDocument,
   clientHome,
-  clientIdOf,
+  clientIdAt,
   createClientDocument,
   DOCUMENT_FILE,
   retireClientKey,
@@ -116,7 +116,7 @@ async function make(options: NewOptions, before: string | undefined, { host }: C
     return retireKey === undefined ? addClientKey(there) : retireClientKey(there, retireKey)
   }
   const origin = options.origin!
-  const isOwn = there?.client_id === clientIdOf(clientHome(origin))
+  const isOwn = there?.client_id === clientIdAt(clientHome(origin))
   if (before !== undefined && !isOwn && !force) {
     throw elsewhere(`${join(out, DOCUMENT_FILE)} is there already, and not a document of this client`)
   }

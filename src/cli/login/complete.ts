@@ -12,7 +12,7 @@ import { type CliIO, programName } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
-import { loginCommand } from '../shell.ts'
+import { initCommandLine } from '../shell.ts'
 
 export type CompleteOptions = OutletOptions
 
@@ -65,5 +65,5 @@ export async function finishLogin(
 
 function again({ credentials, handle, requestedScope }: Completed, host: CliIO): string {
   const { did, clientId } = credentials
-  return loginCommand({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(host))
+  return initCommandLine({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(host))
 }

@@ -14,7 +14,7 @@ import { CliError } from '../errors.ts'
 import { type CliIO, inCi, programName } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { loginCommand as initLine } from '../shell.ts'
+import { initCommandLine } from '../shell.ts'
 import { type CompleteOptions, finishLogin } from './complete.ts'
 import { openBrowser, summary } from './init.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
@@ -172,6 +172,6 @@ function expiry(pending: PendingAuthorization, host: CliIO): OAuthError {
   return new CliError(
     'AUTHORIZATION_EXPIRED',
     `nobody came back within ${minutes} minutes; if the browser still does, give its address to \`${programName(host)} complete\``,
-    { hint: initLine(pending).replace(' init ', ' login ') },
+    { hint: initCommandLine(pending).replace(' init ', ' login ') },
   )
 }

@@ -3,7 +3,7 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { Command } from 'commander'
-import { clientIdOf } from '../../credentials/node-session.ts'
+import { nodeSessionClientId } from '../../credentials/node-session.ts'
 import { OAuthError } from '../../errors.ts'
 import { createSignalHold } from '../../node/signals.ts'
 import { reasonOf } from '../../node/store/files.ts'
@@ -48,7 +48,7 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   const clientId = SETTINGS.clientId.read(options, host.environment)
   const value = parse(await read(file, host))
   if (clientId === undefined) {
-    const named = clientIdOf(value)
+    const named = nodeSessionClientId(value)
     throw new CliError('USAGE', 'the client_id is not in a stored session, and has to be given', {
       hint: named
         ? `if that is the other program's: --client-id ${shellQuote(named)}`

@@ -6,7 +6,7 @@ import { OAuthError } from '../../errors.ts'
 import type { Http, HttpInit } from '../../ports.ts'
 import { checkHost } from './address-guard.ts'
 import { createAgents } from './agents.ts'
-import { explain, Timeout } from './errors.ts'
+import { networkError, Timeout } from './errors.ts'
 import { exchange } from './exchange.ts'
 import { proxiesFrom } from './proxies.ts'
 
@@ -57,7 +57,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
         return response
       } catch (error) {
         limit.lift()
-        const failure = explain(error, url)
+        const failure = networkError(error, url)
         report(failure.code)
         throw failure
       }

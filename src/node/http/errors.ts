@@ -31,7 +31,7 @@ export class TunnelRefused extends Error {
 }
 
 /** Which of our network errors the failure of an exchange is. */
-export function explain(error: unknown, url: URL): OAuthError {
+export function networkError(error: unknown, url: URL): OAuthError {
   const chain = causes(error)
   const ours = chain.find((link) => link instanceof OAuthError)
   if (ours) return ours

@@ -10,7 +10,7 @@ import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import type { Zlib } from 'node:zlib'
 import { OAuthError } from '../../errors.ts'
 import type { Body } from '../../ports.ts'
-import { explain, IdleTimeout } from './errors.ts'
+import { IdleTimeout, networkError } from './errors.ts'
 
 export interface Exchange {
   readonly url: URL
@@ -36,7 +36,7 @@ const BODILESS = [204, 205, 304]
 /** Bytes. An answer that nobody reads must come to its end all the same, or its connection would keep the process up. */
 const READ_AHEAD = 64 * 1024
 
-/** @throws whatever went wrong, for `explain`; what goes wrong in the body is explained already */
+/** @throws whatever went wrong, for `networkError`; what goes wrong in the body is explained already */
 export async function exchange(asked: Exchange): Promise<Response> {
   const { url, method, signal, onEnd } = asked
   await turn() // in which a connection may come free
@@ -186,7 +186,7 @@ function webStream(content: Readable, url: URL): ReadableStream<Uint8Array> {
           if (done) controller.close()
           else controller.enqueue(new Uint8Array(value))
         } catch (error) {
-          controller.error(explain(error, url))
+          controller.error(networkError(error, url))
         }
       },
       cancel: () => void content.destroy(),

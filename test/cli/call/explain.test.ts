@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
-import { explain } from '../../../src/cli/call/explain.ts'
+import { explainRequest } from '../../../src/cli/call/explain.ts'
 import type { Context } from '../../../src/cli/context.ts'
 import type { CliIO } from '../../../src/cli/io.ts'
 import { createOutput } from '../../../src/cli/output.ts'
@@ -17,7 +17,7 @@ async function explained(request: XrpcRequest, scope: string | undefined, { json
   const [stdout, stderr] = [new PassThrough(), new PassThrough()]
   const output = createOutput({ stdout, stderr, environment: {} } as unknown as CliIO, { json })
   const record = () => ({ handle: 'alice.fake.dev', scope }) as unknown as SessionRecord
-  const code = await explain(request, { record }, { output } as unknown as Context).then(
+  const code = await explainRequest(request, { record }, { output } as unknown as Context).then(
     () => output.finish(),
     (error) => output.finish(error),
   )
