@@ -164,14 +164,11 @@ async function decoded(message: http.IncomingMessage, encodings: string | null):
 }
 
 function decoder(name: string, zlib: typeof import('node:zlib')): (Zlib & Readable) | undefined {
-  const { Z_SYNC_FLUSH, BROTLI_OPERATION_FLUSH } = zlib.constants
-  if (name === 'gzip' || name === 'x-gzip') {
-    return zlib.createGunzip({ flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH }) as never
-  }
-  if (name === 'deflate') return zlib.createInflate({ flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH }) as never
-  if (name === 'br') {
-    return zlib.createBrotliDecompress({ flush: BROTLI_OPERATION_FLUSH, finishFlush: BROTLI_OPERATION_FLUSH }) as never
-  }
+  // What is there is passed on at once. A body that ends before its last block is an error: it was cut off.
+  const { Z_SYNC_FLUSH: flush, BROTLI_OPERATION_FLUSH } = zlib.constants
+  if (name === 'gzip' || name === 'x-gzip') return zlib.createGunzip({ flush }) as never
+  if (name === 'deflate') return zlib.createInflate({ flush }) as never
+  if (name === 'br') return zlib.createBrotliDecompress({ flush: BROTLI_OPERATION_FLUSH }) as never
   return undefined
 }
 

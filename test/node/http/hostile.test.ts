@@ -3,7 +3,8 @@ import type { Socket } from 'node:net'
 import { pipeline, Readable, type Transform } from 'node:stream'
 import zlib from 'node:zlib'
 import { describe, expect, test, vi } from 'vitest'
-import { readBounded, readJsonObject } from '../../../src/protocol/http/response.ts'
+import { readBounded } from '../../../src/protocol/http/bounded-body.ts'
+import { readJsonObject } from '../../../src/protocol/http/response.ts'
 import { isNonce } from '../../../src/protocol/oauth/dpop.ts'
 import { failure } from '../../support/failure.ts'
 import { startNode } from '../helpers.ts'
@@ -69,6 +70,18 @@ describe('decompression bombs: what is read is bounded by what comes out, and th
   test.each(['gzip', 'deflate', 'br', 'gzip, br'])('%s that is not: an error of ours', async (encoding) => {
     const url = await serve((_, response) => {
       response.writeHead(200, { 'content-encoding': encoding }).end('{"access_token":"x"}')
+    })
+    expect(await failure(readBounded(await client().fetch(url), LARGEST))).toMatchObject({ code: 'NETWORK_LOST' })
+  })
+
+  test.each([
+    ['gzip', zlib.gzipSync],
+    ['deflate', zlib.deflateSync],
+    ['br', zlib.brotliCompressSync],
+  ] as const)('%s that was cut off before it was sent: an error of ours', async (encoding, pack) => {
+    const whole = pack(JSON.stringify(Array.from({ length: 1000 }, (_, index) => index)))
+    const url = await serve((_, response) => {
+      response.writeHead(200, { 'content-encoding': encoding }).end(whole.subarray(0, -20))
     })
     expect(await failure(readBounded(await client().fetch(url), LARGEST))).toMatchObject({ code: 'NETWORK_LOST' })
   })

@@ -1,8 +1,9 @@
 /** Answers that are larger, longer or other than they say. */
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { readBounded } from '../../../src/protocol/http/bounded-body.ts'
 import { fetchJson } from '../../../src/protocol/http/fetch-json.ts'
-import { readBounded, readJsonObject } from '../../../src/protocol/http/response.ts'
+import { readJsonObject } from '../../../src/protocol/http/response.ts'
 import { asOrigin } from '../../../src/protocol/identity/syntax.ts'
 import { failure } from '../../support/failure.ts'
 import { client, serve, serveBytes } from './servers.ts'
