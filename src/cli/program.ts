@@ -15,8 +15,13 @@ export async function runProcess(host: CliIO = processIO()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
     process.on(signal, () => process.exit(code))
   }
-  process.exitCode = 1 // should it end without having come to an end
+  // Should it end without having come to an end. Not set before: commander takes a code that is set for its own.
+  const unfinished = () => {
+    process.exitCode = 1
+  }
+  process.once('exit', unfinished)
   process.exitCode = await runProgram(host)
+  process.off('exit', unfinished)
 }
 
 /** @returns the exit code (docs/commands.md#errors) */

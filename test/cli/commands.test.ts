@@ -32,6 +32,18 @@ describe('the commands that --help lists', () => {
     expect(await startNode(code).ended).toMatchObject({ code: 1, stderr: '' })
   })
 
+  test.each([[['help']], [['help', 'call']], [['client', 'help', 'new']]])('%j is a success', async (words) => {
+    const code = `
+      const { runProcess } = await import(process.env.SRC + 'cli/program.ts')
+      const { stdout, stderr } = process
+      runProcess({ arguments: ${JSON.stringify(words)}, environment: {}, stdout, stderr })`
+    expect(await startNode(code).ended).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/^Usage: /),
+    })
+  })
+
   test('help that could not be written is no success', async () => {
     const stdoutError = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' })
     const { code, stderr } = await run({} as never, ['call', '--help'], { stdoutError })
