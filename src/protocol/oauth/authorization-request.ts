@@ -1,12 +1,11 @@
 /**
- * The authorization request: PKCE (RFC 7636), state, the pushed form and its response
- * (RFC 9126), and the URL for the browser. `server-agent.ts` sends it.
+ * The authorization request: PKCE (RFC 7636), state, the pushed request (PAR, RFC 9126), and the URL for the browser.
  */
 import { base64url } from 'jose'
 import { OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Client } from '../../model.ts'
-import type { Random } from '../../ports.ts'
-import { describe, type ServerError } from '../http/response.ts'
+import type { Clock, Random } from '../../ports.ts'
+import { describe, rateLimited, readJsonObject, readServerError, type ServerError } from '../http/response.ts'
 import { sha256 } from './dpop.ts'
 
 /** RFC 7636 §4.1 recommends 32 octets, which make 43 characters. */
@@ -44,8 +43,36 @@ export interface PushedRequest {
   readonly expiresInSeconds: number
 }
 
-/** The form to push (RFC 9126 §2.1). */
-export function authorizationForm(clientId: string, request: AuthorizationRequest): URLSearchParams {
+/** Who sends the form, and how: signed, and authenticated as the server wants it. */
+export interface PushingClient {
+  readonly clientId: string
+  post(url: string, form: URLSearchParams): Promise<Response>
+}
+
+/**
+ * Sends the request to the server (RFC 9126 §2.1).
+ *
+ * @throws {OAuthError} `PAR_REFUSED`, `RATE_LIMITED`, `SERVER_UNAVAILABLE`, `RESPONSE_INVALID`, those of the `Http` port
+ */
+export async function pushAuthorizationRequest(
+  { issuer, pushed_authorization_request_endpoint }: AuthorizationServer,
+  { clientId, post }: PushingClient,
+  request: AuthorizationRequest,
+  { now }: Clock,
+): Promise<PushedRequest> {
+  const form = authorizationForm(clientId, request)
+  const response = await post(pushed_authorization_request_endpoint, form)
+  if (response.status === 429) throw rateLimited(issuer, response.headers, now())
+  if (response.status !== 200 && response.status !== 201) {
+    throw parRefused(issuer, await readServerError(response, form))
+  }
+  return parsePushedRequest(
+    await readJsonObject(response, { what: `the answer of ${issuer} to the request`, code: 'RESPONSE_INVALID' }),
+    issuer,
+  )
+}
+
+function authorizationForm(clientId: string, request: AuthorizationRequest): URLSearchParams {
   const { redirectUri, scope, state, codeChallenge, loginHint, prompt } = request
   return new URLSearchParams({
     client_id: clientId,
@@ -60,8 +87,7 @@ export function authorizationForm(clientId: string, request: AuthorizationReques
   })
 }
 
-/** `SERVER_UNAVAILABLE` or `PAR_REFUSED`. */
-export function parRefused(issuer: string, refusal: ServerError): OAuthError {
+function parRefused(issuer: string, refusal: ServerError): OAuthError {
   if (refusal.status >= 500) {
     return new OAuthError('SERVER_UNAVAILABLE', `${issuer} failed at the request: ${describe(refusal)}`)
   }

@@ -7,7 +7,8 @@
  */
 import type { Nonces } from '../../model.ts'
 import type { HttpInit, Network } from '../../ports.ts'
-import { mediaType, parseJsonObject, readBounded } from '../http/response.ts'
+import { readBounded } from '../http/bounded-body.ts'
+import { mediaType, parseJsonObject } from '../http/response.ts'
 import { type WithServerClocks, withServerClocks } from '../http/server-clock.ts'
 import { challengeError } from '../http/www-authenticate.ts'
 import { createProof, type DpopKey, isNonce, type ProofTarget } from './dpop.ts'

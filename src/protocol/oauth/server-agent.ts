@@ -13,13 +13,7 @@ import type { AuthorizationServer, Nonces } from '../../model.ts'
 import type { Clock, HttpInit, Network, Random } from '../../ports.ts'
 import { type JsonObject, rateLimited, readJsonObject, readServerError, type ServerError } from '../http/response.ts'
 import type { WithServerClocks } from '../http/server-clock.ts'
-import {
-  type AuthorizationRequest,
-  authorizationForm,
-  type PushedRequest,
-  parRefused,
-  parsePushedRequest,
-} from './authorization-request.ts'
+import { type AuthorizationRequest, type PushedRequest, pushAuthorizationRequest } from './authorization-request.ts'
 import { type ClientIdentity, withClientAssertion } from './client-auth.ts'
 import type { DpopKey } from './dpop.ts'
 import { createDpopFetch, type DpopFetch, type NonceOptions } from './dpop-fetch.ts'
@@ -100,18 +94,12 @@ export class OAuthServerAgent {
    *
    * @throws {OAuthError} `PAR_REFUSED`, `RATE_LIMITED`, `SERVER_UNAVAILABLE`, `RESPONSE_INVALID`, those of the `Http` port
    */
-  async par(request: AuthorizationRequest): Promise<PushedRequest> {
-    const { issuer, pushed_authorization_request_endpoint } = this.#server
-    const form = authorizationForm(this.#client.clientId, request)
-    const response = await this.#post(pushed_authorization_request_endpoint, form)
-    if (response.status === 429) throw rateLimited(issuer, response.headers, this.#ports.now())
-    if (response.status !== 200 && response.status !== 201) {
-      throw parRefused(issuer, await readServerError(response, form))
+  par(request: AuthorizationRequest): Promise<PushedRequest> {
+    const client = {
+      clientId: this.#client.clientId,
+      post: (url: string, form: URLSearchParams) => this.#post(url, form),
     }
-    return parsePushedRequest(
-      await readJsonObject(response, { what: `the answer of ${issuer} to the request`, code: 'RESPONSE_INVALID' }),
-      issuer,
-    )
+    return pushAuthorizationRequest(this.#server, client, request, this.#ports)
   }
 
   /**
