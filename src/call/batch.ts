@@ -4,7 +4,8 @@
  */
 import { isOAuthError, type OAuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
-import { mediaType, parseJsonObject, readBounded, serverError } from '../protocol/http/response.ts'
+import { readBounded } from '../protocol/http/bounded-body.ts'
+import { mediaType, parseJsonObject, serverError } from '../protocol/http/response.ts'
 import { isExpiredToken, readXrpcError } from '../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'

@@ -5,7 +5,8 @@
  */
 import { OAuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
-import { type JsonObject, parseJsonObject, readBounded, shown } from '../protocol/http/response.ts'
+import { readBounded } from '../protocol/http/bounded-body.ts'
+import { type JsonObject, parseJsonObject, shown } from '../protocol/http/response.ts'
 import { readXrpcError } from '../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'

@@ -5,8 +5,9 @@
  */
 import { isOAuthError } from '../errors.ts'
 import type { Clock, Http } from '../ports.ts'
+import { readText } from '../protocol/http/bounded-body.ts'
 import { fetchJson } from '../protocol/http/fetch-json.ts'
-import { type JsonObject, mediaType, parseJsonObject, readText } from '../protocol/http/response.ts'
+import { type JsonObject, mediaType, parseJsonObject } from '../protocol/http/response.ts'
 import { type ClientUse, validateClientDocument } from './document-rules.ts'
 import { type ClientFinding, fault } from './fault.ts'
 import { keySetFaults } from './key-rules.ts'

@@ -4,7 +4,8 @@
 import { isOAuthError } from '../errors.ts'
 import type { AuthorizationServer, Origin } from '../model.ts'
 import type { Clock, Finding, Http, Settings } from '../ports.ts'
-import { type JsonObject, parseJsonObject, readText, shown } from '../protocol/http/response.ts'
+import { readText } from '../protocol/http/bounded-body.ts'
+import { type JsonObject, parseJsonObject, shown } from '../protocol/http/response.ts'
 import { asOrigin, asUrl } from '../protocol/identity/syntax.ts'
 import {
   fetchProtectedResource,

@@ -2,49 +2,15 @@
  * Reading what a server answered: bounded JSON, OAuth error bodies (RFC 6749
  * §5.2), challenges (RFC 9110 §11.6.1).
  */
+
 import { type ErrorCode, OAuthError } from '../../errors.ts'
-import { decodeUtf8, isObject, parseJson, sanitize } from '../../text.ts'
+import { isObject, parseJson, sanitize } from '../../text.ts'
+import { readText } from './bounded-body.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
 /** Metadata, DID documents and token responses are a few kB; the rest is an attack or a mistake. */
 const JSON_LARGEST = 512 * 1024
-
-/**
- * The whole body as bytes, or `undefined` as soon as it is larger than `largest`.
- *
- * @throws {OAuthError} `NETWORK_LOST` it broke off
- */
-export async function readBounded(response: Response, largest: number): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  const reader = response.body?.getReader()
-  while (reader) {
-    const { done, value } = await reader.read().catch((error: unknown) => {
-      throw new OAuthError('NETWORK_LOST', 'the answer broke off in the middle', { cause: error })
-    })
-    if (done) break
-    length += value.length
-    if (length > largest) {
-      await reader.cancel()
-      return undefined
-    }
-    chunks.push(value)
-  }
-  const whole = new Uint8Array(length)
-  let offset = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, offset)
-    offset += chunk.length
-  }
-  return whole
-}
-
-/** The body as text, or `undefined` if it is too large or not UTF-8. */
-export async function readText(response: Response, largest: number): Promise<string | undefined> {
-  const bytes = await readBounded(response, largest)
-  return bytes && decodeUtf8(bytes)
-}
 
 export function parseJsonObject(text: string | undefined): JsonObject | undefined {
   if (text === undefined) return undefined

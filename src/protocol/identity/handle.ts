@@ -7,7 +7,8 @@
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Did, Handle } from '../../model.ts'
 import type { Clock, IdentityPorts } from '../../ports.ts'
-import { parseJsonObject, rateLimited, readText, serverError } from '../http/response.ts'
+import { readText } from '../http/bounded-body.ts'
+import { parseJsonObject, rateLimited, serverError } from '../http/response.ts'
 import { asDid, isReservedName } from './syntax.ts'
 
 /** Seconds; the reference uses the same. */

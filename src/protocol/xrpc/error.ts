@@ -5,7 +5,8 @@
  */
 import { type LoginFacts, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
-import { describe, parseJsonObject, rateLimited, readBounded, serverError, withoutSecrets } from '../http/response.ts'
+import { readBounded } from '../http/bounded-body.ts'
+import { describe, parseJsonObject, rateLimited, serverError, withoutSecrets } from '../http/response.ts'
 import { challengeError } from '../http/www-authenticate.ts'
 import { requestable } from '../scope/scope.ts'
 import type { XrpcRequest } from './request.ts'

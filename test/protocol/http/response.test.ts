@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import { readBounded, readText } from '../../../src/protocol/http/bounded-body.ts'
 import {
   describe as describeError,
   mediaType,
   parseJsonObject,
   rateLimited,
-  readBounded,
   readJsonObject,
   readServerError,
-  readText,
   retryAt,
 } from '../../../src/protocol/http/response.ts'
 import { json } from '../../support/fake-atproto.ts'
