@@ -23,7 +23,8 @@ export async function withHelp(markdown: string): Promise<string> {
     command.outputHelp()
     return command === program ? text : text.replace(COMMON, '')
   }
-  return markdown.replace(BLOCK, (_, begin: string, name: string, end: string) => {
+  return markdown.replace(BLOCK, (block, begin: string, name: string, end: string) => {
+    if (block.lastIndexOf('<!-- help:') > 0) throw new Error(`the help of "${name}" has no end marker`)
     const help = helpOf(commandNamed(program, name))
     return `${begin}\n\`\`\`text\n${help.trim()}\n\`\`\`\n\n${end}`
   })
