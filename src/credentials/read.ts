@@ -8,7 +8,6 @@ import { OAuthError } from '../errors.ts'
 import {
   type ClientJwk,
   type Credentials,
-  clientKeyNameSchema,
   credentialsSchema,
   type PrivateJwk,
   privateJwkSchema,
@@ -41,7 +40,8 @@ function givenSchema(dev: boolean) {
       .string()
       .assert((text) => asUrl(text) !== undefined, 'is not a URL')
       .optional(),
-    clientKey: ifValid(clientKeyNameSchema),
+    // Of whatever form: a key that differs from it is refused, and without it any key would be sent with the token.
+    clientKey: ifValid(v.object({ kid: v.string(), thumbprint: v.string() })),
     dpopPrivateJwk: v.unknown().chain(readWith(parsePrivateJwk, 'is not a private P-256 JWK')),
     server: server.optional(),
     refreshToken: tokenSchema.optional(),
@@ -142,7 +142,7 @@ function subjectOf(accessToken: string | undefined): string | undefined {
 
 /** What a token says of itself, unverified; nothing if it is not a JWT. */
 export function claimsOf(token: string): v.Infer<typeof claimsSchema> {
-  const claims = claimsSchema.try(parseJson(decodeBase64url(token.split('.')[1] ?? '')))
+  const claims = claimsSchema.try(parseJson(decodeBase64url(token.split('.')[1] ?? '')), { mode: 'strip' })
   return claims.ok ? claims.value : {}
 }
 

@@ -12,8 +12,8 @@ export function toStored(credentials: object): object {
   return Object.fromEntries(Object.entries(credentials).map(([name, member]) => [storedName(name), member]))
 }
 
-/** The members of what {@link toStored} gave, or of anything else. */
+/** The members of what {@link toStored} gave, or of anything else. What is called `server` there is none of ours. */
 export function fromStored(stored: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const entries = Object.entries(stored)
+  const entries = Object.entries(stored).filter(([name]) => name !== 'server')
   return Object.fromEntries(entries.map(([name, member]) => [name === 'pdsIssuer' ? 'server' : name, member]))
 }

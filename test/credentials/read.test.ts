@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { readClientJwk, readCredentials } from '../../src/credentials/read.ts'
+import { claimsOf, readClientJwk, readCredentials } from '../../src/credentials/read.ts'
 import type { Environment } from '../../src/credentials/variables.ts'
 import { bundle } from '../../src/credentials/write.ts'
 import { OAuthError } from '../../src/errors.ts'
@@ -264,6 +264,8 @@ describe('the key of a confidential client', () => {
       ATPROTO_OAUTH_SESSION: bundle({ ...CREDENTIALS, clientKey: value as typeof clientKey }),
     })
     expect(read(bundled(clientKey))).toMatchObject({ clientKey })
+    // Of another form, it still refuses every other key.
+    expect(read(bundled({ kid: 'first', thumbprint: 'b' }))?.clientKey).toStrictEqual({ kid: 'first', thumbprint: 'b' })
     for (const value of [null, 'first', { kid: 'first' }, { kid: 1, thumbprint: 'T' }]) {
       expect(read(bundled(value))?.clientKey).toBeUndefined()
     }
@@ -291,4 +293,27 @@ describe('a leased access token with its key alone', () => {
       message: expect.stringContaining('ATPROTO_OAUTH_DID'),
     })
   })
+})
+
+test('the claims of an access token are read among others, as the PDS issues them', () => {
+  const cnf = { jkt: 'thumbprint' }
+  const payload = {
+    jti: 'tok-1',
+    sub: 'did:plc:x',
+    iat: 1,
+    exp: 2,
+    aud: 'did:web:pds',
+    cnf,
+    client_id: 'c',
+    iss: 'https://as',
+  }
+  const token = `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.c2ln`
+  expect(claimsOf(token)).toStrictEqual({ sub: 'did:plc:x', client_id: 'c', cnf })
+})
+
+test('a member of a bundle that is called server does not stand in for the PDS', () => {
+  const text = Buffer.from(bundle(CREDENTIALS), 'base64url').toString()
+  const planted = { ...JSON.parse(text), server: 'https://evil.example' }
+  const env = { ATPROTO_OAUTH_SESSION: Buffer.from(JSON.stringify(planted)).toString('base64url') }
+  expect(readCredentials(env, false)?.server).toBe(CREDENTIALS.server)
 })
