@@ -69,6 +69,7 @@ export async function* batch(
 ): AsyncGenerator<BatchAnswer, void, undefined> {
   const ending = new AbortController()
   const end = () => ending.abort()
+  const untilEnd = abortableBy(ending.signal)
   let failure: { readonly error: unknown } | undefined
   const fail = (error: unknown) => {
     if (error !== ending.signal.reason) failure ??= { error }
@@ -76,7 +77,7 @@ export async function* batch(
   }
 
   const limit: RateLimit = { until: Number.NEGATIVE_INFINITY }
-  const sleep = (milliseconds: number) => abortable(() => ports.sleep(milliseconds), ending.signal)
+  const sleep = (milliseconds: number) => untilEnd(() => ports.sleep(milliseconds))
   const onTheirWay = new Set<Promise<unknown>>()
   /** Without an answer if the batch ends while it waits for the end of a rate limit. */
   const ask = (line: Line): Promise<BatchAnswer | undefined> => {
@@ -91,7 +92,7 @@ export async function* batch(
   let count = 0
   const nextLine = async (): Promise<Line | undefined> => {
     for (;;) {
-      const { done, value: text } = await abortable(() => input.next(), ending.signal)
+      const { done, value: text } = await untilEnd(() => input.next())
       if (done) return undefined
       count += 1
       const isBlank = typeof text === 'string' && text.trim() === ''
@@ -129,15 +130,28 @@ export async function* batch(
   }
 }
 
-/** What `begin` gives, or a rejection with the reason of `signal`, if it is aborted before that. */
-async function abortable<T>(begin: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  let abort = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort)
+/**
+ * Begins something, and rejects with the reason of `signal` if that is aborted first. However many wait, the signal has
+ * one listener: Node warns of more than ten.
+ */
+function abortableBy(signal: AbortSignal): <T>(begin: () => Promise<T>) => Promise<T> {
+  const waiting = new Set<(reason: unknown) => void>()
+  signal.addEventListener('abort', () => {
+    for (const reject of waiting) reject(signal.reason)
   })
-  return Promise.race([begin(), aborted]).finally(() => signal.removeEventListener('abort', abort))
+  return async (begin) => {
+    signal.throwIfAborted()
+    let giveUp = (_: unknown) => {}
+    const aborted = new Promise<never>((_, reject) => {
+      giveUp = reject
+    })
+    waiting.add(giveUp) // before anything begins: that may be what aborts
+    try {
+      return await Promise.race([begin(), aborted])
+    } finally {
+      waiting.delete(giveUp)
+    }
+  }
 }
 
 /** @throws {OAuthError} what the other lines would meet as well */

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type BatchAnswer, type BatchLine, type BatchOptions, batch } from '../../src/call/batch.ts'
 import { OAuthError } from '../../src/errors.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
@@ -283,6 +283,27 @@ describe('18.8 a rate limit', () => {
     expect(sent.slice(4).sort()).toStrictEqual([1, 3, 5, 6])
     for (const number of [1, 3, 5, 6, 7, 8]) await release(number)
     expect(await collected).toMatchObject({ lines: numbersTo(8), error: undefined })
+  })
+
+  test('thirty-two requests that wait for its end put one listener on the signal', async () => {
+    const warned = vi.fn()
+    process.on('warning', warned)
+    onTestFinished(() => void process.off('warning', warned))
+    const controller = new AbortController()
+    const { world, answers } = begin(numbersTo(32).map(readOf), async () => json(429, {}, { 'retry-after': '60' }), {
+      concurrency: 32,
+      signal: controller.signal,
+    })
+    let asleep = 0
+    world.sleep = () => {
+      asleep += 1
+      return new Promise(() => undefined)
+    }
+    const collected = collect(answers)
+    while (asleep < 32) await turn()
+    controller.abort()
+    expect(await collected).toMatchObject({ lines: [], error: undefined })
+    expect(warned).not.toHaveBeenCalled()
   })
 
   test('does not hold back the end', async () => {
