@@ -30,23 +30,27 @@ const PENDING_KEPT = 7 * 24 * 3600 * 1000
 /** `<home>/pending/<hash of state>.json`: the state comes back from a browser, and names no file itself. */
 export function createPendingStore(home: string): PendingStore {
   const folder = join(home, 'pending')
-  const files = new Map<string, ReservedFile>()
-  const fileOf = (state: string) => {
-    const name = `${createHash('sha256').update(state).digest('hex')}.json`
-    const file = files.get(name) ?? new ReservedFile(join(folder, name))
-    files.set(name, file)
-    return file
-  }
+  const pathOf = (state: string) => join(folder, `${createHash('sha256').update(state).digest('hex')}.json`)
+  /** With room for the `put` that follows. */
+  const claimed = new Map<string, ReservedFile>()
   return {
     async put(record) {
       await sweepFolder(folder, PENDING_KEPT, (name) => /^[0-9a-f]{64}\.json$/.test(name) || isTemporary(name))
-      await fileOf(record.state).write(serialize(storedLogin(record)))
+      const path = pathOf(record.state)
+      const file = claimed.get(path) ?? new ReservedFile(path)
+      claimed.delete(path)
+      await file.write(serialize(storedLogin(record)))
     },
     async get(state) {
-      const record = await readLogin(fileOf(state).path)
+      const record = await readLogin(pathOf(state))
       return record && sameState(record, state)
     },
-    claim: (record) => claimLogin(fileOf(record.state), record),
+    async claim(record) {
+      const file = new ReservedFile(pathOf(record.state))
+      const isClaimed = await claimLogin(file, record)
+      if (isClaimed) claimed.set(file.path, file)
+      return isClaimed
+    },
   }
 }
 

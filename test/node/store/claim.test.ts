@@ -48,6 +48,23 @@ describe.each([
   })
 })
 
+test.runIf(hasTinyDisk())('a claim has the room for what comes back for the code', async () => {
+  const home = await tempFolder()
+  const code = `
+    import { appendFile } from 'node:fs/promises'
+    const { createPendingStore } = await import(process.env.SRC + 'node/store/logins.ts')
+    const [home, pending, spent] = process.argv.slice(1)
+    const store = createPendingStore(home)
+    await store.put(JSON.parse(pending))
+    console.log(await store.claim(JSON.parse(spent)))
+    for (let full = false; !full; ) await appendFile(home + '/filler', 'x'.repeat(512)).catch(() => { full = true })
+    await store.put({ ...JSON.parse(spent), outcome: 'completed' })
+    console.log((await store.get('canary-state')).outcome)`
+  const args = [home, JSON.stringify(pendingRecord()), JSON.stringify(SPENT)]
+  const { stdout, stderr } = await startNode(code, args, onTinyDisk(home)).ended
+  expect({ stdout, stderr }).toStrictEqual({ stdout: 'true\ncompleted\n', stderr: '' })
+})
+
 test.runIf(hasTinyDisk())('a claim for which there is no room leaves the login as it was', async () => {
   const home = await tempFolder()
   const code = `
