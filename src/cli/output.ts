@@ -91,7 +91,7 @@ export function createOutput(host: CliIO, options: OutputOptions): Output {
       }
       // Whoever read stdout has had enough, as in `… | head`.
       if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
-      const failure = asAuthError(error)
+      const failure = asOAuthError(error)
       const exit = exitOf(failure)
       const next = hintOf(failure, command)
       const isCommand = /^atproto-oauth [a-z]+\b/.test(next)
@@ -123,7 +123,7 @@ export function failedOutput(error: NodeJS.ErrnoException): Error {
   return new OAuthError('OUTPUT_FAILED', `the output could not be written: ${reasonOf(error)}`, { cause: error })
 }
 
-function asAuthError(error: unknown): OAuthError {
+function asOAuthError(error: unknown): OAuthError {
   if (error instanceof OAuthError) return error
   const named = error instanceof Error ? error : new Error(String(error))
   if (named.name === 'ExitPromptError') return new OAuthError('INTERRUPTED', 'interrupted at the prompt')

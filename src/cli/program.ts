@@ -17,7 +17,7 @@ export async function runProcess(host: CliIO = processIO()): Promise<void> {
   }
   // Should it end without having come to an end. Not set before: commander takes a code that is set for its own.
   const unfinished = () => {
-    process.exitCode = 1
+    process.exitCode ??= 1
   }
   process.once('exit', unfinished)
   process.exitCode = await runProgram(host)

@@ -1,3 +1,7 @@
+/**
+ * What `complete` asks a person: the callback URL, and where the credentials should go. Prompts are on stderr, and only at
+ * a terminal.
+ */
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, readStdin } from './io.ts'
 

@@ -1,3 +1,4 @@
+/** `call --list` and `call <nsid> --describe`: the published methods, without a session and without a network. */
 import { type Field, findMethod, listMethods, needsOf, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import { CliError } from '../errors.ts'
 import { callCommandLine } from '../shell.ts'

@@ -1,3 +1,4 @@
+/** Where the credentials of a new session go: printed, saved or both, by `--format` and `--save`. */
 import type { Completed } from '../../model.ts'
 import { normalizeTarget, STORE } from '../../node/save/targets.ts'
 import { saveSession } from '../../session/saving.ts'
