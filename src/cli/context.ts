@@ -1,5 +1,5 @@
 /**
- * The world that a command works in, made from its options and the environment. All of the protocol hangs on it,
+ * The runtime of a command, made from its options and the environment. All of the protocol hangs on it,
  * so it is loaded when a command runs, and not for `--help`.
  */
 import { readClientJwk } from '../credentials/read.ts'
@@ -15,22 +15,22 @@ import type { Output } from './output.ts'
 export interface Context {
   /** Whatever stood before the command and after it. */
   readonly common: CommonOptions
-  readonly host: CliIO
+  readonly io: CliIO
   readonly output: Output
-  readonly world: Runtime
+  readonly runtime: Runtime
   readonly dev: boolean
 }
 
 /** @throws {OAuthError} `USAGE` */
-export function createContext(host: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {
-  const { environment } = host
+export function createContext(io: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {
+  const { environment } = io
   const dev = SETTINGS.dev.read(options, environment) ?? false
   const server = (setting: typeof SETTINGS.plcUrl | typeof SETTINGS.handleResolver) => {
     const text = setting.read(options, environment)
     return text === undefined ? undefined : parseServer(text, setting, dev)
   }
   if (dev) output.warn('development mode: http: and private addresses are allowed')
-  const world = nodeRuntime({
+  const runtime = nodeRuntime({
     home: SETTINGS.home.read(options, environment),
     stateFile: SETTINGS.stateFile.read(options, environment),
     plcUrl: server(SETTINGS.plcUrl),
@@ -38,11 +38,11 @@ export function createContext(host: CliIO, output: Output, options: SavingOption
     clientJwk: readClientJwk(environment),
     dev,
     save: SETTINGS.save.read(options, environment),
-    requireDurable: inCi(host) && fromEnvironment(options.account, environment),
+    requireDurable: inCi(io) && fromEnvironment(options.account, environment),
     onWarning: output.warn,
     onRequest: output.debug,
   })
-  return { common: options, host, output, world, dev }
+  return { common: options, io, output, runtime, dev }
 }
 
 function parseServer(

@@ -66,8 +66,8 @@ async function runDoctor(identifier: string | undefined, options: DoctorOptions,
 }
 
 async function* findings(identifier: string | undefined, options: DoctorOptions, context: Context) {
-  const { common, host, world, dev } = context
-  const { environment, platform } = host
+  const { common, io, runtime, dev } = context
+  const { environment, platform } = io
   const examination: Examination = {
     clientId: SETTINGS.clientId.read(options, environment),
     redirectUri: SETTINGS.redirectUri.read(options, environment),
@@ -83,7 +83,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
     unreadable = { topic: 'environment', verdict: 'broken', detail: error.message, fix: error, milliseconds: 0 }
   }
   // Made first: it refuses what was typed, before anything is said.
-  const account = diagnose(identifier, { ...examination, credentials }, world)
+  const account = diagnose(identifier, { ...examination, credentials }, runtime)
   yield* inspectMachine({ home, environment, platform })
   if (unreadable) yield unreadable
   yield* account

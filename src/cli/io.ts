@@ -43,10 +43,10 @@ export function inCi({ environment }: Pick<CliIO, 'environment'>): boolean {
 }
 
 /** All of stdin as text, as far as `largest` bytes. */
-export async function readStdin(host: CliIO, largest: number): Promise<Uint8Array | undefined> {
+export async function readStdin(io: CliIO, largest: number): Promise<Uint8Array | undefined> {
   const chunks: Buffer[] = []
   let length = 0
-  for await (const chunk of host.stdin) {
+  for await (const chunk of io.stdin) {
     const bytes = Buffer.from(chunk as Uint8Array)
     length += bytes.length
     if (length > largest) return undefined

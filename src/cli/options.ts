@@ -207,9 +207,9 @@ export function fromEnvironment(account: string | undefined, environment: Enviro
   return account === undefined && [SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
 }
 
-export function outputOf(host: CliIO, options: CommonOptions, command: string): Output {
+export function outputOf(io: CliIO, options: CommonOptions, command: string): Output {
   const { stateFile, ...everywhere } = options
-  return createOutput(host, { ...options, command, flags: carriedFlags(everywhere) })
+  return createOutput(io, { ...options, command, flags: carriedFlags(everywhere) })
 }
 
 /** The flags of this run that the next command needs too; variables are still set then. */

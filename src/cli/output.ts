@@ -47,8 +47,8 @@ const STATES: Readonly<Record<SessionState, string>> = {
   unknown: 'unknown: it may or may not have been renewed',
 }
 
-export function createOutput(host: CliIO, options: OutputOptions): Output {
-  const { stdout, stderr, platform } = host
+export function createOutput(io: CliIO, options: OutputOptions): Output {
+  const { stdout, stderr, platform } = io
   const { quiet = false, verbose = false, json = false, flags = '', command } = options
   const warnings: string[] = []
   let serverBody: string | undefined
@@ -98,7 +98,7 @@ export function createOutput(host: CliIO, options: OutputOptions): Output {
       const whole = isCommand && !next.includes('--help') ? next + flags : next
       const hint = (isCommand ? pasted(whole) : whole).replace(
         /(?<![\w/-])atproto-oauth (?=\w|--|<)/g,
-        `${programName(host)} `,
+        `${programName(io)} `,
       )
       if (json) {
         const { code, message, session } = failure

@@ -11,7 +11,7 @@ import { addCommonOptions } from './options.ts'
 import { failedOutput } from './output.ts'
 import { Run, withSubcommands } from './run.ts'
 
-export async function runProcess(host: CliIO = processIO()): Promise<void> {
+export async function runProcess(io: CliIO = processIO()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
     process.on(signal, () => process.exit(code))
   }
@@ -20,21 +20,21 @@ export async function runProcess(host: CliIO = processIO()): Promise<void> {
     process.exitCode ??= 1
   }
   process.once('exit', unfinished)
-  process.exitCode = await runProgram(host)
+  process.exitCode = await runProgram(io)
   process.off('exit', unfinished)
 }
 
 /** @returns the exit code (docs/commands.md#errors) */
-export async function runProgram(host: CliIO): Promise<number> {
+export async function runProgram(io: CliIO): Promise<number> {
   let unwritten: Error | undefined
-  host.stdout.on('error', (error) => {
+  io.stdout.on('error', (error) => {
     unwritten ??= error
   })
-  const run = new Run(host)
-  const program = createProgram(host, await loadCommands(host.arguments, run))
+  const run = new Run(io)
+  const program = createProgram(io, await loadCommands(io.arguments, run))
   run.follow(program)
   try {
-    await program.parseAsync(host.arguments, { from: 'user' })
+    await program.parseAsync(io.arguments, { from: 'user' })
     return run.finish()
   } catch (error) {
     if (!(error instanceof CommanderError)) return run.finish(error)
@@ -44,7 +44,7 @@ export async function runProgram(host: CliIO): Promise<number> {
   }
 }
 
-export function createProgram(host: CliIO, commands: readonly Command[]): Command {
+export function createProgram(io: CliIO, commands: readonly Command[]): Command {
   const program = new Command('atproto-oauth')
     .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
     .version(packageVersion(), '-V, --version', 'print the version')
@@ -57,9 +57,9 @@ export function createProgram(host: CliIO, commands: readonly Command[]): Comman
   for (const command of commands) program.addCommand(command)
   for (const command of withSubcommands(program)) {
     command.showSuggestionAfterError().configureOutput({
-      writeOut: (text) => host.stdout.write(text),
+      writeOut: (text) => io.stdout.write(text),
       writeErr: () => undefined, // said by us, in our form
-      getOutHelpWidth: () => host.stdout.columns,
+      getOutHelpWidth: () => io.stdout.columns,
     })
   }
   return program

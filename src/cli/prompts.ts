@@ -7,13 +7,13 @@ import { type CliIO, inCi, readStdin } from './io.ts'
 
 const PASTE_LARGEST = 64 * 1024
 
-export async function askForPaste(argument: string | undefined, host: CliIO): Promise<string> {
-  const { stdin, stderr } = host
-  if (stdin.isTTY && argument === undefined && !inCi(host)) {
+export async function askForPaste(argument: string | undefined, io: CliIO): Promise<string> {
+  const { stdin, stderr } = io
+  if (stdin.isTTY && argument === undefined && !inCi(io)) {
     const { input } = await import('@inquirer/prompts')
     return input({ message: 'Callback URL:' }, { input: stdin, output: stderr })
   }
-  const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(host, PASTE_LARGEST)
+  const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(io, PASTE_LARGEST)
   if (bytes === undefined)
     throw new CliError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL', {
       hint: 'atproto-oauth complete',
@@ -27,8 +27,8 @@ export async function askForPaste(argument: string | undefined, host: CliIO): Pr
 }
 
 /** Whether somebody is there to answer, and has not answered already by sending stdout somewhere. */
-export function canAskWhere(host: CliIO): boolean {
-  return host.stdin.isTTY === true && host.stdout.isTTY === true && !inCi(host)
+export function canAskWhere(io: CliIO): boolean {
+  return io.stdin.isTTY === true && io.stdout.isTTY === true && !inCi(io)
 }
 
 /** @returns a save target, or `undefined` to print the credentials */

@@ -20,13 +20,13 @@ export interface Runner {
 }
 
 export class Run implements Runner {
-  readonly #host: CliIO
+  readonly #io: CliIO
   #options: SavingOptions & { readonly account?: string } = {}
   #output: Output
   #exitCode = 0
 
-  constructor(host: CliIO) {
-    this.#host = host
+  constructor(io: CliIO) {
+    this.#io = io
     this.#output = this.#unparsed()
   }
 
@@ -35,7 +35,7 @@ export class Run implements Runner {
     program.hook('preAction', (_, command) => {
       // What stood before the command, and after it.
       this.#options = { ...program.opts(), ...command.opts() }
-      this.#output = outputOf(this.#host, this.#options, pathOf(command))
+      this.#output = outputOf(this.#io, this.#options, pathOf(command))
     })
     for (const command of withSubcommands(program)) {
       command.exitOverride((error) => {
@@ -70,13 +70,13 @@ export class Run implements Runner {
   /** All of the protocol hangs on it: loaded when a command runs, and not for `--help`. */
   async #context(): Promise<Context> {
     const { createContext } = await import('./context.ts')
-    return createContext(this.#host, this.#output, this.#options)
+    return createContext(this.#io, this.#output, this.#options)
   }
 
   /** For errors before the options are known. */
   #unparsed(command?: Command): Output {
-    return createOutput(this.#host, {
-      json: this.#host.arguments.includes('--json'),
+    return createOutput(this.#io, {
+      json: this.#io.arguments.includes('--json'),
       command: command && pathOf(command),
     })
   }

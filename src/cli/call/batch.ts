@@ -48,13 +48,13 @@ export function addBatchOptions(command: Command): Command {
  * @throws {OAuthError} `XRPC_ERROR` some failed; what ended the batch
  */
 export async function runBatch(file: string, options: BatchFlags, context: Context): Promise<void> {
-  const { host, output, world } = context
+  const { io, output, runtime } = context
   const { resume = false, output: path } = options
   const concurrency = parseConcurrency(options.concurrency)
   if (resume && (path === undefined || path === '-')) {
     throw new CliError('USAGE', '--resume needs the file with the answers so far', { hint: 'add -o FILE' })
   }
-  await using input = await openInput(file, host)
+  await using input = await openInput(file, io)
   const session = await sessionFor(options.account, context)
   await using answers = await answersTo(path, resume, output)
   const { known } = answers
@@ -71,7 +71,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
     })()
     const isAnswered = (line: number) => known.has(line)
     try {
-      for await (const answer of batch(lines, session, { concurrency, isAnswered, signal }, world)) {
+      for await (const answer of batch(lines, session, { concurrency, isAnswered, signal }, runtime)) {
         await answers.write(answer)
         count += 1
         if (answer.error !== undefined) failed += 1

@@ -99,9 +99,9 @@ async function runOnce(
   sink: Sink | undefined,
   context: Context,
 ): Promise<void> {
-  const { output, world } = context
+  const { output, runtime } = context
   if (request.body instanceof Blob) output.note(`sending ${size(request.body.size)} of ${request.body.type}`)
-  const response = await callWithRetry(session, request, { wait: options.wait === true }, world)
+  const response = await callWithRetry(session, request, { wait: options.wait === true }, runtime)
   await printResponse(response, request, session, options, sink, context)
 }
 

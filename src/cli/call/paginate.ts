@@ -52,14 +52,14 @@ export async function runPaginated(
   context: Context,
   write: (text: string) => Promise<void> = context.output.data,
 ): Promise<void> {
-  const { output, world } = context
+  const { output, runtime } = context
   const { items, limitPages, wait = false } = options
   const progress = createProgress(context)
   const following = { limitPages, retry: { wait }, onRefusal: output.serverBody }
   let [pageCount, itemCount] = [0, 0]
   let next: string | undefined
   try {
-    for await (const page of pages(session, request, following, world)) {
+    for await (const page of pages(session, request, following, runtime)) {
       const lines = items === undefined ? [page.text] : itemsOf(page, items === true ? undefined : items)
       progress.clear()
       const text = lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`)).join('')
@@ -76,7 +76,7 @@ export async function runPaginated(
 }
 
 /** One line on stderr that is written over, if somebody looks at it. */
-function createProgress({ host: { stderr }, output, common }: Context) {
+function createProgress({ io: { stderr }, output, common }: Context) {
   const isShown = stderr.isTTY === true && !common.quiet && !output.json
   let shown = ''
   const clear = () => {

@@ -61,22 +61,22 @@ export async function readRequest(
   options: RequestOptions,
   context: Context,
 ): Promise<ReadRequest> {
-  const { host } = context
+  const { io } = context
   const stdins = [options.data === '@-', options.upload === '-', ...words.map((word) => /:?=@-$/.test(word))]
   if (stdins.filter(Boolean).length > 1) throw usage('stdin can be read once only')
   const fields: GivenField[] = []
-  for (const word of words) fields.push(await readField(word, host))
+  for (const word of words) fields.push(await readField(word, io))
   const headers = headersOf(nsid, options)
   const type = headers['content-type']
   const isJson = type === undefined || /^application\/(?:[\w.-]+\+)?json\b/i.test(type)
-  const bytes = options.data === undefined ? undefined : await readBody(options.data, host)
+  const bytes = options.data === undefined ? undefined : await readBody(options.data, io)
   if (bytes !== undefined && options.upload !== undefined) throw usage('--data and --upload are both a body')
   const upload =
-    options.upload === undefined ? (isJson ? undefined : bytes) : await openUpload(options.upload, type, host)
+    options.upload === undefined ? (isJson ? undefined : bytes) : await openUpload(options.upload, type, io)
   const data = bytes === undefined || !isJson ? undefined : typeof bytes === 'string' ? bytes : decode(bytes)
   return {
-    async for(session, { world }) {
-      const account = await placeholders(session, [...fields.map(({ value }) => value), data ?? ''], world)
+    async for(session, { runtime }) {
+      const account = await placeholders(session, [...fields.map(({ value }) => value), data ?? ''], runtime)
       const request = assembleRequest({
         nsid,
         fields,
@@ -96,7 +96,7 @@ export async function readRequest(
 }
 
 /** `key=value`, `key:=json`, and `@file` for the content of a file in the place of either. */
-async function readField(word: string, host: CliIO): Promise<GivenField> {
+async function readField(word: string, io: CliIO): Promise<GivenField> {
   const [, name, colon, at, rest] = WORD.exec(word) ?? []
   if (name === undefined || rest === undefined) {
     throw usage(`${JSON.stringify(word)} is not a field: write it as key=value`, {
@@ -107,7 +107,7 @@ async function readField(word: string, host: CliIO): Promise<GivenField> {
   const hint = /^(?:actors?|author|handle|repo)$/.test(name)
     ? `a handle is written without its @: ${name}=${rest}`
     : `for a text that begins with @: ${name}:='"@${rest.replaceAll(/["']/g, '')}"'`
-  const bytes = await readBody(`@${rest}`, host, hint)
+  const bytes = await readBody(`@${rest}`, io, hint)
   return { name, value: typeof bytes === 'string' ? bytes : decode(bytes), isJson: colon !== '' }
 }
 
@@ -127,11 +127,11 @@ function parseHeader(header: string): [string, string] {
   throw usage(`${JSON.stringify(header)} is not a header: write it as "name: value"`)
 }
 
-async function readBody(data: string, host: CliIO, hint?: string): Promise<string | Uint8Array> {
+async function readBody(data: string, io: CliIO, hint?: string): Promise<string | Uint8Array> {
   if (!data.startsWith('@')) return data
   const path = data.slice(1)
   if (path === '-') {
-    const bytes = await readStdin(host, BODY_LARGEST)
+    const bytes = await readStdin(io, BODY_LARGEST)
     if (bytes) return bytes
     throw usage('stdin is larger than 128 MiB')
   }
@@ -149,7 +149,7 @@ function decode(bytes: Uint8Array): string {
 }
 
 /** A file is read as it is sent, and again if it has to be sent again; stdin can be read once. */
-async function openUpload(path: string, type: string | undefined, host: CliIO): Promise<Body> {
+async function openUpload(path: string, type: string | undefined, io: CliIO): Promise<Body> {
   const isStdin = path === '-'
   const stats = isStdin ? undefined : await stat(path).catch((error) => unreadable(path, error))
   if (stats && !stats.isFile()) throw usage(`${path} is not a file`)
@@ -158,17 +158,17 @@ async function openUpload(path: string, type: string | undefined, host: CliIO): 
     const what = isStdin ? 'stdin' : path
     throw usage(`the media type of ${what} is not known`, { hint: "add it: -H 'content-type: image/png'" })
   }
-  return isStdin ? (Readable.toWeb(host.stdin) as ReadableStream<Uint8Array>) : openAsBlob(path, { type: known })
+  return isStdin ? (Readable.toWeb(io.stdin) as ReadableStream<Uint8Array>) : openAsBlob(path, { type: known })
 }
 
 /** `{did}`, `{handle}` and `{pds}`, as far as they are used. */
-async function placeholders(session: Session, texts: readonly string[], world: Context['world']) {
+async function placeholders(session: Session, texts: readonly string[], runtime: Context['runtime']) {
   const uses = (name: string) => texts.some((text) => text.includes(`{${name}}`))
   const { did } = session
   return {
     did,
-    handle: uses('handle') ? (session.accountHandle ?? (await resolveFromDid(did, world)).handle) : undefined,
-    pds: uses('pds') ? (await resolveDid(did, world)).pds : undefined,
+    handle: uses('handle') ? (session.accountHandle ?? (await resolveFromDid(did, runtime)).handle) : undefined,
+    pds: uses('pds') ? (await resolveDid(did, runtime)).pds : undefined,
   }
 }
 

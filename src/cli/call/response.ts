@@ -41,12 +41,12 @@ export async function printResponse(
 ): Promise<void> {
   if (!response.ok) throw await asError(response, request, session, options, context)
   const first = options.include ? Buffer.from(head(response)) : undefined
-  const { host, output } = context
+  const { io, output } = context
   if (sink) {
     for await (const part of parts(response, first, options)) await sink.write(part)
     return sink.commit()
   }
-  if (host.stdout.isTTY && options.output === undefined && isBinary(response)) {
+  if (io.stdout.isTTY && options.output === undefined && isBinary(response)) {
     await response.body?.cancel()
     throw new CliError(
       'USAGE',
@@ -58,7 +58,7 @@ export async function printResponse(
   }
   await printHeldBack(parts(response, first, options), output.data)
   // The body often ends without a line feed, and the prompt would follow it.
-  if (host.stdout.isTTY && !options.pretty) output.note('')
+  if (io.stdout.isTTY && !options.pretty) output.note('')
 }
 
 async function asError(
@@ -66,12 +66,12 @@ async function asError(
   request: XrpcRequest,
   session: Session,
   { include = false }: ResponseOptions,
-  { host, output, world }: Context,
+  { io, output, runtime }: Context,
 ): Promise<OAuthError> {
-  const { error, body, bytes } = await readXrpcError(request, response, session.record(), world.now())
+  const { error, body, bytes } = await readXrpcError(request, response, session.record(), runtime.now())
   if (include) await output.data(Buffer.concat([Buffer.from(head(response)), bytes ?? new Uint8Array()]))
   else output.serverBody(body)
-  if (include && host.stdout.isTTY) output.note('')
+  if (include && io.stdout.isTTY) output.note('')
   return error
 }
 

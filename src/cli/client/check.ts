@@ -33,14 +33,14 @@ The findings are on stdout, each an error or a warning, with how to correct it; 
 With ATPROTO_OAUTH_CLIENT_JWK set, that private key is compared with the published ones. Exits with 4 if there is an error.
 `
 
-async function runCheck(clientId: string, options: CheckOptions, { host, output, world }: Context): Promise<void> {
+async function runCheck(clientId: string, options: CheckOptions, { io, output, runtime }: Context): Promise<void> {
   const judged = await checkClient(
     {
       clientId,
-      scope: SETTINGS.scope.read(options, host.environment),
-      redirectUri: SETTINGS.redirectUri.read(options, host.environment),
+      scope: SETTINGS.scope.read(options, io.environment),
+      redirectUri: SETTINGS.redirectUri.read(options, io.environment),
     },
-    world,
+    runtime,
   )
   const verdict = { ...judged, findings: judged.findings.map(worded) }
   await output.data(output.json ? `${toSafeJson(verdict)}\n` : report(verdict))

@@ -30,10 +30,14 @@ export interface KeyDestination {
  *
  * @throws {OAuthError} `USAGE`, `SAVE_FAILED`
  */
-export async function keyOutlet(options: KeyOptions, folder: string, context: Context): Promise<KeyDestination> {
-  const { host, output, world } = context
+export async function chooseKeyDestination(
+  options: KeyOptions,
+  folder: string,
+  context: Context,
+): Promise<KeyDestination> {
+  const { io, output, runtime } = context
   const usage = (message: string, hint: string) => new CliError('USAGE', message, { session: 'none', hint })
-  const targets = options.save === undefined ? [] : world.saving.targets
+  const targets = options.save === undefined ? [] : runtime.saving.targets
   if (options.save?.includes('store')) {
     throw usage(
       'the per-user store keeps sessions, not keys of clients',
@@ -54,7 +58,7 @@ export async function keyOutlet(options: KeyOptions, folder: string, context: Co
     })
   }
   const format = options.format ?? (targets.length > 0 || output.json ? undefined : 'dotenv')
-  if (targets.length === 0 && (await isWithin(folder, host.stdout.fd))) throw published('stdout')
+  if (targets.length === 0 && (await isWithin(folder, io.stdout.fd))) throw published('stdout')
   return { targets, print: format && entryPrinter(format, context) }
 }
 
@@ -68,19 +72,19 @@ function published(where: string): OAuthError {
 /** Saves and prints the key, if there is a new one; with `--json` the facts, and the key if it goes nowhere else. */
 export async function deliverKey(
   key: ClientJwk | undefined,
-  outlet: KeyDestination | undefined,
+  destination: KeyDestination | undefined,
   facts: object,
   context: Context,
 ): Promise<void> {
   const { output } = context
   const entries = key ? [[CLIENT_JWK, JSON.stringify(key)] as const] : []
-  for (const target of outlet?.targets ?? []) {
+  for (const target of destination?.targets ?? []) {
     await target.save(entries)
     output.note(`the private key is saved to ${target.name}`)
   }
-  if (key && outlet?.print) return outlet.print(entries, [key.d])
+  if (key && destination?.print) return destination.print(entries, [key.d])
   if (!output.json) return
-  const isElsewhere = outlet !== undefined && outlet.targets.length > 0
+  const isElsewhere = destination !== undefined && destination.targets.length > 0
   await output.data(`${toSafeJson({ ...facts, ...(isElsewhere ? {} : Object.fromEntries(entries)) })}\n`)
   if (key && !isElsewhere) warnIfReadable(context)
 }

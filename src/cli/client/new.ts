@@ -25,7 +25,7 @@ import { programName } from '../io.ts'
 import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
-import { deliverKey, keyOutlet } from './key.ts'
+import { chooseKeyDestination, deliverKey } from './key.ts'
 
 export interface NewOptions extends SavingOptions {
   readonly origin?: string
@@ -81,14 +81,14 @@ async function runNew(options: NewOptions, context: Context): Promise<void> {
   const made = await make(options, before, context)
   const page =
     options.addKey || options.retireKey !== undefined || options.native ? undefined : await pageFor(options, before)
-  const outlet = made.clientJwk && (await keyOutlet(options, folder, context))
+  const destination = made.clientJwk && (await chooseKeyDestination(options, folder, context))
 
   const text = `${JSON.stringify(made.document, null, 2)}\n`
   await using reserved = await reservePublic(path, text)
   if (page !== undefined) await writePublic(join(folder, CALLBACK_FILE), page)
   const facts = { clientId: made.clientId, redirectUri: made.redirectUri, scope: made.scope, kids: made.kids, folder }
   // The document last: it publishes a key that somebody must have.
-  await deliverKey(made.clientJwk, outlet, facts, context)
+  await deliverKey(made.clientJwk, destination, facts, context)
   await reserved.fill(text)
   context.output.note(summary(made, page !== undefined, options, context))
 }
@@ -106,7 +106,7 @@ function checkUsage({ origin, name, scope, confidential, native, addKey, retireK
   }
 }
 
-async function make(options: NewOptions, before: string | undefined, { host }: Context): Promise<ClientDocument> {
+async function make(options: NewOptions, before: string | undefined, { io }: Context): Promise<ClientDocument> {
   const { addKey, retireKey, force, confidential, native, name, out } = options
   const there = parseJsonObject(before)
   const elsewhere = (message: string) =>
@@ -121,7 +121,7 @@ async function make(options: NewOptions, before: string | undefined, { host }: C
     throw elsewhere(`${join(out, DOCUMENT_FILE)} is there already, and not a document of this client`)
   }
   const template = parseJsonObject(await readTemplate(DOCUMENT_FILE))!
-  const scope = SETTINGS.scope.read(options, host.environment)
+  const scope = SETTINGS.scope.read(options, io.environment)
   const kind = native ? 'native' : confidential ? 'confidential' : 'public'
   return createClientDocument({ origin, kind, name, scope }, template, isOwn && !force ? there : undefined)
 }
@@ -138,10 +138,10 @@ async function pageFor({ out, force }: NewOptions, document: string | undefined)
   })
 }
 
-function summary(made: ClientDocument, hasPage: boolean, options: NewOptions, { common, host }: Context): string {
+function summary(made: ClientDocument, hasPage: boolean, options: NewOptions, { common, io }: Context): string {
   const { clientId, redirectUri, scope, kids, clientJwk } = made
   const folder = relative('', resolve(options.out)) || '.'
-  const program = programName(host)
+  const program = programName(io)
   const flags = carriedFlags(common)
   const login = [
     '--client-id',

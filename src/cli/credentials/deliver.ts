@@ -13,14 +13,14 @@ import { credentialPrinter, type Format } from './print.ts'
 /** Characters; a permission can name many methods, and a person is to see all of them. */
 const SCOPE_LONGEST = 4000
 
-export interface OutletOptions extends SavingOptions {
+export interface DestinationOptions extends SavingOptions {
   readonly format?: Format
 }
 
 type ImportedSession = Pick<Completed, 'credentials' | 'handle'>
 
 export interface Destination {
-  /** Its world has the save targets that were chosen. */
+  /** With the save targets that were chosen. */
   readonly context: Context
   /** @throws {OAuthError} `SAVE_FAILED`: it says where they are */
   deliver(session: ImportedSession): Promise<void>
@@ -33,10 +33,10 @@ export interface Destination {
  *
  * @throws {OAuthError} `USAGE`
  */
-export async function chooseDestination(options: OutletOptions, given: Context): Promise<Destination> {
+export async function chooseDestination(options: DestinationOptions, given: Context): Promise<Destination> {
   const context = await withAnswer(options, given)
-  const { host, output, world } = context
-  const { inStore, targets } = world.saving
+  const { io, output, runtime } = context
+  const { inStore, targets } = runtime.saving
   const saves = inStore || targets.length > 0
   const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
   const print = format && credentialPrinter(format, context)
@@ -45,13 +45,13 @@ export async function chooseDestination(options: OutletOptions, given: Context):
     context,
     async deliver(session) {
       const { credentials, handle } = session
-      if (saves) await saveSession(credentials, handle, world)
+      if (saves) await saveSession(credentials, handle, runtime)
       if (print) await print(credentials).catch((error: unknown) => rescue(session, error, context))
     },
     summary(happened, { credentials, handle }) {
       const sourced = format === 'dotenv' || format === 'export'
       const next =
-        inStore || format === undefined ? 'Next:' : `With these in the environment${sourced ? howToSource(host) : ''}:`
+        inStore || format === undefined ? 'Next:' : `With these in the environment${sourced ? howToSource(io) : ''}:`
       return [
         `${happened} ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
         `scope: ${sanitize(credentials.scope ?? '', SCOPE_LONGEST)}`,
@@ -63,7 +63,7 @@ export async function chooseDestination(options: OutletOptions, given: Context):
             : ['Keep them secret, and in one place only: the refresh token in them works once.']),
         '',
         next,
-        `  ${programName(host)} call com.atproto.server.getSession`,
+        `  ${programName(io)} call com.atproto.server.getSession`,
       ].join('\n')
     },
   }
@@ -75,21 +75,21 @@ function howToSource({ platform }: CliIO): string {
     : ' (saved to session.env: set -a; . ./session.env; set +a)'
 }
 
-async function withAnswer(options: OutletOptions, context: Context): Promise<Context> {
-  const { host, output, world } = context
-  const { saving } = world
+async function withAnswer(options: DestinationOptions, context: Context): Promise<Context> {
+  const { io, output, runtime } = context
+  const { saving } = runtime
   const isSaid = options.format !== undefined || saving.inStore || saving.targets.length > 0
-  if (isSaid || output.json || !canAskWhere(host)) return context
-  const answer = await promptDestination(host)
+  if (isSaid || output.json || !canAskWhere(io)) return context
+  const answer = await promptDestination(io)
   if (answer === undefined) return context
   const name = normalizeTarget(answer)
   const chosen = name === STORE ? { inStore: true } : { targets: [saving.open(name)] }
-  return { ...context, world: { ...world, saving: { ...saving, ...chosen } } }
+  return { ...context, runtime: { ...runtime, saving: { ...saving, ...chosen } } }
 }
 
 /** The session is there: what cannot be printed must not be lost. */
-async function rescue({ credentials, handle }: ImportedSession, cause: unknown, { world }: Context): Promise<never> {
-  const { did } = await saveSession(credentials, handle, { ...world, saving: { ...world.saving, inStore: true } })
+async function rescue({ credentials, handle }: ImportedSession, cause: unknown, { runtime }: Context): Promise<never> {
+  const { did } = await saveSession(credentials, handle, { ...runtime, saving: { ...runtime.saving, inStore: true } })
   const why = cause instanceof Error ? cause.message : String(cause)
   throw new CliError(
     'SAVE_FAILED',

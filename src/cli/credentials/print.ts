@@ -48,8 +48,8 @@ export function entryPrinter(
     : async (entries) => printText(formatEntries(entries, format), context)
 }
 
-function githubPrinter({ host, output }: Context) {
-  const files = githubTargets(host.environment)
+function githubPrinter({ io, output }: Context) {
+  const files = githubTargets(io.environment)
   return (entries: Entries, parts: readonly string[]) => writeGithub(entries, parts, files, output.data)
 }
 
@@ -59,8 +59,8 @@ async function printText(text: string, context: Context): Promise<void> {
 }
 
 /** To be said once secrets are on stdout. */
-export function warnIfReadable({ host, output }: Context): void {
-  if (!isReadableByOthers(host)) return
+export function warnIfReadable({ io, output }: Context): void {
+  if (!isReadableByOthers(io)) return
   output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
 }
 

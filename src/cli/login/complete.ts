@@ -6,7 +6,7 @@ import { complete } from '../../login/complete.ts'
 import type { Completed } from '../../model.ts'
 import { createSignalHold } from '../../node/signals.ts'
 import type { Context } from '../context.ts'
-import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
+import { chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { type CliIO, programName } from '../io.ts'
 import { SETTINGS } from '../options.ts'
@@ -14,7 +14,7 @@ import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
 import { initCommandLine } from '../shell.ts'
 
-export type CompleteOptions = OutletOptions
+export type CompleteOptions = DestinationOptions
 
 export function completeCommand(runner: Runner): Command {
   return new Command('complete')
@@ -35,7 +35,7 @@ Examples:
 
 function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
   const fromArgument = argument !== undefined && argument !== '-'
-  return finishLogin(async () => (fromArgument ? argument : askForPaste(argument, context.host)), options, context)
+  return finishLogin(async () => (fromArgument ? argument : askForPaste(argument, context.io)), options, context)
 }
 
 /** From a callback URL, wherever it comes from, to credentials that are where they are wanted. */
@@ -49,21 +49,21 @@ export async function finishLogin(
   const paste = await callback()
   // A person is asked while the code is still good.
   const { context, deliver, summary } = await chooseDestination(options, given)
-  const { host, output, world } = context
+  const { io, output, runtime } = context
 
   await createSignalHold()(async () => {
-    const completed = await complete(paste, { ...world, deliver })
+    const completed = await complete(paste, { ...runtime, deliver })
     output.note(`\n${summary('signed in as', completed)}`)
     const { missingScopes, unaskedScopes } = completed
     if (missingScopes.length > 0) {
       output.warn(`asked for and not granted: ${missingScopes.join(' ')}`)
-      output.note(`To have it as well, sign in again and leave it ticked:\n  ${again(completed, host)}`)
+      output.note(`To have it as well, sign in again and leave it ticked:\n  ${again(completed, io)}`)
     }
     if (unaskedScopes.length > 0) output.warn(`granted without having been asked for: ${unaskedScopes.join(' ')}`)
   })
 }
 
-function again({ credentials, handle, requestedScope }: Completed, host: CliIO): string {
+function again({ credentials, handle, requestedScope }: Completed, io: CliIO): string {
   const { did, clientId } = credentials
-  return initCommandLine({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(host))
+  return initCommandLine({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(io))
 }

@@ -33,8 +33,8 @@ Examples:
 `
 
 async function runInit(identifier: string, options: InitOptions, context: Context): Promise<void> {
-  const { host, output, world } = context
-  const result = await init(identifier, loginRequest(options, host.environment), world)
+  const { io, output, runtime } = context
+  const result = await init(identifier, loginRequest(options, io.environment), runtime)
   const { authorizationUrl, pending } = result
   output.note(summary(result))
   const advice = scopeAdvice(pending.scope)
@@ -46,7 +46,7 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   } else {
     await output.data(`${authorizationUrl.href}\n`)
   }
-  output.note(nextStep(result, context.common, host))
+  output.note(nextStep(result, context.common, io))
   if (options.open) await openBrowser(authorizationUrl, context)
 }
 
@@ -62,7 +62,7 @@ export function summary({ pending, pds }: Initiated): string {
   ].join('\n')
 }
 
-function nextStep({ pending }: Initiated, options: CommonOptions, host: CliIO): string {
+function nextStep({ pending }: Initiated, options: CommonOptions, io: CliIO): string {
   const { createdAt, requestExpiresAt, redirectUri } = pending
   const until = new Date(requestExpiresAt).toLocaleTimeString('en-GB')
   const minutes = Math.max(1, Math.round((requestExpiresAt - createdAt) / 60_000))
@@ -77,7 +77,7 @@ function nextStep({ pending }: Initiated, options: CommonOptions, host: CliIO): 
         ]
       : ['Copy the callback URL from the page on which it ends. Then run:']),
     '',
-    `  ${programName(host)} complete${carriedFlags(options)}`,
+    `  ${programName(io)} complete${carriedFlags(options)}`,
   ].join('\n')
 }
 

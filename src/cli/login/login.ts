@@ -41,13 +41,13 @@ Examples:
 `
 
 async function runLogin(identifier: string, options: LoginOptions, context: Context): Promise<void> {
-  const { host } = context
-  const request = loginRequest(options, host.environment)
+  const { io } = context
+  const request = loginRequest(options, io.environment)
   if (options.format) credentialPrinter(options.format, context) // what cannot be printed is found out first
   const listener = await listenerFor(request)
   const over = new AbortController()
   try {
-    if (!listener && !canPaste(host)) {
+    if (!listener && !canPaste(io)) {
       throw new CliError(
         'USAGE',
         'the browser will not come back to this machine, and there is no terminal to paste at',
@@ -58,7 +58,7 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
       )
     }
     const again = listener && request.clientId === undefined ? { redirectUri: listener.redirectUri } : {}
-    const started = await init(identifier, { ...request, ...again }, context.world)
+    const started = await init(identifier, { ...request, ...again }, context.runtime)
     // From before the URL is given out.
     const heard = listener ? [listener.wait(started.pending.state)] : []
     await show(started, options, listener, context)
@@ -81,8 +81,8 @@ async function listenerFor({ clientId, redirectUri }: ReturnType<typeof loginReq
   })
 }
 
-function canPaste(host: CliIO): boolean {
-  return host.stdin.isTTY === true && !inCi(host)
+function canPaste(io: CliIO): boolean {
+  return io.stdin.isTTY === true && !inCi(io)
 }
 
 async function show(
@@ -91,9 +91,9 @@ async function show(
   listener: Listener | undefined,
   context: Context,
 ): Promise<void> {
-  const { host, output } = context
+  const { io, output } = context
   output.note(summary({ authorizationUrl, ...started }))
-  const hindrance = options.open === false ? 'as you asked' : noBrowserBecause(host)
+  const hindrance = options.open === false ? 'as you asked' : noBrowserBecause(io)
   output.note(
     [
       hindrance === undefined ? 'Your browser opens:' : `No browser is opened (${hindrance}). Open this yourself:`,
@@ -101,7 +101,7 @@ async function show(
       `  ${authorizationUrl.href}`,
       '',
       ...(listener ? ['Sign in there; this goes on by itself when the browser comes back to this machine.'] : []),
-      ...(canPaste(host) ? ['Or paste the address on which the browser ends, from whatever machine it is.'] : []),
+      ...(canPaste(io) ? ['Or paste the address on which the browser ends, from whatever machine it is.'] : []),
     ].join('\n'),
   )
   if (hindrance === undefined) await openBrowser(authorizationUrl, context)
@@ -126,16 +126,16 @@ function waitForCallback(
   pending: PendingAuthorization,
   heard: readonly Promise<string>[],
   over: AbortController,
-  { host, world }: Context,
+  { io, runtime }: Context,
 ): Promise<string> {
   const expired = new Promise<never>((_, refuse) => {
-    const timer = setTimeout(() => refuse(expiry(pending, host)), pending.requestExpiresAt - world.now())
+    const timer = setTimeout(() => refuse(expiry(pending, io)), pending.requestExpiresAt - runtime.now())
     over.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   })
   return Promise.race([
     expired,
     ...heard,
-    ...(canPaste(host) ? [pasted(pending, over.signal, host, world.now)] : []),
+    ...(canPaste(io) ? [pasted(pending, over.signal, io, runtime.now)] : []),
   ]).finally(() => over.abort())
 }
 
@@ -167,11 +167,11 @@ function pasted(
   })
 }
 
-function expiry(pending: PendingAuthorization, host: CliIO): OAuthError {
+function expiry(pending: PendingAuthorization, io: CliIO): OAuthError {
   const minutes = Math.round((pending.requestExpiresAt - pending.createdAt) / 60_000)
   return new CliError(
     'AUTHORIZATION_EXPIRED',
-    `nobody came back within ${minutes} minutes; if the browser still does, give its address to \`${programName(host)} complete\``,
+    `nobody came back within ${minutes} minutes; if the browser still does, give its address to \`${programName(io)} complete\``,
     { hint: initCommandLine(pending).replace(' init ', ' login ') },
   )
 }

@@ -36,14 +36,14 @@ Example:
 `
 
 async function runExport({ account, keep }: ExportOptions, context: Context): Promise<void> {
-  const { output, world } = context
+  const { output, runtime } = context
   const session = await sessionFor(account, context)
   const hand = async (value: NodeSession) => {
     await output.data(`${JSON.stringify(value)}\n`).catch(stillHere)
     warnIfReadable(context)
   }
   await createSignalHold()(async () => {
-    const record = await exportSession(session, hand, { keep }, world).catch(withPlace)
+    const record = await exportSession(session, hand, { keep }, runtime).catch(withPlace)
     output.note(needs(record))
     if (keep) {
       output.warn('the session is still here too: whichever of the two renews it second ends it for both')

@@ -9,7 +9,7 @@ import { createSignalHold } from '../../node/signals.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import { importSession } from '../../session/import.ts'
 import type { Context } from '../context.ts'
-import { chooseDestination, type OutletOptions } from '../credentials/deliver.ts'
+import { chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { CliError } from '../errors.ts'
 import { type CliIO, readStdin } from '../io.ts'
@@ -17,7 +17,7 @@ import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
 
-interface ImportOptions extends OutletOptions {
+interface ImportOptions extends DestinationOptions {
   readonly clientId?: string
 }
 
@@ -43,10 +43,10 @@ Example:
 `
 
 async function runImport(file: string | undefined, options: ImportOptions, given: Context): Promise<void> {
-  const { host } = given
+  const { io } = given
   if (options.format) credentialPrinter(options.format, given) // what cannot be printed is found out first
-  const clientId = SETTINGS.clientId.read(options, host.environment)
-  const value = parse(await read(file, host))
+  const clientId = SETTINGS.clientId.read(options, io.environment)
+  const value = parse(await read(file, io))
   if (clientId === undefined) {
     const named = nodeSessionClientId(value)
     throw new CliError('USAGE', 'the client_id is not in a stored session, and has to be given', {
@@ -56,9 +56,9 @@ async function runImport(file: string | undefined, options: ImportOptions, given
     })
   }
   const { context, deliver, summary } = await chooseDestination(options, given)
-  const { output, world } = context
+  const { output, runtime } = context
   await createSignalHold()(async () => {
-    const credentials = await importSession(value, { clientId }, world)
+    const credentials = await importSession(value, { clientId }, runtime)
     await deliver({ credentials, handle: undefined })
     output.note(summary('took over the session of', { credentials, handle: undefined }))
     output.warn(
@@ -67,7 +67,7 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   })
 }
 
-async function read(file: string | undefined, host: CliIO): Promise<string> {
+async function read(file: string | undefined, io: CliIO): Promise<string> {
   const refuse = (why: string): never => {
     throw new OAuthError('USAGE', `cannot read ${file}: ${why}`)
   }
@@ -75,7 +75,7 @@ async function read(file: string | undefined, host: CliIO): Promise<string> {
   const isFile = file !== undefined && file !== '-'
   if (isFile && (await stat(file).catch(fail)).size > LARGEST) refuse('it is too large for a session')
   if (isFile) return readFile(file, 'utf8').catch(fail)
-  const bytes = host.stdin.isTTY && file === undefined ? new Uint8Array() : await readStdin(host, LARGEST)
+  const bytes = io.stdin.isTTY && file === undefined ? new Uint8Array() : await readStdin(io, LARGEST)
   if (bytes === undefined) throw new OAuthError('USAGE', 'stdin is too large for a session')
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text

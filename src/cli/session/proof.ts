@@ -49,7 +49,7 @@ async function runProof(
   options: ProofOptions,
   context: Context,
 ): Promise<number | undefined> {
-  const { host, output } = context
+  const { io, output } = context
   proofTarget(method, url, undefined)
   if (curl.length > 0) checkCurl(curl)
   if (options.curl && curl.length > 0) throw new OAuthError('USAGE', '--curl prints a command, and after -- one is run')
@@ -60,7 +60,7 @@ async function runProof(
   }
   const { authorization, dpop } = await session.proof(method, url)
   const headers = `Authorization: ${authorization}\nDPoP: ${dpop}\n`
-  if (curl.length > 0) return runCurl(curl, headers, host)
+  if (curl.length > 0) return runCurl(curl, headers, io)
   await output.data(headers)
   return undefined
 }
@@ -72,10 +72,10 @@ function signable(method: string, url: string, session: Session): RequestToSign 
 }
 
 /** Nothing in it is a secret. */
-function curlCommand({ method }: RequestToSign, url: string, options: ProofOptions, { common, host }: Context): string {
+function curlCommand({ method }: RequestToSign, url: string, options: ProofOptions, { common, io }: Context): string {
   const flags = [...SETTINGS.account.words(options), ...SETTINGS.save.words(options)]
   const carried = flags.map((flag) => ` ${shellQuote(flag)}`).join('') + carriedFlags(common)
   const verb = { GET: '', HEAD: ' --head' }[method] ?? ` -X ${method}`
   const quoted = singleQuote(sanitize(url, 4000))
-  return `${programName(host)} proof ${method} ${quoted}${carried} | curl${verb} -H @- ${quoted}`
+  return `${programName(io)} proof ${method} ${quoted}${carried} | curl${verb} -H @- ${quoted}`
 }

@@ -18,9 +18,9 @@ export function revokeCommand(runner: Runner): Command {
 }
 
 async function runRevoke(options: RevokeOptions, context: Context): Promise<void> {
-  const { output, world } = context
+  const { output, runtime } = context
   const session = await sessionFor(options.account, context)
-  const { outcome, record } = await revoke(session.record(), world)
+  const { outcome, record } = await revoke(session.record(), runtime)
   const elsewhere = leftIn(options.account, record, context)
   const rest = elsewhere.length > 0 ? `; what is left of it is in ${elsewhere.join(' and ')}: delete it there` : ''
   if (outcome === 'revoked') {

@@ -12,15 +12,15 @@ import { fromEnvironment } from '../options.ts'
 
 /** `--account` means the store, whatever the environment holds. */
 export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
-  const { host, world, dev } = context
-  const credentials = account === undefined ? readCredentials(host.environment, dev) : undefined
-  return credentials ? openSession(credentials, world) : openStoredSession(account, world).catch(misnamed)
+  const { io, runtime, dev } = context
+  const credentials = account === undefined ? readCredentials(io.environment, dev) : undefined
+  return credentials ? openSession(credentials, runtime) : openStoredSession(account, runtime).catch(misnamed)
 }
 
 /** Where the tokens of a session are left that is gone from here. */
-export function leftIn(account: string | undefined, { savedTo = [] }: SessionRecord, { host }: Context): string[] {
+export function leftIn(account: string | undefined, { savedTo = [] }: SessionRecord, { io }: Context): string[] {
   const environment = 'the environment and wherever its variables are from'
-  return [...(fromEnvironment(account, host.environment) ? [environment] : []), ...savedTo]
+  return [...(fromEnvironment(account, io.environment) ? [environment] : []), ...savedTo]
 }
 
 /** An account is no argument of these commands: the usual hint would be a command that does not exist. */

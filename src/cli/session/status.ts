@@ -33,18 +33,18 @@ the reference server for public clients, 14 days. Separate variables do not say 
 `
 
 async function runStatus(options: StatusOptions, context: Context): Promise<void> {
-  const { output, world } = context
+  const { output, runtime } = context
   const warnDays = options.warnDays === undefined ? undefined : parseDays(options.warnDays)
   const session = await sessionFor(options.account, context)
   const status = statusOf(session.record())
   const deadline = nextDeadline(status)
-  const over = status.state === 'ended' || (deadline !== undefined && deadline <= world.now())
+  const over = status.state === 'ended' || (deadline !== undefined && deadline <= runtime.now())
   if (warnDays !== undefined && over) throw isHandedOver(status) ? endedError(session.record()) : overError(status)
-  await output.data(output.json ? `${toSafeJson(status)}\n` : table(status, world.now()))
+  await output.data(output.json ? `${toSafeJson(status)}\n` : table(status, runtime.now()))
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
-  else if (deadline - world.now() < warnDays * DAY) {
-    throw new OAuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${moment(deadline, world.now())}`, {
+  else if (deadline - runtime.now() < warnDays * DAY) {
+    throw new OAuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${moment(deadline, runtime.now())}`, {
       facts: loginFacts(status),
     })
   }
