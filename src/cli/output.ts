@@ -2,7 +2,7 @@
  * The two streams. stdout carries what was asked for and nothing else; all that is for
  * a person goes to stderr. With `--json` stderr is empty or one JSON object.
  */
-import { OAuthError, type SessionState } from '../errors.ts'
+import { type ErrorCode, OAuthError, type SessionState } from '../errors.ts'
 import { reasonOf } from '../node/store/file-errors.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
 import { exitOf, hintOf } from './errors.ts'
@@ -29,6 +29,8 @@ export interface Output {
   debug(text: string): void
   /** To stdout; rejects if it could not be written. */
   data(content: string | Uint8Array): Promise<void>
+  /** Call once credentials were found, or an authorization code is about to be sent: errors then say what became of the session. */
+  sessionInvolved(): void
   /** What the server said, shown with the error that is about to be thrown. */
   serverBody(text: string): void
   /** The last word. @returns the exit code */
@@ -40,11 +42,25 @@ const NAME = 'atproto-oauth'
 const COMMANDS = /^ {2}(?:npx )?atproto-oauth .*$/gm
 /** Characters; enough for all the permissions that a login asks for. */
 const WARNING_LONGEST = 4000
-const STATES: Readonly<Record<SessionState, string>> = {
-  none: 'no session was touched',
-  alive: 'still good',
-  dead: 'ended',
-  unknown: 'unknown: it may or may not have been renewed',
+/** Why the state of the session is not known. */
+const UNKNOWN_BECAUSE: Readonly<Partial<Record<ErrorCode, string>>> = {
+  UNEXPECTED: 'the command stopped at an unexpected error',
+  EXCHANGE_AMBIGUOUS: 'the authorization code was sent, and no valid response was received',
+  CODE_USED: 'an earlier attempt sent the authorization code, and its outcome is not known',
+  REFRESH_AMBIGUOUS: 'the refresh token was sent, and no valid response was received',
+  REVOCATION_UNCONFIRMED: 'the server did not confirm the revocation',
+  SESSION_DEAD: 'the given refresh token was rejected, and the stored one was not sent',
+  SAVE_FAILED: 'a token was sent, and the response could not be saved',
+  XRPC_ERROR: 'the server rejected its access token',
+}
+
+/** What became of the session, in words; nothing if there is no session to speak of. */
+function describeSession(code: ErrorCode, state: SessionState): string | undefined {
+  if (state === 'none') return undefined
+  if (state === 'alive') return 'still valid'
+  if (state === 'dead') return 'ended'
+  const why = UNKNOWN_BECAUSE[code]
+  return why === undefined ? 'unknown' : `unknown: ${why}`
 }
 
 export function createOutput(io: CliIO, options: OutputOptions): Output {
@@ -52,6 +68,7 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
   const { quiet = false, verbose = false, json = false, flags = '', command } = options
   const warnings: string[] = []
   let serverBody: string | undefined
+  let isSessionInvolved = false
   // Nobody reads stderr any more: not a reason to stop in the middle of a rotation.
   stderr.on('error', () => undefined)
   let broken: Error | undefined
@@ -81,6 +98,9 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
         stdout.write(content, (error) => (error ? reject(failedOutput(error)) : resolve()))
       })
     },
+    sessionInvolved() {
+      isSessionInvolved = true
+    },
     serverBody(text) {
       serverBody = text
     },
@@ -100,18 +120,20 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
         /(?<![\w/-])atproto-oauth (?=\w|--|<)/g,
         `${programName(io)} `,
       )
+      const { code, message } = failure
+      const session = isSessionInvolved ? failure.session : stateWithoutSession(failure)
       if (json) {
-        const { code, message, session } = failure
         const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
         const also = warnings.length > 0 ? { warnings } : {}
         say(toSafeJson({ code, message, session, hint, exit, ...body, ...also }))
         return exit
       }
       if (serverBody) say(sanitizeLines(serverBody))
-      lines('error', `${failure.message} [${failure.code}]`)
-      lines('session', STATES[failure.session])
+      lines('error', `${message} [${code}]`)
+      const fate = describeSession(code, session)
+      if (fate !== undefined) lines('session', fate)
       lines('hint', hint)
-      if (verbose && failure.code === 'UNEXPECTED' && error instanceof Error) say(sanitizeLines(error.stack ?? ''))
+      if (verbose && code === 'UNEXPECTED' && error instanceof Error) say(sanitizeLines(error.stack ?? ''))
       return exit
     },
   }
@@ -121,6 +143,11 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
 export function failedOutput(error: NodeJS.ErrnoException): Error {
   if (error.code === 'EPIPE') return error
   return new OAuthError('OUTPUT_FAILED', `the output could not be written: ${reasonOf(error)}`, { cause: error })
+}
+
+/** What is usual for a code supposes that there is a session; here none was found yet. */
+function stateWithoutSession({ code, session, hasExplicitState }: OAuthError): SessionState {
+  return !hasExplicitState && (session === 'alive' || code === 'UNEXPECTED') ? 'none' : session
 }
 
 function asOAuthError(error: unknown): OAuthError {

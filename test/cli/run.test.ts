@@ -60,17 +60,19 @@ describe('the action of a command', () => {
   })
 
   test.each([
-    ['a session is still good after a usage error', undefined, 'still good'],
-    ['before a login no session was touched', 'login', 'no session was touched'],
-  ] as const)('%s', async (_, before, fate) => {
-    const fail = async () => {
+    ['the session is still valid after a usage error', undefined, true, ['atproto-oauth: session: still valid']],
+    ['a usage error without a session says nothing of one', undefined, false, []],
+    ['nor does one before a login', 'login', true, []],
+  ] as const)('%s', async (_, before, isInvolved, fate) => {
+    const fail = async (_options: object, { output }: Context) => {
+      if (isInvolved) output.sessionInvolved()
       throw new OAuthError('USAGE', 'something is wrong')
     }
     expect(await ran((runner) => runner.action(fail, before), 'below', 'command', '--home', '/a b')).toStrictEqual({
       code: 2,
       said: [
         'atproto-oauth: error: something is wrong [USAGE]',
-        `atproto-oauth: session: ${fate}`,
+        ...fate,
         'atproto-oauth: hint: atproto-oauth below command --help',
         '',
       ].join('\n'),

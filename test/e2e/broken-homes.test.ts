@@ -50,7 +50,7 @@ async function copied(): Promise<Copy> {
 async function expectUnsent(result: CliResult, exit: number, code: string, ...words: string[]): Promise<void> {
   expectFailure(result, exit, code)
   for (const word of words) expect(result.stderr).toContain(word)
-  expect(result.stderr).toContain('session: still good')
+  expect(result.stderr).toContain('session: still valid')
   expect(await sentByUs(world)).toStrictEqual([])
 }
 
@@ -84,7 +84,7 @@ describe('no room', () => {
     const stderr = await readFile(join(home.path, 'errors'), 'utf8')
     expect(stdout.split('\n')).toStrictEqual(['2', expect.stringContaining(account.did)])
     expect(stderr).toMatch(/error: cannot (?:write|lock) .*: the disk is full \[STORE_UNAVAILABLE\]/)
-    expect(stderr).toMatch(/session: still good\n.*hint: .*ATPROTO_OAUTH_HOME/)
+    expect(stderr).toMatch(/session: still valid\n.*hint: .*ATPROTO_OAUTH_HOME/)
     expect(new Set(await sentByUs(world))).toStrictEqual(new Set(['GET pds /xrpc/com.atproto.server.getSession']))
   })
 })

@@ -68,7 +68,7 @@ test('export, a renewal and a call by @atproto/oauth-client-node, import, a call
   await world.clearRequests()
   const gone = await runCli(['call', GET_SESSION], { home, env })
   expectFailure(gone, 5, 'SESSION_MISSING')
-  expect(gone.stderr).toContain('session: still good')
+  expect(gone.stderr).toContain('session: still valid')
   expect(await sentByUs(world)).toStrictEqual([])
 
   const { client, sessions } = officialClient({ clientMetadata: atprotoLoopbackClientMetadata(clientId!) }, value)

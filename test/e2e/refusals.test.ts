@@ -74,7 +74,7 @@ describe('init', () => {
     }
     const called = await runCli(['call', 'com.atproto.server.getSession'], { home, env: session })
     expectFailure(called, 3, 'NETWORK_UNREACHABLE')
-    expect(called.stderr).toContain('session: still good')
+    expect(called.stderr).toContain('session: still valid')
   })
 
   test('20.3 the development mode is said each time, and nothing local is reached without it', async () => {
@@ -193,7 +193,7 @@ describe('complete', () => {
     await world.clearRequests()
     const again = await runCli(['complete', callback], { home })
     expectFailure(again, 4, 'CODE_USED')
-    expect(again.stderr).toContain('session: still good')
+    expect(again.stderr).toContain('session: still valid')
     expect(await sentByUs(world)).toStrictEqual([])
     expect((await runCli(['call', 'com.atproto.server.getSession'], { home, env: variables(stdout) })).code).toBe(0)
   })

@@ -65,7 +65,7 @@ describe('11.4 the token of one session with the key of another', () => {
     const mixed = await runCli(['refresh'], { home, env: mix(one, two) })
     expectFailure(mixed, 2, 'CREDENTIALS_MISMATCH')
     expect(mixed.stderr).toContain('nothing was sent')
-    expect(mixed.stderr).toContain('session: still good')
+    expect(mixed.stderr).toContain('session: still valid')
     expect(await sentByUs(world)).toStrictEqual([])
     for (const session of [one, two]) await works(home, session)
   })

@@ -52,6 +52,7 @@ export async function finishLogin(
   const { io, output, runtime } = context
 
   await createSignalHold()(async () => {
+    output.sessionInvolved()
     const completed = await complete(paste, { ...runtime, deliver })
     output.note(`\n${summary('signed in as', completed)}`)
     const { missingScopes, unaskedScopes } = completed

@@ -59,6 +59,7 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   const { output, runtime } = context
   await createSignalHold()(async () => {
     const credentials = await importSession(value, { clientId }, runtime)
+    output.sessionInvolved()
     await deliver({ credentials, handle: undefined })
     output.note(summary('took over the session of', { credentials, handle: undefined }))
     output.warn(

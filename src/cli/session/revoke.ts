@@ -22,7 +22,7 @@ async function runRevoke(options: RevokeOptions, context: Context): Promise<void
   const session = await sessionFor(options.account, context)
   const { outcome, record } = await revoke(session.record(), runtime)
   const elsewhere = leftIn(options.account, record, context)
-  const rest = elsewhere.length > 0 ? `; what is left of it is in ${elsewhere.join(' and ')}: delete it there` : ''
+  const rest = elsewhere.length > 0 ? `; delete what is left of it in ${elsewhere.join(' and ')}` : ''
   if (outcome === 'revoked') {
     output.note(`the session of ${record.did} is ended, and forgotten here${rest}`)
     output.note('an access token that is still out works no more on a self-hosted PDS, elsewhere for up to 60 minutes')
@@ -30,7 +30,9 @@ async function runRevoke(options: RevokeOptions, context: Context): Promise<void
   }
   const why =
     outcome === 'unsupported'
-      ? 'the server offers no revocation: the session ends there by itself, 14 days after the last renewal at most'
-      : 'the server did not confirm that it has ended the session'
-  throw new OAuthError('REVOCATION_UNCONFIRMED', `${why}; it is forgotten here${rest}`)
+      ? 'the server does not support revocation: the session expires there at most 14 days after its last refresh'
+      : 'the server did not confirm the revocation'
+  throw new OAuthError('REVOCATION_UNCONFIRMED', `${why}; it was removed from this machine${rest}`, {
+    session: outcome === 'unsupported' ? 'alive' : undefined,
+  })
 }

@@ -12,9 +12,13 @@ import { fromEnvironment } from '../options.ts'
 
 /** `--account` means the store, whatever the environment holds. */
 export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
-  const { io, runtime, dev } = context
+  const { io, output, runtime, dev } = context
   const credentials = account === undefined ? readCredentials(io.environment, dev) : undefined
-  return credentials ? openSession(credentials, runtime) : openStoredSession(account, runtime).catch(misnamed)
+  if (credentials) output.sessionInvolved()
+  const opened = credentials ? openSession(credentials, runtime) : openStoredSession(account, runtime).catch(misnamed)
+  const session = await opened
+  output.sessionInvolved()
+  return session
 }
 
 /** Where the tokens of a session are left that is gone from here. */

@@ -16,6 +16,7 @@ const [CREATE, UPDATE] = [`repo:${POST}?action=create`, `repo:${POST}?action=upd
 async function explained(request: XrpcRequest, scope: string | undefined, { json = false } = {}) {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()]
   const output = createOutput({ stdout, stderr, environment: {} } as unknown as CliIO, { json })
+  output.sessionInvolved()
   const record = () => ({ handle: 'alice.fake.dev', scope }) as unknown as SessionRecord
   const code = await explainRequest(request, { record }, { output } as unknown as Context).then(
     () => output.finish(),
@@ -37,7 +38,7 @@ test('14.6 one missing: 7, with the command that asks for it on top of what ther
   expect(code).toBe(7)
   expect(stdout).toBe(`granted  ${CREATE}\nmissing  ${UPDATE}\n`)
   expect(stderr).toContain('[PERMISSION_MISSING]')
-  expect(stderr).toContain('session: still good')
+  expect(stderr).toContain('session: still valid')
   expect(stderr).toContain(`init alice.fake.dev --scope 'atproto ${CREATE} ${UPDATE}'`)
 })
 

@@ -158,7 +158,7 @@ test.for([
 test('another shell: 2, and which ones there are', async () => {
   const { code, stdout, stderr } = await run(createFakeWorld(), ['completion', 'powershell'])
   expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
-  expect(stderr).toContain('[USAGE]\natproto-oauth: session: no session was touched\n')
+  expect(stderr).toContain('[USAGE]\natproto-oauth: hint: ')
   expect(stderr).toContain('hint: use one of bash, zsh, fish\n')
 })
 

@@ -34,7 +34,7 @@ describe('export', () => {
     expect((await run(world, ['status'])).stdout).toContain('not here any more (it was handed over')
     expect(await run(world, ['status', '--warn-days', '1'])).toMatchObject({
       code: 5,
-      stderr: expect.stringMatching(/\[SESSION_MISSING\]\n.+ still good/),
+      stderr: expect.stringMatching(/\[SESSION_MISSING\]\n.+ still valid/),
     })
   })
 
@@ -59,7 +59,7 @@ describe('export', () => {
     const { code: exit, stderr } = await run(world, ['export'], { env, stdoutError: failing })
     expect(exit).toBe(1)
     expect(stderr).toMatch(/could not be handed over \(.+\), and is still here \[OUTPUT_FAILED\]/)
-    expect(stderr).toContain('session: still good')
+    expect(stderr).toContain('session: still valid')
     expect(await isHere(world)).toBe(true)
   })
 })
