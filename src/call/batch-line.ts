@@ -27,11 +27,11 @@ export function parseBatchLine(text: string, account: GivenRequest['account']): 
 function requestOf(line: JsonObject, account: GivenRequest['account']): XrpcRequest {
   const { nsid, params = {}, input, method, headers = {} } = line
   const unknown = Object.keys(line).filter((name) => !MEMBERS.includes(name))
-  if (unknown.length > 0) throw usage(`a request has no ${unknown.join(', ')}; it has ${MEMBERS.join(', ')}`)
-  if (typeof nsid !== 'string') throw usage('"nsid" has to be the name of a method')
-  if (method !== undefined && method !== 'GET' && method !== 'POST') throw usage('"method" has to be "GET" or "POST"')
-  if (!isObject(params)) throw usage('"params" has to be an object')
-  if (!isObject(headers)) throw usage('"headers" has to be an object')
+  if (unknown.length > 0) throw usage(`unknown member "${unknown.join('", "')}"; a request has ${MEMBERS.join(', ')}`)
+  if (typeof nsid !== 'string') throw usage('"nsid" must be a method name')
+  if (method !== undefined && method !== 'GET' && method !== 'POST') throw usage('"method" must be "GET" or "POST"')
+  if (!isObject(params)) throw usage('"params" must be an object')
+  if (!isObject(headers)) throw usage('"headers" must be an object')
   const assembled = assembleRequest({
     nsid,
     fields: fieldsOf(params, method === undefined ? nsid : undefined),
@@ -62,8 +62,8 @@ function fieldsOf(params: JsonObject, nsid: string | undefined): GivenField[] {
 }
 
 const TYPES = {
-  text: ['text', (value: unknown) => typeof value === 'string'],
-  integer: ['a whole number', Number.isSafeInteger],
+  text: ['a string', (value: unknown) => typeof value === 'string'],
+  integer: ['an integer', Number.isSafeInteger],
   boolean: ['true or false', (value: unknown) => typeof value === 'boolean'],
   json: ['a value', (value: unknown) => value !== null],
 } as const
@@ -73,12 +73,12 @@ function checkType({ name, type, isList }: Field, value: unknown): void {
   const values = isList && Array.isArray(value) ? value : [value]
   if (values.every((item) => isRight(item))) return
   const given = JSON.stringify(value)
-  throw usage(`${name} has to be ${what}, not ${given.length > 100 ? `${given.slice(0, 100)}…` : given}`)
+  throw usage(`${name} must be ${what}, not ${given.length > 100 ? `${given.slice(0, 100)}…` : given}`)
 }
 
 function headersOf(headers: JsonObject): Record<string, string> {
   const entries = Object.entries(headers).map(([name, value]) => {
-    if (typeof value !== 'string') throw usage(`the header ${name} has to be text`)
+    if (typeof value !== 'string') throw usage(`header "${name}" must be a string`)
     return [name.toLowerCase(), value] as const
   })
   return Object.fromEntries(entries)
@@ -89,7 +89,7 @@ function parse(text: string): JsonObject {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw usage(`the line is not JSON: ${error instanceof SyntaxError ? error.message : String(error)}`)
+    throw usage(`invalid JSON: ${error instanceof SyntaxError ? error.message : String(error)}`)
   }
   if (isObject(value)) return value
   throw usage('the line is not a JSON object')

@@ -188,14 +188,14 @@ async function contentOf(
   if (response.ok) {
     const bytes = await readBounded(response, ANSWER_LARGEST)
     if (bytes) return { output: outputOf(bytes, mediaType(response.headers)) }
-    const message = `the answer is larger than ${ANSWER_LARGEST / 2 ** 20} MiB, too large for a line of a batch`
+    const message = `the response is larger than ${ANSWER_LARGEST / 2 ** 20} MiB, the limit for a batch`
     return { error: 'RESPONSE_INVALID', message }
   }
   const refused = await readXrpcError(request, response, session.record(), ports.now())
   // The session has refreshed already: the next line would fare no better.
   if (isExpiredToken(response)) throw refused.error
   const { status, error, description } = serverError(response.status, parseJsonObject(refused.body))
-  return { error: error ?? 'XRPC_ERROR', message: description ?? `${request.nsid} answered ${status}` }
+  return { error: error ?? 'XRPC_ERROR', message: description ?? `${request.nsid} returned ${status}` }
 }
 
 function outputOf(bytes: Uint8Array, type: string): unknown {

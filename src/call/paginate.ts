@@ -46,7 +46,7 @@ export async function* pages(
   ports: Clock & Timer & Random & Notices,
 ): AsyncGenerator<Page, void, undefined> {
   if (request.body !== undefined || request.method === 'POST') {
-    throw new OAuthError('USAGE', `only a query has pages, and ${request.nsid} is sent as a procedure`)
+    throw new OAuthError('USAGE', `only a query can be paginated, and ${request.nsid} is sent as a procedure`)
   }
   const { parameters = [] } = request
   const fixed = parameters.filter(([name]) => name !== 'cursor')
@@ -64,11 +64,10 @@ export async function* pages(
     yield page
     const { cursor } = page
     if (cursor === undefined) return
-    if (seen.has(cursor))
-      return ports.warn(`${request.nsid} named a cursor for the second time: stopped at page ${count}`)
+    if (seen.has(cursor)) return ports.warn(`${request.nsid} returned the same cursor twice: stopped at page ${count}`)
     empty = countItems(page) === 0 ? empty + 1 : 0
     if (empty > EMPTY_PAGES)
-      return ports.warn(`${request.nsid} gave ${empty} empty pages in a row: stopped at page ${count}`)
+      return ports.warn(`${request.nsid} returned ${empty} empty pages in a row: stopped at page ${count}`)
     seen.add(cursor)
     next = { ...request, parameters: [...fixed, ['cursor', cursor]] }
   }
@@ -78,10 +77,10 @@ async function readPage(nsid: string, response: Response): Promise<Page> {
   const bytes = await readBounded(response, PAGE_LARGEST)
   const text = bytes && decodeUtf8(bytes, { keepsMark: true }) // a page is printed as it was received
   const json = parseJsonObject(text)
-  if (text === undefined || !json) throw new OAuthError('RESPONSE_INVALID', `${nsid} answered with no JSON object`)
+  if (text === undefined || !json) throw new OAuthError('RESPONSE_INVALID', `${nsid} returned no JSON object`)
   const cursor = json.cursor ?? ''
   if (typeof cursor === 'string') return { text, json, cursor: cursor === '' ? undefined : cursor }
-  throw new OAuthError('RESPONSE_INVALID', `${nsid} answered with a cursor that is no string: ${shown(cursor)}`)
+  throw new OAuthError('RESPONSE_INVALID', `${nsid} returned a cursor that is not a string: ${shown(cursor)}`)
 }
 
 /** The lists among the top-level members. */
@@ -106,10 +105,10 @@ export function itemsOf(page: Page, key?: string): string[] {
   if (name === undefined || (lists.size === 0 && page.json[name] === undefined)) return []
   const list = lists.get(name)
   if (list && (key !== undefined || lists.size === 1)) return list.map((item) => JSON.stringify(item))
-  const what = key === undefined ? 'the answer has several lists' : `the answer has no list ${JSON.stringify(key)}`
+  const what = key === undefined ? 'the response has several lists' : `the response has no list ${JSON.stringify(key)}`
   if (lists.size === 0) throw new OAuthError('USAGE', what)
   const names = [...lists.keys()]
-  throw new OAuthError('USAGE', `${what}; say which: ${names.join(' or ')}`, {
+  throw new OAuthError('USAGE', `${what}; choose ${names.join(' or ')}`, {
     facts: { reason: 'list-unclear', lists: names },
   })
 }

@@ -64,6 +64,6 @@ export async function callWithRetry(
 function applyRateLimit(headers: Headers, limit: RateLimit, ports: Ports): void {
   const now = ports.now()
   const until = retryAt(headers, now) ?? now + RATE_PAUSE
-  if (limit.until <= now) ports.warn(`the server limits our rate: waiting until ${new Date(until).toISOString()}`)
+  if (limit.until <= now) ports.warn(`rate limit exceeded: waiting until ${new Date(until).toISOString()}`)
   limit.until = Math.max(limit.until, now + 1000, until + 500)
 }

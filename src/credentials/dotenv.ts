@@ -31,7 +31,7 @@ export function parseDotenv(text: string): Record<string, string> {
  *   no UTF-8, as of PowerShell's `>`, and could not be written as it was
  */
 export function editDotenv(text: string, entries: Entries): string {
-  if (/\ufffd/.test(text)) throw new OAuthError('SAVE_FAILED', 'the file is not UTF-8: nothing was changed in it')
+  if (/\ufffd/.test(text)) throw new OAuthError('SAVE_FAILED', 'the file is not UTF-8; it was not changed')
   const wanted = new Map(entries)
   const found = assignments(text).filter(({ name }) => wanted.has(name))
   let result = text
@@ -48,7 +48,7 @@ export function editDotenv(text: string, entries: Entries): string {
   result += separator + added.join('')
   const wrong = misread(result, { ...parseDotenv(text), ...Object.fromEntries(wanted) })
   if (wrong === undefined) return result
-  throw new OAuthError('SAVE_FAILED', `the file has a quote that is never closed, and ${wrong} would be read wrong`)
+  throw new OAuthError('SAVE_FAILED', `the file has an unclosed quote, so ${wrong} would be misread`)
 }
 
 /** The first name that readers would not find as it was meant. */

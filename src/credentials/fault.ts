@@ -11,11 +11,11 @@ export interface Fault {
 }
 
 const KINDS: Readonly<Record<string, string>> = {
-  string: 'a text',
+  string: 'a string',
   number: 'a number',
   boolean: 'a boolean',
   object: 'an object',
-  array: 'a list',
+  array: 'an array',
 }
 
 /**

@@ -73,7 +73,7 @@ function nodeSessionSchema(dev: boolean) {
       refresh_token: tokenSchema,
       access_token: tokenSchema,
       token_type: v.literal('DPoP'),
-      expires_at: textSchema.chain(readWith(parseTime, 'is not a time')).optional(),
+      expires_at: textSchema.chain(readWith(parseTime, 'is not a timestamp')).optional(),
     }),
     dpopJwk: privateJwkMembersSchema,
     /** Not known of the earliest versions. */
@@ -84,7 +84,7 @@ function nodeSessionSchema(dev: boolean) {
 const wholeStoreSchema = v.object({ tokenSet: v.undefined().optional() }).rest(v.unknown())
 const accessTokenSchema = v.object({ tokenSet: v.object({ access_token: v.string() }) })
 
-const WHOLE_STORE = 'the JSON is a whole store, by DID, instead of the session of one'
+const WHOLE_STORE = 'the JSON is a whole session store instead of one session'
 const SHAPE = { reason: 'node-session-expected' } as const
 
 /**
@@ -131,14 +131,11 @@ export function toNodeSession(credentials: Credentials): NodeSession {
   const needed = { refreshToken, accessToken, issuer, server }
   const missing = Object.entries(needed).flatMap(([name, value]) => (value === undefined ? [name] : []))
   if (!refreshToken || !accessToken || !issuer || !server) {
-    throw new OAuthError(
-      'CREDENTIALS_INCOMPLETE',
-      `the session cannot be handed over without its ${missing.join(', ')}`,
-    )
+    throw new OAuthError('CREDENTIALS_INCOMPLETE', `cannot export the session: missing ${missing.join(', ')}`)
   }
   const { scope = 'atproto' } = credentials
   if (!isAtprotoScope(scope))
-    throw new OAuthError('CREDENTIALS_INVALID', 'the scope of the session is not one of atproto')
+    throw new OAuthError('CREDENTIALS_INVALID', 'the session scope does not include "atproto"')
   const { kty, crv, x, y, d } = dpopPrivateJwk
   const expiresAt = credentials.accessTokenExpiresAt
   return {
@@ -173,11 +170,11 @@ function checkClaims(accessToken: string, expected: { sub: string; client_id: st
   const differs = (said: string | undefined, name: keyof typeof expected) =>
     said !== undefined && said !== expected[name]
   const mismatch = (message: string, facts: ErrorFacts) => new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
-  if (differs(sub, 'sub')) throw mismatch('the access token is of another account than tokenSet.sub', SHAPE)
+  if (differs(sub, 'sub')) throw mismatch('the access token belongs to another account than tokenSet.sub', SHAPE)
   if (differs(cnf?.jkt, 'jkt')) throw mismatch('dpopJwk is not the key that the access token is bound to', SHAPE)
   if (differs(client_id, 'client_id')) {
     const facts = { reason: 'client-id-differs', clientId: String(client_id) } as const
-    throw mismatch(`the session was made with the client_id ${client_id}, not ${expected.client_id}`, facts)
+    throw mismatch(`the session was created with the client_id ${client_id}, not ${expected.client_id}`, facts)
   }
 }
 
@@ -190,18 +187,23 @@ async function clientKeyFor(
   const isHosted = clientId.startsWith('https:')
   if (authMethod.method === 'none') {
     if (!isHosted || !clientJwk) return undefined
-    throw new OAuthError('CREDENTIALS_MISMATCH', 'the session was made without a client key, and one is set', {
+    throw new OAuthError('CREDENTIALS_MISMATCH', 'the session was created without a client key, but one is set', {
       facts: { reason: 'client-key-unwanted' },
     })
   }
   const { kid } = authMethod
-  if (!isHosted) throw new OAuthError('CREDENTIALS_MISMATCH', `the session has a client key, and ${clientId} has none`)
+  if (!isHosted)
+    throw new OAuthError('CREDENTIALS_MISMATCH', `the session was created with a client key, but ${clientId} has none`)
   const facts = { reason: 'client-key-needed', clientId, kid } as const
   if (!clientJwk) {
-    throw new OAuthError('CREDENTIALS_INCOMPLETE', `the session was made with the client key ${kid}`, { facts })
+    throw new OAuthError(
+      'CREDENTIALS_INCOMPLETE',
+      `the session was created with the client key "${kid}", but none is set`,
+      { facts },
+    )
   }
   if (clientJwk.kid !== kid) {
-    const message = `the session was made with the client key ${kid}, and the one that is set is ${clientJwk.kid}`
+    const message = `the session was created with the client key "${kid}", but "${clientJwk.kid}" is set`
     throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
   }
   const { kty, crv, x, y } = clientJwk

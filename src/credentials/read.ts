@@ -112,16 +112,13 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
 function readBundle(text: string, dev: boolean): Credentials {
   const bundle = bundleSchema.try(parseJson(decodeBase64url(text)))
   if (!bundle.ok) {
-    throw new OAuthError(
-      'CREDENTIALS_INVALID',
-      `${names.SESSION} is not a bundle that this version made, or it was cut`,
-    )
+    throw new OAuthError('CREDENTIALS_INVALID', `${names.SESSION} is not a valid bundle, or was truncated`)
   }
   const credentials = checked(fromStored(bundle.value), (field) => `${storedName(field)} in ${names.SESSION}`, dev)
   const { refreshToken, accessToken, clientId, server } = credentials
   const complete = refreshToken === undefined ? accessToken : clientId && server
   if (complete !== undefined) return { ...credentials, bundled: true }
-  throw new OAuthError('CREDENTIALS_INVALID', `${names.SESSION} lacks a part of the session`)
+  throw new OAuthError('CREDENTIALS_INVALID', `${names.SESSION} is incomplete`)
 }
 
 /** @param name says where a member came from */

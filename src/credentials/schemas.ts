@@ -11,8 +11,8 @@ import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
 const TOKEN = /^[\x20-\x7e]+$/
 
 export const textSchema = v.string().assert((text) => text !== '', 'is missing')
-export const tokenSchema = textSchema.assert((text) => TOKEN.test(text), 'holds characters that no token has')
-export const scopeSchema = textSchema.assert(isAtprotoScope, 'is not one of atproto')
+export const tokenSchema = textSchema.assert((text) => TOKEN.test(text), 'contains invalid characters')
+export const scopeSchema = textSchema.assert(isAtprotoScope, 'does not include "atproto"')
 export const privateJwkMembersSchema = v.record(v.unknown()).chain(readWith(asPrivateJwk, 'is not a private P-256 JWK'))
 
 /** Permissions with a space between them, of which every session has `atproto`. */

@@ -80,12 +80,13 @@ export function dotenvValue(name: string, value: string): string {
   // To godotenv a quote after a backslash is not the end.
   if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
   if (!/["\\$`!]/.test(value)) return `"${value}"`
-  throw new OAuthError('USAGE', `${name} has characters that no dotenv file can hold for every reader`, {
+  throw new OAuthError('USAGE', `${name} contains characters that cannot be quoted for every dotenv parser`, {
     facts: { reason: 'dotenv-unfit' },
   })
 }
 
 function oneLine(name: string, value: string): string {
-  if (/[\0\r\n]/.test(value)) throw new OAuthError('USAGE', `${name} has a line break, which this format cannot hold`)
+  if (/[\0\r\n]/.test(value))
+    throw new OAuthError('USAGE', `${name} contains a line break, which this format does not support`)
   return value
 }

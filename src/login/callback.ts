@@ -29,26 +29,26 @@ export interface PastedCallback {
  * @throws {OAuthError} `CALLBACK_UNREADABLE`, `CALLBACK_INCOMPLETE`, `CALLBACK_REFUSED`
  */
 export function parseCallback(paste: string): PastedCallback {
-  if (paste.length > LONGEST) throw unreadable('what was pasted is far too long for a callback URL')
+  if (paste.length > LONGEST) throw unreadable('the pasted text is too long for a callback URL')
   const text = tidy(paste)
   if (text === '') throw unreadable('nothing was pasted')
   const { base, query, fragment } = split(text)
   const inQuery = protocolKeys(query)
   const inFragment = protocolKeys(fragment)
   if (inQuery.length > 0 && inFragment.length > 0) {
-    throw new OAuthError('CALLBACK_REFUSED', 'the callback URL has parameters in its query and in its fragment')
+    throw new OAuthError('CALLBACK_REFUSED', 'the callback URL has parameters in both its query and its fragment')
   }
   const parameters = inFragment.length > 0 ? fragment : query
   const keys = protocolKeys(parameters)
   if (keys.length === 0) throw unreadable(whatItIs(text, base))
   const doubled = keys.find((key, index) => keys.indexOf(key) !== index)
-  if (doubled) throw new OAuthError('CALLBACK_REFUSED', `the callback URL has the parameter ${doubled} twice`)
+  if (doubled) throw new OAuthError('CALLBACK_REFUSED', `repeated parameter "${doubled}" in the callback URL`)
   const state = parameters.get('state') ?? ''
   checkComplete(parameters)
   if (!STATE.test(state)) {
     throw new OAuthError(
       'CALLBACK_STATE_UNKNOWN',
-      'the state in the callback URL is not one that a login was started with',
+      'the state in the callback URL matches no login that was started here',
     )
   }
   return { base, parameters, state }
@@ -66,38 +66,44 @@ export type ValidatedCallback = Callback | { readonly denied: OAuthError }
 export function validateCallback(pasted: PastedCallback, pending: PendingAuthorization): ValidatedCallback {
   const { base, parameters } = pasted
   if (base !== undefined && base !== asUrl(pending.redirectUri.replace(/\?.*$/, ''))?.href) {
-    throw new OAuthError('CALLBACK_REFUSED', `the callback came to ${base} instead of ${pending.redirectUri}`)
+    throw new OAuthError(
+      'CALLBACK_REFUSED',
+      `the callback URL is at ${base}, but this login was started with the redirect URI ${pending.redirectUri}`,
+    )
   }
   const iss = parameters.get('iss')
   if (iss !== pending.issuer) {
-    const from = iss === null || iss === '' ? 'does not say which server it is from' : `is from ${iss}`
-    throw new OAuthError('CALLBACK_REFUSED', `the callback URL ${from}; this login was started at ${pending.issuer}`)
+    const from = iss === null || iss === '' ? 'has no iss' : `is from ${iss}`
+    throw new OAuthError(
+      'CALLBACK_REFUSED',
+      `the callback URL ${from}, but this login was started at ${pending.issuer}`,
+    )
   }
   if (parameters.get('error')) return { denied: denial(parameters, pending) }
   const front = ['response', 'access_token', 'id_token'].find((key) => parameters.has(key))
-  if (front) throw new OAuthError('CALLBACK_REFUSED', `the callback URL has ${front}, which was not asked for`)
+  if (front) throw new OAuthError('CALLBACK_REFUSED', `unexpected parameter "${front}" in the callback URL`)
   const code = parameters.get('code')
   if (!code) throw new OAuthError('CALLBACK_REFUSED', 'the callback URL has no code')
   return { code } as Callback
 }
 
 const DENIALS: ReadonlyMap<string, string> = new Map([
-  ['access_denied', 'the sign-in was refused or has expired'],
-  ['invalid_scope', 'the server does not give the scope that was asked for'],
-  ['login_required', 'nobody was signed in at the browser'],
-  ['consent_required', 'consent was needed and not given'],
-  ['interaction_required', 'the server needs the person to do something at the browser'],
-  ['account_selection_required', 'no account was chosen at the browser'],
+  ['access_denied', 'the sign-in was denied or has expired'],
+  ['invalid_scope', 'the server rejected the requested scope'],
+  ['login_required', 'no account was signed in to in the browser'],
+  ['consent_required', 'consent was required and not given'],
+  ['interaction_required', 'the server requires an interaction in the browser'],
+  ['account_selection_required', 'no account was selected in the browser'],
   ['server_error', 'the authorization server failed'],
-  ['temporarily_unavailable', 'the authorization server is busy'],
+  ['temporarily_unavailable', 'the authorization server is temporarily unavailable'],
 ])
 
 function denial(parameters: URLSearchParams, pending: PendingAuthorization): OAuthError {
   const error = parameters.get('error') ?? ''
   const description = parameters.get('error_description')
   const said = [sanitize(error), description && `"${sanitize(description)}"`].filter(Boolean).join(' ')
-  const why = DENIALS.get(error) ?? 'the authorization server sent an error'
-  return new OAuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} says ${said}`, {
+  const why = DENIALS.get(error) ?? 'the authorization server returned an error'
+  return new OAuthError('AUTHORIZATION_DENIED', `${why}: ${pending.issuer} returned ${said}`, {
     facts: loginFacts(pending),
   })
 }
@@ -124,7 +130,7 @@ function split(text: string): { base?: string; query: URLSearchParams; fragment:
   const head = mark < 0 ? before : before.slice(0, mark)
   if (/^[a-z][a-z0-9+.-]*:/i.test(head)) {
     const url = asUrl(head)
-    if (!url) throw unreadable('what was pasted looks like an address but is not a valid one')
+    if (!url) throw unreadable('the pasted URL is invalid')
     return { base: url.href, query: mark < 0 ? none : new URLSearchParams(before.slice(mark + 1)), fragment }
   }
   // No address: the parameters alone, with or without their mark.
@@ -149,10 +155,10 @@ function checkComplete(parameters: URLSearchParams): void {
 }
 
 function whatItIs(text: string, base: string | undefined): string {
-  if (/^(?:cod-|code[-_])?[0-9a-f]{32,}$/i.test(text)) return 'that is the code alone; the whole address is needed'
+  if (/^(?:cod-|code[-_])?[0-9a-f]{32,}$/i.test(text)) return 'this is only the code; the whole callback URL is needed'
   if (text.includes('request_uri'))
-    return 'that is the address to sign in at (if it has expired, start the login again); the one after signing in is needed'
-  return base === undefined ? 'that is not a callback URL' : 'that address is not where a login ends: it has no code'
+    return 'this is the sign-in URL (if it has expired, start the login again); the URL shown after signing in is needed'
+  return base === undefined ? 'this is not a callback URL' : 'this is not a callback URL: it has no code'
 }
 
 function unreadable(message: string): OAuthError {

@@ -163,7 +163,7 @@ const UNSENT = ['HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'ADDRESS_REFUSED', 'RAT
 
 function checkAccount(sub: Did, { did, handle }: PendingAuthorization): void {
   if (did === undefined || sub === did) return
-  throw new OAuthError('ACCOUNT_MISMATCH', `somebody signed in as ${sub} instead of ${handle ?? did}`)
+  throw new OAuthError('ACCOUNT_MISMATCH', `signed in as ${sub}, but this login was started for ${handle ?? did}`)
 }
 
 /** The account's PDS, if that still names the issuer the login was started at. */
@@ -216,7 +216,7 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
 /** The code is spent: not even a failure of the network can be helped by running this again. */
 function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthorization): unknown {
   if (!isOAuthError(error)) return error
-  const left = isEnded ? '' : '; the server has not confirmed that the session it had opened is over'
+  const left = isEnded ? '' : '; the server did not confirm that it ended the new session'
   return error.with({
     code: PASSING.has(error.code) ? 'ACCOUNT_UNVERIFIED' : error.code,
     message: error.message + left,

@@ -93,7 +93,7 @@ async function explained(error: unknown, client: Client, ports: InitPorts): Prom
   const faults = await findClientFaults(client, ports)
   if (faults.length === 0) return error
   return error.with({
-    message: `${error.message}; your client document: ${faults.join('; ')}`,
+    message: `${error.message}; client metadata document: ${faults.join('; ')}`,
     facts: { ...error.facts, reason: 'client-document-faulty', clientId: client.clientId },
   })
 }

@@ -16,15 +16,23 @@ export async function findPending(
 ): Promise<PendingAuthorization | ReceivedAuthorization> {
   const record = await stores.pending.get(state)
   if (!record) {
-    throw new OAuthError('CALLBACK_STATE_UNKNOWN', 'this callback belongs to no login that was started here', {
-      facts: { reason: 'login-not-found' },
-    })
+    throw new OAuthError(
+      'CALLBACK_STATE_UNKNOWN',
+      'the state in the callback URL matches no login that was started here',
+      {
+        facts: { reason: 'login-not-found' },
+      },
+    )
   }
   if (record.status === 'spent') throw alreadySpent(record)
   if (record.status === 'pending' && now() > record.expiresAt) {
-    throw new OAuthError('AUTHORIZATION_EXPIRED', `this login was started ${ago(record.createdAt, now())} ago`, {
-      facts: loginFacts(record),
-    })
+    throw new OAuthError(
+      'AUTHORIZATION_EXPIRED',
+      `the login has expired: it was started ${ago(record.createdAt, now())} ago`,
+      {
+        facts: loginFacts(record),
+      },
+    )
   }
   return record
 }
@@ -40,9 +48,9 @@ export function alreadySpent({ outcome, at, did }: SpentAuthorization): OAuthErr
   const when = new Date(at).toISOString()
   const what = {
     completed: `this login was completed at ${when}; its code cannot be used again, and its session is not affected`,
-    sent: `the code of this login was sent, or was about to be, at ${when}, and no answer was recorded; it cannot be sent again`,
-    refused: 'the server has refused this code already; it is not sent again',
-    denied: `this login was refused at the browser, as reported at ${when}`,
+    sent: `the code of this login may have been sent at ${when}, and no response was recorded; it cannot be sent again`,
+    refused: 'the server has already rejected this code; it was not sent again',
+    denied: `this login was denied in the browser, as recorded at ${when}`,
   }[outcome]
   return new OAuthError('CODE_USED', what, {
     facts: outcome === 'completed' ? { reason: 'login-completed', did } : { did },
@@ -119,8 +127,8 @@ function keptHere(error: unknown): OAuthError {
 /** A session of which nobody knows is not left behind. */
 function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded: boolean): OAuthError {
   const why = error instanceof Error ? error.message : String(error)
-  const end = isEnded ? 'and was ended again' : 'and will end by itself'
-  return new OAuthError('SAVE_FAILED', `the new session could not be stored (${why}), ${end}`, {
+  const end = isEnded ? 'it was revoked' : 'it will expire by itself'
+  return new OAuthError('SAVE_FAILED', `cannot store the new session: ${why}; ${end}`, {
     cause: error,
     session: 'dead',
     facts: { reason: 'session-not-stored', ...loginFacts({ ...credentials, handle }) },

@@ -57,7 +57,7 @@ export function userFolders({ platform, environment, homedir }: Machine = THIS_M
 export function defaultHome(machine?: Machine): string {
   const folders = userFolders(machine)
   if (folders) return folders.data
-  throw new OAuthError('USAGE', 'this user has no home folder in which a session could be kept', {
+  throw new OAuthError('USAGE', 'this user has no home directory to store sessions in', {
     session: 'none',
     facts: { reason: 'home-needed' },
   })

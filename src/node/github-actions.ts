@@ -13,7 +13,7 @@ export function githubTargets(environment: Readonly<Record<string, string | unde
   if (files.length > 0) return [...new Set(files as string[])]
   throw new OAuthError(
     'USAGE',
-    'the format github works in a step of GitHub Actions: GITHUB_ENV and GITHUB_OUTPUT are not set',
+    'GITHUB_ENV and GITHUB_OUTPUT are not set: the format "github" works only in a GitHub Actions step',
     {
       session: 'none',
       facts: { reason: 'workflow-step-needed' },

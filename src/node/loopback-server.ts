@@ -38,13 +38,13 @@ export async function listen(fixed?: { readonly port: number; readonly path: str
 
   server.on('request', (request, response) => {
     const url = callbackOf(request, redirect)
-    if (url === undefined || !expected) return answer(response, 404, 'There is nothing here.')
-    if (request.method !== 'GET') return answer(response, 405, 'Only a browser that comes back is expected here.')
+    if (url === undefined || !expected) return answer(response, 404, 'Not found.')
+    if (request.method !== 'GET') return answer(response, 405, 'Method not allowed.')
     if (url.searchParams.getAll('state').join() !== expected.state) {
-      return answer(response, 400, 'This sign-in was not started here, or it is over.')
+      return answer(response, 400, 'This sign-in was not started here, or is already complete.')
     }
     const isDenied = url.searchParams.has('error')
-    answer(response, 200, isDenied ? 'The sign-in was refused.' : 'Signed in: the rest happens in your terminal.')
+    answer(response, 200, isDenied ? 'The sign-in was denied.' : 'Signed in. Return to your terminal.')
     response.once('close', () => expected?.accept(url.href))
   })
 

@@ -73,7 +73,7 @@ function createSaving({ save = [], requireDurable = false }: NodeRuntimeOptions)
       if (!requireDurable || save.includes(STORE) || targets.some(({ durable }) => durable)) return
       throw new OAuthError(
         'SAVE_TARGET_MISSING',
-        'the refresh token has to be renewed, and the new one would be lost with this CI job; nothing was sent',
+        'no durable save target: the rotated refresh token would be lost with this CI job; nothing was sent',
       )
     },
   }

@@ -32,7 +32,7 @@ export async function exportSession(
   const { refreshToken, ended, issuer, intent, thumbprint } = session.record()
   if (ended) throw endedError(session.record())
   if (refreshToken === undefined) {
-    throw new OAuthError('CREDENTIALS_INCOMPLETE', 'a leased access token is not a session that can be handed over', {
+    throw new OAuthError('CREDENTIALS_INCOMPLETE', 'a leased access token cannot be exported', {
       facts: { reason: 'leased', operation: 'export' },
     })
   }
@@ -52,8 +52,12 @@ export async function exportSession(
 
 function stillHere(error: unknown): never {
   const why = error instanceof Error ? error.message : String(error)
-  throw new OAuthError('STORE_UNAVAILABLE', `handed over, and not gone from here (${why}): use it there alone`, {
-    cause: error,
-    session: 'alive',
-  })
+  throw new OAuthError(
+    'STORE_UNAVAILABLE',
+    `the session was handed over, but cannot be removed here: ${why}; use it only in the other program`,
+    {
+      cause: error,
+      session: 'alive',
+    },
+  )
 }

@@ -63,6 +63,6 @@ function checkClient(clientId: string): void {
 /** What is known here is newer: sent, the other one would end the session. */
 function spent(current: SessionRecord): OAuthError {
   if (current.ended) return endedError(current)
-  const message = `the refresh token in it was used up: a newer one of the same session of ${current.did} is stored here`
+  const message = `the refresh token has already been used: a newer one of the same session of ${current.did} is stored here`
   return new OAuthError('CREDENTIALS_MISMATCH', message, { facts: { reason: 'newer-token-stored', did: current.did } })
 }

@@ -23,7 +23,7 @@ export function verifyIssuer(
     if (await isSameIssuer(session, pds, issuer, ports)) return
     throw new OAuthError(
       'ISSUER_MISMATCH',
-      `${session.did} is now on ${pds}, which names ${issuer}; the session is from ${session.issuer ?? session.pds}; nothing was sent`,
+      `${session.did} is now on ${pds}, which uses ${issuer}, but the session is from ${session.issuer ?? session.pds}; nothing was sent`,
       { facts: loginFacts(session) },
     )
   }

@@ -60,7 +60,8 @@ function byLogin(one: SessionRecord, other: SessionRecord): number {
 async function accountDid(account: string, all: readonly SessionRecord[], ports: RefreshPorts): Promise<Did> {
   const identifier = parseIdentifier(account, ports.settings.dev)
   if (identifier.kind === 'did') return identifier.did
-  if (identifier.kind === 'server') throw new OAuthError('IDENTIFIER_INVALID', `${account} is a server, not an account`)
+  if (identifier.kind === 'server')
+    throw new OAuthError('IDENTIFIER_INVALID', `"${account}" is a server, not an account`)
   const known = all.find((record) => record.handle === identifier.handle)
   return known?.did ?? resolveHandle(identifier.handle, ports)
 }

@@ -22,12 +22,12 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
  */
 export function proofTarget(method: string, text: string, pds: string | undefined): RequestToSign {
   const upper = method.toUpperCase()
-  if (!METHODS.includes(upper)) refuse(`${JSON.stringify(method)} is not a method of HTTP`)
+  if (!METHODS.includes(upper)) refuse(`invalid HTTP method ${JSON.stringify(method)}`)
   const url = asUrl(text)
-  if (!url) refuse(`${JSON.stringify(text)} is not a URL`)
-  if (url.username !== '' || url.password !== '') refuse('the URL must have no user and no password')
-  if (pds !== undefined && url.origin !== pds) refuse(`${url.origin} is not the PDS of the session, which is ${pds}`)
-  if (!/^\/xrpc\/./.test(url.pathname)) refuse(`${url.pathname} is not below /xrpc/, where the session is good`)
+  if (!url) refuse(`invalid URL ${JSON.stringify(text)}`)
+  if (url.username !== '' || url.password !== '') refuse('the URL must not contain a user name or password')
+  if (pds !== undefined && url.origin !== pds) refuse(`${url.origin} is not the session's PDS, ${pds}`)
+  if (!/^\/xrpc\/./.test(url.pathname)) refuse(`the path "${url.pathname}" is not below /xrpc/`)
   return { method: upper, url }
 }
 

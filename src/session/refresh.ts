@@ -59,7 +59,7 @@ export function refresh(
 
     const { hash, targets } = prepared
     if (current.intent?.tokenHash === hash) {
-      ports.warn('an earlier refresh was sent and no answer was stored: trying the same token once more')
+      ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
     }
     await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
     const next = await spend(prepared, ports).catch(async (error: unknown) => {
@@ -110,8 +110,8 @@ async function spend(prepared: Prepared, ports: RefreshPorts): Promise<SessionRe
   try {
     const tokens = parseTokenResponse(response, ports.settings.dev, ports)
     if (tokens.sub !== current.did) {
-      const whose = `${tokens.sub} instead of ${current.did}`
-      throw new OAuthError('TOKEN_RESPONSE_INVALID', `${issuer} answered for ${whose}`)
+      const whose = `${tokens.sub}, not for ${current.did}`
+      throw new OAuthError('TOKEN_RESPONSE_INVALID', `${issuer} returned tokens for ${whose}`)
     }
     return rotated(prepared, tokens, ports)
   } catch (error) {
@@ -152,7 +152,7 @@ async function rejectForeignToken(
   await commit({ ...stored, intent: undefined, spentTokens: addSpentToken(stored.spentTokens, hash) })
   return new OAuthError(
     'SESSION_DEAD',
-    `the refresh token that was given was refused: ${error.message}; the one stored here was not sent`,
+    `the given refresh token was rejected: ${error.message}; the stored one was not sent`,
     {
       cause: error,
       session: 'unknown',

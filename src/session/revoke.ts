@@ -36,7 +36,7 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
     if (record.ended || token === undefined || clientId === undefined) {
       await forget()
       if (record.ended?.handedOver !== undefined) throw foreign(record)
-      throw new OAuthError('SESSION_MISSING', `the session of ${record.did} had ended already; it is forgotten here`)
+      throw new OAuthError('SESSION_MISSING', `the session of ${record.did} had already ended; it was removed here`)
     }
     const outcome = await endAtServer(record, { clientId, token }, ports)
     await forget()
@@ -45,12 +45,12 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
 }
 
 function foreign({ did }: SessionRecord): OAuthError {
-  const message = `the session of ${did} was handed over to another program, which has to end it; it is forgotten here`
+  const message = `the session of ${did} was handed over to another program, which must end it; it was removed here`
   return new OAuthError('SESSION_MISSING', message, { session: 'alive', facts: { reason: 'handed-over' } })
 }
 
 function onlyLeased({ did }: SessionRecord): OAuthError {
-  const message = `a leased access token cannot end the session of ${did}; nothing was sent`
+  const message = `a leased access token cannot revoke the session of ${did}; nothing was sent`
   return new OAuthError('CREDENTIALS_INCOMPLETE', message, { facts: { reason: 'leased', operation: 'revoke' } })
 }
 

@@ -54,7 +54,7 @@ export async function checkTargets(did: Did | undefined, { saving, settings }: P
 }
 
 function holdsAnother(target: SaveTarget, { did }: { readonly did: Did }): OAuthError {
-  return new OAuthError('SAVE_FAILED', `${target.name} holds another session, of ${did}; nothing was sent`, {
+  return new OAuthError('SAVE_FAILED', `${target.name} already holds another session, of ${did}; nothing was sent`, {
     facts: { reason: 'target-taken' },
   })
 }
@@ -77,7 +77,7 @@ function readQuietly(variables: Readonly<Record<string, string>>, dev: boolean) 
 export async function tryTargets(record: SessionRecord, targets: readonly SaveTarget[]): Promise<void> {
   for (const target of targets) {
     await save(record, target).catch((error: unknown) => {
-      throw new OAuthError('SAVE_FAILED', `${said(error)}; nothing was sent, and the credentials are as they were`, {
+      throw new OAuthError('SAVE_FAILED', `${said(error)}; nothing was sent, and the credentials are unchanged`, {
         cause: error,
         facts: { reason: 'target-failed' },
       })
@@ -116,7 +116,7 @@ export async function saveSession(
 function withRefresh(error: unknown, { did }: SessionRecord): unknown {
   if (!isOAuthError(error, 'SAVE_FAILED')) return error
   return error.with({
-    message: `${error.message}; the next run that uses them delivers them first`,
+    message: `${error.message}; the next run that uses them saves them first`,
     facts: { reason: 'undelivered-login', did },
   })
 }
@@ -128,7 +128,7 @@ export async function deliverLeftOver(
   { saving, warn }: RefreshPorts,
 ): Promise<SessionRecord> {
   if (!record.undelivered?.length) return record
-  warn(`the newest credentials had not reached ${record.undelivered.join(' and ')}: delivering them now`)
+  warn(`the newest credentials were not saved to ${record.undelivered.join(' and ')}: saving them now`)
   return deliverRotated(record, record.undelivered.map(saving.open), commit)
 }
 
@@ -150,7 +150,7 @@ export async function deliverRotated(
   if (failed.size === 0) return done
   throw new OAuthError(
     'SAVE_FAILED',
-    `the session is good, but ${[...failed.values()].join('; ')}; the new credentials are in the per-user store`,
+    `${[...failed.values()].join('; ')}; the session is valid, and the new credentials are in the per-user store`,
     { facts: { reason: 'undelivered' }, session: 'alive' },
   )
 }

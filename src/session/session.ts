@@ -162,7 +162,7 @@ export class Session {
     const { pds, accessToken } = this.#record
     const url = new URL(path, pds)
     if (url.origin !== pds || !url.pathname.startsWith('/xrpc/')) {
-      throw new OAuthError('USAGE', 'a session sends only to /xrpc/ of its own PDS')
+      throw new OAuthError('USAGE', 'a session can only send requests to /xrpc/ on its own PDS')
     }
     return this.#keepingNonces(() =>
       this.#dpopFetch(url, {

@@ -31,9 +31,9 @@ export function addSpentToken(hashes: readonly string[], hash: string): readonly
 export async function toSessionRecord({ server, scope, ...credentials }: Credentials): Promise<SessionRecord> {
   const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
   if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
-    throw new OAuthError('CREDENTIALS_MISMATCH', 'the DPoP key is not the one that these credentials were made with')
+    throw new OAuthError('CREDENTIALS_MISMATCH', 'the DPoP key does not match the thumbprint in the credentials')
   }
-  if (server === undefined) throw new OAuthError('CREDENTIALS_INCOMPLETE', 'the credentials name no PDS')
+  if (server === undefined) throw new OAuthError('CREDENTIALS_INCOMPLETE', 'the credentials have no PDS')
   return { version: 1, ...credentials, thumbprint, pds: server, scope: scope ?? '', spentTokens: [] }
 }
 
@@ -103,7 +103,7 @@ export async function handedOver(record: SessionRecord, now: number): Promise<Se
   const hash = refreshToken === undefined ? undefined : await tokenHash(refreshToken)
   return {
     ...rest,
-    ended: { at: now, reason: 'it was handed over to another program', handedOver: hash },
+    ended: { at: now, reason: 'handed over to another program', handedOver: hash },
     spentTokens: hash === undefined ? record.spentTokens : addSpentToken(record.spentTokens, hash),
   }
 }
@@ -123,7 +123,7 @@ export function endedError(session: SessionRecord): OAuthError {
   const when = new Date(at).toISOString()
   if (handedOver === undefined)
     return new OAuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { facts })
-  const message = `the session of ${session.did} is not here since ${when}: ${reason}; it can be imported back from there`
+  const message = `the session of ${session.did} was handed over to another program at ${when}; it can be imported back from there`
   return new OAuthError('SESSION_MISSING', message, { facts, session: 'alive' })
 }
 
@@ -133,7 +133,7 @@ function checkSame(given: SessionRecord, known: SessionRecord): void {
     const name = field === 'did' ? 'account' : 'client_id'
     throw new OAuthError(
       'CREDENTIALS_MISMATCH',
-      `the DPoP key belongs to the session of ${name} ${known[field]}, not of ${given[field]}; nothing was sent`,
+      `the DPoP key belongs to a session with the ${name} ${known[field]}, not ${given[field]}; nothing was sent`,
     )
   }
 }

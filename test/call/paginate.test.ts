@@ -102,13 +102,13 @@ describe('18.11 a server that leads in circles', () => {
     const circle = (at: number) => JSON.stringify({ cursor: cursors[at - 1], records: [1] })
     const { given, error, world } = await all(circle, { request })
     expect([given.length, error]).toStrictEqual([count, undefined])
-    expect(world.warnings).toStrictEqual([`${NSID} named a cursor for the second time: stopped at page ${count}`])
+    expect(world.warnings).toStrictEqual([`${NSID} returned the same cursor twice: stopped at page ${count}`])
   })
 
   test('more than fifty empty pages in a row are the end, and fifty are not', async () => {
     const always = await all((count) => JSON.stringify({ cursor: `c${count}`, records: [] }))
     expect(always.given).toHaveLength(51)
-    expect(always.world.warnings).toStrictEqual([`${NSID} gave 51 empty pages in a row: stopped at page 51`])
+    expect(always.world.warnings).toStrictEqual([`${NSID} returned 51 empty pages in a row: stopped at page 51`])
 
     const sometimes = (count: number) =>
       JSON.stringify({ ...(count < 110 && { cursor: `c${count}` }), records: count % 51 === 0 ? [1] : [] })
@@ -210,9 +210,9 @@ describe('the items of a page', () => {
 
   test('of several lists one has to be named, and exist', async () => {
     const several = () => items('{"feed":[],"x":{},"other":[]}')
-    expect(several).toThrow('the answer has several lists; say which: feed or other')
-    expect(() => items('{"feed":[]}', 'fed')).toThrow('the answer has no list "fed"; say which: feed')
-    expect(() => items('{"subject":{}}', 'subject')).toThrow('the answer has no list "subject"')
+    expect(several).toThrow('the response has several lists; choose feed or other')
+    expect(() => items('{"feed":[]}', 'fed')).toThrow('the response has no list "fed"; choose feed')
+    expect(() => items('{"subject":{}}', 'subject')).toThrow('the response has no list "subject"')
     expect(await failure(Promise.resolve().then(several))).toMatchObject({ code: 'USAGE' })
   })
 

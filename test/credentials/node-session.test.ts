@@ -76,7 +76,7 @@ describe('what is wrong is named, and no secret quoted:', () => {
     ['nothing', null, INVALID, /^the session is not an object/],
     ['a list', [SAVED], INVALID, /^the session is not an object/],
     ['a text', JSON.stringify(SAVED), INVALID, /^the session is not an object/],
-    ['a whole store', { [did]: SAVED }, INVALID, /whole store/],
+    ['a whole store', { [did]: SAVED }, INVALID, /whole session store/],
     ['no tokens', { ...SAVED, tokenSet: undefined }, INVALID, /^tokenSet is missing/],
     ['no key', { ...SAVED, dpopJwk: undefined }, INVALID, /^dpopJwk is missing/],
     ['a key as text', { ...SAVED, dpopJwk: JSON.stringify(dpopJwk) }, INVALID, /^dpopJwk is not an object/],
@@ -86,7 +86,7 @@ describe('what is wrong is named, and no secret quoted:', () => {
     ['a handle', tokens({ sub: 'alice.example.com' }), INVALID, /sub is not an atproto DID/],
     ['another DID method', tokens({ sub: 'did:key:z6Mk' }), INVALID, /sub is not an atproto DID/],
     ['no account', tokens({ sub: undefined }), INVALID, /sub is missing/],
-    ['a number', tokens({ sub: 7 }), INVALID, /sub is not a text/],
+    ['a number', tokens({ sub: 7 }), INVALID, /sub is not a string/],
     ['an issuer without TLS', tokens({ iss: 'http://as.example.com' }), INVALID, /iss is not an https origin/],
     ['an issuer with a path', tokens({ iss: 'https://as.example.com/x' }), INVALID, /iss is not an https origin/],
     ['an issuer with a password', tokens({ iss: 'https://canary-pw@as.example.com' }), INVALID, /iss is not an https/],
@@ -100,11 +100,11 @@ describe('what is wrong is named, and no secret quoted:', () => {
       'a refresh token with a line',
       tokens({ refresh_token: 'ref-canary\n' }),
       INVALID,
-      /refresh_token holds characters/,
+      /refresh_token contains invalid characters/,
     ],
     ['no access token', tokens({ access_token: undefined }), INVALID, /access_token is missing/],
-    ['no time', tokens({ expires_at: 'soon' }), INVALID, /expires_at is not a time/],
-    ['a time as a number', tokens({ expires_at: 1767323045 }), INVALID, /expires_at is not a text/],
+    ['no time', tokens({ expires_at: 'soon' }), INVALID, /expires_at is not a timestamp/],
+    ['a time as a number', tokens({ expires_at: 1767323045 }), INVALID, /expires_at is not a string/],
     [
       'an unknown way to authenticate',
       { ...SAVED, authMethod: { method: 'client_secret_jwt' } },
@@ -134,7 +134,7 @@ describe('what is wrong is named, and no secret quoted:', () => {
       'another client',
       tokens({ access_token: jwt({ ...CLAIMS, client_id: HOSTED }) }),
       'CREDENTIALS_MISMATCH',
-      /made with the client_id https:\/\/app\.example\.com\/client\.json, not http:\/\/localhost/,
+      /created with the client_id https:\/\/app\.example\.com\/client\.json, not http:\/\/localhost/,
     ],
   ])('%s', async (_, value, code, message) => {
     const error = await failure(read(value))
@@ -186,7 +186,7 @@ test('http: servers only in development', async () => {
 
 test('a session without all its parts is not handed over', async () => {
   const { accessToken, issuer, ...rest } = await read(SAVED)
-  expect(() => toNodeSession(rest)).toThrow(/without its accessToken, issuer$/)
+  expect(() => toNodeSession(rest)).toThrow(/missing accessToken, issuer$/)
   const odd = { ...rest, accessToken, issuer, scope: 'transition:generic' }
   expect(() => toNodeSession(odd)).toThrow(expect.objectContaining({ code: 'CREDENTIALS_INVALID' }))
 })

@@ -121,7 +121,7 @@ describe('programs', () => {
     await world.clearRequests()
     const again = await runCli([...GET_SESSION, ...save], { home, env })
     expect(again.code).toBe(0)
-    expect(again.stderr).toContain('delivering them now')
+    expect(again.stderr).toContain('saving them now')
     expect(await sentByUs(world)).not.toContain('POST pds /oauth/token')
     const saved = await read(join(home.path, 'saved'))
     expect(saved['ATPROTO_OAUTH_REFRESH_TOKEN']).not.toBe(env['ATPROTO_OAUTH_REFRESH_TOKEN'])

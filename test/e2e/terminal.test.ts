@@ -80,7 +80,7 @@ describe.skipIf(lacks('script'))('at a terminal complete asks what shall become 
     const questions = [[WHERE, `${DOWN}${DOWN}\r`] as const, ['OWNER/REPO', 'alice/bot\r'] as const]
     const { account, code, screen, home } = await answered(...questions)
     expect(code).toBe(10)
-    expect(screen).toContain('there is no program gh')
+    expect(screen).toContain('command not found: gh')
     expect(screen).toContain('session: still valid')
     const deliver = /hint: atproto-oauth (refresh .+?)\r?\n/.exec(screen)![1]!.split(' ')
     expect((await runCli(['status', '--json'], { home })).stdout).toContain('"undelivered":["gh:alice/bot"]')

@@ -96,6 +96,6 @@ describe('11.5 a token endpoint that takes its time', () => {
     await Promise.allSettled(others)
     // One of the others found out by the one repetition that there is; the last has its result.
     expect(refreshes).toBe(2)
-    expect(world.warnings.join()).toContain('an earlier refresh was sent and no answer was stored')
+    expect(world.warnings.join()).toContain('an earlier refresh was sent, but no response was stored')
   })
 })

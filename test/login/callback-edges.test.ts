@@ -59,17 +59,19 @@ describe('taken apart', () => {
   test.each(['response', 'access_token'])('9.9 %s in the place of the code is complete, and refused', async (name) => {
     expect(await failure(() => judge(`${BASE}?iss=${ISS}&state=${STATE}&${name}=x`))).toMatchObject({
       code: 'CALLBACK_REFUSED',
-      message: `the callback URL has ${name}, which was not asked for`,
+      message: `unexpected parameter "${name}" in the callback URL`,
     })
   })
 
   test.each(['response', 'access_token', 'id_token'])('9.2 %s twice', async (name) => {
-    expect((await failure(() => judge(`${URL_}&${name}=x&${name}=x`))).message).toContain(`${name} twice`)
+    expect((await failure(() => judge(`${URL_}&${name}=x&${name}=x`))).message).toContain(
+      `repeated parameter "${name}"`,
+    )
   })
 
   test.each([
-    [`code-${'0a'.repeat(20)}`, 'the code alone'],
-    [`code_${'0a'.repeat(20)}`, 'the code alone'],
+    [`code-${'0a'.repeat(20)}`, 'only the code'],
+    [`code_${'0a'.repeat(20)}`, 'only the code'],
     [`mine is ${CODE}`, 'not a callback URL'],
     [`${CODE} thanks`, 'not a callback URL'],
   ])('%s: %s', async (paste, what) => {
@@ -81,7 +83,7 @@ describe('judged without what parsing has checked', () => {
   const bare = (query: string) => ({ parameters: new URLSearchParams(query), state: STATE })
 
   test.each(['', 'iss='])('9.5 no iss: %j', async (query) => {
-    expect((await failure(() => validateCallback(bare(query), PENDING))).message).toContain('does not say which server')
+    expect((await failure(() => validateCallback(bare(query), PENDING))).message).toContain('has no iss')
   })
 
   test('9.8 no code', async () => {
@@ -99,13 +101,13 @@ describe('judged without what parsing has checked', () => {
   test('9.6 an error without a description, to the letter', () => {
     const judged = judge(`${BASE}?iss=${ISS}&state=${STATE}&error=access_denied`)
     expect('denied' in judged && judged.denied.message).toBe(
-      `the sign-in was refused or has expired: ${ISS} says access_denied`,
+      `the sign-in was denied or has expired: ${ISS} returned access_denied`,
     )
   })
 
   test('6.9 a state that cannot be ours is said to be none', async () => {
     expect((await failure(() => judge(URL_.replace(STATE, '..')))).message).toContain(
-      'not one that a login was started with',
+      'matches no login that was started here',
     )
   })
 })

@@ -53,18 +53,18 @@ describe('what people paste', () => {
   test.each([
     ['nothing', '', 'nothing was pasted'],
     ['space', ' \n\t', 'nothing was pasted'],
-    ['the code alone', CODE, 'the code alone'],
-    ['the code without its prefix', '0a'.repeat(32), 'the code alone'],
+    ['only the code', CODE, 'only the code'],
+    ['the code without its prefix', '0a'.repeat(32), 'only the code'],
     [
       'the authorization URL',
       'https://as.fake.dev/oauth/authorize?client_id=http%3A%2F%2Flocalhost&request_uri=urn%3Aietf%3Areq-1',
-      'the address to sign in at',
+      'this is the sign-in URL',
     ],
-    ['another address', 'https://bsky.app/', 'not where a login ends'],
-    ['the redirect alone', BASE, 'not where a login ends'],
-    ['a broken address', `https://[::1?${QUERY}`, 'not a valid one'],
+    ['another address', 'https://bsky.app/', 'not a callback URL: it has no code'],
+    ['the redirect alone', BASE, 'not a callback URL: it has no code'],
+    ['a broken address', `https://[::1?${QUERY}`, 'the pasted URL is invalid'],
     ['words', 'I clicked on allow', 'not a callback URL'],
-    ['6.9 a megabyte', `${BASE}?state=${'x'.repeat(1_048_576)}`, 'far too long'],
+    ['6.9 a megabyte', `${BASE}?state=${'x'.repeat(1_048_576)}`, 'too long'],
   ])('%s: unreadable', async (_, paste, why) => {
     expect(await failure(() => parseCallback(paste))).toMatchObject({
       code: 'CALLBACK_UNREADABLE',
@@ -94,7 +94,7 @@ describe('what people paste', () => {
   ])('9.1 %s are not merged', async (_, paste) => {
     expect(await failure(() => parseCallback(paste))).toMatchObject({
       code: 'CALLBACK_REFUSED',
-      message: expect.stringContaining('in its query and in its fragment'),
+      message: expect.stringContaining('both its query and its fragment'),
     })
   })
 
@@ -102,7 +102,7 @@ describe('what people paste', () => {
     for (const paste of [`${URL_}&${name}=x&${name}=x`, `${URL_}&${name}=x&${name}=`]) {
       expect(await failure(() => parseCallback(paste))).toMatchObject({
         code: 'CALLBACK_REFUSED',
-        message: `the callback URL has the parameter ${name} twice`,
+        message: `repeated parameter "${name}" in the callback URL`,
       })
     }
   })
@@ -137,7 +137,10 @@ describe('judging, in this order', () => {
     ]
     for (const base of wrong) {
       const error = await failure(() => judge(`${base}?iss=https://evil.dev&state=${STATE}&error=x`))
-      expect(error, base).toMatchObject({ code: 'CALLBACK_REFUSED', message: expect.stringContaining('instead of') })
+      expect(error, base).toMatchObject({
+        code: 'CALLBACK_REFUSED',
+        message: expect.stringContaining('but this login was started with the redirect URI'),
+      })
     }
   })
 
@@ -157,7 +160,7 @@ describe('judging, in this order', () => {
         const paste = `${BASE}?${new URLSearchParams({ iss, state: STATE })}&${rest}`
         expect(await failure(() => judge(paste)), rest).toMatchObject({
           code: 'CALLBACK_REFUSED',
-          message: `the callback URL is from ${iss}; this login was started at ${ISS}`,
+          message: `the callback URL is from ${iss}, but this login was started at ${ISS}`,
         })
       }
     },
@@ -174,7 +177,7 @@ describe('judging, in this order', () => {
     const error = denied(`${URL_}&error=access_denied&error_description=The+user+%1B[31mdenied`)
     expect(error).toMatchObject({
       code: 'AUTHORIZATION_DENIED',
-      message: `the sign-in was refused or has expired: ${ISS} says access_denied "The user denied"`,
+      message: `the sign-in was denied or has expired: ${ISS} returned access_denied "The user denied"`,
       facts: { did: PENDING.did },
     })
   })
@@ -184,21 +187,21 @@ describe('judging, in this order', () => {
   })
 
   test.each([
-    ['access_denied', 'refused or has expired'],
-    ['invalid_scope', 'does not give the scope'],
-    ['login_required', 'nobody was signed in'],
-    ['consent_required', 'consent was needed'],
-    ['interaction_required', 'do something at the browser'],
-    ['account_selection_required', 'no account was chosen'],
+    ['access_denied', 'denied or has expired'],
+    ['invalid_scope', 'rejected the requested scope'],
+    ['login_required', 'no account was signed in'],
+    ['consent_required', 'consent was required'],
+    ['interaction_required', 'requires an interaction'],
+    ['account_selection_required', 'no account was selected'],
     ['server_error', 'server failed'],
-    ['temporarily_unavailable', 'is busy'],
-    ['invalid_request', 'sent an error'],
-    ['constructor', 'sent an error'],
-    ['__proto__', 'sent an error'],
+    ['temporarily_unavailable', 'is temporarily unavailable'],
+    ['invalid_request', 'returned an error'],
+    ['constructor', 'returned an error'],
+    ['__proto__', 'returned an error'],
   ])('9.7 %s', (name, why) => {
     const error = denied(`${BASE}?iss=${ISS}&state=${STATE}&error=${name}`)
     expect(error.message).toContain(why)
-    expect(error.message).toContain(`says ${name}`)
+    expect(error.message).toContain(`returned ${name}`)
   })
 
   test.each([
@@ -220,7 +223,7 @@ describe('judging, in this order', () => {
   test.each(['access_token', 'id_token', 'response'])('9.9 %s was not asked for', async (name) => {
     expect(await failure(() => judge(`${URL_}&${name}=x`))).toMatchObject({
       code: 'CALLBACK_REFUSED',
-      message: `the callback URL has ${name}, which was not asked for`,
+      message: `unexpected parameter "${name}" in the callback URL`,
     })
   })
 

@@ -80,7 +80,7 @@ describe('11.2 the credentials of a login', () => {
     expect(await fail(new OAuthError('SAVE_FAILED', 'lost', { session: 'unknown' }))).toMatchObject({
       code: 'SAVE_FAILED',
       session: 'dead',
-      message: 'the new session could not be stored (lost), and was ended again',
+      message: 'cannot store the new session: lost; it was revoked',
     })
     expect(world.sessionAlive(world.alice.did)).toBe(false)
     expect(record()).toMatchObject({ outcome: 'sent' })

@@ -25,7 +25,7 @@ describe('20.6 a new session that cannot be stored', () => {
     const world = createFakeWorld()
     const { error } = await nowhere(world, () => Promise.reject(new Error('no paper')))
     expect(error).toMatchObject({ code: 'SAVE_FAILED', session: 'dead' })
-    expect(error.message).toBe('the new session could not be stored (no paper), and was ended again')
+    expect(error.message).toBe('cannot store the new session: no paper; it was revoked')
     expect(error.facts).toMatchObject({ reason: 'session-not-stored', handle: 'alice.fake.dev' })
     expect(world.sessionAlive(world.alice.did)).toBe(false)
     expect(world.stores.sessionRecords.size).toBe(0)
@@ -36,7 +36,7 @@ describe('20.6 a new session that cannot be stored', () => {
     async (revocation) => {
       const world = createFakeWorld({ faults: { revocation } })
       const { error } = await nowhere(world, () => Promise.reject(new Error('no paper')))
-      expect(error.message).toContain('(no paper), and will end by itself')
+      expect(error.message).toContain('no paper; it will expire by itself')
       expect(error.session).toBe('dead')
     },
   )

@@ -238,7 +238,7 @@ describe('before a token is sent', () => {
       request.body.includes('ref-of-nobody') ? Response.json({ error: 'invalid_grant' }, { status: 400 }) : undefined
     const error = await failure((await openSession(strange, world)).call(GET_SESSION))
     expect(error).toMatchObject({ code: 'SESSION_DEAD', session: 'unknown' })
-    expect(error.message).toContain('the one stored here was not sent')
+    expect(error.message).toContain('the stored one was not sent')
     expect(stored(world).refreshToken).toBe(world.currentRefreshToken(world.alice.did))
     await getSession(strange, world) // as the hint says
   })
@@ -339,7 +339,7 @@ describe('what comes back', () => {
       const again = (await openSession(separate, world)).call(GET_SESSION)
       if (survives) expect((await again).status).toBe(200)
       else expect(await failure(again)).toMatchObject({ code: 'SESSION_DEAD' })
-      expect(world.warnings.join()).toContain('no answer was stored')
+      expect(world.warnings.join()).toContain('no response was stored')
     },
   )
 

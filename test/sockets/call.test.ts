@@ -84,7 +84,7 @@ test.each([
       if (current === undefined) {
         expect(rotated, kill.label).toBe(true)
         expect(next, kill.label).toMatchObject({ code: 5, stdout: '', stderr: expect.stringContaining('SESSION_DEAD') })
-        expect(next.stderr).toContain('an earlier refresh was sent and no answer was stored')
+        expect(next.stderr).toContain('an earlier refresh was sent, but no response was stored')
         return true
       }
       expect(next, kill.label).toMatchObject({ code: 0, stdout: expect.stringContaining(world.alice.did) })

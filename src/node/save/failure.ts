@@ -3,5 +3,5 @@ import { OAuthError } from '../../errors.ts'
 
 export function cannotSave(name: string, cause: unknown): OAuthError {
   const why = cause instanceof Error ? cause.message : String(cause)
-  return new OAuthError('SAVE_FAILED', `saving to ${name} failed: ${why}`, { cause })
+  return new OAuthError('SAVE_FAILED', `cannot save to ${name}: ${why}`, { cause })
 }

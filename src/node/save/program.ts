@@ -42,7 +42,7 @@ function target(name: string, program: Program, environment: NodeJS.ProcessEnv):
       try {
         await run(program, dotenvLines(entries), withoutOurs(environment))
       } catch (error) {
-        throw cannotSave(name, isCode(error, 'ENOENT') ? new Error(`there is no program ${program.command}`) : error)
+        throw cannotSave(name, isCode(error, 'ENOENT') ? new Error(`command not found: ${program.command}`) : error)
       }
     },
   }
@@ -64,5 +64,5 @@ async function run(program: Program, input: string, environment: NodeJS.ProcessE
   const impatient = setTimeout(() => child.kill(), PROGRAM_TIMEOUT)
   const closed = once(child, 'close').finally(() => clearTimeout(impatient))
   const [code, signal] = (await closed) as [number | null, NodeJS.Signals | null]
-  if (code !== 0) throw new Error(signal ? `it was ended by ${signal}` : `it ended with exit code ${code}`)
+  if (code !== 0) throw new Error(signal ? `killed by ${signal}` : `exit code ${code}`)
 }

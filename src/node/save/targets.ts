@@ -24,7 +24,7 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
   if (kind === 'gh' && GITHUB.test(rest)) return spec
   if (kind === 'exec' && rest.trim() !== '') return spec
   const isPath = /^(?:[a-z]:|\.{0,2})[/\\]/i.test(spec)
-  throw new OAuthError('USAGE', `${JSON.stringify(spec)} is not a place to save to`, {
+  throw new OAuthError('USAGE', `unknown save target ${JSON.stringify(spec)}`, {
     facts: { reason: 'target-malformed', ...(isPath && { file: spec }) },
   })
 }

@@ -37,7 +37,8 @@ export async function readPrivate(path: string): Promise<string | undefined> {
   }
   try {
     const stats = await file.stat()
-    if (!stats.isFile() || stats.size > LARGEST) throw new OAuthError('STORE_INVALID', `${path} is not a file of ours`)
+    if (!stats.isFile() || stats.size > LARGEST)
+      throw new OAuthError('STORE_INVALID', `${path} is not a regular file of at most 4 MiB`)
     return await file.readFile('utf8')
   } catch (error) {
     throw unavailable(error, 'read', path)
@@ -241,7 +242,7 @@ async function refuseLink(path: string): Promise<void> {
 }
 
 function linked(path: string): OAuthError {
-  return new OAuthError('STORE_INVALID', `${path} is a symbolic link: secrets are not kept behind one`)
+  return new OAuthError('STORE_INVALID', `${path} is a symbolic link; secrets are not stored through links`)
 }
 
 /** A rename is durable once its folder is; where folders cannot be opened, the system does without. */

@@ -169,7 +169,7 @@ function fileOf(folder: string, number: number): string {
 
 function busy(folder: string, blocker: Holder | undefined): OAuthError {
   const who = blocker?.pid ? `process ${blocker.pid} on ${blocker.host}` : 'another process'
-  return new OAuthError('SESSION_BUSY', `${who} is refreshing this session and does not come to an end`, {
+  return new OAuthError('SESSION_BUSY', `timed out waiting for ${who}, which is refreshing this session`, {
     facts: { reason: 'lock-held', folder },
   })
 }

@@ -66,7 +66,7 @@ export function createStateFileStore(path: string): PendingStore {
     async get(state) {
       const record = await readLogin(path)
       if (!record)
-        throw new OAuthError('STORE_UNAVAILABLE', `there is no state file ${path}`, {
+        throw new OAuthError('STORE_UNAVAILABLE', `cannot read the state file ${path}: no such file or directory`, {
           facts: { reason: 'state-file-missing' },
         })
       return sameState(record, state)

@@ -7,7 +7,7 @@ vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object
 const FULL = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' })
 
 test.each([
-  ['a format that cannot hold the token', 'dotenv', undefined, 'no dotenv file can hold'],
+  ['a format that cannot hold the token', 'dotenv', undefined, 'cannot be quoted for every dotenv parser'],
   ['a full disk', 'json', FULL, 'the disk is full'],
 ] as const)('credentials that cannot be printed are kept in the store: %s', async (_, format, stdoutError, why) => {
   const world = createFakeWorld()

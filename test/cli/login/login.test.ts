@@ -125,7 +125,7 @@ test('a refusal at the browser is told there and here', async () => {
     const denied = new URL(callback)
     denied.searchParams.delete('code')
     denied.searchParams.set('error', 'access_denied')
-    expect((await ask(denied.href)).text).toContain('refused')
+    expect((await ask(denied.href)).text).toContain('denied')
   })
   expect(code).toBe(4)
   expect(stderr).toContain('[AUTHORIZATION_DENIED]')

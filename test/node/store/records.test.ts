@@ -197,13 +197,13 @@ test('the message names the member that is wrong, and no name that could be anyt
       return error instanceof Error ? error.message.split(': ')[1] : error
     }
   }
-  expect(message({ refusedCodes: 7 })).toBe('refusedCodes is not a list')
+  expect(message({ refusedCodes: 7 })).toBe('refusedCodes is not an array')
   expect(message({ dpopPrivateJwk: { ...KEY, d: 'canary' } })).toBe('dpopPrivateJwk.d is not valid')
   expect(message({ ...RECEIVED, credentials: { ...RECEIVED.credentials, pdsIssuer: 'canary' } })).toBe(
     'credentials.pdsIssuer is not valid',
   )
   expect(message({ status: 'canary' })).toBe('status is not pending or received or spent')
-  expect(message({ nonces: { 'canary /': 7 } })).toBe('nonces is not a text')
+  expect(message({ nonces: { 'canary /': 7 } })).toBe('nonces is not a string')
 })
 
 describe('parseNonces', () => {
