@@ -32,7 +32,7 @@ describe.each(pages)('$path', ({ path, text }) => {
     const helps = [...text.matchAll(/^<!-- help: /gm)].length
     const languages = blocksOf({ path, text, url: new URL(`file:///${path}`) }).map(({ language }) => language)
     expect(languages.filter((language) => language === 'text')).toHaveLength(helps)
-    for (const language of languages) expect(['sh', 'yaml', 'js', 'text']).toContain(language)
+    for (const language of languages) expect(['sh', 'console', 'yaml', 'js', 'text']).toContain(language)
     expect(text.replace(/^```[\s\S]*?^```$/gm, '')).not.toMatch(/^(?: {4}|\t|~~~|```)/m)
   })
 })
@@ -40,6 +40,8 @@ describe.each(pages)('$path', ({ path, text }) => {
 test.each([
   'README.md',
   'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
   ...readdirSync('docs')
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
@@ -59,6 +61,10 @@ test('every command is in the table of the README, and has its help in docs/comm
   expect(listed.sort()).toStrictEqual(names)
   const helped = [...pageAt('docs/commands.md').matchAll(/^<!-- help: (.+) -->$/gm)].map(([, name]) => name!)
   expect(helped.sort()).toStrictEqual(names)
+})
+
+test('the README has at most 900 words, as `wc -w` counts them', () => {
+  expect(README.trim().split(/\s+/).length).toBeLessThanOrEqual(900)
 })
 
 test('the pages are in the package', () => {

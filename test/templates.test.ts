@@ -103,9 +103,9 @@ describe('oauth-templates/github-actions.yml', async () => {
     for (const { uses } of steps) expect(uses ?? '').toMatch(/^$|@[0-9a-f]{40}$/)
     const versions = [...content.matchAll(/npx (?:--yes )?atproto-oauth(?:@(\S+))?/g)].map(([, version]) => version)
     expect(versions.length).toBeGreaterThan(6)
-    const inReadme = [...readFileSync('README.md', 'utf8').matchAll(/atproto-oauth@(\d\S+)/g)].map(
+    const inDocs = [...readFileSync('docs/ci.md', 'utf8').matchAll(/atproto-oauth@(\d\S+)/g)].map(
       ([, version]) => version,
     )
-    expect(new Set([...versions, ...inReadme])).toStrictEqual(new Set([packageJson.version]))
+    expect(new Set([...versions, ...inDocs])).toStrictEqual(new Set([packageJson.version]))
   })
 })

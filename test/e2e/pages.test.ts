@@ -41,6 +41,14 @@ function shellOf(home: Home, account: Account) {
   }
 }
 
+/** The output that a page shows, as a pattern: each … stands for what differs from run to run. */
+function shown(block: Block, { handle }: Account): RegExp {
+  expect(block.language).toBe('console')
+  const lines = block.text.trimEnd().replaceAll('alice.bsky.social', handle)
+  const pattern = lines.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${pattern.join('.+')}$`, 'm')
+}
+
 async function posts({ did }: Account): Promise<string[]> {
   const query = new URLSearchParams({ repo: did, collection: 'app.bsky.feed.post' })
   const answer = await fetch(`${world.pdsUrl}/xrpc/com.atproto.repo.listRecords?${query}`)
@@ -48,34 +56,41 @@ async function posts({ did }: Account): Promise<string[]> {
   return records.map(({ value }) => value.text)
 }
 
-test('the README from top to bottom leads to a posted record, and out again', async () => {
+test('the README from top to bottom posts a record, prints the output it shows, and revokes the session', async () => {
   const account = await world.createAccount()
   const home = await newHome()
   const shell = shellOf(home, account)
-  const [init, finish, post, look, end] = take('README.md', 'Quick start', 5)
-  const [again, variables] = take('README.md', 'As variables', 2)
+  const [init, finish, signedIn, post, created] = take('README.md', 'Quick start', 5)
+  const [end] = take('README.md', 'How long a session lasts')
 
   const callback = await signIn((await shell(init)).trim(), account, CONSENT)
-  expect(await shell(finish, { stdin: callback })).toBe('')
-  const [created, listed] = (await shell(post)).split(/(?<=\})(?=\{)/).map((answer) => JSON.parse(answer))
-  expect(listed.records).toMatchObject([{ uri: created.uri, value: { text: 'hello from a shell' } }])
+  const finished = await runShell(pasted(finish!.text), { home, stdin: callback })
+  expect(finished, finished.stderr).toMatchObject({ code: 0, stdout: '' })
+  expect(finished.stderr).toMatch(shown(signedIn!, account))
+  expect((await shell(post)).trim()).toMatch(shown(created!, account))
   expect(await posts(account)).toStrictEqual(['hello from a shell'])
 
-  expect(await shell(look)).toContain(account.did)
-  await shell(end)
+  expect(await shell(end)).toContain(account.did)
   expectFailure(await runCli(['call', 'com.atproto.server.getSession'], { home }), 5, 'SESSION_MISSING')
+})
 
-  const second = await signIn((await shell(again)).trim(), account, CONSENT)
-  expect(JSON.parse(await shell(variables, { stdin: second }))).toMatchObject({ did: account.did })
+test('docs/credentials.md: a session as variables, in a private file', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const shell = shellOf(home, account)
+  const [init, variables] = take('docs/credentials.md', 'As variables', 2)
+  const callback = await signIn((await shell(init)).trim(), account, CONSENT)
+  expect(JSON.parse(await shell(variables, { stdin: callback }))).toMatchObject({ did: account.did })
   expect((await stat(join(home.path, 'session.env'))).mode & 0o777).toBe(0o600)
 })
 
 test.skipIf(lacks('jq'))(
-  'the README in GitHub Actions: set up by its commands, its workflow posts and saves the next token',
+  'docs/ci.md: set up by its commands, its workflow posts and saves the next token',
   async () => {
     const account = await world.createAccount()
     const github = await createGithub(packageJson.version)
-    const [setUp, finish, workflow] = take('README.md', 'In GitHub Actions', 3)
+    const [setUp, finish] = take('docs/ci.md', 'Set up', 2)
+    const [workflow] = take('docs/ci.md', 'The workflow')
     const shell = async (script: string, stdin: string) => {
       const done = await github.shell(`set -eo pipefail\n${script.replace('alice.bsky.social', account.handle)}`, stdin)
       expect(done, done.stderr).toMatchObject({ code: 0 })
@@ -164,7 +179,7 @@ test('docs/library.md: the program, beside the installed package', async () => {
 })
 
 test.skipIf(lacks('jq', 'curl'))('nothing else is there to copy', () => {
-  const inAClone = take('README.md', 'See it work, change it') // these start this very suite, and the demo: .ci/run has both
+  const inAClone = take('README.md', 'Contribute') // these start this very suite, and the demo: .ci/run has both
   expect(inAClone.map((block) => block.text.match(/^npm ci && npm \w+( \w+)?/gm))).toStrictEqual([
     ['npm ci && npm run demo', 'npm ci && npm test'],
   ])

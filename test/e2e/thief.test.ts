@@ -1,5 +1,5 @@
 /**
- * What the README says of thieves, on the real PDS: the thief is made of jose and fetch, knows the client_id,
+ * What docs/security.md says about thieves, on the real PDS: the thief is made of jose and fetch, knows the client_id,
  * which is public, and has nothing else but what the test hands him.
  */
 import { createHash, randomUUID } from 'node:crypto'
