@@ -111,132 +111,132 @@ export interface AnswerFacts {
 
 /** Reasons that need no facts of their own. */
 export type PlainReason =
-  /** The one thing that is missing of the credentials. */
+  /** The credentials are complete except for the client_id. */
   | 'client-id-missing'
-  /** A loopback client_id of before does not declare what is asked for; without one it is made anew. */
+  /** A loopback client_id of an earlier login does not declare the requested scope or redirect URI; each login can create its own. */
   | 'client-id-superfluous'
-  /** The session does not say its client_id; a refresh under any other would end it. */
+  /** The stored session has no client_id, and a refresh with a wrong one would end it. */
   | 'client-id-unknown'
-  /** Another key than the published one of that name. */
+  /** The client document publishes a different key with the same kid. */
   | 'client-key-differs'
-  /** The document does not publish its public half. */
+  /** The client document does not publish the public key. */
   | 'client-key-foreign'
-  /** It is not a private P-256 JWK with a kid. */
+  /** The client key is not a private P-256 JWK with a kid. */
   | 'client-key-malformed'
-  /** There is a private key, and the document is that of a client without. */
+  /** A client key is set, but the client document describes a public client. */
   | 'client-key-unpublished'
-  /** Nothing is known of the private key of a confidential client. */
+  /** The client is confidential, and no client key is set. */
   | 'client-key-unset'
-  /** The session was made without a client key, and one is set. */
+  /** A client key is set, but the login was made without one. */
   | 'client-key-unwanted'
-  /** The keys of a confidential client cannot be changed in the document of another one. */
+  /** Keys can be added and retired only in the document of a confidential client. */
   | 'client-not-confidential'
-  /** New credentials are in the store; the next refresh there delivers them to their save targets. */
+  /** New credentials are in the store; the next refresh writes them to their save targets. */
   | 'delivery-pending'
-  /** It would be allowed in development mode: http, a `.test` handle. */
+  /** Allowed in development mode only, such as http or a `.test` handle. */
   | 'dev-mode-needed'
-  /** No dotenv file can hold the value for every reader. */
+  /** The value cannot be written so that every dotenv parser reads it alike. */
   | 'dotenv-unfit'
-  /** It is not the client_id that the other program signs in with. */
+  /** The given client_id is not the one of the imported session. */
   | 'foreign-client-id'
-  /** The token that was given was refused; the stored one was not sent. */
+  /** The server rejected the given refresh token; the stored one was not sent. */
   | 'given-token-refused'
-  /** The session belongs to another program now. */
+  /** The session was exported to another program, which has to end it. */
   | 'handed-over'
-  /** By the one service that was named for it, or because no account can have the handle. */
+  /** The configured handle resolver does not know the handle, or no account can have it. */
   | 'handle-lookup-failed'
-  /** The user has no home folder. */
+  /** The user has no home directory. */
   | 'home-needed'
-  /** The folder of the store cannot be written to. */
+  /** The directory of the store is not writable. */
   | 'home-unusable'
-  /** Only a client that is hosted may return there. */
+  /** The redirect URI is allowed for a hosted client only. */
   | 'hosted-client-needed'
-  /** The text that should be JSON is not. */
+  /** The text is not valid JSON. */
   | 'json-malformed'
-  /** The method takes a JSON body, and another one was given. */
+  /** The method needs a JSON body, and a body of another type was given. */
   | 'json-needed'
-  /** The credentials could not be delivered, and are kept with the login. */
+  /** The new credentials could not be saved to their target, and are kept in the record of the login. */
   | 'kept-with-login'
-  /** A new document of another kind would end the sessions made with the keys in the old one. */
+  /** A document without the existing keys would end the sessions that use them. */
   | 'keys-would-be-lost'
-  /** Without it there would be none. */
+  /** The last key of a confidential client cannot be retired. */
   | 'last-key'
-  /** It was completed before; its session is not affected. */
+  /** The login was completed before; its session is not affected. */
   | 'login-completed'
-  /** No login with this state was started, or it is kept somewhere else. */
+  /** No login with this state is stored here. */
   | 'login-not-found'
-  /** A client_id of `http://localhost` declares what none can. */
+  /** The `http://localhost` client_id declares something that a loopback client cannot have. */
   | 'loopback-client-id-unusable'
-  /** Servers refuse the method to OAuth sessions; a request that names its HTTP method is sent all the same. */
+  /** Servers reject the method for OAuth sessions; a request with an explicit HTTP method is sent anyway. */
   | 'method-unavailable'
-  /** A token that was just issued was refused: a clock is wrong, or the session has ended. */
+  /** The server rejected an access token that was just issued: a clock is wrong, or the session has ended. */
   | 'new-token-refused'
   /** Not the value that the session store of `@atproto/oauth-client-node` has for one account. */
   | 'node-session-expected'
-  /** No client can be hosted there. */
+  /** A client cannot be hosted at this origin. */
   | 'origin-unusable'
-  /** A hosted client may have several, so one has to be named. */
+  /** The client document lists several redirect URIs, and none was chosen. */
   | 'redirect-uri-needed'
-  /** A refresh was sent, and no answer was stored. */
+  /** A refresh was sent, and no response was stored. */
   | 'refresh-unanswered'
   /** `atproto-proxy` is not a DID and a service, as in `did:web:api.bsky.app#bsky_appview`. */
   | 'service-malformed'
-  /** A new session could not be stored, and was ended again. */
+  /** The new session could not be stored, and was revoked. */
   | 'session-not-stored'
-  /** The one file of a login that is kept outside of the store. */
+  /** The file of a login that is kept outside the store does not exist. */
   | 'state-file-missing'
-  /** A save target could not be written; nothing was sent. */
+  /** A save target is not writable; nothing was sent. */
   | 'target-failed'
-  /** A save target holds something else that may be needed. */
+  /** A save target already contains something else that may be needed. */
   | 'target-taken'
-  /** A token was sent, and no place could be found for what came back. */
+  /** A token was sent, and the response could not be stored anywhere. */
   | 'tokens-lost'
-  /** New credentials are in the store, and not in all save targets yet. */
+  /** New credentials are in the store, but not yet in all save targets. */
   | 'undelivered'
-  /** The files are not there that GitHub Actions gives to a step. */
+  /** The files that GitHub Actions provides to each step do not exist. */
   | 'workflow-step-needed'
 
-/** What is narrower than the code, with the facts that belong to it. */
+/** A reason is narrower than a code, and has facts of its own. */
 export type ReasonFacts =
   | { readonly reason: PlainReason }
-  /** What is wrong with the document is in the message. */
+  /** The client document is invalid; the message says why. */
   | { readonly reason: 'client-document-faulty'; readonly clientId: string }
-  /** The session was made under this client_id. */
+  /** The login was made with this client_id. */
   | { readonly reason: 'client-id-differs'; readonly clientId: string }
-  /** What was begun with a client key goes on with the same one: that published as `kid`. */
+  /** The login was started with a client key, and needs the same one, published with this `kid`. */
   | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
-  /** Others can read it. */
+  /** Other users can read the file or directory. */
   | { readonly reason: 'file-mode' | 'folder-mode'; readonly path: string }
   /** The handle leads to an account that does not claim it. */
   | { readonly reason: 'handle-unclaimed'; readonly handle: string; readonly did: string }
-  /** A leased access token does not do; it takes the session, where that is kept. */
+  /** The operation needs the session itself, and only a leased access token is here. */
   | { readonly reason: 'leased'; readonly operation: 'export' | 'lease' | 'revoke' }
-  /** An answer has several lists, or not the one that was named. */
+  /** The response contains several lists, or not the named one. */
   | { readonly reason: 'list-unclear'; readonly lists: readonly string[] }
-  /** Another process is refreshing the session; `folder` is its lock. */
+  /** Another process is refreshing the session; `folder` is its lock directory. */
   | { readonly reason: 'lock-held'; readonly folder: string }
-  /** It lacks something, or has what the method does not take. */
+  /** The request lacks a required field, or has one that the method does not accept. */
   | ({ readonly reason: 'method-misused' } & MethodNeeds)
-  /** What is stored here of the same session is newer than what was given. */
+  /** The stored credentials of this session are newer than the given ones. */
   | { readonly reason: 'newer-token-stored'; readonly did: string }
-  /** The permission is none as it is written. */
+  /** The permission is not valid syntax. */
   | { readonly reason: 'permission-malformed'; readonly permission: string }
-  /** The environment variable is not the address of an HTTP proxy. */
+  /** The environment variable is not the URL of an HTTP proxy. */
   | { readonly reason: 'proxy-malformed'; readonly variable: string }
-  /** A file of the store cannot be read. */
+  /** A file of the store cannot be parsed. */
   | {
       readonly reason: 'record-damaged'
       readonly path: string
       readonly kind: 'sessions' | 'pending'
       readonly isWindows: boolean
     }
-  /** No client of that host can have it; `scheme` is the one that a native one may have. */
+  /** The host of the client cannot use this redirect URI; `scheme` is the custom scheme that a native client of it may use. */
   | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
-  /** The session as it is now could not be written where it belongs. */
+  /** The refreshed session could not be written to the store, and was written to a temporary file. */
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
-  /** Not a save target; `file` if it looks like the path of one. */
+  /** Not a save target; `file` is set if it looks like a file path. */
   | { readonly reason: 'target-malformed'; readonly file?: string }
-  /** A new session is in the store, and not in all save targets yet. */
+  /** A new session is in the store, but not yet in all save targets. */
   | { readonly reason: 'undelivered-login'; readonly did: string }
 
 /** What a request of a published method needs at least. */
@@ -251,7 +251,7 @@ export interface MethodNeeds {
   readonly isUpload: boolean
 }
 
-/** What is known besides the sentence, for programs; no secrets, and strings of servers as they came. */
+/** What programs can use besides the message. Free of secrets; strings from servers are unchanged. */
 export type ErrorFacts = LoginFacts & AnswerFacts & (ReasonFacts | { readonly reason?: undefined })
 
 /** What to do, as the code and the facts of the error that it is about; an {@link OAuthError} is one. */

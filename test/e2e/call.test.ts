@@ -68,7 +68,7 @@ describe('requests', () => {
       [[...list, `collection=${POST}`, 'limit=abc'], 'a whole number'],
       [list, 'needs collection too'],
       [[...list, `collection=${POST}`, 'limt=5'], 'has no limt'],
-      [[...CREATE, 'record=@nobody.here'], 'begins with @'],
+      [[...CREATE, 'record=@nobody.here'], 'starts with @'],
       [['call', 'app.bsky.actor.getProfile', 'actor=@alice.test'], 'without its @: actor=alice.test'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '.'], 'is not a file'],
       [['call', 'com.atproto.repo.uploadBlob', '-d', '@bytes.bin'], '--upload FILE'],

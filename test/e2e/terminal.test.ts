@@ -44,7 +44,7 @@ describe('the prompt of complete', () => {
 
 describe.skipIf(lacks('script'))('at a terminal complete asks what shall become of the credentials', () => {
   const DOWN = '\x1b[B'
-  const WHERE = 'What shall become of the credentials?'
+  const WHERE = 'Where should the credentials go?'
   async function answered(...questions: (readonly [string, string])[]) {
     const account = await world.createAccount()
     const home = await newHome()
