@@ -203,6 +203,12 @@ describe('the hint follows from the code and the facts', () => {
   })
 })
 
+test.each(Object.keys(USUAL_STATE) as ErrorCode[])('the hint of %s has no placeholder in angle brackets', (code) => {
+  for (const facts of [{}, { handle: 'a.dev', did: 'did:web:a.dev', scope: 'atproto repo:*' }]) {
+    expect(hintOf({ code, facts }, 'call')).not.toMatch(/<[\w|-]+>|…/)
+  }
+})
+
 test('the hint is about the command that was running', () => {
   expect(hintOf({ code: 'USAGE', facts: {} })).toBe('atproto-oauth --help')
   expect(hintOf({ code: 'USAGE', facts: {} }, 'client new')).toBe('atproto-oauth client new --help')
