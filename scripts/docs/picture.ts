@@ -1,4 +1,4 @@
-/** `npm run picture`: docs/demo.svg, which is what `npm run demo` says. test/e2e/picture.test.ts knows when it is old. */
+/** `npm run picture`: draws docs/demo.svg from a run of the demo. test/e2e/picture.test.ts fails when it is outdated. */
 import { writeFile } from 'node:fs/promises'
 import { createHome } from '../../test/world/cli.ts'
 import { demonstrate, type Scene } from '../../test/world/demonstrate.ts'

@@ -1,7 +1,6 @@
 /**
- * `npm run demo`: the main job, from a handle to a post that the AppView's stand-in can see,
- * against a real PDS and PLC directory on this machine. Every command is run as it is shown; what it says is cut where
- * lines get longer than anybody reads.
+ * `npm run demo`: the main job, from a handle to a created post, against a real PDS and PLC directory on this machine.
+ * Every command is run as shown; very long output lines are cut.
  */
 import { createHome } from './cli.ts'
 import { demonstrate } from './demonstrate.ts'
@@ -13,8 +12,8 @@ const started = await startWorld()
 const home = await createHome()
 try {
   const { addresses } = started
-  say(`A PDS, a PLC directory and an account alice.test, all on this machine. The tool is told where (and warns of the
-first each time, which is left out here):
+  say(`A PDS, a PLC directory and an account alice.test, all on this machine. These variables point the commands at them
+(the first one prints a warning each time, which is not shown here):
 
     export ATPROTO_OAUTH_DEV=1                                   # http: and private addresses
     export ATPROTO_OAUTH_PLC_URL=${addresses.plcUrl}
@@ -23,7 +22,7 @@ first each time, which is left out here):
   await demonstrate({ addresses, home, handle: 'alice.test' }, ({ kind, text }) =>
     say(kind === 'command' ? `$ ${text}` : `${text.replace(TOO_LONG, '$1…')}\n`),
   )
-  say('Done: a login, a post, and an AppView method through the PDS. Everything is cleaned up.')
+  say('Done: signed in, created a post and listed it. The servers are stopped and their files removed.')
 } finally {
   await home.remove()
   await started.stop()

@@ -1,5 +1,5 @@
 /**
- * The main job, from a handle to a post and to what the AppView's stand-in says, as a person types it into a shell.
+ * The main job, from a handle to a created post, as a person types it into a shell.
  */
 import { type Home, runShell } from './cli.ts'
 import type { WorldAddresses } from './main.ts'
@@ -13,8 +13,13 @@ export interface Scene {
   readonly text: string
 }
 
-const CREATE = `atproto-oauth call com.atproto.repo.createRecord repo={did} collection=app.bsky.feed.post \\
-    record='{ "text": "hello from a shell", "createdAt": "'$(date -u +%FT%TZ)'" }'`
+/** Lines short enough for the picture. */
+const CREATE = `atproto-oauth call com.atproto.repo.createRecord \\
+    repo={did} collection=app.bsky.feed.post \\
+    record='{ "text": "hello from a shell",
+      "createdAt": "'$(date -u +%FT%TZ)'" }'`
+const LIST = `atproto-oauth call com.atproto.repo.listRecords --pretty \\
+    repo={did} collection=app.bsky.feed.post`
 
 /**
  * @param handle of an account that is made for this
@@ -35,18 +40,19 @@ export async function demonstrate(
     return said
   }
 
-  const printed = await run(`atproto-oauth init ${handle} --for post --for read`)
+  const printed = await run(`atproto-oauth init ${handle} --for post`)
   const [url] = /^http\S+$/m.exec(printed)!
   const callback = await signIn(url, account, { consent: true })
   const code = new URL(callback).searchParams.get('code')!
   show({
     kind: 'note',
-    text: `(alice opens the URL, signs in and agrees. Her browser ends on
- ${callback.replace(code, `${code.slice(0, 8)}…`)}
- which she pastes into the next command.)`,
+    text: `# alice opens the URL, signs in and allows access.
+# Then alice pastes the callback URL into the next command:
+# ${callback.replace(code, `${code.slice(0, 8)}…`)}`,
   })
   await run('atproto-oauth complete --save store', callback)
   await run(CREATE)
-  await run('atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post limit=5')
-  await run('atproto-oauth call app.bsky.actor.getProfile actor={did}')
+  const listed = await run(LIST)
+  // The last thing shown is the created post.
+  if (!listed.includes('hello from a shell')) throw new Error('the created post is not listed')
 }
