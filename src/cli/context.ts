@@ -53,6 +53,8 @@ function parseServer(
   const server = asServer(text, dev)
   if (server !== undefined) return server
   const isHttp = asUrl(text)?.protocol === 'http:'
-  const hint = isHttp ? 'for http: set ATPROTO_OAUTH_DEV=1 or add --dev' : `${flag} https://host.example.com`
+  const hint = isHttp
+    ? 'for a server with http:, add --dev or set ATPROTO_OAUTH_DEV=1'
+    : `write it as ${flag} https://host.example.com`
   throw new CliError('USAGE', `${name} must be an https origin: https:// and a host`, { hint })
 }

@@ -30,14 +30,15 @@ interface Entry {
 
 const SCOPE = 'write it as --scope "atproto transition:generic"'
 const AGAIN = 'run the same command again'
+const MAKE_WRITABLE = 'free some disk space or correct the file permissions'
 
-/** The same login again, if it is known whose it is. */
-const init = (facts: ErrorFacts) =>
-  facts.handle === undefined && facts.did === undefined && facts.issuer === undefined
-    ? 'atproto-oauth init <handle>'
-    : initCommandLine(facts)
+/** The same login again if its account is known, otherwise an example. */
+const init = (facts: ErrorFacts) => {
+  const isKnown = facts.handle !== undefined || facts.did !== undefined || facts.issuer !== undefined
+  return isKnown ? initCommandLine(facts) : `sign in with your own handle, as in: ${initCommandLine(facts)}`
+}
 
-/** The command that was running, with other words behind it. */
+/** The command that was running, with other arguments. */
 const running =
   (words: string, otherwise: string): Entry['hint'] =>
   (_, command) =>
@@ -45,77 +46,84 @@ const running =
 
 /** By the `error` of the server alone; descriptions are for people (RFC 6749 §5.2). */
 const PAR_HINTS: ReadonlyMap<string, string> = new Map([
-  ['invalid_scope', 'ask for less with --scope, or declare the scope in your client document'],
   [
-    'invalid_client_metadata',
-    'the server could not use the document at your client_id: check that it is public and valid',
+    'invalid_scope',
+    'request fewer permissions with --scope, or add them to the scope of your client metadata document',
   ],
-  ['invalid_client', 'the server does not accept this client_id: check --client-id'],
-  ['invalid_redirect_uri', 'use a --redirect-uri that the client document lists'],
+  ['invalid_client_metadata', 'check that the client metadata document at your client_id is public and valid'],
+  ['invalid_client', 'check --client-id (ATPROTO_OAUTH_CLIENT_ID): the server rejected this client_id'],
+  ['invalid_redirect_uri', 'use a --redirect-uri that the client metadata document lists'],
   ['temporarily_unavailable', `${AGAIN} in a few minutes`],
 ])
 
 const CATALOGUE: Record<ErrorCode, Entry> = {
   // 1 — ours
-  UNEXPECTED: { exit: 1, hint: 'run it again with --verbose and report what it prints' },
-  OUTPUT_FAILED: { exit: 1, hint: 'make room, or write the output somewhere else' },
+  UNEXPECTED: { exit: 1, hint: 'run the same command with --verbose and report its output' },
+  OUTPUT_FAILED: { exit: 1, hint: 'free some disk space, or write the output somewhere else' },
 
   // 2 — usage: nothing was sent
   USAGE: { exit: 2, hint: running('--help', '') },
-  IDENTIFIER_INVALID: { exit: 2, hint: running('alice.example.com', 'init') },
-  DID_METHOD_UNSUPPORTED: { exit: 2, hint: 'use a did:plc, a did:web or a handle' },
+  IDENTIFIER_INVALID: { exit: 2, hint: running('alice.bsky.social', 'init') },
+  DID_METHOD_UNSUPPORTED: { exit: 2, hint: 'use a handle, a did:plc or a did:web' },
   CLIENT_INVALID: { exit: 2, hint: running('--help', 'init') },
   SCOPE_INVALID: { exit: 2, hint: SCOPE },
   NSID_INVALID: { exit: 2, hint: 'atproto-oauth call com.atproto.server.getSession' },
   CALLBACK_UNREADABLE: {
     exit: 2,
-    hint: 'sign in, then copy the whole address from the browser’s address bar and run: atproto-oauth complete',
+    hint: 'sign in, copy the whole URL from the browser’s address bar, and paste it into: atproto-oauth complete',
   },
   CALLBACK_INCOMPLETE: {
     exit: 2,
-    hint: 'put the URL in quotes (a shell cuts it at the first &), or run `atproto-oauth complete` and paste it there',
+    hint: 'the login is still open: run `atproto-oauth complete` and paste the whole URL, or put it in single quotes (a shell cuts it at the first &)',
   },
-  CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables as `complete` printed them' },
-  CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable exactly as `complete` printed it' },
-  CREDENTIALS_MISMATCH: { exit: 2, hint: 'set all the variables from one run of `complete`' },
+  CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables to the values that `complete` printed' },
+  CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable to exactly the value that `complete` printed' },
+  CREDENTIALS_MISMATCH: { exit: 2, hint: 'set all variables to the output of the same `complete`' },
   SAVE_TARGET_MISSING: {
     exit: 2,
     hint: 'add --save gh:OWNER/REPO, --save file:PATH or --save exec:COMMAND; if ATPROTO_OAUTH_HOME is kept between jobs, --save store',
   },
-  ACCOUNT_UNCLEAR: { exit: 2, hint: 'name one with --account <did|handle>' },
-  STORE_INVALID: { exit: 2, hint: 'put a copy back, or move it away and start again with `init`' },
-  STORE_UNAVAILABLE: { exit: 2, hint: 'point ATPROTO_OAUTH_HOME at a folder that you can write to' },
+  ACCOUNT_UNCLEAR: {
+    exit: 2,
+    hint: ({ handle, did }) =>
+      `choose one of the accounts, as in: --account ${shellQuote(handle ?? did ?? 'alice.bsky.social')}`,
+  },
+  STORE_INVALID: { exit: 2, hint: 'restore it from a backup, or move it away and sign in again with `init`' },
+  STORE_UNAVAILABLE: { exit: 2, hint: 'set ATPROTO_OAUTH_HOME (--home) to a writable directory' },
 
   // 3 — before anything was consumed
-  NETWORK_UNREACHABLE: { exit: 3, hint: AGAIN },
+  NETWORK_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
   NETWORK_LOST: { exit: 3, hint: AGAIN },
-  HOST_NOT_FOUND: { exit: 3, hint: AGAIN },
-  HANDLE_LOOKUP_FAILED: { exit: 3, hint: AGAIN },
+  HOST_NOT_FOUND: { exit: 3, hint: 'check the spelling of the host name, and the network connection' },
+  HANDLE_LOOKUP_FAILED: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
   SERVER_UNAVAILABLE: { exit: 3, hint: `${AGAIN} in a few minutes` },
-  SESSION_BUSY: { exit: 3, hint: AGAIN },
+  SESSION_BUSY: { exit: 3, hint: `${AGAIN} when the other process has finished` },
 
   // 4 — refused, by the server or by a check of ours
-  ADDRESS_REFUSED: { exit: 4, hint: 'for a server on this machine or network add --dev' },
-  HANDLE_NOT_FOUND: { exit: 4, hint: 'check the spelling, or start from the DID: atproto-oauth init did:plc:…' },
-  HANDLE_AMBIGUOUS: { exit: 4, hint: 'remove the wrong _atproto TXT record, or start from the DID' },
+  ADDRESS_REFUSED: { exit: 4, hint: 'for a server on this machine or network, add --dev' },
+  HANDLE_NOT_FOUND: { exit: 4, hint: 'check the spelling of the handle, or use the DID of the account instead' },
+  HANDLE_AMBIGUOUS: {
+    exit: 4,
+    hint: 'remove the wrong _atproto TXT record, or use the DID of the account instead of the handle',
+  },
   HANDLE_NOT_CLAIMED: {
     exit: 4,
     hint: ({ did }) =>
       did === undefined
-        ? 'start from the DID: atproto-oauth init did:plc:…'
-        : `if that is the account you mean: atproto-oauth init ${did}`,
+        ? 'use the DID of the account instead of the handle'
+        : `if this is your account: atproto-oauth init ${did}`,
   },
-  DID_NOT_FOUND: { exit: 4, hint: 'check the DID, and --plc-url if you set it' },
-  DID_DOCUMENT_INVALID: { exit: 4, hint: 'the account’s DID document has to be repaired first' },
-  OAUTH_UNSUPPORTED: { exit: 4, hint: 'this account’s server has to be updated before OAuth works' },
-  METADATA_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
-  RESPONSE_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
-  CLIENT_BROKEN: { exit: 4, hint: 'correct and publish the document, then run the same command again' },
+  DID_NOT_FOUND: { exit: 4, hint: 'check the spelling of the DID, and --plc-url if you set it' },
+  DID_DOCUMENT_INVALID: { exit: 4, hint: 'the DID document of the account must be repaired first' },
+  OAUTH_UNSUPPORTED: { exit: 4, hint: 'the server of this account must be updated to support OAuth' },
+  METADATA_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
+  RESPONSE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
+  CLIENT_BROKEN: { exit: 4, hint: `correct and publish the client metadata document, then ${AGAIN}` },
   PAR_REFUSED: { exit: 4, hint: (facts) => PAR_HINTS.get(facts.serverError ?? '') ?? init(facts) },
-  DPOP_URL_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
-  DPOP_NONCE_INVALID: { exit: 4, hint: 'report it to whoever runs the server' },
+  DPOP_URL_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
+  DPOP_NONCE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
   CALLBACK_STATE_UNKNOWN: { exit: 4, hint: init },
-  CALLBACK_REFUSED: { exit: 4, hint: 'paste the address of the page on which this login ended' },
+  CALLBACK_REFUSED: { exit: 4, hint: 'paste the callback URL of this login' },
   AUTHORIZATION_DENIED: { exit: 4, hint: init },
   AUTHORIZATION_EXPIRED: { exit: 4, hint: init },
   CODE_USED: { exit: 4, hint: init },
@@ -125,7 +133,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   ACCOUNT_UNVERIFIED: { exit: 4, hint: init },
   ISSUER_MISMATCH: { exit: 4, hint: init },
   REVOCATION_UNCONFIRMED: { exit: 4, hint: init },
-  DOCTOR_FOUND: { exit: 4, hint: 'correct what is marked xx, then run the same command again' },
+  DOCTOR_FOUND: { exit: 4, hint: `fix the lines marked xx, then ${AGAIN}` },
   REFRESH_REFUSED: { exit: 4, hint: AGAIN },
 
   // 5, 6 — the session
@@ -133,69 +141,75 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   SESSION_DEAD: { exit: 5, hint: init },
   SESSION_NOT_REFRESHABLE: { exit: 5, hint: init },
   EXCHANGE_AMBIGUOUS: { exit: 6, hint: init },
-  REFRESH_AMBIGUOUS: { exit: 6, hint: `${AGAIN}: it first looks for a newer token` },
+  REFRESH_AMBIGUOUS: { exit: 6, hint: `${AGAIN}: it first checks for a newer token` },
 
   // 7, 8, 9, 10 — calls and saving
   PERMISSION_MISSING: {
     exit: 7,
-    hint: (facts) => (facts.scope ? initCommandLine(facts) : 'atproto-oauth init <handle> --scope "atproto …"'),
+    hint: (facts) => (facts.scope ? init(facts) : 'sign in again with a --scope that includes the missing permission'),
   },
   XRPC_ERROR: {
     exit: 8,
     hint: ({ status = 0 }) =>
-      `correct the request${status >= 500 ? ', or run it again later' : ''}; the session is not the cause`,
+      status >= 500 ? `${AGAIN} later; the server failed` : 'correct the request; the session is not the cause',
   },
   RATE_LIMITED: { exit: 9, hint: `${AGAIN} later` },
-  SAVE_FAILED: { exit: 10, hint: 'make room or correct the permissions, then run the same command again' },
+  SAVE_FAILED: { exit: 10, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
   DEADLINE_NEAR: { exit: 11, hint: init },
   INTERRUPTED: { exit: 130, hint: AGAIN },
 }
 
-/** How permissions of a resource are written. */
+/** The syntax of permissions, by resource. */
 const PERMISSION_FORMS: ReadonlyMap<string, string> = new Map([
-  ['atproto', 'write atproto, then a space'],
-  ['transition', 'there are transition:generic, transition:email and transition:chat.bsky'],
-  ['repo', 'write repo:<collection> or repo:*, and for less than all ?action=create, update or delete'],
-  ['rpc', 'write rpc:<method>?aud=* or rpc:*?aud=<did>%23<service>, for one of the two has to be named'],
-  ['blob', 'write blob:*/*, blob:image/* or blob:image/png'],
-  ['account', 'write account:email or account:repo, and to change it ?action=manage'],
-  ['identity', 'write identity:handle or identity:*'],
-  ['include', 'write include:<permission set>, and if it asks for one ?aud=<did>%23<service>'],
+  ['atproto', 'write atproto in lower case, followed by a space'],
+  ['transition', 'use transition:generic, transition:email or transition:chat.bsky'],
+  [
+    'repo',
+    'write it as repo:app.bsky.feed.post or repo:*, optionally followed by ?action=create (or update, or delete)',
+  ],
+  ['rpc', 'write it as rpc:app.bsky.actor.getProfile?aud=* or rpc:*?aud=did:web:api.bsky.app%23bsky_appview'],
+  ['blob', 'write it as blob:*/*, blob:image/* or blob:image/png'],
+  ['account', 'write it as account:email or account:repo, followed by ?action=manage to change it'],
+  ['identity', 'write it as identity:handle or identity:*'],
+  [
+    'include',
+    'write it as include:app.bsky.authFullApp, or with ?aud=did:web:api.bsky.app%23bsky_appview if the permission set needs one',
+  ],
 ])
 
-/** What a reason comes to; it is more exact than the code. */
+/** The hint of a reason, which is more exact than that of its code. */
 function reasonHint(facts: ErrorFacts & ReasonFacts): string {
   switch (facts.reason) {
     case 'client-document-faulty':
       return `atproto-oauth client check ${shellQuote(facts.clientId)}`
     case 'client-id-differs':
-      return `--client-id ${shellQuote(facts.clientId)}`
+      return `add --client-id ${shellQuote(facts.clientId)}`
     case 'client-id-missing':
-      return 'set ATPROTO_OAUTH_CLIENT_ID to the exact client_id that the login was made with; a refresh under any other ends the session'
+      return 'set ATPROTO_OAUTH_CLIENT_ID to the exact client_id of the login; a refresh with any other ends the session'
     case 'client-id-superfluous':
-      return 'leave --client-id (ATPROTO_OAUTH_CLIENT_ID) out: a loopback client is made anew for each login'
+      return 'omit --client-id (ATPROTO_OAUTH_CLIENT_ID): each login creates its own loopback client_id'
     case 'client-id-unknown':
       return 'set ATPROTO_OAUTH_CLIENT_ID to the client_id of the login'
     case 'client-key-differs':
-      return 'set ATPROTO_OAUTH_CLIENT_JWK to the key that belongs to it'
+      return 'set ATPROTO_OAUTH_CLIENT_JWK to the private key of the published key with the same kid'
     case 'client-key-foreign':
-      return 'publish its public half, or set ATPROTO_OAUTH_CLIENT_JWK to one of theirs'
+      return 'publish its public key in the client metadata document, or set ATPROTO_OAUTH_CLIENT_JWK to a key that is published there'
     case 'client-key-malformed':
-      return 'set ATPROTO_OAUTH_CLIENT_JWK to the private JWK of your client, with the kid under which it is published'
+      return 'set ATPROTO_OAUTH_CLIENT_JWK to the private JWK of your client, including its kid'
     case 'client-key-needed':
-      return `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${facts.clientId} has published as ${facts.kid}`
+      return `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${facts.clientId} publishes with the kid ${facts.kid}`
     case 'client-key-unpublished':
-      return 'unset ATPROTO_OAUTH_CLIENT_JWK, or publish its key: client new --confidential'
+      return 'unset ATPROTO_OAUTH_CLIENT_JWK, or make the client confidential with `client new --confidential`'
     case 'client-key-unset':
-      return 'set ATPROTO_OAUTH_CLIENT_JWK, then check again'
+      return `set ATPROTO_OAUTH_CLIENT_JWK to the private key of the client, then ${AGAIN}`
     case 'client-key-unwanted':
       return 'unset ATPROTO_OAUTH_CLIENT_JWK for this session'
     case 'client-not-confidential':
       return 'add --confidential'
     case 'delivery-pending':
-      return 'the next `call` or `refresh` on this machine delivers them first'
+      return 'the next `call` or `refresh` on this machine saves them first'
     case 'dev-mode-needed':
-      return 'for a server on this machine add --dev'
+      return 'for a server on this machine, add --dev'
     case 'dotenv-unfit':
       return 'use --format json or --format bundle'
     case 'file-mode':
@@ -203,75 +217,75 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'folder-mode':
       return `chmod 700 ${shellQuote(facts.path)}`
     case 'foreign-client-id':
-      return 'give the exact client_id that the other program signs in with'
+      return 'pass the exact client_id of the other program with --client-id'
     case 'given-token-refused':
-      return `correct ATPROTO_OAUTH_REFRESH_TOKEN, or ${AGAIN}: it uses the stored one`
+      return `correct ATPROTO_OAUTH_REFRESH_TOKEN, or ${AGAIN} to use the stored token`
     case 'handed-over':
-      return 'sign out there'
+      return 'sign out in the other program'
     case 'handle-lookup-failed':
-      return 'check the spelling of the handle, and --handle-resolver'
+      return 'check the spelling of the handle, and --handle-resolver if you set it'
     case 'handle-unclaimed':
-      return `give the account the handle ${facts.handle} in its settings, or start from the DID: atproto-oauth init ${facts.did}`
+      return `set the handle of the account to ${facts.handle} in its settings, or use the DID: atproto-oauth init ${facts.did}`
     case 'home-needed':
-      return 'say where with ATPROTO_OAUTH_HOME (--home)'
+      return 'set ATPROTO_OAUTH_HOME (--home) to a directory for the sessions'
     case 'home-unusable':
-      return 'point ATPROTO_OAUTH_HOME (--home) at a folder that you can write to'
+      return 'set ATPROTO_OAUTH_HOME (--home) to a writable directory'
     case 'hosted-client-needed':
-      return 'add --client-id with the https URL of your client document'
+      return 'add --client-id with the https URL of your client metadata document'
     case 'json-malformed':
-      return 'put JSON in single quotes, or write it to a file and use @file'
+      return 'put the JSON in single quotes, or write it to a file and pass @file.json'
     case 'json-needed':
-      return 'give a file of JSON with -d @FILE'
+      return 'pass a JSON file, as in: -d @body.json'
     case 'kept-with-login':
-      return 'correct that, then run the same `complete` again, with the same callback URL'
+      return 'fix the cause, then run the same `complete` again with the same callback URL'
     case 'keys-would-be-lost':
-      return 'add --confidential; or add --force, to begin anew'
+      return 'add --confidential to keep the keys, or --force to discard them'
     case 'last-key':
-      return 'first make another with --add-key'
+      return 'add another key first with --add-key'
     case 'leased':
-      return `atproto-oauth ${facts.operation}, where the session is kept`
+      return `run \`atproto-oauth ${facts.operation}\` on the machine that keeps the session`
     case 'list-unclear':
       return `add ${facts.lists.map((list) => `--items ${shellQuote(list)}`).join(' or ')}`
     case 'lock-held':
-      return `wait for it; if no such process exists any more, remove the folder ${facts.folder}`
+      return `wait for the other process; if it no longer exists, remove the directory ${facts.folder}`
     case 'login-completed':
-      return 'use the credentials that were printed then, or start again with `init`'
+      return 'use the credentials that `complete` printed then, or sign in again with `init`'
     case 'login-not-found':
-      return 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or start again with `init`'
+      return 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or sign in again with `init`'
     case 'loopback-client-id-unusable':
-      return 'leave --client-id out: `init` makes such a client_id itself'
+      return 'omit --client-id: `init` creates a loopback client_id itself'
     case 'method-misused':
       return callCommandLine(facts)
     case 'method-unavailable':
-      return 'with -X it is sent all the same'
+      return 'to send the request anyway, add -X with its HTTP method, as in: -X POST'
     case 'new-token-refused':
-      return `check the clock of this machine; if it is right: ${initCommandLine(facts)}`
+      return `check the clock of this machine; if it is right, sign in again: ${initCommandLine(facts)}`
     case 'newer-token-stored':
       return `atproto-oauth status --account ${facts.did}`
     case 'node-session-expected':
-      return 'give what the store has for one DID, as JSON: {"dpopJwk": …, "authMethod": …, "tokenSet": …}'
+      return 'pass the stored value of one account: a JSON object with the members dpopJwk, authMethod and tokenSet'
     case 'origin-unusable':
-      return 'give the address of your site, as https://alice.github.io/bot'
+      return 'pass the https URL of your site, as in: --origin https://alice.github.io/bot'
     case 'permission-malformed':
       return PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ?? SCOPE
     case 'proxy-malformed':
-      return `set ${facts.variable} to http://host:port`
+      return `set ${facts.variable} to the URL of an HTTP proxy, such as http://127.0.0.1:3128`
     case 'record-damaged':
       return damagedHint(facts)
     case 'redirect-uri-needed':
-      return 'add --redirect-uri'
+      return 'add --redirect-uri with one of the redirect_uris of the client metadata document'
     case 'redirect-uri-unusable':
-      return `use https, http://127.0.0.1/… or ${facts.scheme}/…`
+      return `use a redirect URI that begins with https:, http://127.0.0.1/ or ${facts.scheme}/`
     case 'refresh-unanswered':
       return 'atproto-oauth refresh'
     case 'service-malformed':
-      return 'such as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
+      return 'write it as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
     case 'session-elsewhere':
-      return `make room or correct the permissions, then: mv '${facts.from}' '${facts.to}'`
+      return `${MAKE_WRITABLE}, then: mv ${shellQuote(facts.from)} ${shellQuote(facts.to)}`
     case 'session-not-stored':
-      return `make room or correct the permissions, then: ${initCommandLine(facts)}`
+      return `${MAKE_WRITABLE}, then: ${initCommandLine(facts)}`
     case 'state-file-missing':
-      return 'give --state-file as to `init`'
+      return 'pass the same --state-file as to `init`'
     case 'target-failed':
       return `correct the save target, then ${AGAIN}`
     case 'target-malformed':
@@ -279,15 +293,15 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
         ? 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND'
         : `for a file: --save ${shellQuote(`file:${facts.file}`)}`
     case 'target-taken':
-      return 'name another place to save to, or move that one away'
+      return 'choose another save target, or move the existing one away'
     case 'tokens-lost':
-      return 'make room or correct the permissions, then sign in again with `init`'
+      return `${MAKE_WRITABLE}, then sign in again with \`init\``
     case 'undelivered':
-      return `correct the save target, then ${AGAIN}: it delivers them first`
+      return `correct the save target, then ${AGAIN}: it saves them first`
     case 'undelivered-login':
       return `atproto-oauth refresh --account ${facts.did} --if-older-than 1h`
     case 'workflow-step-needed':
-      return 'use --format dotenv outside of GitHub Actions'
+      return 'use --format dotenv outside GitHub Actions'
   }
 }
 
@@ -295,13 +309,13 @@ function damagedHint({ path, kind, isWindows }: Extract<ReasonFacts, { readonly 
   const [move, remove] = isWindows ? ['move', 'del'] : ['mv', 'rm']
   const hint =
     kind === 'sessions'
-      ? `put a copy of it back, or move it away: ${move} ${shellQuote(path)} ${shellQuote(`${path}.bad`)}`
+      ? `restore it from a backup, or move it away: ${move} ${shellQuote(path)} ${shellQuote(`${path}.bad`)}`
       : `${remove} ${shellQuote(path)}`
   return isWindows ? toWindowsQuoting(hint) : hint
 }
 
 interface CliErrorDetails extends ErrorDetails {
-  /** What to type next, where it is said best by whoever throws. */
+  /** The next command or instruction, where the code and the facts do not determine it. */
   readonly hint?: string | undefined
 }
 
@@ -314,7 +328,7 @@ export class CliError extends OAuthError {
     this.hint = hint
   }
 
-  /** With the same hint, unless there are other facts to make one of. */
+  /** Keeps the hint unless the facts change: a hint is about the facts. */
   override with(changes: ErrorChanges): CliError {
     const { code, message, cause, facts, session, hasExplicitState } = super.with(changes)
     return new CliError(code, message, {

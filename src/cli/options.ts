@@ -162,7 +162,7 @@ function parseSwitch(text: string, variable: string): boolean {
   const value = text.toLowerCase()
   if (value === '0' || value === 'false') return false
   if (value === '1' || value === 'true') return true
-  throw new OAuthError('USAGE', `${variable} must be 1 or nothing`)
+  throw new OAuthError('USAGE', `${variable} must be 1 or unset`)
 }
 
 /** The argument parser of an option that may be repeated. */

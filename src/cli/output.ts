@@ -117,7 +117,7 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
       const isCommand = /^atproto-oauth [a-z]+\b/.test(next)
       const whole = isCommand && !next.includes('--help') ? next + flags : next
       const hint = (isCommand ? pasted(whole) : whole).replace(
-        /(?<![\w/-])atproto-oauth (?=\w|--|<)/g,
+        /(?<![\w/-])atproto-oauth (?=\w|--)/g,
         `${programName(io)} `,
       )
       const { code, message } = failure
@@ -142,7 +142,7 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
 /** A reader that has gone away is no failure of ours, and stays what it is. */
 export function failedOutput(error: NodeJS.ErrnoException): Error {
   if (error.code === 'EPIPE') return error
-  return new OAuthError('OUTPUT_FAILED', `the output could not be written: ${reasonOf(error)}`, { cause: error })
+  return new OAuthError('OUTPUT_FAILED', `cannot write the output: ${reasonOf(error)}`, { cause: error })
 }
 
 /** What is usual for a code supposes that there is a session; here none was found yet. */
@@ -154,7 +154,7 @@ function asOAuthError(error: unknown): OAuthError {
   if (error instanceof OAuthError) return error
   const named = error instanceof Error ? error : new Error(String(error))
   if (named.name === 'ExitPromptError') return new OAuthError('INTERRUPTED', 'interrupted at the prompt')
-  return new OAuthError('UNEXPECTED', `something unexpected happened: ${named.message}`, { cause: error })
+  return new OAuthError('UNEXPECTED', `unexpected error: ${named.message}`, { cause: error })
 }
 
 function parsed(text: string): unknown {

@@ -34,7 +34,7 @@ export async function runProgram(io: CliIO): Promise<number> {
   const program = createProgram(io, await loadCommands(io.arguments, run))
   run.follow(program)
   try {
-    await program.parseAsync(io.arguments, { from: 'user' })
+    await program.parseAsync(askedOf(program, io.arguments), { from: 'user' })
     return run.finish()
   } catch (error) {
     if (!(error instanceof CommanderError)) return run.finish(error)
@@ -63,6 +63,16 @@ export function createProgram(io: CliIO, commands: readonly Command[]): Command 
     })
   }
   return program
+}
+
+/** Without `help` if what follows is no command: commander would show the general help, and rejects the command itself. */
+function askedOf(program: Command, words: readonly string[]): readonly string[] {
+  const at = words.indexOf('help')
+  const name = words[at + 1]
+  const group =
+    at === 0 ? program : at === 1 ? program.commands.find((command) => command.name() === words[0]) : undefined
+  if (!group?.commands.length || name === undefined || name.startsWith('-') || name === 'help') return words
+  return group.commands.some((command) => command.name() === name) ? words : words.filter((_, index) => index !== at)
 }
 
 function usageError(error: CommanderError): OAuthError {

@@ -15,13 +15,13 @@ export async function askForPaste(argument: string | undefined, io: CliIO): Prom
   }
   const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(io, PASTE_LARGEST)
   if (bytes === undefined)
-    throw new CliError('CALLBACK_UNREADABLE', 'stdin is far too long for a callback URL', {
+    throw new CliError('CALLBACK_UNREADABLE', 'stdin is too long for a callback URL', {
       hint: 'atproto-oauth complete',
     })
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
-  throw new CliError('USAGE', 'the argument callback-url is missing, and stdin is empty', {
-    hint: "atproto-oauth complete '<callback-url>'",
+  throw new CliError('USAGE', 'the callback URL is missing', {
+    hint: 'run `atproto-oauth complete` at a terminal, or pass the callback URL in single quotes',
     session: 'none',
   })
 }
@@ -37,7 +37,7 @@ export async function promptDestination({ stdin, stderr }: CliIO): Promise<strin
   const streams = { input: stdin, output: stderr }
   const where = await select(
     {
-      message: 'What shall become of the credentials?',
+      message: 'Where should the credentials go?',
       choices: [
         { value: 'print', name: 'print them here', description: 'to copy them by hand, for example into a CI secret' },
         { value: 'file', name: 'write them to a file', description: 'a dotenv file that only you can read' },

@@ -9,23 +9,38 @@ export function initCommandLine({ handle, did, issuer, scope, clientId, redirect
   const hosted = clientId?.startsWith('https:')
   return [
     'atproto-oauth init',
-    shellQuote(handle ?? did ?? issuer ?? '<handle>'),
+    shellQuote(handle ?? did ?? issuer ?? 'alice.bsky.social'),
     ...(scope && scope !== 'atproto' ? ['--scope', shellQuote(scope)] : []),
     ...(hosted ? ['--client-id', shellQuote(clientId!)] : []),
     ...(hosted && redirectUri ? ['--redirect-uri', shellQuote(redirectUri)] : []),
   ].join(' ')
 }
 
-/** A request of a published method, to be pasted once its values are filled in. */
+/** An example request of a published method, with the fields that it requires. */
 export function callCommandLine({ nsid, fields, isUpload }: MethodNeeds): string {
   const words = fields.map(({ name, type, isList }) => {
-    if (name === 'repo' || name === 'did') return `${name}={did}`
-    if (name === 'actor') return 'actor={handle}'
-    if (type === 'json') return `${name}:='${isList ? '[…]' : '{…}'}'`
-    return `${name}=${{ text: '…', integer: '1', boolean: 'true' }[type]}`
+    const example = EXAMPLES.get(name)
+    if (example !== undefined) return `${name}${example}`
+    if (type === 'json') return `${name}:='${isList ? '[]' : '{}'}'`
+    return `${name}=${{ text: 'text', integer: '1', boolean: 'true' }[type]}`
   })
-  return ['atproto-oauth call', nsid, ...words, ...(isUpload ? ['--upload FILE'] : [])].join(' ')
+  return ['atproto-oauth call', nsid, ...words, ...(isUpload ? ['--upload picture.png'] : [])].join(' ')
 }
+
+/** Values of fields that many methods have, as they are typed at a shell. */
+const EXAMPLES: ReadonlyMap<string, string> = new Map([
+  ['repo', '={did}'],
+  ['did', '={did}'],
+  ['actor', '={handle}'],
+  ['actors', '={handle}'],
+  ['handle', '={handle}'],
+  ['collection', '=app.bsky.feed.post'],
+  ['rkey', '=3jzfcijpj2z2a'],
+  ['uri', '=at://{did}/app.bsky.feed.post/3jzfcijpj2z2a'],
+  ['uris', '=at://{did}/app.bsky.feed.post/3jzfcijpj2z2a'],
+  ['record', `:='{"$type":"app.bsky.feed.post","text":"Hello","createdAt":"2026-01-01T00:00:00Z"}'`],
+  ['q', '=atproto'],
+])
 
 /** One word of a POSIX shell's, whatever is in it. */
 export function shellQuote(text: string): string {

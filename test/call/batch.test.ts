@@ -175,7 +175,7 @@ describe('lines', () => {
     ['a header that is a number', '{"nsid":"a.b.c","headers":{"x":1}}', 'header "x" must be a string'],
     ['text for a number', '{"nsid":"app.bsky.feed.getTimeline","params":{"limit":"5"}}', 'limit must be an integer'],
     ['a list for one text', '{"nsid":"app.bsky.actor.getProfile","params":{"actor":["a"]}}', 'actor must be a string'],
-    ['a missing parameter', '{"nsid":"app.bsky.actor.getProfile"}', 'needs actor'],
+    ['a missing parameter', '{"nsid":"app.bsky.actor.getProfile"}', 'is missing actor'],
     ['an unknown parameter', '{"nsid":"app.bsky.actor.getProfile","params":{"acter":"a"}}', 'has no acter'],
     [
       'a handle that is not known',

@@ -37,7 +37,7 @@ test.each(['init', 'login', 'doctor'])('%s: what is no account is hinted with th
   for (const identifier of ['alice', 'https://pds.fake.dev/x']) {
     const { code, stderr } = await run(createFakeWorld(), [command, identifier, '--dev'])
     expect(code).toBe(2)
-    expect(stderr).toContain(`\natproto-oauth: hint: atproto-oauth ${command} alice.example.com --dev\n`)
+    expect(stderr).toContain(`\natproto-oauth: hint: atproto-oauth ${command} alice.bsky.social --dev\n`)
   }
 })
 
@@ -51,10 +51,20 @@ test('an --account that is none is hinted with the flag', async () => {
   const { code, stderr } = await run(createFakeWorld(), ['call', NSID, '--account', 'alice'])
   expect(code).toBe(2)
   expect(stderr).toContain('[IDENTIFIER_INVALID]\n')
-  expect(stderr).toContain('\natproto-oauth: hint: name one with --account <did|handle>\n')
+  expect(stderr).toContain('\natproto-oauth: hint: choose one of the accounts, as in: --account alice.bsky.social\n')
 })
 
 test('an --account that only --dev allows is hinted with --dev', async () => {
   const { stderr } = await run(createFakeWorld(), ['call', NSID, '--account', 'alice.test'])
-  expect(stderr).toContain('\natproto-oauth: hint: for a server on this machine add --dev\n')
+  expect(stderr).toContain('\natproto-oauth: hint: for a server on this machine, add --dev\n')
+})
+
+test.each([
+  [['help', 'cal'], "unknown command 'cal' (Did you mean call?) [USAGE]"],
+  [['client', 'help', 'nope'], "unknown command 'nope' [USAGE]"],
+])('%j is an unknown command, and no session is spoken of', async (args, message) => {
+  const { code, stdout, stderr } = await run(createFakeWorld(), args)
+  expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
+  expect(stderr.replace(/\s+/g, ' ')).toContain(message)
+  expect(stderr).not.toContain('session: ')
 })

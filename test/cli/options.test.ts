@@ -48,7 +48,7 @@ describe('a setting', () => {
   })
 
   test('a switch that is set to something else is refused by the name of its variable', () => {
-    expect(() => SETTINGS.dev.read({}, { ATPROTO_OAUTH_DEV: 'yes' })).toThrow('ATPROTO_OAUTH_DEV must be 1 or nothing')
+    expect(() => SETTINGS.dev.read({}, { ATPROTO_OAUTH_DEV: 'yes' })).toThrow('ATPROTO_OAUTH_DEV must be 1 or unset')
   })
 
   test('a repeated flag and a variable of several lines are the same list', () => {

@@ -69,7 +69,7 @@ describe('no room', () => {
   test('a limit for files', async () => {
     const copy = await copied()
     const result = await refreshIn('ulimit -f 0; REFRESH', copy.home)
-    await expectUnsent(result, 2, 'STORE_UNAVAILABLE', 'it would be larger than the system allows')
+    await expectUnsent(result, 2, 'STORE_UNAVAILABLE', 'file too large')
     await expectWorks(copy)
   })
 
@@ -83,7 +83,7 @@ describe('no room', () => {
     const { stdout } = await runShell(script, { home })
     const stderr = await readFile(join(home.path, 'errors'), 'utf8')
     expect(stdout.split('\n')).toStrictEqual(['2', expect.stringContaining(account.did)])
-    expect(stderr).toMatch(/error: cannot (?:write|lock) .*: the disk is full \[STORE_UNAVAILABLE\]/)
+    expect(stderr).toMatch(/error: cannot (?:write|lock) .*: no space left on device \[STORE_UNAVAILABLE\]/)
     expect(stderr).toMatch(/session: still valid\n.*hint: .*ATPROTO_OAUTH_HOME/)
     expect(new Set(await sentByUs(world))).toStrictEqual(new Set(['GET pds /xrpc/com.atproto.server.getSession']))
   })
@@ -94,7 +94,7 @@ describe('not ours', () => {
     const copy = await copied()
     const mounts = 'mount --bind state state && mount -o remount,ro,bind state'
     const result = await refreshIn(`unshare -rm bash -c '${mounts} && REFRESH'`, copy.home)
-    await expectUnsent(result, 2, 'STORE_UNAVAILABLE', 'the file system is read-only')
+    await expectUnsent(result, 2, 'STORE_UNAVAILABLE', 'read-only file system')
     await expectWorks(copy)
   })
 

@@ -47,7 +47,7 @@ describe('whole way on the real PDS, with nothing but what `client new` wrote an
     expect(checked).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing is broken') })
     expect(checked.stdout).toContain(`kind       ${kind}`)
 
-    const started = await shell(printedCommand(said, 'init').replace('<handle>', account.handle))
+    const started = await shell(printedCommand(said, 'init').replace('alice.bsky.social', account.handle))
     expect(started).toMatchObject({ code: 0 })
     const callback = await signIn(started.stdout.trim(), account, CONSENT)
     const page = flags === '--native' ? 'http://127.0.0.1/callback' : `https://${host}/bot/callback/`
@@ -72,7 +72,7 @@ describe('whole way on the real PDS, with nothing but what `client new` wrote an
     const account = await world.createAccount()
     const logIn = async (key: string, session: string) => {
       const shell = (script: string, stdin?: string) => runShell(`${source(key)}\n${script}`, { home, env, stdin })
-      const started = await shell(printedCommand(said, 'init').replace('<handle>', account.handle))
+      const started = await shell(printedCommand(said, 'init').replace('alice.bsky.social', account.handle))
       const callback = await signIn(started.stdout.trim(), account, CONSENT)
       expect(await shell(`umask 077; atproto-oauth complete > ${session}`, callback)).toMatchObject({ code: 0 })
     }

@@ -54,10 +54,10 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
   )
   try {
     const stats = await file.stat()
-    if (resume && !stats.isFile()) refuse(`${path} is not a file: there is nothing to resume`)
+    if (resume && !stats.isFile()) refuse(`cannot resume from ${path}: not a regular file`)
     if (!resume && stats.isFile() && stats.size > 0) {
-      throw new CliError('USAGE', `${path} has something in it already`, {
-        hint: '--resume goes on where an earlier run of the same batch ended; otherwise name another file',
+      throw new CliError('USAGE', `${path} is not empty`, {
+        hint: 'add --resume to continue an earlier run of the same batch, or name another file',
       })
     }
     return {
@@ -85,7 +85,7 @@ async function readAnswered(file: FileHandle, path: string): Promise<AnsweredLin
     number += 1
     const answer = bytes && asAnswer(bytes)
     if (answer) answered.add(answer)
-    else if (isWhole) refuse(`line ${number} of ${path} is not an answer of --batch: nothing was changed`)
+    else if (isWhole) refuse(`line ${number} of ${path} is not a result of --batch; the file was not changed`)
     else {
       await file.truncate(end)
       break

@@ -52,7 +52,9 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   const { resume = false, output: path } = options
   const concurrency = parseConcurrency(options.concurrency)
   if (resume && (path === undefined || path === '-')) {
-    throw new CliError('USAGE', '--resume needs the file with the answers so far', { hint: 'add -o FILE' })
+    throw new CliError('USAGE', '--resume needs the output file of the earlier run', {
+      hint: 'name it with -o, as in: -o results.jsonl',
+    })
   }
   await using input = await openInput(file, io)
   const session = await sessionFor(options.account, context)
@@ -81,21 +83,21 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
       throw isOAuthError(error) ? endedEarly(error, count, path) : error
     }
     if (known.highest > read) {
-      throw new CliError('USAGE', `${path} has an answer of line ${known.highest}, but ${file} ends at line ${read}`, {
-        hint: 'resume a batch with the file that it began with',
+      throw new CliError('USAGE', `${path} has a response to line ${known.highest}, but ${file} ends at line ${read}`, {
+        hint: 'resume a batch with the same input file',
       })
     }
   })
   if (failed === 0) return
   throw new CliError('XRPC_ERROR', `${failed} of ${count} requests failed`, {
-    hint: 'look at the lines that have "error"; the session is not the cause',
+    hint: 'see the lines with "error" in the output; the session is not the cause',
   })
 }
 
 function parseConcurrency(text = String(CONCURRENCY)): number {
   const number = /^\d{1,2}$/.test(text) ? Number(text) : 0
   if (number >= 1 && number <= CONCURRENCY_LARGEST) return number
-  throw new OAuthError('USAGE', `--concurrency has to be a whole number from 1 to ${CONCURRENCY_LARGEST}`)
+  throw new OAuthError('USAGE', `--concurrency must be a whole number from 1 to ${CONCURRENCY_LARGEST}`)
 }
 
 interface Input extends AsyncDisposable {
@@ -110,7 +112,7 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   }
   const handle = await open(file).catch((error) => refuse(reasonOf(error)))
   const chunks = handle.createReadStream()
-  if ((await handle.stat()).isDirectory()) refuse('it is a folder')
+  if ((await handle.stat()).isDirectory()) refuse('is a directory')
   return { chunks, [Symbol.asyncDispose]: async () => void chunks.destroy() }
 }
 

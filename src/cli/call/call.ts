@@ -110,14 +110,11 @@ const ONE_ONLY = ['data', 'method', 'header', 'upload', 'include', 'pretty', 'pa
 
 function batchFile(nsid: string | undefined, file: string, options: CallOptions): string {
   if (nsid !== undefined) {
-    throw new OAuthError('USAGE', `with --batch the methods stand in ${file}, and ${nsid} is one too many`)
+    throw new OAuthError('USAGE', `--batch reads the methods from ${file}: omit ${nsid}`)
   }
   const stray = ONE_ONLY.find((name) => options[name] !== undefined)
   if (stray === undefined) return file
-  throw new OAuthError(
-    'USAGE',
-    `${flagOf(stray)} is for one request, and --batch is for many: it belongs into the lines`,
-  )
+  throw new OAuthError('USAGE', `${flagOf(stray)} cannot be used with --batch`)
 }
 
 /** Without what is secret in it: the token and the proof, which are made when it is sent. */
@@ -138,6 +135,6 @@ function maybeDone(error: unknown): unknown {
   if (!isOAuthError(error, 'NETWORK_LOST')) return error
   return new CliError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {
     cause: error,
-    hint: 'look whether it took effect before you run it again',
+    hint: 'check whether the request took effect before you run it again',
   })
 }

@@ -6,7 +6,7 @@ import { callCommandLine } from '../shell.ts'
 export function methodList(prefix: string | undefined): string {
   const methods = listMethods(prefix)
   if (methods.length === 0) {
-    throw new CliError('USAGE', `no published method begins with ${JSON.stringify(prefix)}`, {
+    throw new CliError('USAGE', `no published method starts with ${JSON.stringify(prefix)}`, {
       hint: 'atproto-oauth call --list',
     })
   }
@@ -17,7 +17,7 @@ export function methodList(prefix: string | undefined): string {
 export function methodDescription(nsid: string): string {
   const method = findMethod(nsid)
   if (!method) {
-    throw new CliError('USAGE', `${nsid} is not among the published methods; it can be called all the same`, {
+    throw new CliError('USAGE', `no lexicon of ${nsid} is included; the method can still be called`, {
       hint: 'atproto-oauth call --list',
     })
   }

@@ -28,7 +28,7 @@ export function addPaginateOptions(command: Command): Command {
 export function isPaginated({ paginate = false, items, limitPages }: PaginateOptions): boolean {
   const stray = items !== undefined ? '--items' : limitPages !== undefined ? '--limit-pages' : undefined
   if (paginate || stray === undefined) return paginate
-  throw new OAuthError('USAGE', `${stray} is for --paginate`)
+  throw new OAuthError('USAGE', `${stray} needs --paginate`)
 }
 
 function parseList(text: string): string {

@@ -11,6 +11,7 @@ import { reasonOf } from '../../node/store/files.ts'
 import type { Body } from '../../ports.ts'
 import { resolveDid, resolveFromDid } from '../../protocol/identity/did.ts'
 import { assembleRequest, type GivenField } from '../../protocol/xrpc/fields.ts'
+import { findMethod, needsOf } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/services.ts'
 import type { Session } from '../../session/session.ts'
@@ -19,6 +20,7 @@ import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
 import { type CliIO, readStdin } from '../io.ts'
 import { collect } from '../options.ts'
+import { callCommandLine } from '../shell.ts'
 import { MEDIA_TYPES } from './media-types.ts'
 
 const BODY_LARGEST = 128 * 1024 * 1024
@@ -63,14 +65,14 @@ export async function readRequest(
 ): Promise<ReadRequest> {
   const { io } = context
   const stdins = [options.data === '@-', options.upload === '-', ...words.map((word) => /:?=@-$/.test(word))]
-  if (stdins.filter(Boolean).length > 1) throw usage('stdin can be read once only')
+  if (stdins.filter(Boolean).length > 1) throw usage('stdin can be read only once')
   const fields: GivenField[] = []
-  for (const word of words) fields.push(await readField(word, io))
+  for (const word of words) fields.push(await readField(word, nsid, io))
   const headers = headersOf(nsid, options)
   const type = headers['content-type']
   const isJson = type === undefined || /^application\/(?:[\w.-]+\+)?json\b/i.test(type)
   const bytes = options.data === undefined ? undefined : await readBody(options.data, io)
-  if (bytes !== undefined && options.upload !== undefined) throw usage('--data and --upload are both a body')
+  if (bytes !== undefined && options.upload !== undefined) throw usage('--data cannot be used with --upload')
   const upload =
     options.upload === undefined ? (isJson ? undefined : bytes) : await openUpload(options.upload, type, io)
   const data = bytes === undefined || !isJson ? undefined : typeof bytes === 'string' ? bytes : decode(bytes)
@@ -96,17 +98,18 @@ export async function readRequest(
 }
 
 /** `key=value`, `key:=json`, and `@file` for the content of a file in the place of either. */
-async function readField(word: string, io: CliIO): Promise<GivenField> {
+async function readField(word: string, nsid: string, io: CliIO): Promise<GivenField> {
   const [, name, colon, at, rest] = WORD.exec(word) ?? []
   if (name === undefined || rest === undefined) {
+    const method = findMethod(nsid)
     throw usage(`${JSON.stringify(word)} is not a field: write it as key=value`, {
-      hint: 'atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post',
+      hint: method ? callCommandLine(needsOf(method)) : 'write each field as key=value, as in: repo={did}',
     })
   }
   if (at === '') return { name, value: rest, isJson: colon !== '' }
   const hint = /^(?:actors?|author|handle|repo)$/.test(name)
-    ? `a handle is written without its @: ${name}=${rest}`
-    : `for a text that begins with @: ${name}:='"@${rest.replaceAll(/["']/g, '')}"'`
+    ? `write the handle without @: ${name}=${rest}`
+    : `for a text that starts with @: ${name}:='"@${rest.replaceAll(/["']/g, '')}"'`
   const bytes = await readBody(`@${rest}`, io, hint)
   return { name, value: typeof bytes === 'string' ? bytes : decode(bytes), isJson: colon !== '' }
 }
@@ -139,13 +142,15 @@ async function readBody(data: string, io: CliIO, hint?: string): Promise<string 
 }
 
 function unreadable(path: string, error: NodeJS.ErrnoException, hint?: string): never {
-  throw usage(`cannot read ${path || 'a file without a name'}: ${reasonOf(error)}`, { hint })
+  throw usage(`cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { hint })
 }
 
 function decode(bytes: Uint8Array): string {
   const text = decodeUtf8(bytes)
   if (text !== undefined) return text
-  throw usage('a body or a field is not UTF-8', { hint: 'send a file that is no text with --upload FILE' })
+  throw usage('a body or a field is not UTF-8', {
+    hint: 'send a binary file with --upload, as in: --upload picture.png',
+  })
 }
 
 /** A file is read as it is sent, and again if it has to be sent again; stdin can be read once. */
@@ -156,7 +161,7 @@ async function openUpload(path: string, type: string | undefined, io: CliIO): Pr
   const known = type ?? MEDIA_TYPES[extname(path).slice(1).toLowerCase()]
   if (known === undefined) {
     const what = isStdin ? 'stdin' : path
-    throw usage(`the media type of ${what} is not known`, { hint: "add it: -H 'content-type: image/png'" })
+    throw usage(`unknown media type of ${what}`, { hint: "add it, as in: -H 'content-type: image/png'" })
   }
   return isStdin ? (Readable.toWeb(io.stdin) as ReadableStream<Uint8Array>) : openAsBlob(path, { type: known })
 }

@@ -50,9 +50,9 @@ export async function printResponse(
     await response.body?.cancel()
     throw new CliError(
       'USAGE',
-      `the answer is ${mediaType(response.headers) || 'binary'}, which is not for a terminal`,
+      `the response is ${mediaType(response.headers) || 'binary'}, which is not shown at a terminal`,
       {
-        hint: 'write it to a file with -o FILE, or add -o - to see it all the same',
+        hint: 'write it to a file, as in: -o response.bin; to print it anyway, add -o -',
       },
     )
   }
@@ -121,9 +121,9 @@ export interface Sink {
  */
 export async function openSink({ output: path }: ResponseOptions): Promise<Sink | undefined> {
   if (path === undefined || path === '-') return undefined
-  if (path === '') throw new OAuthError('USAGE', 'the name of the file after -o is empty')
+  if (path === '') throw new OAuthError('USAGE', '-o needs a file name')
   const stats = await stat(path).catch(() => undefined)
-  if (stats?.isDirectory()) throw unwritable(path, 'it is a folder')
+  if (stats?.isDirectory()) throw unwritable(path, 'is a directory')
   // A device or another program's pipe is written to; nothing is put in its place.
   const isPlain = stats === undefined || stats.isFile()
   const target = stats && isPlain ? await realpath(path) : path
@@ -154,7 +154,7 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
 
 function unwritable(path: string, why: string): OAuthError {
   return new CliError('USAGE', `cannot write ${path}: ${why}`, {
-    hint: 'name a file of a folder that you can write to',
+    hint: 'name a file in a writable directory',
   })
 }
 

@@ -39,22 +39,19 @@ export async function chooseKeyDestination(
   const usage = (message: string, hint: string) => new CliError('USAGE', message, { session: 'none', hint })
   const targets = options.save === undefined ? [] : runtime.saving.targets
   if (options.save?.includes('store')) {
-    throw usage(
-      'the per-user store keeps sessions, not keys of clients',
-      'use --save file:PATH, gh:OWNER/REPO or exec:COMMAND',
-    )
+    throw usage('the session store cannot hold a client key', 'use --save file:PATH, gh:OWNER/REPO or exec:COMMAND')
   }
   for (const { name, read } of targets) {
     const inFolder = name.startsWith('file:') && !relative(folder, name.slice('file:'.length)).startsWith('..')
     if (inFolder) throw published(name)
     if (options.addKey && !read && !options.force) {
       const hint = 'print the new one, save it under another name, or add --force'
-      throw usage(`${name} may hold the key that there is, which sessions need, and it cannot be looked into`, hint)
+      throw usage(`${name} may hold an existing client key that sessions need, and cannot be read`, hint)
     }
     if (variable((await read?.()) ?? {}, CLIENT_JWK) === undefined) continue
-    throw new CliError('SAVE_FAILED', `${name} holds a client key already, which sessions may need`, {
+    throw new CliError('SAVE_FAILED', `${name} already holds a client key that sessions may need`, {
       session: 'none',
-      hint: 'name another place to save to, or move that one away',
+      hint: 'choose another save target, or move the existing one away',
     })
   }
   const format = options.format ?? (targets.length > 0 || output.json ? undefined : 'dotenv')
@@ -63,9 +60,9 @@ export async function chooseKeyDestination(
 }
 
 function published(where: string): OAuthError {
-  return new CliError('USAGE', `${where} is in the folder that gets published, where the private key must not be`, {
+  return new CliError('USAGE', `${where} is in the directory to be published, which must not contain the private key`, {
     session: 'none',
-    hint: 'let the key go somewhere else, or the folder with --out',
+    hint: 'save the key to another directory, or choose another one with --out',
   })
 }
 

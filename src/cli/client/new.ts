@@ -97,12 +97,13 @@ function checkUsage({ origin, name, scope, confidential, native, addKey, retireK
   const usage = (message: string) => new OAuthError('USAGE', message, { session: 'none' })
   if (addKey || retireKey !== undefined) {
     const others = [origin, name, scope, confidential, native, addKey && retireKey]
-    if (others.some(Boolean)) throw usage('--add-key and --retire-key change the document that is there, and go alone')
+    if (others.some(Boolean))
+      throw usage('--add-key and --retire-key cannot be used with each other or with other settings of the document')
     return
   }
-  if (origin === undefined) throw usage('--origin is missing: the https address below which the files will be served')
+  if (origin === undefined) throw usage('--origin is missing: the https URL where the files will be served')
   if (confidential && native) {
-    throw usage('--native and --confidential exclude each other: servers refuse a native client that has a key')
+    throw usage('--native cannot be used with --confidential: servers reject a native client with a key')
   }
 }
 
@@ -110,9 +111,9 @@ async function make(options: NewOptions, before: string | undefined, { io }: Con
   const { addKey, retireKey, force, confidential, native, name, out } = options
   const there = parseJsonObject(before)
   const elsewhere = (message: string) =>
-    new CliError('USAGE', message, { session: 'none', hint: 'name another folder with --out, or add --force' })
+    new CliError('USAGE', message, { session: 'none', hint: 'choose another directory with --out, or add --force' })
   if (addKey || retireKey !== undefined) {
-    if (!there) throw elsewhere(`there is no client document in ${out}`)
+    if (!there) throw elsewhere(`no client metadata document found in ${out}`)
     return retireKey === undefined ? addClientKey(there) : retireClientKey(there, retireKey)
   }
   const origin = options.origin!
@@ -132,9 +133,9 @@ async function pageFor({ out, force }: NewOptions, document: string | undefined)
   const there = await readPublic(join(resolve(out), CALLBACK_FILE))
   if (there === undefined || force) return page
   if (there === page || document !== undefined) return undefined
-  throw new CliError('USAGE', `${join(out, CALLBACK_FILE)} is there already, and not ours`, {
+  throw new CliError('USAGE', `${join(out, CALLBACK_FILE)} already exists, and was not written by this program`, {
     session: 'none',
-    hint: 'name another folder with --out, or add --force',
+    hint: 'choose another directory with --out, or add --force',
   })
 }
 
@@ -165,7 +166,7 @@ function summary(made: ClientDocument, hasPage: boolean, options: NewOptions, { 
     '',
     'Then:',
     `  ${program} client check ${shellQuote(clientId)}${flags}`,
-    `  ${program} init <handle> ${login.map(shellQuote).join(' ')}${flags}`,
+    `  ${program} init alice.bsky.social ${login.map(shellQuote).join(' ')}${flags}`,
   ].join('\n')
 }
 

@@ -37,7 +37,7 @@ To start nothing with each shell, keep the script, and make it anew after an upd
 
 function parseShell(name: string): Shell {
   if (Object.hasOwn(SCRIPTS, name)) return name as Shell
-  throw new CliError('USAGE', `${JSON.stringify(name)} is none of the shells that there is a script for`, {
+  throw new CliError('USAGE', `${JSON.stringify(name)} is not a supported shell`, {
     session: 'none',
     hint: `use one of ${SHELLS.join(', ')}`,
   })

@@ -14,7 +14,7 @@ import { CliError } from '../errors.ts'
 import { type CliIO, inCi, programName } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { initCommandLine } from '../shell.ts'
+import { initCommandLine, shellQuote } from '../shell.ts'
 import { type CompleteOptions, finishLogin } from './complete.ts'
 import { openBrowser, summary } from './init.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
@@ -50,9 +50,9 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
     if (!listener && !canPaste(io)) {
       throw new CliError(
         'USAGE',
-        'the browser will not come back to this machine, and there is no terminal to paste at',
+        'the callback cannot reach this machine, and there is no terminal to paste the callback URL into',
         {
-          hint: `atproto-oauth init ${identifier}`,
+          hint: `atproto-oauth init ${shellQuote(identifier)}`,
           session: 'none',
         },
       )
@@ -75,8 +75,8 @@ async function listenerFor({ clientId, redirectUri }: ReturnType<typeof loginReq
   const url = redirectUri !== undefined && URL.canParse(redirectUri) ? new URL(redirectUri) : undefined
   if (url?.protocol !== 'http:' || url.hostname !== '127.0.0.1' || url.port === '') return undefined
   return listen({ port: Number(url.port), path: url.pathname }).catch((error: NodeJS.ErrnoException) => {
-    throw new CliError('USAGE', `${url.host} cannot be listened on: ${error.code}`, {
-      hint: 'end what uses that port, or declare another redirect',
+    throw new CliError('USAGE', `cannot listen on ${url.host}: ${error.code}`, {
+      hint: 'stop the program that uses this port, or choose another --redirect-uri',
     })
   })
 }
@@ -171,7 +171,7 @@ function expiry(pending: PendingAuthorization, io: CliIO): OAuthError {
   const minutes = Math.round((pending.requestExpiresAt - pending.createdAt) / 60_000)
   return new CliError(
     'AUTHORIZATION_EXPIRED',
-    `nobody came back within ${minutes} minutes; if the browser still does, give its address to \`${programName(io)} complete\``,
+    `timed out after ${minutes} minutes waiting for the sign-in; if the browser still reaches the callback URL, paste it into \`${programName(io)} complete\``,
     { hint: initCommandLine(pending).replace(' init ', ' login ') },
   )
 }

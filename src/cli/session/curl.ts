@@ -15,18 +15,14 @@ const READS_FILE = ['-T', '--upload-file', '-K', '--config']
 /** @throws {OAuthError} `USAGE` what cannot be run with headers from stdin */
 export function checkCurl([program = '', ...words]: readonly string[]): void {
   if (!/(?:^|[/\\])curl(?:\.exe)?$/i.test(program)) {
-    throw new CliError(
-      'USAGE',
-      `${JSON.stringify(program)} is not curl, the only program whose way of taking headers is known`,
-      {
-        hint: 'without -- the headers are printed, for any tool that can read them',
-      },
-    )
+    throw new CliError('USAGE', `${JSON.stringify(program)} is not supported: only curl can be run after --`, {
+      hint: 'omit -- and the command to print the headers for another tool',
+    })
   }
   const taken = words.some(
     (word, at) => /@-$/.test(word) || (/^[-.]$/.test(word) && READS_FILE.includes(words[at - 1]!)),
   )
-  if (taken) throw new OAuthError('USAGE', 'curl reads the headers from stdin: give it the rest in a file')
+  if (taken) throw new OAuthError('USAGE', 'curl reads the headers from stdin: pass other input in a file')
 }
 
 /** @returns its exit code */

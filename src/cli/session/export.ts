@@ -70,7 +70,7 @@ function needs({ did, clientId, clientKey }: SessionRecord): string {
 function withPlace(error: unknown): never {
   if (!isOAuthError(error, 'SAVE_TARGET_MISSING')) throw error
   throw new CliError(error.code, error.message, {
-    hint: 'hand it over from a machine that is still there afterwards',
+    hint: 'export the session from a machine that keeps its files',
   })
 }
 

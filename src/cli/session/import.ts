@@ -49,10 +49,10 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   const value = parse(await read(file, io))
   if (clientId === undefined) {
     const named = nodeSessionClientId(value)
-    throw new CliError('USAGE', 'the client_id is not in a stored session, and has to be given', {
+    throw new CliError('USAGE', '--client-id is missing: a stored session does not contain it', {
       hint: named
-        ? `if that is the other program's: --client-id ${shellQuote(named)}`
-        : 'add --client-id with the exact client_id that the other program signs in with',
+        ? `if the other program uses this client_id: --client-id ${shellQuote(named)}`
+        : 'pass the exact client_id of the other program with --client-id',
     })
   }
   const { context, deliver, summary } = await chooseDestination(options, given)
@@ -74,14 +74,14 @@ async function read(file: string | undefined, io: CliIO): Promise<string> {
   }
   const fail = (error: unknown) => refuse(reasonOf(error))
   const isFile = file !== undefined && file !== '-'
-  if (isFile && (await stat(file).catch(fail)).size > LARGEST) refuse('it is too large for a session')
+  if (isFile && (await stat(file).catch(fail)).size > LARGEST) refuse('file too large for a session')
   if (isFile) return readFile(file, 'utf8').catch(fail)
   const bytes = io.stdin.isTTY && file === undefined ? new Uint8Array() : await readStdin(io, LARGEST)
   if (bytes === undefined) throw new OAuthError('USAGE', 'stdin is too large for a session')
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
-  throw new CliError('USAGE', 'the argument file is missing, and stdin is empty', {
-    hint: 'atproto-oauth import session.json --client-id <id>',
+  throw new CliError('USAGE', 'no session was given: the file argument is missing, and stdin is empty', {
+    hint: 'pass the file, as in: atproto-oauth import session.json --client-id https://app.example.com/client.json',
   })
 }
 
@@ -90,8 +90,8 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text.replace(/^\ufeff/, ''))
   } catch {
-    throw new CliError('CREDENTIALS_INVALID', 'the session is not JSON, or it was cut', {
-      hint: 'give what the session store of the other program has for the account',
+    throw new CliError('CREDENTIALS_INVALID', 'the session is not valid JSON', {
+      hint: 'pass the stored session of the account from the other program, unchanged',
     })
   }
 }

@@ -52,7 +52,7 @@ async function runProof(
   const { io, output } = context
   proofTarget(method, url, undefined)
   if (curl.length > 0) checkCurl(curl)
-  if (options.curl && curl.length > 0) throw new OAuthError('USAGE', '--curl prints a command, and after -- one is run')
+  if (options.curl && curl.length > 0) throw new OAuthError('USAGE', '--curl cannot be used with a command after --')
   const session = await sessionFor(options.account, context)
   if (options.curl) {
     await output.data(`${curlCommand(signable(method, url, session), url, options, context)}\n`)

@@ -61,7 +61,7 @@ function isHandedOver({ ended }: SessionStatus): boolean {
 
 function overError(status: SessionStatus): OAuthError {
   const why = status.ended ? status.ended.reason : 'its deadline has passed'
-  return new OAuthError('SESSION_DEAD', `the session of ${status.did} is over: ${why}`, { facts: loginFacts(status) })
+  return new OAuthError('SESSION_DEAD', `the session of ${status.did} has ended: ${why}`, { facts: loginFacts(status) })
 }
 
 const STATES = {

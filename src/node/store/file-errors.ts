@@ -13,7 +13,7 @@ export function unavailable(error: unknown, verb: string, path: string): OAuthEr
   return new OAuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${reasonOf(error)}`, { cause: error })
 }
 
-/** What a failure of the file system means to a person. */
+/** The usual wording of the system for an error of the file system. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error) || !('code' in error)) return 'unknown reason'
   return REASONS[String(error.code)] ?? String(error.code)
@@ -22,15 +22,18 @@ export function reasonOf(error: unknown): string {
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EPERM: 'permission denied',
-  EBUSY: 'another program uses it',
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-  EROFS: 'the file system is read-only',
-  ENOTDIR: 'a part of the path is not a folder',
-  ENOENT: 'there is no such place',
-  EEXIST: 'it is not a folder',
-  EISDIR: 'it is a folder',
-  EFBIG: 'it would be larger than the system allows',
+  EBUSY: 'device or resource busy',
+  ENOSPC: 'no space left on device',
+  EDQUOT: 'disk quota exceeded',
+  EROFS: 'read-only file system',
+  ENOTDIR: 'not a directory',
+  ENOENT: 'no such file or directory',
+  EEXIST: 'file exists',
+  EISDIR: 'is a directory',
+  EMFILE: 'too many open files',
+  ENAMETOOLONG: 'file name too long',
+  EIO: 'input/output error',
+  EFBIG: 'file too large',
 }
 
 /** Milliseconds in all. */

@@ -120,7 +120,7 @@ function namesOf(declared: readonly Field[]): string {
 }
 
 function typed({ name, type, isRequired }: Field, text: string, method: Method): unknown {
-  const wrong = (what: string) => usage(`${name} has to be ${what}, not ${JSON.stringify(text)}`, method)
+  const wrong = (what: string) => usage(`${name} must be ${what}, not ${JSON.stringify(text)}`, method)
   if (type === 'integer') {
     if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)
     throw wrong('a whole number')
@@ -129,7 +129,7 @@ function typed({ name, type, isRequired }: Field, text: string, method: Method):
     if (text === 'true' || text === 'false') return text === 'true'
     throw wrong('true or false')
   }
-  if (/^\{\w+\}$/.test(text)) throw usage(`${name} is ${text}, which stands for nothing`, method)
+  if (/^\{\w+\}$/.test(text)) throw usage(`unknown placeholder "${text}" in ${name}: use {did} or {handle}`, method)
   // Most likely a variable of a shell that was not set.
   if (text === '' && isRequired && method.kind === 'query') throw usage(`${name} is empty`, method)
   return text
@@ -141,7 +141,12 @@ function bodyOf(data: unknown, fields: Values, known: Method | undefined): unkno
     if (data === undefined && fields.size === 0) return undefined
     throw usage(`${known.nsid} takes no body`, known)
   }
-  if (!isJson) throw usage(`${known!.nsid} takes a body of ${known!.input!.mediaType}, not JSON`, known)
+  if (!isJson) {
+    const { nsid, input } = known!
+    const what = input!.mediaType === '*/*' ? 'a file' : `a file of type ${input!.mediaType}`
+    const isGiven = data !== undefined || fields.size > 0
+    throw usage(`${nsid} needs ${what} as its body${isGiven ? ', not JSON' : ''}`, known)
+  }
   if (fields.size === 0) return data ?? (known?.input ? {} : undefined)
   if (data !== undefined && !isObject(data)) throw usage('fields can be put into a JSON object only', known)
   return { ...data, ...Object.fromEntries(fields) }
@@ -153,7 +158,7 @@ function checkComplete(known: Method, own: Values, body: unknown, { hasUpload }:
     ...known.parameters.filter(({ name, isRequired }) => isRequired && !own.has(name)),
     ...(hasUpload ? [] : (known.input?.fields ?? []).filter(({ name, isRequired }) => isRequired && !has(name))),
   ]
-  if (missing.length > 0) throw usage(`${known.nsid} needs ${missing.map(({ name }) => name).join(', ')} too`, known)
+  if (missing.length > 0) throw usage(`${known.nsid} is missing ${missing.map(({ name }) => name).join(', ')}`, known)
 }
 
 /** A list is a repeated parameter; brackets and commas mean nothing to a server. */

@@ -101,12 +101,12 @@ describe('--resume', () => {
     await expect(toFile('/dev/null', true)).rejects.toMatchObject({ code: 'USAGE' })
     await expect(toFile(join(folder, 'no', 'such'), false)).rejects.toMatchObject({
       code: 'USAGE',
-      message: expect.stringContaining('there is no such place'),
+      message: expect.stringContaining('no such file or directory'),
     })
     await using full = await toFile('/dev/full', false)
     await expect(full.write(answer(1))).rejects.toMatchObject({
       code: 'OUTPUT_FAILED',
-      message: expect.stringContaining('the disk is full'),
+      message: expect.stringContaining('no space left on device'),
     })
   })
 })

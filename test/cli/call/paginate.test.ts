@@ -41,7 +41,7 @@ async function printed(answers: string[], given: PaginateOptions, common: Common
     return text === undefined ? new Response('{"error":"Broken"}', { status: 400 }) : new Response(text)
   }
   const session = { call: answer, record: () => ({ dpopPrivateJwk: {} }) } as unknown as Session
-  const context = { host, output, world: createFakeWorld(), common } as unknown as Context
+  const context = { io: host, output, runtime: createFakeWorld(), common } as unknown as Context
   const error: unknown = await runPaginated(QUERY, session, given, context).catch((thrown) => thrown)
   const code = output.finish(error)
   const screen = texts.both.split('\n').map((line) => line.split('\r').at(-1))
@@ -72,8 +72,8 @@ describe('the options', () => {
   test('what is for pages is not taken for one answer', () => {
     expect(isPaginated(options())).toBe(false)
     expect(isPaginated(options('--paginate'))).toBe(true)
-    expect(() => isPaginated(options('--items'))).toThrow('--items is for --paginate')
-    expect(() => isPaginated(options('--limit-pages', '1'))).toThrow('--limit-pages is for --paginate')
+    expect(() => isPaginated(options('--items'))).toThrow('--items needs --paginate')
+    expect(() => isPaginated(options('--limit-pages', '1'))).toThrow('--limit-pages needs --paginate')
   })
 })
 

@@ -8,7 +8,7 @@ const FULL = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' })
 
 test.each([
   ['a format that cannot hold the token', 'dotenv', undefined, 'cannot be quoted for every dotenv parser'],
-  ['a full disk', 'json', FULL, 'the disk is full'],
+  ['a full disk', 'json', FULL, 'no space left on device'],
 ] as const)('credentials that cannot be printed are kept in the store: %s', async (_, format, stdoutError, why) => {
   const world = createFakeWorld()
   const callback = await callbackFor(world)

@@ -94,7 +94,7 @@ describe('import', () => {
     const { world, stdout } = await exported()
     const none = await run(world, ['import'], { stdin: stdout })
     expect(none).toMatchObject({ code: 2, stdout: '' })
-    expect(none.stderr).toContain('hint: add --client-id with the exact client_id')
+    expect(none.stderr).toContain('hint: pass the exact client_id')
     const value = JSON.parse(stdout)
     const claims = Buffer.from(JSON.stringify({ client_id: 'http://localhost?scope=atproto' })).toString('base64url')
     value.tokenSet.access_token = `e30.${claims}.e30`
@@ -103,10 +103,10 @@ describe('import', () => {
   })
 
   test.each([
-    ['nothing on stdin', [], '', 'the argument file is missing, and stdin is empty'],
-    ['half a file', ['-'], '{"dpopJwk": {"d": "canary', 'is not JSON, or it was cut'],
+    ['nothing on stdin', [], '', 'the file argument is missing, and stdin is empty'],
+    ['half a file', ['-'], '{"dpopJwk": {"d": "canary', 'is not valid JSON'],
     ['another file', [join(folder, 'none.json')], '', 'cannot read'],
-    ['a folder', [folder], '', 'it is a folder'],
+    ['a folder', [folder], '', 'is a directory'],
     ['a whole database', ['-'], `"${'x'.repeat(300_000)}"`, 'stdin is too large'],
     ['a list', ['-'], '[]', 'the session is not an object'],
   ])('%s is refused with a hint', async (_, args, stdin, message) => {

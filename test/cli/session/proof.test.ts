@@ -98,8 +98,8 @@ describe('-- curl', () => {
   })
 
   test.each([
-    [['wget', '-q'], 'is not curl'],
-    [['xcurl'], 'is not curl'],
+    [['wget', '-q'], 'is not supported'],
+    [['xcurl'], 'is not supported'],
     [['curl', '-d', '@-'], 'reads the headers from stdin'],
     [['curl', '--data-binary=@-'], 'reads the headers from stdin'],
     [['curl', '-T', '-'], 'reads the headers from stdin'],

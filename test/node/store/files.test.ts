@@ -128,7 +128,7 @@ describe('nothing is half-written', () => {
     const limited = ['bash', '-c', 'ulimit -f 32; exec "$@"', 'bash'] // KiB
     const { stdout, stderr } = await startNode(code, [join(home, 'file')], limited).ended
     expect({ stdout, stderr }).toStrictEqual({
-      stdout: `STORE_UNAVAILABLE cannot write ${home}/file: it would be larger than the system allows, STORE_UNAVAILABLE\n`,
+      stdout: `STORE_UNAVAILABLE cannot write ${home}/file: file too large, STORE_UNAVAILABLE\n`,
       stderr: '',
     })
     expect(await readFile(join(home, 'file'), 'utf8')).toBe('old')
@@ -149,7 +149,7 @@ describe('nothing is half-written', () => {
       console.log(await readFile(home + '/file', 'utf8'), (await readdir(home)).sort().join())`
     const { stdout, stderr } = await startNode(code, [home], onTinyDisk(home)).ended
     expect({ stdout, stderr }).toStrictEqual({
-      stdout: `cannot write ${home}/file: the disk is full\nold file,filler\n`,
+      stdout: `cannot write ${home}/file: no space left on device\nold file,filler\n`,
       stderr: '',
     })
   })
@@ -175,7 +175,7 @@ describe('nothing is half-written', () => {
     await mkdir(join(home, 'file', 'inside'), { recursive: true })
     const error = await failure(writePrivate(join(home, 'file'), 'secret'))
     expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE' })
-    expect(error.message).toContain('it is a folder')
+    expect(error.message).toContain('is a directory')
     expect(await readdir(home)).toStrictEqual(['file'])
   })
 
@@ -185,7 +185,7 @@ describe('nothing is half-written', () => {
     const path = join(home, 'file', 'inside')
     for (const attempt of [readPrivate, (at: string) => writePrivate(at, ''), listFolder, makePrivateFolder]) {
       const { message } = await failure(attempt(path))
-      expect(message).toMatch(/^cannot (?:read|write|create) .*: (?:a part of the path|it) is not a folder$/)
+      expect(message).toMatch(/^cannot (?:read|write|create) .*: (?:not a directory|file exists)$/)
     }
   })
 })

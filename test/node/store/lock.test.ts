@@ -200,5 +200,5 @@ test('a folder that cannot be made is said to be the cause', async () => {
   await writeFile(file, '')
   const error = await failure(acquired(join(file, 'lock')))
   expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE' })
-  expect(error.message).toContain('not a folder')
+  expect(error.message).toContain('not a directory')
 })

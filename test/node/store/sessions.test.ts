@@ -124,7 +124,7 @@ test.runIf(hasTinyDisk()).each([
   expect(stdout.split('\n')).toStrictEqual([
     'ENOSPC',
     'next',
-    expect.stringMatching(/^STORE_UNAVAILABLE cannot (?:write|lock) .*: the disk is full false$/),
+    expect.stringMatching(/^STORE_UNAVAILABLE cannot (?:write|lock) .*: no space left on device false$/),
     'next 1',
     '',
   ])

@@ -63,7 +63,7 @@ describe('a query', () => {
     ['limt=5', 'has no limt; it takes repo, collection, limit, cursor, reverse'],
     ['limit:={"a":1}', 'neither text'],
     ['limit:=5,', 'not JSON'],
-    ['cursor={curser}', 'stands for nothing'],
+    ['cursor={curser}', 'unknown placeholder'],
   ])('%s is said before anything is sent', (word, why) => {
     const error = refusal(LIST, ['repo={did}', 'collection=a.b.c', word])
     expect(error).toMatchObject({ code: 'USAGE', session: 'alive' })
@@ -72,7 +72,7 @@ describe('a query', () => {
 
   test('what is missing is named, with all that the method needs', () => {
     const error = refusal(LIST, ['limit=5'])
-    expect(error.message).toBe(`${LIST} needs repo, collection too`)
+    expect(error.message).toBe(`${LIST} is missing repo, collection`)
     expect(error.facts).toStrictEqual({ reason: 'method-misused', ...needsOf(findMethod(LIST)!) })
   })
 
@@ -138,7 +138,7 @@ describe('a procedure', () => {
   })
 
   test('what is missing, wrong or not an object', () => {
-    expect(refusal(CREATE, ['repo={did}']).message).toContain('needs collection, record too')
+    expect(refusal(CREATE, ['repo={did}']).message).toContain('is missing collection, record')
     expect(refusal(CREATE, [], { data: '{"repo":"a"' }).message).toContain('the body is not JSON')
     expect(refusal(CREATE, ['repo=a'], { data: '[]' }).message).toContain('JSON object')
     expect(refusal(CREATE, ['record=hello']).message).toContain('record is not JSON')
@@ -158,7 +158,10 @@ describe('a procedure', () => {
   test('18.6 bytes are uploaded', () => {
     const nsid = 'com.atproto.repo.uploadBlob'
     expect(assemble(nsid, [], { hasUpload: true })).toStrictEqual({ nsid, method: 'POST', parameters: [] })
-    expect(refusal(nsid, [])).toMatchObject({ message: expect.stringContaining('not JSON'), facts: { isUpload: true } })
+    expect(refusal(nsid, [])).toMatchObject({
+      message: expect.stringMatching(/needs a file .*as its body$/),
+      facts: { isUpload: true },
+    })
     expect(refusal(CREATE, ['repo={did}'], { hasUpload: true }).message).toContain('takes JSON')
   })
 })
