@@ -113,7 +113,7 @@ export interface AnswerFacts {
 export type PlainReason =
   /** The credentials are complete except for the client_id. */
   | 'client-id-missing'
-  /** A loopback client_id of an earlier login does not declare the requested scope or redirect URI; each login can create its own. */
+  /** The loopback client_id of an earlier login does not declare what is requested; each login can create its own. */
   | 'client-id-superfluous'
   /** The stored session has no client_id, and a refresh with a wrong one would end it. */
   | 'client-id-unknown'
@@ -230,7 +230,7 @@ export type ReasonFacts =
       readonly kind: 'sessions' | 'pending'
       readonly isWindows: boolean
     }
-  /** The host of the client cannot use this redirect URI; `scheme` is the custom scheme that a native client of it may use. */
+  /** A client of that host cannot use this redirect URI; `scheme` is the custom scheme that a native one may use. */
   | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
   /** The refreshed session could not be written to the store, and was written to a temporary file. */
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
