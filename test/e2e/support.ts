@@ -76,7 +76,6 @@ export function expectFailure(result: CliResult, exit: number, code: string): vo
   expect(result.stdout).toBe('')
   expect(result.stderr).toContain(`[${code}]`)
   expect(result.stderr).toMatch(/^atproto-oauth: error: .+$/m)
-  expect(result.stderr).toMatch(/^atproto-oauth: session: .+$/m)
   expect(result.stderr).toMatch(/^atproto-oauth: hint: .+$/m)
   expect(result.code).toBe(exit)
 }
