@@ -1,5 +1,5 @@
 /**
- * The library: the verbs, the nouns and the errors, and Node as their world.
+ * The public API of the library: operations, types, errors, and the Node runtime.
  *
  * @module
  */

@@ -112,7 +112,7 @@ export const credentialsSchema = v.object({
   accessTokenExpiresAt: timeSchema.optional(),
   issuer: origin.optional(),
   scope: text.optional(),
-  /** RFC 7638 thumbprint of the key; names the lineage. */
+  /** RFC 7638 thumbprint of the DPoP key, which all copies of one session share. */
   thumbprint: text.optional(),
   createdAt: timeSchema.optional(),
   rotatedAt: timeSchema.optional(),

@@ -1,6 +1,6 @@
 /**
- * What the core may ask of the world. Every effectful function takes the ports
- * it needs, and no more, as its last argument; none has a default.
+ * Interfaces for all side effects of the core. Every effectful function takes only the ports
+ * it needs, as its last argument; none has a default.
  */
 import type { Fix } from './errors.ts'
 import type { ClientJwk, Did, Nonces, PendingRecord, SessionRecord, SpentAuthorization } from './model.ts'
@@ -37,7 +37,7 @@ export interface HttpInit {
 
 export interface Http {
   /**
-   * One HTTP request; redirects are answers like any other.
+   * One HTTP request; redirects are returned, not followed.
    *
    * @throws {OAuthError} `HOST_NOT_FOUND` and `NETWORK_UNREACHABLE` the request certainly did not arrive (DNS, connect, TLS),
    *   `NETWORK_LOST` it may have arrived (reset, timeout), `ADDRESS_REFUSED` the address guard said no
@@ -97,7 +97,7 @@ export interface SessionStore {
 export type Transaction<T> = (
   current: SessionRecord | undefined,
   commit: (next: SessionRecord) => Promise<void>,
-  /** Leaves nothing of the session behind. */
+  /** Removes the session and its nonces. */
   forget: () => Promise<void>,
 ) => Promise<T>
 
@@ -106,9 +106,9 @@ export interface Stores {
   readonly sessions: SessionStore
 }
 
-/** A place outside of the store where rotated credentials go. */
+/** A save target outside the store for rotated credentials. */
 export interface SaveTarget {
-  /** As the person named it, with an absolute path. */
+  /** As given, with an absolute path. */
   readonly name: string
   /** Whether what is there outlives a CI job. */
   readonly durable: boolean
@@ -123,7 +123,7 @@ export interface SaveTarget {
 }
 
 export interface Saving {
-  /** The per-user store was named as a target: what is new stays there too. */
+  /** The per-user store was named as a target: rotated credentials stay there too. */
   readonly inStore: boolean
   readonly targets: readonly SaveTarget[]
   /** A target by its name, which an earlier run recorded. */

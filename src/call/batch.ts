@@ -1,6 +1,6 @@
 /**
- * Many requests, one a line, with one answer a line: several at a time, answered in order, and as
- * much in memory as is on its way.
+ * Many requests, one per line, with one result per line: sent concurrently, returned in order, with only
+ * the requests in flight in memory.
  */
 import { isOAuthError, type OAuthError } from '../errors.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
@@ -31,7 +31,7 @@ export interface BatchAnswer {
 }
 
 export interface BatchOptions {
-  /** Requests on their way at the same time. */
+  /** Maximum concurrent requests. */
   readonly concurrency: number
   /** Lines that an earlier run has an answer of; they are not sent. */
   readonly isAnswered?: ((line: number) => boolean) | undefined
@@ -44,7 +44,7 @@ type Ports = Clock & Timer & Random & Notices
 
 /** Lines that are asked and whose answer was not taken yet, for each that may be on its way: one slow answer holds back no others. */
 const WINDOW = 4
-/** Bytes; a larger answer has no place in a line. */
+/** Maximum response size in bytes. */
 const ANSWER_LARGEST = 8 * 1024 * 1024
 /** What is wrong with one request only; any other error ends the batch. */
 const OF_ONE_LINE = ['USAGE', 'NSID_INVALID', 'NETWORK_LOST'] as const

@@ -1,5 +1,5 @@
 /**
- * A query asked again and again, as long as its answers name a cursor.
+ * Repeats a query as long as its responses have a cursor.
  *
  * @see https://atproto.com/specs/xrpc#cursors-and-pagination
  */

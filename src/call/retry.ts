@@ -1,6 +1,5 @@
 /**
- * A request made again when a server asks for time: reads that a gateway could not answer, and, if
- * somebody wants to wait, whatever a rate limit has put off.
+ * Retries requests: reads after a gateway error and, on request, any request after a rate limit.
  *
  * @see https://atproto.com/specs/xrpc#summary-of-http-status-codes, RFC 9110 §10.2.3
  */
@@ -10,7 +9,7 @@ import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 
 export interface RetryOptions {
-  /** Wait for the end of a rate limit, however long, instead of giving its answer back. */
+  /** Wait for the end of a rate limit, however long, instead of returning the 429 response. */
   readonly wait: boolean
   /** Shared by requests of one session: a limit that one of them meets holds back the others too. */
   readonly limit?: RateLimit
@@ -25,7 +24,7 @@ type Ports = Clock & Timer & Random & Notices
 
 const GATEWAY = [502, 503, 504]
 const RETRIES = 3
-/** Milliseconds before the first retry; twice that before the next. */
+/** Backoff before the first retry, in milliseconds; it doubles with each. */
 const FIRST_PAUSE = 500
 /** Milliseconds, where a 429 names no time. */
 const RATE_PAUSE = 30_000

@@ -1,6 +1,6 @@
 /**
- * Changing a dotenv file without spoiling it: comments, order, other variables, line ends and
- * the quoting of each line stay as they are.
+ * Edits a dotenv file in place: comments, order, other variables, line ends and the quoting of
+ * each line are kept.
  */
 import { OAuthError } from '../errors.ts'
 import type { Entries } from './write.ts'

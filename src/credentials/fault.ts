@@ -1,5 +1,5 @@
 /**
- * What a schema has found wrong, in words that quote no value: what it looked at may be a secret.
+ * Describes schema errors without quoting values: they may be secrets.
  */
 import type { Err } from '@badrap/valita'
 

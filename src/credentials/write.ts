@@ -1,5 +1,5 @@
 /**
- * Credentials as text for whoever reads them next: shells, dotenv readers, docker, CI.
+ * Formats credentials for shells, dotenv parsers, docker and CI.
  */
 import { base64url } from 'jose'
 import { OAuthError } from '../errors.ts'

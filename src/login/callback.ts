@@ -54,7 +54,7 @@ export function parseCallback(paste: string): PastedCallback {
   return { base, parameters, state }
 }
 
-/** The order matters: a code is not looked at before it is known who sent it, nor after an error. */
+/** The order matters: the code is read only after the issuer was checked, and not after an error. */
 export type ValidatedCallback = Callback | { readonly denied: OAuthError }
 
 /**

@@ -158,7 +158,7 @@ async function resume(record: ReceivedAuthorization, code: string | null, ports:
   return deliverLogin(completedOf(record), login, ports)
 }
 
-/** The code is as good as before: it was not sent, or refused before anybody looked at it. */
+/** The code is still valid: it was not sent, or the request was rejected before the code was checked. */
 const UNSENT = ['HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'ADDRESS_REFUSED', 'RATE_LIMITED'] as const
 
 function checkAccount(sub: Did, { did, handle }: PendingAuthorization): void {

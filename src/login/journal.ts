@@ -37,7 +37,7 @@ export async function findPending(
   return record
 }
 
-/** Somebody else has claimed it. */
+/** Another process claimed the login first. */
 export async function claimedElsewhere({ state }: PendingAuthorization, store: PendingStore): Promise<OAuthError> {
   const record = await store.get(state)
   if (record?.status === 'spent') return alreadySpent(record)
@@ -68,13 +68,13 @@ export function spentRecord(
   return { version: 1, status: 'spent', state, codeHash, outcome, at, ...(did && { did }) }
 }
 
-/** Of a code that was cut off, the server knows nothing: the whole one may follow, but this one not again. */
+/** A truncated code spends nothing at the server: the complete code may follow, but this one is not sent again. */
 export function withRefused(pending: PendingAuthorization, codeHash: string): PendingAuthorization {
   return { ...pending, refusedCodes: [...(pending.refusedCodes ?? []), codeHash] }
 }
 
 export interface DeliverOption {
-  /** Brings the credentials to where they are wanted; the login is over once it resolves. */
+  /** Delivers the credentials; the login is complete once it resolves. */
   readonly deliver?: ((completed: Completed) => Promise<void>) | undefined
 }
 
@@ -124,7 +124,7 @@ function keptHere(error: unknown): OAuthError {
   })
 }
 
-/** A session of which nobody knows is not left behind. */
+/** A session that could not be stored is revoked, so that no unknown session stays open. */
 function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded: boolean): OAuthError {
   const why = error instanceof Error ? error.message : String(error)
   const end = isEnded ? 'it was revoked' : 'it will expire by itself'

@@ -1,5 +1,5 @@
 /**
- * Where the browser ends after a sign-in on this machine: one page on 127.0.0.1, for one callback.
+ * The callback page on 127.0.0.1 for a sign-in on this machine. Accepts one callback.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc8252.html#section-7.3 RFC 8252 §7.3, §8.3}
  */

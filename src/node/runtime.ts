@@ -1,5 +1,5 @@
 /**
- * Node as the core sees it: every port, made from a few settings.
+ * Implements the ports of the core with Node.
  */
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'

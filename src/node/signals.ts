@@ -1,5 +1,5 @@
 /**
- * Ctrl-C and a job's end wait while a token is between two places.
+ * Delays signals while a token is sent and its successor is not saved yet.
  */
 import { setImmediate } from 'node:timers/promises'
 
@@ -20,7 +20,7 @@ export function createSignalHold(platform: NodeJS.Platform = process.platform): 
     depth += 1
     if (depth > 1) return
     received = undefined
-    // Whoever else listens may end the process: they are asked later.
+    // Other listeners may end the process: they are called afterwards.
     others = SIGNALS.map((signal) => [signal, process.rawListeners(signal)] as const)
     for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, remember)
   }

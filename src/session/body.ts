@@ -5,7 +5,7 @@ import type { Body } from '../ports.ts'
 
 /** Seconds for the headers of a response, and for each pause in its body. */
 const TIMEOUT = 60
-/** Seconds for a body of which nobody knows how long it is. */
+/** Timeout in seconds for a body of unknown length. */
 const LONGEST = 3600
 /** Bytes in a second that a slow line still manages; a larger body gets more time. */
 const SLOWEST = 50_000

@@ -1,5 +1,5 @@
 /**
- * A session is handed over to another program. A refresh token works once, so it has one owner: it leaves this one.
+ * Exports a session to another program. A refresh token works once, so a session has one owner: the export removes it here.
  */
 import { type NodeSession, toNodeSession } from '../credentials/node-session.ts'
 import { OAuthError } from '../errors.ts'
@@ -9,18 +9,18 @@ import type { Session } from './session.ts'
 import { endedError, handedOver, newerOf, toCredentials } from './token-family.ts'
 
 export interface ExportOptions {
-  /** Leave it here as well. Two owners of one session end it: whoever renews it second sends a token that is spent. */
+  /** Keep the session here too. Two owners end a session: the second to refresh sends a spent token. */
   readonly keep?: boolean | undefined
 }
 
-/** Seconds that the access token lasts at least, for the other program to begin with. */
+/** Minimum remaining lifetime of the exported access token, in seconds. */
 const AT_LEAST = 60
 
 /**
  * Gives a session as the session store of `@atproto/oauth-client-node` keeps it, and then no longer has it: what the
- * store remembers is only that its tokens must not be used here. Renews it first if its access token is over.
+ * store remembers is only that its tokens must not be used here. Refreshes it first if its access token has expired.
  *
- * @param hand puts it where it goes; once that resolves the session is gone from here, and if it rejects it is not
+ * @param hand writes the session; it is removed here when this resolves, and kept when it rejects
  * @throws {OAuthError} `SESSION_MISSING`, `CREDENTIALS_INCOMPLETE` for a lease, those of a refresh
  */
 export async function exportSession(
@@ -36,10 +36,10 @@ export async function exportSession(
       facts: { reason: 'leased', operation: 'export' },
     })
   }
-  // A refresh also finds out what is not known of it, and whether a token that was sent is still good.
+  // A refresh also finds a missing issuer, and whether a token that was sent without a response is still valid.
   if (issuer === undefined || intent !== undefined) await session.refresh()
   else await session.lease(AT_LEAST)
-  // Nobody may renew it while it is on its way.
+  // Under the lock: no other process may refresh the session during the export.
   return stores.sessions.update(thumbprint, async (stored, commit) => {
     const record = await newerOf(session.record(), stored)
     if (record.ended) throw endedError(record)

@@ -1,5 +1,5 @@
 /**
- * A session that another program has kept is taken over. Its tokens are not used for that: the refresh token works once.
+ * Imports a session of another program. Its tokens are not used for that: the refresh token works once.
  */
 
 import { checkClientId } from '../client/client-id.ts'
@@ -43,7 +43,7 @@ export async function importSession(
     const current = await newerOf(given, known)
     if (current.refreshToken !== credentials.refreshToken) throw spent(current)
     if (known !== stored) await commit(known)
-    // What it came back with tells nothing of when it began, and how often it was renewed there.
+    // The imported value has no creation time and no refresh count.
     const isAsItLeft = known !== stored || current === known
     const { createdAt } = known
     const { rotation, rotatedAt } = isAsItLeft ? known : { ...current, rotatedAt: undefined }
@@ -60,7 +60,7 @@ function checkClient(clientId: string): void {
   }
 }
 
-/** What is known here is newer: sent, the other one would end the session. */
+/** The stored token is newer: sending the imported one would end the session. */
 function spent(current: SessionRecord): OAuthError {
   if (current.ended) return endedError(current)
   const message = `the refresh token has already been used: a newer one of the same session of ${current.did} is stored here`

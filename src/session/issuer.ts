@@ -1,5 +1,5 @@
 /**
- * Whether an account is still where its session is from. A refresh token is sent to nobody else.
+ * Checks that an account still uses the server that issued its session: a refresh token is sent to no other server.
  *
  * @see https://atproto.com/specs/oauth#identity-authentication
  */

@@ -1,5 +1,5 @@
 /**
- * Which session is meant: that of given credentials, or one of the per-user store.
+ * Opens a session from given credentials, or from the per-user store.
  */
 import { OAuthError } from '../errors.ts'
 import type { Credentials, Did, SessionRecord } from '../model.ts'
@@ -11,7 +11,7 @@ import { Session } from './session.ts'
 import { newerOf, toSessionRecord } from './token-family.ts'
 
 /**
- * A session from credentials, or from what the store has of the same lineage if that is newer.
+ * A session from credentials, or from the stored session with the same DPoP key if its tokens are newer.
  *
  * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`
  */

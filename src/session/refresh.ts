@@ -21,15 +21,15 @@ import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from '.
 const MARGIN = 10_000
 const MARGIN_RANDOM = 30_000
 
-/** Milliseconds that a clock may be corrected by at any time. */
+/** Tolerated clock correction, in milliseconds. */
 const CLOCK_SLACK = 60_000
 
-/** Whether the access token is good for a while yet. Without an `expires_in` it is good until it is refused. */
+/** Whether the access token stays valid for a while. Without an `expires_in` it is used until the PDS rejects it. */
 export function isFresh(record: SessionRecord, { now, randomBytes }: Network): boolean {
   const { accessToken, accessTokenExpiresAt, rotatedAt } = record
   if (accessToken === undefined) return false
   if (accessTokenExpiresAt === undefined) return true
-  // It comes from the future: the clock was set back, and does not tell when the token is over.
+  // Rotated in the future: the clock was set back, so the expiry time is unreliable.
   if (rotatedAt !== undefined && rotatedAt - now() > CLOCK_SLACK) return false
   const random = (randomBytes(1)[0]! / 255) * MARGIN_RANDOM
   return accessTokenExpiresAt - now() > MARGIN + random
@@ -142,7 +142,7 @@ function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionR
   }
 }
 
-/** What was refused came from outside; the store's own token was not sent, and is not given up for it. */
+/** The rejected token came from the environment: the stored token was not sent, and stays valid. */
 async function rejectForeignToken(
   error: OAuthError,
   stored: SessionRecord,
@@ -161,7 +161,7 @@ async function rejectForeignToken(
   )
 }
 
-/** Refused before the token was looked at, or never sent: all is as it was. */
+/** The token was not sent, or the request was rejected before the token was checked: the token is still valid. */
 const UNSPENT = [
   'REFRESH_REFUSED',
   'RATE_LIMITED',

@@ -1,5 +1,5 @@
 /**
- * The clean end of a session: at the server, then here.
+ * Revokes a session at the server, then removes it here.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc7009.html RFC 7009}
  */

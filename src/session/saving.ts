@@ -21,8 +21,8 @@ export function targetsFor(record: SessionRecord, { targets, open }: Saving): Sa
 }
 
 /**
- * What a readable target has of this session may be newer than what the environment has: a shell that was
- * started before the last rotation still has the one before.
+ * A readable target may have a newer copy of this session than the environment: a shell that was started before
+ * the last rotation still has the previous token.
  *
  * @throws {OAuthError} `SAVE_FAILED` a target has another session, which would be overwritten
  */
@@ -101,7 +101,7 @@ export async function saveSession(
   const { targets, inStore } = ports.saving
   return ports.stores.sessions.update(record.thumbprint, async (stored, commit, forget) => {
     const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
-    // Only a run after one that was killed finds it there already, and maybe renewed since.
+    // Found only after a killed run; it may have been refreshed since.
     const current = { ...(await newerOf(record, stored)), handle }
     await commit({ ...current, undelivered })
     const saved = await deliverRotated(current, targets, commit).catch((error: unknown) => {
@@ -112,7 +112,7 @@ export async function saveSession(
   })
 }
 
-/** A login cannot be completed again: what delivers is any other run that finds the session in the store. */
+/** A login cannot be completed again: any other run that finds the session in the store delivers it. */
 function withRefresh(error: unknown, { did }: SessionRecord): unknown {
   if (!isOAuthError(error, 'SAVE_FAILED')) return error
   return error.with({

@@ -1,5 +1,5 @@
 /**
- * What is known of a session without asking anybody: whose it is, where it is kept, how long it can last.
+ * The status of a session, from its record alone: account, save targets, deadlines. Sends nothing.
  */
 import type { ClientKeyName, Did, Ended, Handle, Origin, SessionRecord } from '../model.ts'
 
@@ -9,7 +9,7 @@ const PUBLIC = { absolute: 14 * DAY, idle: 14 * DAY }
 const CONFIDENTIAL = { absolute: 2 * 365.25 * DAY, idle: (365.25 / 4) * DAY }
 
 export interface SessionStatus {
-  /** `ambiguous`: a refresh was sent and no answer was stored. */
+  /** `ambiguous`: a refresh was sent, but no response was stored. */
   readonly state: 'alive' | 'ended' | 'ambiguous'
   readonly did: Did
   readonly handle: Handle | undefined

@@ -1,13 +1,13 @@
 /**
- * A session as several places know it: the environment, the store, a save target. The key is the
- * same in all of them, the tokens need not be; one of them is the newest.
+ * Copies of one session in the environment, the store and save targets. They share a DPoP key, but their
+ * tokens may differ: only the copy with the newest refresh token is valid.
  */
 import { loginFacts, OAuthError } from '../errors.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
 import { importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 
-/** Of a session renewed every hour for two years all; of a longer list the first and the last, which jobs still have. */
+/** Large enough for two years of hourly refreshes. Of a longer list the oldest and newest are kept. */
 const SPENT_KEPT = 40_000
 /** Enough of a hash to recognise a token among thousands: 96 bits. */
 const HASH_LENGTH = 16
@@ -64,7 +64,7 @@ export function toCredentials(record: SessionRecord): Credentials {
  */
 export async function newerOf(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
   if (!known) return given
-  // A token that was sent with the wrong key has ended, and says nothing about the session that the key belongs to.
+  // A token that was sent with the wrong key was revoked; that does not affect the session the key belongs to.
   const { did, clientId, spentTokens } = known
   if (known.ended && known.issuer === undefined && (given.did !== did || given.clientId !== clientId)) {
     return { ...given, spentTokens }
@@ -74,7 +74,7 @@ export async function newerOf(given: SessionRecord, known: SessionRecord | undef
   if (refreshToken === undefined || refreshToken === known.refreshToken) return known
   if (known.spentTokens.includes(await tokenHash(refreshToken))) return known
   if (rotation !== undefined && known.rotation !== undefined && rotation < known.rotation) return known
-  // Rotated somewhere else: what is known here was spent there.
+  // Rotated on another machine: the token stored here was spent there.
   const { accessToken, accessTokenExpiresAt } = given
   return {
     ...known,
@@ -95,8 +95,7 @@ export async function newerOf(given: SessionRecord, known: SessionRecord | undef
 }
 
 /**
- * The session as it is left behind here when another program gets it: without tokens, and with all it takes to
- * recognise those that were.
+ * The record of a session that was exported: without tokens, but with their hashes, to detect later reuse.
  */
 export async function handedOver(record: SessionRecord, now: number): Promise<SessionRecord> {
   const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = record
@@ -108,7 +107,7 @@ export async function handedOver(record: SessionRecord, now: number): Promise<Se
   }
 }
 
-/** The same when it comes back: the token that it left with may be used again, if that is the one. */
+/** The record of an exported session that is imported back: its refresh token may be used again if it is unchanged. */
 export async function takenBack(known: SessionRecord, refreshToken: string): Promise<SessionRecord> {
   const hash = await tokenHash(refreshToken)
   if (known.ended?.handedOver !== hash) return known

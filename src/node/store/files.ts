@@ -21,7 +21,7 @@ const PUBLIC_FOLDER_MODE = 0o755
 const RESERVED_BYTES = 64 * 1024
 /** Milliseconds; no write takes as long. */
 export const LEFTOVERS_KEPT = 24 * 3600 * 1000
-/** A record is a few kB; what is larger is not ours. */
+/** Maximum file size in bytes; a record is a few kB. */
 const LARGEST = 4 * 1024 * 1024
 
 /** The text, or `undefined` if there is no such file. */

@@ -68,7 +68,7 @@ function thumbprintOf({ x, y }: PrivateJwk): string {
   return createHash('sha256').update(jwk).digest('base64url')
 }
 
-/** Nonces are a convenience: what cannot be read is none. */
+/** Nonces only save a round trip: an unreadable file counts as empty. */
 export function parseNonces(text: string | undefined): Nonces {
   const file = objectSchema.try(parseText(text ?? ''))
   const entries = Object.entries(file.ok ? file.value : {})
