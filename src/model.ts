@@ -143,7 +143,7 @@ const pendingAuthorization = v.object({
   /** Hashes of codes that the server has refused: a cut-off paste may be followed by a whole one. */
   refusedCodes: texts.optional(),
   createdAt: timeSchema,
-  /** When the server forgets the request, unless somebody has opened the page by then. */
+  /** When the pushed request expires, unless the sign-in page was opened before. */
   requestExpiresAt: timeSchema,
   /** When we stop waiting for the callback. */
   expiresAt: timeSchema,
@@ -157,7 +157,7 @@ const spentAuthorization = v.object({
   state: text,
   /** base64url SHA-256 of the code. */
   codeHash: text,
-  /** `sent`: no answer was recorded. */
+  /** `sent`: no response was recorded. */
   outcome: v.union(v.literal('sent'), v.literal('completed'), v.literal('refused'), v.literal('denied')),
   did: did.optional(),
   at: timeSchema,
@@ -256,7 +256,7 @@ export const sessionRecordSchema = v.object({
   rotation: rotationSchema.optional(),
   /** Hashes of the refresh tokens before this one: an environment that still has one of them is old. */
   spentTokens: texts,
-  /** A refresh that was sent, as long as no answer to it was stored. */
+  /** A refresh that was sent, until its response is stored. */
   intent: v.object({ tokenHash: text, at: timeSchema }).optional(),
   /** The credentials came, and are saved, as `ATPROTO_OAUTH_SESSION`. */
   bundled: v.boolean().optional(),
@@ -264,6 +264,6 @@ export const sessionRecordSchema = v.object({
   savedTo: texts.optional(),
   /** Save targets that do not have the newest tokens yet. */
   undelivered: texts.optional(),
-  /** The server said that the session is over, or it is another program's now; its tokens are gone. */
+  /** Set if the server ended the session or it was exported; its tokens are removed. */
   ended: ended.optional(),
 })

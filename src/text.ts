@@ -16,7 +16,7 @@ const ANSI = new RegExp(
 const LINE_BREAKS = /[\r\n\u0085\u2028\u2029]+/g
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu
 const LONGEST = 500
-/** Levels; nothing that anybody means is nested deeper, and `JSON.stringify` can follow this far wherever it is called. */
+/** Maximum nesting depth: more than any real document has, and safe for the recursion of `JSON.stringify`. */
 const DEEPEST = 1000
 
 /** One line, at most `longest` characters, nothing in it that a terminal or a CI runner would act on. */

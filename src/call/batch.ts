@@ -21,7 +21,7 @@ export interface BatchAnswer {
   readonly line: number
   /** As the request had it. */
   readonly id?: unknown
-  /** Absent if there was no answer. */
+  /** Absent if there was no response. */
   readonly status?: number
   /** JSON; another answer is `{"mediaType","base64"}`, an empty one `null`. */
   readonly output?: unknown

@@ -50,7 +50,7 @@ export type CompletePorts = Network &
  * @param paste what the person copied after signing in: a URL, or its query or fragment
  * @throws {OAuthError} those of the input and `CALLBACK_REFUSED`: nothing was sent and the login is still open; those
  *   of network, identity and metadata: as before, run it again; `AUTHORIZATION_DENIED`, `EXCHANGE_REFUSED`,
- *   `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and `EXCHANGE_AMBIGUOUS`: the login is over
+ *   `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and `EXCHANGE_AMBIGUOUS`: the login has ended
  */
 export function complete(paste: string, ports: CompletePorts): Promise<Completed> {
   return withoutSession(completeLogin(paste, ports))

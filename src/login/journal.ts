@@ -81,9 +81,9 @@ export interface DeliverOption {
 export interface LoginRecordActions {
   /** Puts what came back into the login's record. */
   keep(): Promise<void>
-  /** Records that the login is over; of the credentials it leaves nothing behind. */
+  /** Records that the login has ended, and removes its credentials. */
   close(): Promise<void>
-  /** Ends the session at the server. @returns whether the server said that it is over */
+  /** Ends the session at the server. @returns whether the server confirmed that */
   end(): Promise<boolean>
 }
 

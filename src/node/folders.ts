@@ -63,7 +63,7 @@ export function defaultHome(machine?: Machine): string {
   })
 }
 
-/** Whether nobody else has a way into the folder, which is made if it can be. On Windows that hangs on where it is. */
+/** Whether only this user can access the folder, which is created if missing. On Windows its location decides that. */
 export function isPrivate(folder: string, platform: NodeJS.Platform = process.platform): boolean {
   try {
     make(folder)

@@ -11,7 +11,7 @@ import { isCode, persist, unavailable } from './file-errors.ts'
 
 export { isCode, reasonOf, unavailable } from './file-errors.ts'
 
-/** Not through a link, and not waiting for whoever might write into a pipe. Windows has neither flag. */
+/** Do not follow links, and do not block on a named pipe. Windows has neither flag. */
 const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
 const READ_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
 const FILE_MODE = 0o600
@@ -160,7 +160,7 @@ export async function listFolder(path: string): Promise<string[]> {
   }
 }
 
-/** Removes what a killed process left: nobody else does. Nothing depends on it, so no failure counts. */
+/** Removes temporary files of killed processes. Failures are ignored: nothing depends on it. */
 export async function sweepFolder(path: string, age: number, isLeftover: (name: string) => boolean): Promise<void> {
   for (const name of (await readdir(path).catch(() => [])).filter(isLeftover)) {
     const file = join(path, name)
@@ -173,7 +173,7 @@ export function isTemporary(name: string): boolean {
   return name.startsWith('.') && name.endsWith('.tmp')
 }
 
-/** A name beside `path` that nobody else has; whoever writes `path` later knows it for a leftover. */
+/** A unique temporary name beside `path`, recognizable as a leftover when `path` is next written. */
 export function besideOf(path: string, purpose = ''): string {
   return join(dirname(path), `${prefixOf(path)}${randomUUID()}${purpose}.tmp`)
 }

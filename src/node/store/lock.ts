@@ -100,7 +100,7 @@ async function claim(folder: string, own: string, number: number): Promise<boole
   return true
 }
 
-/** Who holds the lock of this number, or `undefined` if nobody (any more) does. */
+/** The holder of the lock with this number; `undefined` if it is free. */
 async function blockerOf(folder: string, number: number, me: Holder): Promise<Blocker | undefined> {
   let text: string
   try {
@@ -112,7 +112,7 @@ async function blockerOf(folder: string, number: number, me: Holder): Promise<Bl
   }
   const recorded = parseHolder(text)
   if (recorded === undefined) return undefined
-  if (recorded.host !== me.host || recorded.space !== me.space) return { ...recorded, seen: false } // nobody here can tell
+  if (recorded.host !== me.host || recorded.space !== me.space) return { ...recorded, seen: false } // its pid is not visible here
   const started = await startOf(recorded.pid)
   if (started === undefined) return undefined
   if (started === '' || recorded.started === '') return { ...recorded, seen: false }

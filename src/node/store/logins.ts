@@ -80,7 +80,7 @@ const CLAIMED = '.claimed'
 async function readLogin(path: string): Promise<PendingRecord | undefined> {
   const text = await readPrivate(path)
   if (text !== undefined) return parsePending(text, path)
-  // Who claimed it may have been killed before it could note that; then nobody knows how far it got.
+  // The claiming process may have been killed before it wrote its record: whether the code was sent is unknown.
   const name = (await listFolder(dirname(path))).find((each) => isBeside(each, path, `\\${CLAIMED}`))
   const claimed = name && join(dirname(path), name)
   const was = claimed && (await readPrivate(claimed))
