@@ -1,5 +1,5 @@
 /**
- * What the program says of itself, written down by `npm run build`: `--help`, and the manual page (`man -l dist/atproto-oauth.1`).
+ * Generates the text of `--help` and the manual page, for `npm run build` (`man -l dist/atproto-oauth.1`).
  *
  * @see https://man7.org/linux/man-pages/man7/groff_man.7.html
  */
@@ -8,7 +8,7 @@ import { COMMANDS, loadCommands } from '../../src/cli/commands.ts'
 import { type OptionOutline, type Outline, outlineOf } from '../../src/cli/completion/outline.ts'
 import { createProgram } from '../../src/cli/program.ts'
 
-/** What `--help` says where nothing has to be wrapped. */
+/** `--help` without line wrapping. */
 export async function helpText(): Promise<string> {
   let text = ''
   const program = await wholeProgram((part) => {
@@ -26,7 +26,7 @@ export async function wholeProgram(write: (text: string) => void): Promise<Comma
   return createProgram(host, await loadCommands(names, { action: nothing, print: nothing }))
 }
 
-/** The whole page, in roff, of ASCII alone. */
+/** The manual page as roff, in ASCII. */
 export async function manPage(): Promise<string> {
   const program = await wholeProgram(() => undefined)
   const outline = outlineOf(program)
@@ -38,16 +38,16 @@ export async function manPage(): Promise<string> {
   const lines = [
     `.TH ${code(name.toUpperCase())} 1`,
     '.SH NAME',
-    `${code(name)} \\- sign in to AT Protocol (Bluesky) with OAuth, and make requests`,
+    `${code(name)} \\- sign in to AT Protocol (Bluesky) with OAuth and send requests`,
     '.SH SYNOPSIS',
     ...leaves.flatMap((leaf) => [...usage(name, leaf), '.br']),
     ...ofProgram.map(({ flags }) => `\\fB${code(`${name} ${flags.at(-1)}`)}\\fR`),
     '.SH DESCRIPTION',
     prose(outline.about),
-    'The commands print data on standard output, and all that is for a person on standard error.',
+    'Commands write data to standard output, and messages to standard error.',
     '.SH COMMANDS',
     ...leaves.flatMap((leaf) => section(name, leaf, common, commandAt(program, leaf.path))),
-    '.SH OPTIONS OF ALL COMMANDS',
+    '.SH GLOBAL OPTIONS',
     ...optionLines(shared),
     ...afterHelp(program)
       .split(/^(?=\S.*:$)/m)
@@ -60,7 +60,7 @@ export async function manPage(): Promise<string> {
   return lines.join('\n')
 }
 
-/** What all have alike, each as JSON. */
+/** The options that all commands share, each as JSON. */
 function commonOptions(leaves: readonly Outline[]): ReadonlySet<string> {
   const [first, ...others] = leaves.map(({ options }) => options.map((option) => JSON.stringify(option)))
   return new Set(first!.filter((option) => others.every((each) => each.includes(option))))
@@ -100,7 +100,7 @@ function optionLines(options: readonly OptionOutline[]): string[] {
   })
 }
 
-/** What stands behind the options in `--help`. */
+/** The text after the options in `--help`. */
 function afterHelp(command: Command): string {
   let text = ''
   const { writeOut } = command.configureOutput()
@@ -114,13 +114,13 @@ function afterHelp(command: Command): string {
   return text.slice(command.helpInformation().length)
 }
 
-/** As it stands, line by line. */
+/** Preformatted text. */
 function example(text: string): string[] {
   const lines = text.replace(/^\n+|\s+$/g, '')
   return lines === '' ? [] : ['.PP', '.EX', code(lines), '.EE']
 }
 
-/** Text that gets its line breaks from the reader; what is between backquotes is bold. */
+/** Filled text; backquoted words become bold. */
 function prose(text: string): string {
   return text
     .split(/`(.*?)`/)
@@ -128,7 +128,7 @@ function prose(text: string): string {
     .join('')
 }
 
-/** Text that is typed: its marks stay the ones that a shell knows. */
+/** Text to type: keeps the ASCII characters that a shell needs. */
 function code(text: string): string {
   const marks: Readonly<Record<string, string>> = { '-': '\\-', "'": '\\(aq', '`': '\\(ga', '^': '\\(ha', '~': '\\(ti' }
   return escaped(text).replace(/[-'`^~]/g, (mark) => marks[mark]!)

@@ -1,6 +1,6 @@
 /**
- * The commands, as `--help` lists them. Each is loaded only when it is named: a start is most of
- * what a short command takes.
+ * The commands, in the order of `--help`. Each module is loaded only when its command is named, because loading
+ * takes most of the time of a short command.
  */
 import { Command } from 'commander'
 import { addCommonOptions } from './options.ts'
@@ -8,118 +8,118 @@ import type { Runner } from './run.ts'
 
 interface Entry {
   readonly name: string
-  /** What stands behind the name in the usage line. */
-  readonly takes: string
+  /** The rest of the usage line, after the name. */
+  readonly usage: string
   readonly summary: string
   load(): Promise<(runner: Runner) => Command>
 }
 
-/** It is about all of the others. */
+/** Needs all other commands loaded. */
 const COMPLETION = 'completion'
 
 export const COMMANDS: readonly Entry[] = [
   {
     name: 'init',
-    takes: '[options] <handle|did|url>',
-    summary: 'start a login: print the URL to sign in at',
+    usage: '[options] <handle|did|url>',
+    summary: 'Start a login and print the sign-in URL',
     load: async () => (await import('./login/init.ts')).initCommand,
   },
   {
     name: 'complete',
-    takes: '[options] [callback-url]',
-    summary: 'finish a login: take the callback URL, print the credentials',
+    usage: '[options] [callback-url]',
+    summary: 'Finish a login with the callback URL, then print or save the credentials',
     load: async () => (await import('./login/complete.ts')).completeCommand,
   },
   {
     name: 'login',
-    takes: '[options] <handle|did|url>',
-    summary: 'sign in with the browser of this machine, print the credentials',
+    usage: '[options] <handle|did|url>',
+    summary: 'Sign in with the browser on this machine, then print or save the credentials',
     load: async () => (await import('./login/login.ts')).loginCommand,
   },
   {
     name: 'call',
-    takes: '[options] [nsid] [field...]',
-    summary: 'make one XRPC request as the account',
+    usage: '[options] [nsid] [field...]',
+    summary: 'Send XRPC requests as the signed-in account',
     load: async () => (await import('./call/call.ts')).callCommand,
   },
   {
     name: 'status',
-    takes: '[options]',
-    summary: 'show whose session it is, where it is kept, and how long it can last',
+    usage: '[options]',
+    summary: 'Show the account, storage and deadlines of the session',
     load: async () => (await import('./session/status.ts')).statusCommand,
   },
   {
     name: 'refresh',
-    takes: '[options]',
-    summary: 'renew the tokens of the session now, and save them',
+    usage: '[options]',
+    summary: 'Refresh the tokens now and save them',
     load: async () => (await import('./session/refresh.ts')).refreshCommand,
   },
   {
     name: 'lease',
-    takes: '[options]',
-    summary: 'print an access token and its key, without the refresh token, for parallel jobs',
+    usage: '[options]',
+    summary: 'Print an access token and its DPoP key, without the refresh token, for parallel jobs',
     load: async () => (await import('./session/lease.ts')).leaseCommand,
   },
   {
     name: 'revoke',
-    takes: '[options]',
-    summary: 'end the session on the server, and forget it here',
+    usage: '[options]',
+    summary: 'Revoke the session on the server and delete it from the store',
     load: async () => (await import('./session/revoke.ts')).revokeCommand,
   },
   {
     name: 'proof',
-    takes: '[options] <method> <url> [command...]',
-    summary: 'print the Authorization and DPoP headers of one request, for another tool to send',
+    usage: '[options] <method> <url> [command...]',
+    summary: 'Print the Authorization and DPoP headers for one request of another tool',
     load: async () => (await import('./session/proof.ts')).proofCommand,
   },
   {
     name: 'import',
-    takes: '[options] [file]',
-    summary: 'take over a session that a program with @atproto/oauth-client-node has stored',
+    usage: '[options] [file]',
+    summary: 'Import a session stored by @atproto/oauth-client-node',
     load: async () => (await import('./session/import.ts')).importCommand,
   },
   {
     name: 'export',
-    takes: '[options]',
-    summary: 'hand the session over to a program with @atproto/oauth-client-node',
+    usage: '[options]',
+    summary: 'Export the session for @atproto/oauth-client-node',
     load: async () => (await import('./session/export.ts')).exportCommand,
   },
   {
     name: 'client',
-    takes: '[options] [command]',
-    summary: 'make a client document of your own, or judge a hosted one',
+    usage: '[options] [command]',
+    summary: 'Create or check a client metadata document',
     load: async () => (await import('./client/client.ts')).clientCommand,
   },
   {
     name: 'doctor',
-    takes: '[options] [handle|did|url]',
-    summary: 'look at identity, servers, client, clock, proxy and sessions, and say how to repair them',
+    usage: '[options] [handle|did|url]',
+    summary: 'Check identity, servers, client, clock, proxy and sessions, and suggest fixes',
     load: async () => (await import('./doctor.ts')).doctorCommand,
   },
   {
     name: COMPLETION,
-    takes: '[options] <shell>',
-    summary: 'print the script with which a shell completes these commands',
+    usage: '[options] <shell>',
+    summary: 'Print a shell completion script',
     load: async () => (await import('./completion/completion.ts')).completionCommand,
   },
 ]
 
 /**
- * All commands, and of those that occur among the arguments their options and work as well: which of them is meant
- * only the parser can tell.
+ * All commands. Each one named anywhere in the arguments is loaded in full, because only the parser can tell which
+ * argument is the command.
  */
 export function loadCommands(args: readonly string[], runner: Runner): Promise<Command[]> {
   const all = args.includes(COMPLETION)
   return Promise.all(
-    COMMANDS.map(async ({ name, takes, summary, load }) => {
-      const isMeant = all || args.includes(name)
-      const command = isMeant ? withCommonOptions((await load())(runner)) : new Command(name).usage(takes)
+    COMMANDS.map(async ({ name, usage, summary, load }) => {
+      const isNamed = all || args.includes(name)
+      const command = isNamed ? withCommonOptions((await load())(runner)) : new Command(name).usage(usage)
       return command.description(summary)
     }),
   )
 }
 
-/** For those that run: a command with others below it only holds them. */
+/** Only a command that runs gets options: a command with subcommands does not run itself. */
 function withCommonOptions(command: Command): Command {
   for (const leaf of command.commands.length > 0 ? command.commands : [command]) addCommonOptions(leaf)
   return command

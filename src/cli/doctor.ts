@@ -22,21 +22,21 @@ interface DoctorOptions extends CommonOptions {
 
 export function doctorCommand(runner: Runner): Command {
   return new Command('doctor')
-    .argument('[handle|did|url]', 'the account or server to look at, else the accounts of the sessions that are here')
-    .addOption(SETTINGS.clientId.option({ about: 'judge this client document too' }))
-    .addOption(SETTINGS.redirectUri.option({ about: 'with it, try that client' }))
-    .addOption(SETTINGS.scope.option({ about: 'what to try to ask for', otherwise: 'atproto' }))
+    .argument('[handle|did|url]', 'Account or server to check (default: the accounts of the stored sessions)')
+    .addOption(SETTINGS.clientId.option({ about: 'Check this client metadata document too' }))
+    .addOption(SETTINGS.redirectUri.option({ about: 'Redirect URI to try with --client-id' }))
+    .addOption(SETTINGS.scope.option({ about: 'OAuth scope to try', defaultValue: 'atproto' }))
     .addHelpText('after', NOTES)
     .action(runner.action(runDoctor, 'login'))
 }
 
 const NOTES = `
-Needs no login, changes nothing, keeps nothing and uses no token. One authorization request is pushed to the server,
-which forgets it in minutes. Each finding is a line on stdout (with --json one JSON object a line):
-ok, !! for a warning, xx for what is broken. Exits with 0 if nothing is broken, else with 4.
+Requires no login, uses no token and changes nothing. It sends one pushed authorization request, which expires
+within minutes. Results are written to stdout, one per line: ok, !! (warning) or xx (broken). With --json, each
+line is a JSON object. The exit code is 0 if nothing is broken, and 4 otherwise.
 
 Examples:
-  atproto-oauth doctor                         this machine, and the sessions that are here
+  atproto-oauth doctor                         # this machine and its sessions
   atproto-oauth doctor alice.bsky.social
   atproto-oauth doctor https://pds.example.com
   atproto-oauth doctor alice.bsky.social --client-id https://you.dev/oauth-client-metadata.json
@@ -54,9 +54,9 @@ async function runDoctor(identifier: string | undefined, options: DoctorOptions,
   const warnings = seen.filter(({ verdict }) => verdict === 'warning').length
   if (broken.length === 0) {
     if (identifier === undefined && !seen.some(({ topic }) => topic === 'PDS')) {
-      output.note('No account was looked at: name one, as in `doctor alice.example.com`.')
+      output.note('No account was checked. To check one, add its handle: `doctor alice.example.com`.')
     }
-    output.note(`Nothing is broken.${warnings > 0 ? ` Warnings: ${warnings}.` : ''}`)
+    output.note(`No problems found.${warnings > 0 ? ` Warnings: ${warnings}.` : ''}`)
     return
   }
   const fix = broken.find((finding) => finding.fix !== undefined)?.fix?.split('\n')[0]
@@ -82,7 +82,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
     if (!isOAuthError(error)) throw error
     unreadable = { topic: 'environment', verdict: 'broken', detail: error.message, fix: error, milliseconds: 0 }
   }
-  // Made first: it refuses what was typed, before anything is said.
+  // Created first: it rejects an invalid identifier before anything is printed.
   const account = diagnose(identifier, { ...examination, credentials }, runtime)
   yield* inspectMachine({ home, environment, platform })
   if (unreadable) yield unreadable
@@ -103,7 +103,7 @@ function lines({ topic, verdict, detail, fix, milliseconds }: Worded<Finding>): 
   ].join('\n')
 }
 
-/** `sanitize` takes the indent away, which the lines to be copied need. */
+/** `sanitize` removes the indentation, which the lines to copy need. */
 function indented(line: string): string {
   return (/^ */.exec(line)?.[0] ?? '') + sanitize(line, 2000)
 }

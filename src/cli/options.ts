@@ -1,5 +1,5 @@
 /**
- * The settings of the program, each declared once, and the options that every command has.
+ * Options with an environment variable, each declared once, and the global options.
  */
 import { type Command, Option } from 'commander'
 import { CLIENT_ID, type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
@@ -9,21 +9,21 @@ import type { CliIO } from './io.ts'
 import { createOutput, type Output } from './output.ts'
 import { shellQuote } from './shell.ts'
 
-/** What a setting means to a command, as its help says it. */
+/** The help text of a setting; a command may have its own. */
 export interface Meaning {
-  /** The flag's argument, as it stands between the brackets; a switch has none. */
+  /** The flag's argument, without its brackets; absent for a switch. */
   readonly takes?: string | undefined
   readonly about: string
-  /** What holds without the flag and the variable. */
-  readonly otherwise?: string
+  /** The value if neither the flag nor the variable is set. */
+  readonly defaultValue?: string
 }
 
 interface Declaration<Key extends string, Value> extends Meaning {
   /** The flag in camel case: the name under which commander keeps what was typed. */
   readonly key: Key
-  /** Absent if there is a flag alone. */
+  /** Absent if the setting has no environment variable. */
   readonly variable?: `ATPROTO_OAUTH_${string}`
-  /** How the variable is written, where that is not just the flag's argument; follows its name in help. */
+  /** Follows the variable's name in help, if its value is written differently from the flag's argument. */
   readonly written?: string
   /** Reads the variable's text, which was cleaned and is not empty. */
   parse(text: string, variable: string): Value
@@ -53,22 +53,22 @@ export class Setting<Key extends string, Value extends boolean | string | readon
   /**
    * The flag as an option of a command.
    *
-   * @param meaning where that command means something else by it
+   * @param meaning the help text, if this command needs a different one
    */
   option(meaning: Meaning = this.#declared): Option {
-    const { takes = this.#declared.takes, about, otherwise } = meaning
+    const { takes = this.#declared.takes, about, defaultValue } = meaning
     const { variable: name, written = '', collect } = this.#declared
     const option = new Option(
       takes === undefined ? this.flag : `${this.flag} <${takes}>`,
       about +
-        (name === undefined ? '' : ` [${name}${written}]`) +
-        (otherwise === undefined ? '' : `, else ${otherwise}`),
+        (defaultValue === undefined ? '' : ` (default: ${defaultValue})`) +
+        (name === undefined ? '' : ` [${name}${written}]`),
     )
     return collect ? option.argParser(collect) : option
   }
 
   /**
-   * What holds: the flag's value, else the variable's.
+   * The flag's value, or else the variable's.
    *
    * @throws {OAuthError} `USAGE` an empty flag; a variable that is not valid
    */
@@ -81,7 +81,7 @@ export class Setting<Key extends string, Value extends boolean | string | readon
     return text === undefined ? undefined : this.#declared.parse(text, name)
   }
 
-  /** The words that give a command the same flag: none if it was not typed. */
+  /** The arguments that pass the same flag to another command; empty if the flag was not given. */
   words(options: Typed<Key, Value>): string[] {
     const typed: boolean | string | readonly string[] | undefined = options[this.#declared.key]
     if (typed === undefined || typed === false) return []
@@ -90,49 +90,57 @@ export class Setting<Key extends string, Value extends boolean | string | readon
   }
 }
 
-/** What commander makes of a command line that may have the flag. */
+/** The options as commander parsed them. */
 type Typed<Key extends string, Value> = { readonly [K in Key]?: Value | undefined }
 
 function text<Key extends string>(declared: Omit<Declaration<Key, string>, 'parse'>): Setting<Key, string> {
   return new Setting({ ...declared, parse: (value) => value })
 }
 
-/** Those without a flag are in src/credentials/variables.ts: secrets stay off command lines. */
+/** Variables without a flag are in src/credentials/variables.ts: secrets must not be in command lines. */
 export const SETTINGS = {
   home: text({
     key: 'home',
     variable: 'ATPROTO_OAUTH_HOME',
     takes: 'folder',
-    about: 'where logins and sessions are kept',
+    about: 'Folder for logins and sessions',
   }),
-  stateFile: text({ key: 'stateFile', takes: 'path', about: 'keep the login in this file, to complete it elsewhere' }),
+  stateFile: text({
+    key: 'stateFile',
+    takes: 'path',
+    about: 'Write the pending login to this file, to complete it on another machine',
+  }),
   plcUrl: text({
     key: 'plcUrl',
     variable: 'ATPROTO_OAUTH_PLC_URL',
     takes: 'origin',
-    about: 'the PLC directory',
-    otherwise: PLC_DIRECTORY,
+    about: 'PLC directory',
+    defaultValue: PLC_DIRECTORY,
   }),
   handleResolver: text({
     key: 'handleResolver',
     variable: 'ATPROTO_OAUTH_HANDLE_RESOLVER',
     takes: 'origin',
-    about: 'ask this service for handles, not DNS',
+    about: 'Resolve handles with this service instead of DNS',
   }),
   dev: new Setting({
     key: 'dev',
     variable: 'ATPROTO_OAUTH_DEV',
     written: '=1',
-    about: 'allow http: and private addresses',
+    about: 'Allow http: URLs and private addresses',
     parse: parseSwitch,
   }),
-  account: text({ key: 'account', takes: 'did|handle', about: 'a session of the per-user store' }),
+  account: text({
+    key: 'account',
+    takes: 'did|handle',
+    about: 'Use the session of this account from the per-user store',
+  }),
   save: new Setting({
     key: 'save',
     variable: 'ATPROTO_OAUTH_SAVE',
-    written: ', one a line',
+    written: ', one per line',
     takes: 'target',
-    about: 'store, file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND; repeatable',
+    about: 'Save to store, file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND (repeatable)',
     parse: (lines) => lines.split(/[\r\n]+/).map((line) => line.trim()),
     collect,
   }),
@@ -140,21 +148,21 @@ export const SETTINGS = {
     key: 'scope',
     variable: 'ATPROTO_OAUTH_SCOPE',
     takes: 'scope',
-    about: 'what to ask for',
-    otherwise: 'atproto',
+    about: 'OAuth scope to request',
+    defaultValue: 'atproto',
   }),
   clientId: text({
     key: 'clientId',
     variable: CLIENT_ID,
     takes: 'url',
-    about: 'a client document of yours',
-    otherwise: 'the loopback client',
+    about: 'URL of a hosted client metadata document',
+    defaultValue: 'the loopback client',
   }),
   redirectUri: text({
     key: 'redirectUri',
     variable: 'ATPROTO_OAUTH_REDIRECT_URI',
     takes: 'uri',
-    about: 'one that the client declares',
+    about: 'Redirect URI that the client declares',
   }),
 } as const
 
@@ -190,19 +198,19 @@ export function addCommonOptions(command: Command): Command {
   const { home, plcUrl, handleResolver, dev } = SETTINGS
   const options = [
     ...[home, plcUrl, handleResolver, dev].map((setting) => setting.option()),
-    new Option('-q, --quiet', 'only warnings and errors on stderr'),
-    new Option('-v, --verbose', 'each request on stderr, without secrets'),
-    new Option('--json', 'an error is one JSON object on stderr'),
+    new Option('-q, --quiet', 'Print only warnings and errors on stderr'),
+    new Option('-v, --verbose', 'Log each request on stderr, without secrets'),
+    new Option('--json', 'Print errors as JSON on stderr, and results as JSON where supported'),
   ]
-  for (const option of options) command.addOption(option.helpGroup('Everywhere:'))
-  return command.helpOption('-h, --help', 'show this').helpGroup('Commands:')
+  for (const option of options) command.addOption(option.helpGroup('Global options:'))
+  return command.helpOption('-h, --help', 'Show help').helpGroup('Commands:')
 }
 
 export interface SavingOptions extends CommonOptions {
   readonly save?: string[]
 }
 
-/** Whether a command is about the session in the environment; `--account` means the store, whatever that holds. */
+/** Whether the session comes from the environment; `--account` always means the per-user store. */
 export function fromEnvironment(account: string | undefined, environment: Environment): boolean {
   return account === undefined && [SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
 }
@@ -212,7 +220,7 @@ export function outputOf(io: CliIO, options: CommonOptions, command: string): Ou
   return createOutput(io, { ...options, command, flags: carriedFlags(everywhere) })
 }
 
-/** The flags of this run that the next command needs too; variables are still set then. */
+/** The flags that the next command needs too; environment variables are still set for it. */
 export function carriedFlags(options: CommonOptions): string {
   const { stateFile, home, plcUrl, dev } = SETTINGS
   const words = [stateFile, home, plcUrl, dev].flatMap((setting) => setting.words(options))

@@ -1,5 +1,5 @@
 /**
- * The program: its commands, its help, and how usage errors leave.
+ * The program: its commands, its help and its usage errors.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
@@ -15,7 +15,7 @@ export async function runProcess(io: CliIO = processIO()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
     process.on(signal, () => process.exit(code))
   }
-  // Should it end without having come to an end. Not set before: commander takes a code that is set for its own.
+  // For an event loop that runs empty too early. Not set in advance: commander would use it as its own exit code.
   const unfinished = () => {
     process.exitCode ??= 1
   }
@@ -39,26 +39,26 @@ export async function runProgram(io: CliIO): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) return run.finish(error)
     if (error.exitCode !== 0) return run.finish(usageError(error))
-    await turn() // --help, --version: what became of it is known then
+    await turn() // --help, --version: a failed write is known only now
     return run.finish(unwritten && failedOutput(unwritten))
   }
 }
 
 export function createProgram(io: CliIO, commands: readonly Command[]): Command {
   const program = new Command('atproto-oauth')
-    .description('AT Protocol (Bluesky) OAuth from a shell, a CI job or a small script.')
-    .version(packageVersion(), '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'show this, or after a command its options')
+    .description('AT Protocol (Bluesky) OAuth for shells, CI jobs and small scripts.')
+    .version(packageVersion(), '-V, --version', 'Print the version')
+    .helpOption('-h, --help', 'Show help for the program or a command')
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
     .addHelpText('after', GUIDE)
-    // Behind a command `-vq` may be the value of an option of its own: a key's name, a path.
+    // After a command, `-vq` may be the value of one of its options.
     .enablePositionalOptions()
-  addCommonOptions(program)
+  addCommonOptions(program).helpCommand('help [command]', 'Show help for a command')
   for (const command of commands) program.addCommand(command)
   for (const command of withSubcommands(program)) {
     command.showSuggestionAfterError().configureOutput({
       writeOut: (text) => io.stdout.write(text),
-      writeErr: () => undefined, // said by us, in our form
+      writeErr: () => undefined, // `usageError` reports it in our format
       getOutHelpWidth: () => io.stdout.columns,
     })
   }
@@ -82,18 +82,21 @@ function usageError(error: CommanderError): OAuthError {
 
 const GUIDE = `
 Quick start:
-  atproto-oauth init alice.bsky.social         open the URL it prints, sign in
-  umask 077                                    what follows makes a file of secrets
-  atproto-oauth complete > session.env         paste the address on which the browser ended
-  set -a; . ./session.env; set +a
-  atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post limit=5
+  atproto-oauth init alice.bsky.social --for post    # prints a URL: open it and sign in
+  atproto-oauth complete --save store                # paste the callback URL when asked
+  atproto-oauth call com.atproto.repo.createRecord repo={did} collection=app.bsky.feed.post \\
+    record:='{"text":"Hello from a shell","createdAt":"2026-01-01T00:00:00Z"}'
 
-Credentials in the environment:
-  ATPROTO_OAUTH_REFRESH_TOKEN, ATPROTO_OAUTH_DPOP_PRIVATE_JWK, ATPROTO_OAUTH_PDS_ISSUER, ATPROTO_OAUTH_DID,
-  ATPROTO_OAUTH_CLIENT_ID as \`complete\` prints them, or ATPROTO_OAUTH_SESSION alone (\`complete --format bundle\`)
+Environment variables for credentials:
+  ATPROTO_OAUTH_SESSION        the whole session, as printed by \`complete --format bundle\`
+  or separately, as printed by \`complete\`:
+  ATPROTO_OAUTH_REFRESH_TOKEN, ATPROTO_OAUTH_DPOP_PRIVATE_JWK, ATPROTO_OAUTH_PDS_ISSUER,
+  ATPROTO_OAUTH_DID, ATPROTO_OAUTH_CLIENT_ID
 
 Exit codes:
-  0 done   1 unexpected   2 usage   3 network, try again   4 refused   5 no session: run init
-  6 sent, no answer   7 permission missing   8 XRPC error   9 rate limited   10 saving failed
-  11 deadline near   130, 143 interrupted
+  0 success            4 rejected by the server    8 XRPC error
+  1 unexpected error   5 no session: sign in       9 rate limited
+  2 usage error        6 sent, no response        10 saving failed
+  3 network error      7 permission missing       11 deadline near
+  129, 130, 143 interrupted by a signal
 `

@@ -1,6 +1,6 @@
 /**
- * What `complete` asks a person: the callback URL, and where the credentials should go. Prompts are on stderr, and only at
- * a terminal.
+ * The prompts of `complete`: the callback URL, and where the credentials should go. They are written to stderr, and only
+ * at a terminal.
  */
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, readStdin } from './io.ts'
@@ -26,7 +26,7 @@ export async function askForPaste(argument: string | undefined, io: CliIO): Prom
   })
 }
 
-/** Whether somebody is there to answer, and has not answered already by sending stdout somewhere. */
+/** Whether to ask where the credentials should go: not without a terminal, and not if stdout is redirected. */
 export function canAskWhere(io: CliIO): boolean {
   return io.stdin.isTTY === true && io.stdout.isTTY === true && !inCi(io)
 }
@@ -39,14 +39,14 @@ export async function promptDestination({ stdin, stderr }: CliIO): Promise<strin
     {
       message: 'Where should the credentials go?',
       choices: [
-        { value: 'print', name: 'print them here', description: 'to copy them by hand, for example into a CI secret' },
-        { value: 'file', name: 'write them to a file', description: 'a dotenv file that only you can read' },
+        { value: 'print', name: 'Print to this terminal', description: 'To copy them, for example into a CI secret' },
+        { value: 'file', name: 'Write to a file', description: 'A dotenv file that only you can read' },
         {
           value: 'gh',
           name: 'GitHub Actions secrets',
-          description: 'through the gh program, which has to be signed in',
+          description: 'Requires the GitHub CLI (gh), signed in',
         },
-        { value: 'store', name: 'keep them on this machine', description: 'then `call` finds them by itself' },
+        { value: 'store', name: 'Save on this machine', description: 'In the per-user store, where `call` finds them' },
       ] as const,
     },
     streams,
@@ -54,6 +54,6 @@ export async function promptDestination({ stdin, stderr }: CliIO): Promise<strin
   if (where === 'print') return undefined
   if (where === 'store') return 'store'
   if (where === 'file') return `file:${await input({ message: 'File:', default: 'session.env' }, streams)}`
-  const repository = await input({ message: 'OWNER/REPO (empty: that of this folder):' }, streams)
+  const repository = await input({ message: 'OWNER/REPO (leave empty for the repository of this folder):' }, streams)
   return `gh:${repository.trim()}`
 }

@@ -6,7 +6,7 @@ import { run } from '../support/cli.ts'
 const nothing = () => async () => undefined
 
 describe('the commands that --help lists', () => {
-  test.each(COMMANDS)('$name takes what it says, once it is loaded', async ({ name, takes, load }) => {
+  test.each(COMMANDS)('$name usage what it says, once it is loaded', async ({ name, usage, load }) => {
     const command = (await load())({ action: nothing, print: nothing })
     expect(command.name()).toBe(name)
     expect(command.usage()).toBe(takes)

@@ -178,7 +178,7 @@ describe('the other commands', () => {
     const { account, home, env } = await logIn(world)
     const { stdout, stderr, code } = await runCli(['lease'], { home, env })
     expect(code).toBe(0)
-    expect(stderr).toContain('this lease lasts until')
+    expect(stderr).toContain('lease valid for')
     const lease = parse(stdout)
     expect(Object.keys(lease).sort()).toStrictEqual([
       'ATPROTO_OAUTH_ACCESS_TOKEN',

@@ -42,7 +42,7 @@ describe('the prompt of complete', () => {
   })
 })
 
-describe.skipIf(lacks('script'))('at a terminal complete asks what shall become of the credentials', () => {
+describe.skipIf(lacks('script'))('at a terminal complete asks where the credentials should go', () => {
   const DOWN = '\x1b[B'
   const WHERE = 'Where should the credentials go?'
   async function answered(...questions: (readonly [string, string])[]) {

@@ -1,5 +1,5 @@
 /**
- * Where the answers of a batch go: stdout, or a file that a later run can go on with.
+ * Writes the results of a batch to stdout, or to a file that a later run can resume from.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { BatchAnswer } from '../../call/batch.ts'
@@ -11,14 +11,14 @@ import type { Output } from '../output.ts'
 import { rawLines } from './lines.ts'
 
 export interface Answers extends AsyncDisposable {
-  /** Of earlier runs. */
+  /** Results of earlier runs. */
   readonly known: AnsweredLines
   write(answer: BatchAnswer): Promise<void>
 }
 
-/** Which lines have an answer: 20 MiB for a million of them. */
+/** The lines that have a result; takes 20 MiB for a million of them. */
 export class AnsweredLines {
-  /** The last of them. */
+  /** The highest line number. */
   highest = 0
   count = 0
   failed = 0
@@ -45,7 +45,7 @@ export function answersTo(path: string | undefined, resume: boolean, output: Out
   })
 }
 
-/** Bytes; an answer of ours is shorter. */
+/** Bytes; results are shorter. */
 const LONGEST = 32 * 1024 * 1024
 
 async function openAnswers(path: string, resume: boolean): Promise<Answers> {
@@ -75,7 +75,7 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
   }
 }
 
-/** What the file has; of a last line that a crash cut off nothing is left in it. */
+/** Reads the results in the file, and removes a last line that a crash cut off. */
 async function readAnswered(file: FileHandle, path: string): Promise<AnsweredLines> {
   const answered = new AnsweredLines()
   const stream = file.createReadStream({ start: 0, autoClose: false })
@@ -91,7 +91,7 @@ async function readAnswered(file: FileHandle, path: string): Promise<AnsweredLin
       break
     }
     end += length
-    if (!isWhole) await file.appendFile('\n') // it was all there but this
+    if (!isWhole) await file.appendFile('\n') // only the line feed was missing
   }
   return answered
 }

@@ -1,5 +1,5 @@
 /**
- * `call --batch`: one request a line in, one answer a line out.
+ * `call --batch`: reads one request per line and writes one result per line.
  */
 import { open } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
@@ -23,21 +23,21 @@ export interface BatchFlags {
 
 const CONCURRENCY = 4
 const CONCURRENCY_LARGEST = 32
-/** Bytes; no server takes as much JSON at once. */
+/** Bytes; servers accept less JSON per request. */
 const LINE_LONGEST = 4 * 1024 * 1024
 
 export function addBatchOptions(command: Command): Command {
-  const group = 'Many at once:'
+  const group = 'Batch options:'
   const options = [
     new Option(
       '--batch <file>',
-      'send the requests of a file, or of stdin with -, one JSON object a line: {"nsid", "params", "input", "id"}',
+      'Send the requests in a file, or - for stdin, one JSON object per line: {"nsid", "params", "input", "id"}',
     ),
     new Option(
       '--concurrency <n>',
-      `requests on their way at the same time, ${CONCURRENCY_LARGEST} at most (default: ${CONCURRENCY})`,
+      `Maximum concurrent requests, up to ${CONCURRENCY_LARGEST} (default: ${CONCURRENCY})`,
     ),
-    new Option('--resume', 'leave out the lines that the file of -o has answers of'),
+    new Option('--resume', 'Skip requests already answered in the output file'),
   ]
   for (const option of options) command.addOption(option.helpGroup(group))
   return command
@@ -61,7 +61,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   await using answers = await answersTo(path, resume, output)
   const { known } = answers
   let { count, failed } = known
-  if (count > 0) output.note(`${answered(count)} by an earlier run`)
+  if (count > 0) output.note(`skipping ${count} ${count === 1 ? 'request' : 'requests'} already answered in ${path}`)
 
   await withSignals(output, async (signal) => {
     let read = 0
@@ -105,7 +105,7 @@ interface Input extends AsyncDisposable {
 }
 
 async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
-  // Destroyed even if there is more to come: nobody is going to read it, and it would keep the process.
+  // Destroyed even if unread input remains: it would keep the process alive.
   if (file === '-') return { chunks: stdin, [Symbol.asyncDispose]: async () => void stdin.destroy() }
   const refuse = (why: string): never => {
     throw new OAuthError('USAGE', `cannot read ${file}: ${why}`)
@@ -135,7 +135,7 @@ function answered(count: number): string {
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 type Signal = keyof typeof SIGNALS
 
-/** The first signal ends the work, which has to say so; a second one the process. */
+/** The first signal stops the batch, which reports how far it got; the second one ends the process. */
 async function withSignals(output: Output, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController()
   let received: Signal | undefined
@@ -145,7 +145,7 @@ async function withSignals(output: Output, work: (signal: AbortSignal) => Promis
     controller.abort()
   }
   const names = Object.keys(SIGNALS) as Signal[]
-  // Whoever else listens ends the process at once.
+  // The other listeners would end the process immediately.
   const others = names.map((name) => [name, process.rawListeners(name)] as const)
   for (const name of names) process.removeAllListeners(name).on(name, listener)
   try {

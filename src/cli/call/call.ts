@@ -30,15 +30,18 @@ interface CallOptions extends SavingOptions, RequestOptions, ResponseOptions, Ma
 
 export function callCommand(runner: Runner): Command {
   const command = new Command('call')
-    .argument('[nsid]', 'the method, such as com.atproto.repo.listRecords')
-    .argument('[field...]', 'key=value, key:=json, key=@file; {did}, {handle} and {pds} are the account')
+    .argument('[nsid]', 'XRPC method, such as com.atproto.repo.listRecords')
+    .argument(
+      '[field...]',
+      'Parameter or body field: key=value, key:=json or key=@file. {did}, {handle} and {pds} stand for the account',
+    )
   addRequestOptions(command)
   addResponseOptions(command)
-    .option('--wait', 'wait for the end of a rate limit')
-    .option('--dry-run', 'print the request, and send nothing')
-    .option('--explain', 'print which permissions it needs and whether they are there, and send nothing')
-    .option('--list', 'print the published methods, all or those that begin as given')
-    .option('--describe', 'print what the method takes')
+    .option('--wait', 'Wait and retry when rate limited')
+    .option('--dry-run', 'Print the request without sending it')
+    .option('--explain', 'Print the required permissions and whether they are granted, without sending')
+    .option('--list', 'List the published methods, optionally by prefix')
+    .option('--describe', 'Print the parameters and response of the method')
     .addOption(SETTINGS.account.option())
     .addHelpText('after', EXAMPLES)
   addPaginateOptions(command)
@@ -55,7 +58,7 @@ Examples:
   atproto-oauth call com.atproto.repo.uploadBlob --upload cat.png
   atproto-oauth call com.atproto.sync.getRepo did={did} -o repo.car
   atproto-oauth call app.bsky.feed.getAuthorFeed actor={did} --paginate --items | jq -r .post.uri
-  atproto-oauth call --batch requests.jsonl -o answers.jsonl --concurrency 8
+  atproto-oauth call --batch requests.jsonl -o results.jsonl --concurrency 8
   atproto-oauth call --list app.bsky.feed
 `
 
@@ -105,7 +108,7 @@ async function runOnce(
   await printResponse(response, request, session, options, sink, context)
 }
 
-/** Of one request, and not of many. */
+/** Options that cannot be used with --batch. */
 const ONE_ONLY = ['data', 'method', 'header', 'upload', 'include', 'pretty', 'paginate', 'dryRun', 'explain'] as const
 
 function batchFile(nsid: string | undefined, file: string, options: CallOptions): string {
@@ -117,7 +120,7 @@ function batchFile(nsid: string | undefined, file: string, options: CallOptions)
   throw new OAuthError('USAGE', `${flagOf(stray)} cannot be used with --batch`)
 }
 
-/** Without what is secret in it: the token and the proof, which are made when it is sent. */
+/** The request without its secrets: the token and the proof are added when it is sent. */
 function shown(request: XrpcRequest, session: Session): string {
   const { method, path, headers, body } = buildXrpcRequest(request, session.did)
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`)
@@ -130,7 +133,7 @@ function size(bytes: number): string {
   return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1024 / 1024).toFixed(1)} MB`
 }
 
-/** A write whose answer was lost is no failure that can be repeated without a look. */
+/** A write without a response may have taken effect, so it must not be repeated blindly. */
 function maybeDone(error: unknown): unknown {
   if (!isOAuthError(error, 'NETWORK_LOST')) return error
   return new CliError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {

@@ -1,5 +1,5 @@
 /**
- * `call --explain`: what a request may need, and whether the session has it. Nothing is sent.
+ * `call --explain`: prints the permissions that a request requires and whether the session has them, without sending.
  */
 import { loginFacts, OAuthError } from '../../errors.ts'
 import { unavailableReason } from '../../protocol/xrpc/lexicons.ts'
@@ -37,10 +37,10 @@ export async function explainRequest(
   } else {
     await output.data(scopes.map(({ scope: token, state }) => `${state}  ${sanitize(token, 4000)}\n`).join(''))
   }
-  if (needs === 'none') output.note(`${nsid} needs no permission: every session may call it`)
-  if (needs === 'unknown') output.note(`what ${sanitize(nsid)} needs is not known: its server decides`)
+  if (needs === 'none') output.note(`${nsid} requires no permission`)
+  if (needs === 'unknown') output.note(`${sanitize(nsid)} is not a published method: its permissions are unknown`)
   if (scopes.length > 0 && scope === undefined) {
-    output.note('what this session was granted is not known here: the variables alone do not say it, a bundle does')
+    output.note('the granted scope is unknown: separate variables do not contain it, ATPROTO_OAUTH_SESSION does')
   }
   if (missing.length === 0) return
   throw new OAuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {

@@ -1,21 +1,21 @@
 /**
- * Files of lines, read as a stream.
+ * Reads lines from a stream.
  */
 import { OAuthError } from '../../errors.ts'
 import { decodeUtf8 } from '../../text.ts'
 
 export interface RawLine {
-  /** Without its end; absent if it was longer than wanted. */
+  /** Without the line feed; absent if the line was too long. */
   readonly bytes: Uint8Array | undefined
-  /** Its length in the file, with its end. */
+  /** Length in the file, with the line feed. */
   readonly length: number
-  /** Only the last one may lack its end. */
+  /** False for a last line without a line feed. */
   readonly isWhole: boolean
 }
 
 const LINE_FEED = 0x0a
 
-/** @param longest bytes of a line that are kept */
+/** @param longest in bytes; longer lines are dropped */
 export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<RawLine> {
   let parts: Uint8Array[] = []
   let length = 0
@@ -44,7 +44,7 @@ export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: numb
   if (length > 0) yield line(false)
 }
 
-/** Each as text, or what is wrong with it. */
+/** Each line as text, or an error for an invalid one. */
 export async function* textLines(
   chunks: AsyncIterable<Uint8Array>,
   longest: number,

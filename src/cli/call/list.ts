@@ -28,7 +28,7 @@ export function methodDescription(nsid: string): string {
     ...(closed === undefined ? [] : [`closed: ${closed}`]),
     ...section('parameters', parameters),
     ...(input ? section(`body: ${input.mediaType}`, input.fields) : []),
-    `answer: ${output}`,
+    `response: ${output}`,
     `example: ${callCommandLine(needsOf(method))}`,
     '',
   ].join('\n')
@@ -36,7 +36,7 @@ export function methodDescription(nsid: string): string {
 
 function section(title: string, fields: readonly Field[]): string[] {
   const lines = fields.map(({ name, type, isList, isRequired }) => {
-    const what = isList ? `several: ${type}` : type
+    const what = isList ? `list of ${type}` : type
     return `  ${name.padEnd(20)} ${what}${isRequired ? ', required' : ''}`
   })
   return lines.length === 0 && title === 'parameters' ? [] : [title, ...lines]

@@ -1,5 +1,5 @@
 /**
- * `call --paginate`: the pages of a query as they come, or their items as lines of JSON.
+ * `call --paginate`: prints each page of a query as it arrives, or its items as JSON lines.
  */
 import { type Command, InvalidArgumentError } from 'commander'
 import { countItems, itemsOf, pages } from '../../call/paginate.ts'
@@ -11,7 +11,7 @@ import { shellQuote } from '../shell.ts'
 
 export interface PaginateOptions {
   readonly paginate?: boolean
-  /** `true` for the only list there is. */
+  /** `true` for the only list in the response. */
   readonly items?: string | true
   readonly limitPages?: number
   readonly wait?: boolean
@@ -19,9 +19,9 @@ export interface PaginateOptions {
 
 export function addPaginateOptions(command: Command): Command {
   return command
-    .option('--paginate', 'follow the cursor of a query: each page is one line, or more where it has line feeds')
-    .option('--items [list]', 'with --paginate: each item of the pages is one line of JSON', parseList)
-    .option('--limit-pages <n>', 'with --paginate: no more pages than that', parseLimit)
+    .option('--paginate', 'Follow the cursor of a query and print each page as received')
+    .option('--items [list]', 'With --paginate, print each item as one line of JSON', parseList)
+    .option('--limit-pages <n>', 'With --paginate, maximum number of pages', parseLimit)
 }
 
 /** @throws {OAuthError} `USAGE` an option that is for pages, without them */
@@ -72,7 +72,7 @@ export async function runPaginated(
   } finally {
     progress.end()
   }
-  if (next !== undefined && pageCount === limitPages) output.note(`there is more: cursor=${shellQuote(next)}`)
+  if (next !== undefined && pageCount === limitPages) output.note(`more pages follow: cursor=${shellQuote(next)}`)
 }
 
 /** One line on stderr that is written over, if somebody looks at it. */

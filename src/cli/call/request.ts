@@ -38,21 +38,24 @@ export interface RequestOptions {
 
 export function addRequestOptions(command: Command): Command {
   return command
-    .option('-d, --data <json>', 'a JSON body, merged with the fields; @file or @- for its content')
+    .option('-d, --data <json>', 'JSON body, merged with the fields; @FILE or @- to read it from a file or stdin')
     .addOption(
-      new Option('-X, --method <method>', 'GET or POST, without a look at what the method takes').choices([
+      new Option('-X, --method <method>', 'Set the HTTP method and skip validation against the lexicon').choices([
         'GET',
         'POST',
       ]),
     )
-    .option('-H, --header <name: value>', 'a header more, repeatable', collect)
-    .option('--upload <file>', 'send a file, or - for stdin, with its media type')
-    .option('--proxy <service>', `have the PDS forward it: did#service, or ${SERVICE_NAMES.join(', ')}`)
-    .option('--accept-labelers <dids>', 'labelers to hear, as did[;redact], with commas between them')
-    .option('--timeout <seconds>', 'for the answer, and for each pause in it', seconds)
+    .option('-H, --header <name: value>', 'Add an HTTP header (repeatable)', collect)
+    .option('--upload <file>', 'Upload a file, or - for stdin, with its media type')
+    .option(
+      '--proxy <service>',
+      `Send the request through the PDS to a service: did#service, ${SERVICE_NAMES.slice(0, -1).join(', ')} or ${SERVICE_NAMES.at(-1)}`,
+    )
+    .option('--accept-labelers <dids>', 'Labelers to apply, comma-separated, each as did[;redact]')
+    .option('--timeout <seconds>', 'Timeout in seconds, for the response and for each pause in its body', seconds)
 }
 
-/** What can be read of the request without knowing whose it is; what is wrong with it is said before anything is sent. */
+/** A request before the session is known. Its errors are reported before anything is sent. */
 export interface ReadRequest {
   for(session: Session, context: Context): Promise<XrpcRequest>
 }
@@ -97,7 +100,7 @@ export async function readRequest(
   }
 }
 
-/** `key=value`, `key:=json`, and `@file` for the content of a file in the place of either. */
+/** Parses `key=value`, `key:=json`, `key=@file` and `key:=@file`. */
 async function readField(word: string, nsid: string, io: CliIO): Promise<GivenField> {
   const [, name, colon, at, rest] = WORD.exec(word) ?? []
   if (name === undefined || rest === undefined) {
@@ -153,7 +156,7 @@ function decode(bytes: Uint8Array): string {
   })
 }
 
-/** A file is read as it is sent, and again if it has to be sent again; stdin can be read once. */
+/** A file is read while it is sent, and again for a retry; stdin can be read only once. */
 async function openUpload(path: string, type: string | undefined, io: CliIO): Promise<Body> {
   const isStdin = path === '-'
   const stats = isStdin ? undefined : await stat(path).catch((error) => unreadable(path, error))
@@ -166,7 +169,7 @@ async function openUpload(path: string, type: string | undefined, io: CliIO): Pr
   return isStdin ? (Readable.toWeb(io.stdin) as ReadableStream<Uint8Array>) : openAsBlob(path, { type: known })
 }
 
-/** `{did}`, `{handle}` and `{pds}`, as far as they are used. */
+/** The values of `{did}`, `{handle}` and `{pds}`, resolved only if used. */
 async function placeholders(session: Session, texts: readonly string[], runtime: Context['runtime']) {
   const uses = (name: string) => texts.some((text) => text.includes(`{${name}}`))
   const { did } = session

@@ -1,5 +1,5 @@
 /**
- * An answer on its way out: byte for byte to stdout or into a file, or as the error that it is.
+ * Writes a response, unchanged, to stdout or a file, or turns it into an error.
  */
 import { randomUUID } from 'node:crypto'
 import { open, realpath, rename, rm, stat } from 'node:fs/promises'
@@ -14,7 +14,7 @@ import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
 
-/** Bytes; what is smaller is printed only when it is there as a whole. */
+/** Bytes; a smaller response is printed only once it is complete. */
 const HELD_BACK = 16 * 1024 * 1024
 
 export interface ResponseOptions {
@@ -25,12 +25,12 @@ export interface ResponseOptions {
 
 export function addResponseOptions(command: Command): Command {
   return command
-    .option('-i, --include', 'print the status and the headers too, of an error as well')
-    .option('-o, --output <file>', 'write the answer into a file, all of it or nothing; - for stdout')
-    .option('--pretty', 'JSON with line breaks')
+    .option('-i, --include', 'Print the response status and headers too, also for errors')
+    .option('-o, --output <file>', 'Write the response to a file once it is complete; - for stdout')
+    .option('--pretty', 'Indent JSON')
 }
 
-/** @throws {OAuthError} for every status that is none of success */
+/** @throws {OAuthError} for every status other than 2xx */
 export async function printResponse(
   response: Response,
   request: XrpcRequest,
@@ -57,7 +57,7 @@ export async function printResponse(
     )
   }
   await printHeldBack(parts(response, first, options), output.data)
-  // The body often ends without a line feed, and the prompt would follow it.
+  // The body often ends without a line feed, so the shell prompt would be on its last line.
   if (io.stdout.isTTY && !options.pretty) output.note('')
 }
 
@@ -90,7 +90,7 @@ async function* parts(
   yield Buffer.from(document ? `${JSON.stringify(document, null, 2)}\n` : text)
 }
 
-/** What fits is held back until it is complete, so that a failure leaves stdout empty. */
+/** Holds back up to `HELD_BACK` bytes, so that a failed response leaves stdout empty. */
 async function printHeldBack(
   chunks: AsyncIterable<Uint8Array>,
   write: (bytes: Uint8Array) => Promise<void>,
@@ -105,17 +105,17 @@ async function printHeldBack(
   for (const part of held) await write(part)
 }
 
-/** Where an answer goes that is no terminal's and no pipe's. */
+/** The output file of `-o`. */
 export interface Sink {
   write(bytes: Uint8Array | string): Promise<void>
-  /** Puts what was written in the place of the file. */
+  /** Replaces the file with what was written. */
   commit(): Promise<void>
   /** Leaves the file as it was. */
   discard(): Promise<void>
 }
 
 /**
- * Opened before anything is sent. Never half a file, and never nothing where there was one before.
+ * Opened before anything is sent. The file is replaced only once the response is complete.
  *
  * @throws {OAuthError} `USAGE`
  */
@@ -124,11 +124,11 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
   if (path === '') throw new OAuthError('USAGE', '-o needs a file name')
   const stats = await stat(path).catch(() => undefined)
   if (stats?.isDirectory()) throw unwritable(path, 'is a directory')
-  // A device or another program's pipe is written to; nothing is put in its place.
+  // A device or a named pipe is written to directly, not replaced.
   const isPlain = stats === undefined || stats.isFile()
   const target = stats && isPlain ? await realpath(path) : path
   const beside = isPlain ? join(dirname(target), `.${randomUUID()}.part`) : path
-  // As private as the file before.
+  // With the permissions of the existing file.
   const file = await open(beside, isPlain ? 'wx' : 'w', stats?.mode).catch((error) => {
     throw unwritable(path, reasonOf(error))
   })

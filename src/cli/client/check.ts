@@ -1,5 +1,5 @@
 /**
- * `client check`: fetches a hosted client document as a server would, and judges it.
+ * `client check`: fetches a client metadata document as a server would and validates it.
  */
 import { Command } from 'commander'
 import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'
@@ -16,10 +16,10 @@ interface CheckOptions extends CommonOptions {
 
 export function clientCheckCommand(runner: Runner): Command {
   return new Command('check')
-    .description('fetch a client document as a server would, and judge it by every rule')
-    .argument('<client-id>', 'the https URL of the document, or a loopback client_id')
-    .addOption(SETTINGS.scope.option({ about: 'whether it declares this too' }))
-    .addOption(SETTINGS.redirectUri.option({ about: 'whether it declares this too' }))
+    .description('Fetch a client metadata document as a server would and validate it')
+    .argument('<client-id>', 'HTTPS URL of the document, or a loopback client_id')
+    .addOption(SETTINGS.scope.option({ about: 'Check that the document declares this scope' }))
+    .addOption(SETTINGS.redirectUri.option({ about: 'Check that the document declares this redirect URI' }))
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runCheck, 'login'))
 }
@@ -55,7 +55,11 @@ const WIDTH = 11
 function report(verdict: WordedVerdict): string {
   const { clientId, kind, redirectUris, scope, kids, keyMatches, bytes, findings } = verdict
   const matched =
-    keyMatches === undefined ? '' : keyMatches ? '; the key at hand is one' : '; the key at hand is none of them'
+    keyMatches === undefined
+      ? ''
+      : keyMatches
+        ? '; includes the configured key'
+        : '; does not include the configured key'
   const facts: [name: string, value: string | undefined][] = [
     ['client', clientId],
     ['kind', kind],
@@ -66,7 +70,7 @@ function report(verdict: WordedVerdict): string {
   ]
   const known = facts.filter(([, value]) => value !== undefined).map(([name, value]) => row(name, value!))
   const isBroken = findings.some(({ level }) => level === 'error')
-  const good = isBroken ? [] : ['', row('good', 'nothing is broken')]
+  const good = isBroken ? [] : ['', row('result', 'no problems found')]
   return [...known, ...good, ...findings.flatMap((finding) => ['', ...described(finding)]), ''].join('\n')
 }
 

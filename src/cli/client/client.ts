@@ -1,5 +1,5 @@
 /**
- * `client`: what is about a client of one's own.
+ * `client`: creates and checks client metadata documents.
  */
 import { Command } from 'commander'
 import type { Runner } from '../run.ts'
@@ -8,7 +8,8 @@ import { clientNewCommand } from './new.ts'
 
 export function clientCommand(runner: Runner): Command {
   return new Command('client')
-    .helpOption('-h, --help', 'show this')
+    .helpOption('-h, --help', 'Show help')
+    .helpCommand('help [command]', 'Show help for a command')
     .addCommand(clientNewCommand(runner))
     .addCommand(clientCheckCommand(runner))
 }

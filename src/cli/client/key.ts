@@ -1,5 +1,5 @@
 /**
- * The private key of a confidential client on its way out, which is never the folder that gets published.
+ * Prints or saves the private key of a confidential client, but never into the folder that gets published.
  */
 import { relative } from 'node:path'
 import { CLIENT_JWK, variable } from '../../credentials/variables.ts'
@@ -21,12 +21,12 @@ interface KeyOptions extends SavingOptions {
 
 export interface KeyDestination {
   readonly targets: readonly SaveTarget[]
-  /** Absent if nothing is printed but what was done. */
+  /** Absent if the key is not printed. */
   readonly print?: ReturnType<typeof entryPrinter> | undefined
 }
 
 /**
- * Where the key will go; made before anything is written. Only `--save` counts here: the variable is about sessions.
+ * Where the key will go, decided before anything is written. Only `--save` counts: the variable is for sessions.
  *
  * @throws {OAuthError} `USAGE`, `SAVE_FAILED`
  */
@@ -66,7 +66,7 @@ function published(where: string): OAuthError {
   })
 }
 
-/** Saves and prints the key, if there is a new one; with `--json` the facts, and the key if it goes nowhere else. */
+/** Saves and prints a new key. With `--json`, prints the facts, and the key unless it was saved. */
 export async function deliverKey(
   key: ClientJwk | undefined,
   destination: KeyDestination | undefined,
@@ -77,7 +77,7 @@ export async function deliverKey(
   const entries = key ? [[CLIENT_JWK, JSON.stringify(key)] as const] : []
   for (const target of destination?.targets ?? []) {
     await target.save(entries)
-    output.note(`the private key is saved to ${target.name}`)
+    output.note(`saved the private key to ${target.name}`)
   }
   if (key && destination?.print) return destination.print(entries, [key.d])
   if (!output.json) return

@@ -1,5 +1,5 @@
 /**
- * `client new`: writes what a static host serves, and hands out the private key of a confidential client.
+ * `client new`: writes the files for a static host, and prints or saves the private key of a confidential client.
  */
 import { join, relative, resolve } from 'node:path'
 import { Command, Option } from 'commander'
@@ -43,20 +43,28 @@ export interface NewOptions extends SavingOptions {
 export function clientNewCommand(runner: Runner): Command {
   const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
   return new Command('new')
-    .description('write a client document and its callback page, for any static https host')
-    .option('--origin <url>', 'the https address below which the files will be served')
-    .option('--out <folder>', 'where to write them', 'oauth-client')
-    .option('--name <name>', 'what the page shows on which people consent')
+    .description('Create a client metadata document and its callback page for a static HTTPS host')
+    .option('--origin <url>', 'HTTPS URL of the folder where the files will be served')
+    .option('--out <folder>', 'Output folder', 'oauth-client')
+    .option('--name <name>', 'Client name for the consent screen')
     .addOption(
-      SETTINGS.scope.option({ about: 'all that you will ever ask for', otherwise: 'atproto transition:generic' }),
+      SETTINGS.scope.option({
+        about: 'Every scope the client may request',
+        defaultValue: 'atproto transition:generic',
+      }),
     )
-    .option('--confidential', 'with a key of its own: sessions live up to two years instead of 14 days')
-    .option('--native', 'public, and returning to http://127.0.0.1/callback instead of a page')
-    .option('--add-key', 'add a second key to the document in the folder')
-    .option('--retire-key <kid>', 'take a key out of the document in the folder: its sessions end')
-    .option('--force', 'replace whatever is there')
+    .option(
+      '--confidential',
+      'Create a confidential client with its own key: sessions last up to 2 years instead of 14 days',
+    )
+    .option('--native', 'Create a native public client that redirects to http://127.0.0.1/callback')
+    .option('--add-key', 'Add another key to the existing document')
+    .option('--retire-key <kid>', 'Remove a key from the existing document, which ends its sessions')
+    .option('--force', 'Overwrite existing files')
     .addOption(
-      new Option('--format <format>', 'print the private key (without --save the default: dotenv)').choices(formats),
+      new Option('--format <format>', 'Print the private key in this format (default without --save: dotenv)').choices(
+        formats,
+      ),
     )
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
@@ -70,7 +78,7 @@ Examples:
   (umask 077; atproto-oauth client new --add-key > new-client.env)
   atproto-oauth client new --retire-key KID
 
-Publish the folder, not the private key: that one goes to stdout or to --save, as ATPROTO_OAUTH_CLIENT_JWK.
+Publish the folder. The private key is not in it: it is printed, or saved with --save, as ATPROTO_OAUTH_CLIENT_JWK.
 `
 
 async function runNew(options: NewOptions, context: Context): Promise<void> {
@@ -87,7 +95,7 @@ async function runNew(options: NewOptions, context: Context): Promise<void> {
   await using reserved = await reservePublic(path, text)
   if (page !== undefined) await writePublic(join(folder, CALLBACK_FILE), page)
   const facts = { clientId: made.clientId, redirectUri: made.redirectUri, scope: made.scope, kids: made.kids, folder }
-  // The document last: it publishes a key that somebody must have.
+  // The document is written last: its public key is of no use before the private key is saved.
   await deliverKey(made.clientJwk, destination, facts, context)
   await reserved.fill(text)
   context.output.note(summary(made, page !== undefined, options, context))
@@ -127,7 +135,7 @@ async function make(options: NewOptions, before: string | undefined, { io }: Con
   return createClientDocument({ origin, kind, name, scope }, template, isOwn && !force ? there : undefined)
 }
 
-/** The callback page, unless it is there; one that was changed stays beside a document of ours. */
+/** The callback page to write; an edited page next to our document is kept. */
 async function pageFor({ out, force }: NewOptions, document: string | undefined): Promise<string | undefined> {
   const page = await readTemplate(CALLBACK_FILE)
   const there = await readPublic(join(resolve(out), CALLBACK_FILE))
@@ -152,16 +160,14 @@ function summary(made: ClientDocument, hasPage: boolean, options: NewOptions, { 
     ...(scope === 'atproto' ? [] : ['--scope', scope]),
   ]
   return [
-    `written to ${folder}:`,
-    `  ${DOCUMENT_FILE}    the client document`,
-    ...(hasPage ? [`  ${CALLBACK_FILE}           the page on which the browser ends`] : []),
+    `wrote to ${folder}:`,
+    `  ${DOCUMENT_FILE}    client metadata document`,
+    ...(hasPage ? [`  ${CALLBACK_FILE}           callback page`] : []),
     '',
-    'Publish the folder, so that its files are served unchanged at',
+    'Publish the folder so that its files are served unchanged at',
     `  ${clientId}`,
     ...(redirectUri.startsWith('https:') ? [`  ${redirectUri}`] : []),
-    ...(options.addKey || options.retireKey !== undefined
-      ? ['Servers keep the document that they have for about ten minutes.']
-      : []),
+    ...(options.addKey || options.retireKey !== undefined ? ['Servers cache the document for about 10 minutes.'] : []),
     ...keyNotes(kids, clientJwk?.kid, options),
     '',
     'Then:',
@@ -178,18 +184,18 @@ function keyNotes(kids: readonly string[], made: string | undefined, { retireKey
     ...(made === undefined
       ? []
       : [
-          `The private key ${made} is not in the folder. Keep it secret, and set ${CLIENT_JWK} to it for`,
-          'every command of this client (from a file client.env: set -a; . ./client.env; set +a).',
+          `The private key ${made} is not in the folder. Keep it secret, and set ${CLIENT_JWK}`,
+          'for every command that uses this client (from a file client.env: set -a; . ./client.env; set +a).',
         ]),
     ...(made === undefined || others.length === 0
       ? []
       : [
-          `Sessions stay with the key that they were made with: for those of ${others.join(' and ')} keep that one,`,
-          'and once they have ended, take it out with --retire-key.',
+          `Existing sessions still need the key ${others.join(' and ')}. Keep it until they have ended,`,
+          'then remove it with --retire-key.',
         ]),
-    ...(made === undefined && retireKey === undefined ? [`Its keys stay as they were: ${others.join(' ')}`] : []),
+    ...(made === undefined && retireKey === undefined ? [`Keys (unchanged): ${others.join(' ')}`] : []),
     ...(retireKey === undefined
       ? []
-      : [`Sessions that were made with the key ${retireKey} end once this is published: log in again.`]),
+      : [`Once this is published, sessions created with the key ${retireKey} end: sign in again.`]),
   ]
 }

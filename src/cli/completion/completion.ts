@@ -1,6 +1,6 @@
 /**
- * `completion`: a script with which a shell completes the words of these commands. All of it is in the script: a
- * TAB starts no program, asks no server and reads nothing of a session.
+ * `completion`: prints a shell completion script. The script is self-contained: pressing TAB starts no program, sends no
+ * request and reads no session.
  */
 import { Argument, Command } from 'commander'
 import { CliError } from '../errors.ts'
@@ -17,22 +17,22 @@ export const SHELLS = Object.keys(SCRIPTS) as Shell[]
 
 export function completionCommand(runner: Runner): Command {
   return new Command('completion')
-    .addArgument(new Argument('<shell>', 'the shell that reads it').choices(SHELLS).argParser(parseShell))
+    .addArgument(new Argument('<shell>', 'Shell to complete in').choices(SHELLS).argParser(parseShell))
     .addHelpText('after', EXAMPLES)
     .action(runner.print((shell: Shell, _: CommonOptions, own: Command) => completionScript(shell, own.parent!)))
 }
 
 const EXAMPLES = `
-The script completes the name atproto-oauth, as \`npm install -g\` puts it there; npx completes its own words.
+The script completes the command \`atproto-oauth\`, as installed by \`npm install -g\`. It does not work with npx.
 
 Examples:
-  eval "$(atproto-oauth completion bash)"             in ~/.bashrc
-  eval "$(atproto-oauth completion zsh)"              in ~/.zshrc, after compinit
+  eval "$(atproto-oauth completion bash)"             # in ~/.bashrc
+  eval "$(atproto-oauth completion zsh)"              # in ~/.zshrc, after compinit
   atproto-oauth completion fish > ~/.config/fish/completions/atproto-oauth.fish
 
-To start nothing with each shell, keep the script, and make it anew after an update:
-  bash, with bash-completion: ~/.local/share/bash-completion/completions/atproto-oauth
-  zsh: _atproto-oauth, in a folder of $fpath
+For a faster shell start, write the script to a file and write it again after each update:
+  bash with bash-completion: ~/.local/share/bash-completion/completions/atproto-oauth
+  zsh: _atproto-oauth in a folder of $fpath
 `
 
 function parseShell(name: string): Shell {

@@ -10,7 +10,7 @@ import type { SavingOptions } from '../options.ts'
 import { canAskWhere, promptDestination } from '../prompts.ts'
 import { credentialPrinter, type Format } from './print.ts'
 
-/** Characters; a permission can name many methods, and a person is to see all of them. */
+/** Characters; a permission can name many methods, and all of them should be shown. */
 const SCOPE_LONGEST = 4000
 
 export interface DestinationOptions extends SavingOptions {
@@ -24,12 +24,12 @@ export interface Destination {
   readonly context: Context
   /** @throws {OAuthError} `SAVE_FAILED`: it says where they are */
   deliver(session: ImportedSession): Promise<void>
-  /** For a person: what has become of them, what to do next. */
+  /** The account, its scope, where the credentials are, and the next command. */
   summary(happened: string, session: ImportedSession): string
 }
 
 /**
- * If nothing says where the credentials shall go, a person at a terminal is asked.
+ * Asks at a terminal if no option says where the credentials should go.
  *
  * @throws {OAuthError} `USAGE`
  */
@@ -57,10 +57,10 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
         `scope: ${sanitize(credentials.scope ?? '', SCOPE_LONGEST)}`,
         ...(places.length > 0 ? [`saved to ${places.join(' and ')}`] : []),
         ...(credentials.refreshToken === undefined
-          ? ['the server gave no refresh token: this session ends with its first access token']
+          ? ['The server issued no refresh token: the session ends when the access token expires.']
           : format === undefined
             ? []
-            : ['Keep them secret, and in one place only: the refresh token in them works once.']),
+            : ['Keep the credentials secret and in one place: a refresh token works only once.']),
         '',
         next,
         `  ${programName(io)} call com.atproto.server.getSession`,
@@ -71,7 +71,7 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
 
 function howToSource({ platform }: CliIO): string {
   return platform === 'win32'
-    ? ' (in PowerShell: those that --format powershell prints, run)'
+    ? ' (PowerShell: run the output of --format powershell)'
     : ' (saved to session.env: set -a; . ./session.env; set +a)'
 }
 
@@ -87,7 +87,7 @@ async function withAnswer(options: DestinationOptions, context: Context): Promis
   return { ...context, runtime: { ...runtime, saving: { ...saving, ...chosen } } }
 }
 
-/** The session is there: what cannot be printed must not be lost. */
+/** The session exists on the server: credentials that cannot be printed must not be lost. */
 async function rescue({ credentials, handle }: ImportedSession, cause: unknown, { runtime }: Context): Promise<never> {
   const { did } = await saveSession(credentials, handle, { ...runtime, saving: { ...runtime.saving, inStore: true } })
   const why = cause instanceof Error ? cause.message : String(cause)

@@ -1,5 +1,5 @@
 /**
- * Printing credentials in a format, and what may go wrong with that.
+ * Prints credentials in a format.
  */
 import { fstatSync } from 'node:fs'
 import { Option } from 'commander'
@@ -23,8 +23,7 @@ export function formatOption(what: string): Option {
 }
 
 /**
- * What will print credentials; made before anything is spent, so that a format that cannot work here is
- * found out in time.
+ * A printer for credentials. Created before a code or token is used, so that a format that cannot be used fails first.
  *
  * @throws {OAuthError} `USAGE`
  */
@@ -35,9 +34,9 @@ export function credentialPrinter(format: Format, context: Context): (credential
 }
 
 /**
- * The same for other secrets than those of a session.
+ * A printer for other secrets.
  *
- * @returns what prints entries, whose secret parts a log must not show either
+ * @returns prints the entries; `parts` are values in them that logs must mask too
  */
 export function entryPrinter(
   format: Exclude<Format, 'bundle'>,
@@ -58,13 +57,13 @@ async function printText(text: string, context: Context): Promise<void> {
   warnIfReadable(context)
 }
 
-/** To be said once secrets are on stdout. */
+/** Called once secrets are on stdout. */
 export function warnIfReadable({ io, output }: Context): void {
   if (!isReadableByOthers(io)) return
-  output.warn('the file with the credentials can be read by other users of this machine: chmod 600 it')
+  output.warn('other users of this machine can read the credentials file: run chmod 600 on it')
 }
 
-/** A shell's `>` makes files that everybody on the machine may read. Windows has no such modes. */
+/** A file created by a shell's `>` is usually readable by everybody. Windows has no such modes. */
 function isReadableByOthers({ platform, stdout }: CliIO): boolean {
   if (platform === 'win32') return false
   const stats = fstatSync(stdout.fd)

@@ -1,5 +1,5 @@
 /**
- * `complete`: takes the callback URL, prints the credentials.
+ * `complete`: finishes a login with the callback URL.
  */
 import { Command } from 'commander'
 import { complete } from '../../login/complete.ts'
@@ -18,9 +18,9 @@ export type CompleteOptions = DestinationOptions
 
 export function completeCommand(runner: Runner): Command {
   return new Command('complete')
-    .argument('[callback-url]', 'the address on which the browser ended; - for stdin; asked for at a terminal')
-    .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
-    .addOption(SETTINGS.stateFile.option({ about: 'the file that `init --state-file` made' }))
+    .argument('[callback-url]', 'Callback URL, or - for stdin (default: ask at a terminal)')
+    .addOption(formatOption('Print the credentials in this format (default without --save: dotenv)'))
+    .addOption(SETTINGS.stateFile.option({ about: 'File written by `init --state-file`' }))
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runComplete, 'login'))
@@ -28,9 +28,10 @@ export function completeCommand(runner: Runner): Command {
 
 const EXAMPLES = `
 Examples:
-  atproto-oauth complete                                  asks for the URL
-  atproto-oauth complete 'http://127.0.0.1/callback?…'    in quotes: a shell cuts it at &
-  (umask 077; atproto-oauth complete > session.env)       a file of your own, for: set -a; . ./session.env
+  atproto-oauth complete                                  # asks for the callback URL
+  atproto-oauth complete --save store
+  atproto-oauth complete 'http://127.0.0.1/callback?…'    # quoted, because a shell splits it at &
+  (umask 077; atproto-oauth complete > session.env)       # load it with: set -a; . ./session.env; set +a
 `
 
 function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
@@ -38,16 +39,16 @@ function runComplete(argument: string | undefined, options: CompleteOptions, con
   return finishLogin(async () => (fromArgument ? argument : askForPaste(argument, context.io)), options, context)
 }
 
-/** From a callback URL, wherever it comes from, to credentials that are where they are wanted. */
+/** Exchanges the callback URL for credentials, then prints or saves them. */
 export async function finishLogin(
   callback: () => Promise<string>,
   options: CompleteOptions,
   given: Context,
 ): Promise<void> {
-  // Whatever can be known to go wrong with the output is found out before the code is spent.
+  // Output errors that can be detected are reported before the code is used, which works once.
   if (options.format) credentialPrinter(options.format, given)
   const paste = await callback()
-  // A person is asked while the code is still good.
+  // Asked before the code is used.
   const { context, deliver, summary } = await chooseDestination(options, given)
   const { io, output, runtime } = context
 
@@ -57,10 +58,10 @@ export async function finishLogin(
     output.note(`\n${summary('signed in as', completed)}`)
     const { missingScopes, unaskedScopes } = completed
     if (missingScopes.length > 0) {
-      output.warn(`asked for and not granted: ${missingScopes.join(' ')}`)
-      output.note(`To have it as well, sign in again and leave it ticked:\n  ${again(completed, io)}`)
+      output.warn(`not granted: ${missingScopes.join(' ')}`)
+      output.note(`To request it again, sign in again and allow it on the consent screen:\n  ${again(completed, io)}`)
     }
-    if (unaskedScopes.length > 0) output.warn(`granted without having been asked for: ${unaskedScopes.join(' ')}`)
+    if (unaskedScopes.length > 0) output.warn(`granted but not requested: ${unaskedScopes.join(' ')}`)
   })
 }
 

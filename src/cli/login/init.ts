@@ -1,5 +1,5 @@
 /**
- * `init`: prints the URL at which the person signs in.
+ * `init`: starts a login and prints the sign-in URL.
  */
 import { Command } from 'commander'
 import { type Initiated, init } from '../../login/init.ts'
@@ -15,11 +15,9 @@ interface InitOptions extends CommonOptions, RequestedOptions {
 }
 
 export function initCommand(runner: Runner): Command {
-  return addRequestedOptions(
-    new Command('init').argument('<handle|did|url>', 'the account, or the server to sign in at'),
-  )
+  return addRequestedOptions(new Command('init').argument('<handle|did|url>', 'Account or server to sign in to'))
     .addOption(SETTINGS.stateFile.option())
-    .option('--open', 'open the URL in the browser too')
+    .option('--open', 'Also open the URL in the browser')
     .addHelpText('after', TASKS + EXAMPLES)
     .action(runner.action(runInit, 'login'))
 }
@@ -50,11 +48,11 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   if (options.open) await openBrowser(authorizationUrl, context)
 }
 
-/** Who, where, what for. */
+/** The account, its servers and the requested scope. */
 export function summary({ pending, pds }: Initiated): string {
   const { handle, did, issuer, scope } = pending
   return [
-    `account  ${did ? `${handle ?? 'handle not verified'} (${did})` : 'whoever signs in'}`,
+    `account  ${did ? `${handle ?? 'handle not verified'} (${did})` : 'chosen at sign-in'}`,
     ...(pds ? [`PDS      ${pds}`] : []),
     `sign in  ${issuer}`,
     `scope    ${scope}`,
@@ -69,13 +67,13 @@ function nextStep({ pending }: Initiated, options: CommonOptions, io: CliIO): st
   const unloadable = /^http:\/\/(?:127\.0\.0\.1|\[::1\])/.test(redirectUri)
   return [
     '',
-    `Open that URL before ${until} (within ${minutes} min) and sign in.`,
+    `Open this URL before ${until} (within ${minutes} min) and sign in.`,
     ...(unloadable
       ? [
-          'The browser ends on a page that cannot load: that is expected. Its address is the',
-          'callback URL: copy it whole from the address bar. Then run:',
+          'The browser then shows a page that cannot load. This is expected.',
+          'Copy the whole callback URL from the address bar and run:',
         ]
-      : ['Copy the callback URL from the page on which it ends. Then run:']),
+      : ['Copy the callback URL from the last page and run:']),
     '',
     `  ${programName(io)} complete${carriedFlags(options)}`,
   ].join('\n')
@@ -83,5 +81,5 @@ function nextStep({ pending }: Initiated, options: CommonOptions, io: CliIO): st
 
 export async function openBrowser(url: URL, { output }: Context): Promise<void> {
   const { default: open } = await import('open')
-  await open(url.href).catch(() => output.warn('no browser could be opened: open the URL yourself'))
+  await open(url.href).catch(() => output.warn('cannot open a browser: open the URL yourself'))
 }

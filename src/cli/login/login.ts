@@ -1,6 +1,6 @@
 /**
- * `login`: both phases in one, on a machine with a browser. Where the browser comes back by itself, a listener
- * hears it; whoever has to paste may do so meanwhile.
+ * `login`: `init` and `complete` in one, on a machine with a browser. A loopback listener receives the callback; the
+ * callback URL can be pasted as well.
  */
 import { createInterface } from 'node:readline'
 import { Command } from 'commander'
@@ -24,11 +24,9 @@ interface LoginOptions extends CompleteOptions, RequestedOptions {
 }
 
 export function loginCommand(runner: Runner): Command {
-  return addRequestedOptions(
-    new Command('login').argument('<handle|did|url>', 'the account, or the server to sign in at'),
-  )
-    .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
-    .option('--no-open', 'do not open a browser')
+  return addRequestedOptions(new Command('login').argument('<handle|did|url>', 'Account or server to sign in to'))
+    .addOption(formatOption('Print the credentials in this format (default without --save: dotenv)'))
+    .option('--no-open', 'Do not open a browser')
     .addOption(SETTINGS.save.option())
     .addHelpText('after', TASKS + EXAMPLES)
     .action(runner.action(runLogin, 'login'))
@@ -43,7 +41,7 @@ Examples:
 async function runLogin(identifier: string, options: LoginOptions, context: Context): Promise<void> {
   const { io } = context
   const request = loginRequest(options, io.environment)
-  if (options.format) credentialPrinter(options.format, context) // what cannot be printed is found out first
+  if (options.format) credentialPrinter(options.format, context) // fails before the login if the format cannot be used
   const listener = await listenerFor(request)
   const over = new AbortController()
   try {
@@ -59,7 +57,7 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
     }
     const again = listener && request.clientId === undefined ? { redirectUri: listener.redirectUri } : {}
     const started = await init(identifier, { ...request, ...again }, context.runtime)
-    // From before the URL is given out.
+    // Listens before the URL is printed.
     const heard = listener ? [listener.wait(started.pending.state)] : []
     await show(started, options, listener, context)
     await finishLogin(() => waitForCallback(started.pending, heard, over, context), options, context)
@@ -69,7 +67,7 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
   }
 }
 
-/** A listener for the loopback client, or for a client of one's own that declares a port. */
+/** A listener for the loopback client, or for a hosted client that declares a loopback port. */
 async function listenerFor({ clientId, redirectUri }: ReturnType<typeof loginRequest>): Promise<Listener | undefined> {
   if (clientId === undefined && redirectUri === undefined) return listen()
   const url = redirectUri !== undefined && URL.canParse(redirectUri) ? new URL(redirectUri) : undefined
@@ -93,32 +91,34 @@ async function show(
 ): Promise<void> {
   const { io, output } = context
   output.note(summary({ authorizationUrl, ...started }))
-  const hindrance = options.open === false ? 'as you asked' : noBrowserBecause(io)
+  const hindrance = options.open === false ? '--no-open' : noBrowserBecause(io)
   output.note(
     [
-      hindrance === undefined ? 'Your browser opens:' : `No browser is opened (${hindrance}). Open this yourself:`,
+      hindrance === undefined
+        ? 'Opening your browser at:'
+        : `Open this URL in a browser (not opened automatically: ${hindrance}):`,
       '',
       `  ${authorizationUrl.href}`,
       '',
-      ...(listener ? ['Sign in there; this goes on by itself when the browser comes back to this machine.'] : []),
-      ...(canPaste(io) ? ['Or paste the address on which the browser ends, from whatever machine it is.'] : []),
+      ...(listener ? ['Waiting for the sign-in. This command continues when the browser returns.'] : []),
+      ...(canPaste(io) ? ['If the browser is on another machine, paste the callback URL here.'] : []),
     ].join('\n'),
   )
   if (hindrance === undefined) await openBrowser(authorizationUrl, context)
 }
 
-/** Why a browser that opens here would be seen by nobody. */
+/** Why no browser is opened. */
 function noBrowserBecause({ environment, platform }: CliIO): string | undefined {
   if (environment.BROWSER) return undefined
-  if (environment.SSH_CONNECTION || environment.SSH_TTY) return 'you are here over SSH'
+  if (environment.SSH_CONNECTION || environment.SSH_TTY) return 'SSH session'
   const isLinux = platform === 'linux'
   const isWsl = environment.WSL_DISTRO_NAME !== undefined
-  if (isLinux && !isWsl && !environment.DISPLAY && !environment.WAYLAND_DISPLAY) return 'there is no display'
+  if (isLinux && !isWsl && !environment.DISPLAY && !environment.WAYLAND_DISPLAY) return 'no display'
   return undefined
 }
 
 /**
- * The first of: the browser comes back, somebody pastes, the request is over.
+ * The callback URL from the browser or from a paste, whichever comes first, until the request expires.
  *
  * @throws {OAuthError} `AUTHORIZATION_EXPIRED`, `INTERRUPTED`; the login can still be completed by `complete`
  */
@@ -139,7 +139,7 @@ function waitForCallback(
   ]).finally(() => over.abort())
 }
 
-/** A prompt with the time that is left in it. */
+/** A prompt that shows the remaining time. */
 function pasted(
   { requestExpiresAt }: PendingAuthorization,
   signal: AbortSignal,

@@ -1,5 +1,5 @@
 /**
- * What a login asks for: the options of `init` and `login`.
+ * The options of `init` and `login`.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Environment } from '../../credentials/variables.ts'
@@ -18,11 +18,15 @@ export interface RequestedOptions {
 
 export function addRequestedOptions(command: Command): Command {
   return command
-    .addOption(new Option('--for <task>', 'ask for what it takes; repeatable, see below').argParser(collectPreset))
+    .addOption(
+      new Option('--for <task>', 'Request the permissions for a task listed below (repeatable)').argParser(
+        collectPreset,
+      ),
+    )
     .addOption(SETTINGS.scope.option())
     .addOption(SETTINGS.clientId.option())
     .addOption(SETTINGS.redirectUri.option())
-    .addOption(new Option('--prompt <what>', 'ask the server to show this page').choices(PROMPTS))
+    .addOption(new Option('--prompt <what>', 'Page that the server should show').choices(PROMPTS))
 }
 
 function collectPreset(value: string, before: Preset[] = []): Preset[] {
@@ -32,7 +36,7 @@ function collectPreset(value: string, before: Preset[] = []): Preset[] {
 
 /** For the help of the commands that have these options. */
 export const TASKS = `
-Tasks, each with no more than it takes; --scope adds to them:
+Tasks for --for, each with the fewest permissions it needs (--scope adds more):
 ${PRESET_NAMES.map((name) => `  ${name.padEnd(12)}${PRESETS[name].about}`).join('\n')}
 `
 
@@ -45,15 +49,15 @@ export function loginRequest(options: RequestedOptions, environment: Environment
   }
 }
 
-/** A task says what is wanted in this run: the variable is for runs that say nothing. */
+/** `--for` overrides the variable, which is for runs without `--for` and `--scope`. */
 function chosenScope(options: RequestedOptions, environment: Environment): string | undefined {
   const scope = SETTINGS.scope.read(options, options.for ? {} : environment)
   return options.for ? presetScope(options.for, scope) : scope
 }
 
 /**
- * A session's variables hold its client_id too. If that is a loopback one, which is made for one scope and
- * redirect, flags that ask for others mean a new one.
+ * A session's variables contain its client_id. A loopback client_id includes its scope and redirect URI, so flags for
+ * another scope or redirect URI mean a new client_id.
  */
 function chosenClient(options: RequestedOptions, environment: Environment): string | undefined {
   const clientId = SETTINGS.clientId.read(options, environment)

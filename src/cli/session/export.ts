@@ -1,5 +1,5 @@
 /**
- * `export`: hands a session over to another program.
+ * `export`: moves a session to another program.
  */
 import { Command } from 'commander'
 import type { NodeSession } from '../../credentials/node-session.ts'
@@ -21,15 +21,16 @@ interface ExportOptions extends CommonOptions {
 
 export function exportCommand(runner: Runner): Command {
   return new Command('export')
-    .option('--keep', 'leave it here too; whichever of the two renews it second ends it for both')
+    .option('--keep', 'Keep a copy here (if both programs refresh it, the second refresh ends the session)')
     .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
     .action(runner.action(runExport))
 }
 
 const NOTES = `
-Prints the session as JSON, as that library's session store keeps it under the account's DID. The session moves: a
-refresh token works once. Once it is printed it is gone from here, and not before; \`import\` takes it back.
+Prints the session as JSON, in the format of the library's session store, where the key is the account's DID. A
+refresh token works only once, so the session is moved: it is deleted here after printing. To move it back, use
+\`import\`.
 
 Example:
   (umask 077; atproto-oauth export --account alice.bsky.social > session.json)
@@ -46,23 +47,23 @@ async function runExport({ account, keep }: ExportOptions, context: Context): Pr
     const record = await exportSession(session, hand, { keep }, runtime).catch(withPlace)
     output.note(needs(record))
     if (keep) {
-      output.warn('the session is still here too: whichever of the two renews it second ends it for both')
+      output.warn('the session was kept here too: if both programs refresh it, the second refresh ends it for both')
       return
     }
     const elsewhere = leftIn(account, record, context)
     if (elsewhere.length === 0) return
-    output.warn(`delete what is left of it in ${elsewhere.join(' and ')}: used from there, it ends for both`)
+    output.warn(`delete the session from ${elsewhere.join(' and ')}: using it there ends it for both`)
   })
 }
 
-/** What the other program has to be told besides. */
+/** What the other program needs besides the session. */
 function needs({ did, clientId, clientKey }: SessionRecord): string {
   const isLoopback = clientId?.startsWith('http:')
   return [
-    `the session of ${did} is handed over. Store it there under that DID. Its first renewal ends it, unless the program has`,
-    `this client_id, letter for letter${isLoopback ? ', as by clientMetadata: atprotoLoopbackClientMetadata(client_id)' : ''}:`,
+    `exported the session of ${did}. Store it under that DID. The first refresh fails and ends it unless the program`,
+    `uses exactly this client_id${isLoopback ? ' (clientMetadata: atprotoLoopbackClientMetadata(client_id))' : ''}:`,
     `  ${clientId}`,
-    ...(clientKey ? [`and in its keyset the client key ${clientKey.kid}`] : []),
+    ...(clientKey ? [`and has the client key ${clientKey.kid} in its keyset`] : []),
   ].join('\n')
 }
 

@@ -1,5 +1,5 @@
 /**
- * `import`: takes a session over that another program has kept.
+ * `import`: moves a session here from another program.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { Command } from 'commander'
@@ -26,17 +26,17 @@ const LARGEST = 256 * 1024
 
 export function importCommand(runner: Runner): Command {
   return new Command('import')
-    .argument('[file]', 'what its session store has for the account, as JSON; else stdin')
-    .addOption(SETTINGS.clientId.option({ takes: 'id', about: 'the exact client_id of that program' }))
-    .addOption(formatOption('print the credentials (without --save the default: dotenv)'))
+    .argument('[file]', 'Session as JSON, from the session store of the other program (default: stdin)')
+    .addOption(SETTINGS.clientId.option({ takes: 'id', about: 'Exact client_id of the other program' }))
+    .addOption(formatOption('Print the credentials in this format (default without --save: dotenv)'))
     .addOption(SETTINGS.save.option())
     .addHelpText('after', NOTES)
     .action(runner.action(runImport))
 }
 
 const NOTES = `
-The session moves: its refresh token works once, so delete it there, and do not use it there any more. Nothing of
-it is spent here; that its parts belong together is checked as far as they tell.
+A refresh token works only once, so the session is moved: delete it in the other program and stop using it there.
+Import sends no token. It checks that the parts of the session match, as far as possible offline.
 
 Example:
   atproto-oauth import session.json --client-id https://app.example.com/client.json --save store
@@ -44,7 +44,7 @@ Example:
 
 async function runImport(file: string | undefined, options: ImportOptions, given: Context): Promise<void> {
   const { io } = given
-  if (options.format) credentialPrinter(options.format, given) // what cannot be printed is found out first
+  if (options.format) credentialPrinter(options.format, given) // fails first if the format cannot be used
   const clientId = SETTINGS.clientId.read(options, io.environment)
   const value = parse(await read(file, io))
   if (clientId === undefined) {
@@ -61,10 +61,8 @@ async function runImport(file: string | undefined, options: ImportOptions, given
     const credentials = await importSession(value, { clientId }, runtime)
     output.sessionInvolved()
     await deliver({ credentials, handle: undefined })
-    output.note(summary('took over the session of', { credentials, handle: undefined }))
-    output.warn(
-      'delete this session where it came from: if both renew it, the second sends a token that is spent, and ends it for both',
-    )
+    output.note(summary('imported the session of', { credentials, handle: undefined }))
+    output.warn('delete this session in the other program: if both refresh it, the second refresh ends it for both')
   })
 }
 

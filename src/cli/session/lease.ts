@@ -17,8 +17,8 @@ interface LeaseOptions extends SavingOptions {
 
 export function leaseCommand(runner: Runner): Command {
   return new Command('lease')
-    .option('--at-least <duration>', 'renew first, if it would not last that long', '10m')
-    .addOption(formatOption('how to print them (default: dotenv)'))
+    .option('--at-least <duration>', 'Refresh first if the access token expires sooner', '10m')
+    .addOption(formatOption('Output format (default: dotenv)'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', NOTES)
@@ -26,12 +26,12 @@ export function leaseCommand(runner: Runner): Command {
 }
 
 const NOTES = `
-A lease works for \`call\` and \`proof\` until it is over, 60 minutes at most. On a self-hosted PDS a later
-renewal of the session ends it at once: lease once, before the jobs that use it.
+A lease works with \`call\` and \`proof\` until it expires, after at most 60 minutes. On a self-hosted PDS, the
+next refresh of the session ends it immediately: create one lease before starting the jobs.
 `
 
 async function runLease(options: LeaseOptions, context: Context): Promise<void> {
-  const { output } = context
+  const { output, runtime } = context
   const print = credentialPrinter(options.format ?? (output.json ? 'json' : 'dotenv'), context)
   const atLeast = parseSeconds('--at-least', options.atLeast)
   const session = await sessionFor(options.account, context)
@@ -40,7 +40,7 @@ async function runLease(options: LeaseOptions, context: Context): Promise<void> 
   const until = credentials.accessTokenExpiresAt
   output.note(
     until === undefined
-      ? 'the server did not say how long this lease lasts'
-      : `this lease lasts until ${new Date(until).toISOString()}, unless the session is renewed before on a self-hosted PDS`,
+      ? 'lease created, expiry unknown'
+      : `lease valid for ${Math.floor((until - runtime.now()) / 60_000)} min; on a self-hosted PDS, the next refresh ends it`,
   )
 }

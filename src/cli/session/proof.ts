@@ -1,5 +1,5 @@
 /**
- * `proof`: the headers that sign one request of another tool.
+ * `proof`: prints the headers that authorize one request of another tool.
  */
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
@@ -21,10 +21,10 @@ interface ProofOptions extends SavingOptions {
 
 export function proofCommand(runner: Runner): Command {
   return new Command('proof')
-    .argument('<method>', 'GET, POST, …: exactly what the tool will send')
-    .argument('<url>', 'on the PDS of the account, below /xrpc/')
-    .argument('[command...]', 'after --: a curl command to run with these headers')
-    .option('--curl', 'print the command line for curl instead')
+    .argument('<method>', 'HTTP method that the tool will send, such as GET')
+    .argument('<url>', "Request URL, on the account's PDS below /xrpc/")
+    .argument('[command...]', 'After --, a curl command to run with these headers')
+    .option('--curl', 'Print a curl command line instead')
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
@@ -32,7 +32,7 @@ export function proofCommand(runner: Runner): Command {
 }
 
 const EXAMPLES = `
-The headers are good for one request, and for about a minute. They are a secret: hand them over by stdin.
+The headers are valid for one request and about one minute. They are secret: pass them on stdin.
 
 Examples:
   url=https://pds.example.com/xrpc/com.atproto.server.getSession

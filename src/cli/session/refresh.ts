@@ -1,5 +1,5 @@
 /**
- * `refresh`: renews the tokens now, and saves them.
+ * `refresh`: refreshes the tokens now and saves them.
  */
 import { Command } from 'commander'
 import type { Context } from '../context.ts'
@@ -17,8 +17,8 @@ interface RefreshOptions extends SavingOptions {
 
 export function refreshCommand(runner: Runner): Command {
   return new Command('refresh')
-    .option('--if-older-than <duration>', 'only if the last renewal is longer ago, such as 12h or 3d')
-    .addOption(formatOption('print the credentials too'))
+    .option('--if-older-than <duration>', 'Refresh only if the last refresh is older, such as 12h or 3d')
+    .addOption(formatOption('Also print the credentials in this format'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
@@ -41,6 +41,6 @@ async function runRefresh(options: RefreshOptions, context: Context): Promise<vo
   const { savedTo, did } = session.record()
   if (print) await print(credentials)
   const places = ['the per-user store', ...(savedTo ?? [])].join(' and ')
-  if (credentials.refreshToken === before) output.note(`${did}: recent enough, nothing was sent`)
-  else output.note(`${did}: renewed, and saved to ${places}`)
+  if (credentials.refreshToken === before) output.note(`${did}: refreshed recently, nothing sent`)
+  else output.note(`${did}: refreshed, saved to ${places}`)
 }

@@ -1,5 +1,5 @@
 /**
- * `revoke`: ends the session on the server, and forgets it here.
+ * `revoke`: revokes the session on the server and deletes it from the store.
  */
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
@@ -22,10 +22,10 @@ async function runRevoke(options: RevokeOptions, context: Context): Promise<void
   const session = await sessionFor(options.account, context)
   const { outcome, record } = await revoke(session.record(), runtime)
   const elsewhere = leftIn(options.account, record, context)
-  const rest = elsewhere.length > 0 ? `; delete what is left of it in ${elsewhere.join(' and ')}` : ''
+  const rest = elsewhere.length > 0 ? `; delete it from ${elsewhere.join(' and ')} too` : ''
   if (outcome === 'revoked') {
-    output.note(`the session of ${record.did} is ended, and forgotten here${rest}`)
-    output.note('an access token that is still out works no more on a self-hosted PDS, elsewhere for up to 60 minutes')
+    output.note(`revoked the session of ${record.did} and deleted it here${rest}`)
+    output.note('Leases stop working immediately on a self-hosted PDS, and within 60 minutes elsewhere.')
     return
   }
   const why =

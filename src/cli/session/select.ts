@@ -1,5 +1,5 @@
 /**
- * The session that a command is about: of the environment, or of the per-user store.
+ * Selects the session for a command: from the environment or from the per-user store.
  */
 import { readCredentials } from '../../credentials/read.ts'
 import { isOAuthError } from '../../errors.ts'
@@ -21,9 +21,9 @@ export async function sessionFor(account: string | undefined, context: Context):
   return session
 }
 
-/** Where the tokens of a session are left that is gone from here. */
+/** Places that still contain the tokens of a session deleted here. */
 export function leftIn(account: string | undefined, { savedTo = [] }: SessionRecord, { io }: Context): string[] {
-  const environment = 'the environment and wherever its variables are from'
+  const environment = 'the environment and the source of its variables'
   return [...(fromEnvironment(account, io.environment) ? [environment] : []), ...savedTo]
 }
 

@@ -20,16 +20,16 @@ interface StatusOptions extends CommonOptions {
 
 export function statusCommand(runner: Runner): Command {
   return new Command('status')
-    .option('--warn-days <days>', 'exit with 11 if a deadline is nearer than that, with 5 if the session is over')
+    .option('--warn-days <days>', 'Exit with 11 if the session ends within this many days, or with 5 if it has ended')
     .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
     .action(runner.action(runStatus))
 }
 
 const NOTES = `
-Nothing is sent: that the server has ended a session in between is not known here. The deadlines are those of
-the reference server for public clients, 14 days. Separate variables do not say when the login was; the bundle
-(ATPROTO_OAUTH_SESSION) and the per-user store do.
+Sends no request, so a session that the server has ended in the meantime is still shown as alive. Deadlines are
+those of the reference server: 14 days for public clients. The login time is known for sessions in the per-user
+store and in ATPROTO_OAUTH_SESSION, but not for separate variables.
 `
 
 async function runStatus(options: StatusOptions, context: Context): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * What people set out to do, and the permissions that it takes: no more than that.
+ * The tasks of `--for`, each with the fewest permissions that it needs.
  *
  * @see https://atproto.com/specs/permission
  */
@@ -8,7 +8,7 @@ import { isCovered, normalToken, parsePermission } from './permission.ts'
 import { scopeTokens } from './scope.ts'
 
 interface PresetDetails {
-  /** Half a sentence, for `--help`. */
+  /** For `--help`. */
   readonly about: string
   readonly tokens: readonly string[]
 }
@@ -28,13 +28,13 @@ function rpc(...lxm: string[]): string {
 const POST = 'repo:app.bsky.feed.post?action=create'
 
 export const PRESETS = {
-  post: { about: 'write posts, with links and mentions', tokens: [POST] },
+  post: { about: 'Write posts, with links and mentions', tokens: [POST] },
   'post-media': {
-    about: 'post, and upload images, videos and their captions',
+    about: 'Write posts, and upload images, videos and captions',
     tokens: [POST, normalToken('blob?accept=image/*&accept=video/*&accept=text/vtt')],
   },
   read: {
-    about: 'read timeline, feeds, threads, profiles, search and notifications',
+    about: 'Read timeline, feeds, threads, profiles, search and notifications',
     tokens: [
       rpc(
         ...methods('app.bsky.actor', 'getProfile getProfiles searchActors'),
@@ -46,9 +46,9 @@ export const PRESETS = {
       ),
     ],
   },
-  archive: { about: 'export repository and blobs: they are public, nothing is asked for', tokens: [] },
+  archive: { about: 'Export the repository and its blobs (public: needs no permission)', tokens: [] },
   dm: {
-    about: 'read and write direct messages',
+    about: 'Read and send direct messages',
     tokens: [
       rpc(
         ...methods('chat.bsky.convo', 'acceptConvo getConvo getConvoAvailability getConvoForMembers getLog'),
@@ -57,11 +57,11 @@ export const PRESETS = {
     ],
   },
   profile: {
-    about: 'change the profile, its avatar and its banner',
+    about: 'Change the profile, avatar and banner',
     tokens: ['repo:app.bsky.actor.profile?action=create&action=update', 'blob:image/*'],
   },
   delete: {
-    about: 'delete posts, with their reply and quote rules, reposts and likes',
+    about: 'Delete posts (with their reply and quote rules), reposts and likes',
     tokens: [
       normalToken(
         `repo?${methods('app.bsky.feed', 'like post postgate repost threadgate')
@@ -79,7 +79,7 @@ export function isPreset(name: string): name is Preset {
   return Object.hasOwn(PRESETS, name)
 }
 
-/** The scope for all of the tasks, and for what is in `scope` as it stands there; nothing is in it twice. */
+/** `scope` and the permissions of the tasks, without duplicates and without permissions that others cover. */
 export function presetScope(presets: readonly Preset[], scope = 'atproto'): string {
   const asked = scopeTokens(scope)
   let needed = [...new Set(presets.flatMap((name): readonly string[] => PRESETS[name].tokens))]
