@@ -35,15 +35,15 @@ const COMMANDS = [
 test('the sections', () => {
   expect([...sections.keys()].slice(1)).toStrictEqual([
     ...['NAME', 'SYNOPSIS', 'DESCRIPTION', 'COMMANDS', ...COMMANDS],
-    ...['OPTIONS OF ALL COMMANDS', 'QUICK START', 'CREDENTIALS IN THE ENVIRONMENT', 'EXIT CODES'],
+    ...['GLOBAL OPTIONS', 'QUICK START', 'ENVIRONMENT VARIABLES FOR CREDENTIALS', 'EXIT CODES'],
   ])
 })
 
 test.each(COMMANDS)('all that `%s --help` says is there', async (command) => {
   const { stdout } = await run(createFakeWorld(), [...command.split(' '), '--help'])
-  const there = words(sections.get(command)! + sections.get('OPTIONS OF ALL COMMANDS')!)
+  const there = words(sections.get(command)! + sections.get('GLOBAL OPTIONS')!)
   // Headings, and what commander says of choices.
-  const own = ['usage', 'arguments', 'options', 'everywhere', 'many', 'at', 'once', 'choices']
+  const own = ['usage', 'arguments', 'options', 'global', 'batch', 'choices']
   expect([...words(stdout)].filter((word) => !there.has(word) && !own.includes(word))).toStrictEqual([])
 })
 

@@ -6,10 +6,10 @@ import { run } from '../support/cli.ts'
 const nothing = () => async () => undefined
 
 describe('the commands that --help lists', () => {
-  test.each(COMMANDS)('$name usage what it says, once it is loaded', async ({ name, usage, load }) => {
+  test.each(COMMANDS)('$name takes what it says, once it is loaded', async ({ name, usage, load }) => {
     const command = (await load())({ action: nothing, print: nothing })
     expect(command.name()).toBe(name)
-    expect(command.usage()).toBe(takes)
+    expect(command.usage()).toBe(usage)
   })
 
   test('--help is the same whether they are loaded or not', async () => {

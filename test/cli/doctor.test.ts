@@ -29,7 +29,7 @@ test('each finding is a line on stdout, aligned, and nothing broken is 0', async
         .map((line) => line.search(/(?<=^.{20} )\S/)),
     ).size,
   ).toBe(1)
-  expect(stderr).toBe('Nothing is broken.\n')
+  expect(stderr).toBe('No problems found.\n')
 })
 
 test('what is broken is marked, with its fix below it and the lines to copy; 4, and the first fix as the hint', async () => {
@@ -64,7 +64,7 @@ test('a warning is told and exits with 0', async () => {
   const { code, stdout, stderr } = await run(world, ['doctor', 'alice.fake.dev'])
   expect(code).toBe(0)
   expect(verdicts(stdout).filter((line) => !line.startsWith('ok'))).toStrictEqual(['!! clock', '!! clock'])
-  expect(stderr).toBe('Nothing is broken. Warnings: 2.\n')
+  expect(stderr).toBe('No problems found. Warnings: 2.\n')
 })
 
 describe('without an identifier', () => {
@@ -73,7 +73,7 @@ describe('without an identifier', () => {
     const { code, stdout, stderr } = await run(world, ['doctor'])
     expect(code).toBe(0)
     expect(verdicts(stdout)).toStrictEqual(MACHINE.map((topic) => `ok ${topic}`))
-    expect(stderr).toContain('No account was looked at')
+    expect(stderr).toContain('No account was checked')
     expect(world.requests).toStrictEqual([])
   })
 

@@ -91,7 +91,7 @@ test('SIGTERM in the middle: what was sent is answered, and --resume does the re
     if (partial.length === 10) child.kill('SIGTERM') // it waits for the end of the eleventh line
   }
   expect(await closed).toStrictEqual([143, null])
-  expect(await errors).toMatch(/error: interrupted; 10 lines are answered, .*--resume.* \[INTERRUPTED\]/)
+  expect(await errors).toMatch(/error: interrupted; 10 requests already answered, .*--resume.* \[INTERRUPTED\]/)
   expect(await postsOf(login)).toHaveLength(10)
 
   // A crash would also have cut off what it was writing.
@@ -99,7 +99,11 @@ test('SIGTERM in the middle: what was sent is answered, and --resume does the re
   await writeFile(path, `${partial.slice(0, 10).join('\n')}\n{"line":11,"sta`)
   const resume = ['call', '--batch', 'all.jsonl', '-o', 'answers.jsonl', '--resume']
   const resumed = await runCli(resume, login)
-  expect(resumed).toMatchObject({ code: 0, stdout: '', stderr: expect.stringContaining('10 lines are answered') })
+  expect(resumed).toMatchObject({
+    code: 0,
+    stdout: '',
+    stderr: expect.stringContaining('10 requests already answered'),
+  })
   expect(parsed(await readFile(path, 'utf8'))).toMatchObject(names.map((id, index) => ({ line: index + 1, id })))
   expect((await postsOf(login)).sort()).toStrictEqual([...names].sort())
 

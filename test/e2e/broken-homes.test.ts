@@ -164,7 +164,7 @@ describe('the lock', () => {
     expect(await readFile(held.at(-1)!, 'utf8')).toContain('"pid"')
     for (const path of held) await utimes(path, IN_A_DAY, IN_A_DAY)
     const next = await runCli(['refresh', '--if-older-than', '1h'], copy) // needs the lock, and nothing else
-    expect([next.code, next.stderr]).toStrictEqual([0, expect.stringContaining('recent enough')])
+    expect([next.code, next.stderr]).toStrictEqual([0, expect.stringContaining('refreshed recently')])
     await expectWorks(copy)
   })
 
@@ -208,7 +208,7 @@ describe('a clock that was set back by a day', () => {
     const third = await bundle(['refresh'], await newHome(), second)
     await bundle(['refresh'], home, third)
     expect((await runCli(GET_SESSION, { home })).stdout).toContain(someone.did)
-    // Nor is it "recent enough", or good because it expires tomorrow.
+    // Nor is it "refreshed recently", or good because it expires tomorrow.
     await later(path, 'createdAt', 'rotatedAt', 'accessTokenExpiresAt')
     const renewed = await runCli(['refresh', '--if-older-than', '1h'], { home })
     expect(renewed.stderr).toContain('renewed')

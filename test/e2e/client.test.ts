@@ -44,7 +44,7 @@ describe('whole way on the real PDS, with nothing but what `client new` wrote an
       runShell(`${source('client.env')}\n${script}`, { home, env, stdin })
 
     const checked = await shell(printedCommand(said, 'client check'))
-    expect(checked).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing is broken') })
+    expect(checked).toMatchObject({ code: 0, stdout: expect.stringContaining('no problems found') })
     expect(checked.stdout).toContain(`kind       ${kind}`)
 
     const started = await shell(printedCommand(said, 'init').replace('alice.bsky.social', account.handle))
@@ -143,7 +143,7 @@ describe('client new', () => {
   test('warns of a file that others can read', async () => {
     const home = await newHome()
     const script = `umask 022; atproto-oauth client new --origin ${ORIGIN} --confidential > client.env`
-    expect((await runShell(script, { home })).stderr).toContain('can be read by other users')
+    expect((await runShell(script, { home })).stderr).toContain('can read the credentials file')
   })
 
   test('a key that cannot be handed out is not published', async () => {

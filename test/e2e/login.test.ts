@@ -21,7 +21,7 @@ async function login(args: string[], env: CliOptions['env'] = {}) {
   child.stderr.setEncoding('utf8').on('data', (piece: string) => {
     stderr += piece
     const url = PAGE.exec(stderr)?.[0]
-    if (url && !back && stderr.includes('goes on by itself'))
+    if (url && !back && stderr.includes('continues when the browser returns'))
       back = signIn(url, account, CONSENT).then((to) => fetch(to))
   })
   const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, 'close') as Promise<[number | null]>])

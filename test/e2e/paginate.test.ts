@@ -44,7 +44,7 @@ test('18.11 all pages of a list, as they come or as items; a limit; and what is 
 
   const limited = await call(...LIST, 'limit=2', 'reverse=true', '--paginate', '--items=records', '--limit-pages', '2')
   expect(limited.stdout.match(/post \d/g)).toStrictEqual(TEXTS.slice(0, 4))
-  const cursor = /there is more: (cursor=\S+)/.exec(limited.stderr)![1]!
+  const cursor = /more pages follow: (cursor=\S+)/.exec(limited.stderr)![1]!
   const rest = await call(...LIST, 'reverse=true', cursor, '--paginate', '--items')
   expect(rest.stdout.match(/post \d/g)).toStrictEqual(TEXTS.slice(4))
 

@@ -74,6 +74,6 @@ test('15.12 what a person leaves out is said in full, with the line that asks fo
   const { code, stderr } = await runCli(['complete', await callbackFor(account, home, { scope, decision })], { home })
   expect(code).toBe(0)
   expect(stderr).toContain(`scope: atproto ${create}\n`)
-  expect(stderr).toContain(`asked for and not granted: ${blobs} ${PRESETS.read.tokens[0]}\n`)
+  expect(stderr).toContain(`not granted: ${blobs} ${PRESETS.read.tokens[0]}\n`)
   expect(stderr).toContain(`  atproto-oauth init ${account.handle} --scope '${scope}'\n`)
 })

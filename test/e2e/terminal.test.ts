@@ -118,7 +118,7 @@ describe('streams', () => {
       { home },
     )
     expect(result.stderr).toContain('exit 0')
-    expect(result.stderr).not.toContain('can be read by other users')
+    expect(result.stderr).not.toContain('can read the credentials file')
     const env = JSON.parse(result.stdout)
     expect(JSON.parse(env.ATPROTO_OAUTH_DPOP_PRIVATE_JWK)).toMatchObject({ kty: 'EC', crv: 'P-256' })
     expect(env.ATPROTO_OAUTH_REFRESH_TOKEN).toMatch(/^ref-[0-9a-f]{64}$/)

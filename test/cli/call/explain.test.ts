@@ -60,12 +60,12 @@ test('a session of which nobody knows what it was granted: unknown, and not miss
   const { code, stdout, stderr } = await explained(PUT, undefined)
   expect(code).toBe(0)
   expect(stdout).toBe(`unknown  ${CREATE}\nunknown  ${UPDATE}\n`)
-  expect(stderr).toContain('is not known here')
+  expect(stderr).toContain('the granted scope is unknown')
 })
 
 test.each([
-  ['com.atproto.server.getSession', 'none', 'needs no permission'],
-  ['com.example.getThing', 'unknown', 'its server decides'],
+  ['com.atproto.server.getSession', 'none', 'requires no permission'],
+  ['com.example.getThing', 'unknown', 'its permissions are unknown'],
 ])('%s: %s', async (nsid, needs, note) => {
   expect(await explained({ nsid }, 'atproto')).toMatchObject({
     code: 0,

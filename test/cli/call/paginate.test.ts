@@ -93,7 +93,7 @@ describe('18.11 what is printed', () => {
   test('a limit says where to go on', async () => {
     const { stdout, stderr, left } = await printed(PAGES, { limitPages: 2, items: true })
     expect([stdout, left]).toStrictEqual(['{"n":1}\n{"n":2}\n', 1])
-    expect(stderr).toBe('there is more: cursor=2\n')
+    expect(stderr).toBe('more pages follow: cursor=2\n')
     expect((await printed(PAGES, { limitPages: 3, items: true })).stderr).toBe('')
   })
 

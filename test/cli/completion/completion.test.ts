@@ -119,7 +119,9 @@ test.skipIf(lacks('fish'))('fish shows what commands and options do', async () =
   const path = join(folder, 'shown.fish')
   await writeFile(path, `${scripts.fish}complete -C 'atproto-oauth ca'\ncomplete -C 'atproto-oauth call --dr'\n`)
   const said = execFileSync('fish', ['--no-config', path], { encoding: 'utf8' })
-  expect(said).toBe('call\tmake one XRPC request as the account\n--dry-run\tprint the request, and send nothing\n')
+  expect(said).toBe(
+    'call\tSend XRPC requests as the signed-in account\n--dry-run\tPrint the request without sending it\n',
+  )
 })
 
 test.for([

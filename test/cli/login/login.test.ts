@@ -14,7 +14,7 @@ async function login(world: FakeWorld, browser: Browser, args: string[] = []) {
   const ran = await run(world, ['login', 'alice.fake.dev', '--no-open', '--format', 'json', ...args], {
     onStderr: (text) => {
       const url = /https:\/\/as\.fake\.dev\/oauth\/authorize\S+/.exec(text)?.[0]
-      if (url && !done && /goes on by itself/.test(text)) done = browser(world.authorize(url))
+      if (url && !done && /continues when the browser returns/.test(text)) done = browser(world.authorize(url))
     },
   })
   await done
@@ -106,7 +106,7 @@ test('a taken port: another one, declared as it is', async () => {
     const other = await run(second, ['login', 'alice.fake.dev', '--no-open', '--format', 'json'], {
       onStderr: (text) => {
         const url = /https:\/\/as\.fake\.dev\/oauth\/authorize\S+/.exec(text)?.[0]
-        if (!url || ports.length > 1 || !/goes on by itself/.test(text)) return
+        if (!url || ports.length > 1 || !/continues when the browser returns/.test(text)) return
         const elsewhere = second.authorize(url)
         ports.push(new URL(elsewhere).port)
         void ask(elsewhere)

@@ -28,8 +28,8 @@ describe('export', () => {
     const { world, stdout, stderr, clientId } = await exported()
     expect(stdout).toMatch(/^\{.+\}\n$/)
     expect(JSON.parse(stdout)).toMatchObject({ tokenSet: { sub: world.alice.did } })
-    expect(stderr).toContain(`atprotoLoopbackClientMetadata(client_id):\n  ${clientId}\n`)
-    expect(stderr).toMatch(/^atproto-oauth: warning: delete what is left of it in the environment and wherever/m)
+    expect(stderr).toContain(`atprotoLoopbackClientMetadata(client_id)):\n  ${clientId}\n`)
+    expect(stderr).toMatch(/^atproto-oauth: warning: delete the session from the environment/m)
     expect(await isHere(world)).toBe(false)
     expect((await run(world, ['status'])).stdout).toContain('not here any more (handed over')
     expect(await run(world, ['status', '--warn-days', '1'])).toMatchObject({
@@ -40,7 +40,7 @@ describe('export', () => {
 
   test('--keep says what becomes of two owners', async () => {
     const { world, stderr } = await exported('--keep')
-    expect(stderr).toMatch(/^atproto-oauth: warning: the session is still here too/m)
+    expect(stderr).toMatch(/^atproto-oauth: warning: the session was kept here too/m)
     expect(await isHere(world)).toBe(true)
   })
 
@@ -74,8 +74,8 @@ describe('import', () => {
       ...env,
       ATPROTO_OAUTH_REFRESH_TOKEN: JSON.parse(stdin).tokenSet.refresh_token,
     })
-    expect(ran.stderr).toContain(`took over the session of ${world.alice.did}`)
-    expect(ran.stderr).toMatch(/^atproto-oauth: warning: delete this session where it came from/m)
+    expect(ran.stderr).toContain(`imported the session of ${world.alice.did}`)
+    expect(ran.stderr).toMatch(/^atproto-oauth: warning: delete this session in the other program/m)
     expect(world.sent('token')).toHaveLength(tokens)
     expect((await run(world, ['refresh'], { env: parseDotenv(ran.stdout) })).code).toBe(0)
   })

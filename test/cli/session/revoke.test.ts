@@ -9,10 +9,10 @@ test('revoke says where something is left of the session, and only if there is',
   const env = await signIn(world)
   const named = await run(world, ['revoke'], { env })
   expect(named).toMatchObject({ code: 0, stdout: '' })
-  expect(named.stderr).toContain('; delete what is left of it in the environment and wherever its variables are from')
+  expect(named.stderr).toContain('; delete it from the environment and the source of its variables too')
 
   await run(world, ['complete', '--save', 'store'], { stdin: await callbackFor(world) })
   const stored = await run(world, ['revoke'])
   expect(stored).toMatchObject({ code: 0, stdout: '' })
-  expect(stored.stderr).toMatch(/is ended, and forgotten here\n/)
+  expect(stored.stderr).toMatch(/revoked the session of did:plc:\w+ and deleted it here\n/)
 })
