@@ -20,7 +20,7 @@ export async function askForPaste(argument: string | undefined, io: CliIO): Prom
     })
   const text = Buffer.from(bytes).toString('utf8')
   if (text.trim() !== '') return text
-  throw new CliError('USAGE', 'the callback URL is missing', {
+  throw new CliError('USAGE', 'missing argument callback-url, and stdin is empty', {
     hint: 'run `atproto-oauth complete` at a terminal, or pass the callback URL in single quotes',
     session: 'none',
   })

@@ -91,7 +91,7 @@ test('SIGTERM in the middle: what was sent is answered, and --resume does the re
     if (partial.length === 10) child.kill('SIGTERM') // it waits for the end of the eleventh line
   }
   expect(await closed).toStrictEqual([143, null])
-  expect(await errors).toMatch(/error: interrupted; 10 requests already answered, .*--resume.* \[INTERRUPTED\]/)
+  expect(await errors).toMatch(/error: interrupted; 10 lines are answered, .*--resume.* \[INTERRUPTED\]/)
   expect(await postsOf(login)).toHaveLength(10)
 
   // A crash would also have cut off what it was writing.
@@ -134,7 +134,7 @@ test('a session that has ended, and a network that is away, end a batch before i
 test.each([
   [['--concurrency', '0'], 'from 1 to 32'],
   [['--concurrency', '33'], 'from 1 to 32'],
-  [['--resume'], 'add -o FILE'],
+  [['--resume'], '-o results.jsonl'],
 ])('%j is refused', async (options, message) => {
   const home = await newHome()
   const refused = await runCli(['call', '--batch', '-', ...options], { home, stdin: '' })

@@ -59,7 +59,7 @@ test.skipIf(lacks('script'))(
       home,
       env: { SSH_CONNECTION: '192.0.2.1 5 192.0.2.2 22', DISPLAY: ':9' },
     })
-    expect(screen).toContain('over SSH')
+    expect(screen).toContain('SSH session')
     expect(screen).toMatch(/Callback URL \([45]:\d\d left\)/)
     expect(screen).toContain(`ATPROTO_OAUTH_DID=${account.did}`)
     expect(code).toBe(0)
