@@ -146,7 +146,7 @@ describe('another file than was written', () => {
     await world.clearRequests()
     for (const text of ['', '{', copy.text.slice(0, copy.text.length / 2), 'null', ...edited]) {
       await writeFile(copy.path, text)
-      await expectUnsent(await runCli(['refresh'], copy), 2, 'STORE_INVALID', copy.path, 'put a copy back')
+      await expectUnsent(await runCli(['refresh'], copy), 2, 'STORE_INVALID', copy.path, 'restore a copy')
       expect(await readFile(copy.path, 'utf8')).toBe(text)
     }
     await writeFile(copy.path, copy.text)
@@ -211,7 +211,7 @@ describe('a clock that was set back by a day', () => {
     // Nor is it "refreshed recently", or good because it expires tomorrow.
     await later(path, 'createdAt', 'rotatedAt', 'accessTokenExpiresAt')
     const renewed = await runCli(['refresh', '--if-older-than', '1h'], { home })
-    expect(renewed.stderr).toContain('renewed')
+    expect(refreshed.stderr).toContain('renewed')
   })
 
   async function later(path: string, ...fields: string[]): Promise<void> {

@@ -56,7 +56,7 @@ test('export, a renewal and a call by @atproto/oauth-client-node, import, a call
   const exported = await runCli(['export'], { home, env })
   expect(exported.code, exported.stderr).toBe(0)
   expect(exported.stderr).toContain(`\n  ${clientId}\n`)
-  expect(exported.stderr).toContain('warning: delete what is left of it in the environment')
+  expect(exported.stderr).toContain('warning: delete the session from the environment')
   const value: NodeSession = JSON.parse(exported.stdout)
   expect(decodeJwt(value.tokenSet.access_token)).toMatchObject({
     sub: did,

@@ -212,7 +212,7 @@ describe('the other commands', () => {
     const lease = parse((await runCli(['lease'], { home, env })).stdout)
     const revoked = await runCli(['revoke'], { home, env })
     expect([revoked.code, revoked.stdout]).toStrictEqual([0, ''])
-    expect(revoked.stderr).toContain('delete it there')
+    expect(revoked.stderr).toContain('deleted it here')
     expectFailure(await runCli(GET_SESSION, { home }), 5, 'SESSION_MISSING')
     expect((await runCli(GET_SESSION, { home: copy, env: lease })).code).not.toBe(0)
     expectFailure(await runCli(GET_SESSION, { home, env }), 5, 'SESSION_DEAD')
