@@ -51,7 +51,7 @@ describeInBrowser('signing in with a browser', () => {
     await expectSession(account, run, (await redirected).url())
   })
 
-  test.concurrent('what the callback page of a hosted client copies is what complete takes', async () => {
+  test.concurrent('what the callback page of a hosted client copies is what complete takes', async ({ expect }) => {
     const { account, run, url, page } = await begin(hostedClient())
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: `https://${HOST}` })
     await signIn(page, url, account)
@@ -64,7 +64,9 @@ describeInBrowser('signing in with a browser', () => {
     await expectSession(account, run, await page.evaluate(() => navigator.clipboard.readText()))
   })
 
-  test.concurrent('9.6 a refusal comes to the callback page, and complete says how to start again', async () => {
+  test.concurrent('9.6 a refusal comes to the callback page, and complete says how to start again', async ({
+    expect,
+  }) => {
     const { account, home, run, url, page } = await begin(hostedClient())
     await signIn(page, url, account)
     await page.getByRole('button', { name: 'Deny' }).click()
