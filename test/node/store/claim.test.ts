@@ -48,16 +48,22 @@ describe.each([
   })
 })
 
-test.runIf(hasTinyDisk())('a claim has the room for what comes back for the code', async () => {
-  const home = await tempFolder()
-  const code = `
+/** A process whose store is on a tiny disk with a pending login, and how to fill that disk. */
+const ON_A_FILLING_DISK = `
     import { appendFile } from 'node:fs/promises'
     const { createPendingStore } = await import(process.env.SRC + 'node/store/logins.ts')
     const [home, pending, spent] = process.argv.slice(1)
     const store = createPendingStore(home)
     await store.put(JSON.parse(pending))
+    const fill = async () => {
+      for (let full = false; !full; ) await appendFile(home + '/filler', 'x'.repeat(512)).catch(() => { full = true })
+    }`
+
+test.runIf(hasTinyDisk())('a claim has the room for what comes back for the code', async () => {
+  const home = await tempFolder()
+  const code = `${ON_A_FILLING_DISK}
     console.log(await store.claim(JSON.parse(spent)))
-    for (let full = false; !full; ) await appendFile(home + '/filler', 'x'.repeat(512)).catch(() => { full = true })
+    await fill()
     await store.put({ ...JSON.parse(spent), outcome: 'completed' })
     console.log((await store.get('canary-state')).outcome)`
   const args = [home, JSON.stringify(pendingRecord()), JSON.stringify(SPENT)]
@@ -67,13 +73,8 @@ test.runIf(hasTinyDisk())('a claim has the room for what comes back for the code
 
 test.runIf(hasTinyDisk())('a claim for which there is no room leaves the login as it was', async () => {
   const home = await tempFolder()
-  const code = `
-    import { appendFile } from 'node:fs/promises'
-    const { createPendingStore } = await import(process.env.SRC + 'node/store/logins.ts')
-    const [home, pending, spent] = process.argv.slice(1)
-    const store = createPendingStore(home)
-    await store.put(JSON.parse(pending))
-    for (let full = false; !full; ) await appendFile(home + '/filler', 'x'.repeat(512)).catch(() => { full = true })
+  const code = `${ON_A_FILLING_DISK}
+    await fill()
     console.log(await store.claim(JSON.parse(spent)).catch((error) => error.code))
     console.log((await store.get('canary-state')).status)`
   const args = [home, JSON.stringify(pendingRecord()), JSON.stringify(SPENT)]
