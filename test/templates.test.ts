@@ -88,7 +88,7 @@ describe('oauth-templates/github-actions.yml', async () => {
       steps.filter(({ env }) => 'ATPROTO_OAUTH_SESSION' in env).map(({ name }) => [environment, name]),
     )
     expect(withSession).toStrictEqual([
-      ['atproto', 'Renew the session, lease an access token'],
+      ['atproto', 'Refresh the session, lease an access token'],
       ['atproto', 'How long can the session last?'],
     ])
     expect(permissions).toStrictEqual({})

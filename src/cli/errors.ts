@@ -88,8 +88,15 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
     hint: ({ handle, did }) =>
       `choose one of the accounts, as in: --account ${shellQuote(handle ?? did ?? 'alice.bsky.social')}`,
   },
-  STORE_INVALID: { exit: 2, hint: 'restore it from a backup, or move it away and sign in again with `init`' },
-  STORE_UNAVAILABLE: { exit: 2, hint: 'set ATPROTO_OAUTH_HOME (--home) to a writable directory' },
+  STORE_INVALID: { exit: 2, hint: 'repair the file, or move it away and sign in again with `init`' },
+  STORE_UNAVAILABLE: {
+    exit: 2,
+    // Only a login may begin in another home: with a session, that would send a token that the first home has spent.
+    hint: (_, command) =>
+      command === 'init' || command === 'login'
+        ? 'set ATPROTO_OAUTH_HOME (--home) to a writable directory'
+        : `${MAKE_WRITABLE}, then ${AGAIN}`,
+  },
 
   // 3 — before anything was consumed
   NETWORK_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
@@ -309,7 +316,7 @@ function damagedHint({ path, kind, isWindows }: Extract<ReasonFacts, { readonly 
   const [move, remove] = isWindows ? ['move', 'del'] : ['mv', 'rm']
   const hint =
     kind === 'sessions'
-      ? `restore it from a backup, or move it away: ${move} ${shellQuote(path)} ${shellQuote(`${path}.bad`)}`
+      ? `repair it, or move it away and sign in again: ${move} ${shellQuote(path)} ${shellQuote(`${path}.bad`)}`
       : `${remove} ${shellQuote(path)}`
   return isWindows ? toWindowsQuoting(hint) : hint
 }

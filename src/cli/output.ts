@@ -29,7 +29,7 @@ export interface Output {
   debug(text: string): void
   /** To stdout; rejects if it could not be written. */
   data(content: string | Uint8Array): Promise<void>
-  /** Call once credentials were found, or an authorization code is about to be sent: errors then say what became of the session. */
+  /** Call before the session is opened, or an authorization code is sent: from then on errors say what became of the session. */
   sessionInvolved(): void
   /** What the server said, shown with the error that is about to be thrown. */
   serverBody(text: string): void
@@ -145,7 +145,7 @@ export function failedOutput(error: NodeJS.ErrnoException): Error {
   return new OAuthError('OUTPUT_FAILED', `cannot write the output: ${reasonOf(error)}`, { cause: error })
 }
 
-/** What is usual for a code supposes that there is a session; here none was found yet. */
+/** What is usual for a code supposes that there is a session; here none was looked for yet. */
 function stateWithoutSession({ code, session, hasExplicitState }: OAuthError): SessionState {
   return !hasExplicitState && (session === 'alive' || code === 'UNEXPECTED') ? 'none' : session
 }

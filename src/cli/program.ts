@@ -85,7 +85,7 @@ Quick start:
   atproto-oauth init alice.bsky.social --for post    # prints a URL: open it and sign in
   atproto-oauth complete --save store                # paste the callback URL when asked
   atproto-oauth call com.atproto.repo.createRecord repo={did} collection=app.bsky.feed.post \\
-    record:='{"text":"Hello from a shell","createdAt":"2026-01-01T00:00:00Z"}'
+    record='{ "text": "hello from a shell", "createdAt": "'$(date -u +%FT%TZ)'" }'
 
 Environment variables for credentials:
   ATPROTO_OAUTH_SESSION        the whole session, as printed by \`complete --format bundle\`

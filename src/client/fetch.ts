@@ -32,20 +32,20 @@ export async function fetchClientDocument(clientId: string, ports: Http): Promis
   if (status >= 300 && status < 400) {
     await response.body?.cancel()
     const to = headers.get('location') ?? 'somewhere else'
-    const fix = 'serve the document itself there, or make the address it ends at the client_id'
-    return { faults: [fault(`the document is behind a redirect to ${to}`, fix)] }
+    const fix = 'serve the document itself at the client_id, or use the final URL as the client_id'
+    return { faults: [fault(`the document redirects to ${to}`, fix)] }
   }
   if (status < 200 || status > 299) {
     await response.body?.cancel()
-    const fix = 'publish the document at this very address, readable by everybody'
-    return { faults: [fault(`there is no client document at ${clientId}: ${url.host} answered ${status}`, fix)] }
+    const fix = 'publish the document at exactly this URL, readable without a login'
+    return { faults: [fault(`no client document at ${clientId}: ${url.host} returned ${status}`, fix)] }
   }
   const faults: ClientFinding[] = []
-  if (status !== 200) faults.push(fault(`the document came with the status ${status}`, 'answer 200'))
+  if (status !== 200) faults.push(fault(`the document has the HTTP status ${status}`, 'serve it with status 200'))
   const type = mediaType(headers)
   if (type !== 'application/json') {
-    const message = `the document came as ${type || 'no media type'} instead of application/json`
-    faults.push(fault(message, 'let its name end in .json, or configure the media type on your host'))
+    const message = `the document has ${type ? `the media type ${type}` : 'no media type'} instead of application/json`
+    faults.push(fault(message, 'give the file a name that ends in .json, or configure the media type on your host'))
   }
   const text = await readText(response, LARGEST)
   const document = parseJsonObject(text)

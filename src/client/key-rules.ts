@@ -64,7 +64,7 @@ function oneKeyFaults(key: unknown, name: string): ClientFinding[] {
   const faults: ClientFinding[] = []
   if (PRIVATE_MEMBERS.some((member) => member in key)) {
     const fix = 'make a new key, publish only its public half, and take this one out at once'
-    const consequence = 'whoever reads the document can act as your client; servers leave the key out'
+    const consequence = 'whoever reads the document can act as your client; servers omit the key'
     faults.push(fault(`${name} is a private key: it has leaked, replace it`, fix, consequence))
   }
   if (typeof kid !== 'string' || kid === '') {

@@ -44,7 +44,7 @@ const OFFLINE =
 
 /** Of those that a server shows. */
 const UNTRUSTED =
-  'whoever runs it has to renew its certificate, or serve the whole chain; behind a proxy that looks into TLS, name its CA in NODE_EXTRA_CA_CERTS'
+  'ask its operator to renew the certificate or serve the whole chain; behind a proxy that inspects TLS, set NODE_EXTRA_CA_CERTS to its CA'
 
 function fixOf(error: OAuthError): Fix {
   const { code, facts, message } = error
@@ -53,7 +53,7 @@ function fixOf(error: OAuthError): Fix {
   return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : { code, facts }
 }
 
-/** Whether nobody was there to answer. */
+/** Whether no server responded. */
 export function isSilence(error: OAuthError | undefined): boolean {
   return isOAuthError(error, 'HOST_NOT_FOUND', 'NETWORK_UNREACHABLE', 'NETWORK_LOST', 'ADDRESS_REFUSED')
 }

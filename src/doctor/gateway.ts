@@ -7,7 +7,7 @@ import type { Answered } from './watch.ts'
 const UPSTREAM = '127.0.0.1:3000'
 
 /**
- * The fix for an answer that did not come from the server, if that is what it looks like.
+ * The fix for a response that seems to come from a reverse proxy and not from the server.
  *
  * @param url what was asked
  * @param prefix the beginning of all paths that have to be passed on with it
@@ -18,16 +18,16 @@ export function passOnFix(url: string, prefix: string, answered: Answered | unde
   const { status, mediaType, location } = answered
   const lines = passOnLines(host, prefix)
   if (status === 502 || status === 503 || status === 504) {
-    return `the reverse proxy of ${host} answers for a server that does not: start it, and look at the address the proxy passes requests to (${UPSTREAM} unless it was changed)`
+    return `the reverse proxy of ${host} cannot reach the PDS: start the PDS, and check the upstream address of the proxy (default: ${UPSTREAM})`
   }
   if (status >= 300 && status < 400) {
-    return `let ${host} answer ${pathname} itself instead of redirecting to ${location ?? 'another place'}: put this before the redirect\n${lines}`
+    return `serve ${pathname} on ${host} instead of redirecting it to ${location ?? 'another URL'}: put this before the redirect\n${lines}`
   }
   if (mediaType === 'text/html') {
-    return `a web page came from ${host}: let its reverse proxy pass ${prefix}* on to the PDS instead\n${lines}`
+    return `${host} returned a web page: forward ${prefix}* to the PDS in its reverse proxy\n${lines}`
   }
   if ([401, 403, 404, 405, 410].includes(status)) {
-    return `if the PDS is recent enough for OAuth, the reverse proxy of ${host} keeps ${pathname} from it: let it pass ${prefix}* on\n${lines}`
+    return `if the PDS is recent enough for OAuth, the reverse proxy of ${host} blocks ${pathname}: forward ${prefix}* to the PDS\n${lines}`
   }
   return undefined
 }

@@ -115,10 +115,10 @@ function dnsFinding(
   if (answer.kind === 'did') return ok({ topic, detail: `_atproto.${handle} → ${answer.did}`, milliseconds })
   const found = { topic, detail: answer.reason, milliseconds }
   if (answer.kind === 'failed') {
-    const fix = `the name servers of ${handle} have to answer for _atproto.${handle}, if only that there is nothing`
+    const fix = `the name servers of ${handle} must respond to queries for _atproto.${handle}, even if the record does not exist`
     return byHttps ? warning({ ...found, fix }) : broken({ ...found, fix })
   }
-  if (byHttps) return ok({ ...found, detail: `${answer.reason}; HTTPS will do` })
+  if (byHttps) return ok({ ...found, detail: `${answer.reason}; HTTPS is enough` })
   return broken({ ...found, fix: recordFix(handle, known) })
 }
 
@@ -127,15 +127,15 @@ function httpsFinding(handle: Handle, answer: HandleAnswer, byDns: Did | undefin
   const where = `https://${handle}/.well-known/atproto-did`
   if (answer.kind !== 'did') {
     const found = { topic, detail: answer.reason, milliseconds }
-    if (byDns) return ok({ ...found, detail: `${answer.reason}; DNS will do` })
+    if (byDns) return ok({ ...found, detail: `${answer.reason}; DNS is enough` })
     return broken({ ...found, fix: `or serve the DID, and nothing else, at ${where}` })
   }
   if (byDns === undefined || byDns === answer.did)
     return ok({ topic, detail: `${where} → ${answer.did}`, milliseconds })
   return warning({
     topic,
-    detail: `${where} → ${answer.did}, but DNS, which counts, says otherwise; other programs may believe this one`,
-    fix: `make both say the same: serve ${byDns} at ${where}, or correct the TXT record of _atproto.${handle}`,
+    detail: `${where} → ${answer.did}, but the DNS record differs and takes precedence; other programs may use this one`,
+    fix: `make both the same: serve ${byDns} at ${where}, or correct the TXT record of _atproto.${handle}`,
     milliseconds,
   })
 }

@@ -23,7 +23,7 @@ const WELL_KNOWN = '/.well-known/oauth-'
 const TIMEOUT = 10
 const HEALTH_LARGEST = 64 * 1024
 
-/** @returns also whether anybody answers there at all; what does is judged by the checks that follow too */
+/** @returns also whether a server responds at all */
 export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Finding; answers: boolean }> {
   const topic = 'PDS'
   const health = await attempt(() => fetchHealth(new URL('/xrpc/_health', pds), ports), ports)
@@ -33,19 +33,19 @@ export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Fi
   if (health.value) {
     const version = health.value.version === undefined ? '' : `, version ${shown(health.value.version)}`
     const { milliseconds } = health
-    return { finding: ok({ topic, detail: `${pds} answers${version}`, milliseconds }), answers: true }
+    return { finding: ok({ topic, detail: `${pds} is up${version}`, milliseconds }), answers: true }
   }
   // Not every PDS has the first; all have this one.
   const url = new URL('/xrpc/com.atproto.server.describeServer', pds)
   const { value, error, milliseconds } = await attempt(() => fetchHealth(url, ports), ports)
   if (error) return { finding: failed(topic, error, milliseconds), answers: !isSilence(error) }
   if (value) {
-    return { finding: ok({ topic, detail: `${pds} answers, as ${shown(value.did)}`, milliseconds }), answers: true }
+    return { finding: ok({ topic, detail: `${pds} is up, as ${shown(value.did)}`, milliseconds }), answers: true }
   }
   const answered = ports.watch.answered(url.href)
   const what = [answered?.status, answered?.mediaType].filter(Boolean).join(' ')
   const fix = passOnFix(url.href, '/xrpc/', answered) ?? `look at the log of ${pds}`
-  const detail = `${url.href} answered ${what}, which no PDS does`
+  const detail = `${url.href} returned ${what}, which is not a response of a PDS`
   return { finding: broken({ topic, detail, fix, milliseconds }), answers: true }
 }
 
@@ -81,12 +81,15 @@ export async function checkResource(pds: Origin, ports: Ports): Promise<Named> {
     const detail = `resource is ${shown(document.resource)}, not ${pds}: its tokens and the htu of signed requests would be for another address`
     findings.push(broken({ topic, detail, fix: resourceFix(document.resource, pds), milliseconds }))
   }
-  const judged = await attempt(async () => validateProtectedResource({ ...document, resource: pds }, pds, dev), ports)
-  if (judged.error) findings.push(failed(topic, judged.error, milliseconds, serverFix(document, pds)))
+  const validated = await attempt(
+    async () => validateProtectedResource({ ...document, resource: pds }, pds, dev),
+    ports,
+  )
+  if (validated.error) findings.push(failed(topic, validated.error, milliseconds, serverFix(document, pds)))
   else if (findings.length === 0) {
-    findings.push(ok({ topic, detail: `${pds} names ${judged.value}`, milliseconds }))
+    findings.push(ok({ topic, detail: `${pds} names ${validated.value}`, milliseconds }))
   }
-  return { findings, issuer: judged.value, isAbsent: false }
+  return { findings, issuer: validated.value, isAbsent: false }
 }
 
 /** A slash too many is a slip; another host or scheme is what the server takes itself for. */

@@ -88,7 +88,7 @@ async function checkSession(
   const client = await attempt(() => sameClient(clientId, clientKey, ports.settings.clientJwk), ports)
   if (client.error) return failed(TOPIC, client.error, 0)
   if (status.state === 'ambiguous') {
-    const detail = `the one ${who} was being renewed, and no answer came`
+    const detail = `for the one ${who} a refresh was sent, and no response arrived`
     return warning({ ...found, detail, fix: { code: 'REFRESH_AMBIGUOUS', facts: { reason: 'refresh-unanswered' } } })
   }
   if (status.undelivered.length > 0) {

@@ -157,7 +157,7 @@ function checkComplete(parameters: URLSearchParams): void {
 function whatItIs(text: string, base: string | undefined): string {
   if (/^(?:cod-|code[-_])?[0-9a-f]{32,}$/i.test(text)) return 'this is only the code; the whole callback URL is needed'
   if (text.includes('request_uri'))
-    return 'this is the sign-in URL (if it has expired, start the login again); the URL shown after signing in is needed'
+    return 'this is the sign-in URL; the callback URL is shown by the browser after the sign-in'
   return base === undefined ? 'this is not a callback URL' : 'this is not a callback URL: it has no code'
 }
 

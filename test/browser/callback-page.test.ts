@@ -132,7 +132,7 @@ describeInBrowser('the callback page', () => {
       ['?code=cod-1&state=s', 'This address is cut off', 'It lacks iss,'],
       [`?iss=${ISSUER}`, 'This address is cut off', 'It lacks state and code,'],
       [`?${ANSWER}&code=cod-2`, 'Something is wrong with this address', 'It has code twice'],
-      [`?${ANSWER}#${ANSWER}`, 'Something is wrong with this address', 'It has an answer twice'],
+      [`?${ANSWER}#${ANSWER}`, 'Something is wrong with this address', 'It has a response twice'],
       ['', 'Nothing to see here', 'This visit was not the end of one'],
       ['?utm_source=x#top', 'Nothing to see here', 'This visit was not the end of one'],
     ] as const) {

@@ -124,7 +124,7 @@ describe('what ends it', () => {
       count < 3 ? page(count) : Response.json({ error: 'Broken', message: 'no more' }, { status: 400 })
     const { texts, error } = await all(refusal, { onRefusal: (body) => void said.push(body) })
     expect(texts).toStrictEqual([page(1), page(2)])
-    expect(error).toMatchObject({ code: 'XRPC_ERROR', message: `${NSID} answered 400 Broken "no more"` })
+    expect(error).toMatchObject({ code: 'XRPC_ERROR', message: `${NSID} returned 400 Broken "no more"` })
     expect(said).toStrictEqual(['{"error":"Broken","message":"no more"}'])
   })
 

@@ -36,11 +36,11 @@ test('what is broken is marked, with its fix below it and the lines to copy; 4, 
   const { code, stdout, stderr } = await run(withPage(), ['doctor', 'alice.fake.dev'])
   expect(code).toBe(4)
   expect(verdicts(stdout).filter((line) => !line.startsWith('ok'))).toStrictEqual(['xx PDS metadata'])
-  expect(stdout).toMatch(/^ {21}fix: a web page came from pds\.fake\.dev: .*$/m)
+  expect(stdout).toMatch(/^ {21}fix: pds\.fake\.dev returned a web page: .*$/m)
   expect(stdout).toMatch(/^ {23} {2}location \^~ \/\.well-known\/oauth- \{\n {23} {4}proxy_pass /m)
   expect(stderr.split('\n')).toStrictEqual([
     'atproto-oauth: error: broken: PDS metadata [DOCTOR_FOUND]',
-    expect.stringMatching(/^atproto-oauth: hint: a web page came from pds\.fake\.dev: /),
+    expect.stringMatching(/^atproto-oauth: hint: pds\.fake\.dev returned a web page: /),
     '',
   ])
 })

@@ -206,7 +206,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'STORE_INVALID',
       { reason: 'record-damaged', path: '/a b', kind: 'sessions', isWindows: false },
-      "restore it from a backup, or move it away: mv '/a b' '/a b.bad'",
+      "repair it, or move it away and sign in again: mv '/a b' '/a b.bad'",
     ],
     ['STORE_INVALID', { reason: 'record-damaged', path: 'C:\\a b', kind: 'pending', isWindows: true }, 'del "C:\\a b"'],
     [

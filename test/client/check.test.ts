@@ -49,12 +49,12 @@ describe('5.2 how the document comes', () => {
   const body = () => JSON.stringify(open.document)
   const as = (type: string, text = body()) => new Response(text, { headers: { 'content-type': type } })
   test.each<[string, () => Response, string]>([
-    ['404', () => json(404, {}), 'answered 404'],
-    ['403', () => json(403, {}), 'answered 403'],
-    ['503', () => json(503, {}), 'answered 503'],
+    ['404', () => json(404, {}), 'returned 404'],
+    ['403', () => json(403, {}), 'returned 403'],
+    ['503', () => json(503, {}), 'returned 503'],
     ['201', () => json(201, open.document), 'status 201'],
-    ['301', () => json(301, {}, { location: 'https://www.fake.dev/' }), 'behind a redirect to https://www.fake.dev/'],
-    ['308', () => json(308, {}), 'behind a redirect to somewhere else'],
+    ['301', () => json(301, {}, { location: 'https://www.fake.dev/' }), 'redirects to https://www.fake.dev/'],
+    ['308', () => json(308, {}), 'redirects to somewhere else'],
     ['as text', () => as('text/plain'), 'text/plain instead of application/json'],
     ['as JSON of another kind', () => as('application/ld+json'), 'application/ld+json'],
     ['as a page', () => as('application/json', '<p>'), 'not a JSON object'],

@@ -177,12 +177,12 @@ describe('5.2 the document as it is published', () => {
   })
 
   test.each<[string, () => Response, ...string[]]>([
-    ['404', () => json(404, {}), 'there is no client document'],
+    ['404', () => json(404, {}), 'no client document at'],
     ['201', () => json(201, DOCUMENT), 'status 201'],
-    ['a redirect', () => json(301, {}, { location: 'https://www.fake.dev/' }), 'behind a redirect'],
+    ['a redirect', () => json(301, {}, { location: 'https://www.fake.dev/' }), 'redirects to'],
     ['HTML', () => new Response('<p>', { headers: { 'content-type': 'text/html' } }), 'text/html', 'JSON'],
     ['a list', () => json(200, [DOCUMENT]), 'JSON'],
-    ['a server that is down', () => json(503, {}), 'answered 503'],
+    ['a server that is down', () => json(503, {}), 'returned 503'],
   ])('%s is all that is wrong with it', async (_, answer, ...why) => {
     const world = createFakeWorld({ faults: { httpFault: answer } })
     expect(await findClientFaults({ clientId }, world)).toStrictEqual(why.map((part) => expect.stringContaining(part)))

@@ -12,7 +12,7 @@ describe('the PDS and what stands in front of it, planted one at a time', () => 
     w.faults.mutateProtectedResource = (d) => ({ ...d, ...change })
   }
   const passOn =
-    /pass \/\.well-known\/oauth-\* on[\s\S]*handle \/\.well-known\/oauth-\*[\s\S]*location \^~ \/\.well-known\/oauth- /
+    /forward \/\.well-known\/oauth-\* to the PDS[\s\S]*handle \/\.well-known\/oauth-\*[\s\S]*location \^~ \/\.well-known\/oauth- /
   const ownName =
     /PDS_HOSTNAME=pds\.fake\.dev[\s\S]*header_up Host \{host\}[\s\S]*proxy_set_header X-Forwarded-Proto https;/
   planted(did, [
@@ -38,7 +38,7 @@ describe('the PDS and what stands in front of it, planted one at a time', () => 
         w.faults.httpFault = ({ url }) => (url.startsWith(w.pds) ? html(502) : undefined)
       },
       finds: ['broken PDS', 'broken PDS metadata', 'broken server metadata'],
-      fix: /start it/,
+      fix: /start the PDS/,
     },
     {
       name: '3.6 the well-known path is kept from the PDS: its own server is looked for all the same',
@@ -56,7 +56,7 @@ describe('the PDS and what stands in front of it, planted one at a time', () => 
       name: '3.2 a redirect to another host',
       plant: at(RESOURCE, () => redirect(301, 'https://www.fake.dev/')),
       finds: ['broken PDS metadata'],
-      fix: /instead of redirecting to https:\/\/www\.fake\.dev\/[\s\S]*location/,
+      fix: /instead of redirecting it to https:\/\/www\.fake\.dev\/[\s\S]*location/,
     },
     {
       name: '3.3 the wrong scheme, and the way goes on',
@@ -184,7 +184,7 @@ describe('7 the pushed request', () => {
       finds: one,
       says: /invalid_scope "no such"/,
     },
-    { name: 'a bad gateway', plant: at('/oauth/par', () => html(502)), finds: one, fix: /start it/ },
+    { name: 'a bad gateway', plant: at('/oauth/par', () => html(502)), finds: one, fix: /start the PDS/ },
   ])
 })
 
@@ -203,5 +203,5 @@ test('a certificate that is not trusted is not a matter of the network', async (
     throw new OAuthError('NETWORK_UNREACHABLE', 'pds.fake.dev cannot be reached: its TLS certificate has expired')
   }
   const [finding] = notOk(await found(world, world.alice.did))
-  expect(finding).toMatchObject({ topic: 'PDS', fix: expect.stringContaining('renew its certificate') })
+  expect(finding).toMatchObject({ topic: 'PDS', fix: expect.stringContaining('renew the certificate') })
 })

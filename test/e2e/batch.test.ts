@@ -125,7 +125,7 @@ test('a session that has ended, and a network that is away, end a batch before i
   const env = { ...login.env, ATPROTO_OAUTH_PLC_URL: `http://127.0.0.1:${port}` }
   const away = await runCli(['call', '--batch', '-'], { ...login, stdin, env })
   expectFailure(away, 3, 'NETWORK_UNREACHABLE')
-  expect(away.stderr).toContain('nothing listens there; no line is answered')
+  expect(away.stderr).toContain('connection refused; no line is answered')
 
   expect(await runCli(['revoke'], login)).toMatchObject({ code: 0 })
   expectFailure(await runCli(['call', '--batch', '-'], { ...login, stdin }), 5, 'SESSION_DEAD')

@@ -66,12 +66,12 @@ describe('requests', () => {
     const list = ['call', 'com.atproto.repo.listRecords', 'repo={did}']
     const wrong: [args: string[], why: string][] = [
       [[...list, `collection=${POST}`, 'limit=abc'], 'a whole number'],
-      [list, 'needs collection too'],
+      [list, 'is missing collection'],
       [[...list, `collection=${POST}`, 'limt=5'], 'has no limt'],
       [[...CREATE, 'record=@nobody.here'], 'starts with @'],
-      [['call', 'app.bsky.actor.getProfile', 'actor=@alice.test'], 'without its @: actor=alice.test'],
+      [['call', 'app.bsky.actor.getProfile', 'actor=@alice.test'], 'without @: actor=alice.test'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '.'], 'is not a file'],
-      [['call', 'com.atproto.repo.uploadBlob', '-d', '@bytes.bin'], '--upload FILE'],
+      [['call', 'com.atproto.repo.uploadBlob', '-d', '@bytes.bin'], 'a binary file with --upload'],
       [['call', 'com.atproto.repo.uploadBlob'], '--upload'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', 'none.png'], 'none.png'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '-'], 'media type'],
@@ -79,7 +79,7 @@ describe('requests', () => {
       [['call', 'com.atproto.sync.subscribeRepos'], 'WebSocket'],
       [['call'], 'the method is missing'],
       [[...list, `collection=${POST}`, '-o', '/nowhere/at/all'], 'cannot write'],
-      [[...list, `collection=${POST}`, '-o', ''], 'is empty'],
+      [[...list, `collection=${POST}`, '-o', ''], '-o needs a file name'],
       [['call', 'app.bsky.actor.getProfile', 'actor={did}', '--proxy', 'nobody'], 'did#id'],
     ]
     const check = async ([args, why]: (typeof wrong)[number]) => {
@@ -196,7 +196,9 @@ describe('what there is', () => {
       expect(list.stdout).toBe('com.atproto.repo.listMissingBlobs  query\ncom.atproto.repo.listRecords       query\n')
       const { stdout } = await run(['call', 'com.atproto.repo.listRecords', '--describe'], { home: nobody })
       expect(stdout).toContain('collection           text, required')
-      expect(stdout).toContain('example: atproto-oauth call com.atproto.repo.listRecords repo={did} collection=…')
+      expect(stdout).toContain(
+        'example: atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post',
+      )
       expectFailure(await run(['call', '--list', 'com.nobody'], { home: nobody }), 2, 'USAGE')
     } finally {
       await nobody.remove()

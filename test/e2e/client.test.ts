@@ -179,7 +179,7 @@ describe('client check', () => {
     ])
     expect(JSON.parse(asJson.stderr)).toMatchObject({ code: 'CLIENT_BROKEN', exit: 4, session: 'none' })
 
-    expect((await check(`https://${host}/bot/callback`)).stdout).toContain('behind a redirect')
+    expect((await check(`https://${host}/bot/callback`)).stdout).toContain('the document redirects to')
   })
 
   test('a loopback client_id needs no host', async () => {

@@ -67,7 +67,7 @@ test('export, a renewal and a call by @atproto/oauth-client-node, import, a call
   // The environment has only what is spent, or not ours any more: nobody is asked.
   await world.clearRequests()
   const gone = await runCli(['call', GET_SESSION], { home, env })
-  expectFailure(gone, 5, 'SESSION_MISSING')
+  expectFailure(gone, 5, 'SESSION_MISSING', 'alive')
   expect(gone.stderr).toContain('session: still valid')
   expect(await sentByUs(world)).toStrictEqual([])
 
@@ -88,7 +88,7 @@ test('export, a renewal and a call by @atproto/oauth-client-node, import, a call
     stdin: JSON.stringify(back),
   })
   expect(imported, imported.stderr).toMatchObject({ code: 0, stdout: '' })
-  expect(imported.stderr).toContain('delete this session where it came from')
+  expect(imported.stderr).toContain('delete this session in the other program')
 
   // As it came, and once more with a token of our own.
   const called = await runCli(['call', GET_SESSION], { home })

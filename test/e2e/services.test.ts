@@ -68,6 +68,6 @@ test('15.2, 15.9 what a scope would not give is said before anything is sent', a
   await world.clearRequests()
   const wrong = await init('atproto repo:app.bsky.feed.post?action=write')
   expectFailure(wrong, 2, 'SCOPE_INVALID')
-  expect(wrong.stderr).toContain('?action=create, update or delete')
+  expect(wrong.stderr).toContain('?action=create (or update, or delete)')
   expect(await sentByUs(world)).toStrictEqual([])
 })

@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { parse } from 'dotenv'
 import { expect, onTestFinished, vi } from 'vitest'
+import { type ErrorCode, type SessionState, USUAL_STATE } from '../../src/errors.ts'
 import { complete, formatCredentials, init, nodeRuntime, type Runtime } from '../../src/index.ts'
 import { HANG_MS } from '../support/machine.ts'
 import { type CliResult, createHome, type Home, runCli } from '../world/cli.ts'
@@ -71,12 +72,26 @@ export async function keptInStore(world: World): Promise<Omit<LoggedIn, 'env'>> 
   return { account, home }
 }
 
-/** A failed command: its exit code, an empty stdout, and the three lines of its error. */
-export function expectFailure(result: CliResult, exit: number, code: string): void {
+const FATES: Readonly<Record<SessionState, RegExp>> = {
+  none: /^$/,
+  alive: /^(?:still valid)?$/,
+  dead: /^ended$/,
+  unknown: /^unknown/,
+}
+
+/**
+ * A failed command: its exit code, an empty stdout, and the lines of its error.
+ *
+ * @param state what became of the session; by default what is usual for the code, or no session
+ */
+export function expectFailure(result: CliResult, exit: number, code: string, state?: SessionState): void {
   expect(result.stdout).toBe('')
   expect(result.stderr).toContain(`[${code}]`)
   expect(result.stderr).toMatch(/^atproto-oauth: error: .+$/m)
   expect(result.stderr).toMatch(/^atproto-oauth: hint: .+$/m)
+  const fates = [...result.stderr.matchAll(/^atproto-oauth: session: (.+)$/gm)].map(([, fate]) => fate!)
+  expect(fates.length).toBeLessThanOrEqual(1)
+  expect(fates[0] ?? '', result.stderr).toMatch(FATES[state ?? USUAL_STATE[code as ErrorCode]])
   expect(result.code).toBe(exit)
 }
 

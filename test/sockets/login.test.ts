@@ -93,7 +93,9 @@ test.each<[string, string[], (place: Place, runs: readonly CliResult[]) => Promi
         expect(token, kill.label).toBe(world.currentRefreshToken(world.alice.did) ?? 'none')
         return 'kept'
       }
-      const said = expect.stringMatching(/no answer was recorded.*\[CODE_USED\]\n.*session: unknown.*\n.*hint: .*init/)
+      const said = expect.stringMatching(
+        /no response was recorded.*\[CODE_USED\]\n.*session: unknown.*\n.*hint: .*init/,
+      )
       expect(next, kill.label).toMatchObject({ code: 4, stdout: '', stderr: said })
       expect(token, kill.label).toBeUndefined()
       return session ? 'lost' : 'unsent'

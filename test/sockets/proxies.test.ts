@@ -54,7 +54,7 @@ test('20.4 a CA that is not known: nothing is sent, and it is told how one is ad
   withPlace(async ({ world, sockets, run }) => {
     const started = await run(['init', world.alice.did], { env: { NODE_EXTRA_CA_CERTS: undefined } })
     expect(started).toMatchObject({ code: 3, stdout: '' })
-    expect(started.stderr).toMatch(/plc\.directory cannot be reached: its TLS certificate is from an unknown CA/)
+    expect(started.stderr).toMatch(/cannot reach plc\.directory: its TLS certificate is from an unknown CA/)
     expect(started.stderr).toMatch(/NODE_EXTRA_CA_CERTS.*\[NETWORK_UNREACHABLE\]/)
     expect(sockets.asked).toStrictEqual([DIRECTORY])
     expect(world.requests).toStrictEqual([])

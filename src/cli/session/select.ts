@@ -14,11 +14,8 @@ import { fromEnvironment } from '../options.ts'
 export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
   const { io, output, runtime, dev } = context
   const credentials = account === undefined ? readCredentials(io.environment, dev) : undefined
-  if (credentials) output.sessionInvolved()
-  const opened = credentials ? openSession(credentials, runtime) : openStoredSession(account, runtime).catch(misnamed)
-  const session = await opened
   output.sessionInvolved()
-  return session
+  return credentials ? openSession(credentials, runtime) : openStoredSession(account, runtime).catch(misnamed)
 }
 
 /** Places that still contain the tokens of a session deleted here. */

@@ -67,7 +67,7 @@ function overError(status: SessionStatus): OAuthError {
 const STATES = {
   alive: 'alive, as far as is known here',
   ended: 'ended',
-  ambiguous: 'unknown: a refresh was sent and no answer came',
+  ambiguous: 'unknown: a refresh was sent and no response arrived',
 } as const
 
 function table(status: SessionStatus, now: number): string {
@@ -84,7 +84,7 @@ function table(status: SessionStatus, now: number): string {
     ['scope', status.scope],
     ['key', status.thumbprint],
     ['login', status.createdAt && moment(status.createdAt, now)],
-    ['renewed', status.rotatedAt && moment(status.rotatedAt, now)],
+    ['refreshed', status.rotatedAt && moment(status.rotatedAt, now)],
     ['access token', status.accessTokenExpiresAt && `until ${moment(status.accessTokenExpiresAt, now)}`],
     ['ends', status.absoluteDeadline && moment(status.absoluteDeadline, now)],
     ['ends unused', status.idleDeadline && moment(status.idleDeadline, now)],

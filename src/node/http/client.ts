@@ -22,11 +22,11 @@ export interface HttpOptions {
   readonly onRequest?: ((line: string) => void) | undefined
 }
 
-/** @throws {OAuthError} `USAGE` if the environment names a proxy that is none */
+/** @throws {OAuthError} `USAGE` if a proxy variable is not the URL of an HTTP proxy */
 export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, onRequest }: HttpOptions): Http {
   const proxies = proxiesFrom(process.env)
   if (proxies.any && !dev) {
-    onRequest?.('a proxy is set, which looks up names itself: of a host behind it only the spelling is judged here')
+    onRequest?.('a proxy is set and resolves names itself: only the spelling of a host behind it is checked')
   }
   const agents = createAgents(dev, proxies)
   return {
@@ -34,7 +34,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
       if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
         throw new OAuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
       }
-      // Here too: behind a proxy there is no connection of ours, and what a name leads to is the proxy's to judge.
+      // Here too: behind a proxy the connection is not ours, and the proxy resolves the name.
       if (!dev) checkHost(url.hostname)
       const { method = 'GET', headers, body, streaming, ownConnection } = init
       const started = performance.now()

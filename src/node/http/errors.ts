@@ -1,32 +1,32 @@
 /**
- * What became of a request that got no answer: whether it can have arrived, and why in words.
+ * Errors of a request without a response: whether it may have arrived, and why.
  */
 import { OAuthError } from '../../errors.ts'
 
-/** The time for the whole exchange is over. */
+/** The timeout for the whole exchange. */
 export class Timeout extends Error {
   constructor(seconds: number) {
-    super(`no complete answer within ${seconds} seconds`)
+    super(`timed out after ${seconds} seconds`)
   }
 }
 
-/** The server paused for too long. */
+/** No data within the idle timeout. */
 export class IdleTimeout extends Error {}
 
-/** Marks what failed before a byte of the request was on its way. */
+/** Failed before a byte of the request was sent. */
 export class ConnectFailure extends Error {
   constructor(reason: Error) {
     super(reason.message, { cause: reason })
   }
 }
 
-/** The same, and it is the proxy that could not be reached. */
+/** The same, where the proxy could not be reached. */
 export class ProxyFailure extends ConnectFailure {}
 
-/** A proxy that refuses a tunnel has passed nothing on. */
+/** The proxy rejected the tunnel, so it forwarded nothing. */
 export class TunnelRefused extends Error {
   constructor(readonly status: number | undefined) {
-    super(`the proxy answered ${status}`)
+    super(`the proxy returned ${status}`)
   }
 }
 
@@ -40,17 +40,17 @@ export function networkError(error: unknown, url: URL): OAuthError {
   const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
   // Never the message of an error that we do not know: it may quote a header, and with it a token.
   const told = chain.find((link) => link instanceof TunnelRefused || link instanceof IdleTimeout)
-  const why = told?.message ?? REASONS[code ?? ''] ?? code ?? 'for a reason that is not known'
+  const why = told?.message ?? REASONS[code ?? ''] ?? code ?? 'unknown reason'
   if (!chain.some((link) => link instanceof ConnectFailure)) {
-    return new OAuthError('NETWORK_LOST', `the connection to ${url.host} broke: ${why}`, { cause: error })
+    return new OAuthError('NETWORK_LOST', `connection to ${url.host} lost: ${why}`, { cause: error })
   }
   if (chain.some((link) => link instanceof ProxyFailure)) {
-    return new OAuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached, because its proxy cannot: ${why}`, {
+    return new OAuthError('NETWORK_UNREACHABLE', `cannot reach the proxy for ${url.host}: ${why}`, {
       cause: error,
     })
   }
   const kind = code === 'ENOTFOUND' ? 'HOST_NOT_FOUND' : 'NETWORK_UNREACHABLE'
-  return new OAuthError(kind, `${url.host} cannot be reached: ${why}`, { cause: error })
+  return new OAuthError(kind, `cannot reach ${url.host}: ${why}`, { cause: error })
 }
 
 function causes(error: unknown): Error[] {
@@ -62,20 +62,20 @@ function causes(error: unknown): Error[] {
   return chain
 }
 
-const UNKNOWN_CA = 'its TLS certificate is from an unknown CA (NODE_EXTRA_CA_CERTS adds one of yours)'
+const UNKNOWN_CA = 'its TLS certificate is from an unknown CA (set NODE_EXTRA_CA_CERTS to trust it)'
 const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'no such host',
-  EAI_AGAIN: 'its name cannot be looked up now',
-  ECONNREFUSED: 'nothing listens there',
-  ECONNRESET: 'it was closed without a whole answer',
-  EPIPE: 'it was closed in the middle of the request',
-  ETIMEDOUT: 'it does not answer',
-  EHOSTUNREACH: 'no route to it',
-  ENETUNREACH: 'no network',
-  ERR_STREAM_PREMATURE_CLOSE: 'it was closed without a whole answer',
-  Z_DATA_ERROR: 'its answer cannot be unpacked',
-  Z_BUF_ERROR: 'its answer cannot be unpacked',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its TLS certificate is self-signed (NODE_EXTRA_CA_CERTS adds a CA of yours)',
+  EAI_AGAIN: 'temporary DNS failure',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'closed before the response was complete',
+  EPIPE: 'closed during the request',
+  ETIMEDOUT: 'timed out',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'network is unreachable',
+  ERR_STREAM_PREMATURE_CLOSE: 'closed before the response was complete',
+  Z_DATA_ERROR: 'cannot decompress the response',
+  Z_BUF_ERROR: 'cannot decompress the response',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its TLS certificate is self-signed (set NODE_EXTRA_CA_CERTS to trust it)',
   SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_CA,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_CA,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_CA,

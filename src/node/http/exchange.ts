@@ -49,7 +49,7 @@ export async function exchange(asked: Exchange): Promise<Response> {
   const { statusCode: status = 0, statusMessage = '' } = message
   if (status < 200 || status > 599) {
     message.destroy()
-    throw new OAuthError('NETWORK_LOST', `${url.host} answered with the status ${status}, which is none`)
+    throw new OAuthError('NETWORK_LOST', `${url.host} returned the invalid status ${status}`)
   }
   const headers = headersOf(message)
   // A reason phrase may be in any language, but a Response takes only some of them.
@@ -103,8 +103,8 @@ function send({
         const isOurTurn = answer ? answer.readableLength > 0 : !request.writableEnded && request.writableLength === 0
         // After a turn of ours the server has all of its time again.
         if (isOurTurn || wasOurTurn) socket.setTimeout(idleMilliseconds, idle)
-        else if (answer) answer.destroy(new IdleTimeout('its answer stopped in the middle'))
-        else request.destroy(new IdleTimeout('it did not answer in time'))
+        else if (answer) answer.destroy(new IdleTimeout('timed out in the middle of the response'))
+        else request.destroy(new IdleTimeout('timed out waiting for the response'))
         wasOurTurn = isOurTurn
       }
       socket.setTimeout(idleMilliseconds, idle)
@@ -121,7 +121,7 @@ function send({
     })
     request.once('upgrade', (_, socket) => {
       socket.destroy()
-      reject(new Error('an upgrade that nobody asked for'))
+      reject(new Error('unexpected protocol upgrade'))
     })
     // Also after the answer: an answer that breaks off is told by its body.
     request.on('error', reject)

@@ -13,7 +13,7 @@ export async function readBounded(response: Response, largest: number): Promise<
   const reader = response.body?.getReader()
   while (reader) {
     const { done, value } = await reader.read().catch((error: unknown) => {
-      throw new OAuthError('NETWORK_LOST', 'the answer broke off in the middle', { cause: error })
+      throw new OAuthError('NETWORK_LOST', 'the response was cut off', { cause: error })
     })
     if (done) break
     length += value.length

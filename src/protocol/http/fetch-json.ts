@@ -30,9 +30,8 @@ export async function fetchJson(request: DocumentRequest, ports: Http & Clock): 
   await response.body?.cancel()
   if (status === 404 || status === 410) throw new OAuthError(absent.code, absent.message)
   if (status === 429) throw rateLimited(url.host, response.headers, ports.now())
-  if (status >= 500)
-    throw new OAuthError('SERVER_UNAVAILABLE', `${what} is not to be had now: ${url.host} answered ${status}`)
+  if (status >= 500) throw new OAuthError('SERVER_UNAVAILABLE', `cannot fetch ${what}: ${url.host} returned ${status}`)
   if (status >= 300 && status < 400)
-    throw new OAuthError(code, `${what} is behind a redirect, which is not allowed there`)
-  throw new OAuthError(code, `${what} is not to be had: ${url.host} answered ${status}`)
+    throw new OAuthError(code, `cannot fetch ${what}: ${url.host} redirects, which is not allowed`)
+  throw new OAuthError(code, `cannot fetch ${what}: ${url.host} returned ${status}`)
 }

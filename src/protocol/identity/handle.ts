@@ -85,13 +85,13 @@ export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: Ab
       })
       if (response.ok) {
         const did = asDid((await readText(response, BODY_LARGEST))?.trim() ?? '', ports.settings.dev)
-        return did ? { kind: 'did', did } : { kind: 'none', reason: `${where} does not hold a DID` }
+        return did ? { kind: 'did', did } : { kind: 'none', reason: `${where} does not contain a DID` }
       }
       await response.body?.cancel()
       const location = response.headers.get('location')
       if (location === null || response.status >= 400 || !URL.canParse(location, url)) {
         const kind = response.status >= 500 || response.status === 429 ? 'failed' : 'none'
-        return { kind, reason: `${where} answered ${response.status}` }
+        return { kind, reason: `${where} returned ${response.status}` }
       }
       const next = new URL(location, url)
       if (next.protocol !== 'https:') return { kind: 'none', reason: `${where} redirects to ${next.protocol}` }
@@ -112,19 +112,16 @@ async function askResolver(handle: Handle, resolver: string, ports: IdentityPort
   const body = parseJsonObject(await readText(response, BODY_LARGEST))
   if (response.status === 429) throw rateLimited(url.host, response.headers, ports.now())
   if (response.status >= 500) {
-    throw new OAuthError(
-      'HANDLE_LOOKUP_FAILED',
-      `${handle} could not be looked up: ${url.host} answered ${response.status}`,
-    )
+    throw new OAuthError('HANDLE_LOOKUP_FAILED', `cannot resolve ${handle}: ${url.host} returned ${response.status}`)
   }
   if (!response.ok) {
     const { description } = serverError(response.status, body)
     throw new OAuthError(
       'HANDLE_NOT_FOUND',
-      `${url.host} knows no account ${handle}${description ? `: ${description}` : ''}`,
+      `${url.host} did not find ${handle}${description ? `: ${description}` : ''}`,
     )
   }
   const did = typeof body?.did === 'string' ? asDid(body.did, ports.settings.dev) : undefined
-  if (!did) throw new OAuthError('HANDLE_NOT_FOUND', `${url.host} answered without a usable DID for ${handle}`)
+  if (!did) throw new OAuthError('HANDLE_NOT_FOUND', `${url.host} returned no valid DID for ${handle}`)
   return did
 }

@@ -67,7 +67,7 @@ export async function pushAuthorizationRequest(
     throw parRefused(issuer, await readServerError(response, form))
   }
   return parsePushedRequest(
-    await readJsonObject(response, { what: `the answer of ${issuer} to the request`, code: 'RESPONSE_INVALID' }),
+    await readJsonObject(response, { what: `the authorization response of ${issuer}`, code: 'RESPONSE_INVALID' }),
     issuer,
   )
 }

@@ -176,7 +176,7 @@ export class OAuthServerAgent {
       throw refused(issuer, await readServerError(response, form))
     } catch (error) {
       if (!isOAuthError(error, 'NETWORK_LOST')) throw error
-      throw new OAuthError(ambiguous, `${what} was sent, but no answer came (${error.message})`, { cause: error })
+      throw new OAuthError(ambiguous, `${what} was sent, but no response arrived (${error.message})`, { cause: error })
     }
   }
 

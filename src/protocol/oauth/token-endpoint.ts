@@ -33,7 +33,7 @@ export function refreshRefused(issuer: string, refusal: ServerError): OAuthError
   if (isRefused && refusal.error === 'invalid_grant') {
     return new OAuthError('SESSION_DEAD', ended(issuer, refusal))
   }
-  const said = `${issuer} answered the refresh with ${describe(refusal)}`
+  const said = `${issuer} responded to the refresh with ${describe(refusal)}`
   return new OAuthError(isUnclear(refusal) ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said)
 }
 

@@ -23,15 +23,21 @@ export function parseScope(text: string): string {
   const odd = tokens.find((token) => !TOKEN.test(token))
   if (odd !== undefined) throw new OAuthError('SCOPE_INVALID', `${JSON.stringify(odd)} cannot be part of a scope`)
   if (text.includes(',')) {
-    throw new OAuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} has a comma: put spaces between its words`)
+    throw new OAuthError(
+      'SCOPE_INVALID',
+      `the scope ${JSON.stringify(text)} has a comma: separate permissions by spaces`,
+    )
   }
   if (tokens.includes('openid')) {
-    throw new OAuthError('SCOPE_INVALID', 'the scope openid does not exist in atproto: the account is always told')
+    throw new OAuthError(
+      'SCOPE_INVALID',
+      'the scope "openid" does not exist in atproto: every session names its account',
+    )
   }
   // A server drops what it cannot read without a word, and the permission would be missed much later.
   const wrong = tokens.find((token) => isAtprotoToken(token) && !isStatic(token) && !parsePermission(token))
   if (wrong !== undefined) {
-    throw new OAuthError('SCOPE_INVALID', `${JSON.stringify(wrong)} is not a permission of atproto as it is written`, {
+    throw new OAuthError('SCOPE_INVALID', `invalid permission ${JSON.stringify(wrong)} in the scope`, {
       facts: { reason: 'permission-malformed', permission: wrong },
     })
   }

@@ -53,7 +53,7 @@ export function xrpcError(
 ): OAuthError {
   const refusal = serverError(response.status, parseJsonObject(body))
   if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
-  const said = `${nsid} answered ${describe(refusal)}`
+  const said = `${nsid} returned ${describe(refusal)}`
   const answer = { status: refusal.status, serverError: refusal.error }
   // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {

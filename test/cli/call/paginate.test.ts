@@ -100,7 +100,7 @@ describe('18.11 what is printed', () => {
   test('an error leaves the pages before it, and its body on stderr', async () => {
     const { stdout, stderr, code } = await printed(PAGES.slice(0, 1), { items: true })
     expect([stdout, code]).toStrictEqual(['{"n":1}\n{"n":2}\n', 8])
-    expect(stderr).toContain('{"error":"Broken"}\natproto-oauth: error: com.example.list answered 400 Broken')
+    expect(stderr).toContain('{"error":"Broken"}\natproto-oauth: error: com.example.list returned 400 Broken')
   })
 })
 

@@ -112,7 +112,7 @@ describe('behind a proxy', () => {
       expect(proxy.asked).toStrictEqual(['CONNECT a.rebinding.com:443'])
       expect(lookedUp).toStrictEqual([])
       expect(lines[0]).toBe(
-        'a proxy is set, which looks up names itself: of a host behind it only the spelling is judged here',
+        'a proxy is set and resolves names itself: only the spelling of a host behind it is checked',
       )
     },
   )

@@ -38,12 +38,12 @@ describe('every other answer has a sentence', () => {
 
   test.each([
     [429, 'RATE_LIMITED', 'host.fake.dev limits our rate'],
-    [500, 'SERVER_UNAVAILABLE', 'host.fake.dev answered 500'],
-    [503, 'SERVER_UNAVAILABLE', 'host.fake.dev answered 503'],
-    [301, 'METADATA_INVALID', 'behind a redirect'],
-    [307, 'METADATA_INVALID', 'behind a redirect'],
-    [201, 'METADATA_INVALID', 'host.fake.dev answered 201'],
-    [403, 'METADATA_INVALID', 'host.fake.dev answered 403'],
+    [500, 'SERVER_UNAVAILABLE', 'host.fake.dev returned 500'],
+    [503, 'SERVER_UNAVAILABLE', 'host.fake.dev returned 503'],
+    [301, 'METADATA_INVALID', 'redirects, which is not allowed'],
+    [307, 'METADATA_INVALID', 'redirects, which is not allowed'],
+    [201, 'METADATA_INVALID', 'host.fake.dev returned 201'],
+    [403, 'METADATA_INVALID', 'host.fake.dev returned 403'],
   ])('3.2 %i', async (status, code, why) => {
     const world = worldWith(() => json(status, { a: 1 }, { location: 'https://evil.fake.dev/' }))
     expect(await failure(() => fetchJson(request, world))).toMatchObject({

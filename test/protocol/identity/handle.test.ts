@@ -152,7 +152,7 @@ describe('by HTTPS', () => {
   test('1.11 if both fail, the message names both', async () => {
     const error = await failure(() => resolveHandle(HANDLE, worldWith('SERVFAIL', new Response('', { status: 500 }))))
     expect(error.code).toBe('HANDLE_LOOKUP_FAILED')
-    expect(error.message).toMatch(/ESERVFAIL.*atproto-did answered 500/)
+    expect(error.message).toMatch(/ESERVFAIL.*atproto-did returned 500/)
   })
 
   test('1.11 DNS failed and HTTPS has nothing: that is not "not found"', async () => {

@@ -89,8 +89,8 @@ describe('tokens', () => {
     const agent = await agentOf(lost)
     const { redirectUri, codeVerifier } = pendingOf(lost)
     for (const [run, said] of [
-      [() => agent.exchange({ code: 'c', redirectUri, codeVerifier }), 'the code was sent, but no answer came'],
-      [() => agent.refresh('r'), 'the refresh was sent, but no answer came'],
+      [() => agent.exchange({ code: 'c', redirectUri, codeVerifier }), 'the code was sent, but no response arrived'],
+      [() => agent.refresh('r'), 'the refresh was sent, but no response arrived'],
     ] as const) {
       const error = await failure(run)
       expect(error.message).toBe(`${said} (as.fake.dev did not answer)`)
@@ -111,7 +111,7 @@ describe('tokens', () => {
     expect(error.code).toBe(code)
     const dead = `${AS} says that the session has ended`
     expect(error.message).toContain(
-      code === 'SESSION_DEAD' ? dead : `${AS} answered the refresh with ${status} invalid_grant`,
+      code === 'SESSION_DEAD' ? dead : `${AS} responded to the refresh with ${status} invalid_grant`,
     )
   })
 

@@ -25,7 +25,7 @@ describe('the scope to ask for', () => {
     async (text) => {
       expect(await failure(() => parseScope(text))).toMatchObject({
         code: 'SCOPE_INVALID',
-        message: expect.stringContaining('put spaces between'),
+        message: expect.stringContaining('separate permissions by spaces'),
       })
     },
   )

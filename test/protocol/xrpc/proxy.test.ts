@@ -60,7 +60,7 @@ describe('19.8 getServiceAuth', () => {
   ])('%s: %s', (name, message) => {
     expect(errorOf(400, name, message)).toMatchObject({
       code: 'XRPC_ERROR',
-      message: `${NAME} answered 400 ${name} "${message}"`,
+      message: `${NAME} returned 400 ${name} "${message}"`,
     })
   })
 
@@ -100,7 +100,7 @@ describe('14.6 a server that does not name what is missing', () => {
   ])('with %s: the request does', (scope, missing) => {
     expect(errorOf(POST, scope)).toMatchObject({
       code: 'PERMISSION_MISSING',
-      message: `${POST.nsid} answered 403 InsufficientScope "no"; what it needs is ${missing}`,
+      message: `${POST.nsid} returned 403 InsufficientScope "no"; what it needs is ${missing}`,
       facts: { handle: 'alice.fake.dev', scope: `${scope} ${missing}` },
     })
     expect(errorOf(POST, scope, 'ScopeMissingError').facts.scope).toContain(missing)
@@ -111,7 +111,7 @@ describe('14.6 a server that does not name what is missing', () => {
     ['nothing is known', { nsid: 'com.example.x' }, 'atproto'],
   ])('%s: nothing is made up', (_, request, scope) => {
     const { message, facts } = errorOf(request, scope)
-    expect(message).toBe(`${request.nsid} answered 403 InsufficientScope "no"`)
+    expect(message).toBe(`${request.nsid} returned 403 InsufficientScope "no"`)
     expect(facts.scope).toBeUndefined()
   })
 })

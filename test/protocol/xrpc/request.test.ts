@@ -186,7 +186,7 @@ describe('what went wrong', () => {
   ])('%s %s names the scope to ask for', (_, error, message) => {
     expect(errorOf(403, JSON.stringify({ error, message }))).toMatchObject({
       code: 'PERMISSION_MISSING',
-      message: `${NSID} answered 403 ${error} "${message}"`,
+      message: `${NSID} returned 403 ${error} "${message}"`,
       facts: { handle: 'alice.fake.dev', scope: 'atproto transition:email repo:a.b.c?action=create', status: 403 },
     })
   })
@@ -205,7 +205,7 @@ describe('what went wrong', () => {
     ['18.7 nothing', 500, '', '500'],
     ['20.8 ANSI', 400, '{"error":"X","message":"\\u001b[31mred"}', '400 X "red"'],
   ])('18.7 %s', (_, status, body, said) => {
-    expect(errorOf(status, body)).toMatchObject({ code: 'XRPC_ERROR', message: `${NSID} answered ${said}` })
+    expect(errorOf(status, body)).toMatchObject({ code: 'XRPC_ERROR', message: `${NSID} returned ${said}` })
   })
 
   test('18.7 the status and the name of the error are facts', () => {

@@ -1,0 +1,81 @@
+/**
+ * One word for one thing, in everything a person reads: the words on the right of `GLOSSARY` have crept in before.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+
+/** What to write, and what not. */
+const GLOSSARY: readonly (readonly [say: string, not: RegExp])[] = [
+  ['callback URL', /\bon which the browser\b/],
+  ['refresh, rotate', /\brenew(?:s|ed|ing|al|als)?\b(?! the certificate)/i],
+  ['response', /\banswers\b(?! to\b)|\bthe answer\b|\bno answer\b|\ban answer\b/i],
+  ['retry', /\bmake (?:it )?again\b|\bonce more\b|\banew\b/],
+  ['expired, revoked, ended', /\b(?:session|lease|login) is over\b|\bis dead\b/],
+  ['skip, omit', /\bleave(?:s)?(?: [\w-]+){0,3} out\b|\bleft out\b/],
+  ['cannot be used with', /\bstands? beside\b/],
+  ['validate, check', /\bjudge[sd]?\b/],
+  ['invalid, unknown, not found', /\bis none of\b|\bstands for nothing\b|\bno such place\b/],
+  ['hosted client', /\b(?:document|client|PDS) of (?:yours|one[’']s own)\b/],
+  ['consent screen', /\bon which people consent\b/],
+  ['per line, comma-separated', /\bone a line\b|\bobject a line\b|\bwith commas between\b|\bno more than that\b/],
+  ['timeout, backoff', /\bpatience\b/],
+  ['a question', /\bWhat shall become\b/],
+  ['an instruction', /\bwithout a look at\b|\bon their way\b|\ba header more\b/],
+]
+/** A shell redirects it. */
+const PLACEHOLDER = /\batproto-oauth [a-z][\w -]*<[a-z]/
+
+const SOURCES = ['src', 'oauth-templates']
+  .flatMap((folder) => readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`))
+  .map((file) => file.replaceAll('\\', '/'))
+  .filter((file) => /\.(?:ts|html|yml)$/.test(file))
+  .sort()
+const PAGES = [
+  'README.md',
+  ...readdirSync('docs')
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => `docs/${file}`),
+]
+
+/** What a person may see of a source: its texts of several words, and not its comments. */
+function shown(file: string): string[] {
+  const source = readFileSync(file, 'utf8')
+  if (!file.endsWith('.ts')) return [source]
+  const code = source.replace(/\/\*[\s\S]*?\*\/|(?<![:'"`\w])\/\/ .*$/gm, '')
+  return (code.match(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g) ?? []).filter((text) =>
+    / /.test(text),
+  )
+}
+
+/** Each with the word to write instead. */
+function violations(texts: readonly string[]): string[] {
+  return texts.flatMap((text) =>
+    GLOSSARY.flatMap(([say, not]) => {
+      const found = not.exec(text)
+      return found ? [`${found[0]} → ${say}: ${text.slice(Math.max(0, found.index - 60), found.index + 60)}`] : []
+    }),
+  )
+}
+
+test.each(SOURCES)('%s keeps to the glossary', (file) => {
+  expect(violations(shown(file))).toStrictEqual([])
+})
+
+test.each(PAGES)('%s keeps to the glossary', (file) => {
+  expect(violations(readFileSync(file, 'utf8').split('\n'))).toStrictEqual([])
+})
+
+test.each(SOURCES)('%s has no command with a placeholder in angle brackets', (file) => {
+  expect(shown(file).filter((text) => PLACEHOLDER.test(text))).toStrictEqual([])
+})
+
+test('the rules catch what they are for', () => {
+  expect(
+    violations(['renewed, and saved', 'one JSON object a line', 'leave the lines out', 'a client of yours']),
+  ).toHaveLength(4)
+  expect(violations(['refreshed and saved', 'a line of JSON', 'Timeout in seconds, for the response'])).toStrictEqual(
+    [],
+  )
+  expect(PLACEHOLDER.test('atproto-oauth init <handle>')).toBe(true)
+  expect(PLACEHOLDER.test('atproto-oauth init alice.bsky.social')).toBe(false)
+})
