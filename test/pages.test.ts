@@ -6,6 +6,7 @@ import { withHelp } from '../scripts/build/help.ts'
 import { readPages } from '../scripts/docs/pages.ts'
 import { nextChangelog, pinned } from '../scripts/release/changelog.ts'
 import { COMMANDS } from '../src/cli/commands.ts'
+import { GLOBAL_OPTIONS } from '../src/cli/options.ts'
 import { blocksOf } from './support/blocks.ts'
 
 const pages = await readPages()
@@ -61,6 +62,10 @@ test('every command is in the table of the README, and has its help in docs/comm
   expect(listed.sort()).toStrictEqual(names)
   const helped = [...pageAt('docs/commands.md').matchAll(/^<!-- help: (.+) -->$/gm)].map(([, name]) => name!)
   expect(helped.sort()).toStrictEqual(names)
+})
+
+test('the commands’ help is shown without the options that all have, which stand once', () => {
+  expect(readFileSync('docs/commands.md', 'utf8').split(GLOBAL_OPTIONS)).toHaveLength(2)
 })
 
 test('the README has at most 900 words, as `wc -w` counts them', () => {

@@ -3,13 +3,14 @@
  * `<!-- help: -->` and the end what the program's own does.
  */
 import type { Command } from 'commander'
+import { GLOBAL_OPTIONS } from '../../src/cli/options.ts'
 import { wholeProgram } from './man.ts'
 
 /** What a page of GitHub's shows without a scroll bar. */
 const COLUMNS = 96
 const BLOCK = /^(<!-- help: ?(.*?) -->\n)[\s\S]*?^(<!-- end of help -->)$/gm
 /** The options that all have, with the line before them. */
-const COMMON = /\nEverywhere:\n(?: .*\n)+/
+const COMMON = new RegExp(`\n${GLOBAL_OPTIONS}\n(?: .*\n)+`)
 
 /** The same text with the help of today in its blocks. */
 export async function withHelp(markdown: string): Promise<string> {

@@ -74,7 +74,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   },
   CALLBACK_INCOMPLETE: {
     exit: 2,
-    hint: 'the login is still open: run `atproto-oauth complete` and paste the whole URL, or put it in single quotes (a shell cuts it at the first &)',
+    hint: 'nothing was sent: run `atproto-oauth complete` and paste the whole URL, or put it in single quotes (a shell cuts it at the first &)',
   },
   CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables to the values that `complete` printed' },
   CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable to exactly the value that `complete` printed' },

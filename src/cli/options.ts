@@ -194,6 +194,9 @@ export interface CommonOptions {
   readonly json?: boolean
 }
 
+/** The heading of these options in help. */
+export const GLOBAL_OPTIONS = 'Global options:'
+
 export function addCommonOptions(command: Command): Command {
   const { home, plcUrl, handleResolver, dev } = SETTINGS
   const options = [
@@ -202,7 +205,7 @@ export function addCommonOptions(command: Command): Command {
     new Option('-v, --verbose', 'Log each request on stderr, without secrets'),
     new Option('--json', 'Print errors as JSON on stderr, and results as JSON where supported'),
   ]
-  for (const option of options) command.addOption(option.helpGroup('Global options:'))
+  for (const option of options) command.addOption(option.helpGroup(GLOBAL_OPTIONS))
   return command.helpOption('-h, --help', 'Show help').helpGroup('Commands:')
 }
 

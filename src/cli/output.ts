@@ -40,6 +40,8 @@ export interface Output {
 const NAME = 'atproto-oauth'
 /** Lines to be pasted. */
 const COMMANDS = /^ {2}(?:npx )?atproto-oauth .*$/gm
+/** The command that a hint is, or ends with after a colon. */
+const COMMAND_AT_END = /(?<=^|: )atproto-oauth [a-z]+\b[^`]*$/
 /** Characters; enough for all the permissions that a login asks for. */
 const WARNING_LONGEST = 4000
 /** Why the state of the session is not known. */
@@ -114,12 +116,10 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
       const failure = asOAuthError(error)
       const exit = exitOf(failure)
       const next = hintOf(failure, command)
-      const isCommand = /^atproto-oauth [a-z]+\b/.test(next)
-      const whole = isCommand && !next.includes('--help') ? next + flags : next
-      const hint = (isCommand ? pasted(whole) : whole).replace(
-        /(?<![\w/-])atproto-oauth (?=\w|--)/g,
-        `${programName(io)} `,
-      )
+      const start = next.search(COMMAND_AT_END)
+      const [advice, given] = start < 0 ? [next, ''] : [next.slice(0, start), next.slice(start)]
+      const whole = given === '' || given.includes('--help') ? given : given + flags
+      const hint = (advice + pasted(whole)).replace(/(?<![\w/-])atproto-oauth (?=\w|--)/g, `${programName(io)} `)
       const { code, message } = failure
       const session = isSessionInvolved ? failure.session : stateWithoutSession(failure)
       if (json) {

@@ -265,7 +265,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'CALLBACK_INCOMPLETE',
       {},
-      'the login is still open: run `atproto-oauth complete` and paste the whole URL, or put it in single quotes (a shell cuts it at the first &)',
+      'nothing was sent: run `atproto-oauth complete` and paste the whole URL, or put it in single quotes (a shell cuts it at the first &)',
     ],
     [
       'CALLBACK_UNREADABLE',

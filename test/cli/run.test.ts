@@ -5,7 +5,7 @@ import type { Context } from '../../src/cli/context.ts'
 import type { CliIO } from '../../src/cli/io.ts'
 import { addCommonOptions } from '../../src/cli/options.ts'
 import { Run, type Runner } from '../../src/cli/run.ts'
-import { OAuthError } from '../../src/errors.ts'
+import { type ErrorCode, type ErrorFacts, OAuthError } from '../../src/errors.ts'
 
 type Action = Parameters<Command['action']>[0]
 
@@ -77,6 +77,22 @@ describe('the action of a command', () => {
         '',
       ].join('\n'),
     })
+  })
+
+  test('a hint that ends with a command has the flags of this run too, and one that only names a command has not', async () => {
+    const hintFor = async (code: ErrorCode, facts: ErrorFacts) => {
+      const fail = async () => {
+        throw new OAuthError(code, 'x', { facts })
+      }
+      const { said } = await ran((runner) => runner.action(fail), 'below', 'command', '--home', '/a b')
+      return /hint: (.*)/.exec(said)![1]
+    }
+    const did = 'did:plc:alice234567alice234567ab'
+    expect(await hintFor('HANDLE_NOT_CLAIMED', { did })).toMatch(
+      new RegExp(`: atproto-oauth init ${did} --home '/a b'$`),
+    )
+    expect(await hintFor('SESSION_DEAD', { did })).toBe(`atproto-oauth init ${did} --home '/a b'`)
+    expect(await hintFor('CALLBACK_INCOMPLETE', {})).not.toContain('--home')
   })
 
   test('settings that are not valid are an error of the command', async () => {

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { OAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { SessionStore } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
@@ -35,7 +35,7 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
   return {
     read,
     async list() {
-      const names = (await listFolder(folder)).filter((name) => /^[A-Za-z0-9_-]{43}\.json$/.test(name))
+      const names = (await listFolder(folder).catch(unlisted)).filter((name) => /^[A-Za-z0-9_-]{43}\.json$/.test(name))
       const results = await Promise.allSettled(names.map((name) => read(name.slice(0, -'.json'.length))))
       const records = results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : []))
       // A damaged file is no reason to keep from the others; without others it is the answer.
@@ -107,6 +107,11 @@ async function saveElsewhere(text: string, path: string, cause: unknown): Promis
       facts: { reason: 'session-elsewhere', from: elsewhere, to: path },
     })
   }
+}
+
+/** Nobody can tell then whether there is a session at all. */
+function unlisted(error: unknown): never {
+  throw isOAuthError(error) ? error.with({ session: 'none' }) : error
 }
 
 function checked(thumbprint: string): string {
