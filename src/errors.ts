@@ -137,6 +137,10 @@ export type PlainReason =
   | 'dev-mode-needed'
   /** The value cannot be written so that every dotenv parser reads it alike. */
   | 'dotenv-unfit'
+  /** The TLS certificate is self-signed, or its CA is unknown. */
+  | 'certificate-untrusted'
+  /** A pushed request was rejected, and the client has no metadata document. */
+  | 'loopback-client-refused'
   /** The given client_id is not the one of the imported session. */
   | 'foreign-client-id'
   /** The server rejected the given refresh token; the stored one was not sent. */
@@ -223,6 +227,8 @@ export type ReasonFacts =
   | { readonly reason: 'permission-malformed'; readonly permission: string }
   /** The environment variable is not the URL of an HTTP proxy. */
   | { readonly reason: 'proxy-malformed'; readonly variable: string }
+  /** The proxy rejected the tunnel; nothing was sent through it. */
+  | { readonly reason: 'proxy-refused'; readonly proxyStatus: number | undefined }
   /** A file of the store cannot be parsed. */
   | {
       readonly reason: 'record-damaged'

@@ -56,6 +56,25 @@ const PAR_HINTS: ReadonlyMap<string, string> = new Map([
   ['temporarily_unavailable', `${AGAIN} in a few minutes`],
 ])
 
+/** A loopback client has no document that could be corrected: only the command line can change. */
+const LOOPBACK_PAR_HINTS: ReadonlyMap<string, string> = new Map([
+  ['invalid_scope', 'request fewer permissions with --scope, as in: --scope "atproto transition:generic"'],
+  ['invalid_client_metadata', 'request fewer permissions with --scope, as in: --scope "atproto transition:generic"'],
+  [
+    'invalid_client',
+    'this server rejects loopback clients: add --client-id with the URL of a hosted client metadata document',
+  ],
+  ['invalid_redirect_uri', 'omit --redirect-uri: a loopback client has its own'],
+])
+
+const PROXY_HINTS: ReadonlyMap<number | undefined, string> = new Map([
+  [
+    407,
+    'put the user name and password into HTTPS_PROXY (http://user:password@proxy.example.com:3128); only Basic authentication is supported, so for NTLM run a local proxy such as cntlm',
+  ],
+  [403, 'the proxy forbids this host: ask for it to be allowed, or list it in NO_PROXY to connect directly'],
+])
+
 const CATALOGUE: Record<ErrorCode, Entry> = {
   // 1 — ours
   UNEXPECTED: { exit: 1, hint: 'run the same command with --verbose and report its output' },
@@ -253,6 +272,15 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return `run \`atproto-oauth ${facts.operation}\` on the machine that keeps the session`
     case 'list-unclear':
       return `add ${facts.lists.map((list) => `--items ${shellQuote(list)}`).join(' or ')}`
+    case 'loopback-client-refused':
+      return LOOPBACK_PAR_HINTS.get(facts.serverError ?? '') ?? PAR_HINTS.get(facts.serverError ?? '') ?? init(facts)
+    case 'proxy-refused':
+      return (
+        PROXY_HINTS.get(facts.proxyStatus) ??
+        'check HTTPS_PROXY, or list the host in NO_PROXY to connect to it directly'
+      )
+    case 'certificate-untrusted':
+      return `set NODE_EXTRA_CA_CERTS to a PEM file with the certificate of the CA, then ${AGAIN}`
     case 'lock-held':
       return `wait for the other process; if it no longer exists, remove the directory ${facts.folder}`
     case 'login-completed':

@@ -89,7 +89,10 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
 
 /** Servers say little about a client document that they refuse: what is wrong with it can be looked up. */
 async function explained(error: unknown, client: Client, ports: InitPorts): Promise<unknown> {
-  if (!isOAuthError(error, 'PAR_REFUSED') || !client.clientId.startsWith('https:')) return error
+  if (!isOAuthError(error, 'PAR_REFUSED')) return error
+  if (!client.clientId.startsWith('https:')) {
+    return error.with({ facts: { ...error.facts, reason: 'loopback-client-refused' } })
+  }
   const faults = await findClientFaults(client, ports)
   if (faults.length === 0) return error
   return error.with({

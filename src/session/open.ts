@@ -36,9 +36,14 @@ export async function openStoredSession(account: string | undefined, ports: Refr
   const candidates = alive.length > 0 ? alive : ours.slice(-1)
   const accounts = [...new Set(candidates.map((record) => record.did))]
   if (accounts.length > 1) {
+    const named = accounts.map((did) => ({ did, handle: candidates.find((record) => record.did === did)?.handle }))
+    const list = named.map(({ did, handle }) => (handle === undefined ? did : `${handle} (${did})`))
     throw new OAuthError(
       'ACCOUNT_UNCLEAR',
-      `sessions of ${accounts.length} accounts are stored here: ${accounts.join(', ')}`,
+      `sessions of ${accounts.length} accounts are stored here: ${list.join(', ')}`,
+      {
+        facts: named.find(({ handle }) => handle !== undefined) ?? named[0]!,
+      },
     )
   }
   const [record] = candidates.sort(byLogin)

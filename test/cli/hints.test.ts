@@ -28,6 +28,19 @@ test.each([
   expect(JSON.parse(asJson.stderr)).toMatchObject({ code: 'USAGE', hint: `atproto-oauth ${hint}` })
 })
 
+test.each([
+  ['JSON that the shell has split', [NSID, 'repo={did}', 'record={', 'text: x', '}'], `record:='{"text":"hello"}'`],
+  [
+    'an option for one request beside --batch',
+    ['--batch', 'r.jsonl', '-X', 'GET'],
+    'omit --method: atproto-oauth call --batch r.jsonl',
+  ],
+])('what is wrong with the words of call comes before the session, with what to type: %s', async (_, args, hint) => {
+  const { code, stdout, stderr } = await run(createFakeWorld(), ['call', ...args])
+  expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain(hint)
+})
+
 test('a hint that says more stays as it is', async () => {
   const { stderr } = await run(createFakeWorld(), ['call'])
   expect(stderr).toContain('\natproto-oauth: hint: atproto-oauth call --list\n')

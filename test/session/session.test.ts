@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
-import type { Credentials, SessionRecord } from '../../src/model.ts'
+import type { Credentials, Handle, SessionRecord } from '../../src/model.ts'
 import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
 import { openSession, openStoredSession } from '../../src/session/open.ts'
 import { failure } from '../support/failure.ts'
@@ -409,8 +409,15 @@ describe('the per-user store', () => {
     await getSession(separate, world)
     const other = await generateDpopJwk()
     const record = { ...stored(world), did: world.mallory.did, dpopPrivateJwk: other, thumbprint: 'x'.repeat(43) }
-    world.stores.sessionRecords.set(record.thumbprint, record)
-    expect(await failure(openStoredSession(undefined, world))).toMatchObject({ code: 'ACCOUNT_UNCLEAR' })
+    const named = { ...record, handle: 'mallory.fake.dev' as Handle }
+    world.stores.sessionRecords.set(record.thumbprint, named)
+    const error = await failure(openStoredSession(undefined, world))
+    expect(error).toMatchObject({
+      code: 'ACCOUNT_UNCLEAR',
+      message: expect.stringContaining(`mallory.fake.dev (${named.did})`),
+    })
+    expect([world.alice.did, named.did]).toContain(error.facts.did)
+    expect(error.facts.handle).toMatch(/\.fake\.dev$/)
   })
 
   test('none at all', async () => {

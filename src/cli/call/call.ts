@@ -11,6 +11,7 @@ import { CliError } from '../errors.ts'
 import { flagOf, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { sessionFor } from '../session/select.ts'
+import { shellQuote } from '../shell.ts'
 import { addBatchOptions, type BatchFlags, runBatch } from './batch.ts'
 import { explainRequest } from './explain.ts'
 import { methodDescription, methodList } from './list.ts'
@@ -117,7 +118,9 @@ function batchFile(nsid: string | undefined, file: string, options: CallOptions)
   }
   const stray = ONE_ONLY.find((name) => options[name] !== undefined)
   if (stray === undefined) return file
-  throw new OAuthError('USAGE', `${flagOf(stray)} cannot be used with --batch`)
+  throw new CliError('USAGE', `${flagOf(stray)} cannot be used with --batch`, {
+    hint: `omit ${flagOf(stray)}: atproto-oauth call --batch ${shellQuote(file)}`,
+  })
 }
 
 /** The request without its secrets: the token and the proof are added when it is sent. */

@@ -20,7 +20,7 @@ import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
 import { type CliIO, readStdin } from '../io.ts'
 import { collect } from '../options.ts'
-import { callCommandLine } from '../shell.ts'
+import { callCommandLine, shellQuote } from '../shell.ts'
 import { MEDIA_TYPES } from './media-types.ts'
 
 const BODY_LARGEST = 128 * 1024 * 1024
@@ -69,6 +69,13 @@ export async function readRequest(
   const { io } = context
   const stdins = [options.data === '@-', options.upload === '-', ...words.map((word) => /:?=@-$/.test(word))]
   if (stdins.filter(Boolean).length > 1) throw usage('stdin can be read only once')
+  const cut = words.find((word) => /^[^=:]+:?=[[{]$/.test(word))
+  if (cut !== undefined && words.length > 1) {
+    const name = cut.replace(/:?=.$/, '')
+    throw usage(`the JSON of ${JSON.stringify(name)} is not quoted: the shell splits it into several words`, {
+      hint: `put it in single quotes after :=, as in: ${shellQuote(name)}:='{"text":"hello"}'`,
+    })
+  }
   const fields: GivenField[] = []
   for (const word of words) fields.push(await readField(word, nsid, io))
   const headers = headersOf(nsid, options)

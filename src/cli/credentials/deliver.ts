@@ -5,9 +5,10 @@ import { saveSession } from '../../session/saving.ts'
 import { sanitize } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
-import { type CliIO, programName } from '../io.ts'
+import { programName } from '../io.ts'
 import type { SavingOptions } from '../options.ts'
 import { canAskWhere, promptDestination } from '../prompts.ts'
+import { shellQuote } from '../shell.ts'
 import { credentialPrinter, type Format } from './print.ts'
 
 /** Characters; a permission can name many methods, and all of them should be shown. */
@@ -41,6 +42,20 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
   const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
   const print = format && credentialPrinter(format, context)
   const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
+  /** A line that can be pasted: it has to find the session where it was just put. */
+  const nextCommand = (did: string): string[] => {
+    const call = `${programName(io)} call com.atproto.server.getSession`
+    if (inStore) return ['Next:', `  ${call} --account ${did}`]
+    const file = targets.find(({ name }) => name.startsWith(FILE))?.name.slice(FILE.length)
+    const isPosix = io.platform !== 'win32'
+    if (file !== undefined && isPosix) {
+      return ['Next:', `  ${sourcing(file)}; ${call} --save ${shellQuote(`${FILE}${file}`)}`]
+    }
+    if (format === undefined) return ['With these in the environment:', `  ${call}`]
+    const sourced = format === 'dotenv' || format === 'export'
+    if (sourced && isPosix) return ['If they are in session.env:', `  ${sourcing('./session.env')}; ${call}`]
+    return [`With these in the environment${sourced ? IN_POWERSHELL : ''}:`, `  ${call}`]
+  }
   return {
     context,
     async deliver(session) {
@@ -49,9 +64,6 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
       if (print) await print(credentials).catch((error: unknown) => rescue(session, error, context))
     },
     summary(happened, { credentials, handle }) {
-      const sourced = format === 'dotenv' || format === 'export'
-      const next =
-        inStore || format === undefined ? 'Next:' : `With these in the environment${sourced ? howToSource(io) : ''}:`
       return [
         `${happened} ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
         `scope: ${sanitize(credentials.scope ?? '', SCOPE_LONGEST)}`,
@@ -62,17 +74,17 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
             ? []
             : ['Keep the credentials secret and in one place: a refresh token works only once.']),
         '',
-        next,
-        `  ${programName(io)} call com.atproto.server.getSession`,
+        ...nextCommand(credentials.did),
       ].join('\n')
     },
   }
 }
 
-function howToSource({ platform }: CliIO): string {
-  return platform === 'win32'
-    ? ' (PowerShell: run the output of --format powershell)'
-    : ' (saved to session.env: set -a; . ./session.env; set +a)'
+const FILE = 'file:'
+const IN_POWERSHELL = ' (PowerShell: run the output of --format powershell)'
+
+function sourcing(file: string): string {
+  return `set -a; . ${shellQuote(file)}; set +a`
 }
 
 async function withAnswer(options: DestinationOptions, context: Context): Promise<Context> {

@@ -1,7 +1,7 @@
 /**
  * Errors of a request without a response: whether it may have arrived, and why.
  */
-import { OAuthError } from '../../errors.ts'
+import { type ErrorFacts, OAuthError } from '../../errors.ts'
 
 /** The timeout for the whole exchange. */
 export class Timeout extends Error {
@@ -40,17 +40,26 @@ export function networkError(error: unknown, url: URL): OAuthError {
   const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
   // Never the message of an error that we do not know: it may quote a header, and with it a token.
   const told = chain.find((link) => link instanceof TunnelRefused || link instanceof IdleTimeout)
+  const facts = factsOf(chain, code)
   const why = told?.message ?? REASONS[code ?? ''] ?? code ?? 'unknown reason'
   if (!chain.some((link) => link instanceof ConnectFailure)) {
-    return new OAuthError('NETWORK_LOST', `connection to ${url.host} lost: ${why}`, { cause: error })
+    return new OAuthError('NETWORK_LOST', `connection to ${url.host} lost: ${why}`, { cause: error, facts })
   }
   if (chain.some((link) => link instanceof ProxyFailure)) {
     return new OAuthError('NETWORK_UNREACHABLE', `cannot reach the proxy for ${url.host}: ${why}`, {
       cause: error,
+      facts,
     })
   }
   const kind = code === 'ENOTFOUND' ? 'HOST_NOT_FOUND' : 'NETWORK_UNREACHABLE'
-  return new OAuthError(kind, `cannot reach ${url.host}: ${why}`, { cause: error })
+  return new OAuthError(kind, `cannot reach ${url.host}: ${why}`, { cause: error, facts })
+}
+
+/** What can be done about it, where the cause tells. */
+function factsOf(chain: readonly Error[], code: string | undefined): ErrorFacts {
+  const refusal = chain.find((link) => link instanceof TunnelRefused)
+  if (refusal) return { reason: 'proxy-refused', proxyStatus: refusal.status }
+  return code !== undefined && UNTRUSTED.has(code) ? { reason: 'certificate-untrusted' } : {}
 }
 
 function causes(error: unknown): Error[] {
@@ -62,6 +71,12 @@ function causes(error: unknown): Error[] {
   return chain
 }
 
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+])
 const UNKNOWN_CA = 'its TLS certificate is from an unknown CA (set NODE_EXTRA_CA_CERTS to trust it)'
 const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'no such host',

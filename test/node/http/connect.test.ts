@@ -39,6 +39,7 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
     expect(error).toMatchObject({ code: 'NETWORK_UNREACHABLE', session: 'alive' })
     expect(error.message).toContain(`cannot reach ${url.host}: `)
     expect(error.message).toMatch(why)
+    expect(error.facts.reason).toBe(why === 'NODE_EXTRA_CA_CERTS' ? 'certificate-untrusted' : undefined)
   })
 
   test('no such host; without a network, its name cannot be looked up', async () => {
@@ -152,6 +153,7 @@ describe('a proxy', () => {
     expect(error).toMatchObject({
       code: 'NETWORK_UNREACHABLE',
       message: expect.stringContaining(`the proxy returned ${status}`),
+      facts: { reason: 'proxy-refused', proxyStatus: status },
     })
     expect(proxy.asked).toHaveLength(1)
   })
