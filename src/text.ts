@@ -90,3 +90,18 @@ export function parseJson(text: string): unknown {
   }
   return value
 }
+
+const UNITS = [
+  ['day', 24 * 3600, 2],
+  ['hour', 3600, 1],
+  ['minute', 60, 1],
+  ['second', 1, 0],
+] as const
+
+/** `in 59 minutes`, `2 days ago`: in the largest unit that fits, never more than is left. Both in milliseconds since the epoch. */
+export function relativeTime(time: number, now: number): string {
+  const seconds = Math.trunc((time - now) / 1000)
+  const [unit, length] = UNITS.find(([, size, least]) => Math.abs(seconds) >= size * least) ?? UNITS[3]
+  const count = Math.trunc(seconds / length)
+  return count === 0 ? 'now' : new Intl.RelativeTimeFormat('en').format(count, unit)
+}

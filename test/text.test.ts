@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { decodeUtf8, isObject, parseJson, sanitize, sanitizeLines, singleQuote, toSafeJson } from '../src/text.ts'
+import {
+  decodeUtf8,
+  isObject,
+  parseJson,
+  relativeTime,
+  sanitize,
+  sanitizeLines,
+  singleQuote,
+  toSafeJson,
+} from '../src/text.ts'
 
 test.each([
   ['colour', 'a\u001b[31;1mred\u001b[0mb', 'aredb'],
@@ -115,4 +124,18 @@ test.each([
 test('an object is neither a list nor null', () => {
   expect([{}, { a: 1 }].every(isObject)).toBe(true)
   expect([[], null, undefined, 'x', 7].some(isObject)).toBe(false)
+})
+
+test.each([
+  [59 * 60, 'in 59 minutes'],
+  [60 * 60, 'in 1 hour'],
+  [-90, '1 minute ago'],
+  [-47 * 3600, '47 hours ago'],
+  [48 * 3600, 'in 2 days'],
+  [14 * 86_400 - 1, 'in 13 days'],
+  [1.9, 'in 1 second'],
+  [-0.4, 'now'],
+])('a moment %d seconds from now is %j', (seconds, said) => {
+  const now = Date.UTC(2026, 0, 1)
+  expect(relativeTime(now + seconds * 1000, now)).toBe(said)
 })

@@ -197,11 +197,15 @@ describe('the other commands', () => {
     const status = JSON.parse(stdout)
     expect(status).toMatchObject({ state: 'alive', did: account.did, handle: account.handle, pds: world.pdsUrl })
     expect(status.absoluteDeadline - status.createdAt).toBe(14 * 86_400_000)
-    expect((await runCli(['status'], { home })).stdout).toContain(account.handle)
+    const table = (await runCli(['status'], { home })).stdout
+    expect(table).toContain(account.handle)
+    expect(table).toMatch(/^access token +expires in \d+ minutes$/m)
+    expect(table).toMatch(/^ends +in 13 days$/m)
+    expect(table).not.toMatch(/\d{4}-\d\d-\d\dT/)
     expect((await runCli(['status', '--warn-days', '10'], { home })).code).toBe(0)
     const near = await runCli(['status', '--warn-days', '15'], { home })
     expect(near.code).toBe(11)
-    expect(near.stderr).toContain('[DEADLINE_NEAR]')
+    expect(near.stderr).toMatch(/ends in 13 days \[DEADLINE_NEAR\]/)
     expect(await sentByUs(world)).toStrictEqual([])
   })
 

@@ -5,7 +5,7 @@ import { Command } from 'commander'
 import { loginFacts, OAuthError } from '../../errors.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
-import { sanitize, toSafeJson } from '../../text.ts'
+import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
@@ -44,9 +44,13 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
   else if (deadline - runtime.now() < warnDays * DAY) {
-    throw new OAuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${moment(deadline, runtime.now())}`, {
-      facts: loginFacts(status),
-    })
+    throw new OAuthError(
+      'DEADLINE_NEAR',
+      `the session of ${status.did} ends ${relativeTime(deadline, runtime.now())}`,
+      {
+        facts: loginFacts(status),
+      },
+    )
   }
 }
 
@@ -83,18 +87,17 @@ function table(status: SessionStatus, now: number): string {
     ['client', status.clientId && status.clientId + (status.clientKey ? `, with its key ${status.clientKey.kid}` : '')],
     ['scope', status.scope],
     ['key', status.thumbprint],
-    ['login', status.createdAt && moment(status.createdAt, now)],
-    ['refreshed', status.rotatedAt && moment(status.rotatedAt, now)],
-    ['access token', status.accessTokenExpiresAt && `until ${moment(status.accessTokenExpiresAt, now)}`],
-    ['ends', status.absoluteDeadline && moment(status.absoluteDeadline, now)],
-    ['ends unused', status.idleDeadline && moment(status.idleDeadline, now)],
+    ['login', status.createdAt && relativeTime(status.createdAt, now)],
+    ['refreshed', status.rotatedAt && relativeTime(status.rotatedAt, now)],
+    ['access token', status.accessTokenExpiresAt && expires(status.accessTokenExpiresAt, now)],
+    ['ends', status.absoluteDeadline && relativeTime(status.absoluteDeadline, now)],
+    ['ends unused', status.idleDeadline && relativeTime(status.idleDeadline, now)],
     ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
     ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),
   ].map(([name, value]) => [String(name), value ? String(value) : undefined])
-  return rows.map(([name, value]) => `${name.padEnd(14)}${sanitize(value ?? 'not known', 1000)}\n`).join('')
+  return rows.map(([name, value]) => `${name.padEnd(14)}${sanitize(value ?? 'unknown', 1000)}\n`).join('')
 }
 
-function moment(time: number, now: number): string {
-  const days = Math.round(Math.abs(time - now) / (DAY / 10)) / 10
-  return `${new Date(time).toISOString()} (${time > now ? `in ${days} days` : `${days} days ago`})`
+function expires(time: number, now: number): string {
+  return `${time > now ? 'expires' : 'expired'} ${relativeTime(time, now)}`
 }
