@@ -8,8 +8,9 @@ import { callbackFor, newHome } from './support.ts'
 
 const world = connectWorld()
 
-/** The last line that is indented: the command to paste. */
-const nextCommand = (stderr: string) => /^ {2}(\S.*)$/m.exec(stderr.slice(stderr.lastIndexOf('\n\n')))?.[1] ?? ''
+/** The indented lines at the end, to be pasted as they are. */
+const nextCommand = (stderr: string) =>
+  (stderr.slice(stderr.lastIndexOf('\n\n')).match(/^ {2}\S.*$/gm) ?? []).join('\n')
 
 describe('the next command after complete finds the session', () => {
   const commands: readonly (readonly [string, (home: Home) => string])[] = [

@@ -42,18 +42,18 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
   const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
   const print = format && credentialPrinter(format, context)
   const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
-  /** A line that can be pasted: it has to find the session where it was just put. */
+  /** Lines to paste: they find the session where it was just put. */
   const nextCommand = (did: string): string[] => {
     const call = `${programName(io)} call com.atproto.server.getSession`
     if (inStore) return ['Next:', `  ${call} --account ${did}`]
     const file = targets.find(({ name }) => name.startsWith(FILE))?.name.slice(FILE.length)
     const isPosix = io.platform !== 'win32'
     if (file !== undefined && isPosix) {
-      return ['Next:', `  ${sourcing(file)}; ${call} --save ${shellQuote(`${FILE}${file}`)}`]
+      return ['Next:', `  ${sourcing(file)}`, `  ${call} --save ${shellQuote(`${FILE}${file}`)}`]
     }
     if (format === undefined) return ['With these in the environment:', `  ${call}`]
     const sourced = format === 'dotenv' || format === 'export'
-    if (sourced && isPosix) return ['If they are in session.env:', `  ${sourcing('./session.env')}; ${call}`]
+    if (sourced && isPosix) return ['Next, if they are in session.env:', `  ${sourcing('./session.env')}`, `  ${call}`]
     return [`With these in the environment${sourced ? IN_POWERSHELL : ''}:`, `  ${call}`]
   }
   return {
