@@ -10,7 +10,7 @@ import { PLC_DIRECTORY, type Runtime, type Saving } from '../ports.ts'
 import { defaultHome } from './folders.ts'
 import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
-import { createSignalHold } from './signals.ts'
+import { holdSignals } from './signals.ts'
 import { isCode } from './store/files.ts'
 import { createPendingStore, createStateFileStore } from './store/logins.ts'
 import { createSessionStore } from './store/sessions.ts'
@@ -53,7 +53,7 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     settings: { plcUrl, handleResolver, clientJwk, dev },
     stores: {
       pending: stateFile === undefined ? createPendingStore(home) : createStateFileStore(stateFile),
-      sessions: createSessionStore(home, createSignalHold()),
+      sessions: createSessionStore(home, holdSignals),
     },
     saving: createSaving(options),
   }

@@ -1,50 +1,101 @@
 /**
  * Delays signals while a token is sent and its successor is not saved yet.
  */
+import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 
-/** SIGBREAK is of Windows alone: nowhere else does it come. */
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const
+/**
+ * All that end a process and can be caught. Not SIGPIPE and SIGXFSZ, which Node ignores, and not SIGPROF, which its
+ * profiler needs.
+ */
+const ENDING = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGABRT',
+  'SIGALRM',
+  'SIGTERM',
+  'SIGUSR2',
+  'SIGXCPU',
+  'SIGVTALRM',
+  'SIGIO',
+  'SIGPWR',
+  'SIGSTKFLT',
+] as const
+/** Elsewhere SIGBREAK does not exist; here the others cannot be caught. */
+const ENDING_ON_WINDOWS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const
 
 /** Runs `work` without interruption; a signal that came meanwhile takes effect afterwards. */
 export type SignalHold = <T>(work: () => Promise<T>) => Promise<T>
 
-export function createSignalHold(platform: NodeJS.Platform = process.platform): SignalHold {
-  let depth = 0
-  let received: NodeJS.Signals | undefined
-  let others: (readonly [NodeJS.Signals, ReturnType<typeof process.rawListeners>])[] = []
-  const remember = (signal: NodeJS.Signals) => {
-    received ??= signal
-  }
-  const begin = () => {
-    depth += 1
-    if (depth > 1) return
-    received = undefined
-    // Other listeners may end the process: they are called afterwards.
-    others = SIGNALS.map((signal) => [signal, process.rawListeners(signal)] as const)
-    for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, remember)
-  }
-  const end = () => {
-    depth -= 1
-    if (depth > 0) return
-    for (const [signal, listeners] of others) {
-      process.off(signal, remember)
-      for (const listener of listeners) process.on(signal, listener as NodeJS.SignalsListener)
-    }
-    if (received !== undefined) raise(received, platform)
-  }
-  return async (work) => {
-    begin()
-    try {
-      return await work()
-    } finally {
-      await turns()
-      end()
-    }
+interface Hold {
+  depth: number
+  readonly received: Set<NodeJS.Signals>
+  readonly remember: (signal: NodeJS.Signals) => void
+  others: (readonly [NodeJS.Signals, ReturnType<typeof process.rawListeners>])[]
+}
+
+/** The listeners of a process are shared by all copies of this module in it, so their hold must be as well. */
+const HOLD = Symbol.for('atproto-oauth.signal-hold.1')
+const shared = globalThis as { [HOLD]?: Hold }
+shared[HOLD] ??= createHold()
+const hold: Hold = shared[HOLD]
+
+function createHold(): Hold {
+  const received = new Set<NodeJS.Signals>()
+  return { depth: 0, received, remember: (signal) => void received.add(signal), others: [] }
+}
+
+/** One hold for the process: overlapping calls end together, and the last one restores the listeners. */
+export async function holdSignals<T>(work: () => Promise<T>, platform: NodeJS.Platform = process.platform): Promise<T> {
+  begin(platform)
+  try {
+    return await work()
+  } finally {
+    await turns()
+    end(platform)
   }
 }
 
-/** On Windows `kill` ends a process before it can listen, and knows neither SIGHUP nor SIGBREAK. */
+function begin(platform: NodeJS.Platform): void {
+  hold.depth += 1
+  if (hold.depth > 1) return
+  hold.received.clear()
+  // Other listeners may end the process: they are called afterwards. At no time is there no listener at all.
+  hold.others = heldSignals(platform).map((signal) => {
+    const listeners = process.rawListeners(signal)
+    process.on(signal, hold.remember)
+    for (const listener of listeners) process.off(signal, listener as NodeJS.SignalsListener)
+    return [signal, listeners] as const
+  })
+}
+
+function end(platform: NodeJS.Platform): void {
+  hold.depth -= 1
+  if (hold.depth > 0) return
+  for (const [signal, listeners] of hold.others) {
+    for (const listener of listeners) process.on(signal, listener as NodeJS.SignalsListener)
+    process.off(signal, hold.remember)
+  }
+  for (const signal of hold.received) raise(signal, platform)
+}
+
+function heldSignals(platform: NodeJS.Platform): NodeJS.Signals[] {
+  if (platform === 'win32') return [...ENDING_ON_WINDOWS]
+  const held: NodeJS.Signals[] = ENDING.filter((signal) => signal in constants.signals)
+  return isDebuggerSignal() ? held : [...held, 'SIGUSR1']
+}
+
+/**
+ * SIGUSR1 starts Node's debugger and ends nothing. After a listener of ours it would end the process, because Node
+ * does not put its own handler back.
+ */
+function isDebuggerSignal(): boolean {
+  const options = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ')
+  return !options.includes('--disable-sigusr1') && process.listenerCount('SIGUSR1') === 0
+}
+
+/** On Windows `kill` ends a process before it can listen, and supports neither SIGHUP nor SIGBREAK. */
 function raise(signal: NodeJS.Signals, platform: NodeJS.Platform): void {
   if (platform !== 'win32') process.kill(process.pid, signal)
   else if (!process.emit(signal, signal)) process.kill(process.pid, 'SIGTERM')

@@ -1,10 +1,11 @@
 import { describe, expect, test, vi } from 'vitest'
-import { createSignalHold } from '../../src/node/signals.ts'
+import { holdSignals } from '../../src/node/signals.ts'
 import { startNode } from './helpers.ts'
 
 const BEGIN = `
-  const { createSignalHold } = await import(process.env.SRC + 'node/signals.ts')
-  const hold = createSignalHold()
+  const { holdSignals: hold } = await import(process.env.SRC + 'node/signals.ts')
+  // As when two versions of the package are in one process.
+  const { holdSignals: holdOfCopy } = await import(process.env.SRC + 'node/signals.ts?copy')
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
   const wait = async () => {
     console.log('working')
@@ -27,14 +28,15 @@ async function run(code: string, signal?: NodeJS.Signals) {
   return { exit, by, said: stdout.trim().split('\n') }
 }
 
+const ENDING = (
+  ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGALRM', 'SIGXCPU', 'SIGVTALRM', 'SIGABRT'] as const
+).filter((signal) => process.platform !== 'win32' || /^SIG(?:INT|TERM|HUP)$/.test(signal))
+
 describe('11.7 a signal while a token is between two places', () => {
-  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    '%s: the work is finished, then the process ends by it',
-    async (signal) => {
-      const ended = await run('await hold(wait); console.log("went on"); await stay()', signal)
-      expect(ended).toStrictEqual({ exit: null, by: signal, said: ['working', 'finished'] })
-    },
-  )
+  test.each(ENDING)('%s: the work is finished, then the process ends by it', async (signal) => {
+    const ended = await run('await hold(wait); console.log("went on"); await stay()', signal)
+    expect(ended).toStrictEqual({ exit: null, by: signal, said: ['working', 'finished'] })
+  })
 
   test('the work fails: the process still ends by the signal', async () => {
     const code = 'await hold(async () => { await wait(); throw new Error("no") }).catch(() => {}); await stay()'
@@ -61,8 +63,8 @@ describe('11.7 a signal while a token is between two places', () => {
   })
 
   test.each([
-    ['of one hold', 'hold'],
-    ['of another hold', 'createSignalHold()'],
+    ['of one copy of the module', 'hold'],
+    ['of another copy', 'holdOfCopy'],
   ])('nested in work %s: the outermost ends the process', async (_, inner) => {
     const code = `
       const inner = ${inner}
@@ -80,10 +82,55 @@ describe('11.7 a signal while a token is between two places', () => {
     expect(await run(code, 'SIGINT')).toStrictEqual({ exit: null, by: 'SIGINT', said: ['working', 'finished'] })
   })
 
+  test.each([
+    ['one copy of the module', 'hold'],
+    ['two copies', 'holdOfCopy'],
+  ])(
+    'overlapping, of %s: nothing ends the process in between, and afterwards it can be ended again',
+    async (_, other) => {
+      const code = `
+      process.kill(me, 'SIGTERM') // caught by neither: the first has to be under way
+      await new Promise(() => {})`
+      const overlap = `
+      const gates = []
+      const gate = () => new Promise((resolve) => gates.push(resolve))
+      const first = hold(gate)
+      const second = ${other}(gate)
+      gates[0](); await first
+      process.kill(me, 'SIGTERM'); await sleep(20)
+      console.log('still working')
+      process.on('SIGTERM', () => console.log('asked'))
+      gates[1](); await second; await sleep(20)
+      console.log('listeners', process.listenerCount('SIGTERM'), process.listenerCount('SIGHUP'))
+      process.removeAllListeners('SIGTERM')`
+      expect(await run(overlap + code)).toStrictEqual({
+        exit: null,
+        by: 'SIGTERM',
+        said: ['still working', 'asked', 'listeners 1 0'],
+      })
+    },
+  )
+
+  test('each of several signals reaches its listener', async () => {
+    const code = `
+      for (const name of ['SIGUSR2', 'SIGHUP']) process.on(name, () => console.log(name))
+      await hold(async () => { for (const name of ['SIGUSR2', 'SIGHUP']) process.kill(me, name); await sleep(20) })
+      await sleep(20)
+      process.exit(3)`
+    expect(await run(code)).toStrictEqual({ exit: 3, by: null, said: ['SIGUSR2', 'SIGHUP'] })
+  })
+
+  test('SIGUSR1 still starts the debugger afterwards', async () => {
+    const child = startNode(
+      `${BEGIN} await hold(async () => {}); process.kill(me, 'SIGUSR1'); await sleep(50); process.exit(3)`,
+    )
+    expect(await child.ended).toMatchObject({ code: 3 })
+  })
+
   // The signal is in the process, but no turn of the event loop has brought it to a listener.
   test.each([
     ['one hold', `await hold(async () => process.kill(me, 'SIGTERM'))`],
-    ['two', `await hold(() => createSignalHold()(async () => process.kill(me, 'SIGTERM')))`],
+    ['two', `await hold(() => holdOfCopy(async () => process.kill(me, 'SIGTERM')))`],
   ])('one that comes with the last line of the work is not lost: %s', async (_, code) => {
     expect(await run(`${code}; await stay()`)).toMatchObject({ exit: null, by: 'SIGTERM' })
   })
@@ -130,10 +177,10 @@ describe('on Windows, where a process that signals itself is gone before it can 
     const listener = () => void said.push('their turn')
     process.on(signal, listener)
     try {
-      await createSignalHold('win32')(async () => {
+      await holdSignals(async () => {
         process.emit(signal, signal)
         said.push('finished')
-      })
+      }, 'win32')
       expect(said).toStrictEqual(['finished', 'their turn'])
       expect(kill).not.toHaveBeenCalled()
     } finally {
@@ -145,7 +192,7 @@ describe('on Windows, where a process that signals itself is gone before it can 
   test('nobody listens: the process ends, by the one signal that it can send', async () => {
     const kill = vi.spyOn(process, 'kill').mockReturnValue(true)
     try {
-      await createSignalHold('win32')(async () => void process.emit('SIGBREAK', 'SIGBREAK'))
+      await holdSignals(async () => void process.emit('SIGBREAK', 'SIGBREAK'), 'win32')
       expect(kill.mock.calls).toStrictEqual([[process.pid, 'SIGTERM']])
     } finally {
       kill.mockRestore()

@@ -4,7 +4,7 @@
 import { Command } from 'commander'
 import { complete } from '../../login/complete.ts'
 import type { Completed } from '../../model.ts'
-import { createSignalHold } from '../../node/signals.ts'
+import { holdSignals } from '../../node/signals.ts'
 import type { Context } from '../context.ts'
 import { chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
@@ -52,7 +52,7 @@ export async function finishLogin(
   const { context, deliver, summary } = await chooseDestination(options, given)
   const { io, output, runtime } = context
 
-  await createSignalHold()(async () => {
+  await holdSignals(async () => {
     output.sessionInvolved()
     const completed = await complete(paste, { ...runtime, deliver })
     output.note(`\n${summary('signed in as', completed)}`)

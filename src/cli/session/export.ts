@@ -5,7 +5,7 @@ import { Command } from 'commander'
 import type { NodeSession } from '../../credentials/node-session.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
-import { createSignalHold } from '../../node/signals.ts'
+import { holdSignals } from '../../node/signals.ts'
 import { exportSession } from '../../session/export.ts'
 import type { Context } from '../context.ts'
 import { warnIfReadable } from '../credentials/print.ts'
@@ -43,7 +43,7 @@ async function runExport({ account, keep }: ExportOptions, context: Context): Pr
     await output.data(`${JSON.stringify(value)}\n`).catch(stillHere)
     warnIfReadable(context)
   }
-  await createSignalHold()(async () => {
+  await holdSignals(async () => {
     const record = await exportSession(session, hand, { keep }, runtime).catch(withPlace)
     output.note(needs(record))
     if (keep) {

@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { Command } from 'commander'
 import { nodeSessionClientId } from '../../credentials/node-session.ts'
 import { OAuthError } from '../../errors.ts'
-import { createSignalHold } from '../../node/signals.ts'
+import { holdSignals } from '../../node/signals.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import { importSession } from '../../session/import.ts'
 import type { Context } from '../context.ts'
@@ -57,7 +57,7 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   }
   const { context, deliver, summary } = await chooseDestination(options, given)
   const { output, runtime } = context
-  await createSignalHold()(async () => {
+  await holdSignals(async () => {
     const credentials = await importSession(value, { clientId }, runtime)
     output.sessionInvolved()
     await deliver({ credentials, handle: undefined })
