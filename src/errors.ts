@@ -31,6 +31,9 @@ export const USUAL_STATE = {
   CREDENTIALS_MISMATCH: 'alive',
   SAVE_TARGET_MISSING: 'alive',
   ACCOUNT_UNCLEAR: 'alive',
+  COPIES_DIFFER: 'alive',
+  SESSION_OUTDATED: 'unknown',
+  STORE_COPIED: 'alive',
   STORE_INVALID: 'alive',
   STORE_UNAVAILABLE: 'alive',
 
@@ -219,6 +222,11 @@ export type ReasonFacts =
   | { readonly reason: 'list-unclear'; readonly lists: readonly string[] }
   /** Another process is refreshing the session; `folder` is its lock directory. */
   | { readonly reason: 'lock-held'; readonly folder: string }
+  | { readonly reason: 'lock-lost' }
+  | ({ readonly reason: 'copy-outdated' } & LoginFacts)
+  | { readonly reason: 'store-copied' }
+  /** `rotation`: one more than either copy has. */
+  | { readonly reason: 'copies-differ'; readonly rotation: number }
   /** The request lacks a required field, or has one that the method does not accept. */
   | ({ readonly reason: 'method-misused' } & MethodNeeds)
   /** The stored credentials of this session are newer than the given ones. */

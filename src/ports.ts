@@ -33,6 +33,8 @@ export interface HttpInit {
   readonly signal?: AbortSignal
   /** On a connection that no request was on before: one that is kept may be closed just when it is used. */
   readonly ownConnection?: boolean
+  /** Awaited when the connection stands, immediately before the request is sent; if it rejects, nothing was sent. */
+  readonly beforeSend?: () => Promise<void>
 }
 
 export interface Http {
@@ -40,7 +42,8 @@ export interface Http {
    * One HTTP request; redirects are returned, not followed.
    *
    * @throws {OAuthError} `HOST_NOT_FOUND` and `NETWORK_UNREACHABLE` the request certainly did not arrive (DNS, connect, TLS),
-   *   `NETWORK_LOST` it may have arrived (reset, timeout), `ADDRESS_REFUSED` the address guard said no
+   *   `NETWORK_LOST` it may have arrived (reset, timeout), `ADDRESS_REFUSED` the address guard said no; the `reason` of
+   *   the signal, if that was aborted
    */
   fetch(url: URL, init?: HttpInit): Promise<Response>
 }
@@ -84,22 +87,49 @@ export interface SessionStore {
   read(thumbprint: string): Promise<SessionRecord | undefined>
   list(): Promise<SessionRecord[]>
   /**
-   * The one door to a change of a session: runs `transaction` while no other process
-   * is in it for the same thumbprint, with what is stored now. `commit` is durable when it
-   * resolves, and may be called more than once. Signals wait until the end.
+   * The one door to a change of a session: runs `transaction` while no other process is in it for the same thumbprint.
+   * Signals wait until the end.
    */
   update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T>
+  /**
+   * Before a refresh token is sent: whether this machine knows the tokens to be an old copy, or the store to be one
+   * from another machine.
+   *
+   * @throws {OAuthError} `SESSION_OUTDATED`, `STORE_COPIED`; nothing was sent
+   */
+  assertNewest(record: SessionRecord): Promise<void>
+  /** Says whose the store is, after it was moved here or when several machines share it. */
+  adopt(adoption: Adoption): Promise<void>
   /** The nonces last seen with this key; losing them costs one round trip. */
   readNonces(thumbprint: string): Promise<Nonces>
   writeNonces(thumbprint: string, nonces: Nonces): Promise<void>
 }
 
-export type Transaction<T> = (
-  current: SessionRecord | undefined,
-  commit: (next: SessionRecord) => Promise<void>,
+/** `moved`: only this machine uses the store from now on; `shared`: several do, on one file system. */
+export type Adoption = 'moved' | 'shared'
+
+export interface SessionTransaction {
+  /** What is stored now. */
+  readonly stored: SessionRecord | undefined
+  /**
+   * Durable when it resolves; may be called more than once.
+   *
+   * @throws {OAuthError} `STORE_UNAVAILABLE`; `SESSION_BUSY` another process has taken over; after a record with an
+   *   `intent`, `SAVE_FAILED`
+   */
+  commit(next: SessionRecord): Promise<void>
   /** Removes the session and its nonces. */
-  forget: () => Promise<void>,
-) => Promise<T>
+  forget(): Promise<void>
+  /**
+   * Immediately before a token is sent: this process still has the session to itself, and what is stored is what it
+   * read or committed last.
+   *
+   * @throws {OAuthError} `SESSION_BUSY` another process has taken over
+   */
+  confirm(): Promise<void>
+}
+
+export type Transaction<T> = (transaction: SessionTransaction) => Promise<T>
 
 export interface Stores {
   readonly pending: PendingStore
@@ -118,6 +148,13 @@ export interface SaveTarget {
    * @throws {OAuthError} `SAVE_FAILED`
    */
   save(entries: readonly (readonly [name: string, value: string])[]): Promise<void>
+  /**
+   * Runs `work` while no other process does so for this target, whichever store it uses. `confirm` is that of
+   * {@link SessionTransaction}.
+   *
+   * @throws {OAuthError} `SESSION_BUSY`
+   */
+  lock?<T>(work: (held: Pick<SessionTransaction, 'confirm'>) => Promise<T>): Promise<T>
   /** The variables that are there now, where the target can be read. */
   read?(): Promise<Readonly<Record<string, string>> | undefined>
 }

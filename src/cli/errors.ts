@@ -162,6 +162,10 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   DOCTOR_FOUND: { exit: 4, hint: `fix the lines marked xx, then ${AGAIN}` },
   REFRESH_REFUSED: { exit: 4, hint: AGAIN },
 
+  COPIES_DIFFER: { exit: 2, hint: 'remove the older copy' },
+  SESSION_OUTDATED: { exit: 2, hint: init },
+  STORE_COPIED: { exit: 2, hint: 'atproto-oauth refresh --adopt' },
+
   // 5, 6 — the session
   SESSION_MISSING: { exit: 5, hint: initCommandLine },
   SESSION_DEAD: { exit: 5, hint: init },
@@ -283,6 +287,14 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return `set NODE_EXTRA_CA_CERTS to a PEM file with the certificate of the CA, then ${AGAIN}`
     case 'lock-held':
       return `wait for the other process; if it no longer exists, remove the directory ${facts.folder}`
+    case 'lock-lost':
+      return AGAIN
+    case 'copy-outdated':
+      return `restore the newest copy of the session, or sign in again: ${initCommandLine(facts)}`
+    case 'store-copied':
+      return 'if the other machine no longer uses it, run `atproto-oauth refresh --adopt`; if several machines share this store, run `atproto-oauth refresh --shared`'
+    case 'copies-differ':
+      return `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
     case 'login-completed':
       return 'use the credentials that `complete` printed then, or sign in again with `init`'
     case 'login-not-found':

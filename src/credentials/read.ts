@@ -94,10 +94,16 @@ export function readCredentials(environment: Environment, dev: boolean): Credent
       server: variable(environment, names.PDS_ISSUER),
       refreshToken,
       accessToken,
+      rotation: refreshToken === undefined ? undefined : countOf(variable(environment, names.ROTATION)),
     },
     (field) => FIELD_NAMES[field] ?? field,
     dev,
   )
+}
+
+/** A count that was cut or mistyped says nothing about the order of two copies. */
+function countOf(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
 const FIELD_NAMES: Readonly<Record<string, string>> = {

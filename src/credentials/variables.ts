@@ -7,6 +7,8 @@ export const PDS_ISSUER = 'ATPROTO_OAUTH_PDS_ISSUER'
 export const DID = 'ATPROTO_OAUTH_DID'
 export const CLIENT_ID = 'ATPROTO_OAUTH_CLIENT_ID'
 export const SESSION = 'ATPROTO_OAUTH_SESSION'
+/** How many refreshes there were before this refresh token: the order of two copies. Not secret. */
+export const ROTATION = 'ATPROTO_OAUTH_ROTATION'
 export const ACCESS_TOKEN = 'ATPROTO_OAUTH_ACCESS_TOKEN'
 
 /** A setting, not a part of the session: the private key of a confidential client. */

@@ -14,9 +14,12 @@ export type Entries = readonly (readonly [name: string, value: string])[]
 export const TEXT_FORMATS = ['dotenv', 'export', 'fish', 'powershell', 'raw', 'json', 'bundle'] as const
 export type TextFormat = (typeof TEXT_FORMATS)[number]
 
-/** The five variables of a session that can be refreshed; of one that cannot, the access token that it is. */
+/**
+ * The five variables of a session that can be refreshed, and its number of refreshes if that is known; of one that
+ * cannot, the access token that it is.
+ */
 export function credentialEntries(credentials: Credentials): Entries {
-  const { refreshToken, accessToken, dpopPrivateJwk, server, did, clientId } = credentials
+  const { refreshToken, accessToken, dpopPrivateJwk, server, did, clientId, rotation } = credentials
   const { kty, crv, x, y, d } = dpopPrivateJwk
   return [
     ...(refreshToken === undefined ? [] : [[names.REFRESH_TOKEN, refreshToken] as const]),
@@ -25,6 +28,7 @@ export function credentialEntries(credentials: Credentials): Entries {
     ...(server === undefined ? [] : [[names.PDS_ISSUER, server] as const]),
     [names.DID, did],
     ...(clientId === undefined ? [] : [[names.CLIENT_ID, clientId] as const]),
+    ...(refreshToken === undefined || rotation === undefined ? [] : [[names.ROTATION, String(rotation)] as const]),
   ]
 }
 

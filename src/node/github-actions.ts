@@ -3,6 +3,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { appendFile } from 'node:fs/promises'
+import { ROTATION } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 
 /**
@@ -32,7 +33,9 @@ export async function writeGithub(
   files: readonly string[],
   stdout: (text: string) => Promise<void>,
 ): Promise<void> {
-  const masked = [...entries.map(([, value]) => value), ...secrets].filter((value) => value !== '')
+  // A small number would be masked wherever the log has that digit, and is no secret.
+  const values = entries.filter(([name]) => name !== ROTATION).map(([, value]) => value)
+  const masked = [...values, ...secrets].filter((value) => value !== '')
   // In a workflow command %, CR and LF are escaped.
   const escaped = (value: string) => value.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
   await stdout(masked.map((value) => `::add-mask::${escaped(value)}\n`).join(''))

@@ -3,17 +3,19 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
+import { tmpdir } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { OAuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
 import { PLC_DIRECTORY, type Runtime, type Saving } from '../ports.ts'
-import { defaultHome } from './folders.ts'
+import { defaultHome, userFolders } from './folders.ts'
 import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
 import { holdSignals } from './signals.ts'
 import { isCode } from './store/files.ts'
 import { createPendingStore, createStateFileStore } from './store/logins.ts'
 import { createSessionStore } from './store/sessions.ts'
+import { createWitness } from './store/witness.ts'
 import { packageVersion } from './version.ts'
 
 /** Milliseconds for one attempt; the resolver makes two. */
@@ -38,10 +40,13 @@ export interface NodeRuntimeOptions {
   readonly requireDurable?: boolean | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined
+  /** Called when another process holds a session for more than a second, with its pid and host name. */
+  readonly onWait?: ((holder: { readonly pid: number; readonly host: string }) => void) | undefined
 }
 
 export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
   const { home = defaultHome(), stateFile, plcUrl = PLC_DIRECTORY, handleResolver, clientJwk, dev = false } = options
+  const cache = userFolders()?.cache
   const userAgent = `atproto-oauth/${packageVersion()}`
   return {
     ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
@@ -53,7 +58,12 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     settings: { plcUrl, handleResolver, clientJwk, dev },
     stores: {
       pending: stateFile === undefined ? createPendingStore(home) : createStateFileStore(stateFile),
-      sessions: createSessionStore(home, holdSignals),
+      sessions: createSessionStore(home, {
+        holdSignals,
+        elsewhere: [...(cache === undefined ? [] : [cache]), tmpdir()],
+        witness: createWitness(home, { cache }),
+        onWait: options.onWait,
+      }),
     },
     saving: createSaving(options),
   }

@@ -92,7 +92,7 @@ function heldSignals(platform: NodeJS.Platform): NodeJS.Signals[] {
  */
 function isDebuggerSignal(): boolean {
   const options = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ')
-  return !options.includes('--disable-sigusr1') && process.listenerCount('SIGUSR1') === 0
+  return !options.includes('disable-sigusr1') && process.listenerCount('SIGUSR1') === 0
 }
 
 /** On Windows `kill` ends a process before it can listen, and supports neither SIGHUP nor SIGBREAK. */

@@ -1,5 +1,5 @@
 /**
- * What a request sends: whether it can be sent again, how large it is, how long that may take.
+ * What a request sends: whether it can be sent again, how large it is, how long that may take, and who gives up on it.
  */
 import type { Body } from '../ports.ts'
 
@@ -36,4 +36,15 @@ export function sizeOf(body: Exclude<Body, ReadableStream> | undefined): number 
 /** Seconds. */
 export function timeoutFor(body: Body | undefined): number {
   return body instanceof ReadableStream ? LONGEST : TIMEOUT + sizeOf(body) / SLOWEST
+}
+
+/** Rejects with the signal's own reason if the caller gives up; the work goes on, for it may be that of others too. */
+export function orAborted<T>(work: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
+  if (!signal) return work
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }

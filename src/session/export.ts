@@ -40,7 +40,7 @@ export async function exportSession(
   if (issuer === undefined || intent !== undefined) await session.refresh()
   else await session.lease(AT_LEAST)
   // Under the lock: no other process may refresh the session during the export.
-  return stores.sessions.update(thumbprint, async (stored, commit) => {
+  return stores.sessions.update(thumbprint, async ({ stored, commit }) => {
     const record = await newerOf(session.record(), stored)
     if (record.ended) throw endedError(record)
     const { accessToken, accessTokenExpiresAt } = record

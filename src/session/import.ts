@@ -37,7 +37,7 @@ export async function importSession(
   const given = await toSessionRecord(credentials)
   await assertOwnToken(given, stores.sessions)
   const { pds } = await verifyIssuer(given, ports)
-  return stores.sessions.update(given.thumbprint, async (stored, commit) => {
+  return stores.sessions.update(given.thumbprint, async ({ stored, commit }) => {
     if (!stored) return { ...credentials, server: pds }
     const known = await takenBack(stored, credentials.refreshToken!)
     const current = await newerOf(given, known)

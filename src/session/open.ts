@@ -1,25 +1,36 @@
 /**
  * Opens a session from given credentials, or from the per-user store.
  */
-import { OAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, Did, SessionRecord } from '../model.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
 import { resolveHandle } from '../protocol/identity/handle.ts'
 import { parseIdentifier } from '../protocol/identity/syntax.ts'
 import type { RefreshPorts } from './ports.ts'
 import { Session } from './session.ts'
-import { newerOf, toSessionRecord } from './token-family.ts'
+import { assertOwnToken, newerOf, toSessionRecord } from './token-family.ts'
 
 /**
  * A session from credentials, or from the stored session with the same DPoP key if its tokens are newer.
  *
- * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`
+ * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`, `COPIES_DIFFER`
  */
 export async function openSession(credentials: Credentials, ports: RefreshPorts): Promise<Session> {
   const { did, server } = credentials
   const located = { ...credentials, server: server ?? (await resolveDid(did, ports)).pds }
   const given = await toSessionRecord(located)
-  return Session.create(await newerOf(given, await ports.stores.sessions.read(given.thumbprint)), ports)
+  return Session.create(await newestOf(given, ports), ports)
+}
+
+async function newestOf(given: SessionRecord, { stores }: RefreshPorts): Promise<SessionRecord> {
+  const stored = await stores.sessions.read(given.thumbprint)
+  try {
+    return await newerOf(given, stored)
+  } catch (error) {
+    // It may be a token of another session, which is the better explanation.
+    if (isOAuthError(error, 'COPIES_DIFFER')) await assertOwnToken(given, stores.sessions)
+    throw error
+  }
 }
 
 /**

@@ -14,7 +14,7 @@ import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
-import { deliverLeftOver, deliverRotated, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
+import { deliverLeftOver, deliverRotated, lockTargets, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
 import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from './token-family.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
@@ -41,33 +41,71 @@ export function isFresh(record: SessionRecord, { now, randomBytes }: Network): b
  * @param given the session as this process knows it
  * @param isGood asked with the newest state, under the lock
  * @throws {OAuthError} those of settings, network, identity and metadata, with nothing sent; `SAVE_FAILED`,
- *   `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`
+ *   `COPIES_DIFFER`, `SESSION_OUTDATED`, `STORE_COPIED`, `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`
  */
-export function refresh(
+export async function refresh(
   given: SessionRecord,
   isGood: (current: SessionRecord) => boolean,
   dpopFetch: DpopFetch,
   ports: RefreshPorts,
 ): Promise<SessionRecord> {
-  return ports.stores.sessions.update(given.thumbprint, async (stored, commit, forget) => {
-    const known = await newestOfTargets(await newerOf(given, stored), ports)
-    if (known.ended) throw endedError(known)
-    const current = await deliverLeftOver(known, commit, ports)
+  const { sessions } = ports.stores
+  const running = inFlight(sessions)
+  for (;;) {
+    const other = running.get(given.thumbprint)
+    if (other === undefined) break
+    const current = await other
     if (isGood(current)) return current
-    if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, ports.stores.sessions)
-    const prepared = await prepare(current, dpopFetch, ports)
+  }
+  const own = refreshAlone(given, isGood, dpopFetch, ports).finally(() => running.delete(given.thumbprint))
+  running.set(given.thumbprint, own)
+  return own
+}
 
-    const { hash, targets } = prepared
-    if (current.intent?.tokenHash === hash) {
-      ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
-    }
-    await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
-    const next = await spend(prepared, ports).catch(async (error: unknown) => {
-      throw await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports)
-    })
-    await commit(next)
-    return deliverRotated(next, targets, commit)
-  })
+/** One refresh for all callers in this process: by thumbprint, of each store. */
+const IN_FLIGHT = new WeakMap<object, Map<string, Promise<SessionRecord>>>()
+
+function inFlight(store: object): Map<string, Promise<SessionRecord>> {
+  const running = IN_FLIGHT.get(store) ?? new Map<string, Promise<SessionRecord>>()
+  IN_FLIGHT.set(store, running)
+  return running
+}
+
+async function refreshAlone(
+  given: SessionRecord,
+  isGood: (current: SessionRecord) => boolean,
+  dpopFetch: DpopFetch,
+  ports: RefreshPorts,
+): Promise<SessionRecord> {
+  const { sessions } = ports.stores
+  const undelivered = (await sessions.read(given.thumbprint))?.undelivered ?? given.undelivered
+  const shared = targetsFor({ ...given, undelivered }, ports.saving)
+  return lockTargets(shared, (confirmTargets) =>
+    sessions.update(given.thumbprint, async (transaction) => {
+      const { stored, commit, forget } = transaction
+      const known = await newestOfTargets(await newerOf(given, stored), ports)
+      if (known.ended) throw endedError(known)
+      const current = await deliverLeftOver(known, commit, ports)
+      if (isGood(current)) return current
+      if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, sessions)
+      const prepared = await prepare(current, dpopFetch, ports)
+
+      const { hash, targets } = prepared
+      if (current.intent?.tokenHash === hash) {
+        ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
+      }
+      await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
+      const confirm = async () => {
+        await confirmTargets()
+        await transaction.confirm()
+      }
+      const next = await spend(prepared, confirm, ports).catch(async (error: unknown) => {
+        throw await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports)
+      })
+      await commit(next)
+      return deliverRotated(next, targets, commit)
+    }),
+  )
 }
 
 /** Everything that is checked before the token is sent. */
@@ -89,6 +127,7 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
   const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
   ports.saving.checkDurable()
   const { server, pds } = await verifyIssuer(current, ports)
+  await ports.stores.sessions.assertNewest(current)
   const targets = targetsFor(current, ports.saving)
   await tryTargets(current, targets)
   return {
@@ -104,9 +143,9 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
 }
 
 /** Sends the token, once. A response that fails validation is revoked. */
-async function spend(prepared: Prepared, ports: RefreshPorts): Promise<SessionRecord> {
+async function spend(prepared: Prepared, confirm: () => Promise<void>, ports: RefreshPorts): Promise<SessionRecord> {
   const { agent, refreshToken, current, issuer } = prepared
-  const response = await agent.refresh(refreshToken)
+  const response = await agent.refresh(refreshToken, confirm)
   try {
     const tokens = parseTokenResponse(response, ports.settings.dev, ports)
     if (tokens.sub !== current.did) {
@@ -135,7 +174,8 @@ function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionR
     refreshToken: tokens.refreshToken ?? refreshToken,
     rotatedAt: now(),
     clockOffset: agent.now() - now(),
-    rotation: current.rotation === undefined ? undefined : current.rotation + 1,
+    // Where it was not counted before, it is from now on.
+    rotation: (current.rotation ?? 0) + 1,
     spentTokens: tokens.refreshToken === undefined ? current.spentTokens : addSpentToken(current.spentTokens, hash),
     intent: undefined,
     undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,

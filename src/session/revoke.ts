@@ -28,7 +28,7 @@ export interface Revoked {
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
-  return sessions.update(given.thumbprint, async (stored, _, forget) => {
+  return sessions.update(given.thumbprint, async ({ stored, forget }) => {
     const record = await newerOf(given, stored)
     const { clientId, refreshToken, accessToken } = record
     const token = refreshToken ?? accessToken

@@ -7,7 +7,7 @@ import { readCredentials } from '../credentials/read.ts'
 import { savedEntries } from '../credentials/write.ts'
 import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
-import type { SaveTarget, Saving } from '../ports.ts'
+import type { SaveTarget, Saving, Transaction } from '../ports.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import { newerOf, toCredentials, toSessionRecord } from './token-family.ts'
 
@@ -18,6 +18,32 @@ export function targetsFor(record: SessionRecord, { targets, open }: Saving): Sa
   const names = new Set(targets.map(({ name }) => name))
   const earlier = (record.undelivered ?? []).filter((name) => !names.has(name))
   return [...targets, ...earlier.map(open)]
+}
+
+/**
+ * Runs `work` while no other process has one of these targets. The order is the same for everybody, so that two
+ * processes do not wait for each other.
+ *
+ * @param work is given a function that confirms all of them
+ * @throws {OAuthError} `SESSION_BUSY`
+ */
+export function lockTargets<T>(
+  targets: readonly SaveTarget[],
+  work: (confirm: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const byName = new Map(targets.map((target) => [target.name, target]))
+  const sorted = [...byName.keys()].sort().map((name) => byName.get(name)!)
+  const enter = (index: number, confirms: readonly (() => Promise<void>)[]): Promise<T> => {
+    const target = sorted[index]
+    if (target === undefined) {
+      return work(async () => {
+        for (const confirm of confirms) await confirm()
+      })
+    }
+    if (!target.lock) return enter(index + 1, confirms)
+    return target.lock(({ confirm }) => enter(index + 1, [...confirms, confirm]))
+  }
+  return enter(0, [])
 }
 
 /**
@@ -35,7 +61,7 @@ export async function newestOfTargets(record: SessionRecord, { saving, settings 
     const other = await toSessionRecord(there).catch(() => undefined)
     if (!other) continue
     if (other.thumbprint !== record.thumbprint) throw holdsAnother(target, other)
-    current = await newerOf(other, current)
+    current = await newerOf(other, current, { given: target.name, known: 'the session in use' })
   }
   return current
 }
@@ -99,7 +125,7 @@ export async function saveSession(
 ): Promise<SessionRecord> {
   const record = { ...(await toSessionRecord(credentials)), handle }
   const { targets, inStore } = ports.saving
-  return ports.stores.sessions.update(record.thumbprint, async (stored, commit, forget) => {
+  const save: Transaction<SessionRecord> = async ({ stored, commit, forget }) => {
     const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
     // Found only after a killed run; it may have been refreshed since.
     const current = { ...(await newerOf(record, stored)), handle }
@@ -109,7 +135,8 @@ export async function saveSession(
     })
     if (!inStore && targets.length > 0) await forget()
     return saved
-  })
+  }
+  return lockTargets(targets, () => ports.stores.sessions.update(record.thumbprint, save))
 }
 
 /** A login cannot be completed again: any other run that finds the session in the store delivers it. */

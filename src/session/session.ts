@@ -11,7 +11,7 @@ import { type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type SignedHeaders, type SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { isExpiredToken } from '../protocol/xrpc/error.ts'
 import { buildXrpcRequest, proxyAdvice, type XrpcRequest } from '../protocol/xrpc/request.ts'
-import { repeatable, type SessionInit, timeoutFor } from './body.ts'
+import { orAborted, repeatable, type SessionInit, timeoutFor } from './body.ts'
 import type { RefreshPorts } from './ports.ts'
 import { withPriming } from './priming.ts'
 import { proofFor } from './proof.ts'
@@ -139,11 +139,11 @@ export class Session {
 
   /** One request, and a retry with a newer token if the PDS rejects this one as expired. */
   async #request(path: string, init: SessionInit, body: Body | undefined): Promise<Response> {
-    await this.#prepare()
+    await orAborted(this.#prepare(), init.signal)
     const used = this.#record.accessToken
     const response = await this.#send(path, init, body)
     if (!isExpiredToken(response)) return response
-    await this.#refreshRefused(used)
+    await orAborted(this.#refreshRefused(used), init.signal)
     if (this.#record.accessToken === used || body instanceof ReadableStream) return response
     await response.body?.cancel()
     return this.#send(path, init, body)

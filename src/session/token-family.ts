@@ -7,9 +7,12 @@ import type { Credentials, SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
 import { importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 
-/** Large enough for two years of hourly refreshes. Of a longer list the oldest and newest are kept. */
-const SPENT_KEPT = 40_000
-/** Enough of a hash to recognise a token among thousands: 96 bits. */
+/**
+ * Copies with a refresh count are ordered by that. The hashes order those without one: mostly the first token, which a
+ * secret or a shell still has, and the last few. Of a longer list the oldest and newest are kept.
+ */
+const SPENT_KEPT = 100
+/** Enough of a hash to recognise a token: 96 bits. */
 const HASH_LENGTH = 16
 
 export async function tokenHash(token: string): Promise<string> {
@@ -57,12 +60,25 @@ export function toCredentials(record: SessionRecord): Credentials {
   }
 }
 
+/** Where two copies of a session are, for messages. */
+export interface Places {
+  readonly given: string
+  readonly known: string
+}
+
+const GIVEN_AND_STORED: Places = { given: 'the given credentials', known: 'the store' }
+
 /**
- * The newest state of a session: what came from outside, unless its token is one that is known to be spent.
+ * The newer one of two copies of a session, with what the other one adds to it.
  *
- * @throws {OAuthError} `CREDENTIALS_MISMATCH` they are not the same session
+ * @throws {OAuthError} `CREDENTIALS_MISMATCH` they are not the same session; `COPIES_DIFFER` nothing says which one is
+ *   newer, and to send the older token would end the session
  */
-export async function newerOf(given: SessionRecord, known: SessionRecord | undefined): Promise<SessionRecord> {
+export async function newerOf(
+  given: SessionRecord,
+  known: SessionRecord | undefined,
+  places: Places = GIVEN_AND_STORED,
+): Promise<SessionRecord> {
   if (!known) return given
   // A token that was sent with the wrong key was revoked; that does not affect the session the key belongs to.
   const { did, clientId, spentTokens } = known
@@ -70,12 +86,20 @@ export async function newerOf(given: SessionRecord, known: SessionRecord | undef
     return { ...given, spentTokens }
   }
   checkSame(given, known)
-  const { refreshToken, rotatedAt, rotation } = given
+  const { refreshToken, rotation } = given
   if (refreshToken === undefined || refreshToken === known.refreshToken) return known
-  if (known.spentTokens.includes(await tokenHash(refreshToken))) return known
-  if (rotation !== undefined && known.rotation !== undefined && rotation < known.rotation) return known
-  // Rotated on another machine: the token stored here was spent there.
-  const { accessToken, accessTokenExpiresAt } = given
+  if (spentTokens.includes(await tokenHash(refreshToken))) return known
+  if (known.refreshToken === undefined) return withTokens(known, given)
+  if (given.spentTokens.includes(await tokenHash(known.refreshToken))) return withTokens(known, given)
+  if (rotation === undefined || known.rotation === undefined || rotation === known.rotation) {
+    throw copiesDiffer(given, known, places)
+  }
+  return rotation < known.rotation ? known : withTokens(known, given)
+}
+
+/** Refreshed elsewhere: the token known here was spent there. */
+async function withTokens(known: SessionRecord, given: SessionRecord): Promise<SessionRecord> {
+  const { accessToken, accessTokenExpiresAt, refreshToken, rotatedAt, rotation } = given
   return {
     ...known,
     clientKey: known.clientKey ?? given.clientKey,
@@ -92,6 +116,12 @@ export async function newerOf(given: SessionRecord, known: SessionRecord | undef
         ? known.spentTokens
         : addSpentToken(known.spentTokens, await tokenHash(known.refreshToken)),
   }
+}
+
+function copiesDiffer(given: SessionRecord, known: SessionRecord, places: Places): OAuthError {
+  const message = `${places.given} and ${places.known} have different refresh tokens of one session of ${known.did}, and nothing says which one is newer; nothing was sent`
+  const rotation = Math.max(given.rotation ?? 0, known.rotation ?? 0) + 1
+  return new OAuthError('COPIES_DIFFER', message, { facts: { reason: 'copies-differ', rotation } })
 }
 
 /**

@@ -76,7 +76,7 @@ describe('init', () => {
 })
 
 describe('complete', () => {
-  test('prints the five variables, in four requests: two for the exchange, two for the account', async () => {
+  test('prints the variables, in four requests: two for the exchange, two for the account', async () => {
     const account = await world.createAccount()
     const home = await newHome()
     const callback = await callbackFor(account, home)
@@ -107,7 +107,7 @@ describe('complete', () => {
     const account = await world.createAccount()
     const home = await newHome()
     const env = parse((await runCli(['complete', await callbackFor(account, home)], { home })).stdout)
-    expect(Object.keys(env)).toHaveLength(5)
+    expect(Object.keys(env)).toHaveLength(6)
     const entries = await readdir(home.state, { recursive: true, withFileTypes: true })
     const files = entries.filter((entry) => entry.isFile())
     expect(files).toHaveLength(1) // the journal of the code

@@ -42,7 +42,9 @@ async function homeWithSession(): Promise<{ home: string; session: string; pendi
     spentTokens: [],
   })
   const record = stored(other)
-  await createSessionStore(home, (work) => work()).update(record.thumbprint, (_, commit) => commit(record))
+  await createSessionStore(home, { holdSignals: (work) => work() }).update(record.thumbprint, ({ commit }) =>
+    commit(record),
+  )
   await createPendingStore(home).put([...world.stores.pendingRecords.values()][0]!)
   const [login] = await readdir(join(home, 'pending'))
   return { home, session: join(home, 'sessions', `${record.thumbprint}.json`), pending: join(home, 'pending', login!) }

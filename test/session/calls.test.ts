@@ -164,8 +164,11 @@ describe('what is stored of them', () => {
         sessions: {
           ...sessions,
           update: (thumbprint, transaction) =>
-            sessions.update(thumbprint, (current, commit, forget) =>
-              transaction(current, (next) => commit(next).then(() => void events.push('saved')), forget),
+            sessions.update(thumbprint, (inner) =>
+              transaction({
+                ...inner,
+                commit: (next) => inner.commit(next).then(() => void events.push('saved')),
+              }),
             ),
           writeNonces: async () => {
             events.push('nonces')

@@ -69,7 +69,7 @@ describe('a session that is handed over', () => {
     await exported(credentials, world, true)
     const record = await toSessionRecord(credentials)
     const intent = { tokenHash: await tokenHash(credentials.refreshToken!), at: world.now() }
-    await world.stores.sessions.update(record.thumbprint, (_, commit) => commit({ ...record, intent }))
+    await world.stores.sessions.update(record.thumbprint, ({ commit }) => commit({ ...record, intent }))
     const value = await exported(credentials, world)
     expect(value.tokenSet.refresh_token).not.toBe(credentials.refreshToken)
     expect(value.tokenSet.refresh_token).toBe(world.currentRefreshToken(world.alice.did))
@@ -181,14 +181,15 @@ describe('a session that is taken over', () => {
     expect(stored(world)).toStrictEqual(before)
   })
 
-  test('that was left here too, and renewed there, is the newer one', async () => {
+  test('that was left here too, and refreshed there: nothing says which is newer, and nothing is sent', async () => {
     const { world, credentials, clientId } = await given()
     const value = await exported(credentials, world, true)
     await saveSession(credentials, undefined, { ...world, saving: { ...world.saving, inStore: true } })
     const back = await renewedThere(value, clientId, world)
-    const imported = await importSession(back, { clientId }, world)
-    expect(imported.rotation).toBe(1)
-    expect((await openSession(imported, world)).record().refreshToken).toBe(back.tokenSet.refresh_token)
+    const sent = world.requests.length
+    const error = await failure(importSession(back, { clientId }, world))
+    expect(error).toMatchObject({ code: 'COPIES_DIFFER', session: 'alive' })
+    expect(world.requests.slice(sent).filter(({ body }) => body !== '')).toStrictEqual([])
   })
 
   test('that ended here is not brought back by a token of then', async () => {

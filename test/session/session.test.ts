@@ -71,15 +71,27 @@ describe('which token is used', () => {
     expect(stored(world).spentTokens).toHaveLength(4)
   })
 
-  test('a token that was rotated on another machine is newer than the store', async () => {
+  test.each([
+    ['with a count: it is used', 2, undefined],
+    ['without: nothing is sent', undefined, 'COPIES_DIFFER'],
+  ])('a token that was rotated on another machine, %s', async (_, rotation, code) => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)
     const elsewhere = { ...world, stores: createFakeWorld().stores }
     const shared = { ...separate, refreshToken: stored(world).refreshToken }
     world.advance(HOUR)
     await getSession(shared, elsewhere as FakeWorld)
-    const handedBack = { ...separate, refreshToken: world.currentRefreshToken(world.alice.did) }
+    const handedBack = { ...separate, rotation, refreshToken: world.currentRefreshToken(world.alice.did) }
     world.advance(HOUR)
+    const sent = world.sent(isRefresh).length
+    if (code !== undefined) {
+      const error = await failure(openSession(handedBack, world))
+      expect(error).toMatchObject({ code, session: 'alive', facts: { reason: 'copies-differ', rotation: 2 } })
+      expect(error.message).toContain('the given credentials and the store have different refresh tokens')
+      expect(world.sent(isRefresh)).toHaveLength(sent)
+      expect(world.sessionAlive(world.alice.did)).toBe(true)
+      return
+    }
     await getSession(handedBack, world)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
     expect(stored(world).refreshToken).toBe(world.currentRefreshToken(world.alice.did))
@@ -223,8 +235,10 @@ describe('before a token is sent', () => {
     const before = world.sent(isRefresh).length
     for (const refreshToken of [hers.refreshToken, world.currentRefreshToken(world.mallory.did)]) {
       world.advance(HOUR)
-      const session = await openSession({ ...separate, refreshToken }, world)
-      expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'CREDENTIALS_MISMATCH' })
+      const opened = openSession({ ...separate, refreshToken }, world)
+      expect(await failure(opened)).toMatchObject({ code: 'CREDENTIALS_MISMATCH' })
+      const counted = await openSession({ ...separate, refreshToken, rotation: 9 }, world)
+      expect(await failure(counted.call(GET_SESSION))).toMatchObject({ code: 'CREDENTIALS_MISMATCH' })
     }
     expect(world.sent(isRefresh)).toHaveLength(before)
   })
@@ -233,7 +247,7 @@ describe('before a token is sent', () => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)
     world.advance(HOUR)
-    const strange = { ...separate, refreshToken: 'ref-of-nobody' }
+    const strange = { ...separate, refreshToken: 'ref-of-nobody', rotation: 9 }
     world.faults.httpFault = (request) =>
       request.body.includes('ref-of-nobody') ? Response.json({ error: 'invalid_grant' }, { status: 400 }) : undefined
     const error = await failure((await openSession(strange, world)).call(GET_SESSION))

@@ -29,7 +29,7 @@ interface Start {
   kept(): Promise<Record<string, string | undefined>>
 }
 
-const sessionsOf = ({ home }: Place) => createSessionStore(home.state, (work) => work())
+const sessionsOf = ({ home }: Place) => createSessionStore(home.state, { holdSignals: (work) => work() })
 const inStore = async (place: Place) => (await sessionsOf(place).read(KEY.thumbprint))?.refreshToken
 
 async function fromStore(place: Place): Promise<Start> {
@@ -37,7 +37,7 @@ async function fromStore(place: Place): Promise<Start> {
   const { refreshToken } = openSession(place)
   const [pds, issuer] = [place.world.pds as Origin, place.world.as as Origin]
   const known = { did, pds, issuer, clientId: CLIENT.client_id, scope: CLIENT.scope, dpopPrivateJwk: KEY.jwk }
-  await sessionsOf(place).update(KEY.thumbprint, (_, commit) =>
+  await sessionsOf(place).update(KEY.thumbprint, ({ commit }) =>
     commit({ version: 1, thumbprint: KEY.thumbprint, ...known, refreshToken, spentTokens: [] }),
   )
   return { args: GET_SESSION, env: {}, kept: async () => ({ store: await inStore(place) }) }

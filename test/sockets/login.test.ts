@@ -46,7 +46,7 @@ test('init: the URL works if it was printed, else a new one does', async () => {
 const tokenIn = (dotenv: string) => parse(dotenv)['ATPROTO_OAUTH_REFRESH_TOKEN']
 
 async function tokenInStore({ home }: Place): Promise<string | undefined> {
-  const [record, ...more] = await createSessionStore(home.state, (work) => work()).list()
+  const [record, ...more] = await createSessionStore(home.state, { holdSignals: (work) => work() }).list()
   expect(more).toStrictEqual([])
   return record?.refreshToken
 }

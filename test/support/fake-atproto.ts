@@ -119,6 +119,8 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     init?.signal?.throwIfAborted()
     guard(url)
     const request = await readRequest(url, init)
+    // As where the connection stands, and nothing is sent yet.
+    await init?.beforeSend?.()
     requests.push(request)
     const fault = await faults.httpFault(request)
     if (fault instanceof Response) return fault

@@ -15,7 +15,7 @@ const record: SessionRecord = {
 test('one transaction at a time for a thumbprint, also after one that failed', async () => {
   const { sessions } = createFakeStores()
   const add = () =>
-    sessions.update('a', async (current = record, commit) => {
+    sessions.update('a', async ({ stored: current = record, commit }) => {
       await commit({ ...current, scope: String(Number(current.scope) + 1) })
       await commit({ ...current, scope: String(Number(current.scope) + 2) })
       if (current.scope === '4') throw new Error('half way')
@@ -27,8 +27,8 @@ test('one transaction at a time for a thumbprint, also after one that failed', a
 test('a commit that fails stores nothing, one after the end is a bug', async () => {
   const stores = createFakeStores()
   stores.failCommit = () => new Error('disk full')
-  await expect(stores.sessions.update('a', (_, commit) => commit(record))).rejects.toThrow('disk full')
+  await expect(stores.sessions.update('a', ({ commit }) => commit(record))).rejects.toThrow('disk full')
   expect(await stores.sessions.list()).toStrictEqual([])
-  const commit = await stores.sessions.update('a', async (_, late) => late)
+  const commit = await stores.sessions.update('a', async ({ commit: late }) => late)
   await expect(commit(record)).rejects.toThrow('after the transaction')
 })

@@ -16,6 +16,8 @@ export interface FakeStores extends Stores {
   failPut: (record: PendingRecord) => unknown
   /** Gives the error a `commit` of this record fails with; nothing is stored then. */
   failCommit: (record: SessionRecord) => unknown
+  /** Gives the error with which another process is found to have taken over. */
+  failConfirm: () => unknown
 }
 
 export function createFakeStores(): FakeStores {
@@ -33,9 +35,9 @@ export function createFakeStores(): FakeStores {
     await before
     let open = true
     try {
-      return await transaction(
-        copy(sessionRecords.get(thumbprint)),
-        async (next) => {
+      return await transaction({
+        stored: copy(sessionRecords.get(thumbprint)),
+        commit: async (next) => {
           if (!open) throw new Error('commit after the transaction ended: another process may hold the lock')
           if (next.thumbprint !== thumbprint) throw new Error('commit of a record of another thumbprint')
           await tick()
@@ -43,12 +45,13 @@ export function createFakeStores(): FakeStores {
           sessionRecords.set(thumbprint, copy(next))
           history.push(copy(next))
         },
-        async () => {
+        forget: async () => {
           await tick()
           sessionRecords.delete(thumbprint)
           nonces.delete(thumbprint)
         },
-      )
+        confirm: async () => raise(stores.failConfirm()),
+      })
     } finally {
       open = false
       leave()
@@ -62,6 +65,7 @@ export function createFakeStores(): FakeStores {
     history,
     failPut: () => undefined,
     failCommit: () => undefined,
+    failConfirm: () => undefined,
     pending: {
       async claim(record) {
         raise(stores.failPut(record))
@@ -82,6 +86,8 @@ export function createFakeStores(): FakeStores {
       read: async (thumbprint) => copy(sessionRecords.get(thumbprint)),
       list: async () => [...sessionRecords.values()].map(copy),
       update,
+      assertNewest: async () => undefined,
+      adopt: async () => undefined,
       readNonces: async (thumbprint) => ({ ...nonces.get(thumbprint) }),
       writeNonces: async (thumbprint, next) => void nonces.set(thumbprint, { ...next }),
     },

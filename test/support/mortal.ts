@@ -68,19 +68,18 @@ export function mortal(world: FakeWorld, targets: readonly SaveTarget[], isLast:
       sessions: {
         ...sessions,
         update: (thumbprint, transaction) =>
-          sessions.update(thumbprint, (current, commit, forget) =>
-            transaction(
-              current,
-              async (next) => {
+          sessions.update(thumbprint, (inner) =>
+            transaction({
+              ...inner,
+              async commit(next) {
                 const what = isSpending ? 'commit' : next.intent ? 'intent' : undefined
                 if (what) reach(`before ${what}`)
                 else reach('before request')
-                await commit(next)
+                await inner.commit(next)
                 isSpending = false
                 reach(what ? `after ${what}` : 'after request')
               },
-              forget,
-            ),
+            }),
           ),
       },
     },

@@ -1,7 +1,7 @@
 /**
  * `refresh`: refreshes the tokens now and saves them.
  */
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { Context } from '../context.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
 import { type SavingOptions, SETTINGS } from '../options.ts'
@@ -13,12 +13,16 @@ interface RefreshOptions extends SavingOptions {
   readonly format?: Format
   readonly ifOlderThan?: string
   readonly account?: string
+  readonly adopt?: boolean
+  readonly shared?: boolean
 }
 
 export function refreshCommand(runner: Runner): Command {
   return new Command('refresh')
     .option('--if-older-than <duration>', 'Refresh only if the last refresh is older, such as 12h or 3d')
     .addOption(formatOption('Also print the credentials in this format'))
+    .option('--adopt', 'Use a session store that was moved here from another machine')
+    .addOption(new Option('--shared', 'Use a session store that several machines share').conflicts('adopt'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
     .addHelpText('after', EXAMPLES)
@@ -36,6 +40,8 @@ async function runRefresh(options: RefreshOptions, context: Context): Promise<vo
   const print = options.format && credentialPrinter(options.format, context)
   const olderThan = options.ifOlderThan === undefined ? 0 : parseSeconds('--if-older-than', options.ifOlderThan)
   const session = await sessionFor(options.account, context)
+  const { sessions } = context.runtime.stores
+  if (options.adopt || options.shared) await sessions.adopt(options.shared ? 'shared' : 'moved')
   const before = session.record().refreshToken
   const credentials = await session.refresh(olderThan)
   const { savedTo, did } = session.record()

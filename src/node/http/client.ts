@@ -50,6 +50,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
           agent: agents.for(url, ownConnection),
           idleMilliseconds,
           signal: limit.signal,
+          beforeSend: init.beforeSend,
           onEnd: limit.lift,
         })
         if (streaming) limit.lift()
@@ -57,6 +58,11 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
         return response
       } catch (error) {
         limit.lift()
+        // The caller gave up, and is told so in their own words.
+        if (init.signal?.aborted) {
+          report('aborted')
+          throw init.signal.reason
+        }
         const failure = networkError(error, url)
         report(failure.code)
         throw failure

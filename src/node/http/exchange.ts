@@ -10,7 +10,7 @@ import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import type { Zlib } from 'node:zlib'
 import { OAuthError } from '../../errors.ts'
 import type { Body } from '../../ports.ts'
-import { IdleTimeout, networkError } from './errors.ts'
+import { IdleTimeout, networkError, Timeout } from './errors.ts'
 
 export interface Exchange {
   readonly url: URL
@@ -21,6 +21,7 @@ export interface Exchange {
   /** How long the server may pause. */
   readonly idleMilliseconds: number
   readonly signal: AbortSignal
+  readonly beforeSend: (() => Promise<void>) | undefined
   /** Nothing more will come. */
   onEnd(): void
 }
@@ -68,7 +69,11 @@ export async function exchange(asked: Exchange): Promise<Response> {
     onEnd()
   })
   if (signal.aborted) abort()
-  return new Response(webStream(content, url), { status, statusText, headers })
+  const explain = (error: unknown) => {
+    const isGivenUp = signal.aborted && !(signal.reason instanceof Timeout)
+    return isGivenUp ? signal.reason : networkError(error, url)
+  }
+  return new Response(webStream(content, explain), { status, statusText, headers })
 }
 
 function send({
@@ -79,6 +84,7 @@ function send({
   agent,
   idleMilliseconds,
   signal,
+  beforeSend,
 }: Exchange): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     const stream = body instanceof Blob ? body.stream() : body
@@ -125,9 +131,14 @@ function send({
     })
     // Also after the answer: an answer that breaks off is told by its body.
     request.on('error', reject)
-    if (!source) return request.end(stream)
-    request.once('close', () => source.destroy())
-    source.once('error', fail).pipe(request)
+    const begin = () => {
+      if (!source) return request.end(stream)
+      request.once('close', () => source.destroy())
+      return source.once('error', fail).pipe(request)
+    }
+    if (!beforeSend) return begin()
+    // Nothing is written before the body begins, and there is a socket as soon as the connection stands.
+    request.once('socket', () => void beforeSend().then(() => !request.destroyed && begin(), fail))
   })
 }
 
@@ -173,7 +184,7 @@ function decoder(name: string, zlib: typeof import('node:zlib')): (Zlib & Readab
 }
 
 /** As slowly as it is read, and what breaks it off is an error of ours. */
-function webStream(content: Readable, url: URL): ReadableStream<Uint8Array> {
+function webStream(content: Readable, explain: (error: unknown) => unknown): ReadableStream<Uint8Array> {
   const chunks = content[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   return new ReadableStream<Uint8Array>(
     {
@@ -183,7 +194,7 @@ function webStream(content: Readable, url: URL): ReadableStream<Uint8Array> {
           if (done) controller.close()
           else controller.enqueue(new Uint8Array(value))
         } catch (error) {
-          controller.error(networkError(error, url))
+          controller.error(explain(error))
         }
       },
       cancel: () => void content.destroy(),

@@ -1,18 +1,26 @@
 /**
- * `file:PATH`: the variables in a dotenv file, replaced as a whole or not at all.
+ * `file:PATH`: the variables in a dotenv file, replaced as a whole or not at all, with a lock beside it: two stores may
+ * have it as their target.
  */
 import { lstat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { editDotenv, parseDotenv } from '../../credentials/dotenv.ts'
+import { ROTATION } from '../../credentials/variables.ts'
+import type { Entries } from '../../credentials/write.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { isCode, readPrivate, unavailable, writePrivate } from '../store/files.ts'
+import { withLock } from '../store/lock.ts'
 import { cannotSave } from './failure.ts'
 
 const PRIVATE = 0o600
+/** Bytes, mostly; with what is added it has to fit into the 255 of a file name. */
+const NAME_LONGEST = 48
 
 export function fileTarget(name: string, path: string): SaveTarget {
   return {
     name,
     durable: true,
+    lock: (work) => withLock(join(dirname(path), `.${basename(path).slice(0, NAME_LONGEST)}.lock`), work),
     async read() {
       const text = await readPrivate(path)
       return text === undefined ? undefined : parseDotenv(text)
@@ -20,12 +28,18 @@ export function fileTarget(name: string, path: string): SaveTarget {
     async save(entries) {
       try {
         const text = (await readPrivate(path)) ?? ''
-        await writePrivate(path, editDotenv(text, entries), await modeFor(path))
+        await writePrivate(path, editDotenv(text, withCount(text, entries)), await modeFor(path))
       } catch (error) {
         throw cannotSave(name, error)
       }
     },
   }
+}
+
+/** The count of another token would order these credentials wrongly. */
+function withCount(text: string, entries: Entries): Entries {
+  const isCounted = entries.some(([name]) => name === ROTATION)
+  return isCounted || parseDotenv(text)[ROTATION] === undefined ? entries : [...entries, [ROTATION, '']]
 }
 
 /** Its own; but a file of secrets that everybody could read becomes private. */

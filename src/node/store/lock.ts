@@ -1,77 +1,120 @@
 /**
- * One lock across processes, with nothing to configure: held as long as its process
- * lives, however slow that is, and free as soon as the process is gone.
+ * One lock across processes and machines, with nothing to configure.
  *
- * A lock is a folder of numbered files. Who makes the next number holds the lock, and
- * only may when the highest one was released or its holder has died. Numbers are never
- * reused: a stale look at the folder ends in EEXIST, or in a number that is not the highest.
+ * A lock is a folder of numbered files. Who makes the next number holds the lock, and may do so only when the highest
+ * one was released or its holder has died. Numbers are never reused: a stale look at the folder ends in EEXIST, or in a
+ * number that is not the highest.
+ *
+ * On the machine of the holder, and until it is restarted, its death is seen. From anywhere else it is concluded from a
+ * heartbeat that does not change for some minutes, measured by whoever waits. A holder that was suspended for so long
+ * finds out before it sends anything: see `HeldLock.confirm`.
  */
 import { randomUUID } from 'node:crypto'
-import { link, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { appendFile, link, open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
 import { isInUse, persist } from './file-errors.ts'
 import { isCode, LEFTOVERS_KEPT, listFolder, makePrivateFolder, removeFile, sweepFolder, unavailable } from './files.ts'
+import { type Fate, fateOf, type Holder, live, parseHolder, thisHolder } from './lock-holder.ts'
 
-/** Milliseconds. A refresh takes at most about 50 seconds: five requests of ten. */
-const LOCK_TIMEOUT = 180_000
-const POLL = 40
-/** Milliseconds. Where it cannot be seen whether the holder lives, one this old is taken for gone. */
-const ABANDONED = 3600 * 1000
+/** All in milliseconds. */
+export const LOCK_TIMES = {
+  /** How long to wait for a holder that is alive. A refresh takes at most about 50 seconds: five requests of ten. */
+  timeout: 180_000,
+  /** A holder on another machine, or from before a restart, has died if its heartbeat has not changed for this long. */
+  stale: 300_000,
+  heartbeat: 10_000,
+  /** A confirmation that took longer than this is not relied on: the process may have been suspended meanwhile. */
+  oldestConfirmation: 30_000,
+  /** A file without content is one whose holder is about to write it, or was cut short. */
+  blank: 5_000,
+  poll: 40,
+} as const
 
-interface Holder {
-  readonly pid: number
-  readonly host: string
-  /** The PID namespace: two containers may have one host name, one folder, and a pid each that is the same number. */
-  readonly space: string
-  /** When the process started, as far as the system tells: a pid may be given out again. */
-  readonly started: string
+export type LockTimes = { readonly [Name in keyof typeof LOCK_TIMES]: number }
+
+export interface LockOptions {
+  readonly times?: Partial<LockTimes>
+  /** Called once if another process holds the lock for more than a moment, with its pid and host name. */
+  readonly onWait?: ((holder: { readonly pid: number; readonly host: string }) => void) | undefined
 }
 
-/** Whether the holder is seen to live, or only not seen to be gone. */
-interface Blocker extends Holder {
-  readonly seen: boolean
+export interface HeldLock {
+  /**
+   * Shows that this process is alive and still holds the lock. Call it immediately before what must not happen twice.
+   *
+   * @throws {OAuthError} `SESSION_BUSY` another process has taken over
+   */
+  confirm(): Promise<void>
+}
+
+/** Milliseconds until `onWait` is called. */
+const NOTICEABLE = 1_000
+const CONFIRMATIONS = 3
+const RELEASED = 'released'
+/** File systems without hard links: FAT, SMB, FUSE; Android forbids them. */
+const NO_LINKS = ['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL']
+const RELEASE_ATTEMPTS = 5
+
+interface Blocker {
+  readonly holder: Holder | undefined
+  readonly fate: Exclude<Fate, 'dead'>
 }
 
 /**
  * Runs `work` while no other process does so for the same folder.
  *
- * @param timeout milliseconds to wait for it
- * @throws {OAuthError} `SESSION_BUSY` after that, `STORE_UNAVAILABLE`
+ * @throws {OAuthError} `SESSION_BUSY` the holder is alive and was not done in time, `STORE_UNAVAILABLE`
  */
-export async function withLock<T>(folder: string, work: () => Promise<T>, timeout: number = LOCK_TIMEOUT): Promise<T> {
-  const number = await acquire(folder, timeout)
+export async function withLock<T>(
+  folder: string,
+  work: (held: HeldLock) => Promise<T>,
+  { times: given = {}, onWait }: LockOptions = {},
+): Promise<T> {
+  const times = { ...LOCK_TIMES, ...given }
+  const id = randomUUID()
+  live.add(id)
+  let number: number
   try {
-    return await work()
+    number = await acquire(folder, id, times, onWait)
+  } catch (error) {
+    live.delete(id)
+    throw error
+  }
+  const beat = () => showAlive(fileOf(folder, number))
+  const heart = setInterval(() => void beat().catch(() => undefined), times.heartbeat)
+  heart.unref()
+  try {
+    return await work({ confirm: () => confirm({ folder, number, id, beat }, times) })
   } finally {
-    // An empty file is a released lock; if even that fails, the end of this process releases it.
-    await persist(() => writeFile(fileOf(folder, number), '')).catch(() => undefined)
+    clearInterval(heart)
+    live.delete(id)
+    await release(fileOf(folder, number))
   }
 }
 
-async function acquire(folder: string, timeout: number): Promise<number> {
+async function acquire(folder: string, id: string, times: LockTimes, onWait: LockOptions['onWait']): Promise<number> {
   await makePrivateFolder(folder)
   await sweepFolder(folder, LEFTOVERS_KEPT, (name) => name.startsWith('.'))
-  const me: Holder = {
-    pid: process.pid,
-    host: hostname(),
-    space: await pidNamespace(),
-    started: (await startOf(process.pid)) ?? '',
-  }
-  const own = join(folder, `.${randomUUID()}`)
+  const me = await thisHolder(id)
+  const own = join(folder, `.${id}`)
+  const text = `${JSON.stringify(me)}\n`
+  const watch = new Watch(times)
   try {
-    await writeFile(own, JSON.stringify(me), { flag: 'wx', mode: 0o600 })
-    const deadline = performance.now() + timeout
-    for (;;) {
+    await writeFile(own, text, { flag: 'wx', mode: 0o600 })
+    for (let isTold = false; ; ) {
       const highest = Math.max(0, ...(await numbers(folder)))
       const blocker = highest === 0 ? undefined : await blockerOf(folder, highest, me)
-      const late = performance.now() > deadline
-      const free = blocker === undefined || (late && !blocker.seen && (await isAbandoned(folder, highest)))
-      if (free && (await claim(folder, own, highest + 1))) return highest + 1
-      if (late) throw busy(folder, blocker)
-      await delay(POLL / 2 + Math.random() * POLL)
+      watch.look(blocker && (await stampOf(folder, highest)))
+      const isFree = blocker === undefined || watch.hasEnded(blocker.fate)
+      if (isFree && (await claim(folder, { own, text }, highest + 1))) return highest + 1
+      if (blocker && watch.isLate(blocker.fate)) throw busy(folder, blocker.holder)
+      if (blocker?.holder?.pid && !isTold && watch.waited > NOTICEABLE) {
+        isTold = true
+        onWait?.(blocker.holder)
+      }
+      await delay(times.poll / 2 + Math.random() * times.poll)
     }
   } catch (error) {
     throw unavailable(error, 'lock', folder)
@@ -80,10 +123,51 @@ async function acquire(folder: string, timeout: number): Promise<number> {
   }
 }
 
-async function claim(folder: string, own: string, number: number): Promise<boolean> {
+/** Milliseconds. In a longer gap between two looks the waiting process was suspended, and maybe the holder with it. */
+const LONGEST_LOOK = 1_000
+
+/** What a waiting process has observed, by its own clock. */
+class Watch {
+  waited = 0
+  #unchanged = 0
+  #hasChanged = false
+  #stamp: string | undefined
+  #last = performance.now()
+  readonly #times: LockTimes
+
+  constructor(times: LockTimes) {
+    this.#times = times
+  }
+
+  /** @param stamp changes with each heartbeat and each holder */
+  look(stamp: string | undefined): void {
+    const now = performance.now()
+    const passed = now - this.#last
+    this.#last = now
+    this.waited += passed
+    if (stamp !== undefined && stamp === this.#stamp) this.#unchanged += Math.min(passed, LONGEST_LOOK)
+    else {
+      this.#hasChanged ||= this.#stamp !== undefined
+      this.#unchanged = 0
+    }
+    this.#stamp = stamp
+  }
+
+  hasEnded(fate: Blocker['fate']): boolean {
+    if (fate === 'alive') return false
+    return this.#unchanged >= this.#times[fate === 'blank' ? 'blank' : 'stale']
+  }
+
+  /** Who may turn out to have died is watched for as long as that takes. */
+  isLate(fate: Blocker['fate']): boolean {
+    return this.waited > this.#times.timeout && (fate === 'alive' || this.#hasChanged)
+  }
+}
+
+async function claim(folder: string, file: { own: string; text: string }, number: number): Promise<boolean> {
   const path = fileOf(folder, number)
   try {
-    await persist(() => link(own, path)) // with its content, and not if it exists
+    await create(path, file)
   } catch (error) {
     if (isCode(error, 'EEXIST')) return false
     throw error
@@ -100,63 +184,98 @@ async function claim(folder: string, own: string, number: number): Promise<boole
   return true
 }
 
-/** The holder of the lock with this number; `undefined` if it is free. */
+/** With its content at once; without hard links it is blank for a moment, which others wait out. */
+async function create(path: string, { own, text }: { own: string; text: string }): Promise<void> {
+  try {
+    await persist(() => link(own, path))
+  } catch (error) {
+    if (!isCode(error, ...NO_LINKS)) throw error
+    await persist(() => writeFile(path, text, { flag: 'wx', mode: 0o600 }))
+  }
+}
+
+/** A heartbeat: the time of the file, or its length where times cannot be set. */
+async function showAlive(path: string): Promise<void> {
+  const now = new Date()
+  await utimes(path, now, now).catch((error: unknown) => {
+    if (isCode(error, 'ENOENT')) throw error
+    return appendFile(path, '.')
+  })
+}
+
+interface Acquired {
+  readonly folder: string
+  readonly number: number
+  readonly id: string
+  beat(): Promise<void>
+}
+
+async function confirm({ folder, number, id, beat }: Acquired, times: LockTimes): Promise<void> {
+  for (let attempt = 0; attempt < CONFIRMATIONS; attempt += 1) {
+    const begun = stopwatch()
+    await beat().catch(() => undefined) // whether we still hold it, the next line tells
+    if (!(await isOurs(folder, number, id))) break
+    if (begun() < times.oldestConfirmation) return
+  }
+  throw new OAuthError('SESSION_BUSY', 'this process was suspended, and another one has taken over; nothing was sent', {
+    facts: { reason: 'lock-lost' },
+  })
+}
+
+async function isOurs(folder: string, number: number, id: string): Promise<boolean> {
+  try {
+    if (Math.max(...(await numbers(folder))) !== number) return false
+    return parseHolder(await readFile(fileOf(folder, number), 'utf8'))?.id === id
+  } catch {
+    return false
+  }
+}
+
+/** Milliseconds since now, by whichever clock went further: one stands still while a machine sleeps, the other can be set. */
+function stopwatch(): () => number {
+  const [monotonic, wall] = [performance.now(), Date.now()]
+  return () => Math.max(performance.now() - monotonic, Date.now() - wall)
+}
+
+/** Without cutting the file first: a blank one would be waited for. If it fails, the end of this process releases it. */
+async function release(path: string): Promise<void> {
+  for (let attempt = 1; attempt <= RELEASE_ATTEMPTS; attempt += 1) {
+    try {
+      const file = await persist(() => open(path, 'r+'))
+      try {
+        await file.write(RELEASED, 0)
+      } finally {
+        await file.close()
+      }
+      return
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return // another process has taken over and cleared it away
+      await delay(attempt * 20)
+    }
+  }
+}
+
+/** What stands in the way of the next number; `undefined` if nothing does. */
 async function blockerOf(folder: string, number: number, me: Holder): Promise<Blocker | undefined> {
   let text: string
   try {
     text = await readFile(fileOf(folder, number), 'utf8')
   } catch (error) {
     // Somebody was faster and cleared it away; the next look sees a higher number.
-    if (isCode(error, 'ENOENT') || isInUse(error)) return { pid: 0, host: '', space: '', started: '', seen: true }
+    if (isCode(error, 'ENOENT') || isInUse(error)) return { holder: undefined, fate: 'alive' }
     throw error
   }
-  const recorded = parseHolder(text)
-  if (recorded === undefined) return undefined
-  if (recorded.host !== me.host || recorded.space !== me.space) return { ...recorded, seen: false } // its pid is not visible here
-  const started = await startOf(recorded.pid)
-  if (started === undefined) return undefined
-  if (started === '' || recorded.started === '') return { ...recorded, seen: false }
-  return started === recorded.started ? { ...recorded, seen: true } : undefined
+  if (text.startsWith(RELEASED)) return undefined
+  const holder = parseHolder(text)
+  if (holder === undefined) return { holder, fate: 'blank' }
+  const fate = await fateOf(holder, me)
+  return fate === 'dead' ? undefined : { holder, fate }
 }
 
-/** `undefined` if the lock was released, or cut by a crash of the whole system: it was made with its content. */
-function parseHolder(text: string): Holder | undefined {
-  try {
-    const { pid, host, space, started } = JSON.parse(text) as Partial<Holder>
-    return Number.isSafeInteger(pid)
-      ? { pid: pid!, host: String(host), space: String(space), started: String(started) }
-      : undefined
-  } catch {
-    return undefined
-  }
-}
-
-async function isAbandoned(folder: string, number: number): Promise<boolean> {
+/** Changes with each heartbeat; `undefined` if the file is not there any more. */
+async function stampOf(folder: string, number: number): Promise<string | undefined> {
   const stats = await stat(fileOf(folder, number)).catch(() => undefined)
-  // One from the future was made before the clock was set back.
-  return stats !== undefined && Math.abs(Date.now() - stats.mtimeMs) > ABANDONED
-}
-
-/** When a process started; empty if the system does not say, `undefined` if there is no such process (any more). */
-async function startOf(pid: number): Promise<string | undefined> {
-  // Fields 3 and 22 of /proc/PID/stat; the name in field 2 may hold spaces and brackets.
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  if (fields[0] === 'Z' || fields[0] === 'X') return undefined // ended, but its parent never asked
-  return isRunning(pid) ? (fields[19] ?? '') : undefined
-}
-
-async function pidNamespace(): Promise<string> {
-  return readlink('/proc/self/ns/pid').catch(() => '')
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return isCode(error, 'EPERM')
-  }
+  return stats && `${number} ${stats.mtimeMs} ${stats.size}`
 }
 
 async function numbers(folder: string): Promise<number[]> {
@@ -167,8 +286,8 @@ function fileOf(folder: string, number: number): string {
   return join(folder, String(number))
 }
 
-function busy(folder: string, blocker: Holder | undefined): OAuthError {
-  const who = blocker?.pid ? `process ${blocker.pid} on ${blocker.host}` : 'another process'
+function busy(folder: string, holder: Holder | undefined): OAuthError {
+  const who = holder?.pid ? `process ${holder.pid} on ${holder.host}` : 'another process'
   return new OAuthError('SESSION_BUSY', `timed out waiting for ${who}, which is refreshing this session`, {
     facts: { reason: 'lock-held', folder },
   })

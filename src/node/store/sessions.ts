@@ -1,9 +1,9 @@
 /**
  * Sessions by key thumbprint, each a file of its own, with its nonces and its lock beside.
  */
-import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { SessionStore } from '../../ports.ts'
@@ -19,24 +19,45 @@ import {
   sweepFolder,
   writePrivate,
 } from './files.ts'
-import { withLock } from './lock.ts'
+import { type HeldLock, type LockOptions, withLock } from './lock.ts'
 import { parseNonces, parseSession, sealed } from './records.ts'
+import { createRescue, newer, type Rescue } from './rescue.ts'
+import { createWitness, type Witness } from './witness.ts'
+
+export interface SessionStoreOptions {
+  readonly holdSignals: SignalHold
+  /** Folders for a session that cannot be written to the store, in the order in which they are tried. */
+  readonly elsewhere?: readonly string[]
+  readonly witness?: Witness
+  readonly onWait?: LockOptions['onWait']
+  readonly saveTimes?: SaveTimes
+}
+
+/** Milliseconds for which a commit is retried after a token was sent: while the session is nowhere, or only elsewhere. */
+export const SAVE_TIMES = { nowhere: 60_000, elsewhere: 10_000 } as const
+export type SaveTimes = { readonly [Name in keyof typeof SAVE_TIMES]: number }
 
 /** `<home>/sessions/<thumbprint>.json`, with `nonces/` and `locks/` beside. */
-export function createSessionStore(home: string, holdSignals: SignalHold): SessionStore {
+export function createSessionStore(home: string, options: SessionStoreOptions): SessionStore {
+  const { holdSignals, onWait, elsewhere = [tmpdir()], saveTimes = SAVE_TIMES } = options
+  const { witness = createWitness(home, { cache: undefined }) } = options
   const folder = join(home, 'sessions')
+  const rescue = createRescue(home, elsewhere)
   const pathOf = (thumbprint: string) => join(folder, `${checked(thumbprint)}.json`)
   const noncesOf = (thumbprint: string) => join(home, 'nonces', `${checked(thumbprint)}.json`)
+  const parse = (text: string | undefined, thumbprint: string) =>
+    text === undefined ? undefined : parseSession(text, pathOf(thumbprint), thumbprint)
   const read = async (thumbprint: string) => {
-    const path = pathOf(thumbprint)
-    const text = await readPrivate(path)
-    return text === undefined ? undefined : parseSession(text, path, thumbprint)
+    const stored = parse(await readPrivate(pathOf(thumbprint)), thumbprint)
+    return newer(stored, await rescue.read(thumbprint))
   }
   return {
     read,
     async list() {
       const names = (await listFolder(folder).catch(unlisted)).filter((name) => /^[A-Za-z0-9_-]{43}\.json$/.test(name))
-      const results = await Promise.allSettled(names.map((name) => read(name.slice(0, -'.json'.length))))
+      const stored = names.map((name) => name.slice(0, -'.json'.length))
+      const rescued = (await rescue.list()).filter((thumbprint) => /^[A-Za-z0-9_-]{43}$/.test(thumbprint))
+      const results = await Promise.allSettled([...new Set([...stored, ...rescued])].map(read))
       const records = results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : []))
       // A damaged file is no reason to keep from the others; without others it is the answer.
       const failed = results.find((result) => result.status === 'rejected')
@@ -45,23 +66,29 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
     },
     update(thumbprint, transaction) {
       const path = pathOf(thumbprint)
-      return withLock(join(home, 'locks', thumbprint), () =>
-        holdSignals(async () => {
-          await sweepFolder(folder, LEFTOVERS_KEPT, isTemporary)
-          const stored = await readPrivate(path)
-          await using file = new SessionFile(path)
-          await file.reserve(stored)
-          return await transaction(
-            stored === undefined ? undefined : parseSession(stored, path, thumbprint),
-            (next) => file.commit(next),
-            async () => {
-              await removeFile(path)
-              await removeFile(noncesOf(thumbprint))
-            },
-          )
-        }),
-      )
+      const work = async (lock: HeldLock) => {
+        await sweepFolder(folder, LEFTOVERS_KEPT, isTemporary)
+        const text = await readPrivate(path)
+        await using file = new SessionFile(path, text, { thumbprint, lock, rescue, saveTimes })
+        await file.reserve(text)
+        return await transaction({
+          stored: await file.takeRescued(parse(text, thumbprint)),
+          async commit(next) {
+            await file.commit(next)
+            if (next.intent === undefined) await witness.note(next)
+          },
+          async forget() {
+            await removeFile(path)
+            await removeFile(noncesOf(thumbprint))
+            await rescue.remove(thumbprint)
+          },
+          confirm: () => file.confirm(),
+        })
+      }
+      return withLock(join(home, 'locks', thumbprint), (lock) => holdSignals(() => work(lock)), { onWait })
     },
+    assertNewest: (record) => witness.check(record),
+    adopt: (adoption) => witness.adopt(adoption),
     async readNonces(thumbprint) {
       return parseNonces(await readPrivate(noncesOf(thumbprint)).catch(() => undefined))
     },
@@ -71,42 +98,108 @@ export function createSessionStore(home: string, holdSignals: SignalHold): Sessi
   }
 }
 
+interface SessionFileOptions {
+  readonly thumbprint: string
+  readonly lock: HeldLock
+  readonly rescue: Rescue
+  readonly saveTimes: SaveTimes
+}
+
 /** Room for the next record is taken before each step, so that a full disk is noticed before a token is spent. */
 class SessionFile extends ReservedFile {
   #isTokenSent = false
+  /** What is in the file, as far as this process knows. */
+  #known: string | undefined
+  readonly #options: SessionFileOptions
+
+  constructor(path: string, text: string | undefined, options: SessionFileOptions) {
+    super(path)
+    this.#known = text
+    this.#options = options
+  }
 
   async commit(next: SessionRecord): Promise<void> {
     const text = serialize(sealed(next))
-    try {
+    if (this.#isTokenSent) await this.#save(text, next)
+    else {
+      await this.confirm()
       await this.write(text)
-    } catch (error) {
-      if (!this.#isTokenSent) throw error
-      await saveElsewhere(text, this.path, error)
     }
+    this.#known = text
     this.#isTokenSent = next.intent !== undefined
     if (this.#isTokenSent) await this.reserve(text)
   }
+
+  /** @throws {OAuthError} `SESSION_BUSY` another process has taken over */
+  async confirm(): Promise<void> {
+    await this.#options.lock.confirm()
+    const text = await readPrivate(this.path)
+    if (text !== undefined && text !== this.#known) throw takenOver('nothing was sent')
+  }
+
+  /** An earlier run could not write here what it had received. */
+  async takeRescued(stored: SessionRecord | undefined): Promise<SessionRecord | undefined> {
+    const { thumbprint, rescue } = this.#options
+    const rescued = await rescue.read(thumbprint)
+    if (rescued === undefined) return stored
+    const newest = newer(stored, rescued)!
+    if (newest === rescued) {
+      await this.commit(rescued)
+      await this.reserve(this.#known)
+    }
+    await rescue.remove(thumbprint)
+    return newest
+  }
+
+  /** A token was sent, and what came back is in this process only: it is written again until it can be, and to any place meanwhile. */
+  async #save(text: string, next: SessionRecord): Promise<void> {
+    const { thumbprint, rescue, saveTimes } = this.#options
+    await this.#refuseNewer(next)
+    let rescued: string | undefined
+    let write = () => this.write(text)
+    for (let waited = 0, pause = 50; ; waited += pause, pause = Math.min(pause * 2, 2_000)) {
+      try {
+        await write()
+        if (rescued !== undefined) await rescue.remove(thumbprint)
+        return
+      } catch (error) {
+        write = () => writePrivate(this.path, text) // the folder may have been removed, and the room with it
+        rescued ??= await rescue.write(thumbprint, text)
+        if (waited > 0 && waited >= saveTimes[rescued === undefined ? 'nowhere' : 'elsewhere'])
+          throw notSaved(error, rescued, this.path)
+      }
+      await delay(pause)
+    }
+  }
+
+  /** While this process was suspended another one took over, and got newer tokens for the same one. */
+  async #refuseNewer({ rotation }: SessionRecord): Promise<void> {
+    const text = await readPrivate(this.path).catch(() => undefined)
+    if (text === undefined || text === this.#known || rotation === undefined) return
+    const theirs = parseSession(text, this.path, this.#options.thumbprint)
+    const isNewer = theirs.ended === undefined && theirs.intent === undefined && (theirs.rotation ?? 0) >= rotation
+    if (isNewer) throw takenOver('its tokens are newer, and are kept')
+  }
 }
 
-/** A token was sent, and what came back is in this process only: any place is better than none. */
-async function saveElsewhere(text: string, path: string, cause: unknown): Promise<void> {
-  const elsewhere = join(tmpdir(), `atproto-oauth-${randomUUID()}.json`)
+function takenOver(outcome: string): OAuthError {
+  const message = `this process was suspended, and another one has refreshed the session; ${outcome}`
+  return new OAuthError('SESSION_BUSY', message, { facts: { reason: 'lock-lost' } })
+}
+
+function notSaved(cause: unknown, rescued: string | undefined, path: string): OAuthError {
   const why = cause instanceof Error ? cause.message : 'unknown reason'
-  try {
-    await writePrivate(path, text) // the folder may have been removed, a room be gone with it
-  } catch {
-    await writePrivate(elsewhere, text).catch(() => {
-      throw new OAuthError('SAVE_FAILED', `a token was sent, and what came back is lost: ${why}`, {
-        cause,
-        session: 'unknown',
-        facts: { reason: 'tokens-lost' },
-      })
-    })
-    throw new OAuthError('SAVE_FAILED', `${why}; the session as it is now is in ${elsewhere}`, {
+  if (rescued === undefined) {
+    return new OAuthError('SAVE_FAILED', `a token was sent, and what came back is lost: ${why}`, {
       cause,
-      facts: { reason: 'session-elsewhere', from: elsewhere, to: path },
+      session: 'unknown',
+      facts: { reason: 'tokens-lost' },
     })
   }
+  return new OAuthError('SAVE_FAILED', `${why}; the session as it is now is in ${rescued}`, {
+    cause,
+    facts: { reason: 'session-elsewhere', from: rescued, to: path },
+  })
 }
 
 /** Nobody can tell then whether there is a session at all. */

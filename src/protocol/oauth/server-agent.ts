@@ -22,7 +22,7 @@ import { anyToken, exchangeRefused, refreshRefused } from './token-endpoint.ts'
 /** Seconds. */
 const TIMEOUT = 10
 /** Seconds. Giving up is costly here: the token is spent whether or not we wait for the response. */
-const TOKEN_TIMEOUT = 45
+export const TOKEN_TIMEOUT = 45
 /** A kept connection may be closed just as it is used, and a token that is spent once cannot be sent again. */
 const ONCE = { timeoutSeconds: TOKEN_TIMEOUT, ownConnection: true } as const
 
@@ -122,17 +122,18 @@ export class OAuthServerAgent {
   /**
    * Spends the refresh token. Called by the refresh transaction only.
    *
+   * @param beforeSend awaited immediately before each attempt; if it rejects, nothing was sent
    * @returns the token response, not yet validated
    * @throws {OAuthError} `NETWORK_UNREACHABLE` (not sent), `SESSION_DEAD`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`,
    *   `RATE_LIMITED`
    */
-  refresh(refreshToken: string): Promise<JsonObject> {
+  refresh(refreshToken: string, beforeSend?: () => Promise<void>): Promise<JsonObject> {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',
       refresh_token: refreshToken,
       client_id: this.#client.clientId,
     })
-    return this.#sendOnce(form, REFRESH_TOKEN)
+    return this.#sendOnce(form, REFRESH_TOKEN, beforeSend)
   }
 
   /**
@@ -164,10 +165,14 @@ export class OAuthServerAgent {
     return token !== undefined && this.revoke(token)
   }
 
-  async #sendOnce(form: URLSearchParams, { what, ambiguous, refused }: Once): Promise<JsonObject> {
+  async #sendOnce(
+    form: URLSearchParams,
+    { what, ambiguous, refused }: Once,
+    beforeSend?: () => Promise<void>,
+  ): Promise<JsonObject> {
     const { issuer, token_endpoint } = this.#server
     try {
-      const response = await this.#post(token_endpoint, form, ONCE)
+      const response = await this.#post(token_endpoint, form, { ...ONCE, ...(beforeSend && { beforeSend }) })
       // A 200 without JSON may be a gateway's page: then it is unknown whether the server behind it has committed.
       if (response.status === 200) {
         return await readJsonObject(response, { what: `the token response of ${issuer}`, code: ambiguous })
@@ -184,7 +189,7 @@ export class OAuthServerAgent {
   #post(
     endpoint: string,
     form: URLSearchParams,
-    init: Pick<HttpInit, 'timeoutSeconds' | 'ownConnection'> = { timeoutSeconds: TIMEOUT },
+    init: Pick<HttpInit, 'timeoutSeconds' | 'ownConnection' | 'beforeSend'> = { timeoutSeconds: TIMEOUT },
   ): Promise<Response> {
     return this.#dpopFetch(new URL(endpoint), {
       method: 'POST',

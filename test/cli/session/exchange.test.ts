@@ -73,6 +73,7 @@ describe('import', () => {
     expect(parseDotenv(ran.stdout)).toStrictEqual({
       ...env,
       ATPROTO_OAUTH_REFRESH_TOKEN: JSON.parse(stdin).tokenSet.refresh_token,
+      ATPROTO_OAUTH_ROTATION: '1',
     })
     expect(ran.stderr).toContain(`imported the session of ${world.alice.did}`)
     expect(ran.stderr).toMatch(/^atproto-oauth: warning: delete this session in the other program/m)

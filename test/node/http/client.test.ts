@@ -126,8 +126,18 @@ describe('it may have arrived: NETWORK_LOST', () => {
 
   test('whoever asked does not want it any more', async () => {
     const controller = new AbortController()
-    const url = await serve(() => controller.abort())
-    expect(await failure(client().fetch(url, { signal: controller.signal }))).toMatchObject({ code: 'NETWORK_LOST' })
+    const reason = new Error('their own words')
+    const url = await serve(() => controller.abort(reason))
+    await expect(client().fetch(url, { signal: controller.signal })).rejects.toBe(reason)
+  })
+
+  test('whoever asked does not want the rest of the body', async () => {
+    const controller = new AbortController()
+    const url = await serveBytes((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'))
+    const response = await client().fetch(url, { signal: controller.signal, streaming: true })
+    const reading = response.text()
+    controller.abort('their own words')
+    await expect(reading).rejects.toBe('their own words')
   })
 
   test.each([

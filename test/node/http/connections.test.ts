@@ -1,7 +1,10 @@
 /** What becomes of connections: used again, given up, held back by one of the two sides. */
+import { once } from 'node:events'
 import type net from 'node:net'
+import { createServer } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { OAuthError } from '../../../src/errors.ts'
 import { failure } from '../../support/failure.ts'
 import { client, serve, serveBytes } from './servers.ts'
 
@@ -71,16 +74,16 @@ describe('no connection yet', () => {
 
   test('whoever asked does not want it any more', async () => {
     const controller = new AbortController()
-    const { host } = await serveBytes(() => controller.abort())
-    const error = await failure(client().fetch(new URL(`https://${host}`), { signal: controller.signal }))
-    expect(error).toMatchObject({ code: 'NETWORK_LOST' })
+    const { host } = await serveBytes(() => controller.abort('their own words'))
+    const asked = client().fetch(new URL(`https://${host}`), { signal: controller.signal })
+    await expect(asked).rejects.toBe('their own words')
   })
 
   test('what is not wanted from the beginning is not sent', async () => {
     const connected = vi.fn()
     const url = await serve(connected)
     const http = client()
-    expect(await failure(http.fetch(url, { signal: AbortSignal.abort() }))).toMatchObject({ code: 'NETWORK_LOST' })
+    await expect(http.fetch(url, { signal: AbortSignal.abort('no') })).rejects.toBe('no')
     expect(connected).not.toHaveBeenCalled()
   })
 
@@ -146,6 +149,46 @@ describe('an answer before the request is whole', () => {
   })
 })
 
+describe('what is awaited before a request is sent', () => {
+  test('the connection stands, nothing was sent, and the request follows', async () => {
+    const events: string[] = []
+    const url = await serve((_, response) => {
+      events.push('request')
+      response.end('done')
+    })
+    const beforeSend = async () => {
+      events.push('before')
+      await setImmediate()
+      events.push('confirmed')
+    }
+    const response = await client().fetch(url, { method: 'POST', body: 'secret', ownConnection: true, beforeSend })
+    expect([await response.text(), ...events]).toStrictEqual(['done', 'before', 'confirmed', 'request'])
+  })
+
+  test('it rejects: not a byte is sent', async () => {
+    const received: string[] = []
+    const server = createServer((socket) => {
+      socket.on('data', (data) => received.push(String(data))).on('close', () => received.push('closed'))
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close())
+    const url = new URL(`http://127.0.0.1:${(server.address() as net.AddressInfo).port}`)
+    const refusal = new OAuthError('SESSION_BUSY', 'taken over')
+    const beforeSend = () => Promise.reject(refusal)
+    const asked = client().fetch(url, { method: 'POST', body: 'secret', ownConnection: true, beforeSend })
+    await expect(asked).rejects.toBe(refusal)
+    await vi.waitFor(() => expect(received).toStrictEqual(['closed']))
+  })
+
+  test('no connection: it is not asked', async () => {
+    const beforeSend = vi.fn()
+    const url = await serve(() => undefined)
+    url.port = '1'
+    expect(await failure(client().fetch(url, { beforeSend }))).toMatchObject({ code: 'NETWORK_UNREACHABLE' })
+    expect(beforeSend).not.toHaveBeenCalled()
+  })
+})
+
 describe('a request as a stream', () => {
   test('that fails before there is a connection', async () => {
     const url = await serve(() => undefined)
@@ -157,11 +200,10 @@ describe('a request as a stream', () => {
   test('that nobody wants any more is told so', async () => {
     const controller = new AbortController()
     const cancel = vi.fn()
-    const url = await serve(() => controller.abort())
+    const url = await serve(() => controller.abort('their own words'))
     const body = new ReadableStream({ pull: (source) => source.enqueue(new Uint8Array(9)), cancel })
-    expect(await failure(client().fetch(url, { method: 'POST', body, signal: controller.signal }))).toMatchObject({
-      code: 'NETWORK_LOST',
-    })
+    const asked = client().fetch(url, { method: 'POST', body, signal: controller.signal })
+    await expect(asked).rejects.toBe('their own words')
     await vi.waitFor(() => expect(cancel).toHaveBeenCalled())
   })
 

@@ -1,15 +1,13 @@
-import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
-import { withLock } from '../../../src/node/store/lock.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { LOCK_TIMES, type LockTimes, withLock } from '../../../src/node/store/lock.ts'
 import { failure } from '../../support/failure.ts'
 import { startNode, tempFolder, until } from '../helpers.ts'
 
 /** Milliseconds: longer than a poll, so that the lock was looked at more than once. */
 const SHORT = 200
-const TWO_HOURS_AGO = new Date(Date.now() - 2 * 3600 * 1000)
-const IN_TWO_HOURS = new Date(Date.now() + 2 * 3600 * 1000)
 
 const HOLD = `
   const { withLock } = await import(process.env.SRC + 'node/store/lock.ts')
@@ -49,7 +47,12 @@ async function leave(holder: unknown, madeAt = new Date()): Promise<string> {
   return folder
 }
 
-const acquired = (folder: string) => withLock(folder, async () => 'acquired', SHORT)
+/** A holder whose heartbeat stands still for `stale` is taken for dead, and a blank file for as long as `blank`. */
+const QUICK = { timeout: SHORT, stale: 2 * SHORT, blank: SHORT / 2, heartbeat: SHORT / 8, poll: 8 }
+const PATIENT = { ...QUICK, stale: 3_600_000, blank: 3_600_000 }
+
+const acquired = (folder: string, times: Partial<LockTimes> = QUICK) =>
+  withLock(folder, async () => 'acquired', { times })
 
 /** How this process records itself. */
 async function me(): Promise<Record<string, unknown>> {
@@ -156,13 +159,12 @@ describe('11.6 the holder', () => {
     expect(await acquired(folder)).toBe('acquired')
   })
 
-  test('stopped for however long: not robbed', async () => {
+  test('stopped for however long, on this machine: not robbed', async () => {
     const folder = join(await tempFolder(), 'lock')
     const holder = startNode(HOLD, [folder])
     await holder.said('held')
     holder.kill('SIGSTOP')
-    await utimes(join(folder, '1'), TWO_HOURS_AGO, TWO_HOURS_AGO)
-    // Where the system does not tell when a process started, this very age is what decides.
+    // Where the system does not tell when a process started, the heartbeat decides.
     const expected = process.platform === 'linux' ? 'SESSION_BUSY' : 'acquired'
     expect(await acquired(folder).catch((error) => error.code)).toBe(expected)
   })
@@ -172,27 +174,126 @@ describe('11.6 the holder', () => {
   })
 
   test('its pid is in use, and it is that process: waited for', async () => {
-    expect(await failure(acquired(await leave(await me())))).toMatchObject({ code: 'SESSION_BUSY' })
+    const folder = join(await tempFolder(), 'lock')
+    const holder = startNode(HOLD, [folder])
+    await holder.said('held')
+    const copy = await leave(await recorded(folder))
+    expect(await failure(acquired(copy))).toMatchObject({ code: 'SESSION_BUSY' })
+  })
+
+  test('this very process, and no holder in it knows the lock: its release has failed, so it is free', async () => {
+    expect(await acquired(await leave(await me()), PATIENT)).toBe('acquired')
   })
 
   test.each([
-    ['on another host', { host: 'elsewhere' }],
-    ['in another container', { space: 'pid:[1]' }],
-    ['of unknown age', { started: '' }],
-  ])('%s: waited for, as nobody here can tell, and taken for gone after an hour', async (_, change) => {
-    const holder = { ...(await me()), ...change }
-    expect(await failure(acquired(await leave(holder)))).toMatchObject({ code: 'SESSION_BUSY' })
-    expect(await acquired(await leave(holder, TWO_HOURS_AGO))).toBe('acquired')
-    // Since then the clock was set back.
-    expect(await acquired(await leave(holder, IN_TWO_HOURS))).toBe('acquired')
+    ['a machine of the same name, or this one before a restart', { boot: 'another' }],
+    ['another container', { space: 'pid:[1]' }],
+    ['another thread', { thread: 7 }],
+    ['an unknown time', { started: '' }],
+    ['an earlier version', { boot: undefined, id: undefined }],
+  ])('of %s, without a heartbeat: taken over after the waiting process has measured it', async (_, change) => {
+    const folder = await leave({ ...(await me()), ...change })
+    await expect(acquired(folder, { ...QUICK, stale: 0 })).resolves.toBe('acquired')
+    const slow = await leave({ ...(await me()), ...change })
+    const before = performance.now()
+    expect(await acquired(slow)).toBe('acquired')
+    expect(performance.now() - before).toBeGreaterThanOrEqual(QUICK.stale)
+  })
+
+  test('on another machine, with a heartbeat: never taken over, however often others wait', async () => {
+    const folder = await leave({ ...(await me()), boot: 'another' })
+    let beats = 0
+    const heart = setInterval(() => {
+      beats += 1
+      return utimes(join(folder, '1'), beats, beats)
+    }, QUICK.heartbeat)
+    try {
+      for (const _ of [1, 2]) expect(await failure(acquired(folder))).toMatchObject({ code: 'SESSION_BUSY' })
+      expect(await numbers(folder)).toStrictEqual(['1'])
+    } finally {
+      clearInterval(heart)
+    }
+  })
+
+  test('two live hosts of one name do not take over from each other', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    await withLock(
+      folder,
+      async () => {
+        // As the other host sees it: a boot that is not its own.
+        const mine = await recorded(folder)
+        await writeFile(join(folder, '1'), JSON.stringify({ ...mine, boot: 'of the other host' }))
+        expect(await failure(acquired(folder))).toMatchObject({ code: 'SESSION_BUSY' })
+      },
+      { times: QUICK },
+    )
   })
 
   test.each(['', '{"pid":', 'null', '[]', '"x"', '\0\0\0\0'])(
-    '%j is left of a crash: nobody holds it',
+    '%j is about to be written, or was left by a crash: taken over after a moment',
     async (text) => {
-      expect(await acquired(await leave(text))).toBe('acquired')
+      const before = performance.now()
+      expect(await acquired(await leave(text), { ...PATIENT, blank: QUICK.blank })).toBe('acquired')
+      expect(performance.now() - before).toBeGreaterThanOrEqual(QUICK.blank)
     },
   )
+
+  test('who waits is told once for whom', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    const holder = startNode(HOLD, [folder])
+    await holder.said('held')
+    const told: unknown[] = []
+    const waiting = withLock(folder, async () => 'acquired', { onWait: (who) => void told.push(who) })
+    await until(() => told.length > 0)
+    holder.kill('SIGKILL')
+    expect(await waiting).toBe('acquired')
+    expect(told).toMatchObject([{ pid: holder.pid, host: hostname() }])
+  })
+})
+
+describe('confirmation that the lock is still held', () => {
+  test('held: nothing happens, as often as it is asked', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    expect(await withLock(folder, async ({ confirm }) => [await confirm(), await confirm()])).toHaveLength(2)
+  })
+
+  test.each([
+    ['another process has the next number', (folder: string) => writeFile(join(folder, '2'), 'x')],
+    ['the file is gone', (folder: string) => rm(join(folder, '1'))],
+    ['the folder is gone', (folder: string) => rm(folder, { recursive: true })],
+    ['the file is of another holder', (folder: string) => writeFile(join(folder, '1'), '{"id":"x","pid":1}')],
+  ])('%s: refused', async (_, take) => {
+    const folder = join(await tempFolder(), 'lock')
+    const error = await failure(
+      withLock(folder, async ({ confirm }) => {
+        await take(folder)
+        await confirm()
+      }),
+    )
+    expect(error).toMatchObject({ code: 'SESSION_BUSY', session: 'alive', facts: { reason: 'lock-lost' } })
+  })
+
+  test.each([
+    ['the monotonic clock', performance, 'now'],
+    ['the wall clock, as in a sleep of the machine', Date, 'now'],
+  ] as const)('takes too long by %s each time: refused', async (_, clock, name) => {
+    const folder = join(await tempFolder(), 'lock')
+    let passed = 0
+    const now = (clock as { now: () => number })[name].bind(clock)
+    const spy = vi.spyOn(clock as { now: () => number }, name).mockImplementation(() => now() + passed)
+    try {
+      const attempt = withLock(folder, async ({ confirm }) => {
+        spy.mockImplementation(() => {
+          passed += LOCK_TIMES.oldestConfirmation
+          return now() + passed
+        })
+        await confirm()
+      })
+      expect(await failure(attempt)).toMatchObject({ code: 'SESSION_BUSY' })
+    } finally {
+      spy.mockRestore()
+    }
+  })
 })
 
 test('a folder that cannot be made is said to be the cause', async () => {

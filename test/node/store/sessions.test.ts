@@ -1,16 +1,21 @@
 /** `update`, the one door: what it promises when processes, disks and folders fail. */
-import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SessionRecord } from '../../../src/model.ts'
+import { serialize } from '../../../src/node/store/files.ts'
+import { sealed } from '../../../src/node/store/records.ts'
+import { createRescue } from '../../../src/node/store/rescue.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
 import { failure } from '../../support/failure.ts'
-import { hasTinyDisk, onTinyDisk, sessionRecord, shown, startNode, THUMBPRINT, tempFolder } from '../helpers.ts'
+import { hasTinyDisk, onTinyDisk, sessionRecord, shown, startNode, THUMBPRINT, tempFolder, until } from '../helpers.ts'
 
 const INTENT = { tokenHash: 'hash', at: 1 }
-const store = (home: string) => createSessionStore(home, (work) => work())
+const impatient = (home: string) =>
+  createSessionStore(home, { holdSignals: (work) => work(), saveTimes: { nowhere: 1, elsewhere: 1 } })
+const store = (home: string) => createSessionStore(home, { holdSignals: (work) => work() })
 const pathIn = (home: string) => join(home, 'sessions', `${THUMBPRINT}.json`)
-const put = (home: string, record: SessionRecord) => store(home).update(THUMBPRINT, (_, commit) => commit(record))
+const put = (home: string, record: SessionRecord) => store(home).update(THUMBPRINT, ({ commit }) => commit(record))
 
 async function stored(home = ''): Promise<string> {
   const folder = home === '' ? await tempFolder() : home
@@ -21,14 +26,14 @@ async function stored(home = ''): Promise<string> {
 describe('a transaction', () => {
   test('is given what is stored now, and its value comes out', async () => {
     const home = await tempFolder()
-    expect(await store(home).update(THUMBPRINT, async (current) => current)).toBeUndefined()
+    expect(await store(home).update(THUMBPRINT, async ({ stored }) => stored)).toBeUndefined()
     await put(home, sessionRecord())
-    expect(await store(home).update(THUMBPRINT, async (current) => current)).toStrictEqual(sessionRecord())
+    expect(await store(home).update(THUMBPRINT, async ({ stored }) => stored)).toStrictEqual(sessionRecord())
   })
 
   test('each commit is there at once, for everybody', async () => {
     const home = await stored()
-    await store(home).update(THUMBPRINT, async (_, commit) => {
+    await store(home).update(THUMBPRINT, async ({ commit }) => {
       await commit(sessionRecord({ intent: INTENT }))
       expect(await store(home).read(THUMBPRINT)).toMatchObject({ intent: INTENT })
       await commit(sessionRecord({ refreshToken: 'next' }))
@@ -39,14 +44,14 @@ describe('a transaction', () => {
   test('that forgets leaves nothing of the session, and may do so twice', async () => {
     const home = await stored()
     await store(home).writeNonces(THUMBPRINT, { 'https://pds.example.com': 'n' })
-    for (let round = 0; round < 2; round += 1) await store(home).update(THUMBPRINT, (_, __, forget) => forget())
+    for (let round = 0; round < 2; round += 1) await store(home).update(THUMBPRINT, ({ forget }) => forget())
     expect(await store(home).read(THUMBPRINT)).toBeUndefined()
     expect([await readdir(join(home, 'sessions')), await readdir(join(home, 'nonces'))]).toStrictEqual([[], []])
   })
 
   test('that fails changes nothing more, leaves nothing beside, and frees the lock', async () => {
     const home = await stored()
-    const failing = store(home).update(THUMBPRINT, async (_, commit) => {
+    const failing = store(home).update(THUMBPRINT, async ({ commit }) => {
       await commit(sessionRecord({ intent: INTENT }))
       throw new Error('no answer')
     })
@@ -59,7 +64,7 @@ describe('a transaction', () => {
   test('11.5 read, work and write of parallel ones do not mix', async () => {
     const home = await stored()
     const append = (name: string) =>
-      store(home).update(THUMBPRINT, async (current, commit) => {
+      store(home).update(THUMBPRINT, async ({ stored: current, commit }) => {
         await new Promise(setImmediate)
         await commit({ ...current!, spentTokens: [...current!.spentTokens, name] })
       })
@@ -71,14 +76,16 @@ describe('a transaction', () => {
   test('11.7 all of it is inside the hold of signals, the wait for the lock is not', async () => {
     const home = await tempFolder()
     const events: string[] = []
-    const { update } = createSessionStore(home, async (work) => {
-      events.push('hold')
-      const result = await work()
-      events.push('release')
-      return result
+    const { update } = createSessionStore(home, {
+      async holdSignals(work) {
+        events.push('hold')
+        const result = await work()
+        events.push('release')
+        return result
+      },
     })
     await Promise.all([
-      update(THUMBPRINT, async (_, commit) => commit(sessionRecord()).then(() => events.push('one'))),
+      update(THUMBPRINT, async ({ commit }) => commit(sessionRecord()).then(() => events.push('one'))),
       update(THUMBPRINT, async () => events.push('two')),
     ])
     expect(events.join(' ')).toMatch(/^hold (one|two) release hold (?!\1)(?:one|two) release$/)
@@ -104,9 +111,9 @@ test.runIf(hasTinyDisk()).each([
     const { createSessionStore } = await import(process.env.SRC + 'node/store/sessions.ts')
     const [home, text] = process.argv.slice(1)
     const record = JSON.parse(text)
-    const store = createSessionStore(home, (work) => work())
+    const store = createSessionStore(home, { holdSignals: (work) => work() })
     const fill = async () => { for (;;) await appendFile(home + '/filler', 'x'.repeat(512)) }
-    await store.update(record.thumbprint, async (_, commit) => {
+    await store.update(record.thumbprint, async ({ commit }) => {
       await commit({ ...record, intent: { tokenHash: 'h', at: 1 } })
       console.log(await fill().catch((error) => error.code))
       await commit({ ...record, refreshToken: 'next', spentTokens: [...record.spentTokens, 'one more'] })
@@ -130,19 +137,58 @@ test.runIf(hasTinyDisk()).each([
   ])
 })
 
+describe('another process has taken over while this one was suspended', () => {
+  const theirs = sessionRecord({ refreshToken: 'theirs', rotation: 1 })
+  /** As the process that took over leaves it. */
+  const leave = (home: string, record: SessionRecord) => writeFile(pathIn(home), serialize(sealed(record)))
+
+  test('before a token was sent: nothing is committed, and confirm says so', async () => {
+    const home = await stored()
+    const errors = await store(home).update(THUMBPRINT, async ({ commit, confirm }) => {
+      await confirm()
+      await leave(home, theirs)
+      return [await failure(confirm()), await failure(commit(sessionRecord({ refreshToken: 'mine' })))]
+    })
+    for (const error of errors) {
+      expect(error).toMatchObject({ code: 'SESSION_BUSY', session: 'alive', facts: { reason: 'lock-lost' } })
+    }
+    expect(await store(home).read(THUMBPRINT)).toStrictEqual(theirs)
+  })
+
+  test.each([
+    ['and got newer tokens: theirs stay', theirs, 'theirs'],
+    [
+      'and was told that the token is spent: ours are the newest',
+      { ...theirs, ended: { at: 1, reason: 'replayed' } },
+      'mine',
+    ],
+    ['and waits for its response: ours are the newest', { ...theirs, intent: INTENT }, 'mine'],
+  ])('after a token was sent, %s', async (_, record, expected) => {
+    const home = await stored()
+    const attempt = store(home).update(THUMBPRINT, async ({ commit }) => {
+      await commit(sessionRecord({ intent: INTENT }))
+      await leave(home, record)
+      await commit(sessionRecord({ refreshToken: 'mine', rotation: 1 }))
+    })
+    if (expected === 'theirs') expect(await failure(attempt)).toMatchObject({ code: 'SESSION_BUSY', session: 'alive' })
+    else await attempt
+    expect((await store(home).read(THUMBPRINT))?.refreshToken).toBe(expected)
+  })
+})
+
 describe('the place is gone when the new token comes', () => {
   /** One refresh, in the middle of which `harm` happens. */
   const refreshed = (home: string, harm: () => Promise<unknown>) =>
-    store(home).update(THUMBPRINT, async (_, commit) => {
+    impatient(home).update(THUMBPRINT, async ({ commit }) => {
       await commit(sessionRecord({ intent: INTENT }))
       await harm()
-      await commit(sessionRecord({ refreshToken: 'next' }))
+      await commit(sessionRecord({ refreshToken: 'next', rotation: 1 }))
     })
 
   test('the folder was removed: it is made again', async () => {
     const home = await stored()
     await refreshed(home, () => rm(home, { recursive: true }))
-    expect(await store(home).read(THUMBPRINT)).toStrictEqual(sessionRecord({ refreshToken: 'next' }))
+    expect(await store(home).read(THUMBPRINT)).toStrictEqual(sessionRecord({ refreshToken: 'next', rotation: 1 }))
   })
 
   test('it cannot be written: the message says where the session is now', async () => {
@@ -156,11 +202,58 @@ describe('the place is gone when the new token comes', () => {
     expect(error).toMatchObject({ code: 'SAVE_FAILED', session: 'alive' })
     expect(shown(error)).not.toContain('next')
     const [, elsewhere] = /is in (\S+)$/.exec(error.message)!
-    onTestFinished(() => rm(elsewhere!))
     expect(error.facts).toStrictEqual({ reason: 'session-elsewhere', from: elsewhere, to: pathIn(home) })
+    expect((await stat(elsewhere!)).mode & 0o777).toBe(0o600)
     await rm(pathIn(home), { recursive: true })
-    await writeFile(pathIn(home), await readFile(elsewhere!))
-    expect(await store(home).read(THUMBPRINT)).toStrictEqual(sessionRecord({ refreshToken: 'next' }))
+    // Found by whoever looks, taken over by the next transaction, and then in no other place.
+    const next = sessionRecord({ refreshToken: 'next', rotation: 1 })
+    expect(await store(home).read(THUMBPRINT)).toStrictEqual(next)
+    expect(await store(home).list()).toStrictEqual([next])
+    expect(await store(home).update(THUMBPRINT, async ({ stored }) => stored)).toStrictEqual(next)
+    await expect(stat(elsewhere!)).rejects.toThrow('ENOENT')
+    expect(JSON.parse(await readFile(pathIn(home), 'utf8'))).toMatchObject({ refreshToken: 'next' })
+    expect(await store(await tempFolder()).list()).toStrictEqual([])
+  })
+
+  test('what was rescued is older than what is stored: dropped', async () => {
+    const home = await stored()
+    const elsewhere = await tempFolder()
+    const rescue = createRescue(home, [elsewhere])
+    await rescue.write(THUMBPRINT, serialize(sealed(sessionRecord({ refreshToken: 'older' }))))
+    const store = createSessionStore(home, { holdSignals: (work) => work(), elsewhere: [elsewhere] })
+    expect(await store.update(THUMBPRINT, async ({ stored }) => stored)).toStrictEqual(sessionRecord())
+    expect(await readdir(elsewhere)).toStrictEqual([])
+  })
+
+  test.runIf(process.platform !== 'win32')(
+    'a rescued file that others could have written or read is not used',
+    async () => {
+      const home = await tempFolder()
+      const elsewhere = await tempFolder()
+      const rescue = createRescue(home, [elsewhere])
+      const path = await rescue.write(THUMBPRINT, serialize(sealed(sessionRecord())))
+      await chmod(path!, 0o644)
+      expect(await rescue.read(THUMBPRINT)).toBeUndefined()
+      await chmod(path!, 0o600)
+      expect(await rescue.read(THUMBPRINT)).toStrictEqual(sessionRecord())
+    },
+  )
+
+  test('it comes back while the process waits: saved there, and nowhere else', async () => {
+    const home = await stored()
+    const elsewhere = await tempFolder()
+    const store = createSessionStore(home, { holdSignals: (work) => work(), elsewhere: [elsewhere] })
+    await store.update(THUMBPRINT, async ({ commit }) => {
+      await commit(sessionRecord({ intent: INTENT }))
+      await rm(pathIn(home))
+      await mkdir(pathIn(home))
+      const saved = commit(sessionRecord({ refreshToken: 'next' }))
+      await until(async () => (await readdir(elsewhere)).some((name) => name.endsWith('.json')))
+      await rm(pathIn(home), { recursive: true })
+      await saved
+    })
+    expect(await store.read(THUMBPRINT)).toStrictEqual(sessionRecord({ refreshToken: 'next' }))
+    expect(await readdir(elsewhere)).toStrictEqual([])
   })
 
   test('nor anywhere else: the fate of the session is not known, and that is said', async () => {
@@ -181,7 +274,7 @@ describe('the place is gone when the new token comes', () => {
 
   test('nothing was sent: a commit that fails is an ordinary failure', async () => {
     const home = await stored()
-    const attempt = store(home).update(THUMBPRINT, async (_, commit) => {
+    const attempt = store(home).update(THUMBPRINT, async ({ commit }) => {
       await rm(join(home, 'sessions'), { recursive: true })
       await commit(sessionRecord({ refreshToken: 'next' }))
     })
@@ -202,7 +295,7 @@ test('a process killed between intent and answer leaves the intent, and its lock
   const code = `
     const { createSessionStore } = await import(process.env.SRC + 'node/store/sessions.ts')
     const record = JSON.parse(process.argv[2])
-    await createSessionStore(process.argv[1], (work) => work()).update(record.thumbprint, async (_, commit) => {
+    await createSessionStore(process.argv[1], { holdSignals: (work) => work() }).update(record.thumbprint, async ({ commit }) => {
       await commit({ ...record, intent: { tokenHash: 'hash', at: 1 } })
       console.log('sent')
       await new Promise((resolve) => setTimeout(resolve, 600_000))
@@ -211,6 +304,6 @@ test('a process killed between intent and answer leaves the intent, and its lock
   await holder.said('sent')
   holder.kill('SIGKILL')
   await holder.ended
-  const current = await store(home).update(THUMBPRINT, async (record) => record)
+  const current = await store(home).update(THUMBPRINT, async ({ stored }) => stored)
   expect(current).toStrictEqual(sessionRecord({ intent: INTENT }))
 })

@@ -147,9 +147,9 @@ describe('--state-file', () => {
 })
 
 describe('sessions, read', () => {
-  const store = (home: string) => createSessionStore(home, (work) => work())
+  const store = (home: string) => createSessionStore(home, { holdSignals: (work) => work() })
   const put = (home: string, record = sessionRecord()) =>
-    store(home).update(record.thumbprint, (_, commit) => commit(record))
+    store(home).update(record.thumbprint, ({ commit }) => commit(record))
   const other = { ...KEY, x: 'A'.repeat(43) }
   const otherRecord = sessionRecord({ dpopPrivateJwk: other, thumbprint: thumbprintOf(other) })
 

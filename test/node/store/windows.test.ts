@@ -104,13 +104,13 @@ test('20.6 a link is not read through, although no flag forbids it', async () =>
 describe('the store', () => {
   test('keeps, changes and removes a session', async () => {
     const home = await tempFolder()
-    const store = createSessionStore(home, (work) => work())
+    const store = createSessionStore(home, { holdSignals: (work) => work() })
     const record = sessionRecord()
     for (const refreshToken of ['one', 'two', 'three']) {
-      await store.update(THUMBPRINT, (_, commit) => commit({ ...record, refreshToken }))
+      await store.update(THUMBPRINT, ({ commit }) => commit({ ...record, refreshToken }))
     }
     expect(await store.read(THUMBPRINT)).toMatchObject({ refreshToken: 'three' })
-    await store.update(THUMBPRINT, (_, __, remove) => remove())
+    await store.update(THUMBPRINT, ({ forget: remove }) => remove())
     expect(await store.list()).toStrictEqual([])
     const left = await readdir(home, { recursive: true })
     expect(left.filter((name) => name.endsWith('.tmp') || name.endsWith('.json'))).toStrictEqual([])
@@ -147,7 +147,7 @@ describe('the store', () => {
       ),
     )
     expect(most).toStrictEqual([1, 1, 1])
-    expect(await withLock(folder, async () => 'free', 1000)).toBe('free')
+    expect(await withLock(folder, async () => 'free', { times: { timeout: 1000 } })).toBe('free')
   })
 
   test('whose files an editor marked and gave CR LF is read', async () => {

@@ -1,0 +1,67 @@
+/**
+ * A second place for a session that could not be written to the store after its token was sent. The next run that opens
+ * the session finds it there.
+ */
+import { createHash } from 'node:crypto'
+import { lstat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { SessionRecord } from '../../model.ts'
+import { listFolder, readPrivate, removeFile, writePrivate } from './files.ts'
+import { parseSession } from './records.ts'
+
+export interface Rescue {
+  /** @returns the path, or `undefined` if it could not be written anywhere */
+  write(thumbprint: string, text: string): Promise<string | undefined>
+  read(thumbprint: string): Promise<SessionRecord | undefined>
+  remove(thumbprint: string): Promise<void>
+  /** The thumbprints of all sessions that were rescued. */
+  list(): Promise<string[]>
+}
+
+/** @param folders in the order in which they are tried; other stores may use them too */
+export function createRescue(home: string, folders: readonly string[]): Rescue {
+  const store = createHash('sha256').update(resolve(home)).digest('hex').slice(0, 16)
+  const prefix = `atproto-oauth-${store}-`
+  const pathsOf = (thumbprint: string) => folders.map((folder) => join(folder, `${prefix}${thumbprint}.json`))
+  return {
+    async write(thumbprint, text) {
+      for (const path of pathsOf(thumbprint)) {
+        const isWritten = await writePrivate(path, text).then(
+          () => true,
+          () => false,
+        )
+        if (isWritten) return path
+      }
+      return undefined
+    },
+    async read(thumbprint) {
+      const records = await Promise.all(pathsOf(thumbprint).map((path) => readOwn(path, thumbprint)))
+      return records.filter((record) => record !== undefined).reduce(newer, undefined)
+    },
+    async remove(thumbprint) {
+      for (const path of pathsOf(thumbprint)) await removeFile(path).catch(() => undefined)
+    },
+    async list() {
+      const names = (await Promise.all(folders.map((folder) => listFolder(folder).catch(() => [])))).flat()
+      return names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length, -'.json'.length))
+    },
+  }
+}
+
+/** The one after more refreshes. */
+export function newer(one: SessionRecord | undefined, other: SessionRecord | undefined): SessionRecord | undefined {
+  if (!one || !other) return one ?? other
+  return (other.rotation ?? 0) > (one.rotation ?? 0) ? other : one
+}
+
+/** Others may write to a folder for temporary files: only a file that is ours, and private, is read. */
+async function readOwn(path: string, thumbprint: string): Promise<SessionRecord | undefined> {
+  try {
+    const { uid, mode } = await lstat(path)
+    const isOurs = process.platform === 'win32' || (uid === process.getuid?.() && (mode & 0o077) === 0)
+    const text = isOurs ? await readPrivate(path) : undefined
+    return text === undefined ? undefined : parseSession(text, path, thumbprint)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Notices a store that was restored from a backup, or copied from another machine: its refresh tokens may be spent.
+ *
+ * Outside the store, this machine keeps the highest number of refreshes that it has seen of each session. In the store
+ * stands which machine uses it. What is missing proves nothing: a new container may have an old volume.
+ */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import * as v from '@badrap/valita'
+import { loginFacts, OAuthError } from '../../errors.ts'
+import type { SessionRecord } from '../../model.ts'
+import type { Adoption } from '../../ports.ts'
+import { readPrivate, serialize, writePrivate } from './files.ts'
+
+const witnessSchema = v.object({ rotation: v.number() })
+const ownerSchema = v.object({ machine: v.string(), shared: v.boolean().optional() })
+
+export interface Witness {
+  /**
+   * Before a refresh token is sent.
+   *
+   * @throws {OAuthError} `SESSION_OUTDATED`, `STORE_COPIED`; nothing was sent
+   */
+  check(record: SessionRecord): Promise<void>
+  /** After a refresh was stored. Best effort. */
+  note(record: SessionRecord): Promise<void>
+  /** Makes this machine the owner of the store, or any machine. */
+  adopt(adoption: Adoption): Promise<void>
+}
+
+export interface WitnessOptions {
+  /** A folder for what may be thrown away, outside the store; without one there is nothing to compare with. */
+  readonly cache: string | undefined
+  readonly machine?: () => Promise<string | undefined>
+}
+
+export function createWitness(home: string, { cache, machine = machineId }: WitnessOptions): Witness {
+  const pathOf = ({ thumbprint }: SessionRecord) => cache && join(cache, 'refreshes', `${thumbprint}.json`)
+  const ownerPath = join(home, 'machine.json')
+  const highest = async (record: SessionRecord) => {
+    const path = pathOf(record)
+    return path === undefined ? 0 : ((await readJson(path, witnessSchema))?.rotation ?? 0)
+  }
+  return {
+    async check(record) {
+      const seen = await highest(record)
+      const { rotation } = record
+      if (rotation !== undefined && rotation < seen) throw outdated(record, rotation, seen)
+      const owner = await readJson(ownerPath, ownerSchema)
+      if (!owner || owner.shared) return
+      const me = await machine()
+      if (me !== undefined && owner.machine !== me) throw copied(home, record)
+    },
+    async note(record) {
+      try {
+        const path = pathOf(record)
+        const { rotation } = record
+        if (path !== undefined && rotation !== undefined) await writePrivate(path, serialize({ rotation }))
+        if (await readJson(ownerPath, ownerSchema)) return
+        const me = await machine()
+        if (me !== undefined) await writePrivate(ownerPath, serialize({ machine: me }))
+      } catch {
+        // The session is saved, which is what matters.
+      }
+    },
+    async adopt(adoption) {
+      const me = (await machine()) ?? 'unknown'
+      await writePrivate(ownerPath, serialize({ machine: me, shared: adoption === 'shared' }))
+    },
+  }
+}
+
+async function readJson<T>(path: string, schema: v.Type<T>): Promise<T | undefined> {
+  try {
+    const found = schema.try(JSON.parse((await readPrivate(path)) ?? ''), { mode: 'strip' })
+    return found.ok ? found.value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function outdated(record: SessionRecord, rotation: number, seen: number): OAuthError {
+  const message = `these tokens of ${record.did} are from before refresh ${rotation + 1}, and this machine has already seen refresh ${seen}: they are an old copy; nothing was sent`
+  return new OAuthError('SESSION_OUTDATED', message, { facts: { reason: 'copy-outdated', ...loginFacts(record) } })
+}
+
+function copied(home: string, { did }: SessionRecord): OAuthError {
+  const message = `the store ${home} was last used on another machine, and two copies of the session of ${did} would end it; nothing was sent`
+  return new OAuthError('STORE_COPIED', message, { facts: { reason: 'store-copied' } })
+}
+
+/** Containers come and go, and many have the identity of their image, or none. */
+const CONTAINER_FILES = ['/.dockerenv', '/run/.containerenv']
+
+/** A hash of what the system calls itself; `undefined` where it has no lasting name. */
+export async function machineId(
+  platform: NodeJS.Platform = process.platform,
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<string | undefined> {
+  const isContainer = environment['KUBERNETES_SERVICE_HOST'] !== undefined || environment['container'] !== undefined
+  if (isContainer || CONTAINER_FILES.some((path) => existsSync(path))) return undefined
+  const id = await systemId(platform).catch(() => undefined)
+  return id ? createHash('sha256').update(`atproto-oauth ${id}`).digest('base64url').slice(0, 22) : undefined
+}
+
+async function systemId(platform: NodeJS.Platform): Promise<string | undefined> {
+  const run = promisify(execFile)
+  if (platform === 'darwin') {
+    const { stdout } = await run('/usr/sbin/ioreg', ['-rd1', '-c', 'IOPlatformExpertDevice'], { timeout: 5_000 })
+    return /"IOPlatformUUID" = "([^"]+)"/.exec(stdout)?.[1]
+  }
+  if (platform === 'win32') {
+    const key = 'HKLM\\SOFTWARE\\Microsoft\\Cryptography'
+    const { stdout } = await run('reg', ['query', key, '/v', 'MachineGuid'], { timeout: 5_000 })
+    return /MachineGuid\s+REG_SZ\s+(\S+)/.exec(stdout)?.[1]
+  }
+  const id = await readFile('/etc/machine-id', 'utf8').catch(() => readFile('/var/lib/dbus/machine-id', 'utf8'))
+  return /^[0-9a-f]{32}$/.exec(id.trim())?.[0]
+}

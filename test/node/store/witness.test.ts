@@ -1,0 +1,100 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { createWitness, machineId } from '../../../src/node/store/witness.ts'
+import { failure } from '../../support/failure.ts'
+import { sessionRecord, tempFolder } from '../helpers.ts'
+
+async function place() {
+  const [home, cache] = [await tempFolder(), await tempFolder()]
+  const on = (machine: string | undefined) => createWitness(home, { cache, machine: async () => machine })
+  return { home, cache, on }
+}
+
+const after = (rotation: number | undefined) => sessionRecord({ rotation })
+
+test('the newest copy, or one that was never seen, may be sent', async () => {
+  const { on } = await place()
+  const witness = on('one')
+  await witness.check(after(3))
+  await witness.note(after(4))
+  await witness.check(after(4))
+  await witness.check(after(5))
+})
+
+test('an older copy, as from a backup, is not sent', async () => {
+  const { on } = await place()
+  await on('one').note(after(4))
+  const error = await failure(on('one').check(after(3)))
+  expect(error).toMatchObject({ code: 'SESSION_OUTDATED', session: 'unknown', facts: { reason: 'copy-outdated' } })
+  expect(error.message).toMatch(/from before refresh 4, .* refresh 4: .* nothing was sent$/)
+})
+
+test.each([
+  ['the cache was emptied', async (cache: string) => rm(cache, { recursive: true })],
+  ['its file is damaged', async (cache: string) => damage(cache)],
+])('nothing is proved where %s', async (_, harm) => {
+  const { cache, on } = await place()
+  await on('one').note(after(4))
+  await harm(cache)
+  await on('one').check(after(3))
+})
+
+async function damage(cache: string): Promise<void> {
+  const folder = join(cache, 'refreshes')
+  for (const name of await readdir(folder)) await writeFile(join(folder, name), '{"rotation":')
+}
+
+test('without a count, or without a place to keep one, nothing is compared', async () => {
+  const { home, on } = await place()
+  await on('one').note(after(4))
+  await on('one').check(after(undefined))
+  const bare = createWitness(home, { cache: undefined, machine: async () => 'one' })
+  await bare.note(after(7))
+  await bare.check(after(1))
+})
+
+test('a store from another machine is not used until it is adopted', async () => {
+  const { on } = await place()
+  await on('one').note(after(1))
+  await on('one').check(after(1))
+  const error = await failure(on('two').check(after(1)))
+  expect(error).toMatchObject({ code: 'STORE_COPIED', session: 'alive', facts: { reason: 'store-copied' } })
+  await on('two').adopt('moved')
+  await on('two').check(after(1))
+  expect(await failure(on('one').check(after(1)))).toMatchObject({ code: 'STORE_COPIED' })
+})
+
+test('a shared store is used by any machine', async () => {
+  const { on } = await place()
+  await on('one').note(after(1))
+  await on('two').adopt('shared')
+  for (const machine of ['one', 'two', 'three']) await on(machine).check(after(1))
+})
+
+test('a new container with an old volume, or a machine without a name, is no reason to stop', async () => {
+  const { on } = await place()
+  await on('one').note(after(1))
+  await on(undefined).check(after(1))
+  const nameless = await place()
+  await nameless.on(undefined).note(after(1))
+  await nameless.on('two').check(after(1))
+})
+
+test('a note that cannot be written is no failure', async () => {
+  const { home, cache, on } = await place()
+  await writeFile(join(cache, 'refreshes'), '')
+  await mkdir(join(home, 'machine.json'))
+  await on('one').note(after(1))
+  await on('one').check(after(1))
+})
+
+test('a container has no lasting name, and the name of a machine does not give away its id', async () => {
+  expect(await machineId('linux', { container: 'podman' })).toBeUndefined()
+  expect(await machineId('linux', { KUBERNETES_SERVICE_HOST: '10.0.0.1' })).toBeUndefined()
+  const id = await machineId('linux', {})
+  if (id !== undefined) expect(id).toMatch(/^[\w-]{22}$/)
+  // Neither of these programs is here.
+  if (process.platform === 'linux')
+    for (const other of ['darwin', 'win32'] as const) expect(await machineId(other, {})).toBeUndefined()
+})
