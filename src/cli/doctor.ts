@@ -9,6 +9,7 @@ import { inspectMachine } from '../node/doctor.ts'
 import { defaultHome } from '../node/folders.ts'
 import type { Finding } from '../ports.ts'
 import { sanitize, toSafeJson } from '../text.ts'
+import type { Paint } from './colour.ts'
 import type { Context } from './context.ts'
 import { CliError, type Worded, worded } from './errors.ts'
 import { type CommonOptions, SETTINGS } from './options.ts'
@@ -48,7 +49,7 @@ async function runDoctor(identifier: string | undefined, options: DoctorOptions,
   for await (const found of findings(identifier, options, context)) {
     const finding = worded(found)
     seen.push(finding)
-    await output.data(output.json ? `${toSafeJson(finding)}\n` : lines(finding))
+    await output.data(output.json ? `${toSafeJson(finding)}\n` : lines(finding, output.paint))
   }
   const broken = seen.filter(({ verdict }) => verdict === 'broken')
   const warnings = seen.filter(({ verdict }) => verdict === 'warning').length
@@ -90,14 +91,15 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
 }
 
 const SYMBOLS = { ok: 'ok', warning: '!!', broken: 'xx' } as const
+const COLOURS = { ok: 'green', warning: 'yellow', broken: 'red' } as const
 const TOPIC_WIDTH = 17
 
-function lines({ topic, verdict, detail, fix, milliseconds }: Worded<Finding>): string {
+function lines({ topic, verdict, detail, fix, milliseconds }: Worded<Finding>, paint: Paint): string {
   const time = milliseconds > 0 ? ` (${Math.round(milliseconds)} ms)` : ''
   const [first, ...more] = fix?.split('\n') ?? []
   return [
-    `${SYMBOLS[verdict]}  ${topic.padEnd(TOPIC_WIDTH)}${sanitize(detail, 2000)}${time}`,
-    ...(first === undefined ? [] : [`${' '.repeat(TOPIC_WIDTH + 4)}fix: ${sanitize(first, 2000)}`]),
+    `${paint(COLOURS[verdict], SYMBOLS[verdict])}  ${topic.padEnd(TOPIC_WIDTH)}${sanitize(detail, 2000)}${time}`,
+    ...(first === undefined ? [] : [`${' '.repeat(TOPIC_WIDTH + 4)}${paint('cyan', 'fix:')} ${sanitize(first, 2000)}`]),
     ...more.map((line) => `${' '.repeat(TOPIC_WIDTH + 6)}${indented(line)}`),
     '',
   ].join('\n')

@@ -5,6 +5,7 @@
 import { type ErrorCode, OAuthError, type SessionState } from '../errors.ts'
 import { reasonOf } from '../node/store/file-errors.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
+import { type Colour, hasColours, type Paint, painter } from './colour.ts'
 import { exitOf, hintOf } from './errors.ts'
 import { type CliIO, programName } from './io.ts'
 import { toWindowsQuoting } from './shell.ts'
@@ -21,8 +22,12 @@ export interface OutputOptions {
 
 export interface Output {
   readonly json: boolean
+  /** Colours text for stdout, if stdout has colours; never with `--json`. */
+  readonly paint: Paint
   /** For a person at work: progress, what to do next. */
   note(text: string): void
+  /** A URL to open, in a line of its own among the notes. */
+  noteUrl(url: URL): void
   /** For a person even if `--quiet`. */
   warn(text: string): void
   /** With `--verbose`; the text must be free of secrets. */
@@ -66,7 +71,7 @@ function describeSession(code: ErrorCode, state: SessionState): string | undefin
 }
 
 export function createOutput(io: CliIO, options: OutputOptions): Output {
-  const { stdout, stderr, platform } = io
+  const { environment, stdout, stderr, platform } = io
   const { quiet = false, verbose = false, json = false, flags = '', command } = options
   const warnings: string[] = []
   let serverBody: string | undefined
@@ -79,17 +84,25 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
   })
   const say = (text: string) => stderr.write(`${text}\n`)
   const pasted = (text: string) => (platform === 'win32' ? toWindowsQuoting(text) : text)
-  const lines = (prefix: string, text: string) => say(`${NAME}: ${prefix}: ${text}`)
+  const paint = painter(!json && hasColours(stderr, environment))
+  const lines = (prefix: string, text: string, colour?: Colour) => {
+    const label = `${prefix}:`
+    say(`${NAME}: ${colour === undefined ? label : paint(colour, label)} ${text}`)
+  }
 
   return {
     json,
+    paint: painter(!json && hasColours(stdout, environment)),
     note(text) {
       if (!quiet && !json) say(sanitizeLines(text.replace(COMMANDS, pasted)))
+    },
+    noteUrl({ href }) {
+      if (!quiet && !json) say(`  ${paint('cyan', href)}`)
     },
     warn(text) {
       const line = sanitize(text, WARNING_LONGEST)
       if (json) warnings.push(line)
-      else lines('warning', line)
+      else lines('warning', line, 'yellow')
     },
     debug(text) {
       if (verbose && !json) lines('debug', sanitize(text, 2000))
@@ -129,10 +142,10 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
         return exit
       }
       if (serverBody) say(sanitizeLines(serverBody))
-      lines('error', `${message} [${code}]`)
+      lines('error', `${message} [${code}]`, 'red')
       const fate = describeSession(code, session)
       if (fate !== undefined) lines('session', fate)
-      lines('hint', hint)
+      lines('hint', hint, 'cyan')
       if (verbose && code === 'UNEXPECTED' && error instanceof Error) say(sanitizeLines(error.stack ?? ''))
       return exit
     },

@@ -44,6 +44,8 @@ export async function run(
     onStderr,
     stdoutError,
     platform = 'linux',
+    terminals = [],
+    columns,
   }: {
     env?: Record<string, string>
     stdin?: string | Readable
@@ -51,6 +53,8 @@ export async function run(
     /** What writing to stdout fails with. */
     stdoutError?: Error
     platform?: NodeJS.Platform
+    terminals?: readonly ('stdout' | 'stderr')[]
+    columns?: number
   } = {},
 ): Promise<Ran> {
   current = world
@@ -60,8 +64,8 @@ export async function run(
     environment: { ATPROTO_OAUTH_HOME: '/nowhere', ...env },
     platform,
     stdin: typeof stdin === 'string' ? Readable.from([Buffer.from(stdin)]) : stdin,
-    stdout: Object.assign(stdout.stream, { fd }),
-    stderr: stderr.stream,
+    stdout: Object.assign(stdout.stream, { fd, ...(terminals.includes('stdout') && { isTTY: true, columns }) }),
+    stderr: Object.assign(stderr.stream, terminals.includes('stderr') && { isTTY: true }),
   } as unknown as CliIO
   // Only now: what it imports is to be mocked by then.
   const { runProgram } = await import('../../src/cli/program.ts')

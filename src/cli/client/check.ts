@@ -4,6 +4,7 @@
 import { Command } from 'commander'
 import { brokenClient, type ClientFinding, type ClientVerdict, checkClient } from '../../client/check.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
+import type { Paint } from '../colour.ts'
 import type { Context } from '../context.ts'
 import { type Worded, worded } from '../errors.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
@@ -43,7 +44,7 @@ async function runCheck(clientId: string, options: CheckOptions, { io, output, r
     runtime,
   )
   const verdict = { ...judged, findings: judged.findings.map(worded) }
-  await output.data(output.json ? `${toSafeJson(verdict)}\n` : report(verdict))
+  await output.data(output.json ? `${toSafeJson(verdict)}\n` : report(verdict, output.paint))
   const error = brokenClient(judged)
   if (error) throw error
 }
@@ -51,8 +52,9 @@ async function runCheck(clientId: string, options: CheckOptions, { io, output, r
 type WordedVerdict = Omit<ClientVerdict, 'findings'> & { readonly findings: readonly Worded<ClientFinding>[] }
 
 const WIDTH = 11
+const COLOURS = { error: 'red', warning: 'yellow' } as const
 
-function report(verdict: WordedVerdict): string {
+function report(verdict: WordedVerdict, paint: Paint): string {
   const { clientId, kind, redirectUris, scope, kids, keyMatches, bytes, findings } = verdict
   const matched =
     keyMatches === undefined
@@ -70,12 +72,16 @@ function report(verdict: WordedVerdict): string {
   ]
   const known = facts.filter(([, value]) => value !== undefined).map(([name, value]) => row(name, value!))
   const isBroken = findings.some(({ level }) => level === 'error')
-  const good = isBroken ? [] : ['', row('result', 'no problems found')]
-  return [...known, ...good, ...findings.flatMap((finding) => ['', ...described(finding)]), ''].join('\n')
+  const good = isBroken ? [] : ['', row('result', '') + paint('green', 'no problems found')]
+  return [...known, ...good, ...findings.flatMap((finding) => ['', ...described(finding, paint)]), ''].join('\n')
 }
 
-function described({ level, message, consequence, fix }: Worded<ClientFinding>): string[] {
-  return [row(level, message), row('', consequence), row('', `fix: ${fix}`)]
+function described({ level, message, consequence, fix = '' }: Worded<ClientFinding>, paint: Paint): string[] {
+  return [
+    row(level, message).replace(level, (word) => paint(COLOURS[level], word)),
+    row('', consequence),
+    row('', `fix: ${fix}`).replace('fix:', (word) => paint('cyan', word)),
+  ]
 }
 
 function row(name: string, value: string): string {

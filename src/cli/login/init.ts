@@ -42,7 +42,9 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
     const facts = { did, handle, pds: result.pds, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt }
     await output.data(`${JSON.stringify({ authorizationUrl: authorizationUrl.href, ...facts })}\n`)
   } else {
-    await output.data(`${authorizationUrl.href}\n`)
+    // With FORCE_COLOR, a script would capture the colour with the URL.
+    const url = io.stdout.isTTY ? output.paint('cyan', authorizationUrl.href) : authorizationUrl.href
+    await output.data(`${url}\n`)
   }
   output.note(nextStep(result, context.common, io))
   if (options.open) await openBrowser(authorizationUrl, context)

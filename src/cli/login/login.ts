@@ -93,12 +93,13 @@ async function show(
   output.note(summary({ authorizationUrl, ...started }))
   const hindrance = options.open === false ? '--no-open' : noBrowserBecause(io)
   output.note(
+    hindrance === undefined
+      ? 'Opening your browser at:\n'
+      : `Open this URL in a browser (not opened automatically: ${hindrance}):\n`,
+  )
+  output.noteUrl(authorizationUrl)
+  output.note(
     [
-      hindrance === undefined
-        ? 'Opening your browser at:'
-        : `Open this URL in a browser (not opened automatically: ${hindrance}):`,
-      '',
-      `  ${authorizationUrl.href}`,
       '',
       ...(listener ? ['Waiting for the sign-in. This command continues when the browser returns.'] : []),
       ...(canPaste(io) ? ['If the browser is on another machine, paste the callback URL here.'] : []),

@@ -6,6 +6,7 @@ import { loginFacts, OAuthError } from '../../errors.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
+import type { Colour, Paint } from '../colour.ts'
 import type { Context } from '../context.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
@@ -40,7 +41,9 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const deadline = nextDeadline(status)
   const over = status.state === 'ended' || (deadline !== undefined && deadline <= runtime.now())
   if (warnDays !== undefined && over) throw isHandedOver(status) ? endedError(session.record()) : overError(status)
-  await output.data(output.json ? `${toSafeJson(status)}\n` : table(status, runtime.now()))
+  await output.data(
+    output.json ? `${toSafeJson(status)}\n` : table(status, { now: runtime.now(), paint: output.paint }),
+  )
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
   else if (deadline - runtime.now() < warnDays * DAY) {
@@ -74,7 +77,14 @@ const STATES = {
   ambiguous: 'unknown: a refresh was sent and no response arrived',
 } as const
 
-function table(status: SessionStatus, now: number): string {
+const COLOURS = { alive: 'green', ended: 'red', ambiguous: 'yellow' } as const satisfies Record<string, Colour>
+
+interface Presentation {
+  readonly now: number
+  readonly paint: Paint
+}
+
+function table(status: SessionStatus, { now, paint }: Presentation): string {
   const rows: [name: string, value: string | undefined][] = [
     [
       'session',
@@ -95,7 +105,8 @@ function table(status: SessionStatus, now: number): string {
     ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
     ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),
   ].map(([name, value]) => [String(name), value ? String(value) : undefined])
-  return rows.map(([name, value]) => `${name.padEnd(14)}${sanitize(value ?? 'unknown', 1000)}\n`).join('')
+  const lines = rows.map(([name, value]) => `${name.padEnd(14)}${sanitize(value ?? 'unknown', 1000)}\n`)
+  return lines.join('').replace(/(?<=^session +)\S.*/, (state) => paint(COLOURS[status.state], state))
 }
 
 function expires(time: number, now: number): string {
