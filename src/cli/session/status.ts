@@ -1,8 +1,10 @@
 /**
  * `status`: what is known of the session, without asking the server.
  */
+import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { loginFacts, OAuthError } from '../../errors.ts'
+import { defaultHome } from '../../node/folders.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
@@ -42,7 +44,9 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const over = status.state === 'ended' || (deadline !== undefined && deadline <= runtime.now())
   if (warnDays !== undefined && over) throw isHandedOver(status) ? endedError(session.record()) : overError(status)
   await output.data(
-    output.json ? `${toSafeJson(status)}\n` : table(status, { now: runtime.now(), paint: output.paint }),
+    output.json
+      ? `${toSafeJson(status)}\n`
+      : table(status, { now: runtime.now(), storedIn: await storedIn(status, context), paint: output.paint }),
   )
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
@@ -60,6 +64,12 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
 function parseDays(text: string): number {
   if (/^\d{1,4}$/.test(text)) return Number(text)
   throw new OAuthError('USAGE', `--warn-days must be a number of days, not ${JSON.stringify(text)}`)
+}
+
+/** The folder of the store, if the session is in it. */
+async function storedIn({ thumbprint }: SessionStatus, { common, io, runtime }: Context): Promise<string> {
+  const isStored = (await runtime.stores.sessions.read(thumbprint)) !== undefined
+  return isStored ? resolve(SETTINGS.home.read(common, io.environment) ?? defaultHome()) : 'environment variables only'
 }
 
 function isHandedOver({ ended }: SessionStatus): boolean {
@@ -81,10 +91,11 @@ const COLOURS = { alive: 'green', ended: 'red', ambiguous: 'yellow' } as const s
 
 interface Presentation {
   readonly now: number
+  readonly storedIn: string
   readonly paint: Paint
 }
 
-function table(status: SessionStatus, { now, paint }: Presentation): string {
+function table(status: SessionStatus, { now, storedIn, paint }: Presentation): string {
   const rows: [name: string, value: string | undefined][] = [
     [
       'session',
@@ -102,6 +113,7 @@ function table(status: SessionStatus, { now, paint }: Presentation): string {
     ['access token', status.accessTokenExpiresAt && expires(status.accessTokenExpiresAt, now)],
     ['ends', status.absoluteDeadline && relativeTime(status.absoluteDeadline, now)],
     ['ends unused', status.idleDeadline && relativeTime(status.idleDeadline, now)],
+    ['stored in', storedIn],
     ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
     ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),
   ].map(([name, value]) => [String(name), value ? String(value) : undefined])
