@@ -5,7 +5,7 @@
  *   (`node --enable-source-maps`) to the lines in src/; third-party code is minified.
  * - dist/index.js: the library's face, a module.
  * - dist/types/: what `tsc -p src` declares.
- * - dist/help.txt, dist/atproto-oauth.1: what `--help` says; the manual page.
+ * - dist/help.txt, dist/atproto-oauth.1: what `--help` says in 80 columns; the manual page.
  * - dist/THIRD-PARTY-LICENSES.txt: whose code is inside, and on what terms.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'

@@ -6,21 +6,22 @@
 import type { Command } from 'commander'
 import { COMMANDS, loadCommands } from '../../src/cli/commands.ts'
 import { type OptionOutline, type Outline, outlineOf } from '../../src/cli/completion/outline.ts'
+import { USUAL_COLUMNS } from '../../src/cli/help.ts'
 import { createProgram } from '../../src/cli/program.ts'
 
-/** `--help` without line wrapping. */
+/** What `--help` prints without a terminal. */
 export async function helpText(): Promise<string> {
   let text = ''
   const program = await wholeProgram((part) => {
     text += part
-  })
+  }, USUAL_COLUMNS)
   program.outputHelp()
   return text
 }
 
-/** All commands loaded; they run nothing. */
-export async function wholeProgram(write: (text: string) => void): Promise<Command> {
-  const host = { stdout: { write } } as unknown as Parameters<typeof createProgram>[0]
+/** All commands loaded; they run nothing. By default their texts are wrapped as in the source. */
+export async function wholeProgram(write: (text: string) => void, columns = Infinity): Promise<Command> {
+  const host = { stdout: { write, columns } } as unknown as Parameters<typeof createProgram>[0]
   const nothing = () => async () => undefined
   const names = COMMANDS.map(({ name }) => name)
   return createProgram(host, await loadCommands(names, { action: nothing, print: nothing }))

@@ -5,8 +5,10 @@
 import { readFileSync } from 'node:fs'
 import { packageVersion } from '../node/version.ts'
 
-/** Beside the bundle: what `--help` prints where nothing has to be wrapped. */
+/** Beside the bundle: what `--help` prints in 80 columns, the width of most terminals and of no terminal. */
 const HELP = new URL('../help.txt', import.meta.url)
+
+const USUAL_COLUMNS = 80
 
 export async function main(): Promise<void> {
   const said = process.argv.length === 3 ? answerTo(process.argv[2]!) : undefined
@@ -26,7 +28,6 @@ function failed({ code }: NodeJS.ErrnoException): void {
 function answerTo(asked: string): string | undefined {
   if (asked === '--version' || asked === '-V') return `${packageVersion()}\n`
   if (asked !== '--help' && asked !== '-h') return undefined
-  const help = readFileSync(HELP, 'utf8')
-  const widest = Math.max(...help.split('\n').map((line) => line.length))
-  return process.stdout.isTTY && process.stdout.columns < widest ? undefined : help
+  const columns = process.stdout.isTTY ? process.stdout.columns : USUAL_COLUMNS
+  return columns === USUAL_COLUMNS ? readFileSync(HELP, 'utf8') : undefined
 }

@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander'
 import { OAuthError } from '../errors.ts'
 import { packageVersion } from '../node/version.ts'
 import { loadCommands } from './commands.ts'
+import { HELP_LAYOUT, helpColumns, reflow } from './help.ts'
 import { type CliIO, processIO } from './io.ts'
 import { addCommonOptions } from './options.ts'
 import { failedOutput } from './output.ts'
@@ -49,18 +50,20 @@ export function createProgram(io: CliIO, commands: readonly Command[]): Command 
     .description('AT Protocol (Bluesky) OAuth for shells, CI jobs and small scripts.')
     .version(packageVersion(), '-V, --version', 'Print the version')
     .helpOption('-h, --help', 'Show help for the program or a command')
-    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
     .addHelpText('after', GUIDE)
     // After a command, `-vq` may be the value of one of its options.
     .enablePositionalOptions()
   addCommonOptions(program).helpCommand('help [command]', 'Show help for a command')
   for (const command of commands) program.addCommand(command)
   for (const command of withSubcommands(program)) {
-    command.showSuggestionAfterError().configureOutput({
-      writeOut: (text) => io.stdout.write(text),
-      writeErr: () => undefined, // `usageError` reports it in our format
-      getOutHelpWidth: () => io.stdout.columns,
-    })
+    command
+      .configureHelp(HELP_LAYOUT)
+      .showSuggestionAfterError()
+      .configureOutput({
+        writeOut: (text) => io.stdout.write(reflow(text, helpColumns(io.stdout))),
+        writeErr: () => undefined, // `usageError` reports it in our format
+        getOutHelpWidth: () => helpColumns(io.stdout),
+      })
   }
   return program
 }

@@ -102,6 +102,41 @@ describe.skipIf(lacks('script'))('at a terminal complete asks where the credenti
   })
 })
 
+describe.skipIf(lacks('script'))('the screen', () => {
+  /** In a terminal of so many columns. */
+  const shown = async (columns: number, args: string, env: Record<string, string | undefined> = {}) => {
+    const options = { home: await newHome(), env: { NO_COLOR: undefined, TERM: 'xterm', ...env } }
+    const { stdout } = await runShell(
+      `export -f atproto-oauth; script -qec 'stty cols ${columns}; atproto-oauth ${args}' /dev/null`,
+      { ...options, stdin: '', env: { ...options.env, SHELL: '/bin/bash' } },
+    )
+    return stdout.replaceAll('\r', '')
+  }
+  const EXAMPLES = /^(?:Examples?|Quick start):\n(?: .*\n)+/gm
+
+  test.each([40, 60, 80, 200])('help in %i columns', async (columns) => {
+    for (const args of ['--help', 'init --help', 'call --help']) {
+      const text = await shown(columns, args)
+      expect(text).toMatch(/^Usage: atproto-oauth/)
+      const lengths = text
+        .replace(EXAMPLES, '')
+        .split('\n')
+        .map((line) => line.length)
+      expect(Math.max(...lengths)).toBeLessThanOrEqual(columns)
+    }
+  })
+
+  test('init: its URL has a colour, and none for TERM=dumb; so has the label of an error', async () => {
+    const { handle } = await world.createAccount()
+    const coloured = /^\u001b\[36mhttps?:\/\/\S+\u001b\[39m$/m
+    expect(await shown(80, `init ${handle}`)).toMatch(coloured)
+    const bare = await shown(80, `init ${handle}`, { TERM: 'dumb' })
+    expect(bare).toMatch(/^https?:\/\/\S+$/m)
+    expect(bare).not.toContain('\u001b')
+    expect(await shown(80, 'status')).toContain('atproto-oauth: \u001b[31merror:\u001b[39m ')
+  })
+})
+
 describe('streams', () => {
   test('sourced by bash, what complete printed arrives byte for byte', async () => {
     const account = await world.createAccount()
