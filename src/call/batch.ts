@@ -11,7 +11,7 @@ import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 import { decodeUtf8, parseJson } from '../text.ts'
 import { parseBatchLine } from './batch-line.ts'
-import { callWithRetry, type RateLimit } from './retry.ts'
+import { callWithRetry, type RetryOptions } from './retry.ts'
 
 /** One line, without its end; or why it could not be read. */
 export type BatchLine = string | OAuthError
@@ -37,6 +37,7 @@ export interface BatchOptions {
   readonly isAnswered?: ((line: number) => boolean) | undefined
   /** Ends the batch: nothing more is sent, and what is on its way is answered still. */
   readonly signal?: AbortSignal | undefined
+  readonly onRateLimit?: RetryOptions['onRateLimit']
 }
 
 type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'accountHandle'>
@@ -64,7 +65,7 @@ interface Line {
 export async function* batch(
   lines: AsyncIterable<BatchLine>,
   session: BatchSession,
-  { concurrency, isAnswered = () => false, signal }: BatchOptions,
+  { concurrency, isAnswered = () => false, signal, onRateLimit }: BatchOptions,
   ports: Ports,
 ): AsyncGenerator<BatchAnswer, void, undefined> {
   const ending = new AbortController()
@@ -76,12 +77,12 @@ export async function* batch(
     end()
   }
 
-  const limit: RateLimit = { until: Number.NEGATIVE_INFINITY }
+  const retry: RetryOptions = { wait: true, limit: { until: Number.NEGATIVE_INFINITY }, onRateLimit }
   const sleep = (milliseconds: number) => untilEnd(() => ports.sleep(milliseconds))
   const onTheirWay = new Set<Promise<unknown>>()
   /** Without an answer if the batch ends while it waits for the end of a rate limit. */
   const ask = (line: Line): Promise<BatchAnswer | undefined> => {
-    const asked = answerOf(line, session, limit, { ...ports, sleep })
+    const asked = answerOf(line, session, retry, { ...ports, sleep })
       .catch((error) => void fail(error))
       .finally(() => onTheirWay.delete(asked))
     onTheirWay.add(asked)
@@ -158,7 +159,7 @@ function abortableBy(signal: AbortSignal): <T>(begin: () => Promise<T>) => Promi
 async function answerOf(
   { line, text }: Line,
   session: BatchSession,
-  limit: RateLimit,
+  retry: RetryOptions,
   ports: Ports,
 ): Promise<BatchAnswer> {
   let head: { readonly line: number; readonly id?: unknown } = { line }
@@ -169,7 +170,7 @@ async function answerOf(
     const given = parseBatchLine(text, { did: session.did, handle: session.accountHandle, pds })
     if ('id' in given) head = { line, id: given.id }
     request = given.request()
-    const response = await callWithRetry(session, request, { wait: true, limit }, ports)
+    const response = await callWithRetry(session, request, retry, ports)
     return { ...head, status: response.status, ...(await contentOf(request, response, session, ports)) }
   } catch (error) {
     if (!isOAuthError(error, ...OF_ONE_LINE)) throw error

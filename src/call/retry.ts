@@ -7,12 +7,15 @@ import type { Clock, Notices, Random, Timer } from '../ports.ts'
 import { retryAt } from '../protocol/http/response.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
+import { relativeTime } from '../text.ts'
 
 export interface RetryOptions {
   /** Wait for the end of a rate limit, however long, instead of returning the 429 response. */
   readonly wait: boolean
   /** Shared by requests of one session: a limit that one of them meets holds back the others too. */
   readonly limit?: RateLimit
+  /** Is told until when a rate limit is waited for, in milliseconds since the epoch. */
+  readonly onRateLimit?: ((until: number) => void) | undefined
 }
 
 export interface RateLimit {
@@ -39,7 +42,7 @@ const LONGEST_SLEEP = 2 ** 30
 export async function callWithRetry(
   session: Pick<Session, 'call'>,
   request: XrpcRequest,
-  { wait, limit = { until: Number.NEGATIVE_INFINITY } }: RetryOptions,
+  { wait, limit = { until: Number.NEGATIVE_INFINITY }, onRateLimit }: RetryOptions,
   ports: Ports,
 ): Promise<Response> {
   const isRead = (request.method ?? (request.body === undefined ? 'GET' : 'POST')) === 'GET'
@@ -51,8 +54,10 @@ export async function callWithRetry(
     const isGateway = isRead && GATEWAY.includes(response.status) && failures < RETRIES
     if (!isLimited && !isGateway) return response
     await response.body?.cancel()
-    if (isLimited) applyRateLimit(response.headers, limit, ports)
-    else {
+    if (isLimited) {
+      applyRateLimit(response.headers, limit, ports)
+      onRateLimit?.(limit.until)
+    } else {
       failures += 1
       await ports.sleep(FIRST_PAUSE * 2 ** (failures - 1) * (1 + ports.randomBytes(1)[0]! / 255))
     }
@@ -63,6 +68,7 @@ export async function callWithRetry(
 function applyRateLimit(headers: Headers, limit: RateLimit, ports: Ports): void {
   const now = ports.now()
   const until = retryAt(headers, now) ?? now + RATE_PAUSE
-  if (limit.until <= now) ports.warn(`rate limit exceeded: waiting until ${new Date(until).toISOString()}`)
+  const isFirst = limit.until <= now
   limit.until = Math.max(limit.until, now + 1000, until + 500)
+  if (isFirst) ports.warn(`rate limit exceeded: continuing ${relativeTime(limit.until, now)}`)
 }

@@ -8,6 +8,7 @@ import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
 import { type Colour, hasColours, type Paint, painter } from './colour.ts'
 import { exitOf, hintOf } from './errors.ts'
 import { type CliIO, programName } from './io.ts'
+import { createProgress, type Progress } from './progress.ts'
 import { toWindowsQuoting } from './shell.ts'
 
 export interface OutputOptions {
@@ -24,6 +25,7 @@ export interface Output {
   readonly json: boolean
   /** Colours text for stdout, if stdout has colours; never with `--json`. */
   readonly paint: Paint
+  readonly progress: Progress
   /** For a person at work: progress, what to do next. */
   note(text: string): void
   /** A URL to open, in a line of its own among the notes. */
@@ -70,7 +72,7 @@ function describeSession(code: ErrorCode, state: SessionState): string | undefin
   return why === undefined ? 'unknown' : `unknown: ${why}`
 }
 
-export function createOutput(io: CliIO, options: OutputOptions): Output {
+export function createOutput(io: CliIO, options: OutputOptions, progress = createProgress(io, options)): Output {
   const { environment, stdout, stderr, platform } = io
   const { quiet = false, verbose = false, json = false, flags = '', command } = options
   const warnings: string[] = []
@@ -82,7 +84,10 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
   stdout.on('error', (error) => {
     broken = error
   })
-  const say = (text: string) => stderr.write(`${text}\n`)
+  const say = (text: string) => {
+    progress.clear()
+    stderr.write(`${text}\n`)
+  }
   const pasted = (text: string) => (platform === 'win32' ? toWindowsQuoting(text) : text)
   const paint = painter(!json && hasColours(stderr, environment))
   const lines = (prefix: string, text: string, colour?: Colour) => {
@@ -93,6 +98,7 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
   return {
     json,
     paint: painter(!json && hasColours(stdout, environment)),
+    progress,
     note(text) {
       if (!quiet && !json) say(sanitizeLines(text.replace(COMMANDS, pasted)))
     },
@@ -109,6 +115,7 @@ export function createOutput(io: CliIO, options: OutputOptions): Output {
     },
     async data(content) {
       if (broken) throw failedOutput(broken)
+      progress.beforeData()
       await new Promise<void>((resolve, reject) => {
         stdout.write(content, (error) => (error ? reject(failedOutput(error)) : resolve()))
       })

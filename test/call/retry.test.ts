@@ -15,8 +15,10 @@ async function asked(request: XrpcRequest, statuses: number[], headers = {}, wai
     calls += 1
     return new Response('', { status: statuses.shift() ?? 599, headers })
   }
-  const response = await callWithRetry({ call }, request, { wait }, world)
-  return { status: response.status, calls, seconds: (world.now() - began) / 1000, world }
+  const limits: number[] = []
+  const onRateLimit = (until: number) => limits.push((until - world.now()) / 1000)
+  const response = await callWithRetry({ call }, request, { wait, onRateLimit }, world)
+  return { status: response.status, calls, seconds: (world.now() - began) / 1000, world, limits }
 }
 
 describe('18.8 a gateway that cannot answer', () => {
@@ -43,11 +45,11 @@ describe('18.8 a gateway that cannot answer', () => {
 
 describe('18.8 a rate limit', () => {
   test('is sat out if asked for, writes too, and said', async () => {
-    const { status, calls, seconds, world } = await asked(WRITE, [429, 429, 200], { 'retry-after': '60' }, true)
-    expect({ status, calls }).toStrictEqual({ status: 200, calls: 3 })
+    const { status, calls, seconds, world, limits } = await asked(WRITE, [429, 429, 200], { 'retry-after': '60' }, true)
+    expect({ status, calls, limits }).toStrictEqual({ status: 200, calls: 3, limits: [60.5, 60.5] })
     expect(seconds).toBeGreaterThanOrEqual(120)
     expect(world.warnings).toHaveLength(2)
-    expect(world.warnings[0]).toContain('waiting until 2026-01-02T03:05:05.000Z')
+    expect(world.warnings[0]).toBe('rate limit exceeded: continuing in 1 minute')
   })
 
   test('by ratelimit-reset, or for half a minute if no time is named', async () => {

@@ -13,6 +13,7 @@ import type { Output } from '../output.ts'
 import { sessionFor } from '../session/select.ts'
 import { answersTo } from './batch-output.ts'
 import { textLines } from './lines.ts'
+import { BatchTally, RateLimitWait } from './progress-text.ts'
 
 export interface BatchFlags {
   readonly concurrency?: string
@@ -60,27 +61,36 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   const session = await sessionFor(options.account, context)
   await using answers = await answersTo(path, resume, output)
   const { known } = answers
-  let { count, failed } = known
-  if (count > 0) output.note(`skipping ${count} ${count === 1 ? 'request' : 'requests'} already answered in ${path}`)
+  if (known.count > 0) {
+    const requests = known.count === 1 ? 'request' : 'requests'
+    output.note(`skipping ${known.count} ${requests} already answered in ${path}`)
+  }
+  const wait = new RateLimitWait(runtime)
+  const { isShown } = output.progress
+  const tally = new BatchTally(isShown ? input.size : undefined, wait)
+  const isTyped = file === '-' && io.stdin.isTTY // the line would mix with what is typed
+  const describe = isTyped ? undefined : (elapsed: number) => tally.text(elapsed)
+  const count = () => known.count + tally.succeeded + tally.failed
 
   await withSignals(output, async (signal) => {
     let read = 0
-    const lines = (async function* () {
-      for await (const line of textLines(input.chunks, LINE_LONGEST)) {
-        read += 1
-        yield line
-      }
-    })()
     const isAnswered = (line: number) => known.has(line)
+    const onLine = (length: number) => {
+      read += 1
+      tally.read(read, length, isAnswered(read))
+    }
+    const lines = textLines(input.chunks, LINE_LONGEST, onLine)
+    const limits = { concurrency, isAnswered, signal, onRateLimit: wait.onRateLimit }
     try {
-      for await (const answer of batch(lines, session, { concurrency, isAnswered, signal }, runtime)) {
-        await answers.write(answer)
-        count += 1
-        if (answer.error !== undefined) failed += 1
-      }
+      await output.progress.during(describe, async () => {
+        for await (const answer of batch(lines, session, limits, runtime)) {
+          await answers.write(answer)
+          tally.add(answer)
+        }
+      })
       if (signal.aborted) throw new OAuthError('INTERRUPTED', 'interrupted')
     } catch (error) {
-      throw isOAuthError(error) ? endedEarly(error, count, path) : error
+      throw isOAuthError(error) ? endedEarly(error, count(), path) : error
     }
     if (known.highest > read) {
       throw new CliError('USAGE', `${path} has a response to line ${known.highest}, but ${file} ends at line ${read}`, {
@@ -88,8 +98,10 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
       })
     }
   })
+  output.note(tally.summary(known))
+  const failed = known.failed + tally.failed
   if (failed === 0) return
-  throw new CliError('XRPC_ERROR', `${failed} of ${count} requests failed`, {
+  throw new CliError('XRPC_ERROR', `${failed} of ${count()} requests failed`, {
     hint: 'see the lines with "error" in the output; the session is not the cause',
   })
 }
@@ -102,6 +114,8 @@ function parseConcurrency(text = String(CONCURRENCY)): number {
 
 interface Input extends AsyncDisposable {
   readonly chunks: AsyncIterable<Uint8Array>
+  /** Bytes; only a regular file has a size that is known in advance. */
+  readonly size?: number | undefined
 }
 
 async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
@@ -112,8 +126,13 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   }
   const handle = await open(file).catch((error) => refuse(reasonOf(error)))
   const chunks = handle.createReadStream()
-  if ((await handle.stat()).isDirectory()) refuse('is a directory')
-  return { chunks, [Symbol.asyncDispose]: async () => void chunks.destroy() }
+  const stats = await handle.stat()
+  if (stats.isDirectory()) refuse('is a directory')
+  return {
+    chunks,
+    size: stats.isFile() ? stats.size : undefined,
+    [Symbol.asyncDispose]: async () => void chunks.destroy(),
+  }
 }
 
 /** What was answered stands; the error says how to go on. */

@@ -16,8 +16,10 @@ import { addBatchOptions, type BatchFlags, runBatch } from './batch.ts'
 import { explainRequest } from './explain.ts'
 import { methodDescription, methodList } from './list.ts'
 import { addPaginateOptions, isPaginated, type PaginateOptions, runPaginated } from './paginate.ts'
+import { RateLimitWait, size } from './progress-text.ts'
 import { addRequestOptions, type RequestOptions, readRequest } from './request.ts'
 import { addResponseOptions, openSink, printResponse, type ResponseOptions, type Sink } from './response.ts'
+import { measuredUpload } from './transfer.ts'
 
 type Many = BatchFlags & PaginateOptions
 
@@ -103,9 +105,17 @@ async function runOnce(
   sink: Sink | undefined,
   context: Context,
 ): Promise<void> {
-  const { output, runtime } = context
+  const { io, output, runtime } = context
   if (request.body instanceof Blob) output.note(`sending ${size(request.body.size)} of ${request.body.type}`)
-  const response = await callWithRetry(session, request, { wait: options.wait === true }, runtime)
+  const wait = options.wait === true
+  const limited = new RateLimitWait(runtime)
+  const isTyped = request.body instanceof ReadableStream && io.stdin.isTTY // the line would mix with what is typed
+  const upload = output.progress.isShown && !isTyped ? measuredUpload(request.body) : undefined
+  const sent = upload ? { ...request, body: upload.content } : request
+  const describe = upload || wait ? () => limited.text() ?? upload?.text() ?? '' : undefined
+  const response = await output.progress.during(describe, () =>
+    callWithRetry(session, sent, { wait, onRateLimit: limited.onRateLimit }, runtime),
+  )
   await printResponse(response, request, session, options, sink, context)
 }
 
@@ -129,11 +139,6 @@ function shown(request: XrpcRequest, session: Session): string {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`)
   const content = typeof body === 'string' ? `\n${body}\n` : body instanceof Blob ? `\n(${size(body.size)})\n` : ''
   return `${method} ${session.record().pds}${path}\n${lines.join('')}${content}`
-}
-
-function size(bytes: number): string {
-  if (bytes < 1024) return `${bytes} bytes`
-  return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1024 / 1024).toFixed(1)} MB`
 }
 
 /** A write without a response may have taken effect, so it must not be repeated blindly. */

@@ -44,12 +44,18 @@ export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: numb
   if (length > 0) yield line(false)
 }
 
-/** Each line as text, or an error for an invalid one. */
+/**
+ * Each line as text, or an error for an invalid one.
+ *
+ * @param onLine is told the length in bytes, with the line feed, before the line is given
+ */
 export async function* textLines(
   chunks: AsyncIterable<Uint8Array>,
   longest: number,
+  onLine?: (length: number) => void,
 ): AsyncGenerator<string | OAuthError> {
-  for await (const { bytes } of rawLines(chunks, longest)) {
+  for await (const { bytes, length } of rawLines(chunks, longest)) {
+    onLine?.(length)
     yield bytes ? (decodeUtf8(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
   }
 }

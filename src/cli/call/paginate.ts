@@ -8,6 +8,7 @@ import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { shellQuote } from '../shell.ts'
+import { counted, RateLimitWait } from './progress-text.ts'
 
 export interface PaginateOptions {
   readonly paginate?: boolean
@@ -52,49 +53,26 @@ export async function runPaginated(
   context: Context,
   write: (text: string) => Promise<void> = context.output.data,
 ): Promise<void> {
-  const { output, runtime } = context
+  const { io, output, runtime } = context
   const { items, limitPages, wait = false } = options
-  const progress = createProgress(context)
-  const following = { limitPages, retry: { wait }, onRefusal: output.serverBody }
+  const limited = new RateLimitWait(runtime)
+  const retry = { wait, onRateLimit: limited.onRateLimit }
+  const following = { limitPages, retry, onRefusal: output.serverBody }
   let [pageCount, itemCount] = [0, 0]
   let next: string | undefined
-  try {
+  const sofar = () => (pageCount === 0 ? [] : [counted(pageCount, 'page'), counted(itemCount, 'item')])
+  const describe = () => [...sofar(), limited.text() ?? []].flat().join(', ')
+  // Pages that scroll by are progress enough.
+  const isOnScreen = write === output.data && io.stdout.isTTY
+  await output.progress.during(isOnScreen ? undefined : describe, async () => {
     for await (const page of pages(session, request, following, runtime)) {
       const lines = items === undefined ? [page.text] : itemsOf(page, items === true ? undefined : items)
-      progress.clear()
       const text = lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`)).join('')
       if (text !== '') await write(text)
       pageCount += 1
       itemCount += items === undefined ? countItems(page) : lines.length
       next = page.cursor
-      progress.show(`page ${pageCount}, ${itemCount} items`)
     }
-  } finally {
-    progress.end()
-  }
+  })
   if (next !== undefined && pageCount === limitPages) output.note(`more pages follow: cursor=${shellQuote(next)}`)
-}
-
-/** One line on stderr that is written over, if somebody looks at it. */
-function createProgress({ io: { stderr }, output, common }: Context) {
-  const isShown = stderr.isTTY === true && !common.quiet && !output.json
-  let shown = ''
-  const clear = () => {
-    if (shown !== '') stderr.write(`\r${' '.repeat(shown.length)}\r`)
-    shown = ''
-  }
-  return {
-    /** Before stdout, which may be the same terminal. */
-    clear,
-    show(text: string) {
-      if (!isShown) return
-      clear()
-      stderr.write(text)
-      shown = text
-    },
-    end() {
-      if (shown !== '') stderr.write('\n')
-      shown = ''
-    },
-  }
 }

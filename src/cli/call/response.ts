@@ -13,6 +13,7 @@ import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
+import { measuredDownload } from './transfer.ts'
 
 /** Bytes; a smaller response is printed only once it is complete. */
 const HELD_BACK = 16 * 1024 * 1024
@@ -43,8 +44,12 @@ export async function printResponse(
   const first = options.include ? Buffer.from(head(response)) : undefined
   const { io, output } = context
   if (sink) {
-    for await (const part of parts(response, first, options)) await sink.write(part)
-    return sink.commit()
+    const download = output.progress.isShown ? measuredDownload(response) : undefined
+    await output.progress.during(download?.text, async () => {
+      for await (const part of parts(download?.content ?? response, first, options)) await sink.write(part)
+      await sink.commit()
+    })
+    return
   }
   if (io.stdout.isTTY && options.output === undefined && isBinary(response)) {
     await response.body?.cancel()

@@ -1,4 +1,3 @@
-import { Writable } from 'node:stream'
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { addPaginateOptions, isPaginated, type PaginateOptions, runPaginated } from '../../../src/cli/call/paginate.ts'
@@ -6,8 +5,10 @@ import type { Context } from '../../../src/cli/context.ts'
 import type { CliIO } from '../../../src/cli/io.ts'
 import type { CommonOptions } from '../../../src/cli/options.ts'
 import { createOutput } from '../../../src/cli/output.ts'
+import { createProgress } from '../../../src/cli/progress.ts'
 import type { Session } from '../../../src/session/session.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
+import { fakeStream, fakeTicks } from '../../support/terminal.ts'
 
 const QUERY = { nsid: 'com.example.list' }
 
@@ -19,24 +20,25 @@ function options(...args: string[]): PaginateOptions {
     .opts()
 }
 
-/** What is printed of these answers, and how a screen looks on which both streams are shown. */
-async function printed(answers: string[], given: PaginateOptions, common: CommonOptions = {}, isTTY = false) {
-  const texts = { stdout: '', stderr: '', both: '' }
-  const sink = (name: 'stdout' | 'stderr') =>
-    Object.assign(
-      new Writable({
-        write(chunk: Buffer, _, done) {
-          texts[name] += chunk
-          texts.both += chunk
-          done()
-        },
-      }),
-      { isTTY },
-    )
-  const host = { stdout: sink('stdout'), stderr: sink('stderr'), environment: {} } as unknown as CliIO
-  const output = createOutput(host, common)
+/** What is printed of these answers, of which each takes a second. */
+async function printed(
+  answers: string[],
+  given: PaginateOptions,
+  common: CommonOptions = {},
+  terminals: { stdout?: boolean; stderr?: boolean } = {},
+) {
+  const [stdout, stderr] = [
+    fakeStream({ isTTY: terminals.stdout === true }),
+    fakeStream({ isTTY: terminals.stderr === true }),
+  ]
+  const host = { stdout: stdout.stream, stderr: stderr.stream, environment: {} } as unknown as CliIO
+  const ticks = fakeTicks()
+  const output = createOutput(host, common, createProgress(host, common, ticks))
   const waiting = [...answers]
+  const during: string[][] = []
   const answer = async () => {
+    ticks.pass(1000)
+    during.push(stderr.screen())
     const text = waiting.shift()
     return text === undefined ? new Response('{"error":"Broken"}', { status: 400 }) : new Response(text)
   }
@@ -44,8 +46,7 @@ async function printed(answers: string[], given: PaginateOptions, common: Common
   const context = { io: host, output, runtime: createFakeWorld(), common } as unknown as Context
   const error: unknown = await runPaginated(QUERY, session, given, context).catch((thrown) => thrown)
   const code = output.finish(error)
-  const screen = texts.both.split('\n').map((line) => line.split('\r').at(-1))
-  return { ...texts, screen, code, left: waiting.length }
+  return { stdout: stdout.text(), stderr: stderr.text(), screen: stderr.screen(), during, code, left: waiting.length }
 }
 
 const PAGES = ['{"cursor":"1","feed":[{"n":1},\n {"n":2}]}', '{"cursor":"2","feed":[]}\n', '{"feed":[{"n":3}]}']
@@ -105,14 +106,21 @@ describe('18.11 what is printed', () => {
 })
 
 describe('progress', () => {
-  test('is one line of the screen, and only at a terminal', async () => {
-    const { screen, stderr } = await printed(PAGES, { items: true }, {}, true)
-    expect(screen).toStrictEqual(['{"n":1}', '{"n":2}', '{"n":3}', 'page 3, 3 items', ''])
-    expect(stderr).toContain('page 1, 2 items')
-    expect((await printed(PAGES.slice(0, 1), { items: true }, {}, true)).screen[2]).toBe('page 1, 2 items')
+  const READ = { stderr: true }
+
+  test('of pages that go to a pipe or a file is one line of the screen, gone at the end', async () => {
+    const { during, screen } = await printed(PAGES, { items: true }, {}, READ)
+    expect(during).toStrictEqual([[''], ['1 page, 2 items'], ['2 pages, 2 items']])
+    expect(screen).toStrictEqual([''])
+    const failed = await printed(PAGES.slice(0, 1), { items: true }, {}, READ)
+    expect(failed.screen[0]).toBe('{"error":"Broken"}')
   })
 
-  test.each([{ quiet: true }, { json: true }])('not with %j', async (common) => {
-    expect((await printed(PAGES, {}, common, true)).stderr).toBe('')
+  test('there is none where the pages themselves scroll by', async () => {
+    expect((await printed(PAGES, {}, {}, { stdout: true, stderr: true })).stderr).toBe('')
+  })
+
+  test.each([{ quiet: true }, { json: true }, { verbose: true }])('nor with %j', async (common) => {
+    expect((await printed(PAGES, {}, common, READ)).stderr).toBe('')
   })
 })

@@ -1,0 +1,112 @@
+/**
+ * Progress at a terminal: one line on stderr, rewritten in place and erased at the end.
+ */
+import { fstatSync } from 'node:fs'
+import { variable } from '../credentials/variables.ts'
+import { type CliIO, inCi } from './io.ts'
+
+/** The text of the line, asked for several times a second; empty for no line. */
+export type Describe = (elapsedMilliseconds: number) => string
+
+export interface Progress {
+  /** False where nobody would see the line: then nothing has to be counted. */
+  readonly isShown: boolean
+  /** Shows the line while `work` runs, if that takes longer than a moment. Without `describe` there is none. */
+  during<T>(describe: Describe | undefined, work: () => Promise<T>): Promise<T>
+  /** Call before anything else is written to stderr; the line comes back after it. */
+  clear(): void
+  /** Call before stdout is written: it may end on the same terminal. */
+  beforeData(): void
+}
+
+/** Milliseconds on any scale, and a timer; injected, so that tests need no time. */
+export interface Ticks {
+  now(): number
+  /** @returns what ends it */
+  every(milliseconds: number, work: () => void): () => void
+}
+
+/** Milliseconds; what ends sooner shows no line, so that nothing flickers. */
+const DELAY = 500
+/** Milliseconds between two states of the line, and after a write to stdout. */
+const PAUSE = 200
+const ERASE = '\r\u001b[K'
+/** Where the terminal does not say how wide it is. */
+const WIDTH = 80
+
+const SYSTEM: Ticks = {
+  now: () => performance.now(),
+  every(milliseconds, work) {
+    const timer = setInterval(work, milliseconds).unref()
+    return () => clearInterval(timer)
+  },
+}
+
+export interface ProgressOptions {
+  readonly quiet?: boolean | undefined
+  readonly verbose?: boolean | undefined
+  readonly json?: boolean | undefined
+}
+
+export function createProgress(io: CliIO, options: ProgressOptions, ticks: Ticks = SYSTEM): Progress {
+  const { stderr } = io
+  const isShown = isWatched(io, options)
+  let shown = ''
+  let quietUntil = Number.NEGATIVE_INFINITY
+  let isApart: boolean | undefined
+  const clear = () => {
+    if (shown !== '') stderr.write(ERASE)
+    shown = ''
+  }
+  const show = (text: string) => {
+    // In the last column a terminal may already begin the next line.
+    const line = [...text].slice(0, (stderr.columns || WIDTH) - 1).join('')
+    if (line === shown) return
+    if (line === '') return clear()
+    stderr.write(`\r${line}${ERASE.slice(1)}`)
+    shown = line
+  }
+  return {
+    isShown,
+    async during(describe, work) {
+      if (!isShown || !describe) return work()
+      const begun = ticks.now()
+      const end = ticks.every(PAUSE, () => {
+        const now = ticks.now()
+        if (now - begun >= DELAY && now >= quietUntil) show(describe(now - begun))
+      })
+      process.once('exit', clear) // by a signal, in the middle
+      try {
+        return await work()
+      } finally {
+        process.off('exit', clear)
+        end()
+        clear()
+      }
+    },
+    clear,
+    beforeData() {
+      if (!isShown) return
+      isApart ??= isFile(io)
+      if (isApart) return
+      clear()
+      quietUntil = ticks.now() + PAUSE
+    },
+  }
+}
+
+function isWatched(io: CliIO, { quiet, verbose, json }: ProgressOptions): boolean {
+  if (quiet || verbose || json || io.stderr.isTTY !== true) return false
+  return !inCi(io) && variable(io.environment, 'TERM') !== 'dumb'
+}
+
+/** Whether what stdout gets is not shown anywhere. What reads a pipe may write to this terminal. */
+function isFile({ stdout }: CliIO): boolean {
+  if (stdout.isTTY) return false
+  try {
+    const stats = fstatSync(stdout.fd)
+    return stats.isFile() || stats.isCharacterDevice() // such as /dev/null
+  } catch {
+    return false
+  }
+}

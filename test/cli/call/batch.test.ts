@@ -1,0 +1,50 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
+import { createFakeWorld } from '../../support/fake-atproto.ts'
+import { CALM } from '../../support/login.ts'
+
+vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
+
+const GOOD = '{"nsid":"com.atproto.server.getSession"}'
+const BAD = 'no JSON'
+
+/** What a batch of these lines says on stderr; `-o` has the results of an earlier run. */
+async function batchOf(lines: readonly string[], { earlier, flags = [] }: { earlier?: string; flags?: string[] } = {}) {
+  const world = createFakeWorld({ faults: CALM })
+  const env = await signIn(world)
+  const folder = await mkdtemp(join(tmpdir(), 'batch-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const output = join(folder, 'results.jsonl')
+  if (earlier !== undefined) await writeFile(output, earlier)
+  const resume = earlier === undefined ? [] : ['-o', output, '--resume']
+  const stdin = lines.map((line) => `${line}\n`).join('')
+  return run(world, ['call', '--batch', '-', ...resume, ...flags], { env, stdin })
+}
+
+describe('the summary', () => {
+  test('of a batch that succeeds', async () => {
+    expect(await batchOf([GOOD, GOOD])).toMatchObject({ code: 0, stderr: '2 requests: 2 succeeded\n' })
+  })
+
+  test('comes before the error', async () => {
+    const { code, stderr } = await batchOf([GOOD, BAD, GOOD])
+    expect(code).toBe(8)
+    expect(stderr.split('\n').slice(0, 2)).toStrictEqual([
+      '3 requests: 2 succeeded, 1 failed',
+      'atproto-oauth: error: 1 of 3 requests failed [XRPC_ERROR]',
+    ])
+  })
+
+  test('has the requests that an earlier run answered', async () => {
+    const earlier = '{"line":1,"status":200}\n{"line":2,"error":"InvalidRequest"}\n'
+    const { stderr } = await batchOf([GOOD, GOOD, GOOD], { earlier })
+    expect(stderr).toContain('\n3 requests: 1 succeeded, 2 skipped (1 had failed)\n')
+  })
+
+  test.each(['--quiet', '--json'])('is not there with %s', async (flag) => {
+    expect(await batchOf([GOOD], { flags: [flag] })).toMatchObject({ code: 0, stderr: '' })
+  })
+})
