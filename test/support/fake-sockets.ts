@@ -93,7 +93,8 @@ async function serve(
     })
     response.sendDate = false // the world has a clock of its own
     response.writeHead(answer.status, Object.fromEntries(answer.headers))
-    response.end(Buffer.from(await answer.arrayBuffer()))
+    for await (const chunk of answer.body ?? []) response.write(chunk)
+    response.end()
   } catch (error) {
     if (!isOAuthError(error)) throw error
     request.socket.destroy()
