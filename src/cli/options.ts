@@ -218,14 +218,31 @@ export function fromEnvironment(account: string | undefined, environment: Enviro
   return account === undefined && [SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
 }
 
-export function outputOf(io: CliIO, options: CommonOptions, command: string): Output {
-  const { stateFile, ...everywhere } = options
-  return createOutput(io, { ...options, command, flags: carriedFlags(everywhere) })
+export function outputOf(io: CliIO, options: CommonOptions & AccountOption, command: string): Output {
+  return createOutput(io, { ...options, command, flags: (next) => flagsFor(next, options) })
+}
+
+interface AccountOption {
+  readonly account?: string
 }
 
 /** The flags that the next command needs too; environment variables are still set for it. */
 export function carriedFlags(options: CommonOptions): string {
-  const { stateFile, home, plcUrl, dev } = SETTINGS
-  const words = [stateFile, home, plcUrl, dev].flatMap((setting) => setting.words(options))
+  const { stateFile, home, plcUrl, handleResolver, dev } = SETTINGS
+  return toFlags([stateFile, home, plcUrl, handleResolver, dev].flatMap((setting) => setting.words(options)))
+}
+
+/** The flags of this run that `next`, another command of this program, needs and supports. */
+export function flagsFor(next: string, options: CommonOptions & AccountOption): string {
+  const { stateFile, ...everywhere } = options
+  const isLogin = /^atproto-oauth (?:init|complete)\b/.test(next)
+  const needsAccount =
+    /^atproto-oauth (?:call|export|lease|proof|refresh|revoke|status)\b/.test(next) &&
+    !/ --(?:account|list)\b/.test(next)
+  const account = needsAccount ? toFlags(SETTINGS.account.words(options)) : ''
+  return account + carriedFlags(isLogin ? options : everywhere)
+}
+
+function toFlags(words: readonly string[]): string {
   return words.map((word) => ` ${shellQuote(word)}`).join('')
 }

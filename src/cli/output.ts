@@ -17,8 +17,8 @@ export interface OutputOptions {
   readonly json?: boolean | undefined
   /** The one that is running, such as `client new`: hints may be about it. */
   readonly command?: string | undefined
-  /** Flags of this run, put behind a hint that is a command: it needs them as well. */
-  readonly flags?: string | undefined
+  /** Returns the flags of this run that a command in a hint needs too. */
+  readonly flags?: ((command: string) => string) | undefined
 }
 
 export interface Output {
@@ -74,7 +74,7 @@ function describeSession(code: ErrorCode, state: SessionState): string | undefin
 
 export function createOutput(io: CliIO, options: OutputOptions, progress = createProgress(io, options)): Output {
   const { environment, stdout, stderr, platform } = io
-  const { quiet = false, verbose = false, json = false, flags = '', command } = options
+  const { quiet = false, verbose = false, json = false, flags, command } = options
   const warnings: string[] = []
   let serverBody: string | undefined
   let isSessionInvolved = false
@@ -138,7 +138,7 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
       const next = hintOf(failure, command)
       const start = next.search(COMMAND_AT_END)
       const [advice, given] = start < 0 ? [next, ''] : [next.slice(0, start), next.slice(start)]
-      const whole = given === '' || given.includes('--help') ? given : given + flags
+      const whole = given === '' || given.includes('--help') ? given : given + (flags?.(given) ?? '')
       const hint = (advice + pasted(whole)).replace(/(?<![\w/-])atproto-oauth (?=\w|--)/g, `${programName(io)} `)
       const { code, message } = failure
       const session = isSessionInvolved ? failure.session : stateWithoutSession(failure)

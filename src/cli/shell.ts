@@ -4,16 +4,26 @@
 import type { LoginFacts, MethodNeeds } from '../errors.ts'
 import { sanitize, singleQuote } from '../text.ts'
 
-/** `atproto-oauth init …` for the same account, with the same scope and the same hosted client. */
-export function initCommandLine({ handle, did, issuer, scope, clientId, redirectUri }: LoginFacts): string {
-  const hosted = clientId?.startsWith('https:')
+/** `atproto-oauth init …` for the same account, with the same scope, client and redirect URI. */
+export function initCommandLine(login: LoginFacts): string {
+  const { handle, did, issuer, clientId } = login
+  const isHosted = clientId?.startsWith('https:') === true
+  const declared = new URLSearchParams(isHosted ? '' : clientId?.split('?')[1])
+  const scope = login.scope || declared.get('scope')
+  const redirectUri = login.redirectUri ?? declared.get('redirect_uri')
   return [
     'atproto-oauth init',
     shellQuote(handle ?? did ?? issuer ?? 'alice.bsky.social'),
     ...(scope && scope !== 'atproto' ? ['--scope', shellQuote(scope)] : []),
-    ...(hosted ? ['--client-id', shellQuote(clientId!)] : []),
-    ...(hosted && redirectUri ? ['--redirect-uri', shellQuote(redirectUri)] : []),
+    ...(isHosted ? ['--client-id', shellQuote(clientId)] : []),
+    ...(redirectUri && (isHosted || !isUsualRedirect(redirectUri)) ? ['--redirect-uri', shellQuote(redirectUri)] : []),
   ].join(' ')
+}
+
+/** What `init` uses by itself, and `login` with a port that the system chose for it (above 32767). */
+function isUsualRedirect(redirectUri: string): boolean {
+  const [, port] = /^http:\/\/127\.0\.0\.1(?::(\d+))?\/callback$/.exec(redirectUri) ?? ['', '1']
+  return port === undefined || Number(port) > 32_767
 }
 
 /** An example request of a published method, with the fields that it requires. */

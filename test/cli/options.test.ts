@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { Command, type Option } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { wholeProgram } from '../../scripts/build/man.ts'
-import { carriedFlags, flagOf, SETTINGS } from '../../src/cli/options.ts'
+import { carriedFlags, flagOf, flagsFor, SETTINGS } from '../../src/cli/options.ts'
 
 const VARIABLE = /\[(ATPROTO_OAUTH_\w+)/
 const everyOption = optionsOf(await wholeProgram(() => undefined))
@@ -71,6 +71,7 @@ describe('a setting', () => {
       " --state-file login.json --home '/a b' --dev",
     )
     expect(carriedFlags({})).toBe('')
+    expect(carriedFlags({ handleResolver: 'https://a.dev' })).toBe(' --handle-resolver https://a.dev')
   })
 })
 
@@ -89,4 +90,15 @@ test('no other file of the command line reads the variable of a setting, or writ
     .filter((file) => file !== 'options.ts')
     .filter((file) => /\[ATPROTO_OAUTH_|variable\([^)]*ATPROTO_OAUTH_/.test(readFileSync(`src/cli/${file}`, 'utf8')))
   expect(stray).toStrictEqual([])
+})
+
+test.each([
+  ['init a.dev', ' --state-file login.json --home /a'],
+  ['complete', ' --state-file login.json --home /a'],
+  ['refresh', ' --account a.dev --home /a'],
+  ['call a.b.c --account b.dev', ' --home /a'],
+  ['call --list', ' --home /a'],
+  ['doctor a.dev', ' --home /a'],
+])('the flags of this run that `%s` needs', (command, flags) => {
+  expect(flagsFor(`atproto-oauth ${command}`, { account: 'a.dev', home: '/a', stateFile: 'login.json' })).toBe(flags)
 })

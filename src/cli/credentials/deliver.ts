@@ -6,7 +6,7 @@ import { sanitize } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
 import { programName } from '../io.ts'
-import type { SavingOptions } from '../options.ts'
+import { flagsFor, type SavingOptions } from '../options.ts'
 import { canAskWhere, promptDestination } from '../prompts.ts'
 import { shellQuote } from '../shell.ts'
 import { credentialPrinter, type Format } from './print.ts'
@@ -44,17 +44,25 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
   const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
   /** Lines to paste: they find the session where it was just put. */
   const nextCommand = (did: string): string[] => {
-    const call = `${programName(io)} call com.atproto.server.getSession`
-    if (inStore) return ['Next:', `  ${call} --account ${did}`]
-    const file = targets.find(({ name }) => name.startsWith(FILE))?.name.slice(FILE.length)
+    const call = ['atproto-oauth call com.atproto.server.getSession', flagsFor('atproto-oauth call', context.common)]
+    const line = (words = '') => `  ${call.join(words).replace(/^atproto-oauth/, programName(io))}`
+    if (inStore) return ['Next:', line(` --account ${did}`)]
     const isPosix = io.platform !== 'win32'
-    if (file !== undefined && isPosix) {
-      return ['Next:', `  ${sourcing(file)}`, `  ${call} --save ${shellQuote(`${FILE}${file}`)}`]
+    const file = targets.find(({ name }) => name.startsWith(FILE))?.name.slice(FILE.length)
+    // What a refresh brings goes to the same targets: a target that keeps the old token would soon have a spent one.
+    const saving = targets.map(({ name }) => ` --save ${shellQuote(name)}`).join('')
+    if (file !== undefined && isPosix) return ['Next:', `  ${sourcing(file)}`, line(saving)]
+    if (format === undefined) {
+      const isGithub = targets.every(({ name }) => name.startsWith('gh:'))
+      const where = isGithub
+        ? 'In a workflow with these secrets as variables'
+        : 'With the saved credentials as variables'
+      return [`${where}, run:`, line(saving)]
     }
-    if (format === undefined) return ['With these in the environment:', `  ${call}`]
-    const sourced = format === 'dotenv' || format === 'export'
-    if (sourced && isPosix) return ['Next, if they are in session.env:', `  ${sourcing('./session.env')}`, `  ${call}`]
-    return [`With these in the environment${sourced ? IN_POWERSHELL : ''}:`, `  ${call}`]
+    const load = isPosix ? LOADING[format] : undefined
+    if (load !== undefined) return [`Next, if you wrote them to ${load.file}:`, `  ${load.command}`, line(saving)]
+    const isForShell = format === 'dotenv' || format === 'export'
+    return [`With these as variables${isForShell ? IN_POWERSHELL : ''}, run:`, line(saving)]
   }
   return {
     context,
@@ -81,10 +89,19 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
 }
 
 const FILE = 'file:'
-const IN_POWERSHELL = ' (PowerShell: run the output of --format powershell)'
+const IN_POWERSHELL = ' (in PowerShell, run the output of --format powershell)'
 
 function sourcing(file: string): string {
   return `set -a; . ${shellQuote(file)}; set +a`
+}
+
+/** How a shell loads what was printed in a format, under the file name that help and docs use. */
+const LOADING: Readonly<Partial<Record<Format, { readonly file: string; readonly command: string }>>> = {
+  dotenv: { file: 'session.env', command: sourcing('./session.env') },
+  export: { file: 'session.env', command: '. ./session.env' },
+  fish: { file: 'session.fish', command: 'source session.fish' },
+  powershell: { file: 'session.ps1', command: '. ./session.ps1' },
+  bundle: { file: 'session.txt', command: 'export ATPROTO_OAUTH_SESSION="$(cat session.txt)"' },
 }
 
 async function withAnswer(options: DestinationOptions, context: Context): Promise<Context> {

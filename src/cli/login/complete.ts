@@ -8,8 +8,8 @@ import { holdSignals } from '../../node/signals.ts'
 import type { Context } from '../context.ts'
 import { chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
-import { type CliIO, programName } from '../io.ts'
-import { SETTINGS } from '../options.ts'
+import { programName } from '../io.ts'
+import { flagsFor, SETTINGS } from '../options.ts'
 import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
 import { initCommandLine } from '../shell.ts'
@@ -50,7 +50,7 @@ export async function finishLogin(
   const paste = await callback()
   // Asked before the code is used.
   const { context, deliver, summary } = await chooseDestination(options, given)
-  const { io, output, runtime } = context
+  const { output, runtime } = context
 
   await holdSignals(async () => {
     output.sessionInvolved()
@@ -59,13 +59,16 @@ export async function finishLogin(
     const { missingScopes, unaskedScopes } = completed
     if (missingScopes.length > 0) {
       output.warn(`not granted: ${missingScopes.join(' ')}`)
-      output.note(`To request it again, sign in again and allow it on the consent screen:\n  ${again(completed, io)}`)
+      output.note(
+        `To request it again, sign in again and allow it on the consent screen:\n  ${again(completed, context)}`,
+      )
     }
     if (unaskedScopes.length > 0) output.warn(`granted but not requested: ${unaskedScopes.join(' ')}`)
   })
 }
 
-function again({ credentials, handle, requestedScope }: Completed, io: CliIO): string {
+function again({ credentials, handle, requestedScope }: Completed, { io, common }: Context): string {
   const { did, clientId } = credentials
-  return initCommandLine({ handle, did, clientId, scope: requestedScope }).replace(/^atproto-oauth/, programName(io))
+  const command = initCommandLine({ handle, did, clientId, scope: requestedScope })
+  return (command + flagsFor(command, common)).replace(/^atproto-oauth/, programName(io))
 }
