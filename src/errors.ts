@@ -1,19 +1,18 @@
 /**
- * What can go wrong. The core gives a code, what became of the session, and facts; what to say to a person at a
- * shell is made of these in cli/errors.ts.
+ * Errors. The core gives a code, the state of the session and facts; cli/errors.ts turns them into exit codes and
+ * hints.
  */
 import { sanitize } from './text.ts'
 
 /**
- * What became of the session, as far as is known when the error is made:
- * `none` no session was involved, `alive` untouched and usable, `dead` gone, `unknown` a
- * single-use token was sent and the outcome is not known.
+ * The state of the session when the error is thrown: `none` no session was involved, `alive` untouched and usable,
+ * `dead` ended, `unknown` a single-use token was sent and the outcome is not known.
  */
 export type SessionState = 'none' | 'alive' | 'dead' | 'unknown'
 
-/** Every code, and what usually becomes of the session with it; an {@link OAuthError} may say otherwise. */
+/** Every code, with the usual state of the session; an {@link OAuthError} may have another one. */
 export const USUAL_STATE = {
-  // Ours
+  // Unexpected
   UNEXPECTED: 'unknown',
   OUTPUT_FAILED: 'alive',
 
@@ -37,7 +36,7 @@ export const USUAL_STATE = {
   STORE_INVALID: 'alive',
   STORE_UNAVAILABLE: 'alive',
 
-  // Before anything was consumed
+  // Before a code or token was used
   NETWORK_UNREACHABLE: 'alive',
   NETWORK_LOST: 'alive',
   HOST_NOT_FOUND: 'alive',
@@ -45,7 +44,7 @@ export const USUAL_STATE = {
   SERVER_UNAVAILABLE: 'alive',
   SESSION_BUSY: 'alive',
 
-  // Refused, by the server or by a check of ours
+  // Rejected by the server or by a check
   ADDRESS_REFUSED: 'alive',
   HANDLE_NOT_FOUND: 'none',
   HANDLE_AMBIGUOUS: 'none',
@@ -95,18 +94,18 @@ export type ErrorCode = keyof typeof USUAL_STATE
 export interface LoginFacts {
   readonly handle?: string | undefined
   readonly did?: string | undefined
-  /** For a login that was started from a server. */
+  /** Set for a login that was started from a server. */
   readonly issuer?: string | undefined
-  /** What to ask for: of `PERMISSION_MISSING` with what was missing. */
+  /** The scope to request; for `PERMISSION_MISSING`, including the missing permission. */
   readonly scope?: string | undefined
   readonly clientId?: string | undefined
-  /** Where it is known: a hosted client has to name it. */
+  /** If known. A hosted client has to send it. */
   readonly redirectUri?: string | undefined
 }
 
-/** How a server answered. */
-export interface AnswerFacts {
-  /** HTTP. */
+/** The response of a server. */
+export interface ResponseFacts {
+  /** The HTTP status. */
   readonly status?: number | undefined
   /** `error` in the body of an OAuth or XRPC error. */
   readonly serverError?: string | undefined
@@ -253,7 +252,7 @@ export type ReasonFacts =
   /** A new session is in the store, but not yet in all save targets. */
   | { readonly reason: 'undelivered-login'; readonly did: string }
 
-/** What a request of a published method needs at least. */
+/** The minimum input of a published method. */
 export interface MethodNeeds {
   readonly nsid: string
   readonly fields: readonly {
@@ -261,44 +260,41 @@ export interface MethodNeeds {
     readonly type: 'text' | 'integer' | 'boolean' | 'json'
     readonly isList: boolean
   }[]
-  /** Its body is not JSON. */
+  /** Whether its body is a file and not JSON. */
   readonly isUpload: boolean
 }
 
-/** What programs can use besides the message. Free of secrets; strings from servers are unchanged. */
-export type ErrorFacts = LoginFacts & AnswerFacts & (ReasonFacts | { readonly reason?: undefined })
+/** Facts for programs, besides the message. They contain no secrets; text from servers is unchanged. */
+export type ErrorFacts = LoginFacts & ResponseFacts & (ReasonFacts | { readonly reason?: undefined })
 
-/** What to do, as the code and the facts of the error that it is about; an {@link OAuthError} is one. */
+/** Advice as the code and facts of an error; an {@link OAuthError} is one. */
 export type Advice = Pick<OAuthError, 'code' | 'facts'>
 
-/**
- * What to do about it: a sentence, whose first line can stand alone and whose further ones are to be copied; or what
- * a program words for its own users.
- */
+/** What to do: a sentence, which may be followed by lines to copy, or advice that a program words for its own users. */
 export type Fix = string | Advice
 
 export interface ErrorDetails {
   readonly cause?: unknown
   readonly facts?: ErrorFacts | undefined
-  /** What became of the session, where this case differs from what is usual for the code. */
+  /** The state of the session, if it differs from the usual one of the code. */
   readonly session?: SessionState | undefined
 }
 
-/** What a copy says otherwise; given `facts` take the place of the old ones. */
+/** Changes for a copy; given `facts` replace the old ones. */
 export interface ErrorChanges extends Omit<ErrorDetails, 'cause'> {
   readonly code?: ErrorCode | undefined
   readonly message?: string | undefined
 }
 
 /**
- * The one error class. `code` is stable and for programs; the message is one
- * sentence for people, already free of anything a terminal would act on.
+ * The only error class. `code` is stable and for programs; the message is one sentence for people, safe to print to a
+ * terminal.
  */
 export class OAuthError extends Error {
   readonly code: ErrorCode
   readonly session: SessionState
   readonly facts: ErrorFacts
-  /** `session` was said by whoever made the error, and is not just what is usual for its code. */
+  /** Whether `session` was set explicitly, instead of by the code. */
   readonly hasExplicitState: boolean
 
   constructor(code: ErrorCode, message: string, { cause, facts = {}, session }: ErrorDetails = {}) {
@@ -310,7 +306,7 @@ export class OAuthError extends Error {
     this.hasExplicitState = session !== undefined
   }
 
-  /** The same failure as somebody further up knows it; its cause stays. */
+  /** A copy with other details, for a caller that knows more; the cause stays. */
   with({ code = this.code, message = this.message, facts = this.facts, session }: ErrorChanges): OAuthError {
     return new OAuthError(code, message, {
       cause: this.cause,
@@ -320,13 +316,13 @@ export class OAuthError extends Error {
   }
 }
 
-/** What may be told of a login or a session: the facts, and none of its secrets. */
+/** The facts of a login or session that are not secret. */
 export function loginFacts(login: LoginFacts): LoginFacts {
   const { handle, did, issuer, scope, clientId, redirectUri } = login
   return { handle, did, issuer, scope, clientId, redirectUri }
 }
 
-/** For what happens before there is a session: an error that leaves sessions alone says that none was touched. */
+/** For work without a session: an error with the state `alive` gets the state `none`. */
 export async function withoutSession<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
@@ -336,7 +332,7 @@ export async function withoutSession<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** Whether `error` is ours, and if codes are given, one of them. */
+/** Whether `error` is an {@link OAuthError}, with one of the codes if any are given. */
 export function isOAuthError(error: unknown, ...codes: ErrorCode[]): error is OAuthError {
   return error instanceof OAuthError && (codes.length === 0 || codes.includes(error.code))
 }

@@ -26,7 +26,6 @@ export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/
 export { type DoctorOptions, type DoctorPorts, diagnose } from './doctor/doctor.ts'
 export {
   type Advice,
-  type AnswerFacts,
   type ErrorChanges,
   type ErrorCode,
   type ErrorDetails,
@@ -38,6 +37,7 @@ export {
   OAuthError,
   type PlainReason,
   type ReasonFacts,
+  type ResponseFacts,
   type SessionState,
 } from './errors.ts'
 export { type CompletePorts, complete } from './login/complete.ts'

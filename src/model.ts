@@ -1,17 +1,16 @@
 /**
- * The nouns: Identity → AuthorizationServer → PendingAuthorization → Callback →
- * TokenSet → Credentials → Session. Documents of RFCs keep their snake_case.
+ * The types of the domain: Identity → AuthorizationServer → PendingAuthorization → Callback → TokenSet → Credentials →
+ * Session. Documents of RFCs keep their snake_case.
  *
- * What is stored is described by a schema, and its type follows from that. These schemas check and change nothing, so
- * that `{ mode: 'passthrough' }` gives back the very object: members that a newer version has added are not lost when a
- * record is written again.
+ * Stored types are derived from schemas. The schemas only check: with `{ mode: 'passthrough' }` they return the same
+ * object, so that members added by a newer version are kept when a record is written again.
  */
 import * as v from '@badrap/valita'
 
 declare const brand: unique symbol
 type Branded<Name extends string> = string & { readonly [brand]: Name }
 
-/** Checked by syntax.ts. Spelled out so that other libraries' types of a DID take it as it is. */
+/** Checked by syntax.ts. The template types let it be passed to other libraries that define a DID like this. */
 export type Did = Branded<'Did'> & (`did:plc:${string}` | `did:web:${string}`)
 /** A handle in lower case, checked by syntax.ts. */
 export type Handle = Branded<'Handle'>
@@ -33,13 +32,13 @@ type Members<Shape extends Record<string, v.Type | v.Optional>> = {
 
 const text = v.string()
 const texts = v.array(text)
-/** Milliseconds since the epoch, or between two times: as far as a Date reaches. */
+/** Milliseconds since the epoch, or a duration in milliseconds, within the range of a Date. */
 export const timeSchema = v.number().assert((milliseconds) => Math.abs(milliseconds) <= 8.64e15)
-/** How many refreshes there were since the login. */
+/** Number of refreshes since the login. */
 export const rotationSchema = v.number().assert(Number.isSafeInteger)
 /** base64url of 32 bytes: a coordinate of a P-256 key, or a SHA-256 hash such as a thumbprint. */
 const bytes32 = text.assert((value) => /^[A-Za-z0-9_-]{43}$/.test(value))
-// syntax.ts checked these three in full before they were stored; their form is enough to notice what was edited since.
+// syntax.ts validated these three before they were stored. The patterns here only detect later edits.
 const did = text.assert((value): value is Did => /^did:(?:plc:[a-z2-7]{24}|web:[a-z0-9.-]+(?:%3A\d+)?)$/.test(value))
 const handle = text.assert((value): value is Handle => /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/.test(value))
 const origin = text.assert(
@@ -49,7 +48,7 @@ const origin = text.assert(
 /** An account as its DID document describes it. */
 export interface Identity {
   readonly did: Did
-  /** The handle that the DID document claims; `undefined` when it claims none. */
+  /** The handle that the DID document claims, if it claims one. */
   readonly claimedHandle: Handle | undefined
   readonly pds: Origin
 }
@@ -63,7 +62,7 @@ export interface AuthorizationServer {
   readonly revocation_endpoint?: string | undefined
 }
 
-/** What one authorization request says about the client; `clientId` is kept with the session, byte for byte. */
+/** The client of one authorization request. Its `clientId` is kept with the session, byte for byte. */
 export interface Client {
   readonly clientId: string
   readonly redirectUri: string
@@ -85,7 +84,7 @@ export interface ClientJwk extends PrivateJwk {
   readonly kid: string
 }
 
-/** Which key a confidential client has made a session with: the session is bound to it. Its thumbprint is that of RFC 7638. Not secret. */
+/** The client key that a session of a confidential client is bound to, with its RFC 7638 thumbprint. Not secret. */
 export interface ClientKeyName extends Members<(typeof clientKeyNameSchema)['shape']> {}
 export const clientKeyNameSchema = v.object({
   kid: text,
@@ -96,16 +95,16 @@ export const clientKeyNameSchema = v.object({
 export type Nonces = Immutable<v.Infer<typeof nonces>>
 const nonces = v.record(text)
 
-/** What keeps a session going; what `complete` gives and the environment holds. Secret. */
+/** The credentials of a session, as `complete` prints them and the environment holds them. Secret. */
 export interface Credentials extends Members<(typeof credentialsSchema)['shape']> {}
 export const credentialsSchema = v.object({
   did,
   /** Bound to the refresh token, and needed only with one. */
   clientId: text.optional(),
-  /** Of a confidential client, if it is known. */
+  /** For a confidential client, if known. */
   clientKey: clientKeyNameSchema.optional(),
   dpopPrivateJwk: privateJwkSchema,
-  /** The account's PDS, or on input its authorization server; a leased access token can do without. */
+  /** The account's PDS, or on input its authorization server; optional for a leased access token. */
   server: origin.optional(),
   refreshToken: text.optional(),
   accessToken: text.optional(),
@@ -118,7 +117,7 @@ export const credentialsSchema = v.object({
   rotatedAt: timeSchema.optional(),
   /** How many refreshes there were since the login, if that is known. */
   rotation: rotationSchema.optional(),
-  /** They came as `ATPROTO_OAUTH_SESSION`, and have to be saved as that. */
+  /** Read from `ATPROTO_OAUTH_SESSION`, and saved as that. */
   bundled: v.boolean().optional(),
 })
 
@@ -140,7 +139,7 @@ const pendingAuthorization = v.object({
   did: did.optional(),
   handle: handle.optional(),
   nonces,
-  /** Hashes of codes that the server has refused: a cut-off paste may be followed by a whole one. */
+  /** Hashes of codes that the server has rejected: the complete code may follow a truncated one. */
   refusedCodes: texts.optional(),
   createdAt: timeSchema,
   /** When the pushed request expires, unless the sign-in page was opened before. */
@@ -149,7 +148,7 @@ const pendingAuthorization = v.object({
   expiresAt: timeSchema,
 })
 
-/** What is left of a pending authorization after its code was sent. Not secret. */
+/** What remains of a pending authorization after its code was sent. Not secret. */
 export interface SpentAuthorization extends Members<(typeof spentAuthorization)['shape']> {}
 const spentAuthorization = v.object({
   version: v.literal(1),
@@ -163,7 +162,7 @@ const spentAuthorization = v.object({
   at: timeSchema,
 })
 
-/** What came back for the code, until it has reached the place where it is wanted. Secret. */
+/** The credentials received for the code, until they are delivered. Secret. */
 export interface ReceivedAuthorization extends Members<(typeof receivedAuthorization)['shape']> {}
 const receivedAuthorization = v.object({
   version: v.literal(1),
@@ -190,26 +189,26 @@ export interface Callback {
   readonly [brand]: 'Callback'
 }
 
-/** RFC 6749 §5.1, judged. */
+/** A validated token response (RFC 6749 §5.1). */
 export interface TokenSet {
   readonly accessToken: string
-  /** Milliseconds since the epoch; absent when the server did not say. */
+  /** Milliseconds since the epoch; absent if the response had no `expires_in`. */
   readonly accessTokenExpiresAt?: number | undefined
   readonly refreshToken?: string | undefined
   readonly sub: Did
   readonly scope: string
 }
 
-/** What a login has come to. */
+/** The result of a login. */
 export interface Completed {
-  /** Secret. Holds the access token too, which `openSession` uses as long as it lasts. */
+  /** Secret. Includes the access token, which `openSession` uses until it expires. */
   readonly credentials: Credentials
   readonly handle: Handle | undefined
   readonly requestedScope: string
   readonly grantedScope: string
-  /** What was asked for and not granted; the person may leave things out. */
+  /** Requested scopes that were not granted: people can deny some on the consent screen. */
   readonly missingScopes: readonly string[]
-  /** What was granted without having been asked for. */
+  /** Granted scopes that were not requested. */
   readonly unaskedScopes: readonly string[]
 }
 
@@ -218,7 +217,7 @@ export interface Ended extends Members<(typeof ended)['shape']> {}
 const ended = v.object({
   at: timeSchema,
   reason: text,
-  /** It lives on in another program, which was given the refresh token with this hash. */
+  /** Exported to another program, with the refresh token that has this hash. */
   handedOver: text.optional(),
 })
 
@@ -230,12 +229,12 @@ export const sessionRecordSchema = v.object({
   thumbprint: bytes32,
   did,
   handle: handle.optional(),
-  /** Once there was a refresh, the PDS; before, what the credentials gave for it, maybe its issuer. */
+  /** The PDS. Before the first refresh, the server in the credentials, which may be the issuer. */
   pds: origin,
-  /** Absent as long as it is not known which of the two `pds` is. */
+  /** Absent while it is unknown whether `pds` is the PDS or the issuer. */
   issuer: origin.optional(),
   clientId: text.optional(),
-  /** Of a confidential client: the key that the server holds this session to. */
+  /** For a confidential client, the key that this session is bound to. */
   clientKey: clientKeyNameSchema.optional(),
   /** Empty if not known. */
   scope: text,
@@ -247,18 +246,18 @@ export const sessionRecordSchema = v.object({
   createdAt: timeSchema.optional(),
   /** When `refreshToken` was issued, if that is known. */
   rotatedAt: timeSchema.optional(),
-  /** Milliseconds by which the issuer's clock was ahead of ours then. */
+  /** Milliseconds by which the issuer's clock was ahead of the local clock at that time. */
   clockOffset: timeSchema.optional(),
   /**
-   * How many refreshes there were since the login, if that is known. Says which of two tokens is the newer one, which
-   * the clocks of two machines do not.
+   * Number of refreshes since the login, if known. It tells which of two tokens is newer, even if the clocks of two
+   * machines differ.
    */
   rotation: rotationSchema.optional(),
-  /** Hashes of the refresh tokens before this one: an environment that still has one of them is old. */
+  /** Hashes of the earlier refresh tokens: an environment that has one of them is outdated. */
   spentTokens: texts,
   /** A refresh that was sent, until its response is stored. */
   intent: v.object({ tokenHash: text, at: timeSchema }).optional(),
-  /** The credentials came, and are saved, as `ATPROTO_OAUTH_SESSION`. */
+  /** Read from `ATPROTO_OAUTH_SESSION`, and saved as that. */
   bundled: v.boolean().optional(),
   /** Save targets that had the newest tokens at the last rotation. */
   savedTo: texts.optional(),

@@ -24,14 +24,14 @@ export type Body = string | Uint8Array | Blob | ReadableStream<Uint8Array>
 export interface HttpInit {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
-  /** A stream is sent as it comes, and once. */
+  /** A stream can be sent only once. */
   readonly body?: Body
-  /** For the whole exchange including the body, unless `streaming`. */
+  /** Limits the whole exchange including the body, unless `streaming`. */
   readonly timeoutSeconds?: number
-  /** The body may take as long as it keeps coming; the time limit is for the headers and for each pause. */
+  /** Limits the wait for the headers and each pause in the body, but not the whole body. */
   readonly streaming?: boolean
   readonly signal?: AbortSignal
-  /** On a connection that no request was on before: one that is kept may be closed just when it is used. */
+  /** Use a new connection: a server may close a kept connection just when it is used again. */
   readonly ownConnection?: boolean
   /** Awaited when the connection stands, immediately before the request is sent; if it rejects, nothing was sent. */
   readonly beforeSend?: () => Promise<void>
@@ -41,9 +41,9 @@ export interface Http {
   /**
    * One HTTP request; redirects are returned, not followed.
    *
-   * @throws {OAuthError} `HOST_NOT_FOUND` and `NETWORK_UNREACHABLE` the request certainly did not arrive (DNS, connect, TLS),
-   *   `NETWORK_LOST` it may have arrived (reset, timeout), `ADDRESS_REFUSED` the address guard said no; the `reason` of
-   *   the signal, if that was aborted
+   * @throws {OAuthError} `HOST_NOT_FOUND` and `NETWORK_UNREACHABLE`: the request was not sent (DNS, connect, TLS);
+   *   `NETWORK_LOST`: it may have arrived (reset, timeout); `ADDRESS_REFUSED`: the address guard rejected the host; the
+   *   `reason` of the signal, if that was aborted
    */
   fetch(url: URL, init?: HttpInit): Promise<Response>
 }
@@ -56,10 +56,10 @@ export interface Dns {
   resolveTxt(name: string): Promise<string[][]>
 }
 
-/** The directory of all did:plc, where settings name no other. */
+/** The default PLC directory. */
 export const PLC_DIRECTORY = 'https://plc.directory'
 
-/** Where identity is looked up, who we are, and whether `http:` and private addresses are allowed. */
+/** How identities are resolved, the client key, and whether `http:` and private addresses are allowed. */
 export interface Settings {
   /** Origin of the PLC directory. */
   readonly plcUrl: string
@@ -71,14 +71,14 @@ export interface Settings {
 }
 
 export interface PendingStore {
-  /** Durable when it resolves. Replaces the record of the same state. */
+  /** Durable when it resolves. Replaces the record with the same state. */
   put(record: PendingRecord): Promise<void>
   get(state: string): Promise<PendingRecord | undefined>
   /**
-   * Puts `record` in the place of the pending authorization of the same state. Of several processes
-   * that try, one succeeds; it has the room for one `put` as well, which must follow.
+   * Replaces the pending authorization with the same state by `record`. If several processes try, one succeeds. It also
+   * reserves the space for one `put`, which must follow.
    *
-   * @returns whether this one did
+   * @returns whether this process succeeded
    */
   claim(record: SpentAuthorization): Promise<boolean>
 }
@@ -87,8 +87,8 @@ export interface SessionStore {
   read(thumbprint: string): Promise<SessionRecord | undefined>
   list(): Promise<SessionRecord[]>
   /**
-   * The one door to a change of a session: runs `transaction` while no other process is in it for the same thumbprint.
-   * Signals wait until the end.
+   * The only way to change a session. Runs `transaction` while no other process changes the session with this
+   * thumbprint. Signals are delayed until the end.
    */
   update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T>
   /**
@@ -100,7 +100,7 @@ export interface SessionStore {
   assertNewest(record: SessionRecord): Promise<void>
   /** Says whose the store is, after it was moved here or when several machines share it. */
   adopt(adoption: Adoption): Promise<void>
-  /** The nonces last seen with this key; losing them costs one round trip. */
+  /** The newest nonces for this key; losing them costs one round trip. */
   readNonces(thumbprint: string): Promise<Nonces>
   writeNonces(thumbprint: string, nonces: Nonces): Promise<void>
 }
@@ -140,10 +140,10 @@ export interface Stores {
 export interface SaveTarget {
   /** As given, with an absolute path. */
   readonly name: string
-  /** Whether what is there outlives a CI job. */
+  /** Whether the saved credentials outlive a CI job. */
   readonly durable: boolean
   /**
-   * Puts the variables there; durable when it resolves.
+   * Saves the variables; durable when it resolves.
    *
    * @throws {OAuthError} `SAVE_FAILED`
    */
@@ -155,41 +155,41 @@ export interface SaveTarget {
    * @throws {OAuthError} `SESSION_BUSY`
    */
   lock?<T>(work: (held: Pick<SessionTransaction, 'confirm'>) => Promise<T>): Promise<T>
-  /** The variables that are there now, where the target can be read. */
+  /** The saved variables, if the target can be read. */
   read?(): Promise<Readonly<Record<string, string>> | undefined>
 }
 
 export interface Saving {
-  /** The per-user store was named as a target: rotated credentials stay there too. */
+  /** Whether the per-user store is a save target: rotated credentials are kept there too. */
   readonly inStore: boolean
   readonly targets: readonly SaveTarget[]
-  /** A target by its name, which an earlier run recorded. */
+  /** Opens a target by the name that an earlier run recorded. */
   open(name: string): SaveTarget
-  /** Asked before a refresh token is spent; throws if what comes back would be lost with this machine. */
+  /** Called before a refresh token is used; throws if the new one would be lost with this machine. */
   checkDurable(): void
 }
 
 export interface Notices {
-  /** Something a person should know although the operation goes on. */
+  /** Reports a problem that does not stop the operation. */
   warn(message: string): void
 }
 
 export type Network = Http & Clock & Random
 export type IdentityPorts = Http & Dns & { readonly settings: Settings }
-/** Everything; what `nodeRuntime()` gives. */
+/** All ports, as `nodeRuntime()` returns them. */
 export type Runtime = Network &
   Dns &
   Timer &
   Notices & { readonly settings: Settings; readonly stores: Stores; readonly saving: Saving }
 export type { Did }
 
-/** What one check of `doctor` has found. */
+/** The finding of one check of `doctor`. */
 export interface Finding {
-  /** What was looked at, in a word or two. */
+  /** What was checked, in one or two words. */
   readonly topic: string
-  /** `warning`: it works here, and something should be done about it. */
+  /** `warning`: it works, but should be corrected. */
   readonly verdict: 'ok' | 'warning' | 'broken'
-  /** May hold text of a server's. */
+  /** May contain text from a server. */
   readonly detail: string
   readonly fix?: Fix | undefined
   readonly milliseconds: number

@@ -4,7 +4,7 @@
  * joiners, and no line that begins with `::`, which a CI runner would obey.
  */
 
-/** ESC sequences first, as a whole, so that their parameters do not stay behind as text. */
+/** ESC sequences are removed first and completely, so that their parameters do not remain as text. */
 const ANSI = new RegExp(
   [
     '\\u001b\\[[0-?]*[ -/]*[@-~]', // CSI
@@ -19,10 +19,12 @@ const LONGEST = 500
 /** Maximum nesting depth: more than any real document has, and safe for the recursion of `JSON.stringify`. */
 const DEEPEST = 1000
 
-/** One line, at most `longest` characters, nothing in it that a terminal or a CI runner would act on. */
+/**
+ * Makes text one line of at most `longest` characters, without anything that a terminal or a CI runner would act on.
+ */
 export function sanitize(text: string, longest: number = LONGEST): string {
   const line = text
-    .slice(0, longest * 8) // bounds the work, not the result
+    .slice(0, longest * 8) // limits the work, not the result
     .replace(ANSI, '')
     .replace(LINE_BREAKS, ' ')
     .replace(UNSEEN, '')
@@ -44,7 +46,7 @@ export function sanitizeLines(text: string): string {
     .join('\n')
 }
 
-/** JSON on one line, in which what {@link sanitize} would take out is escaped. */
+/** JSON on one line. Characters that {@link sanitize} would remove are escaped. */
 export function toSafeJson(value: unknown): string {
   const escaped = (character: string) =>
     Array.from({ length: character.length }, (_, index) => character.charCodeAt(index))
@@ -53,13 +55,13 @@ export function toSafeJson(value: unknown): string {
   return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, escaped)
 }
 
-/** In the single quotes of a POSIX shell, whatever is in it. */
+/** Quotes any text for a POSIX shell, with single quotes. */
 export function singleQuote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`
 }
 
 /**
- * The text, or `undefined` for what is not UTF-8. A byte order mark in front is left out, but with `keepsMark`.
+ * The text, or `undefined` if the bytes are not UTF-8. A leading byte order mark is removed, unless `keepsMark` is set.
  *
  * @see https://encoding.spec.whatwg.org/#interface-textdecoder
  */
@@ -71,15 +73,15 @@ export function decodeUtf8(bytes: Uint8Array, { keepsMark = false } = {}): strin
   }
 }
 
-/** An object of JSON: neither a list nor `null`. */
+/** Whether a value is a JSON object: neither a list nor `null`. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /**
- * Any JSON that can also be written again.
+ * Parses JSON that can be written again.
  *
- * @throws {SyntaxError} it is none, or nested too deep
+ * @throws {SyntaxError} not JSON, or nested too deeply
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
@@ -98,7 +100,10 @@ const UNITS = [
   ['second', 1, 0],
 ] as const
 
-/** `in 59 minutes`, `2 days ago`: in the largest unit that fits, never more than is left. Both in milliseconds since the epoch. */
+/**
+ * `in 59 minutes`, `2 days ago`: in the largest unit that fits, rounded down. Both arguments are milliseconds since the
+ * epoch.
+ */
 export function relativeTime(time: number, now: number): string {
   const seconds = Math.trunc((time - now) / 1000)
   const [unit, length] = UNITS.find(([, size, least]) => Math.abs(seconds) >= size * least) ?? UNITS[3]

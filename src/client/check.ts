@@ -1,5 +1,5 @@
 /**
- * A client as it is published, judged by every rule that a server may apply to it.
+ * Checks a published client against every rule that a server may apply to it.
  *
  * @see https://atproto.com/specs/oauth#clients
  */
@@ -20,17 +20,17 @@ import { publishedKeys, thumbprintOf } from './key-rules.ts'
 
 export type { ClientFinding } from './fault.ts'
 
-/** Bytes; what the specification of client documents recommends, and servers may insist on. */
+/** Bytes: the limit that the specification recommends and servers may enforce. */
 const RECOMMENDED_SIZE = 5 * 1024
 
 export interface ClientVerdict {
   readonly clientId: string
-  /** Absent if there was nothing to judge. */
+  /** Absent if no document could be checked. */
   readonly kind?: 'loopback' | 'public' | 'confidential' | undefined
   readonly redirectUris: readonly string[]
   readonly scope?: string | undefined
   readonly kids: readonly string[]
-  /** Whether the private key at hand is one of the published ones; absent if there is none at hand. */
+  /** Whether the configured private key is one of the published keys; absent if none is configured. */
   readonly keyMatches?: boolean | undefined
   readonly bytes?: number | undefined
   readonly findings: readonly ClientFinding[]
@@ -38,21 +38,21 @@ export interface ClientVerdict {
 
 export interface ClientCheck {
   readonly clientId: string
-  /** What a login is going to ask for, and where it returns to. */
+  /** The scope and redirect URI that a login will request. */
   readonly scope?: string | undefined
   readonly redirectUri?: string | undefined
 }
 
 export type CheckClientPorts = Http & Clock & { readonly settings: Settings }
 
-/** @throws {OAuthError} `SCOPE_INVALID`, and those of the `Http` port if the document could not be asked for */
+/** @throws {OAuthError} `SCOPE_INVALID`, and those of the `Http` port if the document could not be fetched */
 export async function checkClient(check: ClientCheck, ports: CheckClientPorts): Promise<ClientVerdict> {
   const scope = check.scope === undefined ? undefined : parseScope(check.scope)
   const use = { ...check, scope }
   return /^http:\/\/localhost/i.test(check.clientId) ? checkLoopback(use) : checkHosted(use, ports)
 }
 
-/** It has no document: what it declares is in its name. */
+/** A loopback client has no document: its client_id contains what it declares. */
 function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVerdict {
   try {
     const declared = parseLoopbackClientId(clientId)
@@ -123,7 +123,7 @@ interface Keys {
   readonly faults: readonly ClientFinding[]
 }
 
-/** Those in the document are judged with it; those elsewhere are fetched. */
+/** Keys in the document are checked with it; keys behind `jwks_uri` are fetched. */
 async function keysOf(document: JsonObject, isConfidential: boolean, ports: Http & Clock): Promise<Keys> {
   const { jwks, jwks_uri: uri } = document
   if (jwks !== undefined || !isConfidential || typeof uri !== 'string' || asUrl(uri)?.protocol !== 'https:') {
@@ -138,7 +138,7 @@ interface AtHand {
   readonly findings: readonly ClientFinding[]
 }
 
-/** Whether the client key at hand is the private half of a published key, under the same name. */
+/** Whether the configured client key is the private half of a published key with the same `kid`. */
 async function checkOwnKey(keys: readonly JsonObject[], isConfidential: boolean, settings: Settings): Promise<AtHand> {
   const key = await clientKeyName({ clientId: '', clientJwk: settings.clientJwk })
   if (!key) {
@@ -205,7 +205,7 @@ type ClientReason =
 function advise(reason: ClientReason): Fix {
   return { code: 'CLIENT_INVALID', facts: { reason } }
 }
-/** The error that a verdict comes to, if it is one. */
+/** The error for a verdict with at least one error. */
 export function brokenClient({ clientId, findings }: ClientVerdict): OAuthError | undefined {
   const faults = findings.filter(({ level }) => level === 'error')
   if (faults.length === 0) return undefined

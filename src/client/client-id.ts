@@ -1,6 +1,6 @@
 /**
- * Who we are to the authorization server: the loopback client that needs no
- * hosting, or a client whose document is published at its `client_id`.
+ * The client that a login uses: the loopback client, which needs no hosting, or a hosted client, whose document is
+ * published at its `client_id`.
  *
  * @see https://atproto.com/specs/oauth#clients
  */
@@ -9,7 +9,7 @@ import type { Client } from '../model.ts'
 import { asHandle, asUrl, isReservedName } from '../protocol/identity/syntax.ts'
 import { DEFAULT_SCOPE, parseScope, scopeTokens } from '../protocol/scope/scope.ts'
 
-/** The redirect of the two-phase flow: nothing listens there, the person copies the address. */
+/** Nothing listens at this address: the person copies the callback URL from the browser. */
 export const LOOPBACK_REDIRECT = 'http://127.0.0.1/callback'
 const LOOPBACK_DEFAULTS = ['http://127.0.0.1/', 'http://[::1]/']
 const LOOPBACK_ID = /^http:\/\/localhost\/?(?:\?([^#]*))?$/
@@ -21,7 +21,7 @@ export interface ClientChoice {
 }
 
 /**
- * Without a `clientId`, the loopback client that declares exactly the redirect and scope it is going to send.
+ * Without a `clientId`, the loopback client that declares exactly the redirect URI and scope of this login.
  *
  * @throws {OAuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
  */
@@ -46,7 +46,7 @@ export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Cl
   return { clientId, redirectUri, scope: parseScope(scope ?? DEFAULT_SCOPE) }
 }
 
-/** The client_id that stands for a client without a document ("Localhost Client Development"). */
+/** The client_id of a loopback client, which has no document ("Localhost Client Development"). */
 export function loopbackClientId({ redirectUri, scope }: Pick<Client, 'redirectUri' | 'scope'>): string {
   return `http://localhost?${new URLSearchParams({ redirect_uri: redirectUri, scope })}`
 }
@@ -67,7 +67,7 @@ export function parseLoopbackClientId(clientId: string): { redirectUris: readonl
   return { redirectUris: redirectUris.length > 0 ? redirectUris : LOOPBACK_DEFAULTS, scope: parseScope(scope) }
 }
 
-/** @throws {OAuthError} `CLIENT_INVALID` no client can have it */
+/** @throws {OAuthError} `CLIENT_INVALID` not a valid client_id */
 export function checkClientId(clientId: string): void {
   if (/^http:/i.test(clientId)) parseLoopbackClientId(clientId)
   else checkDiscoverable(clientId)
@@ -89,7 +89,10 @@ function checkDiscoverable(clientId: string): void {
   if (why !== undefined) throw invalid(`${clientId} cannot be a client_id: ${why}`)
 }
 
-/** Why it is not an https URL in canonical spelling, with a path, and nothing that would make it another client elsewhere. */
+/**
+ * The reason why a client_id is invalid. It must be an https URL with a path, in canonical form: servers compare it as
+ * text.
+ */
 export function clientIdFault(clientId: string): string | undefined {
   const url = asUrl(clientId)
   if (url?.protocol !== 'https:') return 'it must be an https URL'
@@ -102,7 +105,7 @@ export function clientIdFault(clientId: string): string | undefined {
   return isPublic ? undefined : 'its host must be a public name'
 }
 
-/** The document decides which kinds it allows. */
+/** Checks the form of a redirect URI. Whether the client may use it is declared in its document. */
 function checkRedirect(redirectUri: string, client: URL): void {
   if (redirectKind(redirectUri, client) !== undefined) return
   throw invalid(`${redirectUri} cannot be a redirect URI`, {
@@ -111,10 +114,10 @@ function checkRedirect(redirectUri: string, client: URL): void {
   })
 }
 
-/** https, loopback, or the reversed host as a scheme; `undefined` for all else. */
+/** https, loopback, or a scheme that is the reversed host; otherwise `undefined`. */
 export function redirectKind(redirectUri: string, client: URL): 'https' | 'loopback' | 'scheme' | undefined {
   const url = asUrl(redirectUri)
-  // Nothing that a URI cannot hold: the server would compare it with what its document says, as text.
+  // Only characters that a URI may contain: servers compare it as text with the document.
   const isUri = /^[\x21-\x7e]+$/.test(redirectUri) && !redirectUri.includes('#')
   if (!url || !isUri || url.username !== '' || url.password !== '') return undefined
   if (url.protocol === 'http:') return isLoopbackRedirect(redirectUri) ? 'loopback' : undefined

@@ -1,5 +1,5 @@
 /**
- * A client of one's own: its document, made and changed by the rules.
+ * Creates and changes the client metadata document of a hosted client.
  *
  * @see https://atproto.com/specs/oauth#clients
  */
@@ -13,19 +13,19 @@ import { clientIdFault, LOOPBACK_REDIRECT } from './client-id.ts'
 import { validateClientDocument } from './document-rules.ts'
 import { publishedKeys } from './key-rules.ts'
 
-/** Where the two files stand below the origin. */
+/** The names of the two files below the origin. */
 export const DOCUMENT_FILE = 'oauth-client-metadata.json'
 export const CALLBACK_FILE = 'callback/index.html'
 
 export type ClientKind = 'public' | 'confidential' | 'native'
 
 export interface NewClient {
-  /** The https address below which the files will be served. */
+  /** The https URL of the folder where the files will be served. */
   readonly origin: string
   readonly kind: ClientKind
-  /** What the consent page shows; by default where the client is. */
+  /** Client name for the consent screen; by default the host and path of the client. */
   readonly name?: string | undefined
-  /** All that will ever be asked for. */
+  /** Every scope that the client may request. */
   readonly scope?: string | undefined
 }
 
@@ -33,17 +33,17 @@ export interface ClientDocument {
   readonly clientId: string
   readonly redirectUri: string
   readonly scope: string
-  /** To be published. */
+  /** The document to publish. */
   readonly document: JsonObject
-  /** Names of the keys that it publishes. */
+  /** The `kid`s of the published keys. */
   readonly kids: readonly string[]
-  /** A key that was made for it. Secret. */
+  /** A newly generated key. Secret. */
   readonly clientJwk?: ClientJwk | undefined
 }
 
 /**
  * @param template the fields that all clients share
- * @param earlier a document of the same client, whose keys and further fields stay
+ * @param earlier an earlier document of the same client, whose keys and additional fields are kept
  * @throws {OAuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
  */
 export async function createClientDocument(
@@ -82,7 +82,7 @@ export async function createClientDocument(
 }
 
 /**
- * With one more key. New sessions use whichever private key is set; old ones stay with theirs.
+ * Adds a key. New sessions use whichever private key is configured; existing ones stay with theirs.
  *
  * @throws {OAuthError} `CLIENT_INVALID`
  */
@@ -93,9 +93,9 @@ export async function addClientKey(document: JsonObject): Promise<ClientDocument
 }
 
 /**
- * Without one of its keys, which ends the sessions that were made with it.
+ * Removes a key, which ends the sessions that were created with it.
  *
- * @throws {OAuthError} `CLIENT_INVALID` it has no such key, or no other
+ * @throws {OAuthError} `CLIENT_INVALID` the document has no such key, or no other
  */
 export function retireClientKey(document: JsonObject, kid: string): ClientDocument {
   const keys = confidentialKeys(document)
@@ -108,12 +108,12 @@ export function retireClientKey(document: JsonObject, kid: string): ClientDocume
 }
 
 /**
- * The address below which the files will be, without a slash at its end.
+ * The URL of the folder of the files, without a trailing slash.
  *
  * @throws {OAuthError} `CLIENT_INVALID`
  */
 export function clientHome(origin: string): string {
-  const home = origin.replace(/\/$/, '') // people copy the address of their site
+  const home = origin.replace(/\/$/, '') // people copy the URL of their site, with its slash
   const host = asUrl(home)?.hostname ?? ''
   const why = /[?#]/.test(home)
     ? 'it must have no query and no fragment'
@@ -143,7 +143,7 @@ function confidentialKeys(document: JsonObject): JsonObject[] {
   })
 }
 
-/** Nothing is written that a server would refuse. */
+/** Rejects a document that a server would reject, before it is written. */
 function validated(document: JsonObject, clientJwk?: ClientJwk): ClientDocument {
   const clientId = String(document.client_id)
   const why = clientIdFault(clientId)

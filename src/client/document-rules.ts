@@ -1,5 +1,5 @@
 /**
- * The client document that stands at a hosted `client_id`, judged as the strictest server would.
+ * The rules for the client metadata document of a hosted client, as the strictest server applies them.
  *
  * @see https://atproto.com/specs/oauth#client-id-metadata-document
  */
@@ -11,7 +11,7 @@ import { redirectKind } from './client-id.ts'
 import { type ClientFinding, fault, hasDoubles, isHttps, strings } from './fault.ts'
 import { authenticationFaults } from './key-rules.ts'
 
-/** The document's client, and what a login asks of it. */
+/** The client of the document, and what a login requests as that client. */
 export interface ClientUse extends Pick<Client, 'clientId'> {
   readonly redirectUri?: string | undefined
   readonly scope?: string | undefined
@@ -22,7 +22,7 @@ export function validateClientDocument(document: JsonObject, use: ClientUse): st
   return clientFaults(document, use).map(({ message }) => message)
 }
 
-/** The same, each with its consequence and how to correct it. */
+/** Every fault with its consequence and a fix. */
 export function clientFaults(document: JsonObject, use: ClientUse): ClientFinding[] {
   return [
     ...identityFaults(document, use),
@@ -78,7 +78,7 @@ function scopeFaults({ scope: declared }: JsonObject, { scope: asked }: ClientUs
   return faults
 }
 
-/** Fields that make a server refuse the whole document, or that no public document may have. */
+/** Fields that make a server reject the document, or that a public document must not contain. */
 const FORBIDDEN = /^(?:client_secret|userinfo_|id_token_|default_max_age$|tls_client_certificate_bound_access_tokens$)/
 
 function forbiddenFaults(document: JsonObject): ClientFinding[] {

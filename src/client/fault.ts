@@ -1,5 +1,5 @@
 /**
- * One thing that is wrong with a client document, and how to correct it.
+ * A fault in a client metadata document, and its fix.
  */
 import type { Fix } from '../errors.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
@@ -7,7 +7,7 @@ import { asUrl } from '../protocol/identity/syntax.ts'
 export interface ClientFinding {
   /** An error breaks a rule of the specification; a warning breaks nothing. */
   readonly level: 'error' | 'warning'
-  /** One sentence; that of an error in a document begins with the name of the field. */
+  /** One sentence. For an error in a document it begins with the name of the field. */
   readonly message: string
   readonly consequence: string
   readonly fix: Fix

@@ -1,5 +1,5 @@
 /**
- * The client document as it is published: fetched as a server would, but told all that is wrong with how it came.
+ * Fetches a client metadata document as a server would, but reports every fault of the response.
  *
  * @see https://atproto.com/specs/oauth#client-id-metadata-document
  */
@@ -14,17 +14,17 @@ import { keySetFaults } from './key-rules.ts'
 
 /** Seconds for one document, its body included. */
 const TIMEOUT = 10
-/** No server reads more. */
+/** Bytes; no server reads more. */
 const LARGEST = 512 * 1024
 
 export interface Publication {
   readonly faults: readonly ClientFinding[]
-  /** Absent if nothing came that could be judged. */
+  /** Absent if the response contained no JSON object. */
   readonly document?: JsonObject | undefined
   readonly bytes?: number | undefined
 }
 
-/** @throws {OAuthError} those of the `Http` port: nothing is known of the document then */
+/** @throws {OAuthError} those of the `Http` port */
 export async function fetchClientDocument(clientId: string, ports: Http): Promise<Publication> {
   const url = new URL(clientId)
   const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT })
@@ -54,7 +54,7 @@ export async function fetchClientDocument(clientId: string, ports: Http): Promis
   return { faults, document, bytes: new TextEncoder().encode(text).length }
 }
 
-/** Everything wrong with the document as it is published now; that it cannot be had is one fault. */
+/** Every fault of the published document. A document that cannot be fetched counts as one fault. */
 export async function findClientFaults(use: ClientUse, ports: Http): Promise<string[]> {
   try {
     const { document, faults } = await fetchClientDocument(use.clientId, ports)
@@ -65,7 +65,7 @@ export async function findClientFaults(use: ClientUse, ports: Http): Promise<str
   }
 }
 
-/** The key set that a document names by `jwks_uri`, absent if it cannot be had, and what is wrong with it. */
+/** The key set at a `jwks_uri` and its faults; the set is absent if it cannot be fetched. */
 export async function fetchKeys(uri: string, ports: Http & Clock): Promise<Publication> {
   const what = 'the key set at jwks_uri'
   const absent = { code: 'CLIENT_INVALID', message: `there is no key set at ${uri}` } as const

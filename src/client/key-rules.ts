@@ -1,5 +1,5 @@
 /**
- * How a client document says that its client authenticates, and the public keys that it publishes for it.
+ * The rules for client authentication in a client metadata document, and for its public keys.
  *
  * @see https://atproto.com/specs/oauth#confidential-client-authentication
  */
@@ -8,7 +8,7 @@ import type { JsonObject } from '../protocol/http/response.ts'
 import { isObject } from '../text.ts'
 import { type ClientFinding, fault, isHttps, strings } from './fault.ts'
 
-/** How the client proves itself, and the keys for it. */
+/** The faults of the authentication method and of the keys. */
 export function authenticationFaults(document: JsonObject): ClientFinding[] {
   const { token_endpoint_auth_method: method, token_endpoint_auth_signing_alg: algorithm, jwks } = document
   const keys = keyFaults(document)
@@ -79,13 +79,13 @@ function oneKeyFaults(key: unknown, name: string): ClientFinding[] {
   return faults
 }
 
-/** The keys of a set, whatever they are worth. */
+/** The keys of a set, not validated. */
 export function publishedKeys(jwks: unknown): JsonObject[] {
   const keys = isObject(jwks) ? jwks.keys : undefined
   return Array.isArray(keys) ? keys.filter(isObject) : []
 }
 
-/** RFC 7638; `undefined` for what is no P-256 key. */
+/** The RFC 7638 thumbprint; `undefined` for anything but a P-256 key. */
 export async function thumbprintOf(key: JsonObject): Promise<string | undefined> {
   const { kty, crv, x, y } = key
   if (!isForUs(key) || typeof x !== 'string' || typeof y !== 'string') return undefined

@@ -1,18 +1,18 @@
 /**
- * One check: how long it took, and what a failure of it is called.
+ * Runs one check, measures its time, and turns its failure into a finding.
  */
 
 import type { Fix } from '../errors.ts'
 import { isOAuthError, type OAuthError } from '../errors.ts'
 import type { Clock, Finding } from '../ports.ts'
 
-/** What was to be had, or why it was not. */
+/** The result or the error of a check. */
 export type Outcome<T> = { readonly milliseconds: number } & (
   | { readonly value: T; readonly error?: undefined }
   | { readonly value?: undefined; readonly error: OAuthError }
 )
 
-/** Runs `work`; an error of ours is an outcome, any other one is a bug and goes on. */
+/** Runs `work`. An `OAuthError` is an outcome; any other error is a bug and is rethrown. */
 export async function attempt<T>(work: () => Promise<T>, { now }: Clock): Promise<Outcome<T>> {
   const started = now()
   try {
@@ -34,7 +34,7 @@ export const ok = (found: Omit<Found, 'fix'>): Finding => finding('ok', { ...fou
 export const warning = (found: Found): Finding => finding('warning', found)
 export const broken = (found: Found): Finding => finding('broken', found)
 
-/** A failure as the error tells it; `better` is a fix that fits the place. */
+/** The finding for an error. `better` replaces the fix of the error. */
 export function failed(topic: string, error: OAuthError, milliseconds: number, better?: Fix): Finding {
   return broken({ topic, detail: error.message, fix: better ?? fixOf(error), milliseconds })
 }
@@ -42,7 +42,7 @@ export function failed(topic: string, error: OAuthError, milliseconds: number, b
 const OFFLINE =
   'look at the network, the proxy and the firewall between here and there, then run the same command again'
 
-/** Of those that a server shows. */
+/** Certificate errors that are caused by the server or by an inspecting proxy. */
 const UNTRUSTED =
   'ask its operator to renew the certificate or serve the whole chain; behind a proxy that inspects TLS, set NODE_EXTRA_CA_CERTS to its CA'
 

@@ -1,12 +1,13 @@
 /**
- * What time it is here and at the servers. Proofs carry the time, and servers accept little difference.
+ * Compares the clock of this machine with those of the servers. Proofs contain the time, and servers tolerate little
+ * difference.
  */
 import type { Origin } from '../model.ts'
 import type { Clock, Finding, Http } from '../ports.ts'
 import { ok, warning } from './check.ts'
 import type { Watched } from './watch.ts'
 
-/** Milliseconds; less than the narrowest window of a known server, and more than a slow answer explains. */
+/** Milliseconds: less than the narrowest window of a known server, and more than a slow response explains. */
 const NOTABLE = 30_000
 
 export function checkClocks(origins: readonly Origin[], { clocks, watch }: Watched<Http & Clock>): Finding[] {
@@ -24,7 +25,7 @@ export function checkClocks(origins: readonly Origin[], { clocks, watch }: Watch
     }
     const fix = isOurs
       ? 'set the clock of this machine (on Linux: timedatectl set-ntp true)'
-      : `the clocks of the servers differ: whoever runs ${origin} may have to set its clock`
+      : `the clocks of the servers differ: ask the operator of ${origin} to check its clock`
     return [
       warning({ topic, detail: `${ahead}; it is corrected for here, other programs would fail`, fix, milliseconds: 0 }),
     ]

@@ -1,6 +1,6 @@
 /**
- * What stands between an account and a working login: every hop looked at, each finding given out as it is made.
- * Nothing is stored, and no token is used.
+ * Checks every hop between an account and a working login, and yields each finding as soon as it is made. Stores
+ * nothing and uses no token.
  */
 
 import type { ClientChoice } from '../client/client-id.ts'
@@ -15,7 +15,7 @@ import { checkPlace, checkSessions } from './sessions.ts'
 import { type Watched, watched } from './watch.ts'
 
 export interface DoctorOptions extends ClientChoice {
-  /** Of the environment. */
+  /** The credentials in the environment. */
   readonly credentials?: Credentials | undefined
 }
 
@@ -23,10 +23,10 @@ export type DoctorPorts = Network & Dns & { readonly settings: Settings; readonl
 type Ports = Watched<DoctorPorts>
 
 /**
- * Looks at the account or server of `identifier`; without one, at the accounts of all sessions that are there.
+ * Checks the account or server of `identifier`, or without one the accounts of all known sessions.
  *
- * @throws {OAuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`, `CLIENT_INVALID`, `SCOPE_INVALID`: at once, with
- *   nothing sent; what is found is never thrown
+ * @throws {OAuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`, `CLIENT_INVALID`, `SCOPE_INVALID`, before
+ *   anything is sent. Faults that the checks find are returned, not thrown
  */
 export function diagnose(
   identifier: string | undefined,
@@ -45,7 +45,7 @@ async function* examination(
 ): AsyncGenerator<Finding, void> {
   const ports = watched(given)
   const records = yield* checkSessions(options.credentials, ports)
-  /** Servers that were looked at: several accounts may share one. */
+  /** The issuer of each PDS already checked: several accounts may share a PDS. */
   const done = new Map<Origin, Origin | undefined>()
   const push = (server: NonNullable<Offered['server']>) => checkPush(server, client, ports)
   for (const subject of named ? [named] : subjectsOf(records, options.credentials)) {
@@ -81,7 +81,7 @@ async function* checkSubject(subject: Identifier, known: Known, ports: Ports): A
     subject.kind === 'did'
       ? yield* checkDid(subject.did, ports)
       : yield* checkHandle(subject.handle, remembered?.did, ports)
-  // Where the account cannot be looked up, a session may still know where it was.
+  // If the account cannot be resolved, a session may still contain its PDS.
   const pds = identity?.pds ?? remembered?.pds
   if (pds === undefined) return
   const issuer = yield* checkServers(pds, identity ? undefined : remembered?.issuer, false, known, ports)
@@ -93,9 +93,9 @@ async function* checkSubject(subject: Identifier, known: Known, ports: Ports): A
 }
 
 /**
- * From a PDS on, as far as it goes.
+ * Checks the PDS, then its authorization server, as far as possible.
  *
- * @param isUnclear `pds` may be an authorization server as well
+ * @param isUnclear `pds` may be an authorization server instead
  */
 async function* checkServers(
   pds: Origin,
@@ -106,16 +106,16 @@ async function* checkServers(
 ): AsyncGenerator<Finding, Origin | undefined> {
   if (done.has(pds)) return done.get(pds)
   done.set(pds, undefined)
-  const { finding, answers } = await checkPds(pds, ports)
-  if (!isUnclear || !answers) yield finding
-  if (!answers && remembered === undefined) return undefined
+  const { finding, responds } = await checkPds(pds, ports)
+  if (!isUnclear || !responds) yield finding
+  if (!responds && remembered === undefined) return undefined
   const { findings, issuer: named, isAbsent } = await checkResource(pds, ports)
-  // Most PDSes are their own server: where none is named, that is worth a look.
+  // Most PDSes are their own authorization server, so without a named one that is checked.
   const guessed = named === undefined && remembered === undefined
   const issuer = named ?? remembered ?? pds
   const offered = await checkIssuer(issuer, isUnclear && isAbsent ? undefined : pds, ports)
   const isServerAlone = isUnclear && isAbsent && offered.server !== undefined && !offered.resources.includes(pds)
-  if (isUnclear && answers && !isServerAlone) yield finding
+  if (isUnclear && responds && !isServerAlone) yield finding
   if (!isServerAlone) yield* findings
   if (guessed && offered.isAbsent) return undefined
   yield* offered.findings

@@ -1,21 +1,22 @@
 /**
- * Reverse proxies in front of self-hosted servers: what a wrong answer says about them, and the lines to add.
+ * Detects from a wrong response that a reverse proxy in front of a self-hosted server is misconfigured, and gives the
+ * lines to add.
  */
-import type { Answered } from './watch.ts'
+import type { ObservedResponse } from './watch.ts'
 
-/** Where the PDS distribution listens; whoever changed that knows. */
+/** The default address of the PDS distribution. */
 const UPSTREAM = '127.0.0.1:3000'
 
 /**
  * The fix for a response that seems to come from a reverse proxy and not from the server.
  *
- * @param url what was asked
- * @param prefix the beginning of all paths that have to be passed on with it
+ * @param url the requested URL
+ * @param prefix the beginning of all paths that the proxy has to forward with it
  */
-export function passOnFix(url: string, prefix: string, answered: Answered | undefined): string | undefined {
-  if (!answered) return undefined
+export function passOnFix(url: string, prefix: string, response: ObservedResponse | undefined): string | undefined {
+  if (!response) return undefined
   const { host, pathname } = new URL(url)
-  const { status, mediaType, location } = answered
+  const { status, mediaType, location } = response
   const lines = passOnLines(host, prefix)
   if (status === 502 || status === 503 || status === 504) {
     return `the reverse proxy of ${host} cannot reach the PDS: start the PDS, and check the upstream address of the proxy (default: ${UPSTREAM})`
@@ -47,12 +48,14 @@ function passOnLines(host: string, prefix: string): string {
   ].join('\n')
 }
 
-/** The fix for a server that takes itself for another: its proxy does not tell it how it was called. */
+/**
+ * The fix for a server that reports a wrong URL as its own: its proxy does not forward the original host and scheme.
+ */
 export function ownNameFix(origin: string): string {
   const { host, hostname, protocol } = new URL(origin)
   const scheme = protocol.slice(0, -1)
   return [
-    `${host} does not know its own address: set PDS_HOSTNAME=${hostname} (of another server: its public URL), and let its reverse proxy pass on how it was called`,
+    `${host} reports another URL as its own: set PDS_HOSTNAME=${hostname} (for other server software, its public URL), and forward the original host and scheme in its reverse proxy`,
     `Caddy, in the block of ${host}:`,
     `  reverse_proxy ${UPSTREAM} {`,
     '    header_up Host {host}',

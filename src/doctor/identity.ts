@@ -1,16 +1,16 @@
 /**
- * Handle ↔ DID ↔ DID document, each way looked at even if another one failed.
+ * Checks handle, DID and DID document in both directions, each even if another one failed.
  */
 import type { Did, Handle, Identity } from '../model.ts'
 import type { Clock, Finding, IdentityPorts } from '../ports.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
-import { askDns, askHttps, type HandleAnswer, resolveHandle } from '../protocol/identity/handle.ts'
+import { askDns, askHttps, type HandleLookup, resolveHandle } from '../protocol/identity/handle.ts'
 import { isReservedName } from '../protocol/identity/syntax.ts'
 import { attempt, broken, failed, ok, warning } from './check.ts'
 
 type Ports = IdentityPorts & Clock
 
-/** @param known a DID to go on with if the handle leads to none, as a session has it */
+/** @param known the DID of a session, to continue with if the handle leads to none */
 export async function* checkHandle(
   handle: Handle,
   known: Did | undefined,
@@ -35,7 +35,7 @@ export async function* checkHandle(
   return identity
 }
 
-/** A handle that does not lead back is no obstacle here: a login goes on without it. */
+/** A handle that does not lead back to the DID is only a warning: logins work without it. */
 export async function* checkDid(did: Did, ports: Ports): AsyncGenerator<Finding, Identity | undefined> {
   const identity = yield* checkDocument(did, ports)
   if (!identity) return undefined
@@ -75,7 +75,7 @@ async function* checkDocument(did: Did, ports: Ports): AsyncGenerator<Finding, I
   return value
 }
 
-/** By DNS and HTTPS side by side, or by the one service that was named; gives the DID that a login would take. */
+/** Resolves by DNS and HTTPS in parallel, or by the configured resolver. Returns the DID that a login would use. */
 async function* lookUp(handle: Handle, known: Did | undefined, ports: Ports): AsyncGenerator<Finding, Did | undefined> {
   const { handleResolver, dev } = ports.settings
   if (handleResolver !== undefined || isReservedName(handle, dev)) {
@@ -88,7 +88,7 @@ async function* lookUp(handle: Handle, known: Did | undefined, ports: Ports): As
     return value
   }
   const [dns, https] = await Promise.all([
-    attempt<HandleAnswer>(() => askDns(handle, ports), ports),
+    attempt<HandleLookup>(() => askDns(handle, ports), ports),
     attempt(() => askHttps(handle, ports), ports),
   ])
   const byDns = didOf(dns.value)
@@ -101,40 +101,40 @@ async function* lookUp(handle: Handle, known: Did | undefined, ports: Ports): As
   return byDns ?? byHttps
 }
 
-function didOf(answer: HandleAnswer | undefined): Did | undefined {
-  return answer?.kind === 'did' ? answer.did : undefined
+function didOf(lookup: HandleLookup | undefined): Did | undefined {
+  return lookup?.kind === 'did' ? lookup.did : undefined
 }
 
 function dnsFinding(
   handle: Handle,
-  answer: HandleAnswer,
+  lookup: HandleLookup,
   { byHttps, known }: { byHttps: Did | undefined; known: Did | undefined },
   milliseconds: number,
 ): Finding {
   const topic = 'DNS'
-  if (answer.kind === 'did') return ok({ topic, detail: `_atproto.${handle} → ${answer.did}`, milliseconds })
-  const found = { topic, detail: answer.reason, milliseconds }
-  if (answer.kind === 'failed') {
+  if (lookup.kind === 'did') return ok({ topic, detail: `_atproto.${handle} → ${lookup.did}`, milliseconds })
+  const found = { topic, detail: lookup.reason, milliseconds }
+  if (lookup.kind === 'failed') {
     const fix = `the name servers of ${handle} must respond to queries for _atproto.${handle}, even if the record does not exist`
     return byHttps ? warning({ ...found, fix }) : broken({ ...found, fix })
   }
-  if (byHttps) return ok({ ...found, detail: `${answer.reason}; HTTPS is enough` })
+  if (byHttps) return ok({ ...found, detail: `${lookup.reason}; HTTPS is enough` })
   return broken({ ...found, fix: recordFix(handle, known) })
 }
 
-function httpsFinding(handle: Handle, answer: HandleAnswer, byDns: Did | undefined, milliseconds: number): Finding {
+function httpsFinding(handle: Handle, lookup: HandleLookup, byDns: Did | undefined, milliseconds: number): Finding {
   const topic = 'HTTPS'
   const where = `https://${handle}/.well-known/atproto-did`
-  if (answer.kind !== 'did') {
-    const found = { topic, detail: answer.reason, milliseconds }
-    if (byDns) return ok({ ...found, detail: `${answer.reason}; DNS is enough` })
+  if (lookup.kind !== 'did') {
+    const found = { topic, detail: lookup.reason, milliseconds }
+    if (byDns) return ok({ ...found, detail: `${lookup.reason}; DNS is enough` })
     return broken({ ...found, fix: `or serve the DID, and nothing else, at ${where}` })
   }
-  if (byDns === undefined || byDns === answer.did)
-    return ok({ topic, detail: `${where} → ${answer.did}`, milliseconds })
+  if (byDns === undefined || byDns === lookup.did)
+    return ok({ topic, detail: `${where} → ${lookup.did}`, milliseconds })
   return warning({
     topic,
-    detail: `${where} → ${answer.did}, but the DNS record differs and takes precedence; other programs may use this one`,
+    detail: `${where} → ${lookup.did}, but the DNS record differs and takes precedence; other programs may use this one`,
     fix: `make both the same: serve ${byDns} at ${where}, or correct the TXT record of _atproto.${handle}`,
     milliseconds,
   })

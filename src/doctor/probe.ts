@@ -1,5 +1,6 @@
 /**
- * A pushed request that nobody will follow up: whether the server takes our client, and the client's document.
+ * Pushes an authorization request that is never used, to see whether the server accepts the client, and checks the
+ * client's document.
  */
 import { checkClient } from '../client/check.ts'
 import { type ClientChoice, chooseClient, LOOPBACK_REDIRECT } from '../client/client-id.ts'
@@ -16,7 +17,7 @@ import type { Watched } from './watch.ts'
 type Ports = Watched<Network & { readonly settings: Settings }>
 
 /**
- * A hosted client if enough is known of it, else the loopback client of `init`.
+ * The configured hosted client, or else the loopback client that `init` uses.
  *
  * @throws {OAuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
  */
@@ -26,7 +27,7 @@ export function clientToTry({ clientId, redirectUri, scope }: ClientChoice): Cli
   return redirectUri === undefined ? chooseClient({ scope }) : hosted
 }
 
-/** The request is forgotten by the server within minutes; its key, verifier and state are kept nowhere. */
+/** The request expires at the server within minutes; its key, verifier and state are not stored. */
 export async function checkPush(server: AuthorizationServer, client: Client, ports: Ports): Promise<Finding> {
   const topic = 'pushed request'
   const url = server.pushed_authorization_request_endpoint
@@ -43,11 +44,11 @@ function pushFix(url: string, error: NonNullable<Outcome<unknown>['error']>, { w
   const { origin, pathname } = new URL(url)
   if (error.code === 'ADDRESS_REFUSED') return ownNameFix(origin)
   if (isSilence(error)) return undefined
-  // The server makes `htu` of what it is told about its own address.
+  // The server compares `htu` with its own URL as its proxy forwards it.
   if (/\bhtu\b/i.test(error.message)) return ownNameFix(origin)
-  const answered = watch.answered(url)
-  if (answered?.mediaType === 'application/json' && answered.status < 500) return undefined
-  return passOnFix(url, pathname.replace(/[^/]*$/, ''), answered)
+  const response = watch.responseFrom(url)
+  if (response?.mediaType === 'application/json' && response.status < 500) return undefined
+  return passOnFix(url, pathname.replace(/[^/]*$/, ''), response)
 }
 
 async function push(server: AuthorizationServer, client: Client, ports: Ports) {
@@ -59,7 +60,7 @@ async function push(server: AuthorizationServer, client: Client, ports: Ports) {
   return agent.par({ redirectUri, scope, state: createState(ports), codeChallenge })
 }
 
-/** All that `client check` has to say of a hosted client; a loopback client has no document. */
+/** The findings of `client check` for a hosted client. A loopback client has no document. */
 export async function* checkDocument(choice: ClientChoice, ports: Ports): AsyncGenerator<Finding> {
   const topic = 'client document'
   const { clientId, redirectUri, scope } = choice
@@ -67,7 +68,7 @@ export async function* checkDocument(choice: ClientChoice, ports: Ports): AsyncG
   const check = () => checkClient({ clientId, redirectUri, scope }, ports)
   const { value, error, milliseconds } = await attempt(check, ports)
   if (error) yield failed(topic, error, milliseconds)
-  else if (value.findings.length === 0) yield ok({ topic, detail: `${clientId} keeps every rule`, milliseconds })
+  else if (value.findings.length === 0) yield ok({ topic, detail: `${clientId} follows every rule`, milliseconds })
   for (const { level, message, consequence, fix } of value?.findings ?? []) {
     const found = { topic, detail: `${message}: ${consequence}`, fix, milliseconds }
     yield level === 'error' ? broken(found) : warning(found)

@@ -1,5 +1,5 @@
 /**
- * The PDS and its authorization server: there, named, and doing what atproto asks.
+ * Checks that the PDS and its authorization server respond, name each other, and support what atproto requires.
  */
 import { isOAuthError } from '../errors.ts'
 import type { AuthorizationServer, Origin } from '../model.ts'
@@ -23,33 +23,33 @@ const WELL_KNOWN = '/.well-known/oauth-'
 const TIMEOUT = 10
 const HEALTH_LARGEST = 64 * 1024
 
-/** @returns also whether a server responds at all */
-export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Finding; answers: boolean }> {
+/** @returns the finding, and whether any server responded */
+export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Finding; responds: boolean }> {
   const topic = 'PDS'
   const health = await attempt(() => fetchHealth(new URL('/xrpc/_health', pds), ports), ports)
   if (health.error && isSilence(health.error)) {
-    return { finding: failed(topic, health.error, health.milliseconds), answers: false }
+    return { finding: failed(topic, health.error, health.milliseconds), responds: false }
   }
   if (health.value) {
     const version = health.value.version === undefined ? '' : `, version ${shown(health.value.version)}`
     const { milliseconds } = health
-    return { finding: ok({ topic, detail: `${pds} is up${version}`, milliseconds }), answers: true }
+    return { finding: ok({ topic, detail: `${pds} is up${version}`, milliseconds }), responds: true }
   }
-  // Not every PDS has the first; all have this one.
+  // Not every PDS has a health endpoint, but all have this method.
   const url = new URL('/xrpc/com.atproto.server.describeServer', pds)
   const { value, error, milliseconds } = await attempt(() => fetchHealth(url, ports), ports)
-  if (error) return { finding: failed(topic, error, milliseconds), answers: !isSilence(error) }
+  if (error) return { finding: failed(topic, error, milliseconds), responds: !isSilence(error) }
   if (value) {
-    return { finding: ok({ topic, detail: `${pds} is up, as ${shown(value.did)}`, milliseconds }), answers: true }
+    return { finding: ok({ topic, detail: `${pds} is up, as ${shown(value.did)}`, milliseconds }), responds: true }
   }
-  const answered = ports.watch.answered(url.href)
-  const what = [answered?.status, answered?.mediaType].filter(Boolean).join(' ')
-  const fix = passOnFix(url.href, '/xrpc/', answered) ?? `look at the log of ${pds}`
+  const response = ports.watch.responseFrom(url.href)
+  const what = [response?.status, response?.mediaType].filter(Boolean).join(' ')
+  const fix = passOnFix(url.href, '/xrpc/', response) ?? `look at the log of ${pds}`
   const detail = `${url.href} returned ${what}, which is not a response of a PDS`
-  return { finding: broken({ topic, detail, fix, milliseconds }), answers: true }
+  return { finding: broken({ topic, detail, fix, milliseconds }), responds: true }
 }
 
-/** The JSON of a good answer, else nothing. */
+/** The JSON object of a 200 response, otherwise `undefined`. */
 async function fetchHealth(url: URL, ports: Ports): Promise<JsonObject | undefined> {
   const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT })
   if (response.status === 200) return parseJsonObject(await readText(response, HEALTH_LARGEST))
@@ -59,9 +59,9 @@ async function fetchHealth(url: URL, ports: Ports): Promise<JsonObject | undefin
 
 export interface Named {
   readonly findings: readonly Finding[]
-  /** The authorization server that is named, even if something else is wrong. */
+  /** The authorization server that the PDS names, even if the document has other faults. */
   readonly issuer: Origin | undefined
-  /** There is no such document. */
+  /** Whether the document does not exist. */
   readonly isAbsent: boolean
 }
 
@@ -72,13 +72,13 @@ export async function checkResource(pds: Origin, ports: Ports): Promise<Named> {
   const { dev } = ports.settings
   const { value: document, error, milliseconds } = await attempt(() => fetchProtectedResource(pds, ports), ports)
   if (error) {
-    const fix = isSilence(error) ? undefined : passOnFix(url, WELL_KNOWN, ports.watch.answered(url))
+    const fix = isSilence(error) ? undefined : passOnFix(url, WELL_KNOWN, ports.watch.responseFrom(url))
     const isAbsent = isOAuthError(error, 'OAUTH_UNSUPPORTED')
     return { findings: [failed(topic, error, milliseconds, fix)], issuer: undefined, isAbsent }
   }
   const findings: Finding[] = []
   if (document.resource !== pds) {
-    const detail = `resource is ${shown(document.resource)}, not ${pds}: its tokens and the htu of signed requests would be for another address`
+    const detail = `resource is ${shown(document.resource)}, not ${pds}: tokens and signed requests would name another server`
     findings.push(broken({ topic, detail, fix: resourceFix(document.resource, pds), milliseconds }))
   }
   const validated = await attempt(
@@ -92,44 +92,44 @@ export async function checkResource(pds: Origin, ports: Ports): Promise<Named> {
   return { findings, issuer: validated.value, isAbsent: false }
 }
 
-/** A slash too many is a slip; another host or scheme is what the server takes itself for. */
+/** A trailing slash is a typing error. Another host or scheme is a wrong setting of the server or its proxy. */
 function resourceFix(resource: unknown, pds: Origin): string {
   const url = typeof resource === 'string' ? asUrl(resource) : undefined
   if (url && url.origin !== pds) return ownNameFix(pds)
-  return `resource must be exactly ${pds}: whoever runs it has to correct or update it`
+  return `resource must be exactly ${pds}: ask its operator to correct or update the server`
 }
 
 function serverFix({ authorization_servers: servers }: JsonObject, pds: Origin): string {
   const [only, ...others]: unknown[] = Array.isArray(servers) ? servers : []
   if (typeof only === 'string' && others.length === 0 && asUrl(only)?.protocol === 'http:') return ownNameFix(pds)
-  return `authorization_servers must be a list of one https origin: whoever runs ${pds} has to correct it`
+  return `authorization_servers must be a list of one https origin: ask the operator of ${pds} to correct it`
 }
 
 export interface Offered {
   readonly findings: readonly Finding[]
   readonly server: AuthorizationServer | undefined
-  /** PDSes that it says it serves. */
+  /** The `protected_resources` of the document. */
   readonly resources: readonly unknown[]
   readonly isAbsent: boolean
 }
 
 /**
- * Authorization-server metadata, rule by rule.
+ * Checks the metadata of an authorization server, rule by rule.
  *
- * @param pds the PDS that it was found by
+ * @param pds the PDS that names this server
  */
 export async function checkIssuer(issuer: Origin, pds: Origin | undefined, ports: Ports): Promise<Offered> {
   const topic = 'server metadata'
   const url = `${issuer}/.well-known/oauth-authorization-server`
   const { value: document, error, milliseconds } = await attempt(() => fetchServerMetadata(issuer, ports), ports)
   if (error) {
-    // A PDS behind a proxy may name an address that is its own only on its own machine.
+    // A PDS behind a proxy may name an address that only works on its own machine.
     const lost = pds !== undefined && pds !== issuer && isOAuthError(error, 'ADDRESS_REFUSED', 'HOST_NOT_FOUND')
     const fix = isSilence(error)
       ? lost
         ? ownNameFix(pds)
         : undefined
-      : passOnFix(url, WELL_KNOWN, ports.watch.answered(url))
+      : passOnFix(url, WELL_KNOWN, ports.watch.responseFrom(url))
     const isAbsent = isOAuthError(error, 'OAUTH_UNSUPPORTED')
     return { findings: [failed(topic, error, milliseconds, fix)], server: undefined, resources: [], isAbsent }
   }
@@ -138,12 +138,12 @@ export async function checkIssuer(issuer: Origin, pds: Origin | undefined, ports
     broken({ topic, detail: `${issuer}: ${fault}`, fix: faultFix(fault, document, issuer), milliseconds }),
   )
   if (findings.length === 0) {
-    findings.push(ok({ topic, detail: `${issuer} keeps every rule of atproto OAuth`, milliseconds }))
+    findings.push(ok({ topic, detail: `${issuer} follows every rule of atproto OAuth`, milliseconds }))
   }
   const elsewhere = foreignEndpoints(server)
   if (elsewhere.length > 0) {
-    const detail = `${issuer} has its endpoints at ${elsewhere.join(', ')}; that is allowed, and unusual`
-    const fix = 'if that is not meant: set the public URL of the server'
+    const detail = `${issuer} has its endpoints at ${elsewhere.join(', ')}; this is allowed, but unusual`
+    const fix = 'if this is not intended, set the public URL of the server'
     findings.push(warning({ topic, detail, fix, milliseconds }))
   }
   const resources = Array.isArray(document.protected_resources) ? document.protected_resources : []
@@ -155,11 +155,11 @@ function foreignEndpoints({ issuer, ...endpoints }: AuthorizationServer): string
   return [...new Set(origins)].filter((origin) => origin !== issuer)
 }
 
-/** Names and addresses come from how the server was called or set up; what it can do, from its version. */
+/** Wrong names and URLs come from the configuration or from the proxy; missing features, from an old version. */
 function faultFix(fault: string, document: JsonObject, issuer: Origin): string {
   const field = fault.split(/[ :]/)[0]!
   const value = document[field]
   const url = typeof value === 'string' ? asUrl(value) : undefined
   if (url && asOrigin(url.origin, true) !== issuer) return ownNameFix(issuer)
-  return `whoever runs ${issuer} has to update it, or correct ${field} in its metadata`
+  return `ask the operator of ${issuer} to update it, or to correct ${field} in its metadata`
 }

@@ -1,5 +1,5 @@
 /**
- * The sessions of the environment and of the store, judged by what is written in them: no token is used.
+ * Checks the sessions of the environment and of the store by their records alone. No token is used.
  */
 
 import type { Fix } from '../errors.ts'
@@ -17,10 +17,10 @@ type Ports = Clock & {
 }
 
 const TOPIC = 'session'
-/** Milliseconds; a deadline nearer than that should be known. */
+/** Milliseconds; a deadline nearer than this is reported. */
 const NEAR = 3 * 24 * 3600 * 1000
 
-/** @returns the sessions, those of the environment as the newest of what is known of them */
+/** @returns the sessions; for one in the environment, its newest known copy */
 export async function* checkSessions(
   credentials: Credentials | undefined,
   ports: Ports,
@@ -38,7 +38,7 @@ export async function* checkSessions(
   return records
 }
 
-/** What of it is damaged is said by whoever looks at the files. */
+/** Damaged records are omitted: the check of the store's files reports them. */
 async function readStored({ stores }: Ports): Promise<SessionRecord[]> {
   try {
     return await stores.sessions.list()
@@ -100,7 +100,7 @@ async function checkSession(
   return deadline - now < NEAR ? warning({ ...found, detail, fix }) : ok({ ...found, detail })
 }
 
-/** An access token alone is as good as its time. */
+/** A leased access token works until it expires. */
 function checkLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, who: string, { now }: Clock): Finding {
   const until = lease.accessTokenExpiresAt
   const found = {
@@ -111,7 +111,7 @@ function checkLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, wh
   return until !== undefined && until <= now() ? broken({ ...found, fix: signInAgain(lease) }) : ok(found)
 }
 
-/** An account that has moved takes no session along. */
+/** A session does not move with its account: after a move to another PDS it cannot be used. */
 export function checkPlace(record: SessionRecord, pds: Origin, issuer: Origin): Finding | undefined {
   const origin = record.issuer ?? record.pds
   const isSame = record.issuer === undefined ? [pds, issuer].includes(origin) : origin === issuer

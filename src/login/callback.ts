@@ -1,5 +1,5 @@
 /**
- * What a person pastes after signing in: parsed forgivingly, then validated strictly.
+ * The callback URL that a person pastes after signing in: parsed leniently, then validated strictly.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9207.html#section-2.4 RFC 9207 §2.4}, RFC 6749 §4.1.2
  */
@@ -11,20 +11,20 @@ import { sanitize } from '../text.ts'
 const LONGEST = 64 * 1024
 /** The parameters of an authorization response; each may come once (RFC 6749 §3.1). */
 const PROTOCOL = ['state', 'iss', 'code', 'error', 'error_description', 'response', 'access_token', 'id_token']
-/** Ours is base64url; anything else is not looked up, let alone made into a file name. */
+/** Our states are base64url. Nothing else is looked up or becomes part of a file name. */
 const STATE = /^[A-Za-z0-9_-]{16,128}$/
 
-/** A paste, taken apart; nothing in it is trusted yet. */
+/** The parts of a paste, not yet validated. */
 export interface PastedCallback {
-  /** The address without query and fragment; absent if only parameters were pasted. */
+  /** The URL without query and fragment; absent if only parameters were pasted. */
   readonly base?: string | undefined
   readonly parameters: URLSearchParams
   readonly state: string
 }
 
 /**
- * Takes a whole URL, or only its query or fragment, with what terminals, chats and
- * shells do to it: line wraps, quotes, `&amp;`, backslashes before `?`, `=` and `&`.
+ * Accepts a whole URL, or only its query or fragment, and undoes what terminals, chats and shells add: line breaks,
+ * quotes, `&amp;`, backslashes before `?`, `=` and `&`.
  *
  * @throws {OAuthError} `CALLBACK_UNREADABLE`, `CALLBACK_INCOMPLETE`, `CALLBACK_REFUSED`
  */
@@ -54,14 +54,14 @@ export function parseCallback(paste: string): PastedCallback {
   return { base, parameters, state }
 }
 
-/** The order matters: the code is read only after the issuer was checked, and not after an error. */
+/** The code is read only after the issuer was checked, and never from an error response. */
 export type ValidatedCallback = Callback | { readonly denied: OAuthError }
 
 /**
- * Compares a callback with the request it claims to answer.
+ * Checks that a callback belongs to the pending request.
  *
- * @returns the code, or the refusal that the server sent with this callback
- * @throws {OAuthError} `CALLBACK_REFUSED`: not the answer to this request, which is still open
+ * @returns the code, or the error that the server sent with this callback
+ * @throws {OAuthError} `CALLBACK_REFUSED`: the callback belongs to another request; this one stays open
  */
 export function validateCallback(pasted: PastedCallback, pending: PendingAuthorization): ValidatedCallback {
   const { base, parameters } = pasted
@@ -110,13 +110,13 @@ function denial(parameters: URLSearchParams, pending: PendingAuthorization): OAu
 
 function tidy(paste: string): string {
   const lines = paste.split(/[\r\n]+/).map((line) => line.trim())
-  // Pasted twice, as happens when the first time seems to have had no effect.
+  // People paste twice when the first paste seems to have no effect.
   const again = lines.filter((line, index) => line !== '' && lines.indexOf(line) < index && /^https?:/i.test(line))
   return (again.length > 0 ? lines.filter((line, index) => lines.indexOf(line) === index).join('') : paste)
-    .replace(/\u001b\[20[01]~/g, '') // a terminal's marks around what is pasted
+    .replace(/\u001b\[20[01]~/g, '') // bracketed-paste sequences of the terminal
     .replace(/[\s\u0000-\u001f\u200b-\u200f\u2060\ufeff]+/g, '')
     .replace(/^[<"'`([“”„‘’‚«»]+/, '')
-    .replace(/(?<![>"'`)\],;“”‘’«»])[>"'`)\],;“”‘’«»]+$/, '') // the look-behind keeps it linear
+    .replace(/(?<![>"'`)\],;“”‘’«»])[>"'`)\],;“”‘’«»]+$/, '') // the lookbehind keeps the match linear
     .replace(/&(?:amp|#38|#x26);/gi, '&')
     .replace(/\\([?&=#%])/g, '$1')
 }
@@ -133,7 +133,7 @@ function split(text: string): { base?: string; query: URLSearchParams; fragment:
     if (!url) throw unreadable('the pasted URL is invalid')
     return { base: url.href, query: mark < 0 ? none : new URLSearchParams(before.slice(mark + 1)), fragment }
   }
-  // No address: the parameters alone, with or without their mark.
+  // Only the parameters, with or without the leading `?` or `#`.
   return { query: new URLSearchParams(mark < 0 ? before : before.slice(mark + 1)), fragment }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Phase two: from the callback URL to the credentials of a session.
+ * The second half of a login: from the callback URL to the credentials of a session.
  */
 
 import { type ErrorCode, isOAuthError, loginFacts, OAuthError, withoutSession } from '../errors.ts'
@@ -44,20 +44,21 @@ export type CompletePorts = Network &
   } & DeliverOption
 
 /**
- * Validates the callback, exchanges the code once, and checks that the tokens are for
- * the account that the login was started for.
+ * Validates the callback, exchanges the code once, and checks that the tokens are for the account that the login was
+ * started for.
  *
- * @param paste what the person copied after signing in: a URL, or its query or fragment
- * @throws {OAuthError} those of the input and `CALLBACK_REFUSED`: nothing was sent and the login is still open; those
- *   of network, identity and metadata: as before, run it again; `AUTHORIZATION_DENIED`, `EXCHANGE_REFUSED`,
- *   `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and `EXCHANGE_AMBIGUOUS`: the login has ended
+ * @param paste the callback URL, or its query or fragment, as copied by a person
+ * @throws {OAuthError} input errors and `CALLBACK_REFUSED`: nothing was sent and the login stays open; network,
+ *   identity and metadata errors: nothing has changed, so it can be run again; `AUTHORIZATION_DENIED`,
+ *   `EXCHANGE_REFUSED`, `TOKEN_RESPONSE_INVALID`, `ACCOUNT_MISMATCH`, `ACCOUNT_UNVERIFIED` and `EXCHANGE_AMBIGUOUS`:
+ *   the login has ended
  */
 export function complete(paste: string, ports: CompletePorts): Promise<Completed> {
   return withoutSession(completeLogin(paste, ports))
 }
 
 async function completeLogin(paste: string, given: CompletePorts): Promise<Completed> {
-  // Some servers spend the code before they check the proof: by then their clocks have to be known.
+  // Some servers use up the code before they check the proof, so their clocks have to be known by then.
   const ports = withServerClocks(given)
   const { pending: store } = ports.stores
   const pasted = parseCallback(paste)
@@ -83,17 +84,17 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   return deliverLogin(result, login, ports)
 }
 
-/** Everything that is checked before the code is sent, and the journal of what happens then. */
+/** What is checked before the code is sent, and the functions that record what happens afterwards. */
 interface Exchange {
   readonly pending: PendingAuthorization
   readonly code: string
   readonly codeHash: string
-  /** Where the account is that the login was started for. */
+  /** The location of the account that the login was started for. */
   readonly account: AccountLocation | undefined
   readonly key: DpopKey
   readonly agent: OAuthServerAgent
   spent(outcome: SpentAuthorization['outcome']): SpentAuthorization
-  /** The journal says already that the code was sent, which stays true if it cannot be written again. */
+  /** The stored record already marks the code as sent, so a failure to write it again is ignored. */
   note(record: PendingRecord): Promise<void>
 }
 
@@ -109,7 +110,7 @@ async function prepareExchange(
   const { clientId, clientKey, nonces } = pending
   const client = await sameClient(clientId, clientKey, clientKey && ports.settings.clientJwk)
   const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
-  // Looked up before the code is sent: if that fails, the code is still good.
+  // Resolved before the code is sent: if this fails, the code is still valid.
   const account = pending.did && (await locate(pending.did, pending.issuer, ports))
   const key = await importDpopKey(pending.dpopPrivateJwk)
   const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
@@ -144,7 +145,9 @@ async function verifyResponse(response: JsonObject, exchange: Exchange, ports: C
   }
 }
 
-/** An earlier run was killed between the response and the delivery: the code is the same, and is not sent again. */
+/**
+ * For a login whose earlier run was killed between response and delivery: the code is the same and is not sent again.
+ */
 async function resume(record: ReceivedAuthorization, code: string | null, ports: CompletePorts): Promise<Completed> {
   const { pending: store } = ports.stores
   const over = () => spentRecord(record, record.codeHash, 'completed', ports.now())
@@ -166,7 +169,7 @@ function checkAccount(sub: Did, { did, handle }: PendingAuthorization): void {
   throw new OAuthError('ACCOUNT_MISMATCH', `signed in as ${sub}, but this login was started for ${handle ?? did}`)
 }
 
-/** The account's PDS, if that still names the issuer the login was started at. */
+/** The account's location, if its PDS still names the issuer at which the login was started. */
 function locate(did: Did, issuer: Origin, ports: CompletePorts): Promise<AccountLocation> {
   const verify = ({ pds, issuer: now }: AccountLocation) => {
     if (now === issuer) return
@@ -204,7 +207,7 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey
   }
 }
 
-/** Elsewhere a reason to run the same command again. */
+/** Errors that, before the exchange, are worth running the same command again for. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
   'NETWORK_UNREACHABLE',
   'NETWORK_LOST',
@@ -213,7 +216,7 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'RATE_LIMITED',
 ])
 
-/** The code is spent: not even a failure of the network can be helped by running this again. */
+/** The code is used up, so running the command again cannot help, not even after a network error. */
 function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthorization): unknown {
   if (!isOAuthError(error)) return error
   const left = isEnded ? '' : '; the server did not confirm that it ended the new session'

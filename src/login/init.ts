@@ -1,5 +1,5 @@
 /**
- * Phase one: from an identifier to the URL at which the person signs in.
+ * The first half of a login: from an identifier to the sign-in URL.
  */
 
 import { type ClientChoice, chooseClient } from '../client/client-id.ts'
@@ -16,7 +16,7 @@ import { discoverFromAccount, discoverFromServer } from '../protocol/oauth/disco
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 
-/** Milliseconds to wait for the callback: long enough to sign in, far longer than a code lives. */
+/** Milliseconds to wait for the callback: enough time to sign in, and far more than the lifetime of a code. */
 const PENDING_LIFETIME = 60 * 60 * 1000
 
 export interface InitOptions extends ClientChoice {
@@ -24,9 +24,9 @@ export interface InitOptions extends ClientChoice {
 }
 
 export interface Initiated {
-  /** For the person's browser. */
+  /** The sign-in URL, to open in a browser. */
   readonly authorizationUrl: URL
-  /** As stored; secret. */
+  /** The stored login. Secret. */
   readonly pending: PendingAuthorization
   /** The account's PDS; absent when started from a server. */
   readonly pds?: Origin | undefined
@@ -35,11 +35,11 @@ export interface Initiated {
 export type InitPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
 
 /**
- * Resolves `identifier` (handle, DID or server URL), finds its authorization server,
- * pushes the request and stores what `complete` will need, before the URL is given out.
+ * Resolves `identifier` (handle, DID or server URL), finds its authorization server, pushes the request and stores the
+ * login for `complete` before it returns the URL.
  *
- * @throws {OAuthError} those of the input before anything was sent; those of network, identity, metadata and PAR with
- *   nothing kept
+ * @throws {OAuthError} input errors, before anything was sent; network, identity, metadata and PAR errors, with nothing
+ *   stored
  */
 export function init(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
   return withoutSession(initLogin(identifier, options, ports))
@@ -87,7 +87,7 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
   return { authorizationUrl: authorizationUrl(server, client.clientId, requestUri), pending, pds: account?.pds }
 }
 
-/** Servers say little about a client document that they refuse: what is wrong with it can be looked up. */
+/** Servers rarely explain why they reject a client document, so the document is fetched and checked here. */
 async function explained(error: unknown, client: Client, ports: InitPorts): Promise<unknown> {
   if (!isOAuthError(error, 'PAR_REFUSED')) return error
   if (!client.clientId.startsWith('https:')) {

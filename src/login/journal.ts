@@ -1,6 +1,6 @@
 /**
- * The record of a login between `init` and the end of `complete`, and what it means for a callback. It keeps the
- * credentials until they have been delivered, so that the next `complete` can deliver what a killed one could not.
+ * The stored record of a login from `init` to the end of `complete`, and what it means for a callback. It holds the
+ * credentials until they are delivered, so that the next `complete` can deliver them if this one is killed.
  */
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { Completed, PendingAuthorization, ReceivedAuthorization, SpentAuthorization } from '../model.ts'
@@ -58,7 +58,7 @@ export function alreadySpent({ outcome, at, did }: SpentAuthorization): OAuthErr
   })
 }
 
-/** The note that takes the place of a login once its code is on its way. */
+/** The record that replaces a login before its code is sent. */
 export function spentRecord(
   { state, did }: Pick<PendingAuthorization, 'state' | 'did'>,
   codeHash: string,
@@ -68,7 +68,10 @@ export function spentRecord(
   return { version: 1, status: 'spent', state, codeHash, outcome, at, ...(did && { did }) }
 }
 
-/** A truncated code spends nothing at the server: the complete code may follow, but this one is not sent again. */
+/**
+ * The server rejected the code, perhaps because it was truncated. The complete code may follow, but this one is not
+ * sent again.
+ */
 export function withRefused(pending: PendingAuthorization, codeHash: string): PendingAuthorization {
   return { ...pending, refusedCodes: [...(pending.refusedCodes ?? []), codeHash] }
 }
@@ -79,7 +82,7 @@ export interface DeliverOption {
 }
 
 export interface LoginRecordActions {
-  /** Puts what came back into the login's record. */
+  /** Stores the credentials in the login's record. */
   keep(): Promise<void>
   /** Records that the login has ended, and removes its credentials. */
   close(): Promise<void>
@@ -88,8 +91,8 @@ export interface LoginRecordActions {
 }
 
 /**
- * @throws {OAuthError} `SAVE_FAILED`: the message says where the credentials are, or that they are nowhere and what
- *   became of the session
+ * @throws {OAuthError} `SAVE_FAILED`: the message says where the credentials are, or that they were lost and whether
+ *   the session was ended
  */
 export async function deliverLogin(
   completed: Completed,
@@ -135,7 +138,7 @@ function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded:
   })
 }
 
-/** @param sent as the journal has the login */
+/** @param sent the stored record of the login */
 export function receivedFor(
   { state, codeHash, at }: SpentAuthorization,
   { credentials, handle, requestedScope }: Completed,
@@ -144,7 +147,7 @@ export function receivedFor(
   return { version: 1, status: 'received', state, codeHash, did, handle, requestedScope, credentials, at }
 }
 
-/** What a run before this one had got, and not delivered. */
+/** The result that an earlier run received but did not deliver. */
 export function completedOf({ credentials, handle, requestedScope }: ReceivedAuthorization): Completed {
   const grantedScope = credentials.scope ?? ''
   return {

@@ -1,5 +1,5 @@
 /**
- * What a request sends: whether it can be sent again, how large it is, how long that may take, and who gives up on it.
+ * The body of a request: whether it can be sent again, its size, its timeout, and what happens if the caller gives up.
  */
 import type { Body } from '../ports.ts'
 
@@ -7,28 +7,28 @@ import type { Body } from '../ports.ts'
 const TIMEOUT = 60
 /** Timeout in seconds for a body of unknown length. */
 const LONGEST = 3600
-/** Bytes in a second that a slow line still manages; a larger body gets more time. */
+/** Bytes per second of a slow connection: a larger body gets more time. */
 const SLOWEST = 50_000
 
-/** As for `fetch`, and with a timeout. */
+/** The options of `fetch` that a session supports, and a timeout. */
 export interface SessionInit {
   readonly method?: string
   readonly headers?: HeadersInit
   readonly body?: BodyInit | Body | null
   readonly signal?: AbortSignal | null
-  /** For the headers of the response, and for each pause in its body. */
+  /** Timeout for the headers of the response, and for each pause in its body. */
   readonly timeoutSeconds?: number | undefined
 }
 
-/** A retry after a nonce challenge needs the body a second time; of a stream there is none. */
+/** A body that can be sent again, as a retry after a nonce challenge requires. A stream is returned as it is. */
 export async function repeatable(body: SessionInit['body']): Promise<Body | undefined> {
   if (body === null || body === undefined) return undefined
   if (typeof body === 'string' || body instanceof Uint8Array || body instanceof Blob) return body
   if (body instanceof ReadableStream) return body
-  return new Response(body).blob() // with the type of a form and its boundary
+  return new Response(body).blob() // keeps the media type of a form, with its boundary
 }
 
-/** Bytes; of a text its characters will do. */
+/** Size in bytes; for text, the number of characters is close enough. */
 export function sizeOf(body: Exclude<Body, ReadableStream> | undefined): number {
   return body instanceof Blob ? body.size : (body?.length ?? 0)
 }

@@ -17,8 +17,8 @@ export interface ExportOptions {
 const AT_LEAST = 60
 
 /**
- * Gives a session as the session store of `@atproto/oauth-client-node` keeps it, and then no longer has it: what the
- * store remembers is only that its tokens must not be used here. Refreshes it first if its access token has expired.
+ * Exports a session in the format of the session store of `@atproto/oauth-client-node`, then removes it here: the store
+ * keeps only the hashes that prevent its tokens from being used. Refreshes it first if its access token has expired.
  *
  * @param hand writes the session; it is removed here when this resolves, and kept when it rejects
  * @throws {OAuthError} `SESSION_MISSING`, `CREDENTIALS_INCOMPLETE` for a lease, those of a refresh

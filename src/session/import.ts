@@ -1,5 +1,5 @@
 /**
- * Imports a session of another program. Its tokens are not used for that: the refresh token works once.
+ * Imports a session of another program, without using its tokens: the refresh token works once.
  */
 
 import { checkClientId } from '../client/client-id.ts'
@@ -12,17 +12,18 @@ import { checkTargets } from './saving.ts'
 import { assertOwnToken, endedError, newerOf, takenBack, toSessionRecord } from './token-family.ts'
 
 export interface ImportOptions {
-  /** The exact client_id that the other program signs in with: a refresh under any other ends the session. */
+  /** The exact client_id of the other program: a refresh with a different one ends the session. */
   readonly clientId: string
 }
 
 /**
- * The credentials in what the session store of `@atproto/oauth-client-node` has for one account, once the account's
- * server is known to be the one that they are from. Nothing is kept here; the other program has to forget them.
+ * Reads the value that the session store of `@atproto/oauth-client-node` holds for one account, and checks that the
+ * account's server is the issuer. Stores nothing; the session must be deleted in the other program.
  *
  * @param value untrusted
- * @throws {OAuthError} `CLIENT_INVALID`, those of `fromNodeSession`; `ISSUER_MISMATCH`; `CREDENTIALS_MISMATCH` this machine knows a newer
- *   token of the same session; `SAVE_FAILED` a save target has another account's. No token was sent
+ * @throws {OAuthError} `CLIENT_INVALID`, those of `fromNodeSession`; `ISSUER_MISMATCH`; `CREDENTIALS_MISMATCH`: this
+ *   machine has a newer token of the same session; `SAVE_FAILED`: a save target contains another account. No token was
+ *   sent
  */
 export async function importSession(
   value: unknown,

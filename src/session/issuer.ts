@@ -30,7 +30,7 @@ export function verifyIssuer(
   return discoverFromAccount(session.did, { verify }, ports)
 }
 
-/** Credentials may name the PDS, its issuer, or the PDS of before a move within one issuer. */
+/** Credentials may contain the PDS, its issuer, or an earlier PDS with the same issuer. */
 async function isSameIssuer(session: SessionRecord, pds: Origin, issuer: Origin, ports: IssuerPorts): Promise<boolean> {
   if (session.issuer !== undefined) return session.issuer === issuer
   if (session.pds === pds || session.pds === issuer) return true

@@ -34,7 +34,7 @@ async function newestOf(given: SessionRecord, { stores }: RefreshPorts): Promise
 }
 
 /**
- * A session of the per-user store: the account's, or the only one there is.
+ * Opens a session of the per-user store: the one of `account`, or the only one.
  *
  * @param account DID or handle
  * @throws {OAuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`
@@ -68,7 +68,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
   )
 }
 
-/** Newest login first: an older one that is still in use elsewhere does not come back by being refreshed. */
+/** Newest login first. Sorting by refresh time would prefer an older login that is still in use elsewhere. */
 function byLogin(one: SessionRecord, other: SessionRecord): number {
   return (other.createdAt ?? 0) - (one.createdAt ?? 0) || (other.rotatedAt ?? 0) - (one.rotatedAt ?? 0)
 }

@@ -1,5 +1,5 @@
 /**
- * What the steps of a session may ask of the outside.
+ * The ports of the session operations.
  */
 import type { SessionRecord } from '../model.ts'
 import type { Dns, Network, Notices, Saving, Settings, Stores } from '../ports.ts'

@@ -1,20 +1,20 @@
 /**
- * A small request ahead of a large one, so that a large body is sent with a nonce and a token that are known to be good.
+ * A small request before a large one, so that a large body is sent with a valid nonce and token.
  */
 import type { Body, Clock } from '../ports.ts'
 import { type SessionInit, sizeOf } from './body.ts'
 
-/** Changes nothing, every session may call it, and its response has the nonce to use next. */
+/** A read that every session is allowed, whose response contains the next nonce. */
 export const PRIMING = 'com.atproto.server.getSession'
 /** Bytes; a larger body is not sent twice. */
 const LARGE = 64 * 1024
 /** Milliseconds; the shortest known lifetime of a nonce is three minutes. */
 const NONCE_GOOD = 60_000
 
-/** One request of a session: path and query, the rest, and its body in a form that can be measured. */
+/** Sends one request of a session: path and query, options, and the body in a form whose size is known. */
 export type Send = (path: string, init: SessionInit, body: Body | undefined) => Promise<Response>
 
-/** `send` with a small request ahead of each stream, which can be sent only once, and of a large body after a pause. */
+/** Wraps `send`: a small request precedes each stream, which can be sent only once, and a large body after a pause. */
 export function withPriming(send: Send, { now }: Clock): Send {
   let respondedAt = Number.NEGATIVE_INFINITY
   const sendAndNote: Send = async (...request) => {

@@ -1,5 +1,5 @@
 /**
- * The headers that sign one request which another tool will send.
+ * The headers that authorize one request of another tool.
  *
  * @see RFC 9449 §4.2, §7.1
  */
@@ -17,8 +17,8 @@ export type RequestToSign = Pick<ProofTarget, 'method' | 'url'>
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 /**
- * @param pds where the session is from, as far as that is known
- * @throws {OAuthError} `USAGE` the session's token must not be sent there
+ * @param pds the PDS of the session, if known
+ * @throws {OAuthError} `USAGE` the session's token must not be sent to this URL
  */
 export function proofTarget(method: string, text: string, pds: string | undefined): RequestToSign {
   const upper = method.toUpperCase()
@@ -38,14 +38,14 @@ function refuse(message: string): never {
 export interface ProvingSession {
   record(): SessionRecord
   fetchHandler(path: string): Promise<Response>
-  /** Where the account's identity says that its PDS is. */
+  /** The PDS in the DID document of the account. */
   locate(): Promise<Origin>
-  /** With the newest nonce. */
+  /** Signs with the newest nonce. */
   sign(request: RequestToSign, accessToken: string): Promise<SignedHeaders>
 }
 
 /**
- * Headers for one request to the session's PDS, with a token that is still good and the newest nonce.
+ * Headers for one request to the session's PDS, with a valid token and the newest nonce.
  *
  * @throws {OAuthError} `USAGE`, those of an XRPC error, and as `fetchHandler`
  */
@@ -56,7 +56,8 @@ export async function proofFor(
 ): Promise<SignedHeaders> {
   const { issuer, pds } = record()
   const { origin } = proofTarget(method, url, undefined).url
-  // Credentials without an issuer may name their authorization server instead; no token is spent to find out.
+  // Credentials without an issuer may contain the authorization server instead of the PDS. The DID document tells,
+  // without using a token.
   if (origin !== pds) proofTarget(method, url, issuer === undefined ? await locate() : pds)
   const primed = await fetchHandler(`/xrpc/${PRIMING}`)
   if (!primed.ok) throw (await readXrpcError({ nsid: PRIMING }, primed, record(), now())).error

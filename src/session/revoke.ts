@@ -15,15 +15,15 @@ import type { RefreshPorts } from './ports.ts'
 import { newerOf } from './token-family.ts'
 
 export interface Revoked {
-  /** `unsupported`: the server offers no revocation; `unconfirmed`: it did not say that it has ended the session. */
+  /** `unsupported`: the server has no revocation endpoint; `unconfirmed`: it did not confirm the revocation. */
   readonly outcome: 'revoked' | 'unsupported' | 'unconfirmed'
-  /** The session as it was, without a place here any more. Secret. */
+  /** The session before its removal. Secret. */
   readonly record: SessionRecord
 }
 
 /**
- * @throws {OAuthError} those of settings, network, identity and metadata, with nothing sent and nothing forgotten
- *   (`ISSUER_MISMATCH` the issuer was never recorded, and the account has moved); `SESSION_MISSING`;
+ * @throws {OAuthError} those of settings, network, identity and metadata, with nothing sent and nothing deleted
+ *   (`ISSUER_MISMATCH`: the issuer was never recorded, and the account has moved); `SESSION_MISSING`;
  *   `CREDENTIALS_INCOMPLETE` for a lease
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
@@ -67,7 +67,7 @@ async function endAtServer(
   const nonces = await ports.stores.sessions.readNonces(thumbprint)
   const key = await importDpopKey(dpopPrivateJwk)
   const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
-  // Without a nonce the first may get a 200 and be ignored; the second has it.
+  // Without a nonce, the first request may get a 200 and have no effect; the second one has the nonce.
   await agent.revoke(token)
   return (await agent.revoke(token)) ? 'revoked' : 'unconfirmed'
 }

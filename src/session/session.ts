@@ -18,34 +18,34 @@ import { proofFor } from './proof.ts'
 import { isFresh, refresh } from './refresh.ts'
 import { toCredentials } from './token-family.ts'
 
-/** Milliseconds; a token that is younger has not expired. */
+/** Milliseconds; a younger token cannot have expired. */
 const JUST_NOW = 60_000
 
-/** Made by `openSession` and `openStoredSession`. */
+/** Created by `openSession` and `openStoredSession`. */
 export class Session {
   readonly did: Did
-  /** As it was at the login; `undefined` if that was not started from one. Not verified since. */
+  /** The handle at the time of the login, if the login was started from one. Not verified since. */
   readonly accountHandle: Handle | undefined
   /**
-   * One request to the account's PDS, for which a session is the `SessionManager` of `@atproto/api`: `new Agent(session)`.
-   * A response is returned as it came, whatever its status; headers such as `atproto-proxy` are passed on. Can be
-   * taken off the session: it does not use `this`.
+   * Sends one request to the account's PDS. With it, a session is a `SessionManager` of `@atproto/api`: `new
+   * Agent(session)`. A response is returned unchanged, whatever its status; headers such as `atproto-proxy` are passed
+   * on. It can be used without the session object: it does not use `this`.
    *
    * @param path path and query, beginning with `/xrpc/`
    * @throws {OAuthError} `SESSION_DEAD` and the other codes of a refresh; those of the `Http` port
    */
   readonly fetchHandler: (path: string, init?: SessionInit) => Promise<Response>
-  /** The same by the name that `@atcute/client` has for it: `new Client({ handler: session })`. */
+  /** `fetchHandler` under the name that `@atcute/client` uses: `new Client({ handler: session })`. */
   readonly handle: (path: string, init?: SessionInit) => Promise<Response>
 
   readonly #ports: RefreshPorts & WithServerClocks
   readonly #dpopFetch: SigningFetch
   #record: SessionRecord
-  /** The access token that this process got or found when it asked for a newer one. */
+  /** The access token of the last refresh by this process, or the newer one that it found in the store. */
   #refreshed: string | undefined
-  /** Whether `#record.pds` is the PDS: of a leased access token only the DID document tells. */
+  /** Whether `#record.pds` is known to be the PDS: for a leased access token, only the DID document tells. */
   #isLocated: boolean
-  /** Learned, and not stored yet. */
+  /** Received, but not stored yet. */
   #newNonces: Nonces | undefined
 
   private constructor(
@@ -68,7 +68,7 @@ export class Session {
   }
 
   /**
-   * @param record the newest state that is known of it
+   * @param record the newest known state
    * @throws {OAuthError} `CREDENTIALS_INVALID` its key is not usable
    */
   static async create(record: SessionRecord, ports: RefreshPorts): Promise<Session> {
@@ -85,21 +85,21 @@ export class Session {
   /**
    * Refreshes the tokens and saves them.
    *
-   * @param ifOlderThanSeconds skipped if the last refresh is more recent than that
+   * @param ifOlderThanSeconds skip the refresh if the last one is more recent than this
    * @throws {OAuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
    */
   async refresh(ifOlderThanSeconds = 0): Promise<Credentials> {
     const now = this.#ports.now()
     const since = now - ifOlderThanSeconds * 1000
-    // A refresh in the future was dated by another clock: when it happened is unknown.
+    // A refresh time in the future comes from another clock, so the age is unknown.
     await this.#refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since && rotatedAt <= now)
     return toCredentials(this.#record)
   }
 
   /**
-   * An access token for other processes, with the key that it needs and without the refresh token.
+   * An access token for other processes, with its DPoP key and without the refresh token.
    *
-   * @param atLeastSeconds refresh first if it would expire before that
+   * @param atLeastSeconds refresh first if the token expires before that
    * @throws {OAuthError} as `refresh`
    */
   async lease(atLeastSeconds: number): Promise<Credentials> {
@@ -111,7 +111,7 @@ export class Session {
   }
 
   /**
-   * One XRPC request.
+   * Sends one XRPC request.
    *
    * @throws {OAuthError} `NSID_INVALID`, `USAGE`, and as `fetchHandler`
    */
@@ -123,9 +123,9 @@ export class Session {
   }
 
   /**
-   * The headers of one request to the account's PDS that another tool will send, good once and for about a minute. Secret.
+   * Signs one request of another tool to the account's PDS. The headers are valid once and for about a minute. Secret.
    *
-   * @throws {OAuthError} `USAGE` for another server, `XRPC_ERROR` and its like, and as `fetchHandler`
+   * @throws {OAuthError} `USAGE` for another server, `XRPC_ERROR` and similar ones, and as `fetchHandler`
    */
   proof(method: string, url: string): Promise<SignedHeaders> {
     const session = {
@@ -137,7 +137,7 @@ export class Session {
     return proofFor(session, { method, url }, this.#ports)
   }
 
-  /** One request, and a retry with a newer token if the PDS rejects this one as expired. */
+  /** Sends a request, and retries with a newer token if the PDS rejects the token as expired. */
   async #request(path: string, init: SessionInit, body: Body | undefined): Promise<Response> {
     await orAborted(this.#prepare(), init.signal)
     const used = this.#record.accessToken
@@ -177,7 +177,7 @@ export class Session {
     )
   }
 
-  /** After the PDS has rejected this token. */
+  /** Refreshes after the PDS has rejected this token. */
   async #refreshRefused(refused: string | undefined): Promise<void> {
     await this.#refreshUnless((newer) =>
       refused !== undefined && newer.accessToken === refused
@@ -187,9 +187,9 @@ export class Session {
   }
 
   /**
-   * A new token that is rejected points at a clock or a proxy: another refresh would not help. A token of an
-   * earlier process may be rejected because the session has ended since, which only a refresh tells.
-   * By the servers' clocks: ours may have been changed since.
+   * If a new token is rejected, the cause is a clock or a proxy, and another refresh would not help. A token from an
+   * earlier process may be rejected because the session has ended since, which only a refresh reveals. Ages are
+   * measured with the servers' clocks, because the local clock may have been changed.
    */
   #isJustRefreshed({ accessToken, rotatedAt, clockOffset = 0, pds }: SessionRecord): boolean {
     if (accessToken !== this.#refreshed || rotatedAt === undefined) return false
@@ -202,14 +202,14 @@ export class Session {
     if (this.#record.accessToken !== accessToken) this.#refreshed = this.#record.accessToken
   }
 
-  /** Stores the nonces that `run` has learned once it is done: nothing comes between a refresh and its save. */
+  /** Stores new nonces after `run`, so that nothing delays the save after a refresh. */
   async #keepingNonces<T>(run: () => Promise<T>): Promise<T> {
     try {
       return await run()
     } finally {
       const nonces = this.#newNonces
       this.#newNonces = undefined
-      // Without them the next process needs one more round trip.
+      // Ignored: without the nonces, the next process needs one more round trip.
       if (nonces) await this.#ports.stores.sessions.writeNonces(this.#record.thumbprint, nonces).catch(() => undefined)
     }
   }

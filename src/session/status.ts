@@ -4,7 +4,7 @@
 import type { ClientKeyName, Did, Ended, Handle, Origin, SessionRecord } from '../model.ts'
 
 const DAY = 24 * 3600 * 1000
-/** What the reference server allows: from the login, and from the last refresh. */
+/** The limits of the reference server: since the login, and since the last refresh. */
 const PUBLIC = { absolute: 14 * DAY, idle: 14 * DAY }
 const CONFIDENTIAL = { absolute: 2 * 365.25 * DAY, idle: (365.25 / 4) * DAY }
 
@@ -16,7 +16,7 @@ export interface SessionStatus {
   readonly pds: Origin
   readonly issuer: Origin | undefined
   readonly clientId: string | undefined
-  /** Of a confidential client. */
+  /** For a confidential client. */
   readonly clientKey: ClientKeyName | undefined
   readonly scope: string | undefined
   /** RFC 7638, of the session's DPoP key. */
@@ -25,9 +25,9 @@ export interface SessionStatus {
   readonly createdAt: number | undefined
   readonly rotatedAt: number | undefined
   readonly accessTokenExpiresAt: number | undefined
-  /** The session ends then, however it is used; unknown if the time of the login is. */
+  /** The session ends then, even if it is used; unknown if the login time is. */
   readonly absoluteDeadline: number | undefined
-  /** The session ends then, unless it is refreshed before. */
+  /** The session ends then, unless it is refreshed. */
   readonly idleDeadline: number | undefined
   readonly savedTo: readonly string[]
   readonly undelivered: readonly string[]
@@ -58,7 +58,7 @@ export function statusOf(record: SessionRecord): SessionStatus {
   }
 }
 
-/** The deadline that comes first, as far as they are known. */
+/** The earlier deadline, as far as they are known. */
 export function nextDeadline({ absoluteDeadline, idleDeadline }: SessionStatus): number | undefined {
   const known = [absoluteDeadline, idleDeadline].filter((deadline) => deadline !== undefined)
   return known.length > 0 ? Math.min(...known) : undefined

@@ -80,7 +80,7 @@ describe('12.7 clocks', () => {
         : undefined
     const [only, ...others] = notOk(await found(world, 'alice.fake.dev'))
     expect(others).toStrictEqual([])
-    expect(only).toMatchObject({ topic: 'clock', fix: expect.stringContaining('whoever runs https://as.fake.dev') })
+    expect(only).toMatchObject({ topic: 'clock', fix: expect.stringContaining('the operator of https://as.fake.dev') })
   })
 })
 

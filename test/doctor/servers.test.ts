@@ -124,7 +124,7 @@ describe('4 the authorization server, rule by rule', () => {
       plant: asm(change),
       finds: one,
       says: RegExp(Object.keys(change)[0]!),
-      fix: /update it, or correct/,
+      fix: /update it, or to correct/,
     })),
     {
       name: 'two at once are two findings',
@@ -143,7 +143,7 @@ describe('4 the authorization server, rule by rule', () => {
       name: '4.4 endpoints that only its own machine knows',
       plant: asm({ pushed_authorization_request_endpoint: 'https://localhost:3000/oauth/par' }),
       finds: ['warning server metadata', 'broken pushed request'],
-      fix: /own address/,
+      fix: /as its own/,
     },
     {
       name: '4.1 not there',

@@ -19,7 +19,7 @@ const REDIRECTS_MOST = 5
 const TXT_LONGEST = 244
 
 /** What one way of looking a handle up has come to. */
-export type HandleAnswer =
+export type HandleLookup =
   | { readonly kind: 'did'; readonly did: Did }
   | { readonly kind: 'none'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string }
@@ -51,7 +51,7 @@ export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock
 }
 
 /** @throws {OAuthError} `HANDLE_AMBIGUOUS`, `HANDLE_NOT_FOUND` what is there leads nowhere, and HTTPS must not stand in for it */
-export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): Promise<HandleAnswer> {
+export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): Promise<HandleLookup> {
   if (handle.length > TXT_LONGEST) return { kind: 'none', reason: 'too long for a TXT record' }
   const name = `_atproto.${handle}`
   let records: string[][]
@@ -73,7 +73,7 @@ export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityP
 }
 
 /** Never rejects: it runs beside DNS, whose answer may come first. */
-export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: AbortSignal): Promise<HandleAnswer> {
+export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: AbortSignal): Promise<HandleLookup> {
   let url = new URL(`https://${handle}/.well-known/atproto-did`)
   const where = url.href
   try {

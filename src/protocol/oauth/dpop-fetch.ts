@@ -109,10 +109,12 @@ export function createDpopFetch(
       const assumed = assume(url)
       const response = await attempt(url, init, assumed)
       if (response.status !== 400 && response.status !== 401) return response
-      const { errors, answer } = await readRefusal(response)
-      const wrong = wrongAssumption(errors, assumed, assume(url))
+      const rejection = await readRejection(response)
+      const wrong = wrongAssumption(rejection.errors, assumed, assume(url))
       // Of a stream nothing is left to send.
-      if (wrong === undefined || repeatedFor.has(wrong) || init.body instanceof ReadableStream) return answer
+      if (wrong === undefined || repeatedFor.has(wrong) || init.body instanceof ReadableStream) {
+        return rejection.response
+      }
       repeatedFor.add(wrong)
     }
   }
@@ -146,14 +148,14 @@ function wrongAssumption(
  * §8 and §9 disagree with each other and with servers on status and place, so both
  * are looked at in both. The body that was read for that is put back.
  */
-async function readRefusal(response: Response): Promise<{ errors: readonly string[]; answer: Response }> {
+async function readRejection(response: Response): Promise<{ errors: readonly string[]; response: Response }> {
   const inHeader = challengeError(response.headers)
   const errors = inHeader === undefined ? [] : [inHeader]
   if (inHeader === 'use_dpop_nonce' || mediaType(response.headers) !== 'application/json') {
-    return { errors, answer: response }
+    return { errors, response }
   }
   const bytes = await readBounded(response, CHALLENGE_LARGEST)
-  const answer = new Response((bytes as Uint8Array<ArrayBuffer>) ?? null, response)
+  const restored = new Response((bytes as Uint8Array<ArrayBuffer>) ?? null, response)
   const error = bytes && parseJsonObject(new TextDecoder().decode(bytes))?.error
-  return { errors: typeof error === 'string' ? [...errors, error] : errors, answer }
+  return { errors: typeof error === 'string' ? [...errors, error] : errors, response: restored }
 }

@@ -54,7 +54,7 @@ export function xrpcError(
   const refusal = serverError(response.status, parseJsonObject(body))
   if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
   const said = `${nsid} returned ${describe(refusal)}`
-  const answer = { status: refusal.status, serverError: refusal.error }
+  const returned = { status: refusal.status, serverError: refusal.error }
   // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
     const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
@@ -63,14 +63,14 @@ export function xrpcError(
     const wider = [session.scope || 'atproto', scope].join(' ')
     const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said
     return new OAuthError('PERMISSION_MISSING', what, {
-      facts: { ...answer, ...(scope && { ...loginFacts(session), scope: wider }) },
+      facts: { ...returned, ...(scope && { ...loginFacts(session), scope: wider }) },
     })
   }
   if (isExpiredToken(response)) {
     return new OAuthError('XRPC_ERROR', `${said}, to a token that was just issued`, {
       session: 'unknown',
-      facts: { ...loginFacts(session), ...answer, reason: 'new-token-refused' },
+      facts: { ...loginFacts(session), ...returned, reason: 'new-token-refused' },
     })
   }
-  return new OAuthError('XRPC_ERROR', said, { facts: answer })
+  return new OAuthError('XRPC_ERROR', said, { facts: returned })
 }
