@@ -59,13 +59,13 @@ function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVer
     const findings: ClientFinding[] = []
     if (redirectUri !== undefined && redirectUri !== declared.redirectUris[0]) {
       const isLater = declared.redirectUris.includes(redirectUri)
-      const message = `redirect_uri: ${redirectUri} is not ${isLater ? 'the first that' : 'what'} the client_id declares`
-      const consequence = `a server ${isLater ? 'may know only the first, and refuse' : 'refuses'} a login that returns there`
-      findings.push(fault(message, 'declare exactly what is sent', consequence))
+      const message = `redirect_uri: ${redirectUri} is not the ${isLater ? 'first ' : ''}redirect URI in the client_id`
+      const consequence = `a server ${isLater ? 'may support only the first one, and reject' : 'rejects'} a login with this redirect URI`
+      findings.push(fault(message, 'use the same redirect URI in both', consequence))
     }
     const undeclared = undeclaredIn(scope, declared.scope)
     if (undeclared.length > 0) {
-      findings.push(fault(`scope does not declare ${undeclared.join(' ')}`, 'name it in the client_id'))
+      findings.push(fault(`scope does not declare ${undeclared.join(' ')}`, 'add it to the client_id'))
     }
     findings.push(...scopeAdvice(declared.scope))
     return {
@@ -86,7 +86,7 @@ async function checkHosted(use: ClientCheck, ports: CheckClientPorts): Promise<C
   const { clientId } = use
   const why = clientIdFault(clientId)
   if (why !== undefined) {
-    const fix = 'serve the document at an address as https://alice.github.io/bot/oauth-client-metadata.json'
+    const fix = 'serve the document at a URL such as https://alice.github.io/bot/oauth-client-metadata.json'
     return nothing(clientId, [fault(`client_id: ${why}`, fix)])
   }
   const { document, bytes, faults } = await fetchClientDocument(clientId, ports)
@@ -142,17 +142,17 @@ interface AtHand {
 async function checkOwnKey(keys: readonly JsonObject[], isConfidential: boolean, settings: Settings): Promise<AtHand> {
   const key = await clientKeyName({ clientId: '', clientJwk: settings.clientJwk })
   if (!key) {
-    const message = 'no client key is set: whether it is published was not checked'
-    const consequence = 'without it every command of such a client fails'
+    const message = 'no client key is set, so it was not compared with the published ones'
+    const consequence = 'every command of a confidential client requires its key'
     const found = advice(message, advise('client-key-unset'), consequence)
     return { findings: isConfidential ? [found] : [] }
   }
   if (!isConfidential) {
-    const message = 'token_endpoint_auth_method is not private_key_jwt, and a client key is set'
+    const message = 'token_endpoint_auth_method is not private_key_jwt, but a client key is set'
     return {
       matches: false,
       findings: [
-        fault(message, advise('client-key-unpublished'), 'a server may refuse a public client that signs with a key'),
+        fault(message, advise('client-key-unpublished'), 'a server may reject a public client that signs with a key'),
       ],
     }
   }
@@ -161,34 +161,32 @@ async function checkOwnKey(keys: readonly JsonObject[], isConfidential: boolean,
   if (same >= 0) return { matches: true, findings: [] }
   const elsewhere = keys[thumbprints.indexOf(key.thumbprint)]
   const [why, fix]: [string, Fix] = elsewhere
-    ? [`is published as ${elsewhere.kid}, and calls itself ${key.kid}`, 'give both the same kid']
+    ? [`is published with the kid ${elsewhere.kid}, but has the kid ${key.kid}`, 'use the same kid for both']
     : keys.some(({ kid }) => kid === key.kid)
-      ? [`and the published key ${key.kid} are two different ones`, advise('client-key-differs')]
+      ? [`differs from the published key ${key.kid}`, advise('client-key-differs')]
       : [`(${key.kid}) is not among the published keys`, advise('client-key-foreign')]
-  const message = `jwks: the client key that is set ${why}`
-  return { matches: false, findings: [fault(message, fix, 'servers refuse every login')] }
+  const message = `jwks: the configured client key ${why}`
+  return { matches: false, findings: [fault(message, fix, 'servers reject every login')] }
 }
 
 function addressAdvice(clientId: string, bytes: number): ClientFinding[] {
   const findings: ClientFinding[] = []
   if (new URL(clientId).search !== '') {
     findings.push(
-      advice('client_id has a query', 'serve the document at an address without one', 'a server may refuse it'),
+      advice('client_id has a query', 'serve the document at a URL without a query', 'a server may reject it'),
     )
   }
   if (bytes > RECOMMENDED_SIZE) {
-    const message = `the document has ${bytes} bytes, more than the ${RECOMMENDED_SIZE} that are recommended`
-    findings.push(advice(message, 'shorten it: retire keys, declare fewer scopes', 'a server may refuse to read it'))
+    const message = `the document has ${bytes} bytes, more than the recommended ${RECOMMENDED_SIZE}`
+    findings.push(advice(message, 'retire keys, or declare fewer scopes', 'a server may reject it'))
   }
   return findings
 }
 
 function scopeAdvice(scope: string): ClientFinding[] {
   const unknown = scopeTokens(scope).filter((token) => !isStatic(token) && !parsePermission(token))
-  const consequence = 'a server drops it without a word, or refuses a login that asks for it'
-  return unknown.map((token) =>
-    advice(`scope has ${token}, which is no permission of atproto`, 'correct it', consequence),
-  )
+  const consequence = 'servers ignore it, or reject a login that requests it'
+  return unknown.map((token) => advice(`scope contains the invalid permission ${token}`, 'correct it', consequence))
 }
 
 function undeclaredIn(asked: string | undefined, declared: string): string[] {
@@ -209,6 +207,6 @@ function advise(reason: ClientReason): Fix {
 export function brokenClient({ clientId, findings }: ClientVerdict): OAuthError | undefined {
   const faults = findings.filter(({ level }) => level === 'error')
   if (faults.length === 0) return undefined
-  const count = faults.length === 1 ? 'one thing is' : `${faults.length} things are`
-  return new OAuthError('CLIENT_BROKEN', `${count} wrong with the client ${clientId}: ${faults[0]!.message}`)
+  const more = faults.length === 1 ? '' : ` (${faults.length} errors in total)`
+  return new OAuthError('CLIENT_BROKEN', `the client ${clientId} has an error: ${faults[0]!.message}${more}`)
 }

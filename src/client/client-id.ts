@@ -29,7 +29,7 @@ export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Cl
   if (clientId === undefined) {
     const client = { redirectUri: redirectUri ?? LOOPBACK_REDIRECT, scope: parseScope(scope ?? DEFAULT_SCOPE) }
     if (!isLoopbackRedirect(client.redirectUri)) {
-      throw invalid(`the redirect of a loopback client must be on 127.0.0.1 or [::1], not ${client.redirectUri}`, {
+      throw invalid(`the redirect URI of a loopback client must be on 127.0.0.1 or [::1], not ${client.redirectUri}`, {
         reason: 'hosted-client-needed',
       })
     }
@@ -38,7 +38,7 @@ export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Cl
   if (/^http:/i.test(clientId)) return chooseLoopback(clientId, redirectUri, scope)
   checkDiscoverable(clientId)
   if (redirectUri === undefined) {
-    throw invalid('a hosted client needs a redirect URI, one of those in its document', {
+    throw invalid('a hosted client needs one of the redirect URIs in its document', {
       reason: 'redirect-uri-needed',
     })
   }
@@ -54,16 +54,18 @@ export function loopbackClientId({ redirectUri, scope }: Pick<Client, 'redirectU
 /** @throws {OAuthError} `CLIENT_INVALID` */
 export function parseLoopbackClientId(clientId: string): { redirectUris: readonly string[]; scope: string } {
   const match = LOOPBACK_ID.exec(clientId)
-  if (!match) throw invalid(`${clientId} is not a loopback client: it must be http://localhost with a query at most`)
+  if (!match)
+    throw invalid(`${clientId} is not a loopback client_id: it must be http://localhost, optionally with a query`)
   const query = new URLSearchParams(match[1] ?? '')
   const other = [...query.keys()].find((key) => key !== 'redirect_uri' && key !== 'scope')
-  if (other !== undefined) throw invalid(`a loopback client_id has no ${JSON.stringify(other)}`)
-  if (query.getAll('scope').length > 1) throw invalid('a loopback client_id has one scope')
+  if (other !== undefined) throw invalid(`a loopback client_id cannot have the parameter ${JSON.stringify(other)}`)
+  if (query.getAll('scope').length > 1) throw invalid('a loopback client_id cannot have several scopes')
   const scope = query.get('scope') ?? DEFAULT_SCOPE
   if (!scopeTokens(scope).includes('atproto')) throw invalid('the scope of a loopback client_id must contain atproto')
   const redirectUris = query.getAll('redirect_uri')
   const wrong = redirectUris.find((uri) => !isLoopbackRedirect(uri))
-  if (wrong !== undefined) throw invalid(`${wrong} is no redirect for a loopback client: use http://127.0.0.1/…`)
+  if (wrong !== undefined)
+    throw invalid(`invalid redirect URI "${wrong}" for a loopback client: use http://127.0.0.1/…`)
   return { redirectUris: redirectUris.length > 0 ? redirectUris : LOOPBACK_DEFAULTS, scope: parseScope(scope) }
 }
 
@@ -77,16 +79,17 @@ function chooseLoopback(clientId: string, redirectUri: string | undefined, asked
   const declared = parseLoopbackClientId(clientId)
   const facts = { reason: 'client-id-superfluous' } as const
   const redirect = redirectUri ?? declared.redirectUris[0]!
-  if (!declared.redirectUris.includes(redirect)) throw invalid(`that client_id does not declare ${redirect}`, facts)
+  if (!declared.redirectUris.includes(redirect))
+    throw invalid(`the client_id does not declare the redirect URI ${redirect}`, facts)
   const scope = asked === undefined ? declared.scope : parseScope(asked)
   const undeclared = scopeTokens(scope).filter((token) => !scopeTokens(declared.scope).includes(token))
-  if (undeclared.length > 0) throw invalid(`that client_id does not declare the scope ${undeclared.join(' ')}`, facts)
+  if (undeclared.length > 0) throw invalid(`the client_id does not declare the scope ${undeclared.join(' ')}`, facts)
   return { clientId, redirectUri: redirect, scope }
 }
 
 function checkDiscoverable(clientId: string): void {
   const why = clientIdFault(clientId)
-  if (why !== undefined) throw invalid(`${clientId} cannot be a client_id: ${why}`)
+  if (why !== undefined) throw invalid(`invalid client_id "${clientId}": ${why}`)
 }
 
 /**
@@ -96,9 +99,9 @@ function checkDiscoverable(clientId: string): void {
 export function clientIdFault(clientId: string): string | undefined {
   const url = asUrl(clientId)
   if (url?.protocol !== 'https:') return 'it must be an https URL'
-  if (url.href !== clientId) return `its canonical spelling is ${url.href}`
+  if (url.href !== clientId) return `its canonical form is ${url.href}`
   if (url.port !== '' || url.username !== '' || url.password !== '' || clientId.includes('#')) {
-    return 'it must have no port, no credentials and no fragment'
+    return 'it must not have a port, credentials or a fragment'
   }
   if (url.pathname.endsWith('/')) return 'it must have a path that does not end in a slash'
   const isPublic = asHandle(url.hostname) !== undefined && !isReservedName(url.hostname, true)
@@ -108,7 +111,7 @@ export function clientIdFault(clientId: string): string | undefined {
 /** Checks the form of a redirect URI. Whether the client may use it is declared in its document. */
 function checkRedirect(redirectUri: string, client: URL): void {
   if (redirectKind(redirectUri, client) !== undefined) return
-  throw invalid(`${redirectUri} cannot be a redirect URI`, {
+  throw invalid(`invalid redirect URI "${redirectUri}"`, {
     reason: 'redirect-uri-unusable',
     scheme: reversedHost(client),
   })

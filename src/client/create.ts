@@ -55,7 +55,7 @@ export async function createClientDocument(
   const keys = earlier === undefined ? [] : publishedKeys(earlier.jwks)
   if (keys.length > 0 && kind !== 'confidential') {
     throw invalid(
-      `the document that is there publishes keys, and a ${kind} client has none: sessions made with them would end`,
+      `the existing document publishes keys, but a ${kind} client has none: sessions that use them would end`,
       { reason: 'keys-would-be-lost' },
     )
   }
@@ -116,14 +116,14 @@ export function clientHome(origin: string): string {
   const home = origin.replace(/\/$/, '') // people copy the URL of their site, with its slash
   const host = asUrl(home)?.hostname ?? ''
   const why = /[?#]/.test(home)
-    ? 'it must have no query and no fragment'
+    ? 'it must not have a query or a fragment'
     : /\/$|\.(?:json|html?)$/i.test(home)
-      ? 'it must be the folder that the files will be in'
+      ? 'it must be the URL of the folder that contains the files'
       : isReservedName(host, false) || /(?:^|\.)example\.(?:com|net|org)$/.test(host)
-        ? 'its host must be a name of yours'
+        ? 'its host must be a public host name'
         : clientIdFault(clientIdAt(home))?.replace(`/${DOCUMENT_FILE}`, '')
   if (why === undefined) return home
-  throw invalid(`the origin cannot be ${origin}: ${why}`, { reason: 'origin-unusable' })
+  throw invalid(`invalid origin "${origin}": ${why}`, { reason: 'origin-unusable' })
 }
 
 export function clientIdAt(home: string): string {
@@ -132,13 +132,13 @@ export function clientIdAt(home: string): string {
 
 function checkedName(name: string | undefined): string | undefined {
   if (name === undefined || (name.trim() !== '' && !/\p{C}/u.test(name))) return name
-  throw invalid('the name must be something that a page can show')
+  throw invalid('the name must not be empty or contain control characters')
 }
 
 function confidentialKeys(document: JsonObject): JsonObject[] {
   const keys = publishedKeys(document.jwks)
   if (document.token_endpoint_auth_method === 'private_key_jwt' && keys.length > 0) return keys
-  throw invalid('the document is not that of a confidential client with its keys in it', {
+  throw invalid('the document does not belong to a confidential client with its keys in jwks', {
     reason: 'client-not-confidential',
   })
 }
@@ -148,7 +148,7 @@ function validated(document: JsonObject, clientJwk?: ClientJwk): ClientDocument 
   const clientId = String(document.client_id)
   const why = clientIdFault(clientId)
   const faults = why === undefined ? validateClientDocument(document, { clientId }) : [`client_id: ${why}`]
-  if (faults.length > 0) throw invalid(`servers would refuse that document: ${faults.join('; ')}`)
+  if (faults.length > 0) throw invalid(`servers would reject this document: ${faults.join('; ')}`)
   const [redirectUri] = document.redirect_uris as [string]
   const kids = publishedKeys(document.jwks).map(({ kid }) => String(kid))
   return { clientId, redirectUri, scope: String(document.scope), document, kids, clientJwk }

@@ -37,8 +37,8 @@ export function clientFaults(document: JsonObject, use: ClientUse): ClientFindin
 
 function identityFaults(document: JsonObject, { clientId }: ClientUse): ClientFinding[] {
   if (document.client_id === clientId) return []
-  const message = `client_id must be ${clientId}, byte for byte`
-  return [fault(message, 'write it so, or use the client_id that the document names, if it is served there')]
+  const message = `client_id must be exactly ${clientId}`
+  return [fault(message, 'correct it, or use the client_id in the document, if the document is served there')]
 }
 
 function grantFaults({ grant_types: given, response_types: types, dpop_bound_access_tokens: bound }: JsonObject) {
@@ -47,11 +47,11 @@ function grantFaults({ grant_types: given, response_types: types, dpop_bound_acc
   const whole = '"grant_types": ["authorization_code", "refresh_token"]'
   if (!grants.includes('authorization_code')) faults.push(fault('grant_types lacks authorization_code', whole))
   if (!grants.includes('refresh_token')) {
-    const consequence = 'nothing can be refreshed: a session ends with its first access token'
+    const consequence = 'sessions cannot be refreshed, and end with their first access token'
     faults.push(fault('grant_types lacks refresh_token', whole, consequence))
   }
   if (grants.includes('implicit') || hasDoubles(grants)) {
-    faults.push(fault('grant_types has implicit, or one of them twice', whole))
+    faults.push(fault('grant_types contains implicit, or a duplicate', whole))
   }
   if (!strings(types).includes('code')) faults.push(fault('response_types lacks code', '"response_types": ["code"]'))
   if (bound !== true) faults.push(fault('dpop_bound_access_tokens is not true', '"dpop_bound_access_tokens": true'))
@@ -62,18 +62,20 @@ function scopeFaults({ scope: declared }: JsonObject, { scope: asked }: ClientUs
   const faults: ClientFinding[] = []
   const scopes = typeof declared === 'string' ? declared.split(' ') : []
   if (!scopes.includes('atproto')) {
-    faults.push(fault('scope lacks atproto', 'put the word atproto in front'))
+    faults.push(fault('scope lacks atproto', 'begin the scope with atproto'))
   }
   if (scopes.some((word) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(word))) {
-    faults.push(fault('scope must be words with one space between them', 'write one text, with single spaces'))
+    faults.push(
+      fault('scope must be permissions separated by single spaces', 'write it as one string with single spaces'),
+    )
   } else if (hasDoubles(scopes)) {
-    faults.push(fault('scope has a word twice', 'name each once'))
+    faults.push(fault('scope contains a duplicate', 'list each permission once'))
   }
   const undeclared = scopeTokens(asked ?? '').filter((token) => !scopes.includes(token))
   if (undeclared.length > 0) {
-    const message = `scope does not declare ${undeclared.join(' ')}, spelled exactly so`
-    const consequence = 'a server refuses a login that asks for it'
-    faults.push(fault(message, 'add it, letter for letter, or ask for less', consequence))
+    const message = `scope does not declare ${undeclared.join(' ')}`
+    const consequence = 'servers reject a login that requests it'
+    faults.push(fault(message, 'add it exactly like this, or request fewer permissions', consequence))
   }
   return faults
 }
@@ -85,8 +87,8 @@ function forbiddenFaults(document: JsonObject): ClientFinding[] {
   return Object.keys(document)
     .filter((field) => FORBIDDEN.test(field))
     .map((field) => {
-      const consequence = field === 'client_secret' ? 'everybody can read it, and no server uses it' : undefined
-      return fault(`${field} must not be there`, 'take it out', consequence)
+      const consequence = field === 'client_secret' ? 'anybody can read it, and no server uses it' : undefined
+      return fault(`${field} is not allowed`, 'remove it', consequence)
     })
 }
 
@@ -95,12 +97,12 @@ function linkFaults(document: JsonObject, clientId: string): ClientFinding[] {
   const home = document.client_uri
   const folder = typeof home === 'string' ? asUrl(home)?.href.replace(/\/?$/, '/') : undefined
   if (home !== undefined && !(folder && clientId.startsWith(folder))) {
-    const message = 'client_uri must be the origin of client_id, or a folder above it'
+    const message = 'client_uri must be the origin of client_id, or a parent folder of it'
     faults.push(fault(message, `"client_uri": "${new URL(clientId).origin}"`))
   }
   for (const field of ['logo_uri', 'tos_uri', 'policy_uri']) {
     if (document[field] === undefined || isHttps(document[field])) continue
-    faults.push(fault(`${field} is not https`, 'give an https URL, or take it out'))
+    faults.push(fault(`${field} is not an https URL`, 'use an https URL, or remove it'))
   }
   return faults
 }
@@ -113,26 +115,26 @@ function redirectFaults(document: JsonObject, { clientId, redirectUri: asked }: 
     return [fault('application_type is neither web nor native', '"application_type": "web"')]
   }
   if (!Array.isArray(given) || uris.length === 0 || uris.length !== given.length) {
-    return [fault('redirect_uris has none', 'list the address of your callback page, as a text')]
+    return [fault('redirect_uris is missing or empty', 'add the URL of your callback page, as a string')]
   }
   const faults = uris.flatMap((uri) => {
     const kind = redirectKind(uri, client)
     if (kind === undefined) {
       const scheme = client.hostname.split('.').reverse().join('.')
       const fix = `use https, and for native also http://127.0.0.1/… or ${scheme}:/…`
-      return [fault(`redirect_uris has ${uri}, which no server takes`, fix)]
+      return [fault(`redirect_uris contains ${uri}, which servers reject`, fix)]
     }
     if (type === 'web' && kind !== 'https') {
       const fix = 'use an https redirect, or for a public client "application_type": "native"'
-      return [fault(`redirect_uris has ${uri}, which only application_type native may`, fix)]
+      return [fault(`redirect_uris contains ${uri}, which requires application_type native`, fix)]
     }
     if (kind !== 'https' || type === 'web' || new URL(uri).origin === client.origin) return []
-    const message = `redirect_uris has ${uri}, which for application_type native must be on ${client.origin}`
+    const message = `redirect_uris contains ${uri}, which must be on ${client.origin} for application_type native`
     return [fault(message, 'move the page to that origin, or write "application_type": "web"')]
   })
   if (asked !== undefined && !uris.includes(asked)) {
-    const consequence = 'a server refuses a login that returns there'
-    faults.push(fault(`redirect_uris lacks ${asked}`, 'list it, letter for letter', consequence))
+    const consequence = 'servers reject a login with this redirect URI'
+    faults.push(fault(`redirect_uris lacks ${asked}`, 'add it exactly like this', consequence))
   }
   return faults
 }

@@ -13,7 +13,7 @@ export interface ClientFinding {
   readonly fix: Fix
 }
 
-export function fault(message: string, fix: Fix, consequence = 'a server may refuse every login'): ClientFinding {
+export function fault(message: string, fix: Fix, consequence = 'a server may reject every login'): ClientFinding {
   return { level: 'error', message, consequence, fix }
 }
 

@@ -49,7 +49,7 @@ export async function fetchClientDocument(clientId: string, ports: Http): Promis
   }
   const text = await readText(response, LARGEST)
   const document = parseJsonObject(text)
-  const fix = `publish the file as it was written: UTF-8, ${LARGEST / 1024} KiB at most`
+  const fix = `publish the file unchanged: UTF-8, at most ${LARGEST / 1024} KiB`
   if (!document) return { faults: [...faults, fault('the document is not a JSON object', fix)] }
   return { faults, document, bytes: new TextEncoder().encode(text).length }
 }
@@ -68,7 +68,7 @@ export async function findClientFaults(use: ClientUse, ports: Http): Promise<str
 /** The key set at a `jwks_uri` and its faults; the set is absent if it cannot be fetched. */
 export async function fetchKeys(uri: string, ports: Http & Clock): Promise<Publication> {
   const what = 'the key set at jwks_uri'
-  const absent = { code: 'CLIENT_INVALID', message: `there is no key set at ${uri}` } as const
+  const absent = { code: 'CLIENT_INVALID', message: `no key set found at ${uri}` } as const
   try {
     const document = await fetchJson({ url: new URL(uri), what, code: 'CLIENT_INVALID', absent }, ports)
     return { document, faults: keySetFaults(document) }

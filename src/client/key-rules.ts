@@ -14,18 +14,18 @@ export function authenticationFaults(document: JsonObject): ClientFinding[] {
   const keys = keyFaults(document)
   if (method === 'none') {
     if (algorithm === undefined) return keys
-    const message = 'token_endpoint_auth_signing_alg must not be there with none'
-    return [fault(message, 'take it out, or write private_key_jwt as the method'), ...keys]
+    const message = 'token_endpoint_auth_signing_alg is not allowed with the method none'
+    return [fault(message, 'remove it, or set token_endpoint_auth_method to private_key_jwt'), ...keys]
   }
   if (method !== 'private_key_jwt') {
-    const message = 'token_endpoint_auth_method must be written out: none, or private_key_jwt'
+    const message = 'token_endpoint_auth_method must be none or private_key_jwt'
     const consequence =
-      method === undefined ? 'servers take it for client_secret_basic, and refuse every login' : undefined
+      method === undefined ? 'servers then assume client_secret_basic, and reject every login' : undefined
     return [fault(message, '"token_endpoint_auth_method": "none" for a public client', consequence), ...keys]
   }
   const faults: ClientFinding[] = []
   if (document.application_type === 'native') {
-    const message = 'application_type native goes only with the method none'
+    const message = 'application_type native requires the method none'
     faults.push(fault(message, '"application_type": "web", with https redirects only'))
   }
   if (algorithm !== 'ES256') {
@@ -33,14 +33,14 @@ export function authenticationFaults(document: JsonObject): ClientFinding[] {
     faults.push(fault('token_endpoint_auth_signing_alg must be ES256', fix))
   }
   if ((jwks === undefined) === (document.jwks_uri === undefined)) {
-    faults.push(fault('jwks or jwks_uri must be there, and not both', 'keep jwks, with the public keys'))
+    faults.push(fault('jwks or jwks_uri is required, but not both', 'keep jwks, with the public keys'))
   }
   return [...faults, ...keys]
 }
 
 function keyFaults({ jwks, jwks_uri: uri }: JsonObject): ClientFinding[] {
   const isUri = uri === undefined || isHttps(uri)
-  const faults = isUri ? [] : [fault('jwks_uri is not https', 'give an https URL, or the keys as jwks')]
+  const faults = isUri ? [] : [fault('jwks_uri is not an https URL', 'use an https URL, or publish the keys as jwks')]
   return jwks === undefined ? faults : [...faults, ...keySetFaults(jwks)]
 }
 
@@ -59,16 +59,16 @@ function isForUs(key: unknown): boolean {
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 function oneKeyFaults(key: unknown, name: string): ClientFinding[] {
-  if (!isObject(key)) return [fault(`${name} is no key`, 'take it out')]
+  if (!isObject(key)) return [fault(`${name} is not a key`, 'remove it')]
   const { kid, use, key_ops: operations } = key
   const faults: ClientFinding[] = []
   if (PRIVATE_MEMBERS.some((member) => member in key)) {
-    const fix = 'make a new key, publish only its public half, and take this one out at once'
-    const consequence = 'whoever reads the document can act as your client; servers omit the key'
+    const fix = 'create a new key, publish only its public half, and remove this one immediately'
+    const consequence = 'anybody who reads the document can act as your client'
     faults.push(fault(`${name} is a private key: it has leaked, replace it`, fix, consequence))
   }
   if (typeof kid !== 'string' || kid === '') {
-    faults.push(fault(`${name} has no kid`, 'give it the kid that the private key has'))
+    faults.push(fault(`${name} has no kid`, 'set it to the kid of the private key'))
   }
   if (use !== undefined && use !== 'sig') {
     faults.push(fault(`${name} has a use other than sig`, '"use": "sig"'))

@@ -39,8 +39,7 @@ export function failed(topic: string, error: OAuthError, milliseconds: number, b
   return broken({ topic, detail: error.message, fix: better ?? fixOf(error), milliseconds })
 }
 
-const OFFLINE =
-  'look at the network, the proxy and the firewall between here and there, then run the same command again'
+const OFFLINE = 'check the network, the proxy and the firewall, then run the same command again'
 
 /** Certificate errors that are caused by the server or by an inspecting proxy. */
 const UNTRUSTED =
@@ -49,7 +48,7 @@ const UNTRUSTED =
 function fixOf(error: OAuthError): Fix {
   const { code, facts, message } = error
   if (code === 'NETWORK_UNREACHABLE' && message.includes('TLS certificate')) return UNTRUSTED
-  if (code === 'HOST_NOT_FOUND') return `check the name, and the DNS of this machine; ${OFFLINE}`
+  if (code === 'HOST_NOT_FOUND') return `check the spelling of the host name, and the DNS of this machine; ${OFFLINE}`
   return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : { code, facts }
 }
 

@@ -27,7 +27,7 @@ export function checkClocks(origins: readonly Origin[], { clocks, watch }: Watch
       ? 'set the clock of this machine (on Linux: timedatectl set-ntp true)'
       : `the clocks of the servers differ: ask the operator of ${origin} to check its clock`
     return [
-      warning({ topic, detail: `${ahead}; it is corrected for here, other programs would fail`, fix, milliseconds: 0 }),
+      warning({ topic, detail: `${ahead}; this program corrects for it, but others may fail`, fix, milliseconds: 0 }),
     ]
   })
 }

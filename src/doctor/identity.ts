@@ -41,7 +41,7 @@ export async function* checkDid(did: Did, ports: Ports): AsyncGenerator<Finding,
   if (!identity) return undefined
   const { claimedHandle: handle } = identity
   if (handle === undefined) {
-    const detail = `${did} claims no handle; a login works, and shows the DID`
+    const detail = `${did} claims no handle; logins work, and show the DID instead`
     yield warning({ topic: 'handle', detail, fix: 'give the account a handle in its settings', milliseconds: 0 })
     return identity
   }
@@ -57,7 +57,7 @@ export async function* checkDid(did: Did, ports: Ports): AsyncGenerator<Finding,
   if (found === did) {
     yield ok({ topic: 'handle', detail: `${handle} and ${did} name each other`, milliseconds: 0 })
   } else if (found !== undefined) {
-    const detail = `${did} claims ${handle}, which leads to ${found}; a login works, and shows the DID`
+    const detail = `${did} claims ${handle}, which leads to ${found}; logins work, and show the DID instead`
     yield warning({ topic: 'handle', detail, fix: recordFix(handle, did), milliseconds: 0 })
   }
   return identity
@@ -94,7 +94,12 @@ async function* lookUp(handle: Handle, known: Did | undefined, ports: Ports): As
   const byDns = didOf(dns.value)
   const byHttps = didOf(https.value)
   if (dns.error) {
-    yield failed('DNS', dns.error, dns.milliseconds, `leave one TXT record at _atproto.${handle}: "did=" and the DID`)
+    yield failed(
+      'DNS',
+      dns.error,
+      dns.milliseconds,
+      `keep only one TXT record at _atproto.${handle}: "did=" followed by the DID`,
+    )
   } else yield dnsFinding(handle, dns.value, { byHttps, known }, dns.milliseconds)
   if (https.error) yield failed('HTTPS', https.error, https.milliseconds)
   else yield httpsFinding(handle, https.value, byDns, https.milliseconds)

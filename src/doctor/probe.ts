@@ -34,7 +34,7 @@ export async function checkPush(server: AuthorizationServer, client: Client, por
   const { value, error, milliseconds } = await attempt(() => push(server, client, ports), ports)
   const who = client.clientId.startsWith('https:') ? client.clientId : 'the loopback client'
   if (!error) {
-    const detail = `${server.issuer} takes a request of ${who}, and forgets it in ${value.expiresInSeconds} seconds`
+    const detail = `${server.issuer} accepted a request of ${who}, which expires in ${value.expiresInSeconds} seconds`
     return ok({ topic, detail, milliseconds })
   }
   return failed(topic, error, milliseconds, pushFix(url, error, ports))

@@ -44,7 +44,7 @@ export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Fi
   }
   const response = ports.watch.responseFrom(url.href)
   const what = [response?.status, response?.mediaType].filter(Boolean).join(' ')
-  const fix = passOnFix(url.href, '/xrpc/', response) ?? `look at the log of ${pds}`
+  const fix = passOnFix(url.href, '/xrpc/', response) ?? `check the log of ${pds}`
   const detail = `${url.href} returned ${what}, which is not a response of a PDS`
   return { finding: broken({ topic, detail, fix, milliseconds }), responds: true }
 }

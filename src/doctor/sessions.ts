@@ -27,7 +27,7 @@ export async function* checkSessions(
 ): AsyncGenerator<Finding, SessionRecord[]> {
   const stored = await readStored(ports)
   const isLease = credentials && credentials.refreshToken === undefined && credentials.server === undefined
-  if (isLease) yield checkLease(credentials, `of ${credentials.did}, in the environment,`, ports)
+  if (isLease) yield checkLease(credentials, `the session of ${credentials.did} in the environment`, ports)
   const given = credentials && !isLease ? await attempt(() => merged(credentials, stored), ports) : undefined
   if (given?.error) yield failed('environment', given.error, given.milliseconds)
   const record = given?.value
@@ -67,36 +67,38 @@ async function checkSession(
   const status = statusOf(record)
   const deadline = nextDeadline(status)
   const found = { topic: TOPIC, milliseconds: 0 }
-  const who = `of ${handle ?? did}, in the ${place},`
+  const who = `the session of ${handle ?? did} in the ${place}`
   const fix = signInAgain(record)
   if (status.ended) {
-    const detail = `the one ${who} has ended: ${status.ended.reason}`
+    const detail = `${who} has ended: ${status.ended.reason}`
     const isReplaced = all.some((other) => other.did === did && !other.ended)
     if (status.ended.handedOver !== undefined) {
-      return ok({ ...found, detail: `the one ${who} is not here any more: ${status.ended.reason}` })
+      return ok({ ...found, detail: `${who} was moved away: ${status.ended.reason}` })
     }
-    return isReplaced ? ok({ ...found, detail: `${detail}; there is a newer one` }) : broken({ ...found, detail, fix })
+    return isReplaced
+      ? ok({ ...found, detail: `${detail}; a newer session exists` })
+      : broken({ ...found, detail, fix })
   }
   if (deadline !== undefined && deadline <= now) {
-    return broken({ ...found, detail: `the one ${who} is over since ${iso(deadline)}`, fix })
+    return broken({ ...found, detail: `${who} ended ${iso(deadline)}`, fix })
   }
   if (refreshToken === undefined) return checkLease(record, who, ports)
   if (clientId === undefined) {
-    const detail = `the one ${who} does not say its client_id, and a refresh under any other would end it`
+    const detail = `${who} has no client_id, and a refresh with a wrong one would end it`
     return broken({ ...found, detail, fix: { code: 'CREDENTIALS_INCOMPLETE', facts: { reason: 'client-id-unknown' } } })
   }
   const client = await attempt(() => sameClient(clientId, clientKey, ports.settings.clientJwk), ports)
   if (client.error) return failed(TOPIC, client.error, 0)
   if (status.state === 'ambiguous') {
-    const detail = `for the one ${who} a refresh was sent, and no response arrived`
+    const detail = `a refresh of ${who} was sent, but no response arrived`
     return warning({ ...found, detail, fix: { code: 'REFRESH_AMBIGUOUS', facts: { reason: 'refresh-unanswered' } } })
   }
   if (status.undelivered.length > 0) {
-    const detail = `the newest tokens of the one ${who} are not yet in ${status.undelivered.join(', ')}`
+    const detail = `the newest tokens of ${who} are not yet in ${status.undelivered.join(', ')}`
     return warning({ ...found, detail, fix: { code: 'SAVE_FAILED', facts: { reason: 'delivery-pending' } } })
   }
-  if (deadline === undefined) return ok({ ...found, detail: `the one ${who} does not say when it ends` })
-  const detail = `the one ${who} ends ${iso(deadline)}`
+  if (deadline === undefined) return ok({ ...found, detail: `${who} has no known deadline` })
+  const detail = `${who} ends ${iso(deadline)}`
   return deadline - now < NEAR ? warning({ ...found, detail, fix }) : ok({ ...found, detail })
 }
 
@@ -105,7 +107,7 @@ function checkLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, wh
   const until = lease.accessTokenExpiresAt
   const found = {
     topic: TOPIC,
-    detail: `the one ${who} is an access token alone${until === undefined ? '' : `, until ${iso(until)}`}`,
+    detail: `${who} is a lease${until === undefined ? '' : `, valid until ${iso(until)}`}`,
     milliseconds: 0,
   }
   return until !== undefined && until <= now() ? broken({ ...found, fix: signInAgain(lease) }) : ok(found)
@@ -118,7 +120,7 @@ export function checkPlace(record: SessionRecord, pds: Origin, issuer: Origin): 
   if (isSame) return undefined
   return broken({
     topic: TOPIC,
-    detail: `the one of ${record.handle ?? record.did} is from ${origin}, and the account is now at ${issuer}`,
+    detail: `the session of ${record.handle ?? record.did} is from ${origin}, but the account is now at ${issuer}`,
     fix: signInAgain(record),
     milliseconds: 0,
   })

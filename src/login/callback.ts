@@ -90,7 +90,7 @@ export function validateCallback(pasted: PastedCallback, pending: PendingAuthori
 const DENIALS: ReadonlyMap<string, string> = new Map([
   ['access_denied', 'the sign-in was denied or has expired'],
   ['invalid_scope', 'the server rejected the requested scope'],
-  ['login_required', 'no account was signed in to in the browser'],
+  ['login_required', 'the sign-in in the browser was not completed'],
   ['consent_required', 'consent was required and not given'],
   ['interaction_required', 'the server requires an interaction in the browser'],
   ['account_selection_required', 'no account was selected in the browser'],

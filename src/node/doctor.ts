@@ -63,17 +63,12 @@ function withoutPassword(value: string): string {
 
 async function* checkCa(environment: Environment): AsyncGenerator<Finding> {
   if (environment['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
-    const detail = 'NODE_TLS_REJECT_UNAUTHORIZED is 0; certificates are checked here all the same'
-    yield finding(
-      'CA',
-      'warning',
-      detail,
-      'unset NODE_TLS_REJECT_UNAUTHORIZED, and name your CA in NODE_EXTRA_CA_CERTS',
-    )
+    const detail = 'NODE_TLS_REJECT_UNAUTHORIZED is 0; this program checks certificates anyway'
+    yield finding('CA', 'warning', detail, 'unset NODE_TLS_REJECT_UNAUTHORIZED, and set NODE_EXTRA_CA_CERTS to your CA')
   }
   const path = environment['NODE_EXTRA_CA_CERTS']
   if (!path) {
-    yield finding('CA', 'ok', 'those of Node: NODE_EXTRA_CA_CERTS is not set')
+    yield finding('CA', 'ok', 'the CAs of Node; NODE_EXTRA_CA_CERTS is not set')
     return
   }
   const name = `NODE_EXTRA_CA_CERTS (${path})`
@@ -82,18 +77,18 @@ async function* checkCa(environment: Environment): AsyncGenerator<Finding> {
     const certificates = (await readFile(path, 'utf8')).match(
       /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g,
     )
-    if (!certificates) yield finding('CA', 'broken', `${name} holds no certificate in PEM: Node ignores it`, fix)
+    if (!certificates) yield finding('CA', 'broken', `${name} contains no PEM certificate: Node ignores it`, fix)
     else {
       const ended = certificates.filter((pem) => Date.parse(new X509Certificate(pem).validTo) < Date.now()).length
       const count = `${name} adds ${certificates.length}`
       if (ended === 0) yield finding('CA', 'ok', count)
-      else yield finding('CA', 'warning', `${count}, of which ${ended} are past their time`, 'replace those')
+      else yield finding('CA', 'warning', `${count}, ${ended} of them expired`, 'replace the expired certificates')
     }
   } catch (error) {
     const why = isCode(error, 'ENOENT', 'EACCES', 'EISDIR', 'EPERM', 'ENOTDIR')
       ? reasonOf(error)
-      : 'a certificate is damaged'
-    yield finding('CA', 'broken', `${name} cannot be used, ${why}: Node ignores it`, fix)
+      : 'a certificate is invalid'
+    yield finding('CA', 'broken', `Node ignores ${name}: ${why}`, fix)
   }
 }
 
@@ -106,7 +101,7 @@ async function homeFinding(home: string): Promise<Finding> {
         return finding('store', 'broken', `${folder} is not a folder`, fix)
       }
       await access(folder, constants.W_OK | constants.X_OK)
-      return finding('store', 'ok', folder === home ? home : `${home}, where nothing is kept yet`)
+      return finding('store', 'ok', folder === home ? home : `${home} (not created yet)`)
     } catch (error) {
       if (isCode(error, 'ENOENT') && dirname(folder) !== folder) continue
       return finding('store', 'broken', `${home} cannot be used: ${folder}: ${reasonOf(error)}`, fix)
@@ -120,11 +115,11 @@ async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platfor
   if (!stats) return
   const modes = platform !== 'win32'
   if (modes && isOpen(stats.mode)) {
-    yield finding('files', 'warning', `others can look into ${folder}`, advise({ reason: 'folder-mode', path: folder }))
+    yield finding('files', 'warning', `other users can list ${folder}`, advise({ reason: 'folder-mode', path: folder }))
   }
   const names = await listFolder(folder).catch(() => undefined)
   if (!names) {
-    const fix = modes ? advise({ reason: 'folder-mode', path: folder }) : 'give yourself the right to read it'
+    const fix = modes ? advise({ reason: 'folder-mode', path: folder }) : 'make it readable for your user'
     yield finding('files', 'broken', `${folder} cannot be read`, fix)
     return
   }
@@ -132,9 +127,9 @@ async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platfor
   const faults: Finding[] = []
   for (const name of records) faults.push(...(await fileFaults(join(folder, name), kind, modes)))
   yield* faults
-  const what = kind === 'sessions' ? 'sessions' : 'logins begun or done'
+  const what = kind === 'sessions' ? 'sessions' : 'logins'
   // Who may read a file on Windows is not in its mode, and not known here.
-  const eyes = modes ? ', for your eyes only' : ''
+  const eyes = modes ? ', private to you' : ''
   if (faults.length === 0) yield finding('files', 'ok', `${records.length} ${what} in ${folder}${eyes}`)
 }
 
@@ -143,7 +138,7 @@ async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Fin
   if (!stats) return [] // completed in between
   const open = modes && stats.isFile() && isOpen(stats.mode)
   const fix = advise({ reason: 'file-mode', path })
-  const faults = open ? [finding('files', 'broken', `others can read ${path}`, fix)] : []
+  const faults = open ? [finding('files', 'broken', `other users can read ${path}`, fix)] : []
   try {
     const text = await readPrivate(path)
     if (text === undefined) return faults

@@ -175,12 +175,12 @@ describe('lines', () => {
     ['a header that is a number', '{"nsid":"a.b.c","headers":{"x":1}}', 'header "x" must be a string'],
     ['text for a number', '{"nsid":"app.bsky.feed.getTimeline","params":{"limit":"5"}}', 'limit must be an integer'],
     ['a list for one text', '{"nsid":"app.bsky.actor.getProfile","params":{"actor":["a"]}}', 'actor must be a string'],
-    ['a missing parameter', '{"nsid":"app.bsky.actor.getProfile"}', 'is missing actor'],
+    ['a missing parameter', '{"nsid":"app.bsky.actor.getProfile"}', 'requires actor'],
     ['an unknown parameter', '{"nsid":"app.bsky.actor.getProfile","params":{"acter":"a"}}', 'has no acter'],
     [
       'a handle that is not known',
       '{"nsid":"app.bsky.actor.getProfile","params":{"actor":"{handle}"}}',
-      'write it out',
+      'write it instead of {handle}',
     ],
     ['no text', new OAuthError('USAGE', 'the line is not UTF-8'), 'not UTF-8'],
   ])('%s is said and never sent, and the others go on', async (_, line, message) => {

@@ -91,20 +91,20 @@ describe('nothing is made that the rules refuse', () => {
   test.each([
     ['http://alice.fake.dev', 'https URL'],
     ['alice.fake.dev', 'https URL'],
-    ['https://alice.fake.dev:8443', 'no port'],
+    ['https://alice.fake.dev:8443', 'must not have a port'],
     ['https://alice.fake.dev:443', 'canonical'],
-    ['https://u:p@alice.fake.dev', 'no port, no credentials'],
+    ['https://u:p@alice.fake.dev', 'must not have a port, credentials'],
     ['https://ALICE.fake.dev', 'canonical'],
     ['https://alice.fake.dev/a/../b', 'canonical'],
     ['https://alice.fake.dev/a b', 'canonical'],
     ['https://192.0.2.1', 'public name'],
     ['https://[::1]', 'public name'],
     ['https://alice', 'public name'],
-    ['https://localhost', 'a name of yours'],
-    ['https://alice.test', 'a name of yours'],
-    ['https://alice.example.com', 'a name of yours'],
-    ['https://alice.fake.dev/bot?', 'no query'],
-    ['https://alice.fake.dev/#bot', 'no query and no fragment'],
+    ['https://localhost', 'a public host name'],
+    ['https://alice.test', 'a public host name'],
+    ['https://alice.example.com', 'a public host name'],
+    ['https://alice.fake.dev/bot?', 'must not have a query'],
+    ['https://alice.fake.dev/#bot', 'a query or a fragment'],
     ['https://alice.fake.dev//', 'the folder'],
     ['https://alice.fake.dev/oauth-client-metadata.json', 'the folder'],
     ['https://alice.fake.dev/callback/index.html', 'the folder'],
@@ -130,7 +130,7 @@ describe('nothing is made that the rules refuse', () => {
     const earlier = { ...(await create()).document, logo_uri: 'http://alice.fake.dev/logo.png' }
     expect(await failure(create({}, earlier))).toMatchObject({
       code: 'CLIENT_INVALID',
-      message: expect.stringContaining('logo_uri is not https'),
+      message: expect.stringContaining('logo_uri is not an https URL'),
     })
   })
 })

@@ -82,7 +82,7 @@ describe('what is wrong is named, and no secret quoted:', () => {
     ['a key as text', { ...SAVED, dpopJwk: JSON.stringify(dpopJwk) }, INVALID, /^dpopJwk is not an object/],
     ['a public key', { ...SAVED, dpopJwk: { ...dpopJwk, d: undefined } }, INVALID, /private P-256/],
     ['another curve', { ...SAVED, dpopJwk: { ...dpopJwk, crv: 'secp256k1' } }, INVALID, /private P-256/],
-    ['halves of two keys', { ...SAVED, dpopJwk: { ...dpopJwk, d: clientJwk.d } }, INVALID, /usable P-256/],
+    ['halves of two keys', { ...SAVED, dpopJwk: { ...dpopJwk, d: clientJwk.d } }, INVALID, /valid P-256/],
     ['a handle', tokens({ sub: 'alice.example.com' }), INVALID, /sub is not an atproto DID/],
     ['another DID method', tokens({ sub: 'did:key:z6Mk' }), INVALID, /sub is not an atproto DID/],
     ['no account', tokens({ sub: undefined }), INVALID, /sub is missing/],

@@ -64,7 +64,7 @@ describe('12.7 clocks', () => {
     const wrong = notOk(await found(world, 'alice.fake.dev'))
     expect(wrong.map(({ verdict, topic }) => `${verdict} ${topic}`)).toStrictEqual(finds)
     for (const { detail, fix } of wrong) {
-      expect(detail).toContain('it is corrected for here')
+      expect(detail).toContain('this program corrects for it')
       expect(fix).toContain('the clock of this machine')
     }
   })
@@ -125,10 +125,10 @@ describe('5 a hosted client', () => {
     expect(wrong).toMatchObject([
       {
         verdict: 'broken',
-        detail: expect.stringMatching(/^dpop_bound_access_tokens is not true: .*refuse every login/),
+        detail: expect.stringMatching(/^dpop_bound_access_tokens is not true: .*reject every login/),
       },
       { verdict: 'broken', detail: expect.stringMatching(/^scope lacks atproto: /) },
-      { verdict: 'warning', detail: expect.stringMatching(/^scope has x, which is no permission/) },
+      { verdict: 'warning', detail: expect.stringMatching(/^scope contains the invalid permission x/) },
     ])
     expect(new Set(wrong.map(({ fix }) => fix)).size).toBe(3)
   })

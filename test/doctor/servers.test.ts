@@ -62,7 +62,7 @@ describe('the PDS and what stands in front of it, planted one at a time', () => 
       name: '3.3 the wrong scheme, and the way goes on',
       plant: prm({ resource: 'http://pds.fake.dev' }),
       finds: ['broken PDS metadata'],
-      says: /htu/,
+      says: /would name another server/,
       fix: ownName,
     },
     {

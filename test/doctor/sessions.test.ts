@@ -26,7 +26,7 @@ describe('sessions', () => {
   test.each<[string, object, Finding['verdict'], RegExp, number?]>([
     ['a good one', {}, 'ok', /ends 2026-/],
     ['one that ended', { ended: { at: 1, reason: 'replayed' } }, 'broken', /has ended: replayed/],
-    ['17 one that is over', {}, 'broken', /is over since/, 15 * DAY],
+    ['17 one that is over', {}, 'broken', /ended 20/, 15 * DAY],
     ['17 one that is soon over', {}, 'warning', /ends 2026-/, 12 * DAY],
     ['one whose refresh nobody answered', { intent: { tokenHash: 'x', at: 1 } }, 'warning', /no response arrived/],
     ['one that was not delivered', { undelivered: ['file:/x'] }, 'warning', /not yet in file:\/x/],
@@ -37,7 +37,7 @@ describe('sessions', () => {
       'broken',
       /no client key is set/,
     ],
-    ['a lease that is over', { refreshToken: undefined, accessTokenExpiresAt: 1 }, 'broken', /access token alone/],
+    ['a lease that is over', { refreshToken: undefined, accessTokenExpiresAt: 1 }, 'broken', /is a lease/],
   ])('%s', async (_, change, verdict, detail, later = 0) => {
     const { world } = await edited(change)
     world.advance(later)
@@ -46,12 +46,12 @@ describe('sessions', () => {
     if (verdict !== 'ok') expect(finding!.fix).toBeTruthy()
   })
 
-  test('one that ended is no fault where there is a newer one of the account', async () => {
+  test('one that ended is no fault where a newer session exists of the account', async () => {
     const { world, record } = await edited({})
     world.stores.sessionRecords.set('x', { ...record, thumbprint: 'x', ended: { at: 1, reason: 'replayed' } })
     const findings = await found(world)
     expect(all(notOk(findings))).toStrictEqual([])
-    expect(all(findings).join()).toContain('there is a newer one')
+    expect(all(findings).join()).toContain('a newer session exists')
   })
 
   test('a lease in the environment needs no PDS', async () => {
@@ -81,7 +81,7 @@ describe('sessions', () => {
     const { world } = await edited({ issuer: 'https://old.fake.dev' })
     const wrong = notOk(await found(world, 'alice.fake.dev'))
     expect(all(wrong)).toStrictEqual([
-      `broken session: the one of ${world.alice.did} is from https://old.fake.dev, and the account is now at https://as.fake.dev`,
+      `broken session: the session of ${world.alice.did} is from https://old.fake.dev, but the account is now at https://as.fake.dev`,
     ])
     expect(wrong[0]!.fix).toMatchObject({ code: 'SESSION_DEAD', facts: { did: world.alice.did } })
   })

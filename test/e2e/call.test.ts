@@ -66,7 +66,7 @@ describe('requests', () => {
     const list = ['call', 'com.atproto.repo.listRecords', 'repo={did}']
     const wrong: [args: string[], why: string][] = [
       [[...list, `collection=${POST}`, 'limit=abc'], 'a whole number'],
-      [list, 'is missing collection'],
+      [list, 'requires collection'],
       [[...list, `collection=${POST}`, 'limt=5'], 'has no limt'],
       [[...CREATE, 'record=@nobody.here'], 'starts with @'],
       [['call', 'app.bsky.actor.getProfile', 'actor=@alice.test'], 'without @: actor=alice.test'],

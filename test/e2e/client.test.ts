@@ -140,7 +140,7 @@ describe('client new', () => {
     expect(JSON.parse(parse(await readFile(file))['ATPROTO_OAUTH_CLIENT_JWK']!).kid).toBe(kid)
   })
 
-  test('warns of a file that others can read', async () => {
+  test('warns of a file that other users can read', async () => {
     const home = await newHome()
     const script = `umask 022; atproto-oauth client new --origin ${ORIGIN} --confidential > client.env`
     expect((await runShell(script, { home })).stderr).toContain('can read the credentials file')
@@ -167,7 +167,7 @@ describe('client check', () => {
     const broken = await check(clientId)
     expect(broken).toMatchObject({ code: 4, stderr: expect.stringContaining('[CLIENT_BROKEN]') })
     expect(broken.stdout).toMatch(
-      /token_endpoint_auth_method must be written out[\s\S]*servers take it for[\s\S]*fix: /,
+      /token_endpoint_auth_method must be none or private_key_jwt[\s\S]*servers then assume[\s\S]*fix: /,
     )
     expect(broken.stdout).toContain('jwks.keys[0] is a private key')
     expect(broken.stdout + broken.stderr).not.toContain(private_.d)

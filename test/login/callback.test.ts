@@ -189,7 +189,7 @@ describe('judging, in this order', () => {
   test.each([
     ['access_denied', 'denied or has expired'],
     ['invalid_scope', 'rejected the requested scope'],
-    ['login_required', 'no account was signed in'],
+    ['login_required', 'the sign-in in the browser was not completed'],
     ['consent_required', 'consent was required'],
     ['interaction_required', 'requires an interaction'],
     ['account_selection_required', 'no account was selected'],

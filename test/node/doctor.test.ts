@@ -127,7 +127,7 @@ describe('the store', () => {
   })
 
   test.skipIf(process.platform === 'win32').each(['session', 'pending'] as const)(
-    '20.6 a %s others can read',
+    '20.6 a %s other users can read',
     async (which) => {
       const path = (await homeWithSession())[which]
       await chmod(path, 0o640)
@@ -135,14 +135,14 @@ describe('the store', () => {
         {
           topic: 'files',
           verdict: 'broken',
-          detail: `others can read ${path}`,
+          detail: `other users can read ${path}`,
           fix: { facts: { reason: 'file-mode', path } },
         },
       ])
     },
   )
 
-  test.skipIf(process.platform === 'win32')('a folder others can look into', async () => {
+  test.skipIf(process.platform === 'win32')('a folder other users can list', async () => {
     const { home } = await homeWithSession()
     await chmod(join(home, 'sessions'), 0o755)
     expect(notOk(await inspect())).toMatchObject([
@@ -158,7 +158,7 @@ describe('the store', () => {
     expect(notOk(findings)).toStrictEqual([])
     expect(of('files', findings).map(({ detail }) => detail)).toStrictEqual([
       `1 sessions in ${join(home, 'sessions')}`,
-      `1 logins begun or done in ${join(home, 'pending')}`,
+      `1 logins in ${join(home, 'pending')}`,
     ])
     expect(findings[0]!.detail).toContain('win32')
   })

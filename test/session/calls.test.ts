@@ -56,7 +56,7 @@ describe('14 the errors of a PDS', () => {
       const response = await session.call(request)
       const error = xrpcError(request.nsid, response, await response.text(), world.now(), {})
       expect(error).toMatchObject({ code, session: 'alive' })
-      expect(error.message).toContain(String(response.status === 429 ? 'limits our rate' : response.status))
+      expect(error.message).toContain(String(response.status === 429 ? 'rate limit of' : response.status))
       expect(calls()).toHaveLength(1)
       expect(world.sent(isRefresh)).toHaveLength(0)
     }

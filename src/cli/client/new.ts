@@ -127,7 +127,7 @@ async function make(options: NewOptions, before: string | undefined, { io }: Con
   const origin = options.origin!
   const isOwn = there?.client_id === clientIdAt(clientHome(origin))
   if (before !== undefined && !isOwn && !force) {
-    throw elsewhere(`${join(out, DOCUMENT_FILE)} is there already, and not a document of this client`)
+    throw elsewhere(`${join(out, DOCUMENT_FILE)} already exists, and is not a document of this client`)
   }
   const template = parseJsonObject(await readTemplate(DOCUMENT_FILE))!
   const scope = SETTINGS.scope.read(options, io.environment)

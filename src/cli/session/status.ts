@@ -49,7 +49,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
       : table(status, { now: runtime.now(), storedIn: await storedIn(status, context), paint: output.paint }),
   )
   if (warnDays === undefined) return
-  if (deadline === undefined) output.warn('no deadline is known: these credentials do not say when the login was')
+  if (deadline === undefined) output.warn('no deadline is known: these credentials do not contain the login time')
   else if (deadline - runtime.now() < warnDays * DAY) {
     throw new OAuthError(
       'DEADLINE_NEAR',
@@ -82,7 +82,7 @@ function overError(status: SessionStatus): OAuthError {
 }
 
 const STATES = {
-  alive: 'alive, as far as is known here',
+  alive: 'alive, as far as known without asking the server',
   ended: 'ended',
   ambiguous: 'unknown: a refresh was sent and no response arrived',
 } as const
@@ -99,13 +99,12 @@ function table(status: SessionStatus, { now, storedIn, paint }: Presentation): s
   const rows: [name: string, value: string | undefined][] = [
     [
       'session',
-      (isHandedOver(status) ? 'not here any more' : STATES[status.state]) +
-        (status.ended ? ` (${status.ended.reason})` : ''),
+      (isHandedOver(status) ? 'exported' : STATES[status.state]) + (status.ended ? ` (${status.ended.reason})` : ''),
     ],
     ['account', status.handle ? `${status.handle} (${status.did})` : status.did],
     ['PDS', status.pds],
     ['issuer', status.issuer],
-    ['client', status.clientId && status.clientId + (status.clientKey ? `, with its key ${status.clientKey.kid}` : '')],
+    ['client', status.clientId && status.clientId + (status.clientKey ? `; client key ${status.clientKey.kid}` : '')],
     ['scope', status.scope],
     ['key', status.thumbprint],
     ['login', status.createdAt && relativeTime(status.createdAt, now)],

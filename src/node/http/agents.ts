@@ -128,9 +128,9 @@ function quiet(socket: Socket): Socket {
 }
 
 function tooLate(): Error {
-  return Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' })
+  return Object.assign(new Error('timed out while connecting'), { code: 'ETIMEDOUT' })
 }
 
 function closed(): Error {
-  return Object.assign(new Error('closed before it was a connection'), { code: 'ECONNRESET' })
+  return Object.assign(new Error('closed while connecting'), { code: 'ECONNRESET' })
 }

@@ -11,7 +11,7 @@ export interface Proxies {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** @throws {OAuthError} `USAGE` if one of the variables is not the address of an HTTP proxy */
+/** @throws {OAuthError} `USAGE` if one of the variables is not the URL of an HTTP proxy */
 export function proxiesFrom(environment: Environment): Proxies {
   const http = proxyFrom(environment, 'http_proxy', 'HTTP_PROXY')
   const https = proxyFrom(environment, 'https_proxy', 'HTTPS_PROXY') ?? http
@@ -42,7 +42,7 @@ function proxyFrom(environment: Environment, ...candidates: readonly string[]): 
   const url = value.includes('://') ? value : `http://${value}`
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && canDecode(new URL(url))) return new URL(url)
   // Without the value: it may hold a password.
-  throw new OAuthError('USAGE', `${name} is not the address of an HTTP proxy`, {
+  throw new OAuthError('USAGE', `${name} is not the URL of an HTTP proxy`, {
     facts: { reason: 'proxy-malformed', variable: name },
   })
 }

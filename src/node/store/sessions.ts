@@ -190,13 +190,13 @@ function takenOver(outcome: string): OAuthError {
 function notSaved(cause: unknown, rescued: string | undefined, path: string): OAuthError {
   const why = cause instanceof Error ? cause.message : 'unknown reason'
   if (rescued === undefined) {
-    return new OAuthError('SAVE_FAILED', `a token was sent, and what came back is lost: ${why}`, {
+    return new OAuthError('SAVE_FAILED', `a token was sent, and the response could not be saved: ${why}`, {
       cause,
       session: 'unknown',
       facts: { reason: 'tokens-lost' },
     })
   }
-  return new OAuthError('SAVE_FAILED', `${why}; the session as it is now is in ${rescued}`, {
+  return new OAuthError('SAVE_FAILED', `${why}; the current session is in ${rescued}`, {
     cause,
     facts: { reason: 'session-elsewhere', from: rescued, to: path },
   })

@@ -51,7 +51,10 @@ export async function readJsonObject(response: Response, expectation: Expectatio
   const type = mediaType(response.headers)
   if (!mediaTypes.includes(type)) {
     await response.body?.cancel()
-    throw new OAuthError(code, `${what} came as ${type || 'no media type'} instead of ${mediaTypes.join(' or ')}`)
+    throw new OAuthError(
+      code,
+      `${what} has ${type ? `the media type ${type}` : 'no media type'} instead of ${mediaTypes.join(' or ')}`,
+    )
   }
   const document = parseJsonObject(await readText(response, largest))
   if (!document) throw new OAuthError(code, `${what} is not a JSON object of at most ${largest / 1024} KiB`)
@@ -110,5 +113,5 @@ export function retryAt(headers: Headers, now: number): number | undefined {
 export function rateLimited(who: string, headers: Headers, now: number): OAuthError {
   const until = retryAt(headers, now)
   const when = until === undefined ? '' : ` until ${new Date(until).toISOString()}`
-  return new OAuthError('RATE_LIMITED', `${who} limits our rate${when}`)
+  return new OAuthError('RATE_LIMITED', `rate limit of ${who} exceeded${when}`)
 }

@@ -66,7 +66,7 @@ export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promis
       mediaTypes: ['application/did+ld+json', 'application/json'],
       absent: {
         code: 'DID_NOT_FOUND',
-        message: `${url.host} knows no ${did}: it was never registered, or it was deleted`,
+        message: `${did} not found at ${url.host}: it was never registered, or was deleted`,
       },
     },
     ports,
@@ -77,7 +77,7 @@ export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promis
 /** @throws {OAuthError} `DID_DOCUMENT_INVALID` */
 export function parseDidDocument(document: JsonObject, did: Did, dev: boolean): Identity {
   if (document.id !== did) {
-    throw new OAuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} is of another DID: ${shown(document.id)}`)
+    throw new OAuthError('DID_DOCUMENT_INVALID', `the DID document of ${did} has another id: ${shown(document.id)}`)
   }
   return { did, claimedHandle: claimedHandle(document.alsoKnownAs), pds: pdsOrigin(document.service, did, dev) }
 }

@@ -30,7 +30,8 @@ export type HandleLookup =
 export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock): Promise<Did> {
   const { handleResolver, dev } = ports.settings
   // Looked up nowhere: a DID document may claim such a name, and `.local` is asked around the neighbourhood.
-  if (isReservedName(handle, dev)) throw new OAuthError('HANDLE_NOT_FOUND', `the ending of ${handle} is reserved`)
+  if (isReservedName(handle, dev))
+    throw new OAuthError('HANDLE_NOT_FOUND', `the top-level domain of ${handle} is reserved`)
   if (handleResolver !== undefined) return askResolver(handle, handleResolver, ports)
 
   const giveUpHttps = new AbortController()
@@ -42,7 +43,7 @@ export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock
     if (web.kind === 'did') return web.did
     const reasons = `${dns.reason}; ${web.reason}`
     if (dns.kind === 'failed' || web.kind === 'failed') {
-      throw new OAuthError('HANDLE_LOOKUP_FAILED', `${handle} could not be looked up: ${reasons}`)
+      throw new OAuthError('HANDLE_LOOKUP_FAILED', `cannot resolve ${handle}: ${reasons}`)
     }
     throw new OAuthError('HANDLE_NOT_FOUND', `${handle} does not lead to an account: ${reasons}`)
   } finally {
@@ -68,7 +69,7 @@ export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityP
   const [claim] = claims
   if (claim === undefined) return { kind: 'none', reason: `no TXT record at ${name}` }
   const did = asDid(claim, settings.dev)
-  if (!did) throw new OAuthError('HANDLE_NOT_FOUND', `the TXT record at ${name} holds no usable DID: "${claim}"`)
+  if (!did) throw new OAuthError('HANDLE_NOT_FOUND', `the TXT record at ${name} contains no valid DID: "${claim}"`)
   return { kind: 'did', did }
 }
 

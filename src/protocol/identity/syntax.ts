@@ -106,9 +106,13 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
   const handle = asHandle(text.startsWith('@') ? text.slice(1) : text)
   if (!handle) throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a handle, a DID or a server URL`)
   if (isReservedName(handle, dev)) {
-    throw new OAuthError('IDENTIFIER_INVALID', `no account can have the handle ${handle}: its ending is reserved`, {
-      facts: handle.endsWith('.test') ? { reason: 'dev-mode-needed' } : {},
-    })
+    throw new OAuthError(
+      'IDENTIFIER_INVALID',
+      `no account can have the handle ${handle}: its top-level domain is reserved`,
+      {
+        facts: handle.endsWith('.test') ? { reason: 'dev-mode-needed' } : {},
+      },
+    )
   }
   return { kind: 'handle', handle }
 }
@@ -117,7 +121,7 @@ function parseServer(text: string, shown: string, dev: boolean): Origin {
   const url = asUrl(text)
   const bare = url && url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   if (!url || !bare) {
-    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: give only https:// and the host`)
+    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: write only https:// and the host`)
   }
   if (!isSecure(url, dev)) {
     throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not https`, {

@@ -89,9 +89,12 @@ function authorizationForm(clientId: string, request: AuthorizationRequest): URL
 
 function parRefused(issuer: string, refusal: ServerError): OAuthError {
   if (refusal.status >= 500) {
-    return new OAuthError('SERVER_UNAVAILABLE', `${issuer} failed at the request: ${describe(refusal)}`)
+    return new OAuthError(
+      'SERVER_UNAVAILABLE',
+      `${issuer} failed to process the authorization request: ${describe(refusal)}`,
+    )
   }
-  return new OAuthError('PAR_REFUSED', `${issuer} refused the request: ${describe(refusal)}`, {
+  return new OAuthError('PAR_REFUSED', `${issuer} rejected the authorization request: ${describe(refusal)}`, {
     facts: { status: refusal.status, serverError: refusal.error },
   })
 }
@@ -100,10 +103,10 @@ function parRefused(issuer: string, refusal: ServerError): OAuthError {
 export function parsePushedRequest(document: Readonly<Record<string, unknown>>, issuer: string): PushedRequest {
   const { request_uri: requestUri, expires_in: expiresInSeconds } = document
   if (typeof requestUri !== 'string' || requestUri.trim() === '') {
-    throw new OAuthError('RESPONSE_INVALID', `${issuer} accepted the request without naming its request_uri`)
+    throw new OAuthError('RESPONSE_INVALID', `${issuer} returned no valid request_uri`)
   }
   if (typeof expiresInSeconds !== 'number' || !Number.isInteger(expiresInSeconds) || expiresInSeconds <= 0) {
-    throw new OAuthError('RESPONSE_INVALID', `${issuer} did not say for how long the request is valid`)
+    throw new OAuthError('RESPONSE_INVALID', `${issuer} returned no valid expires_in`)
   }
   return { requestUri, expiresInSeconds }
 }

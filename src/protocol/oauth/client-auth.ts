@@ -61,12 +61,12 @@ export async function sameClient(
   const given = await clientKeyName(identity)
   const facts = { reason: 'client-key-needed', clientId, kid: known.kid } as const
   if (!given) {
-    const message = `this was begun with the client key ${known.kid}, and no client key is set; nothing was sent`
+    const message = `the login was started with the client key ${known.kid}, but no client key is set; nothing was sent`
     throw new OAuthError('CREDENTIALS_INCOMPLETE', message, { facts })
   }
   if (given.kid === known.kid && given.thumbprint === known.thumbprint) return identity
-  const message = `the client key that is set is ${given.kid}, and this was begun with ${
-    given.kid === known.kid ? 'another key of that name' : known.kid
+  const message = `the client key ${given.kid} is set, but the login was started with ${
+    given.kid === known.kid ? 'another key with the same kid' : known.kid
   }; nothing was sent`
   throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
 }
@@ -119,6 +119,6 @@ async function importKey(jwk: Omit<ClientJwk, 'kid'>): Promise<CryptoKey> {
     return (await importJWK(jwk, 'ES256')) as CryptoKey
   } catch {
     // Without the cause: an engine's message could quote the key.
-    throw new OAuthError('CLIENT_INVALID', 'the key of the client is not a usable P-256 key')
+    throw new OAuthError('CLIENT_INVALID', 'the client key is not a valid P-256 key')
   }
 }

@@ -165,7 +165,8 @@ export function validateAuthorizationServer(
   dev: boolean,
 ): AuthorizationServer {
   const { server, faults } = readAuthorizationServer(document, issuer, resource, dev)
-  if (faults.length > 0) throw invalid(`${issuer} does not do atproto OAuth as specified: ${faults.join('; ')}`)
+  if (faults.length > 0)
+    throw invalid(`${issuer} does not follow the atproto OAuth specification: ${faults.join('; ')}`)
   return server
 }
 
@@ -192,7 +193,7 @@ export function readAuthorizationServer(
   const resources = document.protected_resources
   if (resources !== undefined && resource !== undefined) {
     if (!Array.isArray(resources) || !resources.includes(resource))
-      faults.push(`protected_resources: it does not serve ${resource}`)
+      faults.push(`protected_resources does not list ${resource}`)
   }
   const endpoint = (field: string): string => {
     const url = asEndpoint(document[field], dev)

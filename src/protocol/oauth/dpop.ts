@@ -60,7 +60,7 @@ export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk): Promise<
     return { privateKey, publicJwk, thumbprint: await calculateJwkThumbprint(publicJwk) }
   } catch {
     // Without the cause: an engine's message could quote the key.
-    throw new OAuthError('CREDENTIALS_INVALID', 'the DPoP private key is not a usable P-256 key')
+    throw new OAuthError('CREDENTIALS_INVALID', 'the DPoP private key is not a valid P-256 key')
   }
 }
 
@@ -72,7 +72,7 @@ export function isNonce(value: string): boolean {
 export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clock & Random) {
   const { method, url, nonce, accessToken } = target
   if (url.origin === 'null') {
-    throw new OAuthError('DPOP_URL_INVALID', `cannot prove possession for a ${url.protocol} URL`)
+    throw new OAuthError('DPOP_URL_INVALID', `cannot sign a request to a ${url.protocol} URL`)
   }
   if (nonce !== undefined && !isNonce(nonce)) {
     throw new OAuthError('DPOP_NONCE_INVALID', `${url.origin} sent a malformed DPoP-Nonce`)

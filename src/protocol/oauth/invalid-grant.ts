@@ -9,39 +9,36 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
   // Refresh tokens
   [
     'Refresh token replayed',
-    'this refresh token was used already, by another process or machine; a server that sees it twice ends the session for everybody, so let one job own it and lease access tokens to the others',
+    'another process or machine has already used this refresh token, so the server ended the session; let one job refresh it, and give leases to the others',
   ],
   [
     'Invalid refresh token',
-    'the server does not know this refresh token: the session was revoked, or ended when an old token of it was used already, by another process or machine, or the value is not the one that was printed',
+    'unknown refresh token: the session was revoked, or ended because another process or machine used an old token of it, or the value differs from the printed one',
   ],
-  ['Refresh token expired', 'nothing has refreshed the session for as long as the server allows'],
-  ['Session expired', 'the session is as old as the server allows; no refresh can extend it'],
-  ['Token was not issued to this client', 'the session was made with another client_id than the one that was sent'],
+  ['Refresh token expired', 'the session was not refreshed in time'],
+  ['Session expired', 'the session has reached its maximum age'],
+  ['Token was not issued to this client', 'the session was created with another client_id'],
   ['DPoP proof does not match the expected JKT', 'the token belongs to the DPoP key of another login'],
   ['DPoP proof is required for this request', 'the request reached the server without its DPoP header'],
-  [
-    /^Client authentication method mismatch/,
-    'the login was made with another kind of client: a client key is set now and was not then, or the other way round',
-  ],
+  [/^Client authentication method mismatch/, 'the login used a client key and none is set now, or the other way round'],
   [
     'The session was initiated with a different key than the client assertion currently used',
-    'the client key that is set is not the key that the login was made with',
+    'the configured client key is not the key that the login used',
   ],
-  ['private_key_jwt jti reused', 'the server has seen this client assertion before'],
+  ['private_key_jwt jti reused', 'this client assertion was already used'],
   [
     '"refresh_token" grant type is not allowed for this client',
-    'the client document does not list refresh_token in its grant_types',
+    'the client metadata document does not list refresh_token in its grant_types',
   ],
   // Codes
-  ['Invalid code', 'the code was cut off, was used already, or was never one of this server’s'],
-  ['This code has expired', 'a code is good for five minutes after the sign-in'],
-  ['Code challenge already used', 'the server has seen this login before'],
+  ['Invalid code', 'the code was truncated, was already used, or is from another server'],
+  ['This code has expired', 'a code is valid for five minutes after the sign-in'],
+  ['Code challenge already used', 'this login was already completed'],
   [
     'The redirect_uri parameter must match the one used in the authorization request',
-    'the callback belongs to another login than this one',
+    'the callback belongs to another login',
   ],
-  [/^(?:Invalid code_verifier|code_verifier is required)$/, 'the callback belongs to another login than this one'],
+  [/^(?:Invalid code_verifier|code_verifier is required)$/, 'the callback belongs to another login'],
 ]
 
 /** The meaning if it is known, and in any case what the server said. */

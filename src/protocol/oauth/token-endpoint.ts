@@ -24,7 +24,7 @@ function isUnclear({ status }: ServerError): boolean {
 /** `EXCHANGE_AMBIGUOUS` or `EXCHANGE_REFUSED`. */
 export function exchangeRefused(issuer: string, refusal: ServerError): OAuthError {
   const code = isUnclear(refusal) ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
-  return new OAuthError(code, `${issuer} did not exchange the code: ${explainInvalidGrant(refusal)}`)
+  return new OAuthError(code, `${issuer} rejected the code: ${explainInvalidGrant(refusal)}`)
 }
 
 /** `SESSION_DEAD`, `REFRESH_AMBIGUOUS` or `REFRESH_REFUSED`. */
@@ -38,7 +38,7 @@ export function refreshRefused(issuer: string, refusal: ServerError): OAuthError
 }
 
 function ended(issuer: string, refusal: ServerError): string {
-  return `${issuer} says that the session has ended: ${explainInvalidGrant(refusal)}`
+  return `${issuer} has ended the session: ${explainInvalidGrant(refusal)}`
 }
 
 /**
@@ -50,7 +50,7 @@ function ended(issuer: string, refusal: ServerError): string {
 export function parseTokenResponse(document: JsonObject, dev: boolean, { now }: Clock): TokenSet {
   const { access_token, token_type, refresh_token, expires_in, sub, scope } = document
   const fail = (message: string): never => {
-    throw new OAuthError('TOKEN_RESPONSE_INVALID', `the token response is not usable: ${message}`)
+    throw new OAuthError('TOKEN_RESPONSE_INVALID', `invalid token response: ${message}`)
   }
   const accessToken = isToken(access_token) ? access_token : fail('it has no access_token')
   if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'dpop') fail('its token_type is not DPoP')

@@ -18,10 +18,13 @@ export const DEFAULT_SCOPE = 'atproto'
 export function parseScope(text: string): string {
   const tokens = text.split(' ')
   if (tokens.includes('')) {
-    throw new OAuthError('SCOPE_INVALID', `the scope ${JSON.stringify(text)} must be words with one space between them`)
+    throw new OAuthError(
+      'SCOPE_INVALID',
+      `the scope ${JSON.stringify(text)} must be permissions separated by single spaces`,
+    )
   }
   const odd = tokens.find((token) => !TOKEN.test(token))
-  if (odd !== undefined) throw new OAuthError('SCOPE_INVALID', `${JSON.stringify(odd)} cannot be part of a scope`)
+  if (odd !== undefined) throw new OAuthError('SCOPE_INVALID', `${JSON.stringify(odd)} is not valid in a scope`)
   if (text.includes(',')) {
     throw new OAuthError(
       'SCOPE_INVALID',
@@ -79,7 +82,7 @@ function isAmong(token: string, tokens: readonly string[]): boolean {
 export function scopeAdvice(scope: string): string | undefined {
   const tokens = scopeTokens(scope)
   if (!tokens.includes('transition:chat.bsky') || tokens.includes('transition:generic')) return undefined
-  return 'by the specification transition:chat.bsky counts only together with transition:generic; some servers take it alone'
+  return 'transition:chat.bsky is specified only in combination with transition:generic; some servers accept it alone'
 }
 
 /**

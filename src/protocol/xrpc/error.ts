@@ -61,13 +61,13 @@ export function xrpcError(
     const missing = missingScope(requiredScope(request), session.scope ?? '').join(' ')
     const scope = named === undefined ? missing : requestable(named)
     const wider = [session.scope || 'atproto', scope].join(' ')
-    const what = named === undefined && missing !== '' ? `${said}; what it needs is ${missing}` : said
+    const what = named === undefined && missing !== '' ? `${said}; it requires ${missing}` : said
     return new OAuthError('PERMISSION_MISSING', what, {
       facts: { ...returned, ...(scope && { ...loginFacts(session), scope: wider }) },
     })
   }
   if (isExpiredToken(response)) {
-    return new OAuthError('XRPC_ERROR', `${said}, to a token that was just issued`, {
+    return new OAuthError('XRPC_ERROR', `${said}, although the token was just issued`, {
       session: 'unknown',
       facts: { ...loginFacts(session), ...returned, reason: 'new-token-refused' },
     })

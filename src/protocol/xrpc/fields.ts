@@ -56,7 +56,7 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
     throw usage(`${asked ? 'a GET request' : `${nsid} is a query: it`} has no body`, known)
   }
   if (given.hasUpload && known?.input?.mediaType === JSON_TYPE) {
-    throw new OAuthError('USAGE', `${nsid} takes JSON, and no other body`, {
+    throw new OAuthError('USAGE', `${nsid} requires a JSON body`, {
       facts: { reason: 'json-needed' },
     })
   }
@@ -77,7 +77,7 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
 function checkOpen(method: Method): void {
   const { nsid, kind } = method
   if (kind === 'subscription') {
-    throw new OAuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
+    throw new OAuthError('USAGE', `${nsid} is a subscription: it requires a WebSocket, which is not supported`)
   }
   const closed = unavailableReason(nsid)
   if (closed !== undefined) {
@@ -89,7 +89,7 @@ function checkOpen(method: Method): void {
 function checkSpelling(nsid: string): void {
   const meant = listMethods().find((method) => method.nsid.toLowerCase() === nsid.toLowerCase())
   if (!meant) return
-  throw usage(`there is no ${nsid}, but a ${meant.nsid}`, meant)
+  throw usage(`unknown method ${nsid}: did you mean ${meant.nsid}?`, meant)
 }
 
 /** The fields by name, each as what the method takes; a repeated one is a list. */
@@ -107,7 +107,7 @@ function collect({ fields, account }: GivenRequest, known: Method | undefined): 
           ? typed(field, text(), known!)
           : text()
     const before = values.get(name)
-    if (before !== undefined && field && !field.isList) throw usage(`${name} can be given once only`, known)
+    if (before !== undefined && field && !field.isList) throw usage(`${name} cannot be repeated`, known)
     const list = Array.isArray(item) ? item : [item]
     const isList = field?.isList || before !== undefined
     values.set(name, isList ? [...((before === undefined ? [] : [before].flat()) as unknown[]), ...list] : item)
@@ -116,7 +116,9 @@ function collect({ fields, account }: GivenRequest, known: Method | undefined): 
 }
 
 function namesOf(declared: readonly Field[]): string {
-  return declared.length === 0 ? ', and takes nothing' : `; it takes ${declared.map(({ name }) => name).join(', ')}`
+  return declared.length === 0
+    ? ', and has no fields'
+    : `; the fields are ${declared.map(({ name }) => name).join(', ')}`
 }
 
 function typed({ name, type, isRequired }: Field, text: string, method: Method): unknown {
@@ -139,16 +141,16 @@ function bodyOf(data: unknown, fields: Values, known: Method | undefined): unkno
   const isJson = known?.input === undefined || known.input.mediaType === JSON_TYPE
   if (known && !known.input) {
     if (data === undefined && fields.size === 0) return undefined
-    throw usage(`${known.nsid} takes no body`, known)
+    throw usage(`${known.nsid} has no body`, known)
   }
   if (!isJson) {
     const { nsid, input } = known!
     const what = input!.mediaType === '*/*' ? 'a file' : `a file of type ${input!.mediaType}`
     const isGiven = data !== undefined || fields.size > 0
-    throw usage(`${nsid} needs ${what} as its body${isGiven ? ', not JSON' : ''}`, known)
+    throw usage(`${nsid} requires ${what} as its body${isGiven ? ', not JSON' : ''}`, known)
   }
   if (fields.size === 0) return data ?? (known?.input ? {} : undefined)
-  if (data !== undefined && !isObject(data)) throw usage('fields can be put into a JSON object only', known)
+  if (data !== undefined && !isObject(data)) throw usage('fields can only be merged into a JSON object', known)
   return { ...data, ...Object.fromEntries(fields) }
 }
 
@@ -158,7 +160,7 @@ function checkComplete(known: Method, own: Values, body: unknown, { hasUpload }:
     ...known.parameters.filter(({ name, isRequired }) => isRequired && !own.has(name)),
     ...(hasUpload ? [] : (known.input?.fields ?? []).filter(({ name, isRequired }) => isRequired && !has(name))),
   ]
-  if (missing.length > 0) throw usage(`${known.nsid} is missing ${missing.map(({ name }) => name).join(', ')}`, known)
+  if (missing.length > 0) throw usage(`${known.nsid} requires ${missing.map(({ name }) => name).join(', ')}`, known)
 }
 
 /** A list is a repeated parameter; brackets and commas mean nothing to a server. */
@@ -197,7 +199,7 @@ function fillIn(value: unknown, account: GivenRequest['account']): unknown {
 function known(name: 'did' | 'handle' | 'pds', account: GivenRequest['account']): string {
   const value = account[name]
   if (value !== undefined) return value
-  throw new OAuthError('USAGE', `the ${name} of the account is not known here: write it out instead of {${name}}`)
+  throw new OAuthError('USAGE', `the account's ${name} is not known: write it instead of {${name}}`)
 }
 
 function usage(message: string, method: Method | undefined): OAuthError {

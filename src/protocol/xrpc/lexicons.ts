@@ -113,6 +113,6 @@ const CLOSED = new Set(
 
 /** Why a method cannot be called with a session of OAuth. */
 export function unavailableReason(nsid: string): string | undefined {
-  if (CLOSED.has(nsid)) return 'servers refuse it to OAuth sessions; it needs a login with the account’s own password'
-  return nsid.startsWith('com.atproto.admin.') ? 'it needs the administrator’s password of the server' : undefined
+  if (CLOSED.has(nsid)) return 'servers reject it for OAuth sessions; it requires a sign-in with the account password'
+  return nsid.startsWith('com.atproto.admin.') ? 'it requires the administrator password of the server' : undefined
 }

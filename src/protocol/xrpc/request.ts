@@ -36,9 +36,9 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
   const { parameters = [], body } = request
   const nsid = asNsid(request.nsid)
-  if (!nsid) throw new OAuthError('NSID_INVALID', `${JSON.stringify(request.nsid)} is not the name of an XRPC method`)
+  if (!nsid) throw new OAuthError('NSID_INVALID', `invalid method name ${JSON.stringify(request.nsid)}`)
   if (/(?:^|\.)subscribe[A-Z][A-Za-z]*$/.test(nsid)) {
-    throw new OAuthError('USAGE', `${nsid} is a subscription: it needs a WebSocket, which this tool does not open`)
+    throw new OAuthError('USAGE', `${nsid} is a subscription: it requires a WebSocket, which is not supported`)
   }
   const method = request.method ?? (body === undefined ? 'GET' : 'POST')
   if (method === 'GET' && body !== undefined) throw new OAuthError('USAGE', 'a GET request has no body')
@@ -83,5 +83,5 @@ function checkProxy(value: string): void {
 export function proxyAdvice({ nsid, headers = {} }: XrpcRequest): string | undefined {
   const isChat = nsid.toLowerCase().startsWith('chat.bsky.')
   if (!isChat || Object.keys(headers).some((name) => name.toLowerCase() === 'atproto-proxy')) return undefined
-  return `${nsid} is not of the PDS: the header "atproto-proxy: did:web:api.bsky.chat#bsky_chat" has it forwarded`
+  return `${nsid} is not a method of the PDS: add the header "atproto-proxy: did:web:api.bsky.chat#bsky_chat" to forward it`
 }

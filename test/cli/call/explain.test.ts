@@ -82,5 +82,5 @@ test.each([
 test('what no permission opens is said to be closed', async () => {
   const { code, stdout, stderr } = await explained({ nsid: 'com.atproto.server.createAppPassword' }, 'atproto')
   expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
-  expect(stderr).toContain('own password')
+  expect(stderr).toContain('account password')
 })

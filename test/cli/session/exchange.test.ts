@@ -31,7 +31,7 @@ describe('export', () => {
     expect(stderr).toContain(`atprotoLoopbackClientMetadata(client_id)):\n  ${clientId}\n`)
     expect(stderr).toMatch(/^atproto-oauth: warning: delete the session from the environment/m)
     expect(await isHere(world)).toBe(false)
-    expect((await run(world, ['status'])).stdout).toContain('not here any more (handed over')
+    expect((await run(world, ['status'])).stdout).toContain('exported (handed over')
     expect(await run(world, ['status', '--warn-days', '1'])).toMatchObject({
       code: 5,
       stderr: expect.stringMatching(/\[SESSION_MISSING\]\n.+ still valid/),

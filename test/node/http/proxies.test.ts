@@ -24,7 +24,7 @@ describe('which proxy', () => {
     '%s is refused by the name of its variable, without its value',
     (value) => {
       expect(() => proxiesFrom({ HTTPS_PROXY: value })).toThrow(
-        expect.objectContaining({ code: 'USAGE', message: 'HTTPS_PROXY is not the address of an HTTP proxy' }),
+        expect.objectContaining({ code: 'USAGE', message: 'HTTPS_PROXY is not the URL of an HTTP proxy' }),
       )
     },
   )

@@ -37,7 +37,7 @@ describe('every other answer has a sentence', () => {
   })
 
   test.each([
-    [429, 'RATE_LIMITED', 'host.fake.dev limits our rate'],
+    [429, 'RATE_LIMITED', 'rate limit of host.fake.dev exceeded'],
     [500, 'SERVER_UNAVAILABLE', 'host.fake.dev returned 500'],
     [503, 'SERVER_UNAVAILABLE', 'host.fake.dev returned 503'],
     [301, 'METADATA_INVALID', 'redirects, which is not allowed'],

@@ -72,8 +72,12 @@ describe('documents', () => {
   })
 
   test.each([
-    ['of another type', new Response('{}', { headers: { 'content-type': 'text/html' } }), 'came as text/html'],
-    ['of no type', new Response(new Uint8Array([0x7b, 0x7d])), 'came as no media type'],
+    [
+      'of another type',
+      new Response('{}', { headers: { 'content-type': 'text/html' } }),
+      'has the media type text/html',
+    ],
+    ['of no type', new Response(new Uint8Array([0x7b, 0x7d])), 'has no media type'],
     ['too large', json(200, { x: 'x'.repeat(2048) }), 'of at most 1 KiB'],
     ['a list', json(200, []), 'not a JSON object'],
   ])('3.2 %s: the message says so', async (_, response, why) => {
@@ -127,9 +131,9 @@ describe('18.8 rate limits', () => {
   test('the sentence', () => {
     expect(rateLimited('as.fake.dev', new Headers({ 'retry-after': '60' }), NOW)).toMatchObject({
       code: 'RATE_LIMITED',
-      message: 'as.fake.dev limits our rate until 2026-01-01T00:01:00.000Z',
+      message: 'rate limit of as.fake.dev exceeded until 2026-01-01T00:01:00.000Z',
     })
-    expect(rateLimited('as.fake.dev', new Headers(), NOW).message).toBe('as.fake.dev limits our rate')
+    expect(rateLimited('as.fake.dev', new Headers(), NOW).message).toBe('rate limit of as.fake.dev exceeded')
   })
 
   test.each(['999999999', '99999999999'])('a far future is no crash: %s', (value) => {

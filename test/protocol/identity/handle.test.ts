@@ -45,9 +45,9 @@ describe('by DNS', () => {
     ['1.16 did:key', 'did=did:key:z6Mkabc'],
     ['2.5 did:web with a path', 'did=did:web:a.org:u'],
     ['nothing', 'did='],
-  ])('%s is no usable DID', async (_, value) => {
+  ])('%s is no valid DID', async (_, value) => {
     const error = await failure(() => resolveHandle(HANDLE, worldWith([[value]])))
-    expect(error).toMatchObject({ code: 'HANDLE_NOT_FOUND', message: expect.stringContaining('no usable DID') })
+    expect(error).toMatchObject({ code: 'HANDLE_NOT_FOUND', message: expect.stringContaining('no valid DID') })
   })
 
   test('1.9 different DIDs are ambiguous, whatever HTTPS says', async () => {

@@ -151,7 +151,7 @@ describe('7.11 refusals', () => {
     const answer = () => json(status, { error, error_description: 'said \u001b[31mso' })
     expect(await failure(() => pushTo(answer))).toMatchObject({
       code: 'PAR_REFUSED',
-      message: `https://as.fake.dev refused the request: ${status} ${error} "said so"`,
+      message: `https://as.fake.dev rejected the authorization request: ${status} ${error} "said so"`,
       facts: { status, serverError: error },
     })
   })

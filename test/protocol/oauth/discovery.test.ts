@@ -180,7 +180,7 @@ describe('authorization-server metadata', () => {
       const error = await failure(() => judge({ [field]: value }))
       expect(error, JSON.stringify(value)).toMatchObject({
         code: 'METADATA_INVALID',
-        message: expect.stringContaining(`as specified: ${field}`),
+        message: expect.stringContaining(`specification: ${field}`),
       })
       expect(error.message, JSON.stringify(value)).not.toContain(';')
     }
@@ -202,7 +202,7 @@ describe('authorization-server metadata', () => {
     async (protected_resources) => {
       expect(await failure(() => judge({ protected_resources }))).toMatchObject({
         code: 'METADATA_INVALID',
-        message: expect.stringContaining(`it does not serve ${PDS}`),
+        message: expect.stringContaining(`protected_resources does not list ${PDS}`),
       })
     },
   )

@@ -4,26 +4,26 @@ import { explainInvalidGrant } from '../../../src/protocol/oauth/invalid-grant.t
 const refusal = (description: string | undefined, error = 'invalid_grant') => ({ status: 400, error, description })
 
 test.each([
-  ['Refresh token replayed', /used already, by another process or machine/],
-  ['Invalid refresh token', /does not know this refresh token/],
-  ['Refresh token expired', /nothing has refreshed/],
-  ['Session expired', /as old as the server allows/],
+  ['Refresh token replayed', /another process or machine has already used/],
+  ['Invalid refresh token', /unknown refresh token/],
+  ['Refresh token expired', /was not refreshed in time/],
+  ['Session expired', /reached its maximum age/],
   ['Token was not issued to this client', /another client_id/],
   ['DPoP proof is required for this request', /without its DPoP header/],
   ['DPoP proof does not match the expected JKT', /DPoP key of another login/],
-  ['Client authentication method mismatch (none)', /a client key is set now and was not then/],
+  ['Client authentication method mismatch (none)', /the login used a client key and none is set now/],
   [
     'The session was initiated with a different key than the client assertion currently used',
-    /not the key that the login was made with/,
+    /not the key that the login used/,
   ],
-  ['Invalid code', /cut off, was used already/],
+  ['Invalid code', /was truncated, was already used/],
   ['This code has expired', /five minutes/],
   ['The redirect_uri parameter must match the one used in the authorization request', /another login/],
   ['code_verifier is required', /another login/],
   ['Invalid code_verifier', /another login/],
-  ['Code challenge already used', /seen this login/],
+  ['Code challenge already used', /this login was already completed/],
   ['"refresh_token" grant type is not allowed for this client', /grant_types/],
-  ['private_key_jwt jti reused', /seen this client assertion/],
+  ['private_key_jwt jti reused', /this client assertion was already used/],
 ])('17 %s', (description, meaning) => {
   const text = explainInvalidGrant(refusal(description))
   expect(text).toMatch(meaning)

@@ -21,19 +21,19 @@ describe('documents', () => {
   const html = () => new Response('', { headers: { 'content-type': 'text/html' } })
   const gone = () => json(404, {})
   test.each([
-    ['2.4', () => resolveDid(did, answering(html)), `the DID document of ${did} came as text/html`],
+    ['2.4', () => resolveDid(did, answering(html)), `the DID document of ${did} has the media type text/html`],
     [
       '2.4',
       () => resolveDid(did, answering(gone)),
-      `plc.directory knows no ${did}: it was never registered, or it was deleted`,
+      `${did} not found at plc.directory: it was never registered, or was deleted`,
     ],
-    ['3.2', () => fetchIssuer(PDS, answering(html)), `the protected-resource metadata of ${PDS} came as text/html`],
-    ['3.2', () => fetchIssuer(PDS, answering(gone)), `the PDS ${PDS} does not offer OAuth`],
     [
-      '4.1',
-      () => fetchAuthorizationServer(AS, PDS, answering(html)),
-      `the authorization-server metadata of ${AS} came as`,
+      '3.2',
+      () => fetchIssuer(PDS, answering(html)),
+      `the protected-resource metadata of ${PDS} has the media type text/html`,
     ],
+    ['3.2', () => fetchIssuer(PDS, answering(gone)), `the PDS ${PDS} does not offer OAuth`],
+    ['4.1', () => fetchAuthorizationServer(AS, PDS, answering(html)), `the authorization-server metadata of ${AS} has`],
     ['4.1', () => fetchAuthorizationServer(AS, PDS, answering(gone)), `${AS} is not an OAuth authorization server`],
     [
       '4.6',
@@ -45,7 +45,7 @@ describe('documents', () => {
     [
       '2.8',
       () => parseDidDocument({ id: 'did:plc:x' }, did, false),
-      `the DID document of ${did} is of another DID: "did:plc:x"`,
+      `the DID document of ${did} has another id: "did:plc:x"`,
     ],
   ])('%s what is said of it, %#', async (_, run, said) => {
     const { message } = await failure(run)
@@ -109,7 +109,7 @@ describe('tokens', () => {
     const agent = answeredAgent(world, () => json(status, { error: 'invalid_grant' }))
     const error = await failure(() => agent.refresh('r'))
     expect(error.code).toBe(code)
-    const dead = `${AS} says that the session has ended`
+    const dead = `${AS} has ended the session`
     expect(error.message).toContain(
       code === 'SESSION_DEAD' ? dead : `${AS} responded to the refresh with ${status} invalid_grant`,
     )
@@ -118,7 +118,7 @@ describe('tokens', () => {
   test('10.5 of what it is said that it is no JSON', async () => {
     const agent = answeredAgent(world, () => new Response('<html>'))
     const error = await failure(() => agent.refresh('r'))
-    expect(error.message).toContain(`the token response of ${AS} came as`)
+    expect(error.message).toContain(`the token response of ${AS} has`)
   })
 
   test('a revocation that is answered with nothing at all is one', async () => {
@@ -148,11 +148,11 @@ describe('keys', () => {
     const world = createFakeWorld()
     const prove = (url: string, nonce?: string) =>
       failure(() => createProof(key, { method: 'GET', url: new URL(url), nonce }, world))
-    expect((await prove('data:x')).message).toBe('cannot prove possession for a data: URL')
+    expect((await prove('data:x')).message).toBe('cannot sign a request to a data: URL')
     expect((await prove(PDS, 'a b')).message).toBe(`${PDS} sent a malformed DPoP-Nonce`)
     const { x, y } = key.publicJwk
     const pair = { kty: 'EC', crv: 'P-256', x: y, y: x, d: x } as const
-    expect((await failure(() => importDpopKey(pair))).message).toBe('the DPoP private key is not a usable P-256 key')
+    expect((await failure(() => importDpopKey(pair))).message).toBe('the DPoP private key is not a valid P-256 key')
   })
 })
 

@@ -60,7 +60,7 @@ describe('a query', () => {
     ['limit=1.5', 'whole number'],
     ['limit=99999999999999999999', 'whole number'],
     ['reverse=yes', 'true or false'],
-    ['limt=5', 'has no limt; it takes repo, collection, limit, cursor, reverse'],
+    ['limt=5', 'has no limt; the fields are repo, collection, limit, cursor, reverse'],
     ['limit:={"a":1}', 'neither text'],
     ['limit:=5,', 'not JSON'],
     ['cursor={curser}', 'unknown placeholder'],
@@ -72,7 +72,7 @@ describe('a query', () => {
 
   test('what is missing is named, with all that the method needs', () => {
     const error = refusal(LIST, ['limit=5'])
-    expect(error.message).toBe(`${LIST} is missing repo, collection`)
+    expect(error.message).toBe(`${LIST} requires repo, collection`)
     expect(error.facts).toStrictEqual({ reason: 'method-misused', ...needsOf(findMethod(LIST)!) })
   })
 
@@ -84,13 +84,13 @@ describe('a query', () => {
   test('a name in another case is told, and sent with -X', () => {
     const misspelt = 'com.atproto.repo.listrecords'
     const error = refusal(misspelt, ['repo={did}'])
-    expect(error.message).toBe(`there is no ${misspelt}, but a ${LIST}`)
+    expect(error.message).toBe(`unknown method ${misspelt}: did you mean ${LIST}?`)
     expect(error.facts).toMatchObject({ reason: 'method-misused', nsid: LIST })
     expect(assemble(misspelt, [], { method: 'GET' }).nsid).toBe(misspelt)
   })
 
   test('one value for what is no list; no body', () => {
-    expect(refusal(LIST, ['repo=a', 'repo=b', 'collection=a.b.c']).message).toContain('once only')
+    expect(refusal(LIST, ['repo=a', 'repo=b', 'collection=a.b.c']).message).toContain('cannot be repeated')
     expect(refusal(LIST, ['repo=a', 'collection=a.b.c'], { data: '{}' }).message).toContain('has no body')
     expect(refusal(LIST, ['repo=a', 'collection=a.b.c'], { hasUpload: true }).message).toContain('has no body')
   })
@@ -138,7 +138,7 @@ describe('a procedure', () => {
   })
 
   test('what is missing, wrong or not an object', () => {
-    expect(refusal(CREATE, ['repo={did}']).message).toContain('is missing collection, record')
+    expect(refusal(CREATE, ['repo={did}']).message).toContain('requires collection, record')
     expect(refusal(CREATE, [], { data: '{"repo":"a"' }).message).toContain('the body is not JSON')
     expect(refusal(CREATE, ['repo=a'], { data: '[]' }).message).toContain('JSON object')
     expect(refusal(CREATE, ['record=hello']).message).toContain('record is not JSON')
@@ -147,8 +147,8 @@ describe('a procedure', () => {
   test('18.5 without an input there is no body, and none is taken', () => {
     const nsid = 'com.atproto.server.requestEmailConfirmation'
     expect(assemble(nsid, [])).toStrictEqual({ nsid, method: 'POST', parameters: [] })
-    expect(refusal(nsid, [], { data: '{}' }).message).toContain('takes no body')
-    expect(refusal(nsid, ['a=b']).message).toContain('takes nothing')
+    expect(refusal(nsid, [], { data: '{}' }).message).toContain('has no body')
+    expect(refusal(nsid, ['a=b']).message).toContain('has no fields')
   })
 
   test('18.5 with one and nothing to say: an empty object', () => {
@@ -159,10 +159,10 @@ describe('a procedure', () => {
     const nsid = 'com.atproto.repo.uploadBlob'
     expect(assemble(nsid, [], { hasUpload: true })).toStrictEqual({ nsid, method: 'POST', parameters: [] })
     expect(refusal(nsid, [])).toMatchObject({
-      message: expect.stringMatching(/needs a file .*as its body$/),
+      message: expect.stringMatching(/requires a file .*as its body$/),
       facts: { isUpload: true },
     })
-    expect(refusal(CREATE, ['repo={did}'], { hasUpload: true }).message).toContain('takes JSON')
+    expect(refusal(CREATE, ['repo={did}'], { hasUpload: true }).message).toContain('requires a JSON body')
   })
 })
 

@@ -100,7 +100,7 @@ describe('14.6 a server that does not name what is missing', () => {
   ])('with %s: the request does', (scope, missing) => {
     expect(errorOf(POST, scope)).toMatchObject({
       code: 'PERMISSION_MISSING',
-      message: `${POST.nsid} returned 403 InsufficientScope "no"; what it needs is ${missing}`,
+      message: `${POST.nsid} returned 403 InsufficientScope "no"; it requires ${missing}`,
       facts: { handle: 'alice.fake.dev', scope: `${scope} ${missing}` },
     })
     expect(errorOf(POST, scope, 'ScopeMissingError').facts.scope).toContain(missing)

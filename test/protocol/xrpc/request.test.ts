@@ -218,7 +218,7 @@ describe('what went wrong', () => {
     expect(errorOf(401, '{"error":"invalid_token"}', headers)).toMatchObject({
       code: 'XRPC_ERROR',
       session: 'unknown',
-      message: expect.stringContaining('to a token that was just issued'),
+      message: expect.stringContaining('although the token was just issued'),
       facts: { reason: 'new-token-refused', handle: 'alice.fake.dev' },
     })
   })
