@@ -1,12 +1,11 @@
 /**
- * Edits a dotenv file in place: comments, order, other variables, line ends and the quoting of
- * each line are kept.
+ * Edits a dotenv file in place. Comments, order, other variables, line endings and the quotes of each line are kept.
  */
 import { OAuthError } from '../errors.ts'
 import type { Entries } from './write.ts'
 import { dotenvValue } from './write.ts'
 
-/** A name at the beginning of a line, or behind the mark at the beginning of a file, as far as its `=`. */
+/** A name at the beginning of a line, up to its `=`; the first line may begin with a byte order mark. */
 const ASSIGNMENT = /^\ufeff?[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*/
 type Quote = '"' | "'" | '`' | ''
 
@@ -14,21 +13,21 @@ interface Assignment {
   readonly name: string
   readonly quote: Quote
   readonly value: string
-  /** Where the value with its quotes stands in the text. */
+  /** The position of the value, including its quotes. */
   readonly start: number
   readonly end: number
 }
 
-/** The variables of a dotenv file, as readers of such files agree on them; of a repeated name the last counts. */
+/** The variables of a dotenv file, as common parsers read them; for a repeated name, the last value counts. */
 export function parseDotenv(text: string): Record<string, string> {
   return Object.fromEntries(assignments(text).map(({ name, value }) => [name, value]))
 }
 
 /**
- * `text` with new values for the names in `entries`; those that are not there are added at the end.
+ * Replaces the values of the names in `entries`; missing names are added at the end.
  *
- * @throws {OAuthError} `SAVE_FAILED` a quote that is never closed would swallow what stands behind it; or the text was
- *   no UTF-8, as of PowerShell's `>`, and could not be written as it was
+ * @throws {OAuthError} `SAVE_FAILED` an unclosed quote would include the following lines; or the text is not UTF-8
+ *   (PowerShell's `>` writes UTF-16) and could not be preserved
  */
 export function editDotenv(text: string, entries: Entries): string {
   if (/\ufffd/.test(text)) throw new OAuthError('SAVE_FAILED', 'the file is not UTF-8; it was not changed')
@@ -51,7 +50,7 @@ export function editDotenv(text: string, entries: Entries): string {
   throw new OAuthError('SAVE_FAILED', `the file has an unclosed quote, so ${wrong} would be misread`)
 }
 
-/** The first name that readers would not find as it was meant. */
+/** The first name whose value parsers would read differently. */
 function misread(text: string, meant: Readonly<Record<string, string>>): string | undefined {
   const read = parseDotenv(text)
   return Object.keys({ ...meant, ...read }).find((name) => read[name] !== meant[name])
@@ -84,7 +83,7 @@ function assignments(text: string): Assignment[] {
   return found
 }
 
-/** A quoted value may go over several lines, and then hide what looks like an assignment. */
+/** A quoted value may span several lines and contain text that looks like an assignment. */
 function readValue(text: string, start: number, lineEnd: number): Omit<Assignment, 'name'> {
   const quote = text[start]
   if (quote === '"' || quote === "'" || quote === '`') {

@@ -4,9 +4,9 @@
 import type { Err } from '@badrap/valita'
 
 export interface Fault {
-  /** The way to the member, outermost name first; empty if the value as a whole is wrong. */
+  /** The path of the member, outermost name first; empty if the whole value is wrong. */
   readonly path: readonly string[]
-  /** What follows its name in a sentence: `is missing`. */
+  /** The predicate, such as `is missing`. */
   readonly what: string
 }
 
@@ -19,9 +19,9 @@ const KINDS: Readonly<Record<string, string>> = {
 }
 
 /**
- * The first of the faults. The path ends where a name is not one that a schema has: it may be anything, too.
+ * The first fault. The path stops at a name that no schema defines, since it could be a secret too.
  *
- * @param value what was looked at: a member that is `undefined` is as good as none
+ * @param value the checked value: a member that is `undefined` counts as missing
  */
 export function firstFault({ issues }: Err, value: unknown): Fault {
   const [issue] = issues

@@ -1,6 +1,6 @@
 /**
- * Sessions as `@atproto/oauth-client-node` keeps them in its session store, read and made. Its versions 0.2 to 0.5 keep
- * the same, except that the earliest did not write down how the client authenticates.
+ * Reads and writes sessions in the format of the session store of `@atproto/oauth-client-node` 0.2 to 0.5. The earliest
+ * versions do not store the authentication method of the client.
  *
  * @see https://github.com/bluesky-social/atproto/tree/main/packages/oauth/oauth-client-node
  */
@@ -31,8 +31,8 @@ const authMethodSchema = v.union(
 type AuthMethod = v.Infer<typeof authMethodSchema>
 
 /**
- * The value of one account in that store, whose key there is the DID, as we make it: more exact than what we read, so that
- * the library's own types take it. Secret.
+ * The stored value of one account, whose key is the DID. The type is stricter than what is accepted as input, so that
+ * it matches the library's own types. Secret.
  */
 export interface NodeSession {
   dpopJwk: PrivateJwk & { readonly alg: 'ES256' }
@@ -41,7 +41,7 @@ export interface NodeSession {
     /** The authorization server. */
     iss: string
     sub: `did:plc:${string}` | `did:web:${string}`
-    /** The PDS, with a slash at its end. */
+    /** The PDS, with a trailing slash. */
     aud: string
     scope: AtprotoScope
     refresh_token: string
@@ -53,15 +53,15 @@ export interface NodeSession {
 }
 
 export interface NodeSessionOptions {
-  /** The exact client_id that the other program signs in with: the stored value does not say it. */
+  /** The exact client_id of the other program, which the stored value does not contain. */
   readonly clientId: string
-  /** The private key of that client, if it is a confidential one. */
+  /** The private key of that client, if it is confidential. */
   readonly clientJwk?: ClientJwk | undefined
   /** Allows `http:` servers. */
   readonly dev?: boolean | undefined
 }
 
-/** That value as any of the versions may have left it, read into what we make of it. */
+/** The stored value as any of these versions writes it. */
 function nodeSessionSchema(dev: boolean) {
   const server = serverSchema(dev)
   return v.object({
@@ -76,7 +76,7 @@ function nodeSessionSchema(dev: boolean) {
       expires_at: textSchema.chain(readWith(parseTime, 'is not a timestamp')).optional(),
     }),
     dpopJwk: privateJwkMembersSchema,
-    /** Not known of the earliest versions. */
+    /** Missing in the earliest versions. */
     authMethod: authMethodSchema.optional(),
   })
 }
@@ -88,12 +88,12 @@ const WHOLE_STORE = 'the JSON is a whole session store instead of one session'
 const SHAPE = { reason: 'node-session-expected' } as const
 
 /**
- * The credentials in a stored value. Besides its form it is judged whether its parts belong together, as far as the
- * access token tells: to the reference server's it does. Nothing is sent.
+ * Reads the credentials in a stored value. It also checks that they belong together, if the access token can be
+ * decoded, as those of the reference server can. Sends nothing.
  *
  * @param value untrusted
- * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH`; a message never quotes a
- *   secret
+ * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH`; a message never quotes
+ *   a secret
  */
 export async function fromNodeSession(value: unknown, options: NodeSessionOptions): Promise<Credentials> {
   const { clientId, dev = false } = options
@@ -120,11 +120,11 @@ export async function fromNodeSession(value: unknown, options: NodeSessionOption
 }
 
 /**
- * A session as that library's store keeps it, whose key there is the DID. The library has to be given the same client_id,
- * letter for letter: for a loopback client `clientMetadata: atprotoLoopbackClientMetadata(clientId)`.
+ * Converts a session to a stored value, whose key is the DID. The library must use exactly the same client_id; for a
+ * loopback client: `clientMetadata: atprotoLoopbackClientMetadata(clientId)`.
  *
  * @param credentials with both tokens, issuer and PDS
- * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_INVALID` their scope is not one of a session
+ * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_INVALID` the scope is not that of a session
  */
 export function toNodeSession(credentials: Credentials): NodeSession {
   const { did, clientKey, dpopPrivateJwk, server, refreshToken, accessToken, issuer } = credentials
@@ -155,7 +155,7 @@ export function toNodeSession(credentials: Credentials): NodeSession {
 }
 
 /**
- * The client_id that a stored value's access token names, if it can be read: to ask whether it is that one.
+ * The client_id in the access token, if it can be decoded, to suggest it to the user.
  *
  * @param value untrusted
  */
@@ -164,7 +164,10 @@ export function nodeSessionClientId(value: unknown): string | undefined {
   return session.ok ? claimsOf(session.value.tokenSet.access_token).client_id : undefined
 }
 
-/** What the access token says of itself, if it says anything: a foreign key or client would cost the session. */
+/**
+ * Checks the claims of the access token, if it can be decoded: a refresh with a wrong key or client would end the
+ * session.
+ */
 function checkClaims(accessToken: string, expected: { sub: string; client_id: string; jkt: string }): void {
   const { sub, client_id, cnf } = claimsOf(accessToken)
   const differs = (said: string | undefined, name: keyof typeof expected) =>
@@ -178,12 +181,12 @@ function checkClaims(accessToken: string, expected: { sub: string; client_id: st
   }
 }
 
-/** A refresh has to come with the very key that the session was made with, or with none. */
+/** A refresh must use the client key that the session was created with, or none if there was none. */
 async function clientKeyFor(
   authMethod: AuthMethod | undefined,
   { clientId, clientJwk }: NodeSessionOptions,
 ): Promise<ClientKeyName | undefined> {
-  if (authMethod === undefined) return undefined // as the earliest versions left it
+  if (authMethod === undefined) return undefined // written by one of the earliest versions
   const isHosted = clientId.startsWith('https:')
   if (authMethod.method === 'none') {
     if (!isHosted || !clientJwk) return undefined

@@ -1,6 +1,6 @@
 /**
- * Credentials from environment variables, as `complete` printed them or as a secret
- * store changed them since. Nothing is guessed: a wrong value costs the session.
+ * Reads credentials from environment variables, as `complete` printed them or as a secret store may have changed them.
+ * Nothing is guessed: a wrong value would end the session.
  */
 import * as v from '@badrap/valita'
 import { base64url } from 'jose'
@@ -31,7 +31,10 @@ const claimsSchema = v.object({
   cnf: ifValid(v.object({ jkt: ifValid(v.string()) })),
 })
 
-/** Credentials as a secret store or an older version may have them: what only tells of them may be wrong, or not there. */
+/**
+ * Credentials as a secret store or an older version may have written them. Invalid or missing descriptive members are
+ * ignored.
+ */
 function givenSchema(dev: boolean) {
   const server = serverSchema(dev)
   return credentialsSchema.omit('bundled').extend({
@@ -40,7 +43,7 @@ function givenSchema(dev: boolean) {
       .string()
       .assert((text) => asUrl(text) !== undefined, 'is not a URL')
       .optional(),
-    // Of whatever form: a key that differs from it is refused, and without it any key would be sent with the token.
+    // In any form: a different key must be rejected, and without this member any key would be sent.
     clientKey: ifValid(v.object({ kid: v.string(), thumbprint: v.string() })),
     dpopPrivateJwk: v.unknown().chain(readWith(parsePrivateJwk, 'is not a private P-256 JWK')),
     server: server.optional(),
@@ -67,7 +70,7 @@ export function readCredentials(environment: Environment, dev: boolean): Credent
   const refreshToken = variable(environment, names.REFRESH_TOKEN)
   const accessToken = variable(environment, names.ACCESS_TOKEN)
   const jwk = variable(environment, names.DPOP_PRIVATE_JWK)
-  // A client_id, an issuer or a DID alone are settings or leftovers, not a session.
+  // A client_id, an issuer or a DID alone is a setting or a leftover, not a session.
   if (refreshToken === undefined && accessToken === undefined && jwk === undefined) return undefined
 
   const required: Record<string, string | undefined> = {
@@ -127,7 +130,7 @@ function readBundle(text: string, dev: boolean): Credentials {
   throw new OAuthError('CREDENTIALS_INVALID', `${names.SESSION} is incomplete`)
 }
 
-/** @param name says where a member came from */
+/** @param name returns the source of a member, for messages */
 function checked(members: Record<string, unknown>, name: (field: string) => string, dev: boolean): Credentials {
   const credentials = givenSchema(dev).try(members, { mode: 'strip' })
   if (credentials.ok) return credentials.value
@@ -136,14 +139,14 @@ function checked(members: Record<string, unknown>, name: (field: string) => stri
 }
 
 /**
- * Whose a leased access token is, if nothing else says so and it is a JWT that does. What it is good for, the
- * server decides; here it only says where to look.
+ * The account of a leased access token, if it is a JWT and nothing else names the account. It is only used to find the
+ * PDS, which validates the token.
  */
 function subjectOf(accessToken: string | undefined): string | undefined {
   return accessToken === undefined ? undefined : claimsOf(accessToken).sub
 }
 
-/** What a token says of itself, unverified; nothing if it is not a JWT. */
+/** The unverified claims of a token; empty if it is not a JWT. */
 export function claimsOf(token: string): v.Infer<typeof claimsSchema> {
   const claims = claimsSchema.try(parseJson(decodeBase64url(token.split('.')[1] ?? '')), { mode: 'strip' })
   return claims.ok ? claims.value : {}
@@ -154,13 +157,13 @@ function parsePrivateJwk(value: unknown): PrivateJwk | undefined {
   return readings(value).map(asPrivateJwk).find(Boolean)
 }
 
-/** JSON, JSON whose quotes were escaped once more, or base64url or base64 of JSON. */
+/** Possible encodings: JSON, JSON with escaped quotes, or base64 or base64url of JSON. */
 function readings(text: string): unknown[] {
   return [text, text.replaceAll('\\"', '"'), decodeBase64url(text)].map(parseJson)
 }
 
 /**
- * The key of a confidential client, as `ATPROTO_OAUTH_CLIENT_JWK` has it.
+ * The client key in `ATPROTO_OAUTH_CLIENT_JWK`.
  *
  * @throws {OAuthError} `CLIENT_INVALID`; the message never quotes the value
  */
@@ -173,7 +176,7 @@ export function readClientJwk(environment: Environment): ClientJwk | undefined {
     .find((reading) => reading.ok)
   if (!jwk) throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} is not a private P-256 JWK`, { facts })
   const { kid } = jwk.value
-  // A server finds the public key by it, and refuses an assertion without.
+  // A server finds the public key by its `kid`, and rejects an assertion without one.
   if (kid) return { ...jwk.value, kid }
   throw new OAuthError('CLIENT_INVALID', `${names.CLIENT_JWK} has no kid`, { facts })
 }
@@ -188,7 +191,7 @@ function parseJson(text: string | undefined): unknown {
 
 function decodeBase64url(text: string): string | undefined {
   try {
-    // The other base64 too, on every engine: it is what `base64` prints.
+    // Plain base64 as well, on every engine: `base64` prints it.
     const plain = text
       .replace(/[\s=]+/g, '')
       .replaceAll('+', '-')

@@ -1,6 +1,5 @@
 /**
- * What the schemas of credentials are made of, as they come from a person, a secret store or another program. What they
- * find wrong is put into words by fault.ts.
+ * Schema parts for credentials from people, secret stores and other programs. fault.ts describes what they find wrong.
  */
 import * as v from '@badrap/valita'
 import type { Did, Origin } from '../model.ts'
@@ -15,7 +14,7 @@ export const tokenSchema = textSchema.assert((text) => TOKEN.test(text), 'contai
 export const scopeSchema = textSchema.assert(isAtprotoScope, 'does not include "atproto"')
 export const privateJwkMembersSchema = v.record(v.unknown()).chain(readWith(asPrivateJwk, 'is not a private P-256 JWK'))
 
-/** Permissions with a space between them, of which every session has `atproto`. */
+/** Space-separated permissions. Every session has `atproto`. */
 export type AtprotoScope = 'atproto' | `atproto ${string}` | `${string} atproto` | `${string} atproto ${string}`
 
 export function isAtprotoScope(scope: string): scope is AtprotoScope {
@@ -32,7 +31,7 @@ export function serverSchema(dev: boolean): v.Type<Origin> {
   return textSchema.chain(readWith((text) => asServer(text, dev), 'is not an https origin'))
 }
 
-/** For `chain`: what `read` makes of a value, or the fault that it has. */
+/** For `chain`: the value that `read` returns, or its fault. */
 export function readWith<Input, Output>(read: (value: Input) => Output | undefined, fault: string) {
   return (value: Input): v.ValitaResult<Output> => {
     const output = read(value)
@@ -40,7 +39,7 @@ export function readWith<Input, Output>(read: (value: Input) => Output | undefin
   }
 }
 
-/** For what can be done without: anything else in its place is left out. */
+/** For optional members: an invalid value is omitted. */
 export function ifValid<Output>(schema: v.Type<Output>) {
   return v
     .unknown()

@@ -1,6 +1,6 @@
 /**
- * Credentials as JSON, in a bundle and in a stored login: `server` has the name of its variable there, `pdsIssuer`, so
- * that what was written before the member was renamed is still read.
+ * Credentials as JSON, in a bundle and in a stored login. There, `server` is called `pdsIssuer`, its name before it was
+ * renamed, so that older data can be read.
  */
 
 export function storedName(name: string): string {
@@ -12,7 +12,7 @@ export function toStored(credentials: object): object {
   return Object.fromEntries(Object.entries(credentials).map(([name, member]) => [storedName(name), member]))
 }
 
-/** The members of what {@link toStored} gave, or of anything else. What is called `server` there is none of ours. */
+/** Reverses {@link toStored}. A member called `server` in the input is ignored. */
 export function fromStored(stored: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const entries = Object.entries(stored).filter(([name]) => name !== 'server')
   return Object.fromEntries(entries.map(([name, member]) => [name === 'pdsIssuer' ? 'server' : name, member]))

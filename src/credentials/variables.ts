@@ -1,5 +1,5 @@
 /**
- * The environment variables that hold a session, and the settings beside them.
+ * The environment variables of a session, and related settings.
  */
 export const REFRESH_TOKEN = 'ATPROTO_OAUTH_REFRESH_TOKEN'
 export const DPOP_PRIVATE_JWK = 'ATPROTO_OAUTH_DPOP_PRIVATE_JWK'
@@ -11,14 +11,13 @@ export const SESSION = 'ATPROTO_OAUTH_SESSION'
 export const ROTATION = 'ATPROTO_OAUTH_ROTATION'
 export const ACCESS_TOKEN = 'ATPROTO_OAUTH_ACCESS_TOKEN'
 
-/** A setting, not a part of the session: the private key of a confidential client. */
+/** A setting, not part of the session: the private key of a confidential client. */
 export const CLIENT_JWK = 'ATPROTO_OAUTH_CLIENT_JWK'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * A value as it was before a secret store, an editor or a shell got at it: without a
- * byte order mark, line ends and the quotes around it.
+ * A value without what secret stores, editors and shells add: a byte order mark, line endings and surrounding quotes.
  */
 export function cleaned(value: string): string {
   let text = value.replace(/^\ufeff/, '').trim()
@@ -32,14 +31,14 @@ export function cleaned(value: string): string {
   return text
 }
 
-/** The cleaned value, or `undefined` if there is nothing in it: CI systems set missing secrets to nothing. */
+/** The cleaned value, or `undefined` if it is empty: CI systems set missing secrets to an empty string. */
 export function variable(environment: Environment, name: string): string | undefined {
   const value = environment[name]
   const text = value === undefined ? '' : cleaned(value)
   return text === '' ? undefined : text
 }
 
-/** The environment of another program: not with our variables, which on Windows may be written in any case. */
+/** The environment for another program, without our variables. On Windows their names may be in any case. */
 export function withoutOurs(environment: Environment): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^ATPROTO_OAUTH_/i.test(name)))
 }

@@ -10,14 +10,11 @@ import * as names from './variables.ts'
 
 export type Entries = readonly (readonly [name: string, value: string])[]
 
-/** `github` is not among them: it writes files, see node/github-actions.ts. */
+/** Not `github`, which writes to files (node/github-actions.ts). */
 export const TEXT_FORMATS = ['dotenv', 'export', 'fish', 'powershell', 'raw', 'json', 'bundle'] as const
 export type TextFormat = (typeof TEXT_FORMATS)[number]
 
-/**
- * The five variables of a session that can be refreshed, and its number of refreshes if that is known; of one that
- * cannot, the access token that it is.
- */
+/** The variables of a session, or of a lease, which has only an access token. */
 export function credentialEntries(credentials: Credentials): Entries {
   const { refreshToken, accessToken, dpopPrivateJwk, server, did, clientId, rotation } = credentials
   const { kty, crv, x, y, d } = dpopPrivateJwk
@@ -32,12 +29,14 @@ export function credentialEntries(credentials: Credentials): Entries {
   ]
 }
 
-/** What a save target keeps: as many variables as the credentials came in, so that none of them stays behind as old. */
+/**
+ * The variables for a save target: the same ones that the credentials came in, so that no outdated variable remains.
+ */
 export function savedEntries(credentials: Credentials, bundled: boolean): Entries {
   return bundled ? [[names.SESSION, bundle(credentials)]] : credentialEntries(credentials)
 }
 
-/** Everything that outlives the access token, or without a refresh token everything, in one value. */
+/** One value with everything that outlives the access token, or for a lease with everything. */
 export function bundle(credentials: Credentials): string {
   const { accessToken, accessTokenExpiresAt, bundled, ...lasting } = credentials
   const content = credentials.refreshToken === undefined ? credentials : lasting
@@ -46,7 +45,7 @@ export function bundle(credentials: Credentials): string {
 
 /**
  * @returns text that ends in a line feed
- * @throws {OAuthError} `USAGE` a value cannot be said in this format
+ * @throws {OAuthError} `USAGE` a value cannot be represented in this format
  */
 export function formatCredentials(credentials: Credentials, format: TextFormat): string {
   return format === 'bundle' ? `${bundle(credentials)}\n` : formatEntries(credentialEntries(credentials), format)
@@ -72,16 +71,16 @@ function line(name: string, value: string, format: Exclude<TextFormat, 'json' | 
     case 'fish':
       return `set -gx ${name} '${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
     case 'powershell':
-      // PowerShell reads the typographic quotes as quotes too.
+      // PowerShell treats typographic quotes as quotes too.
       return `$env:${name} = '${value.replace(/['\u2018-\u201b]/g, '$&$&')}'`
     case 'raw':
       return `${name}=${value}`
   }
 }
 
-/** The quoting that bash, `node --env-file`, dotenv and godotenv (gh) read alike. */
+/** Quotes a value so that bash, `node --env-file`, dotenv and godotenv (gh) read it alike. */
 export function dotenvValue(name: string, value: string): string {
-  // To godotenv a quote after a backslash is not the end.
+  // For godotenv, a quote after a backslash does not end the value.
   if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
   if (!/["\\$`!]/.test(value)) return `"${value}"`
   throw new OAuthError('USAGE', `${name} contains characters that cannot be quoted for every dotenv parser`, {

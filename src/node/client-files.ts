@@ -1,6 +1,6 @@
 /**
- * The folder of a client that gets published, and the templates for what is in it. Everybody may read it: no secret
- * goes there.
+ * The folder of a client to publish, and the templates of its files. The folder is world-readable and must not contain
+ * secrets.
  */
 import { fstatSync } from 'node:fs'
 import { chmod, readFile, stat } from 'node:fs/promises'
@@ -9,12 +9,12 @@ import { listFolder, makePublicFolder, type Reservation, readPrivate, reserve, u
 
 const PUBLIC_FILE = 0o644
 
-/** One of the files of oauth-templates/, which the package comes with. */
+/** Reads a file of oauth-templates/, which is part of the package. */
 export function readTemplate(name: string): Promise<string> {
   return readFile(new URL(`../../oauth-templates/${name}`, import.meta.url), 'utf8')
 }
 
-/** `undefined` if there is none. */
+/** The content, or `undefined` if there is no such file. */
 export function readPublic(path: string): Promise<string | undefined> {
   return readPrivate(path)
 }
@@ -24,7 +24,7 @@ export async function writePublic(path: string, text: string): Promise<void> {
   await reserved.fill(text)
 }
 
-/** Takes the room for `text`, and makes the folder, so that little can go wrong when it is written. */
+/** Reserves disk space for `text` and creates the folder, so that the later write is unlikely to fail. */
 export async function reservePublic(path: string, text: string): Promise<Reservation> {
   await makePublicFolder(dirname(path))
   const reserved = await reserve(path, Buffer.byteLength(text), PUBLIC_FILE)
@@ -32,7 +32,7 @@ export async function reservePublic(path: string, text: string): Promise<Reserva
     ...reserved,
     async fill(content) {
       await reserved.fill(content)
-      // Whatever the umask says: a web server of another user has to read it.
+      // Independent of the umask: a web server that runs as another user has to read the file.
       await chmod(path, PUBLIC_FILE).catch((error: unknown) => {
         throw unavailable(error, 'open to others', path)
       })
@@ -40,7 +40,7 @@ export async function reservePublic(path: string, text: string): Promise<Reserva
   }
 }
 
-/** Whether the file that a descriptor writes to lies in the folder. */
+/** Whether the file behind an open descriptor is in the folder. */
 export async function isWithin(folder: string, descriptor: number): Promise<boolean> {
   const stats = fstatSync(descriptor)
   if (!stats.isFile()) return false

@@ -1,6 +1,5 @@
 /**
- * This machine's own part of what `doctor` looks at: Node, the proxy and the CAs in effect, the files of the store.
- * Nothing is sent, and nothing is changed.
+ * The local checks of `doctor`: Node, proxy, CAs and the files of the store. Sends and changes nothing.
  */
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -42,7 +41,7 @@ async function timed(work: () => Promise<Finding>): Promise<Finding> {
   return { ...(await work()), milliseconds: Math.round(performance.now() - started) }
 }
 
-/** As the HTTP client reads them: lower case first. */
+/** The proxy variables in the order of the HTTP client: lower case first. */
 function proxyFinding(environment: Environment): Finding {
   const of = (name: string) => environment[name.toLowerCase()] || environment[name]
   const proxies = ['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) => {
@@ -92,7 +91,7 @@ async function* checkCa(environment: Environment): AsyncGenerator<Finding> {
   }
 }
 
-/** Where nothing was stored yet, the folder that it would be made in. */
+/** Checks the home, or the nearest existing parent folder if it does not exist yet. */
 async function homeFinding(home: string): Promise<Finding> {
   const fix = advise({ reason: 'home-unusable' })
   for (let folder = home; ; folder = dirname(folder)) {
@@ -109,7 +108,7 @@ async function homeFinding(home: string): Promise<Finding> {
   }
 }
 
-/** Modes, and whether each record can be read: what others can read is no secret any more. */
+/** Checks the file modes, and whether each record can be read. A file that other users can read is no longer secret. */
 async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platform): AsyncGenerator<Finding> {
   const stats = await lstat(folder).catch(() => undefined)
   if (!stats) return
@@ -128,14 +127,14 @@ async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platfor
   for (const name of records) faults.push(...(await fileFaults(join(folder, name), kind, modes)))
   yield* faults
   const what = kind === 'sessions' ? 'sessions' : 'logins'
-  // Who may read a file on Windows is not in its mode, and not known here.
+  // On Windows, file modes do not tell who can read a file.
   const eyes = modes ? ', private to you' : ''
   if (faults.length === 0) yield finding('files', 'ok', `${records.length} ${what} in ${folder}${eyes}`)
 }
 
 async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Finding[]> {
   const stats = await lstat(path).catch(() => undefined)
-  if (!stats) return [] // completed in between
+  if (!stats) return [] // deleted meanwhile by a completed login
   const open = modes && stats.isFile() && isOpen(stats.mode)
   const fix = advise({ reason: 'file-mode', path })
   const faults = open ? [finding('files', 'broken', `other users can read ${path}`, fix)] : []

@@ -1,32 +1,32 @@
 /**
- * The system's folders for this user's files, and where the store is among them.
+ * The per-user folders of the system, and the folder of the store in them.
  */
 import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
 import { OAuthError } from '../errors.ts'
 
-/** A machine and its user, as far as folders hang on them. */
+/** The parts of the environment that determine the folders. */
 export interface Machine {
   readonly platform: NodeJS.Platform
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** Throws if the system knows none. */
+  /** Throws if the user has no home directory. */
   homedir(): string
 }
 
 export interface Folders {
-  /** Where the store is, unless `home` says otherwise. */
+  /** The parent folder of the store, unless `home` is set. */
   readonly data: string
-  /** For what may be thrown away. */
+  /** For files that may be deleted. */
   readonly cache: string
 }
 
 const THIS_MACHINE: Machine = { platform: process.platform, environment: process.env, homedir }
 
 /**
- * `undefined` for a user who has no home.
+ * `undefined` if the user has no home directory. Relative paths in XDG variables are ignored.
  *
- * @see https://specifications.freedesktop.org/basedir-spec/latest/ by which a path that is not absolute counts for none
+ * @see https://specifications.freedesktop.org/basedir-spec/latest/
  */
 export function userFolders({ platform, environment, homedir }: Machine = THIS_MACHINE): Folders | undefined {
   const { join, isAbsolute } = platform === 'win32' ? path.win32 : path.posix
@@ -50,9 +50,9 @@ export function userFolders({ platform, environment, homedir }: Machine = THIS_M
 }
 
 /**
- * Where the store is.
+ * The default folder of the store.
  *
- * @throws {OAuthError} `USAGE` the user has no home
+ * @throws {OAuthError} `USAGE` the user has no home directory
  */
 export function defaultHome(machine?: Machine): string {
   const folders = userFolders(machine)
@@ -75,7 +75,7 @@ export function isPrivate(folder: string, platform: NodeJS.Platform = process.pl
   }
 }
 
-/** With the folder above it, and no more; not `recursive`, which below /proc never returns. */
+/** Also creates the parent folder, but does not use `recursive`, which never returns below /proc. */
 function make(folder: string): void {
   if (existsSync(folder)) return
   const above = path.dirname(folder)

@@ -1,14 +1,12 @@
 /**
- * The format `github`: the files through which a step of GitHub Actions hands values on.
+ * The format `github`: writes to the files that pass values from one step of a GitHub Actions job to the next.
  */
 import { randomUUID } from 'node:crypto'
 import { appendFile } from 'node:fs/promises'
 import { ROTATION } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 
-/**
- * @throws {OAuthError} `USAGE` not in a step of GitHub Actions
- */
+/** @throws {OAuthError} `USAGE` not running in a GitHub Actions step */
 export function githubTargets(environment: Readonly<Record<string, string | undefined>>): string[] {
   const files = [environment.GITHUB_ENV, environment.GITHUB_OUTPUT].filter((path) => path !== undefined && path !== '')
   if (files.length > 0) return [...new Set(files as string[])]
@@ -23,9 +21,9 @@ export function githubTargets(environment: Readonly<Record<string, string | unde
 }
 
 /**
- * Masks every value, by workflow commands on stdout, before any file has one.
+ * Masks every value with a workflow command on stdout before it is written to a file.
  *
- * @param secrets further values to mask: parts of the others that would give them away
+ * @param secrets additional values to mask: parts that would reveal the others
  */
 export async function writeGithub(
   entries: readonly (readonly [name: string, value: string])[],
@@ -40,7 +38,7 @@ export async function writeGithub(
   const escaped = (value: string) => value.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
   await stdout(masked.map((value) => `::add-mask::${escaped(value)}\n`).join(''))
   const end = `end-${randomUUID()}`
-  // A line of its own to begin with: an earlier command may have left the last one open.
+  // Starts on a new line: an earlier command may not have ended its last one.
   const text = entries.map(([name, value]) => `${name}<<${end}\n${value}\n${end}\n`).join('')
   for (const file of files) await appendFile(file, `\n${text}`)
 }

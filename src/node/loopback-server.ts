@@ -9,21 +9,21 @@ import type { AddressInfo } from 'node:net'
 import { isCode } from './store/files.ts'
 
 const HOST = '127.0.0.1'
-/** The same each time if it is free, so that the client_id, which declares it, stays the same. */
+/** A fixed port if it is free, so that the client_id, which contains it, stays the same. */
 const PORT = 41_763
 const URL_LONGEST = 64 * 1024
 
 export interface Listener {
-  /** Exactly as it has to be declared and sent. */
+  /** The redirect URI, exactly as it must be declared and sent. */
   readonly redirectUri: string
-  /** The first callback URL with that state. Whatever else comes is answered, and does not count. */
+  /** Resolves with the first callback URL for this state. Other requests get an error page. */
   wait(state: string): Promise<string>
   close(): Promise<void>
 }
 
 /**
- * @param fixed the port and the path of a redirect that a client document declares
- * @throws {NodeJS.ErrnoException} the port that has to be is taken
+ * @param fixed the port and path of a redirect URI in a client metadata document
+ * @throws {NodeJS.ErrnoException} the fixed port is in use
  */
 export async function listen(fixed?: { readonly port: number; readonly path: string }): Promise<Listener> {
   const server = createServer({ maxHeaderSize: URL_LONGEST })
@@ -64,7 +64,7 @@ async function bind(server: Server, port: number): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** The URL, if it is for us: a page elsewhere that had its name lead here would name itself as the host. */
+/** The URL, if its host is ours: a page on another host name that resolves to 127.0.0.1 would send that name. */
 function callbackOf(request: IncomingMessage, redirect: URL): URL | undefined {
   const path = request.url ?? ''
   if (request.headers.host !== redirect.host || !path.startsWith('/') || path.startsWith('//')) return undefined

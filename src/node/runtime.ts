@@ -22,21 +22,21 @@ import { packageVersion } from './version.ts'
 const DNS_TIMEOUT = 3_000
 
 export interface NodeRuntimeOptions {
-  /** Where pending authorizations and sessions live; by default the system's folder for the user's data. */
+  /** Folder for pending authorizations and sessions; by default in the per-user data folder of the system. */
   readonly home?: string | undefined
-  /** One portable file for the pending authorization, instead of `home`. */
+  /** A portable file for the pending authorization, instead of `home`. */
   readonly stateFile?: string | undefined
   /** Origin of the PLC directory. */
   readonly plcUrl?: string | undefined
   /** Origin of an XRPC service to resolve handles with, instead of DNS and HTTPS. */
   readonly handleResolver?: string | undefined
-  /** The private key of a confidential client (RFC 7517), with the `kid` under which it is published. */
+  /** The private key of a confidential client (RFC 7517), with its published `kid`. */
   readonly clientJwk?: ClientJwk | undefined
-  /** Allows `http:` and private addresses. Never derive it from anything that a server sent. */
+  /** Allows `http:` and private addresses. Never derive this from a server response. */
   readonly dev?: boolean | undefined
-  /** Where rotated credentials go besides the store: `file:PATH`, `gh:…`, `exec:COMMAND`. */
+  /** Save targets besides the store: `file:PATH`, `gh:…`, `exec:COMMAND`. */
   readonly save?: readonly string[] | undefined
-  /** Refuse to spend a refresh token while no save target outlives this machine. */
+  /** Reject a refresh if no save target outlives this machine. */
   readonly requireDurable?: boolean | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined

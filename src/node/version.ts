@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** Of this package; the built code is as deep below its root as this file. */
+/** The version of this package. src/ and dist/ have the same depth below package.json. */
 export function packageVersion(): string {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 }

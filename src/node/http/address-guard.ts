@@ -1,7 +1,6 @@
 /**
- * Only public addresses are connected to, whatever a name resolves to at that moment:
- * servers are named by documents that strangers wrote. Behind a proxy names are not looked
- * up here, and `checkHost` is all there is.
+ * Allows connections to public addresses only, checked at the moment of the connection, because server names come from
+ * untrusted documents. Behind a proxy, names are not resolved here, and `checkHost` is the only check.
  *
  * @see https://atproto.com/specs/oauth#security-considerations
  */
@@ -10,21 +9,24 @@ import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { OAuthError } from '../../errors.ts'
 
-/** Global unicast; the rest of IPv6 is special or unassigned. */
+/** Global unicast; the other IPv6 ranges are special or unassigned. */
 const GLOBAL_V6 = ipaddr.IPv6.parseCIDR('2000::/3')
 
-/** Names of one label, and those under RFC 6761, RFC 6762 or .internal, lead to this machine or network, or nowhere. */
+/**
+ * Names of one label, and names under RFC 6761, RFC 6762 or .internal, resolve to this machine or network, or not at
+ * all.
+ */
 const PUBLIC_NAME = /\.(?!(?:local|localhost|test|invalid|example|internal)\.?$)[^.]+\.?$/i
 
 export function isPublicAddress(address: string): boolean {
-  if (!isIP(address)) return false // ipaddr.js also takes 1.1 and 0x7f.1
+  if (!isIP(address)) return false // ipaddr.js also accepts 1.1 and 0x7f.1
   const parsed = ipaddr.parse(address)
   if (parsed.range() !== 'unicast') return false
   return parsed.kind() === 'ipv4' || parsed.match(GLOBAL_V6)
 }
 
 /**
- * What can be told before a connection is tried.
+ * Checks a host by its text, before a connection is tried.
  *
  * @throws {OAuthError} `ADDRESS_REFUSED`
  */
@@ -35,7 +37,7 @@ export function checkHost(host: string): void {
 
 type LookupCallback = (error: Error | null, address: string | LookupAddress[], family?: number) => void
 
-/** In the place of `dns.lookup`, so that the addresses that were judged are those connected to. */
+/** Replaces `dns.lookup`, so that exactly the checked addresses are used for the connection. */
 export function guardedLookup(host: string, options: LookupOptions, callback: LookupCallback): void {
   dnsLookup(host, { ...options, all: true }, (error, addresses) => {
     if (error) return callback(error, '')

@@ -1,6 +1,6 @@
 /**
- * What opens connections: directly, guarded unless `dev`, or by way of a proxy. A connection is handed over when it
- * stands, TLS and all, so that whatever fails before that is known not to have been sent.
+ * Opens connections: direct ones, guarded unless `dev` is set, or through a proxy. A connection is used only once it is
+ * complete, including TLS, so that the request was certainly not sent if anything fails before.
  */
 import http from 'node:http'
 import https from 'node:https'
@@ -11,9 +11,9 @@ import { ConnectFailure, ProxyFailure, TunnelRefused } from './errors.ts'
 import type { Proxies } from './proxies.ts'
 
 const CONNECT_TIMEOUT = 5_000
-/** Milliseconds for which a connection without a request is kept; a server may want less (`Keep-Alive: timeout=`). */
+/** Milliseconds to keep an idle connection; a server may set a shorter time (`Keep-Alive: timeout=`). */
 const KEPT_FOR = 4_000
-/** Whatever NODE_TLS_REJECT_UNAUTHORIZED says: who answers would get the tokens. */
+/** Overrides NODE_TLS_REJECT_UNAUTHORIZED: an unverified server could receive the tokens. */
 const VERIFIED = { rejectUnauthorized: true }
 const KEPT = { keepAlive: true, timeout: KEPT_FOR }
 
@@ -21,7 +21,7 @@ type OnConnect = (error: Error | null, socket?: Socket) => void
 type Options = http.ClientRequestArgs & tls.ConnectionOptions & { readonly host: string; readonly port: number }
 
 export interface Agents {
-  /** @param own for a connection that nobody had before and nobody has afterwards */
+  /** @param own use a new connection for this request only */
   for(url: URL, own?: boolean): http.Agent
 }
 
@@ -84,7 +84,7 @@ function tunnelAgent(secure: boolean, proxy: URL, options: https.AgentOptions): 
       insecureHTTPParser: false,
       headers: { host: authority, ...(password !== ':' && { 'proxy-authorization': credentials }) },
     })
-    // For all of it: a proxy that sends a byte now and then is not idle.
+    // Limits the whole handshake: a proxy that sends a byte now and then is not idle.
     const timer = setTimeout(() => asked.destroy(tooLate()), CONNECT_TIMEOUT)
     asked.once('error', (error) => {
       clearTimeout(timer)
@@ -104,7 +104,7 @@ function tunnelAgent(secure: boolean, proxy: URL, options: https.AgentOptions): 
   })
 }
 
-/** Node's agents wait for the callback if nothing is returned at once. */
+/** Wraps an agent. Node waits for the callback if nothing is returned. */
 function createsConnections(agent: http.Agent, connect: (target: Options, done: OnConnect) => void): http.Agent {
   return Object.assign(agent, { createConnection: connect })
 }
@@ -122,7 +122,7 @@ function onConnect(socket: Socket, ready: 'connect' | 'secureConnect', done: OnC
   quiet(socket).once('error', end).once('close', close).once(ready, succeed)
 }
 
-/** Between two requests, and before the first, nobody else listens: an error there would end the process. */
+/** An error of an idle connection has no listener otherwise, and would end the process. */
 function quiet(socket: Socket): Socket {
   return socket.on('error', () => undefined)
 }

@@ -1,6 +1,6 @@
 /**
- * The one HTTP client: https only, no redirects, public addresses only, time limits,
- * proxies from the environment. `dev` lifts the first and the third.
+ * The HTTP client: https only, no redirects, public addresses only, timeouts, proxies from the environment. `dev`
+ * allows http and private addresses.
  */
 import { OAuthError } from '../../errors.ts'
 import type { Http, HttpInit } from '../../ports.ts'
@@ -16,9 +16,9 @@ const TOTAL_TIMEOUT_SECONDS = 30
 export interface HttpOptions {
   readonly dev: boolean
   readonly userAgent: string
-  /** How long a server may pause. */
+  /** Timeout for a pause of the server. */
   readonly idleMilliseconds?: number
-  /** Told of each answer or failure; the URL is safe to show. */
+  /** Called with each response or failure; the URL is safe to show. */
   readonly onRequest?: ((line: string) => void) | undefined
 }
 
@@ -34,7 +34,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
       if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
         throw new OAuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
       }
-      // Here too: behind a proxy the connection is not ours, and the proxy resolves the name.
+      // Checked here too, because behind a proxy the connection is not ours and the proxy resolves the name.
       if (!dev) checkHost(url.hostname)
       const { method = 'GET', headers, body, streaming, ownConnection } = init
       const started = performance.now()
@@ -74,7 +74,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
 function timeLimit({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit) {
   const controller = new AbortController()
   const timer = setTimeout(() => controller.abort(new Timeout(timeoutSeconds)), timeoutSeconds * 1000)
-  timer.unref() // the socket keeps the process up, not the limit
+  timer.unref() // only the socket keeps the process running
   return {
     signal: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal,
     lift: () => clearTimeout(timer),

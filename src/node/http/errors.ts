@@ -20,7 +20,7 @@ export class ConnectFailure extends Error {
   }
 }
 
-/** The same, where the proxy could not be reached. */
+/** A `ConnectFailure` of the connection to the proxy. */
 export class ProxyFailure extends ConnectFailure {}
 
 /** The proxy rejected the tunnel, so it forwarded nothing. */
@@ -30,7 +30,7 @@ export class TunnelRefused extends Error {
   }
 }
 
-/** Which of our network errors the failure of an exchange is. */
+/** The error for a failed exchange. */
 export function networkError(error: unknown, url: URL): OAuthError {
   const chain = causes(error)
   const ours = chain.find((link) => link instanceof OAuthError)
@@ -38,7 +38,7 @@ export function networkError(error: unknown, url: URL): OAuthError {
   const timeout = chain.find((link) => link instanceof Timeout)
   if (timeout) return new OAuthError('NETWORK_LOST', `${url.host}: ${timeout.message}`, { cause: error })
   const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
-  // Never the message of an error that we do not know: it may quote a header, and with it a token.
+  // The messages of unknown errors are not shown: they may quote a header that contains a token.
   const told = chain.find((link) => link instanceof TunnelRefused || link instanceof IdleTimeout)
   const facts = factsOf(chain, code)
   const why = told?.message ?? REASONS[code ?? ''] ?? code ?? 'unknown reason'
@@ -55,7 +55,7 @@ export function networkError(error: unknown, url: URL): OAuthError {
   return new OAuthError(kind, `cannot reach ${url.host}: ${why}`, { cause: error, facts })
 }
 
-/** What can be done about it, where the cause tells. */
+/** The facts for a hint, if the cause is known. */
 function factsOf(chain: readonly Error[], code: string | undefined): ErrorFacts {
   const refusal = chain.find((link) => link instanceof TunnelRefused)
   if (refusal) return { reason: 'proxy-refused', proxyStatus: refusal.status }

@@ -1,6 +1,6 @@
 /**
- * One request and its answer over Node's HTTP. Node's own `fetch` takes three times as long to begin: it compiles a
- * parser when it is first used, which is what a short command has no time for (`npm run bench`).
+ * One request and its response, over Node's `http`. Node's `fetch` takes three times as long to start, because it
+ * compiles a parser on first use (`npm run bench`).
  */
 import http from 'node:http'
 import https from 'node:https'
@@ -18,32 +18,32 @@ export interface Exchange {
   readonly headers: Readonly<Record<string, string>>
   readonly body: Body | undefined
   readonly agent: http.Agent
-  /** How long the server may pause. */
+  /** Timeout for a pause of the server. */
   readonly idleMilliseconds: number
   readonly signal: AbortSignal
   readonly beforeSend: (() => Promise<void>) | undefined
-  /** Nothing more will come. */
+  /** Called when the exchange has ended. */
   onEnd(): void
 }
 
 /**
- * Milliseconds before a connection may be used again: a server may close it behind its answer without having said so,
- * and what is sent there then would be lost.
+ * Milliseconds before a connection is reused: a server may close it after its response without announcing it, and the
+ * next request would be lost.
  */
 const SETTLING = 2
-/** More than anybody needs. */
+/** More than any server uses. */
 const MOST_ENCODINGS = 5
 const BODILESS = [204, 205, 304]
-/** Bytes. An answer that nobody reads must come to its end all the same, or its connection would keep the process up. */
+/** Bytes. A response that is not read has to be drained to its end, or its connection keeps the process running. */
 const READ_AHEAD = 64 * 1024
 
-/** @throws whatever went wrong, for `networkError`; what goes wrong in the body is explained already */
+/** @throws the cause, for `networkError`; errors of the body are already `OAuthError`s */
 export async function exchange(asked: Exchange): Promise<Response> {
   const { url, method, signal, onEnd } = asked
-  await turn() // in which a connection may come free
+  await turn() // a connection may become idle meanwhile
   if (Object.keys(asked.agent.freeSockets).length > 0) {
     await pause(SETTLING)
-    await turn() // timers run before sockets are read: where the process had to wait, a close is noticed only now
+    await turn() // Timers run before sockets are read: if the process was blocked, a close is noticed only now.
   }
   signal.throwIfAborted()
   const message = await send(asked)
@@ -53,12 +53,12 @@ export async function exchange(asked: Exchange): Promise<Response> {
     throw new OAuthError('NETWORK_LOST', `${url.host} returned the invalid status ${status}`)
   }
   const headers = headersOf(message)
-  // A reason phrase may be in any language, but a Response takes only some of them.
+  // A reason phrase may contain any text, but `Response` rejects some characters.
   const statusText = /^[\t\x20-\x7e]*$/.test(statusMessage) ? statusMessage : ''
   if (method === 'HEAD' || BODILESS.includes(status)) {
     message.once('close', onEnd)
     if (message.complete) message.resume()
-    else message.destroy() // 205 with content all the same
+    else message.destroy() // a 205 with content
     return new Response(null, { status, statusText, headers })
   }
   const content = await decoded(message, headers.get('content-encoding'))
@@ -91,14 +91,14 @@ function send({
     const source = stream instanceof ReadableStream ? Readable.fromWeb(stream as NodeStream) : undefined
     const request = (url.protocol === 'https:' ? https : http).request(url, {
       method,
-      auth: '', // what an address has before its @ is for nobody
+      auth: '', // never sent
       headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body), ...headers },
       agent,
       insecureHTTPParser: false, // whatever NODE_OPTIONS says
     })
     const fail = (reason: Error) => {
       request.destroy(reason)
-      reject(reason) // at once: Node says it when there is a connection
+      reject(reason) // immediately: Node reports it only once there is a connection
     }
     const abort = () => fail(signal.reason as Error)
     signal.addEventListener('abort', abort, { once: true })
@@ -107,7 +107,7 @@ function send({
       let wasOurTurn = false
       const idle = () => {
         const isOurTurn = answer ? answer.readableLength > 0 : !request.writableEnded && request.writableLength === 0
-        // After a turn of ours the server has all of its time again.
+        // After we have sent data, the timeout of the server starts again.
         if (isOurTurn || wasOurTurn) socket.setTimeout(idleMilliseconds, idle)
         else if (answer) answer.destroy(new IdleTimeout('timed out in the middle of the response'))
         else request.destroy(new IdleTimeout('timed out waiting for the response'))
@@ -119,7 +119,7 @@ function send({
     request.once('response', (message) => {
       answer = message
       signal.removeEventListener('abort', abort)
-      // Nobody waits for the rest of a request that has its answer.
+      // The rest of a request is not needed once its response is complete.
       message.once('close', () => {
         if (!request.writableFinished) request.destroy()
       })
@@ -129,7 +129,7 @@ function send({
       socket.destroy()
       reject(new Error('unexpected protocol upgrade'))
     })
-    // Also after the answer: an answer that breaks off is told by its body.
+    // Also after the response has begun: if it is cut off, its body reports the error.
     request.on('error', reject)
     const begin = () => {
       if (!source) return request.end(stream)
@@ -142,7 +142,7 @@ function send({
   })
 }
 
-/** What a body says of itself, as far as the caller does not. Of its length Node would be silent for some methods. */
+/** The headers that describe a body, if the caller does not set them. Node would omit the length for some methods. */
 function describing(body: Body | undefined): Record<string, string> {
   if (body === undefined) return {}
   if (body instanceof ReadableStream) return { 'transfer-encoding': 'chunked' }
@@ -150,14 +150,14 @@ function describing(body: Body | undefined): Record<string, string> {
   return { 'content-length': String(body.size), ...(body.type !== '' && { 'content-type': body.type }) }
 }
 
-/** All of them: a header that comes twice is two, not its first. */
+/** All headers, including repeated ones. */
 function headersOf({ rawHeaders }: http.IncomingMessage): Headers {
   const headers = new Headers()
   for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at]!, rawHeaders[at + 1]!)
   return headers
 }
 
-/** The content as it was before it was packed (RFC 9110 §8.4); what we cannot unpack stays as it is. */
+/** The decoded content (RFC 9110 §8.4); unknown encodings are returned as they are. */
 async function decoded(message: http.IncomingMessage, encodings: string | null): Promise<Readable> {
   if (encodings === null) return message
   const names = encodings
@@ -175,7 +175,7 @@ async function decoded(message: http.IncomingMessage, encodings: string | null):
 }
 
 function decoder(name: string, zlib: typeof import('node:zlib')): (Zlib & Readable) | undefined {
-  // What is there is passed on at once. A body that ends before its last block is an error: it was cut off.
+  // Available data is passed on immediately. A body that ends before its last block was cut off, which is an error.
   const { Z_SYNC_FLUSH: flush, BROTLI_OPERATION_FLUSH } = zlib.constants
   if (name === 'gzip' || name === 'x-gzip') return zlib.createGunzip({ flush }) as never
   if (name === 'deflate') return zlib.createInflate({ flush }) as never
@@ -183,7 +183,7 @@ function decoder(name: string, zlib: typeof import('node:zlib')): (Zlib & Readab
   return undefined
 }
 
-/** As slowly as it is read, and what breaks it off is an error of ours. */
+/** With backpressure; an interruption becomes an `OAuthError`. */
 function webStream(content: Readable, explain: (error: unknown) => unknown): ReadableStream<Uint8Array> {
   const chunks = content[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   return new ReadableStream<Uint8Array>(

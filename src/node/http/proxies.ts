@@ -1,10 +1,10 @@
 /**
- * Which proxy a request takes: HTTPS_PROXY, HTTP_PROXY, NO_PROXY, in lower case as well.
+ * Selects the proxy of a request: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in lower case.
  */
 import { OAuthError } from '../../errors.ts'
 
 export interface Proxies {
-  /** Whether there is one at all. */
+  /** Whether any proxy is set. */
   readonly any: boolean
   for(url: URL): URL | undefined
 }
@@ -25,7 +25,7 @@ export function proxiesFrom(environment: Environment): Proxies {
   }
 }
 
-/** An entry is a host, with all that is below it, maybe with a port; or `*`. */
+/** Whether an entry of NO_PROXY matches: a host with its subdomains, optionally with a port, or `*`. */
 function names(entry: string, { hostname, port, protocol }: URL): boolean {
   if (entry === '*') return true
   const [, name = '', onlyPort] = /^(?:\*?\.)?(\[[^\]]*\]|[^:]*|.*:.*:.*?)(?::(\d+))?$/.exec(entry) ?? []
@@ -34,14 +34,14 @@ function names(entry: string, { hostname, port, protocol }: URL): boolean {
   return host === wanted || host.endsWith(`.${wanted}`)
 }
 
-/** As elsewhere the address may come without a scheme. */
+/** As in other tools, the URL may omit its scheme. */
 function proxyFrom(environment: Environment, ...candidates: readonly string[]): URL | undefined {
   const name = candidates.find((candidate) => environment[candidate])
   if (name === undefined) return undefined
   const value = environment[name]!
   const url = value.includes('://') ? value : `http://${value}`
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && canDecode(new URL(url))) return new URL(url)
-  // Without the value: it may hold a password.
+  // The value is not shown: it may contain a password.
   throw new OAuthError('USAGE', `${name} is not the URL of an HTTP proxy`, {
     facts: { reason: 'proxy-malformed', variable: name },
   })

@@ -1,4 +1,4 @@
-/** The one error of a save target, without whatever a program printed: it has seen the secrets. */
+/** The error of a save target. It does not quote the output of a program, which had access to the secrets. */
 import { OAuthError } from '../../errors.ts'
 
 export function cannotSave(name: string, cause: unknown): OAuthError {

@@ -42,7 +42,7 @@ function withCount(text: string, entries: Entries): Entries {
   return isCounted || parseDotenv(text)[ROTATION] === undefined ? entries : [...entries, [ROTATION, '']]
 }
 
-/** Its own; but a file of secrets that everybody could read becomes private. */
+/** The mode of the existing file, or a private mode if other users could read it. */
 async function modeFor(path: string): Promise<number> {
   try {
     const mode = (await lstat(path)).mode & 0o777

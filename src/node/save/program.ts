@@ -1,5 +1,5 @@
 /**
- * `exec:COMMAND` and `gh:`: programs that get the credentials as dotenv on stdin, and nowhere else.
+ * `exec:COMMAND` and `gh:`: programs that read the credentials as dotenv on stdin.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,7 +9,7 @@ import type { SaveTarget } from '../../ports.ts'
 import { isCode } from '../store/files.ts'
 import { cannotSave } from './failure.ts'
 
-/** Milliseconds; a lock is held meanwhile. */
+/** Milliseconds; the session lock is held meanwhile. */
 const PROGRAM_TIMEOUT = 60_000
 
 interface Program {
@@ -18,12 +18,12 @@ interface Program {
   readonly shell: boolean
 }
 
-/** By /bin/sh, on Windows by cmd.exe. */
+/** Run by /bin/sh, on Windows by cmd.exe. */
 export function programTarget(name: string, command: string, environment: NodeJS.ProcessEnv): SaveTarget {
   return target(name, { command, arguments: [], shell: true }, environment)
 }
 
-/** Through the `gh` program, which knows how to encrypt a secret; it needs a token that may write secrets. */
+/** Runs the GitHub CLI, which encrypts the secret; it needs a token that may write secrets. */
 export function githubTarget(
   name: string,
   { repository, environment }: { readonly repository: string | undefined; readonly environment: string | undefined },
@@ -50,17 +50,17 @@ function target(name: string, program: Program, environment: NodeJS.ProcessEnv):
 
 async function run(program: Program, input: string, environment: NodeJS.ProcessEnv): Promise<void> {
   const { command, shell } = program
-  // Its stdout is not ours: ours carries data. Both of its streams are shown to the person.
+  // Both of its streams go to stderr, because our stdout is for data.
   const child = spawn(command, [...program.arguments], {
     shell,
     env: environment,
     stdio: ['pipe', 2, 2],
-    // A signal to our group would reach it in the middle of the save that we wait for.
+    // In its own process group: a signal to ours would interrupt the save.
     detached: process.platform !== 'win32',
   })
-  child.stdin?.on('error', () => undefined) // a program that ends without reading tells so by its exit code
+  child.stdin?.on('error', () => undefined) // a program that exits without reading reports it by its exit code
   child.stdin?.end(input)
-  // Not the `timeout` of spawn: its timer goes on, and we with it, if there is no such program.
+  // Not the `timeout` option of spawn: if the program does not exist, its timer keeps the process running.
   const impatient = setTimeout(() => child.kill(), PROGRAM_TIMEOUT)
   const closed = once(child, 'close').finally(() => clearTimeout(impatient))
   const [code, signal] = (await closed) as [number | null, NodeJS.Signals | null]

@@ -7,14 +7,14 @@ import type { SaveTarget } from '../../ports.ts'
 import { fileTarget } from './file.ts'
 import { githubTarget, programTarget } from './program.ts'
 
-/** The store itself: every rotation goes there first, so that there is nothing more to do. */
+/** The per-user store, where every rotation is stored anyway. */
 export const STORE = 'store'
 const GITHUB = /^(?<repository>[\w.-]+\/[\w.-]+)?(?:@(?<environment>[^@/\s]+))?$/
 
 /**
- * The target as it can be opened again from another folder.
+ * Normalizes a target, so that it can be opened from another folder.
  *
- * @param absolute the path of a file as it is from everywhere
+ * @param absolute resolves the path of a file
  * @throws {OAuthError} `USAGE`
  */
 export function normalizeTarget(spec: string, absolute: (path: string) => string = resolve): string {
@@ -29,7 +29,7 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
   })
 }
 
-/** @param spec normalized; `store` has no target of its own */
+/** @param spec normalized; not `store`, which needs no target */
 export function openTarget(spec: string, environment: NodeJS.ProcessEnv): SaveTarget {
   const [kind, rest] = split(spec)
   if (kind === 'file') return fileTarget(spec, rest)

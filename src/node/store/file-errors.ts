@@ -1,5 +1,5 @@
 /**
- * What goes wrong with files, and what of that goes away by itself.
+ * File system errors: their wording, and retries of temporary ones.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
@@ -13,7 +13,7 @@ export function unavailable(error: unknown, verb: string, path: string): OAuthEr
   return new OAuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${reasonOf(error)}`, { cause: error })
 }
 
-/** The usual wording of the system for an error of the file system. */
+/** The system's usual wording for a file system error. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error) || !('code' in error)) return 'unknown reason'
   return REASONS[String(error.code)] ?? String(error.code)
@@ -36,16 +36,19 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: 'file too large',
 }
 
-/** Milliseconds in all. */
+/** Total milliseconds of all retries. */
 const RETRY_TIMEOUT = 5_000
 const LONGEST_PAUSE = 200
 
-/** As on Windows while anybody has the file open: a scanner, an indexer, another process of ours. */
+/**
+ * Whether another process has the file open, which blocks changes on Windows: a virus scanner, an indexer, or another
+ * run of this program.
+ */
 export function isInUse(error: unknown, platform: NodeJS.Platform = process.platform): boolean {
   return platform === 'win32' && isCode(error, 'EPERM', 'EACCES', 'EBUSY')
 }
 
-/** Does `work`, and does it again for some seconds as long as others use the file: Windows has nobody wait for them. */
+/** Retries `work` for some seconds while other processes use the file: Windows returns an error instead of waiting. */
 export async function persist<T>(
   work: () => Promise<T>,
   platform: NodeJS.Platform = process.platform,

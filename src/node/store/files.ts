@@ -17,9 +17,9 @@ const READ_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
 const PUBLIC_FOLDER_MODE = 0o755
-/** More than a record ever grows by in one step. */
+/** Bytes: more than a record can grow in one step. */
 const RESERVED_BYTES = 64 * 1024
-/** Milliseconds; no write takes as long. */
+/** Milliseconds: longer than any write takes. */
 export const LEFTOVERS_KEPT = 24 * 3600 * 1000
 /** Maximum file size in bytes; a record is a few kB. */
 const LARGEST = 4 * 1024 * 1024
@@ -47,20 +47,19 @@ export async function readPrivate(path: string): Promise<string | undefined> {
   }
 }
 
-/** Durable when it resolves: written beside, flushed, renamed, and the folder flushed. */
+/** Writes a temporary file, flushes it, renames it, and flushes the folder. Durable when it resolves. */
 export async function writePrivate(path: string, text: string, mode: number = FILE_MODE): Promise<void> {
   await using reserved = await reserve(path, Buffer.byteLength(text), mode)
   await reserved.fill(text)
 }
 
 export interface Reservation extends AsyncDisposable {
-  /** Puts `text` in the place of the file. Once. */
+  /** Replaces the file with `text`. Call it once. */
   fill(text: string): Promise<void>
 }
 
 /**
- * Takes the room for a later write of a file now, so that a disk that fills up in
- * between cannot prevent it.
+ * Reserves disk space for a later write, so that a disk that fills up in between cannot prevent it.
  *
  * @throws {OAuthError} `STORE_UNAVAILABLE`, `STORE_INVALID`
  */
@@ -85,7 +84,7 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
     async fill(text) {
       const content = Buffer.from(text)
       try {
-        // A disk that is nearly full takes a part of it, without an error.
+        // A nearly full disk accepts only a part of the data, without an error.
         for (let at = 0; at < content.length; )
           at += (await held.write(content, at, content.length - at, at)).bytesWritten
         await held.truncate(content.length)
@@ -106,7 +105,7 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
   }
 }
 
-/** A file, and the room for its next write if that was taken before. */
+/** A file with reserved disk space for its next write. */
 export class ReservedFile implements AsyncDisposable {
   readonly path: string
   #room: Reservation | undefined
@@ -116,7 +115,7 @@ export class ReservedFile implements AsyncDisposable {
   }
 
   /**
-   * Takes room for the next write now: for what is there and all that a record may grow by.
+   * Reserves disk space for the next write: the current content plus the largest growth of a record.
    *
    * @throws {OAuthError} as `reserve`
    */
@@ -124,12 +123,12 @@ export class ReservedFile implements AsyncDisposable {
     this.hold(await reserve(this.path, RESERVED_BYTES + Buffer.byteLength(content)))
   }
 
-  /** `room` is for the next write, or given back with this. */
+  /** Keeps a reservation for the next write; it is released if unused. */
   hold(room: Reservation): void {
     this.#room = room
   }
 
-  /** Into the room that was taken, or else into what there is; durable when it resolves. */
+  /** Writes into the reserved space, if there is any. Durable when it resolves. */
   async write(text: string): Promise<void> {
     await using room = this.#room ?? (await reserve(this.path, Buffer.byteLength(text)))
     this.#room = undefined
@@ -142,7 +141,7 @@ export class ReservedFile implements AsyncDisposable {
   }
 }
 
-/** A record as its file has it. */
+/** The text of a record file. */
 export function serialize(record: object): string {
   return `${JSON.stringify(record, null, 2)}\n`
 }
@@ -160,7 +159,7 @@ export async function listFolder(path: string): Promise<string[]> {
   }
 }
 
-/** Removes temporary files of killed processes. Failures are ignored: nothing depends on it. */
+/** Removes temporary files of killed processes. Failures are ignored, since nothing depends on it. */
 export async function sweepFolder(path: string, age: number, isLeftover: (name: string) => boolean): Promise<void> {
   for (const name of (await readdir(path).catch(() => [])).filter(isLeftover)) {
     const file = join(path, name)
@@ -183,7 +182,7 @@ export function isBeside(name: string, path: string, purpose = '(?:\\.claimed)?'
   return name.startsWith(prefix) && RegExp(`^[0-9a-f-]{36}${purpose}\\.tmp$`).test(name.slice(prefix.length))
 }
 
-/** Cut, for a name may be no longer than 255 bytes. */
+/** Shortened, because a file name has at most 255 bytes. */
 function prefixOf(path: string): string {
   return `.${basename(path).slice(0, 48)}.`
 }
@@ -192,7 +191,7 @@ export function makePrivateFolder(path: string): Promise<void> {
   return make(path, FOLDER_MODE)
 }
 
-/** For what everybody may read, whatever the umask says. */
+/** Creates a world-readable folder, independent of the umask. */
 export function makePublicFolder(path: string): Promise<void> {
   return make(path, PUBLIC_FOLDER_MODE)
 }
@@ -205,7 +204,7 @@ async function make(path: string, mode: number): Promise<void> {
   }
 }
 
-/** Not `recursive`: that never returns where a parent exists and still cannot be written in, as below /proc. */
+/** Not `recursive`, which never returns if a parent exists but is not writable, as below /proc. */
 async function makeFolder(path: string, mode: number): Promise<void> {
   const above = dirname(path)
   const make = async () => {
@@ -216,14 +215,14 @@ async function makeFolder(path: string, mode: number): Promise<void> {
     await make().catch(async (error) => {
       if (!isCode(error, 'ENOENT') || above === path) throw error
       if (!(await isFolder(above))) await makeFolder(above, mode)
-      await make() // once more also where another process has made the one above in between
+      await make() // also after another process has created the parent meanwhile
     })
   } catch (error) {
-    // The root of a drive is there, and cannot be made: EPERM on Windows, EISDIR on macOS.
+    // The root of a drive exists, but creating it fails with EPERM on Windows and EISDIR on macOS.
     if (isCode(error, 'EEXIST', 'EPERM', 'EISDIR') && (await isFolder(path))) return
     throw error
   }
-  await syncFolder(above) // a new folder is durable once the one it is in is
+  await syncFolder(above) // a new folder is durable once its parent folder is flushed
 }
 
 async function isFolder(path: string): Promise<boolean> {
@@ -245,7 +244,7 @@ function linked(path: string): OAuthError {
   return new OAuthError('STORE_INVALID', `${path} is a symbolic link; secrets are not stored through links`)
 }
 
-/** A rename is durable once its folder is; where folders cannot be opened, the system does without. */
+/** A rename is durable once its folder is flushed. Systems on which folders cannot be opened do not need this. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined)
   if (!folder) return

@@ -1,5 +1,5 @@
 /**
- * Logins in progress: pending authorizations by state, each a file of its own, or one in a state file.
+ * Logins in progress: pending authorizations by state, each in its own file, or one in a state file.
  */
 import { createHash } from 'node:crypto'
 import { rename, stat } from 'node:fs/promises'
@@ -24,14 +24,14 @@ import {
 } from './files.ts'
 import { parsePending, storedLogin } from './records.ts'
 
-/** Milliseconds; what is left of a login is of no use after that. */
+/** Milliseconds; the record of a login is useless after that. */
 const PENDING_KEPT = 7 * 24 * 3600 * 1000
 
-/** `<home>/pending/<hash of state>.json`: the state comes back from a browser, and names no file itself. */
+/** `<home>/pending/<hash of state>.json`: the state comes from a browser and must not be used as a file name. */
 export function createPendingStore(home: string): PendingStore {
   const folder = join(home, 'pending')
   const pathOf = (state: string) => join(folder, `${createHash('sha256').update(state).digest('hex')}.json`)
-  /** With room for the `put` that follows. */
+  /** Claimed files, with disk space for the `put` that follows. */
   const claimed = new Map<string, ReservedFile>()
   return {
     async put(record) {
@@ -54,13 +54,13 @@ export function createPendingStore(home: string): PendingStore {
   }
 }
 
-/** One login in one file, which may be carried to another machine. */
+/** A single login in one file, which can be copied to another machine. */
 export function createStateFileStore(path: string): PendingStore {
   const file = new ReservedFile(path)
   return {
     async put(record) {
       const text = await readPrivate(path)
-      if (text) parsePending(text, path) // a file that is not ours is not overwritten; an empty one, as of mktemp, is
+      if (text) parsePending(text, path) // a foreign file is not overwritten, but an empty one (mktemp) is
       await file.write(serialize(storedLogin(record)))
     },
     async get(state) {
@@ -80,7 +80,7 @@ const CLAIMED = '.claimed'
 async function readLogin(path: string): Promise<PendingRecord | undefined> {
   const text = await readPrivate(path)
   if (text !== undefined) return parsePending(text, path)
-  // The claiming process may have been killed before it wrote its record: whether the code was sent is unknown.
+  // The claiming process may have been killed before it wrote its record, so it is unknown whether the code was sent.
   const name = (await listFolder(dirname(path))).find((each) => isBeside(each, path, `\\${CLAIMED}`))
   const claimed = name && join(dirname(path), name)
   const was = claimed && (await readPrivate(claimed))
@@ -92,7 +92,7 @@ async function readLogin(path: string): Promise<PendingRecord | undefined> {
   return { version: 1, status: 'spent', state, codeHash: '', outcome: 'sent', at, ...(did && { did }) }
 }
 
-/** With the room for the `put` after it: what comes back for a code must not meet a full disk. */
+/** Also reserves disk space for the following `put`, so that the credentials can be stored even if the disk is full. */
 async function claimLogin(file: ReservedFile, record: SpentAuthorization): Promise<boolean> {
   const later = await reserve(file.path)
   let isGranted = false
@@ -105,13 +105,13 @@ async function claimLogin(file: ReservedFile, record: SpentAuthorization): Promi
   return isGranted
 }
 
-/** A file can be renamed away by one process only: the others find it gone. */
+/** Only one process can rename a file away; for the others it is not found. */
 async function claimFile(path: string, record: SpentAuthorization): Promise<boolean> {
-  await using room = await reserve(path) // before the record is away from its place
+  await using room = await reserve(path) // before the record is renamed
   try {
     const claimed = besideOf(path, CLAIMED)
     await persist(() => rename(path, claimed))
-    // Somebody may have claimed it before us, and put the note of that in its place.
+    // Another process may have claimed it first and written its own record.
     const was = parsePending((await readPrivate(claimed)) ?? '', path)
     const isGranted = was.status === 'pending'
     await room.fill(serialize(storedLogin(isGranted ? record : was)))

@@ -1,5 +1,5 @@
 /**
- * What was stored, read back with care: a file may be cut, edited or from another version.
+ * Parses and validates stored records: a file may be truncated, edited or from another version.
  */
 import { createHash } from 'node:crypto'
 import * as v from '@badrap/valita'
@@ -18,7 +18,7 @@ import { parseJson } from '../../text.ts'
 
 const objectSchema = v.record(v.unknown())
 const versionedSchema = v.object({ version: v.literal(1) }).rest(v.unknown())
-/** What a newer version has added stays, and is written again with the rest. */
+/** Members of a newer version are kept and written again. */
 const KEEP_UNKNOWN = { mode: 'passthrough' } as const
 
 /** @throws {OAuthError} `STORE_INVALID`; the message names the file and the member, and quotes no value */
@@ -35,12 +35,12 @@ function withNames(content: Record<string, unknown>): Record<string, unknown> {
   return { ...content, credentials: fromStored(credentials.value) }
 }
 
-/** A login as {@link parsePending} reads it. */
+/** The stored form of a login, which {@link parsePending} reads. */
 export function storedLogin(record: PendingRecord): object {
   return record.status === 'received' ? { ...record, credentials: toStored(record.credentials) } : record
 }
 
-/** With a checksum of what belongs together: a slip while editing by hand would cost the session. */
+/** Adds a checksum of the members that belong together: a typing error in an edited file could end the session. */
 export function sealed(record: SessionRecord): object {
   return { ...record, seal: sealOf(record) }
 }
@@ -57,7 +57,8 @@ export function parseSession(text: string, path: string, thumbprint: string): Se
   if (!record.ok) throw invalid(path, firstFault(record, content))
   const session = record.value
   if (seal !== undefined && seal !== sealOf(session)) throw invalid(path)
-  // The name is the key's thumbprint: a file that was copied over another would pair a token with a foreign key.
+  // The file name is the thumbprint of the key: a file copied over another one would combine a token with a foreign
+  // key.
   if (session.thumbprint !== thumbprint || thumbprintOf(session.dpopPrivateJwk) !== thumbprint) throw invalid(path)
   return session
 }
@@ -68,7 +69,7 @@ function thumbprintOf({ x, y }: PrivateJwk): string {
   return createHash('sha256').update(jwk).digest('base64url')
 }
 
-/** Nonces only save a round trip: an unreadable file counts as empty. */
+/** An unreadable file counts as empty, because nonces only save a round trip. */
 export function parseNonces(text: string | undefined): Nonces {
   const file = objectSchema.try(parseText(text ?? ''))
   const entries = Object.entries(file.ok ? file.value : {})
@@ -82,7 +83,7 @@ function parse(text: string, path: string): Record<string, unknown> {
   throw invalid(path, firstFault(record, content))
 }
 
-/** `undefined` for what is no JSON: the parser's own message could quote the secrets in the file. */
+/** `undefined` if the text is not JSON: the message of the parser could quote secrets. */
 function parseText(text: string): unknown {
   try {
     return parseJson(text.replace(/^\ufeff/, ''))

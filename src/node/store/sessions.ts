@@ -1,5 +1,5 @@
 /**
- * Sessions by key thumbprint, each a file of its own, with its nonces and its lock beside.
+ * Sessions by the thumbprint of their key, each in its own file, with files for its nonces and its lock.
  */
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,7 +59,7 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
       const rescued = (await rescue.list()).filter((thumbprint) => /^[A-Za-z0-9_-]{43}$/.test(thumbprint))
       const results = await Promise.allSettled([...new Set([...stored, ...rescued])].map(read))
       const records = results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : []))
-      // A damaged file is no reason to keep from the others; without others it is the answer.
+      // A damaged file must not hide the other sessions; it is reported only if there are none.
       const failed = results.find((result) => result.status === 'rejected')
       if (records.length === 0 && failed) throw failed.reason
       return records
@@ -105,7 +105,9 @@ interface SessionFileOptions {
   readonly saveTimes: SaveTimes
 }
 
-/** Room for the next record is taken before each step, so that a full disk is noticed before a token is spent. */
+/**
+ * Disk space for the next record is reserved before each step, so that a full disk is noticed before a token is used.
+ */
 class SessionFile extends ReservedFile {
   #isTokenSent = false
   /** What is in the file, as far as this process knows. */
@@ -202,7 +204,7 @@ function notSaved(cause: unknown, rescued: string | undefined, path: string): OA
   })
 }
 
-/** Nobody can tell then whether there is a session at all. */
+/** If the folder cannot be listed, it is unknown whether there is a session. */
 function unlisted(error: unknown): never {
   throw isOAuthError(error) ? error.with({ session: 'none' }) : error
 }
