@@ -1,6 +1,6 @@
 /**
- * The runtime of a command, made from its options and the environment. All of the protocol hangs on it,
- * so it is loaded when a command runs, and not for `--help`.
+ * Creates the runtime of a command from its options and the environment. It imports the whole protocol, so it is loaded
+ * only when a command runs, not for `--help`.
  */
 import { readClientJwk } from '../credentials/read.ts'
 import type { Origin } from '../model.ts'
@@ -13,7 +13,7 @@ import { type CommonOptions, fromEnvironment, type SavingOptions, SETTINGS, type
 import type { Output } from './output.ts'
 
 export interface Context {
-  /** Whatever stood before the command and after it. */
+  /** Global options, before or after the command. */
   readonly common: CommonOptions
   readonly io: CliIO
   readonly output: Output

@@ -1,5 +1,5 @@
 /**
- * `doctor`: looks at all that a login and a session stand on, and says what to do about each fault.
+ * `doctor`: checks what logins and sessions depend on, and prints a fix for each fault.
  */
 import { Command } from 'commander'
 import { readCredentials } from '../credentials/read.ts'

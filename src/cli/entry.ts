@@ -1,11 +1,11 @@
 /**
- * The way in of the built program. `--version` and `--help` are asked for most and have answers that were known
- * when it was built: a parser of command lines would be most of their time.
+ * The entry point of the built program. `--version` and `--help` are printed from files that the build wrote, because
+ * loading the command parser would take most of their time.
  */
 import { readFileSync } from 'node:fs'
 import { packageVersion } from '../node/version.ts'
 
-/** Beside the bundle: what `--help` prints in 80 columns, the width of most terminals and of no terminal. */
+/** Next to the bundle: the output of `--help` at 80 columns, the width of most terminals and of no terminal. */
 const HELP = new URL('../help.txt', import.meta.url)
 
 const USUAL_COLUMNS = 80
@@ -20,7 +20,7 @@ export async function main(): Promise<void> {
 }
 
 function failed({ code }: NodeJS.ErrnoException): void {
-  if (code === 'EPIPE') return // as of `--help | head`
+  if (code === 'EPIPE') return // for example `--help | head`
   process.stderr.write(`atproto-oauth: error: the output could not be written: ${code} [OUTPUT_FAILED]\n`)
   process.exitCode = 1
 }

@@ -1,5 +1,5 @@
 /**
- * The process as the commands see it, so that a test can be one.
+ * The interface between the commands and the process, which tests replace.
  */
 import { type Environment, variable } from '../credentials/variables.ts'
 
@@ -18,7 +18,7 @@ export function processIO(): CliIO {
     arguments: argv.slice(2),
     environment: env,
     platform,
-    // Each is made when it is first asked for, which takes its time.
+    // Created on first use, because that takes time.
     get stdin() {
       return process.stdin
     },
@@ -31,18 +31,18 @@ export function processIO(): CliIO {
   }
 }
 
-/** How this program is called here, for the commands that hints contain. */
+/** The command line of this program, for the commands in hints. */
 export function programName({ environment }: CliIO): string {
   return environment.npm_command === 'exec' ? 'npx atproto-oauth' : 'atproto-oauth'
 }
 
-/** Whether this is a job that nobody watches: then nothing asks. */
+/** Whether this is a CI job, in which nothing prompts. */
 export function inCi({ environment }: Pick<CliIO, 'environment'>): boolean {
   const value = variable(environment, 'CI')?.toLowerCase()
   return value !== undefined && value !== 'false' && value !== '0'
 }
 
-/** All of stdin as text, as far as `largest` bytes. */
+/** The whole of stdin as text, up to `largest` bytes. */
 export async function readStdin(io: CliIO, largest: number): Promise<Uint8Array | undefined> {
   const chunks: Buffer[] = []
   let length = 0

@@ -1,5 +1,5 @@
 /**
- * One run of the program: the context of its command, its last word, its exit code.
+ * One run of the program: creates the context of the command, reports its error, and determines the exit code.
  */
 import type { Command } from 'commander'
 import { withoutSession } from '../errors.ts'
@@ -8,14 +8,14 @@ import type { CliIO } from './io.ts'
 import { outputOf, type SavingOptions } from './options.ts'
 import { createOutput, type Output } from './output.ts'
 
-/** What a command does: takes its arguments, its options and the context. A number is the exit code of another program. */
+/** The action of a command, with its arguments, options and context. It may return the exit code of another program. */
 type Work<Words extends unknown[]> = (...words: [...Words, Context]) => Promise<void> | Promise<number | undefined>
 
-/** Makes what commander calls when a command runs. */
+/** Creates the action handlers for commander. */
 export interface Runner {
-  /** @param before a login there is no session that an error could leave alone */
+  /** @param before `login` for a command that runs before there is a session */
   action<Words extends unknown[]>(work: Work<Words>, before?: 'login'): (...words: [...Words, Command]) => Promise<void>
-  /** For a command that prints the same whatever the settings are. */
+  /** For a command that does not depend on settings. */
   print<Words extends unknown[]>(text: (...words: Words) => string): (...words: Words) => Promise<void>
 }
 
@@ -30,10 +30,10 @@ export class Run implements Runner {
     this.#output = this.#unparsed()
   }
 
-  /** Before the program parses: from then on, what is said is about the command that runs or that rejects its words. */
+  /** Call before parsing: messages then refer to the command that runs or rejects its arguments. */
   follow(program: Command): void {
     program.hook('preAction', (_, command) => {
-      // What stood before the command, and after it.
+      // Options before and after the command.
       this.#options = { ...program.opts(), ...command.opts() }
       this.#output = outputOf(this.#io, this.#options, pathOf(command))
     })
@@ -47,7 +47,7 @@ export class Run implements Runner {
 
   action<Words extends unknown[]>(work: Work<Words>, before?: 'login') {
     return async (...words: [...Words, Command]) => {
-      // Behind the options commander gives the command: the context comes in its place.
+      // The last argument is the command, which the context replaces.
       const given = words.slice(0, -1) as Words
       const worked = async () => work(...given, await this.#context())
       this.#exitCode = (await (before === 'login' ? withoutSession(worked()) : worked())) ?? 0
@@ -59,7 +59,7 @@ export class Run implements Runner {
   }
 
   /**
-   * The last word.
+   * Reports the error, if any.
    *
    * @returns the exit code
    */
@@ -67,7 +67,7 @@ export class Run implements Runner {
     return this.#output.finish(error) || this.#exitCode
   }
 
-  /** All of the protocol hangs on it: loaded when a command runs, and not for `--help`. */
+  /** Loaded only when a command runs, not for `--help`, because it imports the whole protocol. */
   async #context(): Promise<Context> {
     const { createContext } = await import('./context.ts')
     return createContext(this.#io, this.#output, this.#options)
@@ -82,12 +82,12 @@ export class Run implements Runner {
   }
 }
 
-/** Without the program itself: `client new`. */
+/** Without the name of the program: `client new`. */
 function pathOf(command: Command): string {
   return command.parent ? `${pathOf(command.parent)} ${command.name()}`.trimStart() : ''
 }
 
-/** It and all that is below it. */
+/** The command and all its subcommands. */
 export function withSubcommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)]
 }

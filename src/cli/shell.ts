@@ -1,5 +1,5 @@
 /**
- * Commands to be pasted, with the words of others quoted: a scope or a handle came from a server.
+ * Builds commands to paste, and quotes values in them, which may come from a server.
  */
 import type { LoginFacts, MethodNeeds } from '../errors.ts'
 import { sanitize, singleQuote } from '../text.ts'
@@ -37,7 +37,7 @@ export function callCommandLine({ nsid, fields, isUpload }: MethodNeeds): string
   return ['atproto-oauth call', nsid, ...words, ...(isUpload ? ['--upload picture.png'] : [])].join(' ')
 }
 
-/** Values of fields that many methods have, as they are typed at a shell. */
+/** Example values of common fields, as typed in a shell. */
 const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['repo', '={did}'],
   ['did', '={did}'],
@@ -52,18 +52,20 @@ const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['q', '=atproto'],
 ])
 
-/** One word of a POSIX shell's, whatever is in it. */
+/** Quotes any text as one word of a POSIX shell. */
 export function shellQuote(text: string): string {
   const clean = sanitize(text, 4000)
   return /^[\w@%+=:,./-]+$/.test(clean) ? clean : singleQuote(clean)
 }
 
-/** A command that was made of {@link shellQuote}, for cmd and PowerShell: both know double quotes. */
+/** Converts a command quoted by {@link shellQuote} for cmd and PowerShell, which both support double quotes. */
 export function toWindowsQuoting(command: string): string {
   return command.replace(/'(?:[^']|'\\'')*'/g, (word) => windowsWord(word.slice(1, -1).replaceAll("'\\''", "'")))
 }
 
-/** In double quotes PowerShell reads more than cmd does; what is not for cmd then is at least right for the former. */
+/**
+ * PowerShell expands more than cmd in double quotes. A word that cannot be quoted for both is quoted for PowerShell.
+ */
 function windowsWord(text: string): string {
   return /["$`\u201c-\u201e]|\\$/.test(text) ? `'${text.replace(/['\u2018-\u201b]/g, '$&$&')}'` : `"${text}"`
 }

@@ -1,5 +1,5 @@
 /**
- * Between the way in and the program: what has to be set before the program is loaded.
+ * Prepares the process before the program is loaded.
  */
 import module from 'node:module'
 import { isPrivate, userFolders } from '../node/folders.ts'
@@ -7,14 +7,14 @@ import { inCi } from './io.ts'
 
 export async function start(): Promise<void> {
   useCompileCache()
-  // Where it will print a stack, that shall name the lines of src/; all the maps take a while to read.
+  // Source maps are loaded only if a stack may be printed, because that takes time.
   if (process.argv.some((argument) => argument === '--verbose' || argument === '-v')) process.setSourceMapsEnabled(true)
   return (await import('./program.ts')).runProcess()
 }
 
 /**
- * Where Node has one (22.8), and where a second run will find it. Not in Node's own place for it: that is one folder
- * for all users of a machine, and what lies there is run. Without it all works as well.
+ * Enables the compile cache (Node 22.8), in a private folder. Node's default folder is shared by all users of a
+ * machine, and its content is executed. The cache is optional.
  */
 function useCompileCache(): void {
   const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => void }

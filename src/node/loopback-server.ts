@@ -38,13 +38,13 @@ export async function listen(fixed?: { readonly port: number; readonly path: str
 
   server.on('request', (request, response) => {
     const url = callbackOf(request, redirect)
-    if (url === undefined || !expected) return answer(response, 404, 'Not found.')
-    if (request.method !== 'GET') return answer(response, 405, 'Method not allowed.')
+    if (url === undefined || !expected) return respond(response, 404, 'Not found.')
+    if (request.method !== 'GET') return respond(response, 405, 'Method not allowed.')
     if (url.searchParams.getAll('state').join() !== expected.state) {
-      return answer(response, 400, 'This sign-in was not started here, or is already complete.')
+      return respond(response, 400, 'This sign-in was not started here, or is already complete.')
     }
     const isDenied = url.searchParams.has('error')
-    answer(response, 200, isDenied ? 'The sign-in was denied.' : 'Signed in. Return to your terminal.')
+    respond(response, 200, isDenied ? 'The sign-in was denied.' : 'Signed in. Return to your terminal.')
     response.once('close', () => expected?.accept(url.href))
   })
 
@@ -72,7 +72,7 @@ function callbackOf(request: IncomingMessage, redirect: URL): URL | undefined {
   return url?.pathname === redirect.pathname ? url : undefined
 }
 
-function answer(response: ServerResponse, status: number, sentence: string): void {
+function respond(response: ServerResponse, status: number, sentence: string): void {
   response.writeHead(status, {
     'content-type': 'text/html; charset=utf-8',
     'content-security-policy': "default-src 'none'; frame-ancestors 'none'",

@@ -152,7 +152,7 @@ function coded(takes: Taken): string {
   return typeof takes === 'string' ? takes : `words:${takes.join(' ')}`
 }
 
-/** Patterns of "command --option"; an option that takes the same wherever it is stands there once. */
+/** Patterns of "command --option". An option that takes the same values everywhere is listed once. */
 function valued(outline: Outline): Map<string, string> {
   const options = sharedOptions(outline).flatMap(({ flags, paths, value }) =>
     value === undefined ? [] : flags.map((flag) => ({ flag, paths, takes: coded(value.takes) })),

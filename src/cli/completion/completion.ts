@@ -43,7 +43,7 @@ function parseShell(name: string): Shell {
   })
 }
 
-/** @param program with all of its commands, and they with their options */
+/** @param program with all commands loaded, including their options */
 export function completionScript(shell: Shell, program: Command): string {
   const outline: Outline = outlineOf(program)
   return SCRIPTS[shell](program.name(), outline)

@@ -1,5 +1,5 @@
 /**
- * The commands as data, read off the program: what completion and the manual are made of.
+ * The commands as data, extracted from the program, for completion scripts and the man page.
  */
 import type { Command } from 'commander'
 import { PRESET_NAMES } from '../../protocol/scope/presets.ts'
@@ -7,13 +7,13 @@ import { listMethods, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import { SERVICE_NAMES } from '../../protocol/xrpc/services.ts'
 
 /**
- * What a value can be completed with: `data` is JSON or `@` and a file, `field` a parameter of the method that is
- * called, `target` a place to save to, `text` nothing. A list has all the values there are.
+ * How a value is completed: `data` is JSON or `@` and a file, `field` a field of the method, `target` a save target,
+ * `text` nothing. A list contains all values.
  */
 export type Taken = 'path' | 'folder' | 'target' | 'data' | 'method' | 'field' | 'text' | readonly string[]
 
 interface Value {
-  /** As it stands between the brackets. */
+  /** The name between the brackets. */
   readonly name: string
   readonly isRequired: boolean
   readonly takes: Taken
@@ -33,7 +33,7 @@ export interface ArgumentOutline extends Value {
 }
 
 export interface Outline {
-  /** Without the program's own name: empty for the program, `['client', 'new']`. */
+  /** Without the name of the program: empty for the program itself, otherwise for example `['client', 'new']`. */
   readonly path: readonly string[]
   readonly about: string
   readonly options: readonly OptionOutline[]
@@ -41,7 +41,7 @@ export interface Outline {
   readonly commands: readonly Outline[]
 }
 
-/** By what stands between the brackets, all of it; what has choices has those instead. */
+/** By the name between the brackets. Options with choices are completed with those. */
 const TAKEN: Readonly<Record<string, Taken>> = {
   path: 'path',
   file: 'path',
@@ -62,7 +62,7 @@ const TAKEN: Readonly<Record<string, Taken>> = {
   ),
 }
 
-/** @param command whose own commands are all there, with their options */
+/** @param command with all subcommands and options loaded */
 export function outlineOf(command: Command, path: readonly string[] = []): Outline {
   const help = command.createHelp()
   return {
@@ -86,7 +86,7 @@ export function outlineOf(command: Command, path: readonly string[] = []): Outli
       isVariadic: argument.variadic,
       takes: taken(argument.name(), argument.argChoices),
     })),
-    // Without `help`, which is a second way to ask for --help.
+    // Without `help`, which duplicates --help.
     commands: command.commands.map((own) => outlineOf(own, [...path, own.name()])),
   }
 }
@@ -97,12 +97,12 @@ function taken(name: string, choices: readonly string[] | undefined): Taken {
   throw new Error(`what <${name}> can be completed with has to stand in outline.ts`)
 }
 
-/** It and all that is below it. */
+/** The command and all its subcommands. */
 export function everyCommand(outline: Outline): Outline[] {
   return [outline, ...outline.commands.flatMap(everyCommand)]
 }
 
-/** A line for each method that a session may call: its name, and `key=` for what it takes, with spaces between. */
+/** One line per method that a session may call: its name, and its fields as `key=`, space-separated. */
 export function methodLines(): string[] {
   return listMethods()
     .filter(({ nsid, kind }) => kind !== 'subscription' && unavailableReason(nsid) === undefined)
@@ -111,17 +111,17 @@ export function methodLines(): string[] {
     )
 }
 
-/** What stands in front of where `--save` shall save to; `store` is whole. */
+/** The save targets: complete ones, and prefixes. */
 export const TARGETS = { whole: ['store'], prefixes: ['file:', 'gh:', 'exec:'] } as const
-/** What fields may have as a value, or in it. */
+/** Placeholders in field values. */
 export const PLACEHOLDERS = ['{did}', '{handle}', '{pds}'] as const
 
-/** An option with the commands that have it exactly so. */
+/** An option and the commands that share it. */
 export interface SharedOption extends OptionOutline {
   readonly paths: readonly string[]
 }
 
-/** Many commands have the same options: each once. */
+/** Groups options that several commands share. */
 export function sharedOptions(outline: Outline): SharedOption[] {
   const all = new Map<string, SharedOption>()
   for (const { path, options } of everyCommand(outline)) {

@@ -1,5 +1,5 @@
 /**
- * The completion script for zsh, in the words of its own `_arguments`.
+ * The completion script for zsh, based on its `_arguments`.
  */
 import { singleQuote } from '../../text.ts'
 import {
@@ -81,7 +81,7 @@ function commandFunction(name: string, helper: string, { path, options, argument
     }),
     ...(commands.length === 0 ? [] : ["'1: :->command'", "'*:: :->words'"]),
   ]
-  // The options behind a command are that command's, even if they are ours too.
+  // Options after a command belong to that command, even if they are global.
   const parse = `_arguments -C -s -S${commands.length === 0 ? '' : ` -A '-*'`} : \\\n${specs.map((spec) => `    ${spec}`).join(' \\\n')}`
   const locals = `  local curcontext=$curcontext state line\n  local -A opt_args\n`
   if (commands.length === 0) return `${own}() {\n${locals}  ${parse}\n}\n`
@@ -112,7 +112,7 @@ function optionSpec({ flags, about, isRepeatable, value }: OptionOutline, helper
   return `${singleQuote(before)}{${names.join(',')}}${singleQuote(rest + what)}`
 }
 
-/** What is shown where nothing can be completed. */
+/** The message where nothing can be completed. */
 function message(text: string): string {
   return `${text.replace(/[\\:]/g, '\\$&')}:`
 }

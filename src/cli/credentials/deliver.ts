@@ -1,4 +1,4 @@
-/** Where the credentials of a new session go: printed, saved or both, by `--format` and `--save`. */
+/** Prints the credentials of a new session, saves them, or both, depending on `--format` and `--save`. */
 import type { Completed } from '../../model.ts'
 import { normalizeTarget, STORE } from '../../node/save/targets.ts'
 import { saveSession } from '../../session/saving.ts'
@@ -11,7 +11,7 @@ import { canAskWhere, promptDestination } from '../prompts.ts'
 import { shellQuote } from '../shell.ts'
 import { credentialPrinter, type Format } from './print.ts'
 
-/** Characters; a permission can name many methods, and all of them should be shown. */
+/** Characters; a permission can list many methods, which should all be shown. */
 const SCOPE_LONGEST = 4000
 
 export interface DestinationOptions extends SavingOptions {
@@ -21,9 +21,9 @@ export interface DestinationOptions extends SavingOptions {
 type ImportedSession = Pick<Completed, 'credentials' | 'handle'>
 
 export interface Destination {
-  /** With the save targets that were chosen. */
+  /** With the chosen save targets. */
   readonly context: Context
-  /** @throws {OAuthError} `SAVE_FAILED`: it says where they are */
+  /** @throws {OAuthError} `SAVE_FAILED`: the message says where the credentials are */
   deliver(session: ImportedSession): Promise<void>
   /** The account, its scope, where the credentials are, and the next command. */
   summary(happened: string, session: ImportedSession): string
@@ -42,7 +42,7 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
   const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
   const print = format && credentialPrinter(format, context)
   const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
-  /** Lines to paste: they find the session where it was just put. */
+  /** Commands to paste, which find the session where it was saved. */
   const nextCommand = (did: string): string[] => {
     const call = ['atproto-oauth call com.atproto.server.getSession', flagsFor('atproto-oauth call', context.common)]
     const line = (words = '') => `  ${call.join(words).replace(/^atproto-oauth/, programName(io))}`

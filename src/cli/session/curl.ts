@@ -1,5 +1,5 @@
 /**
- * curl, run with headers that it reads from its stdin: nothing secret is on a command line.
+ * Runs curl with headers on its stdin, so that no secret is in a command line.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,10 +9,10 @@ import { OAuthError } from '../../errors.ts'
 import { CliError } from '../errors.ts'
 import type { CliIO } from '../io.ts'
 
-/** Of curl, which take a file whose name may be `-` for stdin. */
+/** Options of curl whose file may be `-` for stdin. */
 const READS_FILE = ['-T', '--upload-file', '-K', '--config']
 
-/** @throws {OAuthError} `USAGE` what cannot be run with headers from stdin */
+/** @throws {OAuthError} `USAGE` the command cannot read its headers from stdin */
 export function checkCurl([program = '', ...words]: readonly string[]): void {
   if (!/(?:^|[/\\])curl(?:\.exe)?$/i.test(program)) {
     throw new CliError('USAGE', `${JSON.stringify(program)} is not supported: only curl can be run after --`, {
@@ -36,8 +36,8 @@ export async function runCurl(
     env: withoutOurs(environment),
   })
   const end = () => child.kill()
-  process.once('exit', end) // by a signal that was for us alone
-  child.stdin?.on('error', () => undefined) // it tells why by its exit code
+  process.once('exit', end) // if only this process got the signal
+  child.stdin?.on('error', () => undefined) // its exit code tells the reason
   child.stdin?.end(headers)
   try {
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]

@@ -67,7 +67,7 @@ function needs({ did, clientId, clientKey }: SessionRecord): string {
   ].join('\n')
 }
 
-/** A CI job that renews credentials of its environment has to keep what comes back, and here nothing does. */
+/** A CI job must save refreshed credentials, and an export has no save target. */
 function withPlace(error: unknown): never {
   if (!isOAuthError(error, 'SAVE_TARGET_MISSING')) throw error
   throw new CliError(error.code, error.message, {
@@ -75,7 +75,7 @@ function withPlace(error: unknown): never {
   })
 }
 
-/** Even if nobody wanted to read it: what was not taken is not gone. */
+/** Even if the reader closed the pipe: the session was not exported. */
 function stillHere(error: unknown): never {
   const why = error instanceof Error ? error.message : String(error)
   throw new OAuthError('OUTPUT_FAILED', `the session could not be handed over (${why}), and is still here`, {

@@ -65,13 +65,13 @@ async function runProof(
   return undefined
 }
 
-/** As far as it can be told without a request. */
+/** Checks what can be checked without a request. */
 function signable(method: string, url: string, session: Session): RequestToSign {
   const { issuer, pds } = session.record()
   return proofTarget(method, url, issuer === undefined ? undefined : pds)
 }
 
-/** Nothing in it is a secret. */
+/** A command line without secrets. */
 function curlCommand({ method }: RequestToSign, url: string, options: ProofOptions, { common, io }: Context): string {
   const flags = [...SETTINGS.account.words(options), ...SETTINGS.save.words(options)]
   const carried = flags.map((flag) => ` ${shellQuote(flag)}`).join('') + carriedFlags(common)

@@ -24,7 +24,7 @@ export function leftIn(account: string | undefined, { savedTo = [] }: SessionRec
   return [...(fromEnvironment(account, io.environment) ? [environment] : []), ...savedTo]
 }
 
-/** An account is no argument of these commands: the usual hint would be a command that does not exist. */
+/** These commands have no account argument, so the usual hint would not work. */
 function misnamed(error: unknown): never {
   if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason !== undefined) throw error
   const hint = hintOf({ code: 'ACCOUNT_UNCLEAR', facts: {} })

@@ -1,5 +1,5 @@
 /**
- * `status`: what is known of the session, without asking the server.
+ * `status`: shows the session as it is recorded here, without a request.
  */
 import { resolve } from 'node:path'
 import { Command } from 'commander'

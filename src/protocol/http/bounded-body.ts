@@ -1,11 +1,11 @@
-/** Bodies are read up to a limit, which counts bytes after decompression: a small gzip body can become gigabytes. */
+/** Reads bodies up to a limit, which counts bytes after decompression: a small gzip body can expand to gigabytes. */
 import { OAuthError } from '../../errors.ts'
 import { decodeUtf8 } from '../../text.ts'
 
 /**
  * The whole body as bytes, or `undefined` as soon as it is larger than `largest`.
  *
- * @throws {OAuthError} `NETWORK_LOST` it broke off
+ * @throws {OAuthError} `NETWORK_LOST` the body was cut off
  */
 export async function readBounded(response: Response, largest: number): Promise<Uint8Array | undefined> {
   const chunks: Uint8Array[] = []

@@ -1,6 +1,6 @@
 /**
- * Fetching a JSON document that somebody else publishes: exactly 200, no
- * redirects, the right media type, a bounded size, and a sentence for each other case.
+ * Fetches a published JSON document: exactly status 200, no redirects, the right media type, a limited size, and an
+ * error message for each other case.
  */
 import { type ErrorCode, OAuthError } from '../../errors.ts'
 import type { Clock, Http } from '../../ports.ts'
@@ -11,11 +11,11 @@ const TIMEOUT = 10
 
 export interface DocumentRequest {
   readonly url: URL
-  /** What it is, as the subject of a sentence: "the DID document of did:plc:…". */
+  /** The subject of error messages: "the DID document of did:plc:…". */
   readonly what: string
   readonly code: ErrorCode
   readonly mediaTypes?: readonly string[]
-  /** The error for 404 and 410, which no retry will change. */
+  /** The error for 404 and 410, which are not worth a retry. */
   readonly absent: { readonly code: ErrorCode; readonly message: string }
 }
 

@@ -1,6 +1,5 @@
 /**
- * Reading what a server answered: bounded JSON, OAuth error bodies (RFC 6749
- * §5.2), challenges (RFC 9110 §11.6.1).
+ * Reads responses: bounded JSON, OAuth error bodies (RFC 6749 §5.2), challenges (RFC 9110 §11.6.1).
  */
 
 import { type ErrorCode, OAuthError } from '../../errors.ts'
@@ -9,7 +8,7 @@ import { readText } from './bounded-body.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** Metadata, DID documents and token responses are a few kB; the rest is an attack or a mistake. */
+/** Bytes. Metadata, DID documents and token responses are a few kB; anything larger is an attack or a mistake. */
 const JSON_LARGEST = 512 * 1024
 
 export function parseJsonObject(text: string | undefined): JsonObject | undefined {
@@ -22,7 +21,7 @@ export function parseJsonObject(text: string | undefined): JsonObject | undefine
   }
 }
 
-/** A value of a server's JSON, for messages; it may be nested deeper than `JSON.stringify` can follow. */
+/** A value from a server's JSON, for messages. It may be nested too deeply for `JSON.stringify`. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'missing'
   try {
@@ -38,14 +37,14 @@ export function mediaType(headers: Headers): string {
 }
 
 export interface Expectation {
-  /** What the document is, for the error message. */
+  /** The subject of error messages. */
   readonly what: string
   readonly code: ErrorCode
   readonly mediaTypes?: readonly string[]
   readonly largest?: number
 }
 
-/** A JSON object from a successful answer, or an error that says what came instead. */
+/** The JSON object of a successful response, or an error that says what was returned instead. */
 export async function readJsonObject(response: Response, expectation: Expectation): Promise<JsonObject> {
   const { what, code, mediaTypes = ['application/json'], largest = JSON_LARGEST } = expectation
   const type = mediaType(response.headers)
@@ -61,14 +60,14 @@ export async function readJsonObject(response: Response, expectation: Expectatio
   return document
 }
 
-/** RFC 6749 §5.2, and the XRPC error body, which has `message` for `error_description`. */
+/** An OAuth error body (RFC 6749 §5.2) or an XRPC one, whose `message` is `description` here. */
 export interface ServerError {
   readonly status: number
   readonly error: string | undefined
   readonly description: string | undefined
 }
 
-/** @param sent the form that was refused: a server that repeats the secrets in it puts them into no log of ours */
+/** @param sent the rejected form: if the error repeats its secrets, they are masked */
 export async function readServerError(response: Response, sent?: URLSearchParams): Promise<ServerError> {
   const secrets = SECRET_FIELDS.map((field) => sent?.get(field))
   const body = parseJsonObject(withoutSecrets((await readText(response, JSON_LARGEST)) ?? '', secrets))
@@ -76,10 +75,10 @@ export async function readServerError(response: Response, sent?: URLSearchParams
 }
 
 const SECRET_FIELDS = ['code', 'code_verifier', 'refresh_token', 'client_assertion']
-/** Shorter ones are no secrets, and may be a part of any word. */
+/** Shorter values are not secrets, and may be part of any word. */
 const SECRET_SHORTEST = 8
 
-/** `text` with an ellipsis in the place of each secret, which a server may repeat to explain its refusal. */
+/** Replaces each secret in `text` by an ellipsis: a server may repeat them in its error message. */
 export function withoutSecrets(text: string, secrets: readonly (string | null | undefined)[]): string {
   const long = secrets.filter((secret): secret is string => (secret?.length ?? 0) >= SECRET_SHORTEST)
   return long
@@ -109,7 +108,7 @@ export function retryAt(headers: Headers, now: number): number | undefined {
   return reset !== null && /^\d{1,11}$/.test(reset) ? Number(reset) * 1000 : undefined
 }
 
-/** The sentence for a 429. */
+/** The error for a 429. */
 export function rateLimited(who: string, headers: Headers, now: number): OAuthError {
   const until = retryAt(headers, now)
   const when = until === undefined ? '' : ` until ${new Date(until).toISOString()}`

@@ -1,7 +1,7 @@
 /**
- * What time it is at a server. Proofs and assertions carry the time, servers accept a window of
- * seconds or minutes around their own, and some spend a code before they look at it: so the
- * difference is learned from every answer, before it matters.
+ * Measures the clocks of servers. Proofs and assertions contain the time, servers accept a window of seconds or minutes
+ * around their own, and some use up a code before they check it. So the offset is measured from every response, before
+ * it matters.
  *
  * @see RFC 9449 §11.1, RFC 9110 §6.6.1
  */
@@ -11,9 +11,9 @@ import type { Clock, Http } from '../../ports.ts'
 const RESOLUTION = 1000
 
 export interface ServerClocks {
-  /** Milliseconds since the epoch, as far as is known at that origin. */
+  /** Milliseconds since the epoch by that server's clock, or by ours if it is not known. */
   now(origin: string): number
-  /** Of a server that has not shown its clock: 0. */
+  /** 0 if the clock of the server is not known. */
   offset(origin: string): number
 }
 
@@ -21,10 +21,7 @@ export interface WithServerClocks {
   readonly clocks: ServerClocks
 }
 
-/**
- * The same ports, with a `fetch` that learns the clocks of the servers it speaks to. What a server says counts
- * for that server alone.
- */
+/** Adds a `fetch` that measures the clock of each server. An offset applies to its own origin only. */
 export function withServerClocks<P extends Http & Clock & Partial<WithServerClocks>>(ports: P): P & WithServerClocks {
   if (ports.clocks) return ports as P & WithServerClocks
   const offsets = new Map<string, number>()
@@ -42,10 +39,10 @@ export function withServerClocks<P extends Http & Clock & Partial<WithServerCloc
   }
 }
 
-/** The server made its answer between `sentAt` and `receivedAt`: of the offsets that fit, the one that changes least. */
+/** The server created its response between `sentAt` and `receivedAt`. Of the possible offsets, this is the smallest. */
 function smallestOffset(headers: Headers, sentAt: number, receivedAt: number): number | undefined {
   const date = Date.parse(headers.get('date') ?? '')
-  // What a cache hands out was dated when it was made.
+  // A cached response has the date of its creation.
   if (Number.isNaN(date) || headers.has('age')) return undefined
   const least = date - receivedAt
   const most = date + RESOLUTION - sentAt

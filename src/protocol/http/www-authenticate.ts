@@ -1,6 +1,6 @@
 /**
- * `WWW-Authenticate`: challenges with their parameters (RFC 9110 §11.6.1). Read
- * by grammar, not by pattern: a quoted description may contain anything.
+ * Parses `WWW-Authenticate` challenges and their parameters (RFC 9110 §11.6.1) by grammar, not by pattern: a quoted
+ * description may contain anything.
  */
 export interface Challenge {
   /** In lower case. */
@@ -15,7 +15,7 @@ const QUOTED = /"((?:[^"\\]|\\[\s\S])*)"/y
 const SPACE = /[ \t]*/y
 const LIST_GAP = /[ \t,]*/y
 
-/** Every challenge up to the first thing that is not one; never throws. */
+/** All challenges before the first syntax error; never throws. */
 export function parseChallenges(header: string | null): Challenge[] {
   const challenges: Challenge[] = []
   if (header === null) return challenges
@@ -27,7 +27,7 @@ export function parseChallenges(header: string | null): Challenge[] {
     position = pattern.lastIndex
     return match[1] ?? match[0]
   }
-  /** `name = value`, or nothing and the position as it was. */
+  /** Parses `name = value`; otherwise the position stays unchanged. */
   const takeParameter = (): [string, string] | undefined => {
     const start = position
     const name = take(TOKEN)

@@ -1,6 +1,6 @@
 /**
- * Handle ↔ DID ↔ DID document, checked in both directions. Nothing is cached:
- * a login happens seldom and must see the document as it is now.
+ * Resolves handle ↔ DID ↔ DID document and checks both directions. Nothing is cached: logins are rare and need the
+ * current document.
  *
  * @see https://atproto.com/specs/did https://atproto.com/specs/oauth#identity-authentication
  */
@@ -13,7 +13,7 @@ import { resolveHandle } from './handle.ts'
 import { asHandle, asUrl, didWebHost, isSecure } from './syntax.ts'
 
 export type VerifiedIdentity = Identity & {
-  /** The claimed handle, if it leads back to this DID. */
+  /** The claimed handle, if it resolves to this DID. */
   readonly handle: Handle | undefined
 }
 
@@ -35,7 +35,7 @@ export async function resolveFromHandle(handle: Handle, ports: IdentityPorts & C
 }
 
 /**
- * From a DID. A handle that does not lead back is no obstacle, it is only not shown as the account's.
+ * From a DID. A handle that does not resolve to it is not shown, but is no obstacle.
  *
  * @throws {OAuthError} those of `resolveDid`
  */
@@ -47,7 +47,7 @@ export async function resolveFromDid(did: Did, ports: IdentityPorts & Clock): Pr
 }
 
 /**
- * The DID document alone, without a look at the handle.
+ * Resolves the DID document, without checking the handle.
  *
  * @throws {OAuthError} `DID_NOT_FOUND`, `DID_DOCUMENT_INVALID`, those of `fetchJson`
  */
@@ -82,7 +82,7 @@ export function parseDidDocument(document: JsonObject, did: Did, dev: boolean): 
   return { did, claimedHandle: claimedHandle(document.alsoKnownAs), pds: pdsOrigin(document.service, did, dev) }
 }
 
-/** The first `at://` with a valid handle and nothing after it; later ones do not count. */
+/** The first `at://` with a valid handle and nothing after it; later ones are ignored. */
 function claimedHandle(alsoKnownAs: unknown): Handle | undefined {
   if (!Array.isArray(alsoKnownAs)) return undefined
   for (const alias of alsoKnownAs) {
@@ -92,7 +92,7 @@ function claimedHandle(alsoKnownAs: unknown): Handle | undefined {
   return undefined
 }
 
-/** The first service that is the PDS by id *and* type; of doubles the first counts. */
+/** The first service that is the PDS by id *and* type. */
 function pdsOrigin(services: unknown, did: Did, dev: boolean): Origin {
   const ids: unknown[] = ['#atproto_pds', `${did}#atproto_pds`]
   const pds = (Array.isArray(services) ? services : []).find(

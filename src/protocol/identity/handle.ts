@@ -1,6 +1,6 @@
 /**
- * Handle → DID, by DNS and HTTPS together (DNS wins) or by one XRPC service
- * instead. What comes out is a claim: did.ts checks it against the DID document.
+ * Resolves a handle to a DID: by DNS and HTTPS in parallel (DNS has precedence), or by one XRPC service. The result is
+ * a claim, which did.ts checks against the DID document.
  *
  * @see https://atproto.com/specs/handle#handle-resolution
  */
@@ -11,14 +11,14 @@ import { readText } from '../http/bounded-body.ts'
 import { parseJsonObject, rateLimited, serverError } from '../http/response.ts'
 import { asDid, isReservedName } from './syntax.ts'
 
-/** Seconds; the reference uses the same. */
+/** Seconds, as in the reference implementation. */
 const TIMEOUT = 3
 const BODY_LARGEST = 2048
 const REDIRECTS_MOST = 5
 /** A DNS name has 253 characters, `_atproto.` takes nine. */
 const TXT_LONGEST = 244
 
-/** What one way of looking a handle up has come to. */
+/** The result of one resolution method. */
 export type HandleLookup =
   | { readonly kind: 'did'; readonly did: Did }
   | { readonly kind: 'none'; readonly reason: string }
@@ -29,7 +29,7 @@ export type HandleLookup =
  */
 export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock): Promise<Did> {
   const { handleResolver, dev } = ports.settings
-  // Looked up nowhere: a DID document may claim such a name, and `.local` is asked around the neighbourhood.
+  // Never resolved: a DID document may claim such a name, and `.local` would be queried on the local network.
   if (isReservedName(handle, dev))
     throw new OAuthError('HANDLE_NOT_FOUND', `the top-level domain of ${handle} is reserved`)
   if (handleResolver !== undefined) return askResolver(handle, handleResolver, ports)
@@ -51,7 +51,7 @@ export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock
   }
 }
 
-/** @throws {OAuthError} `HANDLE_AMBIGUOUS`, `HANDLE_NOT_FOUND` what is there leads nowhere, and HTTPS must not stand in for it */
+/** @throws {OAuthError} `HANDLE_AMBIGUOUS`; `HANDLE_NOT_FOUND` the record is invalid, and HTTPS must not replace it */
 export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityPorts): Promise<HandleLookup> {
   if (handle.length > TXT_LONGEST) return { kind: 'none', reason: 'too long for a TXT record' }
   const name = `_atproto.${handle}`
@@ -73,7 +73,7 @@ export async function askDns(handle: Handle, { resolveTxt, settings }: IdentityP
   return { kind: 'did', did }
 }
 
-/** Never rejects: it runs beside DNS, whose answer may come first. */
+/** Never rejects: it runs in parallel with DNS, which may finish first. */
 export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: AbortSignal): Promise<HandleLookup> {
   let url = new URL(`https://${handle}/.well-known/atproto-did`)
   const where = url.href
@@ -105,7 +105,7 @@ export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: Ab
   }
 }
 
-/** `com.atproto.identity.resolveHandle` of the service the person named. */
+/** `com.atproto.identity.resolveHandle` of the configured service. */
 async function askResolver(handle: Handle, resolver: string, ports: IdentityPorts & Clock): Promise<Did> {
   const url = new URL('/xrpc/com.atproto.identity.resolveHandle', resolver)
   url.searchParams.set('handle', handle)

@@ -1,5 +1,5 @@
 /**
- * Identifiers, parsed once into branded strings. Nothing here resolves anything.
+ * Parses identifiers into branded strings, without resolving them.
  *
  * @see https://atproto.com/specs/handle https://atproto.com/specs/did https://atproto.com/specs/nsid
  */
@@ -23,18 +23,18 @@ export function asHandle(text: string): Handle | undefined {
   return text.length <= HANDLE_LONGEST && HANDLE.test(text) ? (text.toLowerCase() as Handle) : undefined
 }
 
-/** Whether the name can never be resolved, except, with `dev`, those under `.test`. */
+/** Whether the name is reserved; `.test` is allowed with `dev`. */
 export function isReservedName(host: string, dev: boolean): boolean {
   const tld = host.slice(host.lastIndexOf('.') + 1)
   return RESERVED_TLDS.includes(tld) || (!dev && DEV_TLDS.includes(tld))
 }
 
-/** Generic DID syntax, any method. */
+/** Whether the text has the generic syntax of a DID, of any method. */
 export function isDid(text: string): boolean {
   return text.length <= DID_LONGEST && DID.test(text)
 }
 
-/** A DID of a method that atproto uses; `did:web` is a bare host, or in `dev` localhost with a port. */
+/** A DID of a method that atproto supports; `did:web` must be a host, or with `dev` localhost with a port. */
 export function asDid(text: string, dev = false): Did | undefined {
   if (!isDid(text)) return undefined
   if (DID_PLC.test(text)) return text as Did
@@ -42,7 +42,7 @@ export function asDid(text: string, dev = false): Did | undefined {
   return didWebHost(text, dev) === undefined ? undefined : (text as Did)
 }
 
-/** The `host[:port]` that a `did:web` points at, if it is one we accept. */
+/** The `host[:port]` of a supported `did:web`. */
 export function didWebHost(did: string, dev: boolean): string | undefined {
   const host = did.slice('did:web:'.length)
   if (dev && /^localhost(?:%3A\d{1,5})?$/.test(host)) {
@@ -57,14 +57,14 @@ export function asNsid(text: string): Nsid | undefined {
   return text.length <= NSID_LONGEST && NSID.test(text) ? (text as Nsid) : undefined
 }
 
-/** A bare origin, spelled canonically; `http:` only in `dev`. */
+/** An origin in canonical form; `http:` only with `dev`. */
 export function asOrigin(text: string, dev: boolean): Origin | undefined {
   const url = asUrl(text)
   if (!url || url.origin !== text) return undefined
   return isSecure(url, dev) ? (text as Origin) : undefined
 }
 
-/** An origin as a person copies it from an address bar: with a trailing slash it is one too. */
+/** An origin as copied from an address bar, where it has a trailing slash. */
 export function asServer(text: string, dev: boolean): Origin | undefined {
   const url = asUrl(text)
   return url?.pathname === '/' && !/[?#@]/.test(text) ? asOrigin(url.origin, dev) : undefined
@@ -74,7 +74,7 @@ export function asUrl(text: string): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined
 }
 
-/** `https:`, or in `dev` also `http:`. */
+/** Whether a URL has `https:`, or with `dev` `http:`. */
 export function isSecure(url: URL, dev: boolean): boolean {
   return url.protocol === 'https:' || (dev && url.protocol === 'http:')
 }
@@ -85,14 +85,13 @@ export type Identifier =
   | { readonly kind: 'server'; readonly origin: Origin }
 
 /**
- * What a person typed, sorted into a handle, a DID or a server's URL. A bare
- * hostname is a handle, never a guess at a server.
+ * Parses user input as a handle, a DID or a server URL. A bare host name is a handle, never a server.
  *
  * @throws {OAuthError} `IDENTIFIER_INVALID`, `DID_METHOD_UNSUPPORTED`
  */
 export function parseIdentifier(typed: string, dev: boolean): Identifier {
-  const text = typed.replace(/^[\t\n\r ]+|(?<![\t\n\r ])[\t\n\r ]+$/g, '') // the look-behind keeps it linear
-  const harmless = text.replace(/\/\/[^/?#]*@/, '//…@') // a password is not repeated
+  const text = typed.replace(/^[\t\n\r ]+|(?<![\t\n\r ])[\t\n\r ]+$/g, '') // the lookbehind keeps the match linear
+  const harmless = text.replace(/\/\/[^/?#]*@/, '//…@') // errors must not repeat a password
   const shown = JSON.stringify(harmless.length > 60 ? `${harmless.slice(0, 60)}…` : harmless)
   if (/^https?:\/\//i.test(text)) return { kind: 'server', origin: parseServer(text, shown, dev) }
   if (text.startsWith('did:')) {

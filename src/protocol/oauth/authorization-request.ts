@@ -8,7 +8,7 @@ import type { Clock, Random } from '../../ports.ts'
 import { describe, rateLimited, readJsonObject, readServerError, type ServerError } from '../http/response.ts'
 import { sha256 } from './dpop.ts'
 
-/** RFC 7636 §4.1 recommends 32 octets, which make 43 characters. */
+/** RFC 7636 §4.1 recommends 32 octets, which are 43 characters. */
 const VERIFIER_BYTES = 32
 const STATE_BYTES = 16
 export const PROMPTS = ['login', 'consent', 'select_account', 'create'] as const
@@ -24,7 +24,7 @@ export async function createPkce({ randomBytes }: Random): Promise<Pkce> {
   return { codeVerifier, codeChallenge: await sha256(codeVerifier) }
 }
 
-/** Random and nothing else: it names the pending authorization, and carries no data. */
+/** A random state. It identifies the pending authorization and contains no data. */
 export function createState({ randomBytes }: Random): string {
   return base64url.encode(randomBytes(STATE_BYTES))
 }
@@ -43,7 +43,7 @@ export interface PushedRequest {
   readonly expiresInSeconds: number
 }
 
-/** Who sends the form, and how: signed, and authenticated as the server wants it. */
+/** Sends the form, signed and authenticated as the server requires. */
 export interface PushingClient {
   readonly clientId: string
   post(url: string, form: URLSearchParams): Promise<Response>

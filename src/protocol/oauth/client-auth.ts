@@ -1,5 +1,5 @@
 /**
- * A confidential client proves itself to its authorization server with each request.
+ * Authenticates a confidential client to its authorization server, in each request.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc7523.html#section-2.2 RFC 7523 §2.2, §3}
  * @see https://atproto.com/specs/oauth#confidential-client-authentication
@@ -12,44 +12,44 @@ import { generateDpopJwk } from './dpop.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 const JTI_BYTES = 16
-/** Seconds. The reference server allows an age of a minute, and not one second of the future. */
+/** Seconds. The reference server accepts an age of a minute, but no time in the future. */
 const BACKDATED = 5
 const LIFETIME = 60
 
 export interface ClientIdentity {
   readonly clientId: string
-  /** Of a public client there is none. */
+  /** Absent for a public client. */
   readonly clientJwk?: ClientJwk | undefined
 }
 
-/** A new key for a client of one's own, named by its RFC 7638 thumbprint. */
+/** Creates a client key, named by its RFC 7638 thumbprint. */
 export async function generateClientJwk(): Promise<ClientJwk> {
   const jwk = await generateDpopJwk()
   const { kty, crv, x, y } = jwk
   return { ...jwk, kid: await calculateJwkThumbprint({ kty, crv, x, y }) }
 }
 
-/** What is published of it. */
+/** The public half of a client key. */
 export function publicClientJwk({ kty, crv, x, y, kid }: ClientJwk) {
   return { kty, crv, x, y, kid, alg: 'ES256', use: 'sig' } as const
 }
 
-/** How a session remembers the key: the server holds it to that one for good. */
+/** The client key as recorded in a session, which is bound to it. */
 export async function clientKeyName({ clientJwk }: ClientIdentity): Promise<ClientKeyName | undefined> {
   if (!clientJwk) return undefined
   const { kid, kty, crv, x, y } = clientJwk
   return { kid, thumbprint: await calculateJwkThumbprint({ kty, crv, x, y }) }
 }
 
-/** Only a client with a document can have published a key; the loopback client is public whatever is set. */
+/** Only a hosted client can have published a key; the loopback client is public even if a key is set. */
 export function identifyClient(clientId: string, clientJwk: ClientJwk | undefined): ClientIdentity {
   return clientId.startsWith('https:') ? { clientId, clientJwk } : { clientId }
 }
 
 /**
- * The client of what was begun earlier, which is held to the key that it was begun with.
+ * The client of an earlier login, which is bound to the key that it was started with.
  *
- * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is missing or another one
+ * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is missing or a different one
  */
 export async function sameClient(
   clientId: string,
@@ -71,18 +71,18 @@ export async function sameClient(
   throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
 }
 
-/** The server that an assertion is for. */
+/** The audience of an assertion. */
 export interface Audience {
   /** The `aud` of the assertion. */
   readonly issuer: Origin
-  /** Milliseconds since the epoch, by that server's clock. */
+  /** Milliseconds since the epoch by the server's clock. */
   readonly now: number
 }
 
 /**
- * The form of one attempt: with a new assertion for a confidential client, unchanged for a public one.
+ * The form for one attempt: with a new assertion for a confidential client, unchanged for a public one.
  *
- * @throws {OAuthError} `CLIENT_INVALID` the client's key is not usable
+ * @throws {OAuthError} `CLIENT_INVALID` the client key is not valid
  */
 export async function withClientAssertion(
   form: URLSearchParams,
@@ -118,7 +118,7 @@ async function importKey(jwk: Omit<ClientJwk, 'kid'>): Promise<CryptoKey> {
   try {
     return (await importJWK(jwk, 'ES256')) as CryptoKey
   } catch {
-    // Without the cause: an engine's message could quote the key.
+    // Without the cause, whose message could quote the key.
     throw new OAuthError('CLIENT_INVALID', 'the client key is not a valid P-256 key')
   }
 }

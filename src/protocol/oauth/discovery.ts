@@ -1,6 +1,5 @@
 /**
- * Which authorization server stands behind an account, and whether it can do what
- * atproto asks: RFC 9728 and RFC 8414, fetched and validated.
+ * Finds the authorization server of an account, and checks that it supports what atproto requires (RFC 9728, RFC 8414).
  *
  * @see https://atproto.com/specs/oauth#server-metadata
  * @see https://atproto.com/specs/oauth#identity-authentication
@@ -25,7 +24,7 @@ export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
 }
 
 /**
- * The document as it is, not validated.
+ * The document, not validated.
  *
  * @throws {OAuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
@@ -56,9 +55,9 @@ export function validateProtectedResource(document: JsonObject, pds: Origin, dev
 }
 
 /**
- * RFC 8414 §3.
+ * Fetches the metadata of an authorization server (RFC 8414 §3).
  *
- * @param resource the PDS that named this issuer, to be found in `protected_resources` if the server lists them
+ * @param resource the PDS that names this issuer; if the metadata has `protected_resources`, it must be listed there
  * @throws {OAuthError} `OAUTH_UNSUPPORTED`, `METADATA_INVALID`, those of `fetchJson`
  */
 export async function fetchAuthorizationServer(
@@ -70,7 +69,7 @@ export async function fetchAuthorizationServer(
 }
 
 /**
- * The document as it is, not validated.
+ * The document, not validated.
  *
  * @throws {OAuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
@@ -129,7 +128,7 @@ export async function discoverFromAccount(
 }
 
 /**
- * A server's URL may be a PDS or an authorization server: the first is tried first.
+ * Finds the authorization server for a URL, which may be that of a PDS or of the server itself; the PDS is tried first.
  *
  * @throws {OAuthError} those of `fetchIssuer` and `fetchAuthorizationServer`
  */
@@ -157,7 +156,7 @@ const MUST_BE_TRUE = [
   'client_id_metadata_document_supported',
 ] as const
 
-/** @throws {OAuthError} `METADATA_INVALID` with every fault that was found */
+/** @throws {OAuthError} `METADATA_INVALID` with every fault */
 export function validateAuthorizationServer(
   document: JsonObject,
   issuer: Origin,
@@ -170,7 +169,9 @@ export function validateAuthorizationServer(
   return server
 }
 
-/** The server as far as it can be used, an unusable endpoint being empty, and every rule that it breaks, each beginning with its field. */
+/**
+ * The server, with empty strings for unusable endpoints, and every rule that it breaks, each beginning with the field.
+ */
 export function readAuthorizationServer(
   document: JsonObject,
   issuer: Origin,

@@ -1,7 +1,6 @@
 /**
- * A fetch that signs: puts a fresh proof on every attempt, keeps the newest
- * nonce of each origin, and repeats a request once if all that was wrong was the nonce,
- * and once if it was the clock.
+ * A fetch with DPoP: adds a new proof to every attempt, keeps the newest nonce of each origin, and retries once if only
+ * the nonce was wrong, and once if only the clock was wrong.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-8 RFC 9449 §8, §9}
  */
@@ -13,13 +12,13 @@ import { type WithServerClocks, withServerClocks } from '../http/server-clock.ts
 import { challengeError } from '../http/www-authenticate.ts'
 import { createProof, type DpopKey, isNonce, type ProofTarget } from './dpop.ts'
 
-/** Longer ones are not kept: a nonce travels in every request (§8). */
+/** Longer nonces are ignored, because a nonce is part of every request (§8). */
 const NONCE_LONGEST = 1024
-/** An error body is read to look for a challenge in it; larger ones are not, and come back empty. */
+/** Bytes. An error body is read to find a challenge in it; a larger one is replaced by an empty body. */
 const CHALLENGE_LARGEST = 1024 * 1024
 
 export interface DpopInit extends Omit<HttpInit, 'body'> {
-  /** A function makes it for each attempt. */
+  /** A function is called for each attempt. */
   readonly body?: HttpInit['body'] | (() => Promise<string>)
   /** For a resource server; sent as `Authorization: DPoP` (§7.1). */
   readonly accessToken?: string | undefined
@@ -27,14 +26,14 @@ export interface DpopInit extends Omit<HttpInit, 'body'> {
 
 export interface DpopFetch {
   (url: URL, init: DpopInit): Promise<Response>
-  /** What to hand to a later process with the same key. */
+  /** The nonces, for a later process with the same key. */
   nonces(): Nonces
-  /** Milliseconds since the epoch at that origin. */
+  /** Milliseconds since the epoch by the clock of that origin. */
   now(origin: string): number
 }
 
 export interface SigningFetch extends DpopFetch {
-  /** For one request that somebody else is going to send, with the newest nonce. */
+  /** Headers for one request of another tool, with the newest nonce. */
   headersFor(request: Pick<ProofTarget, 'method' | 'url'>, accessToken: string): Promise<SignedHeaders>
 }
 
@@ -44,7 +43,7 @@ export interface SignedHeaders {
   readonly dpop: string
 }
 
-/** What an attempt was made with, which may have been the reason why it was refused. */
+/** The values of an attempt that can be the reason for its rejection. */
 interface Assumptions {
   readonly nonce: string | undefined
   /** Milliseconds between the server's clock and ours. */
@@ -52,11 +51,11 @@ interface Assumptions {
 }
 
 export interface NonceOptions {
-  /** Seen with this key by an earlier process; malformed ones are not used. */
+  /** Nonces of an earlier process with this key; malformed ones are ignored. */
   readonly nonces?: Nonces
   /**
-   * Called with all nonces whenever one of them has changed, for a later process. Nothing waits for it: the response
-   * to a refresh has to be saved before anything else happens. Must not throw.
+   * Called with all nonces whenever one changes, for a later process. It is not awaited, because the response to a
+   * refresh has to be saved first. Must not throw.
    */
   readonly onNonces?: (nonces: Nonces) => void
 }
@@ -111,7 +110,7 @@ export function createDpopFetch(
       if (response.status !== 400 && response.status !== 401) return response
       const rejection = await readRejection(response)
       const wrong = wrongAssumption(rejection.errors, assumed, assume(url))
-      // Of a stream nothing is left to send.
+      // A stream cannot be sent again.
       if (wrong === undefined || repeatedFor.has(wrong) || init.body instanceof ReadableStream) {
         return rejection.response
       }
@@ -128,12 +127,12 @@ export function createDpopFetch(
   })
 }
 
-/** Refusals that a wrong clock explains, given before a server looks at a code or a refresh token. */
+/** Errors that a wrong clock can cause, returned before a server checks a code or a refresh token. */
 const OF_THE_CLOCK = ['invalid_dpop_proof', 'invalid_client', 'invalid_token']
-/** Milliseconds; the narrowest window known is five seconds of the future. */
+/** Milliseconds; the narrowest known window is five seconds in the future. */
 const OFFSET_SMALLEST = 4000
 
-/** What the answer has shown to be otherwise, if that can be why it is a refusal. */
+/** The assumption that the response has disproved, if that can be the reason for the rejection. */
 function wrongAssumption(
   errors: readonly string[],
   before: Assumptions,
@@ -145,8 +144,8 @@ function wrongAssumption(
 }
 
 /**
- * §8 and §9 disagree with each other and with servers on status and place, so both
- * are looked at in both. The body that was read for that is put back.
+ * §8, §9 and servers differ in status and place of the error, so header and body are checked for both. The body is
+ * restored after reading it.
  */
 async function readRejection(response: Response): Promise<{ errors: readonly string[]; response: Response }> {
   const inHeader = challengeError(response.headers)

@@ -1,7 +1,6 @@
 /**
- * DPoP keys and proofs: one signed JWT per HTTP attempt, showing that whoever
- * sends this request holds the session key. Nonces and retries are decided in
- * `dpop-fetch.ts`; there is no I/O here beyond the ports.
+ * DPoP keys and proofs. A proof is a signed JWT for one HTTP attempt, which shows that the sender has the session key.
+ * `dpop-fetch.ts` handles nonces and retries; there is no I/O here except through ports.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-4.2 RFC 9449 §4.2}
  */
@@ -15,7 +14,7 @@ const JTI_BYTES = 16
 /** NQCHAR, the only characters a `DPoP-Nonce` may hold (§8.1). */
 const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
-/** The P-256 key pair of one session. Made before PAR, kept until revocation. */
+/** The P-256 key pair of one session, created before PAR and kept until revocation. */
 export interface DpopKey {
   readonly privateKey: CryptoKey
   readonly publicJwk: { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
@@ -27,13 +26,13 @@ export interface DpopKey {
 export interface ProofTarget {
   readonly method: string
   readonly url: URL
-  /** Newest `DPoP-Nonce` from this very origin; nonces do not travel (§8.2, §9). */
+  /** Newest `DPoP-Nonce` of this origin; a nonce is valid only for its origin (§8.2, §9). */
   readonly nonce?: string | undefined
-  /** Resource requests only: authorization servers refuse a proof with `ath`. */
+  /** For resource requests only: authorization servers reject a proof with `ath`. */
   readonly accessToken?: string | undefined
 }
 
-/** A new key, for one session and nothing else. */
+/** Creates the key of one session. */
 export async function generateDpopJwk(): Promise<PrivateJwk> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   const { x, y, d } = await exportJWK(privateKey)
@@ -41,9 +40,9 @@ export async function generateDpopJwk(): Promise<PrivateJwk> {
 }
 
 /**
- * Picks the five members that make a private P-256 key out of untrusted JSON.
+ * Extracts a private P-256 key from untrusted JSON.
  *
- * @returns `undefined` for anything else, a public key included
+ * @returns `undefined` for anything else, including a public key
  */
 export function asPrivateJwk(value: unknown): PrivateJwk | undefined {
   const jwk = privateJwkSchema.try(value, { mode: 'strip' })
@@ -59,7 +58,7 @@ export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk): Promise<
     const privateKey = (await importJWK({ ...publicJwk, d }, 'ES256')) as CryptoKey
     return { privateKey, publicJwk, thumbprint: await calculateJwkThumbprint(publicJwk) }
   } catch {
-    // Without the cause: an engine's message could quote the key.
+    // Without the cause, whose message could quote the key.
     throw new OAuthError('CREDENTIALS_INVALID', 'the DPoP private key is not a valid P-256 key')
   }
 }
@@ -68,7 +67,7 @@ export function isNonce(value: string): boolean {
   return NONCE.test(value)
 }
 
-/** The claims alone, apart from signing, so that a test can compare them exactly. */
+/** The claims, separate from signing so that a test can compare them. */
 export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clock & Random) {
   const { method, url, nonce, accessToken } = target
   if (url.origin === 'null') {
@@ -88,8 +87,7 @@ export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clo
 }
 
 /**
- * Signs a proof for one attempt. Call it again for a retry: a server may refuse
- * a `jti` it has already seen (§11.1).
+ * Signs a proof for one attempt. A retry needs a new one: a server may reject a `jti` that was used before (§11.1).
  *
  * @returns the value of the `DPoP` request header
  * @throws {OAuthError} `DPOP_URL_INVALID`, `DPOP_NONCE_INVALID`
@@ -100,7 +98,7 @@ export async function createProof(key: DpopKey, target: ProofTarget, ports: Cloc
     .sign(key.privateKey)
 }
 
-/** base64url of SHA-256, as `ath`, the PKCE challenge and our own journals use it. */
+/** base64url of SHA-256, for `ath`, the PKCE challenge and stored hashes. */
 export async function sha256(text: string): Promise<string> {
   return base64url.encode(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))))
 }

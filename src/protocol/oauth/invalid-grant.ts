@@ -1,10 +1,10 @@
 /**
- * What a server's `invalid_grant` means to a person. For messages only: decisions are made
- * by `error`, for descriptions differ between servers and change (RFC 6749 §5.2).
+ * Explains `invalid_grant` errors to people. Only for messages: decisions depend on `error`, because descriptions
+ * differ between servers and change (RFC 6749 §5.2).
  */
 import { describe, type ServerError } from '../http/response.ts'
 
-/** As the reference server words them; a pattern for one that carries details. */
+/** The descriptions of the reference server; a pattern for one that contains details. */
 const MEANINGS: readonly (readonly [description: string | RegExp, meaning: string])[] = [
   // Refresh tokens
   [
@@ -41,7 +41,7 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
   [/^(?:Invalid code_verifier|code_verifier is required)$/, 'the callback belongs to another login'],
 ]
 
-/** The meaning if it is known, and in any case what the server said. */
+/** The meaning, if known, followed by the server's own description. */
 export function explainInvalidGrant(refusal: ServerError): string {
   const { error, description = '' } = refusal
   const isKnown = (known: string | RegExp) =>

@@ -21,9 +21,9 @@ import { anyToken, exchangeRefused, refreshRefused } from './token-endpoint.ts'
 
 /** Seconds. */
 const TIMEOUT = 10
-/** Seconds. Giving up is costly here: the token is spent whether or not we wait for the response. */
+/** Seconds. Longer than for other requests, because the token is used up even if the response is not awaited. */
 export const TOKEN_TIMEOUT = 45
-/** A kept connection may be closed just as it is used, and a token that is spent once cannot be sent again. */
+/** On a new connection: a kept one may be closed just when it is used, and a single-use token cannot be sent again. */
 const ONCE = { timeoutSeconds: TOKEN_TIMEOUT, ownConnection: true } as const
 
 export interface ServerAgentOptions {
@@ -37,15 +37,15 @@ export interface KeyOptions extends Omit<ServerAgentOptions, 'dpopFetch'>, Nonce
   readonly key: DpopKey
 }
 
-/** What one code is exchanged with (RFC 6749 §4.1.3, RFC 7636 §4.5). */
+/** The input of a code exchange (RFC 6749 §4.1.3, RFC 7636 §4.5). */
 export interface CodeGrant {
   readonly code: string
-  /** The one of the authorization request, byte for byte. */
+  /** The redirect URI of the authorization request, byte for byte. */
   readonly redirectUri: string
   readonly codeVerifier: string
 }
 
-/** A request that is never repeated: its name in messages, and its errors. */
+/** A request that is never retried: its name in messages, and its errors. */
 interface Once {
   readonly what: string
   /** The error code if it is unknown whether the server has committed. */
@@ -70,9 +70,9 @@ export class OAuthServerAgent {
   }
 
   /**
-   * An agent that shares its key with no other request.
+   * An agent whose key is used for no other requests.
    *
-   * @param ports with the clocks learned during discovery: some servers spend a code before they check the time in
+   * @param ports with the clocks measured during discovery: some servers use up a code before they check the time in
    *   its proof
    */
   static withKey({ key, server, client, ...nonces }: KeyOptions, ports: Network & WithServerClocks): OAuthServerAgent {
@@ -173,7 +173,7 @@ export class OAuthServerAgent {
     const { issuer, token_endpoint } = this.#server
     try {
       const response = await this.#post(token_endpoint, form, { ...ONCE, ...(beforeSend && { beforeSend }) })
-      // A 200 without JSON may be a gateway's page: then it is unknown whether the server behind it has committed.
+      // A 200 without JSON may come from a gateway. Then it is unknown whether the server has processed the request.
       if (response.status === 200) {
         return await readJsonObject(response, { what: `the token response of ${issuer}`, code: ambiguous })
       }

@@ -11,12 +11,12 @@ import { asDid } from '../identity/syntax.ts'
 import { scopeTokens } from '../scope/scope.ts'
 import { explainInvalidGrant } from './invalid-grant.ts'
 
-/** No token lives longer; a larger `expires_in` would only overflow later. */
+/** Seconds. No token lives longer; a larger `expires_in` would only overflow. */
 const LIFETIME_LONGEST = 365 * 24 * 3600
 /** A visible-ASCII string (RFC 6749 appendix A.12, A.17). */
 const TOKEN = /^[\x20-\x7e]{1,16384}$/
 
-/** After a gateway's 5xx, or another 2xx, it is unknown whether the server behind it has committed. */
+/** After a 5xx from a gateway, or another 2xx, it is unknown whether the server has processed the request. */
 function isUnclear({ status }: ServerError): boolean {
   return status >= 500 || (status >= 200 && status < 300)
 }
@@ -42,8 +42,8 @@ function ended(issuer: string, refusal: ServerError): string {
 }
 
 /**
- * RFC 6749 §5.1, RFC 9449 §5, and what atproto adds (`sub`, `scope`). The access
- * token stays opaque: it is never decoded.
+ * Validates a token response (RFC 6749 §5.1, RFC 9449 §5, and the `sub` and `scope` of atproto). The access token is
+ * opaque and never decoded.
  *
  * @throws {OAuthError} `TOKEN_RESPONSE_INVALID`
  */
@@ -67,7 +67,7 @@ export function parseTokenResponse(document: JsonObject, dev: boolean, { now }: 
   }
 }
 
-/** A lifetime that is no number is not known; a negative one is over. */
+/** A lifetime that is not a number is ignored; a negative one means expired. */
 function expiry(expiresIn: unknown, now: number): number | undefined {
   if (typeof expiresIn !== 'number' || !Number.isFinite(expiresIn)) return undefined
   return now + Math.max(0, Math.min(Math.floor(expiresIn), LIFETIME_LONGEST)) * 1000
@@ -77,7 +77,7 @@ function isToken(value: unknown): value is string {
   return typeof value === 'string' && TOKEN.test(value)
 }
 
-/** Whatever in an unusable token response could still be revoked. */
+/** A token in an invalid response, if there is one, to revoke it. */
 export function anyToken(document: JsonObject): string | undefined {
   return [document.refresh_token, document.access_token].find(isToken)
 }

@@ -1,5 +1,5 @@
 /**
- * The permissions that scope tokens stand for: parsed, brought into one normal form, and compared.
+ * Parses the permissions of a scope, normalizes and compares them.
  *
  * @see https://atproto.com/specs/permission
  */
@@ -7,10 +7,10 @@ import { asDid, asNsid } from '../identity/syntax.ts'
 
 interface Parameter {
   readonly isValid: (value: string) => boolean
-  /** Whether who has `granted` has `wanted` too; both are valid. */
+  /** Whether `granted` includes `wanted`; both are valid. */
   readonly covers: (granted: string, wanted: string) => boolean
   readonly isList: boolean
-  /** What it means to leave it out; without this it has to be there. */
+  /** The values if the parameter is omitted; without a default it is required. */
   readonly default?: readonly string[]
   readonly isOptional?: boolean
 }
@@ -24,11 +24,11 @@ const NSIDS: Parameter = {
 }
 const oneOf = (...names: readonly string[]) => ({ isValid: (value: string) => names.includes(value) })
 const MIME = /^(?:\*\/\*|[\w!#$&^.+-]+\/(?:\*|[\w!#$&^.+-]+))$/
-/** No permission names more of anything; a server's grant is not sorted through at any length. */
+/** Maximum number of values in a permission, which bounds the comparison with a server's grant. */
 const LIST_LONGEST = 1000
 const REPO_ACTIONS = ['create', 'update', 'delete']
 
-/** What may come after the colon stands first. */
+/** The parameter that may follow the colon comes first. */
 const RESOURCES = {
   repo: {
     collection: NSIDS,
@@ -67,7 +67,7 @@ type Values = ReadonlyMap<string, readonly string[]>
 
 export interface Permission {
   readonly resource: Resource
-  /** Sorted, defaults filled in, without what another value covers. */
+  /** Sorted, with defaults, and without values that others cover. */
   readonly values: Values
 }
 
@@ -77,13 +77,13 @@ export function isStatic(token: string): boolean {
   return STATIC.includes(token)
 }
 
-/** Whether the token looks as if it were meant to be one of those that atproto defines. */
+/** Whether the token looks like a permission of atproto. */
 export function isAtprotoToken(token: string): boolean {
   const name = /^[^:?%]*(?=[:?]|%3[AaFf]|$)/.exec(token)?.[0].toLowerCase()
   return name === 'atproto' || name === 'transition' || (name !== undefined && Object.hasOwn(RESOURCES, name))
 }
 
-/** The permission of a token; `undefined` for a static scope and for what is none. */
+/** Parses a permission; `undefined` for a static scope or an invalid one. */
 export function parsePermission(token: string): Permission | undefined {
   const match = /^([a-z]+)(?::([^?]*))?(?:\?(.*))?$/.exec(token)
   if (!match || !Object.hasOwn(RESOURCES, match[1]!)) return undefined
@@ -107,7 +107,7 @@ export function parsePermission(token: string): Permission | undefined {
     if (!list || list.length > (parameter.isList ? LIST_LONGEST : 1) || !list.every(parameter.isValid)) return undefined
     values.set(name, reduced(resource === 'blob' ? list.map((type) => type.toLowerCase()) : list, parameter))
   }
-  // One service's methods, or one method of all services, but not everything of everybody.
+  // A wildcard is allowed for the methods or for the service, but not for both.
   if (resource === 'rpc' && values.get('lxm')![0] === '*' && values.get('aud')![0] === '*') return undefined
   return { resource, values }
 }
@@ -116,7 +116,7 @@ function parametersOf(resource: Resource): [name: string, parameter: Parameter][
   return Object.entries(RESOURCES[resource])
 }
 
-/** As a form has it, for so the servers read it: `+` is a space. */
+/** Decoded like a form, as servers do: `+` is a space. */
 function pairs(query: string): [string, string][] | undefined {
   const result: [string, string][] = []
   for (const part of query.split('&')) {
@@ -142,13 +142,13 @@ function reduced(list: readonly string[], { covers }: Parameter): string[] {
   return unique.filter((value) => !unique.some((other) => other !== value && covers(other, value)))
 }
 
-/** `did#service`, as `aud` names it. */
+/** Whether a value is a `did#service`, as in `aud`. */
 function isServiceReference(value: string): boolean {
   const [did, service, ...rest] = value.split('#')
   return rest.length === 0 && asDid(did!, true) !== undefined && /^[!-~]+$/.test(service ?? '')
 }
 
-/** One spelling for all tokens that mean the same. */
+/** The normal form, equal for all tokens with the same meaning. */
 export function normalToken(token: string): string {
   const permission = parsePermission(token)
   return permission ? formatPermission(permission) : token
@@ -171,7 +171,7 @@ function encode(value: string): string {
   return encodeURIComponent(value).replaceAll('%3A', ':').replaceAll('%2F', '/')
 }
 
-/** Whether those who were granted `tokens` have all of `wanted`, in however many pieces. */
+/** Whether `tokens` together cover all of `wanted`. */
 export function isCovered(wanted: Permission, tokens: readonly string[]): boolean {
   const granted = tokens.map(parsePermission).filter((permission) => permission?.resource === wanted.resource)
   const parameters = parametersOf(wanted.resource)
@@ -188,7 +188,7 @@ export function isCovered(wanted: Permission, tokens: readonly string[]): boolea
   )
 }
 
-/** Each with one value of each parameter. */
+/** All combinations with one value for each parameter. */
 function combinations({ values }: Permission): ReadonlyMap<string, string>[] {
   let atoms: Map<string, string>[] = [new Map()]
   for (const [name, list] of values) {
@@ -197,7 +197,7 @@ function combinations({ values }: Permission): ReadonlyMap<string, string>[] {
   return atoms
 }
 
-/** What the scopes from before there were permissions stand for ("Transitional Scopes"). */
+/** The permissions that the transitional scopes include ("Transitional Scopes"). */
 function transitionCovers(token: string, resource: Resource, atom: ReadonlyMap<string, string>): boolean {
   const isChat = atom.get('lxm')?.startsWith('chat.bsky.') === true
   if (token === 'transition:generic')

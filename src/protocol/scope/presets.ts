@@ -14,8 +14,8 @@ interface PresetDetails {
 }
 
 /**
- * Named one by one, since all methods of a service would be its writes too. Of any service, since servers of before
- * compare it with the service's bare DID, which no permission can name.
+ * The methods are listed individually, because a wildcard would include writes. Any service is allowed, because older
+ * servers match a bare DID, which a permission cannot contain.
  */
 function methods(group: string, names: string): string[] {
   return names.split(' ').map((name) => `${group}.${name}`)
@@ -38,7 +38,7 @@ export const PRESETS = {
     tokens: [
       rpc(
         ...methods('app.bsky.actor', 'getProfile getProfiles searchActors'),
-        // A feed is made by somebody else’s server, for which the AppView is lent the permission.
+        // A feed is produced by another server, for which the AppView needs this permission.
         ...methods('app.bsky.feed', 'getActorLikes getAuthorFeed getFeed getFeedSkeleton getLikes getListFeed'),
         ...methods('app.bsky.feed', 'getPostThread getPosts getQuotes getRepostedBy getTimeline searchPosts'),
         ...methods('app.bsky.graph', 'getFollowers getFollows getList getLists'),

@@ -1,6 +1,5 @@
 /**
- * Scope strings: which may be asked for, and what was granted of it. What one
- * token means is in permission.ts.
+ * Scope strings: validates requested scopes and compares them with granted ones. permission.ts parses single tokens.
  *
  * @see https://atproto.com/specs/permission
  */
@@ -11,7 +10,7 @@ const TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 export const DEFAULT_SCOPE = 'atproto'
 
 /**
- * The scope to ask for; `atproto`, without which nothing is granted, is put in front if it was left out.
+ * The scope to request. `atproto` is added at the front if it is missing, because nothing is granted without it.
  *
  * @throws {OAuthError} `SCOPE_INVALID`
  */
@@ -37,7 +36,7 @@ export function parseScope(text: string): string {
       'the scope "openid" does not exist in atproto: every session names its account',
     )
   }
-  // A server drops what it cannot read without a word, and the permission would be missed much later.
+  // Servers silently ignore an invalid permission, and it would be missed much later.
   const wrong = tokens.find((token) => isAtprotoToken(token) && !isStatic(token) && !parsePermission(token))
   if (wrong !== undefined) {
     throw new OAuthError('SCOPE_INVALID', `invalid permission ${JSON.stringify(wrong)} in the scope`, {
@@ -52,15 +51,15 @@ export function scopeTokens(scope: string): string[] {
 }
 
 /**
- * What was asked for and not granted, compared by meaning. An `include:` is granted under the
- * names of what it contains, which only the server knows: it can not be missed by its own.
+ * Requested scopes that were not granted, compared by meaning. An `include:` is never missing: the server grants the
+ * permissions that it contains under their own names.
  */
 export function missingScopes(requested: string, granted: string): string[] {
   const have = scopeTokens(granted)
   return scopeTokens(requested).filter((token) => !isInclude(token) && !isAmong(token, have))
 }
 
-/** What was granted and not asked for; next to an `include:` any `repo:` and `rpc:` may be from there. */
+/** Granted scopes that were not requested. If an `include:` was requested, any `repo:` and `rpc:` may come from it. */
 export function unaskedScopes(requested: string, granted: string): string[] {
   const asked = scopeTokens(requested)
   const mayBeExpanded = (token: string) => asked.some(isInclude) && /^(?:repo|rpc)[:?]/.test(token)
@@ -78,7 +77,7 @@ function isAmong(token: string, tokens: readonly string[]): boolean {
   return permission !== undefined && permission.resource !== 'include' && isCovered(permission, tokens)
 }
 
-/** What a person should know of a scope before asking for it. */
+/** Advice about a scope, before it is requested. */
 export function scopeAdvice(scope: string): string | undefined {
   const tokens = scopeTokens(scope)
   if (!tokens.includes('transition:chat.bsky') || tokens.includes('transition:generic')) return undefined
@@ -86,10 +85,10 @@ export function scopeAdvice(scope: string): string | undefined {
 }
 
 /**
- * What to ask for, to have what a server said is missing. Servers of before name a service by its bare
- * DID, with which no permission can be written.
+ * The permission to request for one that a server reports as missing. Older servers name a service by its bare DID,
+ * which a permission cannot contain.
  *
- * @returns `undefined` if nothing is known that would give it
+ * @returns `undefined` if no permission is known to grant it
  */
 export function requestable(token: string): string | undefined {
   if (!isAtprotoToken(token) || isStatic(token) || parsePermission(token)) return token

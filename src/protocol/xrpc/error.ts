@@ -1,5 +1,5 @@
 /**
- * An XRPC response that is an error: read, and as one of ours.
+ * Turns an XRPC error response into an `OAuthError`.
  *
  * @see https://atproto.com/specs/xrpc#error-responses
  */
@@ -15,7 +15,7 @@ import { missingScope, requiredScope } from './required-scope.ts'
 /** Bytes. */
 const LARGEST = 1024 * 1024
 
-/** The error to throw, and what the server said, without the secrets of the session that asked. */
+/** The error to throw, and the response body without the session's secrets. */
 export async function readXrpcError(
   request: XrpcRequest,
   response: Response,
@@ -28,7 +28,10 @@ export async function readXrpcError(
   return { error: xrpcError(request.nsid, response, body, now, record, request), body, bytes }
 }
 
-/** A 401 that means: this access token is over, refresh and try once more (RFC 6750 §3.1, RFC 9449 §7.1). */
+/**
+ * Whether a 401 means that the access token has expired, so that a refresh and a retry can help (RFC 6750 §3.1, RFC
+ * 9449 §7.1).
+ */
 export function isExpiredToken(response: Response): boolean {
   if (response.status !== 401) return false
   return [challengeError(response.headers, 'dpop'), challengeError(response.headers, 'bearer')].includes(
@@ -37,9 +40,8 @@ export function isExpiredToken(response: Response): boolean {
 }
 
 /**
- * What a 4xx or 5xx of an XRPC method means. `body` is its text, as far as it is text.
- * `session` is whose it was, for the login that gets a better one. With the `request` a missing
- * permission has a name even if the server gives none.
+ * The error for a 4xx or 5xx of an XRPC method. `body` is the text of the response, and `session` provides the facts
+ * for a new login. `request` determines the missing permission if the server does not name it.
  *
  * @returns `PERMISSION_MISSING`, `RATE_LIMITED` or `XRPC_ERROR`
  */
@@ -55,7 +57,7 @@ export function xrpcError(
   if (refusal.status === 429) return rateLimited(nsid, response.headers, now)
   const said = `${nsid} returned ${describe(refusal)}`
   const returned = { status: refusal.status, serverError: refusal.error }
-  // Two servers, two spellings; the scope itself stands in quotes in the reference's message.
+  // Servers differ in the error name. The reference server quotes the scope in its message.
   if (refusal.status === 403 && (refusal.error === 'ScopeMissingError' || refusal.error === 'InsufficientScope')) {
     const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
     const missing = missingScope(requiredScope(request), session.scope ?? '').join(' ')

@@ -1,6 +1,6 @@
 /**
- * `key=value` fields and a JSON body → one XRPC request, checked by what is known of the method
- * before anything is sent.
+ * Turns `key=value` fields and a JSON body into an XRPC request, and checks them against the lexicon before anything is
+ * sent.
  *
  * @see https://atproto.com/specs/xrpc
  */
@@ -9,11 +9,11 @@ import { isObject } from '../../text.ts'
 import { type Field, findMethod, listMethods, type Method, needsOf, unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 
-/** One `key=value` of a command line. */
+/** A `key=value` argument. */
 export interface GivenField {
   readonly name: string
   readonly value: string
-  /** Written as `key:=value`: the value is JSON, whatever the method says. */
+  /** Written as `key:=value`: the value is JSON, whatever the lexicon says. */
   readonly isJson?: boolean | undefined
 }
 
@@ -22,11 +22,11 @@ export interface GivenRequest {
   readonly fields: readonly GivenField[]
   /** A JSON body, as text. */
   readonly data?: string | undefined
-  /** A body of another kind is going to be sent. */
+  /** A file is sent as the body. */
   readonly hasUpload?: boolean | undefined
-  /** Said by the caller: then the method's description is not asked. */
+  /** Set by the caller; then the lexicon is not consulted. */
   readonly method?: 'GET' | 'POST' | undefined
-  /** What stands for `{did}`, `{handle}`, `{pds}`. */
+  /** The values of `{did}`, `{handle}` and `{pds}`. */
   readonly account: Readonly<Record<'did' | 'handle' | 'pds', string | undefined>>
 }
 
@@ -47,7 +47,7 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
     : (asked ?? (data === undefined && !given.hasUpload ? 'GET' : 'POST')) === 'POST'
   const values = collect(given, known)
   const isParameter = (name: string) => known?.parameters.some((field) => field.name === name)
-  // A body that is a file has no room for fields.
+  // Fields cannot be merged into a file.
   const hasFields = isPost && (known !== undefined || !given.hasUpload)
   const own = new Map([...values].filter(([name]) => !hasFields || isParameter(name)))
   const rest: Values = new Map([...values].filter(([name]) => !own.has(name)))
@@ -67,7 +67,7 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
     method: isPost ? 'POST' : 'GET',
     parameters: [...own].flatMap(([name, value]) => asParameters(name, value)),
     ...(body !== undefined && {
-      // As it was given if nothing was put into it: numbers and spaces stay what they are.
+      // Unchanged if nothing was merged into it, so that numbers and whitespace are kept.
       body: body === data && !isFilled ? given.data! : JSON.stringify(body),
       headers: { 'content-type': 'application/json' },
     }),
@@ -85,14 +85,14 @@ function checkOpen(method: Method): void {
   }
 }
 
-/** Names of methods are told apart by case; those that are published differ in more. */
+/** Method names are case-sensitive, but no two published ones differ only in case. */
 function checkSpelling(nsid: string): void {
   const meant = listMethods().find((method) => method.nsid.toLowerCase() === nsid.toLowerCase())
   if (!meant) return
   throw usage(`unknown method ${nsid}: did you mean ${meant.nsid}?`, meant)
 }
 
-/** The fields by name, each as what the method takes; a repeated one is a list. */
+/** The fields by name, converted to the type in the lexicon; a repeated field is a list. */
 function collect({ fields, account }: GivenRequest, known: Method | undefined): Values {
   const declared = [...(known?.parameters ?? []), ...(known?.input?.fields ?? [])]
   const values: Values = new Map()
@@ -132,7 +132,7 @@ function typed({ name, type, isRequired }: Field, text: string, method: Method):
     throw wrong('true or false')
   }
   if (/^\{\w+\}$/.test(text)) throw usage(`unknown placeholder "${text}" in ${name}: use {did} or {handle}`, method)
-  // Most likely a variable of a shell that was not set.
+  // Most likely a shell variable that is not set.
   if (text === '' && isRequired && method.kind === 'query') throw usage(`${name} is empty`, method)
   return text
 }
@@ -163,7 +163,7 @@ function checkComplete(known: Method, own: Values, body: unknown, { hasUpload }:
   if (missing.length > 0) throw usage(`${known.nsid} requires ${missing.map(({ name }) => name).join(', ')}`, known)
 }
 
-/** A list is a repeated parameter; brackets and commas mean nothing to a server. */
+/** A list becomes a repeated parameter: servers do not split values. */
 function asParameters(name: string, value: unknown): [string, string][] {
   if (Array.isArray(value)) return value.flatMap((item) => asParameters(name, item))
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
@@ -186,7 +186,7 @@ function placeholders(text: string, account: GivenRequest['account']): string {
   return text.replace(/\{(did|handle|pds)\}/g, (_, name: 'did' | 'handle' | 'pds') => known(name, account))
 }
 
-/** In a body only where an identifier stands: a post may have anything in it. */
+/** In a body, only whole identifiers are replaced: the text of a post may contain anything. */
 function fillIn(value: unknown, account: GivenRequest['account']): unknown {
   if (typeof value === 'string') {
     return value.replace(/^(at:\/\/)?\{(did|handle|pds)\}(?=\/|$)/, (_, at = '', name) => at + known(name, account))

@@ -1,6 +1,5 @@
 /**
- * The XRPC methods that are published: what they are, what they take. A method that is not among
- * them is none the worse for it.
+ * The published XRPC methods: kind, parameters and input. Other methods can be called too, without checks.
  *
  * @see https://atproto.com/specs/lexicon
  */
@@ -17,9 +16,9 @@ export interface Field {
 export interface Method {
   readonly nsid: string
   readonly kind: 'query' | 'procedure' | 'subscription'
-  /** Of the query string. */
+  /** The parameters of the query string. */
   readonly parameters: readonly Field[]
-  /** What a procedure takes as its body; absent if it takes none. */
+  /** The body of a procedure; absent if it has none. */
   readonly input?: { readonly mediaType: string; readonly fields: readonly Field[] } | undefined
   readonly output: string
 }
@@ -35,7 +34,7 @@ function lines(): string[][] {
     .map((line) => line.split('|'))
 }
 
-/** What was looked up: a batch asks for the same few again and again. */
+/** A cache: a batch uses the same few methods many times. */
 const found = new Map<string, Method>()
 
 export function findMethod(nsid: string): Method | undefined {
@@ -53,7 +52,7 @@ function lookUp(nsid: string): Method | undefined {
   return line === undefined ? undefined : parse(nsid, line)
 }
 
-/** Sorted by name; a prefix is a part of a name as it is typed: `app.bsky.f`. */
+/** Sorted by name. A prefix may end anywhere: `app.bsky.f`. */
 export function listMethods(prefix = ''): Method[] {
   return lines()
     .flatMap(([group, ...methods]) =>
@@ -87,13 +86,13 @@ function field(word: string): Field {
   }
 }
 
-/** What has to be given with it. */
+/** The required fields of a method. */
 export function needsOf({ nsid, kind, parameters, input }: Method): MethodNeeds {
   const fields = [...parameters, ...(input?.fields ?? [])].filter(({ isRequired }) => isRequired)
   return { nsid, fields, isUpload: kind === 'procedure' && input !== undefined && input.mediaType !== JSON_TYPE }
 }
 
-/** What servers refuse to a session of OAuth, whatever its scope (requirements of the reference PDS). */
+/** Methods that servers reject for OAuth sessions, whatever the scope (as in the reference PDS). */
 const CLOSED = new Set(
   [
     'server.createAppPassword',
@@ -111,7 +110,7 @@ const CLOSED = new Set(
   ].map((name) => `com.atproto.${name}`),
 )
 
-/** Why a method cannot be called with a session of OAuth. */
+/** The reason why a method cannot be called with an OAuth session. */
 export function unavailableReason(nsid: string): string | undefined {
   if (CLOSED.has(nsid)) return 'servers reject it for OAuth sessions; it requires a sign-in with the account password'
   return nsid.startsWith('com.atproto.admin.') ? 'it requires the administrator password of the server' : undefined

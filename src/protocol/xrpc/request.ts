@@ -1,5 +1,5 @@
 /**
- * NSID, parameters and body → one request to the account's PDS.
+ * Turns an NSID, parameters and a body into one request to the account's PDS.
  *
  * @see https://atproto.com/specs/xrpc
  */
@@ -10,13 +10,16 @@ import { asNsid, isDid } from '../identity/syntax.ts'
 
 export interface XrpcRequest {
   readonly nsid: string
-  /** In order; a name may come more than once. `{did}` in a value is the account. */
+  /** In order; names may repeat. `{did}` in a value is replaced by the account's DID. */
   readonly parameters?: readonly (readonly [name: string, value: string])[]
   /** By default POST with a body, GET without. */
   readonly method?: 'GET' | 'POST' | undefined
   readonly body?: Body | undefined
   readonly headers?: Readonly<Record<string, string>>
-  /** For the answer's headers, and for each pause in its body; by default a minute, and more for a large body. */
+  /**
+   * Timeout for the headers of the response, and for each pause in its body; by default a minute, more for a large
+   * body.
+   */
   readonly timeoutSeconds?: number | undefined
 }
 
@@ -28,7 +31,7 @@ export interface HttpRequest {
   readonly body?: Body
 }
 
-/** Ours to set: with another value the proof would not match, or the token would travel in the open. */
+/** Set by this program: other values would invalidate the proof or expose the token. */
 const RESERVED_HEADERS = ['authorization', 'dpop', 'host', 'content-length', 'connection', 'transfer-encoding']
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
@@ -70,7 +73,7 @@ function checkHeader(name: string, value: string): string {
   return lower
 }
 
-/** `did#service`, as the PDS will take it apart ("Service Proxying"). */
+/** Checks that a value has the form `did#service` ("Service Proxying"). */
 function checkProxy(value: string): void {
   const [did, service, ...rest] = value.split('#')
   if (rest.length === 0 && isDid(did!) && /^[!-~]+$/.test(service ?? '')) return
@@ -79,7 +82,7 @@ function checkProxy(value: string): void {
   })
 }
 
-/** A PDS knows where to forward `app.bsky.*`; for chat it has to be told. */
+/** A PDS forwards `app.bsky.*` by default, but `chat.bsky.*` needs a header. */
 export function proxyAdvice({ nsid, headers = {} }: XrpcRequest): string | undefined {
   const isChat = nsid.toLowerCase().startsWith('chat.bsky.')
   if (!isChat || Object.keys(headers).some((name) => name.toLowerCase() === 'atproto-proxy')) return undefined

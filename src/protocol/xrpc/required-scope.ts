@@ -1,5 +1,5 @@
 /**
- * Which permissions a request needs, as the reference PDS asks for them.
+ * Determines the permissions that a request requires at the reference PDS.
  *
  * @see https://atproto.com/specs/permission
  */
@@ -11,21 +11,24 @@ import { missingScopes, requestable } from '../scope/scope.ts'
 import type { XrpcRequest } from './request.ts'
 import { serviceOf } from './services.ts'
 
-/** Scope tokens; `none` for what every session may ask for, `unknown` where it depends on the server or on what is not known. */
+/**
+ * Scope tokens; `none` if every session may send the request, `unknown` if it depends on the server or on unknown
+ * facts.
+ */
 export type Needs = readonly string[] | 'none' | 'unknown'
 type Tokens = readonly (string | undefined)[]
 
 interface Asked {
   readonly parameter: (name: string) => string | undefined
-  /** Read when it is looked at: a repository to import is no JSON. */
+  /** Parsed on first access: a repository to import is not JSON. */
   readonly body: Readonly<Record<string, unknown>>
   readonly header: (name: string) => string | undefined
 }
 
-/** Methods that the PDS answers itself, whatever the proxy header says. */
+/** Methods that the PDS implements itself, whatever the proxy header says. */
 const OWN: Readonly<Record<string, (asked: Asked) => Tokens>> = {
   'repo.createRecord': ({ body }) => [repo(body.collection, 'create')],
-  // It does not look whether the record is there before it asks for the permission.
+  // The PDS requires both permissions, whether or not the record exists.
   'repo.putRecord': ({ body }) => [repo(body.collection, 'create'), repo(body.collection, 'update')],
   'repo.deleteRecord': ({ body }) => [repo(body.collection, 'delete')],
   'repo.applyWrites': ({ body }) => (Array.isArray(body.writes) ? body.writes.map(write) : [undefined]),
@@ -50,7 +53,7 @@ const FREE = new Set(
   ].map((name) => `com.atproto.${name}`),
 )
 
-/** The service that the PDS forwards to if none is named; the ones of Bluesky, as nearly everywhere. */
+/** The default services of a PDS: those of Bluesky, as almost everywhere. */
 const FORWARDED: readonly (readonly [prefix: string, service: string])[] = [
   ['app.bsky.', serviceOf('appview')],
   ['chat.bsky.', serviceOf('chat')],
@@ -74,7 +77,7 @@ export function requiredScope({ nsid, parameters = [], body, headers = {} }: Xrp
   return known.length < tokens.length ? 'unknown' : [...new Set(known)]
 }
 
-/** What of it a session with the `granted` scope has not; nothing, if it is not known what is needed. */
+/** The required permissions that the `granted` scope lacks; empty if the requirements are unknown. */
 export function missingScope(needs: Needs, granted: string): string[] {
   return typeof needs === 'string' ? [] : missingScopes(needs.join(' '), granted)
 }
@@ -107,7 +110,7 @@ function blob(contentType: string | undefined): string | undefined {
   return type === undefined ? undefined : `blob:${type}`
 }
 
-/** A bare DID can stand for a service in a request, and not in a permission. */
+/** A service in a request may be a bare DID, but not in a permission. */
 function rpc(lxm: string, service: string | undefined): string | undefined {
   return service === undefined
     ? undefined

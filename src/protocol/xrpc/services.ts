@@ -1,10 +1,9 @@
 /**
- * The services that a PDS forwards requests to, by the names that people know.
+ * The short names of the services that a PDS forwards requests to.
  *
  * @see https://atproto.com/specs/xrpc#service-proxying
  */
 
-/** Services by the names that people know; the PDS forwards to them. */
 const SERVICES: Readonly<Record<string, string>> = {
   appview: 'did:web:api.bsky.app#bsky_appview',
   chat: 'did:web:api.bsky.chat#bsky_chat',
@@ -12,12 +11,12 @@ const SERVICES: Readonly<Record<string, string>> = {
 }
 export const SERVICE_NAMES = Object.keys(SERVICES)
 
-/** The `atproto-proxy` of a service's name; of anything else, that itself. */
+/** The `atproto-proxy` value for a short name; other values are returned unchanged. */
 export function serviceOf(name: string): string {
   return Object.hasOwn(SERVICES, name) ? SERVICES[name]! : name
 }
 
-/** The service to name for a method for which the PDS has no default one. */
+/** The service for a method that the PDS does not forward by default. */
 export function defaultService(nsid: string): string | undefined {
   return nsid.startsWith('chat.bsky.') ? SERVICES.chat : undefined
 }
