@@ -7,10 +7,11 @@ import { once } from 'node:events'
 import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { complete, saveSession } from '../../src/index.ts'
-import { packageFolder } from '../package/packed.ts'
+import { installed, packageFolder } from '../package/packed.ts'
 import { type Block, blocksToRun, pasted } from '../support/blocks.ts'
 import { HANG_MS, lacks } from '../support/machine.ts'
 import { readWorkflow } from '../support/workflow.ts'
@@ -21,6 +22,7 @@ import { createGithub, PERSONAL_TOKEN, REPOSITORY } from './github.ts'
 import { CONSENT, callbackFor, expectFailure, library, newHome } from './support.ts'
 
 const world = connectWorld()
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const blocks = (await blocksToRun()).filter(({ page }) => page !== 'docs/recipes.md')
 const taken = new Set<Block>()
 
@@ -72,6 +74,34 @@ test('the README from top to bottom posts a record, prints the output it shows, 
 
   expect(await shell(end)).toContain(account.did)
   expectFailure(await runCli(['call', 'com.atproto.server.getSession'], { home }), 5, 'SESSION_MISSING')
+})
+
+test('README.md: the command, installed from a clone and from the package', async () => {
+  const [fromClone, published] = take('README.md', 'Install', 2)
+  const home = await newHome()
+  const install = async (script: string, prefix: string) => {
+    const env = {
+      npm_config_prefix: join(home.path, prefix),
+      npm_config_cache: join(home.path, 'cache'),
+      npm_config_registry: 'http://127.0.0.1:9/', // there is none to ask
+    }
+    const installed = '"$npm_config_prefix/bin/atproto-oauth" --version'
+    const done = await runShell(`set -e\nunset -f atproto-oauth\n${script}\n${installed}`, { home, env })
+    expect(done, done.stderr).toMatchObject({ code: 0 })
+    return done.stdout
+  }
+
+  // .ci/run does the first line in a fresh clone, for each Node version.
+  const [build, ...rest] = fromClone!.text.trim().split('\n')
+  expect(build).toBe('npm ci && npm run build')
+  const linked = await install(`cd '${ROOT}'\n${rest.join('\n')}`, 'from-clone')
+  expect(linked.trimEnd().split('\n').at(-1)).toBe(packageJson.version)
+
+  const { tarball } = installed()
+  const lines = published!.text.replace('-g atproto-oauth', `-g '${tarball}'`)
+  const output = await install(lines, 'published')
+  expect(output).toContain(await readFile(join(packageFolder(), 'dist', 'help.txt'), 'utf8'))
+  expect(output.trimEnd().split('\n').at(-1)).toBe(packageJson.version)
 })
 
 test('docs/credentials.md: a session as variables, in a private file', async () => {
