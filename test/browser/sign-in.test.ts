@@ -13,6 +13,8 @@ import { type Site, startSite } from './site.ts'
 /** The PDS refuses names that it knows to be nobody's; this one it has to ask for. */
 const HOST = 'client.lab-host.dev'
 const SCOPE = 'atproto transition:generic'
+/** The `client_name`, which only a trusted client is shown by. */
+const NAME = 'Lab of names'
 
 describeInBrowser('signing in with a browser', () => {
   const world = connectWorld()
@@ -47,6 +49,7 @@ describeInBrowser('signing in with a browser', () => {
     const { account, run, url, page } = await begin()
     const redirected = page.waitForRequest((request) => request.url().startsWith('http://127.0.0.1/'))
     await signIn(page, url, account)
+    expect(await page.locator('body').innerText()).toContain('An application on your device') // docs/client.md
     await page.getByRole('button', { name: 'Authorize' }).click()
     await expectSession(account, run, (await redirected).url())
   })
@@ -62,6 +65,19 @@ describeInBrowser('signing in with a browser', () => {
     expect(page.url()).toBe(`https://${HOST}/callback/`)
     expect(await page.locator('#issuer').textContent()).toBe(world.pdsUrl)
     await expectSession(account, run, await page.evaluate(() => navigator.clipboard.readText()))
+  })
+
+  test.concurrent('docs/client.md: by which name the consent screen shows a hosted client', async () => {
+    const shown = async (path?: string) => {
+      const { account, url, page } = await begin(hostedClient(path))
+      await signIn(page, url, account)
+      return page.locator('body').innerText()
+    }
+    const [bare, full] = [await shown('/oauth-client-metadata.json'), await shown()]
+    expect(bare).toContain(HOST)
+    expect(bare).not.toContain('oauth-client-metadata.json')
+    expect(full).toMatch(new RegExp(`https://${HOST}/[\\w-]+\\.json`))
+    for (const text of [bare, full]) expect(text).not.toContain(NAME)
   })
 
   test.concurrent('9.6 a refusal comes to the callback page, and complete says how to start again', async ({
@@ -82,10 +98,9 @@ describeInBrowser('signing in with a browser', () => {
   })
 
   /** @returns the options of `init` for a client whose document is published under a name of its own, for the PDS keeps it */
-  function hostedClient(): string[] {
+  function hostedClient(path = `/${randomUUID()}.json`): string[] {
     const template = JSON.stringify(CLIENT_DOCUMENT).replaceAll('example.com', HOST)
-    const path = `/${randomUUID()}.json`
-    const document = { ...JSON.parse(template), client_id: `https://${HOST}${path}` }
+    const document = { ...JSON.parse(template), client_id: `https://${HOST}${path}`, client_name: NAME }
     site.publish(path, JSON.stringify(document))
     return ['--client-id', document.client_id, '--redirect-uri', document.redirect_uris[0]]
   }
