@@ -25,7 +25,7 @@ const LOOK = {
 }
 
 const DESCRIPTION = `A terminal. atproto-oauth init prints a URL at which alice signs in. atproto-oauth complete reads the callback URL.
-Then a post is created, and listing the posts shows it.`
+Then a post is created, and listing the posts shows its text.`
 
 interface Run {
   readonly look: keyof typeof LOOK

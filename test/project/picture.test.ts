@@ -66,7 +66,7 @@ describe('docs/demo.svg', async () => {
   test('ends on the created post', () => {
     const shown = texts(svg).map(({ text }) => text)
     const last = shown.slice(shown.lastIndexOf('$') + 1).join('\n')
-    expect(last).toMatch(/^atproto-oauth call com\.atproto\.repo\.listRecords[\s\S]*hello from a shell[\s\S]*\}$/)
+    expect(last).toMatch(/^atproto-oauth call com\.atproto\.repo\.listRecords[\s\S]*\n"text":"hello from a shell"$/)
     expect(shown.join('\n')).not.toMatch(/error|invalid/i)
   })
 })
