@@ -208,10 +208,12 @@ test('docs/library.md: the program, beside the installed package', async () => {
   expect(await posts(account)).toStrictEqual(['hello from a program'])
 })
 
-test.skipIf(lacks('jq', 'curl'))('nothing else is there to copy', () => {
-  const inAClone = take('README.md', 'Contribute') // these start this very suite, and the demo: .ci/run has both
+test.skipIf(lacks('jq', 'curl'))('nothing else is there to copy', async () => {
+  const inAClone = take('README.md', 'Contribute') // these start this very suite, and the demo
   expect(inAClone.map((block) => block.text.match(/^npm ci && npm \w+( \w+)?/gm))).toStrictEqual([
     ['npm ci && npm run demo', 'npm ci && npm test'],
   ])
+  const ci = await readFile(join(ROOT, '.ci', 'run'), 'utf8')
+  for (const command of ['npm ci', 'npm run demo', 'npm test']) expect(ci).toMatch(new RegExp(`^ *${command}\\b`, 'm'))
   expect(blocks.filter((block) => !taken.has(block))).toStrictEqual([])
 })
