@@ -4,10 +4,9 @@
  */
 import http from 'node:http'
 import https from 'node:https'
-import { pipeline, Readable } from 'node:stream'
+import { type Duplex, pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
-import type { Zlib } from 'node:zlib'
 import { OAuthError } from '../../errors.ts'
 import type { Body } from '../../ports.ts'
 import { IdleTimeout, networkError, Timeout } from './errors.ts'
@@ -157,30 +156,49 @@ function headersOf({ rawHeaders }: http.IncomingMessage): Headers {
   return headers
 }
 
-/** The decoded content (RFC 9110 §8.4); unknown encodings are returned as they are. */
+/** The decoded content (RFC 9110 §8.4). With an encoding that was not asked for, the bytes stay as they are. */
 async function decoded(message: http.IncomingMessage, encodings: string | null): Promise<Readable> {
-  if (encodings === null) return message
-  const names = encodings
-    .toLowerCase()
-    .split(',')
-    .map((name) => name.trim())
+  const names = encodingsIn(encodings)
+  // A response without content has no packed content either, whatever its headers say.
+  if (names.length === 0 || message.headers['content-length'] === '0') return message
   if (names.length > MOST_ENCODINGS) {
     message.destroy()
     throw new Error('too many content encodings')
   }
-  const zlib = await import('node:zlib')
-  const decoders = names.reverse().map((name) => decoder(name, zlib))
-  if (decoders.includes(undefined)) return message
-  return pipeline([message, ...(decoders as Readable[])], () => undefined) as unknown as Readable
+  if (!names.every(isSupported)) return message
+  const loaded = await Promise.all([import('node:zlib'), import('./inflate.ts')])
+  const decoders = names.reverse().map((name) => decoder(name, ...loaded))
+  return pipeline([message, ...decoders], () => undefined) as unknown as Readable
 }
 
-function decoder(name: string, zlib: typeof import('node:zlib')): (Zlib & Readable) | undefined {
-  // Available data is passed on immediately. A body that ends before its last block was cut off, which is an error.
-  const { Z_SYNC_FLUSH: flush, BROTLI_OPERATION_FLUSH } = zlib.constants
-  if (name === 'gzip' || name === 'x-gzip') return zlib.createGunzip({ flush }) as never
-  if (name === 'deflate') return zlib.createInflate({ flush }) as never
-  if (name === 'br') return zlib.createBrotliDecompress({ flush: BROTLI_OPERATION_FLUSH }) as never
-  return undefined
+/** As the server applied them, one after the other. */
+function encodingsIn(header: string | null): string[] {
+  const names = (header ?? '').toLowerCase().split(',')
+  return names.map((name) => name.trim()).filter((name) => name !== '' && name !== 'identity')
+}
+
+const SUPPORTED = ['gzip', 'x-gzip', 'deflate', 'br']
+
+function isSupported(name: string): boolean {
+  return SUPPORTED.includes(name)
+}
+
+/**
+ * Available data is passed on immediately (`flush`). A body that ends before its last block was cut off, which is an error
+ * (`finishFlush`).
+ */
+function decoder(
+  name: string,
+  zlib: typeof import('node:zlib'),
+  { AnyInflate }: typeof import('./inflate.ts'),
+): Duplex {
+  const { constants } = zlib
+  if (name === 'br') {
+    const { BROTLI_OPERATION_FLUSH: flush, BROTLI_OPERATION_FINISH: finishFlush } = constants
+    return zlib.createBrotliDecompress({ flush, finishFlush })
+  }
+  const flushing = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_FINISH }
+  return name === 'deflate' ? new AnyInflate(flushing) : zlib.createGunzip(flushing)
 }
 
 /** With backpressure; an interruption becomes an `OAuthError`. */

@@ -28,12 +28,14 @@ const CODERS: Record<string, () => Transform> = {
   gzip: () => zlib.createGzip({ level: 1 }),
   'x-gzip': () => zlib.createGzip({ level: 1 }),
   deflate: () => zlib.createDeflate({ level: 1 }),
+  'deflate without its header': () => zlib.createDeflateRaw({ level: 1 }),
   br: () => zlib.createBrotliCompress({ params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 1 } }),
 }
 
 describe('decompression bombs: what is read is bounded by what comes out, and the connection is closed', () => {
-  test.each([...Object.keys(CODERS), 'GZIP'])('%s without an end', async (encoding) => {
-    const { packed, stop } = bomb(CODERS[encoding.toLowerCase()]!)
+  test.each([...Object.keys(CODERS), 'GZIP'])('%s without an end', async (name) => {
+    const encoding = name.split(' ')[0]!
+    const { packed, stop } = bomb(CODERS[name === 'GZIP' ? 'gzip' : name]!)
     const closed = vi.fn()
     const url = await serve((_, response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding })
@@ -74,19 +76,70 @@ describe('decompression bombs: what is read is bounded by what comes out, and th
     expect(await failure(readBounded(await client().fetch(url), LARGEST))).toMatchObject({ code: 'NETWORK_LOST' })
   })
 
-  test.each([
-    ['gzip', zlib.gzipSync],
-    ['deflate', zlib.deflateSync],
-    ['br', zlib.brotliCompressSync],
-  ] as const)('%s that was cut off before it was sent: an error of ours', async (encoding, pack) => {
-    const whole = pack(JSON.stringify(Array.from({ length: 1000 }, (_, index) => index)))
-    const url = await serve((_, response) => {
-      response.writeHead(200, { 'content-encoding': encoding }).end(whole.subarray(0, -20))
+  const PACKERS = {
+    gzip: zlib.gzipSync,
+    'x-gzip': zlib.gzipSync,
+    deflate: zlib.deflateSync,
+    'deflate without its header': zlib.deflateRawSync,
+    br: zlib.brotliCompressSync,
+    'identity, gzip, ': zlib.gzipSync,
+    'br, gzip': (text: string) => zlib.gzipSync(zlib.brotliCompressSync(text)),
+    'deflate, gzip': (text: string) => zlib.gzipSync(zlib.deflateRawSync(text)),
+  }
+  const TEXT = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => index))
+  const served = (name: string, packed: Buffer, isChunked: boolean) =>
+    serve((_, response) => {
+      const encoding = name.replace(' without its header', '')
+      const length = isChunked ? {} : { 'content-length': packed.length }
+      response.writeHead(200, { 'content-encoding': encoding, ...length }).end(packed)
     })
-    expect(await failure(readBounded(await client().fetch(url), LARGEST))).toMatchObject({ code: 'NETWORK_LOST' })
+
+  describe.each(Object.entries(PACKERS))('%s', (name, pack) => {
+    const whole = pack(TEXT)
+
+    test.each([false, true])('whole: read (chunked: %s)', async (isChunked) => {
+      const url = await served(name, whole, isChunked)
+      const bytes = await readBounded(await client().fetch(url), LARGEST)
+      expect(Buffer.from(bytes!).toString()).toBe(TEXT)
+    })
+
+    test.each([
+      ['its last byte', whole.length - 1],
+      ['its last 20 bytes', whole.length - 20],
+      ['its second half', whole.length >> 1],
+      ['all but one byte', 1],
+      ['everything', 0],
+    ])('without %s, in chunks that are complete: it was cut off before it was sent', async (_, length) => {
+      const url = await served(name, whole.subarray(0, length), true)
+      expect(await failure(readBounded(await client().fetch(url), LARGEST))).toMatchObject({ code: 'NETWORK_LOST' })
+    })
   })
 
-  test.each(['x-unknown', 'identity, x-unknown'])(
+  test.each(Object.entries(CODERS))('%s: what has arrived is read before the rest is sent', async (name, coder) => {
+    const packed = coder() as Transform & { flush(done: () => void): void }
+    const url = await serve((_, response) => {
+      response.writeHead(200, { 'content-encoding': name.split(' ')[0]! })
+      packed.pipe(response)
+      packed.write('first, ')
+      packed.flush(() => undefined)
+    })
+    const reader = (await client().fetch(url)).body!.getReader()
+    let text = Buffer.from((await reader.read()).value!).toString()
+    expect(text).toBe('first, ')
+    packed.end('second')
+    for (let part = await reader.read(); !part.done; part = await reader.read()) text += Buffer.from(part.value)
+    expect(text).toBe('first, second')
+  })
+
+  test.each(['gzip', 'deflate', 'br'])(
+    'a length of zero is no content, and nothing to decode: %s',
+    async (encoding) => {
+      const url = await served(encoding, Buffer.alloc(0), false)
+      expect(await readBounded(await client().fetch(url), LARGEST)).toHaveLength(0)
+    },
+  )
+
+  test.each(['x-unknown', 'identity, x-unknown', 'gzip, x-unknown'])(
     '%s: the bytes as they are, which are no document',
     async (encoding) => {
       const url = await serve((_, response) => {
