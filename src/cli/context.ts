@@ -41,6 +41,7 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     requireDurable: inCi(io) && fromEnvironment(options.account, environment),
     onWarning: output.warn,
     onRequest: output.debug,
+    onProgramOutput: output.json ? output.programOutput : undefined,
   })
   return { common: options, io, output, runtime, dev }
 }

@@ -40,6 +40,8 @@ export interface Output {
   sessionInvolved(): void
   /** What the server said, shown with the error that is about to be thrown. */
   serverBody(text: string): void
+  /** What a failed program printed: with `--json` it goes into the object, because stderr holds nothing else. */
+  programOutput(text: string): void
   /** The last word. @returns the exit code */
   finish(error?: unknown): number
 }
@@ -77,6 +79,7 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
   const { quiet = false, verbose = false, json = false, flags, command } = options
   const warnings: string[] = []
   let serverBody: string | undefined
+  const programOutput: string[] = []
   let isSessionInvolved = false
   // Nobody reads stderr any more: not a reason to stop in the middle of a rotation.
   stderr.on('error', () => undefined)
@@ -126,6 +129,9 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
     serverBody(text) {
       serverBody = text
     },
+    programOutput(text) {
+      programOutput.push(text)
+    },
     finish(error) {
       if (error === undefined) {
         if (json && warnings.length > 0) say(toSafeJson({ warnings }))
@@ -145,7 +151,8 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
       if (json) {
         const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
         const also = warnings.length > 0 ? { warnings } : {}
-        say(toSafeJson({ code, message, session, hint, exit, ...body, ...also }))
+        const printed = programOutput.length > 0 ? { stderr: programOutput.join('\n') } : {}
+        say(toSafeJson({ code, message, session, hint, exit, ...body, ...printed, ...also }))
         return exit
       }
       if (serverBody) say(sanitizeLines(serverBody))

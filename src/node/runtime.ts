@@ -42,6 +42,8 @@ export interface NodeRuntimeOptions {
   readonly onRequest?: ((line: string) => void) | undefined
   /** Called when another process holds a session for more than a second, with its pid and host name. */
   readonly onWait?: ((holder: { readonly pid: number; readonly host: string }) => void) | undefined
+  /** Gets what a failed `gh:` or `exec:` program printed, free of secrets. Without it, programs print to stderr themselves. */
+  readonly onProgramOutput?: ((text: string) => void) | undefined
 }
 
 export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
@@ -69,8 +71,8 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
   }
 }
 
-function createSaving({ save = [], requireDurable = false }: NodeRuntimeOptions): Saving {
-  const open = (name: string) => openTarget(name, process.env)
+function createSaving({ save = [], requireDurable = false, onProgramOutput }: NodeRuntimeOptions): Saving {
+  const open = (name: string) => openTarget(name, { environment: process.env, onOutput: onProgramOutput })
   const targets = save
     .map((name) => normalizeTarget(name))
     .filter((name) => name !== STORE)

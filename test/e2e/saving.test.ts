@@ -108,6 +108,19 @@ describe('programs', () => {
     expect((await runCli(GET_SESSION, { home, env })).code).toBe(0)
   })
 
+  test('one that fails, with --json: what it printed is in the object, without the credentials', async () => {
+    const { home, env } = await logIn(world)
+    const result = await runCli(['refresh', '--json', '--save', 'exec:cat; echo no such secret >&2; exit 3'], {
+      home,
+      env,
+    })
+    expect([result.code, result.stdout]).toStrictEqual([10, ''])
+    const { code, stderr } = JSON.parse(result.stderr) as Record<string, string>
+    expect([code, stderr]).toStrictEqual(['SAVE_FAILED', expect.stringContaining('no such secret')])
+    expect(stderr).toContain("ATPROTO_OAUTH_REFRESH_TOKEN='[redacted]'")
+    expect(result.stderr).not.toContain(env['ATPROTO_OAUTH_REFRESH_TOKEN'])
+  })
+
   test('one that fails afterwards: exit 10, and the next run delivers first', async () => {
     const { home, env } = await logIn(world)
     const tool = await standIn(home)

@@ -1,16 +1,40 @@
 /**
  * `exec:COMMAND` and `gh:`: programs that read the credentials as dotenv on stdin.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
 import { withoutOurs } from '../../credentials/variables.ts'
 import { dotenvLines } from '../../credentials/write.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { isCode } from '../store/files.ts'
 import { cannotSave } from './failure.ts'
+import { shownOutput } from './redact.ts'
 
-/** Milliseconds; the session lock is held meanwhile. */
-const PROGRAM_TIMEOUT = 60_000
+/** In milliseconds. The session is locked meanwhile. */
+export interface ProgramLimits {
+  /** For the whole run. */
+  readonly timeout: number
+  /** To end after SIGTERM, and again to disappear after SIGKILL. */
+  readonly grace: number
+}
+
+export const PROGRAM_LIMITS: ProgramLimits = { timeout: 30_000, grace: 3_000 }
+/** Milliseconds; a process that the program left behind may hold its streams open for ever. */
+const DRAIN = 200
+/** Milliseconds that one save by a program takes at most. */
+export const PROGRAM_LONGEST = PROGRAM_LIMITS.timeout + 2 * PROGRAM_LIMITS.grace + DRAIN
+
+/** Characters of a program's output: how many are kept while it runs, and how many are shown. */
+const OUTPUT_KEPT = 64 * 1024
+const OUTPUT_SHOWN = 4 * 1024
+
+export interface ProgramSettings {
+  readonly environment: NodeJS.ProcessEnv
+  /** Gets what a failed program printed, safe to show. Without it, programs print to stderr themselves. */
+  readonly onOutput?: ((text: string) => void) | undefined
+  readonly limits?: ProgramLimits
+}
 
 interface Program {
   readonly command: string
@@ -18,51 +42,113 @@ interface Program {
   readonly shell: boolean
 }
 
-/** Run by /bin/sh, on Windows by cmd.exe. */
-export function programTarget(name: string, command: string, environment: NodeJS.ProcessEnv): SaveTarget {
-  return target(name, { command, arguments: [], shell: true }, environment)
+/** By /bin/sh, on Windows by cmd.exe. */
+export function programTarget(name: string, command: string, settings: ProgramSettings): SaveTarget {
+  return target(name, { command, arguments: [], shell: true }, settings)
 }
 
 /** Runs the GitHub CLI, which encrypts the secret; it needs a token that may write secrets. */
 export function githubTarget(
   name: string,
   { repository, environment }: { readonly repository: string | undefined; readonly environment: string | undefined },
-  processEnvironment: NodeJS.ProcessEnv,
+  settings: ProgramSettings,
 ): SaveTarget {
   const flags = [...(repository ? ['--repo', repository] : []), ...(environment ? ['--env', environment] : [])]
   const program = { command: 'gh', arguments: ['secret', 'set', '--env-file', '-', ...flags], shell: false }
-  return target(name, program, processEnvironment)
+  return target(name, program, settings)
 }
 
-function target(name: string, program: Program, environment: NodeJS.ProcessEnv): SaveTarget {
+function target(name: string, program: Program, settings: ProgramSettings): SaveTarget {
   return {
     name,
     durable: true,
     async save(entries) {
+      let printed = ''
+      const keep = (text: string) => {
+        printed = (printed + text).slice(-OUTPUT_KEPT)
+      }
       try {
-        await run(program, dotenvLines(entries), withoutOurs(environment))
+        await run(program, dotenvLines(entries), settings, settings.onOutput && keep)
       } catch (error) {
+        const shown = shownOutput(printed, entries, OUTPUT_SHOWN)
+        if (shown !== '') settings.onOutput?.(shown)
         throw cannotSave(name, isCode(error, 'ENOENT') ? new Error(`command not found: ${program.command}`) : error)
       }
     },
   }
 }
 
-async function run(program: Program, input: string, environment: NodeJS.ProcessEnv): Promise<void> {
+/** @param onText instead of printing to stderr */
+async function run(
+  program: Program,
+  input: string,
+  { environment, limits = PROGRAM_LIMITS }: ProgramSettings,
+  onText: ((text: string) => void) | undefined,
+): Promise<void> {
   const { command, shell } = program
-  // Both of its streams go to stderr, because our stdout is for data.
+  // Its stdout is not ours, which carries data.
+  const output = onText ? 'pipe' : 2
   const child = spawn(command, [...program.arguments], {
     shell,
-    env: environment,
-    stdio: ['pipe', 2, 2],
-    // In its own process group: a signal to ours would interrupt the save.
+    env: withoutOurs(environment),
+    stdio: ['pipe', output, output],
+    // In a group of its own: a signal to ours would reach it in the middle of the save that we wait for.
     detached: process.platform !== 'win32',
+    windowsHide: true,
   })
-  child.stdin?.on('error', () => undefined) // a program that exits without reading reports it by its exit code
+  const pipes = [child.stdout, child.stderr].filter((pipe) => pipe !== null)
+  for (const pipe of pipes) pipe.setEncoding('utf8').on('data', onText!)
+  child.stdin?.on('error', () => undefined) // a program that ends without reading reports that by its exit code
   child.stdin?.end(input)
-  // Not the `timeout` option of spawn: if the program does not exist, its timer keeps the process running.
-  const impatient = setTimeout(() => child.kill(), PROGRAM_TIMEOUT)
-  const closed = once(child, 'close').finally(() => clearTimeout(impatient))
-  const [code, signal] = (await closed) as [number | null, NodeJS.Signals | null]
-  if (code !== 0) throw new Error(signal ? `killed by ${signal}` : `exit code ${code}`)
+  const closed = once(child, 'close')
+  const ended = once(child, 'exit') as Promise<[code: number | null, signal: NodeJS.Signals | null]>
+  closed.catch(() => undefined)
+  try {
+    const outcome = await within(limits.timeout, ended)
+    if (outcome === undefined) await endGroup(child, ended, limits.grace)
+    await within(DRAIN, closed)
+    if (outcome === undefined) throw new Error(`timed out after ${limits.timeout / 1000} seconds`)
+    const [code, signal] = outcome
+    if (code !== 0) throw new Error(signal ? `killed by ${signal}` : `exit code ${code}`)
+  } finally {
+    for (const stream of [child.stdin, ...pipes]) stream?.destroy()
+    child.unref() // what cannot be killed, as on a hung network share, does not keep us
+  }
+}
+
+/** SIGTERM, then SIGKILL, to the program and all that it started. */
+async function endGroup(child: ChildProcess, ended: Promise<unknown>, grace: number): Promise<void> {
+  const { pid } = child
+  if (pid === undefined) return
+  if (process.platform === 'win32') {
+    spawn('taskkill', ['/pid', String(pid), '/t', '/f'], { stdio: 'ignore', windowsHide: true })
+      .on('error', () => child.kill())
+      .unref()
+    await within(grace, ended)
+    return
+  }
+  const signalGroup = (signal: NodeJS.Signals | 0) => {
+    try {
+      return process.kill(-pid, signal)
+    } catch {
+      return false // none of them is left
+    }
+  }
+  const deadline = performance.now() + grace
+  signalGroup('SIGTERM')
+  await within(grace, ended)
+  // What the program started may outlive it, and gets the rest of the time.
+  if (signalGroup(0)) await pause(Math.max(0, deadline - performance.now()))
+  if (signalGroup('SIGKILL')) await within(grace, ended)
+}
+
+/** The result of `work`, or `undefined` if it is not there in time. */
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {
+  const over = new AbortController()
+  const late = pause(milliseconds, undefined, { signal: over.signal }).catch(() => undefined)
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    over.abort()
+  }
 }

@@ -5,7 +5,7 @@ import { resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { fileTarget } from './file.ts'
-import { githubTarget, programTarget } from './program.ts'
+import { githubTarget, type ProgramSettings, programTarget } from './program.ts'
 
 /** The per-user store, where every rotation is stored anyway. */
 export const STORE = 'store'
@@ -30,12 +30,12 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
 }
 
 /** @param spec normalized; not `store`, which needs no target */
-export function openTarget(spec: string, environment: NodeJS.ProcessEnv): SaveTarget {
+export function openTarget(spec: string, programs: ProgramSettings): SaveTarget {
   const [kind, rest] = split(spec)
   if (kind === 'file') return fileTarget(spec, rest)
-  if (kind === 'exec') return programTarget(spec, rest, environment)
-  const { repository, environment: deployment } = GITHUB.exec(rest)?.groups ?? {}
-  return githubTarget(spec, { repository, environment: deployment }, environment)
+  if (kind === 'exec') return programTarget(spec, rest, programs)
+  const { repository, environment } = GITHUB.exec(rest)?.groups ?? {}
+  return githubTarget(spec, { repository, environment }, programs)
 }
 
 function split(spec: string): [kind: string, rest: string] {

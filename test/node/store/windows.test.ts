@@ -163,6 +163,6 @@ describe('the store', () => {
 test('file: keeps the line ends of a dotenv file, and what is not ours', async () => {
   const path = join(await tempFolder(), 's.env')
   await writeFile(path, "A=1\r\nTOKEN='old'\r\n# end\r\n")
-  await openTarget(`file:${path}`, {}).save([['TOKEN', 'new']])
+  await openTarget(`file:${path}`, { environment: {} }).save([['TOKEN', 'new']])
   expect(await readFile(path, 'utf8')).toBe("A=1\r\nTOKEN='new'\r\n# end\r\n")
 })
