@@ -6,7 +6,7 @@ import { readCredentials } from '../credentials/read.ts'
 import { diagnose, type DoctorOptions as Examination } from '../doctor/doctor.ts'
 import { isOAuthError } from '../errors.ts'
 import { inspectMachine } from '../node/doctor.ts'
-import { defaultHome } from '../node/folders.ts'
+import { expandTilde, userFolders } from '../node/folders.ts'
 import type { Finding } from '../ports.ts'
 import { sanitize, toSafeJson } from '../text.ts'
 import type { Paint } from './colour.ts'
@@ -74,7 +74,8 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
     redirectUri: SETTINGS.redirectUri.read(options, environment),
     scope: SETTINGS.scope.read(options, environment),
   }
-  const home = SETTINGS.home.read(common, environment) ?? defaultHome()
+  const named = SETTINGS.home.read(common, environment)
+  const home = named === undefined ? userFolders()?.data : expandTilde(named)
   let credentials: Examination['credentials']
   let unreadable: Finding | undefined
   try {

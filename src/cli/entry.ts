@@ -22,7 +22,7 @@ export async function main(): Promise<void> {
 function failed({ code }: NodeJS.ErrnoException): void {
   if (code === 'EPIPE') return // for example `--help | head`
   process.stderr.write(`atproto-oauth: error: the output could not be written: ${code} [OUTPUT_FAILED]\n`)
-  process.exitCode = 1
+  process.exitCode = 10
 }
 
 function answerTo(asked: string): string | undefined {

@@ -78,7 +78,6 @@ const PROXY_HINTS: ReadonlyMap<number | undefined, string> = new Map([
 const CATALOGUE: Record<ErrorCode, Entry> = {
   // 1 — ours
   UNEXPECTED: { exit: 1, hint: 'run the same command with --verbose and report its output' },
-  OUTPUT_FAILED: { exit: 1, hint: 'free some disk space, or write the output somewhere else' },
 
   // 2 — usage: nothing was sent
   USAGE: { exit: 2, hint: running('--help', '') },
@@ -184,6 +183,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
       status >= 500 ? `${AGAIN} later; the server failed` : 'correct the request; the session is not the cause',
   },
   RATE_LIMITED: { exit: 9, hint: `${AGAIN} later` },
+  OUTPUT_FAILED: { exit: 10, hint: 'free some disk space, or write the output somewhere else' },
   SAVE_FAILED: { exit: 10, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
   DEADLINE_NEAR: { exit: 11, hint: init },
   INTERRUPTED: { exit: 130, hint: AGAIN },

@@ -15,7 +15,8 @@ type Environment = Readonly<Record<string, string | undefined>>
 type Kind = 'sessions' | 'pending'
 
 export interface InspectedMachine {
-  readonly home: string
+  /** `undefined` for a user who has no home. */
+  readonly home: string | undefined
   readonly environment: Environment
   readonly platform: NodeJS.Platform
 }
@@ -24,6 +25,15 @@ export async function* inspectMachine({ home, environment, platform }: Inspected
   yield finding('Node', 'ok', `${process.version} on ${platform}`)
   yield proxyFinding(environment)
   yield* checkCa(environment)
+  if (home === undefined) {
+    yield finding(
+      'store',
+      'broken',
+      'this user has no home directory to store sessions in',
+      advise({ reason: 'home-needed' }),
+    )
+    return
+  }
   yield await timed(() => homeFinding(home))
   for (const folder of ['sessions', 'pending'] as const) yield* checkFolder(join(home, folder), folder, platform)
 }

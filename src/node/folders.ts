@@ -2,7 +2,7 @@
  * The per-user folders of the system, and the folder of the store in them.
  */
 import { existsSync, lstatSync, mkdirSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { homedir, userInfo } from 'node:os'
 import path from 'node:path'
 import { OAuthError } from '../errors.ts'
 
@@ -21,15 +21,25 @@ export interface Folders {
   readonly cache: string
 }
 
-const THIS_MACHINE: Machine = { platform: process.platform, environment: process.env, homedir }
+const THIS_MACHINE: Machine = {
+  platform: process.platform,
+  environment: process.env,
+  homedir() {
+    const named = homedir()
+    // A variable that is empty or relative counts as unset: secrets must not land in the current folder.
+    return path.isAbsolute(named) ? named : userInfo().homedir
+  },
+}
 
 /**
- * `undefined` if the user has no home directory. Relative paths in XDG variables are ignored.
+ * `undefined` if the user has no home directory with an absolute path. Relative paths in XDG variables are ignored.
  *
  * @see https://specifications.freedesktop.org/basedir-spec/latest/
  */
-export function userFolders({ platform, environment, homedir }: Machine = THIS_MACHINE): Folders | undefined {
-  const { join, isAbsolute } = platform === 'win32' ? path.win32 : path.posix
+export function userFolders(machine: Machine = THIS_MACHINE): Folders | undefined {
+  const { platform, environment } = machine
+  const { join, isAbsolute } = pathsOf(machine)
+  const homedir = () => absoluteHome(machine)
   const place = (variable: string, ...belowHome: string[]) => {
     const named = environment[variable]
     return named && isAbsolute(named) ? named : join(homedir(), ...belowHome)
@@ -49,16 +59,39 @@ export function userFolders({ platform, environment, homedir }: Machine = THIS_M
   }
 }
 
+function pathsOf({ platform }: Machine): path.PlatformPath {
+  return platform === 'win32' ? path.win32 : path.posix
+}
+
+/** Throws if the system knows none. */
+function absoluteHome(machine: Machine): string {
+  const home = machine.homedir()
+  if (pathsOf(machine).isAbsolute(home)) return home
+  throw new Error('the home directory is not an absolute path')
+}
+
 /**
- * The default folder of the store.
+ * A path that begins with `~/`, as a shell expands it. A shell does so only at the beginning of a word: not in
+ * `file:~/x` or `--home=~/x`, and not in a variable of a container or a CI job.
  *
  * @throws {OAuthError} `USAGE` the user has no home directory
  */
-export function defaultHome(machine?: Machine): string {
-  const folders = userFolders(machine)
-  if (folders) return folders.data
-  throw new OAuthError('USAGE', 'this user has no home directory to store sessions in', {
-    session: 'none',
+export function expandTilde(text: string, machine: Machine = THIS_MACHINE): string {
+  const isOfHome = machine.platform === 'win32' ? /^~(?:[\\/]|$)/ : /^~(?:\/|$)/
+  if (!isOfHome.test(text)) return text
+  try {
+    return pathsOf(machine).join(absoluteHome(machine), text.slice(1))
+  } catch (error) {
+    throw new OAuthError('USAGE', `cannot expand ${JSON.stringify(text)}: this user has no home directory`, {
+      cause: error,
+      session: 'none',
+    })
+  }
+}
+
+/** Nothing was sent, because what comes back could not be stored. */
+export function homeNeeded(): OAuthError {
+  return new OAuthError('USAGE', 'this user has no home directory to store sessions in; nothing was sent', {
     facts: { reason: 'home-needed' },
   })
 }

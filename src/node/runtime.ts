@@ -7,12 +7,13 @@ import { tmpdir } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { OAuthError } from '../errors.ts'
 import type { ClientJwk } from '../model.ts'
-import { PLC_DIRECTORY, type Runtime, type Saving } from '../ports.ts'
-import { defaultHome, userFolders } from './folders.ts'
+import { PLC_DIRECTORY, type Runtime, type Saving, type Stores } from '../ports.ts'
+import { expandTilde, userFolders } from './folders.ts'
 import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
 import { holdSignals } from './signals.ts'
 import { isCode } from './store/files.ts'
+import { createHomelessStores } from './store/homeless.ts'
 import { createPendingStore, createStateFileStore } from './store/logins.ts'
 import { createSessionStore } from './store/sessions.ts'
 import { createWitness } from './store/witness.ts'
@@ -47,8 +48,8 @@ export interface NodeRuntimeOptions {
 }
 
 export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
-  const { home = defaultHome(), stateFile, plcUrl = PLC_DIRECTORY, handleResolver, clientJwk, dev = false } = options
-  const cache = userFolders()?.cache
+  const { stateFile, plcUrl = PLC_DIRECTORY, handleResolver, clientJwk, dev = false } = options
+  const home = options.home === undefined ? userFolders()?.data : expandTilde(options.home)
   const userAgent = `atproto-oauth/${packageVersion()}`
   return {
     ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
@@ -58,17 +59,26 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     warn: options.onWarning ?? (() => undefined),
     settings: { plcUrl, handleResolver, clientJwk, dev },
-    stores: {
-      pending: stateFile === undefined ? createPendingStore(home) : createStateFileStore(stateFile),
-      sessions: createSessionStore(home, {
-        holdSignals,
-        elsewhere: [...(cache === undefined ? [] : [cache]), tmpdir()],
-        witness: createWitness(home, { cache }),
-        onWait: options.onWait,
-      }),
-    },
+    stores: createStores(home, stateFile, options),
     saving: createSaving(options),
   }
+}
+
+function createStores(home: string | undefined, stateFile: string | undefined, { onWait }: NodeRuntimeOptions): Stores {
+  const cache = userFolders()?.cache
+  const stores =
+    home === undefined
+      ? createHomelessStores()
+      : {
+          pending: createPendingStore(home),
+          sessions: createSessionStore(home, {
+            holdSignals,
+            elsewhere: [...(cache === undefined ? [] : [cache]), tmpdir()],
+            witness: createWitness(home, { cache }),
+            onWait,
+          }),
+        }
+  return stateFile === undefined ? stores : { ...stores, pending: createStateFileStore(expandTilde(stateFile)) }
 }
 
 function createSaving({ save = [], requireDurable = false, onProgramOutput }: NodeRuntimeOptions): Saving {

@@ -47,6 +47,6 @@ describe('the commands that --help lists', () => {
   test('help that could not be written is no success', async () => {
     const stdoutError = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' })
     const { code, stderr } = await run({} as never, ['call', '--help'], { stdoutError })
-    expect([code, stderr]).toStrictEqual([1, expect.stringContaining('no space left on device [OUTPUT_FAILED]')])
+    expect([code, stderr]).toStrictEqual([10, expect.stringContaining('no space left on device [OUTPUT_FAILED]')])
   })
 })

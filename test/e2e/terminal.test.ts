@@ -220,7 +220,7 @@ describe('streams', () => {
 
   test.runIf(existsSync('/dev/full'))('--help that could not be written is no success', async () => {
     const { code, stderr } = await runShell('atproto-oauth --help > /dev/full', { home: await newHome() })
-    expect([code, stderr]).toStrictEqual([1, expect.stringContaining('[OUTPUT_FAILED]')])
+    expect([code, stderr]).toStrictEqual([10, expect.stringContaining('[OUTPUT_FAILED]')])
   })
 
   test('a reader that stops early is no reason for a stack trace', async () => {

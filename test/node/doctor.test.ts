@@ -17,7 +17,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 
 async function inspect(
   environment: Record<string, string> = {},
-  home = join(folder, 'home'),
+  home: string | undefined = join(folder, 'home'),
   platform = process.platform,
 ): Promise<Finding[]> {
   const findings: Finding[] = []
@@ -56,6 +56,15 @@ test('a new machine has nothing wrong, and nothing is made on it', async () => {
   expect(findings.map(({ topic }) => topic)).toStrictEqual(['Node', 'proxy', 'CA', 'store'])
   expect(findings[0]!.detail).toContain(process.version)
   expect(await readdir(folder)).toStrictEqual([])
+})
+
+test('a user without a home is told what to set', async () => {
+  const findings: Finding[] = []
+  for await (const finding of inspectMachine({ home: undefined, environment: {}, platform: 'linux' }))
+    findings.push(finding)
+  expect(notOk(findings)).toMatchObject([
+    { topic: 'store', verdict: 'broken', fix: { facts: { reason: 'home-needed' } } },
+  ])
 })
 
 describe('proxies', () => {

@@ -1,8 +1,8 @@
 import { chmod, chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import envPaths from 'env-paths'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { defaultHome, isPrivate, type Machine, userFolders } from '../../src/node/folders.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { expandTilde, isPrivate, type Machine, userFolders } from '../../src/node/folders.ts'
 import { tempFolder } from './helpers.ts'
 
 const machine = (platform: NodeJS.Platform, home: string, environment: Machine['environment'] = {}): Machine => ({
@@ -60,17 +60,48 @@ test.each([
 })
 
 describe('a user without a home', () => {
-  test('needs one to be named', () => {
-    for (const platform of ['linux', 'darwin', 'win32'] as const) {
-      expect(() => defaultHome(homeless(platform))).toThrow(
-        expect.objectContaining({ code: 'USAGE', facts: { reason: 'home-needed' } }),
-      )
-    }
+  test.each([
+    ['none', homeless],
+    ['an empty one', (platform: NodeJS.Platform, environment = {}) => machine(platform, '', environment)],
+    ['a relative one', (platform: NodeJS.Platform, environment = {}) => machine(platform, 'home/ann', environment)],
+  ])('%s: no folders, but where the system names them', (_, of) => {
+    for (const platform of ['linux', 'darwin', 'win32'] as const) expect(userFolders(of(platform))).toBeUndefined()
+    const environment = { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache' }
+    expect(userFolders(of('linux', environment))?.data).toBe('/data/atproto-oauth')
   })
 
-  test('needs none where the system names the folders', () => {
-    const environment = { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache' }
-    expect(defaultHome(homeless('linux', environment))).toBe('/data/atproto-oauth')
+  test.each(['', 'home/ann'])('HOME=%s counts as unset: nothing is below the current folder', (home) => {
+    vi.stubEnv('HOME', undefined)
+    const unset = userFolders()
+    vi.stubEnv('HOME', home)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    expect(unset?.data).toMatch(/^[/A-Z]/)
+    expect(userFolders()).toStrictEqual(unset)
+  })
+})
+
+describe('~ in a path', () => {
+  test.each([
+    ['~/session.env', '/home/ann/session.env'],
+    ['~', '/home/ann'],
+    ['~/', '/home/ann/'],
+    ['./~/session.env', './~/session.env'],
+    ['/tmp/~/x', '/tmp/~/x'],
+    ['~bob/x', '~bob/x'],
+    ['~\\x', '~\\x'],
+  ])('%s', (text, expanded) => {
+    expect(expandTilde(text, machine('linux', '/home/ann'))).toBe(expanded)
+  })
+
+  test('on Windows with either separator', () => {
+    for (const text of ['~/x.env', '~\\x.env']) expect(expandTilde(text, machine('win32', ANN))).toBe(`${ANN}\\x.env`)
+  })
+
+  test('cannot be expanded without a home', () => {
+    for (const of of [homeless('linux'), machine('linux', ''), machine('linux', 'ann')]) {
+      expect(() => expandTilde('~/x', of)).toThrow(expect.objectContaining({ code: 'USAGE', session: 'none' }))
+      expect(expandTilde('/x', of)).toBe('/x')
+    }
   })
 })
 

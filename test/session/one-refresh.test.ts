@@ -94,7 +94,7 @@ describe('two stores with one file as their save target', () => {
   async function machines(world: FakeWorld) {
     const file = `file:${join(await tempFolder(), 'session.env')}`
     const machine = async (): Promise<FakeWorld> => {
-      const open = (name: string) => openTarget(name, {})
+      const open = (name: string) => openTarget(name, { environment: {} })
       const sessions = createSessionStore(await tempFolder(), { holdSignals: (work) => work() })
       const stores = { ...world.stores, sessions }
       return { ...world, stores, saving: { ...world.saving, targets: [open(file)], open } }

@@ -52,6 +52,11 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
   const file = await open(path, resume ? 'a+' : 'a').catch((error) =>
     refuse(`cannot write ${path}: ${reasonOf(error)}`),
   )
+  let hasFailed = false
+  const failed = (error: unknown) => {
+    hasFailed = true
+    throw new OAuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`, { cause: error })
+  }
   try {
     const stats = await file.stat()
     if (resume && !stats.isFile()) refuse(`cannot resume from ${path}: not a regular file`)
@@ -62,12 +67,9 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
     }
     return {
       known: resume ? await readAnswered(file, path) : new AnsweredLines(),
-      async write(answer) {
-        await file.appendFile(lineOf(answer)).catch((error) => {
-          throw new OAuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`, { cause: error })
-        })
-      },
-      [Symbol.asyncDispose]: () => file.close(),
+      write: (answer) => file.appendFile(lineOf(answer)).catch(failed),
+      // A network share may report a full disk only now.
+      [Symbol.asyncDispose]: () => file.close().catch((error) => (hasFailed ? undefined : failed(error))),
     }
   } catch (error) {
     await file.close()

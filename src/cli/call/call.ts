@@ -141,10 +141,10 @@ function shown(request: XrpcRequest, session: Session): string {
   return `${method} ${session.record().pds}${path}\n${lines.join('')}${content}`
 }
 
-/** A write without a response may have taken effect, so it must not be repeated blindly. */
+/** A write whose response was lost, or could not be written, may have taken effect, so it must not be repeated blindly. */
 function maybeDone(error: unknown): unknown {
-  if (!isOAuthError(error, 'NETWORK_LOST')) return error
-  return new CliError('NETWORK_LOST', `${error.message}; the request may have taken effect`, {
+  if (!isOAuthError(error, 'NETWORK_LOST', 'OUTPUT_FAILED')) return error
+  return new CliError(error.code, `${error.message}; the request may have taken effect`, {
     cause: error,
     hint: 'check whether the request took effect before you run it again',
   })

@@ -17,6 +17,7 @@ import { CLIENT_JWK } from '../../credentials/variables.ts'
 import { TEXT_FORMATS } from '../../credentials/write.ts'
 import { OAuthError } from '../../errors.ts'
 import { readPublic, readTemplate, reservePublic, writePublic } from '../../node/client-files.ts'
+import { expandTilde } from '../../node/folders.ts'
 import { parseJsonObject } from '../../protocol/http/response.ts'
 import type { Context } from '../context.ts'
 import type { Format } from '../credentials/print.ts'
@@ -83,7 +84,7 @@ Publish the folder. The private key is not in it: it is printed, or saved with -
 
 async function runNew(options: NewOptions, context: Context): Promise<void> {
   checkUsage(options)
-  const folder = resolve(options.out)
+  const folder = resolve(expandTilde(options.out))
   const path = join(folder, DOCUMENT_FILE)
   const before = await readPublic(path)
   const made = await make(options, before, context)
@@ -149,7 +150,7 @@ async function pageFor({ out, force }: NewOptions, document: string | undefined)
 
 function summary(made: ClientDocument, hasPage: boolean, options: NewOptions, { common, io }: Context): string {
   const { clientId, redirectUri, scope, kids, clientJwk } = made
-  const folder = relative('', resolve(options.out)) || '.'
+  const folder = relative('', resolve(expandTilde(options.out))) || '.'
   const program = programName(io)
   const flags = carriedFlags(common)
   const login = [

@@ -4,7 +4,7 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { loginFacts, OAuthError } from '../../errors.ts'
-import { defaultHome } from '../../node/folders.ts'
+import { expandTilde, userFolders } from '../../node/folders.ts'
 import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
@@ -69,7 +69,9 @@ function parseDays(text: string): number {
 /** The folder of the store, if the session is in it. */
 async function storedIn({ thumbprint }: SessionStatus, { common, io, runtime }: Context): Promise<string> {
   const isStored = (await runtime.stores.sessions.read(thumbprint)) !== undefined
-  return isStored ? resolve(SETTINGS.home.read(common, io.environment) ?? defaultHome()) : 'environment variables only'
+  const home = SETTINGS.home.read(common, io.environment)
+  const folder = home === undefined ? userFolders()?.data : resolve(expandTilde(home))
+  return isStored && folder !== undefined ? folder : 'environment variables only'
 }
 
 function isHandedOver({ ended }: SessionStatus): boolean {

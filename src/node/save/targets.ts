@@ -4,6 +4,7 @@
 import { resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import type { SaveTarget } from '../../ports.ts'
+import { expandTilde } from '../folders.ts'
 import { fileTarget } from './file.ts'
 import { githubTarget, type ProgramSettings, programTarget } from './program.ts'
 
@@ -20,10 +21,10 @@ const GITHUB = /^(?<repository>[\w.-]+\/[\w.-]+)?(?:@(?<environment>[^@/\s]+))?$
 export function normalizeTarget(spec: string, absolute: (path: string) => string = resolve): string {
   const [kind, rest] = split(spec)
   if (spec === STORE) return spec
-  if (kind === 'file' && rest !== '') return `file:${absolute(rest)}`
+  if (kind === 'file' && rest !== '') return `file:${absolute(expandTilde(rest))}`
   if (kind === 'gh' && GITHUB.test(rest)) return spec
   if (kind === 'exec' && rest.trim() !== '') return spec
-  const isPath = /^(?:[a-z]:|\.{0,2})[/\\]/i.test(spec)
+  const isPath = /^(?:[a-z]:|~|\.{0,2})[/\\]/i.test(spec)
   throw new OAuthError('USAGE', `unknown save target ${JSON.stringify(spec)}`, {
     facts: { reason: 'target-malformed', ...(isPath && { file: spec }) },
   })
