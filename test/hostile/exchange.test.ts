@@ -6,7 +6,7 @@ import { html, redirect } from '../support/fake-bodies.ts'
 import type { Json } from '../support/fake-http.ts'
 import type { Faults } from '../support/faults.ts'
 import { at, COMPLETE, completeRefused, consented, steadyWorld } from './flows.ts'
-import { instead, MALLORY, NO_TOKENS, refuse } from './token-faults.ts'
+import { instead, MALLORY, NO_TOKENS, ODD_TOKENS, refuse } from './token-faults.ts'
 
 describe('the code is refused, and no session came of it', () => {
   test.each([
@@ -111,11 +111,11 @@ describe('10.16 tokens that cannot be trusted are ended and not kept', () => {
     }
   })
 
-  test('nothing in the answer can be revoked: that is said too', async () => {
+  test('nothing in the answer can be revoked: whether there is a session is unknown', async () => {
     const world = steadyWorld()
     const login = await consented(world)
     world.faults.mutateToken = () => ({ token_type: 'DPoP' })
-    const code = 'TOKEN_RESPONSE_INVALID'
+    const code = 'EXCHANGE_AMBIGUOUS'
     await completeRefused(world, login, { code, session: 'unknown', sent: COMPLETE, login: 'over' })
   })
 })
@@ -140,10 +140,19 @@ describe('10.14 started at a server: who signed in is looked up afterwards', () 
 })
 
 describe('answers that are odd and good', () => {
+  test.each(ODD_TOKENS)('26.11 tokens %s: kept', async (_, fault) => {
+    const world = steadyWorld()
+    const { callback } = await consented(world)
+    world.faults.httpFault = at('exchange', fault)
+    const { credentials } = await complete(callback, world)
+    expect(credentials.refreshToken).toBe(world.currentRefreshToken(world.alice.did))
+    expect(world.sent('token')).toHaveLength(1)
+  })
+
   test.each<[string, Json, Json]>([
     ['10.6 token_type in capitals', { token_type: 'DPOP' }, {}],
     ['10.9 no expires_in', { expires_in: undefined }, { accessTokenExpiresAt: undefined }],
-    ['10.9 expires_in as text', { expires_in: '3600' }, { accessTokenExpiresAt: undefined }],
+    ['10.9 expires_in as text', { expires_in: 'soon' }, { accessTokenExpiresAt: undefined }],
     ['10.10 no refresh_token', { refresh_token: undefined }, { refreshToken: undefined }],
     ['10.11 an id_token', { id_token: 'eyJ.x.y' }, {}],
     ['10.12 more members', { account: MALLORY, error: 'invalid_grant', __proto__: null }, {}],

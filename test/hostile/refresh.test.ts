@@ -8,7 +8,7 @@ import { endless, html, redirect } from '../support/fake-bodies.ts'
 import type { Json } from '../support/fake-http.ts'
 import type { Faults } from '../support/faults.ts'
 import { at, GET_SESSION, REFRESH, refreshRefused, signedIn, stageOf, steadyWorld } from './flows.ts'
-import { MALLORY, NO_TOKENS, refuse } from './token-faults.ts'
+import { MALLORY, NO_TOKENS, ODD_TOKENS, refuse } from './token-faults.ts'
 
 describe('11.11 refused before the token was looked at: the session lives', () => {
   test.each<[string, () => Fault, ErrorCode]>([
@@ -130,6 +130,17 @@ describe('the session is over', () => {
 })
 
 describe('answers that are odd and good', () => {
+  test.each(ODD_TOKENS)('26.11 tokens %s: kept, and used', async (_, fault) => {
+    const world = steadyWorld()
+    const credentials = await signedIn(world)
+    world.faults.httpFault = at('refresh', fault)
+    const session = await openSession(credentials, world)
+    expect((await session.call(GET_SESSION)).status).toBe(200)
+    expect(session.record()).toMatchObject({ refreshToken: world.currentRefreshToken(world.alice.did), rotation: 1 })
+    expect(session.record().intent).toBeUndefined()
+    expect(world.sent((request) => stageOf(request) === 'refresh')).toHaveLength(1)
+  })
+
   test.each<[string, Json]>([
     ['10.9 no expires_in', { expires_in: undefined }],
     ['10.9 expires_in as text', { expires_in: '3600' }],

@@ -20,12 +20,36 @@ export const NO_TOKENS: readonly [string, () => Fault][] = [
   ['502 HTML, after the server committed', () => () => html(502)],
   ['503 with tokens in it', () => (answer) => new Response(answer.body, { status: 503, headers: JSON_TYPE })],
   ['10.5 200 HTML', () => () => html()],
-  ['10.5 200 as text/plain', () => retyped('text/plain')],
   ['10.5 200 without a body', instead(null)],
   ['10.5 200 with half of it', instead('{"access_token":"at-')],
   ['10.5 200 with ten megabytes', () => fattened],
   ['10.5 200 never-ending', () => () => endless().answer],
   ['10.5 200, one byte a second', () => () => brokenOff()],
-  ['10.5 201 with tokens', () => (answer) => new Response(answer.body, { status: 201, headers: JSON_TYPE })],
+  ['10.5 200 with JSON of a gateway', instead('{"status":"ok"}')],
+  ['10.5 200 as text/plain, with half of it', () => async (answer) => new Response((await answer.text()).slice(0, 40))],
   ['10.5 204', instead(null, 204)],
+]
+
+const restatus = (status: number) => (answer: Response) =>
+  new Response(answer.body, { status, headers: answer.headers })
+
+/** The tokens are there, and what stands around them is wrong. */
+export const ODD_TOKENS: readonly [string, () => Fault][] = [
+  ['as text/plain', () => retyped('text/plain')],
+  ['as text/json', () => retyped('text/json')],
+  ['as text/html', () => retyped('text/html; charset=utf-8')],
+  ['with two media types', () => retyped('application/json, application/json')],
+  ['with a media type that is none', () => retyped(';')],
+  [
+    'without a media type',
+    () => (answer) => {
+      const other = new Response(answer.body, answer)
+      other.headers.delete('content-type')
+      return other
+    },
+  ],
+  ['201', () => restatus(201)],
+  ['202', () => restatus(202)],
+  ['203', () => restatus(203)],
+  ['206', () => restatus(206)],
 ]

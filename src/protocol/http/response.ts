@@ -9,7 +9,7 @@ import { readText } from './bounded-body.ts'
 export type JsonObject = Readonly<Record<string, unknown>>
 
 /** Bytes. Metadata, DID documents and token responses are a few kB; anything larger is an attack or a mistake. */
-const JSON_LARGEST = 512 * 1024
+export const JSON_LARGEST = 512 * 1024
 
 export function parseJsonObject(text: string | undefined): JsonObject | undefined {
   if (text === undefined) return undefined
@@ -96,16 +96,23 @@ export function describe({ status, error, description }: ServerError): string {
   return [status, error, description && `"${description}"`].filter(Boolean).join(' ')
 }
 
-/** When a rate limit ends, in milliseconds since the epoch: `Retry-After` (RFC 9110 §10.2.3), else `ratelimit-reset`. */
+/** Seconds; a later end of a rate limit is not credible, and a time far beyond it would be no date. */
+const RETRY_LONGEST = 365 * 24 * 3600
+
+/**
+ * When a rate limit ends, in milliseconds since the epoch: `Retry-After` (RFC 9110 §10.2.3), else `ratelimit-reset`.
+ * At most a year from now.
+ */
 export function retryAt(headers: Headers, now: number): number | undefined {
+  const latest = now + RETRY_LONGEST * 1000
   const after = headers.get('retry-after')
   if (after !== null) {
-    if (/^\d{1,9}$/.test(after)) return now + Number(after) * 1000
+    if (/^\d+$/.test(after)) return now + Math.min(Number(after), RETRY_LONGEST) * 1000
     const date = Date.parse(after)
-    if (!Number.isNaN(date)) return date
+    if (!Number.isNaN(date)) return Math.min(date, latest)
   }
   const reset = headers.get('ratelimit-reset')
-  return reset !== null && /^\d{1,11}$/.test(reset) ? Number(reset) * 1000 : undefined
+  return reset !== null && /^\d+$/.test(reset) ? Math.min(Number(reset) * 1000, latest) : undefined
 }
 
 /** The error for a 429. */

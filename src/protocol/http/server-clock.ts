@@ -9,6 +9,8 @@ import type { Clock, Http } from '../../ports.ts'
 
 /** A `Date` has no fractions of a second. */
 const RESOLUTION = 1000
+/** Milliseconds; a clock that is off by more is no clock, and a time moved by that much may be no date. */
+const OFFSET_LARGEST = 100 * 365 * 24 * 3600 * 1000
 
 export interface ServerClocks {
   /** Milliseconds since the epoch by that server's clock, or by ours if it is not known. */
@@ -46,5 +48,6 @@ function smallestOffset(headers: Headers, sentAt: number, receivedAt: number): n
   if (Number.isNaN(date) || headers.has('age')) return undefined
   const least = date - receivedAt
   const most = date + RESOLUTION - sentAt
-  return least > 0 ? least : most < 0 ? most : 0
+  const offset = least > 0 ? least : most < 0 ? most : 0
+  return Math.abs(offset) <= OFFSET_LARGEST ? offset : undefined
 }

@@ -11,6 +11,8 @@ import { sha256 } from './dpop.ts'
 /** RFC 7636 §4.1 recommends 32 octets, which are 43 characters. */
 const VERIFIER_BYTES = 32
 const STATE_BYTES = 16
+/** Seconds; no request is valid longer, and a timer or a date could not hold a much larger number. */
+const REQUEST_LONGEST = 24 * 3600
 export const PROMPTS = ['login', 'consent', 'select_account', 'create'] as const
 export type Prompt = (typeof PROMPTS)[number]
 
@@ -108,7 +110,7 @@ export function parsePushedRequest(document: Readonly<Record<string, unknown>>, 
   if (typeof expiresInSeconds !== 'number' || !Number.isInteger(expiresInSeconds) || expiresInSeconds <= 0) {
     throw new OAuthError('RESPONSE_INVALID', `${issuer} returned no valid expires_in`)
   }
-  return { requestUri, expiresInSeconds }
+  return { requestUri, expiresInSeconds: Math.min(expiresInSeconds, REQUEST_LONGEST) }
 }
 
 /** RFC 9126 §4: the endpoint's own query is kept. */

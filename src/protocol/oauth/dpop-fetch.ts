@@ -14,6 +14,8 @@ import { createProof, type DpopKey, isNonce, type ProofTarget } from './dpop.ts'
 
 /** Longer nonces are ignored, because a nonce is part of every request (§8). */
 const NONCE_LONGEST = 1024
+/** Also without a media type, with two, and as text: some servers and gateways send JSON like that. */
+const MAYBE_JSON = /^$|json|^text\/plain/
 /** Bytes. An error body is read to find a challenge in it; a larger one is replaced by an empty body. */
 const CHALLENGE_LARGEST = 1024 * 1024
 
@@ -150,7 +152,7 @@ function wrongAssumption(
 async function readRejection(response: Response): Promise<{ errors: readonly string[]; response: Response }> {
   const inHeader = challengeError(response.headers)
   const errors = inHeader === undefined ? [] : [inHeader]
-  if (inHeader === 'use_dpop_nonce' || mediaType(response.headers) !== 'application/json') {
+  if (inHeader === 'use_dpop_nonce' || !MAYBE_JSON.test(mediaType(response.headers))) {
     return { errors, response }
   }
   const bytes = await readBounded(response, CHALLENGE_LARGEST)

@@ -11,13 +11,13 @@
 import { type ErrorCode, isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Nonces } from '../../model.ts'
 import type { Clock, HttpInit, Network, Random } from '../../ports.ts'
-import { type JsonObject, rateLimited, readJsonObject, readServerError, type ServerError } from '../http/response.ts'
+import { type JsonObject, rateLimited, readServerError, type ServerError } from '../http/response.ts'
 import type { WithServerClocks } from '../http/server-clock.ts'
 import { type AuthorizationRequest, type PushedRequest, pushAuthorizationRequest } from './authorization-request.ts'
 import { type ClientIdentity, withClientAssertion } from './client-auth.ts'
 import type { DpopKey } from './dpop.ts'
 import { createDpopFetch, type DpopFetch, type NonceOptions } from './dpop-fetch.ts'
-import { anyToken, exchangeRefused, refreshRefused } from './token-endpoint.ts'
+import { anyToken, exchangeRefused, readTokenResponse, refreshRefused } from './token-endpoint.ts'
 
 /** Seconds. */
 const TIMEOUT = 10
@@ -173,10 +173,7 @@ export class OAuthServerAgent {
     const { issuer, token_endpoint } = this.#server
     try {
       const response = await this.#post(token_endpoint, form, { ...ONCE, ...(beforeSend && { beforeSend }) })
-      // A 200 without JSON may come from a gateway. Then it is unknown whether the server has processed the request.
-      if (response.status === 200) {
-        return await readJsonObject(response, { what: `the token response of ${issuer}`, code: ambiguous })
-      }
+      if (response.ok) return await readTokenResponse(response, { issuer, ambiguous })
       if (response.status === 429) throw rateLimited(issuer, response.headers, this.#ports.now())
       throw refused(issuer, await readServerError(response, form))
     } catch (error) {

@@ -3,22 +3,49 @@
  *
  * @see RFC 6749 §5, §6; https://atproto.com/specs/oauth#tokens-and-session-lifetime
  */
-import { OAuthError } from '../../errors.ts'
+import { type ErrorCode, OAuthError } from '../../errors.ts'
 import type { TokenSet } from '../../model.ts'
 import type { Clock } from '../../ports.ts'
-import { describe, type JsonObject, type ServerError } from '../http/response.ts'
+import { readText } from '../http/bounded-body.ts'
+import {
+  describe,
+  JSON_LARGEST,
+  type JsonObject,
+  mediaType,
+  parseJsonObject,
+  type ServerError,
+} from '../http/response.ts'
 import { asDid } from '../identity/syntax.ts'
 import { scopeTokens } from '../scope/scope.ts'
 import { explainInvalidGrant } from './invalid-grant.ts'
 
 /** Seconds. No token lives longer; a larger `expires_in` would only overflow. */
 const LIFETIME_LONGEST = 365 * 24 * 3600
+/** A number as some servers send it: in quotes. */
+const NUMERIC = /^\d{1,400}(?:\.\d{1,20})?$/
 /** A visible-ASCII string (RFC 6749 appendix A.12, A.17). */
 const TOKEN = /^[\x20-\x7e]{1,16384}$/
 
-/** After a 5xx from a gateway, or another 2xx, it is unknown whether the server has processed the request. */
+/**
+ * The body of a 2xx. The tokens in it are the only ones that are left, so neither its status nor its media type, which
+ * may be missing or sent twice, is a reason to discard them. A body without tokens may be a gateway's page: then it is
+ * unknown whether the server behind it has committed.
+ *
+ * @throws {OAuthError} `ambiguous`, and `NETWORK_LOST` if the body is cut off
+ */
+export async function readTokenResponse(
+  response: Response,
+  { issuer, ambiguous }: { readonly issuer: string; readonly ambiguous: ErrorCode },
+): Promise<JsonObject> {
+  const document = parseJsonObject(await readText(response, JSON_LARGEST))
+  if (document && anyToken(document) !== undefined) return document
+  const came = `${response.status}, ${mediaType(response.headers) || 'no media type'}`
+  throw new OAuthError(ambiguous, `the token response of ${issuer} (${came}) has no tokens in it`)
+}
+
+/** After a 5xx from a gateway it is unknown whether the server has processed the request. */
 function isUnclear({ status }: ServerError): boolean {
-  return status >= 500 || (status >= 200 && status < 300)
+  return status >= 500
 }
 
 /** `EXCHANGE_AMBIGUOUS` or `EXCHANGE_REFUSED`. */
@@ -67,10 +94,14 @@ export function parseTokenResponse(document: JsonObject, dev: boolean, { now }: 
   }
 }
 
-/** A lifetime that is not a number is ignored; a negative one means expired. */
+/**
+ * Some servers send the number as a string. A lifetime below one second counts as unknown, like one that is no number:
+ * such a token is used until it is rejected, because every refresh would return another one like it.
+ */
 function expiry(expiresIn: unknown, now: number): number | undefined {
-  if (typeof expiresIn !== 'number' || !Number.isFinite(expiresIn)) return undefined
-  return now + Math.max(0, Math.min(Math.floor(expiresIn), LIFETIME_LONGEST)) * 1000
+  const seconds = typeof expiresIn === 'string' && NUMERIC.test(expiresIn) ? Number(expiresIn) : expiresIn
+  if (typeof seconds !== 'number' || !(seconds >= 1)) return undefined
+  return now + Math.min(Math.floor(seconds), LIFETIME_LONGEST) * 1000
 }
 
 function isToken(value: unknown): value is string {

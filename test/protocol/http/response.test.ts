@@ -124,6 +124,9 @@ describe('18.8 rate limits', () => {
     ['nonsense', { 'retry-after': 'soon', 'ratelimit-reset': '-1' }, undefined],
     ['no number', { 'ratelimit-reset': '1e99' }, undefined],
     ['none', {}, undefined],
+    ['more digits than any time', { 'retry-after': '9'.repeat(400) }, NOW + 365 * 86_400_000],
+    ['a date that is too far', { 'retry-after': 'Fri, 31 Dec 9999 23:59:59 GMT' }, NOW + 365 * 86_400_000],
+    ['an epoch that is too far', { 'ratelimit-reset': '9'.repeat(20) }, NOW + 365 * 86_400_000],
   ])('%s', (_, headers: Record<string, string>, expected) => {
     expect(retryAt(new Headers(headers), NOW)).toBe(expected)
   })
@@ -136,7 +139,7 @@ describe('18.8 rate limits', () => {
     expect(rateLimited('as.fake.dev', new Headers(), NOW).message).toBe('rate limit of as.fake.dev exceeded')
   })
 
-  test.each(['999999999', '99999999999'])('a far future is no crash: %s', (value) => {
+  test.each(['999999999', '99999999999', '9'.repeat(16), '9'.repeat(400)])('a far future is no crash: %s', (value) => {
     for (const name of ['retry-after', 'ratelimit-reset']) {
       expect(rateLimited('x', new Headers({ [name]: value }), NOW).code).toBe('RATE_LIMITED')
     }

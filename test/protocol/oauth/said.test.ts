@@ -115,10 +115,10 @@ describe('tokens', () => {
     )
   })
 
-  test('10.5 of what it is said that it is no JSON', async () => {
+  test('10.5 with which status and media type a response came that has no tokens', async () => {
     const agent = answeredAgent(world, () => new Response('<html>'))
     const error = await failure(() => agent.refresh('r'))
-    expect(error.message).toContain(`the token response of ${AS} has`)
+    expect(error.message).toBe(`the token response of ${AS} (200, text/plain) has no tokens in it`)
   })
 
   test('a revocation that is answered with nothing at all is one', async () => {

@@ -116,7 +116,7 @@ describe('10.5 to 10.12, 11.10 token responses', () => {
     ['null', json('null')],
     ['half of it', json('{"access_token":')],
     ['HTML', json('<html>', 200, 'text/html')],
-    ['201', json(honest, 201)],
+    ['201', json(honest, 201), '26.11: the tokens are issued, and nobody else has them'],
     ['400', json({ error: 'invalid_grant' }, 400)],
     ['500', json('', 500, 'text/plain')],
     [
@@ -135,13 +135,13 @@ describe('10.5 to 10.12, 11.10 token responses', () => {
     ],
     ['expires_in as text', json({ ...honest, expires_in: '60s' })],
     ['expires_in as words', json({ ...honest, expires_in: 'soon' }), LENIENT],
-    ['a negative expires_in', json({ ...honest, expires_in: -1 }), 'it is over, and renewed before its first use'],
-    ['an id_token', json({ ...honest, id_token: 'x' }), '10.11: it is not relied on, and not looked at'],
     [
-      'JSON as text/plain',
-      json(honest, 200, 'text/plain'),
-      'RFC 6749 §5.1: application/json; they look at the type only if it is no JSON',
+      'a negative expires_in',
+      json({ ...honest, expires_in: -1 }),
+      'the lifetime is unknown, and the token is used until it is rejected',
     ],
+    ['an id_token', json({ ...honest, id_token: 'x' }), '10.11: it is not relied on, and not looked at'],
+    ['JSON as text/plain', json(honest, 200, 'text/plain')],
   ]
   const ports = { now: world.now }
   test.each(named(rows))('of an exchange: $name', async ({ answer, differs }) => {
