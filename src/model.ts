@@ -115,6 +115,8 @@ export const credentialsSchema = v.object({
   thumbprint: text.optional(),
   createdAt: timeSchema.optional(),
   rotatedAt: timeSchema.optional(),
+  /** Milliseconds by which the issuer's clock, by which these two are, was ahead of this machine's. */
+  clockOffset: timeSchema.optional(),
   /** How many refreshes there were since the login, if that is known. */
   rotation: rotationSchema.optional(),
   /** Read from `ATPROTO_OAUTH_SESSION`, and saved as that. */
@@ -242,7 +244,7 @@ export const sessionRecordSchema = v.object({
   accessToken: text.optional(),
   accessTokenExpiresAt: timeSchema.optional(),
   refreshToken: text.optional(),
-  /** When the person signed in, if that is known. */
+  /** When the person signed in, if that is known: by the issuer's clock, like `rotatedAt`. */
   createdAt: timeSchema.optional(),
   /** When `refreshToken` was issued, if that is known. */
   rotatedAt: timeSchema.optional(),

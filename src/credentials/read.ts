@@ -53,6 +53,7 @@ function givenSchema(dev: boolean) {
     issuer: server.optional(),
     createdAt: ifValid(timeSchema),
     rotatedAt: ifValid(timeSchema),
+    clockOffset: ifValid(timeSchema),
     rotation: ifValid(rotationSchema),
   })
 }

@@ -38,8 +38,10 @@ export function savedEntries(credentials: Credentials, bundled: boolean): Entrie
 
 /** One value with everything that outlives the access token, or for a lease with everything. */
 export function bundle(credentials: Credentials): string {
-  const { accessToken, accessTokenExpiresAt, bundled, ...lasting } = credentials
-  const content = credentials.refreshToken === undefined ? credentials : lasting
+  // The clock of another machine is off by another difference.
+  const { clockOffset, ...portable } = credentials
+  const { accessToken, accessTokenExpiresAt, bundled, ...lasting } = portable
+  const content = credentials.refreshToken === undefined ? portable : lasting
   return base64url.encode(new TextEncoder().encode(JSON.stringify({ version: 1, ...toStored(content) })))
 }
 

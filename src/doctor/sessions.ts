@@ -7,7 +7,7 @@ import { isOAuthError, type LoginFacts, loginFacts } from '../errors.ts'
 import type { Credentials, Origin, SessionRecord } from '../model.ts'
 import type { Clock, Finding, SessionStore, Settings } from '../ports.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
-import { nextDeadline, statusOf } from '../session/status.ts'
+import { nextDeadline, statusOf, timeOf } from '../session/status.ts'
 import { newerOf, toSessionRecord } from '../session/token-family.ts'
 import { attempt, broken, failed, ok, warning } from './check.ts'
 
@@ -63,8 +63,8 @@ async function checkSession(
   ports: Ports,
 ): Promise<Finding> {
   const { did, handle, clientId, clientKey, refreshToken } = record
-  const now = ports.now()
-  const status = statusOf(record)
+  const now = timeOf(record, ports.now())
+  const status = statusOf(record, ports.now())
   const deadline = nextDeadline(status)
   const found = { topic: TOPIC, milliseconds: 0 }
   const who = `the session of ${handle ?? did} in the ${place}`

@@ -137,7 +137,7 @@ async function verifyResponse(response: JsonObject, exchange: Exchange, ports: C
     const tokens = parseTokenResponse(response, ports.settings.dev, ports)
     checkAccount(tokens.sub, pending)
     const { pds } = account ?? (await locate(tokens.sub, pending.issuer, ports))
-    return completed(pending, tokens, key, pds, ports.now())
+    return completed(pending, tokens, { key, pds, now: agent.now(), clockOffset: agent.now() - ports.now() })
   } catch (error) {
     const isEnded = await agent.revokeIssued(response)
     await note(spent('refused'))
@@ -180,7 +180,15 @@ function locate(did: Did, issuer: Origin, ports: CompletePorts): Promise<Account
   return locateAccount(did, { verify }, ports)
 }
 
-function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey, pds: Origin, now: number): Completed {
+/** Dated by the server's clock (`session/server-time.ts`). */
+interface Issued {
+  readonly key: DpopKey
+  readonly pds: Origin
+  readonly now: number
+  readonly clockOffset: number
+}
+
+function completed(pending: PendingAuthorization, tokens: TokenSet, { key, pds, now, clockOffset }: Issued): Completed {
   const { issuer, clientId, clientKey, dpopPrivateJwk, did, handle, scope: requestedScope } = pending
   return {
     credentials: {
@@ -197,6 +205,7 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, key: DpopKey
       thumbprint: key.thumbprint,
       createdAt: now,
       rotatedAt: now,
+      ...(clockOffset !== 0 && { clockOffset }),
       rotation: 0,
     },
     handle: did === undefined ? undefined : handle,

@@ -19,6 +19,8 @@ import { createSessionStore } from './store/sessions.ts'
 import { createWitness } from './store/witness.ts'
 import { packageVersion } from './version.ts'
 
+/** Milliseconds; a timer that is set for longer ends at once. */
+const TIMER_LONGEST = 2 ** 31 - 1
 /** Milliseconds for one attempt; the resolver makes two. */
 const DNS_TIMEOUT = 3_000
 
@@ -55,7 +57,7 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
     resolveTxt,
     now: Date.now,
-    sleep: (milliseconds) => setTimeout(milliseconds),
+    sleep: (milliseconds) => setTimeout(Math.min(milliseconds, TIMER_LONGEST)),
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     warn: options.onWarning ?? (() => undefined),
     settings: { plcUrl, handleResolver, clientJwk, dev },

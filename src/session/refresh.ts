@@ -15,24 +15,36 @@ import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import { deliverLeftOver, deliverRotated, lockTargets, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
+import { CLOCK_SLACK } from './server-time.ts'
 import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from './token-family.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
 const MARGIN = 10_000
 const MARGIN_RANDOM = 30_000
+/** Of the lifetime of a token, the most that the margin and the random part may take. */
+const MARGIN_SHARE = 1 / 4
 
-/** Tolerated clock correction, in milliseconds. */
-const CLOCK_SLACK = 60_000
-
-/** Whether the access token stays valid for a while. Without an `expires_in` it is used until the PDS rejects it. */
-export function isFresh(record: SessionRecord, { now, randomBytes }: Network): boolean {
-  const { accessToken, accessTokenExpiresAt, rotatedAt } = record
+/**
+ * Whether the access token stays valid for a while. Without an `expires_in` it is used until the PDS rejects it, and
+ * without a refresh token as long as it lasts. The margin is a share of a short lifetime: a token that never has enough
+ * left would be refreshed at each request.
+ *
+ * @param atLeastSeconds how long it should last; of a server whose tokens have less, three quarters of their lifetime
+ */
+export function isFresh(record: SessionRecord, { now, randomBytes }: Network, atLeastSeconds = 0): boolean {
+  const { accessToken, accessTokenExpiresAt, rotatedAt, refreshToken, clockOffset = 0 } = record
   if (accessToken === undefined) return false
-  if (accessTokenExpiresAt === undefined) return true
-  // Rotated in the future: the clock was set back, so the expiry time is unreliable.
-  if (rotatedAt !== undefined && rotatedAt - now() > CLOCK_SLACK) return false
-  const random = (randomBytes(1)[0]! / 255) * MARGIN_RANDOM
-  return accessTokenExpiresAt - now() > MARGIN + random
+  if (accessTokenExpiresAt === undefined) return atLeastSeconds <= 0
+  const left = accessTokenExpiresAt - now()
+  // By our clock, as the expiry is.
+  const issuedAt = rotatedAt === undefined ? undefined : rotatedAt - clockOffset
+  const lifetime = issuedAt === undefined ? Number.POSITIVE_INFINITY : Math.max(0, accessTokenExpiresAt - issuedAt)
+  if (left < Math.min(atLeastSeconds * 1000, lifetime * (1 - MARGIN_SHARE))) return false
+  if (refreshToken === undefined) return left > 0
+  // Issued in the future: the clock was set back, so the expiry time is unreliable.
+  if (issuedAt !== undefined && issuedAt - now() > CLOCK_SLACK) return false
+  const margin = MARGIN + (randomBytes(1)[0]! / 255) * MARGIN_RANDOM
+  return left > margin * Math.min(1, (lifetime * MARGIN_SHARE) / (MARGIN + MARGIN_RANDOM))
 }
 
 /**
@@ -172,7 +184,7 @@ function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionR
     accessTokenExpiresAt: tokens.accessTokenExpiresAt,
     // RFC 6749 §6: without a new one the old one stays good.
     refreshToken: tokens.refreshToken ?? refreshToken,
-    rotatedAt: now(),
+    rotatedAt: agent.now(),
     clockOffset: agent.now() - now(),
     // Where it was not counted before, it is from now on.
     rotation: (current.rotation ?? 0) + 1,

@@ -16,6 +16,7 @@ import type { RefreshPorts } from './ports.ts'
 import { withPriming } from './priming.ts'
 import { proofFor } from './proof.ts'
 import { isFresh, refresh } from './refresh.ts'
+import { serverTime } from './server-time.ts'
 import { toCredentials } from './token-family.ts'
 
 /** Milliseconds; a younger token cannot have expired. */
@@ -89,22 +90,23 @@ export class Session {
    * @throws {OAuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
    */
   async refresh(ifOlderThanSeconds = 0): Promise<Credentials> {
-    const now = this.#ports.now()
-    const since = now - ifOlderThanSeconds * 1000
-    // A refresh time in the future comes from another clock, so the age is unknown.
-    await this.#refreshUnless(({ rotatedAt }) => rotatedAt !== undefined && rotatedAt > since && rotatedAt <= now)
+    await this.#refreshUnless((newer) => {
+      const now = serverTime(newer, this.#ports.now())
+      if (newer.rotatedAt === undefined || now === undefined) return false
+      return newer.rotatedAt > now - ifOlderThanSeconds * 1000
+    })
     return toCredentials(this.#record)
   }
 
   /**
    * An access token for other processes, with its DPoP key and without the refresh token.
    *
-   * @param atLeastSeconds refresh first if the token expires before that
+   * @param atLeastSeconds refresh first if the token expires before that. Where no token lasts that long, refresh first if
+   *   a quarter of its lifetime has passed.
    * @throws {OAuthError} as `refresh`
    */
   async lease(atLeastSeconds: number): Promise<Credentials> {
-    const until = this.#ports.now() + atLeastSeconds * 1000
-    const lasts = (newer: SessionRecord) => isFresh(newer, this.#ports) && (newer.accessTokenExpiresAt ?? 0) >= until
+    const lasts = (newer: SessionRecord) => isFresh(newer, this.#ports, atLeastSeconds)
     if (!lasts(this.#record) || this.#record.undelivered) await this.#refreshUnless(lasts)
     const { did, dpopPrivateJwk, pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint } = this.#record
     return { did, dpopPrivateJwk, server: pds, issuer, accessToken, accessTokenExpiresAt, scope, thumbprint }
@@ -191,9 +193,9 @@ export class Session {
    * earlier process may be rejected because the session has ended since, which only a refresh reveals. Ages are
    * measured with the servers' clocks, because the local clock may have been changed.
    */
-  #isJustRefreshed({ accessToken, rotatedAt, clockOffset = 0, pds }: SessionRecord): boolean {
+  #isJustRefreshed({ accessToken, rotatedAt, pds }: SessionRecord): boolean {
     if (accessToken !== this.#refreshed || rotatedAt === undefined) return false
-    return Math.abs(this.#dpopFetch.now(pds) - clockOffset - rotatedAt) < JUST_NOW
+    return Math.abs(this.#dpopFetch.now(pds) - rotatedAt) < JUST_NOW
   }
 
   async #refreshUnless(isGood: (newer: SessionRecord) => boolean): Promise<void> {

@@ -2,14 +2,17 @@
  * The status of a session, from its record alone: account, save targets, deadlines. Sends nothing.
  */
 import type { ClientKeyName, Did, Ended, Handle, Origin, SessionRecord } from '../model.ts'
+import { serverTime } from './server-time.ts'
 
 const DAY = 24 * 3600 * 1000
 /** The limits of the reference server: since the login, and since the last refresh. */
 const PUBLIC = { absolute: 14 * DAY, idle: 14 * DAY }
+/** A `Date` reaches no further. */
+const TIME_LARGEST = 8.64e15
 const CONFIDENTIAL = { absolute: 2 * 365.25 * DAY, idle: (365.25 / 4) * DAY }
 
 export interface SessionStatus {
-  /** `ambiguous`: a refresh was sent, but no response was stored. */
+  /** `ended`: also if a deadline has passed. `ambiguous`: a refresh was sent, but no response was stored. */
   readonly state: 'alive' | 'ended' | 'ambiguous'
   readonly did: Did
   readonly handle: Handle | undefined
@@ -34,11 +37,18 @@ export interface SessionStatus {
   readonly ended: Ended | undefined
 }
 
-export function statusOf(record: SessionRecord): SessionStatus {
+/**
+ * @param now by the clock of this machine
+ */
+export function statusOf(record: SessionRecord, now: number): SessionStatus {
   const { createdAt, rotatedAt, intent, ended, clientKey } = record
   const lifetime = clientKey ? CONFIDENTIAL : PUBLIC
+  const absoluteDeadline = after(createdAt, lifetime.absolute)
+  const idleDeadline = after(rotatedAt, lifetime.idle)
+  const deadline = nextDeadline({ absoluteDeadline, idleDeadline })
+  const isOver = ended !== undefined || (deadline !== undefined && deadline <= timeOf(record, now))
   return {
-    state: ended ? 'ended' : intent ? 'ambiguous' : 'alive',
+    state: isOver ? 'ended' : intent ? 'ambiguous' : 'alive',
     did: record.did,
     handle: record.handle,
     pds: record.pds,
@@ -50,16 +60,28 @@ export function statusOf(record: SessionRecord): SessionStatus {
     createdAt,
     rotatedAt,
     accessTokenExpiresAt: record.accessToken === undefined ? undefined : record.accessTokenExpiresAt,
-    absoluteDeadline: createdAt === undefined ? undefined : createdAt + lifetime.absolute,
-    idleDeadline: rotatedAt === undefined ? undefined : rotatedAt + lifetime.idle,
+    absoluteDeadline,
+    idleDeadline,
     savedTo: record.savedTo ?? [],
     undelivered: record.undelivered ?? [],
     ended,
   }
 }
 
+function after(time: number | undefined, lifetime: number): number | undefined {
+  return time === undefined ? undefined : Math.min(time + lifetime, TIME_LARGEST)
+}
+
+/** The time at the session's server, with which its dates and deadlines are compared. */
+export function timeOf(record: SessionRecord, now: number): number {
+  return serverTime(record, now) ?? record.rotatedAt ?? now
+}
+
 /** The earlier deadline, as far as they are known. */
-export function nextDeadline({ absoluteDeadline, idleDeadline }: SessionStatus): number | undefined {
+export function nextDeadline({
+  absoluteDeadline,
+  idleDeadline,
+}: Pick<SessionStatus, 'absoluteDeadline' | 'idleDeadline'>): number | undefined {
   const known = [absoluteDeadline, idleDeadline].filter((deadline) => deadline !== undefined)
   return known.length > 0 ? Math.min(...known) : undefined
 }

@@ -203,7 +203,7 @@ test('17 its deadlines: two years from the login, a quarter from the last refres
   world.advance(10 * DAY)
   const session = await openSession(credentials, ours)
   await session.refresh()
-  const { absoluteDeadline, idleDeadline, clientKey: named } = statusOf(session.record())
+  const { absoluteDeadline, idleDeadline, clientKey: named } = statusOf(session.record(), world.now())
   expect({ absoluteDeadline, idleDeadline }).toStrictEqual({
     absoluteDeadline: began + 730.5 * DAY,
     idleDeadline: world.now() + 91.3125 * DAY,

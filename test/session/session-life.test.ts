@@ -62,7 +62,8 @@ describe('when to refresh', () => {
     const record = (await openSession(credentials, world)).record()
     const fresh = (seconds: number, random: number) => {
       const randomBytes = (length: number) => new Uint8Array(length).fill(random)
-      return isFresh({ ...record, accessTokenExpiresAt: world.now() + seconds * 1000 }, { ...world, randomBytes })
+      const expiring = { accessTokenExpiresAt: world.now() + seconds * 1000, rotatedAt: world.now() - HOUR }
+      return isFresh({ ...record, ...expiring }, { ...world, randomBytes })
     }
     expect([fresh(600, 0), fresh(600, 255), fresh(41, 255), fresh(11, 0)]).toStrictEqual([true, true, true, true])
     expect([fresh(10, 0), fresh(5, 0), fresh(5, 255), fresh(40, 255), fresh(-1, 0)]).not.toContain(true)

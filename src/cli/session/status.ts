@@ -5,7 +5,7 @@ import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { loginFacts, OAuthError } from '../../errors.ts'
 import { expandTilde, userFolders } from '../../node/folders.ts'
-import { nextDeadline, type SessionStatus, statusOf } from '../../session/status.ts'
+import { nextDeadline, type SessionStatus, statusOf, timeOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
 import type { Colour, Paint } from '../colour.ts'
@@ -39,25 +39,23 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const { output, runtime } = context
   const warnDays = options.warnDays === undefined ? undefined : parseDays(options.warnDays)
   const session = await sessionFor(options.account, context)
-  const status = statusOf(session.record())
+  const status = statusOf(session.record(), runtime.now())
+  const time = timeOf(session.record(), runtime.now())
   const deadline = nextDeadline(status)
-  const over = status.state === 'ended' || (deadline !== undefined && deadline <= runtime.now())
-  if (warnDays !== undefined && over) throw isHandedOver(status) ? endedError(session.record()) : overError(status)
+  if (warnDays !== undefined && status.state === 'ended')
+    throw isHandedOver(status) ? endedError(session.record()) : overError(status)
+  const now = runtime.now()
   await output.data(
     output.json
       ? `${toSafeJson(status)}\n`
-      : table(status, { now: runtime.now(), storedIn: await storedIn(status, context), paint: output.paint }),
+      : table(status, { time, now, storedIn: await storedIn(status, context), paint: output.paint }),
   )
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not contain the login time')
-  else if (deadline - runtime.now() < warnDays * DAY) {
-    throw new OAuthError(
-      'DEADLINE_NEAR',
-      `the session of ${status.did} ends ${relativeTime(deadline, runtime.now())}`,
-      {
-        facts: loginFacts(status),
-      },
-    )
+  else if (deadline - time < warnDays * DAY) {
+    throw new OAuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${relativeTime(deadline, time)}`, {
+      facts: loginFacts(status),
+    })
   }
 }
 
@@ -78,9 +76,14 @@ function isHandedOver({ ended }: SessionStatus): boolean {
   return ended?.handedOver !== undefined
 }
 
+function whyEnded({ ended }: SessionStatus): string {
+  return ended ? ended.reason : 'its deadline has passed'
+}
+
 function overError(status: SessionStatus): OAuthError {
-  const why = status.ended ? status.ended.reason : 'its deadline has passed'
-  return new OAuthError('SESSION_DEAD', `the session of ${status.did} has ended: ${why}`, { facts: loginFacts(status) })
+  return new OAuthError('SESSION_DEAD', `the session of ${status.did} has ended: ${whyEnded(status)}`, {
+    facts: loginFacts(status),
+  })
 }
 
 const STATES = {
@@ -92,16 +95,20 @@ const STATES = {
 const COLOURS = { alive: 'green', ended: 'red', ambiguous: 'yellow' } as const satisfies Record<string, Colour>
 
 interface Presentation {
+  /** At the session's server. */
+  readonly time: number
+  /** By our clock, as is the expiry of the access token. */
   readonly now: number
   readonly storedIn: string
   readonly paint: Paint
 }
 
-function table(status: SessionStatus, { now, storedIn, paint }: Presentation): string {
+function table(status: SessionStatus, { time, now, storedIn, paint }: Presentation): string {
   const rows: [name: string, value: string | undefined][] = [
     [
       'session',
-      (isHandedOver(status) ? 'exported' : STATES[status.state]) + (status.ended ? ` (${status.ended.reason})` : ''),
+      (isHandedOver(status) ? 'exported' : STATES[status.state]) +
+        (status.state === 'ended' ? ` (${whyEnded(status)})` : ''),
     ],
     ['account', status.handle ? `${status.handle} (${status.did})` : status.did],
     ['PDS', status.pds],
@@ -109,11 +116,11 @@ function table(status: SessionStatus, { now, storedIn, paint }: Presentation): s
     ['client', status.clientId && status.clientId + (status.clientKey ? `; client key ${status.clientKey.kid}` : '')],
     ['scope', status.scope],
     ['key', status.thumbprint],
-    ['login', status.createdAt && relativeTime(status.createdAt, now)],
-    ['refreshed', status.rotatedAt && relativeTime(status.rotatedAt, now)],
+    ['login', status.createdAt && relativeTime(status.createdAt, time)],
+    ['refreshed', status.rotatedAt && relativeTime(status.rotatedAt, time)],
     ['access token', status.accessTokenExpiresAt && expires(status.accessTokenExpiresAt, now)],
-    ['ends', status.absoluteDeadline && relativeTime(status.absoluteDeadline, now)],
-    ['ends unused', status.idleDeadline && relativeTime(status.idleDeadline, now)],
+    ['ends', status.absoluteDeadline && relativeTime(status.absoluteDeadline, time)],
+    ['ends unused', status.idleDeadline && relativeTime(status.idleDeadline, time)],
     ['stored in', storedIn],
     ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
     ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),

@@ -12,6 +12,8 @@ import { proxiesFrom } from './proxies.ts'
 
 const IDLE_TIMEOUT = 60_000
 const TOTAL_TIMEOUT_SECONDS = 30
+/** Milliseconds; a timer that is set for longer ends at once. */
+const TIMER_LONGEST = 2 ** 31 - 1
 
 export interface HttpOptions {
   readonly dev: boolean
@@ -51,13 +53,13 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
           idleMilliseconds,
           signal: limit.signal,
           beforeSend: init.beforeSend,
-          onEnd: limit.lift,
+          onEnd: limit.end,
         })
         if (streaming) limit.lift()
         report(response.status)
         return response
       } catch (error) {
-        limit.lift()
+        limit.end()
         // The caller gave up, and is told so in their own words.
         if (init.signal?.aborted) {
           report('aborted')
@@ -71,12 +73,28 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
   }
 }
 
+/**
+ * The caller's signal and the timeout as one signal. Not with `AbortSignal.any`: a signal that is used for many requests
+ * would keep something of each of them, on some versions of Node for good.
+ */
 function timeLimit({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit) {
+  if (!(timeoutSeconds > 0)) {
+    throw new OAuthError('USAGE', `the timeout must be a positive number of seconds, not ${timeoutSeconds}`)
+  }
   const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(new Timeout(timeoutSeconds)), timeoutSeconds * 1000)
+  const delay = Math.min(timeoutSeconds * 1000, TIMER_LONGEST)
+  const timer = setTimeout(() => controller.abort(new Timeout(timeoutSeconds)), delay)
   timer.unref() // only the socket keeps the process running
+  const abort = () => controller.abort(signal?.reason)
+  if (signal?.aborted) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
+  const lift = () => clearTimeout(timer)
   return {
-    signal: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal,
-    lift: () => clearTimeout(timer),
+    signal: controller.signal,
+    lift,
+    end() {
+      lift()
+      signal?.removeEventListener('abort', abort)
+    },
   }
 }

@@ -1,4 +1,5 @@
 /** Answers that are larger, longer or other than they say. */
+import { getEventListeners } from 'node:events'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { readBounded } from '../../../src/protocol/http/bounded-body.ts'
@@ -118,4 +119,62 @@ test('20.2 a server may be at another port than 443', async () => {
   expect(url.port).not.toBe('')
   expect(asOrigin('https://pds.example.com:8443', false)).toBe('https://pds.example.com:8443')
   expect(await fetchJson(request(url), { ...client(), now: () => 0 })).toStrictEqual({})
+})
+
+describe('timeouts of any size', () => {
+  test.each([Number.POSITIVE_INFINITY, 2 ** 31, 1e300, 1e7])(
+    '%d seconds is long, and not over at once',
+    async (timeoutSeconds) => {
+      const url = await serve((_, response) => {
+        setImmediate(() => response.end('{}'))
+      })
+      expect((await client().fetch(url, { timeoutSeconds })).status).toBe(200)
+    },
+  )
+
+  test.each([Number.NaN, 0, -1, Number.NEGATIVE_INFINITY])('%d is none: nothing is sent', async (timeoutSeconds) => {
+    let requests = 0
+    const url = await serve((_, response) => {
+      requests += 1
+      response.end()
+    })
+    const error = await failure(client().fetch(url, { timeoutSeconds }))
+    expect(error).toMatchObject({ code: 'USAGE', message: expect.stringContaining(`not ${timeoutSeconds}`) })
+    expect(requests).toBe(0)
+  })
+})
+
+describe('one signal for many requests', () => {
+  const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
+
+  test('keeps nothing of them once they are over, however they end', async () => {
+    const { signal } = new AbortController()
+    const url = await serve(({ url: path }, response) => {
+      if (path === '/cut') response.socket!.destroy()
+      else if (path === '/none') response.writeHead(204).end()
+      else response.end('{}')
+    })
+    const { fetch } = client()
+    for (let times = 0; times < 20; times += 1) {
+      for (const streaming of [true, false]) {
+        await (await fetch(url, { signal, streaming })).text()
+        await (await fetch(url, { signal, streaming })).body!.cancel()
+        await fetch(new URL('/none', url), { signal, streaming })
+        await fetch(url, { signal, streaming, method: 'HEAD' })
+        await failure(fetch(new URL('/cut', url), { signal, streaming }))
+      }
+    }
+    await expect.poll(() => listeners(signal)).toBe(0)
+  })
+
+  test('still ends a body that is under way, with its own reason', async () => {
+    const controller = new AbortController()
+    const url = await serve((_, response) => void response.write('{'))
+    const response = await client().fetch(url, { signal: controller.signal, streaming: true })
+    expect(listeners(controller.signal)).toBe(1)
+    controller.abort(new Error('enough'))
+    await expect(response.text()).rejects.toThrow()
+    const error = await failure(client().fetch(url, { signal: controller.signal }))
+    expect((error.cause as Error).message).toBe('enough')
+  })
 })
