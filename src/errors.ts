@@ -133,24 +133,28 @@ export type PlainReason =
   | 'client-key-unwanted'
   /** Keys can be added and retired only in the document of a confidential client. */
   | 'client-not-confidential'
-  /** New credentials are in the store; the next refresh writes them to their save targets. */
-  | 'delivery-pending'
   /** Allowed in development mode only, such as http or a `.test` handle. */
   | 'dev-mode-needed'
   /** The value cannot be written so that every dotenv parser reads it alike. */
   | 'dotenv-unfit'
   /** The TLS certificate is self-signed, or its CA is unknown. */
   | 'certificate-untrusted'
+  /** The server rejected the code, which may have been cut off: the login is still open for the whole one. */
+  | 'code-rejected'
   /** A pushed request was rejected, and the client has no metadata document. */
   | 'loopback-client-refused'
   /** The given client_id is not the one of the imported session. */
   | 'foreign-client-id'
   /** The server rejected the given refresh token; the stored one was not sent. */
   | 'given-token-refused'
+  /** The session was exported to another program, and can be used only there. */
+  | 'exported'
   /** The session was exported to another program, which has to end it. */
   | 'handed-over'
   /** The configured handle resolver does not know the handle, or no account can have it. */
   | 'handle-lookup-failed'
+  /** The TLS server supports no HTTP/1.1. */
+  | 'http1-unsupported'
   /** The user has no home directory. */
   | 'home-needed'
   /** The directory of the store is not writable. */
@@ -183,8 +187,6 @@ export type PlainReason =
   | 'origin-unusable'
   /** The client document lists several redirect URIs, and none was chosen. */
   | 'redirect-uri-needed'
-  /** A refresh was sent, and no response was stored. */
-  | 'refresh-unanswered'
   /** `atproto-proxy` is not a DID and a service, as in `did:web:api.bsky.app#bsky_appview`. */
   | 'service-malformed'
   /** The new session could not be stored, and was revoked. */
@@ -207,10 +209,14 @@ export type ReasonFacts =
   | { readonly reason: PlainReason }
   /** The client document is invalid; the message says why. */
   | { readonly reason: 'client-document-faulty'; readonly clientId: string }
+  /** The server rejected the client itself: its key, its document, or the copy of the document that it keeps. */
+  | { readonly reason: 'client-rejected'; readonly clientId: string }
   /** The login was made with this client_id. */
   | { readonly reason: 'client-id-differs'; readonly clientId: string }
   /** The login was started with a client key, and needs the same one, published with this `kid`. */
   | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
+  /** New credentials are in the store; the next refresh writes them to their save targets. */
+  | { readonly reason: 'delivery-pending'; readonly did: string }
   /** Other users can read the file or directory. */
   | { readonly reason: 'file-mode' | 'folder-mode'; readonly path: string }
   /** The handle leads to an account that does not claim it. */
@@ -230,6 +236,8 @@ export type ReasonFacts =
   | ({ readonly reason: 'method-misused' } & MethodNeeds)
   /** The stored credentials of this session are newer than the given ones. */
   | { readonly reason: 'newer-token-stored'; readonly did: string }
+  /** The host that the DID document names as the PDS does not exist. */
+  | { readonly reason: 'pds-not-found'; readonly did: string }
   /** The permission is not valid syntax. */
   | { readonly reason: 'permission-malformed'; readonly permission: string }
   /** The environment variable is not the URL of an HTTP proxy. */
@@ -245,6 +253,8 @@ export type ReasonFacts =
     }
   /** A client of that host cannot use this redirect URI; `scheme` is the custom scheme that a native one may use. */
   | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
+  /** A refresh was sent, and no response was stored. */
+  | { readonly reason: 'refresh-unanswered'; readonly did: string }
   /** The refreshed session could not be written to the store, and was written to a temporary file. */
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
   /** Not a save target; `file` is set if it looks like a file path. */

@@ -161,6 +161,12 @@ const spentAuthorization = v.object({
   /** `sent`: no response was recorded. */
   outcome: v.union(v.literal('sent'), v.literal('completed'), v.literal('refused'), v.literal('denied')),
   did: did.optional(),
+  /** The login that it was: enough to start it again. Absent in records of older versions. */
+  handle: handle.optional(),
+  issuer: origin.optional(),
+  scope: text.optional(),
+  clientId: text.optional(),
+  redirectUri: text.optional(),
   at: timeSchema,
 })
 

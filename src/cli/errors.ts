@@ -3,16 +3,20 @@
  * without its entry here does not compile.
  */
 
+import { isAbsolute } from 'node:path'
 import type { Fix } from '../errors.ts'
 import {
   type Advice,
+  type AnswerFacts,
   type ErrorChanges,
   type ErrorCode,
   type ErrorDetails,
   type ErrorFacts,
+  type LoginFacts,
   OAuthError,
   type ReasonFacts,
 } from '../errors.ts'
+import { isCode } from '../node/store/file-errors.ts'
 import { sanitize } from '../text.ts'
 import { callCommandLine, initCommandLine, shellQuote, toWindowsQuoting } from './shell.ts'
 
@@ -51,21 +55,39 @@ const PAR_HINTS: ReadonlyMap<string, string> = new Map([
     'request fewer permissions with --scope, or add them to the scope of your client metadata document',
   ],
   ['invalid_client_metadata', 'check that the client metadata document at your client_id is public and valid'],
-  ['invalid_client', 'check --client-id (ATPROTO_OAUTH_CLIENT_ID): the server rejected this client_id'],
   ['invalid_redirect_uri', 'use a --redirect-uri that the client metadata document lists'],
   ['temporarily_unavailable', `${AGAIN} in a few minutes`],
 ])
 
-/** A loopback client has no document that could be corrected: only the command line can change. */
-const LOOPBACK_PAR_HINTS: ReadonlyMap<string, string> = new Map([
-  ['invalid_scope', 'request fewer permissions with --scope, as in: --scope "atproto transition:generic"'],
-  ['invalid_client_metadata', 'request fewer permissions with --scope, as in: --scope "atproto transition:generic"'],
-  [
-    'invalid_client',
-    'this server rejects loopback clients: add --client-id with the URL of a hosted client metadata document',
-  ],
-  ['invalid_redirect_uri', 'omit --redirect-uri: a loopback client has its own'],
+/** Instead of these scopes, what a server may grant that rejected them; instead of any other, the first of these. */
+const OTHER_SCOPES: ReadonlyMap<string, string | undefined> = new Map([
+  ['atproto transition:generic', 'atproto'],
+  ['atproto', undefined],
 ])
+
+/** A loopback client has no document that could be corrected: only the command line can change. */
+function loopbackHint(facts: LoginFacts & AnswerFacts): string {
+  const { serverError = '', scope = '' } = facts
+  const other = OTHER_SCOPES.has(scope) ? OTHER_SCOPES.get(scope) : 'atproto transition:generic'
+  const asksForMuch = ['invalid_scope', 'invalid_client_metadata', 'invalid_request'].includes(serverError)
+  if (asksForMuch && other !== undefined) {
+    return `request other permissions, as in: ${initCommandLine({ ...facts, scope: other })}`
+  }
+  if (serverError === 'invalid_redirect_uri') {
+    return `omit --redirect-uri: ${initCommandLine({ ...facts, clientId: undefined, redirectUri: undefined })}`
+  }
+  if (serverError === 'temporarily_unavailable') return PAR_HINTS.get(serverError)!
+  return asksForMuch || serverError === 'invalid_client'
+    ? 'this server rejects loopback clients: add --client-id with the URL of a hosted client metadata document'
+    : doctorHint(facts)
+}
+
+/** The checks of every step before a login, where the response of a server does not say what is wrong. */
+function doctorHint({ handle, did, issuer, clientId }: LoginFacts): string {
+  const account = handle ?? did ?? issuer
+  const client = clientId?.startsWith('https:') ? ` --client-id ${shellQuote(clientId)}` : ''
+  return `find the cause with: atproto-oauth doctor${account === undefined ? '' : ` ${shellQuote(account)}`}${client}`
+}
 
 const PROXY_HINTS: ReadonlyMap<number | undefined, string> = new Map([
   [
@@ -92,7 +114,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   },
   CALLBACK_INCOMPLETE: {
     exit: 2,
-    hint: 'nothing was sent: run `atproto-oauth complete` and paste the whole URL, or put it in single quotes (a shell cuts it at the first &)',
+    hint: 'nothing was sent; a shell cuts an unquoted URL at the first &, so paste the whole URL into: atproto-oauth complete',
   },
   CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables to the values that `complete` printed' },
   CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable to exactly the value that `complete` printed' },
@@ -119,7 +141,13 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   // 3 — before anything was consumed
   NETWORK_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
   NETWORK_LOST: { exit: 3, hint: AGAIN },
-  HOST_NOT_FOUND: { exit: 3, hint: 'check the spelling of the host name, and the network connection' },
+  HOST_NOT_FOUND: {
+    exit: 3,
+    hint: (_, command) =>
+      NAMES_HOSTS.has(command)
+        ? 'check the spelling of the host name, and the network connection'
+        : 'check the network connection, then: atproto-oauth doctor',
+  },
   HANDLE_LOOKUP_FAILED: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
   SERVER_UNAVAILABLE: { exit: 3, hint: `${AGAIN} in a few minutes` },
   SESSION_BUSY: { exit: 3, hint: `${AGAIN} when the other process has finished` },
@@ -144,11 +172,14 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   METADATA_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
   RESPONSE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
   CLIENT_BROKEN: { exit: 4, hint: `correct and publish the client metadata document, then ${AGAIN}` },
-  PAR_REFUSED: { exit: 4, hint: (facts) => PAR_HINTS.get(facts.serverError ?? '') ?? init(facts) },
+  PAR_REFUSED: { exit: 4, hint: (facts) => PAR_HINTS.get(facts.serverError ?? '') ?? doctorHint(facts) },
   DPOP_URL_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
   DPOP_NONCE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
   CALLBACK_STATE_UNKNOWN: { exit: 4, hint: init },
-  CALLBACK_REFUSED: { exit: 4, hint: 'paste the callback URL of this login' },
+  CALLBACK_REFUSED: {
+    exit: 4,
+    hint: 'nothing was sent: paste the callback URL of this login into: atproto-oauth complete',
+  },
   AUTHORIZATION_DENIED: { exit: 4, hint: init },
   AUTHORIZATION_EXPIRED: { exit: 4, hint: init },
   CODE_USED: { exit: 4, hint: init },
@@ -157,7 +188,10 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   ACCOUNT_MISMATCH: { exit: 4, hint: init },
   ACCOUNT_UNVERIFIED: { exit: 4, hint: init },
   ISSUER_MISMATCH: { exit: 4, hint: init },
-  REVOCATION_UNCONFIRMED: { exit: 4, hint: init },
+  REVOCATION_UNCONFIRMED: {
+    exit: 4,
+    hint: 'remove the app in the settings of the account, or wait until the session expires',
+  },
   DOCTOR_FOUND: { exit: 4, hint: `fix the lines marked xx, then ${AGAIN}` },
   REFRESH_REFUSED: { exit: 4, hint: AGAIN },
 
@@ -189,6 +223,9 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   INTERRUPTED: { exit: 130, hint: AGAIN },
 }
 
+/** Commands with a host in their arguments; the others get theirs from a session. */
+const NAMES_HOSTS: ReadonlySet<string> = new Set(['', 'init', 'login', 'doctor', 'client check', 'client new'])
+
 /** The syntax of permissions, by resource. */
 const PERMISSION_FORMS: ReadonlyMap<string, string> = new Map([
   ['atproto', 'write atproto in lower case, followed by a space'],
@@ -212,6 +249,18 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
   switch (facts.reason) {
     case 'client-document-faulty':
       return `atproto-oauth client check ${shellQuote(facts.clientId)}`
+    case 'client-rejected':
+      return facts.clientId.startsWith('https:')
+        ? `servers may keep a client metadata document for 10 minutes; check yours: atproto-oauth client check ${shellQuote(facts.clientId)}`
+        : init(facts)
+    case 'code-rejected':
+      return 'the login is still open: copy the whole callback URL again, and paste it into: atproto-oauth complete'
+    case 'exported':
+      return `use the session in the other program, or sign in here too: ${initCommandLine(facts)}`
+    case 'http1-unsupported':
+      return 'enable HTTP/1.1 on the server, or on the reverse proxy in front of it'
+    case 'pds-not-found':
+      return `check the network connection, then: atproto-oauth doctor ${shellQuote(facts.handle ?? facts.did)}`
     case 'client-id-differs':
       return `add --client-id ${shellQuote(facts.clientId)}`
     case 'client-id-missing':
@@ -237,7 +286,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'client-not-confidential':
       return 'add --confidential'
     case 'delivery-pending':
-      return 'the next `call` or `refresh` on this machine saves them first'
+      return `to save them now: atproto-oauth refresh --account ${facts.did} --if-older-than 1h`
     case 'dev-mode-needed':
       return 'for a server on this machine, add --dev'
     case 'dotenv-unfit':
@@ -277,7 +326,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'list-unclear':
       return `add ${facts.lists.map((list) => `--items ${shellQuote(list)}`).join(' or ')}`
     case 'loopback-client-refused':
-      return LOOPBACK_PAR_HINTS.get(facts.serverError ?? '') ?? PAR_HINTS.get(facts.serverError ?? '') ?? init(facts)
+      return loopbackHint(facts)
     case 'proxy-refused':
       return (
         PROXY_HINTS.get(facts.proxyStatus) ??
@@ -324,7 +373,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'redirect-uri-unusable':
       return `use a redirect URI that begins with https:, http://127.0.0.1/ or ${facts.scheme}/`
     case 'refresh-unanswered':
-      return 'atproto-oauth refresh'
+      return `atproto-oauth refresh --account ${facts.did}`
     case 'service-malformed':
       return 'write it as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
     case 'session-elsewhere':
@@ -332,7 +381,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'session-not-stored':
       return `${MAKE_WRITABLE}, then: ${initCommandLine(facts)}`
     case 'state-file-missing':
-      return 'pass the same --state-file as to `init`'
+      return 'pass the path that `init --state-file` wrote to; if that file is gone, sign in again with `init`'
     case 'target-failed':
       return `correct the save target, then ${AGAIN}`
     case 'target-malformed':
@@ -350,6 +399,14 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'workflow-step-needed':
       return 'use --format dotenv outside GitHub Actions'
   }
+}
+
+/** What to do about an input file that cannot be read. */
+export function unreadableFileHint(path: string, error: unknown, folder: string): string {
+  if (isCode(error, 'ENOENT', 'ENOTDIR')) {
+    return isAbsolute(path) ? 'correct the path' : `correct the path, which is relative to ${folder}`
+  }
+  return isCode(error, 'EISDIR') ? 'name a file in this directory' : 'correct the permissions of the file'
 }
 
 function damagedHint({ path, kind, isWindows }: Extract<ReasonFacts, { readonly reason: 'record-damaged' }>): string {

@@ -42,6 +42,15 @@ export function inCi({ environment }: Pick<CliIO, 'environment'>): boolean {
   return value !== undefined && value !== 'false' && value !== '0'
 }
 
+/** The current directory, or a word for one that was removed since. */
+export function currentFolder(): string {
+  try {
+    return process.cwd()
+  } catch {
+    return 'the current directory, which no longer exists'
+  }
+}
+
 /** The whole of stdin as text, up to `largest` bytes. */
 export async function readStdin(io: CliIO, largest: number): Promise<Uint8Array | undefined> {
   const chunks: Buffer[] = []

@@ -91,11 +91,15 @@ async function checkSession(
   if (client.error) return failed(TOPIC, client.error, 0)
   if (status.state === 'ambiguous') {
     const detail = `a refresh of ${who} was sent, but no response arrived`
-    return warning({ ...found, detail, fix: { code: 'REFRESH_AMBIGUOUS', facts: { reason: 'refresh-unanswered' } } })
+    return warning({
+      ...found,
+      detail,
+      fix: { code: 'REFRESH_AMBIGUOUS', facts: { reason: 'refresh-unanswered', did } },
+    })
   }
   if (status.undelivered.length > 0) {
     const detail = `the newest tokens of ${who} are not yet in ${status.undelivered.join(', ')}`
-    return warning({ ...found, detail, fix: { code: 'SAVE_FAILED', facts: { reason: 'delivery-pending' } } })
+    return warning({ ...found, detail, fix: { code: 'SAVE_FAILED', facts: { reason: 'delivery-pending', did } } })
   }
   if (deadline === undefined) return ok({ ...found, detail: `${who} has no known deadline` })
   const detail = `${who} ends ${iso(deadline)}`

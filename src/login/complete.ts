@@ -239,5 +239,5 @@ function afterExchange(error: unknown, isEnded: boolean, pending: PendingAuthori
 
 function withInit(error: unknown, pending: PendingAuthorization): unknown {
   if (!isOAuthError(error, 'EXCHANGE_REFUSED', 'EXCHANGE_AMBIGUOUS')) return error
-  return error.with({ facts: loginFacts(pending) })
+  return error.with({ facts: { ...loginFacts(pending), ...error.facts } })
 }

@@ -4,7 +4,7 @@
 
 import { type ClientChoice, chooseClient } from '../client/client-id.ts'
 import { findClientFaults } from '../client/fetch.ts'
-import { isOAuthError, withoutSession } from '../errors.ts'
+import { isOAuthError, type LoginFacts, loginFacts, withoutSession } from '../errors.ts'
 import type { AuthorizationServer, Client, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
 import type { Dns, Network, Settings, Stores } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
@@ -64,7 +64,8 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
   const { requestUri, expiresInSeconds } = await agent
     .par({ redirectUri, scope, state, codeChallenge, loginHint, prompt: options.prompt })
     .catch(async (error: unknown) => {
-      throw await explained(error, client, ports)
+      const asked = { ...client, issuer: server.issuer, did: account?.did, handle: account?.handle ?? handleOf(parsed) }
+      throw await explained(error, asked, ports)
     })
 
   const pending: PendingAuthorization = {
@@ -88,17 +89,24 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
 }
 
 /** Servers rarely explain why they reject a client document, so the document is fetched and checked here. */
-async function explained(error: unknown, client: Client, ports: InitPorts): Promise<unknown> {
+async function explained(error: unknown, asked: Client & LoginFacts, ports: InitPorts): Promise<unknown> {
   if (!isOAuthError(error, 'PAR_REFUSED')) return error
-  if (!client.clientId.startsWith('https:')) {
-    return error.with({ facts: { ...error.facts, reason: 'loopback-client-refused' } })
+  const { clientId } = asked
+  const facts = { ...loginFacts(asked), ...error.facts }
+  if (!clientId.startsWith('https:')) {
+    return error.with({ facts: { ...facts, reason: 'loopback-client-refused' } })
   }
-  const faults = await findClientFaults(client, ports)
-  if (faults.length === 0) return error
-  return error.with({
-    message: `${error.message}; client metadata document: ${faults.join('; ')}`,
-    facts: { ...error.facts, reason: 'client-document-faulty', clientId: client.clientId },
-  })
+  const faults = await findClientFaults(asked, ports)
+  if (faults.length > 0) {
+    const message = `${error.message}; client metadata document: ${faults.join('; ')}`
+    return error.with({ message, facts: { ...facts, reason: 'client-document-faulty', clientId } })
+  }
+  const isClient = error.facts.serverError === 'invalid_client'
+  return error.with({ facts: isClient ? { ...facts, reason: 'client-rejected', clientId } : facts })
+}
+
+function handleOf(identifier: Identifier): Handle | undefined {
+  return identifier.kind === 'handle' ? identifier.handle : undefined
 }
 
 interface Discovered {

@@ -44,7 +44,8 @@ export async function claimedElsewhere({ state }: PendingAuthorization, store: P
   return new OAuthError('CODE_USED', 'another process is completing this login')
 }
 
-export function alreadySpent({ outcome, at, did }: SpentAuthorization): OAuthError {
+export function alreadySpent(record: SpentAuthorization): OAuthError {
+  const { outcome, at } = record
   const when = new Date(at).toISOString()
   const what = {
     completed: `this login was completed at ${when}; its code cannot be used again, and its session is not affected`,
@@ -53,19 +54,40 @@ export function alreadySpent({ outcome, at, did }: SpentAuthorization): OAuthErr
     denied: `this login was denied in the browser, as recorded at ${when}`,
   }[outcome]
   return new OAuthError('CODE_USED', what, {
-    facts: outcome === 'completed' ? { reason: 'login-completed', did } : { did },
+    facts: { ...loginFacts(record), ...(outcome === 'completed' && { reason: 'login-completed' }) },
     session: outcome === 'completed' ? 'alive' : outcome === 'sent' ? 'unknown' : 'none',
   })
 }
 
 /** The record that replaces a login before its code is sent. */
 export function spentRecord(
-  { state, did }: Pick<PendingAuthorization, 'state' | 'did'>,
+  record: PendingAuthorization | ReceivedAuthorization,
   codeHash: string,
   outcome: SpentAuthorization['outcome'],
   at: number,
 ): SpentAuthorization {
-  return { version: 1, status: 'spent', state, codeHash, outcome, at, ...(did && { did }) }
+  const { state, did, handle } = record
+  return {
+    version: 1,
+    status: 'spent',
+    state,
+    codeHash,
+    outcome,
+    at,
+    ...(did && { did }),
+    ...(handle && { handle }),
+    ...requestOf(record),
+  }
+}
+
+/** What was requested, to be able to request it again. */
+function requestOf(record: PendingAuthorization | ReceivedAuthorization) {
+  if (record.status === 'received') {
+    const { requestedScope: scope, credentials } = record
+    return { scope, ...(credentials.clientId !== undefined && { clientId: credentials.clientId }) }
+  }
+  const { issuer, scope, clientId, redirectUri } = record
+  return { issuer, scope, clientId, redirectUri }
 }
 
 /**

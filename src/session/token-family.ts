@@ -153,7 +153,7 @@ export function endedError(session: SessionRecord): OAuthError {
   if (handedOver === undefined)
     return new OAuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { facts })
   const message = `the session of ${session.did} was handed over to another program at ${when}; it can be imported back from there`
-  return new OAuthError('SESSION_MISSING', message, { facts, session: 'alive' })
+  return new OAuthError('SESSION_MISSING', message, { facts: { ...facts, reason: 'exported' }, session: 'alive' })
 }
 
 function checkSame(given: SessionRecord, known: SessionRecord): void {

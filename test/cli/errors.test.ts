@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { CliError, exitOf, hintOf } from '../../src/cli/errors.ts'
 import { type ErrorCode, type ErrorFacts, OAuthError, USUAL_STATE } from '../../src/errors.ts'
@@ -38,11 +39,7 @@ describe('the hint follows from the code and the facts', () => {
     ['ADDRESS_REFUSED', {}, 'for a server on this machine or network, add --dev'],
     ['PERMISSION_MISSING', {}, 'sign in again with a --scope that includes the missing permission'],
     ['PERMISSION_MISSING', { handle: 'a.dev', scope: 'atproto x' }, "atproto-oauth init a.dev --scope 'atproto x'"],
-    [
-      'PAR_REFUSED',
-      { serverError: 'invalid_request' },
-      'sign in with your own handle, as in: atproto-oauth init alice.bsky.social',
-    ],
+    ['PAR_REFUSED', { serverError: 'invalid_request' }, 'find the cause with: atproto-oauth doctor'],
     [
       'PAR_REFUSED',
       { serverError: 'invalid_scope' },
@@ -50,8 +47,8 @@ describe('the hint follows from the code and the facts', () => {
     ],
     [
       'PAR_REFUSED',
-      { serverError: 'invalid_client' },
-      'check --client-id (ATPROTO_OAUTH_CLIENT_ID): the server rejected this client_id',
+      { serverError: 'invalid_client', handle: 'a.dev', clientId: 'https://a.dev/c' },
+      'find the cause with: atproto-oauth doctor a.dev --client-id https://a.dev/c',
     ],
     [
       'PAR_REFUSED',
@@ -60,16 +57,8 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['PAR_REFUSED', { serverError: 'invalid_redirect_uri' }, /^use a --redirect-uri /],
     ['PAR_REFUSED', { serverError: 'temporarily_unavailable' }, 'run the same command again in a few minutes'],
-    [
-      'PAR_REFUSED',
-      { serverError: 'constructor' },
-      'sign in with your own handle, as in: atproto-oauth init alice.bsky.social',
-    ],
-    [
-      'PAR_REFUSED',
-      { serverError: '__proto__' },
-      'sign in with your own handle, as in: atproto-oauth init alice.bsky.social',
-    ],
+    ['PAR_REFUSED', { serverError: 'constructor' }, 'find the cause with: atproto-oauth doctor'],
+    ['PAR_REFUSED', { serverError: '__proto__' }, 'find the cause with: atproto-oauth doctor'],
     [
       'PERMISSION_MISSING',
       { handle: 'a.dev', scope: "atproto x'; rm -rf ~; '" },
@@ -177,7 +166,71 @@ describe('the hint follows from the code and the facts', () => {
       'set the handle of the account to a.dev in its settings, or use the DID: atproto-oauth init did:web:b.dev',
     ],
     ['USAGE', { reason: 'list-unclear', lists: ['feed', 'a b'] }, "add --items feed or --items 'a b'"],
-    ['REFRESH_AMBIGUOUS', { reason: 'refresh-unanswered' }, 'atproto-oauth refresh'],
+    [
+      'REFRESH_AMBIGUOUS',
+      { reason: 'refresh-unanswered', did: 'did:web:a.dev' },
+      'atproto-oauth refresh --account did:web:a.dev',
+    ],
+    [
+      'REFRESH_REFUSED',
+      { reason: 'client-rejected', clientId: 'https://a.dev/c', serverError: 'invalid_client' },
+      /^servers may keep .*: atproto-oauth client check https:\/\/a\.dev\/c$/,
+    ],
+    [
+      'REFRESH_REFUSED',
+      { reason: 'client-rejected', clientId: 'http://localhost', did: 'did:web:a.dev' },
+      'atproto-oauth init did:web:a.dev',
+    ],
+    [
+      'EXCHANGE_REFUSED',
+      { reason: 'code-rejected', handle: 'a.dev' },
+      'the login is still open: copy the whole callback URL again, and paste it into: atproto-oauth complete',
+    ],
+    [
+      'SESSION_MISSING',
+      { reason: 'exported', handle: 'a.dev', scope: 'atproto repo:*' },
+      "use the session in the other program, or sign in here too: atproto-oauth init a.dev --scope 'atproto repo:*'",
+    ],
+    ['NETWORK_UNREACHABLE', { reason: 'http1-unsupported' }, /^enable HTTP\/1\.1 on the server/],
+    ['NETWORK_UNREACHABLE', { reason: 'certificate-untrusted' }, /^set NODE_EXTRA_CA_CERTS to a PEM file/],
+    ['NETWORK_UNREACHABLE', { reason: 'proxy-refused', proxyStatus: 407 }, /^put the user name and password .*NTLM/],
+    ['NETWORK_UNREACHABLE', { reason: 'proxy-refused', proxyStatus: 403 }, /NO_PROXY to connect directly$/],
+    ['NETWORK_UNREACHABLE', { reason: 'proxy-refused', proxyStatus: undefined }, /^check HTTPS_PROXY/],
+    [
+      'HOST_NOT_FOUND',
+      { reason: 'pds-not-found', did: 'did:web:a.dev' },
+      'check the network connection, then: atproto-oauth doctor did:web:a.dev',
+    ],
+    ['HOST_NOT_FOUND', {}, 'check the network connection, then: atproto-oauth doctor'],
+    [
+      'PAR_REFUSED',
+      {
+        reason: 'loopback-client-refused',
+        serverError: 'invalid_scope',
+        handle: 'a.dev',
+        scope: 'atproto include:a.b.c',
+      },
+      "request other permissions, as in: atproto-oauth init a.dev --scope 'atproto transition:generic'",
+    ],
+    [
+      'PAR_REFUSED',
+      { reason: 'loopback-client-refused', serverError: 'invalid_client_metadata', scope: 'atproto' },
+      /^this server rejects loopback clients: add --client-id /,
+    ],
+    [
+      'PAR_REFUSED',
+      {
+        reason: 'loopback-client-refused',
+        serverError: 'invalid_redirect_uri',
+        redirectUri: 'http://127.0.0.1:8080/x',
+      },
+      'omit --redirect-uri: atproto-oauth init alice.bsky.social',
+    ],
+    [
+      'PAR_REFUSED',
+      { reason: 'loopback-client-refused', serverError: 'x', did: 'did:web:a.dev', clientId: 'http://localhost?' },
+      'find the cause with: atproto-oauth doctor did:web:a.dev',
+    ],
     ['CREDENTIALS_INCOMPLETE', { reason: 'client-id-missing' }, /^set ATPROTO_OAUTH_CLIENT_ID to the exact client_id /],
     [
       'CREDENTIALS_MISMATCH',
@@ -196,7 +249,11 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'node-session-expected' },
       'pass the stored value of one account: a JSON object with the members dpopJwk, authMethod and tokenSet',
     ],
-    ['SAVE_FAILED', { reason: 'delivery-pending' }, 'the next `call` or `refresh` on this machine saves them first'],
+    [
+      'SAVE_FAILED',
+      { reason: 'delivery-pending', did: 'did:web:a.dev' },
+      'to save them now: atproto-oauth refresh --account did:web:a.dev --if-older-than 1h',
+    ],
     ['USAGE', { reason: 'dotenv-unfit' }, 'use --format json or --format bundle'],
     ['USAGE', { reason: 'home-needed' }, 'set ATPROTO_OAUTH_HOME (--home) to a directory for the sessions'],
     ['STORE_INVALID', { reason: 'home-unusable' }, 'set ATPROTO_OAUTH_HOME (--home) to a writable directory'],
@@ -220,7 +277,7 @@ describe('the hint follows from the code and the facts', () => {
       'free some disk space or correct the file permissions, then: mv /a /b',
     ],
     ['SAVE_FAILED', { reason: 'tokens-lost' }, /, then sign in again with `init`$/],
-    ['STORE_UNAVAILABLE', { reason: 'state-file-missing' }, 'pass the same --state-file as to `init`'],
+    ['STORE_UNAVAILABLE', { reason: 'state-file-missing' }, /^pass the path that `init --state-file` wrote to/],
     [
       'USAGE',
       { reason: 'proxy-malformed', variable: 'https_proxy' },
@@ -265,7 +322,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'CALLBACK_INCOMPLETE',
       {},
-      'nothing was sent: run `atproto-oauth complete` and paste the whole URL, or put it in single quotes (a shell cuts it at the first &)',
+      'nothing was sent; a shell cuts an unquoted URL at the first &, so paste the whole URL into: atproto-oauth complete',
     ],
     [
       'CALLBACK_UNREADABLE',
@@ -296,10 +353,21 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['IDENTIFIER_INVALID', { reason: 'dev-mode-needed' }, 'for a server on this machine, add --dev'],
   ]
+  test('and has a case for each reason', () => {
+    const source = readFileSync('src/errors.ts', 'utf8')
+    const declared = source.slice(source.indexOf('PlainReason ='), source.indexOf('interface MethodNeeds'))
+    const reasons = new Set(declared.match(/(?<=[|:] )'[a-z\d-]+'(?! \| ')/g)?.map((quoted) => quoted.slice(1, -1)))
+    for (const [, { reason }] of cases) if (reason !== undefined) reasons.delete(reason)
+    expect([...reasons].filter((reason) => !['sessions', 'pending', 'json', 'revoke'].includes(reason))).toStrictEqual(
+      [],
+    )
+  })
+
   test.each(cases)('%s %j', (code, facts, hint) => {
     const actual = hintOf(new OAuthError(code, 'message', { facts }), 'call')
     if (typeof hint === 'string') expect(actual).toBe(hint)
     else expect(actual).toMatch(hint)
+    expect(actual).not.toMatch(/<[\w|-]+>|…/)
   })
 })
 

@@ -1,37 +1,381 @@
-/** Situations, each with the next command that the CLI prints pasted into a shell of the same environment. */
-import { readFile } from 'node:fs/promises'
+/**
+ * Situations, each with the hint or the next command that the CLI prints: a command is pasted into a shell of the same
+ * environment, an instruction is followed.
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import http, { type IncomingMessage, type RequestListener } from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
+import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
-import { type Home, runShell } from '../world/cli.ts'
-import { connectWorld } from '../world/world.ts'
-import { callbackFor, newHome } from './support.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createCertificate } from '../support/certificates.ts'
+import { type CliResult, type Home, runCli, runShell } from '../world/cli.ts'
+import { createDid } from '../world/other-hosts.ts'
+import { signIn } from '../world/person.ts'
+import { connectWorld, uniqueHandle } from '../world/world.ts'
+import { CONSENT, callbackFor, expectFailure, GENERIC, newHome } from './support.ts'
 
 const world = connectWorld()
+const GET_SESSION = 'atproto-oauth call com.atproto.server.getSession'
 
 /** The indented lines at the end, to be pasted as they are. */
 const nextCommand = (stderr: string) =>
   (stderr.slice(stderr.lastIndexOf('\n\n')).match(/^ {2}\S.*$/gm) ?? []).join('\n')
 
+const hintIn = ({ stderr }: CliResult) => /^atproto-oauth: hint: (.+)$/m.exec(stderr)?.[1] ?? ''
+
+/** The command that a hint is, or ends with. */
+function commandIn(result: CliResult): string {
+  const command = /(?:^|: )(atproto-oauth .+)$/.exec(hintIn(result))?.[1]
+  if (command === undefined) throw new Error(`no command in the hint of: ${result.stderr}`)
+  return command
+}
+
+const succeeded = (result: CliResult) => expect(result, result.stderr).toMatchObject({ code: 0 })
+
 describe('the next command after complete finds the session', () => {
-  const commands: readonly (readonly [string, (home: Home) => string])[] = [
-    ['stdout to a file', () => '(umask 077; atproto-oauth complete > session.env)'],
-    ['--save file:', () => 'atproto-oauth complete --save file:session.env'],
-    ['--save file: with a blank in its name', () => "atproto-oauth complete --save 'file:my session.env'"],
-    ['--save exec:', () => "atproto-oauth complete --save 'exec:cat > saved.env'"],
-    ['--save store', () => 'atproto-oauth complete --save store'],
+  const commands: [name: string, command: string, before?: string][] = [
+    ['stdout to a file', '(umask 077; atproto-oauth complete > session.env)'],
+    ['--format bundle', '(umask 077; atproto-oauth complete --format bundle > session.txt)'],
+    ['--save file:', 'atproto-oauth complete --save file:session.env'],
+    ['--save file: with a blank in its name', "atproto-oauth complete --save 'file:my session.env'"],
+    ['--save exec:', "atproto-oauth complete --save 'exec:cat > saved.env'", 'set -a; . ./saved.env; set +a\n'],
+    ['--save store', 'atproto-oauth complete --save store'],
+    ['--save store in a home of its own', 'unset ATPROTO_OAUTH_HOME; atproto-oauth complete --save store --home state'],
   ]
-  test.each(commands)('%s', async (name, command) => {
+  test.each(commands)('%s', async (_, command, before = '') => {
     const account = await world.createAccount()
     const home = await newHome()
     const callback = await callbackFor(account, home)
-    const done = await runShell(command(home), { home, stdin: callback })
-    expect(done, done.stderr).toMatchObject({ code: 0 })
+    const done = await runShell(command, { home, stdin: callback })
+    succeeded(done)
     const next = nextCommand(done.stderr)
-    expect(next).toContain('atproto-oauth call com.atproto.server.getSession')
-    const saved = name === '--save exec:' ? `set -a; . '${join(home.path, 'saved.env')}'; set +a; ` : ''
-    if (saved) expect(await readFile(join(home.path, 'saved.env'), 'utf8')).not.toBe('')
-    const pasted = await runShell(saved + next, { home })
-    expect(pasted, `${next}\n${pasted.stderr}`).toMatchObject({ code: 0 })
+    expect(next).toContain(GET_SESSION)
+    const env = command.includes('unset') ? { ATPROTO_OAUTH_HOME: undefined } : {}
+    const pasted = await runShell(before + next, { home, env })
+    succeeded(pasted)
     expect(JSON.parse(pasted.stdout)).toMatchObject({ did: account.did })
+  })
+})
+
+describe('complete', () => {
+  test('--state-file: the next command and the hints carry it, and a cut code leaves the login open', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const shell = (script: string, stdin?: string) => runShell(script, { home, stdin })
+    const started = await shell(`atproto-oauth init ${account.handle} --scope '${GENERIC}' --state-file login.json`)
+    const next = nextCommand(started.stderr)
+    expect(next).toBe('  atproto-oauth complete --state-file login.json')
+    const callback = await signIn(started.stdout.trim(), account, CONSENT)
+
+    // As a shell cuts it: nothing is sent.
+    const unquoted = await shell(`${next} '${callback.split('&')[0]}'`)
+    expectFailure(unquoted, 2, 'CALLBACK_INCOMPLETE')
+    const code = new URL(callback).searchParams.get('code')!
+    const cut = await shell(commandIn(unquoted), callback.replace(code, code.slice(0, -4)))
+    expectFailure(cut, 4, 'EXCHANGE_REFUSED')
+    expect(commandIn(cut)).toBe('atproto-oauth complete --state-file login.json')
+    const again = await shell(commandIn(cut), callback.replace(code, code.slice(0, -4)))
+    expectFailure(again, 4, 'CODE_USED', 'none')
+    expect(commandIn(again)).toBe(`atproto-oauth init ${account.handle} --scope '${GENERIC}' --state-file login.json`)
+    succeeded(await shell(commandIn(cut), callback))
+
+    const fresh = await shell(commandIn(again))
+    succeeded(fresh)
+    expect(fresh.stdout).toContain('request_uri=')
+  })
+
+  test('a denied sign-in, and once more: the same login again', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const stdin = await callbackFor(account, home, { decision: { refuse: true } })
+    const denied = await runCli(['complete'], { home, stdin })
+    expectFailure(denied, 4, 'AUTHORIZATION_DENIED')
+    const again = await runCli(['complete'], { home, stdin })
+    expectFailure(again, 4, 'CODE_USED', 'none')
+    expect(commandIn(again)).toBe(commandIn(denied))
+    expect(commandIn(again)).toBe(`atproto-oauth init ${account.handle} --scope '${GENERIC}'`)
+    succeeded(await runShell(commandIn(again), { home }))
+  })
+
+  test('a state file in a directory that is gone: the path that init was given', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const started = await runShell(`atproto-oauth init ${account.handle} --state-file there/login.json`, { home })
+    const callback = await signIn(started.stdout.trim(), account, CONSENT)
+    const gone = await runCli(['complete', callback, '--state-file', 'gone/login.json'], { home })
+    expectFailure(gone, 2, 'STORE_UNAVAILABLE', 'none')
+    expect(hintIn(gone)).toContain('pass the path that `init --state-file` wrote to')
+    succeeded(await runCli(['complete', callback, '--state-file', 'there/login.json'], { home }))
+  })
+})
+
+describe('the network', () => {
+  const forward: RequestListener = (request, response) => {
+    const ahead = http.request(new URL(request.url!, world.plcUrl), { method: request.method }, (answer) => {
+      response.writeHead(answer.statusCode!, { 'content-type': answer.headers['content-type'] ?? '' })
+      answer.pipe(response)
+    })
+    request.pipe(ahead)
+  }
+
+  /** The PLC directory behind TLS, with a certificate that nobody trusts: it is written to `ca.pem`. */
+  async function tlsDirectory(home: Home, serve: (certificate: { key: string; cert: string }) => Server) {
+    const certificate = await createCertificate(['localhost'])
+    await writeFile(join(home.path, 'ca.pem'), certificate.cert)
+    return `https://localhost:${await listen(serve(certificate))}`
+  }
+
+  async function listen(server: Server): Promise<number> {
+    const open = new Set<Socket>()
+    server.on('connection', (socket: Socket) => open.add(socket.on('error', () => undefined)))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => {
+      for (const socket of open) socket.destroy()
+      server.close()
+    })
+    return (server.address() as AddressInfo).port
+  }
+
+  /** @param judge what it says to a CONNECT request, before which it opens no tunnel */
+  async function startProxy(judge: (request: IncomingMessage) => string | undefined): Promise<string> {
+    const proxy = http.createServer().on('connect', (request, socket: Socket) => {
+      const refusal = judge(request)
+      if (refusal !== undefined) return void socket.end(`HTTP/1.1 ${refusal}\r\ncontent-length: 0\r\n\r\n`)
+      const [host, port] = request.url!.split(':')
+      const beyond = net.connect(Number(port), host === 'localhost' ? '127.0.0.1' : host)
+      socket.on('close', () => beyond.destroy())
+      beyond.on('error', () => socket.destroy())
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      socket.pipe(beyond).pipe(socket)
+    })
+    return `127.0.0.1:${await listen(proxy)}`
+  }
+
+  test('a self-signed certificate: its file in NODE_EXTRA_CA_CERTS', async () => {
+    const { did } = await world.createAccount()
+    const home = await newHome()
+    const env = {
+      ATPROTO_OAUTH_PLC_URL: await tlsDirectory(home, (certificate) => https.createServer(certificate, forward)),
+    }
+    const refused = await runCli(['init', did], { home, env })
+    expectFailure(refused, 3, 'NETWORK_UNREACHABLE', 'none')
+    expect(hintIn(refused)).toContain('set NODE_EXTRA_CA_CERTS to a PEM file')
+    succeeded(await runCli(['init', did], { home, env: { ...env, NODE_EXTRA_CA_CERTS: 'ca.pem' } }))
+  })
+
+  test('a server with HTTP/2 only: HTTP/1.1 has to be enabled there', async () => {
+    const { did } = await world.createAccount()
+    const home = await newHome()
+    let isBoth = false
+    const plc = await tlsDirectory(home, (certificate) => {
+      const both = http2.createSecureServer({ ...certificate, allowHTTP1: true }, forward as never)
+      const one = http2.createSecureServer(certificate, forward as never)
+      return net.createServer((socket) => void (isBoth ? both : one).emit('connection', socket))
+    })
+    const env = { ATPROTO_OAUTH_PLC_URL: plc, NODE_EXTRA_CA_CERTS: 'ca.pem' }
+    const refused = await runCli(['init', did], { home, env })
+    expectFailure(refused, 3, 'NETWORK_UNREACHABLE', 'none')
+    expect(refused.stderr).toContain('the server does not support HTTP/1.1')
+    expect(hintIn(refused)).toContain('enable HTTP/1.1 on the server')
+    isBoth = true
+    succeeded(await runCli(['init', did], { home, env }))
+  })
+
+  test.each([
+    ['407 Basic', '407 Proxy Authentication Required\r\nproxy-authenticate: Basic'],
+    ['407 NTLM', '407 Proxy Authentication Required\r\nproxy-authenticate: NTLM'],
+  ])('a proxy that wants a password (%s): in its URL, or a local proxy', async (name, refusal) => {
+    const { did } = await world.createAccount()
+    const home = await newHome()
+    const plc = await tlsDirectory(home, (certificate) => https.createServer(certificate, forward))
+    const basic = `Basic ${Buffer.from('user:password').toString('base64')}`
+    const isNtlm = name.endsWith('NTLM')
+    const proxy = await startProxy(({ headers }) =>
+      headers['proxy-authorization'] === basic && !isNtlm ? undefined : refusal,
+    )
+    const env = { ATPROTO_OAUTH_PLC_URL: plc, NODE_EXTRA_CA_CERTS: 'ca.pem' }
+    const refused = await runCli(['init', did], { home, env: { ...env, HTTPS_PROXY: `http://${proxy}` } })
+    expectFailure(refused, 3, 'NETWORK_UNREACHABLE', 'none')
+    expect(hintIn(refused)).toContain('put the user name and password into HTTPS_PROXY')
+    expect(hintIn(refused)).toContain('for NTLM run a local proxy')
+    const local = isNtlm ? await startProxy(() => undefined) : `user:password@${proxy}`
+    succeeded(await runCli(['init', did], { home, env: { ...env, HTTPS_PROXY: `http://${local}` } }))
+  })
+
+  test('a proxy that forbids the host: NO_PROXY', async () => {
+    const { did } = await world.createAccount()
+    const home = await newHome()
+    const plc = await tlsDirectory(home, (certificate) => https.createServer(certificate, forward))
+    const env = {
+      ATPROTO_OAUTH_PLC_URL: plc,
+      NODE_EXTRA_CA_CERTS: 'ca.pem',
+      HTTPS_PROXY: `http://${await startProxy(() => '403 Forbidden')}`,
+    }
+    const refused = await runCli(['init', did], { home, env })
+    expectFailure(refused, 3, 'NETWORK_UNREACHABLE', 'none')
+    expect(hintIn(refused)).toContain('list it in NO_PROXY')
+    succeeded(await runCli(['init', did], { home, env: { ...env, NO_PROXY: 'localhost' } }))
+  })
+
+  test('a PDS whose host does not exist: doctor looks at the account', async () => {
+    const handle = uniqueHandle('moved')
+    const did = await createDid(world.plcUrl, { handle, pds: 'https://no-such-host.invalid' })
+    const home = await newHome()
+    const refused = await runCli(['init', did], { home })
+    // Without a name server, no host can be said not to exist.
+    if (refused.stderr.includes('temporary DNS failure'))
+      return expectFailure(refused, 3, 'NETWORK_UNREACHABLE', 'none')
+    expectFailure(refused, 3, 'HOST_NOT_FOUND', 'none')
+    expect(commandIn(refused)).toBe(`atproto-oauth doctor ${did}`)
+    const looked = await runShell(commandIn(refused), { home })
+    expect(looked.stderr).toContain('[DOCTOR_FOUND]')
+    expect(looked.stdout).toContain('no-such-host.invalid')
+  })
+
+  test('an unknown handle: the DID', async () => {
+    const { did } = await world.createAccount()
+    const home = await newHome()
+    const refused = await runCli(['init', uniqueHandle('nobody')], { home })
+    expectFailure(refused, 4, 'HANDLE_NOT_FOUND')
+    expect(hintIn(refused)).toContain('use the DID of the account instead')
+    succeeded(await runCli(['init', did], { home }))
+  })
+})
+
+describe('the session', () => {
+  async function stored(home: Home, scope = GENERIC) {
+    const account = await world.createAccount()
+    succeeded(
+      await runCli(['complete', '--save', 'store'], { home, stdin: await callbackFor(account, home, { scope }) }),
+    )
+    return account
+  }
+
+  test('several accounts: one of them by its handle', async () => {
+    const home = await newHome()
+    const accounts = [await stored(home), await stored(home)]
+    const refused = await runShell(GET_SESSION, { home })
+    expectFailure(refused, 2, 'ACCOUNT_UNCLEAR')
+    const flag = /as in: (--account \S+)$/.exec(hintIn(refused))![1]!
+    const called = await runShell(`${GET_SESSION} ${flag}`, { home })
+    succeeded(called)
+    const { did, handle } = accounts.find((account) => flag.endsWith(account.handle))!
+    expect(JSON.parse(called.stdout)).toMatchObject({ did, handle })
+
+    // And the hint after that keeps to it.
+    const wrong = await runShell(`atproto-oauth call getSession ${flag}`, { home })
+    expectFailure(wrong, 2, 'NSID_INVALID')
+    const next = await runShell(commandIn(wrong), { home })
+    succeeded(next)
+    expect(JSON.parse(next.stdout)).toMatchObject({ did })
+  })
+
+  test('exported to another program: the same login again', async () => {
+    const home = await newHome()
+    const { handle } = await stored(home)
+    succeeded(await runShell('umask 077; atproto-oauth export > session.json', { home }))
+    const refused = await runShell(GET_SESSION, { home })
+    expectFailure(refused, 5, 'SESSION_MISSING', 'alive')
+    expect(commandIn(refused)).toBe(`atproto-oauth init ${handle} --scope '${GENERIC}'`)
+    succeeded(await runShell(commandIn(refused), { home }))
+  })
+
+  test('no session, and a variable that names the account', async () => {
+    const { did } = await world.createAccount()
+    const home = await newHome()
+    const env = { ATPROTO_OAUTH_DID: did }
+    const refused = await runShell(GET_SESSION, { home, env })
+    expectFailure(refused, 5, 'SESSION_MISSING')
+    expect(commandIn(refused)).toBe(`atproto-oauth init ${did}`)
+    succeeded(await runShell(commandIn(refused), { home, env }))
+    expect(commandIn(await runShell(GET_SESSION, { home }))).toBe('atproto-oauth init alice.bsky.social')
+  })
+})
+
+describe('the client', () => {
+  test('permissions that the server does not grant to a loopback client: fewer of them', async () => {
+    const { handle } = await world.createAccount()
+    const home = await newHome()
+    const refused = await runCli(['init', handle, '--scope', 'atproto include:com.example.unknownPermissions'], {
+      home,
+    })
+    expectFailure(refused, 4, 'PAR_REFUSED')
+    expect(commandIn(refused)).toBe(`atproto-oauth init ${handle} --scope '${GENERIC}'`)
+    succeeded(await runShell(commandIn(refused), { home }))
+  })
+
+  test('a key that the server does not know yet: a look at the document', async () => {
+    const { handle } = await world.createAccount()
+    const home = await newHome()
+    const host = uniqueHandle('bot').replace('.test', '.fake.dev')
+    const make = (flags: string, file: string) =>
+      runShell(`umask 077; atproto-oauth client new ${flags} --out site > ${file}`, { home })
+    const made = await make(`--origin https://${host} --confidential`, 'client.env')
+    succeeded(made)
+    const env = await world.publish(host, join(home.path, 'site'))
+    const init = /^ {2}(atproto-oauth init .*)$/m.exec(made.stderr)![1]!.replace('alice.bsky.social', handle)
+    const shell = (key: string, script: string) => runShell(`set -a; . ./${key}; set +a\n${script}`, { home, env })
+    succeeded(await shell('client.env', init))
+
+    // The server keeps the document as it was.
+    succeeded(await make('--add-key', 'second.env'))
+    const refused = await shell('second.env', init)
+    expectFailure(refused, 4, 'PAR_REFUSED')
+    expect(refused.stderr).toContain('invalid_client')
+    const checked = await shell('second.env', commandIn(refused))
+    succeeded(checked)
+    expect(checked.stdout).toContain('no problems found')
+
+    // A key that was taken out of the document is what is wrong with it.
+    const first = await readFile(join(home.path, 'site/oauth-client-metadata.json'), 'utf8')
+    const document = JSON.parse(first)
+    const keys = document.jwks.keys.slice(0, 1)
+    await writeFile(join(home.path, 'site/oauth-client-metadata.json'), JSON.stringify({ ...document, jwks: { keys } }))
+    const retired = await shell('second.env', commandIn(refused))
+    expectFailure({ ...retired, stdout: '' }, 4, 'CLIENT_BROKEN')
+    expect(retired.stdout).toContain('ATPROTO_OAUTH_CLIENT_JWK')
+  })
+})
+
+describe('the words of call', () => {
+  const CREATE = 'atproto-oauth call com.atproto.repo.createRecord repo={did} collection=app.bsky.feed.post'
+  const POST = '{ "$type": "app.bsky.feed.post", "text": "hi", "createdAt": "2026-01-01T00:00:00Z" }'
+
+  test('JSON without quotes, a file that is not there, a batch with an option for one request', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const stdin = await callbackFor(account, home)
+    succeeded(await runCli(['complete', '--save', 'store'], { home, stdin }))
+    const shell = (script: string) => runShell(script, { home })
+
+    const unquoted = await shell(`${CREATE} record=${POST}`)
+    expectFailure(unquoted, 2, 'USAGE', 'none')
+    expect(hintIn(unquoted)).toContain("in single quotes after :=, as in: record:='{")
+    succeeded(await shell(`${CREATE} record:='${POST}'`))
+
+    await writeFile(join(home.path, 'post.json'), POST)
+    for (const path of ['psot.json', 'gone/post.json']) {
+      const missing = await shell(`${CREATE} record=@${path}`)
+      expectFailure(missing, 2, 'USAGE', 'none')
+      expect(hintIn(missing)).toContain('correct the path, which is relative to /')
+    }
+    succeeded(await shell(`${CREATE} record=@post.json`))
+    const mention = await shell(`${CREATE} record=@post.json rkey=@alice`)
+    const field = /: (rkey:=.+)$/.exec(hintIn(mention))![1]!
+    expect((await shell(`${CREATE} record=@post.json --dry-run ${field}`)).stdout).toContain('"rkey":"@alice"')
+
+    const left = await shell(`mkdir left; cd left; rmdir ../left; ${CREATE} record=@post.json`)
+    expectFailure(left, 2, 'USAGE', 'none')
+    expect(hintIn(left)).toContain('correct the path')
+
+    await writeFile(join(home.path, 'requests.jsonl'), '{"nsid":"com.atproto.server.getSession"}\n')
+    const batch = 'atproto-oauth call --batch requests.jsonl -o results.jsonl --concurrency 2'
+    const mixed = await shell(`${batch} -X GET --account ${account.did}`)
+    expectFailure(mixed, 2, 'USAGE', 'none')
+    expect(commandIn(mixed)).toBe(`${batch} --account ${account.did}`)
+    succeeded(await shell(commandIn(mixed)))
+    expect(await readFile(join(home.path, 'results.jsonl'), 'utf8')).toContain(account.did)
   })
 })

@@ -88,7 +88,14 @@ describe('10 exchange', () => {
   test('a code that was cut off costs the login nothing: the whole one may follow', async () => {
     const world = createFakeWorld()
     const { callback } = await calledBack(world)
-    expect(await failure(complete(callback.slice(0, -4), world))).toMatchObject({ code: 'EXCHANGE_REFUSED' })
+    expect(await failure(complete(callback.slice(0, -4), world))).toMatchObject({
+      code: 'EXCHANGE_REFUSED',
+      facts: { reason: 'code-rejected', handle: 'alice.fake.dev' },
+    })
+    expect(await failure(complete(callback.slice(0, -4), world))).toMatchObject({
+      code: 'CODE_USED',
+      facts: { handle: 'alice.fake.dev', scope: 'atproto' },
+    })
     await expect(complete(callback, world)).resolves.toMatchObject({ handle: 'alice.fake.dev' })
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED', session: 'alive' })
   })

@@ -37,7 +37,10 @@ describe('what init keeps', () => {
         ? Response.json({ error: 'invalid_scope', error_description: 'no\u001b[31m such' }, { status: 400 })
         : undefined
     const error = await failure(init('alice.fake.dev', {}, world))
-    expect(error).toMatchObject({ code: 'PAR_REFUSED', facts: { reason: 'loopback-client-refused' } })
+    expect(error).toMatchObject({
+      code: 'PAR_REFUSED',
+      facts: { reason: 'loopback-client-refused', handle: 'alice.fake.dev', did: world.alice.did, scope: 'atproto' },
+    })
     expect(error.message).toContain('400 invalid_scope "no such"')
     expect(world.stores.pendingRecords.size).toBe(0)
   })

@@ -156,7 +156,11 @@ describe('11.15 a session keeps its key', () => {
     const { world, ours, credentials } = await signedIn()
     publish(world, await clientKey('second'))
     const error = await failure((await openSession(credentials, ours)).refresh())
-    expect(error).toMatchObject({ code: 'REFRESH_REFUSED', session: 'alive' })
+    expect(error).toMatchObject({
+      code: 'REFRESH_REFUSED',
+      session: 'alive',
+      facts: { reason: 'client-rejected', clientId: credentials.clientId, serverError: 'invalid_client' },
+    })
     expect(error.message).toContain('no key first is published')
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })

@@ -7,8 +7,8 @@ import { batch } from '../../call/batch.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import type { Context } from '../context.ts'
-import { CliError, hintOf } from '../errors.ts'
-import type { CliIO } from '../io.ts'
+import { CliError, hintOf, unreadableFileHint } from '../errors.ts'
+import { type CliIO, currentFolder } from '../io.ts'
 import type { Output } from '../output.ts'
 import { sessionFor } from '../session/select.ts'
 import { answersTo } from './batch-output.ts'
@@ -121,13 +121,14 @@ interface Input extends AsyncDisposable {
 async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   // Destroyed even if unread input remains: it would keep the process alive.
   if (file === '-') return { chunks: stdin, [Symbol.asyncDispose]: async () => void stdin.destroy() }
-  const refuse = (why: string): never => {
-    throw new OAuthError('USAGE', `cannot read ${file}: ${why}`)
+  const refuse = (error: unknown): never => {
+    const hint = unreadableFileHint(file, error, currentFolder())
+    throw new CliError('USAGE', `cannot read ${file}: ${reasonOf(error)}`, { hint })
   }
-  const handle = await open(file).catch((error) => refuse(reasonOf(error)))
+  const handle = await open(file).catch(refuse)
   const chunks = handle.createReadStream()
   const stats = await handle.stat()
-  if (stats.isDirectory()) refuse('is a directory')
+  if (stats.isDirectory()) refuse(Object.assign(new Error('is a directory'), { code: 'EISDIR' }))
   return {
     chunks,
     size: stats.isFile() ? stats.size : undefined,

@@ -129,8 +129,20 @@ function batchFile(nsid: string | undefined, file: string, options: CallOptions)
   const stray = ONE_ONLY.find((name) => options[name] !== undefined)
   if (stray === undefined) return file
   throw new CliError('USAGE', `${flagOf(stray)} cannot be used with --batch`, {
-    hint: `omit ${flagOf(stray)}: atproto-oauth call --batch ${shellQuote(file)}`,
+    hint: `omit ${flagOf(stray)}: atproto-oauth call ${batchWords(file, options).map(shellQuote).join(' ')}`,
   })
+}
+
+/** The arguments of the batch alone. */
+function batchWords(file: string, { output, concurrency, resume, wait, save }: CallOptions): string[] {
+  return [
+    ...['--batch', file],
+    ...(output === undefined ? [] : ['-o', output]),
+    ...(concurrency === undefined ? [] : ['--concurrency', concurrency]),
+    ...(resume ? ['--resume'] : []),
+    ...(wait ? ['--wait'] : []),
+    ...SETTINGS.save.words({ save }),
+  ]
 }
 
 /** The request without its secrets: the token and the proof are added when it is sent. */

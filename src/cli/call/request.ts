@@ -17,8 +17,8 @@ import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/se
 import type { Session } from '../../session/session.ts'
 import { decodeUtf8 } from '../../text.ts'
 import type { Context } from '../context.ts'
-import { CliError } from '../errors.ts'
-import { type CliIO, readStdin } from '../io.ts'
+import { CliError, unreadableFileHint } from '../errors.ts'
+import { type CliIO, currentFolder, readStdin } from '../io.ts'
 import { collect } from '../options.ts'
 import { callCommandLine, shellQuote } from '../shell.ts'
 import { MEDIA_TYPES } from './media-types.ts'
@@ -117,11 +117,17 @@ async function readField(word: string, nsid: string, io: CliIO): Promise<GivenFi
     })
   }
   if (at === '') return { name, value: rest, isJson: colon !== '' }
-  const hint = /^(?:actors?|author|handle|repo)$/.test(name)
-    ? `write the handle without @: ${name}=${rest}`
-    : `for a text that starts with @: ${name}:='"@${rest.replaceAll(/["']/g, '')}"'`
+  const hint = mentionHint(name, rest, colon !== '')
   const bytes = await readBody(`@${rest}`, io, hint)
   return { name, value: typeof bytes === 'string' ? bytes : decode(bytes), isJson: colon !== '' }
+}
+
+/** Where `@` may have been meant as the sign before a handle or a name, and not before a file. */
+function mentionHint(name: string, rest: string, isJson: boolean): string | undefined {
+  if (isJson) return undefined
+  if (/^(?:actors?|author|handle|repo)$/.test(name)) return `write the handle without @: ${name}=${shellQuote(rest)}`
+  const isPath = /[/\\]|\.\w+$/.test(rest)
+  return isPath ? undefined : `for a text that starts with @: ${name}:='"@${rest.replaceAll(/["']/g, '')}"'`
 }
 
 function headersOf(nsid: string, { header, proxy, acceptLabelers }: RequestOptions): Record<string, string> {
@@ -152,7 +158,10 @@ async function readBody(data: string, io: CliIO, hint?: string): Promise<string 
 }
 
 function unreadable(path: string, error: NodeJS.ErrnoException, hint?: string): never {
-  throw usage(`cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, { hint })
+  const isMissing = error.code === 'ENOENT' && hint !== undefined
+  throw usage(`cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, {
+    hint: isMissing ? hint : unreadableFileHint(path, error, currentFolder()),
+  })
 }
 
 function decode(bytes: Uint8Array): string {

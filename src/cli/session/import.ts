@@ -11,8 +11,8 @@ import { importSession } from '../../session/import.ts'
 import type { Context } from '../context.ts'
 import { chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
-import { CliError } from '../errors.ts'
-import { type CliIO, readStdin } from '../io.ts'
+import { CliError, unreadableFileHint } from '../errors.ts'
+import { type CliIO, currentFolder, readStdin } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
@@ -67,10 +67,10 @@ async function runImport(file: string | undefined, options: ImportOptions, given
 }
 
 async function read(file: string | undefined, io: CliIO): Promise<string> {
-  const refuse = (why: string): never => {
-    throw new OAuthError('USAGE', `cannot read ${file}: ${why}`)
+  const refuse = (why: string, hint?: string): never => {
+    throw new CliError('USAGE', `cannot read ${file}: ${why}`, { hint })
   }
-  const fail = (error: unknown) => refuse(reasonOf(error))
+  const fail = (error: unknown) => refuse(reasonOf(error), unreadableFileHint(file!, error, currentFolder()))
   const isFile = file !== undefined && file !== '-'
   if (isFile && (await stat(file).catch(fail)).size > LARGEST) refuse('file too large for a session')
   if (isFile) return readFile(file, 'utf8').catch(fail)

@@ -2,6 +2,7 @@
  * Selects the session for a command: from the environment or from the per-user store.
  */
 import { readCredentials } from '../../credentials/read.ts'
+import { DID, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
@@ -15,7 +16,19 @@ export async function sessionFor(account: string | undefined, context: Context):
   const { io, output, runtime, dev } = context
   const credentials = account === undefined ? readCredentials(io.environment, dev) : undefined
   output.sessionInvolved()
-  return credentials ? openSession(credentials, runtime) : openStoredSession(account, runtime).catch(misnamed)
+  return credentials ? openSession(credentials, runtime) : openStored(account, context)
+}
+
+async function openStored(account: string | undefined, { io, runtime }: Context): Promise<Session> {
+  try {
+    return await openStoredSession(account, runtime)
+  } catch (error) {
+    // Variables without a token are no session, but may say whose there was.
+    const did = account === undefined ? variable(io.environment, DID) : undefined
+    const isUnknown = isOAuthError(error, 'SESSION_MISSING') && error.facts.did === undefined
+    if (isUnknown && did !== undefined) throw error.with({ facts: { did } })
+    throw misnamed(error)
+  }
 }
 
 /** Places that still contain the tokens of a session deleted here. */
@@ -25,8 +38,8 @@ export function leftIn(account: string | undefined, { savedTo = [] }: SessionRec
 }
 
 /** These commands have no account argument, so the usual hint would not work. */
-function misnamed(error: unknown): never {
-  if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason !== undefined) throw error
+function misnamed(error: unknown): unknown {
+  if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason !== undefined) return error
   const hint = hintOf({ code: 'ACCOUNT_UNCLEAR', facts: {} })
-  throw new CliError(error.code, error.message, { cause: error, hint })
+  return new CliError(error.code, error.message, { cause: error, hint })
 }

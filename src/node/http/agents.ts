@@ -15,6 +15,8 @@ const CONNECT_TIMEOUT = 5_000
 const KEPT_FOR = 4_000
 /** Overrides NODE_TLS_REJECT_UNAUTHORIZED: an unverified server could receive the tokens. */
 const VERIFIED = { rejectUnauthorized: true }
+/** Said in the handshake, so that a server with HTTP/2 alone ends it. Node 20 says nothing by itself. */
+const OFFERED = { ALPNProtocols: ['http/1.1'] }
 const KEPT = { keepAlive: true, timeout: KEPT_FOR }
 
 type OnConnect = (error: Error | null, socket?: Socket) => void
@@ -39,7 +41,7 @@ export function createAgents(dev: boolean, proxies: Proxies): Agents {
 
   function create({ protocol }: URL, proxy: URL | undefined, own: boolean): http.Agent {
     const secure = protocol === 'https:'
-    const options = { ...VERIFIED, ...(!own && KEPT) }
+    const options = { ...VERIFIED, ...OFFERED, ...(!own && KEPT) }
     if (proxy) return tunnelAgent(secure, proxy, options)
     if (!dev) Object.assign(options, { lookup: guardedLookup })
     return secure ? directAgent(https, 'secureConnect', options, dev) : directAgent(http, 'connect', options, dev)
@@ -98,7 +100,7 @@ function tunnelAgent(secure: boolean, proxy: URL, options: https.AgentOptions): 
       }
       quiet(socket)
       if (!secure) return done(null, socket)
-      onConnect(tls.connect({ ...target, ...VERIFIED, socket }), 'secureConnect', done)
+      onConnect(tls.connect({ ...target, ...VERIFIED, ...OFFERED, socket }), 'secureConnect', done)
     })
     asked.end()
   })

@@ -41,7 +41,12 @@ export function networkError(error: unknown, url: URL): OAuthError {
   // The messages of unknown errors are not shown: they may quote a header that contains a token.
   const told = chain.find((link) => link instanceof TunnelRefused || link instanceof IdleTimeout)
   const facts = factsOf(chain, code)
-  const why = told?.message ?? REASONS[code ?? ''] ?? code ?? 'unknown reason'
+  const why =
+    told?.message ??
+    (facts.reason === 'http1-unsupported' ? HTTP2_ONLY : undefined) ??
+    REASONS[code ?? ''] ??
+    code ??
+    'unknown reason'
   if (!chain.some((link) => link instanceof ConnectFailure)) {
     return new OAuthError('NETWORK_LOST', `connection to ${url.host} lost: ${why}`, { cause: error, facts })
   }
@@ -59,6 +64,7 @@ export function networkError(error: unknown, url: URL): OAuthError {
 function factsOf(chain: readonly Error[], code: string | undefined): ErrorFacts {
   const refusal = chain.find((link) => link instanceof TunnelRefused)
   if (refusal) return { reason: 'proxy-refused', proxyStatus: refusal.status }
+  if (isHttp2Only(chain)) return { reason: 'http1-unsupported' }
   return code !== undefined && UNTRUSTED.has(code) ? { reason: 'certificate-untrusted' } : {}
 }
 
@@ -71,12 +77,19 @@ function causes(error: unknown): Error[] {
   return chain
 }
 
+/** By the TLS alert of a server that supports none of the protocols offered (RFC 7301 §3.2), which is HTTP/1.1 alone. */
+function isHttp2Only(chain: readonly Error[]): boolean {
+  // As an error of a write it has the code EPROTO.
+  return chain.some(({ message }) => /alert no application protocol/.test(message))
+}
+
 const UNTRUSTED: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
 ])
+const HTTP2_ONLY = 'the server does not support HTTP/1.1'
 const UNKNOWN_CA = 'its TLS certificate is from an unknown CA (set NODE_EXTRA_CA_CERTS to trust it)'
 const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'no such host',

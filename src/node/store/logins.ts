@@ -87,9 +87,18 @@ async function readLogin(path: string): Promise<PendingRecord | undefined> {
   if (!was) return undefined
   const record = parsePending(was, claimed)
   if (record.status === 'spent') return record
-  const { state, did } = record
+  const { state, did, handle } = record
   const at = (await stat(claimed)).ctimeMs
-  return { version: 1, status: 'spent', state, codeHash: '', outcome: 'sent', at, ...(did && { did }) }
+  return {
+    version: 1,
+    status: 'spent',
+    state,
+    codeHash: '',
+    outcome: 'sent',
+    at,
+    ...(did && { did }),
+    ...(handle && { handle }),
+  }
 }
 
 /** Also reserves disk space for the following `put`, so that the credentials can be stored even if the disk is full. */

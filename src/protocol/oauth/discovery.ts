@@ -107,8 +107,12 @@ export async function locateAccount(
   { verify }: LocateOptions,
   ports: IdentityPorts & Clock,
 ): Promise<AccountLocation> {
-  const { pds } = typeof account === 'string' ? await resolveDid(account, ports) : account
-  const found = { pds, issuer: await fetchIssuer(pds, ports) }
+  const { pds, did } = typeof account === 'string' ? { ...(await resolveDid(account, ports)), did: account } : account
+  const issuer = await fetchIssuer(pds, ports).catch((error: unknown) => {
+    if (!isOAuthError(error, 'HOST_NOT_FOUND')) throw error
+    throw error.with({ facts: { ...error.facts, reason: 'pds-not-found', did } })
+  })
+  const found = { pds, issuer }
   await verify?.(found)
   return found
 }

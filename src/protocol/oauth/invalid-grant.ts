@@ -4,6 +4,8 @@
  */
 import { describe, type ServerError } from '../http/response.ts'
 
+const INVALID_CODE = 'Invalid code'
+
 /** The descriptions of the reference server; a pattern for one that contains details. */
 const MEANINGS: readonly (readonly [description: string | RegExp, meaning: string])[] = [
   // Refresh tokens
@@ -31,9 +33,9 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
     'the client metadata document does not list refresh_token in its grant_types',
   ],
   // Codes
-  ['Invalid code', 'the code was truncated, was already used, or is from another server'],
+  [INVALID_CODE, 'the code was truncated, was already used, or is from another server'],
   ['This code has expired', 'a code is valid for five minutes after the sign-in'],
-  ['Code challenge already used', 'this login was already completed'],
+  ['Code challenge already used', 'the server has seen this login before'],
   [
     'The redirect_uri parameter must match the one used in the authorization request',
     'the callback belongs to another login',
@@ -43,9 +45,19 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
 
 /** The meaning, if known, followed by the server's own description. */
 export function explainInvalidGrant(refusal: ServerError): string {
-  const { error, description = '' } = refusal
+  const meaning = meaningOf(refusal)
+  return meaning === undefined ? describe(refusal) : `${meaning} (${describe(refusal)})`
+}
+
+/** Whether a code that was cut off explains the response: the server has given no other reason. */
+export function mayBeCutOff(refusal: ServerError): boolean {
+  const { error, description } = refusal
+  return error === 'invalid_grant' && (description === INVALID_CODE || meaningOf(refusal) === undefined)
+}
+
+function meaningOf({ error, description = '' }: ServerError): string | undefined {
+  if (error !== 'invalid_grant') return undefined
   const isKnown = (known: string | RegExp) =>
     typeof known === 'string' ? known === description : known.test(description)
-  const meaning = error === 'invalid_grant' ? MEANINGS.find(([known]) => isKnown(known))?.[1] : undefined
-  return meaning === undefined ? describe(refusal) : `${meaning} (${describe(refusal)})`
+  return MEANINGS.find(([known]) => isKnown(known))?.[1]
 }

@@ -50,7 +50,7 @@ interface Once {
   readonly what: string
   /** The error code if it is unknown whether the server has committed. */
   readonly ambiguous: ErrorCode
-  readonly refused: (issuer: string, refusal: ServerError) => OAuthError
+  readonly refused: (issuer: string, refusal: ServerError, clientId: string) => OAuthError
 }
 
 const CODE: Once = { what: 'the code', ambiguous: 'EXCHANGE_AMBIGUOUS', refused: exchangeRefused }
@@ -175,7 +175,7 @@ export class OAuthServerAgent {
       const response = await this.#post(token_endpoint, form, { ...ONCE, ...(beforeSend && { beforeSend }) })
       if (response.ok) return await readTokenResponse(response, { issuer, ambiguous })
       if (response.status === 429) throw rateLimited(issuer, response.headers, this.#ports.now())
-      throw refused(issuer, await readServerError(response, form))
+      throw refused(issuer, await readServerError(response, form), this.#client.clientId)
     } catch (error) {
       if (!isOAuthError(error, 'NETWORK_LOST')) throw error
       throw new OAuthError(ambiguous, `${what} was sent, but no response arrived (${error.message})`, { cause: error })

@@ -3,7 +3,7 @@
  *
  * @see RFC 6749 §5, §6; https://atproto.com/specs/oauth#tokens-and-session-lifetime
  */
-import { type ErrorCode, OAuthError } from '../../errors.ts'
+import { type ErrorCode, type ErrorFacts, OAuthError } from '../../errors.ts'
 import type { TokenSet } from '../../model.ts'
 import type { Clock } from '../../ports.ts'
 import { readText } from '../http/bounded-body.ts'
@@ -17,7 +17,7 @@ import {
 } from '../http/response.ts'
 import { asDid } from '../identity/syntax.ts'
 import { scopeTokens } from '../scope/scope.ts'
-import { explainInvalidGrant } from './invalid-grant.ts'
+import { explainInvalidGrant, mayBeCutOff } from './invalid-grant.ts'
 
 /** Seconds. No token lives longer; a larger `expires_in` would only overflow. */
 const LIFETIME_LONGEST = 365 * 24 * 3600
@@ -49,19 +49,35 @@ function isUnclear({ status }: ServerError): boolean {
 }
 
 /** `EXCHANGE_AMBIGUOUS` or `EXCHANGE_REFUSED`. */
-export function exchangeRefused(issuer: string, refusal: ServerError): OAuthError {
+export function exchangeRefused(issuer: string, refusal: ServerError, clientId: string): OAuthError {
   const code = isUnclear(refusal) ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
-  return new OAuthError(code, `${issuer} rejected the code: ${explainInvalidGrant(refusal)}`)
+  const facts: ErrorFacts =
+    code === 'EXCHANGE_REFUSED' && mayBeCutOff(refusal)
+      ? { ...answerFacts(refusal), reason: 'code-rejected' }
+      : refusalFacts(refusal, clientId)
+  return new OAuthError(code, `${issuer} rejected the code: ${explainInvalidGrant(refusal)}`, { facts })
 }
 
 /** `SESSION_DEAD`, `REFRESH_AMBIGUOUS` or `REFRESH_REFUSED`. */
-export function refreshRefused(issuer: string, refusal: ServerError): OAuthError {
+export function refreshRefused(issuer: string, refusal: ServerError, clientId: string): OAuthError {
   const isRefused = refusal.status >= 400 && refusal.status < 500
   if (isRefused && refusal.error === 'invalid_grant') {
     return new OAuthError('SESSION_DEAD', ended(issuer, refusal))
   }
   const said = `${issuer} responded to the refresh with ${describe(refusal)}`
-  return new OAuthError(isUnclear(refusal) ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said)
+  const facts = refusalFacts(refusal, clientId)
+  return new OAuthError(isUnclear(refusal) ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said, { facts })
+}
+
+function refusalFacts(refusal: ServerError, clientId: string): ErrorFacts {
+  const facts = answerFacts(refusal)
+  return isUnclear(refusal) || refusal.error !== 'invalid_client'
+    ? facts
+    : { ...facts, reason: 'client-rejected', clientId }
+}
+
+function answerFacts({ status, error }: ServerError): { status: number; serverError: string | undefined } {
+  return { status, serverError: error }
 }
 
 function ended(issuer: string, refusal: ServerError): string {

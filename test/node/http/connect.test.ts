@@ -1,7 +1,9 @@
 /** What fails, or is refused, before a byte of the request is on its way; and ways around: proxies and CAs. */
 import { readFile, writeFile } from 'node:fs/promises'
+import http2 from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failure } from '../../support/failure.ts'
 import { startNode, tempFolder } from '../helpers.ts'
 import { certificateFor, client, serve, serveBytes, serveProxy, serveTls, unusedPort } from './servers.ts'
@@ -48,6 +50,24 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
       ? ['HOST_NOT_FOUND', 'no such host']
       : ['NETWORK_UNREACHABLE', 'temporary DNS failure']
     expect(error).toMatchObject({ code, message: `cannot reach no-such-host.invalid: ${why}` })
+  })
+
+  test.each([
+    ['directly', false],
+    ['through a proxy', true],
+  ])('a server with HTTP/2 alone ends the handshake, %s', async (_, isTunnelled) => {
+    const { key, cert } = await certificateFor('localhost')
+    const server = http2.createSecureServer({ key, cert })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    if (isTunnelled) vi.stubEnv('https_proxy', (await serveProxy(200, new URL(`https://127.0.0.1:${port}`))).url.href)
+    const error = await failure(client().fetch(new URL(`https://localhost:${port}`)))
+    expect(error).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: `cannot reach localhost:${port}: the server does not support HTTP/1.1`,
+      facts: { reason: 'http1-unsupported' },
+    })
   })
 
   test('20.4 a certificate of somebody else', async () => {

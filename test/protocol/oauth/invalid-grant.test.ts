@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { explainInvalidGrant } from '../../../src/protocol/oauth/invalid-grant.ts'
+import { explainInvalidGrant, mayBeCutOff } from '../../../src/protocol/oauth/invalid-grant.ts'
 
 const refusal = (description: string | undefined, error = 'invalid_grant') => ({ status: 400, error, description })
 
@@ -40,4 +40,15 @@ test.each([
   ],
 ])('%s is passed on as it is', (_, given, said) => {
   expect(explainInvalidGrant(given)).toBe(said)
+})
+
+test.each([
+  ['Invalid code', 'invalid_grant', true],
+  ['a description that nobody knows', 'invalid_grant', true],
+  [undefined, 'invalid_grant', true],
+  ['This code has expired', 'invalid_grant', false],
+  ['Invalid code_verifier', 'invalid_grant', false],
+  ['Invalid code', 'invalid_request', false],
+])('whether the code may be cut off: %s (%s)', (description, error, isCut) => {
+  expect(mayBeCutOff(refusal(description, error))).toBe(isCut)
 })
