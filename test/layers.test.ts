@@ -87,7 +87,7 @@ function cycleIn(edges: readonly { from: string; to: string }[]): string[] | und
   return undefined
 }
 
-/** The same imports, between what `of` makes of files; those inside of it are left out. */
+/** The same imports, between what `of` makes of files; those inside of it are omitted. */
 function edgesBetween(of: (file: string) => string | undefined) {
   const pairs = IMPORTS.flatMap(({ from, to }) => {
     const [one, other] = [of(from), of(to)]

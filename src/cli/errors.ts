@@ -7,7 +7,7 @@ import { isAbsolute } from 'node:path'
 import type { Fix } from '../errors.ts'
 import {
   type Advice,
-  type AnswerFacts,
+  type ResponseFacts,
   type ErrorChanges,
   type ErrorCode,
   type ErrorDetails,
@@ -66,7 +66,7 @@ const OTHER_SCOPES: ReadonlyMap<string, string | undefined> = new Map([
 ])
 
 /** A loopback client has no document that could be corrected: only the command line can change. */
-function loopbackHint(facts: LoginFacts & AnswerFacts): string {
+function loopbackHint(facts: LoginFacts & ResponseFacts): string {
   const { serverError = '', scope = '' } = facts
   const other = OTHER_SCOPES.has(scope) ? OTHER_SCOPES.get(scope) : 'atproto transition:generic'
   const asksForMuch = ['invalid_scope', 'invalid_client_metadata', 'invalid_request'].includes(serverError)

@@ -104,7 +104,7 @@ describeInBrowser('the callback page', () => {
     expect(await field(page).inputValue()).toBe(`${origin}//callback/?${ANSWER}`)
   })
 
-  test('says in plain words why nobody is signed in', async () => {
+  test('says in plain words why no sign-in happened', async () => {
     const page = await newPage()
     for (const { answer, plain } of [
       { answer: denied('access_denied'), plain: 'You refused, or the server did.' },

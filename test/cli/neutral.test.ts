@@ -230,13 +230,13 @@ describe('call', () => {
     const args = ['call', 'com.atproto.server.getSession']
     checkStderr(await run(world, args, { env }), { body: true })
     checkJson(await run(world, [...args, '--json'], { env }))
-    // With --include the answer is data, and goes to stdout as it came.
+    // With --include the response is data, and goes to stdout as it came.
     const included = await run(world, [...args, '--include'], { env })
     checkStderr(included, { evil: false, session: true })
     expect(included.stdout).toContain('HTTP/1.1')
   })
 
-  test('--pretty: an answer deeper than anything can follow is printed as it came', async () => {
+  test('--pretty: a response nested too deeply is printed unchanged', async () => {
     const world = createFakeWorld()
     const env = await signIn(world)
     const deep = `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`

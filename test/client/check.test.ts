@@ -155,7 +155,7 @@ describe('16.2 the private key at hand', () => {
     expect(findings).toMatchObject([{ level: 'error', message: expect.stringContaining('is not private_key_jwt') }])
   })
 
-  test('5.7 keys elsewhere are fetched, and judged', async () => {
+  test('5.7 keys elsewhere are fetched and checked', async () => {
     const { jwks, ...rest } = confidential.document
     const document = { ...rest, jwks_uri: `${HOST}/jwks.json` }
     const at = (keys: () => Response) => (path: string) => (path === '/jwks.json' ? keys() : json(200, document))
@@ -194,7 +194,7 @@ describe('5.15 what a login asks for', () => {
   })
 })
 
-describe('5.20 to 5.25 a loopback client is judged where it is', () => {
+describe('5.20 to 5.25 a loopback client is checked without a request', () => {
   const redirectUri = 'http://127.0.0.1/callback'
   const clientId = loopbackClientId({ redirectUri, scope: 'atproto repo:*' })
   const judged = (id: string, asked: object = {}) => checkClient({ clientId: id, ...asked }, createFakeWorld())

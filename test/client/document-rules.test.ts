@@ -179,7 +179,7 @@ describe('each fault by itself', () => {
 })
 
 describe('5.2 the document as it is published', () => {
-  test('is asked for once, and judged', async () => {
+  test('is fetched once, and validated', async () => {
     const world = createFakeWorld()
     world.serve('https://app.fake.dev', () => json(200, { ...DOCUMENT, scope: 'atproto' }))
     expect(await findClientFaults({ clientId, scope: 'atproto repo:*' }, world)).toStrictEqual([

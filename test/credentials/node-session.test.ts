@@ -52,7 +52,7 @@ test('a stored session is read, and made of the same credentials again', async (
   expect(toNodeSession(credentials)).toStrictEqual({ ...SAVED, dpopJwk: { ...dpopJwk, alg: 'ES256' } })
 })
 
-test('what some versions leave out: the client authentication, and the end of the access token', async () => {
+test('members that some versions omit: the client authentication, and the expiry of the access token', async () => {
   const { authMethod, ...earliest } = SAVED
   const { expires_at, ...endless } = SAVED.tokenSet
   const credentials = await read({ ...earliest, tokenSet: endless })

@@ -225,7 +225,7 @@ describe('ATPROTO_OAUTH_SESSION', () => {
     })
   })
 
-  test('members that it does not know, and times that are none, are left out', () => {
+  test('unknown members and invalid times are omitted', () => {
     const odd = { ...content, later: 'x', createdAt: 'yesterday', rotatedAt: 9e15 }
     expect(parsed(session(encoded(odd)))).toStrictEqual(BUNDLED)
   })

@@ -98,7 +98,7 @@ describe('5 a hosted client', () => {
     dpop_bound_access_tokens: true,
   }
 
-  test('is tried at the server, and its document judged', async () => {
+  test('is tried at the server, and its document checked', async () => {
     const world = createFakeWorld()
     world.clients.set(clientId, document)
     world.serve('https://app.fake.dev', () => json(200, document))

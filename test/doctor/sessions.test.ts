@@ -28,7 +28,7 @@ describe('sessions', () => {
     ['one that ended', { ended: { at: 1, reason: 'replayed' } }, 'broken', /has ended: replayed/],
     ['17 one that is over', {}, 'broken', /ended 20/, 15 * DAY],
     ['17 one that is soon over', {}, 'warning', /ends 2026-/, 12 * DAY],
-    ['one whose refresh nobody answered', { intent: { tokenHash: 'x', at: 1 } }, 'warning', /no response arrived/],
+    ['one whose refresh has no response', { intent: { tokenHash: 'x', at: 1 } }, 'warning', /no response arrived/],
     ['one that was not delivered', { undelivered: ['file:/x'] }, 'warning', /not yet in file:\/x/],
     ['one without a client_id', { clientId: undefined }, 'broken', /client_id/],
     [

@@ -36,7 +36,7 @@ async function postsOf({ account }: LoggedIn): Promise<string[]> {
   return records.map(({ value }) => value.text)
 }
 
-test('many requests of stdin: answered in order on stdout, each sent once', async () => {
+test('many requests of stdin: results in order on stdout, each request sent once', async () => {
   const login = await logIn(world)
   const names = texts(1, 40)
   // The last line may lack its end.
@@ -76,7 +76,7 @@ test('what is malformed or refused has its line, the others go on, and the exit 
   ])
 })
 
-test('SIGTERM in the middle: what was sent is answered, and --resume does the rest, each once', async () => {
+test('SIGTERM in the middle: sent requests have results, and --resume does the rest, each once', async () => {
   const login = await logIn(world)
   const { home } = login
   const names = texts(1, 30)

@@ -140,7 +140,7 @@ describe('uploads', () => {
 describe('responses', () => {
   const exported = () => run(['call', 'com.atproto.sync.getRepo', 'did={did}'])
 
-  test('-o: all of the answer, or the file as it was', async () => {
+  test('-o writes the complete response, or leaves the file unchanged', async () => {
     const path = join(home.path, 'repo.car')
     await writeFile(path, 'before')
     expectFailure(

@@ -9,7 +9,7 @@ import { newHome } from './support.ts'
 
 connectWorld()
 
-/** Nothing is stored: an answer that needs no server. */
+/** Nothing is stored: a response that needs no server. */
 async function status(home: Home, env: Record<string, string> = {}) {
   const { code, stderr } = await runCli(['status'], { home, env: { XDG_CACHE_HOME: join(home.path, 'cache'), ...env } })
   expect(stderr).toMatch(/^.*: warning: development mode.*\n.*\[SESSION_MISSING\]\n.*: hint: .*\n$/)

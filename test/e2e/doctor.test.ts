@@ -34,7 +34,7 @@ test('a new account on the real servers is well; nothing was stored, and no toke
     'GET pds /xrpc/_health',
     'GET pds /xrpc/com.atproto.identity.resolveHandle',
     `GET plc /${account.did}`,
-    // The first is answered with a nonce.
+    // The first gets a response with a nonce.
     'POST pds /oauth/par',
     'POST pds /oauth/par',
   ])

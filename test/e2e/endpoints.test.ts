@@ -159,7 +159,7 @@ async function callAll(endpoints: readonly Endpoint[]): Promise<string[]> {
   return (await Promise.all(Array.from({ length: AT_ONCE }, worker))).flat()
 }
 
-test('forty endpoints of com.atproto and app.bsky: each answered by the service it belongs to', async () => {
+test('forty endpoints of com.atproto and app.bsky: each handled by the service it belongs to', async () => {
   await world.clearRequests()
   const expected: string[] = []
   for (const endpoint of written()) expected.push(await call(endpoint))

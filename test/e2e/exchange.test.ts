@@ -46,7 +46,7 @@ function officialClient(options: Pick<NodeOAuthClientOptions, 'clientMetadata' |
   return { client, sessions }
 }
 
-test('export, a renewal and a call by @atproto/oauth-client-node, import, a call and a renewal by us', async () => {
+test('export, a refresh and a call by @atproto/oauth-client-node, import, a call and a refresh by us', async () => {
   const account = await world.createAccount()
   const home = await newHome()
   const { credentials } = await complete(await callbackFor(account, home), library(world, home))

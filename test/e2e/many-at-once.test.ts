@@ -38,7 +38,7 @@ test(
   LIMIT,
 )
 
-test('11.5 twelve with the session of the store, whose access token is over: one refresh', async () => {
+test('11.5 twelve with the stored session, whose access token has expired: one refresh', async () => {
   const { account, home, env } = await logIn(world)
   expect((await runCli(GET_SESSION, { home, env })).code).toBe(0)
   const { path, record } = await stored(home.state)

@@ -66,14 +66,14 @@ test('new Agent(session): post, paginate, upload, with a refresh underneath when
   await expect(misled).rejects.toMatchObject({ message: expect.stringMatching(/proxy/i) })
   expect(rotations(session)).toBe(1)
 
-  // And ours, where there is no answer.
+  // And ours, where there is no response.
   const over = new Agent(await opened(() => ({ accessTokenExpiresAt: 1, refreshToken: undefined })))
   const failed = over.getProfile({ actor: over.assertDid })
   await expect(failed).rejects.toMatchObject({ cause: { code: 'SESSION_NOT_REFRESHABLE' } })
 })
 
 test('new Client({ handler: session }): the same, with a refresh underneath when the access token is refused', async () => {
-  // Another token of the same session, as if this one had been renewed elsewhere.
+  // Another token of the same session, as if this one had been refreshed elsewhere.
   const session = await opened(({ accessToken }) => ({ accessToken: accessToken!.replace(/.{8}$/, 'AAAAAAAA') }))
   const client = new Client<Record<string, unknown>, Record<string, unknown>>({ handler: session })
   const repo = session.did

@@ -163,7 +163,7 @@ test.skipIf(lacks('curl'))('docs/commands.md: proof, and a session that moves ou
   expect(await runCli(['refresh'], { home })).toMatchObject({ code: 0 })
 })
 
-test('docs/client.md: a client of one’s own, up to the sign-in on its own page', async () => {
+test('docs/client.md: a hosted client, up to the sign-in on its own page', async () => {
   const account = await world.createAccount()
   const home = await newHome()
   const host = uniqueHandle('bot').replace('.test', '.fake.dev')

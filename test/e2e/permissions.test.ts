@@ -65,7 +65,7 @@ test('14.6 what the server misses is what requiredScope says, and the hint, past
   expect(completed.stderr).toContain('blob:image/png')
 })
 
-test('15.12 what a person leaves out is said in full, with the line that asks for it again', async () => {
+test('15.12 scopes denied on the consent screen are listed in full, with the command that requests them again', async () => {
   const account = await world.createAccount()
   const home = await newHome()
   const scope = presetScope(['post-media', 'read'])

@@ -23,7 +23,7 @@ function postOf(did: string, text: string): string {
   return JSON.stringify({ repo: did, collection: 'app.bsky.feed.post', record })
 }
 
-test('12.8, 12.10 are good once, from credentials that have to be renewed first and from a lease', async () => {
+test('12.8, 12.10 are valid once, from credentials that have to be refreshed first and from a lease', async () => {
   const { account, home, env } = await logIn(world)
   for (const credentials of [env, parse((await runCli(['lease'], { home, env })).stdout)]) {
     const { code, stdout, stderr } = await runCli(['proof', 'GET', GET_SESSION], { home, env: credentials })

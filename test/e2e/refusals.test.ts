@@ -91,7 +91,7 @@ describe('init', () => {
     expect(await sentByUs(world)).toStrictEqual([])
   })
 
-  test('a scope that the server does not know stays the server’s to judge; openid is ours', async () => {
+  test('a scope that the server does not support is rejected by the server; openid is rejected here', async () => {
     const account = await world.createAccount()
     expectFailure(
       await runCli(['init', account.handle, '--scope', 'openid'], { home: await newHome() }),
@@ -266,7 +266,7 @@ describe('call', () => {
     expect(result.stderr).toContain('repo:app.bsky.feed.post?action=create')
   })
 
-  test('a refresh token that was used elsewhere: the session is dead, and the next run says so without traffic', async () => {
+  test('a refresh token that was used elsewhere: the session has ended, and the next run says so without traffic', async () => {
     const { env } = await logIn(world)
     const [here, there] = [await newHome(), await newHome()]
     expect((await runCli(['call', 'com.atproto.server.getSession'], { home: here, env })).code).toBe(0)

@@ -90,7 +90,7 @@ describe('11.4 the token of one session with the key of another', () => {
     const two = { ...one, home, env: parse(second.stdoutBytes) }
     await works(home, two)
 
-    // Only the key is known: it may be a token that was renewed elsewhere, and the server has to say.
+    // Only the key is known: it may be a token that was refreshed elsewhere, and the server has to say.
     const tried = await runCli(['refresh'], { home, env: mix(one, two) })
     expectFailure(tried, 5, 'SESSION_DEAD', 'unknown')
     expect(tried.stderr).toContain('the stored one was not sent')

@@ -23,7 +23,7 @@ const fileOf = (home: Home) => join(home.path, 'session.env')
 const read = async (path: string) => parse(await readFile(path))
 
 describe('file:', () => {
-  test('complete fills it, each rotation renews it, and it works on another machine', async () => {
+  test('complete fills it, each rotation updates it, and it works on another machine', async () => {
     const { home, result } = await logInTo(({ path }) => [`file:${path}/session.env`])
     expect([result.code, result.stdout]).toStrictEqual([0, ''])
     expect((await stat(fileOf(home))).mode & 0o777).toBe(0o600)
@@ -187,7 +187,7 @@ describe('the other commands', () => {
     expectFailure(await runCli(['refresh', '--if-older-than', 'soon'], { home, env }), 2, 'USAGE')
   })
 
-  test('lease: enough for call elsewhere, and nothing to renew the session with', async () => {
+  test('lease: enough for call elsewhere, but not for a refresh', async () => {
     const { account, home, env } = await logIn(world)
     const { stdout, stderr, code } = await runCli(['lease'], { home, env })
     expect(code).toBe(0)
@@ -222,7 +222,7 @@ describe('the other commands', () => {
     expect(await sentByUs(world)).toStrictEqual([])
   })
 
-  test('revoke: the session is over, at the server and here', async () => {
+  test('revoke ends the session, at the server and here', async () => {
     const { home, env } = await logIn(world)
     expect((await runCli(GET_SESSION, { home, env })).code).toBe(0)
     const copy = await newHome()

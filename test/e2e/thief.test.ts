@@ -100,7 +100,7 @@ test('a key without a token opens nothing', async () => {
   expect(await isAlive(victim)).toBe(true)
 })
 
-test('token and key together are the session; whoever renews it second ends it for both', async () => {
+test('token and key together are the session; the second one to refresh ends it for both', async () => {
   const victim = await owner()
   const it = await thief(victim.credentials.dpopPrivateJwk)
   const { status, body } = await it.token(refreshOf(victim))
@@ -129,7 +129,7 @@ test('the whole session does what was granted and no more; with the widest scope
   expect(statuses).toStrictEqual(asked.map(() => 403))
 })
 
-test('revoked by its owner, a stolen session is over at once, also after the thief has renewed it', async () => {
+test('revoked by its owner, a stolen session ends immediately, also after the thief has refreshed it', async () => {
   const victim = await owner()
   const it = await thief(victim.credentials.dpopPrivateJwk)
   const { access_token, refresh_token } = (await it.token(refreshOf(victim))).body
@@ -141,7 +141,7 @@ test('revoked by its owner, a stolen session is over at once, also after the thi
   expect((await it.token({ ...refreshOf(victim), refresh_token })).status).toBe(400)
 })
 
-test('a lease cannot be renewed; it acts until it expires, and can end the session of a client without a key', async () => {
+test('a lease cannot be refreshed; it works until it expires, and can end the session of a client without a key', async () => {
   const victim = await owner()
   const session = await openSession(victim.credentials, library(world, victim.home))
   const lease = await session.lease(60)

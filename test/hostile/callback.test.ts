@@ -74,7 +74,7 @@ const MUTATIONS: [string, Spoil, ErrorCode][] = [
   ['a megabyte', add(`&x=${'x'.repeat(1_048_576)}`), 'CALLBACK_UNREADABLE'],
 ]
 
-describe('a callback that is not the answer to this login: nothing is sent, and the login waits on', () => {
+describe('a callback of another login: nothing is sent, and the login stays open', () => {
   test.each(MUTATIONS)('%s', async (_, spoil, code) => {
     const world = steadyWorld()
     const { callback } = await consented(world)
@@ -98,7 +98,7 @@ describe('a callback that is not the answer to this login: nothing is sent, and 
   })
 })
 
-describe('9.6 a refusal from the right server: nothing is sent, and the login is over', () => {
+describe('9.6 an error from the right server: nothing is sent, and the login has ended', () => {
   test.each([
     'access_denied',
     'invalid_request',

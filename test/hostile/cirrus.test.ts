@@ -87,7 +87,7 @@ describe('25 cirrus', () => {
     expect((await (await openSession(credentials, world)).call(GET_SESSION)).status).toBe(200)
   })
 
-  test('11.3 a replay: these credentials are dead, those of the other machine are not', async () => {
+  test('11.3 a replay ends these credentials, but not those of the other machine', async () => {
     const world = cirrus()
     const credentials = await signedIn(world)
     const elsewhere = await openSession(credentials, { ...world, stores: createFakeStores() })
@@ -99,7 +99,7 @@ describe('25 cirrus', () => {
     expect((await elsewhere.call(GET_SESSION)).status).toBe(200)
   })
 
-  test('11.12 a proxied method is not asked as nobody: the token is renewed by its time', async () => {
+  test('11.12 a proxied method is not sent unauthenticated: an expired token is refreshed first', async () => {
     const world = cirrus()
     const { authorizationUrl } = await init('alice.fake.dev', { scope: 'transition:generic' }, world)
     const { credentials } = await complete(world.authorize(authorizationUrl), world)

@@ -111,7 +111,7 @@ describe('10.16 tokens that cannot be trusted are ended and not kept', () => {
     }
   })
 
-  test('nothing in the answer can be revoked: whether there is a session is unknown', async () => {
+  test('nothing in the response can be revoked: whether there is a session is unknown', async () => {
     const world = steadyWorld()
     const login = await consented(world)
     world.faults.mutateToken = () => ({ token_type: 'DPoP' })
@@ -124,7 +124,7 @@ describe('10.14 started at a server: who signed in is looked up afterwards', () 
   test.each<[string, () => Fault, ErrorCode]>([
     ['PLC is away', () => 'unreachable', 'ACCOUNT_UNVERIFIED'],
     ['PLC limits us', () => html(429), 'ACCOUNT_UNVERIFIED'],
-    ['PLC does not answer', () => 'lostAfter', 'ACCOUNT_UNVERIFIED'],
+    ['PLC does not respond', () => 'lostAfter', 'ACCOUNT_UNVERIFIED'],
     ['nobody is known there', () => html(404), 'DID_NOT_FOUND'],
   ])('%s: the code is spent, so that is no failure to run again', async (_, fault, code) => {
     const world = steadyWorld()
@@ -139,7 +139,7 @@ describe('10.14 started at a server: who signed in is looked up afterwards', () 
   })
 })
 
-describe('answers that are odd and good', () => {
+describe('unusual but valid responses', () => {
   test.each(ODD_TOKENS)('26.11 tokens %s: kept', async (_, fault) => {
     const world = steadyWorld()
     const { callback } = await consented(world)

@@ -53,7 +53,7 @@ describe('DNS, for a handle that HTTPS knows nothing of', () => {
     ['1.8 one record in many chunks', [[...`did=${ALICE}`]]],
     ['1.9 the same twice', [[`did=${ALICE}`], ['did=', ALICE]]],
     ['1.8 after a thousand others', [...Array.from({ length: 1000 }, (_, at) => [`x=${at}`]), [`did=${ALICE}`]]],
-  ])('%s is an answer', async (_, answer) => {
+  ])('%s is a response', async (_, answer) => {
     const world = steadyWorld()
     world.faults.txt = () => answer
     await expect(consented(world)).resolves.toMatchObject({ pending: { did: ALICE } })
@@ -102,7 +102,7 @@ describe('the handle’s host, when DNS knows nothing', () => {
     expect(body.taken()).toBeLessThan(100_000)
   })
 
-  test('1.13 a redirect to another host that knows the handle is followed, and its claim is judged like any', async () => {
+  test('1.13 a redirect to another host is followed, and its claim is checked like any other', async () => {
     const world = steadyWorld()
     world.faults.txt = () => 'NXDOMAIN'
     world.serve(EVIL, () => new Response(MALLORY))

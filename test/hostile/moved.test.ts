@@ -104,7 +104,7 @@ describe('9.5, 9.10 two authorization servers mixed up', () => {
     expect(world.stores.sessionRecords.size).toBe(0)
   })
 
-  test('nor if the evil one forges its name into the callback and answers for the victim', async () => {
+  test('nor if the attacker forges the issuer of the callback and responds for the victim', async () => {
     const world = steadyWorld()
     evilMetadata(world)
     const { authorizationUrl, pending } = await init(EVIL, {}, world)

@@ -8,7 +8,7 @@ import { brokenOff, endless, fattened, html, JSON_TYPE, redirect, retyped } from
 import type { ChallengeForm, NonceMode } from '../support/faults.ts'
 import { at, GET_SESSION, INIT, initRefused, signedIn, stageOf, steadyWorld, upTo } from './flows.ts'
 
-/** With the one request that is answered, and without the one that the nonce costs. */
+/** With the one request that gets a response, and without the one that the nonce costs. */
 const ONCE = upTo(INIT, 'par')
 const refuse = (status: number, error: string) => () => json(status, { error, error_description: 'why' })
 
@@ -82,7 +82,7 @@ describe('a pushed request that is refused', () => {
     }
   })
 
-  test.each([200, 201])('7.9 %i is an answer', async (parStatus) => {
+  test.each([200, 201])('7.9 %i is a response', async (parStatus) => {
     const world = steadyWorld({ faults: { parStatus } })
     await expect(signedIn(world)).resolves.toMatchObject({ did: world.alice.did })
   })
@@ -149,7 +149,7 @@ describe('nonces over a whole life: init, complete, call, refresh', () => {
     await initRefused(steadyWorld({ faults: { asNonces: 'alwaysChallenge' } }), 'PAR_REFUSED', INIT)
   })
 
-  test('13.5 two nonces in one answer are none: no second request', async () => {
+  test('13.5 two nonces in one response are ignored: no second request', async () => {
     const world = steadyWorld({ faults: { asNonces: 'duplicate' } })
     await expect(init('alice.fake.dev', {}, world)).rejects.toMatchObject({ code: 'PAR_REFUSED', session: 'none' })
     expect(world.requests.map(stageOf)).toStrictEqual(ONCE)

@@ -42,7 +42,7 @@ async function inUse(world: FakeWorld, scope = 'atproto transition:generic'): Pr
   return session
 }
 
-describe('an answer that is no is no reason to refresh: nothing follows, nothing is stored, the session lives', () => {
+describe('an error response is no reason to refresh: nothing follows, nothing is stored, the session stays valid', () => {
   test.each<[RsErrorName, ErrorCode]>([
     ['authMissing', 'XRPC_ERROR'],
     ['unknownScheme', 'XRPC_ERROR'],

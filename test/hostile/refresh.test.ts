@@ -68,7 +68,7 @@ describe('11.8 it is not known whether the token is spent', () => {
   })
 })
 
-describe('the session is over', () => {
+describe('the session has ended', () => {
   test('11.11 the server says so', async () => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
@@ -114,7 +114,7 @@ describe('the session is over', () => {
     ['absent', { revocation: 'absent' }, []],
     ['unavailable', { revocation: 'unavailable' }, ['revoke']],
     ['lost on the way', { httpFault: at('revoke', () => 'lostAfter') }, ['revoke']],
-  ])('16.8 with the revocation %s it is over here all the same', async (_, faults, after) => {
+  ])('16.8 with the revocation %s it is deleted here anyway', async (_, faults, after) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)
     Object.assign(world.faults, faults, { mutateToken: (answer: Json) => ({ ...answer, sub: MALLORY }) })
@@ -129,7 +129,7 @@ describe('the session is over', () => {
   })
 })
 
-describe('answers that are odd and good', () => {
+describe('unusual but valid responses', () => {
   test.each(ODD_TOKENS)('26.11 tokens %s: kept, and used', async (_, fault) => {
     const world = steadyWorld()
     const credentials = await signedIn(world)

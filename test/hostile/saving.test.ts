@@ -66,7 +66,7 @@ describe('a save target is given no token that cannot be trusted', () => {
 
 describe('11.5 a token endpoint that takes its time', () => {
   test.each<[string, Fault, ErrorCode | undefined]>([
-    ['and answers', undefined, undefined],
+    ['and responds', undefined, undefined],
     ['and drops the connection', 'lostAfter', 'REFRESH_AMBIGUOUS'],
     ['and fails', html(502), 'REFRESH_AMBIGUOUS'],
   ])('%s: whoever comes meanwhile waits, and nobody sends the same token beside it', async (_, fault, code) => {

@@ -45,7 +45,7 @@ describe('taken apart', () => {
     expect(judge(URL_.replace('http://', ''))).toStrictEqual({ code: CODE })
   })
 
-  test('an address whose question mark is gone is no callback', async () => {
+  test('a URL without its question mark is not a callback', async () => {
     expect(await failure(() => judge(`${BASE}&${QUERY}`))).toMatchObject({
       code: 'CALLBACK_UNREADABLE',
     })
@@ -79,7 +79,7 @@ describe('taken apart', () => {
   })
 })
 
-describe('judged without what parsing has checked', () => {
+describe('validated without the checks of parsing', () => {
   const bare = (query: string) => ({ parameters: new URLSearchParams(query), state: STATE })
 
   test.each(['', 'iss='])('9.5 no iss: %j', async (query) => {

@@ -44,7 +44,7 @@ describe('what people paste', () => {
     ['the query with its mark', `?${QUERY}`],
     ['the query alone', QUERY],
     ['the fragment alone', `#${QUERY}`],
-    ['9.1 the answer in the fragment', `${BASE}#${QUERY}`],
+    ['9.1 the response in the fragment', `${BASE}#${QUERY}`],
   ])('%s', (_, paste) => {
     expect(parseCallback(paste).state).toBe(STATE)
     expect(judge(paste)).toStrictEqual({ code: CODE })

@@ -169,7 +169,7 @@ describe('10 exchange', () => {
   })
 })
 
-describe('10 what came back is judged, and a session that cannot be trusted is ended', () => {
+describe('10 the token response is validated, and a session that fails is ended', () => {
   const abandoned = async (world: FakeWorld, promise: Promise<unknown>, code: string) => {
     const error = await failure(promise)
     expect(error).toMatchObject({ code })
@@ -227,7 +227,7 @@ describe('10 what came back is judged, and a session that cannot be trusted is e
     expect(world.sent(isTokenRequest)).toHaveLength(0)
   })
 
-  test('10.18 what was left out at the consent page is named', async () => {
+  test('10.18 scopes denied on the consent screen are named', async () => {
     const world = createFakeWorld()
     const { callback } = await calledBack(world, { scope: 'atproto' }, { scope: 'atproto transition:generic' })
     const completed: Completed = await complete(callback, world)
@@ -267,7 +267,7 @@ describe('9 a paste that is wrong costs nothing', () => {
     expect(await failure(complete(callback, world))).toMatchObject({ code: 'CODE_USED' })
   })
 
-  test('6.8 after an hour the login is over, without traffic', async () => {
+  test('6.8 after an hour the login has expired, without traffic', async () => {
     const world = createFakeWorld()
     const { callback, since } = await calledBack(world)
     world.advance(3_600_001)

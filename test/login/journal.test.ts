@@ -73,7 +73,7 @@ describe('11.2 the credentials of a login', () => {
     expect(record()).toMatchObject({ status: 'spent', outcome: 'completed' })
   })
 
-  test('that could be kept nowhere: the session is ended again, for nobody knows of it', async () => {
+  test('that could not be stored: the session is ended, because it would be lost', async () => {
     const world = createFakeWorld()
     const { record, fail } = await calledBack(world)
     world.stores.failPut = ({ status }) => (status === 'received' ? new Error('disk full') : undefined)

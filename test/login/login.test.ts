@@ -66,7 +66,7 @@ describe('25 both kinds of servers', () => {
     })
   })
 
-  test('a token that ran out, at a server that would answer as to nobody: renewed before it is used', async () => {
+  test('an expired token is refreshed before it is used: a server may ignore it instead of rejecting it', async () => {
     const world = createFakeWorld({ faults: { personality: 'cirrus' } })
     const { credentials } = await logIn(world, { scope: 'transition:generic' })
     world.advance(HOUR)

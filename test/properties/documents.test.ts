@@ -99,7 +99,7 @@ test('10.6 to 10.12 token responses', () => {
   )
 })
 
-test('7.9 answers to a pushed request', () => {
+test('7.9 responses to a pushed request', () => {
   holds(
     fc.property(spoiledDocument({ request_uri: 'urn:x', expires_in: 60 }), (document) => {
       const pushed = answerOf(() => parsePushedRequest(document, AS))
@@ -133,7 +133,7 @@ test('20.8 error bodies', () => {
   )
 })
 
-test('whatever a server answers to a request for a document, it is that document or one of our errors', async () => {
+test('any response to a request for a document is that document or an OAuthError', async () => {
   const type = fc.constantFrom(
     'application/json',
     'application/did+ld+json',

@@ -27,7 +27,7 @@ export async function failure(run: () => unknown): Promise<OAuthError> {
   throw new Error(`nothing was thrown, the result is ${JSON.stringify(result)}`)
 }
 
-/** The metadata of the fake authorization server, as already judged. */
+/** The metadata of the fake authorization server, as already checked. */
 export function serverOf({ as }: FakeWorld): AuthorizationServer {
   return {
     issuer: as as Origin,

@@ -1,4 +1,4 @@
-/** Requests to the PDS, and what its answers are taken for. */
+/** Requests to the PDS, and how its responses are interpreted. */
 import { decodeJwt } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { isOAuthError } from '../../src/errors.ts'
@@ -180,7 +180,7 @@ describe('what is stored of them', () => {
     return { session: await openSession(separate, ports), events }
   }
 
-  test('nothing comes between the answer to a refresh and its save; afterwards the nonces are stored', async () => {
+  test('nothing comes between the response to a refresh and its save; afterwards the nonces are stored', async () => {
     const { session, events } = await watched()
     await session.refresh()
     expect(events.slice(events.indexOf('refreshed'))).toStrictEqual(['refreshed', 'saved', 'nonces'])
@@ -263,14 +263,14 @@ describe('a service behind the PDS', () => {
     expect(world.warnings).toHaveLength(1)
   })
 
-  test('19.2 an expired token is refreshed by its time, for a proxied method would be answered as to nobody', async () => {
+  test('19.2 an expired token is refreshed before the request: a proxied method might ignore it', async () => {
     const { world, session } = await opened({ personality: 'cirrus' })
     world.advance(3_600_000)
     const answer = await (await session.call(proxied)).json()
     expect(answer).toMatchObject({ viewer: { seenBy: world.alice.did } })
   })
 
-  test('18.13, 19.4 labelers are chosen by a header, of which an empty value is one; theirs stays on the answer', async () => {
+  test('18.13, 19.4 labelers are chosen by a header, whose value may be empty; the response keeps its own header', async () => {
     const { world, session, calls } = await opened()
     world.faults.httpFault = () => (answer) => {
       answer.headers.set('atproto-content-labelers', 'did:web:mod.fake.dev')
@@ -287,7 +287,7 @@ describe('a service behind the PDS', () => {
 })
 
 describe('what is the caller’s', () => {
-  test('18.9 the limits of a rate stay on the answer', async () => {
+  test('18.9 the rate limit headers stay on the response', async () => {
     const { world, session } = await opened()
     const limits = { 'ratelimit-limit': '3000', 'ratelimit-remaining': '2999', 'ratelimit-policy': '3000;w=300' }
     world.faults.httpFault = () => (answer) => {

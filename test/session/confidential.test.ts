@@ -152,7 +152,7 @@ describe('11.15 a session keeps its key', () => {
     }
   })
 
-  test('16.7 a key that is no longer published: the session is alive and cannot be renewed', async () => {
+  test('16.7 a key that is no longer published: the session is alive but cannot be refreshed', async () => {
     const { world, ours, credentials } = await signedIn()
     publish(world, await clientKey('second'))
     const error = await failure((await openSession(credentials, ours)).refresh())

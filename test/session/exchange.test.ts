@@ -25,7 +25,7 @@ async function exported(credentials: Credentials, world: FakeWorld, keep = false
   return values[0]!
 }
 
-/** What the other program makes of it: another machine's renewal. */
+/** What the other program makes of it: another machine's refresh. */
 async function renewedThere(value: NodeSession, clientId: string, world: FakeWorld): Promise<NodeSession> {
   const there = elsewhere(world)
   const credentials = await importSession(value, { clientId }, there)
@@ -39,7 +39,7 @@ const given = async () => {
 }
 
 describe('a session that is handed over', () => {
-  test('is renewed only if its access token is over, or not all is known of it', async () => {
+  test('is refreshed only if its access token has expired, or a member is missing', async () => {
     const { world, credentials } = await given()
     const value = await exported(credentials, world, true)
     expect(value.tokenSet).toMatchObject({
@@ -64,7 +64,7 @@ describe('a session that is handed over', () => {
     }
   })
 
-  test('of which a renewal may have got lost is renewed: a token that is spent is of no use to anybody', async () => {
+  test('with a refresh that has no response is refreshed: a spent token would be useless', async () => {
     const { world, credentials } = await given()
     await exported(credentials, world, true)
     const record = await toSessionRecord(credentials)
@@ -75,7 +75,7 @@ describe('a session that is handed over', () => {
     expect(value.tokenSet.refresh_token).toBe(world.currentRefreshToken(world.alice.did))
   })
 
-  test('is gone from here: nothing that is left over here is sent', async () => {
+  test('is deleted here, and its remaining tokens are not sent', async () => {
     const { world, credentials, separate } = await given()
     await exported(credentials, world)
     expect(JSON.stringify(stored(world))).not.toContain(credentials.refreshToken)
@@ -99,7 +99,7 @@ describe('a session that is handed over', () => {
     const session = await openSession(separate, world)
     const full = new OAuthError('OUTPUT_FAILED', 'disk full')
     expect(await failure(exportSession(session, () => Promise.reject(full), {}, world))).toBe(full)
-    // Renewed for it, and kept.
+    // Refreshed for it, and kept.
     expect(stored(world).refreshToken).toBe(world.currentRefreshToken(world.alice.did))
     expect((await (await openSession(separate, world)).call(GET_SESSION)).status).toBe(200)
   })
@@ -170,7 +170,7 @@ describe('a session that is taken over', () => {
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 
-  test('that has been renewed here since is not: its token is spent', async () => {
+  test('that has been refreshed here since is not: its token is spent', async () => {
     const { world, credentials, clientId } = await given()
     const value = await exported(credentials, world, true)
     await (await openSession(credentials, world)).refresh()
@@ -181,7 +181,7 @@ describe('a session that is taken over', () => {
     expect(stored(world)).toStrictEqual(before)
   })
 
-  test('that was left here too, and refreshed there: nothing says which is newer, and nothing is sent', async () => {
+  test('that was kept here too, and refreshed there: nothing says which is newer, and nothing is sent', async () => {
     const { world, credentials, clientId } = await given()
     const value = await exported(credentials, world, true)
     await saveSession(credentials, undefined, { ...world, saving: { ...world.saving, inStore: true } })

@@ -184,7 +184,7 @@ describe.each(Object.entries(KINDS))('a job a day, %s client', (name, { days }) 
       const { error } = await liveThrough(life, [...SURVIVABLE, ...LETHAL], STEPS)
       const isLost = !isHeld(life)
       if (isLost) {
-        // Nobody has the server's newest token: the answer was lost, or this process with it.
+        // Nobody has the server's newest token: the response was lost, or this process with it.
         const why =
           error instanceof Death ? FATAL.includes(error.step) : (error as OAuthError).code === 'REFRESH_AMBIGUOUS'
         expect(why, String(error)).toBe(true)

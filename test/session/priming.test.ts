@@ -31,7 +31,7 @@ test.each([
   expect(paths).toStrictEqual(expected)
 })
 
-test('a large body soon after another answer goes alone, a stream never does', async () => {
+test('a large body soon after another response is sent alone, a stream never is', async () => {
   const { upload, paths, clock } = primed()
   await upload(SMALL)
   clock.time = 59_999
@@ -48,7 +48,7 @@ test.each([60_000, -60_000])('a large body after %i milliseconds is primed again
   expect(paths).toStrictEqual([PATH, PRIMED, PATH])
 })
 
-test('nobody reads the answer of the small request, so its body is let go', async () => {
+test('the response to the small request is not read, so its body is discarded', async () => {
   const bodies: string[] = []
   const { upload } = primed(
     () => new Response(new ReadableStream({ cancel: () => void bodies.push('cancelled') }, { highWaterMark: 0 })),

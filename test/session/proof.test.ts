@@ -64,7 +64,7 @@ describe('12.8 the headers of one request', () => {
 })
 
 describe('the token in them', () => {
-  test('is renewed first, if it is over', async () => {
+  test('is refreshed first, if it has expired', async () => {
     const { world, credentials } = await signedIn()
     world.advance(HOUR)
     const headers = await proofOf(world, credentials)
@@ -73,7 +73,7 @@ describe('the token in them', () => {
     expect((await send(world, 'GET', SESSION, headers)).status).toBe(200)
   })
 
-  test('is renewed, if the PDS refuses it', async () => {
+  test('is refreshed, if the PDS rejects it', async () => {
     const { world, credentials } = await signedIn()
     let refusals = 0
     world.faults.rsError = () => (refusals++ === 0 ? 'tokenExpired' : undefined)

@@ -35,7 +35,7 @@ describe('16.8 a session that is revoked is forgotten here, whatever the server 
     expect(left()).toBe(0)
   })
 
-  test('16.8 the answer is lost: told, and forgotten', async () => {
+  test('16.8 the response is lost: reported, and deleted here', async () => {
     const { world, session, left } = await inUse()
     world.faults.httpFault = ({ url }) => (url.endsWith('/oauth/revoke') ? 'lostAfter' : undefined)
     expect(await revoke(session.record(), world)).toMatchObject({ outcome: 'unconfirmed' })

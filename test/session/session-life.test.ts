@@ -100,7 +100,7 @@ describe('what ends a session at the server', () => {
     expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'SESSION_DEAD' })
   })
 
-  test('11.4 a wrong key, where nobody could have known: over', async () => {
+  test('11.4 a wrong key that could not be detected ends the session', async () => {
     const { world, separate } = await signedIn()
     const mixed = { ...separate, dpopPrivateJwk: await generateDpopJwk() }
     expect(await failure((await openSession(mixed, world)).call(GET_SESSION))).toMatchObject({
@@ -134,7 +134,7 @@ describe('what ends a session at the server', () => {
   })
 })
 
-describe('11.10 what a refresh brings is judged like a login', () => {
+describe('11.10 the response to a refresh is validated like that of a login', () => {
   test.each([
     ['another account', { sub: 'did:plc:mallory234567mallory2345' }],
     ['no account', { sub: undefined }],

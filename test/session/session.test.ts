@@ -168,7 +168,7 @@ describe('clocks that differ, or are set back', () => {
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 
-  test('a token renewed in the future is not trusted to last', async () => {
+  test('a token refreshed in the future is not trusted to last', async () => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)
     world.advance(-24 * HOUR)
@@ -178,7 +178,7 @@ describe('clocks that differ, or are set back', () => {
     expect(world.sent(isRefresh)).toHaveLength(before + 1)
   })
 
-  test('a token that the PDS refuses is renewed even if that was last done in the future', async () => {
+  test('a token that the PDS rejects is refreshed even if the last refresh was in the future', async () => {
     const { world, separate } = await signedIn({ accessTokenSeconds: 30 })
     world.faults.mutateToken = ({ expires_in, ...rest }) => rest
     await getSession(separate, world)
@@ -188,7 +188,7 @@ describe('clocks that differ, or are set back', () => {
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 
-  test('a token that the PDS refuses seems new to a clock that was set back by its age, and is renewed all the same', async () => {
+  test('a token that the PDS rejects is refreshed even if it seems new to a clock that was set back', async () => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)
     world.faults.clockOffsetMs = 24 * HOUR
@@ -196,7 +196,7 @@ describe('clocks that differ, or are set back', () => {
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 
-  test('refresh --if-older-than renews what was renewed in the future', async () => {
+  test('refresh --if-older-than refreshes a token that was refreshed in the future', async () => {
     const { world, separate } = await signedIn()
     const session = await openSession(separate, world)
     await session.refresh()
@@ -342,7 +342,7 @@ describe('what comes back', () => {
     ['lost before the server had it', 'lostBefore' as const, true],
     ['lost after the server committed', 'lostAfter' as const, false],
   ])(
-    '11.8 an answer %s: ambiguous, not repeated; the next run says what it is about to do',
+    '11.8 a response %s: ambiguous, not retried; the next run says what it is about to do',
     async (_, fault, survives) => {
       const { world, separate } = await signedIn({ asNonces: 'none' })
       world.faults.httpFault = (request) => (isRefresh(request) ? fault : undefined)
@@ -374,7 +374,7 @@ describe('what comes back', () => {
     expect(stored(world).refreshToken).toBe(separate.refreshToken)
   })
 
-  test('11.10 tokens for another account: the session is over, and they are not kept', async () => {
+  test('11.10 tokens for another account: the session is ended, and they are not kept', async () => {
     const { world, separate } = await signedIn()
     world.faults.mutateToken = (json) => ({ ...json, sub: world.mallory.did })
     const error = await failure((await openSession(separate, world)).call(GET_SESSION))
@@ -401,7 +401,7 @@ describe('where requests go', () => {
     },
   )
 
-  test('14.3 a redirect is an answer: the token does not follow it', async () => {
+  test('14.3 a redirect is returned: the token does not follow it', async () => {
     const { world, credentials } = await signedIn()
     world.faults.rsError = 'redirect'
     const response = await (await openSession(credentials, world)).call(GET_SESSION)

@@ -208,7 +208,7 @@ describe('faults', () => {
     await expect(client.refresh(refreshToken)).rejects.toMatchObject({ code: 'NETWORK_UNREACHABLE' })
   })
 
-  test('mutators change what is sent, errors of the catalogue what is answered', async () => {
+  test('mutators change what is sent, errors of the catalogue what is returned', async () => {
     const { world, client, access: token, refreshToken } = await loggedIn()
     world.faults.rsError = 'missingPermission'
     const url = `${world.pds}/xrpc/com.atproto.server.getSession`

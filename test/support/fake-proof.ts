@@ -18,7 +18,7 @@ const WINDOW = { reference: { maxAge: 10, tolerance: 180 }, cirrus: { maxAge: 60
 export interface ProofJudge {
   /** `accessToken` only at the resource server: then `ath` must match, elsewhere it must be absent. */
   judge(request: FakeRequest, accessToken?: string): Promise<Verdict>
-  /** Puts the `DPoP-Nonce` on an answer, as the mode says. */
+  /** Puts the `DPoP-Nonce` on a response, as the mode says. */
   giveNonce(answer: Response): Response
   /** Makes every nonce given so far stale. */
   forgetNonces(): void

@@ -76,7 +76,7 @@ export function rsChallenge(error: string, message: string, faults: Faults): Res
   return challenge(answer, isCirrus ? 'invalid_token' : error, message, faults)
 }
 
-/** Puts the challenge on an answer. The reference form: `algs` first, and no description that would need escaping (13.8). */
+/** Puts the challenge on a response. The reference form: `algs` first, and no description that would need escaping (13.8). */
 export function challenge(answer: Response, error: string, description: string, faults: Faults): Response {
   const told = description.includes('"') ? '' : `, error_description="${description}"`
   const reference = `DPoP algs="RS256 RS384 ES256 ES256K", error="${error}"${told}`

@@ -7,13 +7,13 @@ import type { TxtAnswer } from './fake-identity.ts'
 import type { RsErrorName } from './fake-rs-errors.ts'
 
 /**
- * `rotate` a new nonce with every answer, older ones stale; `constant` the same one for ever;
+ * `rotate` a new nonce with every response, older ones stale; `constant` the same one for ever;
  * `none` neither asked for nor given; `absentOnSuccess` given with refusals only; `duplicate` two
- * headers in one answer; `alwaysChallenge` every proof is refused, with a fresh nonce each time.
+ * headers in one response; `alwaysChallenge` every proof is refused, with a fresh nonce each time.
  */
 export type NonceMode = 'rotate' | 'constant' | 'none' | 'absentOnSuccess' | 'duplicate' | 'alwaysChallenge'
 
-/** Where the answer says `use_dpop_nonce`: in its JSON, in `WWW-Authenticate`, or in both. */
+/** Where the response says `use_dpop_nonce`: in its JSON, in `WWW-Authenticate`, or in both. */
 export interface ChallengeForm {
   readonly status: 400 | 401
   readonly form: 'json' | 'header' | 'both'
@@ -21,7 +21,7 @@ export interface ChallengeForm {
 
 /**
  * A `Response` instead of the server's; `unreachable` the request never arrives; `lostBefore` it is lost on
- * the way; `lostAfter` the server does its work and the answer is lost; a function changes the server's answer.
+ * the way; `lostAfter` the server does its work and the response is lost; a function changes the server's response.
  */
 export type Fault =
   | undefined
@@ -61,11 +61,11 @@ export interface Faults {
   mutateProtectedResource: Mutator
   /** The authorization-server metadata. */
   mutateAuthorizationServer: Mutator
-  /** The answer to a pushed authorization request. */
+  /** The response to a pushed authorization request. */
   mutatePar: Mutator
-  /** Status of the answer to a pushed authorization request. */
+  /** Status of the response to a pushed authorization request. */
   parStatus: number
-  /** The answer to an exchange or a refresh, after the server committed it. */
+  /** The response to an exchange or a refresh, after the server committed it. */
   mutateToken: Mutator
   /** `silent` answers 200 even where it revokes nothing (reference); `challenge` refuses bad proofs aloud. */
   revocation: 'silent' | 'challenge' | 'unavailable' | 'absent'

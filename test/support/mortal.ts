@@ -37,7 +37,7 @@ export interface Mortal {
 /** @param isLast asked at each step whether it is the last */
 export function mortal(world: FakeWorld, targets: readonly SaveTarget[], isLast: (step: Step) => boolean): Mortal {
   let death: Death | undefined
-  /** Since a refresh was sent, no answer to it was stored. */
+  /** Since a refresh was sent, no response to it was stored. */
   let isSpending = false
   const reach = (step: Step) => {
     if (!death && isLast(step)) death = new Death(step)

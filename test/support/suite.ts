@@ -81,7 +81,7 @@ interface Titled {
   readonly body: readonly Node[]
 }
 
-/** `test('…')`, `describe.each([…])('…')`, `test.skipIf(…)('…')`; what is never run proves nothing and is left out. */
+/** `test('…')`, `describe.each([…])('…')`, `test.skipIf(…)('…')`; what is never run proves nothing and is omitted. */
 function asTitled(call: Node): Titled | undefined {
   const chain: string[] = []
   let callee = call.callee

@@ -1,6 +1,6 @@
 /**
  * What stands behind a PDS: an AppView that answers `app.bsky.*` (with an echo of what
- * it was asked) only to a service JWT it has verified, so that an answer seen by the CLI proves that
+ * it was asked) only to a service JWT it has verified, so that a response seen by the CLI proves that
  * the whole chain (access token, DPoP, PDS, service JWT) held.
  *
  * @see {@link https://atproto.com/specs/xrpc#inter-service-authentication-jwt}

@@ -20,7 +20,7 @@ export interface Login {
 /** `scope` grants less than was asked for. */
 export type Decision = { readonly consent: true; readonly scope?: string | undefined } | { readonly refuse: true }
 
-/** The server would not go on, with its answer: a wrong password, an authorization URL that was used or is too old. */
+/** The server would not go on, with its response: a wrong password, an authorization URL that was used or is too old. */
 export class SignInError extends Error {
   override readonly name = 'SignInError'
   readonly step: string

@@ -168,7 +168,7 @@ async function serviceJwt(claims: object, key: Secp256k1Keypair): Promise<string
   return `${signed}.${Buffer.from(await key.sign(Buffer.from(signed))).toString('base64url')}`
 }
 
-/** A public client of its own, so that the world is not judged by the code it is there to judge. */
+/** A public client of its own, so that the world does not depend on the code it tests. */
 async function pushAuthorization(account: Account) {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const { kty, crv, x, y } = await exportJWK(publicKey)

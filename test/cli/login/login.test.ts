@@ -75,7 +75,7 @@ describe.each(['reference', 'cirrus'] as const)('login on a server like %s', (pe
   })
 })
 
-test('8.5 whoever else comes is answered, and changes nothing', async () => {
+test('8.5 other requests get a response, and change nothing', async () => {
   const world = createFakeWorld()
   const { code } = await login(world, async (callback) => {
     const { origin, search, host } = new URL(callback)
@@ -141,7 +141,7 @@ test('where the browser cannot come back and nobody can paste, it says what to d
   expect(world.requests).toStrictEqual([])
 })
 
-test('nobody comes back: the login can still be completed', async () => {
+test('no callback arrives: the login can still be completed', async () => {
   const world = createFakeWorld()
   let callback = ''
   world.faults.mutatePar = (par) => {

@@ -130,7 +130,7 @@ describe('guardedLookup', () => {
     })
   })
 
-  test('an address is judged like a name', async () => {
+  test('an address is checked like a name', async () => {
     expect(await lookup('8.8.8.8', {})).toStrictEqual({ address: '8.8.8.8', family: 4 })
     expect(await lookup('8.8.8.8', { all: true })).toStrictEqual({
       address: [{ address: '8.8.8.8', family: 4 }],

@@ -50,7 +50,7 @@ describe('an exchange', () => {
     expect([response.status, response.body]).toStrictEqual([status, null])
   })
 
-  test.each([301, 302, 303, 307, 308])('a redirect (%d) is an answer, and is not followed', async (status) => {
+  test.each([301, 302, 303, 307, 308])('a redirect (%d) is returned, not followed', async (status) => {
     const asked: string[] = []
     const url = await serve((request, response) => {
       asked.push(request.url!)
@@ -71,7 +71,7 @@ describe('an exchange', () => {
     await vi.waitFor(() => expect(closed).toHaveBeenCalled())
   })
 
-  test('an answer that nobody reads does not keep the process up', async () => {
+  test('an unread response does not keep the process running', async () => {
     const url = await serve((_, response) => response.end('x'.repeat(1000)))
     const code = `
       const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
@@ -115,7 +115,7 @@ describe('it may have arrived: NETWORK_LOST', () => {
     expect(requests).toBe(1)
   })
 
-  test('no answer within the limit', async () => {
+  test('no response within the timeout', async () => {
     const url = await serve(() => undefined)
     const error = await failure(client().fetch(url, { timeoutSeconds: 0.05 }))
     expect(error).toMatchObject({

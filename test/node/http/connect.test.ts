@@ -10,7 +10,7 @@ import { certificateFor, client, serve, serveBytes, serveProxy, serveTls, unused
 
 const guarded = () => client({ dev: false })
 
-/** A name as an attacker would set it up: one address to be judged by, and one to get at. */
+/** A name as an attacker would set it up: one address to be checked by, and one to get at. */
 const REBINDING = 'a.rebinding.com'
 vi.mock(import('node:dns'), async (original) => {
   const dns = await original()
@@ -166,7 +166,7 @@ describe('a proxy', () => {
     expect(proxy.asked).toStrictEqual(['CONNECT pds.example.com:443'])
   })
 
-  test.each([403, 407, 502])('that answers %d has passed nothing on', async (status) => {
+  test.each([403, 407, 502])('that returns %d has forwarded nothing', async (status) => {
     const proxy = await serveProxy(status)
     vi.stubEnv('https_proxy', proxy.url.href)
     const error = await failure(guarded().fetch(TARGET, { method: 'POST', body: 'x' }))

@@ -14,7 +14,7 @@ const LARGE = 32 * 1024 * 1024
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 describe('between two requests', () => {
-  test('a server that closes behind its answer, without having said so, does not get the next request there', async () => {
+  test('a server that closes after its response without announcing it does not get the next request on that connection', async () => {
     const url = await serve(({ socket }, response) => response.end('here', () => socket.destroy()))
     const http = client()
     for (let request = 0; request < 20; request += 1) {
@@ -89,7 +89,7 @@ describe('no connection yet', () => {
 
   test.each([
     ['a server that never ends its TLS handshake', ''],
-    ['a proxy that answers a byte at a time', 'x'],
+    ['a proxy that responds a byte at a time', 'x'],
   ])('%s is given up', async (_, byte) => {
     const reached = vi.fn()
     const server = await serveBytes((socket) => {
@@ -112,7 +112,7 @@ describe('no connection yet', () => {
   })
 })
 
-describe('an answer before the request is whole', () => {
+describe('a response before the request is complete', () => {
   const bodies = {
     bytes: () => new Uint8Array(LARGE),
     blob: () => new Blob([new Uint8Array(LARGE)]),
@@ -232,7 +232,7 @@ describe('whose pause it is', () => {
     expect(await response.text()).toBe('slowly')
   })
 
-  test('an answer that is read slowly is not given up; when all of it is read and no more comes, it is', async () => {
+  test('a slowly read response does not time out; a server that stops sending does', async () => {
     const chunk = 'x'.repeat(0x40000)
     const url = await serveBytes((socket) =>
       socket.write(`${OK}transfer-encoding: chunked\r\n\r\n40000\r\n${chunk}\r\n`),

@@ -6,7 +6,7 @@ import { failure } from '../../support/failure.ts'
 import { startNode } from '../helpers.ts'
 import { client, serve, serveBytes, serveProxy, serveTls } from './servers.ts'
 
-/** What DNS says about names under rebinding.com, the next time it is asked; the last answer stays. */
+/** What DNS says about names under rebinding.com, the next time it is asked; the last response stays. */
 let answers: string[][] = []
 const lookedUp: string[] = []
 vi.mock(import('node:dns'), async (original) => {
@@ -54,8 +54,8 @@ function watchConnections(): string[] {
   return connected
 }
 
-describe('a name that answers differently the second time', () => {
-  test('each connection is to the addresses that were judged for it, which are looked up once', async () => {
+describe('a name that resolves differently the second time', () => {
+  test('each connection uses the addresses that were checked for it, which are resolved once', async () => {
     const connected = watchConnections()
     answers = [['1.1.1.1'], ['127.0.0.1'], ['2606:4700:4700::1111']]
     const http = guarded()

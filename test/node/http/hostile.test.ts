@@ -210,7 +210,7 @@ describe('framing that lies', () => {
     expect(stdout).toBe('NETWORK_LOST\n')
   })
 
-  test('a length that is too small: the rest is not read as the next answer', async () => {
+  test('a length that is too small: the rest is not read as the next response', async () => {
     const answers = [
       `${OK}content-length: 2\r\n\r\nok${OK}content-length: 6\r\n\r\nforged`,
       `${OK}content-length: 4\r\n\r\ntrue`,

@@ -36,7 +36,7 @@ describe('a file that others use', () => {
     ['ENOSPC', 'win32'],
     ['EPERM', 'linux'],
     ['EACCES', 'darwin'],
-  ] as const)('%s on %s is the answer at once', async (code, platform) => {
+  ] as const)('%s on %s is not retried', async (code, platform) => {
     const { work, tried } = stubborn(code, 1)
     const asleep = () => Promise.reject(new Error('waited'))
     await expect(persist(work, platform, asleep)).rejects.toMatchObject({ code })

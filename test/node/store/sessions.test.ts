@@ -176,7 +176,7 @@ describe('another process has taken over while this one was suspended', () => {
   })
 })
 
-describe('the place is gone when the new token comes', () => {
+describe('the folder is missing when the new token arrives', () => {
   /** One refresh, in the middle of which `harm` happens. */
   const refreshed = (home: string, harm: () => Promise<unknown>) =>
     impatient(home).update(THUMBPRINT, async ({ commit }) => {
@@ -290,7 +290,7 @@ describe('the place is gone when the new token comes', () => {
   })
 })
 
-test('a process killed between intent and answer leaves the intent, and its lock to the next', async () => {
+test('a process killed between intent and response leaves the intent, and its lock to the next', async () => {
   const home = await tempFolder()
   const code = `
     const { createSessionStore } = await import(process.env.SRC + 'node/store/sessions.ts')

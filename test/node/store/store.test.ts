@@ -172,7 +172,7 @@ describe('sessions, read', () => {
     expect(await store(home).list()).toHaveLength(1)
   })
 
-  test('20.7 swapped files are noticed by read and update, and left out by list', async () => {
+  test('20.7 swapped files are rejected by read and update, and omitted by list', async () => {
     const home = await tempFolder()
     await put(home)
     await put(home, otherRecord)
@@ -187,7 +187,7 @@ describe('sessions, read', () => {
     expect(await store(home).list()).toMatchObject([{ thumbprint: otherRecord.thumbprint }])
   })
 
-  test('a damaged file keeps nobody from the other sessions, and alone it is the answer', async () => {
+  test('a damaged file does not hide the other sessions; alone, it is reported', async () => {
     const home = await tempFolder()
     await put(home)
     await writeFile(join(home, 'sessions', `${THUMBPRINT}.json`), '{')

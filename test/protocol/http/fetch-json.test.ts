@@ -21,7 +21,7 @@ test('one GET that asks for the media types it takes', async () => {
   expect(world.requests[0]!.headers).toStrictEqual({ accept: 'application/json' })
 })
 
-describe('every other answer has a sentence', () => {
+describe('every other response has an error message', () => {
   test.each([404, 410])('2.4 %i', async (status) => {
     expect(
       await failure(() =>

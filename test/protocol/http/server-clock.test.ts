@@ -34,7 +34,7 @@ test.each([
   expect(await seen(headers as Record<string, string>)).toBe(offset)
 })
 
-test('a slow answer proves nothing', async () => {
+test('a slow response does not change the offset', async () => {
   expect(await seen(date(20_000), 30_000)).toBe(0)
 })
 

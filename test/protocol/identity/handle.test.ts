@@ -160,7 +160,7 @@ describe('by HTTPS', () => {
     expect(await failure(() => resolveHandle(HANDLE, world))).toMatchObject({ code: 'HANDLE_LOOKUP_FAILED' })
   })
 
-  test('1.11 a lost answer may come the next time, an absent host will not', async () => {
+  test('1.11 a lost response may arrive the next time, an absent host will not', async () => {
     const lost = worldWith(undefined, ALICE, { faults: { httpFault: () => 'lostBefore' } })
     expect(await failure(() => resolveHandle(HANDLE, lost))).toMatchObject({ code: 'HANDLE_LOOKUP_FAILED' })
     expect(await failure(() => resolveHandle(HANDLE, worldWith(undefined)))).toMatchObject({ code: 'HANDLE_NOT_FOUND' })

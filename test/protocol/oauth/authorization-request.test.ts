@@ -26,7 +26,7 @@ async function push(world: FakeWorld, changes: Partial<AuthorizationRequest> = {
   return (await agentOf(world, { clientId })).par({ ...REQUEST, ...changes })
 }
 
-/** The request is answered with this. */
+/** The request gets a response with this. */
 async function pushTo(answer: () => Response) {
   const world = createFakeWorld({ faults: { httpFault: answer } })
   return push(world)
@@ -104,7 +104,7 @@ describe('7 the pushed request', () => {
   })
 })
 
-describe('7.9 the answer', () => {
+describe('7.9 the response', () => {
   test.each([200, 201])('%i', async (status) => {
     const answer = () => json(status, { request_uri: URN, expires_in: 60, extra: 1 })
     expect(await pushTo(answer)).toStrictEqual({ requestUri: URN, expiresInSeconds: 60 })

@@ -1,4 +1,4 @@
-/** What we send and how we read, judged by another client's code: `oauth4webapi` also makes a resource server. */
+/** What we send and how we read, checked by another client's code: `oauth4webapi` also makes a resource server. */
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import * as other from 'oauth4webapi'
 import { expect, test } from 'vitest'

@@ -84,7 +84,7 @@ describe('documents', () => {
 describe('tokens', () => {
   const world = createFakeWorld()
 
-  test('11.8 a lost answer: that it was sent, and why nothing came', async () => {
+  test('11.8 a lost response: the message says that the token was sent, and why no response arrived', async () => {
     const lost = createFakeWorld({ faults: { httpFault: () => 'lostAfter' } })
     const agent = await agentOf(lost)
     const { redirectUri, codeVerifier } = pendingOf(lost)
@@ -121,7 +121,7 @@ describe('tokens', () => {
     expect(error.message).toBe(`the token response of ${AS} (200, text/plain) has no tokens in it`)
   })
 
-  test('a revocation that is answered with nothing at all is one', async () => {
+  test('a revocation with an empty response is confirmed', async () => {
     const agent = answeredAgent(world, () => new Response(null, { status: 200 }))
     expect(await agent.revoke('t')).toBe(true)
   })

@@ -15,7 +15,7 @@ const { issuer, state, redirectUri, clientId } = pending
 const as: other.AuthorizationServer = { issuer, authorization_response_iss_parameter_supported: true }
 const client: other.Client = { client_id: clientId }
 
-/** An answer, and why we judge it otherwise if we do. */
+/** A response, and the reason if we treat it differently. */
 type Row<T> = readonly [name: string, answer: T, differs?: string]
 const named = <T>(rows: readonly Row<T>[]) => rows.map(([name, answer, differs]) => ({ name, answer, differs }))
 const ATPROTO = 'atproto asks for more than OAuth does'
@@ -162,7 +162,7 @@ describe('10.5 to 10.12, 11.10 token responses', () => {
   })
 })
 
-describe('7.9 answers to a pushed request', () => {
+describe('7.9 responses to a pushed request', () => {
   const honest = { request_uri: 'urn:x', expires_in: 60 }
   const json =
     (body: unknown, status = 201) =>

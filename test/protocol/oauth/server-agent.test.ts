@@ -82,7 +82,7 @@ test.each([
   expect(world.requests.map((request) => formOf(request)['token'])).toStrictEqual([token])
 })
 
-test('an answer without tokens leaves nothing to revoke', async () => {
+test('a response without tokens leaves nothing to revoke', async () => {
   const { world, agent } = await answeredBy([])
   expect(await agent.revokeIssued({ token_type: 'DPoP' })).toBe(false)
   expect(world.requests).toStrictEqual([])

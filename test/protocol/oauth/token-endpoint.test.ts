@@ -185,7 +185,7 @@ test.each<[string, () => Fault, string, string]>([
   ['11.11 502 HTML', () => new Response('<h1>', { status: 502 }), 'EXCHANGE_AMBIGUOUS', 'REFRESH_AMBIGUOUS'],
   ['11.11 429', refuse(429, 'slow_down'), 'RATE_LIMITED', 'RATE_LIMITED'],
   ['11.8 lost on the way', () => 'lostBefore', 'EXCHANGE_AMBIGUOUS', 'REFRESH_AMBIGUOUS'],
-  ['11.8 answer lost', () => 'lostAfter', 'EXCHANGE_AMBIGUOUS', 'REFRESH_AMBIGUOUS'],
+  ['11.8 response lost', () => 'lostAfter', 'EXCHANGE_AMBIGUOUS', 'REFRESH_AMBIGUOUS'],
   ['11.11 unreachable', () => 'unreachable', 'NETWORK_UNREACHABLE', 'NETWORK_UNREACHABLE'],
   ['10.5 200 HTML', () => new Response('<p>'), 'EXCHANGE_AMBIGUOUS', 'REFRESH_AMBIGUOUS'],
   ['10.5 200 list', () => json(200, [TOKENS]), 'EXCHANGE_AMBIGUOUS', 'REFRESH_AMBIGUOUS'],

@@ -91,7 +91,7 @@ describe('each preset', () => {
 })
 
 describe('several', () => {
-  test('nothing twice: what another one has, in whatever words, is left out', () => {
+  test('no duplicates: permissions that another one covers are omitted', () => {
     expect(presetScope(['post', 'post'])).toBe('atproto repo:app.bsky.feed.post?action=create')
     const both = presetScope(['profile', 'post-media'])
     expect(scopeTokens(both)).toStrictEqual([

@@ -30,7 +30,7 @@ describe('the scope to ask for', () => {
     },
   )
 
-  test('15.9, 7.6 atproto is added if it was left out', () => {
+  test('15.9, 7.6 atproto is added if it is missing', () => {
     expect(parseScope('transition:generic')).toBe('atproto transition:generic')
     expect(parseScope('atprotofoo')).toBe('atproto atprotofoo')
   })
@@ -84,7 +84,7 @@ describe('what atproto defines has to be written as it is defined', () => {
     expect(parseScope(`atproto ${token}`)).toBe(`atproto ${token}`)
   })
 
-  test('15.10 what atproto does not define yet stays the server’s to judge', () => {
+  test('15.10 undefined permissions are left to the server', () => {
     expect(parseScope('atproto space:x repository:a.b.c')).toBe('atproto space:x repository:a.b.c')
   })
 
