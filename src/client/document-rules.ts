@@ -121,7 +121,7 @@ function redirectFaults(document: JsonObject, { clientId, redirectUri: asked }: 
     const kind = redirectKind(uri, client)
     if (kind === undefined) {
       const scheme = client.hostname.split('.').reverse().join('.')
-      const fix = `use https, and for native also http://127.0.0.1/… or ${scheme}:/…`
+      const fix = `use https, or for application_type native also http://127.0.0.1/… or ${scheme}:/…`
       return [fault(`redirect_uris contains ${uri}, which servers reject`, fix)]
     }
     if (type === 'web' && kind !== 'https') {

@@ -45,7 +45,7 @@ export async function fetchClientDocument(clientId: string, ports: Http): Promis
   const type = mediaType(headers)
   if (type !== 'application/json') {
     const message = `the document has ${type ? `the media type ${type}` : 'no media type'} instead of application/json`
-    faults.push(fault(message, 'give the file a name that ends in .json, or configure the media type on your host'))
+    faults.push(fault(message, 'use a file name that ends in .json, or configure the media type on your host'))
   }
   const text = await readText(response, LARGEST)
   const document = parseJsonObject(text)

@@ -74,7 +74,7 @@ function oneKeyFaults(key: unknown, name: string): ClientFinding[] {
     faults.push(fault(`${name} has a use other than sig`, '"use": "sig"'))
   }
   if (operations !== undefined && strings(operations).join() !== 'verify') {
-    faults.push(fault(`${name} has key_ops other than verify`, '"key_ops": ["verify"], or none'))
+    faults.push(fault(`${name} has key_ops other than verify`, '"key_ops": ["verify"], or remove key_ops'))
   }
   return faults
 }

@@ -20,7 +20,7 @@ export function checkClocks(origins: readonly Origin[], { clocks, watch }: Watch
     const offset = clocks.offset(origin)
     const ahead = `${origin} is ${Math.round(Math.abs(offset) / 1000)} seconds ${offset > 0 ? 'ahead of' : 'behind'} this machine`
     if (Math.abs(offset) <= NOTABLE) {
-      const detail = offset === 0 ? `${origin} and this machine agree on the time` : ahead
+      const detail = offset === 0 ? `the clocks of ${origin} and this machine agree` : ahead
       return [ok({ topic, detail, milliseconds: 0 })]
     }
     const fix = isOurs

@@ -54,7 +54,7 @@ function stillHere(error: unknown): never {
   const why = error instanceof Error ? error.message : String(error)
   throw new OAuthError(
     'STORE_UNAVAILABLE',
-    `the session was handed over, but cannot be removed here: ${why}; use it only in the other program`,
+    `the session was exported, but cannot be removed here: ${why}; use it only in the other program`,
     {
       cause: error,
       session: 'alive',

@@ -78,7 +78,7 @@ function withPlace(error: unknown): never {
 /** Even if the reader closed the pipe: the session was not exported. */
 function stillHere(error: unknown): never {
   const why = error instanceof Error ? error.message : String(error)
-  throw new OAuthError('OUTPUT_FAILED', `the session could not be handed over (${why}), and is still here`, {
+  throw new OAuthError('OUTPUT_FAILED', `the session could not be exported (${why}), and is still stored here`, {
     cause: error,
     session: 'alive',
   })

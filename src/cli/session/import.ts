@@ -51,7 +51,7 @@ async function runImport(file: string | undefined, options: ImportOptions, given
     const named = nodeSessionClientId(value)
     throw new CliError('USAGE', '--client-id is missing: a stored session does not contain it', {
       hint: named
-        ? `if the other program uses this client_id: --client-id ${shellQuote(named)}`
+        ? `if the other program uses this client_id, add --client-id ${shellQuote(named)}`
         : 'pass the exact client_id of the other program with --client-id',
     })
   }

@@ -33,7 +33,7 @@ async function openStored(account: string | undefined, { io, runtime }: Context)
 
 /** Places that still contain the tokens of a session deleted here. */
 export function leftIn(account: string | undefined, { savedTo = [] }: SessionRecord, { io }: Context): string[] {
-  const environment = 'the environment and the source of its variables'
+  const environment = 'the environment and the secret store behind it'
   return [...(fromEnvironment(account, io.environment) ? [environment] : []), ...savedTo]
 }
 

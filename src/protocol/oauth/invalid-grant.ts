@@ -11,7 +11,7 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
   // Refresh tokens
   [
     'Refresh token replayed',
-    'another process or machine has already used this refresh token, so the server ended the session; let one job refresh it, and give leases to the others',
+    'another process or machine has already used this refresh token; let one job refresh the session, and give leases to the others',
   ],
   [
     'Invalid refresh token',

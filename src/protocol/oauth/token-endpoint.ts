@@ -53,7 +53,7 @@ export function exchangeRefused(issuer: string, refusal: ServerError, clientId: 
   const code = isUnclear(refusal) ? 'EXCHANGE_AMBIGUOUS' : 'EXCHANGE_REFUSED'
   const facts: ErrorFacts =
     code === 'EXCHANGE_REFUSED' && mayBeCutOff(refusal)
-      ? { ...answerFacts(refusal), reason: 'code-rejected' }
+      ? { ...responseFacts(refusal), reason: 'code-rejected' }
       : refusalFacts(refusal, clientId)
   return new OAuthError(code, `${issuer} rejected the code: ${explainInvalidGrant(refusal)}`, { facts })
 }
@@ -70,13 +70,13 @@ export function refreshRefused(issuer: string, refusal: ServerError, clientId: s
 }
 
 function refusalFacts(refusal: ServerError, clientId: string): ErrorFacts {
-  const facts = answerFacts(refusal)
+  const facts = responseFacts(refusal)
   return isUnclear(refusal) || refusal.error !== 'invalid_client'
     ? facts
     : { ...facts, reason: 'client-rejected', clientId }
 }
 
-function answerFacts({ status, error }: ServerError): { status: number; serverError: string | undefined } {
+function responseFacts({ status, error }: ServerError): { status: number; serverError: string | undefined } {
   return { status, serverError: error }
 }
 
@@ -97,7 +97,7 @@ export function parseTokenResponse(document: JsonObject, dev: boolean, { now }: 
   }
   const accessToken = isToken(access_token) ? access_token : fail('it has no access_token')
   if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'dpop') fail('its token_type is not DPoP')
-  if (refresh_token !== undefined && !isToken(refresh_token)) fail('its refresh_token is not a token')
+  if (refresh_token !== undefined && !isToken(refresh_token)) fail('its refresh_token is not valid')
   const did = typeof sub === 'string' ? asDid(sub, dev) : undefined
   const granted = typeof scope === 'string' ? scope : fail('it has no scope')
   if (!scopeTokens(granted).includes('atproto')) fail('its scope lacks atproto')

@@ -77,7 +77,7 @@ function checkHeader(name: string, value: string): string {
 function checkProxy(value: string): void {
   const [did, service, ...rest] = value.split('#')
   if (rest.length === 0 && isDid(did!) && /^[!-~]+$/.test(service ?? '')) return
-  throw new OAuthError('USAGE', `atproto-proxy: ${JSON.stringify(value)} does not name a service as did#id`, {
+  throw new OAuthError('USAGE', `invalid atproto-proxy ${JSON.stringify(value)}: it must be did#service`, {
     facts: { reason: 'service-malformed' },
   })
 }

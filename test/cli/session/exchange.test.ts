@@ -58,7 +58,7 @@ describe('export', () => {
     const failing = Object.assign(new Error('x'), { code })
     const { code: exit, stderr } = await run(world, ['export'], { env, stdoutError: failing })
     expect(exit).toBe(10)
-    expect(stderr).toMatch(/could not be handed over \(.+\), and is still here \[OUTPUT_FAILED\]/)
+    expect(stderr).toMatch(/could not be exported \(.+\), and is still stored here \[OUTPUT_FAILED\]/)
     expect(stderr).toContain('session: still valid')
     expect(await isHere(world)).toBe(true)
   })

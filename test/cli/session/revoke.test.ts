@@ -9,7 +9,7 @@ test('revoke says where something is left of the session, and only if there is',
   const env = await signIn(world)
   const named = await run(world, ['revoke'], { env })
   expect(named).toMatchObject({ code: 0, stdout: '' })
-  expect(named.stderr).toContain('; delete it from the environment and the source of its variables too')
+  expect(named.stderr).toContain('; delete it from the environment and the secret store behind it too')
 
   await run(world, ['complete', '--save', 'store'], { stdin: await callbackFor(world) })
   const stored = await run(world, ['revoke'])
