@@ -7,6 +7,7 @@ import { reasonOf } from '../node/store/file-errors.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
 import { type Colour, hasColours, type Paint, painter } from './colour.ts'
 import { exitOf, hintOf } from './errors.ts'
+import { flush, isRegularFile, writeWhole } from './file-output.ts'
 import { type CliIO, programName } from './io.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { toWindowsQuoting } from './shell.ts'
@@ -36,6 +37,8 @@ export interface Output {
   debug(text: string): void
   /** To stdout; rejects if it could not be written. */
   data(content: string | Uint8Array): Promise<void>
+  /** Flushes stdout if it is a file. Call before the only other copy of what was printed is removed. */
+  durable(): Promise<void>
   /** Call before the session is opened, or an authorization code is sent: from then on errors say what became of the session. */
   sessionInvolved(): void
   /** What the server said, shown with the error that is about to be thrown. */
@@ -119,9 +122,13 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
     async data(content) {
       if (broken) throw failedOutput(broken)
       progress.beforeData()
+      if (isRegularFile(stdout.fd)) return orFailedOutput(async () => writeWhole(stdout.fd, content))
       await new Promise<void>((resolve, reject) => {
         stdout.write(content, (error) => (error ? reject(failedOutput(error)) : resolve()))
       })
+    },
+    async durable() {
+      if (isRegularFile(stdout.fd)) await orFailedOutput(() => flush(stdout.fd))
     },
     sessionInvolved() {
       isSessionInvolved = true
@@ -170,6 +177,12 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
 export function failedOutput(error: NodeJS.ErrnoException): Error {
   if (error.code === 'EPIPE') return error
   return new OAuthError('OUTPUT_FAILED', `cannot write the output: ${reasonOf(error)}`, { cause: error })
+}
+
+async function orFailedOutput(work: () => Promise<void>): Promise<void> {
+  await work().catch((error: NodeJS.ErrnoException) => {
+    throw failedOutput(error)
+  })
 }
 
 /** What is usual for a code supposes that there is a session; here none was looked for yet. */

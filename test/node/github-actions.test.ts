@@ -1,10 +1,12 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { OAuthError } from '../../src/errors.ts'
 import { githubTargets, writeGithub } from '../../src/node/github-actions.ts'
+import { failure } from '../support/failure.ts'
 import { masked, readByRunner } from '../support/runner-files.ts'
-import { tempFolder } from './helpers.ts'
+import { hasTinyDisk, onTinyDisk, startNode, tempFolder } from './helpers.ts'
 
 const ENTRIES = [
   ['TOKEN', 'plain'],
@@ -72,16 +74,55 @@ describe('writeGithub', () => {
     await writeGithub([['TOKEN', 'plain']], [], files, async () => undefined)
     for (const file of files) expect(readByRunner(await readFile(file, 'utf8'))).toStrictEqual({ TOKEN: 'plain' })
   })
+
+  test('a file that cannot be written: none has a value, and what was in them stays', async () => {
+    const home = await tempFolder()
+    const env = join(home, 'env')
+    await writeFile(env, 'BEFORE=1\n')
+    await mkdir(join(home, 'output'))
+    const error = await failure(writeGithub(ENTRIES, [], [env, join(home, 'output')], async () => undefined))
+    expect(error).toMatchObject({ code: 'OUTPUT_FAILED', message: `cannot write ${home}/output: is a directory` })
+    expect(await readFile(env, 'utf8')).toBe('BEFORE=1\n')
+  })
+
+  test.runIf(hasTinyDisk())('a disk with room for a part of a value: the file is as it was', async () => {
+    const home = await tempFolder()
+    const code = `
+      import { readFile, writeFile } from 'node:fs/promises'
+      const { writeGithub } = await import(process.env.SRC + 'node/github-actions.ts')
+      const path = process.argv[1] + '/env'
+      await writeFile(path, 'BEFORE=1\\n')
+      const entries = [['TOKEN', 'x'.repeat(1024 * 1024)]]
+      console.log(await writeGithub(entries, [], [path], async () => undefined).catch(({ code }) => code))
+      console.log(await readFile(path, 'utf8'))`
+    const { stdout, stderr } = await startNode(code, [home], onTinyDisk(home)).ended
+    expect({ stdout, stderr }).toStrictEqual({ stdout: 'OUTPUT_FAILED\nBEFORE=1\n\n', stderr: '' })
+  })
 })
 
 describe('githubTargets', () => {
   test.each([
-    [{ GITHUB_ENV: '/e', GITHUB_OUTPUT: '/o' }, ['/e', '/o']],
-    [{ GITHUB_ENV: '/e', GITHUB_OUTPUT: '' }, ['/e']],
-    [{ GITHUB_OUTPUT: '/o' }, ['/o']],
-    [{ GITHUB_ENV: '/same', GITHUB_OUTPUT: '/same' }, ['/same']],
-  ])('%j', (environment, expected) => {
-    expect(githubTargets(environment)).toStrictEqual(expected)
+    [{ GITHUB_ENV: 'e', GITHUB_OUTPUT: 'o' }, ['e', 'o']],
+    [{ GITHUB_ENV: 'e', GITHUB_OUTPUT: '' }, ['e']],
+    [{ GITHUB_OUTPUT: 'o' }, ['o']],
+    [{ GITHUB_ENV: 'same', GITHUB_OUTPUT: 'same' }, ['same']],
+  ])('%j', async (names, expected) => {
+    const home = await tempFolder()
+    const environment = Object.fromEntries(Object.entries(names).map(([key, name]) => [key, name && join(home, name)]))
+    expect(githubTargets(environment)).toStrictEqual(expected.map((name) => join(home, name)))
+  })
+
+  test('a file that cannot be written is refused, and what is in one that can stays', async () => {
+    const home = await tempFolder()
+    const [env, pipe] = [join(home, 'env'), join(home, 'pipe')]
+    await writeFile(env, 'BEFORE=1\n')
+    expect(githubTargets({ GITHUB_ENV: env })).toStrictEqual([env])
+    expect(await readFile(env, 'utf8')).toBe('BEFORE=1\n')
+    execFileSync('mkfifo', [pipe]) // nobody reads it: opening it must not wait
+    for (const path of ['/proc/none', home, pipe]) {
+      const attempt = () => githubTargets({ GITHUB_ENV: env, GITHUB_OUTPUT: path })
+      expect(attempt).toThrow(expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(path) }))
+    }
   })
 
   test.each([{}, { GITHUB_ENV: '', GITHUB_OUTPUT: '' }, { GITHUB_ACTIONS: 'true' }])('refuses %j', (environment) => {

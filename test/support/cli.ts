@@ -11,7 +11,7 @@ import type { Runtime } from '../../src/ports.ts'
 import type { FakeWorld } from './fake-atproto.ts'
 
 let current: FakeWorld | undefined
-const fd = openSync('/dev/null', 'w')
+const devNull = openSync('/dev/null', 'w')
 
 /** What `nodeRuntime` is to be mocked with. */
 export function fakeNodeRuntime({ onWarning, onRequest, save = [] }: NodeRuntimeOptions): Runtime {
@@ -43,6 +43,7 @@ export async function run(
     stdin = '',
     onStderr,
     stdoutError,
+    stdoutFile = devNull,
     platform = 'linux',
     terminals = [],
     columns,
@@ -52,6 +53,8 @@ export async function run(
     onStderr?: (text: string) => void
     /** What writing to stdout fails with. */
     stdoutError?: Error
+    /** The descriptor of a file that stdout is redirected to. */
+    stdoutFile?: number
     platform?: NodeJS.Platform
     terminals?: readonly ('stdout' | 'stderr')[]
     columns?: number
@@ -64,7 +67,10 @@ export async function run(
     environment: { ATPROTO_OAUTH_HOME: '/nowhere', ...env },
     platform,
     stdin: typeof stdin === 'string' ? Readable.from([Buffer.from(stdin)]) : stdin,
-    stdout: Object.assign(stdout.stream, { fd, ...(terminals.includes('stdout') && { isTTY: true, columns }) }),
+    stdout: Object.assign(stdout.stream, {
+      fd: stdoutFile,
+      ...(terminals.includes('stdout') && { isTTY: true, columns }),
+    }),
     stderr: Object.assign(stderr.stream, terminals.includes('stderr') && { isTTY: true }),
   } as unknown as CliIO
   // Only now: what it imports is to be mocked by then.

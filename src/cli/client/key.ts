@@ -83,5 +83,7 @@ export async function deliverKey(
   if (!output.json) return
   const isElsewhere = destination !== undefined && destination.targets.length > 0
   await output.data(`${toSafeJson({ ...facts, ...(isElsewhere ? {} : Object.fromEntries(entries)) })}\n`)
-  if (key && !isElsewhere) warnIfReadable(context)
+  if (!key || isElsewhere) return
+  await output.durable()
+  warnIfReadable(context)
 }

@@ -54,6 +54,7 @@ function githubPrinter({ io, output }: Context) {
 
 async function printText(text: string, context: Context): Promise<void> {
   await context.output.data(text)
+  await context.output.durable()
   warnIfReadable(context)
 }
 

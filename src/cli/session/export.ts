@@ -40,7 +40,10 @@ async function runExport({ account, keep }: ExportOptions, context: Context): Pr
   const { output, runtime } = context
   const session = await sessionFor(account, context)
   const hand = async (value: NodeSession) => {
-    await output.data(`${JSON.stringify(value)}\n`).catch(stillHere)
+    await output
+      .data(`${JSON.stringify(value)}\n`)
+      .then(output.durable)
+      .catch(stillHere)
     warnIfReadable(context)
   }
   await holdSignals(async () => {

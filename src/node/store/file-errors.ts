@@ -36,6 +36,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: 'file too large',
 }
 
+/** Errors of fsync on a pipe, or on a file system that does not support it. */
+export const UNFLUSHABLE = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'] as const
+
 /** Total milliseconds of all retries. */
 const RETRY_TIMEOUT = 5_000
 const LONGEST_PAUSE = 200
