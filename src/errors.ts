@@ -157,8 +157,6 @@ export type PlainReason =
   | 'http1-unsupported'
   /** The user has no home directory. */
   | 'home-needed'
-  /** The directory of the store is not writable. */
-  | 'home-unusable'
   /** The redirect URI is allowed for a hosted client only. */
   | 'hosted-client-needed'
   /** The text is not valid JSON. */
@@ -191,6 +189,8 @@ export type PlainReason =
   | 'service-malformed'
   /** The new session could not be stored, and was revoked. */
   | 'session-not-stored'
+  /** The file for a login that is kept outside the store holds something else. */
+  | 'state-file-foreign'
   /** The file of a login that is kept outside the store does not exist. */
   | 'state-file-missing'
   /** A save target is not writable; nothing was sent. */
@@ -211,6 +211,9 @@ export type ReasonFacts =
   | { readonly reason: 'client-document-faulty'; readonly clientId: string }
   /** The server rejected the client itself: its key, its document, or the copy of the document that it keeps. */
   | { readonly reason: 'client-rejected'; readonly clientId: string }
+  /** Secrets are not stored through symbolic links. */
+  | { readonly reason: 'link-unsupported'; readonly path: string }
+  | StoreTrouble
   /** The login was made with this client_id. */
   | { readonly reason: 'client-id-differs'; readonly clientId: string }
   /** The login was started with a client key, and needs the same one, published with this `kid`. */
@@ -245,12 +248,7 @@ export type ReasonFacts =
   /** The proxy rejected the tunnel; nothing was sent through it. */
   | { readonly reason: 'proxy-refused'; readonly proxyStatus: number | undefined }
   /** A file of the store cannot be parsed. */
-  | {
-      readonly reason: 'record-damaged'
-      readonly path: string
-      readonly kind: 'sessions' | 'pending'
-      readonly isWindows: boolean
-    }
+  | { readonly reason: 'record-damaged'; readonly path: string; readonly kind: 'sessions' | 'pending' }
   /** A client of that host cannot use this redirect URI; `scheme` is the custom scheme that a native one may use. */
   | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
   /** A refresh was sent, and no response was stored. */
@@ -261,6 +259,32 @@ export type ReasonFacts =
   | { readonly reason: 'target-malformed'; readonly file?: string }
   /** A new session is in the store, but not yet in all save targets. */
   | { readonly reason: 'undelivered-login'; readonly did: string }
+
+/** Why a file cannot be read or written; `path` is what has to be repaired. */
+export type StoreTrouble = {
+  readonly path: string
+  /** It is part of a store in which no session is: another store can take its place. */
+  readonly isEmpty: boolean
+} & (
+  | {
+      readonly reason: /** Its mode keeps its owner out. */
+        | 'access-missing'
+        /** It is a file. */
+        | 'directory-expected'
+        | 'disk-full'
+        /** By a limit of the process. */
+        | 'file-size-limited'
+        | 'file-system-read-only'
+    }
+  | {
+      readonly reason: /** A directory outside the store, and not of this user, belongs to another one. */
+        | 'directory-foreign'
+        /** It belongs to another user. */
+        | 'owner-foreign'
+      /** A user name, or `user` and a number. */
+      readonly owner: string
+    }
+)
 
 /** The minimum input of a published method. */
 export interface MethodNeeds {

@@ -15,10 +15,11 @@ import {
   type LoginFacts,
   OAuthError,
   type ReasonFacts,
+  type StoreTrouble,
 } from '../errors.ts'
 import { isCode } from '../node/store/file-errors.ts'
 import { sanitize } from '../text.ts'
-import { callCommandLine, initCommandLine, shellQuote, toWindowsQuoting } from './shell.ts'
+import { callCommandLine, initCommandLine, shellQuote } from './shell.ts'
 
 /** docs/commands.md#errors */
 type Exit = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
@@ -35,6 +36,8 @@ interface Entry {
 const SCOPE = 'write it as --scope "atproto transition:generic"'
 const AGAIN = 'run the same command again'
 const MAKE_WRITABLE = 'free some disk space or correct the file permissions'
+const KEEP_RECORD =
+  'undo the change, or sign in again with `init`; do not delete the file, which may hold the only valid token'
 
 /** The same login again if its account is known, otherwise an example. */
 const init = (facts: ErrorFacts) => {
@@ -128,15 +131,8 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
     hint: ({ handle, did }) =>
       `choose one of the accounts, as in: --account ${shellQuote(handle ?? did ?? 'alice.bsky.social')}`,
   },
-  STORE_INVALID: { exit: 2, hint: 'repair the file, or move it away and sign in again with `init`' },
-  STORE_UNAVAILABLE: {
-    exit: 2,
-    // Only a login may begin in another home: with a session, that would send a token that the first home has spent.
-    hint: (_, command) =>
-      command === 'init' || command === 'login'
-        ? 'set ATPROTO_OAUTH_HOME (--home) to a writable directory'
-        : `${MAKE_WRITABLE}, then ${AGAIN}`,
-  },
+  STORE_INVALID: { exit: 2, hint: KEEP_RECORD },
+  STORE_UNAVAILABLE: { exit: 2, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
 
   // 3 — before anything was consumed
   NETWORK_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
@@ -245,8 +241,16 @@ const PERMISSION_FORMS: ReadonlyMap<string, string> = new Map([
 ])
 
 /** The hint of a reason, which is more exact than that of its code. */
-function reasonHint(facts: ErrorFacts & ReasonFacts): string {
+function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
   switch (facts.reason) {
+    case 'access-missing':
+    case 'directory-expected':
+    case 'directory-foreign':
+    case 'disk-full':
+    case 'file-size-limited':
+    case 'file-system-read-only':
+    case 'owner-foreign':
+      return storeHint(facts, command)
     case 'client-document-faulty':
       return `atproto-oauth client check ${shellQuote(facts.clientId)}`
     case 'client-rejected':
@@ -307,8 +311,6 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return `set the handle of the account to ${facts.handle} in its settings, or use the DID: atproto-oauth init ${facts.did}`
     case 'home-needed':
       return 'set ATPROTO_OAUTH_HOME (--home) to a directory for the sessions'
-    case 'home-unusable':
-      return 'set ATPROTO_OAUTH_HOME (--home) to a writable directory'
     case 'hosted-client-needed':
       return 'add --client-id with the https URL of your client metadata document'
     case 'json-malformed':
@@ -321,6 +323,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return 'add --confidential to keep the keys, or --force to discard them'
     case 'last-key':
       return 'add another key first with --add-key'
+    case 'link-unsupported':
+      return `replace the link with the file that it points to: mv "$(readlink -f ${shellQuote(facts.path)})" ${shellQuote(facts.path)}`
     case 'leased':
       return `run \`atproto-oauth ${facts.operation}\` on the machine that keeps the session`
     case 'list-unclear':
@@ -367,7 +371,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
     case 'proxy-malformed':
       return `set ${facts.variable} to the URL of an HTTP proxy, such as http://127.0.0.1:3128`
     case 'record-damaged':
-      return damagedHint(facts)
+      return facts.kind === 'sessions' ? KEEP_RECORD : 'undo the change, or start the login again with `init`'
     case 'redirect-uri-needed':
       return 'add --redirect-uri with one of the redirect_uris of the client metadata document'
     case 'redirect-uri-unusable':
@@ -380,6 +384,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
       return `${MAKE_WRITABLE}, then: mv ${shellQuote(facts.from)} ${shellQuote(facts.to)}`
     case 'session-not-stored':
       return `${MAKE_WRITABLE}, then: ${initCommandLine(facts)}`
+    case 'state-file-foreign':
+      return 'pass another --state-file'
     case 'state-file-missing':
       return 'pass the path that `init --state-file` wrote to; if that file is gone, sign in again with `init`'
     case 'target-failed':
@@ -389,7 +395,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts): string {
         ? 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND'
         : `for a file: --save ${shellQuote(`file:${facts.file}`)}`
     case 'target-taken':
-      return 'choose another save target, or move the existing one away'
+      return 'choose another save target'
     case 'tokens-lost':
       return `${MAKE_WRITABLE}, then sign in again with \`init\``
     case 'undelivered':
@@ -409,13 +415,29 @@ export function unreadableFileHint(path: string, error: unknown, folder: string)
   return isCode(error, 'EISDIR') ? 'name a file in this directory' : 'correct the permissions of the file'
 }
 
-function damagedHint({ path, kind, isWindows }: Extract<ReasonFacts, { readonly reason: 'record-damaged' }>): string {
-  const [move, remove] = isWindows ? ['move', 'del'] : ['mv', 'rm']
-  const hint =
-    kind === 'sessions'
-      ? `repair it, or move it away and sign in again: ${move} ${shellQuote(path)} ${shellQuote(`${path}.bad`)}`
-      : `${remove} ${shellQuote(path)}`
-  return isWindows ? toWindowsQuoting(hint) : hint
+function storeHint(facts: StoreTrouble, command: string): string {
+  // Only a login may begin in another store: with a session, that would send a token that the first store has spent.
+  if (facts.isEmpty && (command === 'init' || command === 'login')) {
+    return 'set ATPROTO_OAUTH_HOME (--home) to a writable directory'
+  }
+  const path = shellQuote(facts.path)
+  switch (facts.reason) {
+    case 'access-missing':
+      return `chmod u+rwX ${path}`
+    case 'directory-expected':
+      return `rename ${path}, which is where a directory is needed, then ${AGAIN}`
+    case 'directory-foreign':
+      return `ask ${facts.owner} for write access to ${path}, then ${AGAIN}`
+    case 'disk-full':
+      return `free some disk space, then ${AGAIN}`
+    case 'file-size-limited':
+      return `raise the file size limit (ulimit -f), then ${AGAIN}`
+    case 'file-system-read-only':
+      return `mount the file system of ${path} writable, then ${AGAIN}`
+    case 'owner-foreign':
+      // What another person owns is not taken from them.
+      return facts.owner === 'root' ? `sudo chown -R "$(id -un)" ${path}` : `run the command as ${facts.owner}`
+  }
 }
 
 interface CliErrorDetails extends ErrorDetails {
@@ -469,7 +491,7 @@ export function hintOf(error: Advice, command = ''): string {
 function wordHint(error: Advice, command: string): string {
   if (error instanceof CliError && error.hint !== undefined) return error.hint
   const { code, facts } = error
-  if (facts.reason !== undefined) return reasonHint(facts)
+  if (facts.reason !== undefined) return reasonHint(facts, command)
   const { hint } = CATALOGUE[code]
   return typeof hint === 'string' ? hint : hint(facts, command)
 }

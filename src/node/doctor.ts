@@ -3,12 +3,13 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, lstat, readFile } from 'node:fs/promises'
+import { access, lstat, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Fix } from '../errors.ts'
-import { isOAuthError, type ReasonFacts } from '../errors.ts'
+import { isOAuthError, type OAuthError, type ReasonFacts } from '../errors.ts'
 import type { Finding } from '../ports.ts'
-import { isCode, isTemporary, listFolder, readPrivate, reasonOf } from './store/files.ts'
+import { isCode, isTemporary, listFolder, readPrivate, reasonOf, unavailable } from './store/files.ts'
+import { ownerName, ownUid } from './store/owners.ts'
 import { parsePending, parseSession } from './store/records.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -36,6 +37,7 @@ export async function* inspectMachine({ home, environment, platform }: Inspected
   }
   yield await timed(() => homeFinding(home))
   for (const folder of ['sessions', 'pending'] as const) yield* checkFolder(join(home, folder), folder, platform)
+  yield* checkOwners(home)
 }
 
 function finding(topic: string, verdict: Finding['verdict'], detail: string, fix?: Fix): Finding {
@@ -103,17 +105,17 @@ async function* checkCa(environment: Environment): AsyncGenerator<Finding> {
 
 /** Checks the home, or the nearest existing parent folder if it does not exist yet. */
 async function homeFinding(home: string): Promise<Finding> {
-  const fix = advise({ reason: 'home-unusable' })
+  const broken = (error: unknown) => fileFinding('store', 'broken', unavailable(error, 'use', join(home, 'sessions')))
   for (let folder = home; ; folder = dirname(folder)) {
     try {
       if (!(await lstat(folder).then((stats) => stats.isDirectory() || stats.isSymbolicLink()))) {
-        return finding('store', 'broken', `${folder} is not a folder`, fix)
+        return broken(Object.assign(new Error(), { code: 'ENOTDIR' }))
       }
       await access(folder, constants.W_OK | constants.X_OK)
       return finding('store', 'ok', folder === home ? home : `${home} (not created yet)`)
     } catch (error) {
       if (isCode(error, 'ENOENT') && dirname(folder) !== folder) continue
-      return finding('store', 'broken', `${home} cannot be used: ${folder}: ${reasonOf(error)}`, fix)
+      return broken(error)
     }
   }
 }
@@ -126,10 +128,12 @@ async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platfor
   if (modes && isOpen(stats.mode)) {
     yield finding('files', 'warning', `other users can list ${folder}`, advise({ reason: 'folder-mode', path: folder }))
   }
-  const names = await listFolder(folder).catch(() => undefined)
-  if (!names) {
-    const fix = modes ? advise({ reason: 'folder-mode', path: folder }) : 'make it readable for your user'
-    yield finding('files', 'broken', `${folder} cannot be read`, fix)
+  let names: string[]
+  try {
+    names = await listFolder(folder)
+  } catch (error) {
+    if (!isOAuthError(error)) throw error
+    yield fileFinding('files', 'broken', error)
     return
   }
   const records = names.filter((name) => name.endsWith('.json') && !isTemporary(name))
@@ -156,10 +160,31 @@ async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Fin
   } catch (error) {
     if (!isOAuthError(error)) throw error
     const verdict = kind === 'sessions' ? 'broken' : 'warning'
-    const damaged = advise({ reason: 'record-damaged', path, kind, isWindows: !modes })
-    faults.push(finding('files', verdict, error.message, damaged))
+    faults.push(fileFinding('files', verdict, error))
   }
   return faults
+}
+
+/** With the repair that the error has. */
+function fileFinding(topic: string, verdict: Finding['verdict'], { message, code, facts }: OAuthError): Finding {
+  return finding(topic, verdict, message, { code, facts })
+}
+
+/** What another user, such as root, has left in the store: this one could not replace or lock it. */
+async function* checkOwners(home: string): AsyncGenerator<Finding> {
+  const uid = ownUid()
+  if (uid === undefined || uid === 0) return
+  const foreign = new Map<string, number>()
+  for (const name of await readdir(home, { recursive: true }).catch(() => [])) {
+    const stats = await lstat(join(home, name)).catch(() => undefined)
+    if (!stats || stats.uid === uid) continue
+    const owner = ownerName(stats.uid)
+    foreign.set(owner, (foreign.get(owner) ?? 0) + 1)
+  }
+  for (const [owner, count] of foreign) {
+    const facts = { reason: 'owner-foreign', path: home, owner, isEmpty: false } as const
+    yield finding('files', 'broken', `${count} files or directories in ${home} belong to ${owner}`, advise(facts))
+  }
 }
 
 function isOpen(mode: number): boolean {

@@ -1,13 +1,13 @@
 /** What a user is told when the place of the session is damaged, full or not theirs: nothing is sent, nothing lost. */
 import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { chown, cp, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { withLock } from '../../src/node/store/lock.ts'
 import { hasTinyDisk, onTinyDisk } from '../node/helpers.ts'
-import { type CliResult, createHome, type Home, runCli, runShell } from '../world/cli.ts'
+import { type CliResult, createHome, type Home, LAUNCHER, runCli, runShell } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
 import { callbackFor, expectFailure, newHome, sentByUs } from './support.ts'
 
@@ -17,6 +17,8 @@ const IN_A_DAY = new Date(Date.now() + 86_400_000)
 /** Where one may be root of a few things of one's own; the files of other users are then those of strangers. */
 const canUnshare = spawnSync('unshare', ['-rm', 'true']).status === 0
 const isRoot = process.getuid?.() === 0
+const NOBODY = 65_534
+const canBeNobody = isRoot && spawnSync('setpriv', ['--reuid', `${NOBODY}`, '--clear-groups', 'true']).status === 0
 
 /** One session, stored; each test breaks a copy, so that none may use up its refresh token. */
 let whole: Home
@@ -69,7 +71,7 @@ describe('no room', () => {
   test('a limit for files', async () => {
     const copy = await copied()
     const result = await refreshIn('ulimit -f 0; REFRESH', copy.home)
-    await expectUnsent(result, 2, 'STORE_UNAVAILABLE', 'file too large')
+    await expectUnsent(result, 2, 'STORE_UNAVAILABLE', 'file too large', 'ulimit -f')
     await expectWorks(copy)
   })
 
@@ -94,7 +96,13 @@ describe('not ours', () => {
     const copy = await copied()
     const mounts = 'mount --bind state state && mount -o remount,ro,bind state'
     const result = await refreshIn(`unshare -rm bash -c '${mounts} && REFRESH'`, copy.home)
-    await expectUnsent(result, 2, 'STORE_UNAVAILABLE', 'read-only file system')
+    await expectUnsent(
+      result,
+      2,
+      'STORE_UNAVAILABLE',
+      'read-only file system',
+      `file system of ${copy.home.state} writable`,
+    )
     await expectWorks(copy)
   })
 
@@ -105,11 +113,38 @@ describe('not ours', () => {
     for (const path of paths) await chown(path, 65_534, 65_534)
     const result = await refreshIn(`unshare -r bash -c 'REFRESH'`, copy.home)
     expectFailure(result, 2, 'STORE_UNAVAILABLE', 'none')
-    expect(result.stderr).toContain('permission denied')
+    expect(result.stderr).toMatch(/permission denied \(.* belongs to .*\)/)
+    expect(result.stderr).not.toContain('ATPROTO_OAUTH_HOME')
     expect(await sentByUs(world)).toStrictEqual([])
     for (const path of paths) await chown(path, 0, 0)
     await expectWorks(copy)
   })
+
+  test.runIf(canBeNobody)(
+    'used once with sudo: it is still the user’s, and what an older version left is taken back',
+    async () => {
+      const copy = await copied()
+      const { home, path } = copy
+      const all = async () =>
+        ['', ...(await readdir(home.state, { recursive: true }))].map((name) => join(home.state, name))
+      for (const each of await all()) await chown(each, NOBODY, NOBODY)
+      const asRoot = await runCli(['refresh', '--if-older-than', '1h'], { home })
+      expect(asRoot).toMatchObject({ code: 0, stderr: expect.stringContaining('refreshed recently') })
+      for (const each of await all()) expect([each, (await stat(each)).uid]).toStrictEqual([each, NOBODY])
+
+      await chown(path, 0, 0)
+      await chmod(home.path, 0o755)
+      // The package that is tested lies where only root can read it.
+      await cp(join(dirname(LAUNCHER), '..'), join(home.path, 'package'), { recursive: true })
+      const user = `setpriv --reuid ${NOBODY} --regid ${NOBODY} --clear-groups`
+      const asUser = await runShell(`${user} node package/bin/atproto-oauth.cjs refresh`, { home })
+      expectFailure(asUser, 2, 'STORE_UNAVAILABLE')
+      expect(asUser.stderr).toContain(`cannot read ${path}: permission denied (belongs to root)`)
+      expect(asUser.stderr).toContain(`hint: sudo chown -R "$(id -un)" ${home.state}`)
+      expect(await sentByUs(world)).toStrictEqual([])
+      await expectWorks(copy)
+    },
+  )
 
   test('20.5 other users can read nothing of a home', async () => {
     const entries = await readdir(whole.state, { recursive: true, withFileTypes: true })
@@ -148,7 +183,7 @@ describe('another file than was written', () => {
     await world.clearRequests()
     for (const text of ['', '{', copy.text.slice(0, copy.text.length / 2), 'null', ...edited]) {
       await writeFile(copy.path, text)
-      await expectUnsent(await runCli(['refresh'], copy), 2, 'STORE_INVALID', copy.path, 'repair the file')
+      await expectUnsent(await runCli(['refresh'], copy), 2, 'STORE_INVALID', copy.path, 'do not delete the file')
       expect(await readFile(copy.path, 'utf8')).toBe(text)
     }
     await writeFile(copy.path, copy.text)

@@ -131,7 +131,8 @@ describe('the store', () => {
     const home = join(folder, 'file')
     await writeFile(home, '')
     for (const path of [home, join(home, 'below')]) {
-      expect(notOk(await inspect({}, path)), path).toMatchObject([{ topic: 'store', verdict: 'broken' }])
+      const fix = { facts: { reason: 'directory-expected', path: home } }
+      expect(notOk(await inspect({}, path)), path).toMatchObject([{ topic: 'store', verdict: 'broken', fix }])
     }
   })
 
@@ -172,12 +173,12 @@ describe('the store', () => {
     expect(findings[0]!.detail).toContain('win32')
   })
 
-  test('the way out is another on Windows', async () => {
+  test('a damaged login on Windows', async () => {
     await mkdir(join(folder, 'pending'), { recursive: true })
     const path = join(folder, 'pending', 'x.json')
     await writeFile(path, '{')
     expect(notOk(await inspect({}, folder, 'win32'))).toMatchObject([
-      { fix: { facts: { reason: 'record-damaged', kind: 'pending', path, isWindows: true } } },
+      { fix: { facts: { reason: 'record-damaged', kind: 'pending', path } } },
     ])
   })
 
@@ -195,7 +196,7 @@ describe('the store', () => {
     const { pending } = await homeWithSession()
     await writeFile(pending, '{')
     expect(notOk(await inspect())).toMatchObject([
-      { verdict: 'warning', fix: { facts: { reason: 'record-damaged', path: pending, isWindows: false } } },
+      { verdict: 'warning', fix: { facts: { reason: 'record-damaged', kind: 'pending', path: pending } } },
     ])
   })
 

@@ -2,15 +2,9 @@
  * File system errors: their wording, and retries of temporary ones.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { OAuthError } from '../../errors.ts'
 
 export function isCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
-}
-
-export function unavailable(error: unknown, verb: string, path: string): OAuthError {
-  if (error instanceof OAuthError) return error
-  return new OAuthError('STORE_UNAVAILABLE', `cannot ${verb} ${path}: ${reasonOf(error)}`, { cause: error })
 }
 
 /** The system's usual wording for a file system error. */

@@ -7,12 +7,15 @@ import { constants } from 'node:fs'
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
-import { isCode, persist, unavailable } from './file-errors.ts'
+import { isCode, persist } from './file-errors.ts'
+import { unavailable } from './obstacles.ts'
+import { inheritOwner, keepOwner, ownUid } from './owners.ts'
 
-export { isCode, reasonOf, unavailable } from './file-errors.ts'
+export { isCode, reasonOf } from './file-errors.ts'
+export { unavailable } from './obstacles.ts'
 
 /** Do not follow links, and do not block on a named pipe. Windows has neither flag. */
-const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
+const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_DIRECTORY = 0 } = constants
 const READ_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
@@ -71,6 +74,7 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
     await refuseLink(path)
     await sweepFolder(dirname(path), LEFTOVERS_KEPT, (name) => isBeside(name, path))
     file = await open(beside, 'wx', mode)
+    await keepOwner(file, path)
     await file.writeFile(Buffer.alloc(bytes, ' '))
     await file.sync()
   } catch (error) {
@@ -102,6 +106,17 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
       await held.close().catch(() => undefined)
       await removeFile(beside).catch(() => undefined)
     },
+  }
+}
+
+/** A new file; as root with the owner of its folder. Fails if there is one. */
+export async function createPrivate(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx', FILE_MODE)
+  try {
+    await inheritOwner(file, path)
+    await file.writeFile(text)
+  } finally {
+    await file.close()
   }
 }
 
@@ -210,6 +225,7 @@ async function makeFolder(path: string, mode: number): Promise<void> {
   const make = async () => {
     await mkdir(path, { mode })
     if (mode === PUBLIC_FOLDER_MODE) await chmod(path, mode)
+    if (ownUid() === 0) await giveFolder(path)
   }
   try {
     await make().catch(async (error) => {
@@ -223,6 +239,12 @@ async function makeFolder(path: string, mode: number): Promise<void> {
     throw error
   }
   await syncFolder(above) // a new folder is durable once its parent folder is flushed
+}
+
+/** Through a descriptor: what stands at the path may have been replaced by the owner of the folder above. */
+async function giveFolder(path: string): Promise<void> {
+  const folder = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  await inheritOwner(folder, path).finally(() => folder.close())
 }
 
 async function isFolder(path: string): Promise<boolean> {
@@ -241,13 +263,20 @@ async function refuseLink(path: string): Promise<void> {
 }
 
 function linked(path: string): OAuthError {
-  return new OAuthError('STORE_INVALID', `${path} is a symbolic link; secrets are not stored through links`)
+  return new OAuthError('STORE_INVALID', `${path} is a symbolic link; secrets are not stored through links`, {
+    facts: { reason: 'link-unsupported', path },
+  })
 }
 
 /** A rename is durable once its folder is flushed. Systems on which folders cannot be opened do not need this. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined)
   if (!folder) return
-  await folder.sync().catch(() => undefined)
-  await folder.close()
+  try {
+    await folder.sync()
+  } catch (error) {
+    if (isCode(error, 'EIO', 'ENOSPC', 'EDQUOT')) throw error // the new name may be gone after a power cut
+  } finally {
+    await folder.close()
+  }
 }

@@ -10,12 +10,21 @@
  * finds out before it sends anything: see `HeldLock.confirm`.
  */
 import { randomUUID } from 'node:crypto'
-import { appendFile, link, open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, link, open, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
 import { isInUse, persist } from './file-errors.ts'
-import { isCode, LEFTOVERS_KEPT, listFolder, makePrivateFolder, removeFile, sweepFolder, unavailable } from './files.ts'
+import {
+  createPrivate,
+  isCode,
+  LEFTOVERS_KEPT,
+  listFolder,
+  makePrivateFolder,
+  removeFile,
+  sweepFolder,
+  unavailable,
+} from './files.ts'
 import { type Fate, fateOf, type Holder, live, parseHolder, thisHolder } from './lock-holder.ts'
 
 /** All in milliseconds. */
@@ -102,7 +111,7 @@ async function acquire(folder: string, id: string, times: LockTimes, onWait: Loc
   const text = `${JSON.stringify(me)}\n`
   const watch = new Watch(times)
   try {
-    await writeFile(own, text, { flag: 'wx', mode: 0o600 })
+    await createPrivate(own, text)
     for (let isTold = false; ; ) {
       const highest = Math.max(0, ...(await numbers(folder)))
       const blocker = highest === 0 ? undefined : await blockerOf(folder, highest, me)
@@ -190,7 +199,7 @@ async function create(path: string, { own, text }: { own: string; text: string }
     await persist(() => link(own, path))
   } catch (error) {
     if (!isCode(error, ...NO_LINKS)) throw error
-    await persist(() => writeFile(path, text, { flag: 'wx', mode: 0o600 }))
+    await persist(() => createPrivate(path, text))
   }
 }
 

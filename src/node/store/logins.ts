@@ -60,7 +60,7 @@ export function createStateFileStore(path: string): PendingStore {
   return {
     async put(record) {
       const text = await readPrivate(path)
-      if (text) parsePending(text, path) // a foreign file is not overwritten, but an empty one (mktemp) is
+      if (text) checkOurs(text, path) // an empty file (mktemp) is overwritten
       await file.write(serialize(storedLogin(record)))
     },
     async get(state) {
@@ -72,6 +72,16 @@ export function createStateFileStore(path: string): PendingStore {
       return sameState(record, state)
     },
     claim: (record) => claimLogin(file, record),
+  }
+}
+
+function checkOurs(text: string, path: string): void {
+  try {
+    parsePending(text, path)
+  } catch {
+    throw new OAuthError('STORE_INVALID', `${path} is not the state file of a login, and is not overwritten`, {
+      facts: { reason: 'state-file-foreign' },
+    })
   }
 }
 

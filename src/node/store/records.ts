@@ -16,6 +16,8 @@ import {
 } from '../../model.ts'
 import { parseJson } from '../../text.ts'
 
+type RecordKind = 'sessions' | 'pending'
+
 const objectSchema = v.record(v.unknown())
 const versionedSchema = v.object({ version: v.literal(1) }).rest(v.unknown())
 /** Members of a newer version are kept and written again. */
@@ -23,10 +25,10 @@ const KEEP_UNKNOWN = { mode: 'passthrough' } as const
 
 /** @throws {OAuthError} `STORE_INVALID`; the message names the file and the member, and quotes no value */
 export function parsePending(text: string, path: string): PendingRecord {
-  const content = withNames(parse(text, path))
+  const content = withNames(parse(text, path, 'pending'))
   const record = pendingRecordSchema.try(content, KEEP_UNKNOWN)
   if (record.ok) return record.value
-  throw invalid(path, firstFault(record, content))
+  throw damaged('pending', path, firstFault(record, content))
 }
 
 function withNames(content: Record<string, unknown>): Record<string, unknown> {
@@ -52,14 +54,15 @@ function sealOf({ thumbprint, did, clientId, pds, refreshToken }: SessionRecord)
 
 /** @throws {OAuthError} `STORE_INVALID`, as {@link parsePending} */
 export function parseSession(text: string, path: string, thumbprint: string): SessionRecord {
-  const { seal, ...content } = parse(text, path)
+  const { seal, ...content } = parse(text, path, 'sessions')
+  const invalid = (fault?: Fault) => damaged('sessions', path, fault)
   const record = sessionRecordSchema.try(content, KEEP_UNKNOWN)
-  if (!record.ok) throw invalid(path, firstFault(record, content))
+  if (!record.ok) throw invalid(firstFault(record, content))
   const session = record.value
-  if (seal !== undefined && seal !== sealOf(session)) throw invalid(path)
+  if (seal !== undefined && seal !== sealOf(session)) throw invalid()
   // The file name is the thumbprint of the key: a file copied over another one would combine a token with a foreign
   // key.
-  if (session.thumbprint !== thumbprint || thumbprintOf(session.dpopPrivateJwk) !== thumbprint) throw invalid(path)
+  if (session.thumbprint !== thumbprint || thumbprintOf(session.dpopPrivateJwk) !== thumbprint) throw invalid()
   return session
 }
 
@@ -76,11 +79,11 @@ export function parseNonces(text: string | undefined): Nonces {
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
 }
 
-function parse(text: string, path: string): Record<string, unknown> {
+function parse(text: string, path: string, kind: RecordKind): Record<string, unknown> {
   const content = parseText(text)
   const record = versionedSchema.try(content)
   if (record.ok) return record.value
-  throw invalid(path, firstFault(record, content))
+  throw damaged(kind, path, firstFault(record, content))
 }
 
 /** `undefined` if the text is not JSON: the message of the parser could quote secrets. */
@@ -92,7 +95,9 @@ function parseText(text: string): unknown {
   }
 }
 
-function invalid(path: string, fault?: Fault): OAuthError {
+function damaged(kind: RecordKind, path: string, fault?: Fault): OAuthError {
   const why = fault && fault.path.length > 0 ? `: ${fault.path.map(storedName).join('.')} ${fault.what}` : ''
-  return new OAuthError('STORE_INVALID', `${path} is damaged, was edited, or is from another version${why}`)
+  return new OAuthError('STORE_INVALID', `${path} is damaged, was edited, or is from another version${why}`, {
+    facts: { reason: 'record-damaged', path, kind },
+  })
 }

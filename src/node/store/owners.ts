@@ -1,0 +1,63 @@
+/**
+ * Whose files these are. Root, as with sudo, must not take a user's files away by replacing them.
+ */
+import { readFileSync } from 'node:fs'
+import { type FileHandle, lstat, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { OAuthError } from '../../errors.ts'
+import { isCode } from './file-errors.ts'
+
+/** `undefined` on Windows. */
+export function ownUid(): number | undefined {
+  return process.getuid?.()
+}
+
+/** As the system's own list has it; accounts of a directory service are numbers here. */
+export function ownerName(uid: number): string {
+  if (uid === 0) return 'root'
+  let list = ''
+  try {
+    list = readFileSync('/etc/passwd', 'utf8')
+  } catch {
+    // Not every system has one.
+  }
+  const name = list.split('\n').find((line) => line.split(':')[2] === String(uid))
+  return name?.split(':')[0] || `user ${uid}`
+}
+
+/**
+ * As root, gives the new content of `path` the owner and group that `path` has, or else those of its folder.
+ *
+ * @throws {OAuthError} `STORE_UNAVAILABLE` the file would change its owner
+ */
+export async function keepOwner(file: FileHandle, path: string): Promise<void> {
+  if (ownUid() !== 0) return
+  const before = await lstat(path).catch((error) => {
+    if (isCode(error, 'ENOENT')) return undefined
+    throw error
+  })
+  if (!before) return inheritOwner(file, path)
+  await give(file, before).catch((error: unknown) => {
+    const owner = ownerName(before.uid)
+    throw new OAuthError(
+      'STORE_UNAVAILABLE',
+      `cannot write ${path}: it belongs to ${owner}, and root cannot keep that`,
+      {
+        cause: error,
+        facts: { reason: 'owner-foreign', path, owner, isEmpty: false },
+      },
+    )
+  })
+}
+
+/** As root, gives something new the owner and group of its folder, where the system allows that. */
+export async function inheritOwner(file: FileHandle, path: string): Promise<void> {
+  if (ownUid() !== 0) return
+  const folder = await stat(dirname(path))
+  await give(file, folder).catch(() => undefined)
+}
+
+async function give(file: FileHandle, { uid, gid }: { readonly uid: number; readonly gid: number }): Promise<void> {
+  const own = await file.stat()
+  if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid)
+}

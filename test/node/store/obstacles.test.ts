@@ -1,0 +1,141 @@
+/** What is in the way of a file: named, with the repair that fits, and never another store. */
+import { spawnSync } from 'node:child_process'
+import { chmod, chown, mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { unavailable } from '../../../src/node/store/obstacles.ts'
+import { startNode, tempFolder } from '../helpers.ts'
+
+const NOBODY = 65_534
+const AS_NOBODY = ['setpriv', '--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups']
+
+const failing = (code: string) => Object.assign(new Error(code), { code })
+
+describe('without a look at owners', () => {
+  test.each([
+    ['ENOSPC', 'no space left on device', 'disk-full', 'sessions/x.json'],
+    ['EDQUOT', 'disk quota exceeded', 'disk-full', 'sessions/x.json'],
+    ['EFBIG', 'file too large', 'file-size-limited', 'sessions/x.json'],
+    ['EROFS', 'read-only file system', 'file-system-read-only', ''],
+  ])('%s', async (code, words, reason, path) => {
+    const home = await tempFolder()
+    const file = join(home, 'sessions', 'x.json')
+    const error = unavailable(failing(code), 'write', file)
+    expect(error.message).toBe(`cannot write ${file}: ${words}`)
+    expect(error.facts).toStrictEqual({ reason, path: join(home, path), isEmpty: true })
+  })
+
+  test('a store with a session is not empty, and a file elsewhere is in no store', async () => {
+    const home = await tempFolder()
+    await mkdir(join(home, 'sessions'))
+    const isEmpty = (path: string) => unavailable(failing('ENOSPC'), 'write', join(home, path)).facts
+    expect(isEmpty('pending/x.json')).toMatchObject({ isEmpty: true })
+    await writeFile(join(home, 'sessions', 'x.json'), '')
+    for (const path of ['pending/x.json', 'locks/x/1', 'session.env']) {
+      expect(isEmpty(path), path).toMatchObject({ isEmpty: false })
+    }
+  })
+
+  test('a file where a directory is needed', async () => {
+    const home = join(await tempFolder(), 'home')
+    await writeFile(home, '')
+    const { message, facts } = unavailable(failing('ENOTDIR'), 'read', join(home, 'sessions'))
+    expect(message).toBe(`cannot read ${home}/sessions: not a directory (${home})`)
+    expect(facts).toStrictEqual({ reason: 'directory-expected', path: home, isEmpty: true })
+  })
+
+  test('what nobody can tell has no facts', async () => {
+    expect(unavailable(failing('EIO'), 'read', '/a').facts).toStrictEqual({})
+    expect(unavailable(failing('EACCES'), 'read', join(await tempFolder(), 'x')).facts).toStrictEqual({})
+  })
+})
+
+const canBeNobody = process.getuid?.() === 0 && spawnSync(AS_NOBODY[0]!, [...AS_NOBODY.slice(1), 'true']).status === 0
+describe.runIf(canBeNobody)('as another user', () => {
+  /** What an operation on a file fails with, for a user who is not root and has this home directory. */
+  async function failureOf(operation: string, path: string, home: string) {
+    const code = `
+      const { listFolder, readPrivate, writePrivate } = await import(process.env.SRC + 'node/store/files.ts')
+      const { withLock } = await import(process.env.SRC + 'node/store/lock.ts')
+      process.env.HOME = process.argv[2]
+      const path = process.argv[1]
+      console.log(JSON.stringify(await ${operation}.then(() => 'done', ({ message, facts }) => ({ message, facts }))))`
+    const { stdout, stderr } = await startNode(code, [path, home], AS_NOBODY).ended
+    expect(stderr).toBe('')
+    return JSON.parse(stdout)
+  }
+
+  /** A store of that user with one session. */
+  async function store() {
+    const folder = await tempFolder()
+    const home = join(folder, 'home')
+    const session = join(home, 'sessions', 'x.json')
+    await mkdir(dirname(session), { recursive: true })
+    await writeFile(session, '{}')
+    for (const path of [folder, home, dirname(session), session]) await chown(path, NOBODY, NOBODY)
+    return { folder, home, session }
+  }
+
+  test.each([
+    ['the file', 'sessions/x.json', 0o600, 'belongs to root'],
+    ['its directory', 'sessions', 0o700, 'HOME/sessions belongs to root'],
+    ['the store', '', 0o700, 'HOME belongs to root'],
+  ])('%s belongs to root: the whole store is taken back', async (_, name, mode, words) => {
+    const { folder, home, session } = await store()
+    await chown(join(home, name), 0, 0)
+    await chmod(join(home, name), mode)
+    for (const [verb, operation] of [
+      ['read', 'readPrivate(path)'],
+      ['write', 'writePrivate(path, "new")'],
+    ] as const) {
+      if (name === 'sessions/x.json' && verb === 'write') continue // its directory is the user's: it is replaced
+      expect(await failureOf(operation, session, folder), verb).toStrictEqual({
+        message: expect.stringMatching(
+          RegExp(`^cannot (?:${verb}|create) .*: permission denied \\(${words.replace('HOME', home)}\\)$`),
+        ),
+        facts: { reason: 'owner-foreign', path: home, owner: 'root', isEmpty: false },
+      })
+    }
+  })
+
+  test('a lock that root has left', async () => {
+    const { folder, home } = await store()
+    const lock = join(home, 'locks', 'x')
+    await mkdir(lock, { recursive: true })
+    await writeFile(join(lock, '1'), '', { mode: 0o600 })
+    for (const path of [dirname(lock), lock]) await chown(path, NOBODY, NOBODY)
+    expect(await failureOf('withLock(path, async () => {})', lock, folder)).toMatchObject({
+      message: `cannot lock ${lock}: permission denied (${lock}/1 belongs to root)`,
+      facts: { reason: 'owner-foreign', path: home, owner: 'root' },
+    })
+  })
+
+  test('a mode that keeps the user out', async () => {
+    const { folder, home, session } = await store()
+    await chmod(dirname(session), 0o500)
+    expect(await failureOf('writePrivate(path, "new")', session, folder)).toMatchObject({
+      facts: { reason: 'access-missing', path: join(home, 'sessions'), isEmpty: false },
+    })
+  })
+
+  test('a file of root that is in no store: it alone', async () => {
+    const { folder } = await store()
+    const path = join(folder, 'session.env')
+    await writeFile(path, '', { mode: 0o600 })
+    expect(await failureOf('readPrivate(path)', path, '/')).toMatchObject({
+      message: `cannot read ${path}: permission denied (belongs to root)`,
+      facts: { reason: 'owner-foreign', path, owner: 'root' },
+    })
+  })
+
+  test('a directory of root above the store: taken back in the user’s home directory only', async () => {
+    const { folder } = await store()
+    const share = join(folder, '.local')
+    await mkdir(share, { mode: 0o755 })
+    const attempt = (home: string) =>
+      failureOf('writePrivate(path, "new")', join(share, 'x', 'sessions', 'y.json'), home)
+    const facts = { path: share, owner: 'root', isEmpty: true }
+    expect(await attempt(folder)).toMatchObject({ facts: { reason: 'owner-foreign', ...facts } })
+    expect(await attempt('/nonexistent')).toMatchObject({ facts: { reason: 'directory-foreign', ...facts } })
+  })
+})

@@ -1,0 +1,109 @@
+/** A command run as root, as with sudo, leaves a user's files to the user; or it writes nothing. */
+import { spawnSync } from 'node:child_process'
+import { chmod, chown, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { fileTarget } from '../../../src/node/save/file.ts'
+import { holdSignals } from '../../../src/node/signals.ts'
+import { writePrivate } from '../../../src/node/store/files.ts'
+import { createPendingStore } from '../../../src/node/store/logins.ts'
+import { ownerName } from '../../../src/node/store/owners.ts'
+import { createSessionStore } from '../../../src/node/store/sessions.ts'
+import { pendingRecord, sessionRecord, startNode, THUMBPRINT, tempFolder } from '../helpers.ts'
+
+const isRoot = process.getuid?.() === 0
+const NOBODY = 65_534
+/** A user whose number is in no list. */
+const SOMEONE = 54_321
+
+/** Owner, group and mode of all that is in a folder, the folder included. */
+async function owners(folder: string): Promise<Record<string, string>> {
+  const names = ['', ...(await readdir(folder, { recursive: true }))]
+  const entries = names.map(async (name) => {
+    const { uid, gid, mode } = await lstat(join(folder, name))
+    return [name, `${uid}:${gid} ${(mode & 0o777).toString(8)}`] as const
+  })
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+async function homeOf(uid: number): Promise<string> {
+  const home = await tempFolder()
+  await chown(home, uid, uid)
+  return home
+}
+
+describe.runIf(isRoot)('root', () => {
+  test('replaces a file, which keeps its owner, group and mode', async () => {
+    const path = join(await homeOf(SOMEONE), 'file')
+    await writeFile(path, 'old')
+    await chown(path, NOBODY, SOMEONE)
+    await chmod(path, 0o640)
+    await writePrivate(path, 'new', 0o640)
+    expect(await readFile(path, 'utf8')).toBe('new')
+    expect(await owners(path.slice(0, -'/file'.length))).toStrictEqual({
+      '': '54321:54321 700',
+      file: '65534:54321 640',
+    })
+  })
+
+  test('makes files and directories in those of a user: they belong to the user', async () => {
+    const home = await homeOf(SOMEONE)
+    await writePrivate(join(home, 'a', 'b', 'file'), 'new')
+    expect(new Set(Object.values(await owners(home)))).toStrictEqual(new Set(['54321:54321 700', '54321:54321 600']))
+  })
+
+  test('uses a store: sessions, nonces, locks and logins belong to the user', async () => {
+    const home = await homeOf(SOMEONE)
+    const sessions = createSessionStore(home, { holdSignals })
+    await sessions.update(THUMBPRINT, async ({ commit }) => commit(sessionRecord()))
+    await sessions.update(THUMBPRINT, async ({ commit }) =>
+      commit(sessionRecord({ scope: 'atproto transition:email' })),
+    )
+    await sessions.writeNonces(THUMBPRINT, { 'https://pds.example.com': 'n' })
+    const pending = createPendingStore(home)
+    await pending.put(pendingRecord())
+    const { state } = pendingRecord()
+    const spent = { version: 1, status: 'spent', state, codeHash: 'x', outcome: 'sent', at: 0 } as const
+    expect(await pending.claim(spent)).toBe(true)
+    await pending.put(spent)
+    const all = await owners(home)
+    expect(Object.keys(all).length).toBeGreaterThan(8)
+    expect(Object.entries(all).filter(([, owner]) => !owner.startsWith('54321:54321 '))).toStrictEqual([])
+  })
+
+  test('saves to a file of a user', async () => {
+    const home = await homeOf(SOMEONE)
+    const target = fileTarget('file:x', join(home, 'session.env'))
+    for (const value of ['first', 'second']) await target.save([['A', value]])
+    expect(await owners(home)).toStrictEqual({ '': '54321:54321 700', 'session.env': '54321:54321 600' })
+  })
+
+  const canDrop = spawnSync('setpriv', ['--bounding-set', '-chown', 'true']).status === 0
+  test.runIf(canDrop)('that may not give files away replaces none, and leaves nothing beside', async () => {
+    const home = await homeOf(0)
+    await chmod(home, 0o777)
+    await mkdir(join(home, 'theirs'))
+    await chown(join(home, 'theirs'), SOMEONE, SOMEONE)
+    await writeFile(join(home, 'file'), 'old')
+    await chown(join(home, 'file'), NOBODY, NOBODY)
+    const code = `
+      const { reserve, writePrivate } = await import(process.env.SRC + 'node/store/files.ts')
+      const home = process.argv[1]
+      const said = await reserve(home + '/file').catch(({ code, message, facts }) => ({ code, message, facts }))
+      // Nobody has anything to lose by a new file.
+      await writePrivate(home + '/theirs/new', 'text')
+      console.log(JSON.stringify(said))`
+    const { stdout, stderr } = await startNode(code, [home], ['setpriv', '--bounding-set', '-chown']).ended
+    expect(stderr).toBe('')
+    const owner = ownerName(NOBODY)
+    const message = `cannot write ${home}/file: it belongs to ${owner}, and root cannot keep that`
+    const facts = { reason: 'owner-foreign', path: `${home}/file`, owner, isEmpty: false }
+    expect(JSON.parse(stdout)).toStrictEqual({ code: 'STORE_UNAVAILABLE', message, facts })
+    expect(await readFile(join(home, 'file'), 'utf8')).toBe('old')
+    expect((await readdir(home)).sort()).toStrictEqual(['file', 'theirs'])
+  })
+})
+
+test('an owner by name, or by number', () => {
+  expect([0, SOMEONE].map(ownerName)).toStrictEqual(['root', 'user 54321'])
+})
