@@ -271,6 +271,8 @@ export type StoreTrouble = {
         | 'access-missing'
         /** It is a file. */
         | 'directory-expected'
+        /** The directory of the store does not exist, and this user cannot make it. */
+        | 'directory-missing'
         | 'disk-full'
         /** By a limit of the process. */
         | 'file-size-limited'

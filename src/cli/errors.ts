@@ -246,6 +246,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'access-missing':
     case 'directory-expected':
     case 'directory-foreign':
+    case 'directory-missing':
     case 'disk-full':
     case 'file-size-limited':
     case 'file-system-read-only':
@@ -428,6 +429,8 @@ function storeHint(facts: StoreTrouble, command: string): string {
       return `rename ${path}, which is where a directory is needed, then ${AGAIN}`
     case 'directory-foreign':
       return `ask ${facts.owner} for write access to ${path}, then ${AGAIN}`
+    case 'directory-missing':
+      return `sudo install -d -m 700 -o "$(id -un)" ${path}`
     case 'disk-full':
       return `free some disk space, then ${AGAIN}`
     case 'file-size-limited':

@@ -1,7 +1,7 @@
 /**
  * The per-user folders of the system, and the folder of the store in them.
  */
-import { existsSync, lstatSync, mkdirSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import path from 'node:path'
 import { OAuthError } from '../errors.ts'
@@ -108,10 +108,15 @@ export function isPrivate(folder: string, platform: NodeJS.Platform = process.pl
   }
 }
 
-/** Also creates the parent folder, but does not use `recursive`, which never returns below /proc. */
+/**
+ * Also creates the parent folder, but does not use `recursive`, which never returns below /proc. Root creates none in a
+ * user's home: the user could not use it, nor the parent folder, which all programs share.
+ */
 function make(folder: string): void {
   if (existsSync(folder)) return
   const above = path.dirname(folder)
+  const base = existsSync(above) ? above : path.dirname(above)
+  if (process.getuid?.() === 0 && statSync(base).uid !== 0) throw new Error(`${base} is not root's`)
   if (!existsSync(above)) mkdirSync(above, { mode: 0o700 })
   mkdirSync(folder, { mode: 0o700 })
 }

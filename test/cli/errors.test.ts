@@ -274,6 +274,11 @@ describe('the hint follows from the code and the facts', () => {
     ],
     [
       'STORE_UNAVAILABLE',
+      { reason: 'directory-missing', path: '/srv/a', isEmpty: true },
+      'sudo install -d -m 700 -o "$(id -un)" /srv/a',
+    ],
+    [
+      'STORE_UNAVAILABLE',
       { reason: 'directory-expected', path: '/a', isEmpty: true },
       'rename /a, which is where a directory is needed, then run the same command again',
     ],

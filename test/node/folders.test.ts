@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import envPaths from 'env-paths'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -135,6 +135,13 @@ describe('a folder of what is run later', () => {
       expect([isPrivate('/proc/none/inside'), isPrivate('/proc/none/a/b')]).toStrictEqual([false, false])
     },
   )
+
+  test.runIf(process.getuid?.() === 0)('root makes none in the home of a user, nor the one above it', async () => {
+    const home = await tempFolder()
+    await chown(home, 12345, 12345)
+    expect(isPrivate(join(home, '.cache', 'atproto-oauth'))).toBe(false)
+    expect(await readdir(home)).toStrictEqual([])
+  })
 
   test.runIf(process.getuid?.() === 0)('another user’s is none', async () => {
     const folder = await tempFolder()

@@ -175,11 +175,16 @@ export async function listFolder(path: string): Promise<string[]> {
 }
 
 /** Removes temporary files of killed processes. Failures are ignored, since nothing depends on it. */
-export async function sweepFolder(path: string, age: number, isLeftover: (name: string) => boolean): Promise<void> {
-  for (const name of (await readdir(path).catch(() => [])).filter(isLeftover)) {
+export async function sweepFolder(
+  path: string,
+  age: number,
+  isLeftover: (name: string) => boolean | Promise<boolean>,
+): Promise<void> {
+  for (const name of await readdir(path).catch(() => [])) {
     const file = join(path, name)
     const stats = await lstat(file).catch(() => undefined)
-    if (stats && Date.now() - stats.mtimeMs > age) await rm(file, { force: true }).catch(() => undefined)
+    if (stats && Date.now() - stats.mtimeMs > age && (await isLeftover(name)))
+      await rm(file, { force: true }).catch(() => undefined)
   }
 }
 

@@ -31,11 +31,17 @@ const PENDING_KEPT = 7 * 24 * 3600 * 1000
 export function createPendingStore(home: string): PendingStore {
   const folder = join(home, 'pending')
   const pathOf = (state: string) => join(folder, `${createHash('sha256').update(state).digest('hex')}.json`)
+  // Credentials that were received and not delivered are nowhere else.
+  const isOver = async (name: string) => {
+    if (!/^[0-9a-f]{64}\.json$/.test(name)) return isTemporary(name)
+    const text = await readPrivate(join(folder, name)).catch(() => undefined)
+    return text !== undefined && !text.includes('"received"')
+  }
   /** Claimed files, with disk space for the `put` that follows. */
   const claimed = new Map<string, ReservedFile>()
   return {
     async put(record) {
-      await sweepFolder(folder, PENDING_KEPT, (name) => /^[0-9a-f]{64}\.json$/.test(name) || isTemporary(name))
+      await sweepFolder(folder, PENDING_KEPT, isOver)
       const path = pathOf(record.state)
       const file = claimed.get(path) ?? new ReservedFile(path)
       claimed.delete(path)

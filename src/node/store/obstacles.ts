@@ -40,7 +40,8 @@ function obstacleOf(error: unknown, given: string): Obstacle {
     return { words: file === path ? undefined : file, facts: { reason: 'directory-expected', path: file, isEmpty } }
   }
   const uid = ownUid()
-  if (!isCode(error, 'EACCES', 'EPERM') || uid === undefined) return {}
+  // Root is kept out with EPERM by an attribute of the file, whoever owns it.
+  if (uid === undefined || !(isCode(error, 'EACCES') || (isCode(error, 'EPERM') && uid !== 0))) return {}
   // The system names the very file, such as one of a lock's directory.
   const named = error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : path
   const closed = closedIn(resolve(named))
@@ -51,9 +52,19 @@ function obstacleOf(error: unknown, given: string): Obstacle {
   }
   const owner = ownerName(stats.uid)
   const words = closed === path ? `belongs to ${owner}` : `${closed} belongs to ${owner}`
+  if (home !== undefined && isMissingIn(closed, home)) {
+    return { words, facts: { reason: 'directory-missing', path: home, isEmpty } }
+  }
   const taken = home !== undefined && isWithin(home, closed) ? home : closed
   const isOurs = taken !== closed || taken === home || closed === path || isWithin(userHome(), closed)
   return { words, facts: { reason: isOurs ? 'owner-foreign' : 'directory-foreign', path: taken, owner, isEmpty } }
+}
+
+/** A store that could be made in a directory of another user, if that user made it. */
+function isMissingIn(folder: string, home: string): boolean {
+  return (
+    isWithin(folder, home) && isAllowed(folder, X_OK) && statOf(home) === undefined && !isWithin(userHome(), folder)
+  )
 }
 
 /** The store that a file is part of. */

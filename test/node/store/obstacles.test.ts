@@ -136,6 +136,13 @@ describe.runIf(canBeNobody)('as another user', () => {
       failureOf('writePrivate(path, "new")', join(share, 'x', 'sessions', 'y.json'), home)
     const facts = { path: share, owner: 'root', isEmpty: true }
     expect(await attempt(folder)).toMatchObject({ facts: { reason: 'owner-foreign', ...facts } })
-    expect(await attempt('/nonexistent')).toMatchObject({ facts: { reason: 'directory-foreign', ...facts } })
+    expect(await attempt('/nonexistent')).toMatchObject({
+      message: expect.stringContaining(`(${share} belongs to root)`),
+      facts: { reason: 'directory-missing', path: join(share, 'x'), isEmpty: true },
+    })
+    await chmod(share, 0o700) // whether there is a store in it cannot be seen
+    expect(await attempt('/nonexistent')).toMatchObject({
+      facts: { reason: 'directory-foreign', ...facts, isEmpty: false },
+    })
   })
 })

@@ -12,6 +12,20 @@ const HOSTILE_STATES = ['../../etc/passwd', '/etc/passwd', 'con', '..', '', 'a/b
 const mode = async (path: string) => (await stat(path)).mode & 0o777
 
 describe('pending authorizations of this machine', () => {
+  test('credentials that were received and not delivered stay, however old', async () => {
+    const home = await tempFolder()
+    const store = createPendingStore(home)
+    const { did, dpopPrivateJwk, pds } = sessionRecord()
+    const credentials = { did, dpopPrivateJwk, server: pds }
+    const received = { ...SPENT, status: 'received', did, requestedScope: 'a', credentials } as const
+    const { outcome: _, ...record } = received
+    await store.put(record)
+    const [file] = await readdir(join(home, 'pending'))
+    await utimes(join(home, 'pending', file!), EIGHT_DAYS_AGO, EIGHT_DAYS_AGO)
+    await store.put(pendingRecord({ state: 'another' }))
+    expect(await store.get(SPENT.state)).toMatchObject({ status: 'received' })
+  })
+
   test('one file each, found by its state alone', async () => {
     const store = createPendingStore(await tempFolder())
     const records = ['one', 'two', 'three'].map((state) => pendingRecord({ state }))
