@@ -9,7 +9,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import { isCode, persist } from './file-errors.ts'
 import { unavailable } from './obstacles.ts'
-import { inheritOwner, keepOwner, ownUid } from './owners.ts'
+import { inheritOwner, keepOwner, ownUid, shareOwner } from './owners.ts'
 
 export { isCode, reasonOf } from './file-errors.ts'
 export { unavailable } from './obstacles.ts'
@@ -109,12 +109,15 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
   }
 }
 
-/** A new file; as root with the owner of its folder. Fails if there is one. */
+/** A new file that the owner of its folder can use, also if root makes it. Fails if there is one. */
 export async function createPrivate(path: string, text: string): Promise<void> {
   const file = await open(path, 'wx', FILE_MODE)
   try {
-    await inheritOwner(file, path)
+    await shareOwner(file, path)
     await file.writeFile(text)
+  } catch (error) {
+    await removeFile(path).catch(() => undefined)
+    throw error
   } finally {
     await file.close()
   }

@@ -1,11 +1,13 @@
 /**
  * Whose files these are. Root, as with sudo, must not take a user's files away by replacing them.
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, type Stats } from 'node:fs'
 import { type FileHandle, lstat, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import { isCode } from './file-errors.ts'
+
+type Owner = Pick<Stats, 'uid' | 'gid'>
 
 /** `undefined` on Windows. */
 export function ownUid(): number | undefined {
@@ -36,9 +38,29 @@ export async function keepOwner(file: FileHandle, path: string): Promise<void> {
     if (isCode(error, 'ENOENT')) return undefined
     throw error
   })
-  if (!before) return inheritOwner(file, path)
-  await give(file, before).catch((error: unknown) => {
-    const owner = ownerName(before.uid)
+  if (before) await mustGive(file, path, before)
+  else await inheritOwner(file, path)
+}
+
+/**
+ * As root, gives a new file the owner and group of its folder.
+ *
+ * @throws {OAuthError} `STORE_UNAVAILABLE` the system does not allow that
+ */
+export async function shareOwner(file: FileHandle, path: string): Promise<void> {
+  if (ownUid() === 0) await mustGive(file, path, await stat(dirname(path)))
+}
+
+/** As root, gives something new the owner and group of its folder, where the system allows that. */
+export async function inheritOwner(file: FileHandle, path: string): Promise<void> {
+  if (ownUid() !== 0) return
+  const folder = await stat(dirname(path))
+  await give(file, folder).catch(() => undefined)
+}
+
+async function mustGive(file: FileHandle, path: string, to: Owner): Promise<void> {
+  await give(file, to).catch((error: unknown) => {
+    const owner = ownerName(to.uid)
     throw new OAuthError(
       'STORE_UNAVAILABLE',
       `cannot write ${path}: it belongs to ${owner}, and root cannot keep that`,
@@ -50,14 +72,7 @@ export async function keepOwner(file: FileHandle, path: string): Promise<void> {
   })
 }
 
-/** As root, gives something new the owner and group of its folder, where the system allows that. */
-export async function inheritOwner(file: FileHandle, path: string): Promise<void> {
-  if (ownUid() !== 0) return
-  const folder = await stat(dirname(path))
-  await give(file, folder).catch(() => undefined)
-}
-
-async function give(file: FileHandle, { uid, gid }: { readonly uid: number; readonly gid: number }): Promise<void> {
+async function give(file: FileHandle, { uid, gid }: Owner): Promise<void> {
   const own = await file.stat()
   if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid)
 }

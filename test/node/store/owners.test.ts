@@ -90,17 +90,24 @@ describe.runIf(isRoot)('root', () => {
       const { reserve, writePrivate } = await import(process.env.SRC + 'node/store/files.ts')
       const home = process.argv[1]
       const said = await reserve(home + '/file').catch(({ code, message, facts }) => ({ code, message, facts }))
+      const { withLock } = await import(process.env.SRC + 'node/store/lock.ts')
+      const locked = await withLock(home + '/theirs', async () => 'locked').catch(({ code }) => code)
       // Nobody has anything to lose by a new file.
       await writePrivate(home + '/theirs/new', 'text')
-      console.log(JSON.stringify(said))`
+      console.log(JSON.stringify({ ...said, locked }))`
     const { stdout, stderr } = await startNode(code, [home], ['setpriv', '--bounding-set', '-chown']).ended
     expect(stderr).toBe('')
     const owner = ownerName(NOBODY)
     const message = `cannot write ${home}/file: it belongs to ${owner}, and root cannot keep that`
     const facts = { reason: 'owner-foreign', path: `${home}/file`, owner, isEmpty: false }
-    expect(JSON.parse(stdout)).toStrictEqual({ code: 'STORE_UNAVAILABLE', message, facts })
+    expect(JSON.parse(stdout)).toStrictEqual({
+      code: 'STORE_UNAVAILABLE',
+      message,
+      facts,
+      locked: 'STORE_UNAVAILABLE',
+    })
     expect(await readFile(join(home, 'file'), 'utf8')).toBe('old')
-    expect((await readdir(home)).sort()).toStrictEqual(['file', 'theirs'])
+    expect((await readdir(home, { recursive: true })).sort()).toStrictEqual(['file', 'theirs', 'theirs/new'])
   })
 })
 
