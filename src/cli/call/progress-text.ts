@@ -37,8 +37,10 @@ export class RateLimitWait {
 
 /** Milliseconds over which a rate is measured: long enough to be steady, short enough to follow a change. */
 const WINDOW = 10_000
+/** Milliseconds; from less a rate is a guess. */
+const SHORTEST = 1000
 
-/** How many per second, lately. */
+/** How many per second, lately; 0 if that is not known yet. */
 export class Rate {
   #samples: { readonly at: number; readonly count: number }[] = [{ at: 0, count: 0 }]
 
@@ -47,7 +49,7 @@ export class Rate {
     this.#samples.push({ at, count })
     while (this.#samples.length > 2 && at - this.#samples[0]!.at > WINDOW) this.#samples.shift()
     const first = this.#samples[0]!
-    return at > first.at ? ((count - first.count) * 1000) / (at - first.at) : 0
+    return at - first.at < SHORTEST ? 0 : ((count - first.count) * 1000) / (at - first.at)
   }
 
   /** After a pause, which would count as slowness. */

@@ -55,7 +55,9 @@ describe('a batch', () => {
     now += 30_000
     expect(tally.text(32_000)).toBe('200 requests done, rate limited, continuing in 10 seconds')
     now += 10_000
-    for (let line = 201; line <= 216; line += 1) tally.add({ line })
+    tally.add({ line: 201 })
+    expect(tally.text(32_200)).toBe('201 requests done, about 799 left')
+    for (let line = 202; line <= 216; line += 1) tally.add({ line })
     expect(tally.text(33_000)).toMatch(/^216 requests done, 16 per second/)
   })
 
@@ -80,7 +82,7 @@ test('a rate is that of the last ten seconds', () => {
   expect(rate.update(20_200, 2020)).toBeCloseTo(100, 0)
   for (let at = 20_400; at <= 40_000; at += 200) rate.update(at, 2020)
   expect(rate.update(40_200, 2020)).toBe(0)
-  expect(new Rate().update(0, 0)).toBe(0)
+  expect(new Rate().update(999, 50)).toBe(0)
 })
 
 test('counts and sizes', () => {
