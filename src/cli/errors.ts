@@ -7,7 +7,6 @@ import { isAbsolute } from 'node:path'
 import type { Fix } from '../errors.ts'
 import {
   type Advice,
-  type ResponseFacts,
   type ErrorChanges,
   type ErrorCode,
   type ErrorDetails,
@@ -15,6 +14,7 @@ import {
   type LoginFacts,
   OAuthError,
   type ReasonFacts,
+  type ResponseFacts,
   type StoreTrouble,
 } from '../errors.ts'
 import { isCode } from '../node/store/file-errors.ts'
