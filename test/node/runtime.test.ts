@@ -36,7 +36,6 @@ describe('a user without a home', () => {
     const transaction = vi.fn()
     const attempts = [
       () => sessions.update(THUMBPRINT, transaction),
-      () => sessions.list(),
       () => pending.put(pendingRecord()),
       () => pending.get('state'),
     ]
@@ -48,6 +47,8 @@ describe('a user without a home', () => {
       })
     }
     expect(transaction).not.toHaveBeenCalled()
+    // Without a session there is none that could still be valid.
+    expect(await failure(sessions.list())).toMatchObject({ facts: { reason: 'home-needed' }, session: 'none' })
   })
 
   test('a state file needs none', async () => {

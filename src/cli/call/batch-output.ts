@@ -4,7 +4,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import type { BatchAnswer } from '../../call/batch.ts'
 import { OAuthError } from '../../errors.ts'
-import { reasonOf } from '../../node/store/files.ts'
+import { isCode, reasonOf } from '../../node/store/files.ts'
 import { decodeUtf8, isObject } from '../../text.ts'
 import { CliError } from '../errors.ts'
 import type { Output } from '../output.ts'
@@ -55,6 +55,7 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
   let hasFailed = false
   const failed = (error: unknown) => {
     hasFailed = true
+    if (isCode(error, 'EPIPE')) throw error // the reader of a named pipe has had enough, as in `… | head`
     throw new OAuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`, { cause: error })
   }
   try {

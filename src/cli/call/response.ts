@@ -6,7 +6,7 @@ import { open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
-import { reasonOf } from '../../node/store/files.ts'
+import { isCode, reasonOf } from '../../node/store/files.ts'
 import { mediaType, parseJsonObject } from '../../protocol/http/response.ts'
 import { readXrpcError } from '../../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
@@ -143,6 +143,7 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
   }
   const orFail = async (work: () => Promise<void>) =>
     work().catch((error) => {
+      if (isCode(error, 'EPIPE')) throw error // the reader of a named pipe has had enough, as in `… | head`
       throw new OAuthError('OUTPUT_FAILED', `cannot write ${path}: ${reasonOf(error)}`)
     })
   return {

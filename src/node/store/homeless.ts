@@ -15,7 +15,9 @@ export function createHomelessStores(): Stores {
       read: async () => undefined,
       readNonces: async () => ({}),
       writeNonces: async () => undefined,
-      list: refuse,
+      list: async () => {
+        throw homeNeeded().with({ session: 'none' })
+      },
       update: refuse,
       assertNewest: refuse,
       adopt: refuse,
