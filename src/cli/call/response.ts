@@ -6,6 +6,7 @@ import { open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
+import { undecodedEncodings } from '../../node/http/exchange.ts'
 import { isCode, reasonOf } from '../../node/store/files.ts'
 import { mediaType, parseJsonObject } from '../../protocol/http/response.ts'
 import { readXrpcError } from '../../protocol/xrpc/error.ts'
@@ -43,6 +44,10 @@ export async function printResponse(
   if (!response.ok) throw await asError(response, request, session, options, context)
   const first = options.include ? Buffer.from(head(response)) : undefined
   const { io, output } = context
+  const encodings = undecodedEncodings(response)
+  if (encodings.length > 0) {
+    output.warn(`the response is encoded as ${encodings.join(', ')}, which was not requested: it is not decoded`)
+  }
   if (sink) {
     const download = output.progress.isShown ? measuredDownload(response) : undefined
     await output.progress.during(download?.text, async () => {

@@ -171,6 +171,12 @@ async function decoded(message: http.IncomingMessage, encodings: string | null):
   return pipeline([message, ...decoders], () => undefined) as unknown as Readable
 }
 
+/** Those of a response that was passed on as it came, because of one that was not asked for. */
+export function undecodedEncodings({ headers }: Response): readonly string[] {
+  const names = encodingsIn(headers.get('content-encoding'))
+  return names.every(isSupported) ? [] : names
+}
+
 /** As the server applied them, one after the other. */
 function encodingsIn(header: string | null): string[] {
   const names = (header ?? '').toLowerCase().split(',')

@@ -48,6 +48,16 @@ describe('a response that was cut off', () => {
   })
 })
 
+test('an encoding that was not requested is passed on as it came, with a warning', async () => {
+  const zstd = (answer: Response) =>
+    answer.status === 401 ? answer : new Response('(zstd)', { headers: { 'content-encoding': 'zstd' } })
+  const result = await callWith(['com.atproto.server.getSession'], zstd)
+  expect([result.code, result.stdout]).toStrictEqual([0, '(zstd)'])
+  expect(result.stderr).toContain(
+    'warning: the response is encoded as zstd, which was not requested: it is not decoded',
+  )
+})
+
 describe.runIf(process.platform === 'linux')('an output that cannot be written', () => {
   test('a query: no space is exit code 10', async () => {
     const result = await callWith(['com.atproto.server.getSession', '-o', '/dev/full'], undefined)
