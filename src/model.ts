@@ -101,6 +101,8 @@ export const credentialsSchema = v.object({
   did,
   /** Bound to the refresh token, and needed only with one. */
   clientId: text.optional(),
+  /** For a hosted client, if known: another login needs it. */
+  redirectUri: text.optional(),
   /** For a confidential client, if known. */
   clientKey: clientKeyNameSchema.optional(),
   dpopPrivateJwk: privateJwkSchema,
@@ -161,7 +163,7 @@ const spentAuthorization = v.object({
   /** `sent`: no response was recorded. */
   outcome: v.union(v.literal('sent'), v.literal('completed'), v.literal('refused'), v.literal('denied')),
   did: did.optional(),
-  /** The login that it was: enough to start it again. Absent in records of older versions. */
+  /** Enough to start the same login again. Absent if it was completed, or spent by an older version. */
   handle: handle.optional(),
   issuer: origin.optional(),
   scope: text.optional(),
@@ -242,6 +244,8 @@ export const sessionRecordSchema = v.object({
   /** Absent while it is unknown whether `pds` is the PDS or the issuer. */
   issuer: origin.optional(),
   clientId: text.optional(),
+  /** For a hosted client, if known: another login needs it. */
+  redirectUri: text.optional(),
   /** For a confidential client, the key that this session is bound to. */
   clientKey: clientKeyNameSchema.optional(),
   /** Empty if not known. */

@@ -189,11 +189,12 @@ interface Issued {
 }
 
 function completed(pending: PendingAuthorization, tokens: TokenSet, { key, pds, now, clockOffset }: Issued): Completed {
-  const { issuer, clientId, clientKey, dpopPrivateJwk, did, handle, scope: requestedScope } = pending
+  const { issuer, clientId, redirectUri, clientKey, dpopPrivateJwk, did, handle, scope: requestedScope } = pending
   return {
     credentials: {
       did: tokens.sub,
       clientId,
+      ...(clientId.startsWith('https:') && { redirectUri }),
       clientKey,
       dpopPrivateJwk,
       server: pds,

@@ -66,28 +66,21 @@ export function spentRecord(
   outcome: SpentAuthorization['outcome'],
   at: number,
 ): SpentAuthorization {
-  const { state, did, handle } = record
-  return {
-    version: 1,
-    status: 'spent',
-    state,
-    codeHash,
-    outcome,
-    at,
-    ...(did && { did }),
-    ...(handle && { handle }),
-    ...requestOf(record),
-  }
+  const { state, did } = record
+  const spent = { version: 1, status: 'spent', state, codeHash, outcome, at, ...(did && { did }) } as const
+  // A completed login leaves as little as possible: nobody has to start it again.
+  return outcome === 'completed' ? spent : { ...spent, ...requestOf(record) }
 }
 
 /** What was requested, to be able to request it again. */
 function requestOf(record: PendingAuthorization | ReceivedAuthorization) {
   if (record.status === 'received') {
-    const { requestedScope: scope, credentials } = record
-    return { scope, ...(credentials.clientId !== undefined && { clientId: credentials.clientId }) }
+    const { handle, requestedScope: scope, credentials } = record
+    const { clientId, redirectUri } = credentials
+    return { scope, ...(handle && { handle }), ...(clientId && { clientId }), ...(redirectUri && { redirectUri }) }
   }
-  const { issuer, scope, clientId, redirectUri } = record
-  return { issuer, scope, clientId, redirectUri }
+  const { handle, issuer, scope, clientId, redirectUri } = record
+  return { issuer, scope, clientId, redirectUri, ...(handle && { handle }) }
 }
 
 /**

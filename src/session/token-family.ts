@@ -43,10 +43,11 @@ export async function toSessionRecord({ server, scope, ...credentials }: Credent
 /** What `complete` would print for a session now. */
 export function toCredentials(record: SessionRecord): Credentials {
   const { did, clientId, clientKey, dpopPrivateJwk, pds, refreshToken, issuer, scope, thumbprint } = record
-  const { createdAt, rotatedAt, rotation } = record
+  const { createdAt, rotatedAt, rotation, redirectUri } = record
   return {
     did,
     clientId,
+    ...(redirectUri !== undefined && { redirectUri }),
     clientKey,
     dpopPrivateJwk,
     server: pds,

@@ -306,8 +306,9 @@ describe('the client', () => {
     succeeded(await runShell(commandIn(refused), { home }))
   })
 
-  test('a key that the server does not know yet: a look at the document', async () => {
-    const { handle } = await world.createAccount()
+  test('a hosted client: its redirect URI; a key that the server does not know yet: a look at the document', async () => {
+    const account = await world.createAccount()
+    const { handle } = account
     const home = await newHome()
     const host = uniqueHandle('bot').replace('.test', '.fake.dev')
     const make = (flags: string, file: string) =>
@@ -317,7 +318,19 @@ describe('the client', () => {
     const env = await world.publish(host, join(home.path, 'site'))
     const init = /^ {2}(atproto-oauth init .*)$/m.exec(made.stderr)![1]!.replace('alice.bsky.social', handle)
     const shell = (key: string, script: string) => runShell(`set -a; . ./${key}; set +a\n${script}`, { home, env })
-    succeeded(await shell('client.env', init))
+    const started = await shell('client.env', init)
+    succeeded(started)
+
+    // A hint about a session of this client names the client and its redirect URI.
+    const stdin = await signIn(started.stdout.trim(), account, CONSENT)
+    const key = 'set -a; . ./client.env; set +a; unset ATPROTO_OAUTH_CLIENT_ID ATPROTO_OAUTH_REDIRECT_URI'
+    const own = (script: string) => runShell(`${key}\n${script}`, { home, env, stdin })
+    succeeded(await own('atproto-oauth complete --save store'))
+    succeeded(await own('umask 077; atproto-oauth export > session.json'))
+    const moved = await own(GET_SESSION)
+    expectFailure(moved, 5, 'SESSION_MISSING', 'alive')
+    expect(commandIn(moved)).toContain(`--client-id https://${host}/oauth-client-metadata.json --redirect-uri https://`)
+    succeeded(await own(commandIn(moved)))
 
     // The server keeps the document as it was.
     succeeded(await make('--add-key', 'second.env'))

@@ -1,5 +1,7 @@
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, test } from 'vitest'
+import { readCredentials } from '../../src/credentials/read.ts'
+import { bundle } from '../../src/credentials/write.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { ClientJwk } from '../../src/model.ts'
@@ -150,6 +152,17 @@ describe('11.15 a session keeps its key', () => {
     ] as const) {
       await expect((await openSession(of, there)).refresh()).resolves.toMatchObject({ clientKey: of.clientKey })
     }
+  })
+
+  test('the session knows the redirect URI that another login with this client needs, also from a bundle', async () => {
+    const { ours, credentials } = await signedIn()
+    const { redirectUri } = CLIENT
+    expect(credentials).toMatchObject({ redirectUri })
+    const given = readCredentials({ ATPROTO_OAUTH_SESSION: bundle(credentials) }, false)!
+    const session = await openSession(given, ours)
+    await session.refresh()
+    expect(session.record()).toMatchObject({ redirectUri })
+    expect(toCredentials(session.record())).toMatchObject({ redirectUri })
   })
 
   test('16.7 a key that is no longer published: the session is alive but cannot be refreshed', async () => {

@@ -68,7 +68,7 @@ export async function finishLogin(
 }
 
 function again({ credentials, handle, requestedScope }: Completed, { io, common }: Context): string {
-  const { did, clientId } = credentials
-  const command = initCommandLine({ handle, did, clientId, scope: requestedScope })
+  const { did, clientId, redirectUri } = credentials
+  const command = initCommandLine({ handle, did, clientId, redirectUri, scope: requestedScope })
   return (command + flagsFor(command, common)).replace(/^atproto-oauth/, programName(io))
 }

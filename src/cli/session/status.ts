@@ -4,6 +4,7 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { loginFacts, OAuthError } from '../../errors.ts'
+import type { SessionRecord } from '../../model.ts'
 import { expandTilde, userFolders } from '../../node/folders.ts'
 import { nextDeadline, type SessionStatus, statusOf, timeOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
@@ -43,7 +44,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const time = timeOf(session.record(), runtime.now())
   const deadline = nextDeadline(status)
   if (warnDays !== undefined && status.state === 'ended')
-    throw isHandedOver(status) ? endedError(session.record()) : overError(status)
+    throw isHandedOver(status) ? endedError(session.record()) : overError(status, session.record())
   const now = runtime.now()
   await output.data(
     output.json
@@ -54,7 +55,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not contain the login time')
   else if (deadline - time < warnDays * DAY) {
     throw new OAuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${relativeTime(deadline, time)}`, {
-      facts: loginFacts(status),
+      facts: loginFacts(session.record()),
     })
   }
 }
@@ -80,9 +81,9 @@ function whyEnded({ ended }: SessionStatus): string {
   return ended ? ended.reason : 'its deadline has passed'
 }
 
-function overError(status: SessionStatus): OAuthError {
+function overError(status: SessionStatus, record: SessionRecord): OAuthError {
   return new OAuthError('SESSION_DEAD', `the session of ${status.did} has ended: ${whyEnded(status)}`, {
-    facts: loginFacts(status),
+    facts: loginFacts(record),
   })
 }
 
