@@ -201,6 +201,8 @@ export type PlainReason =
   | 'tokens-lost'
   /** New credentials are in the store, but not yet in all save targets. */
   | 'undelivered'
+  /** A relative path was given, and the current directory was removed. */
+  | 'working-directory-gone'
   /** The files that GitHub Actions provides to each step do not exist. */
   | 'workflow-step-needed'
 

@@ -403,6 +403,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return `correct the save target, then ${AGAIN}: it saves them first`
     case 'undelivered-login':
       return `atproto-oauth refresh --account ${facts.did} --if-older-than 1h`
+    case 'working-directory-gone':
+      return 'change to a directory that exists, or use an absolute path'
     case 'workflow-step-needed':
       return 'use --format dotenv outside GitHub Actions'
   }

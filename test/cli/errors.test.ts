@@ -345,6 +345,7 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'given-token-refused' },
       /^correct ATPROTO_OAUTH_REFRESH_TOKEN, or run the same command /,
     ],
+    ['USAGE', { reason: 'working-directory-gone' }, 'change to a directory that exists, or use an absolute path'],
     ['SESSION_MISSING', { reason: 'handed-over' }, 'sign out in the other program'],
     [
       'SESSION_NOT_REFRESHABLE',

@@ -382,6 +382,11 @@ describe('the words of call', () => {
     const left = await shell(`mkdir left; cd left; rmdir ../left; ${CREATE} record=@post.json`)
     expectFailure(left, 2, 'USAGE', 'none')
     expect(hintIn(left)).toContain('correct the path')
+    const target = 'atproto-oauth refresh --save file:new.env'
+    const relative = await shell(`mkdir left; cd left; rmdir ../left; ${target}`)
+    expectFailure(relative, 2, 'USAGE', 'none')
+    expect(hintIn(relative)).toContain('change to a directory that exists')
+    succeeded(await shell(target))
 
     await writeFile(join(home.path, 'requests.jsonl'), '{"nsid":"com.atproto.server.getSession"}\n')
     const batch = 'atproto-oauth call --batch requests.jsonl -o results.jsonl --concurrency 2'

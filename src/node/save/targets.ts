@@ -18,7 +18,7 @@ const GITHUB = /^(?<repository>[\w.-]+\/[\w.-]+)?(?:@(?<environment>[^@/\s]+))?$
  * @param absolute resolves the path of a file
  * @throws {OAuthError} `USAGE`
  */
-export function normalizeTarget(spec: string, absolute: (path: string) => string = resolve): string {
+export function normalizeTarget(spec: string, absolute: (path: string) => string = absolutePath): string {
   const [kind, rest] = split(spec)
   if (spec === STORE) return spec
   if (kind === 'file' && rest !== '') return `file:${absolute(expandTilde(rest))}`
@@ -28,6 +28,15 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
   throw new OAuthError('USAGE', `unknown save target ${JSON.stringify(spec)}`, {
     facts: { reason: 'target-malformed', ...(isPath && { file: spec }) },
   })
+}
+
+function absolutePath(path: string): string {
+  try {
+    return resolve(path)
+  } catch (error) {
+    const message = `cannot use the relative path ${JSON.stringify(path)}: the current directory no longer exists`
+    throw new OAuthError('USAGE', message, { cause: error, facts: { reason: 'working-directory-gone' } })
+  }
 }
 
 /** @param spec normalized; not `store`, which needs no target */
