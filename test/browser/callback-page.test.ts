@@ -107,13 +107,13 @@ describeInBrowser('the callback page', () => {
   test('says in plain words why no sign-in happened', async () => {
     const page = await newPage()
     for (const { answer, plain } of [
-      { answer: denied('access_denied'), plain: 'You refused, or the server did.' },
+      { answer: denied('access_denied'), plain: 'The sign-in was denied by you or by the server.' },
       { answer: denied('access_denied', 'This request has expired'), plain: 'The sign-in took too long' },
-      { answer: denied('access_denied', 'Initiated from another device'), plain: 'begun in one browser' },
+      { answer: denied('access_denied', 'Initiated from another device'), plain: 'started in one browser' },
       { answer: denied('server_error'), plain: 'The server failed.' },
       { answer: denied('server_error', 'Its token has expired'), plain: 'The server failed.' },
       { answer: denied('constructor'), plain: 'The server ended the sign-in with an error.' },
-      { answer: `${denied('access_denied')}&code=cod-1`, plain: 'You refused, or the server did.' },
+      { answer: `${denied('access_denied')}&code=cod-1`, plain: 'The sign-in was denied by you or by the server.' },
     ]) {
       const address = `${origin}/callback/?${answer}`
       await page.goto(address)
@@ -129,12 +129,12 @@ describeInBrowser('the callback page', () => {
   test('does not take for a sign-in what is none', async () => {
     const page = await newPage()
     for (const [parameters, heading, what] of [
-      ['?code=cod-1&state=s', 'This address is cut off', 'It lacks iss,'],
-      [`?iss=${ISSUER}`, 'This address is cut off', 'It lacks state and code,'],
-      [`?${ANSWER}&code=cod-2`, 'Something is wrong with this address', 'It has code twice'],
-      [`?${ANSWER}#${ANSWER}`, 'Something is wrong with this address', 'It has a response twice'],
-      ['', 'Nothing to see here', 'This visit was not the end of one'],
-      ['?utm_source=x#top', 'Nothing to see here', 'This visit was not the end of one'],
+      ['?code=cod-1&state=s', 'The callback URL is cut off', 'It lacks iss,'],
+      [`?iss=${ISSUER}`, 'The callback URL is cut off', 'It lacks state and code,'],
+      [`?${ANSWER}&code=cod-2`, 'Invalid callback URL', 'It contains code twice'],
+      [`?${ANSWER}#${ANSWER}`, 'Invalid callback URL', 'It contains a response twice'],
+      ['', 'Nothing to see here', 'This visit has no callback URL'],
+      ['?utm_source=x#top', 'Nothing to see here', 'This visit has no callback URL'],
     ] as const) {
       await page.goto(`${origin}/callback/${parameters}`)
       expect(await seen(page)).toMatchObject({ heading, what: expect.stringContaining(what), tellsCommand: false })
@@ -189,7 +189,7 @@ describeInBrowser('the callback page', () => {
     const text = await page.locator('main').innerText()
     for (const said of [
       'Back to the terminal',
-      'Copy the whole address of this page from the address bar.',
+      'Copy the whole callback URL from the address bar.',
       'npx atproto-oauth complete',
       'JavaScript is off: the address stays in the address bar',
     ]) {

@@ -80,7 +80,7 @@ describe('requests', () => {
       [['call'], 'the method is missing'],
       [[...list, `collection=${POST}`, '-o', '/nowhere/at/all'], 'cannot write'],
       [[...list, `collection=${POST}`, '-o', ''], '-o needs a file name'],
-      [['call', 'app.bsky.actor.getProfile', 'actor={did}', '--proxy', 'nobody'], 'did#id'],
+      [['call', 'app.bsky.actor.getProfile', 'actor={did}', '--proxy', 'nobody'], 'did#service'],
     ]
     const check = async ([args, why]: (typeof wrong)[number]) => {
       const result = await run(args)
