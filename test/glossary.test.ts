@@ -1,8 +1,9 @@
 /**
- * One word for one thing, in everything a person reads: the words on the right of `GLOSSARY` have crept in before.
+ * One word for one thing, in everything a person reads, in the comments of the source and in the titles of the tests.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { titlesUnder } from './support/suite.ts'
 
 /** What to write, and what not. */
 const GLOSSARY: readonly (readonly [say: string, not: RegExp])[] = [
@@ -21,6 +22,17 @@ const GLOSSARY: readonly (readonly [say: string, not: RegExp])[] = [
   ['timeout, backoff', /\bpatience\b/],
   ['a question', /\bWhat shall become\b/],
   ['an instruction', /\bwithout a look at\b|\bon their way\b|\ba header more\b/],
+]
+/** Also wrong in comments and test titles, which have fewer words of their own than messages. */
+const COMMENT_GLOSSARY: readonly (readonly [say: string, not: RegExp])[] = [
+  ['refresh, rotate', /\brenew(?:s|ed|ing|al|als)?\b/i],
+  ['response, respond', /\banswer(?:s|ed|ing)?\b/i],
+  ['skip, omit', /\bleave(?:s)? (?:it|them|out)\b(?: out)?(?! alone)|\bleft out\b/],
+  ['validate, check, parse', /\bjudge[sd]?\b/],
+  ['expired, revoked, ended', /\b(?:session|lease|login|token) is (?:over|dead|gone)\b/],
+  ['timeout, backoff', /\bpatience\b/],
+  ['invalid, unknown, not found', /\bstands for nothing\b|\bis none of\b/],
+  ['hosted client, self-hosted PDS', /\b(?:client|document|PDS) of one[’']s own\b/],
 ]
 /** A shell redirects it. */
 const PLACEHOLDER = /\batproto-oauth [a-z][\w -]*<[a-z]/
@@ -47,10 +59,16 @@ function shown(file: string): string[] {
   )
 }
 
+/** The comments of a source, each on one line. */
+function comments(file: string): string[] {
+  const found = readFileSync(file, 'utf8').match(/^ *\/\*\*[\s\S]*?\*\/|(?<![:'"`\w])\/\/ .*$/gm) ?? []
+  return found.map((comment) => comment.replaceAll(/\s*\n\s*(?:\*\/?)? ?/g, ' '))
+}
+
 /** Each with the word to write instead. */
-function violations(texts: readonly string[]): string[] {
+function violations(texts: readonly string[], glossary = GLOSSARY): string[] {
   return texts.flatMap((text) =>
-    GLOSSARY.flatMap(([say, not]) => {
+    glossary.flatMap(([say, not]) => {
       const found = not.exec(text)
       return found ? [`${found[0]} → ${say}: ${text.slice(Math.max(0, found.index - 60), found.index + 60)}`] : []
     }),
@@ -59,6 +77,16 @@ function violations(texts: readonly string[]): string[] {
 
 test.each(SOURCES)('%s keeps to the glossary', (file) => {
   expect(violations(shown(file))).toStrictEqual([])
+})
+
+test.each(SOURCES.filter((file) => file.endsWith('.ts')))('%s keeps to the glossary in its comments', (file) => {
+  expect(violations(comments(file), COMMENT_GLOSSARY)).toStrictEqual([])
+})
+
+test('the titles of the tests keep to the glossary', async () => {
+  const titles = (await titlesUnder('test')).map(({ path }) => path.join(' > '))
+  expect(titles.length).toBeGreaterThan(1000)
+  expect([...new Set(violations(titles, COMMENT_GLOSSARY))]).toStrictEqual([])
 })
 
 test.each(PAGES)('%s keeps to the glossary', (file) => {
@@ -76,6 +104,8 @@ test('the rules catch what they are for', () => {
   expect(violations(['refreshed and saved', 'a line of JSON', 'Timeout in seconds, for the response'])).toStrictEqual(
     [],
   )
+  expect(violations(['The answer is judged.', 'Renewed', 'What is left out'], COMMENT_GLOSSARY)).toHaveLength(4)
+  expect(violations(['The response is validated.', 'leaves stdout empty'], COMMENT_GLOSSARY)).toStrictEqual([])
   expect(PLACEHOLDER.test('atproto-oauth init <handle>')).toBe(true)
   expect(PLACEHOLDER.test('atproto-oauth init alice.bsky.social')).toBe(false)
 })

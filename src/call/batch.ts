@@ -16,14 +16,14 @@ import { callWithRetry, type RetryOptions } from './retry.ts'
 /** One line, without its end; or why it could not be read. */
 export type BatchLine = string | OAuthError
 
-export interface BatchAnswer {
+export interface BatchResult {
   /** From 1. */
   readonly line: number
   /** As the request had it. */
   readonly id?: unknown
   /** Absent if there was no response. */
   readonly status?: number
-  /** JSON; another answer is `{"mediaType","base64"}`, an empty one `null`. */
+  /** JSON; another response is `{"mediaType","base64"}`, an empty one `null`. */
   readonly output?: unknown
   /** The server's name of the error, or a code of ours. Absent if all went well. */
   readonly error?: string
@@ -33,9 +33,9 @@ export interface BatchAnswer {
 export interface BatchOptions {
   /** Maximum concurrent requests. */
   readonly concurrency: number
-  /** Lines that an earlier run has an answer of; they are not sent. */
-  readonly isAnswered?: ((line: number) => boolean) | undefined
-  /** Ends the batch: nothing more is sent, and what is on its way is answered still. */
+  /** Lines that have a result of an earlier run; they are not sent. */
+  readonly isFinished?: ((line: number) => boolean) | undefined
+  /** Ends the batch: no more requests are sent, and those already sent are finished. */
   readonly signal?: AbortSignal | undefined
   readonly onRateLimit?: RetryOptions['onRateLimit']
 }
@@ -43,10 +43,10 @@ export interface BatchOptions {
 type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'accountHandle'>
 type Ports = Clock & Timer & Random & Notices
 
-/** Lines that are asked and whose answer was not taken yet, for each that may be on its way: one slow answer holds back no others. */
+/** Size of the queue, per concurrent request, so that one slow response does not hold up the others. */
 const WINDOW = 4
 /** Maximum response size in bytes. */
-const ANSWER_LARGEST = 8 * 1024 * 1024
+const RESPONSE_LARGEST = 8 * 1024 * 1024
 /** What is wrong with one request only; any other error ends the batch. */
 const OF_ONE_LINE = ['USAGE', 'NSID_INVALID', 'NETWORK_LOST'] as const
 
@@ -57,17 +57,17 @@ interface Line {
 }
 
 /**
- * In order, except that a line without an answer is left out when the batch ends early. Each is given
+ * In order; lines without a result are omitted when the batch ends early. Each is given
  * once the one before was taken.
  *
- * @throws {OAuthError} what concerns the session or the network as a whole, after everything that was answered
+ * @throws {OAuthError} what concerns the session or the network as a whole, after all results
  */
 export async function* batch(
   lines: AsyncIterable<BatchLine>,
   session: BatchSession,
-  { concurrency, isAnswered = () => false, signal, onRateLimit }: BatchOptions,
+  { concurrency, isFinished = () => false, signal, onRateLimit }: BatchOptions,
   ports: Ports,
-): AsyncGenerator<BatchAnswer, void, undefined> {
+): AsyncGenerator<BatchResult, void, undefined> {
   const ending = new AbortController()
   const end = () => ending.abort()
   const untilEnd = abortableBy(ending.signal)
@@ -80,9 +80,9 @@ export async function* batch(
   const retry: RetryOptions = { wait: true, limit: { until: Number.NEGATIVE_INFINITY }, onRateLimit }
   const sleep = (milliseconds: number) => untilEnd(() => ports.sleep(milliseconds))
   const onTheirWay = new Set<Promise<unknown>>()
-  /** Without an answer if the batch ends while it waits for the end of a rate limit. */
-  const ask = (line: Line): Promise<BatchAnswer | undefined> => {
-    const asked = answerOf(line, session, retry, { ...ports, sleep })
+  /** Without a result if the batch ends while it waits for the end of a rate limit. */
+  const ask = (line: Line): Promise<BatchResult | undefined> => {
+    const asked = resultOf(line, session, retry, { ...ports, sleep })
       .catch((error) => void fail(error))
       .finally(() => onTheirWay.delete(asked))
     onTheirWay.add(asked)
@@ -97,11 +97,11 @@ export async function* batch(
       if (done) return undefined
       count += 1
       const isBlank = typeof text === 'string' && text.trim() === ''
-      if (!isBlank && !isAnswered(count)) return { line: count, text }
+      if (!isBlank && !isFinished(count)) return { line: count, text }
     }
   }
 
-  const pull = async (window: ReadableStreamDefaultController<Promise<BatchAnswer | undefined>>) => {
+  const pull = async (window: ReadableStreamDefaultController<Promise<BatchResult | undefined>>) => {
     try {
       const line = await nextLine()
       if (onTheirWay.size >= concurrency) await Promise.race(onTheirWay)
@@ -117,11 +117,11 @@ export async function* batch(
   signal?.addEventListener('abort', end)
   try {
     if (signal?.aborted) end()
-    const highWaterMark = WINDOW * concurrency - 1 // the answer that is waited for has left the queue
+    const highWaterMark = WINDOW * concurrency - 1 // the awaited result is no longer in the queue
     const reader = new ReadableStream({ start: pull, pull }, { highWaterMark }).getReader()
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      const answer = await next.value
-      if (answer) yield answer
+      const result = await next.value
+      if (result) yield result
     }
     if (failure) throw failure.error
   } finally {
@@ -156,12 +156,12 @@ function abortableBy(signal: AbortSignal): <T>(begin: () => Promise<T>) => Promi
 }
 
 /** @throws {OAuthError} what the other lines would meet as well */
-async function answerOf(
+async function resultOf(
   { line, text }: Line,
   session: BatchSession,
   retry: RetryOptions,
   ports: Ports,
-): Promise<BatchAnswer> {
+): Promise<BatchResult> {
   let head: { readonly line: number; readonly id?: unknown } = { line }
   let request: XrpcRequest | undefined
   try {
@@ -185,11 +185,11 @@ async function contentOf(
   response: Response,
   session: BatchSession,
   ports: Clock,
-): Promise<Pick<BatchAnswer, 'output' | 'error' | 'message'>> {
+): Promise<Pick<BatchResult, 'output' | 'error' | 'message'>> {
   if (response.ok) {
-    const bytes = await readBounded(response, ANSWER_LARGEST)
+    const bytes = await readBounded(response, RESPONSE_LARGEST)
     if (bytes) return { output: outputOf(bytes, mediaType(response.headers)) }
-    const message = `the response is larger than ${ANSWER_LARGEST / 2 ** 20} MiB, the limit for a batch`
+    const message = `the response is larger than ${RESPONSE_LARGEST / 2 ** 20} MiB, the limit for a batch`
     return { error: 'RESPONSE_INVALID', message }
   }
   const refused = await readXrpcError(request, response, session.record(), ports.now())

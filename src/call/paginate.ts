@@ -24,7 +24,7 @@ export interface Page {
 export interface PagesOptions {
   readonly limitPages?: number | undefined
   readonly retry?: RetryOptions | undefined
-  /** Is given the body of an answer that is an error, without our secrets, before that error is thrown. */
+  /** Called with the body of an error response, without secrets, before its error is thrown. */
   readonly onRefusal?: ((body: string) => void) | undefined
 }
 

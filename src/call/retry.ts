@@ -35,7 +35,7 @@ const RATE_PAUSE = 30_000
 const LONGEST_SLEEP = 2 ** 30
 
 /**
- * The answer in the end; any status is one.
+ * The last response, whatever its status.
  *
  * @throws {OAuthError} as `session.call`
  */

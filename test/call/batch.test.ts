@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { type BatchAnswer, type BatchLine, type BatchOptions, batch } from '../../src/call/batch.ts'
+import { type BatchLine, type BatchOptions, type BatchResult, batch } from '../../src/call/batch.ts'
 import { OAuthError } from '../../src/errors.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { openSession } from '../../src/session/open.ts'
@@ -25,8 +25,8 @@ function begin(lines: Iterable<BatchLine> | AsyncIterable<BatchLine>, call: Call
   return { world, answers: batch(source, session, { concurrency: 4, ...options }, world) }
 }
 
-async function collect(answers: AsyncIterable<BatchAnswer>) {
-  const collected: BatchAnswer[] = []
+async function collect(answers: AsyncIterable<BatchResult>) {
+  const collected: BatchResult[] = []
   const error = await (async () => {
     for await (const answer of answers) collected.push(answer)
   })().catch((thrown) => thrown)
@@ -58,7 +58,7 @@ function held() {
 const lost = () => Promise.reject(new OAuthError('NETWORK_LOST', 'the connection broke'))
 
 describe('order and window', () => {
-  test('answers come in the order of the lines, in whatever order the server gives them', async () => {
+  test('results are in the order of the lines, whatever the order of the responses', async () => {
     const { call, release } = held()
     const { answers } = begin(numbersTo(12).map(readOf), call)
     const collected = collect(answers)
@@ -88,7 +88,7 @@ describe('order and window', () => {
     expect((await collected).lines).toStrictEqual(numbersTo(100))
   })
 
-  test('an answer is given before the next line is there', async () => {
+  test('a result is returned before the next line is read', async () => {
     let write: (line: string | undefined) => void = () => undefined
     const source = async function* () {
       for (;;) {
@@ -110,7 +110,7 @@ describe('order and window', () => {
     expect(await end).toMatchObject({ done: true })
   })
 
-  test('nothing is read before somebody takes the answers', async () => {
+  test('nothing is read before the results are consumed', async () => {
     const source = vi.fn(async function* () {
       yield readOf(1)
     })
@@ -197,10 +197,10 @@ describe('lines', () => {
     expect((await collect(answers)).answers).toMatchObject([{ line: 1, id: 7, error: 'USAGE' }])
   })
 
-  test('blank ones count and are not answered, answered ones are not sent again', async () => {
+  test('blank ones count but have no result, finished ones are not sent again', async () => {
     const call = vi.fn(async ({ parameters }: XrpcRequest) => json(200, parameters![0]![1]))
     const lines = [readOf(1), '', readOf(3), ' \r', readOf(5), readOf(6)]
-    const { answers } = begin(lines, call, { isAnswered: (line) => line === 3 || line === 5 })
+    const { answers } = begin(lines, call, { isFinished: (line) => line === 3 || line === 5 })
     expect((await collect(answers)).answers.map(({ line, output }) => [line, output])).toStrictEqual([
       [1, '1'],
       [6, '6'],
@@ -209,7 +209,7 @@ describe('lines', () => {
   })
 })
 
-describe('answers', () => {
+describe('results', () => {
   const answerTo = async (response: Response | Promise<Response>, line = readOf(1)) =>
     (await collect(begin([line], async () => response).answers)).answers[0]
 
@@ -221,7 +221,7 @@ describe('answers', () => {
     expect([answers.length, error]).toStrictEqual([3, undefined])
   })
 
-  test('without a name it is ours, and a token that the server repeats is left out', async () => {
+  test('without a name it is ours, and a token that the server repeats is omitted', async () => {
     const page = new Response('<h1>', { status: 500 })
     expect(await answerTo(page)).toMatchObject({ status: 500, error: 'XRPC_ERROR', message: `${READ} returned 500` })
     const answer = await answerTo(json(403, { error: 'Forbidden', message: 'not the-access-token' }))
@@ -244,7 +244,7 @@ describe('answers', () => {
     expect(answer).not.toHaveProperty('output')
   })
 
-  test('a write whose answer was lost may have taken effect, a read cannot; neither is repeated', async () => {
+  test('a write whose response was lost may have taken effect, a read cannot; neither is repeated', async () => {
     const call = vi.fn(lost)
     const write = JSON.stringify({ nsid: 'com.example.do', method: 'POST' })
     const { answers, error } = await collect(begin([write, readOf(2)], call).answers)
@@ -335,7 +335,7 @@ describe('the end', () => {
     'REFRESH_AMBIGUOUS',
     'SAVE_FAILED',
     'SERVER_UNAVAILABLE',
-  ] as const)('%s ends it, after the answers to what was on its way', async (code) => {
+  ] as const)('%s ends it, after the results of sent requests', async (code) => {
     const { call, sent, release, sentAre } = held()
     const collected = collect(begin(numbersTo(50).map(readOf), call).answers)
     await release(1)
@@ -350,7 +350,7 @@ describe('the end', () => {
     expect(sent).toStrictEqual([1, 2, 3, 4, 5])
   })
 
-  test('a signal stops it: what is on its way is answered, nothing more is sent, a pending read is left', async () => {
+  test('a signal stops it: sent requests are finished, no more are sent, a pending read is abandoned', async () => {
     const { call, sent, release, sentAre } = held()
     const controller = new AbortController()
     const source = async function* () {
@@ -384,7 +384,7 @@ describe('with a real session', () => {
       input: { repo: '{did}', collection: 'app.bsky.feed.post', record: { text } },
     })
 
-  test('11.5 a token that is over is renewed once for all, and every record is there once', async () => {
+  test('11.5 an expired token is refreshed once, and every record is created once', async () => {
     const { world, separate } = await signedIn()
     const session = await openSession(separate, world)
     const texts = numbersTo(30).map((number) => `post ${number}`)
@@ -395,7 +395,7 @@ describe('with a real session', () => {
     expect(stored(world).spentTokens).toHaveLength(1)
   })
 
-  test('a token that is refused after its renewal ends the batch instead of failing line after line', async () => {
+  test('a token that is rejected after a refresh ends the batch instead of failing line after line', async () => {
     const { world, separate } = await signedIn()
     const session = await openSession(separate, world)
     world.faults.rsError = 'tokenInvalid'

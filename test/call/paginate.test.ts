@@ -152,7 +152,7 @@ describe('what ends it', () => {
     },
   )
 
-  test('18.8 a gateway that cannot answer does not, nor a rate limit that may be sat out', async () => {
+  test('18.8 a gateway error does not, nor a rate limit that can be waited for', async () => {
     const answer = (count: number) =>
       count === 2 ? new Response('', { status: 502 }) : count === 4 ? new Response('', { status: 429 }) : page(count, 5)
     const { texts, error, world } = await all(answer, { retry: { wait: true } })

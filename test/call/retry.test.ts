@@ -21,7 +21,7 @@ async function asked(request: XrpcRequest, statuses: number[], headers = {}, wai
   return { status: response.status, calls, seconds: (world.now() - began) / 1000, world, limits }
 }
 
-describe('18.8 a gateway that cannot answer', () => {
+describe('18.8 a gateway error', () => {
   test('a read is made again, after longer and longer pauses, and no more than four times', async () => {
     const once = await asked(READ, [502, 200])
     expect(once).toMatchObject({ status: 200, calls: 2 })
@@ -32,7 +32,7 @@ describe('18.8 a gateway that cannot answer', () => {
     expect(always.seconds).toBeGreaterThan(3 * once.seconds)
   })
 
-  test.each([500, 501, 400, 401, 403, 404, 413, 429])('%d is an answer', async (status) => {
+  test.each([500, 501, 400, 401, 403, 404, 413, 429])('%d is a response', async (status) => {
     expect(await asked(READ, [status, 200])).toMatchObject({ status, calls: 1, seconds: 0 })
   })
 

@@ -39,7 +39,7 @@ describe('DNS, for a handle that HTTPS knows nothing of', () => {
     ['1.8 other values alone', [['v=spf1'], [`x did=${ALICE}`]], 'HANDLE_NOT_FOUND', 'handle'],
     ['1.11 NXDOMAIN', 'NXDOMAIN', 'HANDLE_NOT_FOUND', 'handle'],
     ['1.11 SERVFAIL', 'SERVFAIL', 'HANDLE_LOOKUP_FAILED', 'handle'],
-    ['1.11 no answer', 'TIMEOUT', 'HANDLE_LOOKUP_FAILED', 'handle'],
+    ['1.11 no response', 'TIMEOUT', 'HANDLE_LOOKUP_FAILED', 'handle'],
     ['1.17 the DID of somebody else', [[`did=${MALLORY}`]], 'HANDLE_NOT_CLAIMED', 'did'],
     ['2.4 a DID that nobody has', [['did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa']], 'DID_NOT_FOUND', 'did'],
   ])('%s: %j', async (_, answer, code, last) => {

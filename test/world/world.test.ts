@@ -76,7 +76,7 @@ describe('identities no PDS vouches for', () => {
 })
 
 describe('the AppView', () => {
-  test('answers what the PDS forwards for a signed-in account', async () => {
+  test('responds to requests that the PDS forwards for a signed-in account', async () => {
     const { did, handle, password } = await world.createAccount()
     const session = await fetch(`${world.pdsUrl}/xrpc/com.atproto.server.createSession`, {
       method: 'POST',
@@ -103,7 +103,7 @@ describe('the AppView', () => {
     { lie: 'lxm', claims: { lxm: 'a.b.c' }, answer: refusal(`lxm is a.b.c, the method ${PROFILE}`) },
     { lie: 'exp', claims: { exp: inAMinute - 120 }, answer: refusal('expired') },
     { lie: 'iss', claims: { iss: 'did:plc:nobody' }, answer: refusal('did:plc:nobody, unknown to the PLC directory') },
-  ])('judges a service JWT that lies about $lie', async ({ claims, forged = false, answer }) => {
+  ])('rejects a service JWT with a wrong $lie', async ({ claims, forged = false, answer }) => {
     const key = await Secp256k1Keypair.create()
     const iss = await createDid(world.plcUrl, { handle: uniqueHandle(), pds: world.pdsUrl, key })
     const signer = forged ? await Secp256k1Keypair.create() : key

@@ -2,7 +2,7 @@
  * Writes the results of a batch to stdout, or to a file that a later run can resume from.
  */
 import { type FileHandle, open } from 'node:fs/promises'
-import type { BatchAnswer } from '../../call/batch.ts'
+import type { BatchResult } from '../../call/batch.ts'
 import { OAuthError } from '../../errors.ts'
 import { isCode, reasonOf } from '../../node/store/files.ts'
 import { decodeUtf8, isObject } from '../../text.ts'
@@ -10,21 +10,21 @@ import { CliError } from '../errors.ts'
 import type { Output } from '../output.ts'
 import { rawLines } from './lines.ts'
 
-export interface Answers extends AsyncDisposable {
+export interface Results extends AsyncDisposable {
   /** Results of earlier runs. */
-  readonly known: AnsweredLines
-  write(answer: BatchAnswer): Promise<void>
+  readonly known: FinishedLines
+  write(result: BatchResult): Promise<void>
 }
 
 /** The lines that have a result; takes 20 MiB for a million of them. */
-export class AnsweredLines {
+export class FinishedLines {
   /** The highest line number. */
   highest = 0
   count = 0
   failed = 0
   readonly #lines = new Set<number>()
 
-  add({ line, error }: BatchAnswer): void {
+  add({ line, error }: BatchResult): void {
     this.#lines.add(line)
     this.count += 1
     if (error !== undefined) this.failed += 1
@@ -36,11 +36,11 @@ export class AnsweredLines {
   }
 }
 
-export function answersTo(path: string | undefined, resume: boolean, output: Output): Promise<Answers> {
-  if (path !== undefined && path !== '-') return openAnswers(path, resume)
+export function openResults(path: string | undefined, resume: boolean, output: Output): Promise<Results> {
+  if (path !== undefined && path !== '-') return openFile(path, resume)
   return Promise.resolve({
-    known: new AnsweredLines(),
-    write: (answer) => output.data(lineOf(answer)),
+    known: new FinishedLines(),
+    write: (result) => output.data(lineOf(result)),
     [Symbol.asyncDispose]: async () => undefined,
   })
 }
@@ -48,7 +48,7 @@ export function answersTo(path: string | undefined, resume: boolean, output: Out
 /** Bytes; results are shorter. */
 const LONGEST = 32 * 1024 * 1024
 
-async function openAnswers(path: string, resume: boolean): Promise<Answers> {
+async function openFile(path: string, resume: boolean): Promise<Results> {
   const file = await open(path, resume ? 'a+' : 'a').catch((error) =>
     refuse(`cannot write ${path}: ${reasonOf(error)}`),
   )
@@ -67,8 +67,8 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
       })
     }
     return {
-      known: resume ? await readAnswered(file, path) : new AnsweredLines(),
-      write: (answer) => file.appendFile(lineOf(answer)).catch(failed),
+      known: resume ? await readResults(file, path) : new FinishedLines(),
+      write: (result) => file.appendFile(lineOf(result)).catch(failed),
       // A network share may report a full disk only now.
       [Symbol.asyncDispose]: () => file.close().catch((error) => (hasFailed ? undefined : failed(error))),
     }
@@ -79,15 +79,15 @@ async function openAnswers(path: string, resume: boolean): Promise<Answers> {
 }
 
 /** Reads the results in the file, and removes a last line that a crash cut off. */
-async function readAnswered(file: FileHandle, path: string): Promise<AnsweredLines> {
-  const answered = new AnsweredLines()
+async function readResults(file: FileHandle, path: string): Promise<FinishedLines> {
+  const finished = new FinishedLines()
   const stream = file.createReadStream({ start: 0, autoClose: false })
   let end = 0
   let number = 0
   for await (const { bytes, length, isWhole } of rawLines(stream, LONGEST)) {
     number += 1
-    const answer = bytes && asAnswer(bytes)
-    if (answer) answered.add(answer)
+    const result = bytes && parseResult(bytes)
+    if (result) finished.add(result)
     else if (isWhole) refuse(`line ${number} of ${path} is not a result of --batch; the file was not changed`)
     else {
       await file.truncate(end)
@@ -96,12 +96,12 @@ async function readAnswered(file: FileHandle, path: string): Promise<AnsweredLin
     end += length
     if (!isWhole) await file.appendFile('\n') // only the line feed was missing
   }
-  return answered
+  return finished
 }
 
-function asAnswer(bytes: Uint8Array): BatchAnswer | undefined {
+function parseResult(bytes: Uint8Array): BatchResult | undefined {
   try {
-    // Not `parseJson`: around an answer as deep as that allows there is one level more.
+    // Not `parseJson`: a result adds one level around the deepest response that it allows.
     const value: unknown = JSON.parse(decodeUtf8(bytes) ?? '')
     const { line, error } = isObject(value) ? value : {}
     if (typeof line !== 'number' || !Number.isSafeInteger(line) || line < 1) return undefined
@@ -111,8 +111,8 @@ function asAnswer(bytes: Uint8Array): BatchAnswer | undefined {
   }
 }
 
-function lineOf(answer: BatchAnswer): string {
-  return `${JSON.stringify(answer)}\n`
+function lineOf(result: BatchResult): string {
+  return `${JSON.stringify(result)}\n`
 }
 
 function refuse(message: string): never {

@@ -11,7 +11,7 @@ import { CliError, hintOf, unreadableFileHint } from '../errors.ts'
 import { type CliIO, currentFolder } from '../io.ts'
 import type { Output } from '../output.ts'
 import { sessionFor } from '../session/select.ts'
-import { answersTo } from './batch-output.ts'
+import { openResults } from './batch-output.ts'
 import { textLines } from './lines.ts'
 import { BatchTally, RateLimitWait } from './progress-text.ts'
 
@@ -59,8 +59,8 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   }
   await using input = await openInput(file, io)
   const session = await sessionFor(options.account, context)
-  await using answers = await answersTo(path, resume, output)
-  const { known } = answers
+  await using results = await openResults(path, resume, output)
+  const { known } = results
   if (known.count > 0) {
     const requests = known.count === 1 ? 'request' : 'requests'
     output.note(`skipping ${known.count} ${requests} already answered in ${path}`)
@@ -74,18 +74,18 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
 
   await withSignals(output, async (signal) => {
     let read = 0
-    const isAnswered = (line: number) => known.has(line)
+    const isFinished = (line: number) => known.has(line)
     const onLine = (length: number) => {
       read += 1
-      tally.read(read, length, isAnswered(read))
+      tally.read(read, length, isFinished(read))
     }
     const lines = textLines(input.chunks, LINE_LONGEST, onLine)
-    const limits = { concurrency, isAnswered, signal, onRateLimit: wait.onRateLimit }
+    const limits = { concurrency, isFinished, signal, onRateLimit: wait.onRateLimit }
     try {
       await output.progress.during(describe, async () => {
-        for await (const answer of batch(lines, session, limits, runtime)) {
-          await answers.write(answer)
-          tally.add(answer)
+        for await (const result of batch(lines, session, limits, runtime)) {
+          await results.write(result)
+          tally.add(result)
         }
       })
       if (signal.aborted) throw new OAuthError('INTERRUPTED', 'interrupted')
@@ -136,7 +136,7 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   }
 }
 
-/** What was answered stands; the error says how to go on. */
+/** The results so far are kept; the error tells how to resume. */
 function endedEarly(error: OAuthError, count: number, path: string | undefined): OAuthError {
   const again =
     path === undefined || path === '-'

@@ -1,7 +1,7 @@
 /**
  * What the progress line of `call` says, and the summary of a batch.
  */
-import type { BatchAnswer } from '../../call/batch.ts'
+import type { BatchResult } from '../../call/batch.ts'
 import type { Clock } from '../../ports.ts'
 import { relativeTime } from '../../text.ts'
 
@@ -66,10 +66,10 @@ export class BatchTally {
   readonly #size: number | undefined
   readonly #wait: RateLimitWait
   readonly #rate = new Rate()
-  /** Lines read and not answered yet, if the size is known. */
+  /** Lines read but not finished yet, if the size is known. */
   #open: { readonly line: number; readonly length: number; readonly end: number }[] = []
   #end = 0
-  /** Up to the last line that was answered. */
+  /** Up to the last finished line. */
   #position = 0
   #answeredBytes = 0
 
@@ -86,7 +86,7 @@ export class BatchTally {
   }
 
   /** In the order of the lines. */
-  add({ line, error }: BatchAnswer): void {
+  add({ line, error }: BatchResult): void {
     if (error === undefined) this.succeeded += 1
     else this.failed += 1
     const next = this.#open.findIndex((open) => open.line >= line)
@@ -119,7 +119,7 @@ export class BatchTally {
     return Math.max(0, Math.round(((this.#size - this.#position) * done) / this.#answeredBytes))
   }
 
-  /** @param known those answered by an earlier run */
+  /** @param known lines with a result of an earlier run */
   summary({ count, failed }: { readonly count: number; readonly failed: number }): string {
     const had = failed === 0 ? '' : ` (${failed.toLocaleString('en')} had failed)`
     const parts = [

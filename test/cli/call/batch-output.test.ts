@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { AnsweredLines, answersTo } from '../../../src/cli/call/batch-output.ts'
+import { FinishedLines, openResults } from '../../../src/cli/call/batch-output.ts'
 import { rawLines, textLines } from '../../../src/cli/call/lines.ts'
 import type { Output } from '../../../src/cli/output.ts'
 
@@ -20,7 +20,7 @@ async function fileOf(content: string | Uint8Array): Promise<string> {
   return path
 }
 
-const toFile = (path: string, resume: boolean) => answersTo(path, resume, {} as Output)
+const toFile = (path: string, resume: boolean) => openResults(path, resume, {} as Output)
 const answer = (line: number) => ({ line, status: 200, output: { line } })
 const textOf = (...lines: number[]) => lines.map((line) => `${JSON.stringify(answer(line))}\n`).join('')
 
@@ -40,7 +40,7 @@ async function resumed(content: string | Uint8Array, upTo: number) {
 }
 
 describe('--resume', () => {
-  test('goes on behind the last answer', async () => {
+  test('continues after the last result', async () => {
     expect(await resumed(textOf(1, 2, 3), 5)).toMatchObject({ asked: [4, 5], lines: [1, 2, 3, 4, 5] })
     expect(await resumed('', 2)).toMatchObject({ asked: [1, 2], lines: [1, 2] })
   })
@@ -62,7 +62,7 @@ describe('--resume', () => {
     expect(await resumed(`${before}\0\0\0\0`, 3)).toMatchObject({ asked: [3], after: before })
   })
 
-  test('a last line of which only the line feed is missing is an answer', async () => {
+  test('a last line without its line feed is a result', async () => {
     const { asked, after, lines } = await resumed(textOf(1, 2).slice(0, -1), 3)
     expect({ asked, after, lines }).toStrictEqual({ asked: [3], after: textOf(1, 2), lines: [1, 2, 3] })
   })
@@ -111,8 +111,8 @@ describe('--resume', () => {
   })
 })
 
-test('a million answers are remembered, and which lines are missing', () => {
-  const answered = new AnsweredLines()
+test('a million results are recorded, and the missing lines', () => {
+  const answered = new FinishedLines()
   for (let line = 1; line <= 1_000_000; line += 1) answered.add({ line })
   expect([answered.has(1), answered.has(1_000_000), answered.has(1_000_001)]).toStrictEqual([true, true, false])
 })
@@ -137,7 +137,7 @@ describe('lines', () => {
     expect(await texts('', size)).toStrictEqual([])
   })
 
-  test.each([1, 7, 1000])('one that is too long is left out, the next is whole (pieces of %d)', async (size) => {
+  test.each([1, 7, 1000])('one that is too long is omitted, the next is complete (pieces of %d)', async (size) => {
     const lines = await texts(`a\n${'x'.repeat(101)}\nb\n${'x'.repeat(500)}`, size)
     expect(lines).toStrictEqual(['a', expect.stringMatching(/^USAGE: .*longer/), 'b', expect.stringMatching(/^USAGE/)])
   })

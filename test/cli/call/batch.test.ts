@@ -38,7 +38,7 @@ describe('the summary', () => {
     ])
   })
 
-  test('has the requests that an earlier run answered', async () => {
+  test('has the results of an earlier run', async () => {
     const earlier = '{"line":1,"status":200}\n{"line":2,"error":"InvalidRequest"}\n'
     const { stderr } = await batchOf([GOOD, GOOD, GOOD], { earlier })
     expect(stderr).toContain('\n3 requests: 1 succeeded, 2 skipped (1 had failed)\n')

@@ -70,7 +70,7 @@ describe('the options', () => {
     expect(() => options('--paginate', ...args)).toThrow(message)
   })
 
-  test('what is for pages is not taken for one answer', () => {
+  test('options for pages cannot be used for one response', () => {
     expect(isPaginated(options())).toBe(false)
     expect(isPaginated(options('--paginate'))).toBe(true)
     expect(() => isPaginated(options('--items'))).toThrow('--items needs --paginate')

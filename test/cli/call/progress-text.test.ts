@@ -36,7 +36,7 @@ describe('a batch', () => {
     expect(tally.text(5000)).toBe('50 requests done, 10 per second, about 50 left (5 seconds)')
   })
 
-  test('blank lines, and a line that was read after the one that is answered', () => {
+  test('blank lines, and a line that was read after the finished one', () => {
     const tally = new BatchTally(400, wait())
     for (const [index, length] of [100, 1, 99, 100].entries()) tally.read(index + 1, length, false)
     tally.add({ line: 1 })

@@ -251,7 +251,7 @@ describe('headers', () => {
   test.each([
     ['headers', `${OK}x: `, 'a'.repeat(1024)],
     ['lines of headers', OK, 'x: a\r\n'.repeat(1000)],
-    ['interim answers', '', 'HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n'.repeat(100)],
+    ['interim responses', '', 'HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n'.repeat(100)],
   ])('%s without an end: refused', async (_, first, again) => {
     const url = await answering((socket) => {
       socket.write(first)
