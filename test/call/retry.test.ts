@@ -62,7 +62,7 @@ describe('18.8 a rate limit', () => {
     expect((await asked(READ, [429, 200], { 'retry-after': '0' }, true)).seconds).toBe(1)
   })
 
-  test('of years is slept through in pieces that a timer can hold', async () => {
+  test('of a year is slept through in pieces that a timer can hold', async () => {
     const world = createFakeWorld()
     const pieces: number[] = []
     const { sleep } = world
@@ -72,10 +72,10 @@ describe('18.8 a rate limit', () => {
     }
     const began = world.now()
     const statuses = [429, 200]
-    const call = async () => new Response('', { status: statuses.shift()!, headers: { 'retry-after': '99999999' } })
+    const call = async () => new Response('', { status: statuses.shift()!, headers: { 'retry-after': '30000000' } })
     expect(await callWithRetry({ call }, WRITE, { wait: true }, world)).toMatchObject({ status: 200 })
     expect(Math.max(...pieces)).toBeLessThan(2 ** 31)
-    expect(world.now() - began).toBeGreaterThanOrEqual(99_999_999_000)
+    expect(world.now() - began).toBeGreaterThanOrEqual(30_000_000_000)
   })
 
   test('of one request holds back another of the same session, which says nothing of it', async () => {

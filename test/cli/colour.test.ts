@@ -123,13 +123,13 @@ describe('verdicts', () => {
     expect((await check()).stdout).toContain(`result     ${GREEN}no problems found${END}\n`)
     const { stdout } = await check('--scope', 'atproto transition:generic')
     expect(stdout).toMatch(/^\u001b\[31merror\u001b\[39m {6}scope does not declare/m)
-    expect(stdout).toContain(`\n           ${CYAN}fix:${END} name it`)
+    expect(stdout).toContain(`\n           ${CYAN}fix:${END} add it`)
   })
 
   test('of status', async () => {
     const world = createFakeWorld()
     const env = await signIn(world)
     const { stdout } = await run(world, ['status'], { ...BOTH, env })
-    expect(stdout).toContain(`session       ${GREEN}alive, as far as is known here${END}\naccount `)
+    expect(stdout).toContain(`session       ${GREEN}alive, as far as known without asking the server${END}\naccount `)
   })
 })

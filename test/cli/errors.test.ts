@@ -325,6 +325,22 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'session-elsewhere', from: '/a', to: '/b' },
       'free some disk space or correct the file permissions, then: mv /a /b',
     ],
+    ['SESSION_BUSY', { reason: 'lock-lost' }, /^run the same command again$/],
+    [
+      'SESSION_OUTDATED',
+      { reason: 'copy-outdated', did: 'did:web:a.dev' },
+      /or sign in again: atproto-oauth init did:web:a\.dev$/,
+    ],
+    [
+      'STORE_COPIED',
+      { reason: 'store-copied' },
+      /run `atproto-oauth refresh --adopt`; .* run `atproto-oauth refresh --shared`$/,
+    ],
+    [
+      'COPIES_DIFFER',
+      { reason: 'copies-differ', rotation: 8 },
+      /or set ATPROTO_OAUTH_ROTATION=8 beside the newer one$/,
+    ],
     ['SAVE_FAILED', { reason: 'tokens-lost' }, /, then sign in again with `init`$/],
     ['STORE_UNAVAILABLE', { reason: 'state-file-missing' }, /^pass the path that `init --state-file` wrote to/],
     [

@@ -71,8 +71,8 @@ describe('export > file', () => {
     await run(world, ['refresh'], { env })
     flushed.mockRejectedValue(EIO)
     const { code, stderr } = await run(world, ['export'], { env, stdoutFile: (await newFile()).fd })
-    expect(code).toBe(1)
-    expect(stderr).toContain('input/output error), and is still here [OUTPUT_FAILED]')
+    expect(code).toBe(10)
+    expect(stderr).toContain('input/output error), and is still stored here [OUTPUT_FAILED]')
     expect(isKept(world)).toBe(true)
   })
 })
@@ -82,7 +82,7 @@ test.each([['refresh', '--format', 'json'], ['lease']])('%s > file fails if it c
   const env = await signIn(world)
   flushed.mockRejectedValue(EIO)
   const { code, stderr } = await run(world, args, { env, stdoutFile: (await newFile()).fd })
-  expect(code).toBe(1)
+  expect(code).toBe(10)
   expect(stderr).toContain('cannot write the output: input/output error [OUTPUT_FAILED]')
   expect(stderr).toContain('session: still valid')
 })
@@ -102,7 +102,7 @@ describe('the file', () => {
     const folder = await tempFolder()
     const limited = ['bash', '-c', `ulimit -f 2; exec "$@" > ${folder}/out`, 'bash'] // KiB
     const ended = await startNode(code, [], limited).ended
-    expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('file too large [OUTPUT_FAILED]') })
+    expect(ended).toMatchObject({ code: 10, stderr: expect.stringContaining('file too large [OUTPUT_FAILED]') })
   })
 
   test('of /dev/null is none, and a closed descriptor neither', async () => {

@@ -15,7 +15,7 @@ interface Setting extends ProgressOptions {
   readonly stdout?: { isTTY?: boolean; fd?: number }
 }
 
-function at({ environment = {}, isTTY = true, columns = 40, stdout = {}, ...options }: Setting = {}) {
+function at({ environment = { NO_COLOR: '1' }, isTTY = true, columns = 40, stdout = {}, ...options }: Setting = {}) {
   const [out, err] = [fakeStream(stdout), fakeStream({ isTTY, columns })]
   const io = { stdout: out.stream, stderr: err.stream, environment, platform: 'linux' } as unknown as CliIO
   const ticks = fakeTicks()

@@ -92,7 +92,8 @@ describe('the action of a command', () => {
       new RegExp(`: atproto-oauth init ${did} --home '/a b'$`),
     )
     expect(await hintFor('SESSION_DEAD', { did })).toBe(`atproto-oauth init ${did} --home '/a b'`)
-    expect(await hintFor('CALLBACK_INCOMPLETE', {})).not.toContain('--home')
+    expect(await hintFor('CALLBACK_INCOMPLETE', {})).toMatch(/: atproto-oauth complete --home '\/a b'$/)
+    expect(await hintFor('SAVE_FAILED', { reason: 'tokens-lost' })).not.toContain('--home')
   })
 
   test('settings that are not valid are an error of the command', async () => {

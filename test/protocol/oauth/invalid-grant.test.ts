@@ -21,7 +21,7 @@ test.each([
   ['The redirect_uri parameter must match the one used in the authorization request', /another login/],
   ['code_verifier is required', /another login/],
   ['Invalid code_verifier', /another login/],
-  ['Code challenge already used', /this login was already completed/],
+  ['Code challenge already used', /the server has seen this login before/],
   ['"refresh_token" grant type is not allowed for this client', /grant_types/],
   ['private_key_jwt jti reused', /this client assertion was already used/],
 ])('17 %s', (description, meaning) => {
