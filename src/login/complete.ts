@@ -113,7 +113,8 @@ async function prepareExchange(
   // Resolved before the code is sent: if this fails, the code is still valid.
   const account = pending.did && (await locate(pending.did, pending.issuer, ports))
   const key = await importDpopKey(pending.dpopPrivateJwk)
-  const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
+  const agent = OAuthServerAgent.withKey({ server, client, key, nonces, noncesFrom: pending.createdAt }, ports)
+  await agent.learnNonce()
   const note = (record: PendingRecord) => ports.stores.pending.put(record).catch(() => undefined)
   return { pending, code, codeHash, account, key, agent, spent, note }
 }

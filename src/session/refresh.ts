@@ -142,6 +142,9 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
   await ports.stores.sessions.assertNewest(current)
   const targets = targetsFor(current, ports.saving)
   await tryTargets(current, targets)
+  const agent = new OAuthServerAgent({ server, client, dpopFetch }, ports)
+  // Last, so that the nonce is new when the token is sent.
+  await agent.learnNonce()
   return {
     current,
     refreshToken,
@@ -149,7 +152,7 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
     clientKey: await clientKeyName(client),
     issuer: server.issuer,
     pds,
-    agent: new OAuthServerAgent({ server, client, dpopFetch }, ports),
+    agent,
     targets,
   }
 }

@@ -46,8 +46,11 @@ export class Session {
   #refreshed: string | undefined
   /** Whether `#record.pds` is known to be the PDS: for a leased access token, only the DID document tells. */
   #isLocated: boolean
-  /** Received, but not stored yet. */
-  #newNonces: Nonces | undefined
+  /** The newest nonces, and those of the store. */
+  #nonces: Nonces
+  #storedNonces: Nonces
+  /** The servers of which a nonce was stored since the last refresh. */
+  readonly #nonceStoredFor = new Set<string>()
 
   private constructor(
     record: SessionRecord,
@@ -59,8 +62,10 @@ export class Session {
     this.#ports = ports
     this.#record = record
     this.#isLocated = record.issuer !== undefined
+    this.#nonces = nonces
+    this.#storedNonces = nonces
     const onNonces = (changed: Nonces) => {
-      this.#newNonces = changed
+      this.#nonces = changed
     }
     this.#dpopFetch = createDpopFetch(key, { nonces, onNonces }, ports)
     const send = withPriming((path, init, body) => this.#request(path, init, body), ports)
@@ -200,19 +205,31 @@ export class Session {
 
   async #refreshUnless(isGood: (newer: SessionRecord) => boolean): Promise<void> {
     const { accessToken } = this.#record
-    this.#record = await this.#keepingNonces(() => refresh(this.#record, isGood, this.#dpopFetch, this.#ports))
+    this.#record = await this.#keepingNonces(async () => {
+      const newer = await refresh(this.#record, isGood, this.#dpopFetch, this.#ports)
+      if (newer.accessToken !== accessToken) this.#nonceStoredFor.clear()
+      return newer
+    })
     if (this.#record.accessToken !== accessToken) this.#refreshed = this.#record.accessToken
   }
 
-  /** Stores new nonces after `run`, so that nothing delays the save after a refresh. */
+  /**
+   * Stores the nonces that `run` has learned once it is done: nothing comes between a refresh and its save. They save a
+   * later process one round trip, which is not worth a durable write for each response of a server with a new nonce in
+   * each. So a nonce is stored once for each server, and once more after each refresh.
+   */
   async #keepingNonces<T>(run: () => Promise<T>): Promise<T> {
     try {
       return await run()
     } finally {
-      const nonces = this.#newNonces
-      this.#newNonces = undefined
-      // Ignored: without the nonces, the next process needs one more round trip.
-      if (nonces) await this.#ports.stores.sessions.writeNonces(this.#record.thumbprint, nonces).catch(() => undefined)
+      const nonces = this.#nonces
+      const changed = Object.keys(nonces).filter((origin) => nonces[origin] !== this.#storedNonces[origin])
+      const isDue = changed.some((origin) => !this.#nonceStoredFor.has(origin))
+      if (isDue) {
+        this.#storedNonces = nonces
+        for (const origin of changed) this.#nonceStoredFor.add(origin)
+        await this.#ports.stores.sessions.writeNonces(this.#record.thumbprint, nonces).catch(() => undefined)
+      }
     }
   }
 

@@ -19,6 +19,8 @@ export type Stage =
   | 'prm'
   | 'asm'
   | 'par'
+  /** A token request without a grant. */
+  | 'nonce'
   | 'exchange'
   | 'refresh'
   | 'revoke'
@@ -29,7 +31,7 @@ export type Stage =
 /** The honest flows with nonces that last, request by request. */
 export const INIT: readonly Stage[] = ['handle', 'did', 'prm', 'asm', 'par', 'par']
 export const COMPLETE: readonly Stage[] = ['asm', 'did', 'prm', 'exchange']
-export const REFRESH: readonly Stage[] = ['did', 'prm', 'asm', 'refresh']
+export const REFRESH: readonly Stage[] = ['did', 'prm', 'asm', 'nonce', 'refresh']
 
 /** The flow as far as its first request of a kind, and none after it. */
 export function upTo(flow: readonly Stage[], stage: Stage): Stage[] {
@@ -54,7 +56,10 @@ export function stageOf({ url, body }: FakeRequest): Stage {
       if (pathname === '/.well-known/oauth-authorization-server') return 'asm'
       if (pathname === '/oauth/par') return 'par'
       if (pathname === '/oauth/revoke') return 'revoke'
-      if (pathname === '/oauth/token') return body.includes('grant_type=refresh_token') ? 'refresh' : 'exchange'
+      if (pathname === '/oauth/token') {
+        if (!body.includes('grant_type=')) return 'nonce'
+        return body.includes('grant_type=refresh_token') ? 'refresh' : 'exchange'
+      }
   }
   return 'elsewhere'
 }

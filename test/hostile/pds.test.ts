@@ -144,7 +144,7 @@ describe('14.1 challenges in every form', () => {
     let refusals = 0
     world.faults.rsError = () => (refusals++ === 0 ? 'tokenExpired' : undefined)
     await expect(callOrFail(session, world)).resolves.toMatchObject({ did: world.alice.did })
-    const sent = ['call', 'did', 'prm', 'asm', 'refresh', 'refresh', 'call']
+    const sent = ['call', 'did', 'prm', 'asm', 'nonce', 'refresh', 'call']
     expect(world.requests.slice(before).map(stageOf)).toStrictEqual(sent)
     expect(session.record().refreshToken).toBe(world.currentRefreshToken(world.alice.did))
   })
@@ -161,7 +161,7 @@ describe('14.1 challenges in every form', () => {
     const world = steadyWorld()
     const session = await inUse(world)
     world.faults.rsError = 'tokenExpired'
-    const sent = ['call', 'did', 'prm', 'asm', 'refresh', 'refresh', 'call'] as const
+    const sent = ['call', 'did', 'prm', 'asm', 'nonce', 'refresh', 'call'] as const
     const session_: SessionState = 'unknown'
     await refused(world, () => callOrFail(session, world), { code: 'XRPC_ERROR', session: session_, sent })
     expect(session.record().refreshToken).toBe(world.currentRefreshToken(world.alice.did))

@@ -52,7 +52,12 @@ interface AgentChanges {
 
 /** An agent whose requests are all answered with this. */
 export function answeredAgent(world: FakeWorld, answer: () => Response, server = serverOf(world)): OAuthServerAgent {
-  const dpopFetch = Object.assign(async () => answer(), { nonces: () => ({}), now: world.now })
+  const dpopFetch = Object.assign(async () => answer(), {
+    nonces: () => ({}),
+    now: world.now,
+    isNonceCurrent: () => true,
+    attempt: async () => answer(),
+  })
   return new OAuthServerAgent({ server, client: { clientId: pendingOf(world).clientId }, dpopFetch }, world)
 }
 

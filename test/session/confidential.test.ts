@@ -49,7 +49,9 @@ async function signedIn(options: Parameters<typeof createFakeWorld>[0] = {}) {
   return { ...login, credentials: lasting }
 }
 
-const isAuthenticated = ({ url }: FakeRequest) => /\/oauth\/(?:par|token|revoke)$/.test(url)
+/** Not the token request without a grant, which is sent for its nonce. */
+const isAuthenticated = ({ url, body }: FakeRequest) =>
+  /\/oauth\/(?:par|revoke)$/.test(url) || body.includes('grant_type=')
 const assertionOf = (request: FakeRequest) => formOf(request)['client_assertion']!
 
 describe('what is sent', () => {

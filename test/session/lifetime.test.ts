@@ -95,8 +95,8 @@ async function job(life: Life, isLast: (step: Step) => boolean): Promise<Day> {
 /** A fault for the first token request of a job. */
 function once(fault: Fault): FakeWorld['faults']['httpFault'] {
   let is = true
-  return ({ url }) => {
-    if (!is || !url.endsWith('/oauth/token')) return undefined
+  return ({ body }) => {
+    if (!is || !body.includes('grant_type=')) return undefined
     is = false
     return fault
   }

@@ -29,7 +29,7 @@ export interface Grants {
   /** The honest token response, or why there is none. `jkt` is that of a proof already verified. */
   grant(form: Readonly<Record<string, string>>, jkt: string, auth: ClientAuth): Json | Refusal
   /** What a token request does even though its proof was refused. */
-  proofRefused(form: Readonly<Record<string, string>>): void
+  proofRefused(form: Readonly<Record<string, string>>, error: string): void
 }
 
 interface Surroundings {
@@ -104,9 +104,13 @@ export function createGrants({ faults, book, clock }: Surroundings): Grants {
       if (form['grant_type'] === 'refresh_token') return refresh(form, jkt, auth)
       return refusal('unsupported_grant_type', `Grant type "${form['grant_type']}" is not supported`)
     },
-    proofRefused(form) {
+    proofRefused(form, error) {
+      const isNonce = error === 'use_dpop_nonce'
       const code = codes.get(form['code'] ?? '')
-      if (code && faults.personality === 'cirrus') code.used = true // 25.5: a skewed clock spends it
+      // 25.5: a skewed clock spends it
+      if (code && (isNonce ? faults.spendsBeforeNonce : faults.personality === 'cirrus')) code.used = true
+      const session = isNonce && faults.spendsBeforeNonce ? book.byRefreshToken(form['refresh_token'] ?? '') : undefined
+      if (session) book.rotate(session)
     },
   }
 }

@@ -89,7 +89,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     if ('error' in auth) return refuse(auth)
     const verdict = await judge.judge(request)
     if (!verdict.ok) {
-      if (path === PATHS.token && verdict.error === 'invalid_dpop_proof') grants.proofRefused(form)
+      if (path === PATHS.token) grants.proofRefused(form, verdict.error)
       return refuseProof(verdict.error, verdict.description)
     }
     if (path === PATHS.token) {

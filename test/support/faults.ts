@@ -39,6 +39,8 @@ export interface Faults {
   personality: 'reference' | 'cirrus'
   /** Nonces of the authorization server. */
   asNonces: NonceMode
+  /** A token request with a wrong nonce, or without one, spends its code or refresh token before it is refused. */
+  spendsBeforeNonce: boolean
   /** Nonces of the PDS. */
   rsNonces: NonceMode
   /** How many of the newest nonces are good; 1 refuses all but the newest, concurrent requests need more. */
@@ -83,6 +85,7 @@ export function defaultFaults(): Faults {
   return {
     personality: 'reference',
     asNonces: 'rotate',
+    spendsBeforeNonce: false,
     rsNonces: 'rotate',
     nonceMemory: 1,
     asChallenge: { status: 400, form: 'json' },

@@ -96,12 +96,12 @@ export function describe({ status, error, description }: ServerError): string {
   return [status, error, description && `"${description}"`].filter(Boolean).join(' ')
 }
 
-/** Seconds; a later end of a rate limit is not credible, and a time far beyond it would be no date. */
-const RETRY_LONGEST = 365 * 24 * 3600
+/** Seconds; a time far beyond it would be no date. */
+const RETRY_LONGEST = 100 * 365 * 24 * 3600
 
 /**
  * When a rate limit ends, in milliseconds since the epoch: `Retry-After` (RFC 9110 §10.2.3), else `ratelimit-reset`.
- * At most a year from now.
+ * At most 100 years from now.
  */
 export function retryAt(headers: Headers, now: number): number | undefined {
   const latest = now + RETRY_LONGEST * 1000

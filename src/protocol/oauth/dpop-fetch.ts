@@ -14,6 +14,8 @@ import { createProof, type DpopKey, isNonce, type ProofTarget } from './dpop.ts'
 
 /** Longer nonces are ignored, because a nonce is part of every request (§8). */
 const NONCE_LONGEST = 1024
+/** Milliseconds; the reference accepts a nonce for three minutes. */
+const NONCE_CURRENT = 60_000
 /** Also without a media type, with two, and as text: some servers and gateways send JSON like that. */
 const MAYBE_JSON = /^$|json|^text\/plain/
 /** Bytes. An error body is read to find a challenge in it; a larger one is replaced by an empty body. */
@@ -32,6 +34,10 @@ export interface DpopFetch {
   nonces(): Nonces
   /** Milliseconds since the epoch by the clock of that origin. */
   now(origin: string): number
+  /** Whether a response within the last minute has shown the newest nonce of that origin, or that it gives none. */
+  isNonceCurrent(origin: string): boolean
+  /** One attempt, for the nonce in its response: whatever that is, it is not repeated. */
+  attempt(url: URL, init: DpopInit): Promise<Response>
 }
 
 export interface SigningFetch extends DpopFetch {
@@ -55,6 +61,8 @@ interface Assumptions {
 export interface NonceOptions {
   /** Nonces of an earlier process with this key; malformed ones are ignored. */
   readonly nonces?: Nonces
+  /** When they were received, in milliseconds since the epoch; without it they count as old. */
+  readonly noncesFrom?: number
   /**
    * Called with all nonces whenever one changes, for a later process. It is not awaited, because the response to a
    * refresh has to be saved first. Must not throw.
@@ -67,12 +75,14 @@ export interface NonceOptions {
  */
 export function createDpopFetch(
   key: DpopKey,
-  { nonces: known = {}, onNonces }: NonceOptions,
+  { nonces: known = {}, noncesFrom, onNonces }: NonceOptions,
   network: Network & Partial<WithServerClocks>,
 ): SigningFetch {
   const ports = withServerClocks(network)
   const { clocks } = ports
   const nonces = new Map(Object.entries(known).filter(([, nonce]) => isNonce(nonce)))
+  /** When an origin last showed its nonce, or as an authorization server that it gives none. */
+  const shownAt = new Map<string, number>()
   const snapshot = () => Object.fromEntries(nonces)
   const keep = (origin: string, nonce: string) => {
     if (nonces.get(origin) === nonce) return
@@ -100,7 +110,10 @@ export function createDpopFetch(
     })
     // Success or failure, the server's newest nonce is the one to use next (§8.2).
     const fresh = response.headers.get('dpop-nonce')
-    if (fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)) keep(url.origin, fresh)
+    const isGiven = fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)
+    if (isGiven) keep(url.origin, fresh)
+    // A PDS without nonces says nothing of an authorization server at the same origin.
+    if (isGiven || accessToken === undefined) shownAt.set(url.origin, ports.now())
     return response
   }
 
@@ -122,6 +135,11 @@ export function createDpopFetch(
   return Object.assign(dpopFetch, {
     nonces: snapshot,
     now: clocks.now,
+    isNonceCurrent: (origin: string) => {
+      const at = shownAt.get(origin) ?? noncesFrom
+      return at !== undefined && Math.abs(ports.now() - at) <= NONCE_CURRENT
+    },
+    attempt: (url: URL, init: DpopInit) => attempt(url, init, assume(url)),
     headersFor: async ({ method, url }: Pick<ProofTarget, 'method' | 'url'>, accessToken: string) => ({
       authorization: `DPoP ${accessToken}`,
       dpop: await prove({ method, url, nonce: nonces.get(url.origin), accessToken }),

@@ -11,7 +11,7 @@
 import { type ErrorCode, isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Nonces } from '../../model.ts'
 import type { Clock, HttpInit, Network, Random } from '../../ports.ts'
-import { type JsonObject, rateLimited, readServerError, type ServerError } from '../http/response.ts'
+import { describe, type JsonObject, rateLimited, readServerError, type ServerError } from '../http/response.ts'
 import type { WithServerClocks } from '../http/server-clock.ts'
 import { type AuthorizationRequest, type PushedRequest, pushAuthorizationRequest } from './authorization-request.ts'
 import { type ClientIdentity, withClientAssertion } from './client-auth.ts'
@@ -21,6 +21,9 @@ import { anyToken, exchangeRefused, readTokenResponse, refreshRefused } from './
 
 /** Seconds. */
 const TIMEOUT = 10
+/** Behind them the server may be away, and a token sent now may be lost. */
+const GATEWAY_ERRORS: readonly number[] = [502, 503, 504]
+const FORM = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' } as const
 /** Seconds. Longer than for other requests, because the token is used up even if the response is not awaited. */
 export const TOKEN_TIMEOUT = 45
 /** On a new connection: a kept one may be closed just when it is used, and a single-use token cannot be sent again. */
@@ -100,6 +103,35 @@ export class OAuthServerAgent {
       post: (url: string, form: URLSearchParams) => this.#post(url, form),
     }
     return pushAuthorizationRequest(this.#server, client, request, this.#ports)
+  }
+
+  /**
+   * Gets the server's nonce, unless a response has shown it within the last minute. Called before a code or a refresh
+   * token is sent: some servers spend them before they check the nonce, and the retry would then be a replay.
+   *
+   * What is sent is a token request without a grant: every server rejects it, one with nonces gives its nonce with that,
+   * and nothing can be spent. A server that gives none is sent the code or token without.
+   *
+   * @throws {OAuthError} `NETWORK_UNREACHABLE`, `SERVER_UNAVAILABLE`, `RATE_LIMITED` and others of the `Http` port. Neither
+   *   a code nor a token was sent.
+   */
+  async learnNonce(): Promise<void> {
+    const { issuer, token_endpoint } = this.#server
+    const url = new URL(token_endpoint)
+    if (this.#dpopFetch.isNonceCurrent(url.origin)) return
+    const form = new URLSearchParams({ client_id: this.#client.clientId })
+    const response = await this.#dpopFetch
+      .attempt(url, { method: 'POST', headers: FORM, body: form.toString(), timeoutSeconds: TIMEOUT })
+      .catch((error: unknown) => {
+        if (!isOAuthError(error, 'NETWORK_LOST')) throw error
+        throw new OAuthError('NETWORK_UNREACHABLE', error.message, { cause: error })
+      })
+    if (response.status === 429) throw rateLimited(issuer, response.headers, this.#ports.now())
+    if (GATEWAY_ERRORS.includes(response.status)) {
+      const refusal = await readServerError(response, form)
+      throw new OAuthError('SERVER_UNAVAILABLE', `${issuer} responded with ${describe(refusal)}`)
+    }
+    await response.body?.cancel().catch(() => undefined)
   }
 
   /**
@@ -190,7 +222,7 @@ export class OAuthServerAgent {
   ): Promise<Response> {
     return this.#dpopFetch(new URL(endpoint), {
       method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+      headers: FORM,
       body: () => this.#authenticated(form),
       ...init,
     })
