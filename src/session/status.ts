@@ -24,7 +24,7 @@ export interface SessionStatus {
   readonly scope: string | undefined
   /** RFC 7638, of the session's DPoP key. */
   readonly thumbprint: string
-  /** Milliseconds since the epoch, like all times here. */
+  /** Milliseconds since the epoch, and by the server's clock, like all times here. */
   readonly createdAt: number | undefined
   readonly rotatedAt: number | undefined
   readonly accessTokenExpiresAt: number | undefined
@@ -41,7 +41,7 @@ export interface SessionStatus {
  * @param now by the clock of this machine
  */
 export function statusOf(record: SessionRecord, now: number): SessionStatus {
-  const { createdAt, rotatedAt, intent, ended, clientKey } = record
+  const { createdAt, rotatedAt, clockOffset = 0, intent, ended, clientKey } = record
   const lifetime = clientKey ? CONFIDENTIAL : PUBLIC
   const absoluteDeadline = after(createdAt, lifetime.absolute)
   const idleDeadline = after(rotatedAt, lifetime.idle)
@@ -59,7 +59,8 @@ export function statusOf(record: SessionRecord, now: number): SessionStatus {
     thumbprint: record.thumbprint,
     createdAt,
     rotatedAt,
-    accessTokenExpiresAt: record.accessToken === undefined ? undefined : record.accessTokenExpiresAt,
+    accessTokenExpiresAt:
+      record.accessToken === undefined ? undefined : after(record.accessTokenExpiresAt, clockOffset),
     absoluteDeadline,
     idleDeadline,
     savedTo: record.savedTo ?? [],
@@ -68,8 +69,9 @@ export function statusOf(record: SessionRecord, now: number): SessionStatus {
   }
 }
 
-function after(time: number | undefined, lifetime: number): number | undefined {
-  return time === undefined ? undefined : Math.min(time + lifetime, TIME_LARGEST)
+/** A time that no date can name is unknown. */
+function after(time: number | undefined, duration: number): number | undefined {
+  return time === undefined || Math.abs(time + duration) > TIME_LARGEST ? undefined : time + duration
 }
 
 /** The time at the session's server, with which its dates and deadlines are compared. */

@@ -45,11 +45,10 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const deadline = nextDeadline(status)
   if (warnDays !== undefined && status.state === 'ended')
     throw isHandedOver(status) ? endedError(session.record()) : overError(status, session.record())
-  const now = runtime.now()
   await output.data(
     output.json
       ? `${toSafeJson(status)}\n`
-      : table(status, { time, now, storedIn: await storedIn(status, context), paint: output.paint }),
+      : table(status, { now: time, storedIn: await storedIn(status, context), paint: output.paint }),
   )
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not contain the login time')
@@ -96,15 +95,13 @@ const STATES = {
 const COLOURS = { alive: 'green', ended: 'red', ambiguous: 'yellow' } as const satisfies Record<string, Colour>
 
 interface Presentation {
-  /** At the session's server. */
-  readonly time: number
-  /** By our clock, as is the expiry of the access token. */
+  /** The time at the session's server. */
   readonly now: number
   readonly storedIn: string
   readonly paint: Paint
 }
 
-function table(status: SessionStatus, { time, now, storedIn, paint }: Presentation): string {
+function table(status: SessionStatus, { now, storedIn, paint }: Presentation): string {
   const rows: [name: string, value: string | undefined][] = [
     [
       'session',
@@ -117,11 +114,11 @@ function table(status: SessionStatus, { time, now, storedIn, paint }: Presentati
     ['client', status.clientId && status.clientId + (status.clientKey ? `; client key ${status.clientKey.kid}` : '')],
     ['scope', status.scope],
     ['key', status.thumbprint],
-    ['login', status.createdAt && relativeTime(status.createdAt, time)],
-    ['refreshed', status.rotatedAt && relativeTime(status.rotatedAt, time)],
+    ['login', status.createdAt && relativeTime(status.createdAt, now)],
+    ['refreshed', status.rotatedAt && relativeTime(status.rotatedAt, now)],
     ['access token', status.accessTokenExpiresAt && expires(status.accessTokenExpiresAt, now)],
-    ['ends', status.absoluteDeadline && relativeTime(status.absoluteDeadline, time)],
-    ['ends unused', status.idleDeadline && relativeTime(status.idleDeadline, time)],
+    ['ends', status.absoluteDeadline && relativeTime(status.absoluteDeadline, now)],
+    ['ends unused', status.idleDeadline && relativeTime(status.idleDeadline, now)],
     ['stored in', storedIn],
     ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
     ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),
