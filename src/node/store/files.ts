@@ -51,8 +51,8 @@ export async function readPrivate(path: string): Promise<string | undefined> {
 }
 
 /** Writes a temporary file, flushes it, renames it, and flushes the folder. Durable when it resolves. */
-export async function writePrivate(path: string, text: string, mode: number = FILE_MODE): Promise<void> {
-  await using reserved = await reserve(path, Buffer.byteLength(text), mode)
+export async function writePrivate(path: string, text: string, mode?: number, model?: string): Promise<void> {
+  await using reserved = await reserve(path, Buffer.byteLength(text), mode, model)
   await reserved.fill(text)
 }
 
@@ -64,9 +64,15 @@ export interface Reservation extends AsyncDisposable {
 /**
  * Reserves disk space for a later write, so that a disk that fills up in between cannot prevent it.
  *
+ * @param model whose owner a new file gets if root writes it
  * @throws {OAuthError} `STORE_UNAVAILABLE`, `STORE_INVALID`
  */
-export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode = FILE_MODE): Promise<Reservation> {
+export async function reserve(
+  path: string,
+  bytes: number = RESERVED_BYTES,
+  mode: number = FILE_MODE,
+  model?: string,
+): Promise<Reservation> {
   const beside = besideOf(path)
   let file: FileHandle | undefined
   try {
@@ -74,7 +80,7 @@ export async function reserve(path: string, bytes: number = RESERVED_BYTES, mode
     await refuseLink(path)
     await sweepFolder(dirname(path), LEFTOVERS_KEPT, (name) => isBeside(name, path))
     file = await open(beside, 'wx', mode)
-    await keepOwner(file, path)
+    await keepOwner(file, path, model)
     await file.writeFile(Buffer.alloc(bytes, ' '))
     await file.sync()
   } catch (error) {
@@ -252,7 +258,7 @@ async function makeFolder(path: string, mode: number): Promise<void> {
 /** Through a descriptor: what stands at the path may have been replaced by the owner of the folder above. */
 async function giveFolder(path: string): Promise<void> {
   const folder = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-  await inheritOwner(folder, path).finally(() => folder.close())
+  await inheritOwner(folder, dirname(path)).finally(() => folder.close())
 }
 
 async function isFolder(path: string): Promise<boolean> {

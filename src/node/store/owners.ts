@@ -7,6 +7,13 @@ import { dirname } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import { isCode } from './file-errors.ts'
 
+/** Whether a file that another program could have written is of this user or, for root, of the owner of `model`. */
+export async function isTrusted({ uid }: Pick<Stats, 'uid'>, model: string): Promise<boolean> {
+  const own = ownUid()
+  if (own === undefined || uid === own) return true
+  return own === 0 && (await stat(model)).uid === uid
+}
+
 type Owner = Pick<Stats, 'uid' | 'gid'>
 
 /** `undefined` on Windows. */
@@ -30,16 +37,26 @@ export function ownerName(uid: number): string {
 /**
  * As root, gives the new content of `path` the owner and group that `path` has, or else those of its folder.
  *
- * @throws {OAuthError} `STORE_UNAVAILABLE` the file would change its owner
+ * @param model a file or folder whose owner it gets instead
+ * @throws {OAuthError} `STORE_UNAVAILABLE` the file would change its owner, or may have been put there by a stranger
  */
-export async function keepOwner(file: FileHandle, path: string): Promise<void> {
+export async function keepOwner(file: FileHandle, path: string, model?: string): Promise<void> {
   if (ownUid() !== 0) return
-  const before = await lstat(path).catch((error) => {
+  const before = model === undefined ? await statOf(path) : undefined
+  if (!before) return inheritOwner(file, model ?? dirname(path))
+  const folder = await stat(dirname(path))
+  if (before.uid !== 0 && before.uid !== folder.uid && folder.mode & 0o002) {
+    const why = 'in a directory that everybody can write to'
+    throw new OAuthError('STORE_UNAVAILABLE', `cannot write ${path}: it belongs to ${ownerName(before.uid)}, ${why}`)
+  }
+  await mustGive(file, path, before)
+}
+
+async function statOf(path: string): Promise<Stats | undefined> {
+  return lstat(path).catch((error) => {
     if (isCode(error, 'ENOENT')) return undefined
     throw error
   })
-  if (before) await mustGive(file, path, before)
-  else await inheritOwner(file, path)
 }
 
 /**
@@ -51,24 +68,19 @@ export async function shareOwner(file: FileHandle, path: string): Promise<void> 
   if (ownUid() === 0) await mustGive(file, path, await stat(dirname(path)))
 }
 
-/** As root, gives something new the owner and group of its folder, where the system allows that. */
-export async function inheritOwner(file: FileHandle, path: string): Promise<void> {
+/** As root, gives something new the owner and group of `model`, where the system allows that. */
+export async function inheritOwner(file: FileHandle, model: string): Promise<void> {
   if (ownUid() !== 0) return
-  const folder = await stat(dirname(path))
-  await give(file, folder).catch(() => undefined)
+  const owner = await stat(model)
+  await give(file, owner).catch(() => undefined)
 }
 
 async function mustGive(file: FileHandle, path: string, to: Owner): Promise<void> {
-  await give(file, to).catch((error: unknown) => {
+  await give(file, to).catch((cause: unknown) => {
     const owner = ownerName(to.uid)
-    throw new OAuthError(
-      'STORE_UNAVAILABLE',
-      `cannot write ${path}: it belongs to ${owner}, and root cannot keep that`,
-      {
-        cause: error,
-        facts: { reason: 'owner-foreign', path, owner, isEmpty: false },
-      },
-    )
+    const message = `cannot write ${path}: it belongs to ${owner}, and root cannot keep that`
+    const facts = { reason: 'owner-foreign', path, owner, isEmpty: false } as const
+    throw new OAuthError('STORE_UNAVAILABLE', message, { cause, facts })
   })
 }
 

@@ -7,6 +7,7 @@ import { lstat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { SessionRecord } from '../../model.ts'
 import { listFolder, readPrivate, removeFile, writePrivate } from './files.ts'
+import { isTrusted } from './owners.ts'
 import { parseSession } from './records.ts'
 
 export interface Rescue {
@@ -26,7 +27,7 @@ export function createRescue(home: string, folders: readonly string[]): Rescue {
   return {
     async write(thumbprint, text) {
       for (const path of pathsOf(thumbprint)) {
-        const isWritten = await writePrivate(path, text).then(
+        const isWritten = await writePrivate(path, text, undefined, home).then(
           () => true,
           () => false,
         )
@@ -35,7 +36,7 @@ export function createRescue(home: string, folders: readonly string[]): Rescue {
       return undefined
     },
     async read(thumbprint) {
-      const records = await Promise.all(pathsOf(thumbprint).map((path) => readOwn(path, thumbprint)))
+      const records = await Promise.all(pathsOf(thumbprint).map((path) => readOwn(path, thumbprint, home)))
       return records.filter((record) => record !== undefined).reduce(newer, undefined)
     },
     async remove(thumbprint) {
@@ -55,10 +56,10 @@ export function newer(one: SessionRecord | undefined, other: SessionRecord | und
 }
 
 /** Others may write to a folder for temporary files: only a file that is ours, and private, is read. */
-async function readOwn(path: string, thumbprint: string): Promise<SessionRecord | undefined> {
+async function readOwn(path: string, thumbprint: string, home: string): Promise<SessionRecord | undefined> {
   try {
-    const { uid, mode } = await lstat(path)
-    const isOurs = process.platform === 'win32' || (uid === process.getuid?.() && (mode & 0o077) === 0)
+    const stats = await lstat(path)
+    const isOurs = process.platform === 'win32' || ((stats.mode & 0o077) === 0 && (await isTrusted(stats, home)))
     const text = isOurs ? await readPrivate(path) : undefined
     return text === undefined ? undefined : parseSession(text, path, thumbprint)
   } catch {

@@ -1,14 +1,17 @@
 /** A command run as root, as with sudo, leaves a user's files to the user; or it writes nothing. */
 import { spawnSync } from 'node:child_process'
 import { chmod, chown, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { fileTarget } from '../../../src/node/save/file.ts'
 import { holdSignals } from '../../../src/node/signals.ts'
-import { writePrivate } from '../../../src/node/store/files.ts'
+import { reserve, serialize, writePrivate } from '../../../src/node/store/files.ts'
 import { createPendingStore } from '../../../src/node/store/logins.ts'
 import { ownerName } from '../../../src/node/store/owners.ts'
+import { sealed } from '../../../src/node/store/records.ts'
+import { createRescue } from '../../../src/node/store/rescue.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
+import { failure } from '../../support/failure.ts'
 import { pendingRecord, sessionRecord, startNode, THUMBPRINT, tempFolder } from '../helpers.ts'
 
 const isRoot = process.getuid?.() === 0
@@ -71,6 +74,16 @@ describe.runIf(isRoot)('root', () => {
     expect(Object.entries(all).filter(([, owner]) => !owner.startsWith('54321:54321 '))).toStrictEqual([])
   })
 
+  test('rescues a session of a user for the user, and finds what the user’s own run has rescued', async () => {
+    const [home, elsewhere] = [await homeOf(SOMEONE), await tempFolder()]
+    const { write, read } = createRescue(home, [elsewhere])
+    const path = (await write(THUMBPRINT, serialize(sealed(sessionRecord()))))!
+    expect((await lstat(path)).uid).toBe(SOMEONE)
+    expect(await read(THUMBPRINT)).toMatchObject({ thumbprint: THUMBPRINT })
+    await chown(path, NOBODY, NOBODY)
+    expect(await read(THUMBPRINT)).toBeUndefined()
+  })
+
   test('saves to a file of a user', async () => {
     const home = await homeOf(SOMEONE)
     const target = fileTarget('file:x', join(home, 'session.env'))
@@ -78,10 +91,27 @@ describe.runIf(isRoot)('root', () => {
     expect(await owners(home)).toStrictEqual({ '': '54321:54321 700', 'session.env': '54321:54321 600' })
   })
 
+  test('does not give secrets to a stranger who has put a file where everybody can', async () => {
+    const home = await homeOf(0)
+    await chmod(home, 0o1777)
+    const path = join(home, 'session.env')
+    await writeFile(path, 'A=1')
+    await chown(path, SOMEONE, SOMEONE)
+    const why = `it belongs to user 54321, in a directory that everybody can write to`
+    expect(await failure(reserve(path))).toMatchObject({ message: `cannot write ${path}: ${why}` })
+    expect(await readFile(path, 'utf8')).toBe('A=1')
+    expect(await readdir(home)).toStrictEqual(['session.env'])
+    const { write } = createRescue(await homeOf(0), [home])
+    const rescued = join(home, basename((await write(THUMBPRINT, 'old'))!))
+    await chown(rescued, SOMEONE, SOMEONE)
+    expect(await write(THUMBPRINT, 'new')).toBe(rescued)
+    expect((await lstat(rescued)).uid).toBe(0)
+  })
+
   const canDrop = spawnSync('setpriv', ['--bounding-set', '-chown', 'true']).status === 0
   test.runIf(canDrop)('that may not give files away replaces none, and leaves nothing beside', async () => {
     const home = await homeOf(0)
-    await chmod(home, 0o777)
+    await chmod(home, 0o755)
     await mkdir(join(home, 'theirs'))
     await chown(join(home, 'theirs'), SOMEONE, SOMEONE)
     await writeFile(join(home, 'file'), 'old')
