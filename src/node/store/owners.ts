@@ -65,7 +65,8 @@ async function statOf(path: string): Promise<Stats | undefined> {
  * @throws {OAuthError} `STORE_UNAVAILABLE` the system does not allow that
  */
 export async function shareOwner(file: FileHandle, path: string): Promise<void> {
-  if (ownUid() === 0) await mustGive(file, path, await stat(dirname(path)))
+  const folder = dirname(path)
+  if (ownUid() === 0) await mustGive(file, folder, await stat(folder))
 }
 
 /** As root, gives something new the owner and group of `model`, where the system allows that. */
