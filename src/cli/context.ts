@@ -2,9 +2,11 @@
  * Creates the runtime of a command from its options and the environment. It imports the whole protocol, so it is loaded
  * only when a command runs, not for `--help`.
  */
+import { hostname } from 'node:os'
 import { readClientJwk } from '../credentials/read.ts'
 import type { Origin } from '../model.ts'
 import { nodeRuntime } from '../node/runtime.ts'
+import type { LockHolder } from '../node/store/lock.ts'
 import type { Runtime } from '../ports.ts'
 import { asServer, asUrl } from '../protocol/identity/syntax.ts'
 import { CliError } from './errors.ts'
@@ -41,9 +43,31 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     requireDurable: inCi(io) && fromEnvironment(options.account, environment),
     onWarning: output.warn,
     onRequest: output.debug,
+    onWait: (holder) => showWait(holder, output),
     onProgramOutput: output.json ? output.programOutput : undefined,
   })
   return { common: options, io, output, runtime, dev }
+}
+
+/** @returns ends it */
+function showWait({ pid, host }: LockHolder, { debug, progress }: Output): () => void {
+  const where = host === hostname() ? `process ${pid}` : `process ${pid} on ${host}`
+  const text = `waiting for ${where}, which is refreshing this session`
+  debug(text)
+  const { promise, end } = until()
+  void progress.during(
+    () => text,
+    () => promise,
+  )
+  return end
+}
+
+function until(): { promise: Promise<void>; end: () => void } {
+  let end = () => {}
+  const promise = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  return { promise, end }
 }
 
 function parseServer(

@@ -54,6 +54,8 @@ export function createProgress(io: CliIO, options: ProgressOptions, ticks: Ticks
   let shown = ''
   let quietUntil = Number.NEGATIVE_INFINITY
   let isApart: boolean | undefined
+  /** The work that shows its line is the one that began last. */
+  const running: Describe[] = []
   const clear = () => {
     if (shown !== '') stderr.write(ERASE)
     shown = ''
@@ -71,8 +73,10 @@ export function createProgress(io: CliIO, options: ProgressOptions, ticks: Ticks
     async during(describe, work) {
       if (!isShown || !describe) return work()
       const begun = ticks.now()
+      running.push(describe)
       const end = ticks.every(PAUSE, () => {
         const now = ticks.now()
+        if (running.at(-1) !== describe) return
         if (now - begun >= DELAY && now >= quietUntil) show(describe(now - begun))
       })
       process.once('exit', clear) // by a signal, in the middle
@@ -81,6 +85,7 @@ export function createProgress(io: CliIO, options: ProgressOptions, ticks: Ticks
       } finally {
         process.off('exit', clear)
         end()
+        running.splice(running.indexOf(describe), 1)
         clear()
       }
     },

@@ -14,6 +14,7 @@ import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
 import { holdSignals } from './signals.ts'
 import { isCode } from './store/files.ts'
 import { createHomelessStores } from './store/homeless.ts'
+import type { LockHolder } from './store/lock.ts'
 import { createPendingStore, createStateFileStore } from './store/logins.ts'
 import { createSessionStore } from './store/sessions.ts'
 import { createWitness } from './store/witness.ts'
@@ -43,8 +44,8 @@ export interface NodeRuntimeOptions {
   readonly requireDurable?: boolean | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined
-  /** Called when another process holds a session for more than a second, with its pid and host name. */
-  readonly onWait?: ((holder: { readonly pid: number; readonly host: string }) => void) | undefined
+  /** Called when another process holds a session for more than a second. What it returns is called when the wait is over. */
+  readonly onWait?: ((holder: LockHolder) => () => void) | undefined
   /** Gets what a failed `gh:` or `exec:` program printed, free of secrets. Without it, programs print to stderr themselves. */
   readonly onProgramOutput?: ((text: string) => void) | undefined
 }

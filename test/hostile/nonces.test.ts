@@ -118,7 +118,7 @@ describe('26.12 the request for the nonce', () => {
     }
   })
 
-  test('a nonce that was used up in between is answered with one retry', async () => {
+  test('a nonce that was used up in between is followed by one retry', async () => {
     const world = createFakeWorld()
     const session = await openSession(await signedIn(world), world)
     let isFirst = true

@@ -30,6 +30,7 @@ function named(path) {
   return relative(process.cwd(), String(path))
     .replace(RegExp(`[^/]*${uuid}((?:\\.claimed)?\\.tmp)$`), '*$1')
     .replace(RegExp(uuid), '*')
+    .replace(/atproto-oauth-[0-9a-f]{16}-[\w-]{43}/g, 'RESCUED')
     .replace(/[0-9a-f]{64}|(?<![\w-])[\w-]{43}(?![\w-])/g, 'ID')
 }
 

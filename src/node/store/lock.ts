@@ -43,10 +43,16 @@ export const LOCK_TIMES = {
 
 export type LockTimes = { readonly [Name in keyof typeof LOCK_TIMES]: number }
 
+/** The process that others wait for. */
+export interface LockHolder {
+  readonly pid: number
+  readonly host: string
+}
+
 export interface LockOptions {
   readonly times?: Partial<LockTimes>
-  /** Called once if another process holds the lock for more than a moment, with its pid and host name. */
-  readonly onWait?: ((holder: { readonly pid: number; readonly host: string }) => void) | undefined
+  /** Called once if another process holds the lock for more than a moment. What it returns is called when the wait is over. */
+  readonly onWait?: ((holder: LockHolder) => () => void) | undefined
 }
 
 export interface HeldLock {
@@ -110,24 +116,23 @@ async function acquire(folder: string, id: string, times: LockTimes, onWait: Loc
   const own = join(folder, `.${id}`)
   const text = `${JSON.stringify(me)}\n`
   const watch = new Watch(times)
+  let endWait: (() => void) | undefined
   try {
     await createPrivate(own, text)
-    for (let isTold = false; ; ) {
+    for (;;) {
       const highest = Math.max(0, ...(await numbers(folder)))
       const blocker = highest === 0 ? undefined : await blockerOf(folder, highest, me)
       watch.look(blocker && (await stampOf(folder, highest)))
       const isFree = blocker === undefined || watch.hasEnded(blocker.fate)
       if (isFree && (await claim(folder, { own, text }, highest + 1))) return highest + 1
       if (blocker && watch.isLate(blocker.fate)) throw busy(folder, blocker.holder)
-      if (blocker?.holder?.pid && !isTold && watch.waited > NOTICEABLE) {
-        isTold = true
-        onWait?.(blocker.holder)
-      }
+      if (blocker?.holder && watch.waited > NOTICEABLE) endWait ??= onWait?.(blocker.holder)
       await delay(times.poll / 2 + Math.random() * times.poll)
     }
   } catch (error) {
     throw unavailable(error, 'lock', folder)
   } finally {
+    endWait?.()
     await removeFile(own).catch(() => undefined)
   }
 }

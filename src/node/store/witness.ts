@@ -7,14 +7,14 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import * as v from '@badrap/valita'
 import { loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Adoption } from '../../ports.ts'
-import { readPrivate, serialize, writePrivate } from './files.ts'
+import { makePrivateFolder, readPrivate, serialize } from './files.ts'
 
 const witnessSchema = v.object({ rotation: v.number() })
 const ownerSchema = v.object({ machine: v.string(), shared: v.boolean().optional() })
@@ -59,19 +59,25 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
       try {
         const path = pathOf(record)
         const { rotation } = record
-        if (path !== undefined && rotation !== undefined) await writePrivate(path, serialize({ rotation }))
+        if (path !== undefined && rotation !== undefined) await write(path, { rotation })
         if (await readJson(ownerPath, ownerSchema)) return
         const me = await machine()
-        if (me !== undefined) await writePrivate(ownerPath, serialize({ machine: me }))
+        if (me !== undefined) await write(ownerPath, { machine: me })
       } catch {
         // The session is saved, which is what matters.
       }
     },
     async adopt(adoption) {
       const me = (await machine()) ?? 'unknown'
-      await writePrivate(ownerPath, serialize({ machine: me, shared: adoption === 'shared' }))
+      await write(ownerPath, { machine: me, shared: adoption === 'shared' })
     },
   }
+}
+
+/** In place: a file that was cut short says as little as a missing one, and nothing is left of a killed process. */
+async function write(path: string, value: object): Promise<void> {
+  await makePrivateFolder(dirname(path))
+  await writeFile(path, serialize(value), { mode: 0o600 })
 }
 
 async function readJson<T>(path: string, schema: v.Type<T>): Promise<T | undefined> {

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/p
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { LOCK_TIMES, type LockTimes, withLock } from '../../../src/node/store/lock.ts'
+import { LOCK_TIMES, type LockHolder, type LockTimes, withLock } from '../../../src/node/store/lock.ts'
 import { failure } from '../../support/failure.ts'
 import { startNode, tempFolder, until } from '../helpers.ts'
 
@@ -243,11 +243,15 @@ describe('11.6 the holder', () => {
     const holder = startNode(HOLD, [folder])
     await holder.said('held')
     const told: unknown[] = []
-    const waiting = withLock(folder, async () => 'acquired', { onWait: (who) => void told.push(who) })
+    const onWait = (who: LockHolder) => {
+      told.push(who)
+      return () => void told.push('over')
+    }
+    const waiting = withLock(folder, async () => 'acquired', { onWait })
     await until(() => told.length > 0)
     holder.kill('SIGKILL')
     expect(await waiting).toBe('acquired')
-    expect(told).toMatchObject([{ pid: holder.pid, host: hostname() }])
+    expect(told).toMatchObject([{ pid: holder.pid, host: hostname() }, 'over'])
   })
 })
 
