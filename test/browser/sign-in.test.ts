@@ -87,7 +87,7 @@ describeInBrowser('signing in with a browser', () => {
     await signIn(page, url, account)
     await page.getByRole('button', { name: 'Deny' }).click()
     await expect.poll(() => page.getByRole('heading', { level: 1 }).textContent()).toBe('Not signed in')
-    expect(await page.locator('#what').textContent()).toContain('You refused, or the server did.')
+    expect(await page.locator('#what').textContent()).toContain('The sign-in was denied by you or by the server.')
     const completed = await run(['complete'], { stdin: await page.locator('textarea').inputValue() })
     expect(completed).toMatchObject({ code: 4, stdout: '' })
     expect(completed.stderr).toContain('[AUTHORIZATION_DENIED]')

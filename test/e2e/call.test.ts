@@ -68,7 +68,7 @@ describe('requests', () => {
       [[...list, `collection=${POST}`, 'limit=abc'], 'a whole number'],
       [list, 'requires collection'],
       [[...list, `collection=${POST}`, 'limt=5'], 'has no limt'],
-      [[...CREATE, 'record=@nobody.here'], 'starts with @'],
+      [[...CREATE, 'record=@nobody.here'], 'hint: correct the path'],
       [['call', 'app.bsky.actor.getProfile', 'actor=@alice.test'], 'without @: actor=alice.test'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '.'], 'is not a file'],
       [['call', 'com.atproto.repo.uploadBlob', '-d', '@bytes.bin'], 'a binary file with --upload'],

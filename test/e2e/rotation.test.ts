@@ -90,10 +90,21 @@ describe('11.4 the token of one session with the key of another', () => {
     const two = { ...one, home, env: parse(second.stdoutBytes) }
     await works(home, two)
 
-    // Only the key is known: it may be a token that was refreshed elsewhere, and the server has to say.
-    const tried = await runCli(['refresh'], { home, env: mix(one, two) })
-    expectFailure(tried, 5, 'SESSION_DEAD', 'unknown')
-    expect(tried.stderr).toContain('the stored one was not sent')
+    // Only the key is known. Without a count the token may be older or newer than the stored one.
+    const { ATPROTO_OAUTH_ROTATION, ...uncounted }: Record<string, string | undefined> = mix(one, two)
+    await world.clearRequests()
+    const tried = await runCli(['refresh'], { home, env: uncounted })
+    expectFailure(tried, 2, 'COPIES_DIFFER')
+    expect(await sentByUs(world)).toStrictEqual([])
+    await works(home, two)
+
+    // A count that is not larger says that the stored one is newer; a larger one lets the server decide.
+    expect((await runCli(['refresh'], { home, env: { ...uncounted, ATPROTO_OAUTH_ROTATION } })).code).toBe(0)
+    const larger = { ...uncounted, ATPROTO_OAUTH_ROTATION: '9' }
+    const refused = await runCli(['refresh'], { home, env: larger })
+    expectFailure(refused, 5, 'SESSION_DEAD', 'unknown')
+    expect(refused.stderr).toContain('the stored one was not sent')
+    expect((await runCli(['refresh'], { home, env: larger })).code).toBe(0) // as the hint says
     await works(home, two)
 
     // The other way round: what is given is the token that is stored here, with a key that is not.

@@ -63,7 +63,9 @@ test('15.2, 15.9 what a scope would not give is said before anything is sent', a
   const init = (scope: string) => runCli(['init', account.handle, '--scope', scope], { home })
   const chat = await init('atproto transition:chat.bsky')
   expect(chat.code).toBe(0)
-  expect(chat.stderr).toContain('warning: by the specification transition:chat.bsky counts only together with')
+  expect(chat.stderr).toContain(
+    'warning: transition:chat.bsky is specified only in combination with transition:generic',
+  )
 
   await world.clearRequests()
   const wrong = await init('atproto repo:app.bsky.feed.post?action=write')

@@ -67,7 +67,8 @@ export interface HeldLock {
 /** Milliseconds until `onWait` is called. */
 const NOTICEABLE = 1_000
 const CONFIRMATIONS = 3
-const RELEASED = 'released'
+/** JSON like the rest, but no holder. */
+const RELEASED = '"released"'
 /** File systems without hard links: FAT, SMB, FUSE; Android forbids them. */
 const NO_LINKS = ['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL']
 const RELEASE_ATTEMPTS = 5
@@ -258,6 +259,7 @@ async function release(path: string): Promise<void> {
       const file = await persist(() => open(path, 'r+'))
       try {
         await file.write(RELEASED, 0)
+        await file.truncate(RELEASED.length)
       } finally {
         await file.close()
       }

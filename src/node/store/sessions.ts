@@ -81,6 +81,7 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
             await removeFile(path)
             await removeFile(noncesOf(thumbprint))
             await rescue.remove(thumbprint)
+            await witness.forget(thumbprint)
           },
           confirm: () => file.confirm(),
         })

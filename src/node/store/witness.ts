@@ -14,7 +14,7 @@ import * as v from '@badrap/valita'
 import { loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Adoption } from '../../ports.ts'
-import { makePrivateFolder, readPrivate, serialize } from './files.ts'
+import { makePrivateFolder, readPrivate, removeFile, serialize } from './files.ts'
 
 const witnessSchema = v.object({ rotation: v.number() })
 const ownerSchema = v.object({ machine: v.string(), shared: v.boolean().optional() })
@@ -28,6 +28,8 @@ export interface Witness {
   check(record: SessionRecord): Promise<void>
   /** After a refresh was stored. Best effort. */
   note(record: SessionRecord): Promise<void>
+  /** After the session was removed here: its tokens may come back, as from the environment, and are sent then. */
+  forget(thumbprint: string): Promise<void>
   /** Makes this machine the owner of the store, or any machine. */
   adopt(adoption: Adoption): Promise<void>
 }
@@ -39,10 +41,10 @@ export interface WitnessOptions {
 }
 
 export function createWitness(home: string, { cache, machine = machineId }: WitnessOptions): Witness {
-  const pathOf = ({ thumbprint }: SessionRecord) => cache && join(cache, 'refreshes', `${thumbprint}.json`)
+  const pathOf = (thumbprint: string) => cache && join(cache, 'refreshes', `${thumbprint}.json`)
   const ownerPath = join(home, 'machine.json')
   const highest = async (record: SessionRecord) => {
-    const path = pathOf(record)
+    const path = pathOf(record.thumbprint)
     return path === undefined ? 0 : ((await readJson(path, witnessSchema))?.rotation ?? 0)
   }
   return {
@@ -57,7 +59,7 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
     },
     async note(record) {
       try {
-        const path = pathOf(record)
+        const path = pathOf(record.thumbprint)
         const { rotation } = record
         if (path !== undefined && rotation !== undefined) await write(path, { rotation })
         if (await readJson(ownerPath, ownerSchema)) return
@@ -66,6 +68,10 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
       } catch {
         // The session is saved, which is what matters.
       }
+    },
+    async forget(thumbprint) {
+      const path = pathOf(thumbprint)
+      if (path !== undefined) await removeFile(path).catch(() => undefined)
     },
     async adopt(adoption) {
       const me = (await machine()) ?? 'unknown'

@@ -80,7 +80,7 @@ test('a release that fails is repeated', async () => {
   await withLock(folder, async () => {
     system.refusals = 3
   })
-  expect(await readFile(join(folder, '1'), 'utf8')).toMatch(/^released/)
+  expect(await readFile(join(folder, '1'), 'utf8')).toMatch(/^"released"/)
 })
 
 test('a release that fails for good does not keep this process out', async () => {

@@ -54,6 +54,13 @@ test('without a count, or without a place to keep one, nothing is compared', asy
   await bare.check(after(1))
 })
 
+test('a session that was removed here is not remembered', async () => {
+  const { on } = await place()
+  await on('one').note(after(4))
+  await on('one').forget(after(4).thumbprint)
+  await on('one').check(after(0))
+})
+
 test('a store from another machine is not used until it is adopted', async () => {
   const { on } = await place()
   await on('one').note(after(1))
