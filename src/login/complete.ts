@@ -22,7 +22,7 @@ import { type DpopKey, importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
-import { checkTargets } from '../session/saving.ts'
+import { checkTargets, lockTargets } from '../session/saving.ts'
 import { parseCallback, validateCallback } from './callback.ts'
 import {
   alreadySpent,
@@ -39,7 +39,7 @@ import {
 export type CompletePorts = Network &
   Dns & {
     readonly settings: Settings
-    readonly stores: Pick<Stores, 'pending'>
+    readonly stores: Stores
     readonly saving: Saving
   } & DeliverOption
 
@@ -72,6 +72,7 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
 
   await checkTargets(pending.did, ports)
   const exchange = await prepareExchange(pending, callback.code, ports)
+  await checkSaving(exchange.key, ports)
   const { agent, spent, note } = exchange
   if (!(await store.claim(spent('sent')))) throw await claimedElsewhere(pending, store)
   const response = await sendCode(exchange)
@@ -82,6 +83,13 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
     end: () => agent.revokeIssued(response),
   }
   return deliverLogin(result, login, ports)
+}
+
+/** Where the credentials will be saved has to be lockable and writable before the code is sent. */
+async function checkSaving({ thumbprint }: DpopKey, { saving, stores }: CompletePorts): Promise<void> {
+  const { inStore, targets } = saving
+  if (!inStore && targets.length === 0) return
+  await lockTargets(targets, () => stores.sessions.update(thumbprint, async () => undefined))
 }
 
 /** What is checked before the code is sent, and the functions that record what happens afterwards. */

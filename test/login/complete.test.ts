@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { OAuthError } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { type InitOptions, init } from '../../src/login/init.ts'
 import type { Completed } from '../../src/model.ts'
@@ -66,6 +67,33 @@ describe('10 exchange', () => {
 
     world.faults.httpFault = () => undefined
     await expect(complete(callback, world)).resolves.toMatchObject({ handle: 'alice.fake.dev' })
+  })
+
+  test.each([
+    [
+      'the store',
+      (world: FakeWorld, error: OAuthError) => {
+        world.stores.sessions.update = () => Promise.reject(error)
+        return { ...world.saving, inStore: true }
+      },
+    ],
+    [
+      'a save target',
+      (world: FakeWorld, error: OAuthError) => {
+        const save = async () => undefined
+        const target = { name: 'file:/x', durable: true, save, lock: () => Promise.reject(error) }
+        return { ...world.saving, targets: [target] }
+      },
+    ],
+  ])('%s cannot be locked: found out before the code is sent', async (_, harm) => {
+    const world = createFakeWorld()
+    const { callback, since } = await calledBack(world)
+    const { update } = world.stores.sessions
+    const saving = harm(world, new OAuthError('STORE_UNAVAILABLE', 'cannot lock it'))
+    expect(await failure(complete(callback, { ...world, saving }))).toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    expect(since()).not.toContain('/oauth/token')
+    world.stores.sessions.update = update
+    await complete(callback, world)
   })
 
   test('10.2 a refused code is not sent twice, and a second run sends nothing', async () => {
