@@ -22,7 +22,9 @@ try {
   const milliseconds = Math.round(performance.now() - began)
   const answered = responses.filter(({ ok }) => ok).length
   const refreshes = world.sent(isRefresh).length - before
-  process.stdout.write(`${CALLERS} callers, token expired: ${answered} responses, ${refreshes} refresh, ${milliseconds} ms\n`)
+  process.stdout.write(
+    `${CALLERS} callers, token expired: ${answered} responses, ${refreshes} refresh, ${milliseconds} ms\n`,
+  )
 } finally {
   await home.remove()
 }
