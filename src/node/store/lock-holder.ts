@@ -80,13 +80,14 @@ function isRunning(pid: number): boolean {
 
 export async function fateOf(holder: Holder, me: Holder): Promise<Fate> {
   if (!isSameBoot(holder.boot, me.boot) || holder.space !== me.space) return 'unseen' // its pid means nothing here
+  const isOurPid = holder.pid === me.pid
+  // Not in the list: its release has failed, or an earlier process had this pid.
+  if (isOurPid && holder.thread === me.thread) return live.has(holder.id) ? 'alive' : 'dead'
   const started = await startOf(holder.pid)
   if (started === undefined) return 'dead'
   if (started === '' || holder.started === '') return 'unseen'
   if (started !== holder.started) return 'dead'
-  if (holder.pid !== me.pid) return 'alive'
-  if (holder.thread !== me.thread) return 'unseen'
-  return live.has(holder.id) ? 'alive' : 'dead' // its release has failed
+  return isOurPid ? 'unseen' : 'alive'
 }
 
 /** `undefined` for what was cut short, or is not written yet. */
