@@ -45,15 +45,17 @@ async function createHome(cache: string): Promise<Home> {
   const witness = createWitness(await tempFolder(), { cache, machine: async () => 'this machine' })
   const { sessions } = stores
   const update: typeof sessions.update = (thumbprint, transaction) =>
-    sessions.update(thumbprint, (inner) =>
-      transaction({
+    sessions.update(thumbprint, (inner) => {
+      let isSent = false
+      return transaction({
         ...inner,
         async commit(next) {
           await inner.commit(next)
-          if (next.intent === undefined) await witness.note(next)
+          if (next.intent === undefined) await witness.note(next, { isRefresh: isSent })
+          isSent = next.intent !== undefined
         },
-      }),
-    )
+      })
+    })
   return {
     stores: Object.assign(stores, { sessions: { ...sessions, update, assertNewest: witness.check } }),
     backups: [],

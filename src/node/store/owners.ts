@@ -69,11 +69,12 @@ export async function shareOwner(file: FileHandle, path: string): Promise<void> 
   if (ownUid() === 0) await mustGive(file, folder, await stat(folder))
 }
 
-/** As root, gives something new the owner and group of `model`, where the system allows that. */
+/** As root, gives something new the owner and group of `model`, where that exists and the system allows it. */
 export async function inheritOwner(file: FileHandle, model: string): Promise<void> {
   if (ownUid() !== 0) return
-  const owner = await stat(model)
-  await give(file, owner).catch(() => undefined)
+  await stat(model)
+    .then((owner) => give(file, owner))
+    .catch(() => undefined)
 }
 
 async function mustGive(file: FileHandle, path: string, to: Owner): Promise<void> {

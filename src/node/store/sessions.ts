@@ -74,8 +74,9 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
         return await transaction({
           stored: await file.takeRescued(parse(text, thumbprint)),
           async commit(next) {
+            const isRefresh = file.isTokenSent
             await file.commit(next)
-            if (next.intent === undefined) await witness.note(next)
+            if (next.intent === undefined) await witness.note(next, { isRefresh })
           },
           async forget() {
             await removeFile(path)
@@ -110,7 +111,8 @@ interface SessionFileOptions {
  * Disk space for the next record is reserved before each step, so that a full disk is noticed before a token is used.
  */
 class SessionFile extends ReservedFile {
-  #isTokenSent = false
+  /** The last record has an intent: what is committed next may be the result of a refresh. */
+  isTokenSent = false
   /** What is in the file, as far as this process knows. */
   #known: string | undefined
   readonly #options: SessionFileOptions
@@ -123,14 +125,14 @@ class SessionFile extends ReservedFile {
 
   async commit(next: SessionRecord): Promise<void> {
     const text = serialize(sealed(next))
-    if (this.#isTokenSent) await this.#save(text, next)
+    if (this.isTokenSent) await this.#save(text, next)
     else {
       await this.confirm()
       await this.write(text)
     }
     this.#known = text
-    this.#isTokenSent = next.intent !== undefined
-    if (this.#isTokenSent) await this.reserve(text)
+    this.isTokenSent = next.intent !== undefined
+    if (this.isTokenSent) await this.reserve(text)
   }
 
   /** @throws {OAuthError} `SESSION_BUSY` another process has taken over */
@@ -179,9 +181,18 @@ class SessionFile extends ReservedFile {
   async #refuseNewer({ rotation }: SessionRecord): Promise<void> {
     const text = await readPrivate(this.path).catch(() => undefined)
     if (text === undefined || text === this.#known || rotation === undefined) return
-    const theirs = parseSession(text, this.path, this.#options.thumbprint)
-    const isNewer = theirs.ended === undefined && theirs.intent === undefined && (theirs.rotation ?? 0) >= rotation
-    if (isNewer) throw takenOver('its tokens are newer, and are kept')
+    const theirs = this.#parsed(text)
+    if (theirs === undefined || theirs.ended !== undefined || theirs.intent !== undefined) return
+    if ((theirs.rotation ?? 0) >= rotation) throw takenOver('its tokens are newer, and are kept')
+  }
+
+  /** `undefined` for a damaged record, which is no reason to discard the tokens that this process received. */
+  #parsed(text: string): SessionRecord | undefined {
+    try {
+      return parseSession(text, this.path, this.#options.thumbprint)
+    } catch {
+      return undefined
+    }
   }
 }
 

@@ -6,15 +6,19 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { constants, existsSync } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import * as v from '@badrap/valita'
 import { loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Adoption } from '../../ports.ts'
-import { makePrivateFolder, readPrivate, removeFile, serialize } from './files.ts'
+import { makePrivateFolder, readPrivate, removeFile, serialize, unavailable } from './files.ts'
+import { shareOwner } from './owners.ts'
+
+/** Windows has neither of the last two. */
+const { O_WRONLY, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
 
 const witnessSchema = v.object({ rotation: v.number() })
 const ownerSchema = v.object({ machine: v.string(), shared: v.boolean().optional() })
@@ -26,11 +30,20 @@ export interface Witness {
    * @throws {OAuthError} `SESSION_OUTDATED`, `STORE_COPIED`; nothing was sent
    */
   check(record: SessionRecord): Promise<void>
-  /** After a refresh was stored. Best effort. */
-  note(record: SessionRecord): Promise<void>
+  /**
+   * After a record was stored. Best effort.
+   *
+   * @param isRefresh it has the tokens of a refresh that `check` has allowed. Another record may be an old copy itself,
+   *   and does not lower the number
+   */
+  note(record: SessionRecord, { isRefresh }: { readonly isRefresh: boolean }): Promise<void>
   /** After the session was removed here: its tokens may come back, as from the environment, and are sent then. */
   forget(thumbprint: string): Promise<void>
-  /** Makes this machine the owner of the store, or any machine. */
+  /**
+   * Makes this machine the owner of the store, or any machine.
+   *
+   * @throws {OAuthError} `STORE_UNAVAILABLE`
+   */
   adopt(adoption: Adoption): Promise<void>
 }
 
@@ -57,11 +70,12 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
       const me = await machine()
       if (me !== undefined && owner.machine !== me) throw copied(home, record)
     },
-    async note(record) {
+    async note(record, { isRefresh }) {
       try {
         const path = pathOf(record.thumbprint)
         const { rotation } = record
-        if (path !== undefined && rotation !== undefined) await write(path, { rotation })
+        const isDue = rotation !== undefined && (isRefresh || rotation > (await highest(record)))
+        if (path !== undefined && isDue) await write(path, { rotation })
         if (await readJson(ownerPath, ownerSchema)) return
         const me = await machine()
         if (me !== undefined) await write(ownerPath, { machine: me })
@@ -75,15 +89,27 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
     },
     async adopt(adoption) {
       const me = (await machine()) ?? 'unknown'
-      await write(ownerPath, { machine: me, shared: adoption === 'shared' })
+      await write(ownerPath, { machine: me, shared: adoption === 'shared' }).catch((error: unknown) => {
+        throw unavailable(error, 'write', ownerPath)
+      })
     },
   }
 }
 
-/** In place: a file that was cut short says as little as a missing one, and nothing is left of a killed process. */
+/**
+ * In place: a file that was cut short says as little as a missing one, and nothing is left of a killed process. Root
+ * follows no link of a user, and leaves the file to them.
+ */
 async function write(path: string, value: object): Promise<void> {
   await makePrivateFolder(dirname(path))
-  await writeFile(path, serialize(value), { mode: 0o600 })
+  const file = await open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
+  try {
+    await shareOwner(file, path)
+    await file.truncate()
+    await file.writeFile(serialize(value))
+  } finally {
+    await file.close()
+  }
 }
 
 async function readJson<T>(path: string, schema: v.Type<T>): Promise<T | undefined> {

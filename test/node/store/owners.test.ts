@@ -1,6 +1,6 @@
 /** A command run as root, as with sudo, leaves a user's files to the user; or it writes nothing. */
 import { spawnSync } from 'node:child_process'
-import { chmod, chown, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { fileTarget } from '../../../src/node/save/file.ts'
@@ -11,6 +11,7 @@ import { ownerName } from '../../../src/node/store/owners.ts'
 import { sealed } from '../../../src/node/store/records.ts'
 import { createRescue } from '../../../src/node/store/rescue.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
+import { createWitness } from '../../../src/node/store/witness.ts'
 import { failure } from '../../support/failure.ts'
 import { pendingRecord, sessionRecord, startNode, THUMBPRINT, tempFolder } from '../helpers.ts'
 
@@ -74,6 +75,23 @@ describe.runIf(isRoot)('root', () => {
     expect(Object.entries(all).filter(([, owner]) => !owner.startsWith('54321:54321 '))).toStrictEqual([])
   })
 
+  test('leaves what it has seen of a session to the user, and follows no link of theirs', async () => {
+    const [home, cache, other] = [await homeOf(SOMEONE), await homeOf(SOMEONE), join(await tempFolder(), 'other')]
+    const witness = createWitness(home, { cache, machine: async () => 'one' })
+    await witness.note(sessionRecord({ rotation: 1 }), { isRefresh: true })
+    for (const folder of [home, cache]) {
+      const files = Object.entries(await owners(folder)).filter(([name]) => name !== '')
+      expect(files.length).toBeGreaterThan(0)
+      expect(files.filter(([, owner]) => !owner.startsWith('54321:54321 '))).toStrictEqual([])
+    }
+    await writeFile(other, 'other')
+    await rm(join(home, 'machine.json'))
+    await symlink(other, join(home, 'machine.json'))
+    await witness.note(sessionRecord({ rotation: 2 }), { isRefresh: true })
+    expect(await failure(witness.adopt('moved'))).toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    expect(await readFile(other, 'utf8')).toBe('other')
+  })
+
   test('rescues a session of a user for the user, and finds what the user’s own run has rescued', async () => {
     const [home, elsewhere] = [await homeOf(SOMEONE), await tempFolder()]
     const { write, read } = createRescue(home, [elsewhere])
@@ -82,6 +100,13 @@ describe.runIf(isRoot)('root', () => {
     expect(await read(THUMBPRINT)).toMatchObject({ thumbprint: THUMBPRINT })
     await chown(path, NOBODY, NOBODY)
     expect(await read(THUMBPRINT)).toBeUndefined()
+  })
+
+  test('rescues a session also if the folder of the store is gone', async () => {
+    const [home, elsewhere] = [await homeOf(SOMEONE), await tempFolder()]
+    await rm(home, { recursive: true })
+    const { write } = createRescue(home, [elsewhere])
+    expect(await write(THUMBPRINT, serialize(sealed(sessionRecord())))).toContain(elsewhere)
   })
 
   test('saves to a file of a user', async () => {

@@ -7,6 +7,7 @@ import { serialize } from '../../../src/node/store/files.ts'
 import { sealed } from '../../../src/node/store/records.ts'
 import { createRescue } from '../../../src/node/store/rescue.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
+import { createWitness } from '../../../src/node/store/witness.ts'
 import { failure } from '../../support/failure.ts'
 import { hasTinyDisk, onTinyDisk, sessionRecord, shown, startNode, THUMBPRINT, tempFolder, until } from '../helpers.ts'
 
@@ -174,6 +175,30 @@ describe('another process has taken over while this one was suspended', () => {
     else await attempt
     expect((await store(home).read(THUMBPRINT))?.refreshToken).toBe(expected)
   })
+})
+
+test('what is stored was damaged while a token was on its way: the new token is stored', async () => {
+  const home = await stored()
+  await store(home).update(THUMBPRINT, async ({ commit }) => {
+    await commit(sessionRecord({ intent: INTENT }))
+    await writeFile(pathIn(home), '{')
+    await commit(sessionRecord({ refreshToken: 'mine', rotation: 1 }))
+  })
+  expect((await store(home).read(THUMBPRINT))?.refreshToken).toBe('mine')
+})
+
+test('a restored store stays one when its record is written again without a refresh', async () => {
+  const [home, cache] = [await tempFolder(), await tempFolder()]
+  const witness = createWitness(home, { cache, machine: async () => 'one' })
+  const { update, assertNewest } = createSessionStore(home, { holdSignals: (work) => work(), witness })
+  await update(THUMBPRINT, async ({ commit }) => {
+    await commit(sessionRecord({ intent: INTENT }))
+    await commit(sessionRecord({ refreshToken: 'next', rotation: 2 }))
+  })
+  const backup = sessionRecord({ rotation: 1 })
+  await writeFile(pathIn(home), serialize(sealed(backup)))
+  await update(THUMBPRINT, ({ commit }) => commit({ ...backup, savedTo: ['file:/x'] }))
+  expect(await failure(assertNewest(backup))).toMatchObject({ code: 'SESSION_OUTDATED' })
 })
 
 describe('the folder is missing when the new token arrives', () => {

@@ -11,23 +11,41 @@ async function place() {
   return { home, cache, on }
 }
 
+const REFRESH = { isRefresh: true }
 const after = (rotation: number | undefined) => sessionRecord({ rotation })
 
 test('the newest copy, or one that was never seen, may be sent', async () => {
   const { on } = await place()
   const witness = on('one')
   await witness.check(after(3))
-  await witness.note(after(4))
+  await witness.note(after(4), REFRESH)
   await witness.check(after(4))
   await witness.check(after(5))
 })
 
 test('an older copy, as from a backup, is not sent', async () => {
   const { on } = await place()
-  await on('one').note(after(4))
+  await on('one').note(after(4), REFRESH)
   const error = await failure(on('one').check(after(3)))
   expect(error).toMatchObject({ code: 'SESSION_OUTDATED', session: 'unknown', facts: { reason: 'copy-outdated' } })
   expect(error.message).toMatch(/from before refresh 4, .* refresh 4: .* nothing was sent$/)
+})
+
+test('an old copy that is stored again stays an old copy', async () => {
+  const { on } = await place()
+  await on('one').note(after(4), REFRESH)
+  await on('one').note(after(3), { isRefresh: false })
+  expect(await failure(on('one').check(after(3)))).toMatchObject({ code: 'SESSION_OUTDATED' })
+  await on('one').note(after(5), { isRefresh: false })
+  expect(await failure(on('one').check(after(4)))).toMatchObject({ code: 'SESSION_OUTDATED' })
+})
+
+test('tokens without a count are counted anew from their first refresh on', async () => {
+  const { on } = await place()
+  await on('one').note(after(4), REFRESH)
+  await on('one').check(after(undefined))
+  await on('one').note(after(1), REFRESH)
+  await on('one').check(after(1))
 })
 
 test.each([
@@ -35,7 +53,7 @@ test.each([
   ['its file is damaged', async (cache: string) => damage(cache)],
 ])('nothing is proved where %s', async (_, harm) => {
   const { cache, on } = await place()
-  await on('one').note(after(4))
+  await on('one').note(after(4), REFRESH)
   await harm(cache)
   await on('one').check(after(3))
 })
@@ -47,23 +65,23 @@ async function damage(cache: string): Promise<void> {
 
 test('without a count, or without a place to keep one, nothing is compared', async () => {
   const { home, on } = await place()
-  await on('one').note(after(4))
+  await on('one').note(after(4), REFRESH)
   await on('one').check(after(undefined))
   const bare = createWitness(home, { cache: undefined, machine: async () => 'one' })
-  await bare.note(after(7))
+  await bare.note(after(7), REFRESH)
   await bare.check(after(1))
 })
 
 test('a session that was removed here is not remembered', async () => {
   const { on } = await place()
-  await on('one').note(after(4))
+  await on('one').note(after(4), { isRefresh: true })
   await on('one').forget(after(4).thumbprint)
   await on('one').check(after(0))
 })
 
 test('a store from another machine is not used until it is adopted', async () => {
   const { on } = await place()
-  await on('one').note(after(1))
+  await on('one').note(after(1), REFRESH)
   await on('one').check(after(1))
   const error = await failure(on('two').check(after(1)))
   expect(error).toMatchObject({ code: 'STORE_COPIED', session: 'alive', facts: { reason: 'store-copied' } })
@@ -74,17 +92,17 @@ test('a store from another machine is not used until it is adopted', async () =>
 
 test('a shared store is used by any machine', async () => {
   const { on } = await place()
-  await on('one').note(after(1))
+  await on('one').note(after(1), REFRESH)
   await on('two').adopt('shared')
   for (const machine of ['one', 'two', 'three']) await on(machine).check(after(1))
 })
 
 test('a new container with an old volume, or a machine without a name, is no reason to stop', async () => {
   const { on } = await place()
-  await on('one').note(after(1))
+  await on('one').note(after(1), REFRESH)
   await on(undefined).check(after(1))
   const nameless = await place()
-  await nameless.on(undefined).note(after(1))
+  await nameless.on(undefined).note(after(1), REFRESH)
   await nameless.on('two').check(after(1))
 })
 
@@ -92,8 +110,16 @@ test('a note that cannot be written is no failure', async () => {
   const { home, cache, on } = await place()
   await writeFile(join(cache, 'refreshes'), '')
   await mkdir(join(home, 'machine.json'))
-  await on('one').note(after(1))
+  await on('one').note(after(1), REFRESH)
   await on('one').check(after(1))
+})
+
+test('an adoption that cannot be written names the file', async () => {
+  const { home, on } = await place()
+  await mkdir(join(home, 'machine.json'))
+  const error = await failure(on('one').adopt('moved'))
+  expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE' })
+  expect(error.message).toContain(join(home, 'machine.json'))
 })
 
 test('a container has no lasting name, and the name of a machine does not give away its id', async () => {
