@@ -97,6 +97,8 @@ async function refreshAlone(
       const { stored, commit, forget } = transaction
       const known = await newestOfTargets(await newerOf(given, stored), ports)
       if (known.ended) throw endedError(known)
+      // An old copy would replace newer credentials in a save target.
+      if (known.undelivered?.length) await sessions.assertNewest(known)
       const current = await deliverLeftOver(known, commit, ports)
       if (isGood(current)) return current
       if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, sessions)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { OAuthError } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { Completed } from '../../src/model.ts'
@@ -67,6 +68,32 @@ describe('20.6 a new session that cannot be stored', () => {
     expect(world.sessionAlive(world.alice.did)).toBe(true)
     expect([...world.stores.sessionRecords.values()]).toMatchObject([{ undelivered: ['file:/x'] }])
   })
+})
+
+test('credentials of an old copy that were never delivered do not replace the newer ones in a save target', async () => {
+  const world = createFakeWorld()
+  const { credentials, handle } = await signIn(world)
+  let isWritable = false
+  const saved: unknown[] = []
+  const target = {
+    name: 'file:/x',
+    durable: true,
+    async save(entries: unknown) {
+      if (!isWritable) throw new Error('no room')
+      saved.push(entries)
+    },
+  }
+  const saving = { ...world.saving, targets: [target], open: () => target }
+  await failure(saveSession(credentials, handle, { ...world, saving }))
+  isWritable = true
+  const outdated = new OAuthError('SESSION_OUTDATED', 'an old copy')
+  const sessions = { ...world.stores.sessions, assertNewest: () => Promise.reject(outdated) }
+  const restored = { ...world, saving, stores: { ...world.stores, sessions } }
+  const session = await openStoredSession(undefined, restored)
+  expect(await failure(session.refresh())).toMatchObject({ code: 'SESSION_OUTDATED' })
+  expect(saved).toStrictEqual([])
+  await (await openStoredSession(undefined, { ...world, saving })).refresh()
+  expect(saved.length).toBeGreaterThan(0)
 })
 
 describe('10.17 a second login of the same account', () => {
