@@ -14,7 +14,7 @@ import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
-import { deliverLeftOver, deliverRotated, lockTargets, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
+import { deliverLeftOver, deliverRotated, lockForRefresh, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
 import { CLOCK_SLACK } from './server-time.ts'
 import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from './token-family.ts'
 
@@ -92,7 +92,7 @@ async function refreshAlone(
   const { sessions } = ports.stores
   const undelivered = (await sessions.read(given.thumbprint))?.undelivered ?? given.undelivered
   const shared = targetsFor({ ...given, undelivered }, ports.saving)
-  return lockTargets(shared, (confirmTargets) =>
+  return lockForRefresh(shared, (confirmTargets) =>
     sessions.update(given.thumbprint, async (transaction) => {
       const { stored, commit, forget } = transaction
       const known = await newestOfTargets(await newerOf(given, stored), ports)

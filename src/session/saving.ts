@@ -25,7 +25,7 @@ export function targetsFor(record: SessionRecord, { targets, open }: Saving): Sa
  * processes do not wait for each other.
  *
  * @param work is given a function that confirms all of them
- * @throws {OAuthError} `SESSION_BUSY`
+ * @throws {OAuthError} `SESSION_BUSY`, `STORE_UNAVAILABLE`
  */
 export function lockTargets<T>(
   targets: readonly SaveTarget[],
@@ -103,12 +103,36 @@ function readQuietly(variables: Readonly<Record<string, string>>, dev: boolean) 
 export async function tryTargets(record: SessionRecord, targets: readonly SaveTarget[]): Promise<void> {
   for (const target of targets) {
     await save(record, target).catch((error: unknown) => {
-      throw new OAuthError('SAVE_FAILED', `${said(error)}; nothing was sent, and the credentials are unchanged`, {
-        cause: error,
-        facts: { reason: 'target-failed' },
-      })
+      throw unusable(error)
     })
   }
+}
+
+/** A target that failed before a token was sent. */
+function unusable(cause: unknown): OAuthError {
+  return new OAuthError('SAVE_FAILED', `${said(cause)}; nothing was sent, and the credentials are unchanged`, {
+    cause,
+    facts: { reason: 'target-failed' },
+  })
+}
+
+/**
+ * As {@link lockTargets}, for a refresh: nothing is lost yet if a target cannot be locked.
+ *
+ * @throws {OAuthError} `SESSION_BUSY`, `SAVE_FAILED`
+ */
+export function lockForRefresh<T>(
+  targets: readonly SaveTarget[],
+  work: (confirm: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  let isLocked = false
+  const locked = lockTargets(targets, (confirm) => {
+    isLocked = true
+    return work(confirm)
+  })
+  return locked.catch((error: unknown) => {
+    throw isLocked || !isOAuthError(error, 'STORE_UNAVAILABLE') ? error : unusable(error)
+  })
 }
 
 /**

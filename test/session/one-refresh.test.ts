@@ -1,6 +1,6 @@
 /** One refresh token, one request: however many callers, processes and stores want it. */
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { OAuthError } from '../../src/errors.ts'
 import { openTarget } from '../../src/node/save/targets.ts'
@@ -127,6 +127,24 @@ describe('two stores with one file as their save target', () => {
     world.advance(2 * HOUR)
     expect((await (await openSession(separate, one)).call(GET_SESSION)).status).toBe(200)
     expect(await readFile(path, 'utf8')).toContain(world.currentRefreshToken(world.alice.did))
+  })
+
+  test('the file cannot be locked: nothing is sent, and the target is named', async () => {
+    const { world, separate } = await signedIn()
+    const { path, one } = await machines(world)
+    await writeFile(join(dirname(path), '.session.env.lock'), '')
+    const error = await failure((await openSession(separate, one)).refresh())
+    expect(error).toMatchObject({ code: 'SAVE_FAILED', session: 'alive', facts: { reason: 'target-failed' } })
+    expect(error.message).toMatch(/^cannot save to file:.*; nothing was sent, and the credentials are unchanged$/)
+    expect(world.sent(isRefresh)).toHaveLength(0)
+  })
+
+  test('two files whose names begin alike have a lock each', async () => {
+    const folder = await tempFolder()
+    const [one, other] = ['a', 'b'].map((end) =>
+      openTarget(`file:${folder}/${'x'.repeat(200)}${end}`, { environment: {} }),
+    )
+    expect(await one!.lock!(() => other!.lock!(async () => 'both'))).toBe('both')
   })
 
   test('copies without an order, in the file and elsewhere: nothing is sent, and both are named', async () => {

@@ -2,25 +2,38 @@
  * `file:PATH`: the variables in a dotenv file, replaced as a whole or not at all, with a lock beside it: two stores may
  * have it as their target.
  */
+import { createHash } from 'node:crypto'
 import { lstat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { editDotenv, parseDotenv } from '../../credentials/dotenv.ts'
 import { ROTATION } from '../../credentials/variables.ts'
 import type { Entries } from '../../credentials/write.ts'
+import { isOAuthError } from '../../errors.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { isCode, readPrivate, unavailable, writePrivate } from '../store/files.ts'
 import { withLock } from '../store/lock.ts'
 import { cannotSave } from './failure.ts'
 
 const PRIVATE = 0o600
-/** Bytes, mostly; with what is added it has to fit into the 255 of a file name. */
+/** Characters; a longer name is replaced by its hash, because a file name has at most 255 bytes. */
 const NAME_LONGEST = 48
 
 export function fileTarget(name: string, path: string): SaveTarget {
   return {
     name,
     durable: true,
-    lock: (work) => withLock(join(dirname(path), `.${basename(path).slice(0, NAME_LONGEST)}.lock`), work),
+    async lock(work) {
+      let isHeld = false
+      try {
+        return await withLock(lockOf(path), (held) => {
+          isHeld = true
+          return work(held)
+        })
+      } catch (error) {
+        if (isHeld || !isOAuthError(error, 'STORE_UNAVAILABLE')) throw error
+        throw error.with({ message: `cannot save to ${name}: ${error.message}` })
+      }
+    },
     async read() {
       const text = await readPrivate(path)
       return text === undefined ? undefined : parseDotenv(text)
@@ -34,6 +47,13 @@ export function fileTarget(name: string, path: string): SaveTarget {
       }
     },
   }
+}
+
+/** Beside the file, hidden. */
+function lockOf(path: string): string {
+  const name = basename(path)
+  const short = name.length > NAME_LONGEST ? createHash('sha256').update(name).digest('hex').slice(0, 32) : name
+  return join(dirname(path), `.${short}.lock`)
 }
 
 /** The count of another token would order these credentials wrongly. */
