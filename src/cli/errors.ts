@@ -346,7 +346,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'copy-outdated':
       return `restore the newest copy of the session, or sign in again: ${initCommandLine(facts)}`
     case 'store-copied':
-      return 'if the other machine no longer uses it, run `atproto-oauth refresh --adopt`; if several machines share this store, run `atproto-oauth refresh --shared`'
+      return 'if several machines share this store, use --shared instead of --adopt; once the other machine no longer uses it: atproto-oauth refresh --adopt'
     case 'copies-differ':
       return `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
     case 'login-completed':

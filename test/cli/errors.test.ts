@@ -334,7 +334,8 @@ describe('the hint follows from the code and the facts', () => {
     [
       'STORE_COPIED',
       { reason: 'store-copied' },
-      /run `atproto-oauth refresh --adopt`; .* run `atproto-oauth refresh --shared`$/,
+      // At the end, where the flags of the run are added.
+      /^if several machines share this store, use --shared .*: atproto-oauth refresh --adopt$/,
     ],
     [
       'COPIES_DIFFER',
