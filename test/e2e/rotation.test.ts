@@ -1,4 +1,6 @@
 /** The single use of refresh tokens, as the real server enforces it. */
+import { cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
 import { openStoredSession } from '../../src/index.ts'
@@ -48,6 +50,29 @@ test('11.3 a token used twice: who comes late is told, and so is who had the new
     expectFailure(await runCli(command, { home, env }), 5, 'SESSION_DEAD')
   }
   expect(await sentByUs(world)).toStrictEqual([])
+})
+
+test('a store that was restored from a backup sends nothing, and goes on from its newest copy', async () => {
+  const { account, home, env } = await logIn(world)
+  const refresh = () => runCli(['refresh'], { home })
+  expect((await runCli(['refresh'], { home, env })).code).toBe(0)
+  const [backup, newest] = ['backup', 'newest'].map((name) => join(home.path, name)) as [string, string]
+  const restore = async (copy: string) => {
+    await rm(home.state, { recursive: true })
+    await cp(copy, home.state, { recursive: true })
+  }
+  await cp(home.state, backup, { recursive: true })
+  expect((await refresh()).code).toBe(0)
+  await cp(home.state, newest, { recursive: true })
+
+  await restore(backup)
+  await world.clearRequests()
+  const outdated = await refresh()
+  expectFailure(outdated, 2, 'SESSION_OUTDATED')
+  expect(outdated.stderr).toContain(`atproto-oauth init ${account.did}`)
+  expect((await sentByUs(world)).filter((request) => request.includes('/oauth/token'))).toStrictEqual([])
+  await restore(newest)
+  expect((await refresh()).code).toBe(0)
 })
 
 describe('11.4 the token of one session with the key of another', () => {

@@ -32,6 +32,16 @@ describe('a process that was suspended does not send', () => {
     expect(world.sessionAlive(world.alice.did)).toBe(true)
   })
 
+  test('an old copy, as this machine knows: nothing is sent, and nothing is recorded', async () => {
+    const { world, separate } = await signedIn()
+    const outdated = new OAuthError('SESSION_OUTDATED', 'an old copy')
+    const sessions = { ...world.stores.sessions, assertNewest: () => Promise.reject(outdated) }
+    const session = await openSession(separate, { ...world, stores: { ...world.stores, sessions } })
+    expect(await failure(session.refresh())).toMatchObject({ code: 'SESSION_OUTDATED' })
+    expect(world.sent(isRefresh)).toHaveLength(0)
+    expect(world.stores.sessionRecords.size).toBe(0)
+  })
+
   test('it is asked again before the retry with a nonce', async () => {
     const { world, separate } = await signedIn()
     let confirmations = 0
