@@ -10,8 +10,9 @@ import { isCode, reasonOf } from './file-errors.ts'
 import { ownerName, ownUid } from './owners.ts'
 
 const { R_OK, W_OK, X_OK } = constants
-/** The directories of a store. */
-const ROOMS = /^(.+?)[/\\](?:sessions|pending|nonces|locks)(?:[/\\].*)?$/
+/** The files and directories of a store, and nothing else: its directory may be proposed to be given to the user. */
+const PARTS =
+  /^(.+)[/\\](?:(?:sessions|nonces)(?:[/\\][\w-]{43}\.json)?|pending(?:[/\\][\da-f]{64}\.json)?|locks(?:[/\\][\w-]{43})?)$/
 
 /** The error of a failed operation on a file, with its cause and repair. */
 export function unavailable(error: unknown, verb: string, path: string): OAuthError {
@@ -69,7 +70,7 @@ function isMissingIn(folder: string, home: string): boolean {
 
 /** The store that a file is part of. */
 function homeOf(path: string): string | undefined {
-  return ROOMS.exec(path)?.[1]
+  return PARTS.exec(path)?.[1]
 }
 
 /** Also where that cannot be seen. */

@@ -9,17 +9,21 @@ import { startNode, tempFolder } from '../helpers.ts'
 const NOBODY = 65_534
 const AS_NOBODY = ['setpriv', '--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups']
 
+const SESSION = `sessions/${'x'.repeat(43)}.json`
+const LOGIN = `pending/${'a'.repeat(64)}.json`
+const LOCK = `locks/${'x'.repeat(43)}`
+
 const failing = (code: string) => Object.assign(new Error(code), { code })
 
 describe('without a look at owners', () => {
   test.each([
-    ['ENOSPC', 'no space left on device', 'disk-full', 'sessions/x.json'],
-    ['EDQUOT', 'disk quota exceeded', 'disk-full', 'sessions/x.json'],
-    ['EFBIG', 'file too large', 'file-size-limited', 'sessions/x.json'],
+    ['ENOSPC', 'no space left on device', 'disk-full', SESSION],
+    ['EDQUOT', 'disk quota exceeded', 'disk-full', SESSION],
+    ['EFBIG', 'file too large', 'file-size-limited', SESSION],
     ['EROFS', 'read-only file system', 'file-system-read-only', ''],
   ])('%s', async (code, words, reason, path) => {
     const home = await tempFolder()
-    const file = join(home, 'sessions', 'x.json')
+    const file = join(home, SESSION)
     const error = unavailable(failing(code), 'write', file)
     expect(error.message).toBe(`cannot write ${file}: ${words}`)
     expect(error.facts).toStrictEqual({ reason, path: join(home, path), isEmpty: true })
@@ -29,9 +33,9 @@ describe('without a look at owners', () => {
     const home = await tempFolder()
     await mkdir(join(home, 'sessions'))
     const isEmpty = (path: string) => unavailable(failing('ENOSPC'), 'write', join(home, path)).facts
-    expect(isEmpty('pending/x.json')).toMatchObject({ isEmpty: true })
-    await writeFile(join(home, 'sessions', 'x.json'), '')
-    for (const path of ['pending/x.json', 'locks/x/1', 'session.env']) {
+    expect(isEmpty(LOGIN)).toMatchObject({ isEmpty: true })
+    await writeFile(join(home, SESSION), '')
+    for (const path of [LOGIN, LOCK, 'session.env']) {
       expect(isEmpty(path), path).toMatchObject({ isEmpty: false })
     }
   })
@@ -69,7 +73,7 @@ describe.runIf(canBeNobody)('as another user', () => {
   async function store() {
     const folder = await tempFolder()
     const home = join(folder, 'home')
-    const session = join(home, 'sessions', 'x.json')
+    const session = join(home, SESSION)
     await mkdir(dirname(session), { recursive: true })
     await writeFile(session, '{}')
     for (const path of [folder, home, dirname(session), session]) await chown(path, NOBODY, NOBODY)
@@ -77,7 +81,7 @@ describe.runIf(canBeNobody)('as another user', () => {
   }
 
   test.each([
-    ['the file', 'sessions/x.json', 0o600, 'belongs to root'],
+    ['the file', SESSION, 0o600, 'belongs to root'],
     ['its directory', 'sessions', 0o700, 'HOME/sessions belongs to root'],
     ['the store', '', 0o700, 'HOME belongs to root'],
   ])('%s belongs to root: the whole store is taken back', async (_, name, mode, words) => {
@@ -88,7 +92,7 @@ describe.runIf(canBeNobody)('as another user', () => {
       ['read', 'readPrivate(path)'],
       ['write', 'writePrivate(path, "new")'],
     ] as const) {
-      if (name === 'sessions/x.json' && verb === 'write') continue // its directory is the user's: it is replaced
+      if (name === SESSION && verb === 'write') continue // its directory is the user's: it is replaced
       expect(await failureOf(operation, session, folder), verb).toStrictEqual({
         message: expect.stringMatching(
           RegExp(`^cannot (?:${verb}|create) .*: permission denied \\(${words.replace('HOME', home)}\\)$`),
@@ -100,7 +104,7 @@ describe.runIf(canBeNobody)('as another user', () => {
 
   test('a lock that root has left', async () => {
     const { folder, home } = await store()
-    const lock = join(home, 'locks', 'x')
+    const lock = join(home, LOCK)
     await mkdir(lock, { recursive: true })
     await writeFile(join(lock, '1'), '', { mode: 0o600 })
     for (const path of [dirname(lock), lock]) await chown(path, NOBODY, NOBODY)
@@ -128,12 +132,26 @@ describe.runIf(canBeNobody)('as another user', () => {
     })
   })
 
+  test('a store in a directory with the name of one of its own: the store alone is taken back', async () => {
+    const above = await tempFolder()
+    const folder = join(above, 'sessions')
+    const home = join(folder, 'bot')
+    await mkdir(home, { recursive: true, mode: 0o755 })
+    await chmod(above, 0o755)
+    expect(await failureOf('writePrivate(path, "new")', join(home, SESSION), '/nonexistent')).toMatchObject({
+      facts: { reason: 'owner-foreign', path: home, owner: 'root' },
+    })
+    // No store at all.
+    expect(await failureOf('writePrivate(path, "new")', join(folder, 'login.json'), '/nonexistent')).toMatchObject({
+      facts: { reason: 'directory-foreign', path: folder, owner: 'root' },
+    })
+  })
+
   test('a directory of root above the store: taken back in the user’s home directory only', async () => {
     const { folder } = await store()
     const share = join(folder, '.local')
     await mkdir(share, { mode: 0o755 })
-    const attempt = (home: string) =>
-      failureOf('writePrivate(path, "new")', join(share, 'x', 'sessions', 'y.json'), home)
+    const attempt = (home: string) => failureOf('writePrivate(path, "new")', join(share, 'x', SESSION), home)
     const facts = { path: share, owner: 'root', isEmpty: true }
     expect(await attempt(folder)).toMatchObject({ facts: { reason: 'owner-foreign', ...facts } })
     expect(await attempt('/nonexistent')).toMatchObject({
