@@ -21,7 +21,8 @@ const AT_LEAST = 60
  * keeps only the hashes that prevent its tokens from being used. Refreshes it first if its access token has expired.
  *
  * @param hand writes the session; it is removed here when this resolves, and kept when it rejects
- * @throws {OAuthError} `SESSION_MISSING`, `CREDENTIALS_INCOMPLETE` for a lease, those of a refresh
+ * @throws {OAuthError} `SESSION_MISSING`, `CREDENTIALS_INCOMPLETE` for a lease, those of a refresh,
+ *   `SESSION_OUTDATED`, `STORE_COPIED`
  */
 export async function exportSession(
   session: Session,
@@ -43,6 +44,7 @@ export async function exportSession(
   return stores.sessions.update(thumbprint, async ({ stored, commit }) => {
     const record = await newerOf(session.record(), stored)
     if (record.ended) throw endedError(record)
+    await stores.sessions.assertNewest(record) // the other program would send a spent token
     const { accessToken, accessTokenExpiresAt } = record
     await hand(toNodeSession({ ...toCredentials(record), accessToken, accessTokenExpiresAt }))
     if (!keep) await commit(await handedOver(record, now())).catch((error: unknown) => stillHere(error))

@@ -45,7 +45,10 @@ async function runRefresh(options: RefreshOptions, context: Context): Promise<vo
   const before = session.record().refreshToken
   const credentials = await session.refresh(olderThan)
   const { savedTo, did } = session.record()
-  if (print) await print(credentials)
+  if (print) {
+    await sessions.assertNewest(session.record()) // without a refresh they may be an old copy
+    await print(credentials)
+  }
   const places = ['the per-user store', ...(savedTo ?? [])].join(' and ')
   if (credentials.refreshToken === before) output.note(`${did}: refreshed recently, nothing sent`)
   else output.note(`${did}: refreshed, saved to ${places}`)

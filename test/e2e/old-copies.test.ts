@@ -1,0 +1,74 @@
+/** A store that was restored from a backup has spent tokens, whatever state it was in at that time. */
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Home, runCli } from '../world/cli.ts'
+import { connectWorld } from '../world/world.ts'
+import { expectFailure, keptInStore, sentByUs } from './support.ts'
+
+const world = connectWorld()
+const GET_SESSION = ['call', 'com.atproto.server.getSession']
+
+async function session(): Promise<{ home: Home; backUp(): Promise<void>; swap(): Promise<void> }> {
+  const { home } = await keptInStore(world)
+  onTestFinished(() => home.remove())
+  const [current, backup] = [`${home.state}.current`, `${home.state}.backup`]
+  return {
+    home,
+    backUp: () => cp(home.state, backup, { recursive: true }),
+    async swap() {
+      await cp(home.state, current, { recursive: true })
+      await rm(home.state, { recursive: true })
+      await cp(backup, home.state, { recursive: true })
+    },
+  }
+}
+
+async function refreshed(home: Home): Promise<void> {
+  expect(await runCli(['refresh'], { home })).toMatchObject({ code: 0 })
+}
+
+/** The one that was set aside is still good. */
+async function expectAlive(home: Home): Promise<void> {
+  await rm(home.state, { recursive: true })
+  await cp(`${home.state}.current`, home.state, { recursive: true })
+  expect(await runCli(['refresh'], { home })).toMatchObject({ code: 0 })
+  expect(await runCli(GET_SESSION, { home })).toMatchObject({ code: 0 })
+}
+
+test('restored with credentials that were not saved to their target yet: nothing is saved or sent', async () => {
+  const { home, backUp, swap } = await session()
+  const [full, target] = [join(home.path, 'full'), join(home.path, 'target')]
+  await writeFile(full, '')
+  const save = `exec:test ! -e '${full}' || test ! -e '${target}' && cat > '${target}'`
+  expectFailure(await runCli(['refresh', '--save', save], { home }), 10, 'SAVE_FAILED')
+  await backUp()
+  await rm(full)
+  await refreshed(home)
+  await refreshed(home)
+  const saved = await readFile(target, 'utf8')
+  await swap()
+  await world.clearRequests()
+  for (const command of [['refresh'], GET_SESSION, ['export', '--keep']]) {
+    expectFailure(await runCli(command, { home }), 2, 'SESSION_OUTDATED')
+  }
+  expect(await readFile(target, 'utf8')).toBe(saved)
+  expect(await sentByUs(world)).toStrictEqual([])
+  await expectAlive(home)
+})
+
+test('restored with an access token that is still good: its refresh token is not given away', async () => {
+  const { home, backUp, swap } = await session()
+  await refreshed(home)
+  await backUp()
+  await refreshed(home)
+  await swap()
+  for (const command of [
+    ['export'],
+    ['export', '--keep'],
+    ['refresh', '--if-older-than', '1d', '--format', 'dotenv'],
+  ]) {
+    expectFailure(await runCli(command, { home }), 2, 'SESSION_OUTDATED')
+  }
+  await expectAlive(home)
+})
