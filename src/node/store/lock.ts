@@ -106,7 +106,7 @@ export async function withLock<T>(
   } finally {
     clearInterval(heart)
     live.delete(id)
-    await release(fileOf(folder, number))
+    await release(fileOf(folder, number), id)
   }
 }
 
@@ -252,14 +252,20 @@ function stopwatch(): () => number {
   return () => Math.max(performance.now() - monotonic, Date.now() - wall)
 }
 
-/** Without cutting the file first: a blank one would be waited for. If it fails, the end of this process releases it. */
-async function release(path: string): Promise<void> {
+/**
+ * Without cutting the file first: a blank one would be waited for. If it fails, the end of this process releases it. The
+ * file may be that of another holder, if the folder was removed meanwhile, and the numbers began again.
+ */
+async function release(path: string, id: string): Promise<void> {
   for (let attempt = 1; attempt <= RELEASE_ATTEMPTS; attempt += 1) {
     try {
       const file = await persist(() => open(path, 'r+'))
       try {
-        await file.write(RELEASED, 0)
-        await file.truncate(RELEASED.length)
+        const holder = parseHolder(await file.readFile('utf8'))
+        if (holder === undefined || holder.id === id) {
+          await file.write(RELEASED, 0)
+          await file.truncate(RELEASED.length)
+        }
       } finally {
         await file.close()
       }

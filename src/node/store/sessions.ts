@@ -117,11 +117,6 @@ class SessionFile extends ReservedFile {
   #known: string | undefined
   readonly #options: SessionFileOptions
 
-  /** The next commit records what came of it. */
-  get isTokenSent(): boolean {
-    return this.#isTokenSent
-  }
-
   constructor(path: string, text: string | undefined, options: SessionFileOptions) {
     super(path)
     this.#known = text

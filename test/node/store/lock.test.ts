@@ -107,6 +107,16 @@ describe('a lock ends with its work', () => {
     expect(await acquired(folder)).toBe('acquired')
   })
 
+  test('the folder was removed meanwhile, and its number is that of another holder: theirs stays', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    await withLock(folder, async () => {
+      await rm(folder, { recursive: true })
+      await mkdir(folder)
+      await writeFile(join(folder, '1'), JSON.stringify({ ...(await me()), id: 'theirs' }))
+    })
+    expect(await recorded(folder)).toMatchObject({ id: 'theirs' })
+  })
+
   test('numbers only grow, and the last two are kept', async () => {
     const folder = await tempFolder()
     for (let round = 0; round < 12; round += 1) await acquired(folder)
