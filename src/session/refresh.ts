@@ -236,8 +236,20 @@ interface InStore {
   readonly forget: () => Promise<void>
 }
 
-/** Stores what a failed refresh leaves behind, and returns the error to throw. */
+/**
+ * Stores what a failed refresh leaves behind, and returns the error to throw. There are no new tokens: if nothing can be
+ * stored, the next refresh finds out the same.
+ */
 async function recordFailedRefresh(
+  error: unknown,
+  prepared: Prepared,
+  inStore: InStore,
+  clock: Clock,
+): Promise<unknown> {
+  return explainFailure(error, prepared, inStore, clock).catch(() => error)
+}
+
+async function explainFailure(
   error: unknown,
   { current, hash }: Prepared,
   { stored, commit, forget }: InStore,

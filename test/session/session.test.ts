@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { OAuthError } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { Credentials, Handle, SessionRecord } from '../../src/model.ts'
@@ -289,6 +290,20 @@ describe('before a token is sent', () => {
     const session = await openSession(separate, world)
     await expect(session.call(GET_SESSION)).rejects.toThrow('disk full')
     expect(world.sent(isRefresh)).toHaveLength(0)
+  })
+
+  test('a store that fails after the server could not be reached: the session is not said to be lost', async () => {
+    const { world, separate } = await signedIn()
+    await getSession(separate, world)
+    world.advance(2 * HOUR)
+    world.faults.httpFault = (request) => (isRefresh(request) ? 'unreachable' : undefined)
+    world.stores.failCommit = ({ intent }) =>
+      intent ? undefined : new OAuthError('SAVE_FAILED', 'the response could not be saved', { session: 'unknown' })
+    const session = await openSession(separate, world)
+    expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'NETWORK_UNREACHABLE', session: 'alive' })
+    world.faults.httpFault = () => undefined
+    world.stores.failCommit = () => undefined
+    expect((await session.call(GET_SESSION)).status).toBe(200)
   })
 
   test('the PDS variable may hold the issuer', async () => {
