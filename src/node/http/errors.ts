@@ -36,7 +36,11 @@ export function networkError(error: unknown, url: URL): OAuthError {
   const ours = chain.find((link) => link instanceof OAuthError)
   if (ours) return ours
   const timeout = chain.find((link) => link instanceof Timeout)
-  if (timeout) return new OAuthError('NETWORK_LOST', `${url.host}: ${timeout.message}`, { cause: error })
+  const isUnsent = chain.some((link) => link instanceof ConnectFailure)
+  if (timeout) {
+    const code = isUnsent ? 'NETWORK_UNREACHABLE' : 'NETWORK_LOST'
+    return new OAuthError(code, `${url.host}: ${timeout.message}`, { cause: error })
+  }
   const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
   // The messages of unknown errors are not shown: they may quote a header that contains a token.
   const told = chain.find((link) => link instanceof TunnelRefused || link instanceof IdleTimeout)
@@ -47,7 +51,7 @@ export function networkError(error: unknown, url: URL): OAuthError {
     REASONS[code ?? ''] ??
     code ??
     'unknown reason'
-  if (!chain.some((link) => link instanceof ConnectFailure)) {
+  if (!isUnsent) {
     return new OAuthError('NETWORK_LOST', `connection to ${url.host} lost: ${why}`, { cause: error, facts })
   }
   if (chain.some((link) => link instanceof ProxyFailure)) {

@@ -9,7 +9,7 @@ import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
 import type { Body } from '../../ports.ts'
-import { IdleTimeout, networkError, Timeout } from './errors.ts'
+import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
 
 export interface Exchange {
   readonly url: URL
@@ -95,9 +95,16 @@ function send({
       agent,
       insecureHTTPParser: false, // whatever NODE_OPTIONS says
     })
+    let isOver = false
+    let isBegun = false
+    const give = (reason: Error) => {
+      isOver = true
+      const isUnsent = beforeSend !== undefined && !isBegun && !(reason instanceof OAuthError)
+      reject(isUnsent ? new ConnectFailure(reason) : reason)
+    }
     const fail = (reason: Error) => {
       request.destroy(reason)
-      reject(reason) // immediately: Node reports it only once there is a connection
+      give(reason) // immediately: Node reports it only once there is a connection
     }
     const abort = () => fail(signal.reason as Error)
     signal.addEventListener('abort', abort, { once: true })
@@ -129,15 +136,16 @@ function send({
       reject(new Error('unexpected protocol upgrade'))
     })
     // Also after the response has begun: if it is cut off, its body reports the error.
-    request.on('error', reject)
+    request.on('error', give)
     const begin = () => {
+      isBegun = true
       if (!source) return request.end(stream)
       request.once('close', () => source.destroy())
       return source.once('error', fail).pipe(request)
     }
     if (!beforeSend) return begin()
     // Nothing is written before the body begins, and there is a socket as soon as the connection stands.
-    request.once('socket', () => void beforeSend().then(() => !request.destroyed && begin(), fail))
+    request.once('socket', () => void beforeSend().then(() => !isOver && !request.destroyed && begin(), fail))
   })
 }
 

@@ -180,6 +180,30 @@ describe('what is awaited before a request is sent', () => {
     await vi.waitFor(() => expect(received).toStrictEqual(['closed']))
   })
 
+  test.each(['closes the connection', 'is silent until the timeout'])(
+    'the server %s meanwhile: nothing was sent',
+    async (what) => {
+      const received: string[] = []
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        socket.on('data', (data) => received.push(String(data)))
+        if (what.startsWith('closes')) socket.end()
+      })
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      onTestFinished(() => void server.close())
+      const url = new URL(`http://127.0.0.1:${(server.address() as net.AddressInfo).port}`)
+      let release = () => {}
+      const confirmed = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      const init = { method: 'POST', body: 'secret', ownConnection: true, timeoutSeconds: 0.2 }
+      const error = await failure(client().fetch(url, { ...init, beforeSend: () => confirmed }))
+      expect(error).toMatchObject({ code: 'NETWORK_UNREACHABLE' })
+      release()
+      await pause(50)
+      expect(received).toStrictEqual([])
+    },
+  )
+
   test('no connection: it is not asked', async () => {
     const beforeSend = vi.fn()
     const url = await serve(() => undefined)
