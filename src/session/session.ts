@@ -95,10 +95,14 @@ export class Session {
    * @throws {OAuthError} as `fetchHandler`, and `SAVE_FAILED`, `SAVE_TARGET_MISSING`
    */
   async refresh(ifOlderThanSeconds = 0): Promise<Credentials> {
+    const asked = this.#ports.now()
+    const { rotatedAt: before } = this.#record
     await this.#refreshUnless((newer) => {
-      const now = serverTime(newer, this.#ports.now())
-      if (newer.rotatedAt === undefined || now === undefined) return false
-      return newer.rotatedAt > now - ifOlderThanSeconds * 1000
+      const time = serverTime(newer, asked)
+      if (newer.rotatedAt === undefined || time === undefined) return false
+      // Also one that began before this call and has ended since: all its callers share it.
+      const isSince = newer.rotatedAt !== before && newer.rotatedAt >= time
+      return isSince || newer.rotatedAt > time - ifOlderThanSeconds * 1000
     })
     return toCredentials(this.#record)
   }

@@ -68,6 +68,15 @@ describe('many callers in one process', () => {
     expect(world.sent(isRefresh)).toHaveLength(refreshes + 1)
   })
 
+  test('2,000 that ask for a refresh: they share it, and whoever asks afterwards gets another', async () => {
+    const { world, separate } = await signedIn()
+    const sessions = await Promise.all([1, 2, 3].map(() => openSession(separate, world)))
+    await Promise.all(Array.from({ length: 2000 }, (_, at) => sessions[at % sessions.length]!.refresh()))
+    expect(world.sent(isRefresh)).toHaveLength(1)
+    await sessions[0]!.refresh()
+    expect(world.sent(isRefresh)).toHaveLength(2)
+  })
+
   test('a failure is that of all, once', async () => {
     const { world, separate } = await signedIn()
     const session = await openSession(separate, world)

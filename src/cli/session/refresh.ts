@@ -42,14 +42,14 @@ async function runRefresh(options: RefreshOptions, context: Context): Promise<vo
   const session = await sessionFor(options.account, context)
   const { sessions } = context.runtime.stores
   if (options.adopt || options.shared) await sessions.adopt(options.shared ? 'shared' : 'moved')
-  const before = session.record().refreshToken
+  const before = session.record().accessToken
   const credentials = await session.refresh(olderThan)
-  const { savedTo, did } = session.record()
+  const { savedTo, did, accessToken } = session.record()
   if (print) {
     await sessions.assertNewest(session.record()) // without a refresh they may be an old copy
     await print(credentials)
   }
   const places = ['the per-user store', ...(savedTo ?? [])].join(' and ')
-  if (credentials.refreshToken === before) output.note(`${did}: refreshed recently, nothing sent`)
+  if (accessToken === before) output.note(`${did}: refreshed recently, nothing sent`)
   else output.note(`${did}: refreshed, saved to ${places}`)
 }
