@@ -235,8 +235,8 @@ export type ReasonFacts =
   | { readonly reason: 'lock-lost' }
   | ({ readonly reason: 'copy-outdated' } & LoginFacts)
   | { readonly reason: 'store-copied' }
-  /** `rotation`: one more than either copy has. */
-  | { readonly reason: 'copies-differ'; readonly rotation: number }
+  /** `rotation`: one more than either copy has, if that can order them. */
+  | { readonly reason: 'copies-differ'; readonly rotation: number | undefined; readonly thumbprint: string }
   /** The request lacks a required field, or has one that the method does not accept. */
   | ({ readonly reason: 'method-misused' } & MethodNeeds)
   /** The stored credentials of this session are newer than the given ones. */

@@ -348,7 +348,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'store-copied':
       return 'if several machines share this store, use --shared instead of --adopt; once the other machine no longer uses it: atproto-oauth refresh --adopt'
     case 'copies-differ':
-      return `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
+      return facts.rotation === undefined
+        ? `remove the older copy; that of the store is the file sessions/${facts.thumbprint}.json in its directory`
+        : `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
     case 'login-completed':
       return 'use the credentials that `complete` printed then, or sign in again with `init`'
     case 'login-not-found':

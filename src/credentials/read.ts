@@ -67,7 +67,12 @@ function givenSchema(dev: boolean) {
  */
 export function readCredentials(environment: Environment, dev: boolean): Credentials | undefined {
   const bundle = variable(environment, names.SESSION)
-  if (bundle !== undefined) return readBundle(bundle, dev)
+  if (bundle !== undefined) {
+    const credentials = readBundle(bundle, dev)
+    // Those of earlier versions have no count of their own.
+    const rotation = credentials.rotation ?? countOf(variable(environment, names.ROTATION))
+    return rotation === undefined ? credentials : { ...credentials, rotation }
+  }
 
   const refreshToken = variable(environment, names.REFRESH_TOKEN)
   const accessToken = variable(environment, names.ACCESS_TOKEN)

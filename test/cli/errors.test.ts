@@ -339,8 +339,13 @@ describe('the hint follows from the code and the facts', () => {
     ],
     [
       'COPIES_DIFFER',
-      { reason: 'copies-differ', rotation: 8 },
+      { reason: 'copies-differ', rotation: 8, thumbprint: 't' },
       /or set ATPROTO_OAUTH_ROTATION=8 beside the newer one$/,
+    ],
+    [
+      'COPIES_DIFFER',
+      { reason: 'copies-differ', rotation: undefined, thumbprint: 't' },
+      'remove the older copy; that of the store is the file sessions/t.json in its directory',
     ],
     ['SAVE_FAILED', { reason: 'tokens-lost' }, /, then sign in again with `init`$/],
     ['STORE_UNAVAILABLE', { reason: 'state-file-missing' }, /^pass the path that `init --state-file` wrote to/],

@@ -258,6 +258,12 @@ describe('the key of a confidential client', () => {
     expect(run).not.toThrow(SECRET)
   })
 
+  test('a count beside a bundle counts only for one without', () => {
+    const beside = { ATPROTO_OAUTH_ROTATION: '7' }
+    expect(read({ ATPROTO_OAUTH_SESSION: bundle(CREDENTIALS), ...beside })?.rotation).toBe(7)
+    expect(read({ ATPROTO_OAUTH_SESSION: bundle({ ...CREDENTIALS, rotation: 3 }), ...beside })?.rotation).toBe(3)
+  })
+
   test('a bundle remembers its name, and a damaged one does no harm', () => {
     const clientKey = { kid: 'first', thumbprint: 'T'.repeat(43) }
     const bundled = (value: unknown) => ({

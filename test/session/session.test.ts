@@ -73,6 +73,27 @@ describe('which token is used', () => {
   })
 
   test.each([
+    [3, 4],
+    [0, 1],
+    [undefined, undefined],
+  ])('a copy without an order, and %s refreshes counted in the store: the hint helps', async (count, hinted) => {
+    const { world, separate } = await signedIn()
+    await getSession(separate, world)
+    const record = { ...stored(world), rotation: count }
+    world.stores.sessionRecords.set(record.thumbprint, { ...record, refreshToken: 'older', spentTokens: [] })
+    const newest = { ...separate, refreshToken: record.refreshToken }
+    const error = await failure(openSession(newest, world))
+    expect(error.facts).toStrictEqual({
+      reason: 'copies-differ',
+      rotation: hinted,
+      thumbprint: record.thumbprint,
+    })
+    if (hinted === undefined) world.stores.sessionRecords.delete(record.thumbprint)
+    await (await openSession({ ...newest, rotation: hinted }, world)).refresh()
+    expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
+  test.each([
     ['with a count: it is used', 2, undefined],
     ['without: nothing is sent', undefined, 'COPIES_DIFFER'],
   ])('a token that was rotated on another machine, %s', async (_, rotation, code) => {
