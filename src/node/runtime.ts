@@ -16,6 +16,7 @@ import { isCode } from './store/files.ts'
 import { createHomelessStores } from './store/homeless.ts'
 import type { LockHolder } from './store/lock.ts'
 import { createPendingStore, createStateFileStore } from './store/logins.ts'
+import { homeOfOwner, isForUser } from './store/owners.ts'
 import { createSessionStore } from './store/sessions.ts'
 import { createWitness } from './store/witness.ts'
 import { packageVersion } from './version.ts'
@@ -68,7 +69,7 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
 }
 
 function createStores(home: string | undefined, stateFile: string | undefined, { onWait }: NodeRuntimeOptions): Stores {
-  const cache = userFolders()?.cache
+  const cache = home === undefined ? undefined : cacheFor(home)
   const stores =
     home === undefined
       ? createHomelessStores()
@@ -82,6 +83,18 @@ function createStores(home: string | undefined, stateFile: string | undefined, {
           }),
         }
   return stateFile === undefined ? stores : { ...stores, pending: createStateFileStore(expandTilde(stateFile)) }
+}
+
+/** What is kept outside a store must be found by its owner as well: with `sudo`, that is another user. */
+function cacheFor(home: string): string | undefined {
+  try {
+    if (!isForUser(home)) return userFolders()?.cache
+    const homedir = homeOfOwner(home)
+    const { platform } = process
+    return homedir && userFolders({ platform, environment: {}, homedir: () => homedir })?.cache
+  } catch {
+    return undefined // the home cannot be looked at, and the first use of the store says why
+  }
 }
 
 function createSaving({ save = [], requireDurable = false, onProgramOutput }: NodeRuntimeOptions): Saving {

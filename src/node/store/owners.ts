@@ -1,7 +1,7 @@
 /**
  * Whose files these are. Root, as with sudo, must not take a user's files away by replacing them.
  */
-import { readFileSync, type Stats } from 'node:fs'
+import { readFileSync, type Stats, statSync } from 'node:fs'
 import { type FileHandle, lstat, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { OAuthError } from '../../errors.ts'
@@ -23,15 +23,45 @@ export function ownUid(): number | undefined {
 
 /** As the system's own list has it; accounts of a directory service are numbers here. */
 export function ownerName(uid: number): string {
-  if (uid === 0) return 'root'
+  return uid === 0 ? 'root' : entryOf(uid)[0] || `user ${uid}`
+}
+
+/** The fields of a user in the system's own list: the first is the name, the sixth the home directory. */
+function entryOf(uid: number): string[] {
   let list = ''
   try {
     list = readFileSync('/etc/passwd', 'utf8')
   } catch {
     // Not every system has one.
   }
-  const name = list.split('\n').find((line) => line.split(':')[2] === String(uid))
-  return name?.split(':')[0] || `user ${uid}`
+  const entries = list.split('\n').map((line) => line.split(':'))
+  return entries.find((fields) => fields[2] === String(uid)) ?? []
+}
+
+/** The home directory of the owner of `path`, if the system's own list has one, and it is theirs. */
+export function homeOfOwner(path: string): string | undefined {
+  const { uid } = statSync(path)
+  const home = entryOf(uid)[5]
+  return home && statSync(home, { throwIfNoEntry: false })?.uid === uid ? home : undefined
+}
+
+/**
+ * Whether a file of the owner of `model` may be put into `folder`: for root, only where that owner could put one. A link
+ * of theirs may lead anywhere.
+ */
+export async function isOpenTo(folder: string, model: string): Promise<boolean> {
+  if (ownUid() !== 0) return true
+  const owner = await stat(model).catch(() => undefined)
+  if (owner === undefined) return true // of nobody any more
+  const { uid, mode } = await stat(folder)
+  return uid === owner.uid || (mode & 0o1002) === 0o1002
+}
+
+/** As root, whether `path` belongs to another user. */
+export function isForUser(path: string): boolean {
+  if (ownUid() !== 0) return false
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats !== undefined && stats.uid !== 0
 }
 
 /**

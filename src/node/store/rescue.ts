@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto'
 import { lstat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { SessionRecord } from '../../model.ts'
-import { listFolder, readPrivate, removeFile, writePrivate } from './files.ts'
-import { isTrusted } from './owners.ts'
+import { listFolder, makePrivateFolder, readPrivate, removeFile, writePrivate } from './files.ts'
+import { isOpenTo, isTrusted } from './owners.ts'
 import { parseSession } from './records.ts'
 
 export interface Rescue {
@@ -27,11 +27,7 @@ export function createRescue(home: string, folders: readonly string[]): Rescue {
   return {
     async write(thumbprint, text) {
       for (const path of pathsOf(thumbprint)) {
-        const isWritten = await writePrivate(path, text, undefined, home).then(
-          () => true,
-          () => false,
-        )
-        if (isWritten) return path
+        if (await put(path, text, home).catch(() => false)) return path
       }
       return undefined
     },
@@ -47,6 +43,13 @@ export function createRescue(home: string, folders: readonly string[]): Rescue {
       return names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length, -'.json'.length))
     },
   }
+}
+
+async function put(path: string, text: string, home: string): Promise<boolean> {
+  await makePrivateFolder(dirname(path))
+  if (!(await isOpenTo(dirname(path), home))) return false
+  await writePrivate(path, text, undefined, home)
+  return true
 }
 
 /** The one after more refreshes. */

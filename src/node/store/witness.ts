@@ -14,8 +14,8 @@ import * as v from '@badrap/valita'
 import { loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Adoption } from '../../ports.ts'
-import { makePrivateFolder, readPrivate, removeFile, serialize, unavailable } from './files.ts'
-import { shareOwner } from './owners.ts'
+import { makePrivateFolder, readPrivate, removeFile, serialize, unavailable, writePrivate } from './files.ts'
+import { isOpenTo, ownUid } from './owners.ts'
 
 /** Windows has neither of the last two. */
 const { O_WRONLY, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
@@ -75,10 +75,10 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
         const path = pathOf(record.thumbprint)
         const { rotation } = record
         const isDue = rotation !== undefined && (isRefresh || rotation > (await highest(record)))
-        if (path !== undefined && isDue) await write(path, { rotation })
+        if (path !== undefined && isDue) await write(path, { rotation }, home)
         if (await readJson(ownerPath, ownerSchema)) return
         const me = await machine()
-        if (me !== undefined) await write(ownerPath, { machine: me })
+        if (me !== undefined) await write(ownerPath, { machine: me }, home)
       } catch {
         // The session is saved, which is what matters.
       }
@@ -89,7 +89,7 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
     },
     async adopt(adoption) {
       const me = (await machine()) ?? 'unknown'
-      await write(ownerPath, { machine: me, shared: adoption === 'shared' }).catch((error: unknown) => {
+      await write(ownerPath, { machine: me, shared: adoption === 'shared' }, home).catch((error: unknown) => {
         throw unavailable(error, 'write', ownerPath)
       })
     },
@@ -97,14 +97,17 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
 }
 
 /**
- * In place: a file that was cut short says as little as a missing one, and nothing is left of a killed process. Root
- * follows no link of a user, and leaves the file to them.
+ * In place: a file that was cut short says as little as a missing one, and nothing is left of a killed process. Through
+ * no link; as root, for the owner of `model`.
  */
-async function write(path: string, value: object): Promise<void> {
+async function write(path: string, value: object, model: string): Promise<void> {
   await makePrivateFolder(dirname(path))
+  if (ownUid() === 0) {
+    if (await isOpenTo(dirname(path), model)) await writePrivate(path, serialize(value), undefined, model)
+    return
+  }
   const file = await open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
   try {
-    await shareOwner(file, path)
     await file.truncate()
     await file.writeFile(serialize(value))
   } finally {

@@ -1,13 +1,14 @@
 /** A command run as root, as with sudo, leaves a user's files to the user; or it writes nothing. */
 import { spawnSync } from 'node:child_process'
 import { chmod, chown, lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { userInfo } from 'node:os'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { fileTarget } from '../../../src/node/save/file.ts'
 import { holdSignals } from '../../../src/node/signals.ts'
 import { reserve, serialize, writePrivate } from '../../../src/node/store/files.ts'
 import { createPendingStore } from '../../../src/node/store/logins.ts'
-import { ownerName } from '../../../src/node/store/owners.ts'
+import { homeOfOwner, isForUser, ownerName } from '../../../src/node/store/owners.ts'
 import { sealed } from '../../../src/node/store/records.ts'
 import { createRescue } from '../../../src/node/store/rescue.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
@@ -88,14 +89,16 @@ describe.runIf(isRoot)('root', () => {
     await rm(join(home, 'machine.json'))
     await symlink(other, join(home, 'machine.json'))
     await witness.note(sessionRecord({ rotation: 2 }), { isRefresh: true })
-    expect(await failure(witness.adopt('moved'))).toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    expect(await failure(witness.adopt('moved'))).toMatchObject({ code: 'STORE_INVALID' })
     expect(await readFile(other, 'utf8')).toBe('other')
   })
 
   test('rescues a session of a user for the user, and finds what the user’s own run has rescued', async () => {
-    const [home, elsewhere] = [await homeOf(SOMEONE), await tempFolder()]
-    const { write, read } = createRescue(home, [elsewhere])
+    const [home, unreachable, elsewhere] = [await homeOf(SOMEONE), await tempFolder(), await tempFolder()]
+    await chmod(elsewhere, 0o1777)
+    const { write, read } = createRescue(home, [unreachable, elsewhere])
     const path = (await write(THUMBPRINT, serialize(sealed(sessionRecord()))))!
+    expect(dirname(path)).toBe(elsewhere)
     expect((await lstat(path)).uid).toBe(SOMEONE)
     expect(await read(THUMBPRINT)).toMatchObject({ thumbprint: THUMBPRINT })
     await chown(path, NOBODY, NOBODY)
@@ -107,6 +110,37 @@ describe.runIf(isRoot)('root', () => {
     await rm(home, { recursive: true })
     const { write } = createRescue(home, [elsewhere])
     expect(await write(THUMBPRINT, serialize(sealed(sessionRecord())))).toContain(elsewhere)
+  })
+
+  test('marks a store and counts refreshes for the user, and writes through no link of theirs', async () => {
+    const [home, cache, foreign] = [await homeOf(SOMEONE), await homeOf(SOMEONE), await tempFolder()]
+    const witness = createWitness(home, { cache, machine: async () => 'one' })
+    await witness.note(sessionRecord({ rotation: 3 }), { isRefresh: true })
+    for (const folder of [home, cache]) {
+      const all = Object.values(await owners(folder))
+      expect(all.filter((owner) => !owner.startsWith('54321:54321 '))).toStrictEqual([])
+    }
+    const path = join(foreign, 'file')
+    await writeFile(path, 'foreign')
+    await rm(join(home, 'machine.json'))
+    await symlink(path, join(home, 'machine.json'))
+    await rm(join(cache, 'refreshes'), { recursive: true })
+    await symlink(foreign, join(cache, 'refreshes'))
+    await witness.note(sessionRecord({ rotation: 4 }), { isRefresh: true })
+    expect(await failure(witness.adopt('moved'))).toMatchObject({ code: 'STORE_INVALID' })
+    expect(await readFile(path, 'utf8')).toBe('foreign')
+    expect(await readdir(foreign)).toStrictEqual(['file'])
+  })
+
+  test('finds the home directory of a user, by whom what is outside the store has to be found', async () => {
+    const { homedir } = userInfo()
+    expect(homeOfOwner(homedir)).toBe(homedir)
+    expect(homeOfOwner(await homeOf(SOMEONE))).toBeUndefined()
+    expect([isForUser(await homeOf(SOMEONE)), isForUser(await homeOf(0)), isForUser('/none')]).toStrictEqual([
+      true,
+      false,
+      false,
+    ])
   })
 
   test('saves to a file of a user', async () => {
