@@ -118,8 +118,12 @@ export interface SessionTransaction {
    *   `intent`, `SAVE_FAILED`
    */
   commit(next: SessionRecord): Promise<void>
-  /** Removes the session and its nonces. */
-  forget(): Promise<void>
+  /**
+   * Removes the session and its nonces.
+   *
+   * @param isEnded it was ended at the server: no copy of it is worth protecting any more
+   */
+  forget(isEnded?: boolean): Promise<void>
   /**
    * Immediately before a token is sent: this process still has the session to itself, and what is stored is what it
    * read or committed last.

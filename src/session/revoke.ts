@@ -34,12 +34,13 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
     const token = refreshToken ?? accessToken
     if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)
     if (record.ended || token === undefined || clientId === undefined) {
-      await forget()
-      if (record.ended?.handedOver !== undefined) throw foreign(record)
+      const isHandedOver = record.ended?.handedOver !== undefined
+      await forget(record.ended !== undefined && !isHandedOver)
+      if (isHandedOver) throw foreign(record)
       throw new OAuthError('SESSION_MISSING', `the session of ${record.did} had already ended; it was removed here`)
     }
     const outcome = await endAtServer(record, { clientId, token }, ports)
-    await forget()
+    await forget(outcome === 'revoked')
     return { outcome, record }
   })
 }

@@ -2,9 +2,8 @@
  * What a program prints may repeat the credentials that it was given: they are removed before the text is shown.
  */
 import { CLIENT_ID, DID, PDS_ISSUER } from '../../credentials/variables.ts'
+import type { Entries } from '../../credentials/write.ts'
 import { isObject, sanitizeLines } from '../../text.ts'
-
-type Entries = readonly (readonly [name: string, value: string])[]
 
 const PUBLIC: readonly string[] = [DID, PDS_ISSUER, CLIENT_ID]
 /** Characters; a shorter part of a secret cannot be told from other text. */

@@ -78,11 +78,11 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
             await file.commit(next)
             if (next.intent === undefined) await witness.note(next, { isRefresh })
           },
-          async forget() {
+          async forget(isEnded = false) {
             await removeFile(path)
             await removeFile(noncesOf(thumbprint))
             await rescue.remove(thumbprint)
-            await witness.forget(thumbprint)
+            if (isEnded) await witness.forget(thumbprint)
           },
           confirm: () => file.confirm(),
         })

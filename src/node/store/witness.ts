@@ -37,7 +37,7 @@ export interface Witness {
    *   and does not lower the number
    */
   note(record: SessionRecord, { isRefresh }: { readonly isRefresh: boolean }): Promise<void>
-  /** After the session was removed here: its tokens may come back, as from the environment, and are sent then. */
+  /** Once a session was ended at the server. Best effort. */
   forget(thumbprint: string): Promise<void>
   /**
    * Makes this machine the owner of the store, or any machine.
@@ -150,13 +150,14 @@ export async function machineId(
 
 async function systemId(platform: NodeJS.Platform): Promise<string | undefined> {
   const run = promisify(execFile)
+  const options = { timeout: 5_000, windowsHide: true }
   if (platform === 'darwin') {
-    const { stdout } = await run('/usr/sbin/ioreg', ['-rd1', '-c', 'IOPlatformExpertDevice'], { timeout: 5_000 })
+    const { stdout } = await run('/usr/sbin/ioreg', ['-rd1', '-c', 'IOPlatformExpertDevice'], options)
     return /"IOPlatformUUID" = "([^"]+)"/.exec(stdout)?.[1]
   }
   if (platform === 'win32') {
     const key = 'HKLM\\SOFTWARE\\Microsoft\\Cryptography'
-    const { stdout } = await run('reg', ['query', key, '/v', 'MachineGuid'], { timeout: 5_000 })
+    const { stdout } = await run('reg', ['query', key, '/v', 'MachineGuid'], options)
     return /MachineGuid\s+REG_SZ\s+(\S+)/.exec(stdout)?.[1]
   }
   const id = await readFile('/etc/machine-id', 'utf8').catch(() => readFile('/var/lib/dbus/machine-id', 'utf8'))

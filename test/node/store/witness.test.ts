@@ -40,6 +40,15 @@ test('an old copy that is stored again stays an old copy', async () => {
   expect(await failure(on('one').check(after(4)))).toMatchObject({ code: 'SESSION_OUTDATED' })
 })
 
+test('nothing is left of a session that was ended', async () => {
+  const { cache, on } = await place()
+  await on('one').note(after(4), REFRESH)
+  await on('one').forget(after(4).thumbprint)
+  await on('one').forget(after(4).thumbprint)
+  await on('one').check(after(3))
+  expect(await readdir(join(cache, 'refreshes'))).toStrictEqual([])
+})
+
 test('tokens without a count are counted anew from their first refresh on', async () => {
   const { on } = await place()
   await on('one').note(after(4), REFRESH)
