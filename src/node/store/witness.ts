@@ -134,16 +134,22 @@ function copied(home: string, { did }: SessionRecord): OAuthError {
   return new OAuthError('STORE_COPIED', message, { facts: { reason: 'store-copied' } })
 }
 
-/** Containers come and go, and many have the identity of their image, or none. */
+/** Containers have the identity of their image, or none. */
 const CONTAINER_FILES = ['/.dockerenv', '/run/.containerenv']
+
+/** Whether this machine is the same one tomorrow. Containers, and the machines of CI jobs, come and go. */
+export function isLasting(environment: NodeJS.ProcessEnv, exists: (path: string) => boolean = existsSync): boolean {
+  const { CI, KUBERNETES_SERVICE_HOST, container } = environment
+  const isCi = CI !== undefined && !['', '0', 'false'].includes(CI.toLowerCase())
+  return !isCi && KUBERNETES_SERVICE_HOST === undefined && container === undefined && !CONTAINER_FILES.some(exists)
+}
 
 /** A hash of what the system calls itself; `undefined` where it has no lasting name. */
 export async function machineId(
   platform: NodeJS.Platform = process.platform,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<string | undefined> {
-  const isContainer = environment['KUBERNETES_SERVICE_HOST'] !== undefined || environment['container'] !== undefined
-  if (isContainer || CONTAINER_FILES.some((path) => existsSync(path))) return undefined
+  if (!isLasting(environment)) return undefined
   const id = await systemId(platform).catch(() => undefined)
   return id ? createHash('sha256').update(`atproto-oauth ${id}`).digest('base64url').slice(0, 22) : undefined
 }

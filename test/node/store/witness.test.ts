@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { createWitness, machineId } from '../../../src/node/store/witness.ts'
+import { createWitness, isLasting, machineId } from '../../../src/node/store/witness.ts'
 import { failure } from '../../support/failure.ts'
 import { sessionRecord, tempFolder } from '../helpers.ts'
 
@@ -129,6 +129,17 @@ test('an adoption that cannot be written names the file', async () => {
   const error = await failure(on('one').adopt('moved'))
   expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE' })
   expect(error.message).toContain(join(home, 'machine.json'))
+})
+
+test.each([
+  ['a machine', {}, true],
+  ['CI=false', { CI: 'false' }, true],
+  ['a CI job', { CI: 'true' }, false],
+  ['podman', { container: 'podman' }, false],
+  ['Kubernetes', { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, false],
+])('%s: whether it is the same one tomorrow', (_, environment, expected) => {
+  expect(isLasting(environment, () => false)).toBe(expected)
+  expect(isLasting(environment, (path) => path === '/.dockerenv')).toBe(false)
 })
 
 test('a container has no lasting name, and the name of a machine does not give away its id', async () => {
