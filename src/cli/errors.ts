@@ -384,7 +384,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'service-malformed':
       return 'write it as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
     case 'session-elsewhere':
-      return `${MAKE_WRITABLE}, then: mv ${shellQuote(facts.from)} ${shellQuote(facts.to)}`
+      return `${MAKE_WRITABLE}, then ${AGAIN}, which moves the session back; until then, keep ${facts.from}`
     case 'session-not-stored':
       return `${MAKE_WRITABLE}, then: ${initCommandLine(facts)}`
     case 'state-file-foreign':

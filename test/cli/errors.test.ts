@@ -323,7 +323,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'SAVE_FAILED',
       { reason: 'session-elsewhere', from: '/a', to: '/b' },
-      'free some disk space or correct the file permissions, then: mv /a /b',
+      'free some disk space or correct the file permissions, then run the same command again, which moves the session back; until then, keep /a',
     ],
     ['SESSION_BUSY', { reason: 'lock-lost' }, /^run the same command again$/],
     [

@@ -145,7 +145,11 @@ function send({
     }
     if (!beforeSend) return begin()
     // Nothing is written before the body begins, and there is a socket as soon as the connection stands.
-    request.once('socket', () => void beforeSend().then(() => !isOver && !request.destroyed && begin(), fail))
+    request.once('socket', () => {
+      beforeSend()
+        .then(() => !isOver && !request.destroyed && begin())
+        .catch(fail)
+    })
   })
 }
 
