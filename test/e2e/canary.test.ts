@@ -81,9 +81,10 @@ const SECRET_MEMBERS = ['d', 'codeVerifier', 'refreshToken', 'accessToken']
 async function stored({ state }: Home): Promise<string[]> {
   const entries = await readdir(state, { recursive: true, withFileTypes: true }).catch(() => [])
   const found: string[] = []
-  for (const entry of entries.filter((candidate) => candidate.isFile())) {
+  // Locks have no secrets, and are no JSON once they are released.
+  for (const entry of entries.filter(({ name }) => name.endsWith('.json'))) {
     const text = await readFile(join(entry.parentPath, entry.name), 'utf8')
-    JSON.parse(text === '' ? '{}' : text, (name, value: unknown) => {
+    JSON.parse(text, (name, value: unknown) => {
       if (SECRET_MEMBERS.includes(name) && typeof value === 'string') found.push(value)
       return value
     })

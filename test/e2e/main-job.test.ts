@@ -112,6 +112,8 @@ describe('complete', () => {
     const entries = await readdir(home.state, { recursive: true, withFileTypes: true })
     const files = entries.filter((entry) => entry.isFile())
     expect(files).toHaveLength(1) // the journal of the code
+    const { ATPROTO_OAUTH_DID, ATPROTO_OAUTH_ROTATION, ...others } = env
+    expect(ATPROTO_OAUTH_ROTATION).toBe('0')
     for (const file of files) {
       const text = await readFile(join(file.parentPath, file.name), 'utf8')
       const { ATPROTO_OAUTH_DID, ATPROTO_OAUTH_ROTATION, ...others } = env
