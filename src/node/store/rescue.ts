@@ -3,7 +3,7 @@
  * the session finds it there.
  */
 import { createHash } from 'node:crypto'
-import { lstat } from 'node:fs/promises'
+import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { SessionRecord } from '../../model.ts'
 import { listFolder, makePrivateFolder, readPrivate, removeFile, writePrivate } from './files.ts'
@@ -21,28 +21,42 @@ export interface Rescue {
 
 /** @param folders in the order in which they are tried; other stores may use them too */
 export function createRescue(home: string, folders: readonly string[]): Rescue {
-  const store = createHash('sha256').update(resolve(home)).digest('hex').slice(0, 16)
-  const prefix = `atproto-oauth-${store}-`
-  const pathsOf = (thumbprint: string) => folders.map((folder) => join(folder, `${prefix}${thumbprint}.json`))
+  let real: string | undefined
+  /** The home under its one name, also when it is away: this process had it before it sent a token. */
+  const places = async () => {
+    real ??= await realpath(home).catch(() => undefined)
+    return [...new Set([real ?? resolve(home), resolve(home)])].map(prefixOf)
+  }
+  const pathsOf = async (thumbprint: string) =>
+    (await places()).flatMap((prefix) => folders.map((folder) => join(folder, `${prefix}${thumbprint}.json`)))
   return {
     async write(thumbprint, text) {
-      for (const path of pathsOf(thumbprint)) {
+      for (const path of await pathsOf(thumbprint)) {
         if (await put(path, text, home).catch(() => false)) return path
       }
       return undefined
     },
     async read(thumbprint) {
-      const records = await Promise.all(pathsOf(thumbprint).map((path) => readOwn(path, thumbprint, home)))
+      const paths = await pathsOf(thumbprint)
+      const records = await Promise.all(paths.map((path) => readOwn(path, thumbprint, home)))
       return records.filter((record) => record !== undefined).reduce(newer, undefined)
     },
     async remove(thumbprint) {
-      for (const path of pathsOf(thumbprint)) await removeFile(path).catch(() => undefined)
+      for (const path of await pathsOf(thumbprint)) await removeFile(path).catch(() => undefined)
     },
     async list() {
       const names = (await Promise.all(folders.map((folder) => listFolder(folder).catch(() => [])))).flat()
-      return names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length, -'.json'.length))
+      const prefixes = await places()
+      return names.flatMap((name) => {
+        const prefix = prefixes.find((start) => name.startsWith(start))
+        return prefix === undefined ? [] : [name.slice(prefix.length, -'.json'.length)]
+      })
     },
   }
+}
+
+function prefixOf(home: string): string {
+  return `atproto-oauth-${createHash('sha256').update(home).digest('hex').slice(0, 16)}-`
 }
 
 async function put(path: string, text: string, home: string): Promise<boolean> {

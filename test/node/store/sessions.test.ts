@@ -1,5 +1,5 @@
 /** `update`, the one door: what it promises when processes, disks and folders fail. */
-import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SessionRecord } from '../../../src/model.ts'
@@ -238,6 +238,30 @@ describe('the folder is missing when the new token arrives', () => {
     await expect(stat(elsewhere!)).rejects.toThrow('ENOENT')
     expect(JSON.parse(await readFile(pathIn(home), 'utf8'))).toMatchObject({ refreshToken: 'next' })
     expect(await store(await tempFolder()).list()).toStrictEqual([])
+  })
+
+  test('the home has two names: what was rescued under one is found under the other', async () => {
+    const [home, elsewhere] = [await stored(), await tempFolder()]
+    const link = join(await tempFolder(), 'link')
+    await symlink(home, link, 'junction')
+    const named = (path: string) =>
+      createSessionStore(path, {
+        holdSignals: (work) => work(),
+        elsewhere: [elsewhere],
+        saveTimes: { nowhere: 1, elsewhere: 1 },
+      })
+    const rescued = named(link).update(THUMBPRINT, async ({ commit }) => {
+      await commit(sessionRecord({ intent: INTENT }))
+      await rename(join(home, 'sessions'), join(home, 'away'))
+      await writeFile(join(home, 'sessions'), '')
+      await commit(sessionRecord({ refreshToken: 'next', rotation: 1 }))
+    })
+    expect(await failure(rescued)).toMatchObject({ facts: { reason: 'session-elsewhere' } })
+    await rm(join(home, 'sessions'))
+    await rename(join(home, 'away'), join(home, 'sessions'))
+    expect(await named(home).read(THUMBPRINT)).toMatchObject({ refreshToken: 'next' })
+    expect(await named(home).update(THUMBPRINT, async ({ stored }) => stored)).toMatchObject({ refreshToken: 'next' })
+    expect(await readdir(elsewhere)).toStrictEqual([])
   })
 
   test('what was rescued is older than what is stored: dropped', async () => {
