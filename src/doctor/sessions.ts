@@ -13,7 +13,7 @@ import { attempt, broken, failed, ok, warning } from './check.ts'
 
 type Ports = Clock & {
   readonly settings: Settings
-  readonly stores: { readonly sessions: Pick<SessionStore, 'list'> }
+  readonly stores: { readonly sessions: Pick<SessionStore, 'list' | 'assertNewest'> }
 }
 
 const TOPIC = 'session'
@@ -89,6 +89,8 @@ async function checkSession(
   }
   const client = await attempt(() => sameClient(clientId, clientKey, ports.settings.clientJwk), ports)
   if (client.error) return failed(TOPIC, client.error, 0)
+  const newest = await attempt(() => ports.stores.sessions.assertNewest(record), ports)
+  if (isOAuthError(newest.error, 'SESSION_OUTDATED', 'STORE_COPIED')) return failed(TOPIC, newest.error, 0)
   if (status.state === 'ambiguous') {
     const detail = `a refresh of ${who} was sent, but no response arrived`
     return warning({

@@ -2,7 +2,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Home, runCli } from '../world/cli.ts'
+import { type Home, runCli, runShell } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { expectFailure, keptInStore, sentByUs } from './support.ts'
 
@@ -71,4 +71,31 @@ test('restored with an access token that is still good: its refresh token is not
     expectFailure(await runCli(command, { home }), 2, 'SESSION_OUTDATED')
   }
   await expectAlive(home)
+})
+
+test('from another machine: the hint adopts the store that the command used, whatever else is in it', async () => {
+  const { home } = await session()
+  const other = await keptInStore(world)
+  onTestFinished(() => other.home.remove())
+  await cp(join(other.home.state, 'sessions'), join(home.state, 'sessions'), { recursive: true })
+  await writeFile(join(home.state, 'machine.json'), '{"machine":"another"}')
+  // Containers have no lasting name.
+  const preload = join(home.path, 'machine.mjs')
+  await writeFile(
+    preload,
+    `import fs from 'node:fs'
+     import { syncBuiltinESMExports } from 'node:module'
+     fs.existsSync = ((real) => (path) => !/(?:docker|container)env$/.test(path) && real(path))(fs.existsSync)
+     fs.promises.readFile = ((read) => (path, ...more) =>
+       path === '/etc/machine-id' ? Promise.resolve('0'.repeat(32)) : read(path, ...more))(fs.promises.readFile)
+     syncBuiltinESMExports()`,
+  )
+  const env = { ATPROTO_OAUTH_HOME: undefined, NODE_OPTIONS: `--import ${preload}` }
+  const refresh = ['refresh', '--home', home.state, '--account', other.account.did]
+  const refused = await runCli(refresh, { home, env })
+  expectFailure(refused, 2, 'STORE_COPIED')
+  const hint = /: (atproto-oauth .*)$/m.exec(refused.stderr.split('hint')[1]!)?.[1]
+  expect(hint).toContain(`--home ${home.state}`)
+  await runShell(hint!.replace(/ --account \S+/, ''), { home, env })
+  expect(await runCli(refresh, { home, env })).toMatchObject({ code: 0 })
 })

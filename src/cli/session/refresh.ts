@@ -39,9 +39,10 @@ async function runRefresh(options: RefreshOptions, context: Context): Promise<vo
   const { output } = context
   const print = options.format && credentialPrinter(options.format, context)
   const olderThan = options.ifOlderThan === undefined ? 0 : parseSeconds('--if-older-than', options.ifOlderThan)
-  const session = await sessionFor(options.account, context)
   const { sessions } = context.runtime.stores
+  // Before a session is selected: it holds for all sessions of the store.
   if (options.adopt || options.shared) await sessions.adopt(options.shared ? 'shared' : 'moved')
+  const session = await sessionFor(options.account, context)
   const before = session.record().accessToken
   const credentials = await session.refresh(olderThan)
   const { savedTo, did, accessToken } = session.record()

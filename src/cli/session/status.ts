@@ -3,7 +3,7 @@
  */
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-import { loginFacts, OAuthError } from '../../errors.ts'
+import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { expandTilde, userFolders } from '../../node/folders.ts'
 import { nextDeadline, type SessionStatus, statusOf, timeOf } from '../../session/status.ts'
@@ -43,6 +43,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const status = statusOf(session.record(), runtime.now())
   const time = timeOf(session.record(), runtime.now())
   const deadline = nextDeadline(status)
+  if (status.state !== 'ended') await warnOfCopy(session.record(), context)
   if (warnDays !== undefined && status.state === 'ended')
     throw isHandedOver(status) ? endedError(session.record()) : overError(status, session.record())
   await output.data(
@@ -57,6 +58,13 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
       facts: loginFacts(session.record()),
     })
   }
+}
+
+/** The session may be alive, but these tokens are not known to be. */
+async function warnOfCopy(record: SessionRecord, { output, runtime }: Context): Promise<void> {
+  await runtime.stores.sessions.assertNewest(record).catch((error: unknown) => {
+    if (isOAuthError(error, 'SESSION_OUTDATED', 'STORE_COPIED')) output.warn(error.message)
+  })
 }
 
 function parseDays(text: string): number {
