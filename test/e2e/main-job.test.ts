@@ -116,7 +116,6 @@ describe('complete', () => {
     expect(ATPROTO_OAUTH_ROTATION).toBe('0')
     for (const file of files) {
       const text = await readFile(join(file.parentPath, file.name), 'utf8')
-      const { ATPROTO_OAUTH_DID, ATPROTO_OAUTH_ROTATION, ...others } = env
       for (const value of Object.values(others)) {
         expect(text).not.toContain(value)
       }

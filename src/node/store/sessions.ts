@@ -87,7 +87,8 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
           confirm: () => file.confirm(),
         })
       }
-      return withLock(join(home, 'locks', thumbprint), (lock) => holdSignals(() => work(lock)), { onWait })
+      const alone = (lock: HeldLock) => witness.alone(thumbprint, () => holdSignals(() => work(lock)), onWait)
+      return withLock(join(home, 'locks', thumbprint), alone, { onWait })
     },
     assertNewest: (record) => witness.check(record),
     adopt: (adoption) => witness.adopt(adoption),

@@ -11,10 +11,13 @@ import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import * as v from '@badrap/valita'
-import { loginFacts, OAuthError } from '../../errors.ts'
+import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Adoption } from '../../ports.ts'
+
 import { makePrivateFolder, readPrivate, removeFile, serialize, unavailable, writePrivate } from './files.ts'
+import { type LockOptions, withLock } from './lock.ts'
+
 import { isOpenTo, ownUid } from './owners.ts'
 
 /** Windows has neither of the last two. */
@@ -39,6 +42,13 @@ export interface Witness {
   note(record: SessionRecord, { isRefresh }: { readonly isRefresh: boolean }): Promise<void>
   /** Once a session was ended at the server. Best effort. */
   forget(thumbprint: string): Promise<void>
+  /**
+   * Runs `work` while no other store of this user changes the same session: of two copies that refresh at once, the
+   * second must see what the first has noted. Where the cache cannot be written, nothing is waited for.
+   *
+   * @throws {OAuthError} `SESSION_BUSY`
+   */
+  alone<T>(thumbprint: string, work: () => Promise<T>, onWait?: LockOptions['onWait']): Promise<T>
   /**
    * Makes this machine the owner of the store, or any machine.
    *
@@ -87,12 +97,35 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
       const path = pathOf(thumbprint)
       if (path !== undefined) await removeFile(path).catch(() => undefined)
     },
+    async alone(thumbprint, work, onWait) {
+      if (cache === undefined || !(await isUsable(cache, home))) return work()
+      let isBegun = false
+      const begin = () => {
+        isBegun = true
+        return work()
+      }
+      try {
+        return await withLock(join(cache, 'locks', thumbprint), begin, { onWait })
+      } catch (error) {
+        if (isBegun || isOAuthError(error, 'SESSION_BUSY')) throw error
+        return work()
+      }
+    },
     async adopt(adoption) {
       const me = (await machine()) ?? 'unknown'
       await write(ownerPath, { machine: me, shared: adoption === 'shared' }, home).catch((error: unknown) => {
         throw unavailable(error, 'write', ownerPath)
       })
     },
+  }
+}
+
+async function isUsable(cache: string, home: string): Promise<boolean> {
+  try {
+    await makePrivateFolder(cache)
+    return await isOpenTo(cache, home)
+  } catch {
+    return false
   }
 }
 

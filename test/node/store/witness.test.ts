@@ -1,9 +1,10 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createWitness, isLasting, machineId } from '../../../src/node/store/witness.ts'
 import { failure } from '../../support/failure.ts'
-import { sessionRecord, tempFolder } from '../helpers.ts'
+import { sessionRecord, THUMBPRINT, tempFolder } from '../helpers.ts'
 
 async function place() {
   const [home, cache] = [await tempFolder(), await tempFolder()]
@@ -55,6 +56,38 @@ test('tokens without a count are counted anew from their first refresh on', asyn
   await on('one').check(after(undefined))
   await on('one').note(after(1), REFRESH)
   await on('one').check(after(1))
+})
+
+test('two copies of a store: one after the other, and the second is noticed', async () => {
+  const { home, cache } = await place()
+  const copy = await tempFolder()
+  const refresh = (store: string, rotation: number) => {
+    const witness = createWitness(store, { cache, machine: async () => 'one' })
+    return witness.alone(THUMBPRINT, async () => {
+      await witness.check(after(rotation))
+      await setTimeout(50)
+      await witness.note(after(rotation + 1), { isRefresh: true })
+    })
+  }
+  const results = await Promise.allSettled([refresh(home, 3), refresh(copy, 3)])
+  const refused = results.find((result) => result.status === 'rejected')
+  expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+  expect(refused?.reason).toMatchObject({ code: 'SESSION_OUTDATED' })
+})
+
+test('nothing is waited for where the cache cannot be written, and a failure of the work is its own', async () => {
+  const { home, cache } = await place()
+  await writeFile(join(cache, 'locks'), '')
+  const witness = createWitness(home, { cache, machine: async () => 'one' })
+  expect(await witness.alone(THUMBPRINT, async () => 'done')).toBe('done')
+  await rm(join(cache, 'locks'))
+  let count = 0
+  const work = async () => {
+    count += 1
+    throw new Error('mine')
+  }
+  await expect(witness.alone(THUMBPRINT, work)).rejects.toThrow('mine')
+  expect(count).toBe(1)
 })
 
 test.each([
