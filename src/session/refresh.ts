@@ -117,6 +117,8 @@ async function refreshAlone(
         throw await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports)
       })
       await commit(next)
+      const outdated = savedElsewhere(current, targets)
+      if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)
       return deliverRotated(next, targets, commit)
     }),
   )
@@ -195,8 +197,15 @@ function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionR
     rotation: (current.rotation ?? 0) + 1,
     spentTokens: tokens.refreshToken === undefined ? current.spentTokens : addSpentToken(current.spentTokens, hash),
     intent: undefined,
+    // Those of an earlier refresh have a spent token now.
+    savedTo: undefined,
     undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
   }
+}
+
+/** Targets of an earlier refresh that are none of this one. */
+function savedElsewhere({ savedTo = [] }: SessionRecord, targets: readonly SaveTarget[]): string[] {
+  return savedTo.filter((saved) => targets.every(({ name }) => name !== saved))
 }
 
 /** The rejected token came from the environment: the stored token was not sent, and stays valid. */

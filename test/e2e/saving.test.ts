@@ -57,6 +57,20 @@ describe('file:', () => {
     expect(parse(text)['ATPROTO_OAUTH_REFRESH_TOKEN']).not.toBe(env['ATPROTO_OAUTH_REFRESH_TOKEN'])
   })
 
+  test('without --save, a refresh does not claim to have updated it', async () => {
+    const { home, env } = await logIn(world)
+    const path = fileOf(home)
+    const saved = await runCli(['refresh', '--save', `file:${path}`], { home, env })
+    expect(saved.stderr).toContain(`refreshed, saved to the per-user store and file:${path}\n`)
+    const before = await readFile(path, 'utf8')
+    const unsaved = await runCli(['refresh'], { home, env })
+    expect(unsaved.stderr).toContain(`warning: not updated, still with the previous token: file:${path}\n`)
+    expect(unsaved.stderr).toContain('refreshed, saved to the per-user store\n')
+    expect(await readFile(path, 'utf8')).toBe(before)
+    expect((await runCli(['status'], { home, env })).stdout).not.toContain('saved to')
+    expect((await runCli(['refresh'], { home, env })).stderr).not.toContain('not updated')
+  })
+
   test('another session in it is not overwritten, by a login or by a refresh', async () => {
     const one = await logInTo(({ path }) => [`file:${path}/session.env`])
     const before = await readFile(fileOf(one.home), 'utf8')
