@@ -62,7 +62,7 @@ export function createProgress(io: CliIO, options: ProgressOptions, ticks: Ticks
   }
   const show = (text: string) => {
     // In the last column a terminal may already begin the next line.
-    const line = [...text].slice(0, (stderr.columns || WIDTH) - 1).join('')
+    const line = fitted(text, (stderr.columns || WIDTH) - 1)
     if (line === shown) return
     if (line === '') return clear()
     stderr.write(`\r${line}${ERASE.slice(1)}`)
@@ -98,6 +98,13 @@ export function createProgress(io: CliIO, options: ProgressOptions, ticks: Ticks
       quietUntil = ticks.now() + PAUSE
     },
   }
+}
+
+/** Without its last parts where they do not fit: half a number would be another number. */
+function fitted(text: string, width: number): string {
+  if ([...text].length <= width) return text
+  const end = text.lastIndexOf(', ')
+  return end > 0 ? fitted(text.slice(0, end), width) : [...text].slice(0, width).join('')
 }
 
 function isWatched(io: CliIO, { quiet, verbose, json }: ProgressOptions): boolean {

@@ -111,6 +111,13 @@ describe('the line', () => {
     expect(terminal.stderr.screen()).toStrictEqual(['🦋'.repeat(length)])
   })
 
+  test('where it does not fit, its last parts are omitted, not half a number', () => {
+    const terminal = at({ columns: 40 })
+    begin(terminal, () => '34 requests done, 17 failed, about 5,780 left')
+    terminal.ticks.pass(1000)
+    expect(terminal.stderr.screen()).toStrictEqual(['34 requests done, 17 failed'])
+  })
+
   test('without a text to show there is no timer', async () => {
     const { progress, ticks } = at()
     const work = async () => ticks.timers
