@@ -91,7 +91,7 @@ test('SIGTERM in the middle: sent requests have results, and --resume does the r
     if (partial.length === 10) child.kill('SIGTERM') // it waits for the end of the eleventh line
   }
   expect(await closed).toStrictEqual([143, null])
-  expect(await errors).toMatch(/error: interrupted; 10 lines are answered, .*--resume.* \[INTERRUPTED\]/)
+  expect(await errors).toMatch(/error: interrupted; 10 requests were answered \[INTERRUPTED\]/)
   expect(await postsOf(login)).toHaveLength(10)
 
   // A crash would also have cut off what it was writing.
@@ -125,7 +125,7 @@ test('a session that has ended, and a network that is away, end a batch before i
   const env = { ...login.env, ATPROTO_OAUTH_PLC_URL: `http://127.0.0.1:${port}` }
   const away = await runCli(['call', '--batch', '-'], { ...login, stdin, env })
   expectFailure(away, 3, 'NETWORK_UNREACHABLE')
-  expect(away.stderr).toContain('connection refused; no line is answered')
+  expect(away.stderr).toContain('connection refused; no requests were answered')
 
   expect(await runCli(['revoke'], login)).toMatchObject({ code: 0 })
   expectFailure(await runCli(['call', '--batch', '-'], { ...login, stdin }), 5, 'SESSION_DEAD')

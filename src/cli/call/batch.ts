@@ -13,7 +13,7 @@ import type { Output } from '../output.ts'
 import { sessionFor } from '../session/select.ts'
 import { openResults } from './batch-output.ts'
 import { textLines } from './lines.ts'
-import { BatchTally, RateLimitWait } from './progress-text.ts'
+import { BatchTally, counted, RateLimitWait } from './progress-text.ts'
 
 export interface BatchFlags {
   readonly concurrency?: string
@@ -52,7 +52,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   const { io, output, runtime } = context
   const { resume = false, output: path } = options
   const concurrency = parseConcurrency(options.concurrency)
-  if (resume && (path === undefined || path === '-')) {
+  if (resume && !isFile(path)) {
     throw new CliError('USAGE', '--resume needs the output file of the earlier run', {
       hint: 'name it with -o, as in: -o results.jsonl',
     })
@@ -62,8 +62,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   await using results = await openResults(path, resume, output)
   const { known } = results
   if (known.count > 0) {
-    const requests = known.count === 1 ? 'request' : 'requests'
-    output.note(`skipping ${known.count} ${requests} already answered in ${path}`)
+    output.note(`skipping ${counted(known.count, 'request')} already answered in ${path}`)
   }
   const wait = new RateLimitWait(runtime)
   const { isShown } = output.progress
@@ -101,8 +100,8 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   output.note(tally.summary(known))
   const failed = known.failed + tally.failed
   if (failed === 0) return
-  throw new CliError('XRPC_ERROR', `${failed} of ${count()} requests failed`, {
-    hint: 'see the lines with "error" in the output; the session is not the cause',
+  throw new CliError('XRPC_ERROR', `${failed.toLocaleString('en')} of ${counted(count(), 'request')} failed`, {
+    hint: `see the lines with "error" in ${isFile(path) ? path : 'the output'}; the session is not the cause`,
   })
 }
 
@@ -123,7 +122,7 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   if (file === '-') return { chunks: stdin, [Symbol.asyncDispose]: async () => void stdin.destroy() }
   const refuse = (error: unknown): never => {
     const hint = unreadableFileHint(file, error, currentFolder())
-    throw new CliError('USAGE', `cannot read ${file}: ${reasonOf(error)}`, { hint })
+    throw new CliError('USAGE', `cannot read ${JSON.stringify(file)}: ${reasonOf(error)}`, { hint })
   }
   const handle = await open(file).catch(refuse)
   const chunks = handle.createReadStream()
@@ -138,18 +137,17 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
 
 /** The results so far are kept; the error tells how to resume. */
 function endedEarly(error: OAuthError, count: number, path: string | undefined): OAuthError {
-  const again =
-    path === undefined || path === '-'
-      ? 'with these in a file, -o FILE --resume goes on'
-      : 'the same command with --resume goes on'
-  const message = `${error.message}; ${count === 0 ? 'no line is answered' : `${answered(count)}, ${again}`}`
+  const message = `${error.message}; ${count === 0 ? 'no' : count.toLocaleString('en')} ${count === 1 ? 'request was' : 'requests were'} answered`
+  const resume = isFile(path)
+    ? '$& with --resume'
+    : '$& with -o results.jsonl --resume, after you have written the printed results to that file'
   const next = hintOf(error, 'call')
-  const hint = count === 0 ? next : next.replace('the same command again', '$& with --resume')
+  const hint = count === 0 ? next : next.replace('the same command again', resume)
   return new CliError(error.code, message, { cause: error, hint, session: error.session })
 }
 
-function answered(count: number): string {
-  return `${count} ${count === 1 ? 'line is' : 'lines are'} answered`
+function isFile(path: string | undefined): path is string {
+  return path !== undefined && path !== '-'
 }
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const

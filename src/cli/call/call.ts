@@ -3,7 +3,7 @@
  */
 import { Command } from 'commander'
 import { callWithRetry } from '../../call/retry.ts'
-import { isOAuthError, OAuthError } from '../../errors.ts'
+import { isOAuthError } from '../../errors.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
@@ -124,13 +124,19 @@ const ONE_ONLY = ['data', 'method', 'header', 'upload', 'include', 'pretty', 'pa
 
 function batchFile(nsid: string | undefined, file: string, options: CallOptions): string {
   if (nsid !== undefined) {
-    throw new OAuthError('USAGE', `--batch reads the methods from ${file}: omit ${nsid}`)
+    throw new CliError('USAGE', `--batch reads the methods from ${JSON.stringify(file)}: omit ${nsid}`, {
+      hint: batchCommand(file, options),
+    })
   }
   const stray = ONE_ONLY.find((name) => options[name] !== undefined)
   if (stray === undefined) return file
   throw new CliError('USAGE', `${flagOf(stray)} cannot be used with --batch`, {
-    hint: `omit ${flagOf(stray)}: atproto-oauth call ${batchWords(file, options).map(shellQuote).join(' ')}`,
+    hint: `omit ${flagOf(stray)}: ${batchCommand(file, options)}`,
   })
+}
+
+function batchCommand(file: string, options: CallOptions): string {
+  return `atproto-oauth call ${batchWords(file, options).map(shellQuote).join(' ')}`
 }
 
 /** The arguments of the batch alone. */
