@@ -47,8 +47,8 @@ const init = (facts: ErrorFacts) => {
 
 /** The command that was running, with other arguments. */
 const running =
-  (words: string, otherwise: string): Entry['hint'] =>
-  (_, command) =>
+  (words: string, otherwise: string) =>
+  (_: ErrorFacts, command: string): string =>
     ['atproto-oauth', command || otherwise, words].filter(Boolean).join(' ')
 
 /** By the `error` of the server alone; descriptions are for people (RFC 6749 §5.2). */
@@ -106,8 +106,18 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
 
   // 2 — usage: nothing was sent
   USAGE: { exit: 2, hint: running('--help', '') },
-  IDENTIFIER_INVALID: { exit: 2, hint: running('alice.bsky.social', 'init') },
-  DID_METHOD_UNSUPPORTED: { exit: 2, hint: 'use a handle, a did:plc or a did:web' },
+  IDENTIFIER_INVALID: {
+    exit: 2,
+    hint: (facts, command) =>
+      running(shellQuote(facts.handle ?? facts.did ?? 'alice.bsky.social'), 'init')(facts, command),
+  },
+  DID_METHOD_UNSUPPORTED: {
+    exit: 2,
+    hint: ({ did }) =>
+      did?.startsWith('did:plc:')
+        ? 'check the spelling of the DID (did:plc: and 24 characters of a-z and 2-7), or use the handle of the account'
+        : 'use a handle, a did:plc or a did:web',
+  },
   CLIENT_INVALID: { exit: 2, hint: running('--help', 'init') },
   SCOPE_INVALID: { exit: 2, hint: SCOPE },
   NSID_INVALID: { exit: 2, hint: 'atproto-oauth call com.atproto.server.getSession' },
@@ -210,7 +220,11 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   XRPC_ERROR: {
     exit: 8,
     hint: ({ status = 0 }) =>
-      status >= 500 ? `${AGAIN} later; the server failed` : 'correct the request; the session is not the cause',
+      status === 501
+        ? 'check the spelling of the method; the published ones are listed by: atproto-oauth call --list'
+        : status >= 500
+          ? `${AGAIN} later; the server failed`
+          : 'correct the request; the session is not the cause',
   },
   RATE_LIMITED: { exit: 9, hint: `${AGAIN} later` },
   OUTPUT_FAILED: { exit: 10, hint: 'free some disk space, or write the output somewhere else' },
@@ -315,7 +329,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'hosted-client-needed':
       return 'add --client-id with the https URL of your client metadata document'
     case 'json-malformed':
-      return 'put the JSON in single quotes, or write it to a file and pass @file.json'
+      return `write names and text in double quotes, and the whole JSON in single quotes, as in: '{"text":"hello"}'`
     case 'json-needed':
       return 'pass a JSON file, as in: -d @body.json'
     case 'kept-with-login':

@@ -83,7 +83,11 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'permission-malformed', permission: 'ATPROTO' },
       'write atproto in lower case, followed by a space',
     ],
-    ['USAGE', { reason: 'json-malformed' }, 'put the JSON in single quotes, or write it to a file and pass @file.json'],
+    [
+      'USAGE',
+      { reason: 'json-malformed' },
+      `write names and text in double quotes, and the whole JSON in single quotes, as in: '{"text":"hello"}'`,
+    ],
     ['USAGE', { reason: 'json-needed' }, 'pass a JSON file, as in: -d @body.json'],
     [
       'USAGE',

@@ -18,7 +18,7 @@ test.each([
   ['a command that is none', ['cal'], '--help'],
   ['a command left out', [], '--help'],
   ['an option with a value before the command', [...ASKED, 'call', '--bogus'], 'call --help'],
-  ['found out by the command', ['call', NSID, '--batch', 'f'], 'call --help'],
+  ['found out by the command', ['call', '--batch', 'f', '--concurrency', '0'], 'call --help'],
   ['found out by a command below a command', ['client', 'new'], 'client new --help'],
 ])('a usage error names the help of its own command: %s', async (_, args, hint) => {
   const { code, stdout, stderr } = await run(createFakeWorld(), args)
@@ -65,6 +65,33 @@ test('an --account that is none is hinted with the flag', async () => {
   expect(code).toBe(2)
   expect(stderr).toContain('[IDENTIFIER_INVALID]\n')
   expect(stderr).toContain('\natproto-oauth: hint: choose one of the accounts, as in: --account alice.bsky.social\n')
+})
+
+test.each([
+  [['init', 'jane'], 'atproto-oauth init jane.bsky.social'],
+  [['init', 'https://bsky.app/profile/jane.example.com/post/3k'], 'atproto-oauth init jane.example.com'],
+  [
+    ['doctor', 'https://bsky.app/profile/did:plc:y5vqoeppujadi5nyd2ryfqsm'],
+    'atproto-oauth doctor did:plc:y5vqoeppujadi5nyd2ryfqsm',
+  ],
+  [['init', 'jane@example.com'], 'atproto-oauth init alice.bsky.social'],
+  [
+    ['init', 'did:plc:y5vqoeppujadi5nyd2ryfq'],
+    'check the spelling of the DID (did:plc: and 24 characters of a-z and 2-7), or use the handle of the account',
+  ],
+  [['call', 'https://pds.example.com/xrpc/com.example.getThing?x=1'], 'atproto-oauth call com.example.getThing'],
+  [['call', 'GET', 'com.atproto.server.getSession'], 'atproto-oauth call com.atproto.server.getSession'],
+  [['call', 'listrecords'], 'atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post'],
+  [['call', 'nothing'], 'atproto-oauth call --list'],
+  [
+    ['call', 'com.atproto.repo.createRecord', '--batch', 'all.jsonl', '--resume', '-o', 'out.jsonl'],
+    'atproto-oauth call --batch all.jsonl -o out.jsonl --resume',
+  ],
+])('%j is hinted with what was meant', async (args, hint) => {
+  const { code, stderr } = await run(createFakeWorld(), args)
+  expect(code).toBe(2)
+  expect(stderr).toContain(`\natproto-oauth: hint: ${hint}\n`)
+  expect(stderr).not.toContain('session:')
 })
 
 test('an --account that only --dev allows is hinted with --dev', async () => {

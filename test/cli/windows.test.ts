@@ -60,7 +60,7 @@ describe('save targets', () => {
     expect(normalizeTarget(normalized, win32.resolve)).toBe(normalized)
   })
 
-  test.each(['C:\\Users\\Ann\\s.env', 'c:/s.env', '.\\s.env', './s.env', '/tmp/s.env', '..\\s.env'])(
+  test.each(['C:\\Users\\Ann\\s.env', 'session.env', 'c:/s.env', '.\\s.env', './s.env', '/tmp/s.env', '..\\s.env'])(
     'a drive or a folder is no scheme: %s',
     (spec) => {
       expect(() => normalizeTarget(spec, win32.resolve)).toThrow(

@@ -67,7 +67,7 @@ describe('requests', () => {
     const wrong: [args: string[], why: string][] = [
       [[...list, `collection=${POST}`, 'limit=abc'], 'a whole number'],
       [list, 'requires collection'],
-      [[...list, `collection=${POST}`, 'limt=5'], 'has no limt'],
+      [[...list, `collection=${POST}`, 'limt=5'], 'has no field "limt"'],
       [[...CREATE, 'record=@nobody.here'], 'hint: correct the path'],
       [['call', 'app.bsky.actor.getProfile', 'actor=@alice.test'], 'without @: actor=alice.test'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '.'], 'is not a file'],

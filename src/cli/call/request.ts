@@ -10,8 +10,9 @@ import type { OAuthError } from '../../errors.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import type { Body } from '../../ports.ts'
 import { resolveDid, resolveFromDid } from '../../protocol/identity/did.ts'
+import { asNsid } from '../../protocol/identity/syntax.ts'
 import { assembleRequest, type GivenField } from '../../protocol/xrpc/fields.ts'
-import { findMethod, needsOf } from '../../protocol/xrpc/lexicons.ts'
+import { findMethod, listMethods, needsOf } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/services.ts'
 import type { Session } from '../../session/session.ts'
@@ -67,6 +68,10 @@ export async function readRequest(
   context: Context,
 ): Promise<ReadRequest> {
   const { io } = context
+  if (asNsid(nsid) === undefined) {
+    const hint = methodHint(nsid, words[0])
+    throw new CliError('NSID_INVALID', `invalid method name ${JSON.stringify(nsid)}`, { hint })
+  }
   const stdins = [options.data === '@-', options.upload === '-', ...words.map((word) => /:?=@-$/.test(word))]
   if (stdins.filter(Boolean).length > 1) throw usage('stdin can be read only once')
   const cut = words.find((word) => /^[^=:]+:?=[[{]$/.test(word))
@@ -105,6 +110,17 @@ export async function readRequest(
       }
     },
   }
+}
+
+/** The method that was meant by a URL, an HTTP method before it, or its last name alone. */
+function methodHint(typed: string, next = ''): string {
+  const word = /^(?:get|post)$/i.test(typed) ? next : typed
+  const name = word.replace(/[?#].*/, '').replace(/.*\//, '')
+  const ending = `.${name.toLowerCase()}`
+  const meant = asNsid(name) ? [] : listMethods().filter(({ nsid }) => nsid.toLowerCase().endsWith(ending))
+  const known = meant.length === 1 ? meant[0] : findMethod(name)
+  if (known) return callCommandLine(needsOf(known))
+  return asNsid(name) ? `atproto-oauth call ${name}` : 'atproto-oauth call --list'
 }
 
 /** Parses `key=value`, `key:=json`, `key=@file` and `key:=@file`. */
@@ -176,7 +192,11 @@ function decode(bytes: Uint8Array): string {
 async function openUpload(path: string, type: string | undefined, io: CliIO): Promise<Body> {
   const isStdin = path === '-'
   const stats = isStdin ? undefined : await stat(path).catch((error) => unreadable(path, error))
-  if (stats && !stats.isFile()) throw usage(`${path} is not a file`)
+  if (stats && !stats.isFile()) {
+    throw usage(`${JSON.stringify(path)} is not a file`, {
+      hint: 'name a regular file, or pipe its content: --upload -',
+    })
+  }
   const known = type ?? MEDIA_TYPES[extname(path).slice(1).toLowerCase()]
   if (known === undefined) {
     const what = isStdin ? 'stdin' : path

@@ -27,7 +27,7 @@ async function openStored(account: string | undefined, { io, runtime }: Context)
     const did = account === undefined ? variable(io.environment, DID) : undefined
     const isUnknown = isOAuthError(error, 'SESSION_MISSING') && error.facts.did === undefined
     if (isUnknown && did !== undefined) throw error.with({ facts: { did } })
-    throw misnamed(error)
+    throw await misnamed(error, runtime)
   }
 }
 
@@ -38,8 +38,10 @@ export function leftIn(account: string | undefined, { savedTo = [] }: SessionRec
 }
 
 /** These commands have no account argument, so the usual hint would not work. */
-function misnamed(error: unknown): unknown {
+async function misnamed(error: unknown, { stores }: Context['runtime']): Promise<unknown> {
   if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason !== undefined) return error
-  const hint = hintOf({ code: 'ACCOUNT_UNCLEAR', facts: {} })
+  const stored = await stores.sessions.list().catch(() => [])
+  const { handle, did } = stored.find((record) => record.handle !== undefined) ?? stored[0] ?? {}
+  const hint = hintOf({ code: 'ACCOUNT_UNCLEAR', facts: { handle, did } })
   return new CliError(error.code, error.message, { cause: error, hint })
 }

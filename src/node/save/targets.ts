@@ -24,7 +24,7 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
   if (kind === 'file' && rest !== '') return `file:${absolute(expandTilde(rest))}`
   if (kind === 'gh' && GITHUB.test(rest)) return spec
   if (kind === 'exec' && rest.trim() !== '') return spec
-  const isPath = /^(?:[a-z]:|~|\.{0,2})[/\\]/i.test(spec)
+  const isPath = /^(?:[a-z]:|~|\.{0,2})[/\\]|^[^:]+\.[a-z]+$/i.test(spec)
   throw new OAuthError('USAGE', `unknown save target ${JSON.stringify(spec)}`, {
     facts: { reason: 'target-malformed', ...(isPath && { file: spec }) },
   })

@@ -98,12 +98,18 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
     if (!isDid(text)) throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a valid DID`)
     const did = asDid(text, dev)
     if (!did) {
-      throw new OAuthError('DID_METHOD_UNSUPPORTED', `${shown} is not a did:plc or did:web that atproto accepts`)
+      const message = `${shown} is not a did:plc or did:web that atproto accepts`
+      throw new OAuthError('DID_METHOD_UNSUPPORTED', message, { facts: { did: text } })
     }
     return { kind: 'did', did }
   }
   const handle = asHandle(text.startsWith('@') ? text.slice(1) : text)
-  if (!handle) throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a handle, a DID or a server URL`)
+  if (!handle) {
+    const facts = { handle: asHandle(`${text}.bsky.social`) }
+    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a handle, a DID or a server URL`, {
+      facts: text.includes('.') ? {} : facts,
+    })
+  }
   if (isReservedName(handle, dev)) {
     throw new OAuthError(
       'IDENTIFIER_INVALID',
@@ -120,7 +126,9 @@ function parseServer(text: string, shown: string, dev: boolean): Origin {
   const url = asUrl(text)
   const bare = url && url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   if (!url || !bare) {
-    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: write only https:// and the host`)
+    const facts = accountOfPage(url?.pathname)
+    const why = facts ? 'use the account itself' : 'write only https:// and the host'
+    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: ${why}`, { facts })
   }
   if (!isSecure(url, dev)) {
     throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not https`, {
@@ -128,4 +136,13 @@ function parseServer(text: string, shown: string, dev: boolean): Origin {
     })
   }
   return url.origin as Origin
+}
+
+/** The account of a profile page, as copied from an address bar. */
+function accountOfPage(path = ''): { readonly handle: Handle } | { readonly did: Did } | undefined {
+  const [, name = ''] = /^\/profile\/([^/]+)/.exec(path) ?? []
+  const did = asDid(name)
+  if (did !== undefined) return { did }
+  const handle = asHandle(name)
+  return handle && { handle }
 }

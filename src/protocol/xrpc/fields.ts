@@ -98,7 +98,7 @@ function collect({ fields, account }: GivenRequest, known: Method | undefined): 
   const values: Values = new Map()
   for (const { name, value, isJson } of fields) {
     const field = declared.find((one) => one.name === name)
-    if (known && !field) throw usage(`${known.nsid} has no ${name}${namesOf(declared)}`, known)
+    if (known && !field) throw usage(`${known.nsid} has no field ${JSON.stringify(name)}${namesOf(declared)}`, known)
     const text = () => placeholders(value, account)
     const item =
       isJson || field?.type === 'json'
@@ -116,9 +116,7 @@ function collect({ fields, account }: GivenRequest, known: Method | undefined): 
 }
 
 function namesOf(declared: readonly Field[]): string {
-  return declared.length === 0
-    ? ', and has no fields'
-    : `; the fields are ${declared.map(({ name }) => name).join(', ')}`
+  return declared.length === 0 ? ', and takes none' : `; its fields are ${declared.map(({ name }) => name).join(', ')}`
 }
 
 function typed({ name, type, isRequired }: Field, text: string, method: Method): unknown {

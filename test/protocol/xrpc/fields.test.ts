@@ -60,7 +60,7 @@ describe('a query', () => {
     ['limit=1.5', 'whole number'],
     ['limit=99999999999999999999', 'whole number'],
     ['reverse=yes', 'true or false'],
-    ['limt=5', 'has no limt; the fields are repo, collection, limit, cursor, reverse'],
+    ['limt=5', 'has no field "limt"; its fields are repo, collection, limit, cursor, reverse'],
     ['limit:={"a":1}', 'neither text'],
     ['limit:=5,', 'not JSON'],
     ['cursor={curser}', 'unknown placeholder'],
@@ -148,7 +148,7 @@ describe('a procedure', () => {
     const nsid = 'com.atproto.server.requestEmailConfirmation'
     expect(assemble(nsid, [])).toStrictEqual({ nsid, method: 'POST', parameters: [] })
     expect(refusal(nsid, [], { data: '{}' }).message).toContain('has no body')
-    expect(refusal(nsid, ['a=b']).message).toContain('has no fields')
+    expect(refusal(nsid, ['a=b']).message).toContain('has no field "a", and takes none')
   })
 
   test('18.5 with one and nothing to say: an empty object', () => {
