@@ -366,7 +366,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
         ? `remove the older copy; that of the store is the file sessions/${facts.thumbprint}.json in its directory`
         : `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
     case 'login-completed':
-      return 'use the credentials that `complete` printed then, or sign in again with `init`'
+      return 'use the credentials that `complete` printed or saved then, or sign in again with `init`'
     case 'login-not-found':
       return 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or sign in again with `init`'
     case 'loopback-client-id-unusable':

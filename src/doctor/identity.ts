@@ -84,7 +84,7 @@ async function* lookUp(handle: Handle, known: Did | undefined, ports: Ports): As
     if (error) {
       const fix = { code: error.code, facts: { reason: 'handle-lookup-failed' } } as const
       yield failed(topic, error, milliseconds, fix)
-    } else yield ok({ topic, detail: `${handle} → ${value}, says ${handleResolver}`, milliseconds })
+    } else yield ok({ topic, detail: `${handle} → ${value}, from ${handleResolver}`, milliseconds })
     return value
   }
   const [dns, https] = await Promise.all([

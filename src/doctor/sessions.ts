@@ -9,6 +9,7 @@ import type { Clock, Finding, SessionStore, Settings } from '../ports.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { nextDeadline, statusOf, timeOf } from '../session/status.ts'
 import { newerOf, toSessionRecord } from '../session/token-family.ts'
+import { relativeTime } from '../text.ts'
 import { attempt, broken, failed, ok, warning } from './check.ts'
 
 type Ports = Clock & {
@@ -80,7 +81,7 @@ async function checkSession(
       : broken({ ...found, detail, fix })
   }
   if (deadline !== undefined && deadline <= now) {
-    return broken({ ...found, detail: `${who} ended ${iso(deadline)}`, fix })
+    return broken({ ...found, detail: `${who} ended ${relativeTime(deadline, now)}`, fix })
   }
   if (refreshToken === undefined) return checkLease(record, who, ports)
   if (clientId === undefined) {
@@ -104,7 +105,7 @@ async function checkSession(
     return warning({ ...found, detail, fix: { code: 'SAVE_FAILED', facts: { reason: 'delivery-pending', did } } })
   }
   if (deadline === undefined) return ok({ ...found, detail: `${who} has no known deadline` })
-  const detail = `${who} ends ${iso(deadline)}`
+  const detail = `${who} ends ${relativeTime(deadline, now)}`
   return deadline - now < NEAR ? warning({ ...found, detail, fix }) : ok({ ...found, detail })
 }
 
@@ -113,7 +114,7 @@ function checkLease(lease: Pick<Credentials, 'did' | 'accessTokenExpiresAt'>, wh
   const until = lease.accessTokenExpiresAt
   const found = {
     topic: TOPIC,
-    detail: `${who} is a lease${until === undefined ? '' : `, valid until ${iso(until)}`}`,
+    detail: `${who} is a lease${until === undefined ? '' : `, which ${until > now() ? 'expires' : 'expired'} ${relativeTime(until, now())}`}`,
     milliseconds: 0,
   }
   return until !== undefined && until <= now() ? broken({ ...found, fix: signInAgain(lease) }) : ok(found)
@@ -134,8 +135,4 @@ export function checkPlace(record: SessionRecord, pds: Origin, issuer: Origin): 
 
 function signInAgain(login: LoginFacts): Fix {
   return { code: 'SESSION_DEAD', facts: loginFacts(login) }
-}
-
-function iso(time: number): string {
-  return new Date(time).toISOString()
 }

@@ -45,13 +45,12 @@ export async function claimedElsewhere({ state }: PendingAuthorization, store: P
 }
 
 export function alreadySpent(record: SpentAuthorization): OAuthError {
-  const { outcome, at } = record
-  const when = new Date(at).toISOString()
+  const { outcome } = record
   const what = {
-    completed: `this login was completed at ${when}; its code cannot be used again, and its session is not affected`,
-    sent: `the code of this login may have been sent at ${when}, and no response was recorded; it cannot be sent again`,
+    completed: 'this login was completed before; its code cannot be used again, and its session is not affected',
+    sent: 'the code of this login may have been sent before, and no response was recorded; it cannot be sent again',
     refused: 'the server has already rejected this code; it was not sent again',
-    denied: `this login was denied in the browser, as recorded at ${when}`,
+    denied: 'this login was denied in the browser',
   }[outcome]
   return new OAuthError('CODE_USED', what, {
     facts: { ...loginFacts(record), ...(outcome === 'completed' && { reason: 'login-completed' }) },

@@ -140,10 +140,11 @@ async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platfor
   const faults: Finding[] = []
   for (const name of records) faults.push(...(await fileFaults(join(folder, name), kind, modes)))
   yield* faults
-  const what = kind === 'sessions' ? 'sessions' : 'logins'
+  const what = kind === 'sessions' ? 'session' : 'login'
+  const count = `${records.length} ${what}${records.length === 1 ? '' : 's'}`
   // On Windows, file modes do not tell who can read a file.
   const eyes = modes ? ', private to you' : ''
-  if (faults.length === 0) yield finding('files', 'ok', `${records.length} ${what} in ${folder}${eyes}`)
+  if (faults.length === 0) yield finding('files', 'ok', `${count} in ${folder}${eyes}`)
 }
 
 async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Finding[]> {
@@ -183,7 +184,12 @@ async function* checkOwners(home: string): AsyncGenerator<Finding> {
   }
   for (const [owner, count] of foreign) {
     const facts = { reason: 'owner-foreign', path: home, owner, isEmpty: false } as const
-    yield finding('files', 'broken', `${count} files or directories in ${home} belong to ${owner}`, advise(facts))
+    yield finding(
+      'files',
+      'broken',
+      `in ${home}, ${count === 1 ? '1 file or directory belongs' : `${count} files or directories belong`} to ${owner}`,
+      advise(facts),
+    )
   }
 }
 

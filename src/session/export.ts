@@ -31,7 +31,7 @@ export async function exportSession(
   { now, stores }: Clock & { readonly stores: Pick<Stores, 'sessions'> },
 ): Promise<SessionRecord> {
   const { refreshToken, ended, issuer, intent, thumbprint } = session.record()
-  if (ended) throw endedError(session.record())
+  if (ended) throw endedError(session.record(), now())
   if (refreshToken === undefined) {
     throw new OAuthError('CREDENTIALS_INCOMPLETE', 'a leased access token cannot be exported', {
       facts: { reason: 'leased', operation: 'export' },
@@ -43,7 +43,7 @@ export async function exportSession(
   // Under the lock: no other process may refresh the session during the export.
   return stores.sessions.update(thumbprint, async ({ stored, commit }) => {
     const record = await newerOf(session.record(), stored)
-    if (record.ended) throw endedError(record)
+    if (record.ended) throw endedError(record, now())
     await stores.sessions.assertNewest(record) // the other program would send a spent token
     const { accessToken, accessTokenExpiresAt } = record
     await hand(toNodeSession({ ...toCredentials(record), accessToken, accessTokenExpiresAt }))

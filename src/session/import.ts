@@ -42,7 +42,7 @@ export async function importSession(
     if (!stored) return { ...credentials, server: pds }
     const known = await takenBack(stored, credentials.refreshToken!)
     const current = await newerOf(given, known)
-    if (current.refreshToken !== credentials.refreshToken) throw spent(current)
+    if (current.refreshToken !== credentials.refreshToken) throw spent(current, ports.now())
     if (known !== stored) await commit(known)
     // The imported value has no creation time and no refresh count.
     const isAsItLeft = known !== stored || current === known
@@ -62,8 +62,8 @@ function checkClient(clientId: string): void {
 }
 
 /** The stored token is newer: sending the imported one would end the session. */
-function spent(current: SessionRecord): OAuthError {
-  if (current.ended) return endedError(current)
+function spent(current: SessionRecord, now: number): OAuthError {
+  if (current.ended) return endedError(current, now)
   const message = `the refresh token has already been used: a newer one of the same session of ${current.did} is stored here`
   return new OAuthError('CREDENTIALS_MISMATCH', message, { facts: { reason: 'newer-token-stored', did: current.did } })
 }

@@ -96,7 +96,7 @@ async function refreshAlone(
     sessions.update(given.thumbprint, async (transaction) => {
       const { stored, commit, forget } = transaction
       const known = await newestOfTargets(await newerOf(given, stored), ports)
-      if (known.ended) throw endedError(known)
+      if (known.ended) throw endedError(known, ports.now())
       // An old copy would replace newer credentials in a save target.
       if (known.undelivered?.length) await sessions.assertNewest(known)
       const current = await deliverLeftOver(known, commit, ports)

@@ -7,6 +7,8 @@ import type { Credentials, SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
 import { importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 
+import { relativeTime } from '../text.ts'
+
 /**
  * Copies with a refresh count are ordered by that. The hashes order those without one: mostly the first token, which a
  * secret or a shell still has, and the last few. Of a longer list the oldest and newest are kept.
@@ -150,13 +152,12 @@ export async function takenBack(known: SessionRecord, refreshToken: string): Pro
 }
 
 /** Why a session of the store cannot be used. */
-export function endedError(session: SessionRecord): OAuthError {
+export function endedError(session: SessionRecord, now: number): OAuthError {
   const { at, reason, handedOver } = session.ended!
   const facts = loginFacts(session)
-  const when = new Date(at).toISOString()
-  if (handedOver === undefined)
-    return new OAuthError('SESSION_DEAD', `the session ended at ${when}: ${reason}`, { facts })
-  const message = `the session of ${session.did} was handed over to another program at ${when}; it can be imported back from there`
+  const when = relativeTime(at, now)
+  if (handedOver === undefined) return new OAuthError('SESSION_DEAD', `the session ended ${when}: ${reason}`, { facts })
+  const message = `the session of ${session.did} was handed over to another program ${when}; it can be imported back from there`
   return new OAuthError('SESSION_MISSING', message, { facts: { ...facts, reason: 'exported' }, session: 'alive' })
 }
 

@@ -409,7 +409,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'CODE_USED',
       { reason: 'login-completed', did: 'did:web:a.dev' },
-      'use the credentials that `complete` printed then, or sign in again with `init`',
+      'use the credentials that `complete` printed or saved then, or sign in again with `init`',
     ],
     ['CODE_USED', { did: 'did:web:a.dev' }, 'atproto-oauth init did:web:a.dev'],
     [

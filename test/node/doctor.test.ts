@@ -167,8 +167,8 @@ describe('the store', () => {
     const findings = await inspect({}, home, 'win32')
     expect(notOk(findings)).toStrictEqual([])
     expect(of('files', findings).map(({ detail }) => detail)).toStrictEqual([
-      `1 sessions in ${join(home, 'sessions')}`,
-      `1 logins in ${join(home, 'pending')}`,
+      `1 session in ${join(home, 'sessions')}`,
+      `1 login in ${join(home, 'pending')}`,
     ])
     expect(findings[0]!.detail).toContain('win32')
   })

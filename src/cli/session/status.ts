@@ -45,7 +45,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const deadline = nextDeadline(status)
   if (status.state !== 'ended') await warnOfCopy(session.record(), context)
   if (warnDays !== undefined && status.state === 'ended')
-    throw isHandedOver(status) ? endedError(session.record()) : overError(status, session.record())
+    throw isHandedOver(status) ? endedError(session.record(), time) : overError(status, session.record())
   await output.data(
     output.json
       ? `${toSafeJson(status)}\n`
