@@ -247,7 +247,7 @@ export type ReasonFacts =
   | { readonly reason: 'permission-malformed'; readonly permission: string }
   /** The environment variable is not the URL of an HTTP proxy. */
   | { readonly reason: 'proxy-malformed'; readonly variable: string }
-  /** The proxy rejected the tunnel; nothing was sent through it. */
+  /** The proxy cannot be reached, or rejected the tunnel; nothing was sent through it. */
   | { readonly reason: 'proxy-refused'; readonly proxyStatus: number | undefined }
   /** A file of the store cannot be parsed. */
   | { readonly reason: 'record-damaged'; readonly path: string; readonly kind: 'sessions' | 'pending' }
