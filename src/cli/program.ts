@@ -79,8 +79,26 @@ function askedOf(program: Command, words: readonly string[]): readonly string[] 
 }
 
 function usageError(error: CommanderError): OAuthError {
-  const message = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '')
-  return new OAuthError('USAGE', message)
+  return new OAuthError('USAGE', error.code === 'commander.help' ? 'a command is missing' : reworded(error.message))
+}
+
+/** Commander's messages in the form of ours: the value in double quotes, one sentence, no full stop. */
+function reworded(message: string): string {
+  return message
+    .replace(/^error: /, '')
+    .replace(
+      /^option '(?:-\w, )?(--[\w-]+).*?' argument '([\s\S]*)' is invalid\. (?:(Allowed choices are )|It )([\s\S]*)\.$/,
+      (_, flag, value, choices, rule) =>
+        `invalid value ${JSON.stringify(value)} for ${flag}: ${choices ? 'use one of ' : 'it '}${rule}`,
+    )
+    .replace(/^option '(?:-\w, )?(--[\w-]+).*' argument missing$/, '$1 needs a value')
+    .replace(/^missing required argument '(.*)'$/, 'missing argument $1')
+    .replace(
+      /^too many arguments for '(.*)'\. Expected (.*) but got (\d+)\.$/,
+      'too many arguments for $1: expected $2, got $3',
+    )
+    .replace(/^unknown (option|command) '([^']*)'/, (_, what, value) => `unknown ${what} ${JSON.stringify(value)}`)
+    .replace(/\s*\(Did you mean (.*)\?\)$/, ': did you mean $1?')
 }
 
 const GUIDE = `

@@ -40,7 +40,7 @@ describe('the labels of messages', () => {
 
   test('at a terminal, and not where stderr is none', async () => {
     expect((await usage(STDERR)).stderr.split('\n')).toStrictEqual([
-      `atproto-oauth: ${RED}error:${END} unknown option '--nonsense' [USAGE]`,
+      `atproto-oauth: ${RED}error:${END} unknown option "--nonsense" [USAGE]`,
       `atproto-oauth: ${CYAN}hint:${END} atproto-oauth init --help`,
       '',
     ])

@@ -100,9 +100,21 @@ test('an --account that only --dev allows is hinted with --dev', async () => {
 })
 
 test.each([
-  [['help', 'cal'], "unknown command 'cal' (Did you mean call?) [USAGE]"],
-  [['client', 'help', 'nope'], "unknown command 'nope' [USAGE]"],
-])('%j is an unknown command, and no session is spoken of', async (args, message) => {
+  [['help', 'cal'], 'unknown command "cal": did you mean call? [USAGE]'],
+  [['client', 'help', 'nope'], 'unknown command "nope" [USAGE]'],
+  [['init', 'a.dev', '--scopes', 'atproto'], 'unknown option "--scopes": did you mean --scope? [USAGE]'],
+  [
+    ['init', 'a.dev', '--prompt', 'none'],
+    'invalid value "none" for --prompt: use one of login, consent, select_account, create [USAGE]',
+  ],
+  [
+    ['call', NSID, '--limit-pages', '0'],
+    'invalid value "0" for --limit-pages: it must be a whole number of pages, at least 1 [USAGE]',
+  ],
+  [['call', '-d'], '--data needs a value [USAGE]'],
+  [['proof', 'GET'], 'missing argument url [USAGE]'],
+  [['init', 'a.dev', 'b.dev'], 'too many arguments for init: expected 1 argument, got 2 [USAGE]'],
+])('%j: %s, and no session is spoken of', async (args, message) => {
   const { code, stdout, stderr } = await run(createFakeWorld(), args)
   expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
   expect(stderr.replace(/\s+/g, ' ')).toContain(message)

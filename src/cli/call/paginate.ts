@@ -39,7 +39,7 @@ function parseList(text: string): string {
 
 function parseLimit(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('It is a number of pages.')
+  throw new InvalidArgumentError('It must be a whole number of pages, at least 1.')
 }
 
 /**

@@ -64,8 +64,8 @@ describe('the options', () => {
   test.each([
     [['--items', 'repo={did}'], 'write --items last'],
     [['--items', 'app.bsky.feed.getTimeline'], 'write --items last'],
-    [['--limit-pages', '0'], 'a number of pages'],
-    [['--limit-pages', '2.5'], 'a number of pages'],
+    [['--limit-pages', '0'], 'a whole number of pages'],
+    [['--limit-pages', '2.5'], 'a whole number of pages'],
   ])('%j says what is wrong', (args, message) => {
     expect(() => options('--paginate', ...args)).toThrow(message)
   })
