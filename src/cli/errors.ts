@@ -349,7 +349,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'proxy-refused':
       return (
         PROXY_HINTS.get(facts.proxyStatus) ??
-        'check HTTPS_PROXY, or list the host in NO_PROXY to connect to it directly'
+        'check HTTPS_PROXY (HTTP_PROXY for http:), or list the host in NO_PROXY to connect to it directly'
       )
     case 'certificate-untrusted':
       return `set NODE_EXTRA_CA_CERTS to a PEM file with the certificate of the CA, then ${AGAIN}`
@@ -444,7 +444,7 @@ function storeHint(facts: StoreTrouble, command: string): string {
     case 'access-missing':
       return `chmod u+rwX ${path}`
     case 'directory-expected':
-      return `rename ${path}, which is where a directory is needed, then ${AGAIN}`
+      return `rename ${path} to make room for a directory, then ${AGAIN}`
     case 'directory-foreign':
       return `ask ${facts.owner} for write access to ${path}, then ${AGAIN}`
     case 'directory-missing':

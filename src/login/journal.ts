@@ -49,7 +49,7 @@ export function alreadySpent(record: SpentAuthorization): OAuthError {
   const what = {
     completed: 'this login was completed before; its code cannot be used again, and its session is not affected',
     sent: 'the code of this login may have been sent before, and no response was recorded; it cannot be sent again',
-    refused: 'the server has already rejected this code; it was not sent again',
+    refused: 'this code was already rejected; it was not sent again',
     denied: 'this login was denied in the browser',
   }[outcome]
   return new OAuthError('CODE_USED', what, {

@@ -54,6 +54,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
       `sessions of ${accounts.length} accounts are stored here: ${list.join(', ')}`,
       {
         facts: named.find(({ handle }) => handle !== undefined) ?? named[0]!,
+        session: 'none',
       },
     )
   }

@@ -284,7 +284,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'STORE_UNAVAILABLE',
       { reason: 'directory-expected', path: '/a', isEmpty: true },
-      'rename /a, which is where a directory is needed, then run the same command again',
+      'rename /a to make room for a directory, then run the same command again',
     ],
     [
       'STORE_UNAVAILABLE',

@@ -469,6 +469,7 @@ describe('the per-user store', () => {
     const error = await failure(openStoredSession(undefined, world))
     expect(error).toMatchObject({
       code: 'ACCOUNT_UNCLEAR',
+      session: 'none',
       message: expect.stringContaining(`mallory.fake.dev (${named.did})`),
     })
     expect([world.alice.did, named.did]).toContain(error.facts.did)

@@ -43,10 +43,10 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
   const print = format && credentialPrinter(format, context)
   const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
   /** Commands to paste, which find the session where it was saved. */
-  const nextCommand = (did: string): string[] => {
+  const nextCommand = ({ handle, credentials }: ImportedSession): string[] => {
     const call = ['atproto-oauth call com.atproto.server.getSession', flagsFor('atproto-oauth call', context.common)]
     const line = (words = '') => `  ${call.join(words).replace(/^atproto-oauth/, programName(io))}`
-    if (inStore) return ['Next:', line(` --account ${did}`)]
+    if (inStore) return ['Next:', line(` --account ${shellQuote(handle ?? credentials.did)}`)]
     const isPosix = io.platform !== 'win32'
     const file = targets.find(({ name }) => name.startsWith(FILE))?.name.slice(FILE.length)
     // What a refresh brings goes to the same targets: a target that keeps the old token would soon have a spent one.
@@ -71,7 +71,8 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
       if (saves) await saveSession(credentials, handle, runtime)
       if (print) await print(credentials).catch((error: unknown) => rescue(session, error, context))
     },
-    summary(happened, { credentials, handle }) {
+    summary(happened, session) {
+      const { credentials, handle } = session
       return [
         `${happened} ${handle ?? credentials.did}${handle ? ` (${credentials.did})` : ''}`,
         `scope: ${sanitize(credentials.scope ?? '', SCOPE_LONGEST)}`,
@@ -82,7 +83,7 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
             ? []
             : ['Keep the credentials secret and in one place: a refresh token works only once.']),
         '',
-        ...nextCommand(credentials.did),
+        ...nextCommand(session),
       ].join('\n')
     },
   }
@@ -123,6 +124,10 @@ async function rescue({ credentials, handle }: ImportedSession, cause: unknown, 
   throw new CliError(
     'SAVE_FAILED',
     `the credentials could not be printed (${why}); they are kept in the per-user store`,
-    { cause, session: 'alive', hint: `atproto-oauth call com.atproto.server.getSession --account ${did}` },
+    {
+      cause,
+      session: 'alive',
+      hint: `atproto-oauth call com.atproto.server.getSession --account ${shellQuote(handle ?? did)}`,
+    },
   )
 }

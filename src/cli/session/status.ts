@@ -54,9 +54,13 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not contain the login time')
   else if (deadline - time < warnDays * DAY) {
-    throw new OAuthError('DEADLINE_NEAR', `the session of ${status.did} ends ${relativeTime(deadline, time)}`, {
-      facts: loginFacts(session.record()),
-    })
+    throw new OAuthError(
+      'DEADLINE_NEAR',
+      `the session of ${status.handle ?? status.did} ends ${relativeTime(deadline, time)}`,
+      {
+        facts: loginFacts(session.record()),
+      },
+    )
   }
 }
 

@@ -48,6 +48,6 @@ test.each([
   expect({ code, stdout }).toStrictEqual({ code: 10, stdout: '' })
   expect(stderr).toContain(why)
   expect(stderr).toContain('they are kept in the per-user store [SAVE_FAILED]')
-  expect(stderr).toContain(`--account ${world.alice.did}`)
+  expect(stderr).toContain(`--account ${world.alice.handle}`)
   expect((await run(world, ['status', '--account', world.alice.did])).code).toBe(0)
 })
