@@ -2,6 +2,7 @@
  * `complete`: finishes a login with the callback URL.
  */
 import { Command } from 'commander'
+import { parseCallback } from '../../login/callback.ts'
 import { complete } from '../../login/complete.ts'
 import type { Completed } from '../../model.ts'
 import { holdSignals } from '../../node/signals.ts'
@@ -48,6 +49,7 @@ export async function finishLogin(
   // Output errors that can be detected are reported before the code is used, which works once.
   if (options.format) credentialPrinter(options.format, given)
   const paste = await callback()
+  parseCallback(paste)
   // Asked before the code is used.
   const { context, deliver, summary } = await chooseDestination(options, given)
   const { output, runtime } = context
