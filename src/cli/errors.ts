@@ -416,7 +416,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'tokens-lost':
       return `${MAKE_WRITABLE}, then sign in again with \`init\``
     case 'undelivered':
-      return `correct the save target, then ${AGAIN}: it saves them first`
+      return `correct the save target, then ${AGAIN}: it saves them first; to give that target up, add --save store`
     case 'undelivered-login':
       return `atproto-oauth refresh --account ${facts.did} --if-older-than 1h`
     case 'working-directory-gone':

@@ -172,7 +172,10 @@ function withRefresh(error: unknown, { did }: SessionRecord): unknown {
   })
 }
 
-/** The first thing a run does: what an earlier one could not deliver is still the newest there is. */
+/**
+ * The first thing a run does: what an earlier one could not deliver is still the newest there is. A target that still
+ * fails is given up if this run names other places.
+ */
 export async function deliverLeftOver(
   record: SessionRecord,
   commit: Commit,
@@ -180,7 +183,20 @@ export async function deliverLeftOver(
 ): Promise<SessionRecord> {
   if (!record.undelivered?.length) return record
   warn(`the newest credentials were not saved to ${record.undelivered.join(' and ')}: saving them now`)
-  return deliverRotated(record, record.undelivered.map(saving.open), commit)
+  const { inStore, targets, open } = saving
+  const named = new Set(targets.map(({ name }) => name))
+  try {
+    return await deliverRotated(record, record.undelivered.map(open), commit)
+  } catch (error) {
+    const isReplaced = (inStore || named.size > 0) && !record.undelivered.some((name) => named.has(name))
+    if (!isReplaced || !isOAuthError(error, 'SAVE_FAILED')) throw error
+    warn(
+      `${record.undelivered.join(' and ')} keeps older credentials, because other places were named: ${error.message}`,
+    )
+    const given = { ...record, undelivered: undefined }
+    await commit(given)
+    return given
+  }
 }
 
 /** @throws {OAuthError} `SAVE_FAILED`: what could not be delivered is recorded in the store */

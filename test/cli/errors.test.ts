@@ -388,7 +388,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'SAVE_FAILED',
       { reason: 'undelivered' },
-      'correct the save target, then run the same command again: it saves them first',
+      'correct the save target, then run the same command again: it saves them first; to give that target up, add --save store',
     ],
     [
       'SAVE_FAILED',

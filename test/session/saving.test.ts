@@ -70,6 +70,26 @@ describe('20.6 a new session that cannot be stored', () => {
   })
 })
 
+test.each([
+  ['the store', true],
+  ['another target', false],
+])('a target that fails is given up once %s is named instead', async (_, inStore) => {
+  const world = createFakeWorld()
+  const { credentials, handle } = await signIn(world)
+  const broken = { name: 'exec:broken', durable: true, save: () => Promise.reject(new Error('signed out')) }
+  const good = { name: 'file:/good', durable: true, save: async () => undefined }
+  const open = () => broken
+  await failure(saveSession(credentials, handle, { ...world, saving: { ...world.saving, targets: [broken], open } }))
+  const call = async (saving: Partial<FakeWorld['saving']>) =>
+    (await openStoredSession(undefined, { ...world, saving: { ...world.saving, open, ...saving } })).refresh()
+  expect(await failure(call({}))).toMatchObject({ code: 'SAVE_FAILED', session: 'alive' })
+  expect(await failure(call({ inStore: true, targets: [broken] }))).toMatchObject({ code: 'SAVE_FAILED' })
+  await call(inStore ? { inStore } : { targets: [good] })
+  expect(world.warnings.join()).toContain('exec:broken keeps older credentials, because other places were named')
+  await call({})
+  expect(world.sessionAlive(world.alice.did)).toBe(true)
+})
+
 test('credentials of an old copy that were never delivered do not replace the newer ones in a save target', async () => {
   const world = createFakeWorld()
   const { credentials, handle } = await signIn(world)
