@@ -89,7 +89,7 @@ describe.skipIf(lacks('script'))('at a terminal', () => {
     const args = 'call --batch requests.jsonl -o results.jsonl --concurrency 1'
     const { code, screen } = await play(args, { ...BATCH, typed: '\x03' })
     expect(code).toBe(130)
-    expect(screen[0]).toMatch(/^atproto-oauth: error: interrupted; \d lines? (?:is|are) answered/)
+    expect(screen[0]).toMatch(/^atproto-oauth: error: interrupted; \d requests? (?:was|were) answered/)
   })
 
   test('pages that go to a file', async () => {

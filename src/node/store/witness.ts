@@ -15,10 +15,10 @@ import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Adoption } from '../../ports.ts'
 
-import { makePrivateFolder, readPrivate, removeFile, serialize, unavailable, writePrivate } from './files.ts'
+import { makePrivateFolder, readPrivate, removeFile, serialize, unavailable } from './files.ts'
 import { type LockOptions, withLock } from './lock.ts'
 
-import { isOpenTo, ownUid } from './owners.ts'
+import { isOpenTo, shareOwner } from './owners.ts'
 
 /** Windows has neither of the last two. */
 const { O_WRONLY, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
@@ -135,12 +135,10 @@ async function isUsable(cache: string, home: string): Promise<boolean> {
  */
 async function write(path: string, value: object, model: string): Promise<void> {
   await makePrivateFolder(dirname(path))
-  if (ownUid() === 0) {
-    if (await isOpenTo(dirname(path), model)) await writePrivate(path, serialize(value), undefined, model)
-    return
-  }
+  if (!(await isOpenTo(dirname(path), model))) return
   const file = await open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
   try {
+    await shareOwner(file, path)
     await file.truncate()
     await file.writeFile(serialize(value))
   } finally {

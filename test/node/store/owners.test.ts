@@ -89,7 +89,7 @@ describe.runIf(isRoot)('root', () => {
     await rm(join(home, 'machine.json'))
     await symlink(other, join(home, 'machine.json'))
     await witness.note(sessionRecord({ rotation: 2 }), { isRefresh: true })
-    expect(await failure(witness.adopt('moved'))).toMatchObject({ code: 'STORE_INVALID' })
+    expect(await failure(witness.adopt('moved'))).toMatchObject({ code: 'STORE_UNAVAILABLE' })
     expect(await readFile(other, 'utf8')).toBe('other')
   })
 
@@ -127,7 +127,7 @@ describe.runIf(isRoot)('root', () => {
     await rm(join(cache, 'refreshes'), { recursive: true })
     await symlink(foreign, join(cache, 'refreshes'))
     await witness.note(sessionRecord({ rotation: 4 }), { isRefresh: true })
-    expect(await failure(witness.adopt('moved'))).toMatchObject({ code: 'STORE_INVALID' })
+    expect(await failure(witness.adopt('moved'))).toMatchObject({ code: 'STORE_UNAVAILABLE' })
     expect(await readFile(path, 'utf8')).toBe('foreign')
     expect(await readdir(foreign)).toStrictEqual(['file'])
   })
