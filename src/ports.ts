@@ -71,6 +71,12 @@ export interface Settings {
 }
 
 export interface PendingStore {
+  /**
+   * Checks, before a login is started, that it can be stored.
+   *
+   * @throws {OAuthError} as `put`
+   */
+  prepare(): Promise<void>
   /** Durable when it resolves. Replaces the record with the same state. */
   put(record: PendingRecord): Promise<void>
   get(state: string): Promise<PendingRecord | undefined>

@@ -33,6 +33,12 @@ const PAGE_LARGEST = 64 * 1024 * 1024
 /** A filter may leave a page empty that is not the last; a server that gives more of them than this is lost in a loop. */
 const EMPTY_PAGES = 50
 
+/** @throws {OAuthError} `USAGE` */
+export function assertQuery({ nsid, method, body }: XrpcRequest): void {
+  if (body === undefined && method !== 'POST') return
+  throw new OAuthError('USAGE', `only a query can be paginated, and ${nsid} is sent as a procedure`)
+}
+
 /**
  * The pages of a query, from its `cursor` parameter on if it has one.
  *
@@ -45,9 +51,7 @@ export async function* pages(
   { limitPages = Number.POSITIVE_INFINITY, retry = { wait: false }, onRefusal }: PagesOptions,
   ports: Clock & Timer & Random & Notices,
 ): AsyncGenerator<Page, void, undefined> {
-  if (request.body !== undefined || request.method === 'POST') {
-    throw new OAuthError('USAGE', `only a query can be paginated, and ${request.nsid} is sent as a procedure`)
-  }
+  assertQuery(request)
   const { parameters = [] } = request
   const fixed = parameters.filter(([name]) => name !== 'cursor')
   const seen = new Set(parameters.filter(([name]) => name === 'cursor').map(([, value]) => value))

@@ -18,6 +18,7 @@ import {
   type StoreTrouble,
 } from '../errors.ts'
 import { isCode } from '../node/store/file-errors.ts'
+import { isPreset } from '../protocol/scope/presets.ts'
 import { sanitize } from '../text.ts'
 import { callCommandLine, initCommandLine, shellQuote } from './shell.ts'
 
@@ -384,6 +385,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'origin-unusable':
       return 'pass the https URL of your site, as in: --origin https://alice.github.io/bot'
     case 'permission-malformed':
+      if (isPreset(facts.permission)) return `request it as a task: --for ${facts.permission}`
       return PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ?? SCOPE
     case 'proxy-malformed':
       return `set ${facts.variable} to the URL of an HTTP proxy, such as http://127.0.0.1:3128`

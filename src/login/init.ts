@@ -50,10 +50,11 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
   const { dev } = ports.settings
   const parsed = parseIdentifier(identifier, dev)
   const client = chooseClient(options)
+  const identity = identifyClient(client.clientId, ports.settings.clientJwk)
+  await ports.stores.pending.prepare()
   const { server, account } = await discover(parsed, ports)
 
   const dpopPrivateJwk = await generateDpopJwk()
-  const identity = identifyClient(client.clientId, ports.settings.clientJwk)
   const key = await importDpopKey(dpopPrivateJwk)
   const agent = OAuthServerAgent.withKey({ server, client: identity, key }, ports)
   const { codeVerifier, codeChallenge } = await createPkce(ports)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { OAuthError } from '../../src/errors.ts'
 import { init } from '../../src/login/init.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld } from '../support/fake-atproto.ts'
@@ -165,4 +166,14 @@ describe('identity', () => {
     expect(error).toMatchObject({ code: 'OAUTH_UNSUPPORTED' })
     expect(error.message).toContain('does not offer OAuth')
   })
+})
+
+test('a login that cannot be stored is not started: nothing is sent', async () => {
+  const world = createFakeWorld()
+  world.stores.pending.prepare = async () => {
+    throw new OAuthError('STORE_UNAVAILABLE', 'cannot write')
+  }
+  const before = world.requests.length
+  await expect(init('alice.fake.dev', {}, world)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', session: 'none' })
+  expect(world.requests.length).toBe(before)
 })

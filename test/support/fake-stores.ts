@@ -67,6 +67,7 @@ export function createFakeStores(): FakeStores {
     failCommit: () => undefined,
     failConfirm: () => undefined,
     pending: {
+      prepare: async () => undefined,
       async claim(record) {
         raise(stores.failPut(record))
         if (pendingRecords.get(record.state)?.status !== 'pending') return false

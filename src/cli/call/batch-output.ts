@@ -1,7 +1,8 @@
 /**
  * Writes the results of a batch to stdout, or to a file that a later run can resume from.
  */
-import { type FileHandle, open } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import type { BatchResult } from '../../call/batch.ts'
 import { OAuthError } from '../../errors.ts'
 import { isCode, reasonOf } from '../../node/store/files.ts'
@@ -14,6 +15,8 @@ export interface Results extends AsyncDisposable {
   /** Results of earlier runs. */
   readonly known: FinishedLines
   write(result: BatchResult): Promise<void>
+  /** Nothing will be written: removes the file if it is new. */
+  abandon(): Promise<void>
 }
 
 /** The lines that have a result; takes 20 MiB for a million of them. */
@@ -41,6 +44,7 @@ export function openResults(path: string | undefined, resume: boolean, output: O
   return Promise.resolve({
     known: new FinishedLines(),
     write: (result) => output.data(lineOf(result)),
+    abandon: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   })
 }
@@ -49,6 +53,7 @@ export function openResults(path: string | undefined, resume: boolean, output: O
 const LONGEST = 32 * 1024 * 1024
 
 async function openFile(path: string, resume: boolean): Promise<Results> {
+  const isNew = !existsSync(path)
   const file = await open(path, resume ? 'a+' : 'a').catch((error) =>
     refuse(`cannot write ${path}: ${reasonOf(error)}`),
   )
@@ -69,6 +74,9 @@ async function openFile(path: string, resume: boolean): Promise<Results> {
     return {
       known: resume ? await readResults(file, path) : new FinishedLines(),
       write: (result) => file.appendFile(lineOf(result)).catch(failed),
+      abandon: async () => {
+        if (isNew) await rm(path, { force: true }).catch(() => undefined)
+      },
       // A network share may report a full disk only now.
       [Symbol.asyncDispose]: () => file.close().catch((error) => (hasFailed ? undefined : failed(error))),
     }

@@ -58,8 +58,11 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
     })
   }
   await using input = await openInput(file, io)
-  const session = await sessionFor(options.account, context)
   await using results = await openResults(path, resume, output)
+  const session = await sessionFor(options.account, context).catch(async (error) => {
+    await results.abandon()
+    throw error
+  })
   const { known } = results
   if (known.count > 0) {
     output.note(`skipping ${counted(known.count, 'request')} already answered in ${path}`)

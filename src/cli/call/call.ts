@@ -2,6 +2,7 @@
  * `call`: one signed XRPC request to the account's PDS.
  */
 import { Command } from 'commander'
+import { assertQuery } from '../../call/paginate.ts'
 import { callWithRetry } from '../../call/retry.ts'
 import { isOAuthError } from '../../errors.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
@@ -17,7 +18,7 @@ import { explainRequest } from './explain.ts'
 import { methodDescription, methodList } from './list.ts'
 import { addPaginateOptions, isPaginated, type PaginateOptions, runPaginated } from './paginate.ts'
 import { RateLimitWait, size } from './progress-text.ts'
-import { addRequestOptions, type RequestOptions, readRequest } from './request.ts'
+import { addRequestOptions, type ReadRequest, type RequestOptions, readRequest, UNFILLED } from './request.ts'
 import { addResponseOptions, openSink, printResponse, type ResponseOptions, type Sink } from './response.ts'
 import { measuredUpload } from './transfer.ts'
 
@@ -78,24 +79,36 @@ async function runCall(
     throw new CliError('USAGE', 'the method is missing', { hint: 'atproto-oauth call --list' })
   }
   if (options.describe) return output.data(methodDescription(nsid))
-  const read = await readRequest(nsid, words, options, context)
-  const session = await sessionFor(options.account, context)
-  const request = await read.for(session, context)
-  if (options.dryRun) return output.data(shown(request, session))
-  if (options.explain) return explainRequest(request, session, context)
-
   const isMany = isPaginated(options)
+  const read = await readRequest(nsid, words, options, context)
+  if (isMany) assertQuery(read.unfilled)
+  if (options.dryRun || options.explain) return preview(read, options, context)
+
   const sink = await openSink(options)
   try {
-    if (isMany) {
-      await runPaginated(request, session, options, context, sink?.write)
-      await sink?.commit()
-    } else await runOnce(request, session, options, sink, context)
-  } catch (error) {
-    throw request.method === 'GET' ? error : maybeDone(error)
+    const session = await sessionFor(options.account, context)
+    const request = await read.for(session, context)
+    const sent = isMany
+      ? runPaginated(request, session, options, context, sink?.write).then(() => sink?.commit())
+      : runOnce(request, session, options, sink, context)
+    await sent.catch((error) => {
+      throw request.method === 'GET' ? error : maybeDone(error)
+    })
   } finally {
     await sink?.discard()
   }
+}
+
+/** What `--dry-run` and `--explain` print. Without a session, placeholders stay as they are. */
+async function preview(read: ReadRequest, options: CallOptions, context: Context): Promise<void> {
+  const session = await sessionFor(options.account, context).catch((error) => {
+    if (options.account === undefined && isOAuthError(error, 'SESSION_MISSING')) return undefined
+    throw error
+  })
+  const request = session ? await read.for(session, context) : read.unfilled
+  if (options.explain) return explainRequest(request, session, context)
+  if (!session) context.output.note(`no session: the PDS${placeholdersIn(request)} would be those of the account`)
+  return context.output.data(shown(request, session))
 }
 
 async function runOnce(
@@ -152,11 +165,19 @@ function batchWords(file: string, { output, concurrency, resume, wait, save }: C
 }
 
 /** The request without its secrets: the token and the proof are added when it is sent. */
-function shown(request: XrpcRequest, session: Session): string {
-  const { method, path, headers, body } = buildXrpcRequest(request, session.did)
+function shown(request: XrpcRequest, session: Session | undefined): string {
+  const { method, path, headers, body } = buildXrpcRequest(request, session?.did ?? UNFILLED.did)
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`)
   const content = typeof body === 'string' ? `\n${body}\n` : body instanceof Blob ? `\n(${size(body.size)})\n` : ''
-  return `${method} ${session.record().pds}${path}\n${lines.join('')}${content}`
+  const target = session ? session.record().pds + path : path.replace(/%7B(did|handle|pds)%7D/g, '{$1}')
+  return `${method} ${target}\n${lines.join('')}${content}`
+}
+
+/** The placeholders that a session would fill in, for a sentence. */
+function placeholdersIn({ parameters = [], body }: XrpcRequest): string {
+  const text = parameters.map(([, value]) => value).join(' ') + (typeof body === 'string' ? body : '')
+  const names = Object.values(UNFILLED).filter((name) => text.includes(name))
+  return names.length === 0 ? '' : [...names.slice(0, -1).map((name) => `, ${name}`), ` and ${names.at(-1)}`].join('')
 }
 
 /** A write whose response was lost, or could not be written, may have taken effect, so it must not be repeated blindly. */

@@ -10,21 +10,22 @@ import { sanitize } from '../../text.ts'
 import type { Context } from '../context.ts'
 
 /**
- * Prints a line for each permission: `granted`, `missing`, or `unknown` if what the session was granted is not known.
+ * Prints a line for each permission: `granted`, `missing`, or `unknown` if there is no session, or it is not known what it was
+ * granted.
  *
  * @throws {OAuthError} `PERMISSION_MISSING` if one is missing, `USAGE` for a method that no permission opens
  */
 export async function explainRequest(
   request: XrpcRequest,
-  session: Pick<Session, 'record'>,
+  session: Pick<Session, 'record'> | undefined,
   context: Context,
 ): Promise<void> {
   const { output } = context
   const { nsid } = request
   const closed = unavailableReason(nsid)
   if (closed !== undefined) throw new OAuthError('USAGE', `${nsid} is closed: ${closed}`)
-  const login = session.record()
-  const scope = login.scope === '' ? undefined : login.scope
+  const login = session?.record()
+  const scope = login?.scope === '' ? undefined : login?.scope
   const needs = requiredScope(request)
   const missing = scope === undefined ? [] : missingScope(needs, scope)
   const scopes = (typeof needs === 'string' ? [] : needs).map((token) => ({
@@ -40,9 +41,13 @@ export async function explainRequest(
   if (needs === 'none') output.note(`${nsid} requires no permission`)
   if (needs === 'unknown') output.note(`${sanitize(nsid)} is not a published method: its permissions are unknown`)
   if (scopes.length > 0 && scope === undefined) {
-    output.note('the granted scope is unknown: separate variables do not contain it, ATPROTO_OAUTH_SESSION does')
+    output.note(
+      session
+        ? 'the granted scope is unknown: separate variables do not contain it, ATPROTO_OAUTH_SESSION does'
+        : 'no session: which permissions are granted is unknown',
+    )
   }
-  if (missing.length === 0) return
+  if (!login || missing.length === 0) return
   throw new OAuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {
     facts: { ...loginFacts(login), scope: [scope || 'atproto', ...missing].join(' ') },
   })

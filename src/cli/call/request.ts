@@ -7,13 +7,14 @@ import { extname } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { OAuthError } from '../../errors.ts'
+import type { Did } from '../../model.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import type { Body } from '../../ports.ts'
 import { resolveDid, resolveFromDid } from '../../protocol/identity/did.ts'
 import { asNsid } from '../../protocol/identity/syntax.ts'
-import { assembleRequest, type GivenField } from '../../protocol/xrpc/fields.ts'
+import { assembleRequest, checkMethod, type GivenField, type GivenRequest } from '../../protocol/xrpc/fields.ts'
 import { findMethod, listMethods, needsOf } from '../../protocol/xrpc/lexicons.ts'
-import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
+import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { defaultService, SERVICE_NAMES, serviceOf } from '../../protocol/xrpc/services.ts'
 import type { Session } from '../../session/session.ts'
 import { decodeUtf8 } from '../../text.ts'
@@ -56,11 +57,24 @@ export function addRequestOptions(command: Command): Command {
     .option('--timeout <seconds>', 'Timeout in seconds, for the response and for each pause in its body', seconds)
 }
 
-/** A request before the session is known. Its errors are reported before anything is sent. */
+/** A valid request before the session is known. */
 export interface ReadRequest {
+  /** With the placeholders as they were written. */
+  readonly unfilled: XrpcRequest
   for(session: Session, context: Context): Promise<XrpcRequest>
 }
 
+type Account = GivenRequest['account']
+
+/** Stands for the account where there is none: each placeholder for itself. */
+export const UNFILLED = { did: '{did}' as Did, handle: '{handle}', pds: '{pds}' }
+
+/**
+ * Reports everything that is wrong with the command line, before a session is looked for. What does not depend on a
+ * file or on stdin is checked first, because stdin may be a terminal.
+ *
+ * @throws {OAuthError} `USAGE`, `NSID_INVALID`
+ */
 export async function readRequest(
   nsid: string,
   words: readonly string[],
@@ -72,6 +86,10 @@ export async function readRequest(
     const hint = methodHint(nsid, words[0])
     throw new CliError('NSID_INVALID', `invalid method name ${JSON.stringify(nsid)}`, { hint })
   }
+  const headers = headersOf(nsid, options)
+  buildXrpcRequest({ nsid, headers }, UNFILLED.did)
+  checkMethod(nsid, options.method)
+  if (options.data !== undefined && options.upload !== undefined) throw usage('--data cannot be used with --upload')
   const stdins = [options.data === '@-', options.upload === '-', ...words.map((word) => /:?=@-$/.test(word))]
   if (stdins.filter(Boolean).length > 1) throw usage('stdin can be read only once')
   const cut = words.find((word) => /^[^=:]+:?=[[{]$/.test(word))
@@ -83,31 +101,28 @@ export async function readRequest(
   }
   const fields: GivenField[] = []
   for (const word of words) fields.push(await readField(word, nsid, io))
-  const headers = headersOf(nsid, options)
   const type = headers['content-type']
   const isJson = type === undefined || /^application\/(?:[\w.-]+\+)?json\b/i.test(type)
   const bytes = options.data === undefined ? undefined : await readBody(options.data, io)
-  if (bytes !== undefined && options.upload !== undefined) throw usage('--data cannot be used with --upload')
   const upload =
     options.upload === undefined ? (isJson ? undefined : bytes) : await openUpload(options.upload, type, io)
   const data = bytes === undefined || !isJson ? undefined : typeof bytes === 'string' ? bytes : decode(bytes)
+  const requestOf = (account: Account): XrpcRequest => {
+    const hasUpload = upload !== undefined
+    const request = assembleRequest({ nsid, fields, data, hasUpload, method: options.method, account })
+    return {
+      ...request,
+      ...(upload !== undefined && { body: upload }),
+      headers: { ...request.headers, ...(upload instanceof Blob && { 'content-type': upload.type }), ...headers },
+      timeoutSeconds: options.timeout,
+    }
+  }
+  const unfilled = requestOf(UNFILLED)
+  buildXrpcRequest(unfilled, UNFILLED.did)
   return {
+    unfilled,
     async for(session, { runtime }) {
-      const account = await placeholders(session, [...fields.map(({ value }) => value), data ?? ''], runtime)
-      const request = assembleRequest({
-        nsid,
-        fields,
-        data,
-        hasUpload: upload !== undefined,
-        method: options.method,
-        account,
-      })
-      return {
-        ...request,
-        ...(upload !== undefined && { body: upload }),
-        headers: { ...request.headers, ...(upload instanceof Blob && { 'content-type': upload.type }), ...headers },
-        timeoutSeconds: options.timeout,
-      }
+      return requestOf(await accountOf(session, [...fields.map(({ value }) => value), data ?? ''], runtime))
     },
   }
 }
@@ -206,7 +221,7 @@ async function openUpload(path: string, type: string | undefined, io: CliIO): Pr
 }
 
 /** The values of `{did}`, `{handle}` and `{pds}`, resolved only if used. */
-async function placeholders(session: Session, texts: readonly string[], runtime: Context['runtime']) {
+async function accountOf(session: Session, texts: readonly string[], runtime: Context['runtime']): Promise<Account> {
   const uses = (name: string) => texts.some((text) => text.includes(`{${name}}`))
   const { did } = session
   return {

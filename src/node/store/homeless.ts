@@ -9,7 +9,7 @@ export function createHomelessStores(): Stores {
     throw homeNeeded()
   }
   return {
-    pending: { put: refuse, get: refuse, claim: refuse },
+    pending: { prepare: refuse, put: refuse, get: refuse, claim: refuse },
     sessions: {
       // Given credentials can be used until they expire: only looking for others, and a refresh, need a store.
       read: async () => undefined,

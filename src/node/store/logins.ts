@@ -40,6 +40,9 @@ export function createPendingStore(home: string): PendingStore {
   /** Claimed files, with disk space for the `put` that follows. */
   const claimed = new Map<string, ReservedFile>()
   return {
+    async prepare() {
+      await using _ = await reserve(join(folder, 'login.json'))
+    },
     async put(record) {
       await sweepFolder(folder, PENDING_KEPT, isOver)
       const path = pathOf(record.state)
@@ -63,10 +66,17 @@ export function createPendingStore(home: string): PendingStore {
 /** A single login in one file, which can be copied to another machine. */
 export function createStateFileStore(path: string): PendingStore {
   const file = new ReservedFile(path)
+  const prepare = async () => {
+    const text = await readPrivate(path)
+    if (text) checkOurs(text, path) // an empty file (mktemp) is overwritten
+  }
   return {
+    async prepare() {
+      await prepare()
+      await using _ = await reserve(path)
+    },
     async put(record) {
-      const text = await readPrivate(path)
-      if (text) checkOurs(text, path) // an empty file (mktemp) is overwritten
+      await prepare()
       await file.write(serialize(storedLogin(record)))
     },
     async get(state) {

@@ -38,6 +38,12 @@ export function parseScope(text: string): string {
   }
   // Servers silently ignore an invalid permission, and it would be missed much later.
   const wrong = tokens.find((token) => isAtprotoToken(token) && !isStatic(token) && !parsePermission(token))
+  const word = tokens.find((token) => /^[\w-]+$/.test(token) && !isAtprotoToken(token))
+  if (wrong === undefined && word !== undefined) {
+    throw new OAuthError('SCOPE_INVALID', `unknown permission ${JSON.stringify(word)} in the scope`, {
+      facts: { reason: 'permission-malformed', permission: word },
+    })
+  }
   if (wrong !== undefined) {
     throw new OAuthError('SCOPE_INVALID', `invalid permission ${JSON.stringify(wrong)} in the scope`, {
       facts: { reason: 'permission-malformed', permission: wrong },

@@ -37,9 +37,7 @@ type Values = Map<string, unknown>
 /** @throws {OAuthError} `USAGE`; nothing was sent */
 export function assembleRequest(given: GivenRequest): XrpcRequest {
   const { nsid, method: asked, account } = given
-  const known = asked === undefined ? findMethod(nsid) : undefined
-  if (known) checkOpen(known)
-  else if (asked === undefined) checkSpelling(nsid)
+  const known = checkMethod(nsid, asked)
   const data = given.data === undefined ? undefined : fillIn(parseJson(given.data, 'the body'), account)
   const isFilled = /\{(?:did|handle|pds)\}/.test(given.data ?? '')
   const isPost = known
@@ -74,6 +72,20 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
   }
 }
 
+/**
+ * The lexicon of the method, if the request has to follow it.
+ *
+ * @param asked the HTTP method, if the caller sets it; then the lexicon is not consulted
+ * @throws {OAuthError} `USAGE`
+ */
+export function checkMethod(nsid: string, asked: GivenRequest['method']): Method | undefined {
+  if (asked !== undefined) return undefined
+  const known = findMethod(nsid)
+  if (known) checkOpen(known)
+  else checkSpelling(nsid)
+  return known
+}
+
 function checkOpen(method: Method): void {
   const { nsid, kind } = method
   if (kind === 'subscription') {
@@ -104,7 +116,7 @@ function collect({ fields, account }: GivenRequest, known: Method | undefined): 
       isJson || field?.type === 'json'
         ? fillIn(parseJson(value, name), account)
         : field
-          ? typed(field, text(), known!)
+          ? typed(field, { text: text(), written: value }, known!)
           : text()
     const before = values.get(name)
     if (before !== undefined && field && !field.isList) throw usage(`${name} cannot be repeated`, known)
@@ -119,7 +131,12 @@ function namesOf(declared: readonly Field[]): string {
   return declared.length === 0 ? ', and takes none' : `; its fields are ${declared.map(({ name }) => name).join(', ')}`
 }
 
-function typed({ name, type, isRequired }: Field, text: string, method: Method): unknown {
+/** @param written before placeholders were filled in */
+function typed(
+  { name, type, isRequired }: Field,
+  { text, written }: { readonly text: string; readonly written: string },
+  method: Method,
+): unknown {
   const wrong = (what: string) => usage(`${name} must be ${what}, not ${JSON.stringify(text)}`, method)
   if (type === 'integer') {
     if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)
@@ -129,7 +146,8 @@ function typed({ name, type, isRequired }: Field, text: string, method: Method):
     if (text === 'true' || text === 'false') return text === 'true'
     throw wrong('true or false')
   }
-  if (/^\{\w+\}$/.test(text)) throw usage(`unknown placeholder "${text}" in ${name}: use {did} or {handle}`, method)
+  if (/^\{(?!(?:did|handle|pds)\})\w+\}$/.test(written))
+    throw usage(`unknown placeholder "${written}" in ${name}: use {did} or {handle}`, method)
   // Most likely a shell variable that is not set.
   if (text === '' && isRequired && method.kind === 'query') throw usage(`${name} is empty`, method)
   return text

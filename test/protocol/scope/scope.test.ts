@@ -32,7 +32,7 @@ describe('the scope to ask for', () => {
 
   test('15.9, 7.6 atproto is added if it is missing', () => {
     expect(parseScope('transition:generic')).toBe('atproto transition:generic')
-    expect(parseScope('atprotofoo')).toBe('atproto atprotofoo')
+    expect(parseScope('space:atproto')).toBe('atproto space:atproto')
   })
 
   test('5.14 nothing twice', () => {
@@ -68,6 +68,9 @@ describe('what atproto defines has to be written as it is defined', () => {
     'transition:foo',
     'transition',
     'ATPROTO',
+    'foo',
+    'post',
+    'offline_access',
   ])('15.2, 15.9 %s', async (token) => {
     const error = await failure(() => parseScope(`atproto ${token}`))
     expect(error).toMatchObject({ code: 'SCOPE_INVALID', message: expect.stringContaining(`"${token}"`) })
