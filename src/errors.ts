@@ -237,6 +237,8 @@ export type ReasonFacts =
   | { readonly reason: 'store-copied' }
   /** `rotation`: one more than either copy has, if that can order them. */
   | { readonly reason: 'copies-differ'; readonly rotation: number | undefined; readonly thumbprint: string }
+  /** No published method has this name, but one that is almost the same. */
+  | { readonly reason: 'method-misspelt'; readonly meant: string }
   /** The request lacks a required field, or has one that the method does not accept. */
   | ({ readonly reason: 'method-misused' } & MethodNeeds)
   /** The stored credentials of this session are newer than the given ones. */

@@ -372,6 +372,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'run `complete` with the same ATPROTO_OAUTH_HOME or --state-file as `init`, or sign in again with `init`'
     case 'loopback-client-id-unusable':
       return 'omit --client-id: `init` creates a loopback client_id itself'
+    case 'method-misspelt':
+      return `write ${facts.meant}; to send the method as written, add -X with its HTTP method, as in: -X GET`
     case 'method-misused':
       return callCommandLine(facts)
     case 'method-unavailable':

@@ -94,6 +94,11 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'method-unavailable' },
       'to send the request anyway, add -X with its HTTP method, as in: -X POST',
     ],
+    [
+      'USAGE',
+      { reason: 'method-misspelt', meant: 'a.b.c' },
+      'write a.b.c; to send the method as written, add -X with its HTTP method, as in: -X GET',
+    ],
     ['USAGE', { reason: 'service-malformed' }, 'write it as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'],
     [
       'USAGE',

@@ -44,7 +44,7 @@ export function callCommand(runner: Runner): Command {
     .option('--wait', 'Wait and retry when rate limited')
     .option('--dry-run', 'Print the request without sending it')
     .option('--explain', 'Print the required permissions and whether they are granted, without sending')
-    .option('--list', 'List the published methods, optionally by prefix')
+    .option('--list', 'List the published methods, optionally those with this text in their name')
     .option('--describe', 'Print the parameters and response of the method')
     .addOption(SETTINGS.account.option())
     .addHelpText('after', EXAMPLES)
@@ -63,7 +63,7 @@ Examples:
   atproto-oauth call com.atproto.sync.getRepo did={did} -o repo.car
   atproto-oauth call app.bsky.feed.getAuthorFeed actor={did} --paginate --items | jq -r .post.uri
   atproto-oauth call --batch requests.jsonl -o results.jsonl --concurrency 8
-  atproto-oauth call --list app.bsky.feed
+  atproto-oauth call --list createRecord
 `
 
 async function runCall(

@@ -1,12 +1,19 @@
 /** `call --list` and `call <nsid> --describe`: the published methods, without a session and without a network. */
-import { type Field, findMethod, listMethods, needsOf, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
+import {
+  type Field,
+  findMethod,
+  listMethods,
+  nearestMethod,
+  needsOf,
+  unavailableReason,
+} from '../../protocol/xrpc/lexicons.ts'
 import { CliError } from '../errors.ts'
 import { callCommandLine } from '../shell.ts'
 
-export function methodList(prefix: string | undefined): string {
-  const methods = listMethods(prefix)
+export function methodList(part: string | undefined): string {
+  const methods = listMethods(part)
   if (methods.length === 0) {
-    throw new CliError('USAGE', `no published method starts with ${JSON.stringify(prefix)}`, {
+    throw new CliError('USAGE', `no published method has ${JSON.stringify(part)} in its name`, {
       hint: 'atproto-oauth call --list',
     })
   }
@@ -17,6 +24,12 @@ export function methodList(prefix: string | undefined): string {
 export function methodDescription(nsid: string): string {
   const method = findMethod(nsid)
   if (!method) {
+    const meant = nearestMethod(nsid)
+    if (meant) {
+      throw new CliError('USAGE', `unknown method ${nsid}: did you mean ${meant.nsid}?`, {
+        hint: `atproto-oauth call ${meant.nsid} --describe`,
+      })
+    }
     throw new CliError('USAGE', `no lexicon of ${nsid} is included; the method can still be called`, {
       hint: 'atproto-oauth call --list',
     })

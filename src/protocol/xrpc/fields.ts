@@ -6,7 +6,7 @@
  */
 import { OAuthError } from '../../errors.ts'
 import { isObject } from '../../text.ts'
-import { type Field, findMethod, listMethods, type Method, needsOf, unavailableReason } from './lexicons.ts'
+import { type Field, findMethod, type Method, nearestMethod, needsOf, unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 
 /** A `key=value` argument. */
@@ -97,11 +97,13 @@ function checkOpen(method: Method): void {
   }
 }
 
-/** Method names are case-sensitive, but no two published ones differ only in case. */
+/** An unknown method would be sent as a query without a body, or with the fields of a record in its URL. */
 function checkSpelling(nsid: string): void {
-  const meant = listMethods().find((method) => method.nsid.toLowerCase() === nsid.toLowerCase())
+  const meant = nearestMethod(nsid)
   if (!meant) return
-  throw usage(`unknown method ${nsid}: did you mean ${meant.nsid}?`, meant)
+  throw new OAuthError('USAGE', `unknown method ${nsid}: did you mean ${meant.nsid}?`, {
+    facts: { reason: 'method-misspelt', meant: meant.nsid },
+  })
 }
 
 /** The fields by name, converted to the type in the lexicon; a repeated field is a list. */

@@ -52,13 +52,40 @@ function lookUp(nsid: string): Method | undefined {
   return line === undefined ? undefined : parse(nsid, line)
 }
 
-/** Sorted by name. A prefix may end anywhere: `app.bsky.f`. */
-export function listMethods(prefix = ''): Method[] {
+/** Sorted by name; those whose name contains `part`, in any case. */
+export function listMethods(part = ''): Method[] {
+  const wanted = part.toLowerCase()
   return lines()
     .flatMap(([group, ...methods]) =>
       methods.map((line) => parse(`${group}.${line.slice(0, line.indexOf(' '))}`, line)),
     )
-    .filter(({ nsid }) => nsid.startsWith(prefix))
+    .filter(({ nsid }) => nsid.toLowerCase().includes(wanted))
+}
+
+let spellings: readonly (readonly [lower: string, nsid: string])[] | undefined
+
+/**
+ * The published method that was meant by a name that is not one: it differs only in case, and by at most one character
+ * inserted, deleted, replaced or exchanged with the next.
+ */
+export function nearestMethod(nsid: string): Method | undefined {
+  spellings ??= listMethods().map((method) => [method.nsid.toLowerCase(), method.nsid])
+  const typed = nsid.toLowerCase()
+  const meant = spellings.find(([lower]) => lower === typed) ?? spellings.find(([lower]) => isOneSlip(lower, typed))
+  return meant && findMethod(meant[1])
+}
+
+/** Whether one character was inserted, deleted, replaced, or exchanged with the next. */
+function isOneSlip(one: string, other: string): boolean {
+  const [short, long] = one.length < other.length ? [one, other] : [other, one]
+  const surplus = long.length - short.length
+  if (surplus > 1) return false
+  let at = 0
+  while (at < short.length && short[at] === long[at]) at += 1
+  if (surplus === 1) return short.slice(at) === long.slice(at + 1)
+  if (short.slice(at + 1) === long.slice(at + 1)) return true
+  const isExchanged = short[at] === long[at + 1] && short[at + 1] === long[at]
+  return isExchanged && short.slice(at + 2) === long.slice(at + 2)
 }
 
 function parse(nsid: string, line: string): Method {

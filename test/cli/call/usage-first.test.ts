@@ -110,3 +110,23 @@ test('a scope of an unknown permission is rejected before the handle is resolved
   const task = await run(world, ['init', 'nobody.fake.dev', '--scope', 'post'])
   expect(task.stderr).toContain('hint: request it as a task: --for post\n')
 })
+
+test('a misspelt method is not sent, unless -X insists', async () => {
+  const world = createFakeWorld()
+  const env = await signIn(world)
+  const before = world.requests.length
+  const words = ['call', 'com.atproto.repo.createRecrod', 'repo={did}', 'collection=a.b.c', 'record:={}']
+  const refused = await run(world, words, { env })
+  expect(refused).toMatchObject({ code: 2, stdout: '' })
+  expect(refused.stderr).toContain('did you mean com.atproto.repo.createRecord? [USAGE]\n')
+  expect(refused.stderr).toContain('hint: write com.atproto.repo.createRecord; to send the method as written, add -X')
+  expect(world.requests.length).toBe(before)
+  await run(world, [...words, '-X', 'POST'], { env })
+  expect(world.requests.at(-1)?.url).toContain('/xrpc/com.atproto.repo.createRecrod')
+})
+
+test('--describe names the method that was meant', async () => {
+  const { code, stderr } = await call('com.atproto.repo.createRecrod', '--describe')
+  expect(code).toBe(2)
+  expect(stderr).toContain('hint: atproto-oauth call com.atproto.repo.createRecord --describe\n')
+})

@@ -85,7 +85,7 @@ describe('a query', () => {
     const misspelt = 'com.atproto.repo.listrecords'
     const error = refusal(misspelt, ['repo={did}'])
     expect(error.message).toBe(`unknown method ${misspelt}: did you mean ${LIST}?`)
-    expect(error.facts).toMatchObject({ reason: 'method-misused', nsid: LIST })
+    expect(error.facts).toStrictEqual({ reason: 'method-misspelt', meant: LIST })
     expect(assemble(misspelt, [], { method: 'GET' }).nsid).toBe(misspelt)
   })
 

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest'
-import { findMethod, listMethods, unavailableReason } from '../../../src/protocol/xrpc/lexicons.ts'
+import { describe, expect, test } from 'vitest'
+import { findMethod, listMethods, nearestMethod, unavailableReason } from '../../../src/protocol/xrpc/lexicons.ts'
 
 test('a query, a procedure with a JSON body, one with bytes, one without a body', () => {
   expect(findMethod('com.atproto.repo.listRecords')).toStrictEqual({
@@ -41,4 +41,38 @@ test('what OAuth sessions may not call is named', () => {
   expect(unavailableReason('com.atproto.server.createAppPassword')).toContain('OAuth')
   expect(unavailableReason('com.atproto.admin.getAccountInfo')).toContain('administrator')
   expect(unavailableReason('com.atproto.server.getSession')).toBeUndefined()
+})
+
+test('the list is of the methods with a text anywhere in their names, in any case', () => {
+  expect(listMethods('createrec').map(({ nsid }) => nsid)).toStrictEqual(['com.atproto.repo.createRecord'])
+})
+
+describe('the nearest method', () => {
+  test.each([
+    ['inserted', 'com.atproto.repo.creeateRecord'],
+    ['deleted', 'com.atproto.repo.createRcord'],
+    ['deleted at the end', 'com.atproto.repo.createRecor'],
+    ['deleted at the beginning', 'om.atproto.repo.createRecord'],
+    ['replaced', 'com.atproto.repo.createRecoed'],
+    ['replaced at the end', 'com.atproto.repo.createRecorf'],
+    ['exchanged', 'com.atproto.repo.createRecrod'],
+    ['exchanged at the end', 'com.atproto.repo.createRecodr'],
+    ['in another case', 'com.atproto.repo.createrecord'],
+    ['in another case, and exchanged', 'com.atproto.repo.createrecrod'],
+    ['a dot for another character', 'com.atproto,repo.createRecord'],
+  ])('%s: %s', (_, typed) => expect(nearestMethod(typed)?.nsid).toBe('com.atproto.repo.createRecord'))
+
+  test.each([
+    'com.atproto.repo.creaetRecrod',
+    'com.atproto.repo.creatRecor',
+    'com.atproto.repo.ceraetRecord',
+    'com.atproto.repo.eratceRecord',
+    'com.example.createRecord',
+    'createRecord',
+    '',
+  ])('two slips or more are no slip: %s', (typed) => expect(nearestMethod(typed)).toBeUndefined())
+
+  test('a published method is the nearest to itself', () => {
+    for (const { nsid } of listMethods()) expect(nearestMethod(nsid)?.nsid).toBe(nsid)
+  })
 })
