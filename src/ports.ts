@@ -30,6 +30,8 @@ export interface HttpInit {
   readonly timeoutSeconds?: number
   /** Limits the wait for the headers and each pause in the body, but not the whole body. */
   readonly streaming?: boolean
+  /** Limits each pause of the server; by default a minute. */
+  readonly pauseSeconds?: number
   readonly signal?: AbortSignal
   /** Use a new connection: a server may close a kept connection just when it is used again. */
   readonly ownConnection?: boolean

@@ -25,7 +25,8 @@ export function withPriming(send: Send, { now }: Clock): Send {
   return async (path, init, body) => {
     const isPrimed = Math.abs(now() - respondedAt) < NONCE_GOOD
     if (body instanceof ReadableStream || (sizeOf(body) > LARGE && !isPrimed)) {
-      const primed = await sendAndNote(`/xrpc/${PRIMING}`, {}, undefined)
+      const { timeoutSeconds } = init
+      const primed = await sendAndNote(`/xrpc/${PRIMING}`, { timeoutSeconds }, undefined)
       await primed.body?.cancel()
     }
     return sendAndNote(path, init, body)

@@ -130,7 +130,7 @@ export class Session {
     const { path, ...init } = buildXrpcRequest(request, this.did)
     const advice = proxyAdvice(request)
     if (advice !== undefined) this.#ports.warn(advice)
-    return this.fetchHandler(path, init)
+    return this.fetchHandler(path, { ...init, timeoutSeconds: request.timeoutSeconds })
   }
 
   /**
@@ -184,6 +184,7 @@ export class Session {
         ...(init.signal && { signal: init.signal }),
         streaming: true,
         timeoutSeconds: init.timeoutSeconds ?? timeoutFor(body),
+        ...(init.timeoutSeconds !== undefined && { pauseSeconds: init.timeoutSeconds }),
       }),
     )
   }

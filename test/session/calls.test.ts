@@ -2,6 +2,7 @@
 import { decodeJwt } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { isOAuthError } from '../../src/errors.ts'
+import type { HttpInit } from '../../src/ports.ts'
 import { xrpcError } from '../../src/protocol/xrpc/error.ts'
 import { openSession } from '../../src/session/open.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
@@ -303,5 +304,31 @@ describe('what is the caller’s', () => {
     const list = { nsid: 'com.atproto.repo.listRecords', parameters: [['cursor', 'a/b+c']] as const }
     expect(await (await session.call(list)).json()).toMatchObject({ cursor: 'next' })
     expect(calls().map(({ url }) => new URL(url).search)).toStrictEqual(['?cursor=a%2Fb%2Bc'])
+  })
+})
+
+describe('the timeout of a request', () => {
+  const POST = { nsid: CREATE, body: '{}' }
+  const UPLOAD = { nsid: 'com.atproto.repo.uploadBlob', body: new Blob(['x'.repeat(100_000)]) }
+  test.each([
+    ['a query', GET_SESSION],
+    ['a procedure', POST],
+    ['an upload', UPLOAD],
+  ])('%s: it reaches each request to the PDS, and is also that of a pause', async (_, request) => {
+    for (const timeoutSeconds of [5, 600]) {
+      const { world, credentials } = await signedIn()
+      const limits: Pick<HttpInit, 'timeoutSeconds' | 'pauseSeconds'>[] = []
+      const session = await openSession(credentials, {
+        ...world,
+        fetch(url, init) {
+          const { timeoutSeconds: whole, pauseSeconds } = init ?? {}
+          if (url.pathname.startsWith('/xrpc/')) limits.push({ timeoutSeconds: whole!, pauseSeconds: pauseSeconds! })
+          return world.fetch(url, init)
+        },
+      })
+      await session.call({ ...request, timeoutSeconds })
+      expect(limits.length).toBeGreaterThan(0)
+      for (const limit of limits) expect(limit).toStrictEqual({ timeoutSeconds, pauseSeconds: timeoutSeconds })
+    }
   })
 })

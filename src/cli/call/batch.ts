@@ -6,6 +6,7 @@ import { type Command, Option } from 'commander'
 import { batch } from '../../call/batch.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import { reasonOf } from '../../node/store/files.ts'
+import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { CliError, hintOf, unreadableFileHint } from '../errors.ts'
 import { type CliIO, currentFolder } from '../io.ts'
@@ -19,6 +20,7 @@ export interface BatchFlags {
   readonly concurrency?: string
   readonly resume?: boolean
   readonly output?: string
+  readonly timeout?: number
   readonly account?: string
 }
 
@@ -85,7 +87,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
     const limits = { concurrency, isFinished, signal, onRateLimit: wait.onRateLimit }
     try {
       await output.progress.during(describe, async () => {
-        for await (const result of batch(lines, session, limits, runtime)) {
+        for await (const result of batch(lines, withTimeout(session, options.timeout), limits, runtime)) {
           await results.write(result)
           tally.add(result)
         }
@@ -106,6 +108,16 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   throw new CliError('XRPC_ERROR', `${failed.toLocaleString('en')} of ${counted(count(), 'request')} failed`, {
     hint: `see the lines with "error" in ${isFile(path) ? path : 'the output'}; the session is not the cause`,
   })
+}
+
+function withTimeout(session: Session, timeoutSeconds: number | undefined): Parameters<typeof batch>[1] {
+  const { did, accountHandle } = session
+  return {
+    did,
+    accountHandle,
+    record: () => session.record(),
+    call: (request) => session.call({ ...request, timeoutSeconds }),
+  }
 }
 
 function parseConcurrency(text = String(CONCURRENCY)): number {

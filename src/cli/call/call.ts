@@ -133,7 +133,23 @@ async function runOnce(
 }
 
 /** Options that cannot be used with --batch. */
-const ONE_ONLY = ['data', 'method', 'header', 'upload', 'include', 'pretty', 'paginate', 'dryRun', 'explain'] as const
+const ONE_ONLY = [
+  'data',
+  'method',
+  'header',
+  'upload',
+  'proxy',
+  'acceptLabelers',
+  'include',
+  'pretty',
+  'paginate',
+  'items',
+  'limitPages',
+  'dryRun',
+  'explain',
+  'list',
+  'describe',
+] as const
 
 function batchFile(nsid: string | undefined, file: string, options: CallOptions): string {
   if (nsid !== undefined) {
@@ -153,13 +169,14 @@ function batchCommand(file: string, options: CallOptions): string {
 }
 
 /** The arguments of the batch alone. */
-function batchWords(file: string, { output, concurrency, resume, wait, save }: CallOptions): string[] {
+function batchWords(file: string, { output, concurrency, resume, wait, timeout, save }: CallOptions): string[] {
   return [
     ...['--batch', file],
     ...(output === undefined ? [] : ['-o', output]),
     ...(concurrency === undefined ? [] : ['--concurrency', concurrency]),
     ...(resume ? ['--resume'] : []),
     ...(wait ? ['--wait'] : []),
+    ...(timeout === undefined ? [] : ['--timeout', String(timeout)]),
     ...SETTINGS.save.words({ save }),
   ]
 }

@@ -22,6 +22,7 @@ import type { Context } from '../context.ts'
 import { CliError, unreadableFileHint } from '../errors.ts'
 import { type CliIO, currentFolder, readStdin } from '../io.ts'
 import { collect } from '../options.ts'
+import { durationOf } from '../session/duration.ts'
 import { callCommandLine, shellQuote } from '../shell.ts'
 import { MEDIA_TYPES } from './media-types.ts'
 
@@ -236,6 +237,7 @@ function usage(message: string, options: { hint?: string | undefined } = {}): OA
 }
 
 function seconds(text: string): number {
-  if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text)
-  throw new InvalidArgumentError('It must be a whole number of seconds.')
+  const given = /^\d{1,6}$/.test(text) ? Number(text) : durationOf(text)
+  if (given !== undefined && given > 0) return given
+  throw new InvalidArgumentError('It must be a number of seconds, such as 90, or a duration, such as 5m.')
 }

@@ -17,7 +17,7 @@ interface LeaseOptions extends SavingOptions {
 
 export function leaseCommand(runner: Runner): Command {
   return new Command('lease')
-    .option('--at-least <duration>', 'Refresh first if the access token expires sooner', '10m')
+    .option('--at-least <duration>', 'Refresh first if the access token expires sooner, such as 90s, 30m or 1h', '10m')
     .addOption(formatOption('Output format (default: dotenv)'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
@@ -38,9 +38,14 @@ async function runLease(options: LeaseOptions, context: Context): Promise<void> 
   const credentials = await session.lease(atLeast)
   await print(credentials)
   const until = credentials.accessTokenExpiresAt
-  output.note(
-    until === undefined
-      ? 'lease created, expiry unknown'
-      : `lease valid for ${Math.floor((until - runtime.now()) / 60_000)} min; on a self-hosted PDS, the next refresh ends it`,
-  )
+  if (until === undefined) {
+    output.warn(`the server does not say how long the lease is valid: it may be less than ${options.atLeast}`)
+    return
+  }
+  const left = until - runtime.now()
+  const minutes = Math.floor(left / 60_000)
+  output.note(`lease valid for ${minutes} min; on a self-hosted PDS, the next refresh ends it`)
+  if (left < atLeast * 1000) {
+    output.warn(`the lease is valid for less than ${options.atLeast}: access tokens of this server expire sooner`)
+  }
 }

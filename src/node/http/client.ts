@@ -38,7 +38,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
       }
       // Checked here too, because behind a proxy the connection is not ours and the proxy resolves the name.
       if (!dev) checkHost(url.hostname)
-      const { method = 'GET', headers, body, streaming, ownConnection } = init
+      const { method = 'GET', headers, body, streaming, ownConnection, pauseSeconds } = init
       const started = performance.now()
       const report = (outcome: string | number) =>
         onRequest?.(`${method} ${url.href} ${outcome} (${Math.round(performance.now() - started)} ms)`)
@@ -50,7 +50,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
           headers: { accept: '*/*', 'user-agent': userAgent, ...headers },
           body,
           agent: agents.for(url, ownConnection),
-          idleMilliseconds,
+          idleMilliseconds: pauseSeconds === undefined ? idleMilliseconds : timerFor(pauseSeconds),
           signal: limit.signal,
           beforeSend: init.beforeSend,
           onEnd: limit.end,
@@ -73,6 +73,11 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
   }
 }
 
+/** Milliseconds. */
+function timerFor(seconds: number): number {
+  return Math.min(seconds * 1000, TIMER_LONGEST)
+}
+
 /**
  * The caller's signal and the timeout as one signal. Not with `AbortSignal.any`: a signal that is used for many requests
  * would keep something of each of them, on some versions of Node for good.
@@ -82,8 +87,7 @@ function timeLimit({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit)
     throw new OAuthError('USAGE', `the timeout must be a positive number of seconds, not ${timeoutSeconds}`)
   }
   const controller = new AbortController()
-  const delay = Math.min(timeoutSeconds * 1000, TIMER_LONGEST)
-  const timer = setTimeout(() => controller.abort(new Timeout(timeoutSeconds)), delay)
+  const timer = setTimeout(() => controller.abort(new Timeout(timeoutSeconds)), timerFor(timeoutSeconds))
   timer.unref() // only the socket keeps the process running
   const abort = () => controller.abort(signal?.reason)
   if (signal?.aborted) abort()

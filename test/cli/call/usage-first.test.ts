@@ -130,3 +130,17 @@ test('--describe names the method that was meant', async () => {
   expect(code).toBe(2)
   expect(stderr).toContain('hint: atproto-oauth call com.atproto.repo.createRecord --describe\n')
 })
+
+test.each(['0', '-1', '1.5', 'soon', ''])('--timeout %j is no timeout', async (text) => {
+  expect(await call('com.atproto.server.getSession', '--timeout', text)).toMatchObject({ code: 2, stdout: '' })
+})
+
+test.each([['--proxy', 'chat'], ['--accept-labelers', 'did:web:x.y'], ['--items'], ['--list'], ['--describe']])(
+  '%s cannot be used with --batch',
+  async (...words) => {
+    const { code, stderr } = await call('--batch', 'DIR/batch.jsonl', '--timeout', '2m', ...words)
+    expect(code).toBe(2)
+    expect(stderr).toContain(`${words[0]} cannot be used with --batch [USAGE]`)
+    expect(stderr).toContain(`batch.jsonl --timeout 120\n`)
+  },
+)

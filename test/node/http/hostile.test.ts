@@ -309,4 +309,13 @@ describe('pauses, while streaming', () => {
     })
     expect(connected).toHaveBeenCalledOnce()
   })
+
+  test('the limit of one request is its own, shorter or longer', async () => {
+    const url = await serve((_, response) => response.write('{"a":'))
+    const shorter = await client().fetch(url, { streaming: true, pauseSeconds: 0.05 })
+    await expect(shorter.text()).rejects.toMatchObject({ code: 'NETWORK_LOST' })
+    const late = await serve((_, response) => setTimeout(() => response.end('late'), 200))
+    const longer = await client({ idleMilliseconds: 20 }).fetch(late, { streaming: true, pauseSeconds: 30 })
+    expect(await longer.text()).toBe('late')
+  })
 })
