@@ -201,6 +201,8 @@ export type PlainReason =
   | 'tokens-lost'
   /** New credentials are in the store, but not yet in all save targets. */
   | 'undelivered'
+  /** Only the server can find an account by its e-mail address. */
+  | 'identifier-email'
   /** A relative path was given, and the current directory was removed. */
   | 'working-directory-gone'
   /** The files that GitHub Actions provides to each step do not exist. */
@@ -228,6 +230,8 @@ export type ReasonFacts =
   | { readonly reason: 'handle-unclaimed'; readonly handle: string; readonly did: string }
   /** The operation needs the session itself, and only a leased access token is here. */
   | { readonly reason: 'leased'; readonly operation: 'export' | 'lease' | 'revoke' }
+  /** The text is no identifier, but contains or resembles this one. */
+  | { readonly reason: 'identifier-meant'; readonly identifier: string }
   /** The response contains several lists, or not the named one. */
   | { readonly reason: 'list-unclear'; readonly lists: readonly string[] }
   /** Another process is refreshing the session; `folder` is its lock directory. */

@@ -237,6 +237,9 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
 /** Commands with a host in their arguments; the others get theirs from a session. */
 const NAMES_HOSTS: ReadonlySet<string> = new Set(['', 'init', 'login', 'doctor', 'client check', 'client new'])
 
+/** Commands whose argument is an account or a server. */
+const NAMES_ACCOUNT: ReadonlySet<string> = new Set(['init', 'login', 'doctor'])
+
 /** The syntax of permissions, by resource. */
 const PERMISSION_FORMS: ReadonlyMap<string, string> = new Map([
   ['atproto', 'write atproto in lower case, followed by a space'],
@@ -329,6 +332,12 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'set ATPROTO_OAUTH_HOME (--home) to a directory for the sessions'
     case 'hosted-client-needed':
       return 'add --client-id with the https URL of your client metadata document'
+    case 'identifier-email':
+      return command === 'doctor'
+        ? 'use the handle, as in: atproto-oauth doctor alice.bsky.social'
+        : `use the handle, or type the e-mail address on the sign-in page of your server: atproto-oauth ${command === 'login' ? command : 'init'} https://bsky.social`
+    case 'identifier-meant':
+      return `atproto-oauth ${NAMES_ACCOUNT.has(command) ? command : 'init'} ${shellQuote(facts.identifier)}`
     case 'json-malformed':
       return `write names and text in double quotes, and the whole JSON in single quotes, as in: '{"text":"hello"}'`
     case 'json-needed':

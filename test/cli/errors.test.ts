@@ -432,6 +432,12 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'session-not-stored', handle: 'a.dev', clientId: 'https://a.dev/c' },
       'free some disk space or correct the file permissions, then: atproto-oauth init a.dev --client-id https://a.dev/c',
     ],
+    ['IDENTIFIER_INVALID', { reason: 'identifier-meant', identifier: 'a.dev' }, 'atproto-oauth init a.dev'],
+    [
+      'IDENTIFIER_INVALID',
+      { reason: 'identifier-email' },
+      'use the handle, or type the e-mail address on the sign-in page of your server: atproto-oauth init https://bsky.social',
+    ],
     ['IDENTIFIER_INVALID', { reason: 'dev-mode-needed' }, 'for a server on this machine, add --dev'],
   ]
   test('and has a case for each reason', () => {

@@ -47,10 +47,16 @@ test('a hint that says more stays as it is', async () => {
 })
 
 test.each(['init', 'login', 'doctor'])('%s: what is no account is hinted with the same command', async (command) => {
-  for (const identifier of ['alice', 'https://pds.fake.dev/x']) {
-    const { code, stderr } = await run(createFakeWorld(), [command, identifier, '--dev'])
+  for (const [identifier, meant] of [
+    ['a', 'alice.bsky.social'],
+    ['bob', 'bob.bsky.social'],
+    ['https://pds.fake.dev/x', 'https://pds.fake.dev'],
+    ['https://bsky.app/profile/alice.example', 'alice.example'],
+    ['bsky.social', 'https://bsky.social'],
+  ]) {
+    const { code, stderr } = await run(createFakeWorld(), [command, identifier!, '--dev'])
     expect(code).toBe(2)
-    expect(stderr).toContain(`\natproto-oauth: hint: atproto-oauth ${command} alice.bsky.social --dev\n`)
+    expect(stderr).toContain(`\natproto-oauth: hint: atproto-oauth ${command} ${meant} --dev\n`)
   }
 })
 
@@ -119,4 +125,38 @@ test.each([
   expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
   expect(stderr.replace(/\s+/g, ' ')).toContain(message)
   expect(stderr).not.toContain('session: ')
+})
+
+test.each([
+  ['logout', 'revoke'],
+  ['list', 'status'],
+  ['sessions', 'status'],
+  ['version', '--version'],
+])('%s is a command of other programs: the hint is %s', async (command, hint) => {
+  const { code, stderr } = await run(createFakeWorld(), [command])
+  expect(code).toBe(2)
+  expect(stderr).toBe(
+    `atproto-oauth: error: unknown command '${command}' [USAGE]\natproto-oauth: hint: atproto-oauth ${hint}\n`,
+  )
+})
+
+test.each([
+  [['status', 'alice.example'], 'status --account alice.example'],
+  [['status', '--json', '@alice.example'], 'status --json --account alice.example'],
+  [['--home', '/a b', 'revoke', 'did:web:a.dev'], "--home '/a b' revoke --account did:web:a.dev"],
+])('an account as an argument: %j', async (args, hint) => {
+  const { code, stderr } = await run(createFakeWorld(), args)
+  expect(code).toBe(2)
+  if (args.includes('--json')) expect(JSON.parse(stderr)).toMatchObject({ hint: `atproto-oauth ${hint}` })
+  else expect(stderr).toContain(`hint: atproto-oauth ${hint}\n`)
+})
+
+test.each([
+  ['alice.example/', 'choose one of the accounts, as in: --account alice.example'],
+  ['https://bsky.app/profile/alice.example', 'choose one of the accounts, as in: --account alice.example'],
+  ['alice@fake.dev', 'choose one of the accounts, as in: --account alice.bsky.social'],
+])('--account %s', async (account, hint) => {
+  const { code, stderr } = await run(createFakeWorld(), ['status', '--account', account])
+  expect(code).toBe(2)
+  expect(stderr).toContain(`hint: ${hint}`)
 })

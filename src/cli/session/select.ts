@@ -10,6 +10,7 @@ import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { CliError, hintOf } from '../errors.ts'
 import { fromEnvironment } from '../options.ts'
+import { shellQuote } from '../shell.ts'
 
 /** `--account` means the store, whatever the environment holds. */
 export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
@@ -39,9 +40,13 @@ export function leftIn(account: string | undefined, { savedTo = [] }: SessionRec
 
 /** These commands have no account argument, so the usual hint would not work. */
 async function misnamed(error: unknown, { stores }: Context['runtime']): Promise<unknown> {
-  if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason !== undefined) return error
-  const stored = await stores.sessions.list().catch(() => [])
+  if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason === 'dev-mode-needed') return error
+  const meant = error.facts.reason === 'identifier-meant' ? error.facts.identifier : undefined
+  const isMeant = meant !== undefined && !meant.startsWith('https:')
+  const stored = isMeant ? [] : await stores.sessions.list().catch(() => [])
   const { handle, did } = stored.find((record) => record.handle !== undefined) ?? stored[0] ?? {}
-  const hint = hintOf({ code: 'ACCOUNT_UNCLEAR', facts: { handle, did } })
+  const hint = isMeant
+    ? `choose one of the accounts, as in: --account ${shellQuote(meant)}`
+    : hintOf({ code: 'ACCOUNT_UNCLEAR', facts: { handle, did } })
   return new CliError(error.code, error.message, { cause: error, hint })
 }

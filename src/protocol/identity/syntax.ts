@@ -3,7 +3,7 @@
  *
  * @see https://atproto.com/specs/handle https://atproto.com/specs/did https://atproto.com/specs/nsid
  */
-import { OAuthError } from '../../errors.ts'
+import { type ErrorFacts, OAuthError } from '../../errors.ts'
 import type { Did, Handle, Nsid, Origin } from '../../model.ts'
 
 const HANDLE = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/
@@ -17,6 +17,9 @@ const NSID_LONGEST = 317
 /** Names that never belong to an account (handle specification, "Additional Non-Syntax Restrictions"). */
 const RESERVED_TLDS = ['alt', 'arpa', 'example', 'internal', 'invalid', 'local', 'localhost', 'onion']
 const DEV_TLDS = ['test']
+/** Servers whose name is often given for that of an account, which is below it. */
+const SERVERS = ['bsky.social']
+const EMAIL = /^@?[\w.%+-]{1,64}@[\w.-]{1,253}$/
 
 /** The handle in lower case. Checked before lower-casing: U+212A would become an ASCII `k`. */
 export function asHandle(text: string): Handle | undefined {
@@ -105,9 +108,15 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
   }
   const handle = asHandle(text.startsWith('@') ? text.slice(1) : text)
   if (!handle) {
-    const facts = { handle: asHandle(`${text}.bsky.social`) }
-    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a handle, a DID or a server URL`, {
-      facts: text.includes('.') ? {} : facts,
+    const isMail = EMAIL.test(text.replace(/^mailto:/i, ''))
+    const what = isMail ? 'an e-mail address, not' : 'not'
+    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is ${what} a handle, a DID or a server URL`, {
+      facts: isMail ? { reason: 'identifier-email' } : meantBy(text),
+    })
+  }
+  if (SERVERS.includes(handle)) {
+    throw new OAuthError('IDENTIFIER_INVALID', `${handle} is a server, not an account`, {
+      facts: { reason: 'identifier-meant', identifier: `https://${handle}` },
     })
   }
   if (isReservedName(handle, dev)) {
@@ -122,13 +131,37 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
   return { kind: 'handle', handle }
 }
 
+/**
+ * The identifier in a text that contains one: the address of a profile or record, a name in quotes, or one with a slash
+ * behind it. It is only suggested, because the text may mean something else.
+ */
+function meantBy(text: string): ErrorFacts {
+  const typed = text.slice(0, DID_LONGEST).replace(/[\p{Cc}\p{Cf}\s]/gu, '')
+  const [, within] = /^at:\/\/([^/?#]+)/i.exec(typed) ?? /^[^?#]*?\/profile\/([^/?#]+)/i.exec(typed) ?? []
+  const name = trimmed((within ?? typed).replace(/%3A/gi, ':'))
+  const url = asUrl(typed)
+  const server = url?.protocol === 'https:' && !url.username && asHandle(url.hostname) ? url.origin : undefined
+  const isUserName = within === undefined && /^@?[a-z\d][a-z\d-]{1,16}[a-z\d]$/i.test(text)
+  const identifier =
+    asDid(name) ?? asHandle(name) ?? server ?? (isUserName ? `${name.toLowerCase()}.${SERVERS[0]}` : undefined)
+  return identifier === undefined ? {} : { reason: 'identifier-meant', identifier }
+}
+
+/** Without quotes, brackets and punctuation around it. */
+function trimmed(text: string): string {
+  let [start, end] = [0, text.length]
+  while (start < end && !/[a-z\d]/i.test(text[start]!)) start += 1
+  while (end > start && !/[a-z\d]/i.test(text[end - 1]!)) end -= 1
+  return text.slice(start, end)
+}
+
 function parseServer(text: string, shown: string, dev: boolean): Origin {
   const url = asUrl(text)
   const bare = url && url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   if (!url || !bare) {
-    const facts = accountOfPage(url?.pathname)
-    const why = facts ? 'use the account itself' : 'write only https:// and the host'
-    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: ${why}`, { facts })
+    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: write only https:// and the host`, {
+      facts: meantBy(text),
+    })
   }
   if (!isSecure(url, dev)) {
     throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not https`, {
@@ -136,13 +169,4 @@ function parseServer(text: string, shown: string, dev: boolean): Origin {
     })
   }
   return url.origin as Origin
-}
-
-/** The account of a profile page, as copied from an address bar. */
-function accountOfPage(path = ''): { readonly handle: Handle } | { readonly did: Did } | undefined {
-  const [, name = ''] = /^\/profile\/([^/]+)/.exec(path) ?? []
-  const did = asDid(name)
-  if (did !== undefined) return { did }
-  const handle = asHandle(name)
-  return handle && { handle }
 }

@@ -154,7 +154,7 @@ describe('1.1, 1.2 what a person types', () => {
     ['alice.fake.dev', { kind: 'handle', handle: 'alice.fake.dev' }],
     ['@Alice.Fake.DEV', { kind: 'handle', handle: 'alice.fake.dev' }],
     [' \t@alice.fake.dev\r\n', { kind: 'handle', handle: 'alice.fake.dev' }],
-    ['bsky.social', { kind: 'handle', handle: 'bsky.social' }],
+    ['bsky.team', { kind: 'handle', handle: 'bsky.team' }],
     [PLC, { kind: 'did', did: PLC }],
     [` ${PLC}\n`, { kind: 'did', did: PLC }],
     ['https://pds.fake.dev', { kind: 'server', origin: 'https://pds.fake.dev' }],
@@ -230,4 +230,53 @@ test.each([
 
 test('a server over http: is one with --dev alone', () => {
   expect(asServer('http://as.fake.dev/', true)).toBe('http://as.fake.dev')
+})
+
+describe('what is no identifier, but contains one', () => {
+  test.each([
+    ['https://bsky.app/profile/alice.example', 'alice.example'],
+    ['bsky.app/profile/alice.example', 'alice.example'],
+    ['https://bsky.app/profile/Alice.Example/post/3jzfcijpj2z2a?ref=x#y', 'alice.example'],
+    ['https://bsky.app/profile/did:plc:aaaaaaaaaaaaaaaaaaaaaaaa', 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'],
+    ['https://bsky.app/profile/did%3Aplc%3Aaaaaaaaaaaaaaaaaaaaaaaaa/', 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'],
+    ['at://alice.example/app.bsky.feed.post/3jzfcijpj2z2a', 'alice.example'],
+    ['at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa', 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'],
+    ['alice.example/', 'alice.example'],
+    ['alice.example.', 'alice.example'],
+    ['@alice.example,', 'alice.example'],
+    ['\u201calice.example\u201d', 'alice.example'],
+    ['\u2018@alice.example\u2019', 'alice.example'],
+    ["'alice.example'", 'alice.example'],
+    ['<alice.example>', 'alice.example'],
+    ['\u202aalice.example\u202c', 'alice.example'],
+    ['alice.\u200bexample', 'alice.example'],
+    ['alice .example', 'alice.example'],
+    ['alice', 'alice.bsky.social'],
+    ['@alice', 'alice.bsky.social'],
+    ['https://pds.fake.dev/oauth/authorize', 'https://pds.fake.dev'],
+    ['bsky.social', 'https://bsky.social'],
+  ])('%j: %s', async (typed, identifier) => {
+    const error = await failure(() => parseIdentifier(typed, false))
+    expect(error).toMatchObject({ code: 'IDENTIFIER_INVALID', facts: { reason: 'identifier-meant', identifier } })
+  })
+
+  test.each(['alice@fake.dev', '@alice@fake.dev', 'mailto:alice@fake.dev'])('an e-mail address: %s', async (typed) => {
+    const error = await failure(() => parseIdentifier(typed, false))
+    expect(error).toMatchObject({ code: 'IDENTIFIER_INVALID', facts: { reason: 'identifier-email' } })
+    expect(error.message).toContain('e-mail address')
+  })
+
+  test.each(['', '@', '/', 'a b c', '\u201c\u201d', 'alice_b', 'https://user:secret@pds.fake.dev/x', 'http://a/b'])(
+    'nothing is guessed of %j',
+    async (typed) =>
+      expect((await failure(() => parseIdentifier(typed, false))).facts).not.toHaveProperty('identifier'),
+  )
+
+  test('a long text takes no time', async () => {
+    for (const part of ['/', '/profile', '\u201c', '@', 'a.', '%3A']) {
+      expect(await failure(() => parseIdentifier(part.repeat(50_000), false))).toMatchObject({
+        code: 'IDENTIFIER_INVALID',
+      })
+    }
+  })
 })
