@@ -224,6 +224,8 @@ export type ReasonFacts =
   | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
   /** New credentials are in the store; the next refresh writes them to their save targets. */
   | { readonly reason: 'delivery-pending'; readonly did: string }
+  /** The directory of a file that was named does not exist. */
+  | { readonly reason: 'folder-missing'; readonly path: string }
   /** Other users can read the file or directory. */
   | { readonly reason: 'file-mode' | 'folder-mode'; readonly path: string }
   /** The handle leads to an account that does not claim it. */

@@ -316,6 +316,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'use --format json or --format bundle'
     case 'file-mode':
       return `chmod 600 ${shellQuote(facts.path)}`
+    case 'folder-missing':
+      return `mkdir -p ${shellQuote(facts.path)}`
     case 'folder-mode':
       return `chmod 700 ${shellQuote(facts.path)}`
     case 'foreign-client-id':

@@ -432,6 +432,7 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'session-not-stored', handle: 'a.dev', clientId: 'https://a.dev/c' },
       'free some disk space or correct the file permissions, then: atproto-oauth init a.dev --client-id https://a.dev/c',
     ],
+    ['STORE_UNAVAILABLE', { reason: 'folder-missing', path: '/a b' }, "mkdir -p '/a b'"],
     ['IDENTIFIER_INVALID', { reason: 'identifier-meant', identifier: 'a.dev' }, 'atproto-oauth init a.dev'],
     [
       'IDENTIFIER_INVALID',

@@ -3,12 +3,14 @@
  */
 import { existsSync } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { BatchResult } from '../../call/batch.ts'
 import { OAuthError } from '../../errors.ts'
 import { isCode, reasonOf } from '../../node/store/files.ts'
 import { decodeUtf8, isObject } from '../../text.ts'
 import { CliError } from '../errors.ts'
 import type { Output } from '../output.ts'
+import { shellQuote } from '../shell.ts'
 import { rawLines } from './lines.ts'
 
 export interface Results extends AsyncDisposable {
@@ -54,9 +56,11 @@ const LONGEST = 32 * 1024 * 1024
 
 async function openFile(path: string, resume: boolean): Promise<Results> {
   const isNew = !existsSync(path)
-  const file = await open(path, resume ? 'a+' : 'a').catch((error) =>
-    refuse(`cannot write ${path}: ${reasonOf(error)}`),
-  )
+  const file = await open(path, resume ? 'a+' : 'a').catch((error) => {
+    throw new CliError('USAGE', `cannot write ${path}: ${reasonOf(error)}`, {
+      hint: isCode(error, 'ENOENT') ? `mkdir -p ${shellQuote(dirname(path))}` : 'name a file in a writable directory',
+    })
+  })
   let hasFailed = false
   const failed = (error: unknown) => {
     hasFailed = true

@@ -14,6 +14,7 @@ import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
+import { shellQuote } from '../shell.ts'
 import { measuredDownload } from './transfer.ts'
 
 /** Bytes; a smaller response is printed only once it is complete. */
@@ -140,7 +141,7 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
   const beside = isPlain ? join(dirname(target), `.${randomUUID()}.part`) : path
   // With the permissions of the existing file.
   const file = await open(beside, isPlain ? 'wx' : 'w', stats?.mode).catch((error) => {
-    throw unwritable(path, reasonOf(error))
+    throw unwritable(path, reasonOf(error), isCode(error, 'ENOENT'))
   })
   const discard = async () => {
     await file.close().catch(() => undefined)
@@ -163,9 +164,9 @@ export async function openSink({ output: path }: ResponseOptions): Promise<Sink 
   }
 }
 
-function unwritable(path: string, why: string): OAuthError {
+function unwritable(path: string, why: string, isFolderMissing = false): OAuthError {
   return new CliError('USAGE', `cannot write ${path}: ${why}`, {
-    hint: 'name a file in a writable directory',
+    hint: isFolderMissing ? `mkdir -p ${shellQuote(dirname(path))}` : 'name a file in a writable directory',
   })
 }
 

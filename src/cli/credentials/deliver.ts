@@ -1,5 +1,6 @@
 /** Prints the credentials of a new session, saves them, or both, depending on `--format` and `--save`. */
 import type { Completed } from '../../model.ts'
+import { assertFolderOf } from '../../node/given-file.ts'
 import { normalizeTarget, STORE } from '../../node/save/targets.ts'
 import { saveSession } from '../../session/saving.ts'
 import { sanitize } from '../../text.ts'
@@ -36,6 +37,7 @@ export interface Destination {
  */
 export async function chooseDestination(options: DestinationOptions, given: Context): Promise<Destination> {
   const context = await withAnswer(options, given)
+  await checkSaveFolders(context)
   const { io, output, runtime } = context
   const { inStore, targets } = runtime.saving
   const saves = inStore || targets.length > 0
@@ -90,6 +92,18 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
 }
 
 const FILE = 'file:'
+
+/**
+ * Checked before a login is started, and before the callback URL is asked for.
+ *
+ * @throws {OAuthError} `STORE_UNAVAILABLE` the directory of a `file:` target does not exist
+ */
+export async function checkSaveFolders({ runtime }: Context): Promise<void> {
+  for (const { name } of runtime.saving.targets) {
+    if (name.startsWith(FILE)) await assertFolderOf(name.slice(FILE.length))
+  }
+}
+
 const IN_POWERSHELL = ' (in PowerShell, run the output of --format powershell)'
 
 function sourcing(file: string): string {

@@ -7,7 +7,7 @@ import { complete } from '../../login/complete.ts'
 import type { Completed } from '../../model.ts'
 import { holdSignals } from '../../node/signals.ts'
 import type { Context } from '../context.ts'
-import { chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
+import { checkSaveFolders, chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { programName } from '../io.ts'
 import { flagsFor, SETTINGS } from '../options.ts'
@@ -35,7 +35,8 @@ Examples:
   (umask 077; atproto-oauth complete > session.env)       # load it with: set -a; . ./session.env; set +a
 `
 
-function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
+async function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
+  await checkSaveFolders(context)
   const fromArgument = argument !== undefined && argument !== '-'
   return finishLogin(async () => (fromArgument ? argument : askForPaste(argument, context.io)), options, context)
 }

@@ -9,6 +9,7 @@ import { type Initiated, init } from '../../login/init.ts'
 import type { PendingAuthorization } from '../../model.ts'
 import { type Listener, listen } from '../../node/loopback-server.ts'
 import type { Context } from '../context.ts'
+import { checkSaveFolders } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { CliError } from '../errors.ts'
 import { type CliIO, inCi, programName } from '../io.ts'
@@ -42,6 +43,7 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
   const { io } = context
   const request = loginRequest(options, io.environment)
   if (options.format) credentialPrinter(options.format, context) // fails before the login if the format cannot be used
+  await checkSaveFolders(context)
   const listener = await listenerFor(request)
   const over = new AbortController()
   try {

@@ -10,6 +10,7 @@ import { ROTATION } from '../../credentials/variables.ts'
 import type { Entries } from '../../credentials/write.ts'
 import { isOAuthError } from '../../errors.ts'
 import type { SaveTarget } from '../../ports.ts'
+import { assertFolderOf } from '../given-file.ts'
 import { isCode, readPrivate, unavailable, writePrivate } from '../store/files.ts'
 import { withLock } from '../store/lock.ts'
 import { cannotSave } from './failure.ts'
@@ -25,6 +26,7 @@ export function fileTarget(name: string, path: string): SaveTarget {
     async lock(work) {
       let isHeld = false
       try {
+        await assertFolderOf(path) // the lock would create it
         return await withLock(lockOf(path), (held) => {
           isHeld = true
           return work(held)
@@ -40,6 +42,7 @@ export function fileTarget(name: string, path: string): SaveTarget {
     },
     async save(entries) {
       try {
+        await assertFolderOf(path)
         const text = (await readPrivate(path)) ?? ''
         await writePrivate(path, editDotenv(text, withCount(text, entries)), await modeFor(path))
       } catch (error) {

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import type { PendingRecord, SpentAuthorization } from '../../model.ts'
 import type { PendingStore } from '../../ports.ts'
+import { assertFolderOf } from '../given-file.ts'
 import { persist } from './file-errors.ts'
 import {
   besideOf,
@@ -67,6 +68,7 @@ export function createPendingStore(home: string): PendingStore {
 export function createStateFileStore(path: string): PendingStore {
   const file = new ReservedFile(path)
   const prepare = async () => {
+    await assertFolderOf(path)
     const text = await readPrivate(path)
     if (text) checkOurs(text, path) // an empty file (mktemp) is overwritten
   }

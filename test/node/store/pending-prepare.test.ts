@@ -38,3 +38,13 @@ test('a state file that is another file is not overwritten', async () => {
   await writeFile(path, 'notes')
   await expect(createStateFileStore(path).prepare()).rejects.toMatchObject({ code: 'STORE_INVALID' })
 })
+
+test('the folder of a state file is not created', async () => {
+  const home = await folder()
+  const path = join(home, 'none', 'login.json')
+  await expect(createStateFileStore(path).prepare()).rejects.toMatchObject({
+    code: 'STORE_UNAVAILABLE',
+    facts: { reason: 'folder-missing', path: join(home, 'none') },
+  })
+  expect(await readdir(home)).toStrictEqual([])
+})
