@@ -102,7 +102,10 @@ describe('complete', () => {
   test('a state file in a directory that is gone: the path that init was given', async () => {
     const account = await world.createAccount()
     const home = await newHome()
-    const started = await runShell(`atproto-oauth init ${account.handle} --state-file there/login.json`, { home })
+    const started = await runShell(
+      `mkdir there && atproto-oauth init ${account.handle} --state-file there/login.json`,
+      { home },
+    )
     const callback = await signIn(started.stdout.trim(), account, CONSENT)
     const gone = await runCli(['complete', callback, '--state-file', 'gone/login.json'], { home })
     expectFailure(gone, 2, 'STORE_UNAVAILABLE', 'none')
