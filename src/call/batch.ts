@@ -194,7 +194,7 @@ async function contentOf(
   }
   const refused = await readXrpcError(request, response, session.record(), ports.now())
   // The session has refreshed already: the next line would fare no better.
-  if (isExpiredToken(response)) throw refused.error
+  if (isExpiredToken(response, refused.body)) throw refused.error
   const { status, error, description } = serverError(response.status, parseJsonObject(refused.body))
   return { error: error ?? 'XRPC_ERROR', message: description ?? `${request.nsid} returned ${status}` }
 }

@@ -9,7 +9,7 @@ import { type WithServerClocks, withServerClocks } from '../protocol/http/server
 import { resolveDid } from '../protocol/identity/did.ts'
 import { type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type SignedHeaders, type SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { isExpiredToken } from '../protocol/xrpc/error.ts'
+import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { buildXrpcRequest, proxyAdvice, type XrpcRequest } from '../protocol/xrpc/request.ts'
 import { orAborted, repeatable, type SessionInit, timeoutFor } from './body.ts'
 import type { RefreshPorts } from './ports.ts'
@@ -153,7 +153,7 @@ export class Session {
     await orAborted(this.#prepare(), init.signal)
     const used = this.#record.accessToken
     const response = await this.#send(path, init, body)
-    if (!isExpiredToken(response)) return response
+    if (!(await saysExpiredToken(response))) return response
     await orAborted(this.#refreshRefused(used), init.signal)
     if (this.#record.accessToken === used || body instanceof ReadableStream) return response
     await response.body?.cancel()

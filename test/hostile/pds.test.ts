@@ -157,6 +157,28 @@ describe('14.1 challenges in every form', () => {
     expect(world.stores.sessionRecords.size).toBe(0)
   })
 
+  test.each<RsErrorName>(['expiredInBody', 'invalidInBody', 'expiredBadRequest'])(
+    '26.13 %s without a challenge: one refresh, one retry',
+    async (rsError) => {
+      const world = steadyWorld()
+      const session = await inUse(world)
+      let refusals = 0
+      world.faults.rsError = () => (refusals++ === 0 ? rsError : undefined)
+      const before = world.requests.length
+      await expect(callOrFail(session, world)).resolves.toMatchObject({ did: world.alice.did })
+      const sent = ['call', 'did', 'prm', 'asm', 'nonce', 'refresh', 'call'] as const
+      expect(world.requests.slice(before).map(stageOf)).toStrictEqual(sent)
+
+      // For ever: once more, and never again for a token that was just issued.
+      world.advance(120_000)
+      world.faults.rsError = rsError
+      const refusal = { code: 'XRPC_ERROR', session: 'unknown' } as const
+      await refused(world, () => callOrFail(session, world), { ...refusal, sent: ['call', ...sent.slice(1)] })
+      await refused(world, () => callOrFail(session, world), { ...refusal, sent: ['call'] })
+      expect(session.record().refreshToken).toBe(world.currentRefreshToken(world.alice.did))
+    },
+  )
+
   test('11.13 invalid_token for ever: one refresh, one repetition, and no word that the session lives', async () => {
     const world = steadyWorld()
     const session = await inUse(world)

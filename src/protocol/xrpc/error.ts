@@ -5,8 +5,8 @@
  */
 import { type LoginFacts, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
-import { readBounded } from '../http/bounded-body.ts'
-import { describe, parseJsonObject, rateLimited, serverError, withoutSecrets } from '../http/response.ts'
+import { readBounded, readText } from '../http/bounded-body.ts'
+import { describe, mediaType, parseJsonObject, rateLimited, serverError, withoutSecrets } from '../http/response.ts'
 import { challengeError } from '../http/www-authenticate.ts'
 import { requestable } from '../scope/scope.ts'
 import type { XrpcRequest } from './request.ts'
@@ -29,14 +29,29 @@ export async function readXrpcError(
 }
 
 /**
- * Whether a 401 means that the access token has expired, so that a refresh and a retry can help (RFC 6750 §3.1, RFC
- * 9449 §7.1).
+ * Whether a response means that the access token has expired, so that a refresh and a retry can help: a 401 with the
+ * challenge `invalid_token` (RFC 6750 §3.1, RFC 9449 §7.1). Some servers send no challenge, and name the error in the
+ * body alone.
+ *
+ * @param body the text of the response, if it was read
  */
-export function isExpiredToken(response: Response): boolean {
-  if (response.status !== 401) return false
-  return [challengeError(response.headers, 'dpop'), challengeError(response.headers, 'bearer')].includes(
-    'invalid_token',
-  )
+export function isExpiredToken({ status, headers }: Response, body?: string): boolean {
+  if (headers.has('www-authenticate')) {
+    const errors = [challengeError(headers, 'dpop'), challengeError(headers, 'bearer')]
+    return status === 401 && errors.includes('invalid_token')
+  }
+  if (status !== 401 && status !== 400) return false
+  const error = parseJsonObject(body)?.error
+  // With a 400, the reference server says InvalidToken of a token that no refresh would repair.
+  return error === 'ExpiredToken' || (error === 'InvalidToken' && status === 401)
+}
+
+/** As {@link isExpiredToken}, for a response whose body is not read yet. It can still be read afterwards. */
+export async function saysExpiredToken(response: Response): Promise<boolean> {
+  const { status, headers } = response
+  const isInBody = (status === 400 || status === 401) && !headers.has('www-authenticate')
+  if (!isInBody || mediaType(headers) !== 'application/json') return isExpiredToken(response)
+  return isExpiredToken(response, await readText(response.clone(), LARGEST).catch(() => undefined))
 }
 
 /**
@@ -68,7 +83,7 @@ export function xrpcError(
       facts: { ...returned, ...(scope && { ...loginFacts(session), scope: wider }) },
     })
   }
-  if (isExpiredToken(response)) {
+  if (isExpiredToken(response, body)) {
     return new OAuthError('XRPC_ERROR', `${said}, although the token was just issued`, {
       session: 'unknown',
       facts: { ...loginFacts(session), ...returned, reason: 'new-token-refused' },

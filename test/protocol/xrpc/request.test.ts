@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Did } from '../../../src/model.ts'
-import { isExpiredToken, xrpcError } from '../../../src/protocol/xrpc/error.ts'
+import { isExpiredToken, saysExpiredToken, xrpcError } from '../../../src/protocol/xrpc/error.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../../src/protocol/xrpc/request.ts'
 import { json } from '../../support/fake-atproto.ts'
 import { failure, vectors } from '../helpers.ts'
@@ -171,6 +171,26 @@ describe('11.13, 14.2 is it the token?', () => {
   ])('%s %i', (_, status, header, expected) => {
     const headers: Record<string, string> = header === undefined ? {} : { 'www-authenticate': header }
     expect(isExpiredToken(json(status, { error: 'invalid_token' }, headers))).toBe(expected)
+  })
+})
+
+describe('26.13 is it the token, by the body alone?', () => {
+  test.each<[number, string, string | undefined, boolean]>([
+    [401, 'ExpiredToken', undefined, true],
+    [401, 'InvalidToken', undefined, true],
+    [400, 'ExpiredToken', undefined, true],
+    [400, 'InvalidToken', undefined, false],
+    [403, 'ExpiredToken', undefined, false],
+    [401, 'AuthMissing', undefined, false],
+    [401, 'ExpiredToken', 'DPoP error="use_dpop_nonce"', false],
+    [401, 'InvalidToken', 'DPoP error="invalid_token"', true],
+  ])('%i %s, challenge %s: %s', async (status, error, header, expected) => {
+    const headers: Record<string, string> = header === undefined ? {} : { 'www-authenticate': header }
+    const response = json(status, { error }, headers)
+    expect(await saysExpiredToken(response)).toBe(expected)
+    const body = await response.text()
+    expect(JSON.parse(body)).toStrictEqual({ error })
+    expect(isExpiredToken(response, body)).toBe(expected)
   })
 })
 
