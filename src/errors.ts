@@ -211,6 +211,12 @@ export type PlainReason =
 /** A reason is narrower than a code, and has facts of its own. */
 export type ReasonFacts =
   | { readonly reason: PlainReason }
+  /** The account is on another PDS now; within the issuer of the session, a refresh is enough. */
+  | ({ readonly reason: 'account-moved' | 'account-moved-within-issuer'; readonly did: string } & LoginFacts)
+  /** By its owner, or by the operator of its PDS; it has not moved. */
+  | { readonly reason: 'account-deactivated' | 'account-taken-down'; readonly pds: string }
+  /** The PDS rejects the account, and neither the PDS nor the DID document says where it is. */
+  | { readonly reason: 'account-unclear'; readonly did: string }
   /** The client document is invalid; the message says why. */
   | { readonly reason: 'client-document-faulty'; readonly clientId: string }
   /** The server rejected the client itself: its key, its document, or the copy of the document that it keeps. */

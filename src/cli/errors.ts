@@ -270,6 +270,16 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'file-system-read-only':
     case 'owner-foreign':
       return storeHint(facts, command)
+    case 'account-deactivated':
+      return `reactivate the account with its password, in an app such as https://bsky.app or in the account settings of ${facts.pds}; an OAuth session cannot`
+    case 'account-moved':
+      return `sign in at the new PDS: ${initCommandLine(facts)}`
+    case 'account-moved-within-issuer':
+      return `atproto-oauth refresh --account ${shellQuote(facts.did)}`
+    case 'account-taken-down':
+      return `only the operator of ${facts.pds} can restore the account; their contact: atproto-oauth call com.atproto.server.describeServer`
+    case 'account-unclear':
+      return `find out where the account is: atproto-oauth doctor ${shellQuote(facts.did)}`
     case 'client-document-faulty':
       return `atproto-oauth client check ${shellQuote(facts.clientId)}`
     case 'client-rejected':

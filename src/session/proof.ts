@@ -5,11 +5,12 @@
  */
 import { OAuthError } from '../errors.ts'
 import type { Origin, SessionRecord } from '../model.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock, IdentityPorts } from '../ports.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import type { ProofTarget } from '../protocol/oauth/dpop.ts'
 import type { SignedHeaders } from '../protocol/oauth/dpop-fetch.ts'
 import { readXrpcError } from '../protocol/xrpc/error.ts'
+import { explainAccountState } from './account-state.ts'
 import { PRIMING } from './priming.ts'
 
 export type RequestToSign = Pick<ProofTarget, 'method' | 'url'>
@@ -52,7 +53,7 @@ export interface ProvingSession {
 export async function proofFor(
   { record, fetchHandler, locate, sign }: ProvingSession,
   { method, url }: { readonly method: string; readonly url: string },
-  { now }: Clock,
+  ports: IdentityPorts & Clock,
 ): Promise<SignedHeaders> {
   const { issuer, pds } = record()
   const { origin } = proofTarget(method, url, undefined).url
@@ -60,7 +61,10 @@ export async function proofFor(
   // without using a token.
   if (origin !== pds) proofTarget(method, url, issuer === undefined ? await locate() : pds)
   const primed = await fetchHandler(`/xrpc/${PRIMING}`)
-  if (!primed.ok) throw (await readXrpcError({ nsid: PRIMING }, primed, record(), now())).error
+  if (!primed.ok) {
+    const { error } = await readXrpcError({ nsid: PRIMING }, primed, record(), ports.now())
+    throw await explainAccountState(error, { nsid: PRIMING }, record(), ports)
+  }
   await primed.body?.cancel()
   const target = proofTarget(method, url, record().pds)
   return sign(target, record().accessToken!)

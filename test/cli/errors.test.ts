@@ -74,6 +74,37 @@ describe('the hint follows from the code and the facts', () => {
       'check the clock of this machine; if it is right, sign in again: atproto-oauth init a.dev',
     ],
     [
+      'XRPC_ERROR',
+      {
+        reason: 'account-moved',
+        did: 'did:web:a.dev',
+        scope: 'atproto x',
+        clientId: 'https://a.dev/c',
+        redirectUri: 'http://127.0.0.1/',
+      },
+      "sign in at the new PDS: atproto-oauth init did:web:a.dev --scope 'atproto x' --client-id https://a.dev/c --redirect-uri http://127.0.0.1/",
+    ],
+    [
+      'XRPC_ERROR',
+      { reason: 'account-moved-within-issuer', did: 'did:web:a.dev' },
+      'atproto-oauth refresh --account did:web:a.dev',
+    ],
+    [
+      'XRPC_ERROR',
+      { reason: 'account-deactivated', pds: 'https://a.dev' },
+      /^reactivate the account with its password, in an app .* settings of https:\/\/a\.dev; an OAuth session cannot$/,
+    ],
+    [
+      'XRPC_ERROR',
+      { reason: 'account-taken-down', pds: 'https://a.dev' },
+      'only the operator of https://a.dev can restore the account; their contact: atproto-oauth call com.atproto.server.describeServer',
+    ],
+    [
+      'XRPC_ERROR',
+      { reason: 'account-unclear', did: 'did:web:a.dev' },
+      'find out where the account is: atproto-oauth doctor did:web:a.dev',
+    ],
+    [
       'SCOPE_INVALID',
       { reason: 'permission-malformed', permission: 'transition:foo' },
       'use transition:generic, transition:email or transition:chat.bsky',

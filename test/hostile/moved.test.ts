@@ -1,10 +1,16 @@
 /** What changes under a login or a session: the account's PDS, its authorization server, an endpoint; and two servers mixed up. */
 import { describe, expect, test } from 'vitest'
+import { hintOf } from '../../src/cli/errors.ts'
+import { OAuthError } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
+import { readXrpcError } from '../../src/protocol/xrpc/error.ts'
+import { explainAccountState } from '../../src/session/account-state.ts'
 import { openSession } from '../../src/session/open.ts'
 import { type FakeWorld, json } from '../support/fake-atproto.ts'
+import type { RsErrorName } from '../support/fake-rs-errors.ts'
 import {
+  at,
   COMPLETE,
   completeRefused,
   consented,
@@ -134,5 +140,85 @@ describe('9.5, 9.10 two authorization servers mixed up', () => {
     await session.call(GET_SESSION)
     const withToken = world.requests.filter(({ headers }) => headers['authorization'] !== undefined)
     expect(new Set(withToken.map(({ url }) => new URL(url).origin))).toStrictEqual(new Set([PDS]))
+  })
+})
+
+describe('26.14 the account of a session', () => {
+  const moveTo = (world: FakeWorld, issuer: string) => {
+    world.faults.mutateDidDocument = (document) => ({
+      ...document,
+      service: [{ id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint: EVIL }],
+    })
+    world.serve(EVIL, () => json(200, { resource: EVIL, authorization_servers: [issuer] }))
+  }
+  /** What the PDS says of the account to a request of its own session. */
+  const rejected = async (rsError: RsErrorName, change: (world: FakeWorld) => void = () => undefined) => {
+    const world = steadyWorld()
+    const session = await openSession(await signedIn(world), world)
+    await session.call(GET_SESSION)
+    change(world)
+    world.faults.rsError = rsError
+    const { error } = await readXrpcError(GET_SESSION, await session.call(GET_SESSION), session.record(), world.now())
+    const before = world.requests.length
+    const explained = (await explainAccountState(error, GET_SESSION, session.record(), world)) as OAuthError
+    return { world, error, explained, sent: world.requests.slice(before).map(stageOf) }
+  }
+
+  test.each<[RsErrorName, string, RegExp]>([
+    ['deactivated', 'account-deactivated', /is deactivated at https:\/\/pds.fake.dev, and has not moved$/],
+    ['takedown', 'account-taken-down', /is taken down at https:\/\/pds.fake.dev, and has not moved$/],
+    ['accountNotFound', 'account-unclear', /has no account at https:\/\/pds.fake.dev, although/],
+  ])('%s, and still there: the state is named', async (rsError, reason, message) => {
+    const { explained, sent } = await rejected(rsError)
+    expect(explained).toMatchObject({ code: 'XRPC_ERROR', session: 'unknown', facts: { reason } })
+    expect(explained.message).toMatch(message)
+    expect(sent).toStrictEqual(['did'])
+  })
+
+  test.each<RsErrorName>(['deactivated', 'takedown', 'accountNotFound'])(
+    '%s, but moved: init at the new PDS, by DID and with the same scope',
+    async (rsError) => {
+      const { world, explained, sent } = await rejected(rsError, (world) => moveTo(world, EVIL))
+      expect(explained.message).toContain(`${world.alice.did} has moved from ${PDS} to ${EVIL}`)
+      expect(hintOf(explained)).toBe(`sign in at the new PDS: atproto-oauth init ${world.alice.did}`)
+      expect(sent).toStrictEqual(['did', 'did', 'elsewhere'])
+    },
+  )
+
+  test('moved to a PDS with the same issuer: the session stays, and a refresh finds the PDS', async () => {
+    const { world, explained } = await rejected('deactivated', (world) => {
+      moveTo(world, AS)
+      world.faults.mutateAuthorizationServer = (document) => ({ ...document, protected_resources: [EVIL] })
+    })
+    expect(hintOf(explained)).toBe(`atproto-oauth refresh --account ${world.alice.did}`)
+  })
+
+  test('the DID cannot be resolved, or is gone: said, and nothing is concluded', async () => {
+    const lost = await rejected('deactivated', (world) => {
+      world.faults.httpFault = at('did', () => 'unreachable')
+    })
+    expect(lost.explained.message).toContain('whether the account has moved is not known: ')
+    const gone = await rejected('accountNotFound', (world) => {
+      world.faults.httpFault = at('did', () => json(404, {}))
+    })
+    expect(gone.explained.message).toContain('it was never registered, or was deleted')
+    for (const { world, explained } of [lost, gone]) {
+      expect(hintOf(explained)).toBe(`find out where the account is: atproto-oauth doctor ${world.alice.did}`)
+    }
+  })
+
+  test('what a server says of another account, or of something else, stays as it is', async () => {
+    const world = steadyWorld()
+    const session = await openSession(await signedIn(world), world)
+    await session.call(GET_SESSION)
+    const explain = (serverError: string, status: number, repo: string) => {
+      const error = new OAuthError('XRPC_ERROR', 'x', { facts: { serverError, status } })
+      const request = { nsid: 'com.atproto.sync.getRepo', parameters: [['did', repo]] as const }
+      return explainAccountState(error, request, session.record(), world).then((explained) => explained === error)
+    }
+    expect(await explain('RepoNotFound', 400, world.mallory.did)).toBe(true)
+    expect(await explain('InvalidRequest', 400, world.alice.did)).toBe(true)
+    expect(await explain('RepoDeactivated', 400, world.alice.did)).toBe(false)
+    expect(await explain('AccountDeactivated', 401, world.mallory.did)).toBe(false)
   })
 })

@@ -6,6 +6,7 @@ import { assertQuery } from '../../call/paginate.ts'
 import { callWithRetry } from '../../call/retry.ts'
 import { isOAuthError } from '../../errors.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
+import { explainAccountState } from '../../session/account-state.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
@@ -72,7 +73,7 @@ async function runCall(
   options: CallOptions,
   context: Context,
 ): Promise<void> {
-  const { output } = context
+  const { output, runtime } = context
   if (options.batch !== undefined) return runBatch(batchFile(nsid, options.batch, options), options, context)
   if (options.list) return output.data(methodList(nsid))
   if (nsid === undefined) {
@@ -91,8 +92,9 @@ async function runCall(
     const sent = isMany
       ? runPaginated(request, session, options, context, sink?.write).then(() => sink?.commit())
       : runOnce(request, session, options, sink, context)
-    await sent.catch((error) => {
-      throw request.method === 'GET' ? error : maybeDone(error)
+    await sent.catch(async (error: unknown) => {
+      const explained = await explainAccountState(error, request, session.record(), runtime)
+      throw request.method === 'GET' ? explained : maybeDone(explained)
     })
   } finally {
     await sink?.discard()

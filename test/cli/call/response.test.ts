@@ -82,3 +82,31 @@ describe.runIf(process.platform === 'linux')('an output that cannot be written',
     await sink!.discard()
   })
 })
+
+test.each([
+  [
+    'deactivated',
+    'is deactivated at https://pds.fake.dev, and has not moved',
+    'reactivate the account with its password',
+  ],
+  [
+    'takedown',
+    'is taken down at https://pds.fake.dev',
+    'only the operator of https://pds.fake.dev can restore the account',
+  ],
+  ['accountNotFound', 'has no account at https://pds.fake.dev', 'atproto-oauth doctor did:plc:'],
+] as const)('26.14 %s: 8, with the state and where it is changed', async (rsError, message, hint) => {
+  const world = createFakeWorld()
+  const env = await signIn(world)
+  world.faults.rsError = rsError
+  for (const args of [
+    ['call', 'com.atproto.server.getSession'],
+    ['proof', 'GET', 'https://pds.fake.dev/xrpc/com.atproto.server.getSession'],
+  ]) {
+    const { code, stdout, stderr } = await run(world, args, { env })
+    expect([code, stdout]).toStrictEqual([8, ''])
+    expect(stderr).toContain(message)
+    expect(stderr).toContain('session: unknown')
+    expect(stderr).toContain(hint)
+  }
+})
