@@ -3,6 +3,7 @@
  * the requests in flight in memory.
  */
 import { isOAuthError, type OAuthError } from '../errors.ts'
+import type { Handle } from '../model.ts'
 import type { Clock, Notices, Random, Timer } from '../ports.ts'
 import { readBounded } from '../protocol/http/bounded-body.ts'
 import { mediaType, parseJsonObject, serverError } from '../protocol/http/response.ts'
@@ -40,7 +41,7 @@ export interface BatchOptions {
   readonly onRateLimit?: RetryOptions['onRateLimit']
 }
 
-type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'accountHandle'>
+type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'currentHandle'>
 type Ports = Clock & Timer & Random & Notices
 
 /** Size of the queue, per concurrent request, so that one slow response does not hold up the others. */
@@ -79,10 +80,15 @@ export async function* batch(
 
   const retry: RetryOptions = { wait: true, limit: { until: Number.NEGATIVE_INFINITY }, onRateLimit }
   const sleep = (milliseconds: number) => untilEnd(() => ports.sleep(milliseconds))
+  let resolved: Promise<Handle | undefined> | undefined
+  const handle = () => {
+    resolved ??= session.currentHandle()
+    return resolved
+  }
   const onTheirWay = new Set<Promise<unknown>>()
   /** Without a result if the batch ends while it waits for the end of a rate limit. */
   const ask = (line: Line): Promise<BatchResult | undefined> => {
-    const asked = resultOf(line, session, retry, { ...ports, sleep })
+    const asked = resultOf(line, session, retry, handle, { ...ports, sleep })
       .catch((error) => void fail(error))
       .finally(() => onTheirWay.delete(asked))
     onTheirWay.add(asked)
@@ -160,6 +166,7 @@ async function resultOf(
   { line, text }: Line,
   session: BatchSession,
   retry: RetryOptions,
+  handle: () => Promise<Handle | undefined>,
   ports: Ports,
 ): Promise<BatchResult> {
   let head: { readonly line: number; readonly id?: unknown } = { line }
@@ -167,7 +174,8 @@ async function resultOf(
   try {
     if (typeof text !== 'string') throw text
     const { pds } = session.record()
-    const given = parseBatchLine(text, { did: session.did, handle: session.accountHandle, pds })
+    const account = { did: session.did, handle: text.includes('{handle}') ? await handle() : undefined, pds }
+    const given = parseBatchLine(text, account)
     if ('id' in given) head = { line, id: given.id }
     request = given.request()
     const response = await callWithRetry(session, request, retry, ports)

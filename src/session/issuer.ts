@@ -18,7 +18,7 @@ type IssuerPorts = IdentityPorts & Clock
 export function verifyIssuer(
   session: SessionRecord,
   ports: IssuerPorts,
-): Promise<{ readonly server: AuthorizationServer; readonly pds: Origin }> {
+): Promise<Pick<AccountLocation, 'claimedHandle' | 'pds'> & { readonly server: AuthorizationServer }> {
   const verify = async ({ pds, issuer }: AccountLocation) => {
     if (await isSameIssuer(session, pds, issuer, ports)) return
     throw new OAuthError(

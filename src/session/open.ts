@@ -2,10 +2,10 @@
  * Opens a session from given credentials, or from the per-user store.
  */
 import { isOAuthError, OAuthError } from '../errors.ts'
-import type { Credentials, Did, SessionRecord } from '../model.ts'
+import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
-import { resolveHandle } from '../protocol/identity/handle.ts'
 import { parseIdentifier } from '../protocol/identity/syntax.ts'
+import { accountOf, handleTaken } from './account.ts'
 import type { RefreshPorts } from './ports.ts'
 import { Session } from './session.ts'
 import { assertOwnToken, newerOf, toSessionRecord } from './token-family.ts'
@@ -34,14 +34,16 @@ async function newestOf(given: SessionRecord, { stores }: RefreshPorts): Promise
 }
 
 /**
- * Opens a session of the per-user store: the one of `account`, or the only one.
+ * Opens a session of the per-user store: the one of `account`, or the only one. A handle is resolved; the one stored with
+ * a session serves only where that fails, with a warning.
  *
  * @param account DID or handle
- * @throws {OAuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`
+ * @throws {OAuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`, and those of `resolveHandle`
  */
 export async function openStoredSession(account: string | undefined, ports: RefreshPorts): Promise<Session> {
   const all = await ports.stores.sessions.list()
-  const did = account === undefined ? undefined : await accountDid(account, all, ports)
+  const asked = account === undefined ? undefined : accountIn(account, ports)
+  const did = asked && ('did' in asked ? asked.did : await accountOf(asked.handle, all, ports))
   const ours = all.filter((record) => did === undefined || record.did === did)
   const alive = ours.filter((record) => !record.ended)
   const candidates = alive.length > 0 ? alive : ours.slice(-1)
@@ -60,6 +62,8 @@ export async function openStoredSession(account: string | undefined, ports: Refr
   }
   const [record] = candidates.sort(byLogin)
   if (record) return Session.create(record, ports)
+  const former = asked && 'handle' in asked ? all.find(({ handle }) => handle === asked.handle) : undefined
+  if (did && former?.handle) throw handleTaken(former.handle, did, former)
   throw new OAuthError(
     'SESSION_MISSING',
     did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
@@ -74,11 +78,8 @@ function byLogin(one: SessionRecord, other: SessionRecord): number {
   return (other.createdAt ?? 0) - (one.createdAt ?? 0) || (other.rotatedAt ?? 0) - (one.rotatedAt ?? 0)
 }
 
-async function accountDid(account: string, all: readonly SessionRecord[], ports: RefreshPorts): Promise<Did> {
-  const identifier = parseIdentifier(account, ports.settings.dev)
-  if (identifier.kind === 'did') return identifier.did
-  if (identifier.kind === 'server')
-    throw new OAuthError('IDENTIFIER_INVALID', `"${account}" is a server, not an account`)
-  const known = all.find((record) => record.handle === identifier.handle)
-  return known?.did ?? resolveHandle(identifier.handle, ports)
+function accountIn(text: string, { settings }: RefreshPorts): { readonly did: Did } | { readonly handle: Handle } {
+  const identifier = parseIdentifier(text, settings.dev)
+  if (identifier.kind === 'server') throw new OAuthError('IDENTIFIER_INVALID', `"${text}" is a server, not an account`)
+  return identifier
 }

@@ -6,7 +6,7 @@
  */
 
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
-import type { ClientKeyName, Origin, SessionRecord, TokenSet } from '../model.ts'
+import type { ClientKeyName, Handle, Origin, SessionRecord, TokenSet } from '../model.ts'
 import type { Clock, Network, SaveTarget } from '../ports.ts'
 import { clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
@@ -132,6 +132,8 @@ interface Prepared {
   /** Recorded, so that the next refresh can tell whether it has the same key. */
   readonly clientKey: ClientKeyName | undefined
   readonly issuer: Origin
+  /** As the DID document says it now, where a handle is stored. */
+  readonly handle: Handle | undefined
   readonly pds: Origin
   readonly agent: OAuthServerAgent
   readonly targets: readonly SaveTarget[]
@@ -142,7 +144,7 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
   if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
   const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
   ports.saving.checkDurable()
-  const { server, pds } = await verifyIssuer(current, ports)
+  const { server, pds, claimedHandle } = await verifyIssuer(current, ports)
   await ports.stores.sessions.assertNewest(current)
   const targets = targetsFor(current, ports.saving)
   await tryTargets(current, targets)
@@ -155,6 +157,7 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
     hash: await tokenHash(refreshToken),
     clientKey: await clientKeyName(client),
     issuer: server.issuer,
+    handle: current.handle && claimedHandle,
     pds,
     agent,
     targets,
@@ -180,9 +183,10 @@ async function spend(prepared: Prepared, confirm: () => Promise<void>, ports: Re
 
 /** The session with its new tokens, not yet delivered to the save targets. */
 function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionRecord {
-  const { current, refreshToken, hash, clientKey, issuer, pds, agent, targets } = prepared
+  const { current, refreshToken, hash, clientKey, issuer, handle, pds, agent, targets } = prepared
   return {
     ...current,
+    handle,
     pds,
     issuer,
     clientKey,
@@ -260,17 +264,18 @@ async function recordFailedRefresh(
 
 async function explainFailure(
   error: unknown,
-  { current, hash }: Prepared,
+  { current, hash, handle }: Prepared,
   { stored, commit, forget }: InStore,
   { now }: Clock,
 ): Promise<unknown> {
   const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
   if (fromOutside && isOAuthError(error, 'SESSION_DEAD')) return rejectForeignToken(error, stored, hash, commit)
   if (isOAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
-    const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = current
+    const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...known } = current
+    const rest = { ...known, handle }
     const ended = { at: now(), reason: error.message }
     await commit({ ...rest, ended, spentTokens: addSpentToken(current.spentTokens, hash) })
-    return error.with({ session: 'dead', facts: loginFacts(current) })
+    return error.with({ session: 'dead', facts: loginFacts(rest) })
   }
   // All is as it was: nor is there a record, in case the key given with this token is not its own.
   if (isOAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())

@@ -11,6 +11,7 @@ import { type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type SignedHeaders, type SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { buildXrpcRequest, proxyAdvice, type XrpcRequest } from '../protocol/xrpc/request.ts'
+import { currentHandle } from './account.ts'
 import { orAborted, repeatable, type SessionInit, timeoutFor } from './body.ts'
 import type { RefreshPorts } from './ports.ts'
 import { withPriming } from './priming.ts'
@@ -25,8 +26,6 @@ const JUST_NOW = 60_000
 /** Created by `openSession` and `openStoredSession`. */
 export class Session {
   readonly did: Did
-  /** The handle at the time of the login, if the login was started from one. Not verified since. */
-  readonly accountHandle: Handle | undefined
   /**
    * Sends one request to the account's PDS. With it, a session is a `SessionManager` of `@atproto/api`: `new
    * Agent(session)`. A response is returned unchanged, whatever its status; headers such as `atproto-proxy` are passed
@@ -58,7 +57,6 @@ export class Session {
     ports: RefreshPorts & WithServerClocks,
   ) {
     this.did = record.did
-    this.accountHandle = record.handle
     this.#ports = ports
     this.#record = record
     this.#isLocated = record.issuer !== undefined
@@ -81,6 +79,22 @@ export class Session {
     const nonces = await ports.stores.sessions.readNonces(record.thumbprint)
     const key = await importDpopKey(record.dpopPrivateJwk)
     return new Session(record, { key, nonces }, withServerClocks(ports))
+  }
+
+  /**
+   * The handle in the DID document at the last refresh, or at the login, if the login was started from a handle. It may
+   * be another account's by now: {@link currentHandle} is this account's.
+   */
+  get accountHandle(): Handle | undefined {
+    return this.#record.handle
+  }
+
+  /**
+   * The handle that the DID document names and that leads back to the DID. Where it cannot be resolved, the last known
+   * one, with a warning.
+   */
+  currentHandle(): Promise<Handle | undefined> {
+    return currentHandle(this.#record, this.#ports)
   }
 
   /** The session as this process knows it now. Secret. */

@@ -15,6 +15,7 @@ export interface SessionStatus {
   /** `ended`: also if a deadline has passed. `ambiguous`: a refresh was sent, but no response was stored. */
   readonly state: 'alive' | 'ended' | 'ambiguous'
   readonly did: Did
+  /** The last known one. */
   readonly handle: Handle | undefined
   readonly pds: Origin
   readonly issuer: Origin | undefined

@@ -20,7 +20,7 @@ type Call = (request: XrpcRequest) => Promise<Response>
 function begin(lines: Iterable<BatchLine> | AsyncIterable<BatchLine>, call: Call, options: Partial<BatchOptions> = {}) {
   const world = createFakeWorld()
   const record = () => ({ pds: world.pds, accessToken: 'the-access-token', dpopPrivateJwk: {} }) as never
-  const session = { call, record, did: world.alice.did as never, accountHandle: undefined }
+  const session = { call, record, did: world.alice.did as never, currentHandle: async () => undefined }
   const source = Symbol.asyncIterator in lines ? lines : linesOf(lines)
   return { world, answers: batch(source, session, { concurrency: 4, ...options }, world) }
 }

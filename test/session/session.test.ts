@@ -459,6 +459,85 @@ describe('the per-user store', () => {
     })
   })
 
+  describe('a stored handle that changes its owner', () => {
+    /** Alice has another handle now, and her old one is mallory's. */
+    const given = async () => {
+      const { world, separate } = await signedIn()
+      await getSession(separate, world)
+      const record = { ...stored(world), handle: 'alice.fake.dev' as Handle }
+      world.stores.sessionRecords.set(record.thumbprint, record)
+      world.identity.txt.set('_atproto.alice.fake.dev', [[`did=${world.mallory.did}`]])
+      world.identity.txt.set('_atproto.new.fake.dev', [[`did=${world.alice.did}`]])
+      world.identity.editDidDocument(world.alice.did, (document) => ({
+        ...document,
+        alsoKnownAs: ['at://new.fake.dev'],
+      }))
+      return world
+    }
+
+    test('selects nothing for its old owner, and nothing is sent', async () => {
+      const world = await given()
+      const before = world.requests.length
+      expect(await failure(openStoredSession('alice.fake.dev', world))).toMatchObject({
+        code: 'SESSION_MISSING',
+        message: `alice.fake.dev now belongs to ${world.mallory.did}, of which no session is stored here; the stored one is of ${world.alice.did}`,
+      })
+      expect(world.requests.slice(before).filter(({ url }) => url.startsWith(world.pds))).toStrictEqual([])
+      await expect(openStoredSession('new.fake.dev', world)).resolves.toMatchObject({ did: world.alice.did })
+    })
+
+    test('selects the session of its new owner', async () => {
+      const world = await given()
+      const theirs = { ...stored(world), did: world.mallory.did, thumbprint: 'x'.repeat(43), handle: undefined }
+      world.stores.sessionRecords.set(theirs.thumbprint, { ...theirs, dpopPrivateJwk: await generateDpopJwk() })
+      await expect(openStoredSession('alice.fake.dev', world)).resolves.toMatchObject({ did: world.mallory.did })
+    })
+
+    test('is replaced at the next refresh, and is not the current one before that', async () => {
+      const world = await given()
+      const session = await openStoredSession(undefined, world)
+      expect(session.accountHandle).toBe('alice.fake.dev')
+      expect(await session.currentHandle()).toBe('new.fake.dev')
+      await session.refresh()
+      expect(session.accountHandle).toBe('new.fake.dev')
+      expect(stored(world).handle).toBe('new.fake.dev')
+    })
+
+    test('that the DID document claims without owning it is no handle', async () => {
+      const world = await given()
+      world.identity.editDidDocument(world.alice.did, (document) => ({
+        ...document,
+        alsoKnownAs: ['at://alice.fake.dev'],
+      }))
+      expect(await (await openStoredSession(world.alice.did, world)).currentHandle()).toBeUndefined()
+    })
+
+    test('a refresh that ends the session hints at the handle of now', async () => {
+      const world = await given()
+      for (const session of world.sessions) session.endedBecause = 'revoked'
+      const error = await failure((await openStoredSession(undefined, world)).refresh())
+      expect(error).toMatchObject({ code: 'SESSION_DEAD', facts: { handle: 'new.fake.dev' } })
+    })
+
+    test('serves where nothing can be resolved, with a warning', async () => {
+      const world = await given()
+      world.faults.txt = () => 'SERVFAIL'
+      world.faults.httpFault = ({ url }) => (url.includes('/xrpc/') ? undefined : 'unreachable')
+      const warnings: string[] = []
+      const ports = { ...world, warn: (text: string) => void warnings.push(text) }
+      const session = await openStoredSession('alice.fake.dev', ports)
+      expect(session.did).toBe(world.alice.did)
+      expect(await session.currentHandle()).toBe('alice.fake.dev')
+      expect(warnings).toStrictEqual([
+        expect.stringMatching(
+          /^alice\.fake\.dev was the handle of did:plc:alice\w+ when its session was last refreshed: /,
+        ),
+        expect.stringMatching(/^alice\.fake\.dev is the last known handle of did:plc:alice\w+: /),
+      ])
+      await expect(openStoredSession('other.fake.dev', ports)).rejects.toMatchObject({ code: 'HANDLE_LOOKUP_FAILED' })
+    })
+  })
+
   test('two accounts: one has to be named', async () => {
     const { world, separate } = await signedIn()
     await getSession(separate, world)

@@ -93,7 +93,12 @@ async function runCall(
       ? runPaginated(request, session, options, context, sink?.write).then(() => sink?.commit())
       : runOnce(request, session, options, sink, context)
     await sent.catch(async (error: unknown) => {
-      const explained = await explainAccountState(error, request, session.record(), runtime)
+      const explained = await explainAccountState(
+        await withCurrentHandle(error, session),
+        request,
+        session.record(),
+        runtime,
+      )
       throw request.method === 'GET' ? explained : maybeDone(explained)
     })
   } finally {
@@ -197,6 +202,14 @@ function placeholdersIn({ parameters = [], body }: XrpcRequest): string {
   const text = parameters.map(([, value]) => value).join(' ') + (typeof body === 'string' ? body : '')
   const names = Object.values(UNFILLED).filter((name) => text.includes(name))
   return names.length === 0 ? '' : [...names.slice(0, -1).map((name) => `, ${name}`), ` and ${names.at(-1)}`].join('')
+}
+
+/** To sign in again by a stored handle could be to sign in as somebody else. */
+async function withCurrentHandle(error: unknown, session: Session): Promise<unknown> {
+  if (!isOAuthError(error, 'PERMISSION_MISSING')) return error
+  const { facts } = error
+  if (facts.reason !== undefined || facts.handle === undefined) return error
+  return error.with({ facts: { ...facts, handle: await session.currentHandle() } })
 }
 
 /** A write whose response was lost, or could not be written, may have taken effect, so it must not be repeated blindly. */

@@ -10,7 +10,7 @@ import type { OAuthError } from '../../errors.ts'
 import type { Did } from '../../model.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import type { Body } from '../../ports.ts'
-import { resolveDid, resolveFromDid } from '../../protocol/identity/did.ts'
+import { resolveDid } from '../../protocol/identity/did.ts'
 import { asNsid } from '../../protocol/identity/syntax.ts'
 import { assembleRequest, checkMethod, type GivenField, type GivenRequest } from '../../protocol/xrpc/fields.ts'
 import { findMethod, listMethods, needsOf } from '../../protocol/xrpc/lexicons.ts'
@@ -227,7 +227,7 @@ async function accountOf(session: Session, texts: readonly string[], runtime: Co
   const { did } = session
   return {
     did,
-    handle: uses('handle') ? (session.accountHandle ?? (await resolveFromDid(did, runtime)).handle) : undefined,
+    handle: uses('handle') ? await session.currentHandle() : undefined,
     pds: uses('pds') ? (await resolveDid(did, runtime)).pds : undefined,
   }
 }

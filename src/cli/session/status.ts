@@ -1,5 +1,6 @@
 /**
- * `status`: shows the session as it is recorded here, without a request.
+ * `status`: shows the session as it is recorded here. Only the handle is resolved, if one is stored: it may be another
+ * account's by now.
  */
 import { resolve } from 'node:path'
 import { Command } from 'commander'
@@ -31,21 +32,24 @@ export function statusCommand(runner: Runner): Command {
 }
 
 const NOTES = `
-Sends no request, so a session that the server has ended in the meantime is still shown as alive. Deadlines are
-those of the reference server: 14 days for public clients. The login time is known for sessions in the per-user
-store and in ATPROTO_OAUTH_SESSION, but not for separate variables.
+Resolves the handle, and asks neither the PDS nor its authorization server: a session that the server has ended in
+the meantime is still shown as alive. Deadlines are those of the reference server: 14 days for public clients. The
+login time is known for sessions in the per-user store and in ATPROTO_OAUTH_SESSION, but not for separate variables.
 `
 
 async function runStatus(options: StatusOptions, context: Context): Promise<void> {
   const { output, runtime } = context
   const warnDays = options.warnDays === undefined ? undefined : parseDays(options.warnDays)
   const session = await sessionFor(options.account, context)
-  const status = statusOf(session.record(), runtime.now())
-  const time = timeOf(session.record(), runtime.now())
+  const stored = session.record()
+  const handle = stored.handle && (await session.currentHandle())
+  const record = { ...stored, handle }
+  const status = statusOf(record, runtime.now())
+  const time = timeOf(record, runtime.now())
   const deadline = nextDeadline(status)
   if (status.state !== 'ended') await warnOfCopy(session.record(), context)
   if (warnDays !== undefined && status.state === 'ended')
-    throw isHandedOver(status) ? endedError(session.record(), time) : overError(status, session.record())
+    throw isHandedOver(status) ? endedError(record, time) : overError(status, record)
   await output.data(
     output.json
       ? `${toSafeJson(status)}\n`
@@ -58,7 +62,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
       'DEADLINE_NEAR',
       `the session of ${status.handle ?? status.did} ends ${relativeTime(deadline, time)}`,
       {
-        facts: loginFacts(session.record()),
+        facts: loginFacts(record),
       },
     )
   }

@@ -5,7 +5,7 @@
  * @see https://atproto.com/specs/oauth#identity-authentication
  */
 import { isOAuthError, OAuthError } from '../../errors.ts'
-import type { AuthorizationServer, Did, Identity, Origin } from '../../model.ts'
+import type { AuthorizationServer, Did, Handle, Identity, Origin } from '../../model.ts'
 import type { Clock, Http, IdentityPorts, Settings } from '../../ports.ts'
 import { fetchJson } from '../http/fetch-json.ts'
 import { type JsonObject, shown } from '../http/response.ts'
@@ -87,6 +87,8 @@ export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promis
 
 /** An account's PDS, and the issuer of its tokens. */
 export interface AccountLocation {
+  /** The handle in the DID document, which may not lead back to the DID. */
+  readonly claimedHandle: Handle | undefined
   readonly pds: Origin
   readonly issuer: Origin
 }
@@ -107,12 +109,12 @@ export async function locateAccount(
   { verify }: LocateOptions,
   ports: IdentityPorts & Clock,
 ): Promise<AccountLocation> {
-  const { pds, did } = typeof account === 'string' ? { ...(await resolveDid(account, ports)), did: account } : account
+  const { pds, did, claimedHandle } = typeof account === 'string' ? await resolveDid(account, ports) : account
   const issuer = await fetchIssuer(pds, ports).catch((error: unknown) => {
     if (!isOAuthError(error, 'HOST_NOT_FOUND')) throw error
     throw error.with({ facts: { ...error.facts, reason: 'pds-not-found', did } })
   })
-  const found = { pds, issuer }
+  const found = { claimedHandle, pds, issuer }
   await verify?.(found)
   return found
 }
@@ -126,9 +128,9 @@ export async function discoverFromAccount(
   account: Did | Identity,
   options: LocateOptions,
   ports: IdentityPorts & Clock,
-): Promise<{ readonly server: AuthorizationServer; readonly pds: Origin }> {
-  const { pds, issuer } = await locateAccount(account, options, ports)
-  return { server: await fetchAuthorizationServer(issuer, pds, ports), pds }
+): Promise<Pick<AccountLocation, 'claimedHandle' | 'pds'> & { readonly server: AuthorizationServer }> {
+  const { claimedHandle, pds, issuer } = await locateAccount(account, options, ports)
+  return { server: await fetchAuthorizationServer(issuer, pds, ports), claimedHandle, pds }
 }
 
 /**

@@ -69,3 +69,27 @@ test('dates at the end of time are no crash', async () => {
     expect(await run(world, args), args.join(' ')).toMatchObject({ code: 0 })
   }
 })
+
+test('the handle is resolved: that of login time may be somebody else’s by now', async () => {
+  const world = createFakeWorld()
+  await run(world, ['complete', await callbackFor(world), '--save', 'store'])
+  const account = async (...args: string[]) => {
+    const { stdout, stderr } = await run(world, ['status', ...args])
+    return { account: /^account +(.*)$/m.exec(stdout)?.[1], stderr }
+  }
+  const { did } = world.alice
+  expect(await account()).toStrictEqual({ account: `alice.fake.dev (${did})`, stderr: '' })
+  world.identity.txt.set('_atproto.alice.fake.dev', [[`did=${world.mallory.did}`]])
+  expect(await account()).toStrictEqual({ account: did, stderr: '' })
+  expect(JSON.parse((await run(world, ['status', '--json'])).stdout).handle).toBeUndefined()
+  expect(await run(world, ['revoke', '--account', 'alice.fake.dev'])).toMatchObject({
+    code: 5,
+    stderr: expect.stringContaining(`alice.fake.dev now belongs to ${world.mallory.did}`),
+  })
+  expect(world.sessionAlive(did)).toBe(true)
+  world.faults.httpFault = () => 'unreachable'
+  expect(await account()).toStrictEqual({
+    account: `alice.fake.dev (${did})`,
+    stderr: expect.stringContaining(`warning: alice.fake.dev is the last known handle of ${did}: `),
+  })
+})

@@ -1,0 +1,66 @@
+/**
+ * Which account a handle means now. Handles change their owners, so what is stored serves only where nothing can be
+ * resolved.
+ */
+import { isOAuthError, OAuthError } from '../errors.ts'
+import type { Did, Handle, Identity, SessionRecord } from '../model.ts'
+import type { Clock, IdentityPorts, Notices } from '../ports.ts'
+import { resolveDid } from '../protocol/identity/did.ts'
+import { resolveHandle } from '../protocol/identity/handle.ts'
+
+type Ports = IdentityPorts & Clock & Notices
+
+/**
+ * The handle of a session's account, verified in both directions; the last known one, with a warning, where it cannot be
+ * resolved. `undefined`: the account has no valid handle.
+ */
+export async function currentHandle(
+  { did, handle: stored }: Pick<SessionRecord, 'did' | 'handle'>,
+  ports: Ports,
+): Promise<Handle | undefined> {
+  const last = (handle: Handle | undefined, error: unknown): Handle | undefined => {
+    if (!isOAuthError(error)) throw error
+    if (handle !== undefined) ports.warn(`${handle} is the last known handle of ${did}: ${error.message}`)
+    return handle
+  }
+  let identity: Identity
+  try {
+    identity = await resolveDid(did, ports)
+  } catch (error) {
+    return last(stored, error)
+  }
+  const { claimedHandle } = identity
+  if (claimedHandle === undefined) return undefined
+  try {
+    return (await resolveHandle(claimedHandle, ports)) === did ? claimedHandle : undefined
+  } catch (error) {
+    // It leads nowhere, or to several accounts: the account has no handle that a server would accept.
+    return isOAuthError(error, 'HANDLE_NOT_FOUND', 'HANDLE_AMBIGUOUS') ? undefined : last(claimedHandle, error)
+  }
+}
+
+/**
+ * The account that `handle` leads to now. Where it cannot be resolved, that of the session stored with it, with a
+ * warning.
+ *
+ * @throws {OAuthError} those of `resolveHandle`, if no session is stored with it
+ */
+export async function accountOf(handle: Handle, stored: readonly SessionRecord[], ports: Ports): Promise<Did> {
+  const known = stored.find((record) => record.handle === handle)
+  try {
+    return await resolveHandle(handle, ports)
+  } catch (error) {
+    if (known === undefined || !isOAuthError(error)) throw error
+    ports.warn(`${handle} was the handle of ${known.did} when its session was last refreshed: ${error.message}`)
+    return known.did
+  }
+}
+
+/** For a handle that leads to an account without a session, although a session is stored with this handle. */
+export function handleTaken(handle: Handle, did: Did, stored: SessionRecord): OAuthError {
+  return new OAuthError(
+    'SESSION_MISSING',
+    `${handle} now belongs to ${did}, of which no session is stored here; the stored one is of ${stored.did}`,
+    { facts: { handle } },
+  )
+}
