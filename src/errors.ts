@@ -175,7 +175,7 @@ export type PlainReason =
   | 'login-not-found'
   /** The `http://localhost` client_id declares something that a loopback client cannot have. */
   | 'loopback-client-id-unusable'
-  /** Servers reject the method for OAuth sessions; a request with an explicit HTTP method is sent anyway. */
+  /** The server rejected a method that is known to be closed to OAuth sessions. */
   | 'method-unavailable'
   /** The server rejected an access token that was just issued: a clock is wrong, or the session has ended. */
   | 'new-token-refused'

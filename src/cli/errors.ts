@@ -398,7 +398,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'method-misused':
       return callCommandLine(facts)
     case 'method-unavailable':
-      return 'to send the request anyway, add -X with its HTTP method, as in: -X POST'
+      return 'use a sign-in with that password, as in an app or in the account settings of the PDS'
     case 'new-token-refused':
       return `check the clock of this machine; if it is right, sign in again: ${initCommandLine(facts)}`
     case 'newer-token-stored':

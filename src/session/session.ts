@@ -10,6 +10,7 @@ import { resolveDid } from '../protocol/identity/did.ts'
 import { type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type SignedHeaders, type SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { saysExpiredToken } from '../protocol/xrpc/error.ts'
+import { methodWarning } from '../protocol/xrpc/lexicons.ts'
 import { buildXrpcRequest, proxyAdvice, type XrpcRequest } from '../protocol/xrpc/request.ts'
 import { currentHandle } from './account.ts'
 import { orAborted, repeatable, type SessionInit, timeoutFor } from './body.ts'
@@ -50,6 +51,9 @@ export class Session {
   #storedNonces: Nonces
   /** The servers of which a nonce was stored since the last refresh. */
   readonly #nonceStoredFor = new Set<string>()
+
+  /** Methods of which a warning was given. */
+  readonly #warnedOf = new Set<string>()
 
   private constructor(
     record: SessionRecord,
@@ -144,6 +148,11 @@ export class Session {
     const { path, ...init } = buildXrpcRequest(request, this.did)
     const advice = proxyAdvice(request)
     if (advice !== undefined) this.#ports.warn(advice)
+    const warning = methodWarning(request.nsid)
+    if (warning !== undefined && !this.#warnedOf.has(request.nsid)) {
+      this.#warnedOf.add(request.nsid)
+      this.#ports.warn(`${request.nsid}: ${warning}`)
+    }
     return this.fetchHandler(path, { ...init, timeoutSeconds: request.timeoutSeconds })
   }
 

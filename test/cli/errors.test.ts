@@ -123,7 +123,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'USAGE',
       { reason: 'method-unavailable' },
-      'to send the request anyway, add -X with its HTTP method, as in: -X POST',
+      'use a sign-in with that password, as in an app or in the account settings of the PDS',
     ],
     [
       'USAGE',

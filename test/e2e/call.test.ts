@@ -75,7 +75,6 @@ describe('requests', () => {
       [['call', 'com.atproto.repo.uploadBlob'], '--upload'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', 'none.png'], 'none.png'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '-'], 'media type'],
-      [['call', 'com.atproto.server.createAppPassword', 'name=x'], 'OAuth sessions'],
       [['call', 'com.atproto.sync.subscribeRepos'], 'WebSocket'],
       [['call'], 'the method is missing'],
       [[...list, `collection=${POST}`, '-o', '/nowhere/at/all'], 'cannot write'],
@@ -89,6 +88,14 @@ describe('requests', () => {
     }
     await Promise.all(wrong.map(check))
     expect(await sentByUs(world)).toStrictEqual([])
+  })
+
+  test('26.1 a method that is closed to OAuth sessions is sent with a warning, and the server decides', async () => {
+    const result = await run(['call', 'com.atproto.server.createAppPassword', 'name=x'])
+    expectFailure(result, 8, 'XRPC_ERROR')
+    expect(result.stderr).toContain('warning: com.atproto.server.createAppPassword: servers reject it for OAuth')
+    expect(result.stderr).toContain('returned 403 Forbidden')
+    expect(result.stderr).toContain('hint: use a sign-in with that password')
   })
 
   test('--dry-run shows the request without its secrets, and sends nothing', async () => {

@@ -111,10 +111,9 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
 }
 
 function withTimeout(session: Session, timeoutSeconds: number | undefined): Parameters<typeof batch>[1] {
-  const { did, accountHandle } = session
   return {
-    did,
-    accountHandle,
+    did: session.did,
+    currentHandle: () => session.currentHandle(),
     record: () => session.record(),
     call: (request) => session.call({ ...request, timeoutSeconds }),
   }

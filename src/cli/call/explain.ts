@@ -2,7 +2,7 @@
  * `call --explain`: prints the permissions that a request requires and whether the session has them, without sending.
  */
 import { loginFacts, OAuthError } from '../../errors.ts'
-import { unavailableReason } from '../../protocol/xrpc/lexicons.ts'
+import { methodWarning } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { missingScope, requiredScope } from '../../protocol/xrpc/required-scope.ts'
 import type { Session } from '../../session/session.ts'
@@ -13,7 +13,7 @@ import type { Context } from '../context.ts'
  * Prints a line for each permission: `granted`, `missing`, or `unknown` if there is no session, or it is not known what it was
  * granted.
  *
- * @throws {OAuthError} `PERMISSION_MISSING` if one is missing, `USAGE` for a method that no permission opens
+ * @throws {OAuthError} `PERMISSION_MISSING` if one is missing
  */
 export async function explainRequest(
   request: XrpcRequest,
@@ -22,8 +22,6 @@ export async function explainRequest(
 ): Promise<void> {
   const { output } = context
   const { nsid } = request
-  const closed = unavailableReason(nsid)
-  if (closed !== undefined) throw new OAuthError('USAGE', `${nsid} is closed: ${closed}`)
   const login = session?.record()
   const scope = login?.scope === '' ? undefined : login?.scope
   const needs = requiredScope(request)
@@ -39,7 +37,9 @@ export async function explainRequest(
     await output.data(scopes.map(({ scope: token, state }) => `${state}  ${sanitize(token, 4000)}\n`).join(''))
   }
   if (needs === 'none') output.note(`${nsid} requires no permission`)
-  if (needs === 'unknown') output.note(`${sanitize(nsid)} is not a published method: its permissions are unknown`)
+  const warning = methodWarning(nsid)
+  if (warning !== undefined) output.warn(`${nsid}: ${warning}`)
+  else if (needs === 'unknown') output.note(`${sanitize(nsid)} is not a published method: its permissions are unknown`)
   if (scopes.length > 0 && scope === undefined) {
     output.note(
       session

@@ -3,9 +3,9 @@ import {
   type Field,
   findMethod,
   listMethods,
+  methodWarning,
   nearestMethod,
   needsOf,
-  unavailableReason,
 } from '../../protocol/xrpc/lexicons.ts'
 import { CliError } from '../errors.ts'
 import { callCommandLine } from '../shell.ts'
@@ -35,10 +35,10 @@ export function methodDescription(nsid: string): string {
     })
   }
   const { kind, parameters, input, output } = method
-  const closed = unavailableReason(nsid)
+  const warning = methodWarning(nsid)
   return [
     `${nsid}: a ${kind}`,
-    ...(closed === undefined ? [] : [`closed: ${closed}`]),
+    ...(warning === undefined ? [] : [`warning: ${warning}`]),
     ...section('parameters', parameters),
     ...(input ? section(`body: ${input.mediaType}`, input.fields) : []),
     `response: ${output}`,

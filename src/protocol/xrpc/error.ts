@@ -9,6 +9,7 @@ import { readBounded, readText } from '../http/bounded-body.ts'
 import { describe, mediaType, parseJsonObject, rateLimited, serverError, withoutSecrets } from '../http/response.ts'
 import { challengeError } from '../http/www-authenticate.ts'
 import { requestable } from '../scope/scope.ts'
+import { unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 import { missingScope, requiredScope } from './required-scope.ts'
 
@@ -88,6 +89,10 @@ export function xrpcError(
       session: 'unknown',
       facts: { ...loginFacts(session), ...returned, reason: 'new-token-refused' },
     })
+  }
+  const closed = [400, 401, 403].includes(refusal.status) ? unavailableReason(nsid) : undefined
+  if (closed !== undefined) {
+    return new OAuthError('XRPC_ERROR', `${said}: ${closed}`, { facts: { ...returned, reason: 'method-unavailable' } })
   }
   return new OAuthError('XRPC_ERROR', said, { facts: returned })
 }

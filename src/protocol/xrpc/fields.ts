@@ -6,7 +6,7 @@
  */
 import { OAuthError } from '../../errors.ts'
 import { isObject } from '../../text.ts'
-import { type Field, findMethod, type Method, nearestMethod, needsOf, unavailableReason } from './lexicons.ts'
+import { type Field, findMethod, type Method, nearestMethod, needsOf } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 
 /** A `key=value` argument. */
@@ -87,13 +87,8 @@ export function checkMethod(nsid: string, asked: GivenRequest['method']): Method
 }
 
 function checkOpen(method: Method): void {
-  const { nsid, kind } = method
-  if (kind === 'subscription') {
-    throw new OAuthError('USAGE', `${nsid} is a subscription: it requires a WebSocket, which is not supported`)
-  }
-  const closed = unavailableReason(nsid)
-  if (closed !== undefined) {
-    throw new OAuthError('USAGE', `${nsid} is closed: ${closed}`, { facts: { reason: 'method-unavailable' } })
+  if (method.kind === 'subscription') {
+    throw new OAuthError('USAGE', `${method.nsid} is a subscription: it requires a WebSocket, which is not supported`)
   }
 }
 

@@ -119,14 +119,16 @@ export function needsOf({ nsid, kind, parameters, input }: Method): MethodNeeds 
   return { nsid, fields, isUpload: kind === 'procedure' && input !== undefined && input.mediaType !== JSON_TYPE }
 }
 
-/** Methods that servers reject for OAuth sessions, whatever the scope (as in the reference PDS). */
+/**
+ * Methods that the reference PDS rejects for OAuth sessions, whatever the scope. Other servers and versions may differ,
+ * so requests are sent with a warning.
+ */
 const CLOSED = new Set(
   [
     'server.createAppPassword',
     'server.listAppPasswords',
     'server.revokeAppPassword',
     'server.activateAccount',
-    'server.deactivateAccount',
     'server.requestAccountDelete',
     'server.getAccountInviteCodes',
     'server.requestEmailUpdate',
@@ -137,8 +139,16 @@ const CLOSED = new Set(
   ].map((name) => `com.atproto.${name}`),
 )
 
-/** The reason why a method cannot be called with an OAuth session. */
+/** The reason why a server is likely to reject a method for an OAuth session. */
 export function unavailableReason(nsid: string): string | undefined {
   if (CLOSED.has(nsid)) return 'servers reject it for OAuth sessions; it requires a sign-in with the account password'
   return nsid.startsWith('com.atproto.admin.') ? 'it requires the administrator password of the server' : undefined
+}
+
+/** What to know before a method is called. */
+export function methodWarning(nsid: string): string | undefined {
+  if (nsid === 'com.atproto.server.deactivateAccount') {
+    return 'it ends all sessions of the account, this one too, and removes its app passwords and authorized apps; an OAuth session cannot reactivate the account'
+  }
+  return unavailableReason(nsid)
 }

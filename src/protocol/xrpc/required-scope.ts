@@ -38,6 +38,7 @@ const OWN: Readonly<Record<string, (asked: Asked) => Tokens>> = {
   'identity.requestPlcOperationSignature': () => ['identity:*'],
   'identity.signPlcOperation': () => ['identity:*'],
   'identity.submitPlcOperation': () => ['identity:*'],
+  'server.deactivateAccount': () => ['account:status?action=manage'],
   'server.requestEmailConfirmation': () => ['account:email?action=manage'],
   'server.confirmEmail': () => ['account:email?action=manage'],
   'server.getServiceAuth': ({ parameter }) => [rpc(parameter('lxm') ?? '*', parameter('aud'))],

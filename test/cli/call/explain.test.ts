@@ -79,8 +79,15 @@ test.each([
   })
 })
 
-test('what no permission opens is said to be closed', async () => {
+test('26.1 of a method that servers may reject for OAuth sessions, that is said, and no more is known', async () => {
   const { code, stdout, stderr } = await explained({ nsid: 'com.atproto.server.createAppPassword' }, 'atproto')
-  expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
-  expect(stderr).toContain('account password')
+  expect({ code, stdout }).toStrictEqual({ code: 0, stdout: '' })
+  expect(stderr).toMatch(/^atproto-oauth: warning: com\.atproto\.server\.createAppPassword: .*account password\n$/)
+})
+
+test('26.1 deactivateAccount has a permission', async () => {
+  const { code, stdout, stderr } = await explained({ nsid: 'com.atproto.server.deactivateAccount' }, 'atproto')
+  expect({ code, stdout }).toStrictEqual({ code: 7, stdout: 'missing  account:status?action=manage\n' })
+  expect(stderr).toContain('it ends all sessions of the account')
+  expect(stderr).toContain("--scope 'atproto account:status?action=manage'")
 })

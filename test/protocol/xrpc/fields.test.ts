@@ -198,12 +198,16 @@ describe('a method that nobody has published', () => {
   })
 })
 
+test('18.12 a subscription is refused with a sentence', () => {
+  expect(refusal('com.atproto.sync.subscribeRepos', []).message).toContain('WebSocket')
+})
+
 test.each([
-  ['18.12 com.atproto.sync.subscribeRepos', 'com.atproto.sync.subscribeRepos', 'WebSocket'],
-  ['com.atproto.server.createAppPassword', 'com.atproto.server.createAppPassword', 'OAuth sessions'],
-  ['com.atproto.admin.deleteAccount', 'com.atproto.admin.deleteAccount', 'administrator'],
-])('%s is refused with a sentence', (_, nsid, why) => {
-  expect(refusal(nsid, []).message).toContain(why)
+  ['com.atproto.server.createAppPassword', 'name=x'],
+  ['com.atproto.admin.deleteAccount', 'did={did}'],
+  ['com.atproto.server.activateAccount', undefined],
+])('26.1 %s may be closed to OAuth sessions: the server decides', (nsid, field) => {
+  expect(assemble(nsid, field === undefined ? [] : [field])).toMatchObject({ nsid, method: 'POST' })
 })
 
 test('names that objects have by themselves are names like others', () => {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { findMethod, listMethods, nearestMethod, unavailableReason } from '../../../src/protocol/xrpc/lexicons.ts'
+import {
+  findMethod,
+  listMethods,
+  methodWarning,
+  nearestMethod,
+  unavailableReason,
+} from '../../../src/protocol/xrpc/lexicons.ts'
 
 test('a query, a procedure with a JSON body, one with bytes, one without a body', () => {
   expect(findMethod('com.atproto.repo.listRecords')).toStrictEqual({
@@ -40,7 +46,12 @@ test('a prefix is a part of a name as it is typed', () => {
 test('what OAuth sessions may not call is named', () => {
   expect(unavailableReason('com.atproto.server.createAppPassword')).toContain('OAuth')
   expect(unavailableReason('com.atproto.admin.getAccountInfo')).toContain('administrator')
-  expect(unavailableReason('com.atproto.server.getSession')).toBeUndefined()
+  for (const nsid of ['com.atproto.server.getSession', 'com.atproto.server.deactivateAccount']) {
+    expect(unavailableReason(nsid)).toBeUndefined()
+  }
+  expect(methodWarning('com.atproto.server.createAppPassword')).toContain('OAuth')
+  expect(methodWarning('com.atproto.server.deactivateAccount')).toContain('ends all sessions')
+  expect(methodWarning('com.atproto.server.getSession')).toBeUndefined()
 })
 
 test('the list is of the methods with a text anywhere in their names, in any case', () => {
