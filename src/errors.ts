@@ -119,6 +119,8 @@ export type PlainReason =
   | 'client-id-superfluous'
   /** The stored session has no client_id, and a refresh with a wrong one would end it. */
   | 'client-id-unknown'
+  /** The PDS knows no such method, and may have no AppView that it forwards to. */
+  | 'app-view-missing'
   /** The client document publishes a different key with the same kid. */
   | 'client-key-differs'
   /** The client document does not publish the public key. */
@@ -179,6 +181,8 @@ export type PlainReason =
   | 'method-unavailable'
   /** The server rejected an access token that was just issued: a clock is wrong, or the session has ended. */
   | 'new-token-refused'
+  /** The media type of a body is a range such as `image/*`, and not one type. */
+  | 'media-type-unclear'
   /** Not the value that the session store of `@atproto/oauth-client-node` has for one account. */
   | 'node-session-expected'
   /** A client cannot be hosted at this origin. */
@@ -211,6 +215,8 @@ export type PlainReason =
 /** A reason is narrower than a code, and has facts of its own. */
 export type ReasonFacts =
   | { readonly reason: PlainReason }
+  /** The audience of a service token is a bare DID, which no permission can name; `audience` has a service, if one is known. */
+  | { readonly reason: 'audience-bare'; readonly audience: string | undefined }
   /** The account is on another PDS now; within the issuer of the session, a refresh is enough. */
   | ({ readonly reason: 'account-moved' | 'account-moved-within-issuer'; readonly did: string } & LoginFacts)
   /** By its owner, or by the operator of its PDS; it has not moved. */

@@ -280,6 +280,12 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return `only the operator of ${facts.pds} can restore the account; their contact: atproto-oauth call com.atproto.server.describeServer`
     case 'account-unclear':
       return `find out where the account is: atproto-oauth doctor ${shellQuote(facts.did)}`
+    case 'app-view-missing':
+      return 'if no AppView is behind this PDS, send the request to one: add --proxy appview'
+    case 'audience-bare':
+      return facts.audience === undefined
+        ? "add the service to aud, as in: aud='did:web:api.bsky.app#bsky_appview'"
+        : `name the service in aud: aud=${shellQuote(facts.audience)}`
     case 'client-document-faulty':
       return `atproto-oauth client check ${shellQuote(facts.clientId)}`
     case 'client-rejected':
@@ -395,6 +401,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'omit --client-id: `init` creates a loopback client_id itself'
     case 'method-misspelt':
       return `write ${facts.meant}; to send the method as written, add -X with its HTTP method, as in: -X GET`
+    case 'media-type-unclear':
+      return "write the media type of the file, as in: -H 'content-type: image/png'"
     case 'method-misused':
       return callCommandLine(facts)
     case 'method-unavailable':

@@ -105,6 +105,26 @@ describe('the hint follows from the code and the facts', () => {
       'find out where the account is: atproto-oauth doctor did:web:a.dev',
     ],
     [
+      'XRPC_ERROR',
+      { reason: 'app-view-missing' },
+      'if no AppView is behind this PDS, send the request to one: add --proxy appview',
+    ],
+    [
+      'PERMISSION_MISSING',
+      { reason: 'audience-bare', audience: 'did:web:a.dev#x' },
+      "name the service in aud: aud='did:web:a.dev#x'",
+    ],
+    [
+      'PERMISSION_MISSING',
+      { reason: 'audience-bare', audience: undefined },
+      /^add the service to aud, as in: aud='did/,
+    ],
+    [
+      'USAGE',
+      { reason: 'media-type-unclear' },
+      "write the media type of the file, as in: -H 'content-type: image/png'",
+    ],
+    [
       'SCOPE_INVALID',
       { reason: 'permission-malformed', permission: 'transition:foo' },
       'use transition:generic, transition:email or transition:chat.bsky',

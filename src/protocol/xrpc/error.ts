@@ -6,12 +6,21 @@
 import { type LoginFacts, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { readBounded, readText } from '../http/bounded-body.ts'
-import { describe, mediaType, parseJsonObject, rateLimited, serverError, withoutSecrets } from '../http/response.ts'
+import {
+  describe,
+  mediaType,
+  parseJsonObject,
+  rateLimited,
+  type ServerError,
+  serverError,
+  withoutSecrets,
+} from '../http/response.ts'
 import { challengeError } from '../http/www-authenticate.ts'
-import { requestable } from '../scope/scope.ts'
+import { requestable, scopeTokens } from '../scope/scope.ts'
 import { unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 import { missingScope, requiredScope } from './required-scope.ts'
+import { serviceAt } from './services.ts'
 
 /** Bytes. */
 const LARGEST = 1024 * 1024
@@ -79,6 +88,13 @@ export function xrpcError(
     const missing = missingScope(requiredScope(request), session.scope ?? '').join(' ')
     const scope = named === undefined ? missing : requestable(named)
     const wider = [session.scope || 'atproto', scope].join(' ')
+    const audience = bareAudience(request)
+    if (audience !== undefined) {
+      const why = `a permission cannot name the bare DID ${audience}, only one of its services`
+      return new OAuthError('PERMISSION_MISSING', `${said}: ${why}`, {
+        facts: { ...returned, reason: 'audience-bare', audience: serviceOfAudience(audience, session.scope ?? '') },
+      })
+    }
     const what = named === undefined && missing !== '' ? `${said}; it requires ${missing}` : said
     return new OAuthError('PERMISSION_MISSING', what, {
       facts: { ...returned, ...(scope && { ...loginFacts(session), scope: wider }) },
@@ -90,9 +106,32 @@ export function xrpcError(
       facts: { ...loginFacts(session), ...returned, reason: 'new-token-refused' },
     })
   }
+  if (isWithoutAppView(request, refusal)) {
+    return new OAuthError('XRPC_ERROR', said, { facts: { ...returned, reason: 'app-view-missing' } })
+  }
   const closed = [400, 401, 403].includes(refusal.status) ? unavailableReason(nsid) : undefined
   if (closed !== undefined) {
     return new OAuthError('XRPC_ERROR', `${said}: ${closed}`, { facts: { ...returned, reason: 'method-unavailable' } })
   }
   return new OAuthError('XRPC_ERROR', said, { facts: returned })
+}
+
+/** The audience of a service token that is requested for a DID without a service. */
+function bareAudience({ nsid, parameters = [] }: XrpcRequest): string | undefined {
+  if (nsid !== 'com.atproto.server.getServiceAuth') return undefined
+  return parameters.find(([name, value]) => name === 'aud' && !value.includes('#'))?.[1]
+}
+
+/** The service of that DID that the session may call, or a well-known one. */
+function serviceOfAudience(did: string, scope: string): string | undefined {
+  const granted = scopeTokens(scope).map((token) => /^rpc[:?].*\baud=([^&]+)/.exec(token)?.[1])
+  const audiences = granted.map((audience) => audience?.replace(/%3A/gi, ':').replace(/%23/g, '#'))
+  return audiences.find((audience) => audience?.startsWith(`${did}#`)) ?? serviceAt(did)
+}
+
+/** A PDS without an AppView says that there is no such method, or (the reference) that no service is configured. */
+function isWithoutAppView({ nsid, headers = {} }: XrpcRequest, { status, description }: ServerError): boolean {
+  if (!nsid.startsWith('app.bsky.')) return false
+  if (Object.keys(headers).some((name) => name.toLowerCase() === 'atproto-proxy')) return false
+  return status === 404 || status === 501 || (status === 400 && /^No service configured/.test(description ?? ''))
 }

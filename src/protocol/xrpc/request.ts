@@ -49,6 +49,7 @@ export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(request.headers ?? {})) headers[checkHeader(name, value)] = value
   if (typeof body === 'string' && headers['content-type'] === undefined) headers['content-type'] = 'application/json'
+  if (body !== undefined) checkMediaType(headers['content-type'])
   if (headers['atproto-proxy'] !== undefined) checkProxy(headers['atproto-proxy'])
   headers.accept ??= 'application/json, */*;q=0.8'
   return {
@@ -71,6 +72,13 @@ function checkHeader(name: string, value: string): string {
   }
   if (RESERVED_HEADERS.includes(lower)) throw new OAuthError('USAGE', `the header ${lower} is set by this tool`)
   return lower
+}
+
+/** A range is for what is accepted: servers would store it as the type of the file. */
+function checkMediaType(type: string | undefined): void {
+  if (type === undefined || !/^[^;]*\*/.test(type)) return
+  const message = `invalid content-type ${JSON.stringify(type)}: it must be one media type, not a range`
+  throw new OAuthError('USAGE', message, { facts: { reason: 'media-type-unclear' } })
 }
 
 /** Checks that a value has the form `did#service` ("Service Proxying"). */

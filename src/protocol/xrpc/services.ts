@@ -16,6 +16,11 @@ export function serviceOf(name: string): string {
   return Object.hasOwn(SERVICES, name) ? SERVICES[name]! : name
 }
 
+/** The service with this DID, if it is one of those with a short name. */
+export function serviceAt(did: string): string | undefined {
+  return Object.values(SERVICES).find((service) => service.startsWith(`${did}#`))
+}
+
 /** The service for a method that the PDS does not forward by default. */
 export function defaultService(nsid: string): string | undefined {
   return nsid.startsWith('chat.bsky.') ? SERVICES.chat : undefined

@@ -75,6 +75,20 @@ describe('19.8 getServiceAuth', () => {
     expect(error.facts).toMatchObject({ handle: 'alice.fake.dev', scope: `atproto ${scope}` })
   })
 
+  test.each([
+    ['did:web:x.y', 'atproto rpc:a.b.c?aud=did:web:x.y%23svc', 'did:web:x.y#svc'],
+    ['did:web:x.y', 'atproto rpc?lxm=a.b.c&aud=did%3Aweb%3Ax.y%23svc', 'did:web:x.y#svc'],
+    ['did:web:api.bsky.app', 'atproto', 'did:web:api.bsky.app#bsky_appview'],
+    ['did:web:x.y', 'atproto rpc:a.b.c?aud=*', undefined],
+  ])('26.17 for the bare DID %s with %s: %s', (aud, scope, audience) => {
+    const request = { nsid: NAME, parameters: [['aud', aud]] as const }
+    const body = '{"error":"ScopeMissingError","message":"Missing required scope \\"rpc:a.b.c?aud=x\\""}'
+    const error = xrpcError(NAME, new Response(null, { status: 403 }), body, 0, { scope }, request)
+    expect(error).toMatchObject({ code: 'PERMISSION_MISSING', facts: { reason: 'audience-bare' } })
+    expect(error.message).toContain(`a permission cannot name the bare DID ${aud}`)
+    expect(error.facts).toHaveProperty('audience', audience)
+  })
+
   test('what is no permission is not asked for', () => {
     const error = errorOf(403, 'ScopeMissingError', 'Missing required scope "identity:submit"')
     expect(error).toMatchObject({ code: 'PERMISSION_MISSING' })
@@ -113,5 +127,23 @@ describe('14.6 a server that does not name what is missing', () => {
     const { message, facts } = errorOf(request, scope)
     expect(message).toBe(`${request.nsid} returned 403 InsufficientScope "no"`)
     expect(facts.scope).toBeUndefined()
+  })
+})
+
+describe('a PDS that may have no AppView', () => {
+  const reasonOf = (status: number, nsid: string, headers: Record<string, string> = {}, message = 'x') =>
+    xrpcError(nsid, new Response(null, { status }), JSON.stringify({ message }), 0, {}, { nsid, headers }).facts.reason
+
+  test.each([
+    [404, 'app.bsky.feed.getTimeline', {}, 'Not Found', true],
+    [501, 'app.bsky.feed.getTimeline', {}, 'Method Not Implemented', true],
+    [400, 'app.bsky.feed.getTimeline', {}, 'No service configured for app.bsky.feed.getTimeline', true],
+    [400, 'app.bsky.feed.getTimeline', {}, 'Profile not found', false],
+    [404, 'app.bsky.feed.getTimeline', { 'Atproto-Proxy': 'did:web:a.b#c' }, 'Not Found', false],
+    [404, 'com.atproto.repo.getRecord', {}, 'Not Found', false],
+  ])('%i for %s, %j, "%s": %s', (status, nsid, headers, message, expected) => {
+    expect(reasonOf(status, nsid, headers as Record<string, string>, message)).toBe(
+      expected ? 'app-view-missing' : undefined,
+    )
   })
 })

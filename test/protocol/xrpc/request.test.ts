@@ -157,6 +157,21 @@ describe('headers', () => {
   })
 })
 
+test.each([
+  ['*/*', false],
+  ['image/*; q=1', false],
+  ['image/png', true],
+  ['text/plain; charset="*"', true],
+])('the type of a body is one type: %s', async (type, isGood) => {
+  const request = { body: new Uint8Array(1), headers: { 'Content-Type': type } }
+  if (isGood) expect(build(request).headers['content-type']).toBe(type)
+  else
+    expect(await failure(() => build(request))).toMatchObject({
+      code: 'USAGE',
+      facts: { reason: 'media-type-unclear' },
+    })
+})
+
 describe('11.13, 14.2 is it the token?', () => {
   test.each<[string, number, string | undefined, boolean]>([
     ['DPoP', 401, 'DPoP algs="ES256", error="invalid_token"', true],
