@@ -375,9 +375,20 @@ export class OAuthError extends Error {
 }
 
 /** The facts of a login or session that are not secret. */
-export function loginFacts(login: LoginFacts): LoginFacts {
-  const { handle, did, issuer, scope, clientId, redirectUri } = login
-  return { handle, did, issuer, scope, clientId, redirectUri }
+export function loginFacts(login: RequestedLogin): LoginFacts {
+  const { handle, did, issuer, clientId, redirectUri } = login
+  return { handle, did, issuer, scope: requestedScope(login), clientId, redirectUri }
+}
+
+type RequestedLogin = LoginFacts & { readonly requestedScope?: string | undefined }
+
+/**
+ * The scope that a login requested, as far as it is known: less may have been granted, or the same in other words. A
+ * loopback client declares it in its client_id.
+ */
+export function requestedScope({ requestedScope, clientId, scope }: RequestedLogin): string | undefined {
+  const declared = clientId?.startsWith('http://localhost') ? clientId.split('?')[1] : undefined
+  return requestedScope ?? new URLSearchParams(declared).get('scope') ?? scope
 }
 
 /** For work without a session: an error with the state `alive` gets the state `none`. */

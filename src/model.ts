@@ -103,6 +103,8 @@ export const credentialsSchema = v.object({
   clientId: text.optional(),
   /** For a hosted client, if known: another login needs it. */
   redirectUri: text.optional(),
+  /** For a hosted client, if it differs from the granted scope. */
+  requestedScope: text.optional(),
   /** For a confidential client, if known. */
   clientKey: clientKeyNameSchema.optional(),
   dpopPrivateJwk: privateJwkSchema,
@@ -246,6 +248,8 @@ export const sessionRecordSchema = v.object({
   clientId: text.optional(),
   /** For a hosted client, if known: another login needs it. */
   redirectUri: text.optional(),
+  /** For a hosted client, if it differs from the granted scope. */
+  requestedScope: text.optional(),
   /** For a confidential client, the key that this session is bound to. */
   clientKey: clientKeyNameSchema.optional(),
   /** Empty if not known. */

@@ -44,6 +44,7 @@ function givenSchema(dev: boolean) {
       .assert((text) => asUrl(text) !== undefined, 'is not a URL')
       .optional(),
     redirectUri: ifValid(v.string()),
+    requestedScope: ifValid(v.string()),
     // In any form: a different key must be rejected, and without this member any key would be sent.
     clientKey: ifValid(v.object({ kid: v.string(), thumbprint: v.string() })),
     dpopPrivateJwk: v.unknown().chain(readWith(parsePrivateJwk, 'is not a private P-256 JWK')),

@@ -45,11 +45,12 @@ export async function toSessionRecord({ server, scope, ...credentials }: Credent
 /** What `complete` would print for a session now. */
 export function toCredentials(record: SessionRecord): Credentials {
   const { did, clientId, clientKey, dpopPrivateJwk, pds, refreshToken, issuer, scope, thumbprint } = record
-  const { createdAt, rotatedAt, rotation, redirectUri } = record
+  const { createdAt, rotatedAt, rotation, redirectUri, requestedScope } = record
   return {
     did,
     clientId,
     ...(redirectUri !== undefined && { redirectUri }),
+    ...(requestedScope !== undefined && { requestedScope }),
     clientKey,
     dpopPrivateJwk,
     server: pds,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { CliError, exitOf, hintOf } from '../../src/cli/errors.ts'
-import { type ErrorCode, type ErrorFacts, OAuthError, USUAL_STATE } from '../../src/errors.ts'
+import { type ErrorCode, type ErrorFacts, loginFacts, OAuthError, USUAL_STATE } from '../../src/errors.ts'
 
 /** docs/commands.md#errors: scripts are written against these. */
 const EXITS: Readonly<Record<number, string>> = {
@@ -540,4 +540,23 @@ test('20.8 a hint is clean, wherever it comes from', () => {
   ]) {
     expect(hintOf(error)).not.toMatch(/[\p{Cc}\p{Cf}]|^::/u)
   }
+})
+
+test.each([
+  [
+    { handle: 'a.dev', clientId: 'http://localhost?scope=atproto+repo:x.y.z', scope: 'atproto' },
+    "--scope 'atproto repo:x.y.z'",
+  ],
+  [
+    {
+      did: 'did:web:a.dev',
+      clientId: 'https://a.dev/c',
+      redirectUri: 'https://a.dev/back',
+      requestedScope: 'atproto x',
+      scope: 'atproto',
+    },
+    "--scope 'atproto x' --client-id https://a.dev/c --redirect-uri https://a.dev/back",
+  ],
+])('a session that has ended is signed in to again with what was requested: %j', (login, words) => {
+  expect(hintOf(new OAuthError('SESSION_DEAD', 'message', { facts: loginFacts(login) }))).toContain(words)
 })

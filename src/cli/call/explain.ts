@@ -1,7 +1,9 @@
 /**
  * `call --explain`: prints the permissions that a request requires and whether the session has them, without sending.
  */
-import { loginFacts, OAuthError } from '../../errors.ts'
+import { loginFacts, OAuthError, requestedScope } from '../../errors.ts'
+import type { SessionRecord } from '../../model.ts'
+import { scopeTokens } from '../../protocol/scope/scope.ts'
 import { methodWarning } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { missingScope, requiredScope } from '../../protocol/xrpc/required-scope.ts'
@@ -49,6 +51,11 @@ export async function explainRequest(
   }
   if (!login || missing.length === 0) return
   throw new OAuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {
-    facts: { ...loginFacts(login), scope: [scope || 'atproto', ...missing].join(' ') },
+    facts: { ...loginFacts(login), scope: widened(login, missing) },
   })
+}
+
+/** What the login requested, and what is missing. */
+function widened(login: SessionRecord, missing: readonly string[]): string {
+  return [...new Set([...scopeTokens(requestedScope(login) || 'atproto'), ...missing])].join(' ')
 }

@@ -3,7 +3,7 @@
  *
  * @see https://atproto.com/specs/xrpc#error-responses
  */
-import { type LoginFacts, loginFacts, OAuthError } from '../../errors.ts'
+import { type LoginFacts, loginFacts, OAuthError, requestedScope } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { readBounded, readText } from '../http/bounded-body.ts'
 import {
@@ -75,7 +75,7 @@ export function xrpcError(
   response: Response,
   body: string,
   now: number,
-  session: LoginFacts,
+  session: LoginFacts & { readonly requestedScope?: string | undefined },
   request: XrpcRequest = { nsid },
 ): OAuthError {
   const refusal = serverError(response.status, parseJsonObject(body))
@@ -87,7 +87,9 @@ export function xrpcError(
     const named = /scope "([^"]+)"/.exec(refusal.description ?? '')?.[1]
     const missing = missingScope(requiredScope(request), session.scope ?? '').join(' ')
     const scope = named === undefined ? missing : requestable(named)
-    const wider = [session.scope || 'atproto', scope].join(' ')
+    const wider = [
+      ...new Set([...scopeTokens(requestedScope(session) || 'atproto'), ...scopeTokens(scope ?? '')]),
+    ].join(' ')
     const audience = bareAudience(request)
     if (audience !== undefined) {
       const why = `a permission cannot name the bare DID ${audience}, only one of its services`

@@ -226,6 +226,21 @@ describe('what went wrong', () => {
     })
   })
 
+  test.each([
+    [
+      'separate variables: the loopback client_id has it',
+      { clientId: 'http://localhost?scope=atproto%20repo%3Ax.y.z' },
+    ],
+    ['less was granted', { clientId: 'http://localhost?scope=atproto+repo:x.y.z', scope: 'atproto' }],
+    ['a hosted client', { clientId: 'https://a.dev/c', requestedScope: 'atproto repo:x.y.z', scope: 'atproto' }],
+    ['it was requested, and not granted', { requestedScope: 'atproto repo:x.y.z repo:a.b.c?action=create' }],
+    ['nothing else is known', { clientId: 'https://a.dev/c', scope: 'atproto repo:x.y.z' }],
+  ])('14.6 the scope to ask for is the requested one, and what is missing: %s', (_, session) => {
+    const body = '{"error":"ScopeMissingError","message":"Missing required scope \\"repo:a.b.c?action=create\\""}'
+    const { facts } = xrpcError(NSID, new Response(null, { status: 403 }), body, 0, session)
+    expect(facts.scope).toBe('atproto repo:x.y.z repo:a.b.c?action=create')
+  })
+
   test('14.6 without a scope in the message there is none to ask for', () => {
     const error = errorOf(403, '{"error":"ScopeMissingError"}')
     expect(error.code).toBe('PERMISSION_MISSING')
