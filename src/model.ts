@@ -36,7 +36,7 @@ const texts = v.array(text)
 export const timeSchema = v.number().assert((milliseconds) => Math.abs(milliseconds) <= 8.64e15)
 /** Number of refreshes since the login. */
 export const rotationSchema = v.number().assert(Number.isSafeInteger)
-/** base64url of 32 bytes: a coordinate of a P-256 key, or a SHA-256 hash such as a thumbprint. */
+/** base64url of 32 bytes: a coordinate of a P-256 or secp256k1 key, or a SHA-256 hash such as a thumbprint. */
 const bytes32 = text.assert((value) => /^[A-Za-z0-9_-]{43}$/.test(value))
 // syntax.ts validated these three before they were stored. The patterns here only detect later edits.
 const did = text.assert((value): value is Did => /^did:(?:plc:[a-z2-7]{24}|web:[a-z0-9.-]+(?:%3A\d+)?)$/.test(value))
@@ -69,9 +69,9 @@ export interface Client {
   readonly scope: string
 }
 
-/** RFC 7517, RFC 7518 §6.2: the private DPoP key of one session. */
-export interface PrivateJwk extends Members<(typeof privateJwkSchema)['shape']> {}
-export const privateJwkSchema = v.object({
+/** RFC 7517, RFC 7518 §6.2: a private key for ES256. */
+export interface P256Jwk extends Members<(typeof p256JwkSchema)['shape']> {}
+export const p256JwkSchema = v.object({
   kty: v.literal('EC'),
   crv: v.literal('P-256'),
   x: bytes32,
@@ -79,8 +79,12 @@ export const privateJwkSchema = v.object({
   d: bytes32,
 })
 
+/** The private DPoP key of one session. Only imported sessions have secp256k1 keys, for ES256K (RFC 8812 §3). */
+export interface PrivateJwk extends Members<(typeof privateJwkSchema)['shape']> {}
+export const privateJwkSchema = p256JwkSchema.extend({ crv: v.union(v.literal('P-256'), v.literal('secp256k1')) })
+
 /** The private key of a confidential client, as published at its `client_id` by its `kid` (RFC 7517 §4.5). */
-export interface ClientJwk extends PrivateJwk {
+export interface ClientJwk extends P256Jwk {
   readonly kid: string
 }
 

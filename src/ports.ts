@@ -3,7 +3,7 @@
  * it needs, as its last argument; none has a default.
  */
 import type { Fix } from './errors.ts'
-import type { ClientJwk, Did, Nonces, PendingRecord, SessionRecord, SpentAuthorization } from './model.ts'
+import type { ClientJwk, Did, Nonces, PendingRecord, PrivateJwk, SessionRecord, SpentAuthorization } from './model.ts'
 
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -17,6 +17,17 @@ export interface Timer {
 export interface Random {
   /** Cryptographically strong bytes. */
   randomBytes(length: number): Uint8Array
+}
+
+export interface Secp256k1 {
+  /**
+   * Signs with a secp256k1 key, which WebCrypto and jose do not support. Absent in a runtime that cannot do it: sessions
+   * with such a key are rejected there.
+   *
+   * @returns the ES256K signature in 64 bytes (RFC 8812 §3.2)
+   * @throws the private key does not belong to the public key; whatever is thrown is not shown
+   */
+  signEs256k?(jwk: PrivateJwk, data: Uint8Array): Uint8Array | Promise<Uint8Array>
 }
 
 export type Body = string | Uint8Array | Blob | ReadableStream<Uint8Array>
@@ -186,7 +197,7 @@ export interface Notices {
   warn(message: string): void
 }
 
-export type Network = Http & Clock & Random
+export type Network = Http & Clock & Random & Secp256k1
 export type IdentityPorts = Http & Dns & { readonly settings: Settings }
 /** All ports, as `nodeRuntime()` returns them. */
 export type Runtime = Network &

@@ -7,7 +7,7 @@
 import * as v from '@badrap/valita'
 import { calculateJwkThumbprint } from 'jose'
 import { type ErrorFacts, OAuthError } from '../errors.ts'
-import type { ClientJwk, ClientKeyName, Credentials, PrivateJwk } from '../model.ts'
+import type { ClientJwk, ClientKeyName, Credentials, P256Jwk, PrivateJwk } from '../model.ts'
 import { importDpopKey } from '../protocol/oauth/dpop.ts'
 import { type Fault, firstFault } from './fault.ts'
 import { claimsOf } from './read.ts'
@@ -35,7 +35,8 @@ type AuthMethod = v.Infer<typeof authMethodSchema>
  * it matches the library's own types. Secret.
  */
 export interface NodeSession {
-  dpopJwk: PrivateJwk & { readonly alg: 'ES256' }
+  /** The library generates a secp256k1 key for a server that lists ES256K first. */
+  dpopJwk: (P256Jwk & { readonly alg: 'ES256' }) | (PrivateJwk & { readonly crv: 'secp256k1'; readonly alg: 'ES256K' })
   authMethod: AuthMethod
   tokenSet: {
     /** The authorization server. */
@@ -136,10 +137,9 @@ export function toNodeSession(credentials: Credentials): NodeSession {
   const { scope = 'atproto' } = credentials
   if (!isAtprotoScope(scope))
     throw new OAuthError('CREDENTIALS_INVALID', 'the session scope does not include "atproto"')
-  const { kty, crv, x, y, d } = dpopPrivateJwk
   const expiresAt = credentials.accessTokenExpiresAt
   return {
-    dpopJwk: { kty, crv, x, y, d, alg: 'ES256' },
+    dpopJwk: withAlgorithm(dpopPrivateJwk),
     authMethod: clientKey ? { method: 'private_key_jwt', kid: clientKey.kid } : { method: 'none' },
     tokenSet: {
       iss: issuer,
@@ -152,6 +152,10 @@ export function toNodeSession(credentials: Credentials): NodeSession {
       ...(expiresAt !== undefined && { expires_at: new Date(expiresAt).toISOString() }),
     },
   }
+}
+
+function withAlgorithm({ kty, crv, x, y, d }: PrivateJwk): NodeSession['dpopJwk'] {
+  return crv === 'P-256' ? { kty, crv, x, y, d, alg: 'ES256' } : { kty, crv, x, y, d, alg: 'ES256K' }
 }
 
 /**

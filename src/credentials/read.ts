@@ -10,7 +10,7 @@ import {
   type Credentials,
   credentialsSchema,
   type PrivateJwk,
-  privateJwkSchema,
+  p256JwkSchema,
   rotationSchema,
   timeSchema,
 } from '../model.ts'
@@ -18,13 +18,13 @@ import { asUrl } from '../protocol/identity/syntax.ts'
 import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
 import { decodeUtf8 } from '../text.ts'
 import { firstFault } from './fault.ts'
-import { didSchema, ifValid, readWith, serverSchema, tokenSchema } from './schemas.ts'
+import { didSchema, ifValid, NOT_A_DPOP_KEY, readWith, serverSchema, tokenSchema } from './schemas.ts'
 import { fromStored, storedName } from './stored.ts'
 import * as names from './variables.ts'
 import { type Environment, variable } from './variables.ts'
 
 const bundleSchema = v.object({ version: v.literal(1) }).rest(v.unknown())
-const clientJwkSchema = privateJwkSchema.extend({ kid: ifValid(v.string()) })
+const clientJwkSchema = p256JwkSchema.extend({ kid: ifValid(v.string()) })
 const claimsSchema = v.object({
   sub: ifValid(v.string()),
   client_id: ifValid(v.string()),
@@ -47,7 +47,7 @@ function givenSchema(dev: boolean) {
     requestedScope: ifValid(v.string()),
     // In any form: a different key must be rejected, and without this member any key would be sent.
     clientKey: ifValid(v.object({ kid: v.string(), thumbprint: v.string() })),
-    dpopPrivateJwk: v.unknown().chain(readWith(parsePrivateJwk, 'is not a private P-256 JWK')),
+    dpopPrivateJwk: v.unknown().chain(readWith(parsePrivateJwk, NOT_A_DPOP_KEY)),
     server: server.optional(),
     refreshToken: tokenSchema.optional(),
     accessToken: tokenSchema.optional(),

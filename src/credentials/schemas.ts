@@ -12,7 +12,8 @@ const TOKEN = /^[\x20-\x7e]+$/
 export const textSchema = v.string().assert((text) => text !== '', 'is missing')
 export const tokenSchema = textSchema.assert((text) => TOKEN.test(text), 'contains invalid characters')
 export const scopeSchema = textSchema.assert(isAtprotoScope, 'does not include "atproto"')
-export const privateJwkMembersSchema = v.record(v.unknown()).chain(readWith(asPrivateJwk, 'is not a private P-256 JWK'))
+export const NOT_A_DPOP_KEY = 'is not a private P-256 or secp256k1 JWK'
+export const privateJwkMembersSchema = v.record(v.unknown()).chain(readWith(asPrivateJwk, NOT_A_DPOP_KEY))
 
 /** Space-separated permissions. Every session has `atproto`. */
 export type AtprotoScope = 'atproto' | `atproto ${string}` | `${string} atproto` | `${string} atproto ${string}`

@@ -11,6 +11,7 @@ import { PLC_DIRECTORY, type Runtime, type Saving, type Stores } from '../ports.
 import { expandTilde, userFolders } from './folders.ts'
 import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
+import { signEs256k } from './secp256k1.ts'
 import { holdSignals } from './signals.ts'
 import { isCode } from './store/files.ts'
 import { createHomelessStores } from './store/homeless.ts'
@@ -61,6 +62,7 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     now: Date.now,
     sleep: (milliseconds) => setTimeout(Math.min(milliseconds, TIMER_LONGEST)),
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    signEs256k,
     warn: options.onWarning ?? (() => undefined),
     settings: { plcUrl, handleResolver, clientJwk, dev },
     stores: createStores(home, stateFile, options),

@@ -6,6 +6,7 @@ import { checkClientId } from '../client/client-id.ts'
 import { fromNodeSession } from '../credentials/node-session.ts'
 import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
+import { assertSigns, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
 import { checkTargets } from './saving.ts'
@@ -34,6 +35,7 @@ export async function importSession(
   const { clientJwk, dev } = settings
   checkClient(clientId)
   const credentials = await fromNodeSession(value, { clientId, clientJwk, dev })
+  await assertSigns(await importDpopKey(credentials.dpopPrivateJwk), ports)
   await checkTargets(credentials.did, ports)
   const given = await toSessionRecord(credentials)
   await assertOwnToken(given, stores.sessions)

@@ -8,7 +8,7 @@ import type { AuthorizationServer, SessionRecord } from '../model.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { fetchAuthorizationServer } from '../protocol/oauth/discovery.ts'
-import { importDpopKey } from '../protocol/oauth/dpop.ts'
+import { assertSigns, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
@@ -67,6 +67,7 @@ async function endAtServer(
   if (server.revocation_endpoint === undefined) return 'unsupported'
   const nonces = await ports.stores.sessions.readNonces(thumbprint)
   const key = await importDpopKey(dpopPrivateJwk)
+  await assertSigns(key, ports)
   const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
   // Without a nonce, the first request may get a 200 and have no effect; the second one has the nonce.
   await agent.revoke(token)

@@ -7,7 +7,7 @@ import type { Credentials, Did, Handle, Nonces, Origin, SessionRecord } from '..
 import type { Body } from '../ports.ts'
 import { type WithServerClocks, withServerClocks } from '../protocol/http/server-clock.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
-import { type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
+import { assertSigns, type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type SignedHeaders, type SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { methodWarning } from '../protocol/xrpc/lexicons.ts'
@@ -82,6 +82,7 @@ export class Session {
   static async create(record: SessionRecord, ports: RefreshPorts): Promise<Session> {
     const nonces = await ports.stores.sessions.readNonces(record.thumbprint)
     const key = await importDpopKey(record.dpopPrivateJwk)
+    await assertSigns(key, ports)
     return new Session(record, { key, nonces }, withServerClocks(ports))
   }
 

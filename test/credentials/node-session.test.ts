@@ -4,6 +4,7 @@ import type { ClientJwk, Did, Origin, PrivateJwk } from '../../src/model.ts'
 import { generateClientJwk } from '../../src/protocol/oauth/client-auth.ts'
 import { generateDpopJwk, importDpopKey } from '../../src/protocol/oauth/dpop.ts'
 import { failure } from '../support/failure.ts'
+import { generateSecp256k1Jwk } from '../support/keys.ts'
 import { set } from './helpers.ts'
 
 const did = 'did:plc:ewvi7nxzyoun6zhxrhs64oiz' as Did
@@ -52,6 +53,17 @@ test('a stored session is read, and made of the same credentials again', async (
   expect(toNodeSession(credentials)).toStrictEqual({ ...SAVED, dpopJwk: { ...dpopJwk, alg: 'ES256' } })
 })
 
+test('26.15 a secp256k1 key, which the library makes where ES256K is listed first: there and back', async () => {
+  const jwk = generateSecp256k1Jwk()
+  const key = { ...jwk, alg: 'ES256K' }
+  const jkt = (await importDpopKey(jwk)).thumbprint
+  const saved = { ...tokens({ access_token: jwt({ ...CLAIMS, cnf: { jkt } }) }), dpopJwk: key }
+  const credentials = await read({ ...saved, dpopJwk: { ...key, kid: '1' } })
+  expect(credentials).toMatchObject({ dpopPrivateJwk: jwk, thumbprint: jkt })
+  expect(toNodeSession(credentials)).toStrictEqual(saved)
+  expect((await failure(read({ ...SAVED, dpopJwk: key }))).message).toMatch(/dpopJwk is not the key/)
+})
+
 test('members that some versions omit: the client authentication, and the expiry of the access token', async () => {
   const { authMethod, ...earliest } = SAVED
   const { expires_at, ...endless } = SAVED.tokenSet
@@ -80,8 +92,8 @@ describe('what is wrong is named, and no secret quoted:', () => {
     ['no tokens', { ...SAVED, tokenSet: undefined }, INVALID, /^tokenSet is missing/],
     ['no key', { ...SAVED, dpopJwk: undefined }, INVALID, /^dpopJwk is missing/],
     ['a key as text', { ...SAVED, dpopJwk: JSON.stringify(dpopJwk) }, INVALID, /^dpopJwk is not an object/],
-    ['a public key', { ...SAVED, dpopJwk: { ...dpopJwk, d: undefined } }, INVALID, /private P-256/],
-    ['another curve', { ...SAVED, dpopJwk: { ...dpopJwk, crv: 'secp256k1' } }, INVALID, /private P-256/],
+    ['a public key', { ...SAVED, dpopJwk: { ...dpopJwk, d: undefined } }, INVALID, /private P-256 or secp256k1 JWK$/],
+    ['another curve', { ...SAVED, dpopJwk: { ...dpopJwk, crv: 'P-384' } }, INVALID, /private P-256/],
     ['halves of two keys', { ...SAVED, dpopJwk: { ...dpopJwk, d: clientJwk.d } }, INVALID, /valid P-256/],
     ['a handle', tokens({ sub: 'alice.example.com' }), INVALID, /sub is not an atproto DID/],
     ['another DID method', tokens({ sub: 'did:key:z6Mk' }), INVALID, /sub is not an atproto DID/],

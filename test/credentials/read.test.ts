@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { claimsOf, readClientJwk, readCredentials } from '../../src/credentials/read.ts'
 import type { Environment } from '../../src/credentials/variables.ts'
-import { bundle } from '../../src/credentials/write.ts'
+import { bundle, credentialEntries } from '../../src/credentials/write.ts'
 import { OAuthError } from '../../src/errors.ts'
+import { generateSecp256k1Jwk } from '../support/keys.ts'
 import { CREDENTIALS, ENVIRONMENT, JWK, set, VSCHARS } from './helpers.ts'
 
 const { ATPROTO_OAUTH_CLIENT_ID, ...PYTHON } = ENVIRONMENT
@@ -39,6 +40,15 @@ function refused(environment: Environment, dev = false): OAuthError {
 describe('as they were printed', () => {
   test('the five variables', () => {
     expect(parsed(ENVIRONMENT)).toStrictEqual(CREDENTIALS)
+  })
+
+  test('26.15 a secp256k1 key, as variables and in one value; a client key is P-256', () => {
+    const dpopPrivateJwk = generateSecp256k1Jwk()
+    const credentials = { ...CREDENTIALS, dpopPrivateJwk }
+    expect(parsed(Object.fromEntries(credentialEntries(credentials)))).toStrictEqual(credentials)
+    expect(parsed({ ATPROTO_OAUTH_SESSION: bundle(credentials) })).toMatchObject({ dpopPrivateJwk })
+    const clientKey = { ATPROTO_OAUTH_CLIENT_JWK: JSON.stringify({ ...dpopPrivateJwk, kid: 'k' }) }
+    expect(() => readClientJwk(clientKey)).toThrow(/is not a private P-256 JWK$/)
   })
 
   test('a leased access token: with the key and the account it is enough', () => {
@@ -142,7 +152,7 @@ describe('wrong: the variable is named, its value is not quoted', () => {
     ['DPOP_PRIVATE_JWK', JSON.stringify(publicJwk)],
     ['DPOP_PRIVATE_JWK', JSON.stringify([JWK])],
     ['DPOP_PRIVATE_JWK', JSON.stringify({ ...JWK, crv: 'P-384' })],
-    ['DPOP_PRIVATE_JWK', JSON.stringify({ ...JWK, crv: 'secp256k1' })],
+    ['DPOP_PRIVATE_JWK', JSON.stringify({ ...JWK, crv: 'P-384' })],
     ['DPOP_PRIVATE_JWK', JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: JWK.x, d })],
     ['DPOP_PRIVATE_JWK', JSON.stringify({ kty: 'RSA', n: 'canary', e: 'AQAB', d })],
     ['DPOP_PRIVATE_JWK', JSON.stringify({ ...JWK, d: 'canary' })],

@@ -1,8 +1,9 @@
 /** A session goes to the official library and comes back, each side with the one good token in turn. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { NodeOAuthClientOptions, NodeSavedSession } from '@atproto/oauth-client-node'
-import { decodeJwt } from 'jose'
+import type { NodeOAuthClientOptions, NodeSavedSession, NodeSavedState } from '@atproto/oauth-client-node'
+import { parse } from 'dotenv'
+import { calculateJwkThumbprint, decodeJwt } from 'jose'
 import { expect, test } from 'vitest'
 import {
   complete,
@@ -26,13 +27,17 @@ const { atprotoLoopbackClientMetadata, JoseKey, NodeOAuthClient, requestLocalLoc
 const world = connectWorld()
 const GET_SESSION = 'com.atproto.server.getSession'
 
-/** That library with one session in its store. */
-function officialClient(options: Pick<NodeOAuthClientOptions, 'clientMetadata' | 'keyset'>, session: NodeSession) {
-  const sessions = new Map<string, NodeSavedSession>([[session.tokenSet.sub, session]])
-  const unused = { get: () => undefined, set: () => undefined, del: () => undefined }
+/** That library, with at most one session in its store. */
+function officialClient(options: Pick<NodeOAuthClientOptions, 'clientMetadata' | 'keyset'>, session?: NodeSession) {
+  const sessions = new Map<string, NodeSavedSession>(session && [[session.tokenSet.sub, session]])
+  const logins = new Map<string, NodeSavedState>()
   const client = new NodeOAuthClient({
     ...options,
-    stateStore: unused,
+    stateStore: {
+      get: (state) => logins.get(state),
+      set: (state, value) => void logins.set(state, value),
+      del: (state) => void logins.delete(state),
+    },
     sessionStore: {
       get: (did) => sessions.get(did),
       set: (did, value) => void sessions.set(did, value),
@@ -100,6 +105,66 @@ test('export, a refresh and a call by @atproto/oauth-client-node, import, a call
   const last = (await openStoredSession(did, library(world, home))).record()
   expect(last).toMatchObject({ createdAt, rotation: 3 })
   expect(last).not.toHaveProperty('ended')
+})
+
+test('26.15 a session that @atproto/oauth-client-node has made: import, calls and refreshes with its secp256k1 key, and back', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const clientId = `http://localhost?${new URLSearchParams({ redirect_uri: 'http://127.0.0.1/callback', scope: GENERIC })}`
+  const clientMetadata = atprotoLoopbackClientMetadata(clientId)
+  const { client, sessions } = officialClient({ clientMetadata })
+  const url = await client.authorize(account.handle, { scope: GENERIC })
+  const callback = new URL(await signIn(url.href, account, CONSENT))
+  const { did } = (await client.callback(callback.searchParams)).session
+  const made = sessions.get(did)!
+  expect(made.dpopJwk).toMatchObject({ crv: 'secp256k1' }) // the PDS lists ES256K before ES256
+
+  const imported = await runCli(['import', '--client-id', clientId, '--save', 'store'], {
+    home,
+    stdin: JSON.stringify(made),
+  })
+  expect(imported, imported.stderr).toMatchObject({ code: 0, stdout: '' })
+  const call = async (env = {}) => {
+    const called = await runCli(['call', GET_SESSION], { home, env })
+    expect(called.code, called.stderr).toBe(0)
+    expect(JSON.parse(called.stdout)).toMatchObject({ did })
+  }
+  await call()
+  expect(await runCli(['refresh'], { home })).toMatchObject({ code: 0 })
+  await call()
+  const record = (await openStoredSession(did, library(world, home))).record()
+  const { thumbprint, dpopPrivateJwk } = record
+  expect(record.refreshToken).not.toBe(made.tokenSet.refresh_token)
+  expect(dpopPrivateJwk.crv).toBe('secp256k1')
+  expect(decodeJwt(record.accessToken!)).toMatchObject({ cnf: { jkt: thumbprint } })
+  expect(await calculateJwkThumbprint({ ...dpopPrivateJwk })).toBe(thumbprint)
+
+  // As variables, and as the access token of a parallel job.
+  const printed = await runCli(['refresh', '--format', 'dotenv'], { home })
+  await call(parse(printed.stdout))
+  const lease = parse((await runCli(['lease', '--format', 'dotenv'], { home })).stdout)
+  const elsewhere = await runCli(['call', GET_SESSION], { home: await newHome(), env: lease })
+  expect(elsewhere.code, elsewhere.stderr).toBe(0)
+
+  const exported = await runCli(['export'], { home })
+  expect(exported.code, exported.stderr).toBe(0)
+  const value: NodeSession = JSON.parse(exported.stdout)
+  expect(value.dpopJwk).toMatchObject({ crv: 'secp256k1', alg: 'ES256K' })
+  const back = officialClient({ clientMetadata }, value)
+  const theirs = await back.client.restore(did, true)
+  expect((await theirs.fetchHandler(`/xrpc/${GET_SESSION}`)).status).toBe(200)
+
+  const again = await runCli(['import', '--client-id', clientId, '--save', 'store'], {
+    home,
+    stdin: JSON.stringify(back.sessions.get(did)),
+  })
+  expect(again.code, again.stderr).toBe(0)
+  expect(await runCli(['revoke'], { home })).toMatchObject({ code: 0 })
+  expect(
+    (await theirs.fetchHandler(`/xrpc/${GET_SESSION}`).catch((error: unknown) => error)) as Response,
+  ).not.toMatchObject({
+    status: 200,
+  })
 })
 
 test('a session of a confidential client goes there and back with the name of its key', async () => {

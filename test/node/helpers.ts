@@ -9,12 +9,12 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { hintOf } from '../../src/cli/errors.ts'
 import { isOAuthError } from '../../src/errors.ts'
-import type { Did, Origin, PendingAuthorization, PrivateJwk, SessionRecord } from '../../src/model.ts'
+import type { Did, Origin, P256Jwk, PendingAuthorization, PrivateJwk, SessionRecord } from '../../src/model.ts'
 
 export const SRC = new URL('../../src/', import.meta.url).pathname
 
 /** The private members of a real key: whatever of them is in a message is a leak. */
-export const KEY: PrivateJwk = {
+export const KEY: P256Jwk = {
   kty: 'EC',
   crv: 'P-256',
   x: 'rPQUCtOMZ4GhMTp9oUhcEBUXZGxcmQWcCJPBkkGBbZM',
@@ -23,9 +23,9 @@ export const KEY: PrivateJwk = {
 }
 export const THUMBPRINT = thumbprintOf(KEY)
 
-export function thumbprintOf({ x, y }: PrivateJwk): string {
+export function thumbprintOf({ crv, x, y }: PrivateJwk): string {
   return createHash('sha256')
-    .update(JSON.stringify({ crv: 'P-256', kty: 'EC', x, y }))
+    .update(JSON.stringify({ crv, kty: 'EC', x, y }))
     .digest('base64url')
 }
 

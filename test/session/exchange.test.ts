@@ -4,6 +4,7 @@ import type { NodeSession } from '../../src/credentials/node-session.ts'
 import { checkSessions } from '../../src/doctor/sessions.ts'
 import { OAuthError } from '../../src/errors.ts'
 import type { Credentials } from '../../src/model.ts'
+import { signEs256k } from '../../src/node/secp256k1.ts'
 import type { Finding } from '../../src/ports.ts'
 import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
 import { exportSession } from '../../src/session/export.ts'
@@ -14,6 +15,7 @@ import { saveSession } from '../../src/session/saving.ts'
 import { tokenHash, toSessionRecord } from '../../src/session/token-family.ts'
 import { failure } from '../support/failure.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
+import { generateSecp256k1Jwk } from '../support/keys.ts'
 import { elsewhere, GET_SESSION, HOUR, isRefresh, signedIn, stored } from '../support/login.ts'
 
 /** Hands a session over, as it is in the environment. @returns the value that the other program gets */
@@ -37,6 +39,26 @@ const given = async () => {
   const { world, credentials, separate } = await signedIn()
   return { world, credentials, separate, clientId: credentials.clientId! }
 }
+
+test('26.15 a secp256k1 key with halves of two keys, or where it cannot sign: not imported, and nothing sent', async () => {
+  const { world, credentials, clientId } = await given()
+  const value = await exported(credentials, world)
+  const [one, two] = [generateSecp256k1Jwk(), generateSecp256k1Jwk()]
+  const opaque = { ...value, tokenSet: { ...value.tokenSet, access_token: 'opaque' } }
+  const sent = world.requests.length
+  for (const [d, ports] of [
+    [one.d, world],
+    [two.d, { ...world, signEs256k }],
+  ] as const) {
+    const error = await failure(importSession({ ...opaque, dpopJwk: { ...one, d } }, { clientId }, ports))
+    expect(error).toMatchObject({ code: 'CREDENTIALS_INVALID', message: expect.stringContaining('secp256k1') })
+    const opened = await failure(
+      openSession({ ...credentials, dpopPrivateJwk: { ...one, d }, thumbprint: undefined }, ports),
+    )
+    expect(opened).toMatchObject({ code: 'CREDENTIALS_INVALID' })
+  }
+  expect(world.requests).toHaveLength(sent)
+})
 
 describe('a session that is handed over', () => {
   test('is refreshed only if its access token has expired, or a member is missing', async () => {

@@ -67,8 +67,8 @@ export function parseSession(text: string, path: string, thumbprint: string): Se
 }
 
 /** RFC 7638 §3. */
-function thumbprintOf({ x, y }: PrivateJwk): string {
-  const jwk = JSON.stringify({ crv: 'P-256', kty: 'EC', x, y })
+function thumbprintOf({ crv, kty, x, y }: PrivateJwk): string {
+  const jwk = JSON.stringify({ crv, kty, x, y })
   return createHash('sha256').update(jwk).digest('base64url')
 }
 

@@ -6,18 +6,20 @@
  */
 import { base64url, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose'
 import { OAuthError } from '../../errors.ts'
-import { type PrivateJwk, privateJwkSchema } from '../../model.ts'
-import type { Clock, Random } from '../../ports.ts'
+import { type P256Jwk, type PrivateJwk, privateJwkSchema } from '../../model.ts'
+import type { Clock, Random, Secp256k1 } from '../../ports.ts'
 
 /** §4.2 asks for at least 96 bits in `jti`; 128 costs nothing. */
 const JTI_BYTES = 16
 /** NQCHAR, the only characters a `DPoP-Nonce` may hold (§8.1). */
 const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
-/** The P-256 key pair of one session, created before PAR and kept until revocation. */
-export interface DpopKey {
-  readonly privateKey: CryptoKey
-  readonly publicJwk: { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
+/** The key pair of one session, created before PAR and kept until revocation. */
+export type DpopKey = (
+  | { readonly alg: 'ES256'; readonly privateKey: CryptoKey }
+  | { readonly alg: 'ES256K'; readonly privateKey: PrivateJwk }
+) & {
+  readonly publicJwk: Omit<PrivateJwk, 'd'>
   /** RFC 7638. */
   readonly thumbprint: string
 }
@@ -32,15 +34,15 @@ export interface ProofTarget {
   readonly accessToken?: string | undefined
 }
 
-/** Creates the key of one session. */
-export async function generateDpopJwk(): Promise<PrivateJwk> {
+/** Creates the key of one session, or of a client. */
+export async function generateDpopJwk(): Promise<P256Jwk> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   const { x, y, d } = await exportJWK(privateKey)
   return { kty: 'EC', crv: 'P-256', x: x!, y: y!, d: d! }
 }
 
 /**
- * Extracts a private P-256 key from untrusted JSON.
+ * Extracts a private P-256 or secp256k1 key from untrusted JSON.
  *
  * @returns `undefined` for anything else, including a public key
  */
@@ -50,17 +52,34 @@ export function asPrivateJwk(value: unknown): PrivateJwk | undefined {
 }
 
 /**
+ * The key as it signs. For a secp256k1 key, only {@link assertSigns} shows whether the numbers are a key pair.
+ *
  * @throws {OAuthError} `CREDENTIALS_INVALID` the numbers are not a key pair
  */
 export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk): Promise<DpopKey> {
   const publicJwk = { kty, crv, x, y }
+  const thumbprint = await calculateJwkThumbprint(publicJwk)
+  if (crv === 'secp256k1') return { alg: 'ES256K', privateKey: { ...publicJwk, d }, publicJwk, thumbprint }
   try {
     const privateKey = (await importJWK({ ...publicJwk, d }, 'ES256')) as CryptoKey
-    return { privateKey, publicJwk, thumbprint: await calculateJwkThumbprint(publicJwk) }
+    return { alg: 'ES256', privateKey, publicJwk, thumbprint }
   } catch {
-    // Without the cause, whose message could quote the key.
-    throw new OAuthError('CREDENTIALS_INVALID', 'the DPoP private key is not a valid P-256 key')
+    throw notAKey(crv)
   }
+}
+
+/**
+ * Before anything is stored or sent: this runtime can sign with the key.
+ *
+ * @throws {OAuthError} `CREDENTIALS_INVALID`
+ */
+export async function assertSigns(key: DpopKey, ports: Secp256k1): Promise<void> {
+  if (key.alg === 'ES256K') await signEs256k(key.privateKey, '', ports)
+}
+
+/** Without the cause, whose message could quote the key. */
+function notAKey(curve: PrivateJwk['crv']): OAuthError {
+  return new OAuthError('CREDENTIALS_INVALID', `the DPoP private key is not a valid ${curve} key`)
 }
 
 export function isNonce(value: string): boolean {
@@ -90,12 +109,29 @@ export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clo
  * Signs a proof for one attempt. A retry needs a new one: a server may reject a `jti` that was used before (§11.1).
  *
  * @returns the value of the `DPoP` request header
- * @throws {OAuthError} `DPOP_URL_INVALID`, `DPOP_NONCE_INVALID`
+ * @throws {OAuthError} `DPOP_URL_INVALID`, `DPOP_NONCE_INVALID`, `CREDENTIALS_INVALID` for a secp256k1 key
  */
-export async function createProof(key: DpopKey, target: ProofTarget, ports: Clock & Random): Promise<string> {
-  return new SignJWT(await proofClaims(target, ports))
-    .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicJwk })
-    .sign(key.privateKey)
+export async function createProof(
+  key: DpopKey,
+  target: ProofTarget,
+  ports: Clock & Random & Secp256k1,
+): Promise<string> {
+  const claims = await proofClaims(target, ports)
+  const header = { typ: 'dpop+jwt', alg: key.alg, jwk: key.publicJwk }
+  if (key.alg === 'ES256') return new SignJWT(claims).setProtectedHeader(header).sign(key.privateKey)
+  const input = [header, claims].map((part) => base64url.encode(JSON.stringify(part))).join('.')
+  return `${input}.${await signEs256k(key.privateKey, input, ports)}`
+}
+
+async function signEs256k(jwk: PrivateJwk, input: string, ports: Secp256k1): Promise<string> {
+  if (!ports.signEs256k) {
+    throw new OAuthError('CREDENTIALS_INVALID', 'this runtime cannot sign with the secp256k1 DPoP key of the session')
+  }
+  try {
+    return base64url.encode(await ports.signEs256k(jwk, new TextEncoder().encode(input)))
+  } catch {
+    throw notAKey('secp256k1')
+  }
 }
 
 /** base64url of SHA-256, for `ath`, the PKCE challenge and stored hashes. */

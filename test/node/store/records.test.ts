@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { OAuthError } from '../../../src/errors.ts'
 import { parseNonces, parsePending, parseSession, sealed, storedLogin } from '../../../src/node/store/records.ts'
-import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT } from '../helpers.ts'
+import { generateSecp256k1Jwk } from '../../support/keys.ts'
+import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT, thumbprintOf } from '../helpers.ts'
 
 const PATH = '/home/alice/.local/share/atproto-oauth/record.json'
 const OTHER_KEY = { ...KEY, x: 'A'.repeat(43) }
@@ -60,6 +61,14 @@ describe('no record at all', () => {
     expectInvalid(() => parsePending(JSON.stringify(sessionRecord()), PATH))
     expectInvalid(() => parseSession(JSON.stringify(pendingRecord()), PATH, THUMBPRINT))
   })
+})
+
+test('26.15 a session with a secp256k1 key is read under its own thumbprint only', () => {
+  const jwk = generateSecp256k1Jwk()
+  const record = sessionRecord({ dpopPrivateJwk: jwk, thumbprint: thumbprintOf(jwk) })
+  const text = JSON.stringify(sealed(record))
+  expect(parseSession(text, PATH, record.thumbprint)).toStrictEqual(record)
+  expectInvalid(() => parseSession(text.replace('secp256k1', 'P-256'), PATH, record.thumbprint))
 })
 
 describe('parsePending', () => {

@@ -1,7 +1,10 @@
+import { createPublicKey, verify } from 'node:crypto'
 import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, EmbeddedJWK, jwtVerify } from 'jose'
 import { describe, expect, test } from 'vitest'
+import { signEs256k } from '../../../src/node/secp256k1.ts'
 import {
   asPrivateJwk,
+  assertSigns,
   createProof,
   generateDpopJwk,
   importDpopKey,
@@ -10,6 +13,7 @@ import {
   sha256,
 } from '../../../src/protocol/oauth/dpop.ts'
 import { seededBytes } from '../../support/fake-http.ts'
+import { generateSecp256k1Jwk } from '../../support/keys.ts'
 import { failure } from '../helpers.ts'
 
 const ports = {
@@ -96,6 +100,60 @@ describe('12.1, 12.9 proofs', () => {
   })
 })
 
+describe('26.15 a secp256k1 key of an imported session', () => {
+  const target = { method: 'GET', url: xrpc, nonce: 'n1', accessToken: TOKEN }
+
+  test('signs ES256K, which OpenSSL verifies, with the public key and no more', async () => {
+    const jwk = generateSecp256k1Jwk()
+    const read = asPrivateJwk({ ...jwk, alg: 'ES256K', kid: '1' })
+    expect(read).toStrictEqual(jwk)
+    const key = await importDpopKey(read!)
+    const proof = await createProof(key, target, { ...ports, signEs256k })
+    const { d, ...publicJwk } = jwk
+    expect(decodeProtectedHeader(proof)).toStrictEqual({ typ: 'dpop+jwt', alg: 'ES256K', jwk: publicJwk })
+    expect(decodeJwt(proof)).toStrictEqual(await proofClaims(target, ports))
+    const [header, claims, signature] = proof.split('.')
+    const publicKey = createPublicKey({ key: { ...publicJwk }, format: 'jwk' })
+    const given = Buffer.from(signature!, 'base64url')
+    const isOf = (text: string) =>
+      verify('sha256', Buffer.from(text), { key: publicKey, dsaEncoding: 'ieee-p1363' }, given)
+    expect(given).toHaveLength(64)
+    expect([isOf(`${header}.${claims}`), isOf(`${header}.${claims}x`)]).toStrictEqual([true, false])
+    expect(key.thumbprint).toBe(await calculateJwkThumbprint(publicJwk))
+  })
+
+  test('a P-256 key signs ES256, also where ES256K can be signed', async () => {
+    const proof = await createProof(await importDpopKey(await generateDpopJwk()), target, { ...ports, signEs256k })
+    expect(decodeProtectedHeader(proof)).toMatchObject({ alg: 'ES256', jwk: { crv: 'P-256' } })
+  })
+
+  test('23.4 halves of two keys, or no point of the curve: no key, and nothing of it is quoted', async () => {
+    const [one, two] = [generateSecp256k1Jwk(), generateSecp256k1Jwk()]
+    for (const jwk of [
+      { ...one, d: two.d },
+      { ...one, x: one.y, y: one.x },
+    ]) {
+      const key = await importDpopKey(jwk)
+      const error = await failure(() => assertSigns(key, { signEs256k }))
+      expect(error).toMatchObject({
+        code: 'CREDENTIALS_INVALID',
+        message: expect.stringMatching(/valid secp256k1 key$/),
+      })
+      expect(error.cause).toBeUndefined()
+      expect(error.message).not.toContain(jwk.d)
+    }
+  })
+
+  test('is rejected by a runtime that cannot sign with it; a P-256 key is not', async () => {
+    const error = await failure(async () => assertSigns(await importDpopKey(generateSecp256k1Jwk()), {}))
+    expect(error).toMatchObject({
+      code: 'CREDENTIALS_INVALID',
+      message: expect.stringContaining('this runtime cannot'),
+    })
+    await assertSigns(await importDpopKey(await generateDpopJwk()), {})
+  })
+})
+
 describe('12.2 keys', () => {
   test('each is another, has five members, and survives JSON', async () => {
     const [one, two] = [await generateDpopJwk(), await generateDpopJwk()]
@@ -107,7 +165,7 @@ describe('12.2 keys', () => {
   })
 
   test('the imported private key cannot be exported', async () => {
-    expect((await importDpopKey(await generateDpopJwk())).privateKey.extractable).toBe(false)
+    expect((await importDpopKey(await generateDpopJwk())).privateKey).toMatchObject({ extractable: false })
   })
 
   test.each([
@@ -116,7 +174,7 @@ describe('12.2 keys', () => {
     ['a string', () => 'x'],
     ['a public key', ({ d, ...rest }: Record<string, string>) => rest],
     ['another type', (jwk: Record<string, string>) => ({ ...jwk, kty: 'OKP' })],
-    ['another curve', (jwk: Record<string, string>) => ({ ...jwk, crv: 'secp256k1' })],
+    ['another curve', (jwk: Record<string, string>) => ({ ...jwk, crv: 'P-384' })],
     ['a short member', (jwk: Record<string, string>) => ({ ...jwk, x: jwk['x']!.slice(1) })],
     ['padding', (jwk: Record<string, string>) => ({ ...jwk, d: `${jwk['d']}=` })],
     ['base64 instead of base64url', (jwk: Record<string, string>) => ({ ...jwk, y: `${'+'.repeat(43)}` })],
