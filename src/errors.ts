@@ -227,6 +227,8 @@ export type ReasonFacts =
   | { readonly reason: 'client-document-faulty'; readonly clientId: string }
   /** The server rejected the client itself: its key, its document, or the copy of the document that it keeps. */
   | { readonly reason: 'client-rejected'; readonly clientId: string }
+  /** The client metadata document no longer publishes the key that the session is bound to. */
+  | { readonly reason: 'client-key-retired'; readonly clientId: string; readonly kid: string }
   /** Secrets are not stored through symbolic links. */
   | { readonly reason: 'link-unsupported'; readonly path: string }
   | StoreTrouble

@@ -315,7 +315,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'client-key-malformed':
       return 'set ATPROTO_OAUTH_CLIENT_JWK to the private JWK of your client, including its kid'
     case 'client-key-needed':
-      return `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${facts.clientId} publishes with the kid ${facts.kid}`
+      return `set ATPROTO_OAUTH_CLIENT_JWK to the private key that ${facts.clientId} publishes with the kid ${facts.kid}; if that key is retired, sign in again`
+    case 'client-key-retired':
+      return `the key ${facts.kid} is retired: publish it again, or sign in again: ${initCommandLine(facts)}`
     case 'client-key-unpublished':
       return 'unset ATPROTO_OAUTH_CLIENT_JWK, or make the client confidential with `client new --confidential`'
     case 'client-key-unset':

@@ -8,20 +8,21 @@ import type { Fix } from '../errors.ts'
 import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Clock, Http, Settings } from '../ports.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
-import { asUrl } from '../protocol/identity/syntax.ts'
 import { clientKeyName } from '../protocol/oauth/client-auth.ts'
 import { isStatic, parsePermission } from '../protocol/scope/permission.ts'
 import { parseScope, scopeTokens } from '../protocol/scope/scope.ts'
-import { clientIdFault, parseLoopbackClientId } from './client-id.ts'
+import { clientIdFault, parseLoopbackClientId, shownAs } from './client-id.ts'
 import { clientFaults } from './document-rules.ts'
 import { advice, type ClientFinding, fault, strings } from './fault.ts'
-import { fetchClientDocument, fetchKeys } from './fetch.ts'
-import { publishedKeys, thumbprintOf } from './key-rules.ts'
+import { fetchClientDocument, fetchPublishedKeys } from './fetch.ts'
+import { thumbprintOf } from './key-rules.ts'
 
 export type { ClientFinding } from './fault.ts'
 
 /** Bytes: the limit that the specification recommends and servers may enforce. */
 const RECOMMENDED_SIZE = 5 * 1024
+/** Milliseconds for which a server may use a document that it has fetched before. */
+const CACHED = 10 * 60 * 1000
 
 export interface ClientVerdict {
   readonly clientId: string
@@ -29,6 +30,8 @@ export interface ClientVerdict {
   readonly kind?: 'loopback' | 'public' | 'confidential' | undefined
   readonly redirectUris: readonly string[]
   readonly scope?: string | undefined
+  /** How the consent screen of the reference server names the client, unless the server trusts it. */
+  readonly shownAs?: string | undefined
   readonly kids: readonly string[]
   /** Whether the configured private key is one of the published keys; absent if none is configured. */
   readonly keyMatches?: boolean | undefined
@@ -73,6 +76,7 @@ function checkLoopback({ clientId, redirectUri, scope }: ClientCheck): ClientVer
       kind: 'loopback',
       redirectUris: declared.redirectUris,
       scope: declared.scope,
+      shownAs: shownAs(clientId),
       kids: [],
       findings,
     }
@@ -89,10 +93,10 @@ async function checkHosted(use: ClientCheck, ports: CheckClientPorts): Promise<C
     const fix = 'serve the document at a URL such as https://alice.github.io/bot/oauth-client-metadata.json'
     return nothing(clientId, [fault(`client_id: ${why}`, fix)])
   }
-  const { document, bytes, faults } = await fetchClientDocument(clientId, ports)
+  const { document, bytes, changedAt, faults } = await fetchClientDocument(clientId, ports)
   if (!document) return nothing(clientId, faults)
   const isConfidential = document.token_endpoint_auth_method === 'private_key_jwt'
-  const keys = await keysOf(document, isConfidential, ports)
+  const keys = await fetchPublishedKeys(document, ports)
   const atHand = await checkOwnKey(keys.published, isConfidential, ports.settings)
   const scope = typeof document.scope === 'string' ? document.scope : undefined
   return {
@@ -100,6 +104,7 @@ async function checkHosted(use: ClientCheck, ports: CheckClientPorts): Promise<C
     kind: isConfidential ? 'confidential' : 'public',
     redirectUris: strings(document.redirect_uris),
     scope,
+    shownAs: shownAs(clientId),
     kids: keys.published.map(({ kid }) => String(kid)),
     keyMatches: atHand.matches,
     bytes,
@@ -108,6 +113,7 @@ async function checkHosted(use: ClientCheck, ports: CheckClientPorts): Promise<C
       ...clientFaults(document, use),
       ...keys.faults,
       ...addressAdvice(clientId, bytes ?? 0),
+      ...cacheAdvice(keys.published, changedAt, ports),
       ...scopeAdvice(scope ?? ''),
       ...atHand.findings,
     ],
@@ -116,21 +122,6 @@ async function checkHosted(use: ClientCheck, ports: CheckClientPorts): Promise<C
 
 function nothing(clientId: string, findings: readonly ClientFinding[]): ClientVerdict {
   return { clientId, redirectUris: [], kids: [], findings }
-}
-
-interface Keys {
-  readonly published: readonly JsonObject[]
-  readonly faults: readonly ClientFinding[]
-}
-
-/** Keys in the document are checked with it; keys behind `jwks_uri` are fetched. */
-async function keysOf(document: JsonObject, isConfidential: boolean, ports: Http & Clock): Promise<Keys> {
-  const { jwks, jwks_uri: uri } = document
-  if (jwks !== undefined || !isConfidential || typeof uri !== 'string' || asUrl(uri)?.protocol !== 'https:') {
-    return { published: publishedKeys(jwks), faults: [] }
-  }
-  const fetched = await fetchKeys(uri, ports)
-  return { published: publishedKeys(fetched.document), faults: fetched.faults }
 }
 
 interface AtHand {
@@ -181,6 +172,20 @@ function addressAdvice(clientId: string, bytes: number): ClientFinding[] {
     findings.push(advice(message, 'retire keys, or declare fewer scopes', 'a server may reject it'))
   }
   return findings
+}
+
+/** A document with several keys was probably changed to add one of them. */
+function cacheAdvice(keys: readonly JsonObject[], changedAt: number | undefined, { now }: Clock): ClientFinding[] {
+  const since = changedAt === undefined ? CACHED : Math.max(0, now() - changedAt)
+  if (keys.length < 2 || since >= CACHED) return []
+  const message = `the document was changed ${inMinutes(since)} ago`
+  const fix = `wait ${inMinutes(CACHED - since)} before you use a new key, and use the earlier key until then`
+  return [advice(message, fix, 'a server that still uses the earlier document rejects a new key')]
+}
+
+function inMinutes(milliseconds: number): string {
+  const minutes = Math.max(1, Math.ceil(milliseconds / 60_000))
+  return minutes === 1 ? '1 minute' : `${minutes} minutes`
 }
 
 function scopeAdvice(scope: string): ClientFinding[] {

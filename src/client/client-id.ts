@@ -108,6 +108,13 @@ export function clientIdFault(clientId: string): string | undefined {
   return isPublic ? undefined : 'its host must be a public name'
 }
 
+/** How the consent screen of the reference server names a client that the server does not trust. */
+export function shownAs(clientId: string): string {
+  if (!clientId.startsWith('https:')) return 'An application on your device'
+  const { hostname, port, pathname, search } = new URL(clientId)
+  return pathname === '/oauth-client-metadata.json' && port === '' && search === '' ? hostname : clientId
+}
+
 /** Checks the form of a redirect URI. Whether the client may use it is declared in its document. */
 function checkRedirect(redirectUri: string, client: URL): void {
   if (redirectKind(redirectUri, client) !== undefined) return

@@ -48,8 +48,25 @@ export function keySetFaults(jwks: unknown): ClientFinding[] {
   const keys = isObject(jwks) ? jwks.keys : undefined
   const fix = 'publish the public P-256 key of your client: kty, crv, x, y and kid'
   if (!Array.isArray(keys) || keys.length === 0) return [fault('jwks has no keys', fix)]
-  const faults = keys.flatMap((key: unknown, index) => oneKeyFaults(key, `jwks.keys[${index}]`))
+  const faults = [
+    ...keys.flatMap((key: unknown, index) => oneKeyFaults(key, `jwks.keys[${index}]`)),
+    ...sharedKidFaults(keys),
+  ]
   return keys.some(isForUs) ? faults : [fault('jwks has no key for ES256', fix), ...faults]
+}
+
+/** The reference server then rejects the whole set. */
+function sharedKidFaults(keys: readonly unknown[]): ClientFinding[] {
+  const kids = keys.flatMap((key) => (isObject(key) && typeof key.kid === 'string' && key.kid !== '' ? [key.kid] : []))
+  const shared = new Set(kids.filter((kid, index) => kids.indexOf(kid) < index))
+  return [...shared].map((kid) => {
+    const message = `jwks has several keys with the kid ${kid}`
+    return fault(
+      message,
+      'keep only the one that sessions use, or give the other its own kid',
+      'servers reject every login and refresh',
+    )
+  })
 }
 
 function isForUs(key: unknown): boolean {

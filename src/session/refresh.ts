@@ -5,6 +5,7 @@
  * @see https://atproto.com/specs/oauth#tokens-and-session-lifetime, RFC 6749 §6
  */
 
+import { isRetired } from '../client/fetch.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { ClientKeyName, Handle, Origin, SessionRecord, TokenSet } from '../model.ts'
 import type { Clock, Network, SaveTarget } from '../ports.ts'
@@ -114,7 +115,11 @@ async function refreshAlone(
         await transaction.confirm()
       }
       const next = await spend(prepared, confirm, ports).catch(async (error: unknown) => {
-        throw await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports)
+        throw await withRetiredKey(
+          await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports),
+          prepared,
+          ports,
+        )
       })
       await commit(next)
       const outdated = savedElsewhere(current, targets)
@@ -280,6 +285,19 @@ async function explainFailure(
   // All is as it was: nor is there a record, in case the key given with this token is not its own.
   if (isOAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
   return error // if it is not known what the server did, the intent stays
+}
+
+/** The server rejects the client: if its document no longer has the key of the session, that is the cause. */
+async function withRetiredKey(error: unknown, { current, clientKey }: Prepared, ports: RefreshPorts): Promise<unknown> {
+  const { clientId } = current
+  if (!isOAuthError(error, 'REFRESH_REFUSED') || error.facts.reason !== 'client-rejected') return error
+  if (clientId === undefined || clientKey === undefined) return error
+  const { kid } = clientKey
+  if (!(await isRetired(clientId, kid, ports))) return error
+  const message = `the client key ${kid} of the session is retired: ${clientId} does not publish it (${error.message})`
+  const { status, serverError } = error.facts
+  const facts = { ...loginFacts(current), status, serverError, reason: 'client-key-retired', clientId, kid } as const
+  return error.with({ message, facts })
 }
 
 function notRefreshable(session: SessionRecord): OAuthError {

@@ -242,6 +242,17 @@ describe('the hint follows from the code and the facts', () => {
       'atproto-oauth init did:web:a.dev',
     ],
     [
+      'REFRESH_REFUSED',
+      {
+        reason: 'client-key-retired',
+        clientId: 'https://a.dev/c',
+        kid: 'k',
+        did: 'did:web:a.dev',
+        redirectUri: 'https://a.dev/',
+      },
+      'the key k is retired: publish it again, or sign in again: atproto-oauth init did:web:a.dev --client-id https://a.dev/c --redirect-uri https://a.dev/',
+    ],
+    [
       'EXCHANGE_REFUSED',
       { reason: 'code-rejected', handle: 'a.dev' },
       'the login is still open: copy the whole callback URL again, and paste it into: atproto-oauth complete',
@@ -301,7 +312,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'CREDENTIALS_INCOMPLETE',
       { reason: 'client-key-needed', clientId: 'https://a.dev/c', kid: 'k1' },
-      'set ATPROTO_OAUTH_CLIENT_JWK to the private key that https://a.dev/c publishes with the kid k1',
+      'set ATPROTO_OAUTH_CLIENT_JWK to the private key that https://a.dev/c publishes with the kid k1; if that key is retired, sign in again',
     ],
     ['CREDENTIALS_MISMATCH', { reason: 'client-key-unwanted' }, 'unset ATPROTO_OAUTH_CLIENT_JWK for this session'],
     [

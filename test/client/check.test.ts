@@ -170,6 +170,57 @@ describe('16.2 the private key at hand', () => {
   })
 })
 
+describe('26.8 several keys', () => {
+  const two = async (kid?: string) => {
+    const { jwks } = confidential.document as { jwks: { keys: object[] } }
+    const { d, ...open } = await generateClientJwk()
+    return { ...confidential.document, jwks: { keys: [...jwks.keys, kid === undefined ? open : { ...open, kid }] } }
+  }
+
+  test('with one kid are an error, as the reference says', async () => {
+    const [kid] = confidential.kids
+    const document = await two(kid)
+    const verdict = await check({ answer: () => json(200, document), clientJwk: confidential.clientJwk })
+    expect(verdict.findings).toMatchObject([{ level: 'error', message: `jwks has several keys with the kid ${kid}` }])
+  })
+
+  const changed = async (minutesAgo: number, more: { document?: object; date?: number } = {}) => {
+    const document = more.document ?? (await two())
+    const world = createFakeWorld({ settings: { clientJwk: confidential.clientJwk } })
+    const { date = world.now() } = more
+    const headers = {
+      date: new Date(date).toUTCString(),
+      'last-modified': new Date(date - minutesAgo * 60_000).toUTCString(),
+    }
+    world.serve(HOST, () => json(200, document, headers))
+    return (await checkClient({ clientId: open.clientId }, world)).findings
+  }
+
+  test('in a document that servers may not have read yet: a warning with the time to wait', async () => {
+    expect(await changed(3)).toMatchObject([
+      {
+        level: 'warning',
+        message: expect.stringMatching(/^the document was changed [34] minutes ago$/),
+        fix: expect.stringMatching(/^wait [78] minutes before you use a new key/),
+      },
+    ])
+    expect(await changed(3, { date: Date.UTC(2001, 1, 1) })).toHaveLength(1) // by the clock of the host
+    expect(await changed(11)).toStrictEqual([])
+    expect(await changed(3, { document: confidential.document })).toStrictEqual([]) // its first key
+  })
+})
+
+test.each([
+  ['https://alice.fake.dev/oauth-client-metadata.json', 'alice.fake.dev'],
+  ['https://alice.fake.dev/bot/oauth-client-metadata.json', undefined],
+  ['https://alice.fake.dev/client.json', undefined],
+  ['https://alice.fake.dev/oauth-client-metadata.json?v=2', undefined],
+  ['http://localhost?scope=atproto', 'An application on your device'],
+])('26.7 what the consent screen shows of %s', async (clientId, shown = clientId) => {
+  const answer = () => json(200, { ...open.document, client_id: clientId, client_uri: HOST })
+  expect(await check({ clientId, answer })).toMatchObject({ shownAs: shown })
+})
+
 describe('5.15 what a login asks for', () => {
   const answer = () => json(200, { ...open.document, scope: 'atproto rpc?lxm=a.b.c&aud=*' })
   test('is declared letter for letter', async () => {

@@ -10,7 +10,7 @@ import { revoke } from '../../src/session/revoke.ts'
 import { statusOf } from '../../src/session/status.ts'
 import { toCredentials } from '../../src/session/token-family.ts'
 import { failure } from '../support/failure.ts'
-import { createFakeWorld, type FakeRequest, type FakeWorld, formOf } from '../support/fake-atproto.ts'
+import { createFakeWorld, type FakeRequest, type FakeWorld, formOf, json } from '../support/fake-atproto.ts'
 
 const CLIENT_ID = 'https://app.fake.dev/oauth-client-metadata.json'
 const CLIENT = { clientId: CLIENT_ID, redirectUri: 'https://app.fake.dev/callback', scope: 'atproto' }
@@ -178,6 +178,30 @@ describe('11.15 a session keeps its key', () => {
     })
     expect(error.message).toContain('no key first is published')
     expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+
+  test('26.8 a key that the document no longer has is retired, and the session needs it or another login', async () => {
+    const { world, ours, credentials } = await signedIn()
+    const serve = (document: object) => world.serve('https://app.fake.dev', () => json(200, document))
+    const second = await clientKey('second')
+    publish(world, second)
+    const { d, ...open } = second
+    const method = { client_id: CLIENT_ID, token_endpoint_auth_method: 'private_key_jwt' }
+    serve({ ...method, jwks: { keys: [open] } })
+    const session = await openSession(credentials, ours)
+    const error = await failure(session.refresh())
+    expect(error).toMatchObject({
+      code: 'REFRESH_REFUSED',
+      session: 'alive',
+      message: expect.stringContaining('the client key first of the session is retired'),
+      facts: { reason: 'client-key-retired', clientId: CLIENT_ID, kid: 'first', did: credentials.did },
+    })
+    // Published, so the server has another reason: an earlier document, or a wrong signature.
+    serve({ ...method, jwks: { keys: [open, { ...open, kid: 'first' }] } })
+    expect(await failure(session.refresh())).toMatchObject({ facts: { reason: 'client-rejected' } })
+    // Nothing is known of keys that cannot be fetched.
+    serve({ ...method, jwks_uri: 'https://app.fake.dev:1/none.json' })
+    expect(await failure(session.refresh())).toMatchObject({ facts: { reason: 'client-rejected' } })
   })
 
   test('between init and complete: nothing is sent, and the login stays open', async () => {

@@ -55,7 +55,7 @@ const WIDTH = 11
 const COLOURS = { error: 'red', warning: 'yellow' } as const
 
 function report(verdict: WordedVerdict, paint: Paint): string {
-  const { clientId, kind, redirectUris, scope, kids, keyMatches, bytes, findings } = verdict
+  const { clientId, kind, redirectUris, scope, shownAs, kids, keyMatches, bytes, findings } = verdict
   const matched =
     keyMatches === undefined
       ? ''
@@ -67,6 +67,7 @@ function report(verdict: WordedVerdict, paint: Paint): string {
     ['kind', kind],
     ['redirects', redirectUris.join(' ') || undefined],
     ['scope', scope],
+    ['shown as', shownAs === undefined ? undefined : `${shownAs} (on the reference PDS, unless it trusts the client)`],
     ['keys', kids.length > 0 ? kids.join(' ') + matched : undefined],
     ['size', bytes === undefined ? undefined : `${bytes} bytes`],
   ]

@@ -3,6 +3,7 @@
  */
 import { join, relative, resolve } from 'node:path'
 import { Command, Option } from 'commander'
+import { shownAs } from '../../client/client-id.ts'
 import {
   addClientKey,
   CALLBACK_FILE,
@@ -168,7 +169,13 @@ function summary(made: ClientDocument, hasPage: boolean, options: NewOptions, { 
     'Publish the folder so that its files are served unchanged at',
     `  ${clientId}`,
     ...(redirectUri.startsWith('https:') ? [`  ${redirectUri}`] : []),
-    ...(options.addKey || options.retireKey !== undefined ? ['Servers cache the document for about 10 minutes.'] : []),
+    ...(options.addKey
+      ? ['Servers cache the document for about 10 minutes. Use the new key after that, and the earlier one until then.']
+      : options.retireKey !== undefined
+        ? ['Servers cache the document for about 10 minutes.']
+        : [
+            `The consent screen of the reference PDS shows "${shownAs(clientId)}", unless the server trusts the client.`,
+          ]),
     ...keyNotes(kids, clientJwk?.kid, options),
     '',
     'Then:',

@@ -109,6 +109,16 @@ describe('client new', () => {
   })
 })
 
+test('26.7, 26.8 client new says what the consent screen will show, and when a new key can be used', async () => {
+  const folder = await tempFolder()
+  expect((await make(folder, '--confidential')).stderr).toContain(
+    'The consent screen of the reference PDS shows "bot.fake.dev"',
+  )
+  const { stderr } = await client('new', '--add-key', '--out', folder)
+  expect(stderr).toContain('Use the new key after that, and the earlier one until then.')
+  expect(stderr).not.toContain('consent screen')
+})
+
 test('client without a command says so', async () => {
   expectUsage(await client())
 })
