@@ -56,6 +56,7 @@ export const USUAL_STATE = {
   RESPONSE_INVALID: 'alive',
   CLIENT_BROKEN: 'none',
   PAR_REFUSED: 'none',
+  PERMISSION_SET_UNRESOLVED: 'none',
   DPOP_URL_INVALID: 'alive',
   DPOP_NONCE_INVALID: 'alive',
   CALLBACK_STATE_UNKNOWN: 'none',
@@ -187,6 +188,10 @@ export type PlainReason =
   | 'node-session-expected'
   /** A client cannot be hosted at this origin. */
   | 'origin-unusable'
+  /** The server does not list the requested prompt. */
+  | 'prompt-unsupported'
+  /** The request is larger than the server accepts. */
+  | 'request-too-large'
   /** The client document lists several redirect URIs, and none was chosen. */
   | 'redirect-uri-needed'
   /** `atproto-proxy` is not a DID and a service, as in `did:web:api.bsky.app#bsky_appview`. */

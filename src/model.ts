@@ -60,6 +60,8 @@ export interface AuthorizationServer {
   readonly token_endpoint: string
   readonly pushed_authorization_request_endpoint: string
   readonly revocation_endpoint?: string | undefined
+  /** Initiating User Registration via OpenID Connect §4; absent if the server does not list them. */
+  readonly prompt_values_supported?: readonly string[] | undefined
 }
 
 /** The client of one authorization request. Its `clientId` is kept with the session, byte for byte. */

@@ -179,6 +179,10 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   METADATA_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
   RESPONSE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
   CLIENT_BROKEN: { exit: 4, hint: `correct and publish the client metadata document, then ${AGAIN}` },
+  PERMISSION_SET_UNRESOLVED: {
+    exit: 4,
+    hint: 'check the name after include: in --scope, or list the permissions themselves there',
+  },
   PAR_REFUSED: { exit: 4, hint: (facts) => PAR_HINTS.get(facts.serverError ?? '') ?? doctorHint(facts) },
   DPOP_URL_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
   DPOP_NONCE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
@@ -298,6 +302,10 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return `use the session in the other program, or sign in here too: ${initCommandLine(facts)}`
     case 'http1-unsupported':
       return 'enable HTTP/1.1 on the server, or on the reverse proxy in front of it'
+    case 'prompt-unsupported':
+      return 'create the account with an app or on a website, then omit --prompt'
+    case 'request-too-large':
+      return 'request fewer permissions with --scope, or a permission set (include:) in their place'
     case 'pds-not-found':
       return `check the network connection, then: atproto-oauth doctor ${shellQuote(facts.handle ?? facts.did)}`
     case 'client-id-differs':

@@ -150,7 +150,7 @@ export async function checkIssuer(issuer: Origin, pds: Origin | undefined, ports
   return { findings, server, resources, isAbsent: false }
 }
 
-function foreignEndpoints({ issuer, ...endpoints }: AuthorizationServer): string[] {
+function foreignEndpoints({ issuer, prompt_values_supported: _, ...endpoints }: AuthorizationServer): string[] {
   const origins = Object.values(endpoints).flatMap((endpoint) => asUrl(endpoint ?? '')?.origin ?? [])
   return [...new Set(origins)].filter((origin) => origin !== issuer)
 }

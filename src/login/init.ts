@@ -4,7 +4,7 @@
 
 import { type ClientChoice, chooseClient } from '../client/client-id.ts'
 import { findClientFaults } from '../client/fetch.ts'
-import { isOAuthError, type LoginFacts, loginFacts, withoutSession } from '../errors.ts'
+import { isOAuthError, type LoginFacts, loginFacts, OAuthError, withoutSession } from '../errors.ts'
 import type { AuthorizationServer, Client, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
 import type { Dns, Network, Settings, Stores } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
@@ -15,6 +15,7 @@ import { clientKeyName, identifyClient } from '../protocol/oauth/client-auth.ts'
 import { discoverFromAccount, discoverFromServer } from '../protocol/oauth/discovery.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
+import { findBrokenSet } from '../protocol/scope/permission-set.ts'
 
 /** Milliseconds to wait for the callback: enough time to sign in, and far more than the lifetime of a code. */
 const PENDING_LIFETIME = 60 * 60 * 1000
@@ -53,6 +54,7 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
   const identity = identifyClient(client.clientId, ports.settings.clientJwk)
   await ports.stores.pending.prepare()
   const { server, account } = await discover(parsed, ports)
+  checkPrompt(options.prompt, server)
 
   const dpopPrivateJwk = await generateDpopJwk()
   const key = await importDpopKey(dpopPrivateJwk)
@@ -89,11 +91,30 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
   return { authorizationUrl: authorizationUrl(server, client.clientId, requestUri), pending, pds: account?.pds }
 }
 
+/** Sign-up during a login: a server that does not offer it may reject the request, or show its usual page. */
+function checkPrompt(
+  prompt: Prompt | undefined,
+  { issuer, prompt_values_supported: offered }: AuthorizationServer,
+): void {
+  if (prompt !== 'create' || offered === undefined || offered.includes(prompt)) return
+  const message = `${issuer} does not offer to create an account: it lists the prompts ${offered.join(', ') || 'none at all'}`
+  throw new OAuthError('OAUTH_UNSUPPORTED', message, { facts: { reason: 'prompt-unsupported' } })
+}
+
+/** What servers return for a permission set that they cannot resolve. */
+const SCOPE_ERRORS: readonly string[] = ['invalid_scope', 'invalid_request']
+
 /** Servers rarely explain why they reject a client document, so the document is fetched and checked here. */
 async function explained(error: unknown, asked: Client & LoginFacts, ports: InitPorts): Promise<unknown> {
   if (!isOAuthError(error, 'PAR_REFUSED')) return error
-  const { clientId } = asked
+  const { clientId, scope } = asked
   const facts = { ...loginFacts(asked), ...error.facts }
+  if (facts.reason !== undefined) return error.with({ facts })
+  const set = SCOPE_ERRORS.includes(facts.serverError ?? '') ? await findBrokenSet(scope, ports) : undefined
+  if (set) {
+    const message = `the permission set ${set.nsid} cannot be resolved: ${set.why} (${error.message})`
+    return error.with({ code: 'PERMISSION_SET_UNRESOLVED', message, facts })
+  }
   if (!clientId.startsWith('https:')) {
     return error.with({ facts: { ...facts, reason: 'loopback-client-refused' } })
   }

@@ -11,7 +11,7 @@ const EXITS: Readonly<Record<number, string>> = {
     ACCOUNT_UNCLEAR COPIES_DIFFER SESSION_OUTDATED STORE_COPIED STORE_INVALID STORE_UNAVAILABLE`,
   3: 'NETWORK_UNREACHABLE NETWORK_LOST HOST_NOT_FOUND HANDLE_LOOKUP_FAILED SERVER_UNAVAILABLE SESSION_BUSY',
   4: `ADDRESS_REFUSED HANDLE_NOT_FOUND HANDLE_AMBIGUOUS HANDLE_NOT_CLAIMED DID_NOT_FOUND DID_DOCUMENT_INVALID
-    OAUTH_UNSUPPORTED METADATA_INVALID RESPONSE_INVALID CLIENT_BROKEN PAR_REFUSED DPOP_URL_INVALID DPOP_NONCE_INVALID
+    OAUTH_UNSUPPORTED METADATA_INVALID RESPONSE_INVALID CLIENT_BROKEN PAR_REFUSED PERMISSION_SET_UNRESOLVED DPOP_URL_INVALID DPOP_NONCE_INVALID
     CALLBACK_STATE_UNKNOWN CALLBACK_REFUSED AUTHORIZATION_DENIED AUTHORIZATION_EXPIRED CODE_USED EXCHANGE_REFUSED
     TOKEN_RESPONSE_INVALID ACCOUNT_MISMATCH ACCOUNT_UNVERIFIED ISSUER_MISMATCH REVOCATION_UNCONFIRMED DOCTOR_FOUND
     REFRESH_REFUSED`,
@@ -56,6 +56,9 @@ describe('the hint follows from the code and the facts', () => {
       'check that the client metadata document at your client_id is public and valid',
     ],
     ['PAR_REFUSED', { serverError: 'invalid_redirect_uri' }, /^use a --redirect-uri /],
+    ['PAR_REFUSED', { reason: 'request-too-large', status: 413 }, /^request fewer permissions with --scope/],
+    ['OAUTH_UNSUPPORTED', { reason: 'prompt-unsupported' }, /then omit --prompt$/],
+    ['PERMISSION_SET_UNRESOLVED', {}, /^check the name after include: in --scope/],
     ['PAR_REFUSED', { serverError: 'temporarily_unavailable' }, 'run the same command again in a few minutes'],
     ['PAR_REFUSED', { serverError: 'constructor' }, 'find the cause with: atproto-oauth doctor'],
     ['PAR_REFUSED', { serverError: '__proto__' }, 'find the cause with: atproto-oauth doctor'],

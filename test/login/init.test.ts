@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { OAuthError } from '../../src/errors.ts'
 import { init } from '../../src/login/init.ts'
 import { failure } from '../support/failure.ts'
-import { createFakeWorld } from '../support/fake-atproto.ts'
+import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
 
 const parameters = (request: { body: string }) => new URLSearchParams(request.body)
 const isPar = (request: { url: string }) => request.url.endsWith('/oauth/par')
@@ -46,6 +46,41 @@ describe('what init keeps', () => {
     expect(world.stores.pendingRecords.size).toBe(0)
   })
 
+  test('26.10 413: the request is too large, whatever the client', async () => {
+    const world = createFakeWorld()
+    world.faults.httpFault = (request) => (isPar(request) ? new Response('', { status: 413 }) : undefined)
+    const error = await failure(init('alice.fake.dev', {}, world))
+    expect(error).toMatchObject({
+      code: 'PAR_REFUSED',
+      facts: { reason: 'request-too-large', handle: 'alice.fake.dev' },
+    })
+    expect(error.message).toMatch(
+      /^https:\/\/as\.fake\.dev rejected the authorization request: 413; its \d{3} bytes are too many$/,
+    )
+  })
+
+  test.each([
+    [['login', 'consent'], 'refused'],
+    [[], 'refused'],
+    [['login', 'create'], 'sent'],
+    [undefined, 'sent'],
+    ['create', 'sent'],
+  ])('26.9 prompt=create where %j is listed: %s', async (prompt_values_supported, fate) => {
+    const world = createFakeWorld()
+    world.faults.mutateAuthorizationServer = (document) => ({ ...document, prompt_values_supported })
+    const started = init('alice.fake.dev', { prompt: 'create' }, world)
+    if (fate === 'sent') await started
+    else
+      expect(await failure(started)).toMatchObject({
+        code: 'OAUTH_UNSUPPORTED',
+        session: 'none',
+        facts: { reason: 'prompt-unsupported' },
+      })
+    expect(world.requests.some(isPar)).toBe(fate === 'sent')
+    // Other prompts are sent: the server decides.
+    await init('alice.fake.dev', { prompt: 'select_account' }, world)
+  })
+
   test('7.13 no URL, if it cannot be kept', async () => {
     const world = createFakeWorld()
     world.stores.failPut = () => new Error('disk full')
@@ -66,6 +101,60 @@ describe('what init keeps', () => {
     const world = createFakeWorld()
     const { pending } = await init('alice.fake.dev', {}, world)
     expect(JSON.stringify(world.requests)).not.toContain(pending.codeVerifier)
+  })
+})
+
+describe('26.3 a permission set that cannot be resolved', () => {
+  const NSID = 'dev.fake.lex.authPosts'
+  const NAME = '_lexicon.lex.fake.dev'
+  const PUBLISHER = 'did:plc:publisher234567publishe2'
+  const refused = (error: string) => Response.json({ error, error_description: 'no' }, { status: 400 })
+  const asking = async (plant: (world: FakeWorld) => void, error = 'invalid_scope') => {
+    const world = createFakeWorld()
+    world.faults.httpFault = (request) => (isPar(request) ? refused(error) : undefined)
+    plant(world)
+    return failure(init('alice.fake.dev', { scope: `atproto include:${NSID}?aud=did:web:a.fake.dev%23x` }, world))
+  }
+  const named = (world: FakeWorld) => void world.identity.txt.set(NAME, [[`did=${PUBLISHER}`]])
+  const hosted = (world: FakeWorld) => {
+    named(world)
+    world.identity.addAccount({ did: PUBLISHER, handle: 'lex.fake.dev', pds: 'https://lex-pds.fake.dev' })
+  }
+  const answering = (answer: () => Response) => (world: FakeWorld) => {
+    hosted(world)
+    world.serve('https://lex-pds.fake.dev', (request) => {
+      const { repo, collection, rkey } = Object.fromEntries(new URL(request.url).searchParams)
+      expect([repo, collection, rkey]).toStrictEqual([PUBLISHER, 'com.atproto.lexicon.schema', NSID])
+      return answer()
+    })
+  }
+  const record = (type: string) => Response.json({ value: { lexicon: 1, id: NSID, defs: { main: { type } } } })
+  const noRecord = () => Response.json({ error: 'RecordNotFound' }, { status: 400 })
+
+  test.each<[string, (world: FakeWorld) => void, string]>([
+    ['no TXT record', () => undefined, `no TXT record with did= at ${NAME}`],
+    [
+      'a TXT record of something else',
+      ({ identity }) => void identity.txt.set(NAME, [['v=1']]),
+      'no TXT record with did=',
+    ],
+    ['no DID in it', ({ identity }) => void identity.txt.set(NAME, [['did=x']]), 'does not name one DID'],
+    ['no DID document', named, `${PUBLISHER} not found`],
+    ['no host', hosted, 'lex-pds.fake.dev does not exist'],
+    ['no record', answering(noRecord), 'lex-pds.fake.dev returned 400 RecordNotFound'],
+    ['a record of another type', answering(() => record('record')), 'is not a permission set'],
+  ])('%s', async (_, plant, why) => {
+    const error = await asking(plant)
+    expect(error).toMatchObject({ code: 'PERMISSION_SET_UNRESOLVED', session: 'none', facts: { status: 400 } })
+    expect(error.message).toContain(`the permission set ${NSID} cannot be resolved: `)
+    expect(error.message).toContain(why)
+  })
+
+  test('is not to blame where it resolves, DNS fails here, or something else is rejected', async () => {
+    const whole = answering(() => record('permission-set'))
+    const unknown = ({ identity }: FakeWorld) => void identity.txt.set(NAME, 'SERVFAIL')
+    for (const plant of [whole, unknown]) expect(await asking(plant)).toMatchObject({ code: 'PAR_REFUSED' })
+    expect(await asking(() => undefined, 'invalid_client')).toMatchObject({ code: 'PAR_REFUSED' })
   })
 })
 

@@ -66,7 +66,7 @@ export async function pushAuthorizationRequest(
   const response = await post(pushed_authorization_request_endpoint, form)
   if (response.status === 429) throw rateLimited(issuer, response.headers, now())
   if (response.status !== 200 && response.status !== 201) {
-    throw parRefused(issuer, await readServerError(response, form))
+    throw parRefused(issuer, await readServerError(response, form), form)
   }
   return parsePushedRequest(
     await readJsonObject(response, { what: `the authorization response of ${issuer}`, code: 'RESPONSE_INVALID' }),
@@ -89,15 +89,19 @@ function authorizationForm(clientId: string, request: AuthorizationRequest): URL
   })
 }
 
-function parRefused(issuer: string, refusal: ServerError): OAuthError {
+function parRefused(issuer: string, refusal: ServerError, form: URLSearchParams): OAuthError {
   if (refusal.status >= 500) {
     return new OAuthError(
       'SERVER_UNAVAILABLE',
       `${issuer} failed to process the authorization request: ${describe(refusal)}`,
     )
   }
-  return new OAuthError('PAR_REFUSED', `${issuer} rejected the authorization request: ${describe(refusal)}`, {
-    facts: { status: refusal.status, serverError: refusal.error },
+  const facts = { status: refusal.status, serverError: refusal.error }
+  const message = `${issuer} rejected the authorization request: ${describe(refusal)}`
+  if (refusal.status !== 413) return new OAuthError('PAR_REFUSED', message, { facts })
+  const bytes = form.toString().length
+  return new OAuthError('PAR_REFUSED', `${message}; its ${bytes} bytes are too many`, {
+    facts: { ...facts, reason: 'request-too-large' },
   })
 }
 

@@ -207,14 +207,20 @@ export function readAuthorizationServer(
     if (!url) faults.push(`${field} is ${shown(document[field])}`)
     return url ?? ''
   }
+  const prompts = document.prompt_values_supported
   const server: AuthorizationServer = {
     issuer,
     authorization_endpoint: endpoint('authorization_endpoint'),
     token_endpoint: endpoint('token_endpoint'),
     pushed_authorization_request_endpoint: endpoint('pushed_authorization_request_endpoint'),
     ...(document.revocation_endpoint !== undefined && { revocation_endpoint: endpoint('revocation_endpoint') }),
+    ...(isTexts(prompts) && { prompt_values_supported: prompts }),
   }
   return { server, faults }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((entry) => typeof entry === 'string')
 }
 
 function asEndpoint(value: unknown, dev: boolean): string | undefined {

@@ -144,7 +144,6 @@ describe('7.11 refusals', () => {
     ['invalid_dpop_proof', 401],
     ['invalid_token', 401],
     ['not_found', 405],
-    ['too_large', 413],
     ['constructor', 400],
     ['__proto__', 400],
   ])('%s %i', async (error, status) => {
@@ -154,6 +153,18 @@ describe('7.11 refusals', () => {
       message: `https://as.fake.dev rejected the authorization request: ${status} ${error} "said so"`,
       facts: { status, serverError: error },
     })
+  })
+
+  test('26.10 too_large 413, with the size of the request', async () => {
+    const answer = () => json(413, { error: 'too_large', error_description: 'said so' })
+    const error = await failure(() => pushTo(answer))
+    expect(error).toMatchObject({
+      code: 'PAR_REFUSED',
+      facts: { status: 413, serverError: 'too_large', reason: 'request-too-large' },
+    })
+    expect(error.message).toMatch(
+      /^https:\/\/as\.fake\.dev rejected the authorization request: 413 too_large "said so"; its \d+ bytes are too many$/,
+    )
   })
 
   test.each([
