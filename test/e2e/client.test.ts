@@ -182,6 +182,25 @@ describe('client check', () => {
     expect((await check(`https://${host}/bot/callback`)).stdout).toContain('the document redirects to')
   })
 
+  test('26.7, 26.8 two keys with one kid are an error, and the name on the consent screen is said', async () => {
+    const { home, host, env } = await published('--confidential')
+    const clientId = `https://${host}/bot/oauth-client-metadata.json`
+    const add = 'umask 077; atproto-oauth client new --add-key --out site/bot > second.env'
+    const added = await runShell(add, { home })
+    expect(added.stderr).toContain('Use the new key after that, and the earlier one until then.')
+    const file = join(home.path, 'site/bot/oauth-client-metadata.json')
+    const document = JSON.parse(await readFile(file, 'utf8'))
+    const [first, second] = document.jwks.keys
+    const check = () => runCli(['client', 'check', clientId], { home, env })
+    const good = await check()
+    expect(good.code, good.stdout).toBe(0)
+    expect(good.stdout).toContain(`shown as   ${clientId} (on the reference PDS, unless it trusts the client)`)
+    await writeFile(file, JSON.stringify({ ...document, jwks: { keys: [first, { ...second, kid: first.kid }] } }))
+    const broken = await check()
+    expect(broken).toMatchObject({ code: 4, stderr: expect.stringContaining('[CLIENT_BROKEN]') })
+    expect(broken.stdout).toContain(`jwks has several keys with the kid ${first.kid}`)
+  })
+
   test('a loopback client_id needs no host', async () => {
     const args = ['client', 'check', `http://localhost?${new URLSearchParams({ scope: SCOPE })}`]
     const home = await newHome()
