@@ -287,9 +287,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'app-view-missing':
       return 'if no AppView is behind this PDS, send the request to one: add --proxy appview'
     case 'audience-bare':
-      return facts.audience === undefined
-        ? "add the service to aud, as in: aud='did:web:api.bsky.app#bsky_appview'"
-        : `name the service in aud: aud=${shellQuote(facts.audience)}`
+      return `name the service, as in aud=${shellQuote(facts.audience ?? 'did:web:api.bsky.app#bsky_appview')} (PDS 0.5.1 and newer), or sign in for all services: ${init(facts)}`
     case 'client-document-faulty':
       return `atproto-oauth client check ${shellQuote(facts.clientId)}`
     case 'client-rejected':

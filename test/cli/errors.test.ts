@@ -114,13 +114,13 @@ describe('the hint follows from the code and the facts', () => {
     ],
     [
       'PERMISSION_MISSING',
-      { reason: 'audience-bare', audience: 'did:web:a.dev#x' },
-      "name the service in aud: aud='did:web:a.dev#x'",
+      { reason: 'audience-bare', audience: 'did:web:a.dev#x', handle: 'a.dev', scope: 'atproto rpc:x.y.z?aud=*' },
+      "name the service, as in aud='did:web:a.dev#x' (PDS 0.5.1 and newer), or sign in for all services: atproto-oauth init a.dev --scope 'atproto rpc:x.y.z?aud=*'",
     ],
     [
       'PERMISSION_MISSING',
       { reason: 'audience-bare', audience: undefined },
-      /^add the service to aud, as in: aud='did/,
+      /^name the service, as in aud='did:web:api/,
     ],
     [
       'USAGE',

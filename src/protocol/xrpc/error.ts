@@ -94,7 +94,13 @@ export function xrpcError(
     if (audience !== undefined) {
       const why = `a permission cannot name the bare DID ${audience}, only one of its services`
       return new OAuthError('PERMISSION_MISSING', `${said}: ${why}`, {
-        facts: { ...returned, reason: 'audience-bare', audience: serviceOfAudience(audience, session.scope ?? '') },
+        facts: {
+          ...returned,
+          ...loginFacts(session),
+          scope: wider,
+          reason: 'audience-bare',
+          audience: serviceOfAudience(audience, session.scope ?? ''),
+        },
       })
     }
     const what = named === undefined && missing !== '' ? `${said}; it requires ${missing}` : said

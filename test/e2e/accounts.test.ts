@@ -1,0 +1,90 @@
+/** What becomes of an account under a session: another handle, another owner of the old one, deactivation. */
+import { expect, test } from 'vitest'
+import { runCli } from '../world/cli.ts'
+import { isNewest } from '../world/packages.ts'
+import { type Account, connectWorld, uniqueHandle } from '../world/world.ts'
+import { expectFailure, keptInStore, logIn, newHome } from './support.ts'
+
+const world = connectWorld()
+const GET_SESSION = ['call', 'com.atproto.server.getSession']
+
+/** As the account's owner does it in an app, with the password. */
+async function withPassword({ did, password }: Account, nsid: string, body: object): Promise<void> {
+  const post = (name: string, token: string | undefined, content: object) =>
+    fetch(`${world.pdsUrl}/xrpc/${name}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+      body: JSON.stringify(content),
+    })
+  const created = await post('com.atproto.server.createSession', undefined, { identifier: did, password })
+  const { accessJwt } = (await created.json()) as { accessJwt: string }
+  const response = await post(nsid, accessJwt, body)
+  expect(response.status, await response.text()).toBe(200)
+}
+
+test('a handle that was given away: nothing is selected by it, and {handle} is the new one', async () => {
+  const { account, home } = await keptInStore(world)
+  try {
+    const handle = uniqueHandle('new')
+    await withPassword(account, 'com.atproto.identity.updateHandle', { handle })
+    const other = await world.createAccount({ handle: account.handle })
+
+    const described = await runCli(['call', 'com.atproto.repo.describeRepo', 'repo={handle}'], { home })
+    expect(JSON.parse(described.stdout)).toMatchObject({ did: account.did, handle })
+    expect((await runCli(['status'], { home })).stdout).toContain(`${handle} (${account.did})`)
+    const selected = await runCli([...GET_SESSION, '--account', account.handle], { home })
+    expectFailure(selected, 5, 'SESSION_MISSING')
+    expect(selected.stderr).toContain(`${account.handle} now belongs to ${other.did}`)
+    expect((await runCli([...GET_SESSION, '--account', handle], { home })).code).toBe(0)
+
+    const env = { ATPROTO_OAUTH_HANDLE_RESOLVER: 'http://127.0.0.1:1' }
+    const offline = await runCli([...GET_SESSION, '--account', account.handle], { home, env })
+    expect(offline.code).toBe(0)
+    expect(offline.stderr).toContain(`warning: ${account.handle} was the handle of ${account.did}`)
+
+    expect((await runCli(['refresh'], { home })).code).toBe(0)
+    const status = await runCli(['status', '--json'], { home })
+    expect(JSON.parse(status.stdout)).toMatchObject({ handle })
+  } finally {
+    await home.remove()
+  }
+})
+
+test('26.14 a deactivated account: its state, and where it is changed', async () => {
+  const { account, home, env } = await logIn(world)
+  expect((await runCli(GET_SESSION, { home, env })).code).toBe(0)
+  await withPassword(account, 'com.atproto.server.deactivateAccount', {})
+  const args = ['call', 'com.atproto.repo.createRecord', 'repo={did}', 'collection=a.b.c', 'record:={"$type":"a.b.c"}']
+  const result = await runCli(args, { home, env })
+  expectFailure(result, 8, 'XRPC_ERROR', 'unknown')
+  expect(result.stderr).toContain(`${account.did} is deactivated at ${world.pdsUrl}, and has not moved`)
+  expect(result.stderr).toContain('hint: reactivate the account with its password')
+})
+
+test('26.17 a service token for a bare DID: the service to name', async () => {
+  const { account, env } = await logIn(world, 'atproto rpc:app.bsky.feed.getTimeline?aud=did:web:a.dev%23b')
+  const home = await newHome()
+  const call = ['call', 'com.atproto.server.getServiceAuth', 'lxm=app.bsky.feed.getTimeline']
+  const result = await runCli([...call, 'aud=did:web:a.dev'], { home, env })
+  expectFailure(result, 7, 'PERMISSION_MISSING')
+  expect(result.stderr).toContain("hint: name the service, as in aud='did:web:a.dev#b' ")
+  expect(result.stderr).toContain(`atproto-oauth init ${account.did} --scope 'atproto rpc:`)
+  expect(result.stderr).toContain('rpc:app.bsky.feed.getTimeline?aud=*')
+  // Older servers take a bare DID only.
+  if (isNewest) expect((await runCli([...call, 'aud=did:web:a.dev#b'], { home, env })).code).toBe(0)
+
+  const upload = ['call', 'com.atproto.repo.uploadBlob', '--upload', '-', '-H', 'content-type: */*']
+  const sent = await runCli(upload, { home, env, stdin: 'x' })
+  expectFailure(sent, 2, 'USAGE')
+  expect(sent.stderr).toContain('hint: write the media type of the file')
+})
+
+test('the scope of a new login is the requested one and what is missing, also with separate variables', async () => {
+  const { account, env } = await logIn(world, 'atproto repo:a.b.c?action=create')
+  const body = ['repo={did}', 'collection=x.y.z', 'record:={"$type":"x.y.z"}']
+  const result = await runCli(['call', 'com.atproto.repo.createRecord', ...body], { home: await newHome(), env })
+  expectFailure(result, 7, 'PERMISSION_MISSING')
+  expect(result.stderr).toContain(
+    `init ${account.did} --scope 'atproto repo:a.b.c?action=create repo:x.y.z?action=create'`,
+  )
+})
