@@ -194,6 +194,8 @@ export type PlainReason =
   | 'request-too-large'
   /** The client document lists several redirect URIs, and none was chosen. */
   | 'redirect-uri-needed'
+  /** The connection to the HTTP proxy failed. */
+  | 'proxy-unreachable'
   /** `atproto-proxy` is not a DID and a service, as in `did:web:api.bsky.app#bsky_appview`. */
   | 'service-malformed'
   /** The new session could not be stored, and was revoked. */

@@ -351,7 +351,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'handed-over':
       return 'sign out in the other program'
     case 'handle-lookup-failed':
-      return 'check the spelling of the handle, and --handle-resolver if you set it'
+      return 'check the spelling of the handle, and --handle-resolver if you set it; a deactivated account can be checked by its DID'
     case 'handle-unclaimed':
       return `set the handle of the account to ${facts.handle} in its settings, or use the DID: atproto-oauth init ${facts.did}`
     case 'home-needed':
@@ -387,6 +387,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
         PROXY_HINTS.get(facts.proxyStatus) ??
         'check HTTPS_PROXY (HTTP_PROXY for http:), or list the host in NO_PROXY to connect to it directly'
       )
+    case 'proxy-unreachable':
+      return 'check HTTPS_PROXY and HTTP_PROXY, and whether the proxy is running'
     case 'certificate-untrusted':
       return `set NODE_EXTRA_CA_CERTS to a PEM file with the certificate of the CA, then ${AGAIN}`
     case 'lock-held':

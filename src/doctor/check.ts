@@ -49,7 +49,13 @@ function fixOf(error: OAuthError): Fix {
   const { code, facts, message } = error
   if (code === 'NETWORK_UNREACHABLE' && message.includes('TLS certificate')) return UNTRUSTED
   if (code === 'HOST_NOT_FOUND') return `check the spelling of the host name, and the DNS of this machine; ${OFFLINE}`
+  if (facts.reason !== undefined) return { code, facts }
   return code === 'NETWORK_UNREACHABLE' || code === 'NETWORK_LOST' ? OFFLINE : { code, facts }
+}
+
+/** Whether the HTTP proxy rejected the connection, or cannot be reached. */
+export function isProxyFault({ facts }: OAuthError): boolean {
+  return facts.reason === 'proxy-refused' || facts.reason === 'proxy-unreachable'
 }
 
 /** Whether no server responded. */

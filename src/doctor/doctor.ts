@@ -7,6 +7,8 @@ import type { ClientChoice } from '../client/client-id.ts'
 import type { Client, Credentials, Did, Origin, SessionRecord } from '../model.ts'
 import type { Dns, Finding, Network, Settings, Stores } from '../ports.ts'
 import { type Identifier, parseIdentifier } from '../protocol/identity/syntax.ts'
+import { checkAccount } from './account.ts'
+import { failed } from './check.ts'
 import { checkClocks } from './clocks.ts'
 import { checkDid, checkHandle } from './identity.ts'
 import { checkDocument, checkPush, clientToTry } from './probe.ts'
@@ -34,16 +36,16 @@ export function diagnose(
   ports: DoctorPorts,
 ): AsyncGenerator<Finding, void> {
   const named = identifier === undefined ? undefined : parseIdentifier(identifier, ports.settings.dev)
-  return examination(named, clientToTry(options), options, ports)
+  const observed = watched(ports)
+  return proxyFirst(examination(named, clientToTry(options), options, observed), observed)
 }
 
 async function* examination(
   named: Identifier | undefined,
   client: Client,
   options: DoctorOptions,
-  given: DoctorPorts,
+  ports: Ports,
 ): AsyncGenerator<Finding, void> {
-  const ports = watched(given)
   const records = yield* checkSessions(options.credentials, ports)
   /** The issuer of each PDS already checked: several accounts may share a PDS. */
   const done = new Map<Origin, Origin | undefined>()
@@ -56,6 +58,15 @@ async function* examination(
     [...new Set([...done.keys(), ...done.values()])].filter((origin) => origin !== undefined),
     ports,
   )
+}
+
+/** If the proxy fails, nothing behind it could be checked: its finding comes before those that follow from it. */
+async function* proxyFirst(findings: AsyncGenerator<Finding, void>, { watch }: Ports): AsyncGenerator<Finding, void> {
+  for await (const finding of findings) {
+    const fault = finding.verdict === 'broken' ? watch.proxyFault() : undefined
+    if (fault) yield failed('proxy', fault, 0)
+    yield finding
+  }
 }
 
 function subjectsOf(records: readonly SessionRecord[], credentials: Credentials | undefined): Identifier[] {
@@ -85,7 +96,10 @@ async function* checkSubject(subject: Identifier, known: Known, ports: Ports): A
   const pds = identity?.pds ?? remembered?.pds
   if (pds === undefined) return
   const issuer = yield* checkServers(pds, identity ? undefined : remembered?.issuer, false, known, ports)
-  if (!identity || issuer === undefined) return
+  if (!identity) return
+  const account = await checkAccount(identity.did, pds, ports)
+  if (account) yield account
+  if (issuer === undefined) return
   for (const record of known.records.filter((each) => isOf(each, identity.did))) {
     const finding = checkPlace(record, pds, issuer)
     if (finding) yield finding
@@ -106,7 +120,7 @@ async function* checkServers(
 ): AsyncGenerator<Finding, Origin | undefined> {
   if (done.has(pds)) return done.get(pds)
   done.set(pds, undefined)
-  const { finding, responds } = await checkPds(pds, ports)
+  const { finding, responds, isPds } = await checkPds(pds, ports)
   if (!isUnclear || !responds) yield finding
   if (!responds && remembered === undefined) return undefined
   const { findings, issuer: named, isAbsent } = await checkResource(pds, ports)
@@ -114,7 +128,9 @@ async function* checkServers(
   const guessed = named === undefined && remembered === undefined
   const issuer = named ?? remembered ?? pds
   const offered = await checkIssuer(issuer, isUnclear && isAbsent ? undefined : pds, ports)
-  const isServerAlone = isUnclear && isAbsent && offered.server !== undefined && !offered.resources.includes(pds)
+  // A PDS has to serve the document, whatever its authorization server lists.
+  const isServerAlone =
+    isUnclear && isAbsent && offered.server !== undefined && !isPds && !offered.resources.includes(pds)
   if (isUnclear && responds && !isServerAlone) yield finding
   if (!isServerAlone) yield* findings
   if (guessed && offered.isAbsent) return undefined

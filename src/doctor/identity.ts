@@ -1,6 +1,7 @@
 /**
  * Checks handle, DID and DID document in both directions, each even if another one failed.
  */
+import { isOAuthError } from '../errors.ts'
 import type { Did, Handle, Identity } from '../model.ts'
 import type { Clock, Finding, IdentityPorts } from '../ports.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
@@ -82,8 +83,9 @@ async function* lookUp(handle: Handle, known: Did | undefined, ports: Ports): As
     const topic = 'handle lookup'
     const { value, error, milliseconds } = await attempt(() => resolveHandle(handle, ports), ports)
     if (error) {
+      const isUnknown = isOAuthError(error, 'HANDLE_NOT_FOUND')
       const fix = { code: error.code, facts: { reason: 'handle-lookup-failed' } } as const
-      yield failed(topic, error, milliseconds, fix)
+      yield failed(topic, error, milliseconds, isUnknown ? fix : undefined)
     } else yield ok({ topic, detail: `${handle} → ${value}, from ${handleResolver}`, milliseconds })
     return value
   }
@@ -133,6 +135,10 @@ function httpsFinding(handle: Handle, lookup: HandleLookup, byDns: Did | undefin
   if (lookup.kind !== 'did') {
     const found = { topic, detail: lookup.reason, milliseconds }
     if (byDns) return ok({ ...found, detail: `${lookup.reason}; DNS is enough` })
+    // Its cause is elsewhere, and the handle may be right.
+    if (lookup.kind === 'failed' && lookup.facts?.reason !== undefined) {
+      return broken({ ...found, fix: { code: 'HANDLE_LOOKUP_FAILED', facts: lookup.facts } })
+    }
     return broken({ ...found, fix: `or serve the DID, and nothing else, at ${where}` })
   }
   if (byDns === undefined || byDns === lookup.did)

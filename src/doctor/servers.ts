@@ -23,30 +23,38 @@ const WELL_KNOWN = '/.well-known/oauth-'
 const TIMEOUT = 10
 const HEALTH_LARGEST = 64 * 1024
 
-/** @returns the finding, and whether any server responded */
-export async function checkPds(pds: Origin, ports: Ports): Promise<{ finding: Finding; responds: boolean }> {
+interface Responding {
+  readonly finding: Finding
+  /** Whether any server responded. */
+  readonly responds: boolean
+  /** Whether it responded as a PDS does. */
+  readonly isPds: boolean
+}
+
+export async function checkPds(pds: Origin, ports: Ports): Promise<Responding> {
   const topic = 'PDS'
   const health = await attempt(() => fetchHealth(new URL('/xrpc/_health', pds), ports), ports)
   if (health.error && isSilence(health.error)) {
-    return { finding: failed(topic, health.error, health.milliseconds), responds: false }
+    return { finding: failed(topic, health.error, health.milliseconds), responds: false, isPds: false }
   }
   if (health.value) {
     const version = health.value.version === undefined ? '' : `, version ${shown(health.value.version)}`
     const { milliseconds } = health
-    return { finding: ok({ topic, detail: `${pds} is up${version}`, milliseconds }), responds: true }
+    return { finding: ok({ topic, detail: `${pds} is up${version}`, milliseconds }), responds: true, isPds: true }
   }
   // Not every PDS has a health endpoint, but all have this method.
   const url = new URL('/xrpc/com.atproto.server.describeServer', pds)
   const { value, error, milliseconds } = await attempt(() => fetchHealth(url, ports), ports)
-  if (error) return { finding: failed(topic, error, milliseconds), responds: !isSilence(error) }
+  if (error) return { finding: failed(topic, error, milliseconds), responds: !isSilence(error), isPds: false }
   if (value) {
-    return { finding: ok({ topic, detail: `${pds} is up, as ${shown(value.did)}`, milliseconds }), responds: true }
+    const finding = ok({ topic, detail: `${pds} is up, as ${shown(value.did)}`, milliseconds })
+    return { finding, responds: true, isPds: true }
   }
   const response = ports.watch.responseFrom(url.href)
   const what = [response?.status, response?.mediaType].filter(Boolean).join(' ')
   const fix = passOnFix(url.href, '/xrpc/', response) ?? `check the log of ${pds}`
   const detail = `${url.href} returned ${what}, which is not a response of a PDS`
-  return { finding: broken({ topic, detail, fix, milliseconds }), responds: true }
+  return { finding: broken({ topic, detail, fix, milliseconds }), responds: true, isPds: false }
 }
 
 /** The JSON object of a 200 response, otherwise `undefined`. */

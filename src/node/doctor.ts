@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import type { Fix } from '../errors.ts'
 import { isOAuthError, type OAuthError, type ReasonFacts } from '../errors.ts'
 import type { Finding } from '../ports.ts'
+import { unusableExceptions } from './http/proxies.ts'
 import { isCode, isTemporary, listFolder, readPrivate, reasonOf, unavailable } from './store/files.ts'
 import { ownerName, ownUid } from './store/owners.ts'
 import { parsePending, parseSession } from './store/records.ts'
@@ -25,6 +26,7 @@ export interface InspectedMachine {
 export async function* inspectMachine({ home, environment, platform }: InspectedMachine): AsyncGenerator<Finding> {
   yield finding('Node', 'ok', `${process.version} on ${platform}`)
   yield proxyFinding(environment)
+  yield* exceptionFindings(environment)
   yield* checkCa(environment)
   if (home === undefined) {
     yield finding(
@@ -62,7 +64,26 @@ function proxyFinding(environment: Environment): Finding {
   })
   const except = of('NO_PROXY')
   if (proxies.length === 0) return finding('proxy', 'ok', 'none: HTTPS_PROXY and HTTP_PROXY are not set')
-  return finding('proxy', 'ok', [...proxies, ...(except ? [`not used for ${except}`] : [])].join('; '))
+  return finding(
+    'proxy',
+    'ok',
+    [...proxies, ...(except ? [`not used for ${except.replace(/[^\s,]*@/g, '')}`] : [])].join('; '),
+  )
+}
+
+/** Entries of another syntax look as if they were in effect, and what they name goes through the proxy. */
+function* exceptionFindings(environment: Environment): Generator<Finding> {
+  if (!['HTTPS_PROXY', 'HTTP_PROXY'].some((name) => environment[name.toLowerCase()] || environment[name])) return
+  // A URL may have a password in it.
+  const unusable = unusableExceptions(environment).map((entry) => `"${entry.replace(/^.*@/, '')}"`)
+  if (unusable.length === 0) return
+  const detail = `NO_PROXY has ${unusable.length === 1 ? 'an entry' : 'entries'} that cannot be used: ${unusable.join(', ')}`
+  yield finding(
+    'proxy',
+    'warning',
+    detail,
+    'write each entry as a host name (pds.example.com), a domain (.example.com), an IP address or a CIDR block (10.0.0.0/8)',
+  )
 }
 
 function withoutPassword(value: string): string {

@@ -153,6 +153,7 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'method-misspelt', meant: 'a.b.c' },
       'write a.b.c; to send the method as written, add -X with its HTTP method, as in: -X GET',
     ],
+    ['NETWORK_UNREACHABLE', { reason: 'proxy-unreachable' }, /^check HTTPS_PROXY and HTTP_PROXY/],
     ['USAGE', { reason: 'service-malformed' }, 'write it as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'],
     [
       'USAGE',
@@ -221,7 +222,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'HANDLE_NOT_FOUND',
       { reason: 'handle-lookup-failed' },
-      'check the spelling of the handle, and --handle-resolver if you set it',
+      'check the spelling of the handle, and --handle-resolver if you set it; a deactivated account can be checked by its DID',
     ],
     [
       'HANDLE_NOT_CLAIMED',

@@ -188,12 +188,17 @@ describe('7 the pushed request', () => {
   ])
 })
 
-test('3.6, 4.20 a URL without PDS metadata is a server’s own, unless that says it serves a PDS there', async () => {
+test('3.6, 4.20 a PDS without its metadata is found, whatever its server lists; a server alone needs none', async () => {
   const world = createFakeWorld({ topology: 'together' })
   at(RESOURCE, () => html(404))(world)
   expect(notOk(await found(world, world.pds)).map(({ topic }) => topic)).toStrictEqual(['PDS metadata'])
-  world.faults.mutateAuthorizationServer = ({ protected_resources: _, ...d }) => d
-  expect(notOk(await found(world, world.pds))).toStrictEqual([])
+  for (const listed of [undefined, [], ['http://localhost:3000'], ['https://other.fake.dev']]) {
+    world.faults.mutateAuthorizationServer = (d) => ({ ...d, protected_resources: listed })
+    const topics = new Set(notOk(await found(world, world.pds)).map(({ topic }) => topic))
+    expect(topics, JSON.stringify(listed)).toContain('PDS metadata')
+  }
+  const apart = createFakeWorld()
+  expect(notOk(await found(apart, apart.as))).toStrictEqual([])
 })
 
 test('a certificate that is not trusted is not a matter of the network', async () => {
@@ -204,4 +209,80 @@ test('a certificate that is not trusted is not a matter of the network', async (
   }
   const [finding] = notOk(await found(world, world.alice.did))
   expect(finding).toMatchObject({ topic: 'PDS', fix: expect.stringContaining('renew the certificate') })
+})
+
+describe('26.14 the state of the account', () => {
+  const state = (active: boolean, status?: string) => (w: FakeWorld) => {
+    w.faults.repoStatus = { active, ...(status && { status }) }
+  }
+  const STATUS = '/xrpc/com.atproto.sync.getRepoStatus'
+  const one = ['broken account']
+  planted(did, [
+    { name: 'deactivated', plant: state(false, 'deactivated'), finds: one, says: /deactivated/, fix: /reactivate/ },
+    {
+      name: 'taken down',
+      plant: state(false, 'takendown'),
+      finds: one,
+      says: /takendown/,
+      fix: /operator of .*appeal/,
+    },
+    { name: 'a state of its own', plant: state(false, 'x\u001b[31m'), finds: one, fix: /operator/ },
+    { name: 'none said', plant: state(false), finds: one, says: /no reason given/ },
+    { name: 'throttled', plant: state(false, 'throttled'), finds: ['warning account'] },
+    {
+      name: 'no repository',
+      plant: at(STATUS, () => json(400, { error: 'RepoNotFound', message: 'Could not find repo' })),
+      finds: one,
+      says: /no repository of did:plc:/,
+      fix: /complete the move/,
+    },
+    { name: 'a PDS without the method', plant: at(STATUS, () => json(501, { error: 'x' })), finds: [] },
+    { name: 'a web page', plant: at(STATUS, () => html()), finds: [] },
+    { name: 'another error', plant: at(STATUS, () => json(400, { error: 'InvalidRequest' })), finds: [] },
+  ])
+
+  test('is asked for without a token, and told where it is well', async () => {
+    const world = createFakeWorld()
+    const findings = await found(world, world.alice.did)
+    expect(findings.find(({ topic }) => topic === 'account')?.detail).toBe(
+      `${world.alice.did} is active at ${world.pds}`,
+    )
+    const [asked] = world.requests.filter(({ url }) => url.includes('getRepoStatus'))
+    expect(asked!.url).toContain(encodeURIComponent(world.alice.did))
+    expect(asked!.headers).not.toHaveProperty('authorization')
+  })
+})
+
+describe('a proxy that fails is the first fault', () => {
+  const refused = new OAuthError('NETWORK_UNREACHABLE', 'cannot reach x: the proxy returned 407', {
+    facts: { reason: 'proxy-refused', proxyStatus: 407 },
+  })
+  const throughIt = (world: FakeWorld, origin = '') => {
+    world.faults.httpFault = ({ url }) => {
+      if (url.startsWith(origin)) throw refused
+      return undefined
+    }
+  }
+
+  test.each([undefined, 'https://resolver.fake.dev'])(
+    'before the spelling of the handle (resolver %s)',
+    async (resolver) => {
+      const world = createFakeWorld()
+      throughIt(world)
+      world.faults.txt = () => []
+      const settings = { ...world.settings, handleResolver: resolver }
+      const findings = await found({ ...world, settings }, 'alice.fake.dev')
+      const wrong = findings.filter(({ verdict }) => verdict === 'broken')
+      expect(wrong[0]).toMatchObject({ topic: 'proxy', fix: { facts: refused.facts } })
+      expect(wrong.filter(({ topic }) => topic === 'proxy')).toHaveLength(1)
+      expect(JSON.stringify(wrong)).not.toContain('spelling')
+      expect(JSON.stringify(wrong)).not.toContain('handle-lookup-failed')
+    },
+  )
+
+  test('is no fault where nothing needs it', async () => {
+    const world = createFakeWorld()
+    throughIt(world, 'https://alice.fake.dev')
+    expect(notOk(await found(world, 'alice.fake.dev'))).toStrictEqual([])
+  })
 })

@@ -63,6 +63,7 @@ export const HOPS = [
   'PDS metadata',
   'server metadata',
   'pushed request',
+  'account',
   'clock',
   'clock',
 ]

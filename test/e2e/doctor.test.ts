@@ -35,6 +35,7 @@ test('a new account on the real servers is well; nothing was stored, and no toke
     'GET pds /.well-known/oauth-protected-resource',
     'GET pds /xrpc/_health',
     'GET pds /xrpc/com.atproto.identity.resolveHandle',
+    'GET pds /xrpc/com.atproto.sync.getRepoStatus',
     `GET plc /${account.did}`,
     // The first gets a response with a nonce.
     'POST pds /oauth/par',
@@ -72,6 +73,55 @@ test('a PDS that was stopped is found as such, with all that comes before it', a
   expect(findings(result).find(({ topic }) => topic === 'DID document')).toMatchObject({ verdict: 'ok' })
 })
 
+test('26.14 an account that is deactivated is found as such', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const post = (method: string, token: string | undefined, body: object) =>
+    fetch(`${world.pdsUrl}/xrpc/com.atproto.server.${method}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+      body: JSON.stringify(body),
+    })
+  const opened = await post('createSession', undefined, { identifier: account.handle, password: account.password })
+  const { accessJwt } = (await opened.json()) as { accessJwt: string }
+  expect((await post('deactivateAccount', accessJwt, {})).status).toBe(200)
+  const result = await runCli(['doctor', account.did, '--json'], { home })
+  expect(result.code).toBe(4)
+  // This PDS no longer resolves the handle, which is only a warning.
+  expect(broken(result)).toMatchObject([
+    { topic: 'handle lookup', verdict: 'warning' },
+    { topic: 'account', verdict: 'broken', detail: expect.stringContaining('deactivated') },
+  ])
+  expect(result.stderr).toContain('reactivate the account')
+})
+
+test('20.4 a proxy that rejects the connection is the first fault, with what to set', async () => {
+  const proxy = createServer((_, response) => response.writeHead(407).end())
+  proxy.on('connect', (_, socket) => socket.end('HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n'))
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  const env = {
+    HTTP_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    NO_PROXY: '10.*,192.168.0.0/16',
+  }
+  try {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const result = await runCli(['doctor', account.handle, '--json'], { home, env })
+    expect(result.code).toBe(4)
+    const [unusable, first] = broken(result)
+    expect(unusable).toMatchObject({ topic: 'proxy', verdict: 'warning', detail: expect.stringMatching(/: "10\.\*"$/) })
+    expect(first).toMatchObject({ topic: 'proxy', verdict: 'broken', detail: expect.stringContaining('returned 407') })
+    expect(result.stderr).toContain('put the user name and password into HTTPS_PROXY')
+    expect(result.stdout + result.stderr).not.toContain('spelling')
+    // A block with the address of the servers makes the way free.
+    const past = { ...env, NO_PROXY: '127.0.0.0/8,localhost' }
+    expect(await runCli(['doctor', account.did], { home, env: past })).toMatchObject({ code: 0 })
+  } finally {
+    proxy.close()
+    proxy.closeAllConnections()
+  }
+})
+
 test('23.3 a reverse proxy that does not say how it was called: found, with the lines for it', async () => {
   const proxy = createServer(async (request, response) => {
     const answer = await fetch(world.pdsUrl + request.url, { method: request.method!, redirect: 'manual' })
@@ -83,6 +133,10 @@ test('23.3 a reverse proxy that does not say how it was called: found, with the 
   try {
     const result = await runCli(['doctor', url, '--json'], { home: await newHome() })
     expect(result.code).toBe(4)
+    // So does `init`, by naming this command.
+    const failed = await runCli(['init', url], { home: await newHome() })
+    expect(failed.code).toBe(4)
+    expect(failed.stderr).toContain(`atproto-oauth doctor ${url}`)
     const [first] = broken(result)
     expect(first).toMatchObject({ topic: 'PDS metadata', detail: expect.stringContaining(`"${world.pdsUrl}"`) })
     expect(first!.fix).toContain('PDS_HOSTNAME=127.0.0.1')

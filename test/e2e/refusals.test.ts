@@ -43,6 +43,7 @@ describe('init', () => {
       for (const identifier of [handle, did, old.url]) {
         const result = await runCli(['init', identifier], { home: await newHome(), env })
         expectFailure(result, 4, 'OAUTH_UNSUPPORTED')
+        expect(result.stderr).toContain(`hint: find the cause with: atproto-oauth doctor ${identifier}`)
       }
     } finally {
       await old.stop()

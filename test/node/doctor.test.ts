@@ -83,6 +83,19 @@ describe('proxies', () => {
     )
     expect(proxy!.detail).not.toContain('hunter2')
   })
+
+  test('entries of NO_PROXY that cannot be used are named, without a password, if there is a proxy', async () => {
+    const NO_PROXY = 'localhost,10.*,http://me:hunter2@pds.lan,10.0.0.0/8'
+    const [set, unusable, ...others] = of('proxy', await inspect({ HTTPS_PROXY: 'http://proxy.lan', NO_PROXY }))
+    expect(others).toStrictEqual([])
+    expect(JSON.stringify([set, unusable])).not.toContain('hunter2')
+    expect(unusable).toMatchObject({
+      verdict: 'warning',
+      detail: 'NO_PROXY has entries that cannot be used: "10.*", "pds.lan"',
+      fix: expect.stringContaining('CIDR block'),
+    })
+    expect(of('proxy', await inspect({ NO_PROXY }))).toHaveLength(1)
+  })
 })
 
 describe('CAs', () => {

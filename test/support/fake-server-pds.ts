@@ -56,6 +56,10 @@ export function createPds(surroundings: Surroundings): Handler {
     const nsid = path.slice('/xrpc/'.length)
     // Methods without auth answer without a nonce (13.9).
     if (nsid === 'com.atproto.identity.resolveHandle') return identity.resolveHandle(request)
+    if (nsid === 'com.atproto.sync.getRepoStatus') {
+      const did = new URL(request.url).searchParams.get('did')
+      return json(200, { did, ...faults.repoStatus })
+    }
     if (nsid === '_health') return json(200, { version: 'fake' })
     if (nsid === 'com.atproto.repo.getRecord') return getRecord(request, surroundings.records)
     return judge.giveNonce(await call(nsid, request))

@@ -59,6 +59,8 @@ export interface Faults {
   txt: (name: string) => TxtAnswer | undefined
   /** A DID document, in PLC or of a `did:web`; `reads` counts those of this document, from 1. */
   mutateDidDocument: (document: Json, reads: number) => unknown
+  /** What `getRepoStatus` says of every account, besides its DID. */
+  repoStatus: { readonly active: boolean; readonly status?: string }
   /** The protected-resource metadata. */
   mutateProtectedResource: Mutator
   /** The authorization-server metadata. */
@@ -95,6 +97,7 @@ export function defaultFaults(): Faults {
     accessTokenSeconds: 3600,
     txt: () => undefined,
     mutateDidDocument: unchanged,
+    repoStatus: { active: true },
     mutateProtectedResource: unchanged,
     mutateAuthorizationServer: unchanged,
     mutatePar: unchanged,

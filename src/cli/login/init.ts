@@ -2,13 +2,14 @@
  * `init`: starts a login and prints the sign-in URL.
  */
 import { Command } from 'commander'
-import { type Initiated, init } from '../../login/init.ts'
+import type { Initiated } from '../../login/init.ts'
 import { scopeAdvice } from '../../protocol/scope/scope.ts'
 import type { Context } from '../context.ts'
 import { type CliIO, programName } from '../io.ts'
 import { type CommonOptions, carriedFlags, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
+import { startLogin } from './start.ts'
 
 interface InitOptions extends CommonOptions, RequestedOptions {
   readonly open?: boolean
@@ -31,8 +32,8 @@ Examples:
 `
 
 async function runInit(identifier: string, options: InitOptions, context: Context): Promise<void> {
-  const { io, output, runtime } = context
-  const result = await init(identifier, loginRequest(options, io.environment), runtime)
+  const { io, output } = context
+  const result = await startLogin(identifier, loginRequest(options, io.environment), context)
   const { authorizationUrl, pending } = result
   output.note(summary(result))
   const advice = scopeAdvice(pending.scope)

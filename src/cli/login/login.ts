@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline'
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
-import { type Initiated, init } from '../../login/init.ts'
+import type { Initiated } from '../../login/init.ts'
 import type { PendingAuthorization } from '../../model.ts'
 import { type Listener, listen } from '../../node/loopback-server.ts'
 import type { Context } from '../context.ts'
@@ -19,6 +19,7 @@ import { initCommandLine, shellQuote } from '../shell.ts'
 import { type CompleteOptions, finishLogin } from './complete.ts'
 import { openBrowser, summary } from './init.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
+import { startLogin } from './start.ts'
 
 interface LoginOptions extends CompleteOptions, RequestedOptions {
   readonly open?: boolean
@@ -58,7 +59,7 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
       )
     }
     const again = listener && request.clientId === undefined ? { redirectUri: listener.redirectUri } : {}
-    const started = await init(identifier, { ...request, ...again }, context.runtime)
+    const started = await startLogin(identifier, { ...request, ...again }, context)
     // Listens before the URL is printed.
     const heard = listener ? [listener.wait(started.pending.state)] : []
     await show(started, options, listener, context)

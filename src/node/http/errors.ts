@@ -57,7 +57,7 @@ export function networkError(error: unknown, url: URL): OAuthError {
   if (chain.some((link) => link instanceof ProxyFailure)) {
     return new OAuthError('NETWORK_UNREACHABLE', `cannot reach the proxy for ${url.host}: ${why}`, {
       cause: error,
-      facts: facts.reason === undefined ? { reason: 'proxy-refused', proxyStatus: undefined } : facts,
+      facts: facts.reason === undefined ? { reason: 'proxy-unreachable' } : facts,
     })
   }
   const kind = code === 'ENOTFOUND' ? 'HOST_NOT_FOUND' : 'NETWORK_UNREACHABLE'

@@ -1,6 +1,7 @@
 /**
  * Selects the proxy of a request: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in lower case.
  */
+import { BlockList, isIP } from 'node:net'
 import { OAuthError } from '../../errors.ts'
 
 export interface Proxies {
@@ -15,23 +16,67 @@ type Environment = Readonly<Record<string, string | undefined>>
 export function proxiesFrom(environment: Environment): Proxies {
   const http = proxyFrom(environment, 'http_proxy', 'HTTP_PROXY')
   const https = proxyFrom(environment, 'https_proxy', 'HTTPS_PROXY') ?? http
-  const past = (environment['no_proxy'] ?? environment['NO_PROXY'] ?? '').toLowerCase().split(/[\s,]+/)
+  const past = exceptionsIn(environment).flatMap(({ matches }) => matches ?? [])
   return {
     any: (http ?? https) !== undefined,
     for(url) {
       const proxy = url.protocol === 'https:' ? https : http
-      return proxy && past.some((entry) => names(entry, url)) ? undefined : proxy
+      return proxy && past.some((matches) => matches(url)) ? undefined : proxy
     },
   }
 }
 
-/** Whether an entry of NO_PROXY matches: a host with its subdomains, optionally with a port, or `*`. */
-function names(entry: string, { hostname, port, protocol }: URL): boolean {
-  if (entry === '*') return true
-  const [, name = '', onlyPort] = /^(?:\*?\.)?(\[[^\]]*\]|[^:]*|.*:.*:.*?)(?::(\d+))?$/.exec(entry) ?? []
-  if (name === '' || (onlyPort && onlyPort !== (port || (protocol === 'https:' ? '443' : '80')))) return false
-  const [host, wanted] = [hostname, name].map((text) => text.replace(/^\[|\]$/g, '')) as [string, string]
-  return host === wanted || host.endsWith(`.${wanted}`)
+/** The entries of NO_PROXY that match no URL, because they are neither a host, an address, a CIDR block nor `*`. */
+export function unusableExceptions(environment: Environment): string[] {
+  return exceptionsIn(environment).flatMap(({ entry, matches }) => (matches ? [] : [entry]))
+}
+
+type Matcher = (url: URL) => boolean
+
+function exceptionsIn(environment: Environment): { entry: string; matches: Matcher | undefined }[] {
+  const value = environment['no_proxy'] ?? environment['NO_PROXY'] ?? ''
+  return value.split(/[\s,]+/).flatMap((entry) => (entry === '' ? [] : [{ entry, matches: matcherOf(entry) }]))
+}
+
+/** A host matches with its subdomains. Host and address can be followed by a port. */
+function matcherOf(entry: string): Matcher | undefined {
+  if (entry === '*') return () => true
+  const block = blockOf(entry)
+  if (block) return ({ hostname }) => block(unbracketed(hostname))
+  const [, host = '', onlyPort] = /^(\[[^\]]*\]|[^:]*|.*:.*:.*?)(?::(\d+))?$/.exec(entry) ?? []
+  const wanted = nameOf(host)
+  if (wanted === undefined) return undefined
+  const isAddress = isIP(wanted) !== 0
+  return ({ hostname, port, protocol }) => {
+    if (onlyPort && onlyPort !== (port || (protocol === 'https:' ? '443' : '80'))) return false
+    const name = unbracketed(hostname)
+    return name === wanted || (!isAddress && name.endsWith(`.${wanted}`))
+  }
+}
+
+/** Matches the addresses of a CIDR block. Only a host that is an address has one: names are resolved by the proxy. */
+function blockOf(entry: string): ((host: string) => boolean) | undefined {
+  const [, address = '', bits] = /^\[?([\da-f.:]+)\]?\/(\d{1,3})$/i.exec(entry) ?? []
+  const family = isIP(address)
+  if (family === 0 || Number(bits) > (family === 4 ? 32 : 128)) return undefined
+  const list = new BlockList()
+  list.addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6')
+  return (host) => isIP(host) !== 0 && list.check(host, isIP(host) === 4 ? 'ipv4' : 'ipv6')
+}
+
+/** A host name or address as a URL has it. */
+function nameOf(host: string): string | undefined {
+  const bare = unbracketed(host.replace(/^\*?\./, '').replace(/\.$/, ''))
+  if (isIP(bare) === 6) return unbracketed(new URL(`http://[${bare}]`).hostname)
+  // The pattern of addresses with a missing part, such as 10. or 192.168.
+  if (/^[\d.]+$/.test(bare) && isIP(bare) === 0) return undefined
+  return /^[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*$/u.test(bare) && URL.canParse(`http://${bare}`)
+    ? new URL(`http://${bare}`).hostname
+    : undefined
+}
+
+function unbracketed(host: string): string {
+  return host.replace(/^\[|\]$/g, '')
 }
 
 /** As in other tools, the URL may omit its scheme. */

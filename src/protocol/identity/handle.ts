@@ -4,7 +4,7 @@
  *
  * @see https://atproto.com/specs/handle#handle-resolution
  */
-import { isOAuthError, OAuthError } from '../../errors.ts'
+import { type ErrorFacts, isOAuthError, OAuthError } from '../../errors.ts'
 import type { Did, Handle } from '../../model.ts'
 import type { Clock, IdentityPorts } from '../../ports.ts'
 import { readText } from '../http/bounded-body.ts'
@@ -22,7 +22,7 @@ const TXT_LONGEST = 244
 export type HandleLookup =
   | { readonly kind: 'did'; readonly did: Did }
   | { readonly kind: 'none'; readonly reason: string }
-  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string; readonly facts?: ErrorFacts }
 
 /**
  * @throws {OAuthError} `HANDLE_NOT_FOUND`, `HANDLE_AMBIGUOUS`, `HANDLE_LOOKUP_FAILED`
@@ -43,7 +43,9 @@ export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock
     if (web.kind === 'did') return web.did
     const reasons = `${dns.reason}; ${web.reason}`
     if (dns.kind === 'failed' || web.kind === 'failed') {
-      throw new OAuthError('HANDLE_LOOKUP_FAILED', `cannot resolve ${handle}: ${reasons}`)
+      throw new OAuthError('HANDLE_LOOKUP_FAILED', `cannot resolve ${handle}: ${reasons}`, {
+        facts: web.kind === 'failed' ? web.facts : undefined,
+      })
     }
     throw new OAuthError('HANDLE_NOT_FOUND', `${handle} does not lead to an account: ${reasons}`)
   } finally {
@@ -101,7 +103,8 @@ export async function askHttps(handle: Handle, ports: IdentityPorts, signal?: Ab
     return { kind: 'none', reason: `${where} redirects more than ${REDIRECTS_MOST} times` }
   } catch (error) {
     const reason = `${where}: ${error instanceof Error ? error.message : error}`
-    return { kind: isOAuthError(error, 'NETWORK_LOST', 'NETWORK_UNREACHABLE') ? 'failed' : 'none', reason }
+    if (!isOAuthError(error, 'NETWORK_LOST', 'NETWORK_UNREACHABLE')) return { kind: 'none', reason }
+    return { kind: 'failed', reason, facts: error.facts }
   }
 }
 

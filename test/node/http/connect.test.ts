@@ -206,7 +206,7 @@ describe('a proxy', () => {
     expect(await failure(guarded().fetch(TARGET))).toMatchObject({
       code: 'NETWORK_UNREACHABLE',
       message: 'cannot reach the proxy for pds.example.com: connection refused',
-      facts: { reason: 'proxy-refused' },
+      facts: { reason: 'proxy-unreachable' },
     })
   })
 

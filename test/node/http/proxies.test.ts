@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { proxiesFrom } from '../../../src/node/http/proxies.ts'
+import { proxiesFrom, unusableExceptions } from '../../../src/node/http/proxies.ts'
 
 const PROXY = 'http://proxy.example.com:3128'
 const to = (url: string, environment: Record<string, string>) => proxiesFrom(environment).for(new URL(url))?.origin
@@ -49,6 +49,15 @@ describe('NO_PROXY', () => {
     ['::1', 'http://[::1]:2583/'],
     ['[::1]', 'http://[::1]:2583/'],
     ['[::1]:2583', 'http://[::1]:2583/'],
+    ['0:0:0:0:0:0:0:1', 'http://[::1]:2583/'],
+    ['10.0.0.0/8', 'http://10.200.3.4/'],
+    ['10.1.2.3/8', 'http://10.200.3.4/'],
+    ['10.0.0.7/32', 'http://10.0.0.7:2583/'],
+    ['0.0.0.0/0', 'http://10.0.0.7:2583/'],
+    ['fd00::/8', 'http://[fd12::1]/'],
+    ['[fd00::]/8', 'http://[fd12::1]/'],
+    ['example.org.', 'https://pds.example.org/'],
+    ['bücher.example', 'https://xn--bcher-kva.example/'],
   ])('%s lets %s past', (entry, url) => expect(past(entry, url)).toBe(true))
 
   test.each([
@@ -61,7 +70,31 @@ describe('NO_PROXY', () => {
     ['127.0.0.1', 'https://pds.example.org/'],
     ['::1', 'http://[::11]:2583/'],
     ['(', 'https://pds.example.org/'],
+    ['10.0.0.0/8', 'http://11.0.0.1/'],
+    ['10.0.0.0/8', 'http://[::a]/'],
+    ['10.0.0.0/8', 'https://10.example.org/'],
+    ['10.0.0.0/33', 'http://10.0.0.1/'],
+    ['fd00::/8', 'http://[fc00::1]/'],
+    ['fd00::/129', 'http://[fd00::1]/'],
+    ['0.0.1', 'http://127.0.0.1/'],
+    ['http://example.org', 'https://example.org/'],
   ])('%s does not let %s past', (entry, url) => expect(past(entry, url)).toBe(false))
+
+  test('entries that can match nothing are named, as they are written', () => {
+    const no_proxy =
+      'localhost,.lan,*.corp.example, 10.0.0.0/8 [::1]:80,*,a_b.test,10.0.0.0/33,10.*,192.168.,http://Example.org,pds.*,host:abc,a.test;b.test,<local>'
+    expect(unusableExceptions({ no_proxy })).toStrictEqual([
+      '10.0.0.0/33',
+      '10.*',
+      '192.168.',
+      'http://Example.org',
+      'pds.*',
+      'host:abc',
+      'a.test;b.test',
+      '<local>',
+    ])
+    expect(unusableExceptions({})).toStrictEqual([])
+  })
 
   test('the lower-case variable is the one that counts', () => {
     expect(to('https://pds.example.org/', { https_proxy: PROXY, no_proxy: 'a.test', NO_PROXY: '*' })).toBe(PROXY)
