@@ -236,6 +236,10 @@ export type ReasonFacts =
   | { readonly reason: 'client-rejected'; readonly clientId: string }
   /** The client metadata document no longer publishes the key that the session is bound to. */
   | { readonly reason: 'client-key-retired'; readonly clientId: string; readonly kid: string }
+  /** The file is a named pipe, a device, a socket or a directory. */
+  | { readonly reason: 'file-irregular'; readonly path: string }
+  /** The file is in a volume that Kubernetes projects from a secret, and that a container cannot write to. */
+  | { readonly reason: 'kubernetes-volume'; readonly path: string }
   /** Secrets are not stored through symbolic links. */
   | { readonly reason: 'link-unsupported'; readonly path: string }
   | StoreTrouble
@@ -276,7 +280,9 @@ export type ReasonFacts =
   | { readonly reason: 'permission-malformed'; readonly permission: string }
   /** The environment variable is not the URL of an HTTP proxy. */
   | { readonly reason: 'proxy-malformed'; readonly variable: string }
-  /** The proxy cannot be reached, or rejected the tunnel; nothing was sent through it. */
+  /** The user name or password in the URL of the proxy has characters that end it. */
+  | { readonly reason: 'proxy-password-unencoded'; readonly variable: string }
+  /** The proxy rejected the tunnel; nothing was sent through it. */
   | { readonly reason: 'proxy-refused'; readonly proxyStatus: number | undefined }
   /** A file of the store cannot be parsed. */
   | { readonly reason: 'record-damaged'; readonly path: string; readonly kind: 'sessions' | 'pending' }
@@ -305,6 +311,10 @@ export type StoreTrouble = {
         /** The directory of the store does not exist, and this user cannot make it. */
         | 'directory-missing'
         | 'disk-full'
+        /** An attribute of the file or its directory forbids changes, also to root. */
+        | 'file-immutable'
+        /** It is a mount point of its own, which cannot be replaced. */
+        | 'file-mounted'
         /** By a limit of the process. */
         | 'file-size-limited'
         | 'file-system-read-only'

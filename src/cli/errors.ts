@@ -270,6 +270,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'directory-foreign':
     case 'directory-missing':
     case 'disk-full':
+    case 'file-immutable':
+    case 'file-mounted':
     case 'file-size-limited':
     case 'file-system-read-only':
     case 'owner-foreign':
@@ -374,6 +376,10 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'add --confidential to keep the keys, or --force to discard them'
     case 'last-key':
       return 'add another key first with --add-key'
+    case 'file-irregular':
+      return `use another path: ${shellQuote(facts.path)} has to be a regular file`
+    case 'kubernetes-volume':
+      return 'use a path on a persistent volume, or update the secret itself with --save exec:COMMAND'
     case 'link-unsupported':
       return `replace the link with the file that it points to: mv "$(readlink -f ${shellQuote(facts.path)})" ${shellQuote(facts.path)}`
     case 'leased':
@@ -428,6 +434,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'permission-malformed':
       if (isPreset(facts.permission)) return `request it as a task: --for ${facts.permission}`
       return PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ?? SCOPE
+    case 'proxy-password-unencoded':
+      return `percent-encode the user name and the password in ${facts.variable}: # is %23, % is %25, / is %2F, ? is %3F, @ is %40, \\ is %5C`
     case 'proxy-malformed':
       return `set ${facts.variable} to the URL of an HTTP proxy, such as http://127.0.0.1:3128`
     case 'record-damaged':
@@ -494,6 +502,10 @@ function storeHint(facts: StoreTrouble, command: string): string {
       return `sudo install -d -m 700 -o "$(id -un)" ${path}`
     case 'disk-full':
       return `free some disk space, then ${AGAIN}`
+    case 'file-immutable':
+      return `sudo chattr -i ${path}`
+    case 'file-mounted':
+      return `mount the directory of ${path} instead of the file, then ${AGAIN}`
     case 'file-size-limited':
       return `raise the file size limit (ulimit -f), then ${AGAIN}`
     case 'file-system-read-only':

@@ -154,6 +154,19 @@ describe('the hint follows from the code and the facts', () => {
       'write a.b.c; to send the method as written, add -X with its HTTP method, as in: -X GET',
     ],
     ['NETWORK_UNREACHABLE', { reason: 'proxy-unreachable' }, /^check HTTPS_PROXY and HTTP_PROXY/],
+    [
+      'USAGE',
+      { reason: 'proxy-password-unencoded', variable: 'https_proxy' },
+      /^percent-encode .* in https_proxy: # is %23/,
+    ],
+    ['STORE_INVALID', { reason: 'file-irregular', path: '/a b' }, "use another path: '/a b' has to be a regular file"],
+    ['STORE_INVALID', { reason: 'kubernetes-volume', path: '/a' }, /--save exec:COMMAND$/],
+    ['STORE_UNAVAILABLE', { reason: 'file-immutable', path: '/a', isEmpty: false }, 'sudo chattr -i /a'],
+    [
+      'STORE_UNAVAILABLE',
+      { reason: 'file-mounted', path: '/a', isEmpty: false },
+      'mount the directory of /a instead of the file, then run the same command again',
+    ],
     ['USAGE', { reason: 'service-malformed' }, 'write it as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'],
     [
       'USAGE',

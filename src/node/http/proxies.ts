@@ -85,11 +85,23 @@ function proxyFrom(environment: Environment, ...candidates: readonly string[]): 
   if (name === undefined) return undefined
   const value = environment[name]!
   const url = value.includes('://') ? value : `http://${value}`
+  if (hasUnencoded(url)) {
+    throw new OAuthError('USAGE', `the user name or password in ${name} must be percent-encoded`, {
+      facts: { reason: 'proxy-password-unencoded', variable: name },
+    })
+  }
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && canDecode(new URL(url))) return new URL(url)
   // The value is not shown: it may contain a password.
   throw new OAuthError('USAGE', `${name} is not the URL of an HTTP proxy`, {
     facts: { reason: 'proxy-malformed', variable: name },
   })
+}
+
+/** These end the user name and password of a URL early, which then has another host, or is none. */
+function hasUnencoded(url: string): boolean {
+  const end = url.lastIndexOf('@')
+  const credentials = end < 0 ? '' : url.slice(url.indexOf('://') + '://'.length, end)
+  return /[#\\/?]|%(?![\da-f]{2})/i.test(credentials)
 }
 
 function canDecode({ username, password }: URL): boolean {

@@ -11,7 +11,7 @@ import type { Entries } from '../../credentials/write.ts'
 import { isOAuthError } from '../../errors.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { assertFolderOf } from '../given-file.ts'
-import { isCode, readPrivate, unavailable, writePrivate } from '../store/files.ts'
+import { isCode, readPrivate, refuseMountPoint, unavailable, writePrivate } from '../store/files.ts'
 import { withLock } from '../store/lock.ts'
 import { cannotSave } from './failure.ts'
 
@@ -27,6 +27,7 @@ export function fileTarget(name: string, path: string): SaveTarget {
       let isHeld = false
       try {
         await assertFolderOf(path) // the lock would create it
+        await refuseMountPoint(path)
         return await withLock(lockOf(path), (held) => {
           isHeld = true
           return work(held)

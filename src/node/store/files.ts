@@ -3,8 +3,21 @@
  * at all, never through a symbolic link.
  */
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import {
+  chmod,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import { isCode, persist } from './file-errors.ts'
@@ -35,13 +48,14 @@ export async function readPrivate(path: string): Promise<string | undefined> {
     file = await persist(() => open(path, READ_FLAGS))
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
-    if (isCode(error, 'ELOOP')) throw linked(path)
+    if (isCode(error, 'ELOOP')) throw await linked(path)
+    if (isCode(error, 'ENXIO')) throw irregular(path, await lstat(path))
     throw unavailable(error, 'read', path)
   }
   try {
     const stats = await file.stat()
-    if (!stats.isFile() || stats.size > LARGEST)
-      throw new OAuthError('STORE_INVALID', `${path} is not a regular file of at most 4 MiB`)
+    if (!stats.isFile()) throw irregular(path, stats)
+    if (stats.size > LARGEST) throw new OAuthError('STORE_INVALID', `${path} is larger than 4 MiB`)
     return await file.readFile('utf8')
   } catch (error) {
     throw unavailable(error, 'read', path)
@@ -78,6 +92,7 @@ export async function reserve(
   try {
     await makePrivateFolder(dirname(path))
     await refuseLink(path)
+    await refuseMountPoint(path)
     await sweepFolder(dirname(path), LEFTOVERS_KEPT, (name) => isBeside(name, path))
     file = await open(beside, 'wx', mode)
     await keepOwner(file, path, model)
@@ -273,13 +288,49 @@ async function refuseLink(path: string): Promise<void> {
     if (isCode(error, 'ENOENT')) return undefined
     throw error
   })
-  if (stats?.isSymbolicLink()) throw linked(path)
+  if (stats?.isSymbolicLink()) throw await linked(path)
+  // A directory is left to the system, which never replaces it by a file.
+  if (stats && !stats.isFile() && !stats.isDirectory()) throw irregular(path, stats)
 }
 
-function linked(path: string): OAuthError {
+/** Found before anything is written: a mount point can be written to, but not replaced. */
+export async function refuseMountPoint(path: string): Promise<void> {
+  if (await isMountPoint(path)) throw unavailable(Object.assign(new Error(), { code: 'EBUSY' }), 'replace', path)
+}
+
+function irregular(path: string, stats: Stats): OAuthError {
+  const kind = stats.isFIFO()
+    ? 'a named pipe'
+    : stats.isSocket()
+      ? 'a socket'
+      : stats.isDirectory()
+        ? 'a directory'
+        : 'a device'
+  return new OAuthError('STORE_INVALID', `${path} is ${kind}, not a regular file`, {
+    facts: { reason: 'file-irregular', path },
+  })
+}
+
+async function linked(path: string): Promise<OAuthError> {
+  // Kubernetes replaces all files of a secret at once through this link.
+  if (/^\.\.data\//.test(await readlink(path).catch(() => ''))) {
+    const message = `${path} is part of a Kubernetes secret or config map, which is read-only in a container`
+    return new OAuthError('STORE_INVALID', message, { facts: { reason: 'kubernetes-volume', path } })
+  }
   return new OAuthError('STORE_INVALID', `${path} is a symbolic link; secrets are not stored through links`, {
     facts: { reason: 'link-unsupported', path },
   })
+}
+
+/** As the kernel lists them on Linux; elsewhere a file cannot be one. */
+async function isMountPoint(path: string): Promise<boolean> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
+  if (table === '') return false
+  const real = await realpath(path).catch(() => undefined)
+  if (real === undefined) return false
+  // Spaces and backslashes are octal in it.
+  const octal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8))
+  return table.split('\n').some((line) => line.split(' ')[4]?.replace(/\\(\d{3})/g, octal) === real)
 }
 
 /** A rename is durable once its folder is flushed. Systems on which folders cannot be opened do not need this. */

@@ -33,7 +33,13 @@ function obstacleOf(error: unknown, given: string): Obstacle {
   const home = homeOf(path)
   const isEmpty = home !== undefined && !mayHoldSessions(home)
   if (isCode(error, 'ENOSPC', 'EDQUOT')) return { facts: { reason: 'disk-full', path, isEmpty } }
+  if (isCode(error, 'EROFS') && statOf(join(dirname(path), '..data'))) {
+    return { words: 'part of a Kubernetes volume', facts: { reason: 'kubernetes-volume', path } }
+  }
   if (isCode(error, 'EROFS')) return { facts: { reason: 'file-system-read-only', path: home ?? path, isEmpty } }
+  if (isCode(error, 'EBUSY') && statOf(path)?.isFile()) {
+    return { words: 'it is a mount point of its own', facts: { reason: 'file-mounted', path, isEmpty } }
+  }
   if (isCode(error, 'EFBIG')) return { facts: { reason: 'file-size-limited', path, isEmpty } }
   if (isCode(error, 'ENOTDIR', 'EEXIST')) {
     const file = foldersOf(path).find((each) => statOf(each)?.isDirectory() === false)
@@ -41,8 +47,13 @@ function obstacleOf(error: unknown, given: string): Obstacle {
     return { words: file === path ? undefined : file, facts: { reason: 'directory-expected', path: file, isEmpty } }
   }
   const uid = ownUid()
+  if (uid === undefined || !isCode(error, 'EACCES', 'EPERM')) return {}
   // Root is kept out with EPERM by an attribute of the file, whoever owns it.
-  if (uid === undefined || !(isCode(error, 'EACCES') || (isCode(error, 'EPERM') && uid !== 0))) return {}
+  if (isCode(error, 'EPERM') && uid === 0) {
+    const locked = [path, dirname(path)].find((each) => statOf(each) && !isAllowed(each, W_OK))
+    if (locked === undefined) return {}
+    return { words: `${locked} is immutable`, facts: { reason: 'file-immutable', path: locked, isEmpty } }
+  }
   // The system names the very file, such as one of a lock's directory.
   const named = error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : path
   const closed = closedIn(resolve(named))

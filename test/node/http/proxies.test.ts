@@ -20,7 +20,7 @@ describe('which proxy', () => {
     expect(proxiesFrom(environment).any).toBe((https ?? http) !== undefined)
   })
 
-  test.each(['socks5://127.0.0.1:1', ':::', 'http://me:p%zz@127.0.0.1:1', 'ftp://proxy.example.com'])(
+  test.each(['socks5://127.0.0.1:1', ':::', 'http://me:%ff@127.0.0.1:1', 'ftp://proxy.example.com'])(
     '%s is refused by the name of its variable, without its value',
     (value) => {
       expect(() => proxiesFrom({ HTTPS_PROXY: value })).toThrow(
@@ -28,6 +28,28 @@ describe('which proxy', () => {
       )
     },
   )
+})
+
+describe('a user name and a password', () => {
+  test.each(['p#w', 'p\\w', 'p%w', '100%', 'p/w', 'p?w', '1#w', '1\\w', '1/w'])(
+    '%s has to be percent-encoded',
+    (password) => {
+      for (const scheme of ['http://', 'https://', '']) {
+        const set = () => proxiesFrom({ HTTPS_PROXY: `${scheme}me:${password}@proxy.example.com:3128` })
+        expect(set).toThrow(
+          expect.objectContaining({
+            code: 'USAGE',
+            message: 'the user name or password in HTTPS_PROXY must be percent-encoded',
+            facts: { reason: 'proxy-password-unencoded', variable: 'HTTPS_PROXY' },
+          }),
+        )
+      }
+    },
+  )
+
+  test.each(['p%23w', 'p@w', 'p w', 'p:w', 'p&w=', 'ü'])('%s is taken', (password) => {
+    expect(to('https://pds.example.org/', { HTTPS_PROXY: `me:${password}@proxy.example.com:3128` })).toBe(PROXY)
+  })
 })
 
 describe('NO_PROXY', () => {

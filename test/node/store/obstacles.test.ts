@@ -1,8 +1,9 @@
 /** What is in the way of a file: named, with the repair that fits, and never another store. */
 import { spawnSync } from 'node:child_process'
-import { chmod, chown, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { readPrivate, writePrivate } from '../../../src/node/store/files.ts'
 import { unavailable } from '../../../src/node/store/obstacles.ts'
 import { startNode, tempFolder } from '../helpers.ts'
 
@@ -51,6 +52,76 @@ describe('without a look at owners', () => {
   test('what nobody can tell has no facts', async () => {
     expect(unavailable(failing('EIO'), 'read', '/a').facts).toStrictEqual({})
     expect(unavailable(failing('EACCES'), 'read', join(await tempFolder(), 'x')).facts).toStrictEqual({})
+  })
+})
+
+describe('a file that is no file of its own', () => {
+  const kindOf = async (path: string) => {
+    const errors = [readPrivate(path), writePrivate(path, 'new')].map((work) => work.catch((error: unknown) => error))
+    return Promise.all(errors)
+  }
+
+  test.runIf(process.platform === 'linux')(
+    'a named pipe is called that, and is neither waited for nor replaced',
+    async () => {
+      const path = join(await tempFolder(), 'pipe')
+      expect(spawnSync('mkfifo', [path]).status).toBe(0)
+      for (const error of await kindOf(path)) {
+        expect(error).toMatchObject({
+          code: 'STORE_INVALID',
+          message: `${path} is a named pipe, not a regular file`,
+          facts: { reason: 'file-irregular', path },
+        })
+      }
+      expect((await lstat(path)).isFIFO()).toBe(true)
+    },
+  )
+
+  test('a directory, and a file that is too large', async () => {
+    const folder = await tempFolder()
+    await expect(readPrivate(folder)).rejects.toMatchObject({ message: `${folder} is a directory, not a regular file` })
+    const large = join(folder, 'large')
+    await writeFile(large, Buffer.alloc(4 * 1024 * 1024 + 1))
+    await expect(readPrivate(large)).rejects.toMatchObject({ message: `${large} is larger than 4 MiB` })
+  })
+
+  test('a projected secret of Kubernetes', async () => {
+    const folder = await tempFolder()
+    await mkdir(join(folder, '..2026_11_29'))
+    await writeFile(join(folder, '..2026_11_29/session.env'), 'A=1')
+    await symlink('..2026_11_29', join(folder, '..data'))
+    const path = join(folder, 'session.env')
+    await symlink('..data/session.env', path)
+    for (const error of await kindOf(path)) {
+      expect(error).toMatchObject({
+        code: 'STORE_INVALID',
+        message: expect.stringContaining('Kubernetes secret'),
+        facts: { reason: 'kubernetes-volume', path },
+      })
+    }
+    const beside = join(folder, 'new.env')
+    expect(unavailable(failing('EROFS'), 'write', beside)).toMatchObject({
+      message: `cannot write ${beside}: read-only file system (part of a Kubernetes volume)`,
+      facts: { reason: 'kubernetes-volume', path: beside },
+    })
+  })
+
+  const MOUNT = ['unshare', '-rm', 'bash', '-c', 'mount --bind "$0" "$0" && exec "$@"']
+  const canMount = spawnSync(MOUNT[0]!, [...MOUNT.slice(1), '/etc/hostname', 'true']).status === 0
+  test.runIf(canMount)('a mount point of its own is found before anything is written', async () => {
+    const folder = await tempFolder()
+    const path = join(folder, 'a session.env')
+    await writeFile(path, 'A=1')
+    const code = `
+      const { writePrivate, reserve } = await import(process.env.SRC + 'node/store/files.ts')
+      const failed = await reserve(process.argv[1]).then(() => 'done', ({ message, facts }) => ({ message, facts }))
+      console.log(JSON.stringify(failed))`
+    const { stdout } = await startNode(code, [path], [...MOUNT, path]).ended
+    expect(JSON.parse(stdout)).toStrictEqual({
+      message: `cannot replace ${path}: device or resource busy (it is a mount point of its own)`,
+      facts: { reason: 'file-mounted', path, isEmpty: false },
+    })
+    expect(await readdir(folder)).toStrictEqual(['a session.env'])
   })
 })
 
