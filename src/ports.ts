@@ -93,6 +93,8 @@ export interface PendingStore {
   /** Durable when it resolves. Replaces the record with the same state. */
   put(record: PendingRecord): Promise<void>
   get(state: string): Promise<PendingRecord | undefined>
+  /** Absent if the logins cannot be listed: a denial without a state then belongs to none. */
+  list?(): Promise<PendingRecord[]>
   /**
    * Replaces the pending authorization with the same state by `record`. If several processes try, one succeeds. It also
    * reserves the space for one `put`, which must follow.

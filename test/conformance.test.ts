@@ -38,7 +38,7 @@ const DECISIONS: Record<string, number> = { 21: 17, 25: 16 }
 /** Facts, vectors and pitfalls to which tests refer. They have no verdict, and need no test. */
 const DATA: Record<string, string> = { 17: '1 2 3 4 5', 22: '1 2 3 4 5 6', 23: '3 4' }
 /** The only entries that may be "not yet". Whoever implements one takes it off this list. */
-const NOT_YET = '26.2 26.4 26.5 26.6 26.16 26.18'.split(' ')
+const NOT_YET = '26.2 26.4 26.5 26.6 26.18'.split(' ')
 const VERDICTS = ['holds', 'deliberately different', 'not ours', 'not yet']
 /** One or more links after the sentences of a requirement, with commas between them. */
 const SOURCES = / \[[^\]]+\]\(https:\/\/[^\s)]+\)(?:, \[[^\]]+\]\(https:\/\/[^\s)]+\))*$/

@@ -4,14 +4,19 @@
  */
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, readStdin } from './io.ts'
+import { type Asked, readPaste } from './login/paste.ts'
 
 const PASTE_LARGEST = 64 * 1024
 
-export async function askForPaste(argument: string | undefined, io: CliIO): Promise<string> {
-  const { stdin, stderr } = io
+/** @param check what is wrong with a paste, to ask again */
+export async function askForPaste(argument: string | undefined, io: CliIO, check: Asked['check']): Promise<string> {
+  const { stdin } = io
   if (stdin.isTTY && argument === undefined && !inCi(io)) {
-    const { input } = await import('@inquirer/prompts')
-    return input({ message: 'Callback URL:' }, { input: stdin, output: stderr })
+    return readPaste(io, {
+      prompt: () => 'Callback URL: ',
+      check,
+      interrupted: 'interrupted before a callback URL was pasted; the login is still open',
+    })
   }
   const bytes = stdin.isTTY && argument === undefined ? new Uint8Array() : await readStdin(io, PASTE_LARGEST)
   if (bytes === undefined)

@@ -19,7 +19,8 @@ export interface PastedCallback {
   /** The URL without query and fragment; absent if only parameters were pasted. */
   readonly base?: string | undefined
   readonly parameters: URLSearchParams
-  readonly state: string
+  /** Absent only from a denial: some servers send none with it. */
+  readonly state: string | undefined
 }
 
 /**
@@ -30,7 +31,7 @@ export interface PastedCallback {
  */
 export function parseCallback(paste: string): PastedCallback {
   if (paste.length > LONGEST) throw unreadable('the pasted text is too long for a callback URL')
-  const text = tidy(paste)
+  const text = tidy(urlIn(paste))
   if (text === '') throw unreadable('nothing was pasted')
   const { base, query, fragment } = split(text)
   const inQuery = protocolKeys(query)
@@ -43,9 +44,10 @@ export function parseCallback(paste: string): PastedCallback {
   if (keys.length === 0) throw unreadable(whatItIs(text, base))
   const doubled = keys.find((key, index) => keys.indexOf(key) !== index)
   if (doubled) throw new OAuthError('CALLBACK_REFUSED', `repeated parameter "${doubled}" in the callback URL`)
-  const state = parameters.get('state') ?? ''
-  checkComplete(parameters)
-  if (!STATE.test(state)) {
+  const isDenial = parameters.get('error') && !parameters.has('code')
+  const state = parameters.get('state') ?? (isDenial ? undefined : '')
+  checkComplete(parameters, state)
+  if (state !== undefined && !STATE.test(state)) {
     throw new OAuthError(
       'CALLBACK_STATE_UNKNOWN',
       'the state in the callback URL matches no login that was started here',
@@ -108,6 +110,39 @@ function denial(parameters: URLSearchParams, pending: PendingAuthorization): OAu
   })
 }
 
+/**
+ * Without the words before and behind a URL, as in a chat. A line break is where a terminal or mail program has wrapped
+ * the URL; other words are not part of it.
+ */
+function urlIn(paste: string): string {
+  const start = paste.search(/https?:\/\//i)
+  if (start < 0) return paste
+  const before = paste.slice(0, start)
+  const [first = '', ...others] = (/\s/.test(before) && !before.includes('=') ? paste.slice(start) : paste)
+    .trim()
+    .split(/[\r\n]+/)
+  const taken = [wordOf(first)]
+  if (taken[0] !== first.trim()) return taken[0]!
+  for (const line of others) {
+    const word = wordOf(line)
+    const isWords = word !== line.trim()
+    // A line as long as the first was wrapped, and the URL goes on.
+    const isWrapped = taken.length > 1 && taken.at(-1)!.length === taken[0]!.length
+    if (isWords && !isWrapped && isWhole(taken.join(''))) break
+    taken.push(word)
+    if (isWords) break
+  }
+  return taken.join('\n')
+}
+
+function wordOf(line: string): string {
+  return line.trim().split(/[ \t\u00a0]/, 1)[0]!
+}
+
+function isWhole(text: string): boolean {
+  return ['state', 'iss', 'code'].every((name) => RegExp(`[?&#;]${name}\\\\?=`).test(text))
+}
+
 function tidy(paste: string): string {
   const lines = paste.split(/[\r\n]+/).map((line) => line.trim())
   // People paste twice when the first paste seems to have no effect.
@@ -141,9 +176,9 @@ function protocolKeys(parameters: URLSearchParams): string[] {
   return [...parameters.keys()].filter((key) => PROTOCOL.includes(key))
 }
 
-function checkComplete(parameters: URLSearchParams): void {
+function checkComplete(parameters: URLSearchParams, state: string | undefined): void {
   const missing = [
-    ...(parameters.get('state') ? [] : ['state']),
+    ...(state === '' ? ['state'] : []),
     ...(parameters.get('iss') ? [] : ['iss']),
     ...(['code', 'error', 'response', 'access_token'].some((key) => parameters.get(key)) ? [] : ['code']),
   ]

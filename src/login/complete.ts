@@ -31,8 +31,10 @@ import {
   type DeliverOption,
   deliverLogin,
   findPending,
+  openLogins,
   receivedFor,
   spentRecord,
+  stateOfDenial,
   withRefused,
 } from './journal.ts'
 
@@ -57,12 +59,33 @@ export function complete(paste: string, ports: CompletePorts): Promise<Completed
   return withoutSession(completeLogin(paste, ports))
 }
 
+/**
+ * Checks a callback URL without sending or changing anything.
+ *
+ * @returns whether the sign-in was denied, which `complete` reports
+ * @throws {OAuthError} input errors, `CALLBACK_REFUSED`, `CALLBACK_STATE_UNKNOWN`, `CODE_USED`, `AUTHORIZATION_EXPIRED`
+ */
+export async function checkCallback(
+  paste: string,
+  ports: Pick<CompletePorts, 'stores' | 'now'>,
+): Promise<{ readonly isDenied: boolean }> {
+  const pasted = parseCallback(paste)
+  const pending = await findPending(pasted.state ?? (await stateOfDenial(ports)), ports)
+  return { isDenied: pending.status === 'pending' && 'denied' in validateCallback(pasted, pending) }
+}
+
+/** @throws {OAuthError} `CALLBACK_STATE_UNKNOWN` if no login can be completed here */
+export async function assertLoginOpen(ports: Pick<CompletePorts, 'stores' | 'now'>): Promise<void> {
+  if ((await openLogins(ports))?.length !== 0) return
+  throw new OAuthError('CALLBACK_STATE_UNKNOWN', 'no login is pending here', { facts: { reason: 'login-not-found' } })
+}
+
 async function completeLogin(paste: string, given: CompletePorts): Promise<Completed> {
   // Some servers use up the code before they check the proof, so their clocks have to be known by then.
   const ports = withServerClocks(given)
   const { pending: store } = ports.stores
   const pasted = parseCallback(paste)
-  const pending = await findPending(pasted.state, ports)
+  const pending = await findPending(pasted.state ?? (await stateOfDenial(ports)), ports)
   if (pending.status === 'received') return resume(pending, pasted.parameters.get('code'), ports)
   const callback = validateCallback(pasted, pending)
   if ('denied' in callback) {

@@ -37,6 +37,23 @@ export async function findPending(
   return record
 }
 
+/** The logins that can still be completed; `undefined` if they cannot be listed. */
+export async function openLogins({ stores, now }: RecordPorts) {
+  const records = await stores.pending.list?.()
+  return records?.flatMap((record) =>
+    record.status === 'received' || (record.status === 'pending' && now() <= record.expiresAt) ? [record] : [],
+  )
+}
+
+/** The state of the only login that a denial without a state can belong to (personal-pds sends none). */
+export async function stateOfDenial(ports: RecordPorts): Promise<string> {
+  const waiting = (await openLogins(ports))?.filter(({ status }) => status === 'pending') ?? []
+  const [only, ...others] = waiting
+  if (only && others.length === 0) return only.state
+  const why = only ? `${waiting.length} logins are pending` : 'no login is pending'
+  throw new OAuthError('CALLBACK_INCOMPLETE', `the sign-in was denied without a state, and ${why} here`)
+}
+
 /** Another process claimed the login first. */
 export async function claimedElsewhere({ state }: PendingAuthorization, store: PendingStore): Promise<OAuthError> {
   const record = await store.get(state)

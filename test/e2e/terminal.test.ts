@@ -99,12 +99,52 @@ describe.skipIf(lacks('script'))('at a terminal complete asks where the credenti
     expect(parse(await readFile(join(home.path, 'delivered')))).toMatchObject({ ATPROTO_OAUTH_DID: account.did })
   })
 
+  test('a wrong paste is asked for again before anything else; with no login it is said at once', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const none = await runAtTerminal('complete', [], { home })
+    expect(none).toMatchObject({ code: 4, screen: expect.stringContaining('no login is pending here') })
+    expect(none.screen).not.toContain('Callback URL:')
+    const callback = await callbackFor(account, home)
+    const questions = [
+      ['Callback URL:', 'what do I paste here?\r'] as const,
+      ['not a callback URL', `${callback.replace(/(?<=state=).{10}/, 'otherotherotherother')}\r`] as const,
+      ['matches no login', `\x1b[200~here: ${callback.replace(/.{50}/g, '$&\r')} thanks\x1b[201~\r`] as const,
+      [WHERE, '\r'] as const,
+    ]
+    const { code, screen } = await runAtTerminal('complete', questions, { home })
+    expect(code).toBe(0)
+    expect(screen.indexOf(WHERE)).toBeGreaterThan(screen.indexOf('matches no login'))
+    expect(screen).toContain(`ATPROTO_OAUTH_DID='${account.did}'`)
+  })
+
+  test('what is pasted behind the URL does not reach the shell', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const callback = await callbackFor(account, home)
+    const lines = `${callback}\rtouch reached\r`
+    const result = await runAtTerminal(
+      'complete --save store; cat',
+      [
+        ['Callback URL:', lines],
+        ['Next:', '\x04'],
+      ],
+      { home },
+    )
+    expect(result.code).toBe(0)
+    expect(result.screen.slice(result.screen.indexOf('Next:'))).not.toContain('touch reached')
+    expect(existsSync(join(home.path, 'reached'))).toBe(false)
+  })
+
   test('Ctrl-C at the question: the code is not spent', async () => {
     const account = await world.createAccount()
     const home = await newHome()
     const callback = await callbackFor(account, home)
     const dialogue = [['Callback URL:', `${callback}\r`] as const, [WHERE, '\x03'] as const]
-    expect(await runAtTerminal('complete', dialogue, { home })).toMatchObject({ code: 130 })
+    expect(await runAtTerminal('complete', dialogue, { home })).toMatchObject({
+      code: 130,
+      screen: expect.stringContaining('interrupted before the code was sent; there is no session'),
+    })
     expect(await runCli(['complete', callback], { home })).toMatchObject({ code: 0 })
   })
 })

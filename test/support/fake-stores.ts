@@ -82,6 +82,7 @@ export function createFakeStores(): FakeStores {
         history.push(copy(record))
       },
       get: async (state) => copy(pendingRecords.get(state)),
+      list: async () => [...pendingRecords.values()].map((record) => copy(record)!),
     },
     sessions: {
       read: async (thumbprint) => copy(sessionRecords.get(thumbprint)),

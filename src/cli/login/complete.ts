@@ -2,18 +2,20 @@
  * `complete`: finishes a login with the callback URL.
  */
 import { Command } from 'commander'
-import { parseCallback } from '../../login/callback.ts'
-import { complete } from '../../login/complete.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
+import { assertLoginOpen, checkCallback, complete } from '../../login/complete.ts'
 import type { Completed } from '../../model.ts'
 import { holdSignals } from '../../node/signals.ts'
 import type { Context } from '../context.ts'
 import { checkSaveFolders, chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
-import { programName } from '../io.ts'
+import { CliError } from '../errors.ts'
+import { inCi, programName } from '../io.ts'
 import { flagsFor, SETTINGS } from '../options.ts'
 import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
 import { initCommandLine } from '../shell.ts'
+import { discardingInput } from './paste.ts'
 
 export type CompleteOptions = DestinationOptions
 
@@ -37,8 +39,33 @@ Examples:
 
 async function runComplete(argument: string | undefined, options: CompleteOptions, context: Context): Promise<void> {
   await checkSaveFolders(context)
+  const { io, runtime } = context
+  if (argument === undefined && io.stdin.isTTY && !inCi(io)) await assertLoginOpen(runtime)
   const fromArgument = argument !== undefined && argument !== '-'
-  return finishLogin(async () => (fromArgument ? argument : askForPaste(argument, context.io)), options, context)
+  const callback = async () => (fromArgument ? argument : askForPaste(argument, io, checkPaste(context)))
+  return finishLogin(callback, options, context)
+}
+
+/** Errors of a paste after which the right one can follow. */
+const PASTED_WRONG = [
+  'CALLBACK_UNREADABLE',
+  'CALLBACK_INCOMPLETE',
+  'CALLBACK_REFUSED',
+  'CALLBACK_STATE_UNKNOWN',
+  'CODE_USED',
+  'AUTHORIZATION_EXPIRED',
+] as const
+
+export function checkPaste({ runtime }: Context): (text: string) => Promise<OAuthError | undefined> {
+  return async (text) => {
+    try {
+      await checkCallback(text, runtime)
+      return undefined
+    } catch (error) {
+      if (isOAuthError(error, ...PASTED_WRONG)) return error
+      throw error
+    }
+  }
 }
 
 /** Exchanges the callback URL for credentials, then prints or saves them. */
@@ -50,24 +77,65 @@ export async function finishLogin(
   // Output errors that can be detected are reported before the code is used, which works once.
   if (options.format) credentialPrinter(options.format, given)
   const paste = await callback()
-  parseCallback(paste)
-  // Asked before the code is used.
-  const { context, deliver, summary } = await chooseDestination(options, given)
+  // Checked before anything is asked, and asked before the code is used.
+  const { isDenied } = await checkCallback(paste, given.runtime)
+  if (isDenied) await complete(paste, given.runtime)
+  const { context, deliver, summary } = await chooseDestination(options, given).catch(stillOpen)
   const { output, runtime } = context
 
-  await holdSignals(async () => {
-    output.sessionInvolved()
-    const completed = await complete(paste, { ...runtime, deliver })
-    output.note(`\n${summary('signed in as', completed)}`)
-    const { missingScopes, unaskedScopes } = completed
-    if (missingScopes.length > 0) {
-      output.warn(`not granted: ${missingScopes.join(' ')}`)
-      output.note(
-        `To request it again, sign in again and allow it on the consent screen:\n  ${again(completed, context)}`,
-      )
-    }
-    if (unaskedScopes.length > 0) output.warn(`granted but not requested: ${unaskedScopes.join(' ')}`)
-  })
+  const finish = () =>
+    holdSignals(async () => {
+      output.sessionInvolved()
+      const completed = await untilKnown(complete(paste, { ...runtime, deliver }), context)
+      output.note(`\n${summary('signed in as', completed)}`)
+      const { missingScopes, unaskedScopes } = completed
+      if (missingScopes.length > 0) {
+        output.warn(`not granted: ${missingScopes.join(' ')}`)
+        output.note(
+          `To request it again, sign in again and allow it on the consent screen:\n  ${again(completed, context)}`,
+        )
+      }
+      if (unaskedScopes.length > 0) output.warn(`granted but not requested: ${unaskedScopes.join(' ')}`)
+    })
+  await (inCi(context.io) ? finish() : discardingInput(context.io, finish))
+}
+
+/** Ctrl-C at a question, when the code was not sent. */
+function stillOpen(error: unknown): never {
+  if (!(error instanceof Error) || error.name !== 'ExitPromptError') throw error
+  throw new CliError(
+    'INTERRUPTED',
+    'interrupted before the code was sent; there is no session, and the login is open',
+    {
+      hint: 'to finish it, paste the callback URL into: atproto-oauth complete',
+      session: 'none',
+    },
+  )
+}
+
+/** A signal takes effect after the response; the process then ends without another word, so it is said here. */
+async function untilKnown<T>(work: Promise<T>, { output }: Context): Promise<T> {
+  let isInterrupted = false
+  const interrupt = () => {
+    isInterrupted = true
+    output.note('Interrupted after the code was sent: waiting for the response, so that the session is not lost.')
+  }
+  process.once('SIGINT', interrupt)
+  try {
+    return await work
+  } catch (error) {
+    if (isInterrupted && error instanceof OAuthError) output.warn(`${error.message} (${SESSIONS[error.session]})`)
+    throw error
+  } finally {
+    process.off('SIGINT', interrupt)
+  }
+}
+
+const SESSIONS: Readonly<Record<OAuthError['session'], string>> = {
+  alive: 'the new session is valid',
+  dead: 'the session has ended',
+  none: 'there is no session',
+  unknown: 'a session may exist on the server',
 }
 
 function again({ credentials, handle, requestedScope }: Completed, { io, common }: Context): string {

@@ -2,9 +2,8 @@
  * `login`: `init` and `complete` in one, on a machine with a browser. A loopback listener receives the callback; the
  * callback URL can be pasted as well.
  */
-import { createInterface } from 'node:readline'
 import { Command } from 'commander'
-import { OAuthError } from '../../errors.ts'
+import type { OAuthError } from '../../errors.ts'
 import type { Initiated } from '../../login/init.ts'
 import type { PendingAuthorization } from '../../model.ts'
 import { type Listener, listen } from '../../node/loopback-server.ts'
@@ -16,9 +15,10 @@ import { type CliIO, inCi, programName } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { initCommandLine, shellQuote } from '../shell.ts'
-import { type CompleteOptions, finishLogin } from './complete.ts'
+import { type CompleteOptions, checkPaste, finishLogin } from './complete.ts'
 import { openBrowser, summary } from './init.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
+import { readPaste } from './paste.ts'
 import { startLogin } from './start.ts'
 
 interface LoginOptions extends CompleteOptions, RequestedOptions {
@@ -130,45 +130,26 @@ function waitForCallback(
   pending: PendingAuthorization,
   heard: readonly Promise<string>[],
   over: AbortController,
-  { io, runtime }: Context,
+  context: Context,
 ): Promise<string> {
+  const { io, runtime } = context
   const expired = new Promise<never>((_, refuse) => {
     const timer = setTimeout(() => refuse(expiry(pending, io)), pending.requestExpiresAt - runtime.now())
     over.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   })
-  return Promise.race([
-    expired,
-    ...heard,
-    ...(canPaste(io) ? [pasted(pending, over.signal, io, runtime.now)] : []),
-  ]).finally(() => over.abort())
+  return Promise.race([expired, ...heard, ...(canPaste(io) ? [pasted(pending, over.signal, context)] : [])]).finally(
+    () => over.abort(),
+  )
 }
 
 /** A prompt that shows the remaining time. */
-function pasted(
-  { requestExpiresAt }: PendingAuthorization,
-  signal: AbortSignal,
-  { stdin, stderr }: CliIO,
-  now: () => number,
-): Promise<string> {
-  const lines = createInterface({ input: stdin, output: stderr, terminal: true })
-  return new Promise((accept, refuse) => {
-    const prompt = () => {
-      const seconds = Math.max(0, Math.round((requestExpiresAt - now()) / 1000))
-      lines.setPrompt(`Callback URL (${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left): `)
-      lines.prompt(true)
-    }
-    const ticking = setInterval(prompt, 1000)
-    signal.addEventListener('abort', () => {
-      clearInterval(ticking)
-      lines.close()
-      stderr.write('\n')
-    })
-    lines.on('line', (line) => line.trim() !== '' && accept(line))
-    lines.on('SIGINT', () =>
-      refuse(new OAuthError('INTERRUPTED', 'interrupted while waiting for the browser', { session: 'none' })),
-    )
-    prompt()
-  })
+function pasted({ requestExpiresAt }: PendingAuthorization, signal: AbortSignal, context: Context): Promise<string> {
+  const prompt = () => {
+    const seconds = Math.max(0, Math.round((requestExpiresAt - context.runtime.now()) / 1000))
+    return `Callback URL (${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left): `
+  }
+  const interrupted = 'interrupted while waiting for the browser'
+  return readPaste(context.io, { prompt, check: checkPaste(context), interrupted, signal, every: 1000 })
 }
 
 function expiry(pending: PendingAuthorization, io: CliIO): OAuthError {

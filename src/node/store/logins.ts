@@ -55,6 +55,12 @@ export function createPendingStore(home: string): PendingStore {
       const record = await readLogin(pathOf(state))
       return record && sameState(record, state)
     },
+    async list() {
+      const names = (await listFolder(folder)).filter((name) => /^[0-9a-f]{64}\.json$/.test(name))
+      // A damaged record is reported when its own login is completed.
+      const records = await Promise.all(names.map((name) => readLogin(join(folder, name)).catch(() => undefined)))
+      return records.filter((record) => record !== undefined)
+    },
     async claim(record) {
       const file = new ReservedFile(pathOf(record.state))
       const isClaimed = await claimLogin(file, record)
@@ -72,6 +78,13 @@ export function createStateFileStore(path: string): PendingStore {
     const text = await readPrivate(path)
     if (text) checkOurs(text, path) // an empty file (mktemp) is overwritten
   }
+  const read = async () => {
+    const record = await readLogin(path)
+    if (record) return record
+    throw new OAuthError('STORE_UNAVAILABLE', `cannot read the state file ${path}: no such file or directory`, {
+      facts: { reason: 'state-file-missing' },
+    })
+  }
   return {
     async prepare() {
       await prepare()
@@ -81,14 +94,8 @@ export function createStateFileStore(path: string): PendingStore {
       await prepare()
       await file.write(serialize(storedLogin(record)))
     },
-    async get(state) {
-      const record = await readLogin(path)
-      if (!record)
-        throw new OAuthError('STORE_UNAVAILABLE', `cannot read the state file ${path}: no such file or directory`, {
-          facts: { reason: 'state-file-missing' },
-        })
-      return sameState(record, state)
-    },
+    get: async (state) => sameState(await read(), state),
+    list: async () => [await read()],
     claim: (record) => claimLogin(file, record),
   }
 }
