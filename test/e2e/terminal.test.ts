@@ -6,8 +6,9 @@ import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
 import { lacks } from '../support/machine.ts'
 import { runAtTerminal, runCli, runShell, spawnCli } from '../world/cli.ts'
+import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
-import { callbackFor, expectFailure, logIn, newHome } from './support.ts'
+import { CONSENT, callbackFor, expectFailure, logIn, newHome } from './support.ts'
 
 const world = connectWorld()
 
@@ -134,6 +135,37 @@ describe.skipIf(lacks('script'))('at a terminal complete asks where the credenti
     expect(result.code).toBe(0)
     expect(result.screen.slice(result.screen.indexOf('Next:'))).not.toContain('touch reached')
     expect(existsSync(join(home.path, 'reached'))).toBe(false)
+  })
+
+  test('Ctrl-C after the paste: 130, and a session that was received is saved', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const callback = await callbackFor(account, home)
+    // The prompt ends with this sequence, and the code is sent soon after it.
+    const dialogue = [['Callback URL:', `${callback}\r`] as const, ['\x1b[?2004l', '\x03'] as const]
+    const { code, screen } = await runAtTerminal('complete --save store', dialogue, { home })
+    expect(code).toBe(130)
+    const isSaved = (await runCli(['call', 'com.atproto.server.getSession'], { home })).code === 0
+    expect(isSaved).toBe(screen.includes('signed in as'))
+    if (!isSaved) expect(await runCli(['complete', callback], { home })).toMatchObject({ code: 0 })
+  })
+
+  test('login: a wrong paste is asked for again, and a wrapped one completes it', async () => {
+    const account = await world.createAccount()
+    const home = await newHome()
+    const questions = [
+      ['left): ', 'is it this?\r'] as const,
+      [
+        'not a callback URL',
+        async (screen: string) => {
+          const url = /http:\/\/localhost:\d+\/oauth\/authorize\S+/.exec(screen)![0]
+          return `${(await signIn(url, account, CONSENT)).replace(/.{50}/g, '$&\r')}\r`
+        },
+      ] as const,
+    ]
+    const { code, screen } = await runAtTerminal(`login --no-open --save store ${account.handle}`, questions, { home })
+    expect(code).toBe(0)
+    expect(screen).toContain(`signed in as ${account.handle}`)
   })
 
   test('Ctrl-C at the question: the code is not spent', async () => {

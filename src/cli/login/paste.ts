@@ -3,6 +3,7 @@
  * or by a library, which draws the whole line again for each part of it. Line breaks inside a paste end nothing.
  */
 import { StringDecoder } from 'node:string_decoder'
+import { setImmediate } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
 import type { CliIO } from '../io.ts'
 
@@ -150,5 +151,8 @@ export async function discardingInput<T>({ stdin }: CliIO, work: () => Promise<T
   } finally {
     stdin.off('data', read).pause()
     stdin.setRawMode?.(false)
+    // A signal that was held until now is delivered in a turn of the event loop, which a process without work has not.
+    await setImmediate()
+    await setImmediate()
   }
 }
