@@ -176,7 +176,7 @@ describe('lines', () => {
     ['text for a number', '{"nsid":"app.bsky.feed.getTimeline","params":{"limit":"5"}}', 'limit must be an integer'],
     ['a list for one text', '{"nsid":"app.bsky.actor.getProfile","params":{"actor":["a"]}}', 'actor must be a string'],
     ['a missing parameter', '{"nsid":"app.bsky.actor.getProfile"}', 'requires actor'],
-    ['an unknown parameter', '{"nsid":"app.bsky.actor.getProfile","params":{"acter":"a"}}', 'has no acter'],
+    ['an unknown parameter', '{"nsid":"app.bsky.actor.getProfile","params":{"acter":"a"}}', 'has no field "acter"'],
     [
       'a handle that is not known',
       '{"nsid":"app.bsky.actor.getProfile","params":{"actor":"{handle}"}}',

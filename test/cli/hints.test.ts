@@ -80,7 +80,10 @@ test.each([
     ['doctor', 'https://bsky.app/profile/did:plc:y5vqoeppujadi5nyd2ryfqsm'],
     'atproto-oauth doctor did:plc:y5vqoeppujadi5nyd2ryfqsm',
   ],
-  [['init', 'jane@example.com'], 'atproto-oauth init alice.bsky.social'],
+  [
+    ['init', 'jane@example.com'],
+    'use the handle, or type the e-mail address on the sign-in page of your server: atproto-oauth init https://bsky.social',
+  ],
   [
     ['init', 'did:plc:y5vqoeppujadi5nyd2ryfq'],
     'check the spelling of the DID (did:plc: and 24 characters of a-z and 2-7), or use the handle of the account',
@@ -136,7 +139,7 @@ test.each([
   const { code, stderr } = await run(createFakeWorld(), [command])
   expect(code).toBe(2)
   expect(stderr).toBe(
-    `atproto-oauth: error: unknown command '${command}' [USAGE]\natproto-oauth: hint: atproto-oauth ${hint}\n`,
+    `atproto-oauth: error: unknown command "${command}" [USAGE]\natproto-oauth: hint: atproto-oauth ${hint}\n`,
   )
 })
 

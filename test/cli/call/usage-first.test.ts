@@ -29,7 +29,6 @@ const call = (...args: string[]) => run(createFakeWorld(), ['call', ...args.map(
 test.each([
   ['an invalid method', ['foo'], 'NSID_INVALID'],
   ['a subscription', ['com.atproto.sync.subscribeRepos'], 'USAGE'],
-  ['a closed method', ['com.atproto.server.createAppPassword', 'name=x'], 'USAGE'],
   ['a method in another case', ['com.atproto.repo.createrecord'], 'USAGE'],
   ['a missing field', [CREATE, 'repo={did}'], 'USAGE'],
   ['an unknown field', [...LISTED, 'limt=5'], 'USAGE'],

@@ -241,7 +241,11 @@ describe('from an account', () => {
   test('without the metadata, and without a DID document that was fetched just now', async () => {
     const world = createFakeWorld()
     const identity = await resolveDid(world.alice.did, world)
-    expect(await locateAccount(identity, {}, world)).toStrictEqual({ pds: PDS, issuer: AS })
+    expect(await locateAccount(identity, {}, world)).toStrictEqual({
+      claimedHandle: 'alice.fake.dev',
+      pds: PDS,
+      issuer: AS,
+    })
     expect(paths(world)).toStrictEqual([`/${world.alice.did}`, '/.well-known/oauth-protected-resource'])
   })
 
@@ -253,7 +257,7 @@ describe('from an account', () => {
       throw new Error('moved')
     }
     await expect(discoverFromAccount(world.alice.did, { verify }, world)).rejects.toThrow('moved')
-    expect(found).toStrictEqual([{ pds: PDS, issuer: AS }])
+    expect(found).toStrictEqual([{ claimedHandle: 'alice.fake.dev', pds: PDS, issuer: AS }])
     expect(world.requests.filter(({ url }) => url.startsWith(AS))).toStrictEqual([])
   })
 
