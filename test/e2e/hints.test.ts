@@ -298,15 +298,15 @@ describe('the session', () => {
 })
 
 describe('the client', () => {
-  test('permissions that the server does not grant to a loopback client: fewer of them', async () => {
+  test('a permission set that the server cannot find: the permissions themselves', async () => {
     const { handle } = await world.createAccount()
     const home = await newHome()
     const refused = await runCli(['init', handle, '--scope', 'atproto include:com.example.unknownPermissions'], {
       home,
     })
-    expectFailure(refused, 4, 'PAR_REFUSED')
-    expect(commandIn(refused)).toBe(`atproto-oauth init ${handle} --scope '${GENERIC}'`)
-    succeeded(await runShell(commandIn(refused), { home }))
+    expectFailure(refused, 4, 'PERMISSION_SET_UNRESOLVED')
+    expect(refused.stderr).toContain('hint: check the name after include: in --scope, or list the permissions')
+    succeeded(await runShell(`atproto-oauth init ${handle} --scope '${GENERIC}'`, { home }))
   })
 
   test('a hosted client: its redirect URI; a key that the server does not know yet: a look at the document', async () => {

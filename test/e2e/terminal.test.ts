@@ -54,13 +54,6 @@ describe.skipIf(lacks('script'))('at a terminal complete asks where the credenti
     return { account, home, ...result }
   }
 
-  test('not before the callback URL can be read', async () => {
-    const { code, screen } = await runAtTerminal('complete', [['Callback URL:', 'junk\r']], { home: await newHome() })
-    expect(code).toBe(2)
-    expect(screen).toContain('[CALLBACK_UNREADABLE]')
-    expect(screen).not.toContain(WHERE)
-  })
-
   test('print them', async () => {
     const { code, screen, account } = await answered([WHERE, '\r'])
     expect(code).toBe(0)

@@ -164,6 +164,7 @@ test.each([
       'cli-io',
       'cli-options',
       'cli-program',
+      'cli-session-duration',
       'cli-session-select',
       'cli-start',
     ],
