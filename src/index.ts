@@ -39,6 +39,7 @@ export {
   type ReasonFacts,
   type ResponseFacts,
   type SessionState,
+  type StoreTrouble,
 } from './errors.ts'
 export { type CompletePorts, complete } from './login/complete.ts'
 export { type Initiated, type InitOptions, type InitPorts, init } from './login/init.ts'
@@ -66,7 +67,9 @@ export type {
   TokenSet,
 } from './model.ts'
 export { type NodeRuntimeOptions, nodeRuntime } from './node/runtime.ts'
+export type { LockHolder } from './node/store/lock.ts'
 export type {
+  Adoption,
   Body,
   Clock,
   Dns,
@@ -82,6 +85,7 @@ export type {
   Saving,
   Secp256k1,
   SessionStore,
+  SessionTransaction,
   Settings,
   Stores,
   Timer,
