@@ -18,7 +18,8 @@ const IN_A_DAY = new Date(Date.now() + 86_400_000)
 const canUnshare = spawnSync('unshare', ['-rm', 'true']).status === 0
 const isRoot = process.getuid?.() === 0
 const NOBODY = 65_534
-const canBeNobody = isRoot && spawnSync('setpriv', ['--reuid', `${NOBODY}`, '--clear-groups', 'true']).status === 0
+const NOBODY_READS = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups', 'test', '-r']
+const canBeNobody = isRoot && spawnSync('setpriv', [...NOBODY_READS, `${process.cwd()}/package.json`]).status === 0
 
 /** One session, stored; each test breaks a copy, so that none may use up its refresh token. */
 let whole: Home

@@ -125,7 +125,9 @@ describe('a file that is no file of its own', () => {
   })
 })
 
-const canBeNobody = process.getuid?.() === 0 && spawnSync(AS_NOBODY[0]!, [...AS_NOBODY.slice(1), 'true']).status === 0
+/** A clone in a private directory, such as that of mktemp, is not readable for the other user. */
+const READS_THIS = [...AS_NOBODY.slice(1), 'test', '-r', `${process.cwd()}/node_modules/tsx/package.json`]
+const canBeNobody = process.getuid?.() === 0 && spawnSync(AS_NOBODY[0]!, READS_THIS).status === 0
 describe.runIf(canBeNobody)('as another user', () => {
   /** What an operation on a file fails with, for a user who is not root and has this home directory. */
   async function failureOf(operation: string, path: string, home: string) {
