@@ -17,6 +17,7 @@ import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import { deliverLeftOver, deliverRotated, lockForRefresh, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
 import { CLOCK_SLACK } from './server-time.ts'
+import { shareRefresh } from './share-refresh.ts'
 import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from './token-family.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
@@ -56,77 +57,51 @@ export function isFresh(record: SessionRecord, { now, randomBytes }: Network, at
  * @throws {OAuthError} those of settings, network, identity and metadata, with nothing sent; `SAVE_FAILED`,
  *   `COPIES_DIFFER`, `SESSION_OUTDATED`, `STORE_COPIED`, `SESSION_DEAD`, `SESSION_NOT_REFRESHABLE`, `REFRESH_AMBIGUOUS`, `REFRESH_REFUSED`
  */
-export async function refresh(
+export function refresh(
   given: SessionRecord,
   isGood: (current: SessionRecord) => boolean,
   dpopFetch: DpopFetch,
   ports: RefreshPorts,
 ): Promise<SessionRecord> {
   const { sessions } = ports.stores
-  const running = inFlight(sessions)
-  for (;;) {
-    const other = running.get(given.thumbprint)
-    if (other === undefined) break
-    const current = await other
-    if (isGood(current)) return current
-  }
-  const own = refreshAlone(given, isGood, dpopFetch, ports).finally(() => running.delete(given.thumbprint))
-  running.set(given.thumbprint, own)
-  return own
-}
+  return shareRefresh(sessions, given.thumbprint, isGood, async () => {
+    const undelivered = (await sessions.read(given.thumbprint))?.undelivered ?? given.undelivered
+    const shared = targetsFor({ ...given, undelivered }, ports.saving)
+    return lockForRefresh(shared, (confirmTargets) =>
+      sessions.update(given.thumbprint, async (transaction) => {
+        const { stored, commit, forget } = transaction
+        const known = await newestOfTargets(await newerOf(given, stored), ports)
+        if (known.ended) throw endedError(known, ports.now())
+        // An old copy would replace newer credentials in a save target.
+        if (known.undelivered?.length) await sessions.assertNewest(known)
+        const current = await deliverLeftOver(known, commit, ports)
+        if (isGood(current)) return current
+        if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, sessions)
+        const prepared = await prepare(current, dpopFetch, ports)
 
-/** One refresh for all callers in this process: by thumbprint, of each store. */
-const IN_FLIGHT = new WeakMap<object, Map<string, Promise<SessionRecord>>>()
-
-function inFlight(store: object): Map<string, Promise<SessionRecord>> {
-  const running = IN_FLIGHT.get(store) ?? new Map<string, Promise<SessionRecord>>()
-  IN_FLIGHT.set(store, running)
-  return running
-}
-
-async function refreshAlone(
-  given: SessionRecord,
-  isGood: (current: SessionRecord) => boolean,
-  dpopFetch: DpopFetch,
-  ports: RefreshPorts,
-): Promise<SessionRecord> {
-  const { sessions } = ports.stores
-  const undelivered = (await sessions.read(given.thumbprint))?.undelivered ?? given.undelivered
-  const shared = targetsFor({ ...given, undelivered }, ports.saving)
-  return lockForRefresh(shared, (confirmTargets) =>
-    sessions.update(given.thumbprint, async (transaction) => {
-      const { stored, commit, forget } = transaction
-      const known = await newestOfTargets(await newerOf(given, stored), ports)
-      if (known.ended) throw endedError(known, ports.now())
-      // An old copy would replace newer credentials in a save target.
-      if (known.undelivered?.length) await sessions.assertNewest(known)
-      const current = await deliverLeftOver(known, commit, ports)
-      if (isGood(current)) return current
-      if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, sessions)
-      const prepared = await prepare(current, dpopFetch, ports)
-
-      const { hash, targets } = prepared
-      if (current.intent?.tokenHash === hash) {
-        ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
-      }
-      await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
-      const confirm = async () => {
-        await confirmTargets()
-        await transaction.confirm()
-      }
-      const next = await spend(prepared, confirm, ports).catch(async (error: unknown) => {
-        throw await withRetiredKey(
-          await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports),
-          prepared,
-          ports,
-        )
-      })
-      await commit(next)
-      const outdated = savedElsewhere(current, targets)
-      if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)
-      return deliverRotated(next, targets, commit)
-    }),
-  )
+        const { hash, targets } = prepared
+        if (current.intent?.tokenHash === hash) {
+          ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
+        }
+        await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
+        const confirm = async () => {
+          await confirmTargets()
+          await transaction.confirm()
+        }
+        const next = await spend(prepared, confirm, ports).catch(async (error: unknown) => {
+          throw await withRetiredKey(
+            await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports),
+            prepared,
+            ports,
+          )
+        })
+        await commit(next)
+        const outdated = savedElsewhere(current, targets)
+        if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)
+        return deliverRotated(next, targets, commit)
+      }),
+    )
+  })
 }
 
 /** Everything that is checked before the token is sent. */

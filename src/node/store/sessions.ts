@@ -114,6 +114,8 @@ interface SessionFileOptions {
 class SessionFile extends ReservedFile {
   /** The last record has an intent: what is committed next may be the result of a refresh. */
   isTokenSent = false
+  /** A refresh is stored: what follows is about its delivery. */
+  #isRefreshed = false
   /** What is in the file, as far as this process knows. */
   #known: string | undefined
   readonly #options: SessionFileOptions
@@ -126,8 +128,10 @@ class SessionFile extends ReservedFile {
 
   async commit(next: SessionRecord): Promise<void> {
     const text = serialize(sealed(next))
-    if (this.isTokenSent) await this.#save(text, next)
-    else {
+    if (this.isTokenSent) {
+      await this.#save(text, next)
+      this.#isRefreshed = true
+    } else {
       await this.confirm()
       await this.write(text)
     }
@@ -138,9 +142,13 @@ class SessionFile extends ReservedFile {
 
   /** @throws {OAuthError} `SESSION_BUSY` another process has taken over */
   async confirm(): Promise<void> {
-    await this.#options.lock.confirm()
-    const text = await readPrivate(this.path)
-    if (text !== undefined && text !== this.#known) throw takenOver('nothing was sent')
+    const isOurs = await this.#options.lock.confirm().then(
+      () => true,
+      () => false,
+    )
+    const text = isOurs ? await readPrivate(this.path) : undefined
+    if (isOurs && (text === undefined || text === this.#known)) return
+    throw takenOver(this.#isRefreshed ? 'the new tokens were stored before that' : 'nothing was sent')
   }
 
   /** An earlier run could not write here what it had received. */
@@ -198,7 +206,7 @@ class SessionFile extends ReservedFile {
 }
 
 function takenOver(outcome: string): OAuthError {
-  const message = `this process was suspended, and another one has refreshed the session; ${outcome}`
+  const message = `this process was suspended, and another one has taken over the session; ${outcome}`
   return new OAuthError('SESSION_BUSY', message, { facts: { reason: 'lock-lost' } })
 }
 

@@ -14,10 +14,8 @@ import * as v from '@badrap/valita'
 import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Adoption } from '../../ports.ts'
-
 import { makePrivateFolder, readPrivate, removeFile, serialize, unavailable } from './files.ts'
 import { type LockOptions, withLock } from './lock.ts'
-
 import { isOpenTo, shareOwner } from './owners.ts'
 
 /** Windows has neither of the last two. */

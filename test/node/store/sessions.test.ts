@@ -156,6 +156,20 @@ describe('another process has taken over while this one was suspended', () => {
     expect(await store(home).read(THUMBPRINT)).toStrictEqual(theirs)
   })
 
+  test('after the new tokens were stored: it is not said that nothing was sent', async () => {
+    const home = await stored()
+    const error = await failure(
+      store(home).update(THUMBPRINT, async ({ commit }) => {
+        await commit(sessionRecord({ intent: INTENT }))
+        await commit(sessionRecord({ refreshToken: 'mine', rotation: 1 }))
+        await leave(home, theirs)
+        await commit(sessionRecord({ refreshToken: 'mine', rotation: 1, savedTo: ['file:/x'] }))
+      }),
+    )
+    expect(error).toMatchObject({ code: 'SESSION_BUSY', session: 'alive' })
+    expect(error.message).toMatch(/; the new tokens were stored before that$/)
+  })
+
   test.each([
     ['and got newer tokens: theirs stay', theirs, 'theirs'],
     [
