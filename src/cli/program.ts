@@ -96,6 +96,7 @@ function reworded(message: string): string {
       /^too many arguments for '(.*)'\. Expected (.*) but got (\d+)\.$/,
       'too many arguments for $1: expected $2, got $3',
     )
+    .replace(/^option '(.*?)' cannot be used with option '(.*?)'$/, '$1 cannot be used with $2')
     .replace(/^unknown (option|command) '([^']*)'/, (_, what, value) => `unknown ${what} ${JSON.stringify(value)}`)
     .replace(/\s*\(Did you mean (.*)\?\)$/, ': did you mean $1?')
 }

@@ -123,6 +123,11 @@ test.each([
   [['call', '-d'], '--data needs a value [USAGE]'],
   [['proof', 'GET'], 'missing argument url [USAGE]'],
   [['init', 'a.dev', 'b.dev'], 'too many arguments for init: expected 1 argument, got 2 [USAGE]'],
+  [['refresh', '--adopt', '--shared'], '--shared cannot be used with --adopt [USAGE]'],
+  [
+    ['init', 'al\u202eice.dev'],
+    '"alice.dev" is not a handle, a DID or a server URL: it contains invisible characters [IDENTIFIER_INVALID]',
+  ],
 ])('%j: %s, and no session is spoken of', async (args, message) => {
   const { code, stdout, stderr } = await run(createFakeWorld(), args)
   expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })

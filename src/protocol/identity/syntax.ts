@@ -110,9 +110,13 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
   if (!handle) {
     const isMail = EMAIL.test(text.replace(/^mailto:/i, ''))
     const what = isMail ? 'an e-mail address, not' : 'not'
-    throw new OAuthError('IDENTIFIER_INVALID', `${shown} is ${what} a handle, a DID or a server URL`, {
-      facts: isMail ? { reason: 'identifier-email' } : meantBy(text),
-    })
+    throw new OAuthError(
+      'IDENTIFIER_INVALID',
+      `${shown} is ${what} a handle, a DID or a server URL${hasInvisible(text) ? ': it contains invisible characters' : ''}`,
+      {
+        facts: isMail ? { reason: 'identifier-email' } : meantBy(text),
+      },
+    )
   }
   if (SERVERS.includes(handle)) {
     throw new OAuthError('IDENTIFIER_INVALID', `${handle} is a server, not an account`, {
@@ -145,6 +149,11 @@ function meantBy(text: string): ErrorFacts {
   const identifier =
     asDid(name) ?? asHandle(name) ?? server ?? (isUserName ? `${name.toLowerCase()}.${SERVERS[0]}` : undefined)
   return identifier === undefined ? {} : { reason: 'identifier-meant', identifier }
+}
+
+/** What {@link sanitize} removes, so that the text looks valid in a message. */
+function hasInvisible(text: string): boolean {
+  return /[\p{Cc}\p{Cf}]/u.test(text)
 }
 
 /** Without quotes, brackets and punctuation around it. */
