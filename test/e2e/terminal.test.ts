@@ -117,11 +117,12 @@ describe.skipIf(lacks('script'))('at a terminal complete asks where the credenti
     const home = await newHome()
     const callback = await callbackFor(account, home)
     const lines = `${callback}\rtouch reached\r`
+    // What is typed while the command still runs is discarded, so `cat` is answered only when it is there to read.
     const result = await runAtTerminal(
-      'complete --save store; cat',
+      'complete --save store; echo "shell:$((1 + 1))"; cat',
       [
         ['Callback URL:', lines],
-        ['Next:', '\x04'],
+        ['shell:2', '\x04'],
       ],
       { home },
     )
@@ -137,8 +138,9 @@ describe.skipIf(lacks('script'))('at a terminal complete asks where the credenti
     // The prompt ends with this sequence, and the code is sent soon after it.
     const dialogue = [['Callback URL:', `${callback}\r`] as const, ['\x1b[?2004l', '\x03'] as const]
     const { code, screen } = await runAtTerminal('complete --save store', dialogue, { home })
-    expect(code).toBe(130)
     const isSaved = (await runCli(['call', 'com.atproto.server.getSession'], { home })).code === 0
+    // A key that arrives when all is done interrupts nothing.
+    if (!isSaved || code !== 0) expect(code).toBe(130)
     expect(isSaved).toBe(screen.includes('signed in as'))
     if (!isSaved) expect(await runCli(['complete', callback], { home })).toMatchObject({ code: 0 })
   })

@@ -14,6 +14,8 @@ import { ownWorld } from './own.ts'
 export const LAUNCHER = join(packageFolder(), 'bin', 'atproto-oauth.cjs')
 /** For stdin that a test writes to while the program runs. */
 const TYPED = '\0typed'
+/** Milliseconds for one dialogue at a terminal: the whole of it takes a second or two. */
+const DIALOGUE_MS = 120_000
 
 /** A home directory nobody else has, and where the CLI runs. */
 export interface Home {
@@ -70,7 +72,7 @@ export async function runAtTerminal(
   options: CliOptions,
 ): Promise<{ code: number | null; screen: string }> {
   const command = `'${nodeFor(options)}' '${LAUNCHER}' ${args}`
-  const child = spawnIn(['script', '-qec', command, '/dev/null'], { ...options, stdin: TYPED })
+  const child = spawnIn(['script', '-qec', command, '/dev/null'], { limit: DIALOGUE_MS, ...options, stdin: TYPED })
   const closed = once(child, 'close') as Promise<[number | null]>
   const waiting = [...questions]
   let screen = ''
@@ -88,6 +90,8 @@ export async function runAtTerminal(
   })
   child.stderr.resume()
   const [code] = await closed
+  if (child.signalCode === 'SIGKILL')
+    throw new Error(`a terminal waited for ${waiting[0]?.[0] ?? 'its end'}: ${screen}`)
   return { code, screen }
 }
 
