@@ -35,6 +35,8 @@ export const USUAL_STATE = {
   STORE_COPIED: 'alive',
   STORE_INVALID: 'alive',
   STORE_UNAVAILABLE: 'alive',
+  VAULT_INVALID: 'alive',
+  VAULT_KEY_WRONG: 'alive',
 
   // Before a code or token was used
   NETWORK_UNREACHABLE: 'alive',
@@ -43,6 +45,7 @@ export const USUAL_STATE = {
   HANDLE_LOOKUP_FAILED: 'none',
   SERVER_UNAVAILABLE: 'alive',
   SESSION_BUSY: 'alive',
+  VAULT_UNREACHABLE: 'alive',
 
   // Rejected by the server or by a check
   ADDRESS_REFUSED: 'alive',
@@ -72,6 +75,7 @@ export const USUAL_STATE = {
   REVOCATION_UNCONFIRMED: 'unknown',
   DOCTOR_FOUND: 'none',
   REFRESH_REFUSED: 'alive',
+  VAULT_REFUSED: 'alive',
 
   // The session
   SESSION_MISSING: 'none',
@@ -214,6 +218,42 @@ export type PlainReason =
   | 'undelivered'
   /** Only the server can find an account by its e-mail address. */
   | 'identifier-email'
+  /** The vault's address is not one of a kind that is known. */
+  | 'vault-address-malformed'
+  /** There is a vault already. */
+  | 'vault-exists'
+  /** At the address there is no vault. */
+  | 'vault-not-found'
+  /** The vault was copied or moved here: it says that it lives at another address. */
+  | 'vault-copied'
+  /** What stands at the address was not written by a vault. */
+  | 'vault-foreign'
+  /** A record of the vault was cut short, or is not what was written there. */
+  | 'vault-damaged'
+  /** No key is set for the vault. */
+  | 'vault-key-missing'
+  /** The key has not the form of one. */
+  | 'vault-key-malformed'
+  /** The key is that of another vault. */
+  | 'vault-key-wrong'
+  /** A newer version wrote the vault. */
+  | 'vault-newer'
+  /** No program called git was found. */
+  | 'git-missing'
+  /** The installed git is too old. */
+  | 'git-outdated'
+  /** `git:.` was given where there is no checkout, or one without a remote. */
+  | 'git-remote-missing'
+  /** The service accepted no credentials, or knows no such repository. */
+  | 'vault-read-denied'
+  /** The credentials may read the vault, but not change it. */
+  | 'vault-write-denied'
+  /** A rule of the service protects the branch. */
+  | 'vault-branch-protected'
+  /** A rule of the service wants signed commits. */
+  | 'vault-signature-required'
+  /** The session was ended, or replaced by another login, while this machine refreshed it. */
+  | 'ended-elsewhere'
   /** A relative path was given, and the current directory was removed. */
   | 'working-directory-gone'
   /** The files that GitHub Actions provides to each step do not exist. */
@@ -247,6 +287,8 @@ export type ReasonFacts =
   | { readonly reason: 'client-id-differs'; readonly clientId: string }
   /** The login was started with a client key, and needs the same one, published with this `kid`. */
   | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
+  /** Another machine has received the new tokens, and has not stored them yet; `label` is how it calls itself. */
+  | { readonly reason: 'tokens-elsewhere'; readonly label: string }
   /** New credentials are in the store; the next refresh writes them to their save targets. */
   | { readonly reason: 'delivery-pending'; readonly did: string }
   /** The directory of a file that was named does not exist. */

@@ -158,6 +158,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   HANDLE_LOOKUP_FAILED: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
   SERVER_UNAVAILABLE: { exit: 3, hint: `${AGAIN} in a few minutes` },
   SESSION_BUSY: { exit: 3, hint: `${AGAIN} when the other process has finished` },
+  VAULT_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
 
   // 4 — refused, by the server or by a check of ours
   ADDRESS_REFUSED: { exit: 4, hint: 'for a server on this machine or network, add --dev' },
@@ -205,10 +206,13 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   },
   DOCTOR_FOUND: { exit: 4, hint: `fix the lines marked xx, then ${AGAIN}` },
   REFRESH_REFUSED: { exit: 4, hint: AGAIN },
+  VAULT_REFUSED: { exit: 4, hint: 'find the cause with: atproto-oauth vault check' },
 
   COPIES_DIFFER: { exit: 2, hint: 'remove the older copy' },
   SESSION_OUTDATED: { exit: 2, hint: init },
   STORE_COPIED: { exit: 2, hint: 'atproto-oauth refresh --adopt' },
+  VAULT_INVALID: { exit: 2, hint: 'find the cause with: atproto-oauth vault check' },
+  VAULT_KEY_WRONG: { exit: 2, hint: 'set ATPROTO_OAUTH_VAULT_KEY to the key of this vault' },
 
   // 5, 6 — the session
   SESSION_MISSING: { exit: 5, hint: initCommandLine },
@@ -409,6 +413,44 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return facts.rotation === undefined
         ? `remove the older copy; that of the store is the file sessions/${facts.thumbprint}.json in its directory`
         : `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
+    case 'vault-address-malformed':
+      return 'write it as git:https://github.com/OWNER/REPO, or git:. for the repository you are in'
+    case 'vault-exists':
+      return 'to use it here: atproto-oauth vault use ADDRESS; if its key is lost, make a new one with --replace'
+    case 'vault-not-found':
+      return 'check the address, or make a vault there: atproto-oauth vault new ADDRESS'
+    case 'vault-copied':
+      return 'use the address that the vault was made for; two copies of a session would end it'
+    case 'vault-foreign':
+      return 'choose a branch that holds nothing else, as in: git:URL#BRANCH'
+    case 'vault-damaged':
+      return 'restore the branch as it was before the last change, or sign in again with --save vault'
+    case 'vault-key-missing':
+      return 'set ATPROTO_OAUTH_VAULT_KEY, or enter the key once with: atproto-oauth vault use ADDRESS'
+    case 'vault-key-malformed':
+      return 'copy the whole key again: it has 43 letters, digits, - and _; on a machine that has it: atproto-oauth vault key'
+    case 'vault-key-wrong':
+      return 'on a machine that uses this vault, print its key with: atproto-oauth vault key'
+    case 'vault-newer':
+      return 'update this tool: npx atproto-oauth@latest'
+    case 'git-missing':
+      return 'install git, as in: apt-get install git'
+    case 'git-outdated':
+      return 'install git 2.20 or newer'
+    case 'git-remote-missing':
+      return 'run this inside a clone with a remote, or name the repository: git:https://github.com/OWNER/REPO'
+    case 'vault-read-denied':
+      return 'check the address, and that git can read it here: git ls-remote URL; in a job, set ATPROTO_OAUTH_VAULT_TOKEN'
+    case 'vault-write-denied':
+      return 'use credentials that may push; in GitHub Actions: permissions: contents: write'
+    case 'vault-branch-protected':
+      return 'exclude the branch of the vault from the rule, or choose another branch: git:URL#BRANCH'
+    case 'vault-signature-required':
+      return 'exclude the branch of the vault from the rule: its commits are made by machines, and are not signed'
+    case 'ended-elsewhere':
+      return init(facts)
+    case 'tokens-elsewhere':
+      return `run any command on ${facts.label}, which stores the new tokens; if that machine is gone, sign in again`
     case 'login-completed':
       return 'use the credentials that `complete` printed or saved then, or sign in again with `init`'
     case 'login-not-found':

@@ -8,13 +8,14 @@ const EXITS: Readonly<Record<number, string>> = {
   1: 'UNEXPECTED',
   2: `USAGE IDENTIFIER_INVALID DID_METHOD_UNSUPPORTED CLIENT_INVALID SCOPE_INVALID NSID_INVALID CALLBACK_UNREADABLE
     CALLBACK_INCOMPLETE CREDENTIALS_INCOMPLETE CREDENTIALS_INVALID CREDENTIALS_MISMATCH SAVE_TARGET_MISSING
-    ACCOUNT_UNCLEAR COPIES_DIFFER SESSION_OUTDATED STORE_COPIED STORE_INVALID STORE_UNAVAILABLE`,
-  3: 'NETWORK_UNREACHABLE NETWORK_LOST HOST_NOT_FOUND HANDLE_LOOKUP_FAILED SERVER_UNAVAILABLE SESSION_BUSY',
+    ACCOUNT_UNCLEAR COPIES_DIFFER SESSION_OUTDATED STORE_COPIED STORE_INVALID STORE_UNAVAILABLE
+    VAULT_INVALID VAULT_KEY_WRONG`,
+  3: 'NETWORK_UNREACHABLE NETWORK_LOST HOST_NOT_FOUND HANDLE_LOOKUP_FAILED SERVER_UNAVAILABLE SESSION_BUSY VAULT_UNREACHABLE',
   4: `ADDRESS_REFUSED HANDLE_NOT_FOUND HANDLE_AMBIGUOUS HANDLE_NOT_CLAIMED DID_NOT_FOUND DID_DOCUMENT_INVALID
     OAUTH_UNSUPPORTED METADATA_INVALID RESPONSE_INVALID CLIENT_BROKEN PAR_REFUSED PERMISSION_SET_UNRESOLVED DPOP_URL_INVALID DPOP_NONCE_INVALID
     CALLBACK_STATE_UNKNOWN CALLBACK_REFUSED AUTHORIZATION_DENIED AUTHORIZATION_EXPIRED CODE_USED EXCHANGE_REFUSED
     TOKEN_RESPONSE_INVALID ACCOUNT_MISMATCH ACCOUNT_UNVERIFIED ISSUER_MISMATCH REVOCATION_UNCONFIRMED DOCTOR_FOUND
-    REFRESH_REFUSED`,
+    REFRESH_REFUSED VAULT_REFUSED`,
   5: 'SESSION_MISSING SESSION_DEAD SESSION_NOT_REFRESHABLE',
   6: 'EXCHANGE_AMBIGUOUS REFRESH_AMBIGUOUS',
   7: 'PERMISSION_MISSING',
@@ -435,6 +436,26 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'copies-differ', rotation: undefined, thumbprint: 't' },
       'remove the older copy; that of the store is the file sessions/t.json in its directory',
     ],
+    ['VAULT_UNREACHABLE', {}, 'check the network connection, then run the same command again'],
+    ['USAGE', { reason: 'vault-address-malformed' }, /^write it as git:https:/],
+    ['VAULT_INVALID', { reason: 'vault-exists' }, /: atproto-oauth vault use ADDRESS; if its key is lost/],
+    ['VAULT_INVALID', { reason: 'vault-not-found' }, /: atproto-oauth vault new ADDRESS$/],
+    ['VAULT_INVALID', { reason: 'vault-copied' }, /^use the address that the vault was made for/],
+    ['VAULT_INVALID', { reason: 'vault-foreign' }, /as in: git:URL#BRANCH$/],
+    ['VAULT_INVALID', { reason: 'vault-damaged' }, /^restore the branch/],
+    ['VAULT_INVALID', { reason: 'vault-key-missing' }, /^set ATPROTO_OAUTH_VAULT_KEY/],
+    ['VAULT_INVALID', { reason: 'vault-key-malformed' }, /^copy the whole key again: it has 43 letters/],
+    ['VAULT_KEY_WRONG', { reason: 'vault-key-wrong' }, /: atproto-oauth vault key$/],
+    ['VAULT_INVALID', { reason: 'vault-newer' }, 'update this tool: npx atproto-oauth@latest'],
+    ['VAULT_INVALID', { reason: 'git-missing' }, 'install git, as in: apt-get install git'],
+    ['VAULT_INVALID', { reason: 'git-outdated' }, 'install git 2.20 or newer'],
+    ['VAULT_INVALID', { reason: 'git-remote-missing' }, /^run this inside a clone with a remote/],
+    ['VAULT_REFUSED', { reason: 'vault-read-denied' }, /git ls-remote URL/],
+    ['VAULT_REFUSED', { reason: 'vault-write-denied' }, /permissions: contents: write$/],
+    ['VAULT_REFUSED', { reason: 'vault-branch-protected' }, /another branch: git:URL#BRANCH$/],
+    ['VAULT_REFUSED', { reason: 'vault-signature-required' }, /are not signed$/],
+    ['SESSION_DEAD', { reason: 'ended-elsewhere', handle: 'a.dev', did: 'did:web:a.dev' }, 'atproto-oauth init a.dev'],
+    ['REFRESH_AMBIGUOUS', { reason: 'tokens-elsewhere', label: 'laptop' }, /^run any command on laptop, /],
     ['SAVE_FAILED', { reason: 'tokens-lost' }, /, then sign in again with `init`$/],
     ['STORE_UNAVAILABLE', { reason: 'state-file-missing' }, /^pass the path that `init --state-file` wrote to/],
     [
