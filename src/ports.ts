@@ -109,7 +109,8 @@ export interface SessionStore {
   list(): Promise<SessionRecord[]>
   /**
    * The only way to change a session. Runs `transaction` while no other process changes the session with this
-   * thumbprint. Signals are delayed until the end.
+   * thumbprint. Signals are delayed until the end. Where machines share the store, the transaction is run again if
+   * another one came first; nothing was sent then.
    */
   update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T>
   /**
@@ -119,6 +120,11 @@ export interface SessionStore {
    * @throws {OAuthError} `SESSION_OUTDATED`, `STORE_COPIED`; nothing was sent
    */
   assertNewest(record: SessionRecord): Promise<void>
+  /**
+   * Milliseconds before an access token expires within which, at a random moment, a refresh begins; where many machines
+   * share the session, so that one refreshes while the others still have a good token.
+   */
+  readonly renewsEarlier?: number
   /** Says whose the store is, after it was moved here or when several machines share it. */
   adopt(adoption: Adoption): Promise<void>
   /** The newest nonces for this key; losing them costs one round trip. */
@@ -132,6 +138,15 @@ export type Adoption = 'moved' | 'shared'
 export interface SessionTransaction {
   /** What is stored now. */
   readonly stored: SessionRecord | undefined
+  /** Another machine is refreshing the session: an access token that still works is good enough. */
+  readonly isBusy?: boolean
+  /** How another machine calls itself that may have sent the token of the stored `intent`, and has stored no response. */
+  readonly sentBy?: string | undefined
+  /**
+   * Waits while another machine is refreshing. Called before anything that only a refresh needs; afterwards the
+   * transaction may be run again from its beginning.
+   */
+  awaitTurn?(): Promise<void>
   /**
    * Durable when it resolves; may be called more than once.
    *

@@ -41,11 +41,12 @@ export async function exportSession(
   if (issuer === undefined || intent !== undefined) await session.refresh()
   else await session.lease(AT_LEAST)
   // Under the lock: no other process may refresh the session during the export.
-  return stores.sessions.update(thumbprint, async ({ stored, commit }) => {
+  return stores.sessions.update(thumbprint, async ({ stored, commit, confirm }) => {
     const record = await newerOf(session.record(), stored)
     if (record.ended) throw endedError(record, now())
     await stores.sessions.assertNewest(record) // the other program would send a spent token
     const { accessToken, accessTokenExpiresAt } = record
+    await confirm()
     await hand(toNodeSession({ ...toCredentials(record), accessToken, accessTokenExpiresAt }))
     if (!keep) await commit(await handedOver(record, now())).catch((error: unknown) => stillHere(error))
     return record

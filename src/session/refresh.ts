@@ -13,6 +13,7 @@ import { clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
+import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import { deliverLeftOver, deliverRotated, lockForRefresh, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
@@ -33,7 +34,9 @@ const MARGIN_SHARE = 1 / 4
  *
  * @param atLeastSeconds how long it should last; of a server whose tokens have less, three quarters of their lifetime
  */
-export function isFresh(record: SessionRecord, { now, randomBytes }: Network, atLeastSeconds = 0): boolean {
+export function isFresh(record: SessionRecord, ports: FreshnessPorts, atLeastSeconds = 0): boolean {
+  const { now, randomBytes } = ports
+  const spread = Math.max(MARGIN_RANDOM, ports.stores?.sessions.renewsEarlier ?? 0)
   const { accessToken, accessTokenExpiresAt, rotatedAt, refreshToken, clockOffset = 0 } = record
   if (accessToken === undefined) return false
   if (accessTokenExpiresAt === undefined) return atLeastSeconds <= 0
@@ -45,9 +48,19 @@ export function isFresh(record: SessionRecord, { now, randomBytes }: Network, at
   if (refreshToken === undefined) return left > 0
   // Issued in the future: the clock was set back, so the expiry time is unreliable.
   if (issuedAt !== undefined && issuedAt - now() > CLOCK_SLACK) return false
-  const margin = MARGIN + (randomBytes(1)[0]! / 255) * MARGIN_RANDOM
-  return left > margin * Math.min(1, (lifetime * MARGIN_SHARE) / (MARGIN + MARGIN_RANDOM))
+  const margin = MARGIN + (randomBytes(1)[0]! / 255) * spread
+  return left > margin * Math.min(1, (lifetime * MARGIN_SHARE) / (MARGIN + spread))
 }
+
+type FreshnessPorts = Network & { readonly stores?: Pick<RefreshPorts['stores'], 'sessions'> }
+
+/** Whether the access token works for one more request, by what is known here. */
+export function stillWorks({ accessToken, accessTokenExpiresAt }: SessionRecord, { now }: Clock): boolean {
+  return accessToken !== undefined && (accessTokenExpiresAt ?? Number.POSITIVE_INFINITY) - now() > MARGIN
+}
+
+/** @param isBusy another machine is refreshing the session just now */
+export type IsGood = (current: SessionRecord, isBusy?: boolean) => boolean
 
 /**
  * The session after a refresh, or as it is if `isGood` finds that none is needed (any more).
@@ -59,7 +72,7 @@ export function isFresh(record: SessionRecord, { now, randomBytes }: Network, at
  */
 export function refresh(
   given: SessionRecord,
-  isGood: (current: SessionRecord) => boolean,
+  isGood: IsGood,
   dpopFetch: DpopFetch,
   ports: RefreshPorts,
 ): Promise<SessionRecord> {
@@ -75,12 +88,14 @@ export function refresh(
         // An old copy would replace newer credentials in a save target.
         if (known.undelivered?.length) await sessions.assertNewest(known)
         const current = await deliverLeftOver(known, commit, ports)
-        if (isGood(current)) return current
+        if (isGood(current, transaction.isBusy)) return current
+        await transaction.awaitTurn?.()
         if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, sessions)
         const prepared = await prepare(current, dpopFetch, ports)
 
         const { hash, targets } = prepared
         if (current.intent?.tokenHash === hash) {
+          if (transaction.sentBy !== undefined) await assertUnspent(current, transaction.sentBy, dpopFetch, ports)
           ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
         }
         await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
@@ -142,6 +157,32 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
     agent,
     targets,
   }
+}
+
+/**
+ * Another machine may have sent this token and received new ones. A PDS that is its own authorization server ends an
+ * access token with the refresh token that came with it, so the access token tells whether that has happened.
+ *
+ * @throws {OAuthError} `REFRESH_AMBIGUOUS`: it has; to send the token again would end the session
+ */
+async function assertUnspent(
+  current: SessionRecord,
+  label: string,
+  dpopFetch: DpopFetch,
+  ports: RefreshPorts,
+): Promise<void> {
+  const { accessToken, pds, issuer, did } = current
+  if (accessToken === undefined || issuer !== pds || !stillWorks(current, ports)) return
+  const url = new URL('/xrpc/com.atproto.server.getSession', pds)
+  const response = await dpopFetch(url, { accessToken, timeoutSeconds: 10 })
+  const isRejected = await saysExpiredToken(response)
+  await response.body?.cancel().catch(() => undefined)
+  if (!isRejected) return
+  const message = `${label} has refreshed the session of ${did} and has not stored the new tokens yet; nothing was sent`
+  throw new OAuthError('REFRESH_AMBIGUOUS', message, {
+    session: 'alive',
+    facts: { reason: 'tokens-elsewhere', label },
+  })
 }
 
 /** Sends the token, once. A response that fails validation is revoked. */

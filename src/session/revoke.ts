@@ -28,7 +28,7 @@ export interface Revoked {
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
-  return sessions.update(given.thumbprint, async ({ stored, forget }) => {
+  return sessions.update(given.thumbprint, async ({ stored, forget, confirm }) => {
     const record = await newerOf(given, stored)
     const { clientId, refreshToken, accessToken } = record
     const token = refreshToken ?? accessToken
@@ -39,10 +39,26 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
       if (isHandedOver) throw foreign(record)
       throw new OAuthError('SESSION_MISSING', `the session of ${record.did} had already ended; it was removed here`)
     }
+    await confirm()
     const outcome = await endAtServer(record, { clientId, token }, ports)
     await forget(outcome === 'revoked')
     return { outcome, record }
   })
+}
+
+/**
+ * Ends a session at the server whatever is stored here: nobody has a use for its tokens.
+ *
+ * @returns whether the server confirmed it; a failure of any kind is `false`
+ */
+export async function endSession(record: SessionRecord, ports: RefreshPorts): Promise<boolean> {
+  const { clientId, refreshToken, accessToken } = record
+  const token = refreshToken ?? accessToken
+  if (clientId === undefined || token === undefined) return false
+  return endAtServer(record, { clientId, token }, ports).then(
+    (outcome) => outcome === 'revoked',
+    () => false,
+  )
 }
 
 function foreign({ did }: SessionRecord): OAuthError {

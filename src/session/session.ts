@@ -17,7 +17,7 @@ import { orAborted, repeatable, type SessionInit, timeoutFor } from './body.ts'
 import type { RefreshPorts } from './ports.ts'
 import { withPriming } from './priming.ts'
 import { proofFor } from './proof.ts'
-import { isFresh, refresh } from './refresh.ts'
+import { type IsGood, isFresh, refresh, stillWorks } from './refresh.ts'
 import { serverTime } from './server-time.ts'
 import { toCredentials } from './token-family.ts'
 
@@ -186,7 +186,9 @@ export class Session {
 
   async #prepare(): Promise<void> {
     if (!isFresh(this.#record, this.#ports) || this.#record.undelivered) {
-      await this.#refreshUnless((newer) => isFresh(newer, this.#ports))
+      await this.#refreshUnless(
+        (newer, isBusy) => isFresh(newer, this.#ports) || (isBusy === true && stillWorks(newer, this.#ports)),
+      )
     } else if (!this.#isLocated) {
       this.#record = { ...this.#record, pds: await this.#locate() }
     }
@@ -232,7 +234,7 @@ export class Session {
     return Math.abs(this.#dpopFetch.now(pds) - rotatedAt) < JUST_NOW
   }
 
-  async #refreshUnless(isGood: (newer: SessionRecord) => boolean): Promise<void> {
+  async #refreshUnless(isGood: IsGood): Promise<void> {
     const { accessToken } = this.#record
     this.#record = await this.#keepingNonces(async () => {
       const newer = await refresh(this.#record, isGood, this.#dpopFetch, this.#ports)

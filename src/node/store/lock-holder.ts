@@ -48,7 +48,7 @@ export async function thisHolder(id: string): Promise<Holder> {
 const BOOT_TIME_SLACK = 5_000
 
 /** Linux has a random id for each boot; elsewhere the time of the boot has to do. */
-async function bootId(): Promise<string> {
+export async function bootId(): Promise<string> {
   const id = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')
   return id.trim() || `${hostname()} ${Math.round(Date.now() - uptime() * 1000)}`
 }

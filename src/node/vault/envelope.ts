@@ -1,0 +1,194 @@
+/**
+ * How records are encrypted: JWE compact, `dir` with `A256GCM` and nothing else (RFC 7516 §3.1, RFC 7518 §5.3).
+ *
+ * The user's key opens the `vault` record. That one holds the two keys of the vault: one names the records, one encrypts
+ * them. So the user's key can be replaced without a change of any name.
+ */
+import { createHmac, hkdfSync } from 'node:crypto'
+import * as v from '@badrap/valita'
+import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
+import { OAuthError, type PlainReason } from '../../errors.ts'
+import type { Did } from '../../model.ts'
+import type { Random } from '../../ports.ts'
+import { parseJson } from '../../text.ts'
+import { RECORD_LONGEST, VAULT_RECORD } from './engine.ts'
+
+const ALG = 'dir'
+const ENC = 'A256GCM'
+const TYP = 'atproto-oauth-vault'
+const VERSION = 1
+const KEY_BYTES = 32
+const KEY_FORM = /^[A-Za-z0-9_-]{43}$/
+/** Lengths of plaintexts tell nothing but how often this fits in. */
+const PADDING = 4096
+
+/** What the `vault` record holds. Secret. */
+export interface VaultKeys {
+  readonly id: string
+  /** Where the vault was made: anywhere else it is a copy. */
+  readonly address: string
+  /** Of the data key. */
+  readonly kid: string
+  readonly nameKey: Uint8Array
+  readonly dataKey: Uint8Array
+}
+
+interface Header {
+  readonly vault: string
+  readonly name: string
+  readonly kid: string
+}
+
+const base64url = v.string().assert((text) => KEY_FORM.test(text))
+const wrapSchema = v.object({
+  version: v.literal(VERSION),
+  id: v.string(),
+  address: v.string(),
+  kid: v.string(),
+  nameKey: base64url,
+  dataKey: base64url,
+})
+
+/** A new key of a user: 32 random bytes, as base64url. */
+export function createUserKey({ randomBytes }: Random): string {
+  return Buffer.from(randomBytes(KEY_BYTES)).toString('base64url')
+}
+
+/** @throws {OAuthError} `VAULT_INVALID`: it has not the form of a key; the text is not quoted */
+export function parseUserKey(text: string): Uint8Array {
+  const key = KEY_FORM.test(text) ? Buffer.from(text, 'base64url') : undefined
+  if (key?.length === KEY_BYTES) return new Uint8Array(key)
+  throw invalid('the key of the vault is not complete: it has 43 letters, digits, - and _', 'vault-key-malformed')
+}
+
+/** Names a key without telling anything of it. */
+export function userKeyId(userKey: Uint8Array): string {
+  return Buffer.from(derive(userKey, 'key id')).toString('base64url').slice(0, 16)
+}
+
+/** @returns the keys of a new vault, and the text of its `vault` record */
+export async function createVault(
+  address: string,
+  userKey: Uint8Array,
+  { randomBytes }: Random,
+): Promise<{ readonly keys: VaultKeys; readonly text: string }> {
+  const name = (bytes: number) => Buffer.from(randomBytes(bytes)).toString('base64url')
+  const keys = {
+    id: name(16),
+    address,
+    kid: name(9),
+    nameKey: randomBytes(KEY_BYTES),
+    dataKey: randomBytes(KEY_BYTES),
+  }
+  return { keys, text: await wrapKeys(keys, userKey) }
+}
+
+/** The `vault` record for one user's key. */
+export function wrapKeys(keys: VaultKeys, userKey: Uint8Array): Promise<string> {
+  const { id, address, kid } = keys
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
+  const content = { version: VERSION, id, address, kid, nameKey: text(keys.nameKey), dataKey: text(keys.dataKey) }
+  const header = { vault: id, name: VAULT_RECORD, kid: userKeyId(userKey) }
+  return encrypt(content, header, derive(userKey, 'wrap'))
+}
+
+/**
+ * Opens the `vault` record.
+ *
+ * @param address of the engine that it was read from
+ * @throws {OAuthError} `VAULT_KEY_WRONG`; `VAULT_INVALID`: damaged, from a newer version, or a copy from another address
+ */
+export async function unwrapKeys(text: string, userKey: Uint8Array, address: string): Promise<VaultKeys> {
+  const { vault, kid, name } = headerOf(text)
+  if (kid !== userKeyId(userKey)) throw wrongKey(address)
+  if (name !== VAULT_RECORD) throw damaged()
+  const found = wrapSchema.try(await decrypt(text, derive(userKey, 'wrap')), { mode: 'strip' })
+  if (!found.ok || found.value.id !== vault) throw damaged()
+  const { nameKey, dataKey, ...rest } = found.value
+  if (rest.address !== address) {
+    throw invalid(`the vault at ${address} is a copy of the one at ${rest.address}`, 'vault-copied')
+  }
+  const bytes = (encoded: string) => new Uint8Array(Buffer.from(encoded, 'base64url'))
+  return { ...rest, nameKey: bytes(nameKey), dataKey: bytes(dataKey) }
+}
+
+/** The name of an account's record. It never changes, and says nothing to whoever has no key. */
+export function sessionName(did: Did, { nameKey }: Pick<VaultKeys, 'nameKey'>): string {
+  return nameFor('session', did, nameKey)
+}
+
+/** The name of the record of a confidential client's key. */
+export function clientKeyRecordName(clientId: string, { nameKey }: Pick<VaultKeys, 'nameKey'>): string {
+  return nameFor('client-key', clientId, nameKey)
+}
+
+function nameFor(kind: string, of: string, nameKey: Uint8Array): string {
+  return createHmac('sha256', nameKey).update(`${kind}\n${of}`).digest('hex').slice(0, 40)
+}
+
+export function sealRecord(content: object, name: string, { id, kid, dataKey }: VaultKeys): Promise<string> {
+  return encrypt(content, { vault: id, name, kid }, dataKey)
+}
+
+/** @throws {OAuthError} `VAULT_INVALID` it is not what was written under this name, by a vault with these keys */
+export async function openRecord(text: string, name: string, { id, kid, dataKey }: VaultKeys): Promise<unknown> {
+  const header = headerOf(text)
+  if (header.vault !== id || header.name !== name || header.kid !== kid) throw damaged()
+  return decrypt(text, dataKey)
+}
+
+function encrypt(content: object, header: Header, key: Uint8Array): Promise<string> {
+  const text = Buffer.from(JSON.stringify(content))
+  const padded = Buffer.alloc(Math.ceil(text.length / PADDING) * PADDING, ' ')
+  text.copy(padded)
+  return new CompactEncrypt(padded)
+    .setProtectedHeader({ alg: ALG, enc: ENC, typ: TYP, version: VERSION, ...header })
+    .encrypt(key)
+}
+
+async function decrypt(text: string, key: Uint8Array): Promise<unknown> {
+  try {
+    const options = { keyManagementAlgorithms: [ALG], contentEncryptionAlgorithms: [ENC] }
+    const { plaintext } = await compactDecrypt(text, key, options)
+    return parseJson(Buffer.from(plaintext).toString('utf8'))
+  } catch {
+    throw damaged()
+  }
+}
+
+/** All members are authenticated as associated data once the text is decrypted. */
+function headerOf(text: string): Header {
+  if (text.length > RECORD_LONGEST) throw damaged()
+  let header: Record<string, unknown>
+  try {
+    header = decodeProtectedHeader(text)
+  } catch {
+    throw damaged()
+  }
+  const { alg, enc, typ, version, vault, name, kid, ...others } = header
+  if (typ !== TYP) throw damaged()
+  if (typeof version === 'number' && version > VERSION) {
+    throw invalid('the vault was written by a newer version of this tool', 'vault-newer')
+  }
+  const isOurs = alg === ALG && enc === ENC && version === VERSION && Object.keys(others).length === 0
+  if (!isOurs || typeof vault !== 'string' || typeof name !== 'string' || typeof kid !== 'string') throw damaged()
+  return { vault, name, kid }
+}
+
+/** RFC 5869, without a salt: the input is a uniformly random key. */
+function derive(userKey: Uint8Array, label: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', userKey, new Uint8Array(), `atproto-oauth vault ${label}`, KEY_BYTES))
+}
+
+function damaged(): OAuthError {
+  return invalid('a record of the vault is damaged, or was not written by this tool', 'vault-damaged')
+}
+
+function wrongKey(address: string): OAuthError {
+  const message = `the key does not belong to the vault at ${address}`
+  return new OAuthError('VAULT_KEY_WRONG', message, { facts: { reason: 'vault-key-wrong' } })
+}
+
+function invalid(message: string, reason: PlainReason): OAuthError {
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason } })
+}

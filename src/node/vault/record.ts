@@ -1,0 +1,101 @@
+/**
+ * What the vault keeps of one account, in plain text.
+ */
+import * as v from '@badrap/valita'
+import { OAuthError } from '../../errors.ts'
+import { rotationSchema, type SessionRecord, sessionRecordSchema } from '../../model.ts'
+import { openRecord, sealRecord, sessionName, type VaultKeys } from './envelope.ts'
+
+/** Of an account with ever more refreshes; `rotation` orders its copies. */
+const SPENT_KEPT = 8
+
+const claimSchema = v.object({
+  /** Random, and new for each transaction. */
+  id: v.string(),
+  rotation: rotationSchema,
+  purpose: v.string(),
+  /** Which store of which machine, since its last start. Two claims of one holder are told apart by its local lock. */
+  holder: v.string(),
+  /** The machine keeps what it receives, and will store it. */
+  durable: v.boolean(),
+  /** For people. */
+  label: v.string(),
+})
+/** Who changes a session now: the token of this rotation may have been sent. */
+export type Claim = Readonly<v.Infer<typeof claimSchema>>
+
+const recordSchema = v.object({
+  version: v.literal(1),
+  kind: v.literal('session'),
+  /** With an `intent`, its token may have been sent. */
+  session: sessionRecordSchema,
+  claim: claimSchema.optional(),
+  /** Whose intent that is, where the claim is gone. */
+  sentBy: v.object({ holder: v.string(), label: v.string() }).optional(),
+  /** How many logins this account had in the vault. */
+  logins: rotationSchema.optional(),
+  /** A session that a person ended stays ended. One that the server ended may have been, in truth, refreshed. */
+  endedBy: v.union(v.literal('person'), v.literal('server')).optional(),
+})
+
+export interface VaultRecord {
+  readonly version: 1
+  readonly kind: 'session'
+  readonly session: SessionRecord
+  readonly claim?: Claim | undefined
+  readonly sentBy?: { readonly holder: string; readonly label: string } | undefined
+  readonly logins?: number | undefined
+  readonly endedBy?: 'person' | 'server' | undefined
+}
+
+/** A record with its ciphertext, which is what is compared. */
+export interface Sealed {
+  readonly name: string
+  readonly text: string
+  readonly record: VaultRecord
+}
+
+export async function seal(record: VaultRecord, keys: VaultKeys): Promise<Sealed> {
+  const { session } = record
+  const kept = { ...record, session: { ...session, spentTokens: session.spentTokens.slice(-SPENT_KEPT) } }
+  const name = sessionName(session.did, keys)
+  return { name, text: await sealRecord(kept, name, keys), record: kept }
+}
+
+/**
+ * @returns `undefined` for a record of another kind
+ * @throws {OAuthError} `VAULT_INVALID`
+ */
+export async function unseal(name: string, text: string, keys: VaultKeys): Promise<Sealed | undefined> {
+  const content = await openRecord(text, name, keys)
+  if (typeof content === 'object' && content !== null && 'kind' in content && content.kind !== 'session') {
+    return undefined
+  }
+  const found = recordSchema.try(content, { mode: 'passthrough' })
+  if (!found.ok || sessionName(found.value.session.did, keys) !== name) {
+    throw new OAuthError('VAULT_INVALID', 'a record of the vault is damaged, or from a newer version', {
+      facts: { reason: 'vault-damaged' },
+    })
+  }
+  return { name, text, record: found.value as VaultRecord }
+}
+
+export function rotationOf({ rotation = 0 }: SessionRecord): number {
+  return rotation
+}
+
+/** Whether what this machine has seen is later than what the engine has: the engine has lost a change. */
+export function isLater(seen: VaultRecord, current: VaultRecord | undefined): boolean {
+  if (current === undefined) return seen.session.ended === undefined
+  if (seen.session.thumbprint !== current.session.thumbprint) return isLaterLogin(seen, current)
+  const difference = rotationOf(seen.session) - rotationOf(current.session)
+  if (difference !== 0) return difference > 0
+  return seen.endedBy === 'person' && current.session.ended === undefined
+}
+
+/** Both signs: the count starts again where a record was deleted, and an imported session may be an old one. */
+function isLaterLogin(seen: VaultRecord, current: VaultRecord): boolean {
+  const { createdAt } = seen.session
+  const isCounted = (seen.logins ?? 0) > (current.logins ?? 0)
+  return isCounted && createdAt !== undefined && createdAt > (current.session.createdAt ?? Number.POSITIVE_INFINITY)
+}

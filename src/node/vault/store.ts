@@ -1,0 +1,374 @@
+/**
+ * The sessions of a vault, as a session store. One record per account is the only truth; what a machine keeps is a copy
+ * of it, and what it has received and not stored yet.
+ */
+import { isOAuthError, OAuthError } from '../../errors.ts'
+import type { Nonces, SessionRecord } from '../../model.ts'
+import type { Random, SessionStore, Transaction } from '../../ports.ts'
+import type { SignalHold } from '../signals.ts'
+import { VAULT_RECORD, type VaultEngine } from './engine.ts'
+import { sessionName, type VaultKeys } from './envelope.ts'
+import type { VaultMemory } from './memory.ts'
+import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
+import { VAULT_TIMES, type VaultTimes } from './times.ts'
+import { Again, VaultTransaction } from './transaction.ts'
+
+/** The clocks of one machine. */
+export interface VaultClock {
+  /** Milliseconds since the epoch; it may be set. */
+  now(): number
+  /** Milliseconds in this process; it may stand still while the machine sleeps. */
+  monotonic(): number
+  /** Milliseconds since `boot`, for all processes of the machine. */
+  uptime(): number
+  /** Names the time since the machine was started. */
+  readonly boot: string
+  sleep(milliseconds: number): Promise<void>
+}
+
+export interface VaultMachine {
+  /** Of this machine's memory, since the machine was started: claims of it are not those of another. */
+  readonly holder: string
+  /** For people. */
+  readonly label: string
+  /** The memory outlives this run. */
+  readonly durable: boolean
+}
+
+export interface VaultStoreOptions {
+  readonly engine: VaultEngine
+  keys(): Promise<VaultKeys>
+  readonly memory: VaultMemory
+  readonly clock: VaultClock
+  readonly machine: VaultMachine
+  readonly holdSignals: SignalHold
+  readonly times?: Partial<VaultTimes>
+  readonly nonces?: Pick<SessionStore, 'readNonces' | 'writeNonces'>
+  /** Ends tokens at the server that nobody will use. Best effort. */
+  endTokens(record: SessionRecord): Promise<void>
+  /** Called when another machine has claimed the session. What it returns is called when the wait is over. */
+  readonly onWait?: ((label: string) => () => void) | undefined
+  readonly warn?: (message: string) => void
+}
+
+/** Milliseconds: an access token that lasts this long needs no look at the vault. */
+const STILL_GOOD = 15_000
+/** A transaction is run again when another machine came first. */
+const ATTEMPTS_MOST = 50
+const RETRY_LONGEST = 5_000
+
+export class VaultStore implements SessionStore {
+  readonly times: VaultTimes
+  readonly renewsEarlier: number
+  readonly #options: VaultStoreOptions & Random
+  /** When this process first saw a claim. */
+  readonly #watched = new Map<string, number>()
+
+  constructor(options: VaultStoreOptions & Random) {
+    this.#options = options
+    this.times = { ...VAULT_TIMES, ...options.times }
+    this.renewsEarlier = this.times.early
+  }
+
+  get engine(): VaultEngine {
+    return this.#options.engine
+  }
+
+  get memory(): VaultMemory {
+    return this.#options.memory
+  }
+
+  get clock(): VaultClock {
+    return this.#options.clock
+  }
+
+  get machine(): VaultMachine {
+    return this.#options.machine
+  }
+
+  get endTokens(): VaultStoreOptions['endTokens'] {
+    return this.#options.endTokens
+  }
+
+  keys(): Promise<VaultKeys> {
+    return this.#options.keys()
+  }
+
+  randomId(): string {
+    return Buffer.from(this.#options.randomBytes(16)).toString('base64url')
+  }
+
+  /** Asks the engine, unless an access token that this machine has seen is still good. */
+  async list(): Promise<SessionRecord[]> {
+    const seen = await this.#seen()
+    const now = this.clock.now()
+    const isGood = seen.some(({ record: { session } }) => {
+      return session.accessToken !== undefined && (session.accessTokenExpiresAt ?? 0) > now + STILL_GOOD
+    })
+    const isClean = (await this.memory.names('ahead')).length === 0
+    return (isGood && isClean ? seen : [...(await this.readAll()).values()]).map(({ record }) => record.session)
+  }
+
+  async read(thumbprint: string): Promise<SessionRecord | undefined> {
+    const all = await this.readAll()
+    return [...all.values()].find(({ record }) => record.session.thumbprint === thumbprint)?.record.session
+  }
+
+  /** All records as the engine has them now, after what this machine owes to it was stored. */
+  async readAll(): Promise<Map<string, Sealed>> {
+    for (const thumbprint of await this.memory.names('ahead')) {
+      await this.memory.lock(thumbprint, () => this.finishAhead(thumbprint))
+    }
+    return this.#current()
+  }
+
+  async update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T> {
+    return this.memory.lock(thumbprint, async (lock) => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.#options.holdSignals(async () => {
+            await this.finishAhead(thumbprint)
+            const run = new VaultTransaction({ store: this, lock, thumbprint, all: await this.#current() })
+            try {
+              return await transaction(run)
+            } finally {
+              await run.close()
+            }
+          })
+        } catch (error) {
+          if (!(error instanceof Again)) throw error
+          if (attempt >= ATTEMPTS_MOST) throw busy()
+          await error.wait()
+        }
+      }
+    })
+  }
+
+  async assertNewest(): Promise<void> {
+    // What was read from the vault is the newest there is.
+  }
+
+  async adopt(): Promise<void> {
+    throw new OAuthError('USAGE', 'the session is in a vault, which any number of machines share')
+  }
+
+  async readNonces(thumbprint: string): Promise<Nonces> {
+    return (await this.#options.nonces?.readNonces(thumbprint)) ?? {}
+  }
+
+  async writeNonces(thumbprint: string, nonces: Nonces): Promise<void> {
+    await this.#options.nonces?.writeNonces(thumbprint, nonces)
+  }
+
+  /** One record as the engine has it now. */
+  async readRecord(name: string): Promise<Sealed | undefined> {
+    const text = await this.engine.read(name)
+    return text === undefined ? undefined : unseal(name, text, await this.keys())
+  }
+
+  async nameOf({ did }: Pick<SessionRecord, 'did'>): Promise<string> {
+    return sessionName(did, await this.keys())
+  }
+
+  async seal(record: VaultRecord): Promise<Sealed> {
+    return seal(record, await this.keys())
+  }
+
+  /**
+   * Replaces a record and finds out whether that succeeded: a change that may have arrived is repeated, byte for byte.
+   *
+   * @throws {OAuthError} as `VaultEngine.swap`; it may have arrived if `limit` milliseconds have passed
+   */
+  async swap(before: Sealed | undefined, after: Sealed, limit: number): Promise<boolean> {
+    const { clock, engine } = this
+    const since = clock.monotonic()
+    let isMaybeThere = false
+    for (let pause = 100; ; pause = Math.min(pause * 2, RETRY_LONGEST)) {
+      try {
+        const outcome = await engine.swap(after.name, before?.text, after.text)
+        if (outcome === 'won') return true
+        if (outcome === 'lost') {
+          if (!isMaybeThere) return false
+          return (await engine.read(after.name)) === after.text
+        }
+        isMaybeThere = true
+        const current = await engine.read(after.name)
+        if (current === after.text) return true
+        if (current !== before?.text) return false
+      } catch (error) {
+        if (!isMaybeThere || !isOAuthError(error, 'VAULT_UNREACHABLE')) throw error
+        if (clock.monotonic() - since > limit) throw error
+      }
+      await clock.sleep(pause)
+    }
+  }
+
+  /**
+   * Stores tokens that were received, by their rotation: over any claim, and over an end that only the server has
+   * declared. What is newer there stays. Repeated for `limit` milliseconds while the vault does not respond.
+   *
+   * @param expected what probably is there, which saves a look
+   * @returns whether these or newer tokens of the same session are there; otherwise a person has ended or replaced it
+   * @throws {OAuthError} as `VaultEngine.swap`: they may not be there
+   */
+  async publish(next: Sealed, expected: Sealed | undefined, limit: number): Promise<boolean> {
+    const { clock } = this
+    const since = clock.monotonic()
+    let current = expected
+    let isKnown = expected !== undefined
+    for (let pause = 200; ; pause = Math.min(pause * 2, RETRY_LONGEST)) {
+      try {
+        if (!isKnown) current = await this.readRecord(next.name)
+        if (current?.text === next.text) return true
+        if (current !== undefined && !isPublishable(next.record, current.record)) {
+          const { session } = current.record
+          const isNewer = session.thumbprint === next.record.session.thumbprint && current.record.endedBy !== 'person'
+          return isNewer
+        }
+        isKnown = false
+        if (await this.swap(current, next, limit)) return true
+      } catch (error) {
+        isKnown = false
+        if (!isOAuthError(error, 'VAULT_UNREACHABLE') || clock.monotonic() - since > limit) throw error
+        await clock.sleep(pause)
+      }
+    }
+  }
+
+  /** What an earlier run received and could not store. */
+  async finishAhead(thumbprint: string): Promise<void> {
+    const text = await this.memory.read('ahead', thumbprint)
+    if (text === undefined) return
+    const [name = '', sealed = ''] = text.split('\n')
+    const next = await unseal(name, sealed, await this.keys())
+    if (next !== undefined) {
+      if (await this.publish(next, undefined, 0)) await this.remember(next)
+      else await this.endTokens(next.record.session)
+    }
+    await this.memory.remove('ahead', thumbprint)
+  }
+
+  /** Keeps the latest record of each account, as the vault has it. Best effort. */
+  async remember(sealed: Sealed): Promise<void> {
+    try {
+      const { name, text, record } = sealed
+      const before = await this.#seenRecord(name)
+      const isKnown =
+        before !== undefined &&
+        before.record.session.thumbprint === record.session.thumbprint &&
+        rotationOf(before.record.session) === rotationOf(record.session) &&
+        before.record.endedBy === record.endedBy
+      if (!isKnown) await this.memory.write('seen', name, text)
+    } catch {
+      // It saves a look at the vault, and notices a loss there.
+    }
+  }
+
+  /** Whether a claim of another process may be taken over: its process has died, or has had all the time it needs. */
+  async mayTakeOver(name: string, claim: Claim): Promise<boolean> {
+    if (claim.holder === this.machine.holder) return true // this process has the lock that it had
+    const stood = await this.#stood(name, claim)
+    return stood >= (claim.durable ? this.times.takeoverDurable : this.times.takeover)
+  }
+
+  /** Waits until a claim is gone or may be taken over. */
+  async awaitClaim(name: string, claim: Claim): Promise<void> {
+    const { clock, times } = this
+    const endWait = this.#options.onWait?.(claim.label)
+    try {
+      while (!(await this.mayTakeOver(name, claim))) {
+        const [random = 0] = this.#options.randomBytes(1)
+        const longest = Math.min(times.pollMost, Math.max(times.pollLeast, await this.#stood(name, claim)))
+        await clock.sleep(times.pollLeast + (random / 255) * (longest - times.pollLeast))
+        const current = await this.readRecord(name).catch((error: unknown) => {
+          if (isOAuthError(error, 'VAULT_UNREACHABLE')) return 'unreachable' as const
+          throw error
+        })
+        if (current !== 'unreachable' && current?.record.claim?.id !== claim.id) return
+      }
+    } finally {
+      endWait?.()
+    }
+  }
+
+  /** Milliseconds for which this machine has seen the claim. */
+  async #stood(name: string, { id }: Claim): Promise<number> {
+    const { clock, memory } = this
+    const uptime = clock.uptime()
+    const inProcess = this.#watched.get(id)
+    if (inProcess !== undefined) return uptime - inProcess
+    const [seen, boot, since] = (await memory.read('watch', name).catch(() => undefined))?.split(' ') ?? []
+    const isSame = seen === id && boot === clock.boot && Number(since) <= uptime
+    const from = isSame ? Number(since) : uptime
+    this.#watched.set(id, from)
+    if (!isSame) await memory.write('watch', name, `${id} ${clock.boot} ${uptime}`).catch(() => undefined)
+    return uptime - from
+  }
+
+  async #current(): Promise<Map<string, Sealed>> {
+    const keys = await this.keys()
+    const all = new Map<string, Sealed>()
+    let failed: unknown
+    for (const [name, text] of await this.engine.list()) {
+      if (name === VAULT_RECORD) continue
+      try {
+        const sealed = await unseal(name, text, keys)
+        if (sealed !== undefined) all.set(name, sealed)
+      } catch (error) {
+        failed = error
+      }
+    }
+    // A damaged record must not hide the other sessions; it is reported only if there are none.
+    if (all.size === 0 && failed !== undefined) throw failed
+    for (const seen of await this.#seen()) await this.#restore(seen, all)
+    for (const sealed of all.values()) await this.remember(sealed)
+    return all
+  }
+
+  /** The service has lost a change that it had confirmed, or was restored from a backup. */
+  async #restore(seen: Sealed, all: Map<string, Sealed>): Promise<void> {
+    const current = all.get(seen.name)
+    if (!isLater(seen.record, current?.record)) return
+    const { claim, ...record } = seen.record
+    const sentBy = claim && record.session.intent ? claim : record.sentBy
+    const next = await this.seal({
+      ...record,
+      sentBy: sentBy && { holder: sentBy.holder, label: sentBy.label },
+    })
+    if (await this.swap(current, next, 0)) {
+      all.set(next.name, next)
+      this.#options.warn?.(
+        `the vault had an older copy of the session of ${record.session.did}: stored the newer one again`,
+      )
+      return
+    }
+    const other = await this.readRecord(seen.name)
+    if (other === undefined) all.delete(seen.name)
+    else all.set(seen.name, other)
+  }
+
+  async #seen(): Promise<Sealed[]> {
+    const found: Sealed[] = []
+    for (const name of await this.memory.names('seen')) {
+      const sealed = await this.#seenRecord(name)
+      if (sealed !== undefined) found.push(sealed)
+    }
+    return found
+  }
+
+  async #seenRecord(name: string): Promise<Sealed | undefined> {
+    const text = await this.memory.read('seen', name).catch(() => undefined)
+    if (text === undefined) return undefined
+    return unseal(name, text, await this.keys()).catch(() => undefined)
+  }
+}
+
+function isPublishable(next: VaultRecord, current: VaultRecord): boolean {
+  if (current.session.thumbprint !== next.session.thumbprint || current.endedBy === 'person') return false
+  return rotationOf(current.session) < rotationOf(next.session)
+}
+
+function busy(): OAuthError {
+  const message = 'other machines keep changing this session in the vault; nothing was sent'
+  return new OAuthError('SESSION_BUSY', message)
+}

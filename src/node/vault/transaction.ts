@@ -1,0 +1,271 @@
+/**
+ * One change of a session in the vault. Before a token is sent, a claim is stored in the record: no other machine sends
+ * the same token while it stands.
+ */
+import { OAuthError } from '../../errors.ts'
+import type { SessionRecord } from '../../model.ts'
+import type { SessionTransaction } from '../../ports.ts'
+import type { HeldLock } from '../store/lock.ts'
+import type { Claim, Sealed, VaultRecord } from './record.ts'
+import { rotationOf } from './record.ts'
+import type { VaultStore } from './store.ts'
+
+/** Thrown when another machine came first: nothing was sent, and the transaction is run again with what is there then. */
+export class Again {
+  readonly wait: () => Promise<void>
+
+  constructor(wait: () => Promise<void> = async () => {}) {
+    this.wait = wait
+  }
+}
+
+interface Run {
+  readonly store: VaultStore
+  readonly lock: HeldLock
+  readonly thumbprint: string
+  /** Every record of the vault, by name. */
+  readonly all: ReadonlyMap<string, Sealed>
+}
+
+/** A claim of this transaction. */
+interface Held {
+  readonly sealed: Sealed
+  readonly claim: Claim
+  /** What stood there before. */
+  readonly before: Sealed
+  readonly at: { readonly now: number; readonly monotonic: number }
+  /** It took too long to be sure that it still stands. */
+  readonly isLate: boolean
+  isConfirmed: boolean
+}
+
+export class VaultTransaction implements SessionTransaction {
+  readonly stored: SessionRecord | undefined
+  /** Another machine is changing the session. */
+  readonly isBusy: boolean
+  /** How another machine calls itself that may have sent the token, and has stored no response. */
+  readonly sentBy: string | undefined
+  readonly #run: Run
+  /** The record as this transaction knows it. */
+  #base: Sealed | undefined
+  #held: Held | undefined
+  #room: AsyncDisposable | undefined
+  #isPublished = false
+
+  constructor(run: Run) {
+    this.#run = run
+    this.#base = [...run.all.values()].find(({ record }) => record.session.thumbprint === run.thumbprint)
+    const { session, claim, sentBy } = this.#base?.record ?? {}
+    this.stored = session
+    this.isBusy = claim !== undefined
+    const by = claim ?? sentBy
+    this.sentBy =
+      session?.intent === undefined || by === undefined || by.holder === run.store.machine.holder ? undefined : by.label
+  }
+
+  readonly awaitTurn = async (): Promise<void> => {
+    const { store } = this.#run
+    const { name, record } = this.#base ?? {}
+    const claim = record?.claim
+    if (name === undefined || claim === undefined || (await store.mayTakeOver(name, claim))) return
+    throw new Again(() => store.awaitClaim(name, claim))
+  }
+
+  readonly commit = async (next: SessionRecord): Promise<void> => {
+    if (this.#held !== undefined) return this.#settle(this.#held, next)
+    if (next.intent !== undefined) return this.#claim(next, 'refresh')
+    if (this.#base === undefined) return this.#put(next)
+    await this.#change(next)
+  }
+
+  readonly confirm = async (): Promise<void> => {
+    const { store, lock } = this.#run
+    const { clock, times } = store
+    if (this.#held === undefined) {
+      if (this.#base === undefined) return
+      await this.#claim(this.#base.record.session, 'change')
+    }
+    const held = this.#held!
+    await lock.confirm()
+    const wall = clock.now() - held.at.now
+    // A clock that was set back says nothing of how long it took.
+    const waited = wall < 0 ? Number.POSITIVE_INFINITY : Math.max(wall, clock.monotonic() - held.at.monotonic)
+    if (held.isLate || waited > (held.isConfirmed ? times.lastSend : times.firstSend)) {
+      await this.#release(held, held.before.record)
+      throw new Again()
+    }
+    held.isConfirmed = true
+  }
+
+  readonly forget = async (): Promise<void> => {
+    const { store } = this.#run
+    const { clock, times } = store
+    const { session } = this.#base?.record ?? {}
+    if (session === undefined) return
+    const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = session
+    const ended = session.ended ?? { at: clock.now(), reason: 'it was revoked' }
+    const next = await store.seal({ ...this.#plain({ ...rest, ended }), endedBy: 'person' })
+    let current: Sealed | undefined = this.#held?.sealed ?? this.#base
+    while (current !== undefined && current.record.session.thumbprint === session.thumbprint) {
+      if (await store.swap(current, next, times.publish)) {
+        await store.remember(next)
+        break
+      }
+      current = await store.readRecord(next.name)
+    }
+    this.#held = undefined
+    this.#base = next
+  }
+
+  /** The transaction is over, however it ended. */
+  async close(): Promise<void> {
+    const held = this.#held
+    if (held !== undefined) {
+      const { store } = this.#run
+      const { holder, label } = store.machine
+      const { claim, ...record } = held.sealed.record
+      // What was sent without a response must be known to whoever comes next.
+      const after = held.isConfirmed && record.session.intent ? { ...record, sentBy: { holder, label } } : undefined
+      await this.#release(held, after ?? held.before.record).catch(() => undefined)
+    }
+    await this.#room?.[Symbol.asyncDispose]()
+    this.#room = undefined
+  }
+
+  async #claim(session: SessionRecord, purpose: string): Promise<void> {
+    const { store } = this.#run
+    const { clock, machine, times } = store
+    const before = this.#base
+    if (before === undefined) throw replaced(session, this.#run.all.get(await store.nameOf(session)))
+    await this.awaitTurn()
+    this.#room ??= await store.memory.reserve('ahead', session.thumbprint)
+    const claim: Claim = { id: store.randomId(), rotation: rotationOf(session), purpose, ...machine }
+    const earlier = before.record.claim ?? before.record.sentBy
+    const sentBy = before.record.session.intent && earlier
+    const sealed = await store.seal({
+      ...before.record,
+      session,
+      claim,
+      sentBy: sentBy && { holder: sentBy.holder, label: sentBy.label },
+    })
+    const began = clock.monotonic()
+    if (!(await store.swap(before, sealed, times.claimSwap))) throw new Again()
+    const at = { now: clock.now(), monotonic: clock.monotonic() }
+    const isLate = at.monotonic - began > times.claimSwap
+    this.#held = { sealed, claim, before, at, isLate, isConfirmed: false }
+  }
+
+  /** What came of a claim. */
+  async #settle(held: Held, next: SessionRecord): Promise<void> {
+    if (next.ended === undefined && rotationOf(next) > held.claim.rotation) return this.#publish(held, next)
+    if (next.ended === undefined) {
+      const { sentBy } = held.before.record
+      return this.#release(held, { ...this.#plain(next), ...(next.intent && { sentBy }) })
+    }
+    const endedBy = next.ended.handedOver === undefined ? 'server' : 'person'
+    await this.#release(held, { ...this.#plain(next), endedBy })
+  }
+
+  async #publish(held: Held, session: SessionRecord): Promise<void> {
+    const { store, thumbprint } = this.#run
+    const { memory, machine, times } = store
+    const next = await store.seal(this.#plain(session))
+    this.#held = undefined
+    await this.#room?.[Symbol.asyncDispose]()
+    this.#room = undefined
+    const isKept = await memory.write('ahead', thumbprint, `${next.name}\n${next.text}`).then(
+      () => true,
+      () => false,
+    )
+    const limit = isKept && machine.durable ? times.publish : times.publishFromHere
+    let isThere: boolean
+    try {
+      isThere = await store.publish(next, held.sealed, limit)
+    } catch (error) {
+      throw isKept ? keptHere(error, session) : nowhere(error)
+    }
+    await store.remember(next)
+    if (isKept) await memory.remove('ahead', thumbprint).catch(() => undefined)
+    if (!isThere) {
+      await store.endTokens(session)
+      throw replaced(session, await store.readRecord(next.name).catch(() => undefined))
+    }
+    this.#base = next
+    this.#isPublished = true
+  }
+
+  /** A record with neither a claim nor anything said about an earlier one. */
+  #plain(session: SessionRecord): VaultRecord {
+    return { version: 1, kind: 'session', session, logins: this.#base?.record.logins }
+  }
+
+  /** Removes a claim and leaves `after`, unless somebody has taken it over meanwhile. */
+  async #release(held: Held, after: VaultRecord): Promise<void> {
+    const { store } = this.#run
+    this.#held = undefined
+    const { claim, ...rest } = after
+    const earlier = rest.sentBy ?? (claim && rest.session.intent ? claim : undefined)
+    const next = await store.seal({ ...rest, sentBy: earlier && { holder: earlier.holder, label: earlier.label } })
+    if (await store.swap(held.sealed, next, store.times.claimSwap)) {
+      this.#base = next
+      await store.remember(next)
+    }
+  }
+
+  /** A change without a claim: of what is said about the session, not of its tokens. */
+  async #change(session: SessionRecord): Promise<void> {
+    const { store } = this.#run
+    const before = this.#base!
+    if (!this.#isPublished) await this.awaitTurn()
+    const { ended } = session
+    const endedBy = ended && (ended.handedOver === undefined ? 'server' : 'person')
+    const next = await store.seal({ ...this.#plain(session), ...(endedBy && { endedBy }) })
+    if (await store.swap(before, next, store.times.claimSwap)) {
+      this.#base = next
+      await store.remember(next)
+    } else if (!this.#isPublished) throw new Again()
+  }
+
+  /** A session that the vault does not have yet. It replaces that of an earlier login, which is ended. */
+  async #put(session: SessionRecord): Promise<void> {
+    const { store, all } = this.#run
+    const name = await store.nameOf(session)
+    const before = all.get(name)
+    const logins = (before?.record.logins ?? 0) + 1
+    const counted = { ...session, rotation: rotationOf(session) }
+    const next = await store.seal({ version: 1, kind: 'session', session: counted, logins })
+    const claim = before?.record.claim
+    if (before && claim && !(await store.mayTakeOver(next.name, claim))) {
+      throw new Again(() => store.awaitClaim(next.name, claim))
+    }
+    if (!(await store.swap(before, next, store.times.claimSwap))) throw new Again()
+    this.#base = next
+    await store.remember(next)
+    const old = before?.record.session
+    if (old !== undefined && old.ended === undefined) await store.endTokens(old)
+  }
+}
+
+/** @param current what stands there now */
+function replaced({ did, handle, scope }: SessionRecord, current: Sealed | undefined): OAuthError {
+  if (current !== undefined && current.record.session.ended === undefined) {
+    return new OAuthError('SESSION_BUSY', `another login has just replaced this session of ${did} in the vault`)
+  }
+  const message = `the session of ${did} was ended in the vault by another machine`
+  return new OAuthError('SESSION_DEAD', message, { facts: { reason: 'ended-elsewhere', did, handle, scope } })
+}
+
+function keptHere(cause: unknown, { did }: SessionRecord): OAuthError {
+  const why = cause instanceof Error ? cause.message : 'unknown reason'
+  const message = `the vault did not take the new tokens of ${did}: ${why}; they are kept here, encrypted, and the next command on this machine stores them`
+  return new OAuthError('SAVE_FAILED', message, { cause, session: 'alive' })
+}
+
+function nowhere(cause: unknown): OAuthError {
+  const why = cause instanceof Error ? cause.message : 'unknown reason'
+  return new OAuthError('SAVE_FAILED', `a token was sent, and the response could not be saved: ${why}`, {
+    cause,
+    session: 'unknown',
+    facts: { reason: 'tokens-lost' },
+  })
+}
