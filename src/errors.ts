@@ -220,6 +220,8 @@ export type PlainReason =
   | 'identifier-email'
   /** The vault's address is not one of a kind that is known. */
   | 'vault-address-malformed'
+  /** The vault's address contains a user name and password, or a token; it is stored and printed. */
+  | 'vault-address-secret'
   /** There is a vault already. */
   | 'vault-exists'
   /** At the address there is no vault. */

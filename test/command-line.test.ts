@@ -9,6 +9,20 @@ const MAY_NAME_IT = /^(?:cli|credentials)\//
 /** Flags of other programs that are run, by file. */
 const OF_OTHERS: Readonly<Record<string, readonly string[]>> = {
   'node/save/program.ts': ['--env', '--env-file', '--repo'],
+  'node/vault/git-cache.ts': ['--bare', '--object-format', '--quiet', '--template'],
+  'node/vault/git-objects.ts': ['--batch', '--stdin'],
+  'node/vault/git-program.ts': ['--get', '--git-dir', '--version'],
+  'node/vault/git-remote.ts': ['--get', '--git-dir', '--push', '--quiet', '--short'],
+  'node/vault/git.ts': [
+    '--depth',
+    '--dry-run',
+    '--force-with-lease',
+    '--no-signed',
+    '--no-tags',
+    '--no-verify',
+    '--porcelain',
+    '--quiet',
+  ],
 }
 
 const FILES = readdirSync('src', { recursive: true, encoding: 'utf8' })

@@ -415,6 +415,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
         : `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
     case 'vault-address-malformed':
       return 'write it as git:https://github.com/OWNER/REPO, or git:. for the repository you are in'
+    case 'vault-address-secret':
+      return 'remove user name and password from the address, and set ATPROTO_OAUTH_VAULT_TOKEN to the password or token'
     case 'vault-exists':
       return 'to use it here: atproto-oauth vault use ADDRESS; if its key is lost, make a new one with --replace'
     case 'vault-not-found':

@@ -14,6 +14,9 @@ export const ACCESS_TOKEN = 'ATPROTO_OAUTH_ACCESS_TOKEN'
 /** A setting, not part of the session: the private key of a confidential client. */
 export const CLIENT_JWK = 'ATPROTO_OAUTH_CLIENT_JWK'
 
+/** A setting: the password or token for the service of the vault, where its engine has none of its own. */
+export const VAULT_TOKEN = 'ATPROTO_OAUTH_VAULT_TOKEN'
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**

@@ -438,6 +438,7 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['VAULT_UNREACHABLE', {}, 'check the network connection, then run the same command again'],
     ['USAGE', { reason: 'vault-address-malformed' }, /^write it as git:https:/],
+    ['USAGE', { reason: 'vault-address-secret' }, /set ATPROTO_OAUTH_VAULT_TOKEN to the password or token$/],
     ['VAULT_INVALID', { reason: 'vault-exists' }, /: atproto-oauth vault use ADDRESS; if its key is lost/],
     ['VAULT_INVALID', { reason: 'vault-not-found' }, /: atproto-oauth vault new ADDRESS$/],
     ['VAULT_INVALID', { reason: 'vault-copied' }, /^use the address that the vault was made for/],

@@ -117,7 +117,7 @@ async function run(
 }
 
 /** SIGTERM, then SIGKILL, to the program and all that it started. */
-async function endGroup(child: ChildProcess, ended: Promise<unknown>, grace: number): Promise<void> {
+export async function endGroup(child: ChildProcess, ended: Promise<unknown>, grace: number): Promise<void> {
   const { pid } = child
   if (pid === undefined) return
   if (process.platform === 'win32') {
@@ -143,7 +143,7 @@ async function endGroup(child: ChildProcess, ended: Promise<unknown>, grace: num
 }
 
 /** The result of `work`, or `undefined` if it is not there in time. */
-async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {
+export async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {
   const over = new AbortController()
   const late = pause(milliseconds, undefined, { signal: over.signal }).catch(() => undefined)
   try {

@@ -1,0 +1,48 @@
+/** The suite of an engine, on git as it is used. */
+import { join } from 'node:path'
+import { parseVaultAddress } from '../../../src/node/vault/address.ts'
+import { createGitEngine } from '../../../src/node/vault/git.ts'
+import { type GitFault, GitRepository, startGitServer, WRITER } from '../../support/git-server.ts'
+import { describeEngine, type EngineWorld } from '../../support/vault-engine.ts'
+import { tempFolder } from '../helpers.ts'
+
+function faultsOf(repository: GitRepository) {
+  return {
+    async backup() {
+      const tip = repository.tip()
+      return async () => repository.setTip(tip)
+    },
+    wipe: async () => repository.setTip(undefined),
+  }
+}
+
+async function overPath(): Promise<EngineWorld> {
+  const folder = await tempFolder()
+  const repository = new GitRepository(join(folder, 'vault.git'))
+  const address = await parseVaultAddress(`git:${repository.folder}`)
+  return {
+    connect: async () => createGitEngine(address, { cache: await tempFolder() }),
+    faults: faultsOf(repository),
+  }
+}
+
+async function overHttp(): Promise<EngineWorld> {
+  const server = await startGitServer()
+  const repository = server.repository()
+  const address = await parseVaultAddress(`git:${server.url()}`)
+  const next = (fault: GitFault) => () => {
+    server.onRequest = ({ isPush }) => {
+      if (!isPush) return undefined
+      server.onRequest = undefined
+      return fault
+    }
+  }
+  return {
+    connect: async () => createGitEngine(address, { cache: await tempFolder(), token: WRITER.password }),
+    faults: { ...faultsOf(repository), loseRequest: next('cut-before'), loseReply: next('cut-after') },
+    close: () => server.close(),
+  }
+}
+
+describeEngine('on git over a path', overPath, ['backup', 'wipe'])
+describeEngine('on git over HTTP', overHttp, ['backup', 'wipe', 'loseRequest', 'loseReply'])
