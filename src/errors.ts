@@ -310,6 +310,8 @@ export type ReasonFacts =
   | { readonly reason: 'lock-lost' }
   | ({ readonly reason: 'copy-outdated' } & LoginFacts)
   | { readonly reason: 'store-copied' }
+  /** The session was revoked from here, and its credentials were given again; `bundled`: as one value. */
+  | ({ readonly reason: 'revoked'; readonly bundled: boolean } & LoginFacts)
   /** `rotation`: one more than either copy has, if that can order them. */
   | { readonly reason: 'copies-differ'; readonly rotation: number | undefined; readonly thumbprint: string }
   /** No published method has this name, but one that is almost the same. */

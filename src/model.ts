@@ -237,6 +237,27 @@ const ended = v.object({
   reason: text,
   /** Exported to another program, with the refresh token that has this hash. */
   handedOver: text.optional(),
+  /** Revoked from here, as a {@link RevokedSession} says. */
+  revoked: v.boolean().optional(),
+})
+
+/** What remains of a session that was revoked from here: copies of its tokens may be left elsewhere. Not secret. */
+export interface RevokedSession extends Members<(typeof revokedSessionSchema)['shape']> {}
+export const revokedSessionSchema = v.object({
+  version: v.literal(1),
+  /** RFC 7638 thumbprint of the DPoP key. */
+  thumbprint: bytes32,
+  at: timeSchema,
+  /** How many refreshes there were, if that is known. */
+  rotation: rotationSchema.optional(),
+  did,
+  /** Enough to start the same login again. */
+  handle: handle.optional(),
+  issuer: origin.optional(),
+  /** The scope that the login requested. */
+  scope: text.optional(),
+  clientId: text.optional(),
+  redirectUri: text.optional(),
 })
 
 /** A session as the per-user store keeps it. Secret. */

@@ -3,7 +3,16 @@
  * it needs, as its last argument; none has a default.
  */
 import type { Fix } from './errors.ts'
-import type { ClientJwk, Did, Nonces, PendingRecord, PrivateJwk, SessionRecord, SpentAuthorization } from './model.ts'
+import type {
+  ClientJwk,
+  Did,
+  Nonces,
+  PendingRecord,
+  PrivateJwk,
+  RevokedSession,
+  SessionRecord,
+  SpentAuthorization,
+} from './model.ts'
 
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -127,6 +136,14 @@ export interface SessionStore {
   readonly renewsEarlier?: number
   /** Says whose the store is, after it was moved here or when several machines share it. */
   adopt(adoption: Adoption): Promise<void>
+  /** Records that the server has revoked a session. Best effort. */
+  noteRevoked?(session: RevokedSession): Promise<void>
+  /**
+   * The sessions that were revoked from here, newest first.
+   *
+   * @param thumbprint only the session with this key
+   */
+  revoked?(thumbprint?: string): Promise<RevokedSession[]>
   /** The newest nonces for this key; losing them costs one round trip. */
   readNonces(thumbprint: string): Promise<Nonces>
   writeNonces(thumbprint: string, nonces: Nonces): Promise<void>

@@ -10,8 +10,8 @@ import type { LockHolder } from '../node/store/lock.ts'
 import type { Runtime } from '../ports.ts'
 import { asServer, asUrl } from '../protocol/identity/syntax.ts'
 import { CliError } from './errors.ts'
-import { type CliIO, inCi } from './io.ts'
-import { type CommonOptions, fromEnvironment, type SavingOptions, SETTINGS, type Setting } from './options.ts'
+import { type CliIO, inCi, programName } from './io.ts'
+import { type CommonOptions, flagsFor, fromEnvironment, type SavingOptions, SETTINGS, type Setting } from './options.ts'
 import type { Output } from './output.ts'
 
 export interface Context {
@@ -47,6 +47,11 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     onProgramOutput: output.json ? output.programOutput : undefined,
   })
   return { common: options, io, output, runtime, dev }
+}
+
+/** A command to paste, with the flags of this run that it needs. */
+export function commandToPaste(command: string, { common, io }: Pick<Context, 'common' | 'io'>): string {
+  return (command + flagsFor(command, common)).replace(/^atproto-oauth/, programName(io))
 }
 
 /** @returns ends it */

@@ -4,6 +4,7 @@
  */
 
 import { isAbsolute } from 'node:path'
+import { secretVariables } from '../credentials/variables.ts'
 import type { Fix } from '../errors.ts'
 import {
   type Advice,
@@ -407,6 +408,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return AGAIN
     case 'copy-outdated':
       return `restore the newest copy of the session, or sign in again: ${initCommandLine(facts)}`
+    case 'revoked':
+      return `unset ${secretVariables(facts.bundled)}, then sign in again: ${initCommandLine(facts)}`
     case 'store-copied':
       return 'if several machines share this store, use --shared instead of --adopt; once the other machine no longer uses it: atproto-oauth refresh --adopt'
     case 'copies-differ':

@@ -11,6 +11,11 @@ export const SESSION = 'ATPROTO_OAUTH_SESSION'
 export const ROTATION = 'ATPROTO_OAUTH_ROTATION'
 export const ACCESS_TOKEN = 'ATPROTO_OAUTH_ACCESS_TOKEN'
 
+/** What to unset so that no session is left in the environment, in words. */
+export function secretVariables(isBundled: boolean | undefined): string {
+  return isBundled ? SESSION : `${REFRESH_TOKEN} and ${DPOP_PRIVATE_JWK}`
+}
+
 /** A setting, not part of the session: the private key of a confidential client. */
 export const CLIENT_JWK = 'ATPROTO_OAUTH_CLIENT_JWK'
 

@@ -8,13 +8,13 @@ import type { Credentials, Origin, SessionRecord } from '../model.ts'
 import type { Clock, Finding, SessionStore, Settings } from '../ports.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { nextDeadline, statusOf, timeOf } from '../session/status.ts'
-import { newerOf, toSessionRecord } from '../session/token-family.ts'
+import { endedIfRevoked, newerOf, toSessionRecord } from '../session/token-family.ts'
 import { relativeTime } from '../text.ts'
 import { attempt, broken, failed, ok, warning } from './check.ts'
 
 type Ports = Clock & {
   readonly settings: Settings
-  readonly stores: { readonly sessions: Pick<SessionStore, 'list' | 'assertNewest'> }
+  readonly stores: { readonly sessions: Pick<SessionStore, 'list' | 'assertNewest' | 'revoked'> }
 }
 
 const TOPIC = 'session'
@@ -29,7 +29,7 @@ export async function* checkSessions(
   const stored = await readStored(ports)
   const isLease = credentials && credentials.refreshToken === undefined && credentials.server === undefined
   if (isLease) yield checkLease(credentials, `the session of ${credentials.did} in the environment`, ports)
-  const given = credentials && !isLease ? await attempt(() => merged(credentials, stored), ports) : undefined
+  const given = credentials && !isLease ? await attempt(() => merged(credentials, stored, ports), ports) : undefined
   if (given?.error) yield failed('environment', given.error, given.milliseconds)
   const record = given?.value
   const records = record
@@ -49,12 +49,16 @@ async function readStored({ stores }: Ports): Promise<SessionRecord[]> {
   }
 }
 
-async function merged(credentials: Credentials, stored: readonly SessionRecord[]): Promise<SessionRecord> {
+async function merged(
+  credentials: Credentials,
+  stored: readonly SessionRecord[],
+  { stores }: Ports,
+): Promise<SessionRecord> {
   const record = await toSessionRecord(credentials)
-  return newerOf(
-    record,
-    stored.find(({ thumbprint }) => thumbprint === record.thumbprint),
-  )
+  const { thumbprint } = record
+  const known = stored.find((other) => other.thumbprint === thumbprint)
+  if (known) return newerOf(record, known)
+  return endedIfRevoked(record, (await stores.sessions.revoked?.(thumbprint))?.[0])
 }
 
 async function checkSession(

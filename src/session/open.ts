@@ -1,17 +1,19 @@
 /**
  * Opens a session from given credentials, or from the per-user store.
  */
-import { isOAuthError, OAuthError } from '../errors.ts'
-import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
+import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
+import type { Credentials, Did, Handle, RevokedSession, SessionRecord } from '../model.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
 import { parseIdentifier } from '../protocol/identity/syntax.ts'
+import { relativeTime } from '../text.ts'
 import { accountOf, handleTaken } from './account.ts'
 import type { RefreshPorts } from './ports.ts'
 import { Session } from './session.ts'
-import { assertOwnToken, newerOf, toSessionRecord } from './token-family.ts'
+import { assertOwnToken, endedIfRevoked, newerOf, toSessionRecord } from './token-family.ts'
 
 /**
- * A session from credentials, or from the stored session with the same DPoP key if its tokens are newer.
+ * A session from credentials, or from the stored session with the same DPoP key if its tokens are newer. A session that
+ * was revoked from here has ended.
  *
  * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_MISMATCH`, `COPIES_DIFFER`
  */
@@ -23,7 +25,9 @@ export async function openSession(credentials: Credentials, ports: RefreshPorts)
 }
 
 async function newestOf(given: SessionRecord, { stores }: RefreshPorts): Promise<SessionRecord> {
-  const stored = await stores.sessions.read(given.thumbprint)
+  const { thumbprint } = given
+  const stored = await stores.sessions.read(thumbprint)
+  if (stored === undefined) return endedIfRevoked(given, (await stores.sessions.revoked?.(thumbprint))?.[0])
   try {
     return await newerOf(given, stored)
   } catch (error) {
@@ -64,6 +68,8 @@ export async function openStoredSession(account: string | undefined, ports: Refr
   if (record) return Session.create(record, ports)
   const former = asked && 'handle' in asked ? all.find(({ handle }) => handle === asked.handle) : undefined
   if (did && former?.handle) throw handleTaken(former.handle, did, former)
+  const revoked = (await ports.stores.sessions.revoked?.())?.find((session) => did === undefined || session.did === did)
+  if (revoked) throw alreadyRevoked(revoked, ports.now())
   throw new OAuthError(
     'SESSION_MISSING',
     did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
@@ -71,6 +77,13 @@ export async function openStoredSession(account: string | undefined, ports: Refr
       facts: account === did ? { did } : { handle: account },
     },
   )
+}
+
+function alreadyRevoked(session: RevokedSession, now: number): OAuthError {
+  const { did, handle, at } = session
+  const whose = handle === undefined ? did : `${handle} (${did})`
+  const message = `the session of ${whose} was revoked here ${relativeTime(at, now)}, and no other one is stored`
+  return new OAuthError('SESSION_MISSING', message, { facts: loginFacts(session) })
 }
 
 /** Newest login first. Sorting by refresh time would prefer an older login that is still in use elsewhere. */

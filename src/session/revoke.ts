@@ -12,7 +12,7 @@ import { assertSigns, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
-import { newerOf } from './token-family.ts'
+import { endedError, newerOf, revokedFrom } from './token-family.ts'
 
 export interface Revoked {
   /** `unsupported`: the server has no revocation endpoint; `unconfirmed`: it did not confirm the revocation. */
@@ -24,12 +24,13 @@ export interface Revoked {
 /**
  * @throws {OAuthError} those of settings, network, identity and metadata, with nothing sent and nothing deleted
  *   (`ISSUER_MISMATCH`: the issuer was never recorded, and the account has moved); `SESSION_MISSING`;
- *   `CREDENTIALS_INCOMPLETE` for a lease
+ *   `SESSION_DEAD` if it was revoked from here before; `CREDENTIALS_INCOMPLETE` for a lease
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
   return sessions.update(given.thumbprint, async ({ stored, forget, confirm }) => {
     const record = await newerOf(given, stored)
+    if (record.ended?.revoked) throw endedError(record, ports.now())
     const { clientId, refreshToken, accessToken } = record
     const token = refreshToken ?? accessToken
     if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)
@@ -41,6 +42,7 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
     }
     await confirm()
     const outcome = await endAtServer(record, { clientId, token }, ports)
+    if (outcome === 'revoked') await sessions.noteRevoked?.(revokedFrom(record, ports.now()))
     await forget(outcome === 'revoked')
     return { outcome, record }
   })

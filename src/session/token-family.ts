@@ -2,8 +2,8 @@
  * Copies of one session in the environment, the store and save targets. They share a DPoP key, but their
  * tokens may differ: only the copy with the newest refresh token is valid.
  */
-import { loginFacts, OAuthError } from '../errors.ts'
-import type { Credentials, SessionRecord } from '../model.ts'
+import { loginFacts, OAuthError, requestedScope } from '../errors.ts'
+import type { Credentials, RevokedSession, SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
 import { importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 
@@ -152,11 +152,44 @@ export async function takenBack(known: SessionRecord, refreshToken: string): Pro
   return { ...known, ended: { at, reason }, spentTokens: known.spentTokens.filter((spent) => spent !== hash) }
 }
 
+/** What is kept of a session that the server has revoked. */
+export function revokedFrom(record: SessionRecord, at: number): RevokedSession {
+  const { thumbprint, rotation, did, handle, issuer, clientId, redirectUri } = record
+  const scope = requestedScope(record) || undefined
+  return { version: 1, thumbprint, at, rotation, did, handle, issuer, scope, clientId, redirectUri }
+}
+
+/**
+ * Given credentials as a session that has ended, if it was revoked from here. With more refreshes than the revoked copy
+ * had, they may belong to a session that the server did not recognize by that copy, and did not end.
+ */
+export function endedIfRevoked(given: SessionRecord, revoked: RevokedSession | undefined): SessionRecord {
+  if (revoked === undefined || revoked.did !== given.did) return given
+  // An access token that was lent may outlive its session.
+  if (given.clientId === undefined) return given
+  if ((given.rotation ?? 0) > (revoked.rotation ?? Number.POSITIVE_INFINITY)) return given
+  const { accessToken, accessTokenExpiresAt, refreshToken, ...rest } = given
+  const { handle, redirectUri, scope, at } = revoked
+  return {
+    ...rest,
+    handle,
+    redirectUri: given.redirectUri ?? redirectUri,
+    requestedScope: given.requestedScope ?? scope,
+    ended: { at, reason: 'it was revoked here', revoked: true },
+  }
+}
+
 /** Why a session of the store cannot be used. */
 export function endedError(session: SessionRecord, now: number): OAuthError {
-  const { at, reason, handedOver } = session.ended!
+  const { at, reason, handedOver, revoked } = session.ended!
   const facts = loginFacts(session)
   const when = relativeTime(at, now)
+  if (revoked) {
+    const bundled = session.bundled === true
+    return new OAuthError('SESSION_DEAD', `the session of ${session.did} was revoked here ${when}`, {
+      facts: { ...facts, reason: 'revoked', bundled },
+    })
+  }
   if (handedOver === undefined) return new OAuthError('SESSION_DEAD', `the session ended ${when}: ${reason}`, { facts })
   const message = `the session of ${session.did} was handed over to another program ${when}; it can be imported back from there`
   return new OAuthError('SESSION_MISSING', message, { facts: { ...facts, reason: 'exported' }, session: 'alive' })

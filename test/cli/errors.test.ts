@@ -541,6 +541,16 @@ describe('the hint follows from the code and the facts', () => {
       'use the handle, or type the e-mail address on the sign-in page of your server: atproto-oauth init https://bsky.social',
     ],
     ['IDENTIFIER_INVALID', { reason: 'dev-mode-needed' }, 'for a server on this machine, add --dev'],
+    [
+      'SESSION_DEAD',
+      { reason: 'revoked', bundled: false, handle: 'a.dev', scope: 'atproto x' },
+      "unset ATPROTO_OAUTH_REFRESH_TOKEN and ATPROTO_OAUTH_DPOP_PRIVATE_JWK, then sign in again: atproto-oauth init a.dev --scope 'atproto x'",
+    ],
+    [
+      'SESSION_DEAD',
+      { reason: 'revoked', bundled: true, did: 'did:web:a.dev' },
+      'unset ATPROTO_OAUTH_SESSION, then sign in again: atproto-oauth init did:web:a.dev',
+    ],
   ]
   test('and has a case for each reason', () => {
     const source = readFileSync('src/errors.ts', 'utf8')

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Finding } from '../../src/ports.ts'
+import { openSession } from '../../src/session/open.ts'
+import { revoke } from '../../src/session/revoke.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
 import { HOUR, signedIn, stored } from '../support/login.ts'
 import { all, found, notOk, TXT, topics } from './support.ts'
@@ -45,6 +47,16 @@ describe('sessions', () => {
     const finding = await first(world)
     expect(finding).toMatchObject({ verdict, detail: expect.stringMatching(detail) })
     if (verdict !== 'ok') expect(finding!.fix).toBeTruthy()
+  })
+
+  test('one of the environment that was revoked from here', async () => {
+    const { world, credentials } = await signedIn()
+    await revoke((await openSession(credentials, world)).record(), world)
+    const finding = (await found(world, undefined, { credentials })).find(({ topic }) => topic === 'session')
+    expect(finding).toMatchObject({
+      verdict: 'broken',
+      detail: expect.stringMatching(/has ended: it was revoked here$/),
+    })
   })
 
   test('one that ended is no fault where a newer session exists of the account', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Credentials, Origin } from '../../src/model.ts'
-import { openSession } from '../../src/session/open.ts'
+import { openSession, openStoredSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import { failure } from '../support/failure.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
@@ -100,5 +100,61 @@ describe('credentials that do not say where they are from', () => {
     expect(await failure(revoke(record, world))).toMatchObject({ code: 'ISSUER_MISMATCH', session: 'alive' })
     expect(world.sent('revoke')).toHaveLength(0)
     expect(world.sessionAlive(world.alice.did)).toBe(true)
+  })
+})
+
+describe('a session that was revoked from here has ended, also for its other copies', () => {
+  async function revoked(faults: Partial<FakeWorld['faults']> = {}) {
+    const { world, credentials, separate } = await signedIn(faults)
+    await revoke((await openSession(credentials, world)).record(), world)
+    const before = world.requests.length
+    return { world, credentials, separate, sent: () => world.requests.length - before }
+  }
+
+  test.each(['credentials', 'separate'] as const)(
+    '%s: nothing is sent, and the login can be repeated',
+    async (name) => {
+      const setting = await revoked()
+      const { world, sent } = setting
+      const session = await openSession(setting[name], world)
+      const dead = { code: 'SESSION_DEAD', session: 'dead', facts: { reason: 'revoked', did: world.alice.did } }
+      for (const work of [session.call(GET_SESSION), session.refresh(), revoke(session.record(), world)]) {
+        const error = await failure(work)
+        expect(error).toMatchObject(dead)
+        expect(error.message).toMatch(/was revoked here now$/)
+        expect(error.facts.scope).toBe('atproto transition:generic')
+      }
+      expect(sent()).toBe(0)
+      expect(world.stores.sessionRecords.size).toBe(0)
+    },
+  )
+
+  test('none is stored any more: the error says why, of this account alone', async () => {
+    const { world } = await revoked()
+    for (const account of [undefined, world.alice.did]) {
+      const error = await failure(openStoredSession(account, world))
+      expect(error).toMatchObject({ code: 'SESSION_MISSING', facts: { scope: 'atproto transition:generic' } })
+      expect(error.message).toContain('was revoked here now, and no other one is stored')
+    }
+    expect((await failure(openStoredSession(world.mallory.did, world))).message).not.toContain('revoked')
+  })
+
+  test('a token of a later refresh may be of a session that the server did not end', async () => {
+    const { world, credentials } = await revoked()
+    const session = await openSession({ ...credentials, refreshToken: 'newer', rotation: 1 }, world)
+    expect(session.record().ended).toBeUndefined()
+  })
+
+  test('a lease may outlive its session', async () => {
+    const { world, credentials } = await revoked()
+    const { did, dpopPrivateJwk, server, accessToken } = credentials
+    const session = await openSession({ did, dpopPrivateJwk, server, accessToken }, world)
+    expect(session.record().ended).toBeUndefined()
+  })
+
+  test.each(['unavailable', 'absent'] as const)('not where the server did not confirm it: %s', async (revocation) => {
+    const { world, credentials } = await revoked({ revocation })
+    expect((await openSession(credentials, world)).record().ended).toBeUndefined()
+    expect((await failure(openStoredSession(undefined, world))).message).not.toContain('revoked')
   })
 })

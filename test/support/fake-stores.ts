@@ -1,7 +1,7 @@
 /**
  * The stores in memory: what another process could read after a power cut, and no more.
  */
-import type { Nonces, PendingRecord, SessionRecord } from '../../src/model.ts'
+import type { Nonces, PendingRecord, RevokedSession, SessionRecord } from '../../src/model.ts'
 import type { Stores, Transaction } from '../../src/ports.ts'
 
 export interface FakeStores extends Stores {
@@ -10,6 +10,8 @@ export interface FakeStores extends Stores {
   /** What is stored, by thumbprint; a test may edit it. */
   readonly sessionRecords: Map<string, SessionRecord>
   readonly nonces: Map<string, Nonces>
+  /** By thumbprint. */
+  readonly revocations: Map<string, RevokedSession>
   /** Every record ever made durable, oldest first. */
   readonly history: (PendingRecord | SessionRecord)[]
   /** Gives the error a `put` of this record fails with; nothing is stored then. */
@@ -24,6 +26,7 @@ export function createFakeStores(): FakeStores {
   const pendingRecords = new Map<string, PendingRecord>()
   const sessionRecords = new Map<string, SessionRecord>()
   const nonces = new Map<string, Nonces>()
+  const revocations = new Map<string, RevokedSession>()
   const history: FakeStores['history'] = []
   /** By thumbprint, when the last transaction in line is over. */
   const queues = new Map<string, Promise<void>>()
@@ -62,6 +65,7 @@ export function createFakeStores(): FakeStores {
     pendingRecords,
     sessionRecords,
     nonces,
+    revocations,
     history,
     failPut: () => undefined,
     failCommit: () => undefined,
@@ -90,6 +94,11 @@ export function createFakeStores(): FakeStores {
       update,
       assertNewest: async () => undefined,
       adopt: async () => undefined,
+      noteRevoked: async (session) => void revocations.set(session.thumbprint, copy(session)),
+      revoked: async (only) =>
+        [...revocations.values()]
+          .filter(({ thumbprint }) => only === undefined || thumbprint === only)
+          .sort((one, other) => other.at - one.at),
       readNonces: async (thumbprint) => ({ ...nonces.get(thumbprint) }),
       writeNonces: async (thumbprint, next) => void nonces.set(thumbprint, { ...next }),
     },

@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { Command } from 'commander'
+import { secretVariables } from '../../credentials/variables.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { expandTilde, userFolders } from '../../node/folders.ts'
@@ -11,9 +12,10 @@ import { nextDeadline, type SessionStatus, statusOf, timeOf } from '../../sessio
 import { endedError } from '../../session/token-family.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
 import type { Colour, Paint } from '../colour.ts'
-import type { Context } from '../context.ts'
+import { type Context, commandToPaste } from '../context.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
+import { initCommandLine } from '../shell.ts'
 import { sessionFor } from './select.ts'
 
 const DAY = 24 * 3600 * 1000
@@ -33,8 +35,8 @@ export function statusCommand(runner: Runner): Command {
 
 const NOTES = `
 Resolves the handle, and asks neither the PDS nor its authorization server: a session that the server has ended in
-the meantime is still shown as alive. Deadlines are those of the reference server: 14 days for public clients. The
-login time is known for sessions in the per-user store and in ATPROTO_OAUTH_SESSION, but not for separate variables.
+the meantime is still shown as alive. One that was revoked from here is shown as ended, also if the variables are still
+set. Deadlines are those of the reference server: 14 days for public clients. The login time is known for sessions in the per-user store and in ATPROTO_OAUTH_SESSION, but not for separate variables.
 `
 
 async function runStatus(options: StatusOptions, context: Context): Promise<void> {
@@ -49,12 +51,13 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const deadline = nextDeadline(status)
   if (status.state !== 'ended') await warnOfCopy(session.record(), context)
   if (warnDays !== undefined && status.state === 'ended')
-    throw isHandedOver(status) ? endedError(record, time) : overError(status, record)
+    throw isHandedOver(status) || status.ended?.revoked ? endedError(record, time) : overError(status, record, time)
   await output.data(
     output.json
       ? `${toSafeJson(status)}\n`
       : table(status, { now: time, storedIn: await storedIn(status, context), paint: output.paint }),
   )
+  if (status.ended?.revoked) output.note(afterRevocation(record, context))
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not contain the login time')
   else if (deadline - time < warnDays * DAY) {
@@ -66,6 +69,12 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
       },
     )
   }
+}
+
+/** Its tokens are nowhere but in the variables. */
+function afterRevocation(record: SessionRecord, context: Context): string {
+  const command = commandToPaste(initCommandLine(loginFacts(record)), context)
+  return `\nThe variables still have the tokens of this session. Unset ${secretVariables(record.bundled)}, then sign in again:\n  ${command}`
 }
 
 /** The session may be alive, but these tokens are not known to be. */
@@ -92,12 +101,13 @@ function isHandedOver({ ended }: SessionStatus): boolean {
   return ended?.handedOver !== undefined
 }
 
-function whyEnded({ ended }: SessionStatus): string {
+function whyEnded({ ended }: SessionStatus, now: number): string {
+  if (ended?.revoked) return `revoked here ${relativeTime(ended.at, now)}`
   return ended ? ended.reason : 'its deadline has passed'
 }
 
-function overError(status: SessionStatus, record: SessionRecord): OAuthError {
-  return new OAuthError('SESSION_DEAD', `the session of ${status.did} has ended: ${whyEnded(status)}`, {
+function overError(status: SessionStatus, record: SessionRecord, time: number): OAuthError {
+  return new OAuthError('SESSION_DEAD', `the session of ${status.did} has ended: ${whyEnded(status, time)}`, {
     facts: loginFacts(record),
   })
 }
@@ -122,7 +132,7 @@ function table(status: SessionStatus, { now, storedIn, paint }: Presentation): s
     [
       'session',
       (isHandedOver(status) ? 'exported' : STATES[status.state]) +
-        (status.state === 'ended' ? ` (${whyEnded(status)})` : ''),
+        (status.state === 'ended' ? ` (${whyEnded(status, now)})` : ''),
     ],
     ['account', status.handle ? `${status.handle} (${status.did})` : status.did],
     ['PDS', status.pds],

@@ -11,6 +11,8 @@ import {
   type PendingRecord,
   type PrivateJwk,
   pendingRecordSchema,
+  type RevokedSession,
+  revokedSessionSchema,
   type SessionRecord,
   sessionRecordSchema,
 } from '../../model.ts'
@@ -70,6 +72,12 @@ export function parseSession(text: string, path: string, thumbprint: string): Se
 function thumbprintOf({ crv, kty, x, y }: PrivateJwk): string {
   const jwk = JSON.stringify({ crv, kty, x, y })
   return createHash('sha256').update(jwk).digest('base64url')
+}
+
+/** `undefined` for an unreadable file: that a session was revoked can be found out from the server as well. */
+export function parseRevoked(text: string | undefined): RevokedSession | undefined {
+  const record = revokedSessionSchema.try(parseText(text ?? ''), KEEP_UNKNOWN)
+  return record.ok ? record.value : undefined
 }
 
 /** An unreadable file counts as empty, because nonces only save a round trip. */

@@ -20,7 +20,7 @@ import {
   writePrivate,
 } from './files.ts'
 import { type HeldLock, type LockOptions, withLock } from './lock.ts'
-import { parseNonces, parseSession, sealed } from './records.ts'
+import { parseNonces, parseRevoked, parseSession, sealed } from './records.ts'
 import { createRescue, newer, type Rescue } from './rescue.ts'
 import { createWitness, type Witness } from './witness.ts'
 
@@ -37,13 +37,18 @@ export interface SessionStoreOptions {
 export const SAVE_TIMES = { nowhere: 60_000, elsewhere: 10_000 } as const
 export type SaveTimes = { readonly [Name in keyof typeof SAVE_TIMES]: number }
 
-/** `<home>/sessions/<thumbprint>.json`, with `nonces/` and `locks/` beside. */
+/** Milliseconds: no session lives longer, so no copy of its tokens is good for anything. */
+const REVOKED_KEPT = 2 * 366 * 24 * 3600 * 1000
+const RECORD_NAME = /^[A-Za-z0-9_-]{43}\.json$/
+
+/** `<home>/sessions/<thumbprint>.json`, with `nonces/`, `revoked/` and `locks/` beside. */
 export function createSessionStore(home: string, options: SessionStoreOptions): SessionStore {
   const { holdSignals, onWait, elsewhere = [tmpdir()], saveTimes = SAVE_TIMES } = options
   const { witness = createWitness(home, { cache: undefined }) } = options
   const folder = join(home, 'sessions')
   const rescue = createRescue(home, elsewhere)
   const pathOf = (thumbprint: string) => join(folder, `${checked(thumbprint)}.json`)
+  const revokedFolder = join(home, 'revoked')
   const noncesOf = (thumbprint: string) => join(home, 'nonces', `${checked(thumbprint)}.json`)
   const parse = (text: string | undefined, thumbprint: string) =>
     text === undefined ? undefined : parseSession(text, pathOf(thumbprint), thumbprint)
@@ -54,7 +59,7 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
   return {
     read,
     async list() {
-      const names = (await listFolder(folder).catch(unlisted)).filter((name) => /^[A-Za-z0-9_-]{43}\.json$/.test(name))
+      const names = (await listFolder(folder).catch(unlisted)).filter((name) => RECORD_NAME.test(name))
       const stored = names.map((name) => name.slice(0, -'.json'.length))
       const rescued = (await rescue.list()).filter((thumbprint) => /^[A-Za-z0-9_-]{43}$/.test(thumbprint))
       const results = await Promise.allSettled([...new Set([...stored, ...rescued])].map(read))
@@ -92,6 +97,22 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
     },
     assertNewest: (record) => witness.check(record),
     adopt: (adoption) => witness.adopt(adoption),
+    async noteRevoked(session) {
+      try {
+        await sweepFolder(revokedFolder, REVOKED_KEPT, (name) => RECORD_NAME.test(name))
+        await writePrivate(join(revokedFolder, `${checked(session.thumbprint)}.json`), serialize(session))
+      } catch {
+        // The session is revoked, which is what matters.
+      }
+    },
+    async revoked(thumbprint) {
+      const all = thumbprint === undefined ? await listFolder(revokedFolder).catch(() => []) : [`${thumbprint}.json`]
+      const texts = all
+        .filter((name) => RECORD_NAME.test(name))
+        .map((name) => readPrivate(join(revokedFolder, name)).catch(() => undefined))
+      const found = (await Promise.all(texts)).map(parseRevoked).filter((session) => session !== undefined)
+      return found.sort((one, other) => other.at - one.at)
+    },
     async readNonces(thumbprint) {
       return parseNonces(await readPrivate(noncesOf(thumbprint)).catch(() => undefined))
     },

@@ -1,4 +1,5 @@
 /** What `status` says, which has to be the same with and without `--warn-days`. */
+import { parse } from 'dotenv'
 import { describe, expect, test, vi } from 'vitest'
 import { callbackFor, fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
@@ -91,5 +92,54 @@ test('the handle is resolved: that of login time may be somebody else’s by now
   expect(await account()).toStrictEqual({
     account: `alice.fake.dev (${did})`,
     stderr: expect.stringContaining(`warning: alice.fake.dev is the last known handle of ${did}: `),
+  })
+})
+
+describe('after `revoke`', () => {
+  test.each(['bundle', 'dotenv'])(
+    'with the variables still set, as %s: revoked, and what to type next',
+    async (format) => {
+      const world = createFakeWorld()
+      const callback = await callbackFor(world)
+      const { stdout } = await run(world, ['complete', '--format', format], { stdin: callback })
+      const env: Record<string, string> = format === 'bundle' ? { ATPROTO_OAUTH_SESSION: stdout.trim() } : parse(stdout)
+      expect(await run(world, ['revoke'], { env })).toMatchObject({ code: 0 })
+      const before = world.requests.length
+      const status = await run(world, ['status'], { env })
+      expect(status.code).toBe(0)
+      expect(status.stdout).toMatch(/^session +ended \(revoked here now\)$/m)
+      const secrets = ['ATPROTO_OAUTH_REFRESH_TOKEN', 'ATPROTO_OAUTH_DPOP_PRIVATE_JWK']
+      const names = format === 'bundle' ? ['ATPROTO_OAUTH_SESSION'] : secrets
+      expect(status.stderr).toContain(`Unset ${names.join(' and ')}, then sign in again:\n  `)
+      const init = `atproto-oauth init ${world.alice.did} --scope 'atproto transition:generic'`
+      expect(status.stderr).toContain(init)
+      for (const args of [WARN, ['refresh'], ['call', 'com.atproto.server.getSession'], ['revoke']]) {
+        const failed = await run(world, args, { env })
+        expect(failed.code, failed.stderr).toBe(5)
+        expect(failed.stderr).toMatch(/was revoked here now \[SESSION_DEAD\]/)
+        expect(failed.stderr).toContain(`hint: unset ${names.join(' and ')}, then sign in again: ${init}`)
+      }
+      expect(JSON.parse((await run(world, ['status', '--json'], { env })).stdout)).toMatchObject({
+        state: 'ended',
+        ended: { revoked: true },
+      })
+      expect(world.requests.length).toBe(before)
+      const rest = await run(world, ['status'], {
+        env: { ...env, ...Object.fromEntries(names.map((name) => [name, ''])) },
+      })
+      expect(rest.stderr).toContain('was revoked here now, and no other one is stored [SESSION_MISSING]')
+    },
+  )
+
+  test('with nothing set: what was revoked, and the same login again', async () => {
+    const world = createFakeWorld()
+    await run(world, ['complete', await callbackFor(world), '--save', 'store'])
+    expect(await run(world, ['revoke'])).toMatchObject({ code: 0 })
+    for (const account of [[], ['--account', 'alice.fake.dev']]) {
+      const { code, stderr } = await run(world, ['status', ...account])
+      expect(code).toBe(5)
+      expect(stderr).toContain(`the session of alice.fake.dev (${world.alice.did}) was revoked here now`)
+      expect(stderr).toContain("hint: atproto-oauth init alice.fake.dev --scope 'atproto transition:generic'")
+    }
   })
 })

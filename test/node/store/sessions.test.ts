@@ -370,3 +370,32 @@ test('a process killed between intent and response leaves the intent, and its lo
   const current = await store(home).update(THUMBPRINT, async ({ stored }) => stored)
   expect(current).toStrictEqual(sessionRecord({ intent: INTENT }))
 })
+
+test('what was revoked is known by its key, newest first, and damaged or foreign files are ignored', async () => {
+  const home = await tempFolder()
+  const { noteRevoked, revoked } = store(home)
+  expect(await revoked!()).toStrictEqual([])
+  const { did } = sessionRecord()
+  const other = 'B'.repeat(43)
+  await noteRevoked!({ version: 1, thumbprint: THUMBPRINT, did, at: 1 })
+  await noteRevoked!({ version: 1, thumbprint: other, did, at: 2 })
+  await writeFile(join(home, 'revoked', `${'C'.repeat(43)}.json`), '{"version":1')
+  await writeFile(join(home, 'revoked', 'notes.txt'), 'mine')
+  expect((await revoked!()).map(({ thumbprint }) => thumbprint)).toStrictEqual([other, THUMBPRINT])
+  expect((await revoked!(THUMBPRINT)).map(({ at }) => at)).toStrictEqual([1])
+  expect(await revoked!('C'.repeat(43))).toStrictEqual([])
+})
+
+test('a revocation that cannot be noted is no failure, and after two years it is forgotten', async () => {
+  const home = await tempFolder()
+  const { noteRevoked, revoked } = store(home)
+  const session = { version: 1, thumbprint: THUMBPRINT, did: sessionRecord().did, at: 1 } as const
+  await writeFile(join(home, 'revoked'), '')
+  await noteRevoked!(session)
+  await rm(join(home, 'revoked'))
+  await noteRevoked!(session)
+  const long = new Date(Date.now() - 3 * 366 * 24 * 3600 * 1000)
+  await utimes(join(home, 'revoked', `${THUMBPRINT}.json`), long, long)
+  await noteRevoked!({ ...session, thumbprint: 'B'.repeat(43) })
+  expect(await revoked!(THUMBPRINT)).toStrictEqual([])
+})
