@@ -86,7 +86,7 @@ function holdsAnother(target: SaveTarget, { did }: { readonly did: Did }): OAuth
 }
 
 /** A file that is only about to become a target may hold anything. */
-function readQuietly(variables: Readonly<Record<string, string>>, dev: boolean) {
+export function readQuietly(variables: Readonly<Record<string, string>>, dev: boolean) {
   try {
     return readCredentials(variables, dev)
   } catch (error) {

@@ -6,18 +6,22 @@ import { isOAuthError, OAuthError } from '../../errors.ts'
 import { assertLoginOpen, checkCallback, complete } from '../../login/complete.ts'
 import type { Completed } from '../../model.ts'
 import { holdSignals } from '../../node/signals.ts'
-import type { Context } from '../context.ts'
+import type { EarlierSession } from '../../session/earlier.ts'
+import { type Context, commandToPaste } from '../context.ts'
 import { checkSaveFolders, chooseDestination, type DestinationOptions } from '../credentials/deliver.ts'
 import { credentialPrinter, formatOption } from '../credentials/print.ts'
 import { CliError } from '../errors.ts'
-import { inCi, programName } from '../io.ts'
-import { flagsFor, SETTINGS } from '../options.ts'
+import { inCi } from '../io.ts'
+import { SETTINGS } from '../options.ts'
 import { askForPaste } from '../prompts.ts'
 import type { Runner } from '../run.ts'
 import { initCommandLine } from '../shell.ts'
+import { earlierOf, replaceOption, settleEarlier } from './earlier.ts'
 import { discardingInput } from './paste.ts'
 
-export type CompleteOptions = DestinationOptions
+export interface CompleteOptions extends DestinationOptions {
+  readonly replace?: boolean
+}
 
 export function completeCommand(runner: Runner): Command {
   return new Command('complete')
@@ -25,6 +29,7 @@ export function completeCommand(runner: Runner): Command {
     .addOption(formatOption('Print the credentials in this format (default without --save: dotenv)'))
     .addOption(SETTINGS.stateFile.option({ about: 'File written by `init --state-file`' }))
     .addOption(SETTINGS.save.option())
+    .addOption(replaceOption())
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runComplete, 'login'))
 }
@@ -33,6 +38,7 @@ const EXAMPLES = `
 Examples:
   atproto-oauth complete                                  # asks for the callback URL
   atproto-oauth complete --save store
+  atproto-oauth complete --save store --replace           # and revoke the session of the last sign-in
   atproto-oauth complete 'http://127.0.0.1/callback?…'    # quoted, because a shell splits it at &
   (umask 077; atproto-oauth complete > session.env)       # load it with: set -a; . ./session.env; set +a
 `
@@ -83,10 +89,15 @@ export async function finishLogin(
   const { context, deliver, summary } = await chooseDestination(options, given).catch(stillOpen)
   const { output, runtime } = context
 
-  const finish = () =>
+  let earlier: readonly EarlierSession[] = []
+  const lookAndDeliver = async (completed: Completed) => {
+    earlier = await earlierOf(completed, context)
+    await deliver(completed)
+  }
+  const exchange = () =>
     holdSignals(async () => {
       output.sessionInvolved()
-      const completed = await untilKnown(complete(paste, { ...runtime, deliver }), context)
+      const completed = await untilKnown(complete(paste, { ...runtime, deliver: lookAndDeliver }), context)
       output.note(`\n${summary('signed in as', completed)}`)
       const { missingScopes, unaskedScopes } = completed
       if (missingScopes.length > 0) {
@@ -96,7 +107,15 @@ export async function finishLogin(
         )
       }
       if (unaskedScopes.length > 0) output.warn(`granted but not requested: ${unaskedScopes.join(' ')}`)
+      return completed
     })
+  const finish = async () => {
+    const completed = await exchange().catch((error: unknown) => {
+      if (earlier.length > 0 && options.replace) output.warn('the earlier session was not revoked')
+      throw error
+    })
+    await settleEarlier(earlier, completed, { replace: options.replace, context })
+  }
   await (inCi(context.io) ? finish() : discardingInput(context.io, finish))
 }
 
@@ -138,8 +157,7 @@ const SESSIONS: Readonly<Record<OAuthError['session'], string>> = {
   unknown: 'a session may exist on the server',
 }
 
-function again({ credentials, handle, requestedScope }: Completed, { io, common }: Context): string {
+function again({ credentials, handle, requestedScope }: Completed, context: Context): string {
   const { did, clientId, redirectUri } = credentials
-  const command = initCommandLine({ handle, did, clientId, redirectUri, scope: requestedScope })
-  return (command + flagsFor(command, common)).replace(/^atproto-oauth/, programName(io))
+  return commandToPaste(initCommandLine({ handle, did, clientId, redirectUri, scope: requestedScope }), context)
 }

@@ -8,6 +8,7 @@ import type { Context } from '../context.ts'
 import { type CliIO, programName } from '../io.ts'
 import { type CommonOptions, carriedFlags, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
+import { announceEarlier } from './earlier.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
 import { startLogin } from './start.ts'
 
@@ -36,6 +37,7 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   const result = await startLogin(identifier, loginRequest(options, io.environment), context)
   const { authorizationUrl, pending } = result
   output.note(summary(result))
+  await announceEarlier(pending, { replace: false, advice: `add --replace to \`complete\`` }, context)
   const advice = scopeAdvice(pending.scope)
   if (advice !== undefined) output.warn(advice)
   if (output.json) {

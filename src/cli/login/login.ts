@@ -16,6 +16,7 @@ import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { initCommandLine, shellQuote } from '../shell.ts'
 import { type CompleteOptions, checkPaste, finishLogin } from './complete.ts'
+import { announceEarlier, replaceOption } from './earlier.ts'
 import { openBrowser, summary } from './init.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
 import { readPaste } from './paste.ts'
@@ -30,6 +31,7 @@ export function loginCommand(runner: Runner): Command {
     .addOption(formatOption('Print the credentials in this format (default without --save: dotenv)'))
     .option('--no-open', 'Do not open a browser')
     .addOption(SETTINGS.save.option())
+    .addOption(replaceOption())
     .addHelpText('after', TASKS + EXAMPLES)
     .action(runner.action(runLogin, 'login'))
 }
@@ -94,6 +96,8 @@ async function show(
 ): Promise<void> {
   const { io, output } = context
   output.note(summary({ authorizationUrl, ...started }))
+  const advice = 'press Ctrl-C and run the same command with --replace'
+  await announceEarlier(started.pending, { replace: options.replace, advice }, context)
   const hindrance = options.open === false ? '--no-open' : noBrowserBecause(io)
   output.note(
     hindrance === undefined

@@ -3,36 +3,72 @@
  */
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
-import { revoke } from '../../session/revoke.ts'
+import type { SessionRecord } from '../../model.ts'
+import { findEarlier } from '../../session/earlier.ts'
+import { type Revoked, revoke } from '../../session/revoke.ts'
 import type { Context } from '../context.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { leftIn, sessionFor } from './select.ts'
+import { leftIn, sessionFor, storedSessionFor } from './select.ts'
 
 interface RevokeOptions extends CommonOptions {
   readonly account?: string
+  readonly others?: boolean
 }
 
 export function revokeCommand(runner: Runner): Command {
-  return new Command('revoke').addOption(SETTINGS.account.option()).action(runner.action(runRevoke))
+  return new Command('revoke')
+    .addOption(SETTINGS.account.option())
+    .option('--others', 'Keep the newest session in the per-user store, and revoke the others of its account')
+    .action(runner.action(runRevoke))
 }
 
 async function runRevoke(options: RevokeOptions, context: Context): Promise<void> {
+  if (options.others) return revokeOthers(options.account, context)
   const { output, runtime } = context
   const session = await sessionFor(options.account, context)
   const { outcome, record } = await revoke(session.record(), runtime)
   const elsewhere = leftIn(options.account, record, context)
   const rest = elsewhere.length > 0 ? `; delete it from ${elsewhere.join(' and ')} too` : ''
-  if (outcome === 'revoked') {
-    output.note(`revoked the session of ${record.did} and deleted it here${rest}`)
-    output.note('Leases stop working immediately on a self-hosted PDS, and within 60 minutes elsewhere.')
-    return
-  }
-  const why =
-    outcome === 'unsupported'
-      ? 'the server does not support revocation: the session expires there at most 14 days after its last refresh'
-      : 'the server did not confirm the revocation'
-  throw new OAuthError('REVOCATION_UNCONFIRMED', `${why}; it was removed from this machine${rest}`, {
-    session: outcome === 'unsupported' ? 'alive' : undefined,
+  if (outcome !== 'revoked') throw unconfirmed([outcome], rest)
+  output.note(`revoked the session of ${record.did} and deleted it here${rest}`)
+  output.note(LEASES)
+  const others = await othersOf(record, context)
+  if (others.length > 0)
+    output.note(`${counted(others)} of this account ${others.length === 1 ? 'is' : 'are'} still stored here.`)
+}
+
+const LEASES = 'Leases stop working immediately on a self-hosted PDS, and within 60 minutes elsewhere.'
+
+async function revokeOthers(account: string | undefined, context: Context): Promise<void> {
+  const { output, runtime } = context
+  const kept = (await storedSessionFor(account, context)).record()
+  const others = await othersOf(kept, context)
+  const outcomes: Revoked['outcome'][] = []
+  for (const other of others) outcomes.push((await revoke(other, runtime)).outcome)
+  const failed = outcomes.filter((outcome) => outcome !== 'revoked')
+  if (failed.length > 0) throw unconfirmed(failed, '')
+  if (others.length === 0) output.note(`no other session of ${kept.did} is stored here`)
+  else output.note(`revoked ${counted(others)} of ${kept.did}, and kept the newest`)
+}
+
+function counted(sessions: readonly unknown[]): string {
+  return sessions.length === 1 ? '1 other session' : `${sessions.length} other sessions`
+}
+
+/** Other sessions of the account in the store that are not known to have ended. */
+async function othersOf({ did, thumbprint }: SessionRecord, { runtime }: Context): Promise<SessionRecord[]> {
+  const found = await findEarlier(did, { except: thumbprint }, runtime)
+  return found.filter(({ isStored }) => isStored).map(({ record }) => record)
+}
+
+/** @param outcomes none of them `revoked` */
+function unconfirmed(outcomes: readonly Revoked['outcome'][], rest: string): OAuthError {
+  const isUnsupported = outcomes.every((outcome) => outcome === 'unsupported')
+  const why = isUnsupported
+    ? 'the server does not support revocation: the session expires there at most 14 days after its last refresh'
+    : 'the server did not confirm the revocation'
+  return new OAuthError('REVOCATION_UNCONFIRMED', `${why}; it was removed from this machine${rest}`, {
+    session: isUnsupported ? 'alive' : undefined,
   })
 }

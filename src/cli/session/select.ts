@@ -20,6 +20,12 @@ export async function sessionFor(account: string | undefined, context: Context):
   return credentials ? openSession(credentials, runtime) : openStored(account, context)
 }
 
+/** The session of the per-user store, whatever the environment holds. */
+export function storedSessionFor(account: string | undefined, context: Context): Promise<Session> {
+  context.output.sessionInvolved()
+  return openStored(account, context)
+}
+
 async function openStored(account: string | undefined, { io, runtime }: Context): Promise<Session> {
   try {
     return await openStoredSession(account, runtime)

@@ -8,6 +8,7 @@ import { secretVariables } from '../../credentials/variables.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { expandTilde, userFolders } from '../../node/folders.ts'
+import { findEarlier } from '../../session/earlier.ts'
 import { nextDeadline, type SessionStatus, statusOf, timeOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
@@ -57,7 +58,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
       ? `${toSafeJson(status)}\n`
       : table(status, { now: time, storedIn: await storedIn(status, context), paint: output.paint }),
   )
-  if (status.ended?.revoked) output.note(afterRevocation(record, context))
+  if (status.ended?.revoked) output.note(await afterRevocation(record, context))
   if (warnDays === undefined) return
   if (deadline === undefined) output.warn('no deadline is known: these credentials do not contain the login time')
   else if (deadline - time < warnDays * DAY) {
@@ -72,9 +73,13 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
 }
 
 /** Its tokens are nowhere but in the variables. */
-function afterRevocation(record: SessionRecord, context: Context): string {
+async function afterRevocation(record: SessionRecord, context: Context): Promise<string> {
+  const { did, thumbprint } = record
+  const still = `\nThe variables still have the tokens of this session. Unset ${secretVariables(record.bundled)}`
+  const others = await findEarlier(did, { except: thumbprint }, context.runtime)
+  if (others.some(({ isStored }) => isStored)) return `${still} to use the session in the per-user store.`
   const command = commandToPaste(initCommandLine(loginFacts(record)), context)
-  return `\nThe variables still have the tokens of this session. Unset ${secretVariables(record.bundled)}, then sign in again:\n  ${command}`
+  return `${still}, then sign in again:\n  ${command}`
 }
 
 /** The session may be alive, but these tokens are not known to be. */

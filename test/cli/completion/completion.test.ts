@@ -44,7 +44,7 @@ const OFFERED: [line: () => string, offered: () => readonly string[]][] = [
   [() => 'status client ', () => []],
   [() => 'init ', () => []],
   [() => 'completion ', () => SHELLS],
-  [() => 'revoke -', () => [...EVERYWHERE, '--account']],
+  [() => 'revoke -', () => [...EVERYWHERE, '--account', '--others']],
   [() => 'client new --re', () => ['--retire-key']],
   [() => 'client --re', () => []],
   [() => 'complete --format ', () => [...TEXT_FORMATS, 'github']],
