@@ -331,7 +331,7 @@ export type ReasonFacts =
   /** The proxy rejected the tunnel; nothing was sent through it. */
   | { readonly reason: 'proxy-refused'; readonly proxyStatus: number | undefined }
   /** A file of the store cannot be parsed. */
-  | { readonly reason: 'record-damaged'; readonly path: string; readonly kind: 'sessions' | 'pending' }
+  | { readonly reason: 'record-damaged'; readonly path: string; readonly kind: 'sessions' | 'pending' | 'vault' }
   /** A client of that host cannot use this redirect URI; `scheme` is the custom scheme that a native one may use. */
   | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
   /** A refresh was sent, and no response was stored. */

@@ -486,7 +486,10 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'proxy-malformed':
       return `set ${facts.variable} to the URL of an HTTP proxy, such as http://127.0.0.1:3128`
     case 'record-damaged':
-      return facts.kind === 'sessions' ? KEEP_RECORD : 'undo the change, or start the login again with `init`'
+      if (facts.kind === 'sessions') return KEEP_RECORD
+      return facts.kind === 'vault'
+        ? 'undo the change; the file may hold the only key of the vault. With another copy of the key, move the file away, then: atproto-oauth vault use ADDRESS'
+        : 'undo the change, or start the login again with `init`'
     case 'redirect-uri-needed':
       return 'add --redirect-uri with one of the redirect_uris of the client metadata document'
     case 'redirect-uri-unusable':

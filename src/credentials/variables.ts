@@ -21,6 +21,9 @@ export const CLIENT_JWK = 'ATPROTO_OAUTH_CLIENT_JWK'
 
 /** A setting: the password or token for the service of the vault, where its engine has none of its own. */
 export const VAULT_TOKEN = 'ATPROTO_OAUTH_VAULT_TOKEN'
+/** Settings: the address and the key of a vault. The key is a secret. */
+export const VAULT = 'ATPROTO_OAUTH_VAULT'
+export const VAULT_KEY = 'ATPROTO_OAUTH_VAULT_KEY'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

@@ -401,6 +401,11 @@ describe('the hint follows from the code and the facts', () => {
     ],
     [
       'STORE_INVALID',
+      { reason: 'record-damaged', path: '/a', kind: 'vault' },
+      /^undo the change; the file may hold the only key of the vault\. .*: atproto-oauth vault use ADDRESS$/,
+    ],
+    [
+      'STORE_INVALID',
       { reason: 'record-damaged', path: '/a b', kind: 'sessions' },
       /; do not delete the file, which may hold the only valid token$/,
     ],
@@ -557,9 +562,9 @@ describe('the hint follows from the code and the facts', () => {
     const declared = source.slice(source.indexOf('PlainReason ='), source.indexOf('interface MethodNeeds'))
     const reasons = new Set(declared.match(/(?<=[|:] )'[a-z\d-]+'(?! \| ')/g)?.map((quoted) => quoted.slice(1, -1)))
     for (const [, { reason }] of cases) if (reason !== undefined) reasons.delete(reason)
-    expect([...reasons].filter((reason) => !['sessions', 'pending', 'json', 'revoke'].includes(reason))).toStrictEqual(
-      [],
-    )
+    expect(
+      [...reasons].filter((reason) => !['sessions', 'pending', 'vault', 'json', 'revoke'].includes(reason)),
+    ).toStrictEqual([])
   })
 
   test.each(cases)('%s %j', (code, facts, hint) => {

@@ -1,0 +1,112 @@
+/**
+ * The vaults that this user has on this machine, with their keys: `<home>/vault.json`. One of them is in use. The keys of
+ * the others are kept, because a lost key is a lost session.
+ */
+import { join } from 'node:path'
+import * as v from '@badrap/valita'
+import { OAuthError } from '../../errors.ts'
+import { parseJson } from '../../text.ts'
+import { readPrivate, removeFile, serialize, writePrivate } from '../store/files.ts'
+import { withLock } from '../store/lock.ts'
+import { parseUserKey } from './envelope.ts'
+
+export interface KnownVault {
+  readonly address: string
+  /** Secret. */
+  readonly key: string
+}
+
+/** Whether a vault exists for this key is not known yet: the key is stored before the vault is made. */
+interface StoredVault extends KnownVault {
+  readonly unconfirmed?: true | undefined
+}
+
+export interface KnownVaults {
+  /** Its address. */
+  readonly current?: string | undefined
+  readonly vaults: readonly StoredVault[]
+}
+
+const knownSchema = v.object({
+  version: v.literal(1),
+  current: v.string().optional(),
+  vaults: v.array(
+    v.object({
+      address: v.string().assert((text) => text !== ''),
+      key: v.string().assert(isKey),
+      unconfirmed: v.literal(true).optional(),
+    }),
+  ),
+})
+const NONE: KnownVaults = { vaults: [] }
+
+/** The vault that commands use here, unless the environment names another one. */
+export async function readKnownVault(home: string): Promise<KnownVault | undefined> {
+  return currentOf(await readKnownVaults(home))
+}
+
+/** Keeps a vault and its key, and makes it the one that commands use. Durable when it resolves. */
+export async function writeKnownVault(home: string, { address, key }: KnownVault): Promise<void> {
+  await changeKnownVaults(home, ({ vaults }) => ({
+    current: address,
+    vaults: [...vaults.filter((vault) => vault.address !== address), { address, key }],
+  }))
+}
+
+/** Forgets the vault that commands use, or another one, with its key. */
+export async function forgetKnownVault(home: string, address?: string): Promise<void> {
+  await changeKnownVaults(home, ({ current, vaults }) => {
+    const forgotten = address ?? current
+    return {
+      current: current === forgotten ? undefined : current,
+      vaults: vaults.filter((vault) => vault.address !== forgotten),
+    }
+  })
+}
+
+/** @throws {OAuthError} `STORE_INVALID` the file was changed; `STORE_UNAVAILABLE` */
+export async function readKnownVaults(home: string): Promise<KnownVaults> {
+  const path = pathOf(home)
+  const text = await readPrivate(path)
+  if (text === undefined) return NONE
+  const known = knownSchema.try(contentOf(text), { mode: 'passthrough' })
+  if (known.ok && (known.value.current === undefined || currentOf(known.value) !== undefined)) return known.value
+  throw new OAuthError('STORE_INVALID', `${path} is damaged, or from a newer version`, {
+    facts: { reason: 'record-damaged', path, kind: 'vault' },
+  })
+}
+
+/** Changes the file while no other process does. Durable when it resolves. */
+export async function changeKnownVaults(home: string, change: (known: KnownVaults) => KnownVaults): Promise<void> {
+  await withLock(join(home, 'locks', 'vault'), async () => {
+    const before = await readKnownVaults(home)
+    const after = change(before)
+    if (after.vaults.length === 0) await removeFile(pathOf(home))
+    else await writePrivate(pathOf(home), serialize({ ...before, version: 1, ...after }))
+  })
+}
+
+function pathOf(home: string): string {
+  return join(home, 'vault.json')
+}
+
+function currentOf({ current, vaults }: KnownVaults): KnownVault | undefined {
+  const found = vaults.find(({ address, unconfirmed }) => address === current && !unconfirmed)
+  return found && { address: found.address, key: found.key }
+}
+
+function contentOf(text: string): unknown {
+  try {
+    return parseJson(text)
+  } catch {
+    return undefined
+  }
+}
+
+function isKey(text: string): boolean {
+  try {
+    return parseUserKey(text).length > 0
+  } catch {
+    return false
+  }
+}
