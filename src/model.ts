@@ -226,6 +226,10 @@ export interface Completed {
   readonly grantedScope: string
   /** Requested scopes that were not granted: people can deny some on the consent screen. */
   readonly missingScopes: readonly string[]
+  /** The missing scopes that the server does not support, and which nobody can have denied. */
+  readonly unsupportedScopes: readonly string[]
+  /** Requested permission sets (`include:`) from which nothing was granted. */
+  readonly emptyIncludes: readonly string[]
   /** Granted scopes that were not requested. */
   readonly unaskedScopes: readonly string[]
 }

@@ -37,9 +37,7 @@ const LEVELS: Record<string, string> = {
 const DECISIONS: Record<string, number> = { 21: 17, 25: 16 }
 /** Facts, vectors and pitfalls to which tests refer. They have no verdict, and need no test. */
 const DATA: Record<string, string> = { 17: '1 2 3 4 5', 22: '1 2 3 4 5 6', 23: '3 4' }
-/** The only entries that may be "not yet". Whoever implements one takes it off this list. */
-const NOT_YET = '26.2 26.4 26.5 26.6 26.18'.split(' ')
-const VERDICTS = ['holds', 'deliberately different', 'not ours', 'not yet']
+const VERDICTS = ['holds', 'deliberately different', 'not ours']
 /** One or more links after the sentences of a requirement, with commas between them. */
 const SOURCES = / \[[^\]]+\]\(https:\/\/[^\s)]+\)(?:, \[[^\]]+\]\(https:\/\/[^\s)]+\))*$/
 
@@ -111,8 +109,7 @@ function faultsOfEntry(entry: Entry, titles: readonly Title[]): string[] {
     faults.push(`has the verdict "${verdict}" with the reason "${reason}"`)
   }
   if (level.startsWith('must') && verdict === 'not ours') faults.push('must hold')
-  if ((verdict === 'not yet') !== NOT_YET.includes(id)) faults.push('is "not yet" here or in the test, but not in both')
-  if (verdict === 'not yet' || verdict === 'not ours') return faults
+  if (verdict === 'not ours') return faults
   if (!found.some((matches) => matches.some(({ path }) => rowsCitedBy(path).includes(id)))) {
     faults.push('has no test that cites it')
   }
@@ -202,7 +199,6 @@ describe('the rule catches what it is for', () => {
     [`- **1.1** (must, holds): ${SAID}`, ['`test/a.test.ts: is kept`'], undefined],
     [`- **1.1** (should, deliberately different): ${SAID}`, ['Better.', '`test/a.test.ts: 1.1 a rule`'], undefined],
     [`- **2.1** (fact, not ours): ${SAID}`, ['A matter of servers.'], undefined],
-    [`- **${NOT_YET[0]}** (must, not yet): ${SAID}`, ['It is not there.'], undefined],
     [`- **22.1** (data): ${SAID}`, [], undefined],
     [`- **21.1** (decision): ${SAID}`, ['Decided.'], 'no test'],
     [`- **21.1** (decision): ${SAID}`, [], 'no decision'],
@@ -212,8 +208,7 @@ describe('the rule catches what it is for', () => {
     [`- **1.1** (must, holds): ${SAID}`, ['`test/b.test.ts: is kept`'], 'does not exist'],
     [`- **1.1** (must, holds): ${SAID}`, ['`test/support/a.test.ts: is kept`'], 'own tools'],
     [`- **1.1** (must, not ours): ${SAID}`, ['Too hard.'], 'must hold'],
-    [`- **1.1** (must, not yet): ${SAID}`, ['Too hard.'], 'not in both'],
-    [`- **${NOT_YET[0]}** (must, holds): ${SAID}`, [], 'not in both'],
+    [`- **1.1** (must, not yet): ${SAID}`, ['Too hard.'], 'the verdict'],
     [`- **1.1** (should, not ours): ${SAID}`, ['`test/a.test.ts: is kept`'], 'the verdict'],
     [`- **1.1** (should, mostly): ${SAID}`, ['`test/a.test.ts: is kept`'], 'the verdict'],
     ['- **1.1** (must, holds): Do it.', ['`test/a.test.ts: is kept`'], 'no source'],

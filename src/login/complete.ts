@@ -21,7 +21,7 @@ import { type AccountLocation, fetchAuthorizationServer, locateAccount } from '.
 import { type DpopKey, importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
-import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
+import { compareScopes } from '../protocol/scope/scope.ts'
 import { checkTargets, lockTargets } from '../session/saving.ts'
 import { parseCallback, validateCallback } from './callback.ts'
 import {
@@ -245,8 +245,7 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, { key, pds, 
     handle: did === undefined ? undefined : handle,
     requestedScope,
     grantedScope: tokens.scope,
-    missingScopes: missingScopes(requestedScope, tokens.scope),
-    unaskedScopes: unaskedScopes(requestedScope, tokens.scope),
+    ...compareScopes(requestedScope, tokens.scope, tokens.sub),
   }
 }
 

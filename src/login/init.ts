@@ -15,7 +15,7 @@ import { clientKeyName, identifyClient } from '../protocol/oauth/client-auth.ts'
 import { discoverFromAccount, discoverFromServer } from '../protocol/oauth/discovery.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
-import { findBrokenSet } from '../protocol/scope/permission-set.ts'
+import { findBrokenSet, type PermissionSet, readPermissionSets } from '../protocol/scope/permission-set.ts'
 
 /** Milliseconds to wait for the callback: enough time to sign in, and far more than the lifetime of a code. */
 const PENDING_LIFETIME = 60 * 60 * 1000
@@ -31,6 +31,8 @@ export interface Initiated {
   readonly pending: PendingAuthorization
   /** The account's PDS; absent when started from a server. */
   readonly pds?: Origin | undefined
+  /** The requested permission sets (`include:`) that can be read from here. */
+  readonly permissionSets: readonly PermissionSet[]
 }
 
 export type InitPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
@@ -88,7 +90,13 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
     expiresAt: createdAt + PENDING_LIFETIME,
   }
   await ports.stores.pending.put(pending)
-  return { authorizationUrl: authorizationUrl(server, client.clientId, requestUri), pending, pds: account?.pds }
+  const permissionSets = await readPermissionSets(scope, ports)
+  return {
+    authorizationUrl: authorizationUrl(server, client.clientId, requestUri),
+    pending,
+    pds: account?.pds,
+    permissionSets,
+  }
 }
 
 /** Sign-up during a login: a server that does not offer it may reject the request, or show its usual page. */

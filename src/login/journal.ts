@@ -5,7 +5,7 @@
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { Completed, PendingAuthorization, ReceivedAuthorization, SpentAuthorization } from '../model.ts'
 import type { Clock, PendingStore, Stores } from '../ports.ts'
-import { missingScopes, unaskedScopes } from '../protocol/scope/scope.ts'
+import { compareScopes } from '../protocol/scope/scope.ts'
 
 type RecordPorts = Clock & { readonly stores: Pick<Stores, 'pending'> }
 
@@ -186,8 +186,7 @@ export function completedOf({ credentials, handle, requestedScope }: ReceivedAut
     handle,
     requestedScope,
     grantedScope,
-    missingScopes: missingScopes(requestedScope, grantedScope),
-    unaskedScopes: unaskedScopes(requestedScope, grantedScope),
+    ...compareScopes(requestedScope, grantedScope, credentials.did),
   }
 }
 

@@ -3,7 +3,7 @@
  */
 import { loginFacts, OAuthError, requestedScope } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
-import { scopeTokens } from '../../protocol/scope/scope.ts'
+import { perhapsInSets, scopeTokens } from '../../protocol/scope/scope.ts'
 import { methodWarning } from '../../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { missingScope, requiredScope } from '../../protocol/xrpc/required-scope.ts'
@@ -13,7 +13,7 @@ import type { Context } from '../context.ts'
 
 /**
  * Prints a line for each permission: `granted`, `missing`, or `unknown` if there is no session, or it is not known what it was
- * granted.
+ * granted: the scope is not at hand, or it has a permission set that the server has not expanded.
  *
  * @throws {OAuthError} `PERMISSION_MISSING` if one is missing
  */
@@ -27,11 +27,14 @@ export async function explainRequest(
   const login = session?.record()
   const scope = login?.scope === '' ? undefined : login?.scope
   const needs = requiredScope(request)
-  const missing = scope === undefined ? [] : missingScope(needs, scope)
-  const scopes = (typeof needs === 'string' ? [] : needs).map((token) => ({
-    scope: token,
-    state: scope === undefined ? 'unknown' : missing.includes(token) ? 'missing' : 'granted',
-  }))
+  const lacking = scope === undefined ? [] : missingScope(needs, scope)
+  const perhaps = perhapsInSets(lacking, scope ?? '')
+  const missing = lacking.filter((token) => !perhaps.includes(token))
+  const stateOf = (token: string) => {
+    if (scope === undefined || perhaps.includes(token)) return 'unknown'
+    return missing.includes(token) ? 'missing' : 'granted'
+  }
+  const scopes = (typeof needs === 'string' ? [] : needs).map((token) => ({ scope: token, state: stateOf(token) }))
 
   if (output.json) {
     await output.data(`${JSON.stringify({ nsid, needs: typeof needs === 'string' ? needs : 'scopes', scopes })}\n`)
@@ -48,6 +51,9 @@ export async function explainRequest(
         ? 'the granted scope is unknown: separate variables do not contain it, ATPROTO_OAUTH_SESSION does'
         : 'no session: which permissions are granted is unknown',
     )
+  }
+  if (perhaps.length > 0) {
+    output.note('the grant has a permission set (include:) that the server did not expand: what it contains is unknown')
   }
   if (!login || missing.length === 0) return
   throw new OAuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {

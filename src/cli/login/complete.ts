@@ -18,6 +18,7 @@ import type { Runner } from '../run.ts'
 import { initCommandLine } from '../shell.ts'
 import { earlierOf, replaceOption, settleEarlier } from './earlier.ts'
 import { discardingInput } from './paste.ts'
+import { warnOfGrant } from './scope-notes.ts'
 
 export interface CompleteOptions extends DestinationOptions {
   readonly replace?: boolean
@@ -99,14 +100,7 @@ export async function finishLogin(
       output.sessionInvolved()
       const completed = await untilKnown(complete(paste, { ...runtime, deliver: lookAndDeliver }), context)
       output.note(`\n${summary('signed in as', completed)}`)
-      const { missingScopes, unaskedScopes } = completed
-      if (missingScopes.length > 0) {
-        output.warn(`not granted: ${missingScopes.join(' ')}`)
-        output.note(
-          `To request it again, sign in again and allow it on the consent screen:\n  ${again(completed, context)}`,
-        )
-      }
-      if (unaskedScopes.length > 0) output.warn(`granted but not requested: ${unaskedScopes.join(' ')}`)
+      warnOfGrant(completed, (scope) => again({ ...completed, requestedScope: scope }, context), output)
       return completed
     })
   const finish = async () => {

@@ -3,13 +3,13 @@
  */
 import { Command } from 'commander'
 import type { Initiated } from '../../login/init.ts'
-import { scopeAdvice } from '../../protocol/scope/scope.ts'
 import type { Context } from '../context.ts'
 import { type CliIO, programName } from '../io.ts'
 import { type CommonOptions, carriedFlags, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { announceEarlier } from './earlier.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
+import { scopeLines, warnOfRequest } from './scope-notes.ts'
 import { startLogin } from './start.ts'
 
 interface InitOptions extends CommonOptions, RequestedOptions {
@@ -36,10 +36,9 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
   const { io, output } = context
   const result = await startLogin(identifier, loginRequest(options, io.environment), context)
   const { authorizationUrl, pending } = result
-  output.note(summary(result))
+  output.note(summary(result, io))
   await announceEarlier(pending, { replace: false, advice: `add --replace to \`complete\`` }, context)
-  const advice = scopeAdvice(pending.scope)
-  if (advice !== undefined) output.warn(advice)
+  warnOfRequest(result, context)
   if (output.json) {
     const { did, handle, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt } = pending
     const facts = { did, handle, pds: result.pds, issuer, scope, clientId, redirectUri, requestExpiresAt, expiresAt }
@@ -54,13 +53,15 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
 }
 
 /** The account, its servers and the requested scope. */
-export function summary({ pending, pds }: Initiated): string {
+export function summary(started: Initiated, io: CliIO): string {
+  const { pending, pds } = started
   const { handle, did, issuer, scope } = pending
   return [
     `account  ${did ? `${handle ?? 'handle not verified'} (${did})` : 'chosen at sign-in'}`,
     ...(pds ? [`PDS      ${pds}`] : []),
     `sign in  ${issuer}`,
     `scope    ${scope}`,
+    ...scopeLines(started, io),
     '',
   ].join('\n')
 }

@@ -20,6 +20,7 @@ import { announceEarlier, replaceOption } from './earlier.ts'
 import { openBrowser, summary } from './init.ts'
 import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
 import { readPaste } from './paste.ts'
+import { warnOfRequest } from './scope-notes.ts'
 import { startLogin } from './start.ts'
 
 interface LoginOptions extends CompleteOptions, RequestedOptions {
@@ -89,15 +90,17 @@ function canPaste(io: CliIO): boolean {
 }
 
 async function show(
-  { authorizationUrl, ...started }: Initiated,
+  started: Initiated,
   options: LoginOptions,
   listener: Listener | undefined,
   context: Context,
 ): Promise<void> {
   const { io, output } = context
-  output.note(summary({ authorizationUrl, ...started }))
+  const { authorizationUrl } = started
+  output.note(summary(started, io))
   const advice = 'press Ctrl-C and run the same command with --replace'
   await announceEarlier(started.pending, { replace: options.replace, advice }, context)
+  warnOfRequest(started, context)
   const hindrance = options.open === false ? '--no-open' : noBrowserBecause(io)
   output.note(
     hindrance === undefined

@@ -3,7 +3,9 @@
  *
  * @see https://atproto.com/specs/permission
  */
+import type { Did } from '../../model.ts'
 import { asDid, asNsid } from '../identity/syntax.ts'
+import { coversSpaces, describeSpaces, SPACE } from './space.ts'
 
 interface Parameter {
   readonly isValid: (value: string) => boolean
@@ -60,6 +62,7 @@ const RESOURCES = {
     nsid: { isValid: (value) => asNsid(value) !== undefined, covers: equal, isList: false },
     aud: { isValid: isServiceReference, covers: equal, isList: false, isOptional: true },
   },
+  space: SPACE,
 } as const satisfies Record<string, Record<string, Parameter>>
 
 export type Resource = keyof typeof RESOURCES
@@ -77,9 +80,10 @@ export function isStatic(token: string): boolean {
   return STATIC.includes(token)
 }
 
-/** Whether the token looks like a permission of atproto. */
+/** Whether the token looks like a permission of atproto. `space:` is a proposal, whose syntax may still change. */
 export function isAtprotoToken(token: string): boolean {
   const name = /^[^:?%]*(?=[:?]|%3[AaFf]|$)/.exec(token)?.[0].toLowerCase()
+  if (name === 'space') return false
   return name === 'atproto' || name === 'transition' || (name !== undefined && Object.hasOwn(RESOURCES, name))
 }
 
@@ -175,6 +179,12 @@ function encode(value: string): string {
 export function isCovered(wanted: Permission, tokens: readonly string[]): boolean {
   const granted = tokens.map(parsePermission).filter((permission) => permission?.resource === wanted.resource)
   const parameters = parametersOf(wanted.resource)
+  if (wanted.resource === 'space') {
+    return coversSpaces(
+      granted.map((permission) => permission!.values),
+      wanted.values,
+    )
+  }
   return combinations(wanted).every(
     (atom) =>
       tokens.some((token) => transitionCovers(token, wanted.resource, atom)) ||
@@ -204,4 +214,40 @@ function transitionCovers(token: string, resource: Resource, atom: ReadonlyMap<s
     return resource === 'repo' || resource === 'blob' || (resource === 'rpc' && !isChat)
   if (token === 'transition:chat.bsky') return resource === 'rpc' && isChat
   return token === 'transition:email' && resource === 'account' && [...atom.values()].join() === 'email,read'
+}
+
+/** What a `space:` permission allows, in words; `undefined` for other tokens. */
+export function describeToken(token: string): string | undefined {
+  const permission = parsePermission(token)
+  return permission?.resource === 'space' ? describeSpaces(permission.values) : undefined
+}
+
+/** The token with the account in place of `self`, which stands for it in `space:` permissions. */
+export function ofAccount(token: string, account: Did | undefined): string {
+  const permission = parsePermission(token)
+  if (permission?.resource !== 'space' || account === undefined || permission.values.get('authority')![0] !== 'self') {
+    return token
+  }
+  return formatPermission({ ...permission, values: new Map(permission.values).set('authority', [account]) })
+}
+
+/** The parameters with the NSIDs of a permission, for the resources that a permission set can contain. */
+const NAMES: Partial<Record<Resource, string>> = { repo: 'collection', rpc: 'lxm', space: 'spaceType' }
+
+/** Whether a permission set can contain permissions for this resource. */
+export function isInSets({ resource }: Permission): boolean {
+  return NAMES[resource] !== undefined
+}
+
+/** Whether an `include:` can grant this permission: its names are in the namespace of the set ("Namespace Authority"). */
+export function isOfSet(permission: Permission, include: Permission): boolean {
+  const names = permission.values.get(NAMES[permission.resource] ?? '')
+  const [service] = permission.values.get('aud') ?? ['*']
+  const [inherited] = include.values.get('aud') ?? []
+  const namespace = `${namespaceOf(include.values.get('nsid')![0]!)}.`
+  return names?.every((name) => name.startsWith(namespace)) === true && (service === '*' || service === inherited)
+}
+
+export function namespaceOf(nsid: string): string {
+  return nsid.slice(0, nsid.lastIndexOf('.'))
 }

@@ -4,7 +4,18 @@
  * @see https://atproto.com/specs/permission
  */
 import { OAuthError } from '../../errors.ts'
-import { isAtprotoToken, isCovered, isStatic, normalToken, parsePermission } from './permission.ts'
+import type { Did } from '../../model.ts'
+import {
+  isAtprotoToken,
+  isCovered,
+  isInSets,
+  isOfSet,
+  isStatic,
+  normalToken,
+  ofAccount,
+  type Permission,
+  parsePermission,
+} from './permission.ts'
 
 const TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 export const DEFAULT_SCOPE = 'atproto'
@@ -56,28 +67,83 @@ export function scopeTokens(scope: string): string[] {
   return scope.split(' ').filter(Boolean)
 }
 
+/** All differences between a requested and a granted scope; each is described at its function. */
+export function compareScopes(requested: string, granted: string, account?: Did) {
+  const missing = missingScopes(requested, granted, account)
+  return {
+    missingScopes: missing,
+    unsupportedScopes: unsupportedScopes(missing, granted),
+    emptyIncludes: emptyIncludes(requested, granted),
+    unaskedScopes: unaskedScopes(requested, granted, account),
+  }
+}
+
 /**
  * Requested scopes that were not granted, compared by meaning. An `include:` is never missing: the server grants the
  * permissions that it contains under their own names.
+ *
+ * @param account what `self` stands for in `space:` permissions
  */
-export function missingScopes(requested: string, granted: string): string[] {
+export function missingScopes(requested: string, granted: string, account?: Did): string[] {
+  const have = scopeTokens(granted).map((token) => ofAccount(token, account))
+  return scopeTokens(requested).filter((token) => !includeOf(token) && !isAmong(ofAccount(token, account), have))
+}
+
+/**
+ * The missing scopes that the server does not support: atproto does not define them, or only proposes them, and nothing
+ * of their kind was granted. Servers drop them before the consent screen, so that nobody can have denied them.
+ */
+export function unsupportedScopes(missing: readonly string[], granted: string): string[] {
+  const kinds = new Set(scopeTokens(granted).map(kindOf))
+  const isDefined = (token: string) => isStatic(token) || (parsePermission(token) && kindOf(token) !== 'space')
+  return missing.filter((token) => !isDefined(token) && !kinds.has(kindOf(token)))
+}
+
+/** Requested `include:` from which nothing was granted, neither its permissions nor itself. */
+export function emptyIncludes(requested: string, granted: string): string[] {
   const have = scopeTokens(granted)
-  return scopeTokens(requested).filter((token) => !isInclude(token) && !isAmong(token, have))
+  return scopeTokens(requested).filter((token) => {
+    const include = includeOf(token)
+    return include !== undefined && !isAmong(token, have) && !have.some((other) => isFrom(other, include))
+  })
 }
 
-/** Granted scopes that were not requested. If an `include:` was requested, any `repo:` and `rpc:` may come from it. */
-export function unaskedScopes(requested: string, granted: string): string[] {
+/** Granted scopes that were not requested. The permissions that a requested `include:` can contain are requested. */
+export function unaskedScopes(requested: string, granted: string, account?: Did): string[] {
   const asked = scopeTokens(requested)
-  const mayBeExpanded = (token: string) => asked.some(isInclude) && /^(?:repo|rpc)[:?]/.test(token)
-  return scopeTokens(granted).filter((token) => !mayBeExpanded(token) && !isAmong(token, asked))
+  const includes = asked.flatMap((token) => includeOf(token) ?? [])
+  const own = asked.map((token) => ofAccount(token, account))
+  return scopeTokens(granted).filter(
+    (token) => !includes.some((include) => isFrom(token, include)) && !isAmong(ofAccount(token, account), own),
+  )
 }
 
-function isInclude(token: string): boolean {
-  return parsePermission(token)?.resource === 'include'
+/** Of `tokens` those that a permission set in `granted` may contain, which the server has not expanded. */
+export function perhapsInSets(tokens: readonly string[], granted: string): string[] {
+  if (!scopeTokens(granted).some(includeOf)) return []
+  return tokens.filter((token) => {
+    const permission = parsePermission(token)
+    return permission !== undefined && isInSets(permission)
+  })
+}
+
+function includeOf(token: string): Permission | undefined {
+  const permission = parsePermission(token)
+  return permission?.resource === 'include' ? permission : undefined
+}
+
+function isFrom(token: string, include: Permission): boolean {
+  const permission = parsePermission(token)
+  return permission !== undefined && isOfSet(permission, include)
+}
+
+function kindOf(token: string): string {
+  return /^[^:?]*/.exec(token)![0]
 }
 
 function isAmong(token: string, tokens: readonly string[]): boolean {
-  const permission = parsePermission(token)
+  // Some servers grant transition:email as what it stands for.
+  const permission = parsePermission(token === 'transition:email' ? 'account:email' : token)
   const normal = normalToken(token)
   if (tokens.some((other) => normalToken(other) === normal)) return true
   return permission !== undefined && permission.resource !== 'include' && isCovered(permission, tokens)

@@ -63,6 +63,21 @@ test('a session of which nobody knows what it was granted: unknown, and not miss
   expect(stderr).toContain('the granted scope is unknown')
 })
 
+test('26.6 a permission set that is not expanded: unknown, and not missing, beside what is known', async () => {
+  const { code, stdout, stderr } = await explained(PUT, `atproto include:app.bsky.authFullApp ${CREATE}`)
+  expect(code).toBe(0)
+  expect(stdout).toBe(`granted  ${CREATE}\nunknown  ${UPDATE}\n`)
+  expect(stderr).toContain('did not expand: what it contains is unknown')
+  const { stdout: json } = await explained(PUT, 'atproto include:app.bsky.authFullApp', { json: true })
+  expect(JSON.parse(json).scopes.map(({ state }: { state: string }) => state)).toStrictEqual(['unknown', 'unknown'])
+})
+
+test('26.6 what no permission set can contain is missing', async () => {
+  const upload = { nsid: 'com.atproto.repo.uploadBlob', headers: { 'content-type': 'image/png' } }
+  const { code, stdout } = await explained(upload, 'atproto include:app.bsky.authFullApp')
+  expect({ code, stdout }).toStrictEqual({ code: 7, stdout: 'missing  blob:image/png\n' })
+})
+
 test.each([
   ['com.atproto.server.getSession', 'none', 'requires no permission'],
   ['com.example.getThing', 'unknown', 'its permissions are unknown'],

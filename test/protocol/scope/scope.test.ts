@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  emptyIncludes,
   missingScopes,
   parseScope,
   requestable,
@@ -138,6 +139,38 @@ describe('15.13 asked for and granted', () => {
     expect(missingScopes(requested, granted)).toStrictEqual(missing)
     expect(unaskedScopes(requested, granted)).toStrictEqual(unasked)
   })
+})
+
+describe('26.4 beside an include:', () => {
+  const SET = 'include:a.b.auth?aud=did:web:x.y%23s'
+
+  test.each([
+    ['in the namespace', `repo:a.b.y rpc:a.b.x?aud=* rpc:a.b.z?aud=did:web:x.y%23s space:a.b.s`, []],
+    ['deeper in it', 'repo:a.b.c.d', []],
+    ['outside', 'repo:a.bc.d rpc:a.c.x?aud=* repo:*', ['repo:a.bc.d', 'rpc:a.c.x?aud=*', 'repo:*']],
+    ['partly outside', 'repo?collection=a.b.y&collection=a.c.y', ['repo?collection=a.b.y&collection=a.c.y']],
+    ['for another service', 'rpc:a.b.x?aud=did:web:z.y%23s', ['rpc:a.b.x?aud=did:web:z.y%23s']],
+    ['of a kind that is in no set', 'blob:*/* account:email identity:*', ['blob:*/*', 'account:email', 'identity:*']],
+  ])('what was not requested: %s', (_, granted, unasked) => {
+    expect(unaskedScopes(`atproto ${SET}`, `atproto ${granted}`)).toStrictEqual(unasked)
+  })
+
+  test.each([
+    ['nothing', 'atproto', [SET]],
+    ['something else', 'atproto repo:a.c.d blob:*/*', [SET]],
+    ['one permission', 'atproto repo:a.b.y', []],
+    ['the set, unexpanded', `atproto include?nsid=a.b.auth&aud=did:web:x.y%23s`, []],
+  ])('granted from it: %s', (_, granted, empty) => {
+    expect(emptyIncludes(`atproto ${SET}`, granted)).toStrictEqual(empty)
+    expect(emptyIncludes('atproto repo:a.b.y', granted)).toStrictEqual([])
+  })
+})
+
+test('26.18 transition:email granted as account:email', () => {
+  expect(missingScopes('atproto transition:email', 'atproto account:email')).toStrictEqual([])
+  expect(unaskedScopes('atproto transition:email', 'atproto account:email')).toStrictEqual([])
+  expect(missingScopes('atproto transition:email', 'atproto account:email?action=manage')).toStrictEqual([])
+  expect(missingScopes('atproto transition:email', 'atproto account:repo')).toStrictEqual(['transition:email'])
 })
 
 test('26.17 a scope never names a bare DID', async () => {
