@@ -4,6 +4,8 @@ import { PRESETS, presetScope } from '../../src/protocol/scope/presets.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { requiredScope } from '../../src/protocol/xrpc/required-scope.ts'
 import { runCli, runShell } from '../world/cli.ts'
+import { publishLexicons } from '../world/lexicons.ts'
+import { isNewest } from '../world/packages.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
 import { CONSENT, callbackFor, expectFailure, logIn, newHome, sentByUs } from './support.ts'
@@ -76,4 +78,104 @@ test('15.12 scopes denied on the consent screen are listed in full, with the com
   expect(stderr).toContain(`scope: atproto ${create}\n`)
   expect(stderr).toContain(`not granted: ${blobs} ${PRESETS.read.tokens[0]}\n`)
   expect(stderr).toContain(`  atproto-oauth init ${account.handle} --scope '${scope}'\n`)
+})
+
+/** Without that of the test's own settings. */
+const warnings = (stderr: string) =>
+  [...stderr.matchAll(/^atproto-oauth: warning: (?!development mode)(.*)$/gm)].map(([, text]) => text!)
+const SET = { type: 'permission-set', title: 'Lexica', 'title:lang': { de: 'Wörter' }, detail: 'All of it' }
+
+test('26.4, 26.5 four permission sets: before the sign-in what they will not grant, after it what came to nothing', async () => {
+  const permission = (resource: string, more: object) => ({ type: 'permission', resource, ...more })
+  const { namespace, env } = await publishLexicons(world, (name) => {
+    const set = (...permissions: object[]) => ({ ...SET, permissions })
+    return {
+      authWhole: set(permission('repo', { collection: [`${name}.post`], action: ['create'] })),
+      authAudience: set(permission('rpc', { lxm: [`${name}.getThing`], inheritAud: true })),
+      authOutside: set(permission('repo', { collection: [POST] })),
+      authKinds: set(permission('blob', { accept: ['image/*'] }), permission('account', { attr: 'email' })),
+    }
+  })
+  const account = await world.createAccount()
+  const home = await newHome()
+  const [whole, ...others] = ['Whole', 'Audience', 'Outside', 'Kinds'].map((name) => `include:${namespace}.auth${name}`)
+  const [audience, outside, kinds] = others
+  const scope = `atproto ${whole} ${others.join(' ')}`
+  const started = await runCli(['init', account.handle, '--scope', scope], {
+    home,
+    env: { ...env, LANG: 'de_DE.UTF-8' },
+  })
+  expect(started.code).toBe(0)
+  expect(started.stderr).toContain(`set      Wörter (${namespace}.authWhole): All of it\n`)
+  expect(warnings(started.stderr)).toHaveLength(6)
+  for (const text of [
+    `${audience} will not grant rpc?lxm=${namespace}.getThing: the service is missing`,
+    `${outside} will not grant repo:${POST}: a permission set grants only what is in its namespace ${namespace}`,
+    `${kinds} will not grant blob:image/* account:email: a permission set grants no blob:, account: or identity:`,
+    ...others.map((token) => `${token} will grant nothing`),
+  ]) {
+    expect(started.stderr).toContain(`atproto-oauth: warning: ${text}`)
+  }
+
+  const finish = async (url: string) => {
+    const result = await runCli(['complete', '--format', 'bundle'], {
+      home,
+      stdin: await signIn(url, account, CONSENT),
+    })
+    expect(result.code).toBe(0)
+    return { ...result, warned: warnings(result.stderr).map((text) => text.replace(/;.*/, '')) }
+  }
+  const all = await finish(started.stdout.trim())
+  expect(all.stderr).toContain(`scope: repo:${namespace}.post?action=create atproto\n`)
+  expect(all.warned).toStrictEqual([])
+  const again = await runCli(['init', account.handle, '--scope', `atproto ${others.join(' ')}`], { home, env })
+  expect((await finish(again.stdout.trim())).warned).toStrictEqual(
+    others.map((token) => `nothing was granted from the permission set ${token}`),
+  )
+})
+
+test('26.2 a space: permission, which this server drops, and transition:email, which it grants', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const scope = 'atproto space:com.example.forum?authority=*&action=read transition:email'
+  const started = await runCli(['init', account.handle, '--scope', scope], { home })
+  expect(started.stderr).toContain('spaces   of type com.example.forum of any account: read records\n')
+  const stdin = await signIn(started.stdout.trim(), account, CONSENT)
+  const { code, stderr } = await runCli(['complete', '--save', 'store'], { home, stdin })
+  expect(code).toBe(0)
+  expect(warnings(stderr)).toStrictEqual([
+    'not granted, because the server does not support it: space:com.example.forum?authority=*&action=read (spaces of type com.example.forum of any account: read records)',
+  ])
+  expect(stderr).not.toContain('consent screen')
+})
+
+test('26.3 a permission set that cannot be resolved: the first step that fails', async () => {
+  const { namespace, env } = await publishLexicons(world, () => ({ getThing: { type: 'query' } }))
+  const account = await world.createAccount()
+  const home = await newHome()
+  for (const [name, why] of [
+    ['dev.fake.unnamed.authAll', 'no TXT record with did= at _lexicon.unnamed.fake.dev'],
+    [`${namespace}.authAll`, `no record com.atproto.lexicon.schema/${namespace}.authAll of did:plc:`],
+    [`${namespace}.getThing`, 'is not a permission set'],
+  ]) {
+    const refused = await runCli(['init', account.handle, '--scope', `atproto include:${name}`], { home, env })
+    expectFailure(refused, 4, 'PERMISSION_SET_UNRESOLVED')
+    expect(refused.stderr).toContain(`the permission set ${name} cannot be resolved: `)
+    expect(refused.stderr).toContain(why)
+  }
+})
+
+// PDS 0.4 has no limit.
+test.skipIf(!isNewest)('26.10 a request that is too large for the server', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const collections = Array.from(
+    { length: 900 },
+    (_, index) => `collection=com.example.records${'x'.repeat(30)}.type${index}`,
+  )
+  const scope = `atproto repo?${collections.join('&')}`
+  const refused = await runCli(['init', account.handle, '--scope', scope], { home })
+  expectFailure(refused, 4, 'PAR_REFUSED')
+  expect(refused.stderr).toMatch(/rejected the authorization request: 413.*; its \d+ bytes are too many/)
+  expect(refused.stderr).toContain('hint: request fewer permissions with --scope')
 })

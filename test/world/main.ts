@@ -8,6 +8,7 @@
  *     POST   /pds                  one more PDS -> { id, url }
  *     DELETE /pds/:id              stop it
  *     POST   /names/:name          { port, ca }: the name leads to this port of a test's, over TLS
+ *     POST   /texts/:name          { text }: the name has this TXT record
  *     POST   /site?host=…&folder=… serve a folder over TLS -> what leads the CLI there
  *
  * It ends when its parent lets go of it, however that came about.
@@ -15,7 +16,7 @@
 import type { RequestListener } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { APP_VIEW_DID, startAppView } from './app-view.ts'
-import { type Destination, leadName } from './names.ts'
+import { type Destination, leadName, leadText } from './names.ts'
 import { openPort, type RecordedRequest, type Running, startPds, startPlc } from './servers.ts'
 import { type Sites, startSites } from './sites.ts'
 
@@ -87,6 +88,9 @@ const answer: RequestListener = async (request, response) => {
     }
     case 'POST /names':
       leadName(id, (await json(request)) as Destination)
+      return send({})
+    case 'POST /texts':
+      leadText(id, ((await json(request)) as { text: string }).text)
       return send({})
     case 'POST /site': {
       sites ??= startSites()

@@ -2,6 +2,8 @@
  * Names that lead to loopback, for servers that fetch `https:` themselves and know neither a test's port nor its
  * certificate authority: in this process TLS connections to such a name end at a port of a test's.
  */
+import dns from 'node:dns/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import tls, { type ConnectionOptions } from 'node:tls'
 
 export interface Destination {
@@ -25,4 +27,22 @@ function wrapConnect(): void {
     return connect({ ...options, ...(destination && { ...destination, host: '127.0.0.1' }) }, ...more)
   }
   Object.assign(tls, { connect: wrapped })
+}
+
+const texts = new Map<string, string>()
+
+/** A TXT record that this process finds from now on. */
+export function leadText(name: string, text: string): void {
+  if (texts.size === 0) wrapResolveTxt()
+  texts.set(name, text)
+}
+
+function wrapResolveTxt(): void {
+  const { resolveTxt } = dns
+  const wrapped: typeof resolveTxt = async (name) => {
+    const text = texts.get(name)
+    return text === undefined ? resolveTxt(name) : [[text]]
+  }
+  Object.assign(dns, { resolveTxt: wrapped })
+  syncBuiltinESMExports()
 }

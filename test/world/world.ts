@@ -37,6 +37,8 @@ export interface World extends WorldAddresses {
   startPds(): Promise<ExtraPds>
   /** When the servers fetch `https://<name>/…`, as they do for client documents, it is from there. */
   leadName(name: string, destination: Destination): Promise<void>
+  /** A TXT record that the servers find. @returns the variables with which the CLI finds it, and no other */
+  leadText(name: string, text: string): Promise<Record<string, string>>
   /**
    * Serves a folder over TLS under a name that ends in `.fake.dev`, to the servers and to whoever has these variables
    * set. The servers remember a client document for ten minutes: take another name for another document.
@@ -61,6 +63,10 @@ export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
     async leadName(name, destination) {
       await control('POST', `/names/${name}`, destination)
     },
+    async leadText(name, text) {
+      await control('POST', `/texts/${name}`, { text })
+      return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(findingText(name, text))}` }
+    },
     publish: async (host, folder) =>
       (await control('POST', `/site?${new URLSearchParams({ host, folder })}`)) as Record<string, string>,
     async startPds() {
@@ -73,6 +79,14 @@ export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
       }
     },
   }
+}
+
+function findingText(wanted: string, text: string): string {
+  return `import { Resolver } from 'node:dns/promises'
+    Resolver.prototype.resolveTxt = async (name) => {
+      if (name === ${JSON.stringify(wanted)}) return [[${JSON.stringify(text)}]]
+      throw Object.assign(new Error(name), { code: 'ENOTFOUND' })
+    }`
 }
 
 /** The PDS takes no first label over 18 characters, and none it has reserved. */
