@@ -4,11 +4,12 @@
  */
 import { isOAuthError, type OAuthError } from '../errors.ts'
 import type { Handle } from '../model.ts'
-import type { Clock, Notices, Random, Timer } from '../ports.ts'
+import type { Clock, IdentityPorts, Notices, Random, Timer } from '../ports.ts'
 import { readBounded } from '../protocol/http/bounded-body.ts'
 import { mediaType, parseJsonObject, serverError } from '../protocol/http/response.ts'
 import { isExpiredToken, readXrpcError } from '../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
+import { explainAccountState, isAboutAccount } from '../session/account-state.ts'
 import type { Session } from '../session/session.ts'
 import { decodeUtf8, parseJson } from '../text.ts'
 import { parseBatchLine } from './batch-line.ts'
@@ -39,10 +40,14 @@ export interface BatchOptions {
   /** Ends the batch: no more requests are sent, and those already sent are finished. */
   readonly signal?: AbortSignal | undefined
   readonly onRateLimit?: RetryOptions['onRateLimit']
+  /** Called with why the PDS rejects the account. Other lines may still succeed, so the batch continues. */
+  readonly onAccountState?: ((state: OAuthError) => void) | undefined
 }
 
 type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'currentHandle'>
-type Ports = Clock & Timer & Random & Notices
+type Ports = Clock & Timer & Random & Notices & IdentityPorts
+/** What is wrong with the account, if that is why a request was rejected. */
+type StateOf = (error: OAuthError, request: XrpcRequest) => Promise<string | undefined>
 
 /** Size of the queue, per concurrent request, so that one slow response does not hold up the others. */
 const WINDOW = 4
@@ -66,7 +71,7 @@ interface Line {
 export async function* batch(
   lines: AsyncIterable<BatchLine>,
   session: BatchSession,
-  { concurrency, isFinished = () => false, signal, onRateLimit }: BatchOptions,
+  { concurrency, isFinished = () => false, signal, onRateLimit, onAccountState }: BatchOptions,
   ports: Ports,
 ): AsyncGenerator<BatchResult, void, undefined> {
   const ending = new AbortController()
@@ -85,10 +90,25 @@ export async function* batch(
     resolved ??= session.currentHandle()
     return resolved
   }
+  // The DID is resolved once for each kind of error, and not for each line.
+  const states = new Map<string | undefined, Promise<string>>()
+  const stateOf: StateOf = async (error, request) => {
+    const { serverError } = error.facts
+    if (!isAboutAccount(error, request, session.record())) return undefined
+    const known = states.get(serverError)
+    if (known) return known
+    const asked = explainAccountState(error, request, session.record(), ports).then((explained) => {
+      const message = explained.message.slice(`${error.message}: `.length)
+      onAccountState?.(explained.with({ message }))
+      return message
+    })
+    states.set(serverError, asked)
+    return asked
+  }
   const onTheirWay = new Set<Promise<unknown>>()
   /** Without a result if the batch ends while it waits for the end of a rate limit. */
   const ask = (line: Line): Promise<BatchResult | undefined> => {
-    const asked = resultOf(line, session, retry, handle, { ...ports, sleep })
+    const asked = resultOf(line, session, retry, { handle, stateOf }, { ...ports, sleep })
       .catch((error) => void fail(error))
       .finally(() => onTheirWay.delete(asked))
     onTheirWay.add(asked)
@@ -166,7 +186,7 @@ async function resultOf(
   { line, text }: Line,
   session: BatchSession,
   retry: RetryOptions,
-  handle: () => Promise<Handle | undefined>,
+  { handle, stateOf }: { readonly handle: () => Promise<Handle | undefined>; readonly stateOf: StateOf },
   ports: Ports,
 ): Promise<BatchResult> {
   let head: { readonly line: number; readonly id?: unknown } = { line }
@@ -179,7 +199,7 @@ async function resultOf(
     if ('id' in given) head = { line, id: given.id }
     request = given.request()
     const response = await callWithRetry(session, request, retry, ports)
-    return { ...head, status: response.status, ...(await contentOf(request, response, session, ports)) }
+    return { ...head, status: response.status, ...(await contentOf(request, response, session, stateOf, ports)) }
   } catch (error) {
     if (!isOAuthError(error, ...OF_ONE_LINE)) throw error
     const isUnclear = error.code === 'NETWORK_LOST' && request?.method === 'POST'
@@ -192,6 +212,7 @@ async function contentOf(
   request: XrpcRequest,
   response: Response,
   session: BatchSession,
+  stateOf: StateOf,
   ports: Clock,
 ): Promise<Pick<BatchResult, 'output' | 'error' | 'message'>> {
   if (response.ok) {
@@ -204,7 +225,9 @@ async function contentOf(
   // The session has refreshed already: the next line would fare no better.
   if (isExpiredToken(response, refused.body)) throw refused.error
   const { status, error, description } = serverError(response.status, parseJsonObject(refused.body))
-  return { error: error ?? 'XRPC_ERROR', message: description ?? `${request.nsid} returned ${status}` }
+  const state = await stateOf(refused.error, request)
+  const message = description ?? `${request.nsid} returned ${status}`
+  return { error: error ?? 'XRPC_ERROR', message: state === undefined ? message : `${message}: ${state}` }
 }
 
 function outputOf(bytes: Uint8Array, type: string): unknown {

@@ -26,15 +26,14 @@ const STATES: ReadonlyMap<string | undefined, 'deactivated' | 'taken down' | 'su
  * The error to throw instead of `error`. A PDS says the same of an account that has moved as of one that is
  * deactivated, so the DID is resolved first. An error about anything else is returned unchanged.
  */
-export async function explainAccountState(
-  error: unknown,
+export async function explainAccountState<Given>(
+  error: Given,
   request: XrpcRequest,
   record: SessionRecord,
   ports: IdentityPorts & Clock,
-): Promise<unknown> {
-  if (!isOAuthError(error, 'XRPC_ERROR')) return error
-  const state = STATES.get(error.facts.serverError)
-  if (state === undefined || !concernsOwnAccount(error, request, record)) return error
+): Promise<Given | OAuthError> {
+  if (!isAboutAccount(error, request, record)) return error
+  const state = STATES.get(error.facts.serverError)!
   const { did, pds } = record
   const { status, serverError } = error.facts
   const changed = (message: string, facts: OAuthError['facts']) =>
@@ -71,6 +70,15 @@ export async function explainAccountState(
   }
   const reason = state === 'deactivated' ? 'account-deactivated' : 'account-taken-down'
   return changed(`${did} is ${state} at ${pds}, and has not moved`, { reason, pds })
+}
+
+/** Whether a PDS rejected a request because of the session's account, which is in another state or elsewhere. */
+export function isAboutAccount(error: unknown, request: XrpcRequest, record: SessionRecord): error is OAuthError {
+  return (
+    isOAuthError(error, 'XRPC_ERROR') &&
+    STATES.has(error.facts.serverError) &&
+    concernsOwnAccount(error, request, record)
+  )
 }
 
 /** Servers use the same names for the account that a request asks about. */

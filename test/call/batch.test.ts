@@ -57,6 +57,35 @@ function held() {
 
 const lost = () => Promise.reject(new OAuthError('NETWORK_LOST', 'the connection broke'))
 
+describe('26.14 the state of the account', () => {
+  const refused = (error: string, status = 401) => json(status, { error, message: 'no' })
+
+  test('is found out once, and said with each line that it concerns', async () => {
+    const { world, credentials } = await signedIn()
+    const states: string[] = []
+    const lines = [1, 2, 3].map((number) => JSON.stringify({ nsid: `com.example.read${number}` }))
+    const other = JSON.stringify({ nsid: 'com.example.read', params: { repo: 'did:plc:zyxwvutsrqponmlkjihgfedc' } })
+    const call = async ({ nsid }: XrpcRequest) =>
+      nsid === 'com.example.read' ? refused('RepoDeactivated', 400) : refused('AccountDeactivated')
+    const opened = await openSession(credentials, world)
+    const { did } = opened
+    const before = world.requests.length
+    const answers = batch(
+      linesOf([...lines, other]),
+      { call, did, record: () => opened.record(), currentHandle: async () => undefined },
+      { concurrency: 4, onAccountState: ({ message }) => states.push(message) },
+      world,
+    )
+    const state = `${did} is deactivated at ${world.pds}, and has not moved`
+    expect((await collect(answers)).answers.map(({ message }) => message)).toStrictEqual([
+      ...lines.map(() => `no: ${state}`),
+      'no',
+    ])
+    expect(states).toStrictEqual([state])
+    expect(world.requests.length - before).toBe(1)
+  })
+})
+
 describe('order and window', () => {
   test('results are in the order of the lines, whatever the order of the responses', async () => {
     const { call, release } = held()

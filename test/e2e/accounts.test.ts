@@ -59,6 +59,12 @@ test('26.14 a deactivated account: its state, and where it is changed', async ()
   expectFailure(result, 8, 'XRPC_ERROR', 'unknown')
   expect(result.stderr).toContain(`${account.did} is deactivated at ${world.pdsUrl}, and has not moved`)
   expect(result.stderr).toContain('hint: reactivate the account with its password')
+
+  const stdin = `${JSON.stringify({ nsid: args[1], input: { repo: '{did}', collection: 'a.b.c', record: { $type: 'a.b.c' } } })}\n`
+  const batch = await runCli(['call', '--batch', '-'], { home, env, stdin })
+  expect(batch.code).toBe(8)
+  expect(JSON.parse(batch.stdout).message).toContain(`${account.did} is deactivated at ${world.pdsUrl}`)
+  expect(batch.stderr).toContain('hint: reactivate the account with its password')
 })
 
 test('26.17 a service token for a bare DID: the service to name', async () => {

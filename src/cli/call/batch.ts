@@ -76,6 +76,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   const describe = isTyped ? undefined : (elapsed: number) => tally.text(elapsed)
   const count = () => known.count + tally.succeeded + tally.failed
 
+  let accountState: OAuthError | undefined
   await withSignals(output, async (signal) => {
     let read = 0
     const isFinished = (line: number) => known.has(line)
@@ -84,7 +85,10 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
       tally.read(read, length, isFinished(read))
     }
     const lines = textLines(input.chunks, LINE_LONGEST, onLine)
-    const limits = { concurrency, isFinished, signal, onRateLimit: wait.onRateLimit }
+    const onAccountState = (error: OAuthError) => {
+      accountState = error
+    }
+    const limits = { concurrency, isFinished, signal, onRateLimit: wait.onRateLimit, onAccountState }
     try {
       await output.progress.during(describe, async () => {
         for await (const result of batch(lines, withTimeout(session, options.timeout), limits, runtime)) {
@@ -105,8 +109,19 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   output.note(tally.summary(known))
   const failed = known.failed + tally.failed
   if (failed === 0) return
-  throw new CliError('XRPC_ERROR', `${failed.toLocaleString('en')} of ${counted(count(), 'request')} failed`, {
+  const message = `${failed.toLocaleString('en')} of ${counted(count(), 'request')} failed`
+  if (accountState) throw withAccountState(message, accountState)
+  throw new CliError('XRPC_ERROR', message, {
     hint: `see the lines with "error" in ${isFile(path) ? path : 'the output'}; the session is not the cause`,
+  })
+}
+
+function withAccountState(message: string, state: OAuthError): OAuthError {
+  return new CliError('XRPC_ERROR', `${message}; ${state.message}`, {
+    cause: state,
+    facts: state.facts,
+    hint: hintOf(state, 'call'),
+    session: state.session,
   })
 }
 

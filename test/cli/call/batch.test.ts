@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
+import type { Faults } from '../../support/faults.ts'
 import { CALM } from '../../support/login.ts'
 
 vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
@@ -12,9 +13,13 @@ const GOOD = '{"nsid":"com.atproto.server.getSession"}'
 const BAD = 'no JSON'
 
 /** What a batch of these lines says on stderr; `-o` has the results of an earlier run. */
-async function batchOf(lines: readonly string[], { earlier, flags = [] }: { earlier?: string; flags?: string[] } = {}) {
+async function batchOf(
+  lines: readonly string[],
+  { earlier, flags = [], faults = {} }: { earlier?: string; flags?: string[]; faults?: Partial<Faults> } = {},
+) {
   const world = createFakeWorld({ faults: CALM })
   const env = await signIn(world)
+  Object.assign(world.faults, faults)
   const folder = await mkdtemp(join(tmpdir(), 'batch-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const output = join(folder, 'results.jsonl')
@@ -23,6 +28,21 @@ async function batchOf(lines: readonly string[], { earlier, flags = [] }: { earl
   const stdin = lines.map((line) => `${line}\n`).join('')
   return run(world, ['call', '--batch', '-', ...resume, ...flags], { env, stdin })
 }
+
+test('26.14 a deactivated account: its state in each line, and where to change it', async () => {
+  const { code, stdout, stderr } = await batchOf([GOOD, GOOD], { faults: { rsError: 'deactivated' } })
+  expect(code).toBe(8)
+  const results = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const said = /^Account is deactivated: did:plc:\S+ is deactivated at https:\/\/pds\.fake\.dev, and has not moved$/
+  expect(results).toMatchObject([1, 2].map((line) => ({ line, error: 'AccountDeactivated' })))
+  for (const { message } of results) expect(message).toMatch(said)
+  expect(stderr).toMatch(/error: 2 of 2 requests failed; did:plc:\S+ is deactivated at /)
+  expect(stderr).toContain('session: unknown')
+  expect(stderr).toContain('hint: reactivate the account with its password')
+})
 
 describe('the summary', () => {
   test('of a batch that succeeds', async () => {
