@@ -88,7 +88,8 @@ export async function readRequest(
     throw new CliError('NSID_INVALID', `invalid method name ${JSON.stringify(nsid)}`, { hint })
   }
   const headers = headersOf(nsid, options)
-  buildXrpcRequest({ nsid, headers }, UNFILLED.did)
+  const hasBody = options.data !== undefined || options.upload !== undefined
+  buildXrpcRequest({ nsid, headers, ...(hasBody && { method: 'POST', body: '' }) }, UNFILLED.did)
   checkMethod(nsid, options.method)
   if (options.data !== undefined && options.upload !== undefined) throw usage('--data cannot be used with --upload')
   const stdins = [options.data === '@-', options.upload === '-', ...words.map((word) => /:?=@-$/.test(word))]

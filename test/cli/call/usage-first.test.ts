@@ -55,10 +55,18 @@ test.each([
   expect(result.stderr).not.toContain('session:')
 })
 
-test('an invalid method is reported before stdin is read', async () => {
+test.each([
+  ['an invalid method', ['foo', '-d', '@-'], '[NSID_INVALID]'],
+  ['a range of media types', ['com.example.send', '-d', '@-', '-H', 'content-type: */*'], 'not a range [USAGE]'],
+  [
+    'a range of media types for a missing file',
+    ['com.example.send', '--upload', 'none', '-H', 'content-type: */*'],
+    'not a range [USAGE]',
+  ],
+])('%s is reported before stdin or a file is read', async (_, args, message) => {
   const stdin = { [Symbol.asyncIterator]: () => expect.unreachable() } as unknown as import('node:stream').Readable
-  const { code, stderr } = await run(createFakeWorld(), ['call', 'foo', '-d', '@-'], { stdin })
-  expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('[NSID_INVALID]') })
+  const { code, stderr } = await run(createFakeWorld(), ['call', ...args], { stdin })
+  expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(message) })
 })
 
 test('without a session, no output file is left behind', async () => {
