@@ -60,6 +60,22 @@ test.each(['init', 'login', 'doctor'])('%s: what is no account is hinted with th
   }
 })
 
+test.each(['init', 'login'])('%s: the hint keeps the options of the command', async (command) => {
+  const options = ['--for', 'post', '--for', 'dm', '--scope', 'account:email identity:*', '--prompt', 'login']
+  const flags = "--for post --for dm --scope 'account:email identity:*' --prompt login"
+  for (const [identifier, meant] of [
+    ['bob', 'bob.bsky.social'],
+    ['bob@example.com', 'https://bsky.social'],
+  ]) {
+    const { stderr } = await run(createFakeWorld(), [command, identifier!, ...options, '--dev'])
+    expect(stderr).toContain(`atproto-oauth ${command} ${meant} ${flags} --dev\n`)
+    expect(stderr).not.toContain('session:')
+  }
+  if (command === 'init') return
+  const { stderr } = await run(createFakeWorld(), ['login', 'bob', '--save', 'store', '--format', 'json'])
+  expect(stderr).toContain('hint: atproto-oauth login bob.bsky.social --format json --save store\n')
+})
+
 test.each(['init', 'doctor'])('%s: a client that is none is hinted with its own help', async (command) => {
   const { stderr } = await run(createFakeWorld(), [command, 'alice.fake.dev', '--client-id', 'https:'])
   expect(stderr).toContain('[CLIENT_INVALID]\n')

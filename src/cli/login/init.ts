@@ -8,7 +8,7 @@ import { type CliIO, programName } from '../io.ts'
 import { type CommonOptions, carriedFlags, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { announceEarlier } from './earlier.ts'
-import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
+import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS, typedFlags } from './options.ts'
 import { scopeLines, warnOfRequest } from './scope-notes.ts'
 import { startLogin } from './start.ts'
 
@@ -34,7 +34,8 @@ Examples:
 
 async function runInit(identifier: string, options: InitOptions, context: Context): Promise<void> {
   const { io, output } = context
-  const result = await startLogin(identifier, loginRequest(options, io.environment), context)
+  const typed = { command: 'init', flags: typedFlags(options) } as const
+  const result = await startLogin(identifier, loginRequest(options, io.environment), typed, context)
   const { authorizationUrl, pending } = result
   output.note(summary(result, io))
   await announceEarlier(pending, { replace: false, advice: `add --replace to \`complete\`` }, context)

@@ -18,7 +18,7 @@ import { initCommandLine, shellQuote } from '../shell.ts'
 import { type CompleteOptions, checkPaste, finishLogin } from './complete.ts'
 import { announceEarlier, replaceOption } from './earlier.ts'
 import { openBrowser, summary } from './init.ts'
-import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS } from './options.ts'
+import { addRequestedOptions, loginRequest, type RequestedOptions, TASKS, typedFlags } from './options.ts'
 import { readPaste } from './paste.ts'
 import { warnOfRequest } from './scope-notes.ts'
 import { startLogin } from './start.ts'
@@ -62,7 +62,12 @@ async function runLogin(identifier: string, options: LoginOptions, context: Cont
       )
     }
     const again = listener && request.clientId === undefined ? { redirectUri: listener.redirectUri } : {}
-    const started = await startLogin(identifier, { ...request, ...again }, context)
+    const started = await startLogin(
+      identifier,
+      { ...request, ...again },
+      { command: 'login', flags: typedFlags(options) },
+      context,
+    )
     // Listens before the URL is printed.
     const heard = listener ? [listener.wait(started.pending.state)] : []
     await show(started, options, listener, context)

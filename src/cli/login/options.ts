@@ -7,6 +7,7 @@ import type { InitOptions as LoginRequest } from '../../login/init.ts'
 import { PROMPTS, type Prompt } from '../../protocol/oauth/authorization-request.ts'
 import { isPreset, PRESET_NAMES, PRESETS, type Preset, presetScope } from '../../protocol/scope/presets.ts'
 import { SETTINGS } from '../options.ts'
+import { shellQuote } from '../shell.ts'
 
 export interface RequestedOptions {
   readonly clientId?: string
@@ -39,6 +40,21 @@ export const TASKS = `
 Tasks for --for, each with the fewest permissions it needs (--scope adds more):
 ${PRESET_NAMES.map((name) => `  ${name.padEnd(12)}${PRESETS[name].about}`).join('\n')}
 `
+
+/** The options as they were typed, for the same command with another account. */
+export function typedFlags(options: RequestedOptions & { readonly save?: string[]; readonly format?: string }): string {
+  const { for: tasks = [], prompt, format } = options
+  const { scope, clientId, redirectUri, save } = SETTINGS
+  return [
+    ...tasks.flatMap((task) => ['--for', task]),
+    ...[scope, clientId, redirectUri].flatMap((setting) => setting.words(options)),
+    ...(prompt === undefined ? [] : ['--prompt', prompt]),
+    ...(format === undefined ? [] : ['--format', format]),
+    ...save.words(options),
+  ]
+    .map((word) => ` ${shellQuote(word)}`)
+    .join('')
+}
 
 export function loginRequest(options: RequestedOptions, environment: Environment): LoginRequest {
   return {
