@@ -1,5 +1,6 @@
 /** Permissions through the built CLI, on the real PDS: what is asked for, what a refusal asks for, what a person leaves out. */
 import { expect, test } from 'vitest'
+import { complete, formatCredentials } from '../../src/index.ts'
 import { PRESETS, presetScope } from '../../src/protocol/scope/presets.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { requiredScope } from '../../src/protocol/xrpc/required-scope.ts'
@@ -8,7 +9,7 @@ import { publishLexicons } from '../world/lexicons.ts'
 import { isNewest } from '../world/packages.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
-import { CONSENT, callbackFor, expectFailure, logIn, newHome, sentByUs } from './support.ts'
+import { CONSENT, callbackFor, expectFailure, library, logIn, newHome, sentByUs } from './support.ts'
 
 const world = connectWorld()
 const POST = 'app.bsky.feed.post'
@@ -132,6 +133,29 @@ test('26.4, 26.5 four permission sets: before the sign-in what they will not gra
   expect((await finish(again.stdout.trim())).warned).toStrictEqual(
     others.map((token) => `nothing was granted from the permission set ${token}`),
   )
+})
+
+test('26.6 a grant with a permission set that is not expanded: unknown, and nothing is sent', async () => {
+  const home = await newHome()
+  const { credentials } = await complete(await callbackFor(await world.createAccount(), home), library(world, home))
+  // This server expands permission sets.
+  const unexpanded = { ...credentials, scope: 'atproto include:app.bsky.authFullApp' }
+  const env = { ATPROTO_OAUTH_SESSION: formatCredentials(unexpanded, 'bundle') }
+  const sent = await sentByUs(world)
+  const create = [
+    'call',
+    'com.atproto.repo.createRecord',
+    'repo={did}',
+    `collection=${POST}`,
+    'record:={}',
+    '--explain',
+  ]
+  const explained = await runCli(create, { home, env })
+  expect(explained).toMatchObject({ code: 0, stdout: `unknown  repo:${POST}?action=create\n` })
+  expect(explained.stderr).toContain('did not expand: what it contains is unknown')
+  const blob = ['call', 'com.atproto.repo.uploadBlob', '-d', 'x', '-H', 'content-type: image/png', '--explain']
+  expect(await runCli(blob, { home, env })).toMatchObject({ code: 7, stdout: 'missing  blob:image/png\n' })
+  expect(await sentByUs(world)).toStrictEqual(sent)
 })
 
 test('26.2 a space: permission, which this server drops, and transition:email, which it grants', async () => {

@@ -41,6 +41,10 @@ export function warnOfRequest({ pending, permissionSets }: Initiated, { output }
       const entries = set.dropped.filter((one) => one.why === why).map(({ entry }) => entry)
       if (entries.length > 0) output.warn(`${set.include} will not grant ${entries.join(' ')}: ${REASONS[why](set)}`)
     }
+    const spaces = set.granted.filter((token) => describeToken(token) !== undefined)
+    if (spaces.length > 0) {
+      output.warn(`${set.include} grants ${spaces.join(' ')} only if the server supports space: permissions`)
+    }
     if (set.granted.length === 0) output.warn(`${set.include} will grant nothing`)
   }
 }

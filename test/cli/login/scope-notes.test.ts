@@ -40,6 +40,13 @@ test('26.4 init names what a permission set will not grant, and why', async () =
   ])
 })
 
+test('26.2 a set with a space: entry: whether it is granted depends on the server', async () => {
+  const { stderr } = await started([{ resource: 'space', spaceType: 'dev.fake.lex.forum', authority: '*' }])
+  expect(warnings(stderr)).toStrictEqual([
+    `${SET} grants space:dev.fake.lex.forum?authority=* only if the server supports space: permissions`,
+  ])
+})
+
 test('26.4 no warning about a set that is granted as a whole', async () => {
   const { stderr } = await started([{ resource: 'repo', collection: ['dev.fake.lex.post'] }])
   expect(warnings(stderr)).toStrictEqual([])

@@ -57,6 +57,7 @@ describe('26.4 what an include: grants, and what it does not', () => {
   })
 
   test.each([
+    ['a space of any type', { resource: 'space', spaceType: '*' }],
     ['an audience of its own', rpc({ aud: AUD.replace('%23', '#') })],
     ['a text in place of a list', { resource: 'repo', collection: 'dev.fake.lex.post' }],
     ['an unknown resource', { resource: 'dream', of: ['sheep'] }],
