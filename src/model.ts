@@ -143,6 +143,8 @@ const pendingAuthorization = v.object({
   clientId: text,
   redirectUri: text,
   scope: text,
+  /** Requested permission sets (`include:`) that, as they were read, grant nothing. */
+  emptyIncludes: texts.optional(),
   codeVerifier: text,
   /** Absent for a public client. */
   clientKey: clientKeyNameSchema.optional(),

@@ -73,12 +73,15 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
       throw await explained(error, asked, ports)
     })
 
+  const permissionSets = await readPermissionSets(scope, ports)
+  const emptyIncludes = permissionSets.filter(({ granted }) => granted.length === 0).map(({ include }) => include)
   const pending: PendingAuthorization = {
     version: 1,
     status: 'pending',
     state,
     issuer: server.issuer,
     ...client,
+    ...(emptyIncludes.length > 0 && { emptyIncludes }),
     codeVerifier,
     clientKey: await clientKeyName(identity),
     dpopPrivateJwk,
@@ -90,7 +93,6 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
     expiresAt: createdAt + PENDING_LIFETIME,
   }
   await ports.stores.pending.put(pending)
-  const permissionSets = await readPermissionSets(scope, ports)
   return {
     authorizationUrl: authorizationUrl(server, client.clientId, requestUri),
     pending,

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { OAuthError } from '../../src/errors.ts'
+import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
+import { publishSet } from '../support/permission-sets.ts'
 
 const parameters = (request: { body: string }) => new URLSearchParams(request.body)
 const isPar = (request: { url: string }) => request.url.endsWith('/oauth/par')
@@ -156,6 +158,18 @@ describe('26.3 a permission set that cannot be resolved', () => {
     for (const plant of [whole, unknown]) expect(await asking(plant)).toMatchObject({ code: 'PAR_REFUSED' })
     expect(await asking(() => undefined, 'invalid_client')).toMatchObject({ code: 'PAR_REFUSED' })
   })
+})
+
+test('26.4 an empty permission set is kept with the login, and reported at its end', async () => {
+  const world = createFakeWorld()
+  publishSet(world, { permissions: [] })
+  const scope = 'atproto include:dev.fake.lex.authNone'
+  const { authorizationUrl, pending, permissionSets } = await init('alice.fake.dev', { scope }, world)
+  expect(permissionSets).toMatchObject([{ nsid: 'dev.fake.lex.authNone', granted: [], dropped: [] }])
+  expect(world.stores.pendingRecords.get(pending.state)).toMatchObject({ emptyIncludes: [scope.slice(8)] })
+  const granted = 'atproto repo:dev.fake.lex.post'
+  const { emptyIncludes } = await complete(world.authorize(authorizationUrl, { scope: granted }), world)
+  expect(emptyIncludes).toStrictEqual([scope.slice(8)])
 })
 
 describe('what init sends', () => {

@@ -67,13 +67,22 @@ export function scopeTokens(scope: string): string[] {
   return scope.split(' ').filter(Boolean)
 }
 
-/** All differences between a requested and a granted scope; each is described at its function. */
-export function compareScopes(requested: string, granted: string, account?: Did) {
+/**
+ * All differences between a requested and a granted scope; each is described at its function.
+ *
+ * @param knownEmpty requested `include:` that were found to grant nothing, before the sign-in
+ */
+export function compareScopes(
+  requested: string,
+  granted: string,
+  account?: Did,
+  knownEmpty: readonly string[] | undefined = [],
+) {
   const missing = missingScopes(requested, granted, account)
   return {
     missingScopes: missing,
     unsupportedScopes: unsupportedScopes(missing, granted),
-    emptyIncludes: emptyIncludes(requested, granted),
+    emptyIncludes: emptyIncludes(requested, granted, knownEmpty),
     unaskedScopes: unaskedScopes(requested, granted, account),
   }
 }
@@ -99,12 +108,16 @@ export function unsupportedScopes(missing: readonly string[], granted: string): 
   return missing.filter((token) => !isDefined(token) && !kinds.has(kindOf(token)))
 }
 
-/** Requested `include:` from which nothing was granted, neither its permissions nor itself. */
-export function emptyIncludes(requested: string, granted: string): string[] {
+/**
+ * Requested `include:` from which nothing was granted, neither its permissions nor itself. What is in its namespace may
+ * also come from another set, so those that are known to be empty are among them in any case.
+ */
+export function emptyIncludes(requested: string, granted: string, knownEmpty: readonly string[] = []): string[] {
   const have = scopeTokens(granted)
   return scopeTokens(requested).filter((token) => {
     const include = includeOf(token)
-    return include !== undefined && !isAmong(token, have) && !have.some((other) => isFrom(other, include))
+    if (include === undefined || isAmong(token, have)) return false
+    return knownEmpty.includes(token) || !have.some((other) => isFrom(other, include))
   })
 }
 

@@ -164,6 +164,13 @@ describe('26.4 beside an include:', () => {
     expect(emptyIncludes(`atproto ${SET}`, granted)).toStrictEqual(empty)
     expect(emptyIncludes('atproto repo:a.b.y', granted)).toStrictEqual([])
   })
+
+  test('a set that is known to be empty, beside another in its namespace', () => {
+    const [other, requested] = ['include:a.b.other', `atproto include:a.b.other ${SET}`]
+    expect(emptyIncludes(requested, 'atproto repo:a.b.y')).toStrictEqual([])
+    expect(emptyIncludes(requested, 'atproto repo:a.b.y', [other])).toStrictEqual([other])
+    expect(emptyIncludes(requested, `atproto repo:a.b.y ${other}`, [other])).toStrictEqual([])
+  })
 })
 
 test('26.18 transition:email granted as account:email', () => {
