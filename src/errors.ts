@@ -232,6 +232,8 @@ export type PlainReason =
   | 'vault-foreign'
   /** A record of the vault was cut short, or is not what was written there. */
   | 'vault-damaged'
+  /** No vault is set, neither by a variable nor on this machine. */
+  | 'vault-unset'
   /** No key is set for the vault. */
   | 'vault-key-missing'
   /** The key has not the form of one. */

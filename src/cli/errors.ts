@@ -430,6 +430,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'choose a branch that holds nothing else, as in: git:URL#BRANCH'
     case 'vault-damaged':
       return 'restore the branch as it was before the last change, or sign in again with --save vault'
+    case 'vault-unset':
+      return 'make one, as in: atproto-oauth vault new git:https://github.com/OWNER/REPO'
     case 'vault-key-missing':
       return 'set ATPROTO_OAUTH_VAULT_KEY, or enter the key once with: atproto-oauth vault use ADDRESS'
     case 'vault-key-malformed':

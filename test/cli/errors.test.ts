@@ -449,6 +449,7 @@ describe('the hint follows from the code and the facts', () => {
     ['VAULT_INVALID', { reason: 'vault-copied' }, /^use the address that the vault was made for/],
     ['VAULT_INVALID', { reason: 'vault-foreign' }, /as in: git:URL#BRANCH$/],
     ['VAULT_INVALID', { reason: 'vault-damaged' }, /^restore the branch/],
+    ['VAULT_INVALID', { reason: 'vault-unset' }, /^make one, as in: atproto-oauth vault new git:https/],
     ['VAULT_INVALID', { reason: 'vault-key-missing' }, /^set ATPROTO_OAUTH_VAULT_KEY/],
     ['VAULT_INVALID', { reason: 'vault-key-malformed' }, /^copy the whole key again: it has 43 letters/],
     ['VAULT_KEY_WRONG', { reason: 'vault-key-wrong' }, /: atproto-oauth vault key$/],

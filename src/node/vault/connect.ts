@@ -50,14 +50,32 @@ export async function vaultSetting(
   })
 }
 
-/** @throws {OAuthError} `USAGE` for an address of no known kind; nothing is asked yet */
-export async function connectEngine(address: string, _options: ConnectOptions): Promise<VaultEngine> {
-  throw new OAuthError('USAGE', `invalid address of a vault ${JSON.stringify(address)}`, {
-    session: 'none',
-    facts: { reason: 'vault-address-malformed' },
-  })
+/**
+ * @param address in any spelling
+ * @throws {OAuthError} `USAGE` it is none; `VAULT_INVALID` it stands for the remote of a checkout, and there is none
+ */
+export async function connectEngine(address: string, { environment, cache }: ConnectOptions): Promise<VaultEngine> {
+  const [parsed, { createGitEngine, vaultToken }] = await Promise.all([parse(address, environment), import('./git.ts')])
+  return createGitEngine(parsed, { cache, token: vaultToken(parsed, environment), environment })
 }
 
-async function isSameAddress(one: string, other: string, _environment: NodeJS.ProcessEnv): Promise<boolean> {
-  return one === other
+/**
+ * The spelling of an address that is stored and printed. Nothing is asked of the service.
+ *
+ * @throws {OAuthError} as `connectEngine`
+ */
+export async function normalizeAddress(address: string, environment: NodeJS.ProcessEnv): Promise<string> {
+  return (await parse(address, environment)).text
+}
+
+/** Whether two spellings, of which none may be invalid, name the same vault. */
+export async function isSameAddress(one: string, other: string, environment: NodeJS.ProcessEnv): Promise<boolean> {
+  if (one === other) return true
+  const [first, second] = await Promise.all([parse(one, environment), parse(other, environment)])
+  return first.identity === second.identity
+}
+
+async function parse(address: string, environment: NodeJS.ProcessEnv) {
+  const { parseVaultAddress } = await import('./address.ts')
+  return parseVaultAddress(address, { environment })
 }

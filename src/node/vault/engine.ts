@@ -3,6 +3,8 @@
  * engine knows nothing of what the texts mean, and has no key.
  */
 
+import type { Fix } from '../../errors.ts'
+
 /**
  * `lost`: something else stands there, and nothing was changed. `unknown`: the change may have arrived; only a later
  * `read` tells.
@@ -16,6 +18,8 @@ export interface EngineFact {
   readonly verdict: 'ok' | 'warning' | 'broken'
   /** May contain text from the service; never a secret. */
   readonly detail: string
+  /** What to do about it, if it is not `ok`. */
+  readonly fix?: Fix | undefined
 }
 
 export interface VaultEngine {

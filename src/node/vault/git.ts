@@ -196,7 +196,7 @@ class GitEngine implements VaultEngine {
       })
     } catch (error) {
       if (!(error instanceof OAuthError)) throw error
-      facts.push({ topic: facts.length < 2 ? 'git' : 'service', verdict: 'broken', detail: error.message })
+      facts.push({ topic: facts.length < 2 ? 'git' : 'service', verdict: 'broken', detail: error.message, fix: error })
     }
     return facts
   }
@@ -210,7 +210,9 @@ class GitEngine implements VaultEngine {
     })
     const outcome = pushOutcome(result, this.#ref, this.#place, this.#shown)
     if (outcome.kind === 'done') return { topic: 'push', verdict: 'ok', detail: 'permitted, as far as a dry run shows' }
-    if (outcome.kind === 'failed') return { topic: 'push', verdict: 'broken', detail: outcome.error.message }
+    if (outcome.kind === 'failed') {
+      return { topic: 'push', verdict: 'broken', detail: outcome.error.message, fix: outcome.error }
+    }
     return { topic: 'push', verdict: 'warning', detail: `a dry run failed: ${outcome.said}` }
   }
 
