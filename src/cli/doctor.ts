@@ -8,10 +8,8 @@ import { isOAuthError } from '../errors.ts'
 import { inspectMachine } from '../node/doctor.ts'
 import { expandTilde, userFolders } from '../node/folders.ts'
 import type { Finding } from '../ports.ts'
-import { sanitize, toSafeJson } from '../text.ts'
-import type { Paint } from './colour.ts'
 import type { Context } from './context.ts'
-import { CliError, type Worded, worded } from './errors.ts'
+import { concludeFindings, printFindings } from './findings.ts'
 import { type CommonOptions, SETTINGS } from './options.ts'
 import type { Runner } from './run.ts'
 
@@ -45,25 +43,12 @@ Examples:
 
 async function runDoctor(identifier: string | undefined, options: DoctorOptions, context: Context): Promise<void> {
   const { output } = context
-  const seen: Worded<Finding>[] = []
-  for await (const found of findings(identifier, options, context)) {
-    const finding = worded(found)
-    seen.push(finding)
-    await output.data(output.json ? `${toSafeJson(finding)}\n` : lines(finding, output.paint))
+  const seen = await printFindings(findings(identifier, options, context), output)
+  const isSound = seen.every(({ verdict }) => verdict !== 'broken')
+  if (isSound && identifier === undefined && !seen.some(({ topic }) => topic === 'PDS')) {
+    output.note('No account was checked. To check one, add its handle: `doctor alice.example.com`.')
   }
-  const broken = seen.filter(({ verdict }) => verdict === 'broken')
-  const warnings = seen.filter(({ verdict }) => verdict === 'warning').length
-  if (broken.length === 0) {
-    if (identifier === undefined && !seen.some(({ topic }) => topic === 'PDS')) {
-      output.note('No account was checked. To check one, add its handle: `doctor alice.example.com`.')
-    }
-    output.note(`No problems found.${warnings > 0 ? ` Warnings: ${warnings}.` : ''}`)
-    return
-  }
-  const fix = broken.find((finding) => finding.fix !== undefined)?.fix?.split('\n')[0]
-  throw new CliError('DOCTOR_FOUND', `broken: ${[...new Set(broken.map(({ topic }) => topic))].join(', ')}`, {
-    hint: fix,
-  })
+  concludeFindings(seen, output)
 }
 
 async function* findings(identifier: string | undefined, options: DoctorOptions, context: Context) {
@@ -89,24 +74,4 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   yield* inspectMachine({ home, environment, platform })
   if (unreadable) yield unreadable
   yield* account
-}
-
-const SYMBOLS = { ok: 'ok', warning: '!!', broken: 'xx' } as const
-const COLOURS = { ok: 'green', warning: 'yellow', broken: 'red' } as const
-const TOPIC_WIDTH = 17
-
-function lines({ topic, verdict, detail, fix, milliseconds }: Worded<Finding>, paint: Paint): string {
-  const time = milliseconds > 0 ? ` (${Math.round(milliseconds)} ms)` : ''
-  const [first, ...more] = fix?.split('\n') ?? []
-  return [
-    `${paint(COLOURS[verdict], SYMBOLS[verdict])}  ${topic.padEnd(TOPIC_WIDTH)}${sanitize(detail, 2000)}${time}`,
-    ...(first === undefined ? [] : [`${' '.repeat(TOPIC_WIDTH + 4)}${paint('cyan', 'fix:')} ${sanitize(first, 2000)}`]),
-    ...more.map((line) => `${' '.repeat(TOPIC_WIDTH + 6)}${indented(line)}`),
-    '',
-  ].join('\n')
-}
-
-/** `sanitize` removes the indentation, which the lines to copy need. */
-function indented(line: string): string {
-  return (/^ */.exec(line)?.[0] ?? '') + sanitize(line, 2000)
 }
