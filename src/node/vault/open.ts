@@ -34,7 +34,7 @@ export interface VaultOptions {
 export async function openVault(options: VaultOptions & Random): Promise<VaultStore> {
   const { engine, folder, environment, onWait, onClaim, warn, holdSignals, nonces, endTokens, randomBytes } = options
   const userKey = parseUserKey(options.key)
-  const place = join(folder, placeOf(engine.address, userKey))
+  const place = join(folder, vaultFolder(engine.address, userKey))
   const clock = await systemClock()
   const machine = await describeMachine(place, clock, environment)
   const memory = createFolderMemory(place, { onWait })
@@ -62,7 +62,7 @@ export async function openVault(options: VaultOptions & Random): Promise<VaultSt
 }
 
 /** One folder for each vault and key: nothing that was seen with another key can be read. */
-function placeOf(address: string, userKey: Uint8Array): string {
+export function vaultFolder(address: string, userKey: Uint8Array): string {
   return createHash('sha256')
     .update(`${address}\n${userKeyId(userKey)}`)
     .digest('hex')

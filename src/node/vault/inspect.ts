@@ -1,0 +1,78 @@
+/**
+ * What is in a vault now, and what this machine has that the vault has not. Changes nothing.
+ */
+import { join } from 'node:path'
+import { OAuthError } from '../../errors.ts'
+import { listFolder } from '../store/files.ts'
+import { VAULT_RECORD, type VaultEngine } from './engine.ts'
+import { parseUserKey, unwrapKeys, type VaultKeys } from './envelope.ts'
+import { createFolderMemory } from './machine.ts'
+import { vaultFolder } from './open.ts'
+import { isLater, type Sealed, unseal } from './record.ts'
+
+export interface VaultContents {
+  readonly keys: VaultKeys
+  /** Those that a person or server has ended too. */
+  readonly sessions: readonly Sealed[]
+  /** Records of another kind, such as the key of a client. */
+  readonly others: number
+  /** Names of records that cannot be read: damaged, or left by an earlier vault. */
+  readonly unreadable: readonly string[]
+}
+
+/**
+ * @param key the user's, as text
+ * @throws {OAuthError} as `VaultEngine.list`; `VAULT_KEY_WRONG`; `VAULT_INVALID`
+ */
+export async function readContents(engine: VaultEngine, key: string): Promise<VaultContents> {
+  const userKey = parseUserKey(key)
+  const records = await engine.list()
+  const wrapped = records.get(VAULT_RECORD)
+  if (wrapped === undefined) throw vaultNotFound(engine.address)
+  const keys = await unwrapKeys(wrapped, userKey, engine.address)
+  const sessions: Sealed[] = []
+  const unreadable: string[] = []
+  let others = 0
+  for (const [name, text] of records) {
+    if (name === VAULT_RECORD) continue
+    try {
+      const sealed = await unseal(name, text, keys)
+      if (sealed === undefined) others++
+      else sessions.push(sealed)
+    } catch {
+      unreadable.push(name)
+    }
+  }
+  return { keys, sessions, others, unreadable }
+}
+
+export interface Owed {
+  /** Thumbprints of sessions with new tokens that are on this machine only. */
+  readonly ahead: readonly string[]
+  /** Later records than those of the vault, which has lost them. */
+  readonly later: readonly Sealed[]
+}
+
+/** @param folder of the memory of all vaults */
+export async function readOwed(
+  engine: VaultEngine,
+  key: string,
+  { keys, sessions }: VaultContents,
+  folder: string,
+): Promise<Owed> {
+  const place = join(folder, vaultFolder(engine.address, parseUserKey(key)))
+  const memory = createFolderMemory(place)
+  const later: Sealed[] = []
+  for (const name of await listFolder(join(place, 'seen'))) {
+    const text = await memory.read('seen', name).catch(() => undefined)
+    const seen = text === undefined ? undefined : await unseal(name, text, keys).catch(() => undefined)
+    const current = sessions.find((sealed) => sealed.name === name)
+    if (seen !== undefined && isLater(seen.record, current?.record)) later.push(seen)
+  }
+  return { ahead: await memory.names('ahead'), later }
+}
+
+export function vaultNotFound(address: string): OAuthError {
+  const message = `there is no vault at ${address}`
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found' } })
+}
