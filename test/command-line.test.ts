@@ -17,6 +17,7 @@ const OF_OTHERS: Readonly<Record<string, readonly string[]>> = {
     '--depth',
     '--dry-run',
     '--force-with-lease',
+    '--is-ancestor',
     '--no-signed',
     '--no-tags',
     '--no-verify',

@@ -99,7 +99,8 @@ export interface GitRequest {
   readonly path: string
   /** Whether this is the request that makes a change. */
   readonly isPush: boolean
-  readonly authorization: string | undefined
+  /** Each such header that was sent. */
+  readonly authorization: readonly string[]
 }
 
 export type GitFault =
@@ -107,7 +108,9 @@ export type GitFault =
   | 'cut-before'
   /** Everything is done, and the connection is cut before the response. */
   | 'cut-after'
-  /** The backend is killed when it has the request. */
+  /** The same, before any byte of a response: curl repeats such a request by itself. */
+  | 'close-after'
+  /** The backend is killed when it has half of the request. */
   | 'kill'
   /** An HTTP status instead of a response. */
   | number
@@ -134,7 +137,7 @@ export async function startGitServer(): Promise<GitServer> {
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url!
-    const { authorization } = request.headers
+    const authorization = request.headersDistinct['authorization'] ?? []
     const seen: GitRequest = {
       method: request.method!,
       path,
@@ -144,13 +147,15 @@ export async function startGitServer(): Promise<GitServer> {
     requests.push(seen)
     const body = await buffer(request)
     const isWrite = /git-receive-pack$/.test(path)
-    const user = [WRITER, READER].find((each) => authorization === basic(each))
+    const user = [WRITER, READER].find((each) => authorization.length === 1 && authorization[0] === basic(each))
+    if (authorization.length > 1) return end(response, 400)
     if (!user) return end(response, 401, { 'www-authenticate': 'Basic realm="git"' })
     if (isWrite && user === READER) return end(response, 403)
     const fault = await result.onRequest?.(seen)
     if (typeof fault === 'number') return end(response, fault, { location: 'https://elsewhere.invalid/' })
     if (fault === 'cut-before') return cut(response)
     const output = await backend(request, body, fault === 'kill')
+    if (fault === 'close-after') return void response.destroy()
     if (fault === 'cut-after' || output === undefined) return cut(response)
     const split = output.indexOf('\r\n\r\n')
     const lines = output
@@ -180,10 +185,11 @@ export async function startGitServer(): Promise<GitServer> {
         GIT_PROTOCOL: String(request.headers['git-protocol'] ?? ''),
       },
       stdio: ['pipe', 'pipe', 'ignore'],
+      detached: true, // a group, for git starts others
     })
     child.stdin.on('error', () => undefined)
-    if (isKilled) child.kill('SIGKILL')
-    child.stdin.end(body)
+    if (isKilled) child.stdin.write(body.subarray(0, body.length / 2), () => process.kill(-child.pid!, 'SIGKILL'))
+    else child.stdin.end(body)
     const output = await buffer(child.stdout)
     return output.length === 0 ? undefined : output
   }

@@ -30,7 +30,7 @@ export function showErrors(secrets: readonly string[]): Shown {
 
 const BRANCH_MISSING = /couldn't find remote ref/i
 const REDIRECTED = /returned error: 30[12378]/
-const OTHER_FORMAT = /mismatched algorithms|mismatched object format|object format/i
+const OTHER_FORMAT = /mismatched algorithms|object format|hash algorithm/i
 /** Of the cache itself. */
 const CACHE = /No space left on device|Disk quota exceeded|shallow\.lock|loose object|not a git repository: /
 const READ_DENIED =
@@ -77,7 +77,9 @@ function connectionError(stderr: string, place: string, said: string): OAuthErro
 }
 
 export type PushOutcome =
-  | { readonly kind: 'done' | 'moved' | 'unknown'; readonly said: string }
+  | { readonly kind: 'done' | 'unknown'; readonly said: string }
+  /** `wasSent`: the service compared, and not git by what the service had listed. */
+  | { readonly kind: 'moved'; readonly said: string; readonly wasSent: boolean }
   | { readonly kind: 'failed'; readonly error: OAuthError; readonly said: string }
 
 const MOVED =
@@ -108,7 +110,7 @@ export function pushOutcome(
     const [flag, , summary = ''] = line
     if (flag !== '!') return { kind: 'done', said }
     if (NO_REPORT.test(summary)) return { kind: 'unknown', said }
-    if (MOVED.test(summary)) return { kind: 'moved', said: summary }
+    if (MOVED.test(summary)) return { kind: 'moved', said: summary, wasSent: summary.includes('remote') }
     return fail(pushRefused(`${summary}\n${stderr}`, place, said === '' ? summary : said))
   }
   if (timedOut || code === undefined) return { kind: 'unknown', said }

@@ -28,6 +28,8 @@ export interface GitEngineOptions {
   /** A password or token for the service, or `USER:PASSWORD`. Without it git's own credentials are used. */
   readonly token?: string | undefined
   readonly environment?: Environment
+  /** Milliseconds that one request to the service may take; by default 30 seconds. */
+  readonly timeout?: number | undefined
 }
 
 /** Changes of other records that may get in between, one after another. */
@@ -65,11 +67,13 @@ class GitEngine implements VaultEngine {
   readonly #cache: GitCache
   readonly #isSsh: boolean
   readonly #urls: readonly string[]
+  readonly #timeout: number
   #url: string
   #git: Promise<Git> | undefined
   #seen: Seen | undefined
 
-  constructor(address: GitAddress, { cache, token, environment = process.env }: GitEngineOptions) {
+  constructor(address: GitAddress, options: GitEngineOptions) {
+    const { cache, token, environment = process.env } = options
     const login = token === undefined || address.origin === undefined ? undefined : loginOf(token, address, environment)
     if (login !== undefined && !isConfidential(address.origin!)) {
       throw new OAuthError('USAGE', 'a token is not sent over http, where others could read it; use https', {
@@ -87,6 +91,7 @@ class GitEngine implements VaultEngine {
     this.#isSsh = address.origin === undefined && !/^(?:[/\\]|[A-Za-z]:[\\/])/.test(address.url)
     this.#url = address.url
     // Some services redirect from the short one to the long one.
+    this.#timeout = options.timeout ?? GIT_TIMES.network
     this.#urls = [address.url, `${address.url}.git`]
   }
 
@@ -119,21 +124,29 @@ class GitEngine implements VaultEngine {
 
   async #swap(git: Git, repository: string, change: Change): Promise<SwapOutcome> {
     let said = ''
+    let sent: string | undefined
     // What was seen last may be outdated. The push then fails, and so its result counts only if it is the wanted one.
     let seen = this.#seen
     let isFresh = false
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       if (seen === undefined || !isReplaceable(seen, change)) {
-        if (!isFresh) seen = await this.#fetch(git, repository)
+        seen = await this.#fetch(git, repository).catch((error: unknown) => {
+          if (sent === undefined || !(error instanceof OAuthError)) throw error
+          return undefined
+        })
+        if (seen === undefined) return 'unknown'
         isFresh = true
-        if (holds(seen!, change.name, change.after)) return 'won'
-        if (!holds(seen!, change.name, change.before)) return 'lost'
+        if (holds(seen, change.name, change.after)) return 'won'
+        if (!holds(seen, change.name, change.before)) {
+          return (await isAncestor(git, repository, sent, seen.tip?.commit)) ? 'unknown' : 'lost'
+        }
       }
-      const next = await this.#build(git, repository, seen!, change, isFresh)
-      const outcome = next && (await this.#push(git, repository, seen!.tip?.commit, next.commit))
+      const next = await this.#build(git, repository, seen, change, isFresh)
+      const outcome = next && (await this.#push(git, repository, seen.tip?.commit, next.commit))
       switch (outcome?.kind) {
         case 'done':
           this.#seen = { tip: next! }
+          await noteFetch(repository)
           return 'won'
         case 'unknown':
           await this.#forget(repository)
@@ -142,6 +155,7 @@ class GitEngine implements VaultEngine {
           throw outcome.error
         case 'moved':
           said = outcome.said
+          if (outcome.wasSent) sent = next!.commit
           if (isFresh) await pause(Math.random() * Math.min(PAUSE.longest, PAUSE.first * 1.5 ** attempt))
       }
       seen = undefined
@@ -171,8 +185,12 @@ class GitEngine implements VaultEngine {
     const change = `${to === undefined ? '' : objectId(to)}:${this.#ref}`
     const options = ['--porcelain', '--no-verify', '--no-signed', lease]
     const result = await git.run(repository, ['push', ...options, '--', this.#url, change], {
-      timeout: GIT_TIMES.network,
+      timeout: this.#timeout,
     })
+    if (result.code !== 0 && isOtherFormat(result)) {
+      await this.#cache.changeFormat(git, repository)
+      return { kind: 'moved', said: this.#shown(result.stderr), wasSent: false }
+    }
     return pushOutcome(result, this.#ref, this.#place, this.#shown)
   }
 
@@ -206,7 +224,7 @@ class GitEngine implements VaultEngine {
     const commit = tip?.commit ?? (await makeCommit(git, repository, undefined, 'vault', undefined)).commit
     const args = ['push', '--dry-run', '--porcelain', '--no-verify', '--no-signed', '--', this.#url]
     const result = await git.run(repository, [...args, `${objectId(commit)}:${this.#ref}`], {
-      timeout: GIT_TIMES.network,
+      timeout: this.#timeout,
     })
     const outcome = pushOutcome(result, this.#ref, this.#place, this.#shown)
     if (outcome.kind === 'done') return { topic: 'push', verdict: 'ok', detail: 'permitted, as far as a dry run shows' }
@@ -271,7 +289,7 @@ class GitEngine implements VaultEngine {
     const depth = (await isRecent(repository)) ? [] : ['--depth=1']
     const refs = `+${this.#ref}:${TIP}`
     return git.run(repository, ['fetch', '--quiet', '--no-tags', ...depth, '--', this.#url, refs], {
-      timeout: GIT_TIMES.network,
+      timeout: this.#timeout,
     })
   }
 
@@ -284,6 +302,21 @@ class GitEngine implements VaultEngine {
     const why = said === '' ? '' : `: ${said}`
     return new OAuthError('VAULT_UNREACHABLE', `cannot change ${this.#place}${why}`)
   }
+}
+
+/**
+ * Whether the branch contains a commit that was rejected: a connection was cut, and curl repeated the request by itself,
+ * which met the change it had made.
+ */
+async function isAncestor(
+  git: Git,
+  repository: string,
+  commit: string | undefined,
+  tip: string | undefined,
+): Promise<boolean> {
+  if (commit === undefined || tip === undefined) return false
+  const args = ['merge-base', '--is-ancestor', objectId(commit), objectId(tip)]
+  return (await git.run(repository, args)).code === 0
 }
 
 interface Change {
