@@ -409,7 +409,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'copy-outdated':
       return `restore the newest copy of the session, or sign in again: ${initCommandLine(facts)}`
     case 'revoked':
-      return `unset ${secretVariables(facts.bundled)}, then sign in again: ${initCommandLine(facts)}`
+      return `unset ${secretVariables(facts.bundled)}; if no other session is stored here, sign in again: ${initCommandLine(facts)}`
     case 'store-copied':
       return 'if several machines share this store, use --shared instead of --adopt; once the other machine no longer uses it: atproto-oauth refresh --adopt'
     case 'copies-differ':

@@ -550,12 +550,12 @@ describe('the hint follows from the code and the facts', () => {
     [
       'SESSION_DEAD',
       { reason: 'revoked', bundled: false, handle: 'a.dev', scope: 'atproto x' },
-      "unset ATPROTO_OAUTH_REFRESH_TOKEN and ATPROTO_OAUTH_DPOP_PRIVATE_JWK, then sign in again: atproto-oauth init a.dev --scope 'atproto x'",
+      "unset ATPROTO_OAUTH_REFRESH_TOKEN and ATPROTO_OAUTH_DPOP_PRIVATE_JWK; if no other session is stored here, sign in again: atproto-oauth init a.dev --scope 'atproto x'",
     ],
     [
       'SESSION_DEAD',
       { reason: 'revoked', bundled: true, did: 'did:web:a.dev' },
-      'unset ATPROTO_OAUTH_SESSION, then sign in again: atproto-oauth init did:web:a.dev',
+      'unset ATPROTO_OAUTH_SESSION; if no other session is stored here, sign in again: atproto-oauth init did:web:a.dev',
     ],
   ]
   test('and has a case for each reason', () => {

@@ -3,18 +3,17 @@ import { text } from 'node:stream/consumers'
 import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
 import { lacks } from '../support/machine.ts'
-import { type CliOptions, runAtTerminal, runCli, spawnCli } from '../world/cli.ts'
+import { type CliOptions, type Home, runAtTerminal, runCli, spawnCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
-import { connectWorld } from '../world/world.ts'
+import { type Account, connectWorld } from '../world/world.ts'
 import { bringOpener, CONSENT, newHome } from './support.ts'
 
 const world = connectWorld()
 const PAGE = /http:\S+\/oauth\/authorize\S+/
 
 /** `login`, and the person at the browser, which comes back to the listener. */
-async function login(args: string[], env: CliOptions['env'] = {}) {
-  const account = await world.createAccount()
-  const home = await newHome()
+async function login(args: string[], env: CliOptions['env'] = {}, before?: { account: Account; home: Home }) {
+  const { account, home } = before ?? { account: await world.createAccount(), home: await newHome() }
   const child = spawnCli(['login', account.handle, ...args], { home, env })
   let stderr = ''
   let back: Promise<Response> | undefined
@@ -47,6 +46,20 @@ test('it is opened by the system, as one argument; --save store keeps the sessio
   expect(result).toMatchObject({ code: 0, stdout: '' })
   expect(await opener.opened()).toMatch(/^1\nhttp:\S+request_uri=\S+\n$/)
   expect(await runCli(['call', 'com.atproto.server.getSession'], { home: result.home })).toMatchObject({ code: 0 })
+})
+
+test('a second time: told before the browser is needed, and replaced', async () => {
+  const first = await login(['--save', 'store', '--no-open'])
+  expect(first.stderr).not.toContain('already has')
+  const kept = await login(['--save', 'store', '--no-open'], {}, first)
+  const told = `${first.account.handle} already has a session here: in the per-user store`
+  expect(kept.stderr.slice(0, kept.stderr.search(PAGE))).toContain(told)
+  expect(kept.stderr).toContain('to revoke it, press Ctrl-C and run the same command with --replace')
+  expect(kept.stderr).toContain('was not revoked')
+  const last = await login(['--save', 'store', '--no-open', '--replace'], {}, first)
+  expect(last.stderr).toContain('They are revoked once the new one is saved.')
+  expect(last.stderr.match(/^revoked an earlier session /gm)).toHaveLength(2)
+  expect(await runCli(['call', 'com.atproto.server.getSession'], first)).toMatchObject({ code: 0 })
 })
 
 test.skipIf(lacks('script'))(

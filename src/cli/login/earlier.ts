@@ -111,7 +111,7 @@ function remains({ record }: EarlierSession, grantedScope: string, now: number):
   return `${usable}, and allows more than the new one: ${broader.join(' ')}`
 }
 
-const IN_SETTINGS = 'To end it, remove the app in the settings of the account.'
+const IN_SETTINGS = 'To end it, remove the older entry of the app in the settings of the account.'
 
 function nextStep({ isStored, isGiven }: EarlierSession, who: string, context: Context): string {
   const account = ` --account ${shellQuote(who)}`

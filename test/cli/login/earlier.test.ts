@@ -133,7 +133,7 @@ describe('--replace', () => {
 
   test.each([
     ['unreachable', 'To revoke it:\n  atproto-oauth revoke --others --account alice.fake.dev', 2],
-    ['lostAfter', 'To end it, remove the app in the settings of the account.', 1],
+    ['lostAfter', 'To end it, remove the older entry of the app in the settings of the account.', 1],
   ] as const)('the server is %s: a warning, and the new session stays', async (fault, step, left) => {
     const world = createFakeWorld()
     await inStore(world)

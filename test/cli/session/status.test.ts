@@ -113,11 +113,13 @@ describe('after `revoke`', () => {
       expect(status.stderr).toContain(`Unset ${names.join(' and ')}, then sign in again:\n  `)
       const init = `atproto-oauth init ${world.alice.did} --scope 'atproto transition:generic'`
       expect(status.stderr).toContain(init)
-      for (const args of [WARN, ['refresh'], ['call', 'com.atproto.server.getSession'], ['revoke']]) {
+      for (const args of [WARN, ['refresh'], ['lease'], ['call', 'com.atproto.server.getSession'], ['revoke']]) {
         const failed = await run(world, args, { env })
         expect(failed.code, failed.stderr).toBe(5)
         expect(failed.stderr).toMatch(/was revoked here now \[SESSION_DEAD\]/)
-        expect(failed.stderr).toContain(`hint: unset ${names.join(' and ')}, then sign in again: ${init}`)
+        expect(failed.stderr).toContain(
+          `hint: unset ${names.join(' and ')}; if no other session is stored here, sign in again: ${init}`,
+        )
       }
       expect(JSON.parse((await run(world, ['status', '--json'], { env })).stdout)).toMatchObject({
         state: 'ended',
