@@ -222,6 +222,12 @@ export type PlainReason =
   | 'vault-address-malformed'
   /** The vault's address contains a user name and password, or a token; it is stored and printed. */
   | 'vault-address-secret'
+  /** The session was moved into the vault. */
+  | 'in-vault'
+  /** The session is on its way into the vault, and the last step is missing. */
+  | 'moving-to-vault'
+  /** A session of the vault has no copies elsewhere. */
+  | 'vault-only'
   /** There is a vault already. */
   | 'vault-exists'
   /** At the address there is no vault. */

@@ -243,6 +243,8 @@ const ended = v.object({
   reason: text,
   /** Exported to another program, with the refresh token that has this hash. */
   handedOver: text.optional(),
+  /** The address of the vault that it was moved into. */
+  movedTo: text.optional(),
   /** Revoked from here, as a {@link RevokedSession} says. */
   revoked: v.boolean().optional(),
 })
@@ -312,6 +314,8 @@ export const sessionRecordSchema = v.object({
   savedTo: texts.optional(),
   /** Save targets that do not have the newest tokens yet. */
   undelivered: texts.optional(),
+  /** The address of the vault that the session is being moved into: until that is done, nothing else happens with it. */
+  movingTo: text.optional(),
   /** Set if the server ended the session or it was exported; its tokens are removed. */
   ended: ended.optional(),
 })

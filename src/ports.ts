@@ -134,6 +134,16 @@ export interface SessionStore {
    * share the session, so that one refreshes while the others still have a good token.
    */
   readonly renewsEarlier?: number
+  /** Whether the session with this key is kept where other machines use it too, and nowhere else. */
+  isSharedSession?(thumbprint: string): boolean
+  /** What people call it, where it is not the per-user store: with its address. */
+  place?(): Promise<string>
+  /**
+   * Checks, before a session is begun, that it can be stored.
+   *
+   * @throws {OAuthError} those of `update`
+   */
+  prepare?(): Promise<void>
   /** Says whose the store is, after it was moved here or when several machines share it. */
   adopt(adoption: Adoption): Promise<void>
   /** Records that the server has revoked a session. Best effort. */
@@ -190,7 +200,12 @@ export type Transaction<T> = (transaction: SessionTransaction) => Promise<T>
 
 export interface Stores {
   readonly pending: PendingStore
+  /** Where sessions are looked for. */
   readonly sessions: SessionStore
+  /** The per-user store, if sessions are looked for elsewhere too. */
+  readonly local?: SessionStore
+  /** One home of sessions for many machines; present even if none is set, so that what needs it can say so. */
+  readonly vault?: SessionStore
 }
 
 /** A save target outside the store for rotated credentials. */
@@ -219,6 +234,8 @@ export interface SaveTarget {
 export interface Saving {
   /** Whether the per-user store is a save target: rotated credentials are kept there too. */
   readonly inStore: boolean
+  /** Whether a new session goes into the vault, and nowhere else. */
+  readonly inVault?: boolean
   readonly targets: readonly SaveTarget[]
   /** Opens a target by the name that an earlier run recorded. */
   open(name: string): SaveTarget

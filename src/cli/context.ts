@@ -2,13 +2,20 @@
  * Creates the runtime of a command from its options and the environment. It imports the whole protocol, so it is loaded
  * only when a command runs, not for `--help`.
  */
+import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
 import { readClientJwk } from '../credentials/read.ts'
+import { VAULT, VAULT_KEY, variable } from '../credentials/variables.ts'
 import type { Origin } from '../model.ts'
+import { expandTilde, userFolders } from '../node/folders.ts'
 import { nodeRuntime } from '../node/runtime.ts'
 import type { LockHolder } from '../node/store/lock.ts'
+import type { KnownVault } from '../node/vault/known.ts'
 import type { Runtime } from '../ports.ts'
 import { asServer, asUrl } from '../protocol/identity/syntax.ts'
+import { endSession } from '../session/revoke.ts'
+import { sanitize } from '../text.ts'
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, programName } from './io.ts'
 import { type CommonOptions, flagsFor, fromEnvironment, type SavingOptions, SETTINGS, type Setting } from './options.ts'
@@ -31,6 +38,12 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     const text = setting.read(options, environment)
     return text === undefined ? undefined : parseServer(text, setting, dev)
   }
+  const save = SETTINGS.save.read(options, environment)
+  if (save?.includes('vault') && save.some((target) => target !== 'vault')) {
+    throw new CliError('USAGE', '--save vault does not combine with other targets: the vault has the only copy', {
+      hint: 'omit the other targets; other machines need the address and the key of the vault only',
+    })
+  }
   if (dev) output.warn('development mode: http: and private addresses are allowed')
   const runtime = nodeRuntime({
     home: SETTINGS.home.read(options, environment),
@@ -39,8 +52,14 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     handleResolver: server(SETTINGS.handleResolver),
     clientJwk: readClientJwk(environment),
     dev,
-    save: SETTINGS.save.read(options, environment),
+    save,
     requireDurable: inCi(io) && fromEnvironment(options.account, environment),
+    vault: {
+      find: () => findVault(environment, homeOf(options, io)),
+      only: variable(environment, VAULT) !== undefined,
+      endSession,
+      onClaim: (label) => showClaim(label, output),
+    },
     onWarning: output.warn,
     onRequest: output.debug,
     onWait: (holder) => showWait(holder, output),
@@ -54,10 +73,32 @@ export function commandToPaste(command: string, { common, io }: Pick<Context, 'c
   return (command + flagsFor(command, common)).replace(/^atproto-oauth/, programName(io))
 }
 
+/** The folder of the per-user store; `undefined` for a user without a home. */
+export function homeOf(options: CommonOptions, { environment }: Pick<CliIO, 'environment'>): string | undefined {
+  const home = SETTINGS.home.read(options, environment)
+  return home === undefined ? userFolders()?.data : resolve(expandTilde(home))
+}
+
+/** Most users have none, and load nothing of it. */
+async function findVault(environment: CliIO['environment'], home: string | undefined): Promise<KnownVault | undefined> {
+  const isNamed = [VAULT, VAULT_KEY].some((name) => variable(environment, name) !== undefined)
+  if (!isNamed && (home === undefined || !existsSync(join(home, 'vault.json')))) return undefined
+  const { vaultSetting } = await import('../node/vault/connect.ts')
+  return vaultSetting(environment, home)
+}
+
 /** @returns ends it */
-function showWait({ pid, host }: LockHolder, { debug, progress }: Output): () => void {
+function showClaim(label: string, output: Output): () => void {
+  return showWaiting(`waiting for ${sanitize(label)}, which is refreshing this session`, output)
+}
+
+/** @returns ends it */
+function showWait({ pid, host }: LockHolder, output: Output): () => void {
   const where = host === hostname() ? `process ${pid}` : `process ${pid} on ${host}`
-  const text = `waiting for ${where}, which is refreshing this session`
+  return showWaiting(`waiting for ${where}, which is refreshing this session`, output)
+}
+
+function showWaiting(text: string, { debug, progress }: Output): () => void {
   debug(text)
   const { promise, end } = until()
   void progress.during(

@@ -420,6 +420,12 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'write it as git:https://github.com/OWNER/REPO, or git:. for the repository you are in'
     case 'vault-address-secret':
       return 'remove user name and password from the address, and set ATPROTO_OAUTH_VAULT_TOKEN to the password or token'
+    case 'in-vault':
+      return 'remove the old credentials here; with the vault set, commands find the session there: atproto-oauth status'
+    case 'moving-to-vault':
+      return 'finish it with: atproto-oauth refresh --save vault'
+    case 'vault-only':
+      return 'omit --save and ATPROTO_OAUTH_SAVE; other machines need the address and the key of the vault only'
     case 'vault-exists':
       return 'to use it here: atproto-oauth vault use ADDRESS; if its key is lost, make a new one with --replace'
     case 'vault-not-found':

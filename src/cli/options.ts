@@ -2,7 +2,7 @@
  * Options with an environment variable, each declared once, and the global options.
  */
 import { type Command, Option } from 'commander'
-import { CLIENT_ID, type Environment, REFRESH_TOKEN, SESSION, variable } from '../credentials/variables.ts'
+import { CLIENT_ID, type Environment, REFRESH_TOKEN, SESSION, VAULT, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 import { PLC_DIRECTORY } from '../ports.ts'
 import type { CliIO } from './io.ts'
@@ -140,7 +140,7 @@ export const SETTINGS = {
     variable: 'ATPROTO_OAUTH_SAVE',
     written: ', one per line',
     takes: 'target',
-    about: 'Save to store, file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND (repeatable)',
+    about: 'Save to store, vault, file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND (repeatable)',
     parse: (lines) => lines.split(/[\r\n]+/).map((line) => line.trim()),
     collect,
   }),
@@ -213,9 +213,14 @@ export interface SavingOptions extends CommonOptions {
   readonly save?: string[]
 }
 
-/** Whether the session comes from the environment; `--account` always means the per-user store. */
+/** Whether the session comes from the environment: `--account` means a stored one, and a vault that is set comes first. */
 export function fromEnvironment(account: string | undefined, environment: Environment): boolean {
-  return account === undefined && [SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
+  return account === undefined && variable(environment, VAULT) === undefined && holdsSession(environment)
+}
+
+/** Whether the environment holds a session, used or not. */
+export function holdsSession(environment: Environment): boolean {
+  return [SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
 }
 
 export function outputOf(io: CliIO, options: CommonOptions & AccountOption, command: string): Output {

@@ -110,9 +110,11 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
 
 /** Where the credentials will be saved has to be lockable and writable before the code is sent. */
 async function checkSaving({ thumbprint }: DpopKey, { saving, stores }: CompletePorts): Promise<void> {
-  const { inStore, targets } = saving
+  const { inStore, inVault, targets } = saving
+  const { sessions, local = sessions, vault } = stores
+  if (inVault) await vault?.prepare?.()
   if (!inStore && targets.length === 0) return
-  await lockTargets(targets, () => stores.sessions.update(thumbprint, async () => undefined))
+  await lockTargets(targets, () => local.update(thumbprint, async () => undefined))
 }
 
 /** What is checked before the code is sent, and the functions that record what happens afterwards. */

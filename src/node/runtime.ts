@@ -6,11 +6,11 @@ import { Resolver } from 'node:dns/promises'
 import { tmpdir } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { OAuthError } from '../errors.ts'
-import type { ClientJwk } from '../model.ts'
+import type { ClientJwk, SessionRecord } from '../model.ts'
 import { PLC_DIRECTORY, type Runtime, type Saving, type Stores } from '../ports.ts'
 import { expandTilde, userFolders } from './folders.ts'
 import { createHttp } from './http/client.ts'
-import { normalizeTarget, openTarget, STORE } from './save/targets.ts'
+import { normalizeTarget, openTarget, STORE, VAULT } from './save/targets.ts'
 import { signEs256k } from './secp256k1.ts'
 import { holdSignals } from './signals.ts'
 import { isCode } from './store/files.ts'
@@ -20,6 +20,8 @@ import { createPendingStore, createStateFileStore } from './store/logins.ts'
 import { homeOfOwner, isForUser } from './store/owners.ts'
 import { createSessionStore } from './store/sessions.ts'
 import { createWitness } from './store/witness.ts'
+import type { KnownVault } from './vault/known.ts'
+import { createCombinedSessions, createVaultSessions } from './vault/sessions.ts'
 import { packageVersion } from './version.ts'
 
 /** Milliseconds; a timer that is set for longer ends at once. */
@@ -44,6 +46,8 @@ export interface NodeRuntimeOptions {
   readonly save?: readonly string[] | undefined
   /** Reject a refresh if no save target outlives this machine. */
   readonly requireDurable?: boolean | undefined
+  /** One home of sessions for many machines. */
+  readonly vault?: VaultChoice | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined
   /** Called when another process holds a session for more than a second. What it returns is called when the wait is over. */
@@ -52,11 +56,22 @@ export interface NodeRuntimeOptions {
   readonly onProgramOutput?: ((text: string) => void) | undefined
 }
 
+export interface VaultChoice {
+  /** The vault, if there is one. Called when a session is first asked for. */
+  find(): Promise<KnownVault | undefined>
+  /** Sessions are looked for in the vault only. Otherwise those of the per-user store are found too. */
+  readonly only: boolean
+  /** Ends a session at the server that was replaced in the vault. Best effort. */
+  endSession(record: SessionRecord, runtime: Runtime): Promise<unknown>
+  /** Called when another machine is refreshing a session; what it returns is called when the wait is over. */
+  readonly onClaim?: ((label: string) => () => void) | undefined
+}
+
 export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
   const { stateFile, plcUrl = PLC_DIRECTORY, handleResolver, clientJwk, dev = false } = options
   const home = options.home === undefined ? userFolders()?.data : expandTilde(options.home)
   const userAgent = `atproto-oauth/${packageVersion()}`
-  return {
+  const runtime: Runtime = {
     ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
     resolveTxt,
     now: Date.now,
@@ -65,9 +80,33 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     signEs256k,
     warn: options.onWarning ?? (() => undefined),
     settings: { plcUrl, handleResolver, clientJwk, dev },
-    stores: createStores(home, stateFile, options),
+    stores: withVault(createStores(home, stateFile, options), home, options, () => runtime),
     saving: createSaving(options),
   }
+  return runtime
+}
+
+function withVault(
+  stores: Stores,
+  home: string | undefined,
+  { vault: choice, onWait, onWarning }: NodeRuntimeOptions,
+  runtime: () => Runtime,
+): Stores {
+  if (choice === undefined) return stores
+  const { sessions: local } = stores
+  const vault = createVaultSessions({
+    home,
+    find: choice.find,
+    environment: process.env,
+    holdSignals,
+    nonces: local,
+    endTokens: async (record) => void (await choice.endSession(record, runtime())),
+    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    onWait,
+    onClaim: choice.onClaim,
+    ...(onWarning && { warn: onWarning }),
+  })
+  return { ...stores, local, vault, sessions: choice.only ? vault : createCombinedSessions(vault, local) }
 }
 
 function createStores(home: string | undefined, stateFile: string | undefined, { onWait }: NodeRuntimeOptions): Stores {
@@ -103,14 +142,16 @@ function createSaving({ save = [], requireDurable = false, onProgramOutput }: No
   const open = (name: string) => openTarget(name, { environment: process.env, onOutput: onProgramOutput })
   const targets = save
     .map((name) => normalizeTarget(name))
-    .filter((name) => name !== STORE)
+    .filter((name) => name !== STORE && name !== VAULT)
     .map(open)
   return {
     inStore: save.includes(STORE),
+    inVault: save.includes(VAULT),
     targets,
     open,
     checkDurable() {
-      if (!requireDurable || save.includes(STORE) || targets.some(({ durable }) => durable)) return
+      if (!requireDurable || save.includes(STORE) || save.includes(VAULT) || targets.some(({ durable }) => durable))
+        return
       throw new OAuthError(
         'SAVE_TARGET_MISSING',
         'no durable save target: the rotated refresh token would be lost with this CI job; nothing was sent',

@@ -47,7 +47,8 @@ export async function findEarlier(
     const copy = await orNothing(toSessionRecord(credentials))
     if (copy) await add(copy, place)
   }
-  for (const record of (await orNothing(stores.sessions.list())) ?? []) await add(record, { isStored: true })
+  for (const record of (await orNothing((stores.local ?? stores.sessions).list())) ?? [])
+    await add(record, { isStored: true })
   await addCredentials(given, { isGiven: true })
   for (const target of saving.targets) {
     const variables = await orNothing(Promise.resolve(target.read?.()))
@@ -59,7 +60,7 @@ export async function findEarlier(
   const alive: EarlierSession[] = []
   for (const session of found.values()) {
     const { record, isStored } = session
-    const revoked = isStored ? undefined : (await stores.sessions.revoked?.(record.thumbprint))?.[0]
+    const revoked = isStored ? undefined : (await (stores.local ?? stores.sessions).revoked?.(record.thumbprint))?.[0]
     if (statusOf(endedIfRevoked(record, revoked), ports.now()).state !== 'ended') alive.push(session)
   }
   return alive

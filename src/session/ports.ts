@@ -6,7 +6,7 @@ import type { Dns, Network, Notices, Saving, Settings, Stores } from '../ports.t
 
 export type RefreshPorts = Network &
   Dns &
-  Notices & { readonly settings: Settings; readonly stores: Pick<Stores, 'sessions'>; readonly saving: Saving }
+  Notices & { readonly settings: Settings; readonly stores: Omit<Stores, 'pending'>; readonly saving: Saving }
 
 /** Stores the record, durably once it resolves; given to a transaction of the session store. */
 export type Commit = (next: SessionRecord) => Promise<void>

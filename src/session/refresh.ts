@@ -85,6 +85,7 @@ export function refresh(
         const { stored, commit, forget } = transaction
         const known = await newestOfTargets(await newerOf(given, stored), ports)
         if (known.ended) throw endedError(known, ports.now())
+        if (known.movingTo !== undefined) throw stillMoving(known.movingTo)
         // An old copy would replace newer credentials in a save target.
         if (known.undelivered?.length) await sessions.assertNewest(known)
         const current = await deliverLeftOver(known, commit, ports)
@@ -314,6 +315,11 @@ async function withRetiredKey(error: unknown, { current, clientKey }: Prepared, 
   const { status, serverError } = error.facts
   const facts = { ...loginFacts(current), status, serverError, reason: 'client-key-retired', clientId, kid } as const
   return error.with({ message, facts })
+}
+
+function stillMoving(address: string): OAuthError {
+  const message = `the session is on its way into the vault at ${address}; nothing was sent`
+  return new OAuthError('SESSION_BUSY', message, { facts: { reason: 'moving-to-vault' } })
 }
 
 function notRefreshable(session: SessionRecord): OAuthError {

@@ -148,7 +148,15 @@ export async function saveSession(
   ports: Pick<RefreshPorts, 'stores' | 'saving'>,
 ): Promise<SessionRecord> {
   const record = { ...(await toSessionRecord(credentials)), handle }
-  const { targets, inStore } = ports.saving
+  const { targets, inStore, inVault } = ports.saving
+  const { sessions, local = sessions, vault = sessions } = ports.stores
+  if (inVault) {
+    return vault.update(record.thumbprint, async ({ stored, commit }) => {
+      const current = { ...(await newerOf(record, stored)), handle }
+      await commit(current)
+      return current
+    })
+  }
   const save: Transaction<SessionRecord> = async ({ stored, commit, forget }) => {
     const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
     // Found only after a killed run; it may have been refreshed since.
@@ -160,7 +168,7 @@ export async function saveSession(
     if (!inStore && targets.length > 0) await forget()
     return saved
   }
-  return lockTargets(targets, () => ports.stores.sessions.update(record.thumbprint, save))
+  return lockTargets(targets, () => local.update(record.thumbprint, save))
 }
 
 /** A login cannot be completed again: any other run that finds the session in the store delivers it. */

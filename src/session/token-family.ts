@@ -144,6 +144,12 @@ export async function handedOver(record: SessionRecord, now: number): Promise<Se
   }
 }
 
+/** The record of a session that is in the vault now. */
+export async function movedToVault(record: SessionRecord, address: string, now: number): Promise<SessionRecord> {
+  const { movingTo, ended, ...rest } = await handedOver(record, now)
+  return { ...rest, ended: { at: now, reason: 'moved into the vault', movedTo: address } }
+}
+
 /** The record of an exported session that is imported back: its refresh token may be used again if it is unchanged. */
 export async function takenBack(known: SessionRecord, refreshToken: string): Promise<SessionRecord> {
   const hash = await tokenHash(refreshToken)
@@ -181,13 +187,20 @@ export function endedIfRevoked(given: SessionRecord, revoked: RevokedSession | u
 
 /** Why a session of the store cannot be used. */
 export function endedError(session: SessionRecord, now: number): OAuthError {
-  const { at, reason, handedOver, revoked } = session.ended!
+  const { at, reason, handedOver, revoked, movedTo } = session.ended!
   const facts = loginFacts(session)
   const when = relativeTime(at, now)
   if (revoked) {
     const bundled = session.bundled === true
     return new OAuthError('SESSION_DEAD', `the session of ${session.did} was revoked here ${when}`, {
       facts: { ...facts, reason: 'revoked', bundled },
+    })
+  }
+  if (movedTo !== undefined) {
+    const message = `the session of ${session.did} was moved into the vault at ${movedTo} ${when}`
+    return new OAuthError('SESSION_MISSING', message, {
+      facts: { did: session.did, reason: 'in-vault' },
+      session: 'alive',
     })
   }
   if (handedOver === undefined) return new OAuthError('SESSION_DEAD', `the session ended ${when}: ${reason}`, { facts })

@@ -2,6 +2,7 @@
 import type { Completed } from '../../model.ts'
 import { assertFolderOf } from '../../node/given-file.ts'
 import { normalizeTarget, STORE } from '../../node/save/targets.ts'
+import { requireVault } from '../../session/move.ts'
 import { saveSession } from '../../session/saving.ts'
 import { sanitize } from '../../text.ts'
 import type { Context } from '../context.ts'
@@ -39,16 +40,21 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
   const context = await withAnswer(options, given)
   await checkSaveFolders(context)
   const { io, output, runtime } = context
-  const { inStore, targets } = runtime.saving
-  const saves = inStore || targets.length > 0
+  const { inStore, inVault, targets } = runtime.saving
+  const saves = inStore || inVault || targets.length > 0
+  if (inVault && options.format) throw noCopy()
   const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
   const print = format && credentialPrinter(format, context)
-  const places = [...(inStore ? ['the per-user store'] : []), ...targets.map(({ name }) => name)]
+  const places = [
+    ...(inStore ? ['the per-user store'] : []),
+    ...(inVault ? [await vaultName(context)] : []),
+    ...targets.map(({ name }) => name),
+  ]
   /** Commands to paste, which find the session where it was saved. */
   const nextCommand = ({ handle, credentials }: ImportedSession): string[] => {
     const call = ['atproto-oauth call com.atproto.server.getSession', flagsFor('atproto-oauth call', context.common)]
     const line = (words = '') => `  ${call.join(words).replace(/^atproto-oauth/, programName(io))}`
-    if (inStore) return ['Next:', line(` --account ${shellQuote(handle ?? credentials.did)}`)]
+    if (inStore || inVault) return ['Next:', line(` --account ${shellQuote(handle ?? credentials.did)}`)]
     const isPosix = io.platform !== 'win32'
     const file = targets.find(({ name }) => name.startsWith(FILE))?.name.slice(FILE.length)
     // What a refresh brings goes to the same targets: a target that keeps the old token would soon have a spent one.
@@ -91,6 +97,17 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
   }
 }
 
+export function noCopy(): CliError {
+  return new CliError('USAGE', '--format does not combine with --save vault: the vault has the only copy', {
+    hint: 'omit --format; an access token for another program is printed by: atproto-oauth lease',
+  })
+}
+
+/** @throws {OAuthError} `VAULT_INVALID` none is set, and others of a vault: before anything is sent */
+async function vaultName({ runtime }: Context): Promise<string> {
+  return `the vault at ${await requireVault(runtime).place!()}`
+}
+
 const FILE = 'file:'
 
 /**
@@ -122,7 +139,7 @@ const LOADING: Readonly<Partial<Record<Format, { readonly file: string; readonly
 async function withAnswer(options: DestinationOptions, context: Context): Promise<Context> {
   const { io, output, runtime } = context
   const { saving } = runtime
-  const isSaid = options.format !== undefined || saving.inStore || saving.targets.length > 0
+  const isSaid = options.format !== undefined || saving.inStore || saving.inVault || saving.targets.length > 0
   if (isSaid || output.json || !canAskWhere(io)) return context
   const answer = await promptDestination(io)
   if (answer === undefined) return context

@@ -77,7 +77,9 @@ interface NotRevoked {
 
 async function revokeOne({ record }: EarlierSession, { runtime }: Context): Promise<NotRevoked> {
   try {
-    const { outcome } = await revoke(record, runtime)
+    const { stores } = runtime
+    const local = { ...runtime, stores: { ...stores, sessions: stores.local ?? stores.sessions } }
+    const { outcome } = await revoke(record, local)
     if (outcome === 'revoked') return {}
     const why =
       outcome === 'unsupported' ? 'the server does not support revocation' : 'the server did not confirm the revocation'

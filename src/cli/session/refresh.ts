@@ -2,12 +2,16 @@
  * `refresh`: refreshes the tokens now and saves them.
  */
 import { Command, Option } from 'commander'
+import { secretVariables } from '../../credentials/variables.ts'
+import { moveToVault, requireVault } from '../../session/move.ts'
+import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
+import { noCopy } from '../credentials/deliver.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
-import { type SavingOptions, SETTINGS } from '../options.ts'
+import { holdsSession, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { parseSeconds } from './duration.ts'
-import { sessionFor } from './select.ts'
+import { localSessionFor, sessionFor, sessionInVault } from './select.ts'
 
 interface RefreshOptions extends SavingOptions {
   readonly format?: Format
@@ -42,7 +46,12 @@ async function runRefresh(options: RefreshOptions, context: Context): Promise<vo
   const { sessions } = context.runtime.stores
   // Before a session is selected: it holds for all sessions of the store.
   if (options.adopt || options.shared) await sessions.adopt(options.shared ? 'shared' : 'moved')
-  const session = await sessionFor(options.account, context)
+  const { inVault } = context.runtime.saving
+  if (inVault && options.format) throw noCopy()
+  const local = inVault ? await localSessionFor(options.account, context) : undefined
+  const session = local ? await moved(local, options.account, context) : await sessionFor(options.account, context)
+  const isShared = local !== undefined || sessions.isSharedSession?.(session.record().thumbprint) === true
+  if (isShared && options.format) throw noCopy()
   const before = session.record().accessToken
   const credentials = await session.refresh(olderThan)
   const { savedTo, did, accessToken } = session.record()
@@ -50,7 +59,23 @@ async function runRefresh(options: RefreshOptions, context: Context): Promise<vo
     await sessions.assertNewest(session.record()) // without a refresh they may be an old copy
     await print(credentials)
   }
-  const places = ['the per-user store', ...(savedTo ?? [])].join(' and ')
+  const place = isShared ? 'the vault' : 'the per-user store'
+  const places = [place, ...(savedTo ?? [])].join(' and ')
   if (accessToken === before) output.note(`${did}: refreshed recently, nothing sent`)
   else output.note(`${did}: refreshed, saved to ${places}`)
+}
+
+/** From the environment or the per-user store. It is refreshed in the vault: no older copy can be used any more. */
+async function moved(found: Session, account: string | undefined, { output, runtime, io }: Context): Promise<Session> {
+  const record = found.record()
+  const elsewhere = await moveToVault(record, runtime)
+  const address = await requireVault(runtime).place!()
+  output.note(`moved the session of ${record.did} into the vault at ${address}`)
+  const isGiven = account === undefined && holdsSession(io.environment)
+  const copies = [
+    ...(isGiven ? [`the variables ${secretVariables(record.bundled)} and the secret store behind them`] : []),
+    ...elsewhere,
+  ]
+  if (copies.length > 0) output.warn(`delete the session from ${copies.join(' and ')}: using it there ends it for all`)
+  return sessionInVault(record, runtime)
 }

@@ -1,10 +1,11 @@
 /**
- * Selects the session for a command: from the environment or from the per-user store.
+ * Selects the session for a command: from the vault, the environment or the per-user store.
  */
 import { readCredentials } from '../../credentials/read.ts'
-import { DID, variable } from '../../credentials/variables.ts'
-import { isOAuthError } from '../../errors.ts'
+import { DID, VAULT, variable } from '../../credentials/variables.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
+import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
@@ -12,12 +13,55 @@ import { CliError, hintOf } from '../errors.ts'
 import { fromEnvironment } from '../options.ts'
 import { shellQuote } from '../shell.ts'
 
-/** `--account` means the store, whatever the environment holds. */
+/**
+ * A vault that is set in the environment comes first, then credentials there. `--account` means a stored session, whatever
+ * the environment holds.
+ */
 export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
   const { io, output, runtime, dev } = context
+  const isGiven = account === undefined && variable(io.environment, VAULT) === undefined
+  const credentials = isGiven ? readCredentials(io.environment, dev) : undefined
+  output.sessionInvolved()
+  const session = await (credentials ? openSession(credentials, runtime) : openStored(account, context))
+  return finishMove(session, runtime)
+}
+
+/** The session of the environment or the per-user store, whatever a vault has; `undefined` if there is none to use. */
+export async function localSessionFor(account: string | undefined, context: Context): Promise<Session | undefined> {
+  const { io, output, runtime, dev } = context
+  const { sessions, local = sessions } = runtime.stores
+  const beside = { ...runtime, stores: { ...runtime.stores, sessions: local } }
   const credentials = account === undefined ? readCredentials(io.environment, dev) : undefined
   output.sessionInvolved()
-  return credentials ? openSession(credentials, runtime) : openStored(account, context)
+  try {
+    const session = await (credentials ? openSession(credentials, beside) : openStoredSession(account, beside))
+    return session.record().ended ? undefined : session
+  } catch (error) {
+    if (isOAuthError(error, 'SESSION_MISSING')) return undefined
+    throw error
+  }
+}
+
+/** An earlier run may have been killed while it moved the session into the vault. */
+async function finishMove(session: Session, runtime: Context['runtime']): Promise<Session> {
+  const record = session.record()
+  const { sessions } = runtime.stores
+  if (sessions.isSharedSession?.(record.thumbprint) && runtime.saving.targets.length > 0) {
+    const message = 'the session is in a vault, which has the only copy: it cannot be saved elsewhere'
+    throw new OAuthError('USAGE', message, { facts: { reason: 'vault-only' } })
+  }
+  if (
+    record.movingTo === undefined ||
+    record.movingTo !== (await runtime.stores.vault?.place?.().catch(() => undefined))
+  )
+    return session
+  await moveToVault(record, runtime)
+  return sessionInVault(record, runtime)
+}
+
+/** The session of an account in the vault. */
+export function sessionInVault({ did }: Pick<SessionRecord, 'did'>, runtime: Context['runtime']): Promise<Session> {
+  return openStoredSession(did, { ...runtime, stores: { ...runtime.stores, sessions: requireVault(runtime) } })
 }
 
 /** The session of the per-user store, whatever the environment holds. */

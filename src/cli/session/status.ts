@@ -2,18 +2,16 @@
  * `status`: shows the session as it is recorded here. Only the handle is resolved, if one is stored: it may be another
  * account's by now.
  */
-import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { secretVariables } from '../../credentials/variables.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
-import { expandTilde, userFolders } from '../../node/folders.ts'
 import { findEarlier } from '../../session/earlier.ts'
 import { nextDeadline, type SessionStatus, statusOf, timeOf } from '../../session/status.ts'
 import { endedError } from '../../session/token-family.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
 import type { Colour, Paint } from '../colour.ts'
-import { type Context, commandToPaste } from '../context.ts'
+import { type Context, commandToPaste, homeOf } from '../context.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { initCommandLine } from '../shell.ts'
@@ -94,11 +92,12 @@ function parseDays(text: string): number {
   throw new OAuthError('USAGE', `--warn-days must be a number of days, not ${JSON.stringify(text)}`)
 }
 
-/** The folder of the store, if the session is in it. */
+/** Where the session is stored: in the vault, or in the folder of the per-user store. */
 async function storedIn({ thumbprint }: SessionStatus, { common, io, runtime }: Context): Promise<string> {
+  const { sessions, vault } = runtime.stores
+  if (sessions.isSharedSession?.(thumbprint)) return `the vault at ${await vault?.place?.()}`
   const isStored = (await runtime.stores.sessions.read(thumbprint)) !== undefined
-  const home = SETTINGS.home.read(common, io.environment)
-  const folder = home === undefined ? userFolders()?.data : resolve(expandTilde(home))
+  const folder = homeOf(common, io)
   return isStored && folder !== undefined ? folder : 'environment variables only'
 }
 

@@ -1,5 +1,5 @@
 /**
- * Where rotated credentials go: `store`, `file:PATH`, `gh:[OWNER/REPO][@ENVIRONMENT]`, `exec:COMMAND`.
+ * Where credentials go: `store`, `vault`, `file:PATH`, `gh:[OWNER/REPO][@ENVIRONMENT]`, `exec:COMMAND`.
  */
 import { resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
@@ -10,6 +10,8 @@ import { githubTarget, type ProgramSettings, programTarget } from './program.ts'
 
 /** The per-user store, where every rotation is stored anyway. */
 export const STORE = 'store'
+/** The vault that is set. */
+export const VAULT = 'vault'
 const GITHUB = /^(?<repository>[\w.-]+\/[\w.-]+)?(?:@(?<environment>[^@/\s]+))?$/
 
 /**
@@ -20,7 +22,7 @@ const GITHUB = /^(?<repository>[\w.-]+\/[\w.-]+)?(?:@(?<environment>[^@/\s]+))?$
  */
 export function normalizeTarget(spec: string, absolute: (path: string) => string = absolutePath): string {
   const [kind, rest] = split(spec)
-  if (spec === STORE) return spec
+  if (spec === STORE || spec === VAULT) return spec
   if (kind === 'file' && rest !== '') return `file:${absolute(expandTilde(rest))}`
   if (kind === 'gh' && GITHUB.test(rest)) return spec
   if (kind === 'exec' && rest.trim() !== '') return spec
@@ -39,7 +41,7 @@ function absolutePath(path: string): string {
   }
 }
 
-/** @param spec normalized; not `store`, which needs no target */
+/** @param spec normalized; neither `store` nor `vault`, which need no target */
 export function openTarget(spec: string, programs: ProgramSettings): SaveTarget {
   const [kind, rest] = split(spec)
   if (kind === 'file') return fileTarget(spec, rest)

@@ -177,7 +177,7 @@ function headerOf(text: string): Header {
 
 /** RFC 5869, without a salt: the input is a uniformly random key. */
 function derive(userKey: Uint8Array, label: string): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', userKey, new Uint8Array(), `atproto-oauth vault ${label}`, KEY_BYTES))
+  return new Uint8Array(hkdfSync('sha256', userKey, new Uint8Array(), `atproto-oauth/vault ${label}`, KEY_BYTES))
 }
 
 function damaged(): OAuthError {

@@ -11,7 +11,7 @@ import { sessionName, type VaultKeys } from './envelope.ts'
 import type { VaultMemory } from './memory.ts'
 import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
 import { VAULT_TIMES, type VaultTimes } from './times.ts'
-import { Again, VaultTransaction } from './transaction.ts'
+import { Again, type VaultAccess, VaultTransaction } from './transaction.ts'
 
 /** The clocks of one machine. */
 export interface VaultClock {
@@ -57,7 +57,7 @@ const STILL_GOOD = 15_000
 const ATTEMPTS_MOST = 50
 const RETRY_LONGEST = 5_000
 
-export class VaultStore implements SessionStore {
+export class VaultStore implements SessionStore, VaultAccess {
   readonly times: VaultTimes
   readonly renewsEarlier: number
   readonly #options: VaultStoreOptions & Random
@@ -142,6 +142,21 @@ export class VaultStore implements SessionStore {
         }
       }
     })
+  }
+
+  /**
+   * Checks, before a session is begun, that it can be stored: the vault is there, the key opens it, and it can be changed.
+   *
+   * @throws {OAuthError} those of the engine
+   */
+  async prepare(): Promise<void> {
+    await this.readAll()
+    const broken = (await this.engine.describe()).find(({ verdict }) => verdict === 'broken')
+    if (broken) throw new OAuthError('VAULT_REFUSED', `the vault cannot be used: ${broken.detail}`)
+  }
+
+  isSharedSession(): boolean {
+    return true
   }
 
   async assertNewest(): Promise<void> {

@@ -6,9 +6,10 @@ import { OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { SessionTransaction } from '../../ports.ts'
 import type { HeldLock } from '../store/lock.ts'
+import type { VaultMemory } from './memory.ts'
 import type { Claim, Sealed, VaultRecord } from './record.ts'
 import { rotationOf } from './record.ts'
-import type { VaultStore } from './store.ts'
+import type { VaultTimes } from './times.ts'
 
 /** Thrown when another machine came first: nothing was sent, and the transaction is run again with what is there then. */
 export class Again {
@@ -19,8 +20,26 @@ export class Again {
   }
 }
 
+/** What a transaction needs of the store. */
+export interface VaultAccess {
+  readonly times: VaultTimes
+  readonly clock: { now(): number; monotonic(): number }
+  readonly machine: Pick<Claim, 'holder' | 'label' | 'durable'>
+  readonly memory: Pick<VaultMemory, 'write' | 'remove' | 'reserve'>
+  randomId(): string
+  nameOf(session: Pick<SessionRecord, 'did'>): Promise<string>
+  seal(record: VaultRecord): Promise<Sealed>
+  readRecord(name: string): Promise<Sealed | undefined>
+  swap(before: Sealed | undefined, after: Sealed, limit: number): Promise<boolean>
+  publish(next: Sealed, expected: Sealed | undefined, limit: number): Promise<boolean>
+  remember(sealed: Sealed): Promise<void>
+  mayTakeOver(name: string, claim: Claim): Promise<boolean>
+  awaitClaim(name: string, claim: Claim): Promise<void>
+  endTokens(record: SessionRecord): Promise<void>
+}
+
 interface Run {
-  readonly store: VaultStore
+  readonly store: VaultAccess
   readonly lock: HeldLock
   readonly thumbprint: string
   /** Every record of the vault, by name. */

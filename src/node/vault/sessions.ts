@@ -1,0 +1,112 @@
+/**
+ * The vault as a place of sessions, beside the per-user store. It is opened when a session is first asked for.
+ */
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isOAuthError, OAuthError } from '../../errors.ts'
+import type { SessionRecord } from '../../model.ts'
+import type { Random, SessionStore } from '../../ports.ts'
+import type { KnownVault } from './known.ts'
+import type { VaultOptions } from './open.ts'
+import type { VaultStore } from './store.ts'
+import { VAULT_TIMES } from './times.ts'
+
+export interface VaultSessionsOptions extends Omit<VaultOptions, 'engine' | 'key' | 'folder'> {
+  /** Where this user keeps sessions; without a home, nothing is remembered. */
+  readonly home: string | undefined
+  /** Which vault; `undefined` if there is none. */
+  find(): Promise<KnownVault | undefined>
+}
+
+/** A session store that can say where it is. */
+export interface VaultSessions extends SessionStore {
+  /** @throws {OAuthError} `VAULT_INVALID` there is none, and those of `openVault` */
+  open(): Promise<VaultStore>
+  /** `undefined` if no vault is set. */
+  openIfSet(): Promise<VaultStore | undefined>
+}
+
+export function createVaultSessions(options: VaultSessionsOptions & Random): VaultSessions {
+  let opening: Promise<VaultStore | undefined> | undefined
+  const openIfSet = () => {
+    opening ??= openFor(options).catch((error: unknown) => {
+      opening = undefined
+      throw error
+    })
+    return opening
+  }
+  const open = async () => {
+    const store = await openIfSet()
+    if (store !== undefined) return store
+    throw new OAuthError('VAULT_INVALID', 'no vault is set', { facts: { reason: 'vault-unset' } })
+  }
+  return {
+    open,
+    openIfSet,
+    renewsEarlier: VAULT_TIMES.early,
+    isSharedSession: () => true,
+    list: async () => (await open()).list(),
+    read: async (thumbprint) => (await open()).read(thumbprint),
+    update: async (thumbprint, transaction) => (await open()).update(thumbprint, transaction),
+    prepare: async () => (await open()).prepare(),
+    place: async () => (await open()).engine.address,
+    assertNewest: async () => (await open()).assertNewest(),
+    adopt: async () => (await open()).adopt(),
+    readNonces: async (thumbprint) => (await open()).readNonces(thumbprint),
+    writeNonces: async (thumbprint, nonces) => (await open()).writeNonces(thumbprint, nonces),
+  }
+}
+
+async function openFor(options: VaultSessionsOptions & Random): Promise<VaultStore | undefined> {
+  const { home, environment } = options
+  const known = await options.find()
+  if (known === undefined) return undefined
+  const [{ openVault }, { connectEngine, vaultFolders }] = await Promise.all([
+    import('./open.ts'),
+    import('./connect.ts'),
+  ])
+  const { address, key } = known
+  const openAt = async (place: string) => {
+    const { memory, cache } = vaultFolders(place)
+    const engine = await connectEngine(address, { environment, cache })
+    return openVault({ ...options, engine, key, folder: memory })
+  }
+  const temporary = () => mkdtemp(join(tmpdir(), 'atproto-oauth-vault-'))
+  if (home === undefined) return openAt(await temporary())
+  return openAt(home).catch(async (error: unknown) => {
+    // A read-only file system: all that is needed is in the vault.
+    if (!isOAuthError(error, 'STORE_UNAVAILABLE')) throw error
+    return openAt(await temporary())
+  })
+}
+
+/**
+ * Sessions of the vault and of the per-user store, where the vault is known but was not named for this command. Of one
+ * account, that in the vault is used.
+ */
+export function createCombinedSessions(vault: VaultSessions, local: SessionStore): SessionStore {
+  const inVault = new Set<string>()
+  const placeOf = (thumbprint: string): SessionStore => (inVault.has(thumbprint) ? vault : local)
+  const ofVault = async (): Promise<readonly SessionRecord[]> => {
+    const store = await vault.openIfSet()
+    const records = store === undefined ? [] : await store.list()
+    for (const { thumbprint } of records) inVault.add(thumbprint)
+    return records
+  }
+  return {
+    ...local,
+    async list() {
+      const shared = await ofVault()
+      const accounts = new Set(shared.filter(({ ended }) => !ended).map(({ did }) => did))
+      const others = (await local.list()).filter(
+        ({ did, thumbprint }) => !accounts.has(did) && !inVault.has(thumbprint),
+      )
+      return [...shared, ...others]
+    },
+    read: (thumbprint) => placeOf(thumbprint).read(thumbprint),
+    update: (thumbprint, transaction) => placeOf(thumbprint).update(thumbprint, transaction),
+    assertNewest: (record) => placeOf(record.thumbprint).assertNewest(record),
+    isSharedSession: (thumbprint) => inVault.has(thumbprint),
+  }
+}
