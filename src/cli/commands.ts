@@ -91,6 +91,12 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./client/client.ts')).clientCommand,
   },
   {
+    name: 'vault',
+    usage: '[options] [command]',
+    summary: 'Keep sessions in an encrypted vault that many machines share',
+    load: async () => (await import('./vault/vault.ts')).vaultCommand,
+  },
+  {
     name: 'doctor',
     usage: '[options] [handle|did|url]',
     summary: 'Check identity, servers, client, clock, proxy and sessions, and suggest fixes',

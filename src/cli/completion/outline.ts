@@ -56,7 +56,20 @@ const TAKEN: Readonly<Record<string, Taken>> = {
   method: ['GET', 'POST'],
   ...Object.fromEntries(
     [
-      ...['account', 'days', 'did|handle', 'dids', 'duration', 'handle|did|url', 'id', 'kid', 'list', 'n', 'name'],
+      ...[
+        'account',
+        'address',
+        'days',
+        'did|handle',
+        'dids',
+        'duration',
+        'handle|did|url',
+        'id',
+        'kid',
+        'list',
+        'n',
+        'name',
+      ],
       ...['name: value', 'callback-url', 'client-id', 'origin', 'scope', 'seconds', 'uri', 'url'],
     ].map((name) => [name, 'text'] as const),
   ),

@@ -82,7 +82,7 @@ export async function changeKnownVaults(home: string, change: (known: KnownVault
     const before = await readKnownVaults(home)
     const after = change(before)
     if (after.vaults.length === 0) await removeFile(pathOf(home))
-    else await writePrivate(pathOf(home), serialize({ ...before, version: 1, ...after }))
+    else await writePrivate(pathOf(home), serialize({ version: 1, ...before, ...after }))
   })
 }
 

@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 const COMMANDS = [
   ...['call', 'client', 'complete', 'completion', 'doctor', 'export', 'import', 'init'],
-  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'status'],
+  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'status', 'vault'],
 ]
 const LIST = 'com.atproto.repo.listRecords'
 const CREATE = 'com.atproto.repo.createRecord'
@@ -39,6 +39,12 @@ const OFFERED: [line: () => string, offered: () => readonly string[]][] = [
   [() => '', () => COMMANDS],
   [() => 'ca', () => ['call']],
   [() => 'client ', () => ['check', 'new']],
+  [() => 'vault ', () => ['check', 'destroy', 'key', 'list', 'new', 'remove', 'use']],
+  [
+    () => 'vault destroy --',
+    () => ['--abandon-sessions', '--yes', ...EVERYWHERE.filter((flag) => flag.startsWith('--'))],
+  ],
+  [() => 'vault use ', () => []],
   [() => '--home /x client ', () => ['check', 'new']],
   [() => '--home client ', () => COMMANDS],
   [() => 'status client ', () => []],

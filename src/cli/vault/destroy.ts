@@ -1,0 +1,134 @@
+/**
+ * `vault destroy`: deletes the vault, and its key on this machine.
+ */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { isOAuthError, type OAuthError } from '../../errors.ts'
+import { parseUserKey } from '../../node/vault/envelope.ts'
+import { readContents, type VaultContents } from '../../node/vault/inspect.ts'
+import { forgetKnownVault } from '../../node/vault/known.ts'
+import { vaultFolder } from '../../node/vault/open.ts'
+import { toSafeJson } from '../../text.ts'
+import type { Context } from '../context.ts'
+import { CliError } from '../errors.ts'
+import { inCi } from '../io.ts'
+import type { CommonOptions } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { shellQuote } from '../shell.ts'
+import { type UsedVault, usedVault } from './setting.ts'
+import { accountOf, counted } from './words.ts'
+
+interface DestroyOptions extends CommonOptions {
+  readonly abandonSessions?: boolean
+  readonly yes?: boolean
+}
+
+export function vaultDestroyCommand(runner: Runner): Command {
+  return new Command('destroy')
+    .description('Delete the vault, and forget its key on this machine')
+    .option(
+      '--abandon-sessions',
+      'Delete it although sessions in it have not ended: their tokens are lost, and stay valid at the server',
+    )
+    .option('--yes', 'Do not ask')
+    .addHelpText('after', NOTES)
+    .action(runner.action(runDestroy, 'login'))
+}
+
+const NOTES = `
+Asks at a terminal, and requires --yes without one. End the sessions first, with \`revoke\`. In a git repository, the
+branch of the vault is deleted, and nothing else; its host may keep deleted commits, which are encrypted, for some time.
+`
+
+async function runDestroy(options: DestroyOptions, context: Context): Promise<void> {
+  const { io, output } = context
+  const canAsk = io.stdin.isTTY === true && !inCi(io) && !output.json
+  if (!options.yes && !canAsk) throw notAsked()
+  const vault = await usedVault(context)
+  const contents = await contentsOf(vault, options)
+  if (contents && !options.abandonSessions) refuseLiving(contents)
+  if (!options.yes && !(await isConfirmed(vault, contents, context))) throw notAsked()
+  if (contents) await vault.engine.destroy()
+  await forget(vault)
+  if (output.json) await output.data(`${toSafeJson({ address: vault.address })}\n`)
+  output.note(
+    contents
+      ? `deleted the vault at ${vault.address}, and its key on this machine`
+      : `there was no vault at ${vault.address}; deleted its key on this machine`,
+  )
+  if (vault.source === 'environment') output.note('Remove ATPROTO_OAUTH_VAULT and ATPROTO_OAUTH_VAULT_KEY too.')
+}
+
+/** @returns `undefined` if the vault is gone */
+async function contentsOf({ engine, key }: UsedVault, { abandonSessions }: DestroyOptions) {
+  try {
+    return await readContents(engine, key)
+  } catch (error) {
+    const isGone = isOAuthError(error, 'VAULT_INVALID') && error.facts.reason === 'vault-not-found'
+    if (!isGone) throw error
+    // A restored branch can be opened only with the key.
+    if (!abandonSessions)
+      throw new CliError(error.code, `${error.message}; its key was not deleted`, { cause: error, hint: IF_GONE })
+    return undefined
+  }
+}
+
+const IF_GONE = 'if it is gone for good, delete its key on this machine with --abandon-sessions'
+
+function refuseLiving({ sessions, unreadable }: VaultContents): void {
+  const living = sessions.filter(({ record }) => record.session.ended === undefined)
+  const [first] = living
+  if (first !== undefined) {
+    const names = living.map(accountOf).join(', ')
+    throw new CliError(
+      'USAGE',
+      `${counted(living.length, 'session')} in the vault ${living.length === 1 ? 'has' : 'have'} not ended: ${names}`,
+      {
+        session: 'alive',
+        hint: `end ${living.length === 1 ? 'it' : 'them'} first, as in: atproto-oauth revoke --account ${shellQuote(accountOf(first))}`,
+      },
+    )
+  }
+  if (unreadable.length > 0) {
+    throw new CliError(
+      'USAGE',
+      `${counted(unreadable.length, 'record')} of the vault cannot be read, and may hold a session`,
+      {
+        hint: 'find the cause with: atproto-oauth vault check',
+      },
+    )
+  }
+}
+
+async function isConfirmed(
+  { address }: UsedVault,
+  contents: VaultContents | undefined,
+  { io: { stdin, stderr } }: Context,
+): Promise<boolean> {
+  const { confirm } = await import('@inquirer/prompts')
+  const living = contents?.sessions.filter(({ record }) => record.session.ended === undefined).length ?? 0
+  const parts = [
+    ...(living > 0 ? [`${counted(living, 'session')} that ${living === 1 ? 'has' : 'have'} not ended`] : []),
+    ...(contents && contents.others > 0 ? [counted(contents.others, 'client key')] : []),
+  ]
+  const loss = parts.length > 0 ? `, with ${parts.join(' and ')}` : ''
+  return confirm(
+    { message: `Delete the vault at ${address}${loss}?`, default: false },
+    { input: stdin, output: stderr },
+  )
+}
+
+function notAsked(): OAuthError {
+  return new CliError('USAGE', 'deleting a vault cannot be undone, and was not confirmed', {
+    session: 'none',
+    hint: 'to delete the vault without being asked, add --yes',
+  })
+}
+
+async function forget({ address, engine, home, key, memory }: UsedVault): Promise<void> {
+  await forgetKnownVault(home, address)
+  const folder = join(memory, vaultFolder(engine.address, parseUserKey(key)))
+  // Nothing in it can be read without the key.
+  await rm(folder, { recursive: true, force: true }).catch(() => undefined)
+}

@@ -1,0 +1,67 @@
+/**
+ * The vault that the `vault` commands work on, and where this machine keeps what it knows of vaults.
+ */
+import { resolve } from 'node:path'
+import { VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
+import { OAuthError } from '../../errors.ts'
+import { expandTilde, homeNeeded, userFolders } from '../../node/folders.ts'
+import {
+  connectEngine,
+  isSameAddress,
+  normalizeAddress,
+  type VaultSetting,
+  vaultFolders,
+  vaultSetting,
+} from '../../node/vault/connect.ts'
+import type { VaultEngine } from '../../node/vault/engine.ts'
+import { parseUserKey } from '../../node/vault/envelope.ts'
+import type { Context } from '../context.ts'
+import { SETTINGS } from '../options.ts'
+
+export interface UsedVault extends VaultSetting {
+  readonly engine: VaultEngine
+  readonly home: string
+  /** Of this machine's memory of vaults. */
+  readonly memory: string
+}
+
+/** @throws {OAuthError} `USAGE` this user has none */
+export function homeOf({ common, io }: Pick<Context, 'common' | 'io'>): string {
+  const named = SETTINGS.home.read(common, io.environment)
+  const home = named === undefined ? userFolders()?.data : resolve(expandTilde(named))
+  if (home === undefined) throw homeNeeded()
+  return home
+}
+
+/** @throws {OAuthError} `VAULT_INVALID` no vault is set, or its key is not known or malformed */
+export async function usedSetting(context: Context): Promise<VaultSetting> {
+  const setting = await vaultSetting(context.io.environment, homeOf(context))
+  if (setting === undefined) {
+    const message = 'no vault is set: neither by ATPROTO_OAUTH_VAULT nor on this machine'
+    throw new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-unset' } })
+  }
+  parseUserKey(setting.key)
+  return { ...setting, address: await normalizeAddress(setting.address, context.io.environment) }
+}
+
+/** Asks the service for nothing yet. */
+export async function usedVault(context: Context): Promise<UsedVault> {
+  const setting = await usedSetting(context)
+  const home = homeOf(context)
+  return { ...setting, home, memory: vaultFolders(home).memory, engine: await connect(setting.address, context) }
+}
+
+export function connect(address: string, context: Context): Promise<VaultEngine> {
+  return connectEngine(address, { environment: context.io.environment, cache: vaultFolders(homeOf(context)).cache })
+}
+
+/** The variable is used before what is kept on this machine, and may have been set for another vault. */
+export async function warnOfVariable(address: string, { io, output }: Context): Promise<void> {
+  const set = variable(io.environment, VAULT)
+  if (set === undefined) return
+  const isSame = await isSameAddress(set, address, io.environment).catch(() => false)
+  if (!isSame) output.warn(`${VAULT} is set to ${set}: commands use that vault as long as it is`)
+  else if (variable(io.environment, VAULT_KEY) !== undefined) {
+    output.note(`Commands use the key in ${VAULT_KEY} as long as it is set.`)
+  }
+}

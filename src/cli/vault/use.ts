@@ -1,0 +1,91 @@
+/**
+ * `vault use`: uses a vault that exists on this machine too.
+ */
+import { Command } from 'commander'
+import { cleaned, VAULT_KEY, variable } from '../../credentials/variables.ts'
+import { isOAuthError } from '../../errors.ts'
+import { normalizeAddress } from '../../node/vault/connect.ts'
+import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
+import { parseUserKey, unwrapKeys } from '../../node/vault/envelope.ts'
+import { vaultNotFound } from '../../node/vault/inspect.ts'
+import { readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
+import { toSafeJson } from '../../text.ts'
+import type { Context } from '../context.ts'
+import { CliError } from '../errors.ts'
+import { type CliIO, inCi, programName, readStdin } from '../io.ts'
+import type { CommonOptions } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { shellQuote } from '../shell.ts'
+import { connect, homeOf, warnOfVariable } from './setting.ts'
+
+/** Bytes; a key has 43 characters. */
+const KEY_LARGEST = 4096
+
+export function vaultUseCommand(runner: Runner): Command {
+  return new Command('use')
+    .description('Use an existing vault on this machine')
+    .argument('<address>', 'Address of the vault')
+    .addHelpText('after', NOTES)
+    .action(runner.action(runUse, 'login'))
+}
+
+const NOTES = `
+The key is read from ATPROTO_OAUTH_VAULT_KEY or stdin; at a terminal it is asked for, and not shown. It is checked
+against the vault before it is kept. The key of a vault that was used before is kept too: to switch back, name its
+address, without a key.
+
+Examples:
+  atproto-oauth vault use git:https://github.com/alice/bot
+  ssh laptop atproto-oauth vault key | atproto-oauth vault use git:https://github.com/alice/bot
+`
+
+async function runUse(given: string, _: CommonOptions, context: Context): Promise<void> {
+  const { io, output } = context
+  const home = homeOf(context)
+  const address = await normalizeAddress(given, io.environment)
+  const { current, vaults } = await readKnownVaults(home)
+  const inVariable = variable(io.environment, VAULT_KEY)
+  const known = vaults.find((vault) => vault.address === address)
+  const engine = await connect(address, context)
+  let key = inVariable ?? known?.key ?? (await askForKey(address, io))
+  parseUserKey(key)
+  await check(engine, key).catch(async (error: unknown) => {
+    // The key was kept here, and the vault may have a new one since.
+    if (inVariable !== undefined || known === undefined || !isOAuthError(error, 'VAULT_KEY_WRONG')) throw error
+    key = await askForKey(address, io)
+    await check(engine, key)
+  })
+  await writeKnownVault(home, { address, key })
+  await output.data(output.json ? `${toSafeJson({ address, previous: current })}\n` : `${address}\n`)
+  if (current !== undefined && current !== address) {
+    output.note(`The key of the vault that was used before is kept. To switch back:
+  ${programName(io)} vault use ${shellQuote(current)}`)
+  }
+  await warnOfVariable(address, context)
+}
+
+async function check(engine: VaultEngine, key: string): Promise<void> {
+  const userKey = parseUserKey(key)
+  const text = await engine.read(VAULT_RECORD)
+  if (text === undefined) throw vaultNotFound(engine.address)
+  await unwrapKeys(text, userKey, engine.address)
+}
+
+async function askForKey(address: string, io: CliIO): Promise<string> {
+  const { stdin, stderr } = io
+  if (stdin.isTTY && !inCi(io)) {
+    const { password } = await import('@inquirer/prompts')
+    return cleaned(await password({ message: `Key of the vault at ${address}:` }, { input: stdin, output: stderr }))
+  }
+  const bytes = stdin.isTTY ? new Uint8Array() : await readStdin(io, KEY_LARGEST)
+  const text = bytes === undefined ? '' : cleaned(Buffer.from(bytes).toString('utf8'))
+  if (text !== '') return text
+  throw new CliError(
+    'USAGE',
+    bytes === undefined ? 'stdin is too long for a key' : 'the key is missing: stdin is empty',
+    {
+      session: 'none',
+      hint: `set ${VAULT_KEY}, or pass the key on stdin; on a machine that has it: atproto-oauth vault key`,
+    },
+  )
+}
