@@ -27,10 +27,10 @@ export async function makeVault(
     try {
       const outcome = await engine.swap(VAULT_RECORD, before, text)
       if (outcome === 'won') return keys
+      if (outcome === 'unknown') isMaybeMade = true
       const current = await engine.read(VAULT_RECORD)
       if (current === text) return keys
       if (outcome === 'lost' || current !== before) return undefined
-      isMaybeMade = true
     } catch (error) {
       if (!isMaybeMade || !isOAuthError(error, 'VAULT_UNREACHABLE') || attempt >= ATTEMPTS) {
         throw isMaybeMade && error instanceof OAuthError ? error.with({ session: 'unknown' }) : error
