@@ -78,7 +78,7 @@ export class GitRepository {
   }
 
   /** Every push runs this shell script, which may reject it. */
-  hook(name: 'pre-receive' | 'update' | 'post-receive', script: string | undefined): void {
+  hook(name: 'pre-receive' | 'reference-transaction', script: string | undefined): void {
     const file = join(this.folder, 'hooks', name)
     rmSync(file, { force: true })
     if (script === undefined) return

@@ -34,6 +34,8 @@ export interface GitEngineOptions {
 
 /** Changes of other records that may get in between, one after another. */
 const ATTEMPTS = 25
+/** How often the service may reject a change though nothing has changed: others lock the branch for a moment only. */
+const REJECTIONS = 6
 /** Milliseconds between two of them: random, up to this, and longer each time. */
 const PAUSE = { first: 50, longest: 800 } as const
 
@@ -125,6 +127,7 @@ class GitEngine implements VaultEngine {
   async #swap(git: Git, repository: string, change: Change): Promise<SwapOutcome> {
     let said = ''
     let sent: string | undefined
+    const rejected = { from: '', times: 0 }
     // What was seen last may be outdated. The push then fails, and so its result counts only if it is the wanted one.
     let seen = this.#seen
     let isFresh = false
@@ -155,7 +158,12 @@ class GitEngine implements VaultEngine {
           throw outcome.error
         case 'moved':
           said = outcome.said
-          if (outcome.wasSent) sent = next!.commit
+          if (outcome.wasSent) {
+            const from = seen.tip?.commit ?? 'none'
+            Object.assign(rejected, { from, times: rejected.from === from ? rejected.times + 1 : 1 })
+            if (rejected.times === REJECTIONS) throw this.#stuck(said)
+            sent = next!.commit
+          }
           if (isFresh) await pause(Math.random() * Math.min(PAUSE.longest, PAUSE.first * 1.5 ** attempt))
       }
       seen = undefined
@@ -296,6 +304,10 @@ class GitEngine implements VaultEngine {
   async #forget(repository: string): Promise<void> {
     this.#seen = undefined
     await this.#cache.discard(repository)
+  }
+
+  #stuck(said: string): OAuthError {
+    return new OAuthError('VAULT_REFUSED', `${this.#place} rejected the change: ${said}`)
   }
 
   #tooBusy(said: string): OAuthError {

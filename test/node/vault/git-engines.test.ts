@@ -6,6 +6,12 @@ import { type GitFault, GitRepository, startGitServer, WRITER } from '../../supp
 import { describeEngine, type EngineWorld } from '../../support/vault-engine.ts'
 import { tempFolder } from '../helpers.ts'
 
+/** The process that receives the next push is killed, once: before it changes the branch, or after that. */
+function killNext(repository: GitRepository, hook: 'pre-receive' | 'reference-transaction'): () => void {
+  const isLate = hook === 'reference-transaction' ? '[ "$1" = committed ] || exit 0; ' : ''
+  return () => repository.hook(hook, `${isLate}rm "$0"; kill -9 $PPID`)
+}
+
 function faultsOf(repository: GitRepository) {
   return {
     async backup() {
@@ -22,7 +28,11 @@ async function overPath(): Promise<EngineWorld> {
   const address = await parseVaultAddress(`git:${repository.folder}`)
   return {
     connect: async () => createGitEngine(address, { cache: await tempFolder() }),
-    faults: faultsOf(repository),
+    faults: {
+      ...faultsOf(repository),
+      loseRequest: killNext(repository, 'pre-receive'),
+      loseReply: killNext(repository, 'reference-transaction'),
+    },
   }
 }
 
@@ -44,5 +54,5 @@ async function overHttp(): Promise<EngineWorld> {
   }
 }
 
-describeEngine('on git over a path', overPath, ['backup', 'wipe'])
-describeEngine('on git over HTTP', overHttp, ['backup', 'wipe', 'loseRequest', 'loseReply'])
+describeEngine('on git over a path', overPath)
+describeEngine('on git over HTTP', overHttp)

@@ -1,5 +1,5 @@
 /** The git engine: what it writes, what it leaves alone, and what it says when it cannot. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parseVaultAddress } from '../../../src/node/vault/address.ts'
@@ -121,32 +121,40 @@ describe('what is in the branch', () => {
 })
 
 describe('a branch with something else in it is left alone', () => {
-  const link = (repository: GitRepository) =>
-    `120000 blob ${repository.git(['hash-object', '-w', '--stdin'], '/etc/passwd')}`
-  const folder = (repository: GitRepository, name: string, mode = '100644') => {
-    const blob = repository.git(['hash-object', '-w', '--stdin'], 'x')
-    return `040000 tree ${repository.git(['mktree'], `${mode} blob ${blob}\t${name}\n`)}`
-  }
-  test.each([
-    ['another file', () => ({ 'index.html': 'site' })],
-    ['a README of somebody', () => ({ 'README.md': '# my project' })],
-    ['no README', () => ({ 'README.md': undefined })],
-    ['a symbolic link', (r: GitRepository) => ({ vault: { entry: link(r) } })],
-    ['a program', (r: GitRepository) => ({ vault: { entry: link(r).replace('120000', '100755') } })],
-    ['a submodule', () => ({ vault: { entry: `160000 commit ${A}` } })],
-    ['a folder', (r: GitRepository) => ({ vault: { entry: folder(r, A) } })],
-    ['a record with another name', (r: GitRepository) => ({ records: { entry: folder(r, 'x.txt') } })],
-    ['a record that is a link', (r: GitRepository) => ({ records: { entry: folder(r, A, '120000') } })],
-  ] as const)('%s', async (_, change) => {
+  test('every kind of it', async () => {
     const repository = await openRepository()
     const engine = await openEngine(repository.folder)
     await engine.swap('vault', undefined, 'keys')
-    const tip = repository.commit(change(repository))
-    for (const work of [() => engine.read('vault'), () => engine.swap('vault', 'keys', 'x'), () => engine.destroy()]) {
-      expect(await failure(work())).toMatchObject({ code: 'VAULT_INVALID', facts: { reason: 'vault-foreign' } })
+    const ours = repository.tip()
+    const blob = repository.git(['hash-object', '-w', '--stdin'], '/etc/passwd')
+    const folder = (name: string, mode = '100644') => ({
+      entry: `040000 tree ${repository.git(['mktree'], `${mode} blob ${blob}\t${name}\n`)}`,
+    })
+    const changes = {
+      'another file': { 'index.html': 'site' },
+      'a README of somebody': { 'README.md': '# my project' },
+      'no README': { 'README.md': undefined },
+      'a symbolic link': { vault: { entry: `120000 blob ${blob}` } },
+      'a program': { vault: { entry: `100755 blob ${blob}` } },
+      'a submodule': { vault: { entry: `160000 commit ${A}` } },
+      'a folder': { vault: folder(A) },
+      'a record with another name': { records: folder('x.txt') },
+      'a record that is a link': { records: folder(A, '120000') },
     }
-    expect(repository.tip()).toBe(tip)
+    for (const [title, change] of Object.entries(changes)) {
+      repository.setTip(ours)
+      const tip = repository.commit(change)
+      const error = await failure(engine.swap('vault', 'keys', 'x'))
+      expect(error, title).toMatchObject({ code: 'VAULT_INVALID', facts: { reason: 'vault-foreign' } })
+      expect(repository.tip()).toBe(tip)
+    }
+    const foreign = { code: 'VAULT_INVALID', facts: { reason: 'vault-foreign' } }
+    for (const work of [() => engine.read('vault'), () => engine.list(), () => engine.destroy()]) {
+      expect(await failure(work())).toMatchObject(foreign)
+    }
     expect((await engine.describe()).at(-1)).toMatchObject({ verdict: 'broken' })
+    repository.setTip(ours)
+    expect(await engine.swap('vault', 'keys', 'x')).toBe('won')
   })
 
   test('a project that was never a vault', async () => {
@@ -333,56 +341,35 @@ describe('the cache', () => {
   })
 })
 
-describe('a push that is refused', () => {
-  test.each([
-    [
-      'vault-branch-protected',
-      [
-        'error: GH006: Protected branch update failed for refs/heads/atproto-oauth.',
-        'error: Changes must be made through a pull request.',
-      ],
-    ],
-    [
-      'vault-branch-protected',
-      [
-        'error: GH013: Repository rule violations found for refs/heads/atproto-oauth.',
-        '- Cannot create ref due to creations being restricted.',
-      ],
-    ],
-    ['vault-branch-protected', ['GitLab: You are not allowed to push code to protected branches on this project.']],
-    [
-      'vault-signature-required',
-      [
-        'error: GH006: Protected branch update failed for refs/heads/atproto-oauth.',
-        'error: Commits must have verified signatures.',
-      ],
-    ],
-    [
-      'vault-signature-required',
-      [
-        'error: GH013: Repository rule violations found for refs/heads/atproto-oauth.',
-        '- Commits must have verified signatures.',
-        '  Found 1 violation:',
-      ],
-    ],
-    ['vault-signature-required', ['GitLab: Commit must be signed with a GPG key']],
-    ['vault-write-denied', ['GitLab: You are not allowed to push code to this project.']],
-    [undefined, ['GitLab: Author \u001b[31mx\u202e is not a member of team']],
-  ] as const)('%s: %s', async (reason, lines) => {
-    const repository = await openRepository()
-    const engine = await openEngine(repository.folder)
-    await engine.swap(A, undefined, 'one')
-    const tip = repository.tip()
-    repository.refusePushes(lines)
-    const error = await failure(engine.swap(A, 'one', 'two'))
-    expect(error.code).toBe('VAULT_REFUSED')
-    expect(error.facts.reason).toBe(reason)
-    expect(error.message).not.toMatch(/[\u001b\u202e]/)
-    expect(error.message).toContain(lines[0].split(' ').at(-1))
-    expect(repository.tip()).toBe(tip)
-    repository.hook('pre-receive', undefined)
-    expect(await engine.swap(A, 'one', 'two')).toBe('won')
-  })
+test('a lock that a killed process has left at the service is an error, not an endless repeat', async () => {
+  const repository = await openRepository()
+  const engine = await openEngine(repository.folder)
+  await engine.swap(A, undefined, 'one')
+  const lock = join(repository.folder, 'refs/heads/atproto-oauth.lock')
+  writeFileSync(lock, '')
+  const error = await failure(engine.swap(A, 'one', 'two'))
+  expect(error).toMatchObject({ code: 'VAULT_REFUSED', message: expect.stringMatching(/failed to update ref/) })
+  rmSync(lock)
+  expect(await engine.swap(A, 'one', 'two')).toBe('won')
+})
+
+test('a hook that refuses a push: its words are in the error, and nothing was changed', async () => {
+  const repository = await openRepository()
+  const engine = await openEngine(repository.folder)
+  await engine.swap(A, undefined, 'one')
+  const tip = repository.tip()
+  repository.refusePushes([
+    'error: GH006: Protected branch update failed for refs/heads/atproto-oauth.',
+    'Not \u001b[31mhere\u202e.',
+  ])
+  const error = await failure(engine.swap(A, 'one', 'two'))
+  expect(error).toMatchObject({ code: 'VAULT_REFUSED', facts: { reason: 'vault-branch-protected' } })
+  expect(error.message).toMatch(
+    /: error: GH006: Protected branch update failed for refs\/heads\/atproto-oauth\.; Not here\.$/,
+  )
+  expect(repository.tip()).toBe(tip)
+  repository.hook('pre-receive', undefined)
+  expect(await engine.swap(A, 'one', 'two')).toBe('won')
 })
 
 describe('over HTTP', () => {
@@ -485,10 +472,7 @@ describe('over HTTP', () => {
 
   test.each([
     [500, 'VAULT_UNREACHABLE'],
-    [503, 'VAULT_UNREACHABLE'],
-    [429, 'VAULT_UNREACHABLE'],
     [403, 'VAULT_REFUSED'],
-    [404, 'VAULT_REFUSED'],
   ] as const)('HTTP status %i', async (status, code) => {
     const { server, repository } = await openServer()
     const engine = await openEngine(server.url(), { token: WRITER.password })
@@ -500,7 +484,7 @@ describe('over HTTP', () => {
     expect(repository.tip()).toBe(tip)
   })
 
-  test.each(['kill', 500, 502, 504] as const)('%s during the push: unknown', async (fault) => {
+  test.each(['kill', 502] as const)('%s during the push: unknown', async (fault) => {
     const { server } = await openServer()
     const engine = await openEngine(server.url(), { token: WRITER.password })
     await engine.swap(A, undefined, 'one')

@@ -20,7 +20,7 @@ describeEngine('in memory, which the other tests use', async () => {
       wipe: async () => service.clear(),
     },
   }
-}, ['loseRequest', 'loseReply', 'backup', 'wipe'])
+})
 
 test('a swap that is still on its way arrives later, and compares then', async () => {
   const service = new MemoryService()
