@@ -453,7 +453,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'git-remote-missing':
       return 'run this inside a clone with a remote, or name the repository: git:https://github.com/OWNER/REPO'
     case 'vault-read-denied':
-      return 'check the address, and that git can read it here: git ls-remote URL; in a job, set ATPROTO_OAUTH_VAULT_TOKEN'
+      return 'check the address, and that git can read it here: git ls-remote URL; in a job, set GITHUB_TOKEN on GitHub, else ATPROTO_OAUTH_VAULT_TOKEN'
     case 'vault-write-denied':
       return 'use credentials that may push; in GitHub Actions: permissions: contents: write'
     case 'vault-branch-protected':

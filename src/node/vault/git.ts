@@ -134,7 +134,7 @@ class GitEngine implements VaultEngine {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       if (seen === undefined || !isReplaceable(seen, change)) {
         seen = await this.#fetch(git, repository).catch((error: unknown) => {
-          if (sent === undefined || !(error instanceof OAuthError)) throw error
+          if (sent === undefined || !(error instanceof OAuthError || error instanceof CacheFault)) throw error
           return undefined
         })
         if (seen === undefined) return 'unknown'
@@ -285,11 +285,21 @@ class GitEngine implements VaultEngine {
     }
     if (result.code === 0) {
       await noteFetch(repository)
-      await using reader = new ObjectReader(git, repository)
-      this.#seen = { tip: await readTip(reader) }
+      this.#seen = { tip: await this.#readTip(git, repository) }
     } else if (isBranchMissing(result)) this.#seen = { tip: undefined }
     else throw fetchError(result, this.#place, this.#shown)
     return this.#seen
+  }
+
+  async #readTip(git: Git, repository: string): Promise<Tip> {
+    await using reader = new ObjectReader(git, repository)
+    try {
+      return await readTip(reader)
+    } catch (error) {
+      // It may be large, and nothing of it is needed again.
+      if (error instanceof OAuthError) await this.#cache.discard(repository)
+      throw error
+    }
   }
 
   /** The newest commit; those since the last fetch too, if there are few, which takes one request less. */

@@ -6,7 +6,7 @@ import { parseVaultAddress } from '../../../src/node/vault/address.ts'
 import { createGitEngine, type GitEngineOptions, vaultToken } from '../../../src/node/vault/git.ts'
 import { failure } from '../../support/failure.ts'
 import { GitRepository, git, READER, startGitServer, WRITER } from '../../support/git-server.ts'
-import { shown, tempFolder } from '../helpers.ts'
+import { hasTinyDisk, onTinyDisk, shown, startNode, tempFolder } from '../helpers.ts'
 
 const A = 'a'.repeat(40)
 const B = 'b'.repeat(40)
@@ -266,6 +266,88 @@ describe('the machine of the user', () => {
     const engine = await openEngine((await openRepository()).folder, { environment })
     expect(await failure(engine.read(A))).toMatchObject({ code: 'VAULT_INVALID', facts: { reason: 'git-outdated' } })
   })
+})
+
+test('git before 2.31, which has another way for settings in the environment', async () => {
+  const { server } = await openServer()
+  const { environment, log } = await spyOnGit('case "$*" in *--version) echo git version 2.20.1; exit;; esac')
+  const engine = await openEngine(server.url(), { token: `${WRITER.user}:${WRITER.password}`, environment })
+  expect(await engine.swap(A, undefined, 'one')).toBe('won')
+  expect(await engine.read(A)).toBe('one')
+  expect(log()).not.toMatch(/canary|object-format/)
+})
+
+test('over ssh, which never asks', async () => {
+  const folder = await tempFolder()
+  const log = join(folder, 'log')
+  writeFileSync(
+    join(folder, 'ssh'),
+    `#!/bin/sh\nprintf '%s ' "$@" >> '${log}'\nfor last; do :; done\nexec sh -c "$last"\n`,
+  )
+  chmodSync(join(folder, 'ssh'), 0o755)
+  const repository = await openRepository()
+  const environment = { ...process.env, PATH: [folder, process.env['PATH']].join(delimiter) }
+  const engine = await openEngine(`ssh://me@a.dev:2222${repository.folder.replace(/\.git$/, '')}`, { environment })
+  expect(await engine.swap(A, undefined, 'one')).toBe('won')
+  expect(readFileSync(log, 'utf8')).toMatch(/^-oBatchMode=yes .*-p 2222 me@a\.dev git-upload-pack /)
+  // A program of the user gets what it expects, and nothing else.
+  writeFileSync(log, '')
+  const own = await openEngine(`me@a.dev:${repository.folder}`, {
+    environment: { ...environment, GIT_SSH_COMMAND: `sh -c 'ssh "$@"' mine` },
+  })
+  expect(await own.read(A)).toBe('one')
+  expect(readFileSync(log, 'utf8')).not.toContain('BatchMode')
+})
+
+describe('git is killed', () => {
+  const killOnce = async (command: string) => {
+    const marker = join(await tempFolder(), 'marker')
+    const script = `case " $* " in *' ${command} '*) if [ -e '${marker}' ]; then rm '${marker}'; kill -9 $$; fi;; esac`
+    const { environment } = await spyOnGit(script)
+    return { environment, arm: () => writeFileSync(marker, ''), isArmed: () => existsSync(marker) }
+  }
+
+  test('in a push: unknown', async () => {
+    const { environment, arm, isArmed } = await killOnce('push')
+    const engine = await openEngine((await openRepository()).folder, { environment })
+    await engine.swap(A, undefined, 'one')
+    arm()
+    expect(await engine.swap(A, 'one', 'two')).toBe('unknown')
+    expect(isArmed()).toBe(false)
+    expect(await engine.swap(A, 'one', 'two')).toBe('won')
+  })
+
+  test.each(['fetch', 'hash-object', 'mktree', 'commit-tree', 'cat-file'])(
+    'in %s: it is made again',
+    async (command) => {
+      const { environment, arm, isArmed } = await killOnce(command)
+      const engine = await openEngine((await openRepository()).folder, { environment })
+      await engine.swap(A, undefined, 'one')
+      arm()
+      expect(await engine.read(A)).toBe('one')
+      expect(await engine.swap(A, 'one', 'two')).toBe('won')
+      expect(isArmed()).toBe(false)
+      expect(await engine.list()).toStrictEqual(new Map([[A, 'two']]))
+    },
+  )
+})
+
+test.skipIf(!hasTinyDisk())('a full disk: a temporary folder does', async () => {
+  const repository = await openRepository()
+  const disk = await tempFolder()
+  const code = `
+    const { writeFileSync } = await import('node:fs')
+    const { parseVaultAddress } = await import(process.env.SRC + 'node/vault/address.ts')
+    const { createGitEngine } = await import(process.env.SRC + 'node/vault/git.ts')
+    const [url, cache] = process.argv.slice(1)
+    const engine = createGitEngine(await parseVaultAddress('git:' + url), { cache })
+    const text = 'x'.repeat(200_000).replace(/x/g, () => Math.random().toString(36)[3])
+    const outcomes = [await engine.swap('vault', undefined, '1')]
+    try { writeFileSync(cache + '/filler', 'x'.repeat(600_000)) } catch {}
+    outcomes.push(await engine.swap('vault', '1', text), await engine.read('vault') === text)
+    process.stdout.write(outcomes.join(' '))`
+  const { stdout, stderr } = await startNode(code, [repository.folder, disk], onTinyDisk(disk)).ended
+  expect({ stdout, stderr }).toStrictEqual({ stdout: 'won won true', stderr: '' })
 })
 
 describe('the cache', () => {
