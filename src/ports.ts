@@ -5,6 +5,7 @@
 import type { Fix } from './errors.ts'
 import type {
   ClientJwk,
+  ClientKeyName,
   Did,
   Nonces,
   PendingRecord,
@@ -136,6 +137,9 @@ export interface SessionStore {
   readonly renewsEarlier?: number
   /** Whether the session with this key is kept where other machines use it too, and nowhere else. */
   isSharedSession?(thumbprint: string): boolean
+  /** The key of a confidential client that is kept with the sessions, so that it need not be set on each machine. */
+  clientKey?(clientId: string, name: ClientKeyName): Promise<ClientJwk | undefined>
+  keepClientKey?(clientId: string, jwk: ClientJwk): Promise<void>
   /** What people call it, where it is not the per-user store: with its address. */
   place?(): Promise<string>
   /**

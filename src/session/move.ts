@@ -4,6 +4,7 @@
 import { OAuthError } from '../errors.ts'
 import type { SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
+import { keepClientKey } from './client.ts'
 import type { RefreshPorts } from './ports.ts'
 import { endedError, movedToVault, newerOf } from './token-family.ts'
 
@@ -27,6 +28,7 @@ export async function moveToVault(given: SessionRecord, ports: RefreshPorts): Pr
     if (record.ended) throw endedError(record, ports.now())
     if (record.clientId === undefined || record.refreshToken === undefined) throw onlyLeased(record)
     await local.assertNewest(record)
+    await keepClientKey(record, ports)
     await commit({ ...record, movingTo: address })
     await vault.update(record.thumbprint, async (transaction) =>
       transaction.commit(await newerOf(session, transaction.stored)),

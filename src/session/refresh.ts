@@ -9,11 +9,12 @@ import { isRetired } from '../client/fetch.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { ClientKeyName, Handle, Origin, SessionRecord, TokenSet } from '../model.ts'
 import type { Clock, Network, SaveTarget } from '../ports.ts'
-import { clientKeyName, sameClient } from '../protocol/oauth/client-auth.ts'
+import { clientKeyName } from '../protocol/oauth/client-auth.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { saysExpiredToken } from '../protocol/xrpc/error.ts'
+import { clientOf } from './client.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import { deliverLeftOver, deliverRotated, lockForRefresh, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
@@ -138,7 +139,7 @@ interface Prepared {
 async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: RefreshPorts): Promise<Prepared> {
   const { refreshToken, clientId } = current
   if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
-  const client = await sameClient(clientId, current.clientKey, ports.settings.clientJwk)
+  const client = await clientOf(clientId, current, ports)
   ports.saving.checkDurable()
   const { server, pds, claimedHandle } = await verifyIssuer(current, ports)
   await ports.stores.sessions.assertNewest(current)

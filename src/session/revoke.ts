@@ -6,10 +6,10 @@
 import { OAuthError } from '../errors.ts'
 import type { AuthorizationServer, SessionRecord } from '../model.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
-import { sameClient } from '../protocol/oauth/client-auth.ts'
 import { fetchAuthorizationServer } from '../protocol/oauth/discovery.ts'
 import { assertSigns, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
+import { clientOf } from './client.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
 import { endedError, newerOf, revokedFrom } from './token-family.ts'
@@ -79,8 +79,8 @@ async function endAtServer(
   given: RefreshPorts,
 ): Promise<Revoked['outcome']> {
   const ports = withServerClocks(given)
-  const { clientKey, dpopPrivateJwk, thumbprint } = record
-  const client = await sameClient(clientId, clientKey, ports.settings.clientJwk)
+  const { dpopPrivateJwk, thumbprint } = record
+  const client = await clientOf(clientId, record, ports)
   const server = await issuingServer(record, ports)
   if (server.revocation_endpoint === undefined) return 'unsupported'
   const nonces = await ports.stores.sessions.readNonces(thumbprint)

@@ -8,6 +8,7 @@ import { savedEntries } from '../credentials/write.ts'
 import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
 import type { SaveTarget, Saving, Transaction } from '../ports.ts'
+import { keepClientKey } from './client.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import { newerOf, toCredentials, toSessionRecord } from './token-family.ts'
 
@@ -145,12 +146,13 @@ export function lockForRefresh<T>(
 export async function saveSession(
   credentials: Credentials,
   handle: Handle | undefined,
-  ports: Pick<RefreshPorts, 'stores' | 'saving'>,
+  ports: Pick<RefreshPorts, 'settings' | 'stores' | 'saving'>,
 ): Promise<SessionRecord> {
   const record = { ...(await toSessionRecord(credentials)), handle }
   const { targets, inStore, inVault } = ports.saving
   const { sessions, local = sessions, vault = sessions } = ports.stores
   if (inVault) {
+    await keepClientKey(record, ports)
     return vault.update(record.thumbprint, async ({ stored, commit }) => {
       const current = { ...(await newerOf(record, stored)), handle }
       await commit(current)

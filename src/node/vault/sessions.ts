@@ -50,6 +50,8 @@ export function createVaultSessions(options: VaultSessionsOptions & Random): Vau
     read: async (thumbprint) => (await open()).read(thumbprint),
     update: async (thumbprint, transaction) => (await open()).update(thumbprint, transaction),
     prepare: async () => (await open()).prepare(),
+    clientKey: async (clientId, name) => (await clientKeys()).readClientKey(clientId, name, await open()),
+    keepClientKey: async (clientId, jwk) => (await clientKeys()).keepClientKey(clientId, jwk, await open()),
     place: async () => (await open()).engine.address,
     assertNewest: async () => (await open()).assertNewest(),
     adopt: async () => (await open()).adopt(),
@@ -57,6 +59,8 @@ export function createVaultSessions(options: VaultSessionsOptions & Random): Vau
     writeNonces: async (thumbprint, nonces) => (await open()).writeNonces(thumbprint, nonces),
   }
 }
+
+const clientKeys = () => import('./client-keys.ts')
 
 async function openFor(options: VaultSessionsOptions & Random): Promise<VaultStore | undefined> {
   const { home, environment } = options
@@ -108,5 +112,6 @@ export function createCombinedSessions(vault: VaultSessions, local: SessionStore
     update: (thumbprint, transaction) => placeOf(thumbprint).update(thumbprint, transaction),
     assertNewest: (record) => placeOf(record.thumbprint).assertNewest(record),
     isSharedSession: (thumbprint) => inVault.has(thumbprint),
+    clientKey: async (clientId, name) => ((await vault.openIfSet()) ? vault.clientKey?.(clientId, name) : undefined),
   }
 }

@@ -55,7 +55,7 @@ ok  this machine     has nothing that is missing in the vault
     expect(world.service.version).toBe(version)
   })
 
-  test('a claim, an answer that is missing, and what this machine owes', async () => {
+  test('a claim, a response that is missing, and what this machine owes', async () => {
     const world = await createCommandWorld()
     const session = await world.put()
     await change(world, () => ({ claim: CLAIM }))

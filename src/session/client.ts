@@ -1,0 +1,38 @@
+/**
+ * The client of a session, with its key.
+ */
+import { isOAuthError } from '../errors.ts'
+import type { SessionRecord } from '../model.ts'
+import { type ClientIdentity, sameClient } from '../protocol/oauth/client-auth.ts'
+import type { RefreshPorts } from './ports.ts'
+
+/**
+ * The client key that is set, or the one that is kept with the session.
+ *
+ * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH`; nothing was sent
+ */
+export async function clientOf(
+  clientId: string,
+  { clientKey }: Pick<SessionRecord, 'clientKey'>,
+  { settings, stores }: Pick<RefreshPorts, 'settings' | 'stores'>,
+): Promise<ClientIdentity> {
+  try {
+    return await sameClient(clientId, clientKey, settings.clientJwk)
+  } catch (error) {
+    const isKept = clientKey && isOAuthError(error, 'CREDENTIALS_INCOMPLETE', 'CREDENTIALS_MISMATCH')
+    const kept = isKept ? await stores.sessions.clientKey?.(clientId, clientKey) : undefined
+    if (kept === undefined) throw error
+    return sameClient(clientId, clientKey, kept)
+  }
+}
+
+/** Puts the client key that is set into the vault, for sessions there that are bound to it. */
+export async function keepClientKey(
+  { clientId, clientKey }: Pick<SessionRecord, 'clientId' | 'clientKey'>,
+  { settings, stores }: Pick<RefreshPorts, 'settings' | 'stores'>,
+): Promise<void> {
+  const { clientJwk } = settings
+  if (clientId === undefined || clientKey === undefined || clientJwk?.kid !== clientKey.kid) return
+  await sameClient(clientId, clientKey, clientJwk)
+  await stores.vault?.keepClientKey?.(clientId, clientJwk)
+}
