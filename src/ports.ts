@@ -134,7 +134,7 @@ export interface SessionStore {
    * Milliseconds before an access token expires within which, at a random moment, a refresh begins; where many machines
    * share the session, so that one refreshes while the others still have a good token.
    */
-  readonly renewsEarlier?: number
+  renewsEarlier?(thumbprint: string): number
   /** Whether the session with this key is kept where other machines use it too, and nowhere else. */
   isSharedSession?(thumbprint: string): boolean
   /** The key of a confidential client that is kept with the sessions, so that it need not be set on each machine. */

@@ -37,7 +37,7 @@ const MARGIN_SHARE = 1 / 4
  */
 export function isFresh(record: SessionRecord, ports: FreshnessPorts, atLeastSeconds = 0): boolean {
   const { now, randomBytes } = ports
-  const spread = Math.max(MARGIN_RANDOM, ports.stores?.sessions.renewsEarlier ?? 0)
+  const spread = Math.max(MARGIN_RANDOM, ports.stores?.sessions.renewsEarlier?.(record.thumbprint) ?? 0)
   const { accessToken, accessTokenExpiresAt, rotatedAt, refreshToken, clockOffset = 0 } = record
   if (accessToken === undefined) return false
   if (accessTokenExpiresAt === undefined) return atLeastSeconds <= 0

@@ -44,7 +44,7 @@ export function createVaultSessions(options: VaultSessionsOptions & Random): Vau
   return {
     open,
     openIfSet,
-    renewsEarlier: VAULT_TIMES.early,
+    renewsEarlier: () => VAULT_TIMES.early,
     isSharedSession: () => true,
     list: async () => (await open()).list(),
     read: async (thumbprint) => (await open()).read(thumbprint),
@@ -112,6 +112,7 @@ export function createCombinedSessions(vault: VaultSessions, local: SessionStore
     update: (thumbprint, transaction) => placeOf(thumbprint).update(thumbprint, transaction),
     assertNewest: (record) => placeOf(record.thumbprint).assertNewest(record),
     isSharedSession: (thumbprint) => inVault.has(thumbprint),
+    renewsEarlier: (thumbprint) => (inVault.has(thumbprint) ? VAULT_TIMES.early : 0),
     clientKey: async (clientId, name) => ((await vault.openIfSet()) ? vault.clientKey?.(clientId, name) : undefined),
   }
 }

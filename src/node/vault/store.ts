@@ -59,7 +59,6 @@ const RETRY_LONGEST = 5_000
 
 export class VaultStore implements SessionStore, VaultAccess {
   readonly times: VaultTimes
-  readonly renewsEarlier: number
   readonly #options: VaultStoreOptions & Random
   /** When this process first saw a claim. */
   readonly #watched = new Map<string, number>()
@@ -67,7 +66,6 @@ export class VaultStore implements SessionStore, VaultAccess {
   constructor(options: VaultStoreOptions & Random) {
     this.#options = options
     this.times = { ...VAULT_TIMES, ...options.times }
-    this.renewsEarlier = this.times.early
   }
 
   get engine(): VaultEngine {
@@ -92,6 +90,10 @@ export class VaultStore implements SessionStore, VaultAccess {
 
   keys(): Promise<VaultKeys> {
     return this.#options.keys()
+  }
+
+  renewsEarlier(): number {
+    return this.times.early
   }
 
   randomId(): string {
