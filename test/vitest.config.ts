@@ -18,7 +18,9 @@ const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).
 const MOCKING = files.filter(
   (file) => file.endsWith('.test.ts') && /\bvi\.(?:do)?mock\(/i.test(readFileSync(root + file, 'utf8')),
 )
-const OUTSIDE = 'test/{world,e2e,package,sockets,browser}/**'
+const OUTSIDE = 'test/{world,e2e,package,sockets,browser,thorough}/**'
+/** What takes minutes: run by its name, and once by CI. */
+const THOROUGH = process.argv.includes('thorough')
 /** A real Chromium on the servers' own pages. */
 const IN_BROWSER = 'test/browser/sign-in.test.ts'
 /** What runs the CLI runs it from the package, packed and installed. */
@@ -39,6 +41,21 @@ export default defineConfig({
       thresholds: { lines: 95, branches: 95, functions: 95, statements: 95 },
     },
     projects: [
+      ...(THOROUGH
+        ? [
+            {
+              root,
+              test: {
+                name: 'thorough',
+                include: ['test/thorough/**/*.test.ts'],
+                globalSetup: 'test/world/global-setup.ts',
+                maxWorkers: WORKERS,
+                isolate: false,
+                ...LIMITS,
+              },
+            },
+          ]
+        : []),
       {
         root,
         test: {

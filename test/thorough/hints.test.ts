@@ -9,12 +9,12 @@ import https from 'node:https'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { CONSENT, callbackFor, expectFailure, GENERIC, newHome } from '../e2e/support.ts'
 import { createCertificate } from '../support/certificates.ts'
 import { type CliResult, type Home, runCli, runShell } from '../world/cli.ts'
 import { createDid } from '../world/other-hosts.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld, uniqueHandle } from '../world/world.ts'
-import { CONSENT, callbackFor, expectFailure, GENERIC, newHome } from './support.ts'
 
 const world = connectWorld()
 const GET_SESSION = 'atproto-oauth call com.atproto.server.getSession'
