@@ -12,7 +12,7 @@ const OF_OTHERS: Readonly<Record<string, readonly string[]>> = {
   'node/vault/git-cache.ts': ['--bare', '--object-format', '--quiet', '--template'],
   'node/vault/git-objects.ts': ['--batch', '--stdin'],
   'node/vault/git-program.ts': ['--get', '--git-dir', '--version'],
-  'node/vault/git-remote.ts': ['--get', '--git-dir', '--push', '--quiet', '--short'],
+  'node/vault/git-remote.ts': ['--get', '--git-dir', '--push', '--quiet', '--short', '--show-toplevel'],
   'node/vault/git.ts': [
     '--depth',
     '--dry-run',

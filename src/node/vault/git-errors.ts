@@ -30,6 +30,7 @@ export function showErrors(secrets: readonly string[]): Shown {
 
 const BRANCH_MISSING = /couldn't find remote ref/i
 const REDIRECTED = /returned error: 30[12378]/
+const NOT_FOUND = /repository '.*' not found/
 const OTHER_FORMAT = /mismatched algorithms|object format|hash algorithm/i
 /** Of the cache itself. */
 const CACHE = /No space left on device|Disk quota exceeded|shallow\.lock|loose object|not a git repository: /
@@ -46,8 +47,9 @@ export function isBranchMissing({ stderr }: GitResult): boolean {
   return BRANCH_MISSING.test(stderr)
 }
 
-export function isRedirected({ stderr }: GitResult): boolean {
-  return REDIRECTED.test(stderr)
+/** Perhaps the service knows the repository by the long form of its address only. */
+export function isElsewhere({ stderr }: GitResult): boolean {
+  return REDIRECTED.test(stderr) || NOT_FOUND.test(stderr)
 }
 
 /** The repository names its objects by SHA-256, and the cache by SHA-1, or the other way round. */

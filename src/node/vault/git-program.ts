@@ -225,7 +225,8 @@ function collect(stream: NodeJS.ReadableStream, longest: number) {
     if (size < longest) chunks.push(chunk)
     size += chunk.length
   })
-  return { ended: once(stream, 'close'), bytes: () => Buffer.concat(chunks) }
+  const ended = once(stream, 'close').catch(() => undefined)
+  return { ended, bytes: () => Buffer.concat(chunks) }
 }
 
 /** @returns the error of a program that could not be started, in our words */

@@ -3,6 +3,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { withoutOurs } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
@@ -26,7 +27,7 @@ export async function remoteOfCheckout(folder: string, environment: NodeJS.Proce
   if (name === undefined) throw missing('this checkout has no remote')
   const url = (await git('remote', 'get-url', '--push', name)).split('\n')[0]!
   if (url === '') throw missing(`the remote ${JSON.stringify(name)} of this checkout has no URL`)
-  return url
+  return /^\.\.?[\\/]/.test(url) ? path.resolve(await git('rev-parse', '--show-toplevel'), url) : url
 }
 
 /** What it prints; nothing if it fails. */

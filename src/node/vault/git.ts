@@ -11,8 +11,8 @@ import {
   CacheFault,
   fetchError,
   isBranchMissing,
+  isElsewhere,
   isOtherFormat,
-  isRedirected,
   type PushOutcome,
   pushOutcome,
   type Shown,
@@ -68,7 +68,7 @@ class GitEngine implements VaultEngine {
   readonly #shown: Shown
   readonly #cache: GitCache
   readonly #isSsh: boolean
-  readonly #urls: readonly string[]
+  readonly #urls: readonly [short: string, long: string]
   readonly #timeout: number
   #url: string
   #git: Promise<Git> | undefined
@@ -92,7 +92,7 @@ class GitEngine implements VaultEngine {
     this.#cache = new GitCache(cache, address.text)
     this.#isSsh = address.origin === undefined && !/^(?:[/\\]|[A-Za-z]:[\\/])/.test(address.url)
     this.#url = address.url
-    // Some services redirect from the short one to the long one.
+    // Some services have the long one only, or redirect to it.
     this.#timeout = options.timeout ?? GIT_TIMES.network
     this.#urls = [address.url, `${address.url}.git`]
   }
@@ -275,9 +275,12 @@ class GitEngine implements VaultEngine {
   async #fetch(git: Git, repository: string): Promise<Seen> {
     this.#seen = undefined
     let result = await this.#runFetch(git, repository)
-    if (isRedirected(result) && this.#url !== this.#urls[1] && this.#url.startsWith('http')) {
-      this.#url = this.#urls[1]!
-      result = await this.#runFetch(git, repository)
+    const [short, long] = this.#urls
+    if (isElsewhere(result) && this.#url === short && short.startsWith('http')) {
+      this.#url = long
+      const other = await this.#runFetch(git, repository)
+      if (isElsewhere(other)) this.#url = short
+      else result = other
     }
     if (result.code !== 0 && isOtherFormat(result)) {
       await this.#cache.changeFormat(git, repository)

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseVaultAddress } from '../../../src/node/vault/address.ts'
@@ -153,6 +153,12 @@ describe('git:. is the remote of the checkout', () => {
     expect((await parse('git:.', folder)).url).toBe('https://a.dev/fork')
     git(folder, ['config', 'branch.main.pushRemote', 'origin'])
     expect((await parse('git:.', folder)).url).toBe('https://a.dev/origin')
+  })
+
+  test('a path is that from the folder of the checkout', async () => {
+    const folder = await checkout({ origin: '../vault.git' })
+    mkdirSync(join(folder, 'below'))
+    expect((await parse('git:.', join(folder, 'below'))).url).toBe(join(realpathSync(folder), '..', 'vault.git'))
   })
 
   test('without the token that a CI job has in it', async () => {
