@@ -60,7 +60,7 @@ export class GitCache {
     try {
       return await withLock(join(folder, 'lock'), () => this.#attempt(git, folder, work))
     } catch (error) {
-      if (error instanceof CacheFault) throw unreachable(this.#place, error.message)
+      if (error instanceof CacheFault) throw unreachable(this.#place.replace(/^git:/, ''), error.message)
       throw error
     }
   }

@@ -195,7 +195,7 @@ describe('the machine of the user', () => {
     writeFileSync(join(folder, 'staged'), 'x')
     git(folder, ['add', 'staged'])
     mkdirSync(hooks)
-    for (const hook of ['pre-push', 'post-index-change']) {
+    for (const hook of ['pre-push', 'reference-transaction', 'post-index-change']) {
       writeFileSync(join(hooks, hook), `#!/bin/sh\ntouch '${marker}'\nexit 1\n`)
       chmodSync(join(hooks, hook), 0o755)
     }
@@ -231,8 +231,8 @@ describe('the machine of the user', () => {
       GIT_TRACE: join(folder, 'trace'),
     }
     const before = [git(folder, ['status', '--porcelain']), readdirSync(join(folder, '.git')).sort()]
-    const repository = await openRepository()
-    const engine = await openEngine(repository.folder, { environment })
+    const { server, repository } = await openServer() // with settings of its own
+    const engine = await openEngine(server.url(), { environment, token: WRITER.password })
     expect(await engine.swap(A, undefined, 'one')).toBe('won')
     expect(await engine.read(A)).toBe('one')
     expect([git(folder, ['status', '--porcelain']), readdirSync(join(folder, '.git')).sort()]).toStrictEqual(before)
