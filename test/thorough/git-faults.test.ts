@@ -1,9 +1,9 @@
 /** Machines that change one record while connections break at random: no outcome may be wrong. */
 import { expect, onTestFinished, test } from 'vitest'
-import { parseVaultAddress } from '../../../src/node/vault/address.ts'
-import { createGitEngine } from '../../../src/node/vault/git.ts'
-import { type GitFault, type GitRepository, startGitServer, WRITER } from '../../support/git-server.ts'
-import { tempFolder } from '../helpers.ts'
+import { parseVaultAddress } from '../../src/node/vault/address.ts'
+import { createGitEngine } from '../../src/node/vault/git.ts'
+import { tempFolder } from '../node/helpers.ts'
+import { type GitFault, type GitRepository, startGitServer, WRITER } from '../support/git-server.ts'
 
 const A = 'a'.repeat(40)
 const MACHINES = 3

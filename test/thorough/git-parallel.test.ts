@@ -1,10 +1,10 @@
 /** Many at once: in one process and in several, on one cache and on one each. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { parseVaultAddress } from '../../../src/node/vault/address.ts'
-import { createGitEngine } from '../../../src/node/vault/git.ts'
-import { GitRepository } from '../../support/git-server.ts'
-import { startNode, tempFolder } from '../helpers.ts'
+import { parseVaultAddress } from '../../src/node/vault/address.ts'
+import { createGitEngine } from '../../src/node/vault/git.ts'
+import { startNode, tempFolder } from '../node/helpers.ts'
+import { GitRepository } from '../support/git-server.ts'
 
 const A = 'a'.repeat(40)
 const MANY = 20
