@@ -20,7 +20,7 @@ import { programName } from '../io.ts'
 import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
-import { connect, homeOf, warnOfVariable } from './setting.ts'
+import { connect, requireHome, warnOfVariable } from './setting.ts'
 
 interface NewOptions extends SavingOptions {
   readonly replace?: boolean
@@ -60,7 +60,7 @@ If stdout is a terminal, only the address is printed: print the key with \`vault
 
 async function runNew(given: string, options: NewOptions, context: Context): Promise<void> {
   const { io, output } = context
-  const home = homeOf(context)
+  const home = requireHome(context)
   const address = await normalizeAddress(given, io.environment)
   const targets = await targetsOf(options, context)
   const isShown = targets.length === 0 && !io.stdout.isTTY

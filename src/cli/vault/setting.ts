@@ -1,10 +1,9 @@
 /**
  * The vault that the `vault` commands work on, and where this machine keeps what it knows of vaults.
  */
-import { resolve } from 'node:path'
 import { VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
-import { expandTilde, homeNeeded, userFolders } from '../../node/folders.ts'
+import { homeNeeded } from '../../node/folders.ts'
 import {
   connectEngine,
   isSameAddress,
@@ -15,8 +14,7 @@ import {
 } from '../../node/vault/connect.ts'
 import type { VaultEngine } from '../../node/vault/engine.ts'
 import { parseUserKey } from '../../node/vault/envelope.ts'
-import type { Context } from '../context.ts'
-import { SETTINGS } from '../options.ts'
+import { type Context, homeOf } from '../context.ts'
 
 export interface UsedVault extends VaultSetting {
   readonly engine: VaultEngine
@@ -26,16 +24,15 @@ export interface UsedVault extends VaultSetting {
 }
 
 /** @throws {OAuthError} `USAGE` this user has none */
-export function homeOf({ common, io }: Pick<Context, 'common' | 'io'>): string {
-  const named = SETTINGS.home.read(common, io.environment)
-  const home = named === undefined ? userFolders()?.data : resolve(expandTilde(named))
+export function requireHome({ common, io }: Pick<Context, 'common' | 'io'>): string {
+  const home = homeOf(common, io)
   if (home === undefined) throw homeNeeded()
   return home
 }
 
 /** @throws {OAuthError} `VAULT_INVALID` no vault is set, or its key is not known or malformed */
 export async function usedSetting(context: Context): Promise<VaultSetting> {
-  const setting = await vaultSetting(context.io.environment, homeOf(context))
+  const setting = await vaultSetting(context.io.environment, requireHome(context))
   if (setting === undefined) {
     const message = 'no vault is set: neither by ATPROTO_OAUTH_VAULT nor on this machine'
     throw new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-unset' } })
@@ -47,12 +44,15 @@ export async function usedSetting(context: Context): Promise<VaultSetting> {
 /** Asks the service for nothing yet. */
 export async function usedVault(context: Context): Promise<UsedVault> {
   const setting = await usedSetting(context)
-  const home = homeOf(context)
+  const home = requireHome(context)
   return { ...setting, home, memory: vaultFolders(home).memory, engine: await connect(setting.address, context) }
 }
 
 export function connect(address: string, context: Context): Promise<VaultEngine> {
-  return connectEngine(address, { environment: context.io.environment, cache: vaultFolders(homeOf(context)).cache })
+  return connectEngine(address, {
+    environment: context.io.environment,
+    cache: vaultFolders(requireHome(context)).cache,
+  })
 }
 
 /** The variable is used before what is kept on this machine, and may have been set for another vault. */

@@ -16,7 +16,7 @@ import { type CliIO, inCi, programName, readStdin } from '../io.ts'
 import type { CommonOptions } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
-import { connect, homeOf, warnOfVariable } from './setting.ts'
+import { connect, requireHome, warnOfVariable } from './setting.ts'
 
 /** Bytes; a key has 43 characters. */
 const KEY_LARGEST = 4096
@@ -41,7 +41,7 @@ Examples:
 
 async function runUse(given: string, _: CommonOptions, context: Context): Promise<void> {
   const { io, output } = context
-  const home = homeOf(context)
+  const home = requireHome(context)
   const address = await normalizeAddress(given, io.environment)
   const { current, vaults } = await readKnownVaults(home)
   const inVariable = variable(io.environment, VAULT_KEY)
