@@ -29,16 +29,17 @@ case "$command" in
     [ "$1 $2" = '-X PUT' ] || refuse 'not known here'
     mkdir -p "environments/$(basename "$3")" ;;
   'secret set')
+    folder=secrets
     while [ $# -gt 0 ]; do
       case "$1" in
-        --env) environment=$2; shift 2 ;;
+        --env) folder=environments/$2; shift 2 ;;
         --repo) repository=$2; shift 2 ;;
         -f | --env-file) file=$2; shift 2 ;;
         *) name=$1; shift ;;
       esac
     done
     [[ $token = github_pat_* ]] || refuse 'HTTP 403: Resource not accessible by integration'
-    [ "$repository" = '${REPOSITORY}' ] && cd "environments/$environment" || refuse 'HTTP 404: Not Found'
+    [ "$repository" = '${REPOSITORY}' ] && cd "$folder" || refuse 'HTTP 404: Not Found'
     [ -z "$file" ] || name=.env
     case "$file" in '' | -) ;; *) exec < "$here/$file" ;; esac
     cat > "$(printf %03d "$(ls | wc -l)").$name" ;;
@@ -56,9 +57,12 @@ exec '${NODE}' '${LAUNCHER}' "$@"
 `
 
 export interface Github {
-  /** A person's shell, which has `gh` and `npx`. */
+  /** Of the person. */
+  readonly home: Home
+  /** The person's shell, which has `gh` and `npx`. */
   shell(script: string, stdin?: string): Promise<CliResult>
-  secrets(environment: string): Promise<Record<string, string>>
+  /** Without an environment, those of the repository. */
+  secrets(environment?: string): Promise<Record<string, string>>
   setSecret(environment: string, name: string, value: string): Promise<void>
   issues(): Promise<string[]>
   /** The secrets of its environment are those of now, when it starts. */
@@ -76,19 +80,28 @@ export interface JobResult {
   readonly raw: string
 }
 
-export async function createGithub(version: string): Promise<Github> {
+/** To this git, the repository at github.com is another one, by https and by ssh. */
+export async function redirectGit(home: Home, remote: string): Promise<void> {
+  const names = ['https://github.com/', 'git@github.com:'].map((host) => `  insteadOf = ${host}${REPOSITORY}\n`)
+  await writeFile(join(home.path, '.gitconfig'), `[url "${remote}"]\n${names.join('')}`)
+}
+
+/** @param remote a git repository that stands for the one at github.com */
+export async function createGithub(version: string, remote?: string): Promise<Github> {
   const person = await newHome()
+  if (remote !== undefined) await redirectGit(person, remote)
   const bin = join(person.path, 'bin')
   const environments = join(person.path, 'environments')
-  await Promise.all([bin, environments].map((folder) => mkdir(folder)))
+  const ofRepository = join(person.path, 'secrets')
+  await Promise.all([bin, environments, ofRepository].map((folder) => mkdir(folder)))
   for (const [name, script] of Object.entries({ gh: GH, npx: npx(version) })) {
     await writeFile(join(bin, name), script)
     await chmod(join(bin, name), 0o755)
   }
   const path = { PATH: `${bin}:${process.env['PATH']}` }
 
-  const secrets = async (environment: string) => {
-    const folder = join(environments, environment)
+  const secrets = async (environment?: string) => {
+    const folder = environment === undefined ? ofRepository : join(environments, environment)
     const all: Record<string, string> = {}
     for (const file of (await readdir(folder)).sort()) {
       const text = await readFile(join(folder, file), 'utf8')
@@ -110,6 +123,7 @@ export async function createGithub(version: string): Promise<Github> {
   }
 
   return {
+    home: person,
     secrets,
     shell: (script, stdin) => runShell(script, { home: person, env: path, stdin }),
     setSecret: async (environment, name, value) => {
@@ -121,7 +135,9 @@ export async function createGithub(version: string): Promise<Github> {
     issues: async () => (await readFile(join(person.path, 'issues'), 'utf8').catch(() => '')).split('\n').slice(0, -1),
     async runJob(job, values) {
       const home = await newHome()
-      const there = job.environment === undefined ? {} : await secrets(job.environment)
+      if (remote !== undefined) await redirectGit(home, remote)
+      const ofEnvironment = job.environment === undefined ? {} : await secrets(job.environment)
+      const there: Readonly<Record<string, string>> = { ...(await secrets()), ...ofEnvironment }
       const masks = [JOB_TOKEN, ...Object.values(there)]
       const known: Values = { 'github.repository': REPOSITORY, 'github.token': JOB_TOKEN, ...values }
       const result = (expression: string) => {

@@ -2,12 +2,13 @@
  * Whatever a reader of README.md and docs/ can copy, run as it stands there and in the order in which it does, against the
  * real PDS. Other names stand for those of the network. (docs/recipes.md has a test file of its own.)
  */
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { complete, saveSession } from '../../src/index.ts'
@@ -18,7 +19,7 @@ import { readWorkflow } from '../support/workflow.ts'
 import { type Home, runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { type Account, connectWorld, uniqueHandle } from '../world/world.ts'
-import { createGithub, PERSONAL_TOKEN, REPOSITORY } from './github.ts'
+import { createGithub, PERSONAL_TOKEN, REPOSITORY, redirectGit } from './github.ts'
 import { CONSENT, callbackFor, expectFailure, library, newHome } from './support.ts'
 
 const world = connectWorld()
@@ -139,6 +140,60 @@ test.skipIf(lacks('jq'))(
     const after = await github.secrets('atproto')
     expect(Object.keys(after)).toStrictEqual(Object.keys(before))
     expect(after['ATPROTO_OAUTH_SESSION']).not.toBe(before['ATPROTO_OAUTH_SESSION'])
+  },
+)
+
+async function bareRepository(): Promise<string> {
+  const repository = join((await newHome()).path, 'bot.git')
+  execFileSync('git', ['init', '--quiet', '--bare', repository])
+  return repository
+}
+
+test('README.md: a vault in a repository, with its address and key for others', async () => {
+  const home = await newHome()
+  await redirectGit(home, await bareRepository())
+  const [create] = take('README.md', 'On many machines')
+  const created = await runShell(pasted(create!.text), { home })
+  expect(created, created.stderr).toMatchObject({ code: 0 })
+  expect(parse(created.stdout)).toStrictEqual({
+    ATPROTO_OAUTH_VAULT: 'git:https://github.com/alice/bot',
+    ATPROTO_OAUTH_VAULT_KEY: expect.stringMatching(/^[\w-]{43}$/),
+  })
+})
+
+test.skipIf(lacks('jq'))(
+  'docs/vault.md: set up by its commands, its workflow posts, with one secret; and a second machine',
+  async () => {
+    const account = await world.createAccount()
+    const remote = await bareRepository()
+    const github = await createGithub(packageJson.version, remote)
+    const [setUp, finish, workflow] = take('docs/vault.md', 'Set up GitHub Actions', 3)
+    const shell = async (script: string, stdin = '') => {
+      const done = await github.shell(`set -eo pipefail\n${script.replace('alice.bsky.social', account.handle)}`, stdin)
+      expect(done, done.stderr).toMatchObject({ code: 0 })
+      return done.stdout
+    }
+    const callback = await signIn((await shell(setUp!.text)).trim(), account, CONSENT)
+    expect(await shell(finish!.text, callback)).toBe('')
+    expect(Object.keys(await github.secrets())).toStrictEqual(['ATPROTO_OAUTH_VAULT_KEY'])
+
+    const { errors, permissions, jobs } = await readWorkflow(workflow!.text)
+    expect(errors).toStrictEqual([])
+    expect(permissions).toStrictEqual({ contents: 'write' })
+    for (const _ of ['first', 'second']) {
+      const { code, log } = await github.runJob(jobs[0]!, {})
+      expect(code, log).toBe(0)
+    }
+    expect(await posts(account)).toStrictEqual(['It is out', 'It is out'])
+
+    const home = await newHome()
+    await redirectGit(home, remote)
+    const [second] = take('docs/vault.md', 'A second machine, and cron')
+    const laptop = `ssh() { shift; HOME='${github.home.path}' ATPROTO_OAUTH_HOME='${github.home.state}' "$@"; }`
+    const used = await runShell(`set -e\n${laptop}\n${pasted(second!.text)}`, { home })
+    expect(used, used.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining('No problems found.') })
+    const listed = await runCli(['vault', 'list', '--json'], { home })
+    expect(JSON.parse(listed.stdout)).toMatchObject([{ did: account.did, state: 'alive' }])
   },
 )
 
