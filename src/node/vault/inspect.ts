@@ -2,12 +2,11 @@
  * What is in a vault now, and what this machine has that the vault has not. Changes nothing.
  */
 import { join } from 'node:path'
-import { OAuthError } from '../../errors.ts'
 import { listFolder } from '../store/files.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { parseUserKey, unwrapKeys, type VaultKeys } from './envelope.ts'
 import { createFolderMemory } from './machine.ts'
-import { vaultFolder } from './open.ts'
+import { vaultFolder, vaultNotFound } from './open.ts'
 import { isLater, type Sealed, unseal } from './record.ts'
 
 export interface VaultContents {
@@ -70,9 +69,4 @@ export async function readOwed(
     if (seen !== undefined && isLater(seen.record, current?.record)) later.push(seen)
   }
   return { ahead: await memory.names('ahead'), later }
-}
-
-export function vaultNotFound(address: string): OAuthError {
-  const message = `there is no vault at ${address}`
-  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found' } })
 }

@@ -46,9 +46,21 @@ export async function openVault(options: VaultOptions & Random): Promise<VaultSt
     })
     return opened
   }
+  const confirmKeys = async (text: string | undefined, isNeeded: boolean) => {
+    const known = await memory.read('keys', VAULT_RECORD).catch(() => undefined)
+    if (text !== undefined && text === known) return
+    if (text === undefined && (known === undefined || !isNeeded)) throw vaultNotFound(engine.address)
+    if (text === undefined && (await engine.swap(VAULT_RECORD, undefined, known)) === 'won') {
+      warn?.(`the vault at ${engine.address} was lost: stored it again`)
+      return
+    }
+    const current = await unwrapCurrent(text ?? (await engine.read(VAULT_RECORD)), engine, userKey, memory)
+    opened = Promise.resolve(current)
+  }
   return new VaultStore({
     engine,
     keys,
+    confirmKeys,
     memory,
     clock,
     machine,
@@ -75,12 +87,23 @@ async function readKeys(engine: VaultEngine, userKey: Uint8Array, memory: VaultM
     const opened = await unwrapKeys(known, userKey, engine.address).catch(() => undefined)
     if (opened !== undefined) return opened
   }
-  const text = await engine.read(VAULT_RECORD)
-  if (text === undefined) {
-    const message = `there is no vault at ${engine.address}`
-    throw new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found' } })
-  }
+  return unwrapCurrent(await engine.read(VAULT_RECORD), engine, userKey, memory)
+}
+
+/** @param text the vault's own record, as it is now */
+async function unwrapCurrent(
+  text: string | undefined,
+  engine: VaultEngine,
+  userKey: Uint8Array,
+  memory: VaultMemory,
+): Promise<VaultKeys> {
+  if (text === undefined) throw vaultNotFound(engine.address)
   const keys = await unwrapKeys(text, userKey, engine.address)
   await memory.write('keys', VAULT_RECORD, text).catch(() => undefined)
   return keys
+}
+
+export function vaultNotFound(address: string): OAuthError {
+  const message = `there is no vault at ${address}`
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found' } })
 }

@@ -38,6 +38,14 @@ export interface VaultMachine {
 export interface VaultStoreOptions {
   readonly engine: VaultEngine
   keys(): Promise<VaultKeys>
+  /**
+   * Checks that the keys are those of the vault as it is now.
+   *
+   * @param text the vault's own record
+   * @param isNeeded this machine has a session that is to be stored again, if the vault was lost
+   * @throws {OAuthError} `VAULT_KEY_WRONG`, `VAULT_INVALID`
+   */
+  confirmKeys?(text: string | undefined, isNeeded: boolean): Promise<void>
   readonly memory: VaultMemory
   readonly clock: VaultClock
   readonly machine: VaultMachine
@@ -256,6 +264,7 @@ export class VaultStore implements SessionStore, VaultAccess {
   async finishAhead(thumbprint: string): Promise<void> {
     const text = await this.memory.read('ahead', thumbprint)
     if (text === undefined) return
+    await this.#confirmKeys(await this.engine.read(VAULT_RECORD))
     const [name = '', sealed = ''] = text.split('\n')
     const next = await unseal(name, sealed, await this.keys())
     if (next !== undefined) {
@@ -323,10 +332,13 @@ export class VaultStore implements SessionStore, VaultAccess {
   }
 
   async #current(): Promise<Map<string, Sealed>> {
+    await this.keys() // before anything is listed where there is no vault
+    const records = await this.engine.list()
+    await this.#confirmKeys(records.get(VAULT_RECORD))
     const keys = await this.keys()
     const all = new Map<string, Sealed>()
     let failed: unknown
-    for (const [name, text] of await this.engine.list()) {
+    for (const [name, text] of records) {
       if (name === VAULT_RECORD) continue
       try {
         const sealed = await unseal(name, text, keys)
@@ -340,6 +352,15 @@ export class VaultStore implements SessionStore, VaultAccess {
     for (const seen of await this.#seen()) await this.#restore(seen, all)
     for (const sealed of all.values()) await this.remember(sealed)
     return all
+  }
+
+  /** Nothing must be stored with the keys of a vault that another one has replaced. */
+  async #confirmKeys(text: string | undefined): Promise<void> {
+    const { confirmKeys } = this.#options
+    if (confirmKeys === undefined) return
+    const seen = text === undefined ? await this.#seen() : []
+    const isAhead = text === undefined && (await this.memory.names('ahead')).length > 0
+    await confirmKeys(text, isAhead || seen.some(({ record }) => record.session.ended === undefined))
   }
 
   /** The service has lost a change that it had confirmed, or was restored from a backup. */
