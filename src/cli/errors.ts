@@ -121,7 +121,10 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
         : 'use a handle, a did:plc or a did:web',
   },
   CLIENT_INVALID: { exit: 2, hint: running('--help', 'init') },
-  SCOPE_INVALID: { exit: 2, hint: SCOPE },
+  SCOPE_INVALID: {
+    exit: 2,
+    hint: ({ scope }) => (scope === undefined ? SCOPE : `write it as --scope "${scope}"`),
+  },
   NSID_INVALID: { exit: 2, hint: 'atproto-oauth call com.atproto.server.getSession' },
   CALLBACK_UNREADABLE: {
     exit: 2,

@@ -98,7 +98,9 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
   const shown = JSON.stringify(harmless.length > 60 ? `${harmless.slice(0, 60)}…` : harmless)
   if (/^https?:\/\//i.test(text)) return { kind: 'server', origin: parseServer(text, shown, dev) }
   if (text.startsWith('did:')) {
-    if (!isDid(text)) throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a valid DID`)
+    if (!isDid(text)) {
+      throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a valid DID`, { facts: meantBy(text, dev) })
+    }
     const did = asDid(text, dev)
     if (!did) {
       const message = `${shown} is not a did:plc or did:web that atproto accepts`
@@ -106,15 +108,16 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
     }
     return { kind: 'did', did }
   }
+  if (text === '') throw new OAuthError('IDENTIFIER_INVALID', 'the handle is empty: was its variable not set?')
   const handle = asHandle(text.startsWith('@') ? text.slice(1) : text)
   if (!handle) {
     const isMail = EMAIL.test(text.replace(/^mailto:/i, ''))
     const what = isMail ? 'an e-mail address, not' : 'not'
     throw new OAuthError(
       'IDENTIFIER_INVALID',
-      `${shown} is ${what} a handle, a DID or a server URL${hasInvisible(text) ? ': it contains invisible characters' : ''}`,
+      `${shown} is ${what} a handle, a DID or a server URL${peculiarity(text)}`,
       {
-        facts: isMail ? { reason: 'identifier-email' } : meantBy(text),
+        facts: isMail ? { reason: 'identifier-email' } : meantBy(text, dev),
       },
     )
   }
@@ -139,29 +142,57 @@ export function parseIdentifier(typed: string, dev: boolean): Identifier {
  * The identifier in a text that contains one: the address of a profile or record, a name in quotes, or one with a slash
  * behind it. It is only suggested, because the text may mean something else.
  */
-function meantBy(text: string): ErrorFacts {
-  const typed = text.slice(0, DID_LONGEST).replace(/[\p{Cc}\p{Cf}\s]/gu, '')
+function meantBy(text: string, dev: boolean): ErrorFacts {
+  if (VARIABLE.test(text)) return {}
+  const typed = text
+    .slice(0, DID_LONGEST)
+    .normalize('NFKC')
+    .replaceAll('\u3002', '.') // the full stop of Chinese and Japanese keyboards
+    .replace(/[\p{Cc}\p{Cf}\s\\]/gu, '')
   const [, within] = /^at:\/\/([^/?#]+)/i.exec(typed) ?? /^[^?#]*?\/profile\/([^/?#]+)/i.exec(typed) ?? []
-  const name = trimmed((within ?? typed).replace(/%3A/gi, ':'))
-  const url = asUrl(typed)
-  const server = url?.protocol === 'https:' && !url.username && asHandle(url.hostname) ? url.origin : undefined
+  const name = trimmed((within ?? typed).replace(/%3A/gi, ':')).replace(/^[a-z_]+=/i, '')
+  const did = name.replace(/[#/?].*$/, '').replace(/^did:[a-z]+:/i, (start) => start.toLowerCase())
   const isUserName = within === undefined && /^@?[a-z\d][a-z\d-]{1,16}[a-z\d]$/i.test(text)
   const identifier =
-    asDid(name) ?? asHandle(name) ?? server ?? (isUserName ? `${name.toLowerCase()}.${SERVERS[0]}` : undefined)
+    asDid(did) ??
+    asHandle(name) ??
+    serverMeantBy(typed, dev) ??
+    (isUserName ? `${name.toLowerCase()}.${SERVERS[0]}` : undefined)
   return identifier === undefined ? {} : { reason: 'identifier-meant', identifier }
 }
 
-/** What {@link sanitize} removes, so that the text looks valid in a message. */
-function hasInvisible(text: string): boolean {
-  return /[\p{Cc}\p{Cf}]/u.test(text)
+/** The origin of a URL with a path or of another protocol, or of an address that has no scheme. */
+function serverMeantBy(typed: string, dev: boolean): string | undefined {
+  if (/^(?:localhost|[a-z\d.-]+\.[a-z]+(?=:)|(?:\d{1,3}\.){3}\d{1,3}|\[[a-f\d:]+\])(?::\d{1,5})?\/?$/i.test(typed)) {
+    const scheme = dev && !/\.[a-z]+:/i.test(typed) ? 'http' : 'https'
+    return asServer(`${scheme}://${typed.replace(/\/$/, '')}/`, dev)
+  }
+  const url = asUrl(typed)
+  if (!url || url.username || url.password || url.hostname === '') return undefined
+  if (/^https?:$/.test(url.protocol) && dev) return asOrigin(url.origin, dev)
+  if (!asHandle(url.hostname)) return undefined
+  if (url.protocol === 'https:') return url.origin
+  return /^(?:ftp|wss?):$/.test(url.protocol) ? `https://${url.hostname}` : undefined
+}
+
+/** How shells, workflows and templates write a variable, which none of them has replaced by its value. */
+const VARIABLE = /\$\{|\$\(|^\$\w|\{\{|^%\w+%$/
+
+/** What is wrong with a text that may look valid in a message. */
+function peculiarity(text: string): string {
+  if (VARIABLE.test(text)) return ': it is the name of a variable, not its value'
+  if (/[\p{Cc}\p{Cf}]/u.test(text)) return ': it contains invisible characters' // which `sanitize` removes
+  return /[^\p{ASCII}]/u.test(text) && /\p{L}/u.test(text.replace(/\p{ASCII}/gu, ''))
+    ? ': it contains letters other than a-z'
+    : ''
 }
 
 /** Without quotes, brackets and punctuation around it. */
 function trimmed(text: string): string {
-  let [start, end] = [0, text.length]
-  while (start < end && !/[a-z\d]/i.test(text[start]!)) start += 1
-  while (end > start && !/[a-z\d]/i.test(text[end - 1]!)) end -= 1
-  return text.slice(start, end)
+  const [, inner = ''] = /^[^\p{L}\d]*(.*)$/su.exec(text) ?? []
+  let end = inner.length
+  while (end > 0 && !/[\p{L}\d]/u.test(inner[end - 1]!)) end -= 1
+  return inner.slice(0, end)
 }
 
 function parseServer(text: string, shown: string, dev: boolean): Origin {
@@ -169,7 +200,7 @@ function parseServer(text: string, shown: string, dev: boolean): Origin {
   const bare = url && url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   if (!url || !bare) {
     throw new OAuthError('IDENTIFIER_INVALID', `${shown} is not a server URL: write only https:// and the host`, {
-      facts: meantBy(text),
+      facts: meantBy(text, dev),
     })
   }
   if (!isSecure(url, dev)) {

@@ -27,40 +27,52 @@ export const DEFAULT_SCOPE = 'atproto'
  */
 export function parseScope(text: string): string {
   const tokens = text.split(' ')
-  if (tokens.includes('')) {
-    throw new OAuthError(
-      'SCOPE_INVALID',
-      `the scope ${JSON.stringify(text)} must be permissions separated by single spaces`,
-    )
+  const fault = faultOf(text, tokens)
+  if (fault === undefined) {
+    return [...new Set(tokens.includes('atproto') ? tokens : ['atproto', ...tokens])].join(' ')
   }
+  const [message, permission] = fault
+  const meant = meantScope(text)
+  throw new OAuthError('SCOPE_INVALID', message, {
+    facts:
+      meant !== undefined ? { scope: meant } : permission ? { reason: 'permission-malformed', permission } : undefined,
+  })
+}
+
+/** What is wrong with a scope, and the permission that is wrong if it is one. */
+function faultOf(text: string, tokens: readonly string[]): [message: string, permission?: string] | undefined {
+  const shown = JSON.stringify(text)
+  if (tokens.includes('')) return [`the scope ${shown} must be permissions separated by single spaces`]
   const odd = tokens.find((token) => !TOKEN.test(token))
-  if (odd !== undefined) throw new OAuthError('SCOPE_INVALID', `${JSON.stringify(odd)} is not valid in a scope`)
-  if (text.includes(',')) {
-    throw new OAuthError(
-      'SCOPE_INVALID',
-      `the scope ${JSON.stringify(text)} has a comma: separate permissions by spaces`,
-    )
-  }
+  if (odd !== undefined) return [`${JSON.stringify(odd)} is not valid in a scope`]
+  if (text.includes(',')) return [`the scope ${shown} has a comma: separate permissions by spaces`]
+  const joined = tokens.find((token) => partsOf(token).length > 1)
+  if (joined !== undefined) return [`${JSON.stringify(joined)} is several permissions: separate them by spaces`]
   if (tokens.includes('openid')) {
-    throw new OAuthError(
-      'SCOPE_INVALID',
-      'the scope "openid" does not exist in atproto: every session names its account',
-    )
+    return ['the scope "openid" does not exist in atproto: every session names its account']
   }
   // Servers silently ignore an invalid permission, and it would be missed much later.
   const wrong = tokens.find((token) => isAtprotoToken(token) && !isStatic(token) && !parsePermission(token))
+  if (wrong !== undefined) return [`invalid permission ${JSON.stringify(wrong)} in the scope`, wrong]
   const word = tokens.find((token) => /^[\w-]+$/.test(token) && !isAtprotoToken(token))
-  if (wrong === undefined && word !== undefined) {
-    throw new OAuthError('SCOPE_INVALID', `unknown permission ${JSON.stringify(word)} in the scope`, {
-      facts: { reason: 'permission-malformed', permission: word },
-    })
-  }
-  if (wrong !== undefined) {
-    throw new OAuthError('SCOPE_INVALID', `invalid permission ${JSON.stringify(wrong)} in the scope`, {
-      facts: { reason: 'permission-malformed', permission: wrong },
-    })
-  }
-  return [...new Set(tokens.includes('atproto') ? tokens : ['atproto', ...tokens])].join(' ')
+  return word === undefined ? undefined : [`unknown permission ${JSON.stringify(word)} in the scope`, word]
+}
+
+/** The permissions of a scope in which the spaces are encoded, as in a URL or a form. */
+function partsOf(token: string): string[] {
+  return token.split(
+    /(?:\+|%20)(?=(?:atproto$|atproto(?:\+|%20)|(?:transition|repo|rpc|blob|account|identity|include|space)[:?]))/,
+  )
+}
+
+/** The same permissions, separated by spaces alone; `undefined` if they are invalid that way too. */
+function meantScope(text: string): string | undefined {
+  const tokens = text
+    .split(/[\s,;"'\u201c\u201d\u2018\u2019[\]]+/)
+    .filter(Boolean)
+    .flatMap(partsOf)
+  const meant = tokens.join(' ')
+  return meant === '' || meant === text || faultOf(meant, tokens) !== undefined ? undefined : meant
 }
 
 export function scopeTokens(scope: string): string[] {

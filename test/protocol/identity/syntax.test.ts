@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { OAuthError } from '../../../src/errors.ts'
 import type { Did } from '../../../src/model.ts'
 import {
   asDid,
@@ -255,6 +256,16 @@ describe('what is no identifier, but contains one', () => {
     ['@alice', 'alice.bsky.social'],
     ['https://pds.fake.dev/oauth/authorize', 'https://pds.fake.dev'],
     ['bsky.social', 'https://bsky.social'],
+    ['alice\\.example', 'alice.example'],
+    ['handle=alice.example', 'alice.example'],
+    ['alice\u3002example', 'alice.example'],
+    ['\uff20\uff41lice.example', 'alice.example'],
+    ['did:plc:aaaaaaaaaaaaaaaaaaaaaaaa#atproto_pds', 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'],
+    ['DID:PLC:aaaaaaaaaaaaaaaaaaaaaaaa', 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'],
+    ['pds.fake.dev:3000', 'https://pds.fake.dev:3000'],
+    ['127.0.0.1:2583', 'https://127.0.0.1:2583'],
+    ['localhost', 'https://localhost'],
+    ['wss://relay.fake.dev', 'https://relay.fake.dev'],
   ])('%j: %s', async (typed, identifier) => {
     const error = await failure(() => parseIdentifier(typed, false))
     expect(error).toMatchObject({ code: 'IDENTIFIER_INVALID', facts: { reason: 'identifier-meant', identifier } })
@@ -279,4 +290,24 @@ describe('what is no identifier, but contains one', () => {
       })
     }
   })
+})
+
+test('with --dev a local address is one of a server with http:, and a path is no part of it', async () => {
+  for (const typed of ['localhost:2583', 'http://localhost:2583/xrpc/a.b.c']) {
+    const { facts } = (await failure(() => parseIdentifier(typed, true))) as OAuthError
+    expect(facts).toEqual({ reason: 'identifier-meant', identifier: 'http://localhost:2583' })
+  }
+})
+
+test.each([
+  ['\u0024{HANDLE}', 'it is the name of a variable, not its value'],
+  ['\u0024{{ secrets.HANDLE }}', 'it is the name of a variable, not its value'],
+  ['%HANDLE%', 'it is the name of a variable, not its value'],
+  ['$env:HANDLE', 'it is the name of a variable, not its value'],
+  ['\u0430lice.example', 'it contains letters other than a-z'],
+  ['', 'the handle is empty: was its variable not set?'],
+])('%j: what is wrong, and no other account is suggested', async (typed, words) => {
+  const { facts, message } = (await failure(() => parseIdentifier(typed, false))) as OAuthError
+  expect(message).toContain(words)
+  expect(facts).toEqual({})
 })

@@ -31,6 +31,31 @@ describe('the scope to ask for', () => {
     },
   )
 
+  test.each([
+    ['atproto,transition:generic', 'atproto transition:generic'],
+    ['atproto+transition:generic', 'atproto transition:generic'],
+    ['atproto%20transition:generic', 'atproto transition:generic'],
+    ['transition:generic+repo:a.b.c', 'transition:generic repo:a.b.c'],
+    ['"atproto transition:generic"', 'atproto transition:generic'],
+    ['["atproto","transition:generic"]', 'atproto transition:generic'],
+    ['atproto\ntransition:generic', 'atproto transition:generic'],
+    ['atproto  blob:*/*', 'atproto blob:*/*'],
+    ['atproto,foo', undefined],
+    ['openid,profile', undefined],
+  ])('permissions separated in another way: %j', async (text, scope) => {
+    expect(await failure(() => parseScope(text))).toMatchObject({
+      code: 'SCOPE_INVALID',
+      facts: scope ? { scope } : {},
+    })
+  })
+
+  test.each(['atproto blob:image/svg+xml', 'atproto rpc:a.b.c?aud=did:web:x.y%20z'])(
+    '%s has no other separator',
+    (text) => {
+      expect(() => parseScope(text)).not.toThrow(/several permissions/)
+    },
+  )
+
   test('15.9, 7.6 atproto is added if it is missing', () => {
     expect(parseScope('transition:generic')).toBe('atproto transition:generic')
     expect(parseScope('space:atproto')).toBe('atproto space:atproto')
