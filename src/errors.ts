@@ -262,6 +262,32 @@ export type PlainReason =
   | 'vault-branch-protected'
   /** A rule of the service wants signed commits. */
   | 'vault-signature-required'
+  /** An address of Redis, of which nothing is shown. */
+  | 'redis-address-malformed'
+  /** Redis accepted no user and password. */
+  | 'redis-login-refused'
+  /** Redis has no password, and accepts connections from its own machine only. */
+  | 'redis-protected'
+  /** The user of Redis may not use the keys or commands. */
+  | 'redis-permission-missing'
+  /** The address is that of a replica or Sentinel. */
+  | 'redis-replica'
+  /** The address is that of a node that does not have the vault. */
+  | 'redis-cluster-node'
+  /** Redis has fewer databases. */
+  | 'redis-database-unknown'
+  /** Redis may use no more memory. */
+  | 'redis-memory-full'
+  /** Redis cannot write to its disk. */
+  | 'redis-disk-failed'
+  /** Redis requires replicas that are not there. */
+  | 'redis-replicas-missing'
+  /** What is at the address does not respond as Redis does, with or without TLS. */
+  | 'redis-expected'
+  /** Redis removes keys that were not used for long. */
+  | 'redis-evicting'
+  /** Redis can lose changes that it has confirmed. */
+  | 'redis-not-durable'
   /** The session was ended, or replaced by another login, while this machine refreshed it. */
   | 'ended-elsewhere'
   /** A relative path was given, and the current directory was removed. */

@@ -420,7 +420,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
         ? `remove the older copy; that of the store is the file sessions/${facts.thumbprint}.json in its directory`
         : `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
     case 'vault-address-malformed':
-      return 'write it as git:https://github.com/OWNER/REPO, or git:. for the repository you are in'
+      return 'write it as git:https://github.com/OWNER/REPO, git:. for the repository you are in, or redis://HOST:PORT'
     case 'vault-address-secret':
       return 'remove user name and password from the address, and set ATPROTO_OAUTH_VAULT_TOKEN to the password or token'
     case 'in-vault':
@@ -436,9 +436,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'vault-copied':
       return 'use the address that the vault was made for; two copies of a session would end it'
     case 'vault-foreign':
-      return 'choose a branch that holds nothing else, as in: git:URL#BRANCH'
+      return 'choose a branch or prefix that holds nothing else, as in: git:URL#BRANCH, or redis://HOST?prefix=PREFIX'
     case 'vault-damaged':
-      return 'restore the branch as it was before the last change, or sign in again with --save vault'
+      return 'restore the branch or database as it was before the last change, or sign in again with --save vault'
     case 'vault-unset':
       return 'make one, as in: atproto-oauth vault new git:https://github.com/OWNER/REPO'
     case 'vault-key-missing':
@@ -463,6 +463,32 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'exclude the branch of the vault from the rule, or choose another branch: git:URL#BRANCH'
     case 'vault-signature-required':
       return 'exclude the branch of the vault from the rule: its commits are made by machines, and are not signed'
+    case 'redis-address-malformed':
+      return 'write it as redis://HOST:PORT, or rediss:// for TLS; percent-encode user and password, or set ATPROTO_OAUTH_VAULT_TOKEN to the password'
+    case 'redis-login-refused':
+      return 'set ATPROTO_OAUTH_VAULT_TOKEN to the password, or enter the address with user and password again: atproto-oauth vault use ADDRESS'
+    case 'redis-protected':
+      return 'set a password in the configuration of the server (requirepass), and use it here'
+    case 'redis-permission-missing':
+      return 'grant them with ACL SETUSER: ~atproto-oauth:* (the prefix) +eval +evalsha +hget +hset +hdel +hgetall +hkeys +hello +select +waitaof'
+    case 'redis-replica':
+      return 'use the address of the primary'
+    case 'redis-cluster-node':
+      return 'use the address of the node that has the vault, which the message names'
+    case 'redis-database-unknown':
+      return 'choose a lower number after the host, or none, as in: redis://HOST:PORT'
+    case 'redis-memory-full':
+      return 'raise maxmemory, or delete what is not needed there'
+    case 'redis-disk-failed':
+      return 'find the cause in the log of the server, such as a full disk'
+    case 'redis-replicas-missing':
+      return 'start the replicas, or lower min-replicas-to-write'
+    case 'redis-expected':
+      return 'check host and port; a server that expects TLS needs rediss://, and one without TLS redis://'
+    case 'redis-evicting':
+      return 'set maxmemory-policy noeviction, or use a server that is no cache'
+    case 'redis-not-durable':
+      return 'set appendonly yes; before Redis 7.2 and Valkey 7.2, also appendfsync always'
     case 'ended-elsewhere':
       return init(facts)
     case 'tokens-elsewhere':

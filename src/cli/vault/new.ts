@@ -5,7 +5,7 @@ import { Command, Option } from 'commander'
 import { VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { type Entries, TEXT_FORMATS } from '../../credentials/write.ts'
 import { OAuthError } from '../../errors.ts'
-import { isSameAddress, normalizeAddress } from '../../node/vault/connect.ts'
+import { isSameAddress, normalizeAddress, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey } from '../../node/vault/envelope.ts'
 import { changeKnownVaults, readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
@@ -31,7 +31,10 @@ export function vaultNewCommand(runner: Runner): Command {
   const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
   return new Command('new')
     .description('Create a vault and its key, and use it on this machine')
-    .argument('<address>', 'Where to create it: git:URL, git:URL#BRANCH, or git:. for the repository of this folder')
+    .argument(
+      '<address>',
+      'Where to create it: git:URL[#BRANCH], git:. for the repository of this folder, or redis://HOST',
+    )
     .option('--replace', 'Replace a vault whose key is lost; the sessions in it are lost too')
     .addOption(
       new Option(
@@ -52,9 +55,12 @@ const EXAMPLES = `
 Examples:
   atproto-oauth vault new git:https://github.com/alice/bot
   atproto-oauth vault new git:. --save gh:alice/bot      # for GitHub Actions: two secrets, which never change
+  atproto-oauth vault new rediss://redis.example.com     # the password is read from ATPROTO_OAUTH_VAULT_TOKEN
 
 Sessions in the vault are encrypted with the key. Keep a second copy of it: if the key is lost, so are the sessions.
 A vault in a git repository is a branch of its own, named atproto-oauth by default. Anyone who may push to it can use it.
+A vault on Redis or Valkey is one key, named atproto-oauth:vault by default; ?prefix= changes what is before "vault".
+User and password in an address are kept on this machine only, and never printed.
 If stdout is a terminal, only the address is printed: print the key with \`vault key\`.
 `
 
@@ -66,9 +72,10 @@ async function runNew(given: string, options: NewOptions, context: Context): Pro
   const isShown = targets.length === 0 && !io.stdout.isTTY
   const format = options.format ?? (isShown && !output.json ? 'dotenv' : undefined)
   const print = format && entryPrinter(format, context)
-  const engine = await connect(address, context)
+  const { login } = await withoutLogin(given)
+  const engine = await connect(address, context, login)
 
-  const place = { address, engine, home, targets }
+  const place = { address, login, engine, home, targets }
   const { key, isReplaced } = await output.progress.during(
     () => `creating a vault at ${address}`,
     () => make(place, options, context),
@@ -106,6 +113,7 @@ async function targetsOf(options: NewOptions, context: Context): Promise<readonl
 
 interface Place {
   readonly address: string
+  readonly login: string | undefined
   readonly engine: VaultEngine
   readonly home: string
   readonly targets: readonly SaveTarget[]
@@ -117,7 +125,7 @@ interface Made {
 }
 
 async function make(place: Place, { replace = false }: NewOptions, { io, runtime }: Context): Promise<Made> {
-  const { address, engine, home, targets } = place
+  const { address, login, engine, home, targets } = place
   const records = await engine.list()
   const before = records.get(VAULT_RECORD)
   const known = (await readKnownVaults(home)).vaults.filter((vault) => vault.address === address)
@@ -134,7 +142,7 @@ async function make(place: Place, { replace = false }: NewOptions, { io, runtime
     current,
     vaults: [
       ...vaults.filter((vault) => vault.address !== address || !vault.unconfirmed),
-      { address, key, unconfirmed: true },
+      { address, key, login, unconfirmed: true },
     ],
   }))
   try {
@@ -156,7 +164,7 @@ async function make(place: Place, { replace = false }: NewOptions, { io, runtime
     if (isUnused && !isUnfinished) await forgetUnconfirmed(home, address)
     throw error
   }
-  await writeKnownVault(home, { address, key })
+  await writeKnownVault(home, { address, key, login })
   return { key, isReplaced: before !== undefined && !isUnfinished }
 }
 

@@ -11,6 +11,7 @@ import {
   type VaultSetting,
   vaultFolders,
   vaultSetting,
+  withoutLogin,
 } from '../../node/vault/connect.ts'
 import type { VaultEngine } from '../../node/vault/engine.ts'
 import { parseUserKey } from '../../node/vault/envelope.ts'
@@ -45,13 +46,20 @@ export async function usedSetting(context: Context): Promise<VaultSetting> {
 export async function usedVault(context: Context): Promise<UsedVault> {
   const setting = await usedSetting(context)
   const home = requireHome(context)
-  return { ...setting, home, memory: vaultFolders(home).memory, engine: await connect(setting.address, context) }
+  return {
+    ...setting,
+    home,
+    memory: vaultFolders(home).memory,
+    engine: await connect(setting.address, context, setting.login),
+  }
 }
 
-export function connect(address: string, context: Context): Promise<VaultEngine> {
+/** @param login secret: user and password for the service, if the address was given with them */
+export function connect(address: string, context: Context, login?: string): Promise<VaultEngine> {
   return connectEngine(address, {
     environment: context.io.environment,
     cache: vaultFolders(requireHome(context)).cache,
+    login,
   })
 }
 
@@ -60,7 +68,9 @@ export async function warnOfVariable(address: string, { io, output }: Context): 
   const set = variable(io.environment, VAULT)
   if (set === undefined) return
   const isSame = await isSameAddress(set, address, io.environment).catch(() => false)
-  if (!isSame) output.warn(`${VAULT} is set to ${set}: commands use that vault as long as it is`)
+  const shown = await withoutLogin(set).catch(() => undefined)
+  if (!isSame)
+    output.warn(`${VAULT} is set to ${shown?.address ?? 'another address'}: commands use that vault as long as it is`)
   else if (variable(io.environment, VAULT_KEY) !== undefined) {
     output.note(`Commands use the key in ${VAULT_KEY} as long as it is set.`)
   }

@@ -4,7 +4,7 @@
 import { Command } from 'commander'
 import { cleaned, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
-import { normalizeAddress } from '../../node/vault/connect.ts'
+import { normalizeAddress, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { parseUserKey, unwrapKeys } from '../../node/vault/envelope.ts'
 import { readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
@@ -46,7 +46,8 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
   const { current, vaults } = await readKnownVaults(home)
   const inVariable = variable(io.environment, VAULT_KEY)
   const known = vaults.find((vault) => vault.address === address)
-  const engine = await connect(address, context)
+  const login = (await withoutLogin(given)).login ?? known?.login
+  const engine = await connect(address, context, login)
   let key = inVariable ?? known?.key ?? (await askForKey(address, io))
   parseUserKey(key)
   await check(engine, key).catch(async (error: unknown) => {
@@ -55,7 +56,7 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
     key = await askForKey(address, io)
     await check(engine, key)
   })
-  await writeKnownVault(home, { address, key })
+  await writeKnownVault(home, { address, key, login })
   await output.data(output.json ? `${toSafeJson({ address, previous: current })}\n` : `${address}\n`)
   if (current !== undefined && current !== address) {
     output.note(`The key of the vault that was used before is kept. To switch back:

@@ -69,7 +69,12 @@ function factsOf(chain: readonly Error[], code: string | undefined): ErrorFacts 
   const refusal = chain.find((link) => link instanceof TunnelRefused)
   if (refusal) return { reason: 'proxy-refused', proxyStatus: refusal.status }
   if (isHttp2Only(chain)) return { reason: 'http1-unsupported' }
-  return code !== undefined && UNTRUSTED.has(code) ? { reason: 'certificate-untrusted' } : {}
+  return isUntrusted(code) ? { reason: 'certificate-untrusted' } : {}
+}
+
+/** Whether a system error says that the CA of a certificate is not known here. */
+export function isUntrusted(code: string | undefined): boolean {
+  return code !== undefined && UNTRUSTED.has(code)
 }
 
 function causes(error: unknown): Error[] {

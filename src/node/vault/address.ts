@@ -5,9 +5,10 @@ import path from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import { expandTilde } from '../folders.ts'
 import { remoteOfCheckout } from './git-remote.ts'
+import { isRedisAddress, parseRedisAddress, type RedisAddress } from './redis-address.ts'
 
 /** By kind, so that another engine adds another member. */
-export type VaultAddress = GitAddress
+export type VaultAddress = GitAddress | RedisAddress
 
 export interface GitAddress {
   readonly kind: 'git'
@@ -34,13 +35,18 @@ export interface AddressOptions {
 export const DEFAULT_BRANCH = 'atproto-oauth'
 
 /**
- * `git:URL`, `git:URL#BRANCH`, `git:PATH`, and `git:.` for the remote of the checkout.
+ * `git:URL`, `git:URL#BRANCH`, `git:PATH`, and `git:.` for the remote of the checkout; `redis://HOST` and `rediss://HOST`.
  *
  * @throws {OAuthError} `USAGE`; `VAULT_INVALID` for `git:.` without git or a remote
  */
+export async function parseVaultAddress(text: `git:${string}`, options?: AddressOptions): Promise<GitAddress>
+export async function parseVaultAddress(text: string, options?: AddressOptions): Promise<VaultAddress>
 export async function parseVaultAddress(text: string, options: AddressOptions = {}): Promise<VaultAddress> {
+  if (isRedisAddress(text)) return parseRedisAddress(text)
   const [, kind, rest] = /^([a-z][a-z0-9+.-]*):(.+)$/s.exec(text) ?? []
-  if (kind !== 'git' || rest === undefined) throw malformed(text, 'it does not begin with "git:"')
+  if (kind !== 'git' || rest === undefined) {
+    throw malformed(text, 'it does not begin with "git:", "redis://" or "rediss://"')
+  }
   return parseGit(text, rest, options)
 }
 
@@ -172,7 +178,8 @@ function isBranch(name: string): boolean {
 }
 
 function malformed(text: string, why: string): OAuthError {
-  const shown = JSON.stringify(text.replace(/\/\/[^/\s]*@/, '//'))
+  // A password may contain anything, and `@` comes after it.
+  const shown = JSON.stringify(text.startsWith('git:') ? text.replace(/\/\/[^/\s]*@/, '//') : text.replace(/^.*@/s, ''))
   return new OAuthError('USAGE', `invalid address of a vault ${shown}: ${why}`, {
     session: 'none',
     facts: { reason: 'vault-address-malformed' },

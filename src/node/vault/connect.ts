@@ -13,6 +13,8 @@ export interface VaultSetting extends KnownVault {
 
 export interface ConnectOptions {
   readonly environment: NodeJS.ProcessEnv
+  /** Secret: user and password, where the address has none. */
+  readonly login?: string | undefined
   /** A folder for what an engine keeps to save time. It may be deleted, and holds no more than the vault does. */
   readonly cache: string
 }
@@ -32,17 +34,18 @@ export async function vaultSetting(
   environment: NodeJS.ProcessEnv,
   home: string | undefined,
 ): Promise<VaultSetting | undefined> {
-  const address = variable(environment, VAULT)
+  const given = variable(environment, VAULT)
+  const { address, login } = given === undefined ? { address: given } : await withoutLogin(given)
   const key = variable(environment, VAULT_KEY)
-  if (address !== undefined && key !== undefined) return { address, key, source: 'environment' }
+  if (address !== undefined && key !== undefined) return settingOf({ key }, address, login, 'environment')
   const known = home === undefined ? undefined : await readKnownVaults(home)
   if (address === undefined) {
     const current = known?.vaults.find((vault) => vault.address === known.current)
-    return current && { address: current.address, key: current.key, source: 'machine' }
+    return current && settingOf(current, current.address, current.login, 'machine')
   }
   for (const vault of known?.vaults ?? []) {
     if (!vault.unconfirmed && (await isSameAddress(vault.address, address, environment))) {
-      return { address, key: vault.key, source: 'environment' }
+      return settingOf(vault, address, login ?? vault.login, 'environment')
     }
   }
   throw new OAuthError('VAULT_INVALID', `no key is set for the vault at ${address}`, {
@@ -50,17 +53,40 @@ export async function vaultSetting(
   })
 }
 
+function settingOf(
+  { key }: Pick<KnownVault, 'key'>,
+  address: string,
+  login: string | undefined,
+  source: VaultSetting['source'],
+): VaultSetting {
+  return { address, key, source, ...(login !== undefined && { login }) }
+}
+
 /**
  * @param address in any spelling
  * @throws {OAuthError} `USAGE` it is none; `VAULT_INVALID` it stands for the remote of a checkout, and there is none
  */
-export async function connectEngine(address: string, { environment, cache }: ConnectOptions): Promise<VaultEngine> {
-  const [parsed, { createGitEngine, vaultToken }] = await Promise.all([parse(address, environment), import('./git.ts')])
+export async function connectEngine(address: string, options: ConnectOptions): Promise<VaultEngine> {
+  const { environment, cache } = options
+  const parsed = await parse(address, environment)
+  if (parsed.kind === 'redis') {
+    const { createRedisEngine } = await import('./redis.ts')
+    return createRedisEngine(parsed, { login: parsed.login ?? options.login, environment })
+  }
+  const { createGitEngine, vaultToken } = await import('./git.ts')
   return createGitEngine(parsed, { cache, token: vaultToken(parsed, environment), environment })
 }
 
+/** An address, and the secret in it, which is kept apart. The rest stays as it was written, if there is no secret. */
+export async function withoutLogin(address: string): Promise<Pick<KnownVault, 'address' | 'login'>> {
+  const { isRedisAddress, parseRedisAddress } = await import('./redis-address.ts')
+  if (!isRedisAddress(address)) return { address }
+  const { text, login } = parseRedisAddress(address)
+  return { address: text, login }
+}
+
 /**
- * The spelling of an address that is stored and printed. Nothing is asked of the service.
+ * The spelling of an address that is stored and printed, without user and password. Nothing is asked of the service.
  *
  * @throws {OAuthError} as `connectEngine`
  */

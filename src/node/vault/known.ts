@@ -14,6 +14,8 @@ export interface KnownVault {
   readonly address: string
   /** Secret. */
   readonly key: string
+  /** Secret: user and password for the service, if the address was given with them. */
+  readonly login?: string | undefined
 }
 
 /** Whether a vault exists for this key is not known yet: the key is stored before the vault is made. */
@@ -34,6 +36,7 @@ const knownSchema = v.object({
     v.object({
       address: v.string().assert((text) => text !== ''),
       key: v.string().assert(isKey),
+      login: v.string().optional(),
       unconfirmed: v.literal(true).optional(),
     }),
   ),
@@ -46,10 +49,10 @@ export async function readKnownVault(home: string): Promise<KnownVault | undefin
 }
 
 /** Keeps a vault and its key, and makes it the one that commands use. Durable when it resolves. */
-export async function writeKnownVault(home: string, { address, key }: KnownVault): Promise<void> {
+export async function writeKnownVault(home: string, { address, key, login }: KnownVault): Promise<void> {
   await changeKnownVaults(home, ({ vaults }) => ({
     current: address,
-    vaults: [...vaults.filter((vault) => vault.address !== address), { address, key }],
+    vaults: [...vaults.filter((vault) => vault.address !== address), { address, key, login }],
   }))
 }
 
@@ -92,7 +95,7 @@ function pathOf(home: string): string {
 
 function currentOf({ current, vaults }: KnownVaults): KnownVault | undefined {
   const found = vaults.find(({ address, unconfirmed }) => address === current && !unconfirmed)
-  return found && { address: found.address, key: found.key }
+  return found && { address: found.address, key: found.key, ...(found.login !== undefined && { login: found.login }) }
 }
 
 function contentOf(text: string): unknown {

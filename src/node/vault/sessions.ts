@@ -70,10 +70,10 @@ async function openFor(options: VaultSessionsOptions & Random): Promise<VaultSto
     import('./open.ts'),
     import('./connect.ts'),
   ])
-  const { address, key } = known
+  const { address, key, login } = known
   const openAt = async (place: string) => {
     const { memory, cache } = vaultFolders(place)
-    const engine = await connectEngine(address, { environment, cache })
+    const engine = await connectEngine(address, { environment, cache, login })
     return openVault({ ...options, engine, key, folder: memory })
   }
   const temporary = () => mkdtemp(join(tmpdir(), 'atproto-oauth-vault-'))

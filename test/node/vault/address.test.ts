@@ -7,7 +7,7 @@ import { git } from '../../support/git-server.ts'
 import { shown, tempFolder } from '../helpers.ts'
 
 const parse = (text: string, folder = '/work', environment: NodeJS.ProcessEnv = process.env) =>
-  parseVaultAddress(text, { folder, environment })
+  parseVaultAddress(text as `git:${string}`, { folder, environment })
 
 test.each([
   ['git:https://github.com/alice/bot', 'https://github.com/alice/bot'],
@@ -85,7 +85,7 @@ test.each([
   'git:',
   'git',
   'https://github.com/alice/bot',
-  'redis://localhost',
+  'valkey://localhost',
   'git:-x',
   'git:--upload-pack=touch x',
   'git:ext::sh -c touch% x',
