@@ -93,7 +93,10 @@ export async function newerOf(
   const { refreshToken, rotation } = given
   if (refreshToken === undefined || refreshToken === known.refreshToken) return known
   if (spentTokens.includes(await tokenHash(refreshToken))) return known
-  if (known.refreshToken === undefined) return withTokens(known, given)
+  if (known.refreshToken === undefined) {
+    const isOlder = rotation !== undefined && known.rotation !== undefined && rotation < known.rotation
+    return isOlder ? known : withTokens(known, given)
+  }
   if (given.spentTokens.includes(await tokenHash(known.refreshToken))) return withTokens(known, given)
   if (rotation === undefined || known.rotation === undefined || rotation === known.rotation) {
     throw copiesDiffer(given, known, places)

@@ -1,6 +1,7 @@
 /**
  * What the vault keeps of one account, in plain text.
  */
+import { createHash } from 'node:crypto'
 import * as v from '@badrap/valita'
 import { OAuthError } from '../../errors.ts'
 import { rotationSchema, type SessionRecord, sessionRecordSchema } from '../../model.ts'
@@ -84,13 +85,33 @@ export function rotationOf({ rotation = 0 }: SessionRecord): number {
   return rotation
 }
 
+/** A person ended it for good: nothing brings it back. An exported session can be imported again. */
+export function isRevoked({ endedBy, session }: VaultRecord): boolean {
+  return endedBy === 'person' && session.ended?.handedOver === undefined
+}
+
+/** What a revoked session leaves: without tokens, and with what tells that a copy of them elsewhere is of no use. */
+export function tombstone(session: SessionRecord, now: number): SessionRecord {
+  const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = session
+  const { at, reason } = session.ended ?? { at: now, reason: 'it was revoked' }
+  const spentTokens = refreshToken === undefined ? rest.spentTokens : [...rest.spentTokens, tokenHash(refreshToken)]
+  return { ...rest, ended: { at, reason }, spentTokens }
+}
+
+/** As in session/token-family.ts. */
+function tokenHash(token: string): string {
+  return createHash('sha256').update(token).digest('base64url').slice(0, 16)
+}
+
 /** Whether what this machine has seen is later than what the engine has: the engine has lost a change. */
 export function isLater(seen: VaultRecord, current: VaultRecord | undefined): boolean {
   if (current === undefined) return seen.session.ended === undefined
   if (seen.session.thumbprint !== current.session.thumbprint) return isLaterLogin(seen, current)
+  // Whatever the other machines have seen or received, a session that a person has ended stays so.
+  if (isRevoked(current)) return false
+  if (isRevoked(seen)) return true
   const difference = rotationOf(seen.session) - rotationOf(current.session)
-  if (difference !== 0) return difference > 0
-  return seen.endedBy === 'person' && current.session.ended === undefined
+  return difference > 0
 }
 
 /** Both signs: the count starts again where a record was deleted, and an imported session may be an old one. */

@@ -6,34 +6,15 @@ import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Nonces, SessionRecord } from '../../model.ts'
 import type { Random, SessionStore, Transaction } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
+import type { HeldLock } from '../store/lock.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { sessionName, type VaultKeys } from './envelope.ts'
 import type { VaultMemory } from './memory.ts'
 import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
-import { VAULT_TIMES, type VaultTimes } from './times.ts'
-import { Again, type VaultAccess, VaultTransaction } from './transaction.ts'
+import { VAULT_TIMES, type VaultClock, type VaultMachine, type VaultTimes } from './times.ts'
+import { Again, VaultTransaction } from './transaction.ts'
 
-/** The clocks of one machine. */
-export interface VaultClock {
-  /** Milliseconds since the epoch; it may be set. */
-  now(): number
-  /** Milliseconds in this process; it may stand still while the machine sleeps. */
-  monotonic(): number
-  /** Milliseconds since `boot`, for all processes of the machine. */
-  uptime(): number
-  /** Names the time since the machine was started. */
-  readonly boot: string
-  sleep(milliseconds: number): Promise<void>
-}
-
-export interface VaultMachine {
-  /** Of this machine's memory, since the machine was started: claims of it are not those of another. */
-  readonly holder: string
-  /** For people. */
-  readonly label: string
-  /** The memory outlives this run. */
-  readonly durable: boolean
-}
+export type { VaultClock, VaultMachine }
 
 export interface VaultStoreOptions {
   readonly engine: VaultEngine
@@ -88,6 +69,20 @@ export class VaultStore implements SessionStore, VaultAccess {
     return this.#options.clock
   }
 
+  /**
+   * Milliseconds since now, by the clock that went furthest: one stands still while the machine sleeps, one can be set,
+   * and one can be coarse. A clock that was set back tells nothing, so that counts as for ever.
+   */
+  stopwatch(): () => number {
+    const { clock } = this
+    const [wall, monotonic, uptime] = [clock.now(), clock.monotonic(), clock.uptime()]
+    return () => {
+      const passed = clock.now() - wall
+      if (passed < 0) return Number.POSITIVE_INFINITY
+      return Math.max(passed, clock.monotonic() - monotonic, clock.uptime() - uptime)
+    }
+  }
+
   get machine(): VaultMachine {
     return this.#options.machine
   }
@@ -132,24 +127,27 @@ export class VaultStore implements SessionStore, VaultAccess {
     return this.#current()
   }
 
+  /** Waits for other machines without the local lock: another process of this one may need no refresh. */
   async update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T> {
-    return this.memory.lock(thumbprint, async (lock) => {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await this.#options.holdSignals(async () => {
-            await this.finishAhead(thumbprint)
-            const run = new VaultTransaction({ store: this, lock, thumbprint, all: await this.#current() })
-            try {
-              return await transaction(run)
-            } finally {
-              await run.close()
-            }
-          })
-        } catch (error) {
-          if (!(error instanceof Again)) throw error
-          if (attempt >= ATTEMPTS_MOST) throw busy()
-          await error.wait()
-        }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.memory.lock(thumbprint, (lock) => this.#attempt(thumbprint, lock, transaction))
+      } catch (error) {
+        if (!(error instanceof Again)) throw error
+        if (attempt >= ATTEMPTS_MOST) throw busy()
+        await error.wait()
+      }
+    }
+  }
+
+  #attempt<T>(thumbprint: string, lock: HeldLock, transaction: Transaction<T>): Promise<T> {
+    return this.#options.holdSignals(async () => {
+      await this.finishAhead(thumbprint)
+      const run = new VaultTransaction({ store: this, lock, thumbprint, all: await this.#current() })
+      try {
+        return await transaction(run)
+      } finally {
+        await run.close()
       }
     })
   }
@@ -220,6 +218,7 @@ export class VaultStore implements SessionStore, VaultAccess {
         const current = await engine.read(after.name)
         if (current === after.text) return true
         if (current !== before?.text) return false
+        if (clock.monotonic() - since > limit) throw unconfirmed()
       } catch (error) {
         if (!isMaybeThere || !isOAuthError(error, 'VAULT_UNREACHABLE')) throw error
         if (clock.monotonic() - since > limit) throw error
@@ -290,9 +289,13 @@ export class VaultStore implements SessionStore, VaultAccess {
     }
   }
 
-  /** Whether a claim of another process may be taken over: its process has died, or has had all the time it needs. */
-  async mayTakeOver(name: string, claim: Claim): Promise<boolean> {
-    if (claim.holder === this.machine.holder) return true // this process has the lock that it had
+  /**
+   * Whether a claim of another process may be taken over: its process has died, or has had all the time it needs.
+   *
+   * @param isLocked this process has the local lock of the session: the one of this machine that had it before has died
+   */
+  async mayTakeOver(name: string, claim: Claim, isLocked: boolean): Promise<boolean> {
+    if (isLocked && claim.holder === this.machine.holder) return true
     const stood = await this.#stood(name, claim)
     return stood >= (claim.durable ? this.times.takeoverDurable : this.times.takeover)
   }
@@ -302,7 +305,7 @@ export class VaultStore implements SessionStore, VaultAccess {
     const { clock, times } = this
     const endWait = this.#options.onWait?.(claim.label)
     try {
-      while (!(await this.mayTakeOver(name, claim))) {
+      while (!(await this.mayTakeOver(name, claim, false))) {
         const [random = 0] = this.#options.randomBytes(1)
         const longest = Math.min(times.pollMost, Math.max(times.pollLeast, await this.#stood(name, claim)))
         await clock.sleep(times.pollLeast + (random / 255) * (longest - times.pollLeast))
@@ -404,6 +407,10 @@ export class VaultStore implements SessionStore, VaultAccess {
 function isPublishable(next: VaultRecord, current: VaultRecord): boolean {
   if (current.session.thumbprint !== next.session.thumbprint || current.endedBy === 'person') return false
   return rotationOf(current.session) < rotationOf(next.session)
+}
+
+function unconfirmed(): OAuthError {
+  return new OAuthError('VAULT_UNREACHABLE', 'the vault does not confirm a change')
 }
 
 function busy(): OAuthError {

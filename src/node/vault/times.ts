@@ -26,3 +26,25 @@ export const VAULT_TIMES = {
 } as const
 
 export type VaultTimes = { readonly [Name in keyof typeof VAULT_TIMES]: number }
+
+/** The clocks of one machine. */
+export interface VaultClock {
+  /** Milliseconds since the epoch; it may be set. */
+  now(): number
+  /** Milliseconds in this process; it may stand still while the machine sleeps. */
+  monotonic(): number
+  /** Milliseconds since `boot`, for all processes of the machine. */
+  uptime(): number
+  /** Names the time since the machine was started. */
+  readonly boot: string
+  sleep(milliseconds: number): Promise<void>
+}
+
+export interface VaultMachine {
+  /** Of this machine's memory, since the machine was started: claims of it are not those of another. */
+  readonly holder: string
+  /** For people. */
+  readonly label: string
+  /** The memory outlives this run. */
+  readonly durable: boolean
+}

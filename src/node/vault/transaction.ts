@@ -7,9 +7,8 @@ import type { SessionRecord } from '../../model.ts'
 import type { SessionTransaction } from '../../ports.ts'
 import type { HeldLock } from '../store/lock.ts'
 import type { VaultMemory } from './memory.ts'
-import type { Claim, Sealed, VaultRecord } from './record.ts'
-import { rotationOf } from './record.ts'
-import type { VaultTimes } from './times.ts'
+import { type Claim, isRevoked, rotationOf, type Sealed, tombstone, type VaultRecord } from './record.ts'
+import type { VaultClock, VaultMachine, VaultTimes } from './times.ts'
 
 /** Thrown when another machine came first: nothing was sent, and the transaction is run again with what is there then. */
 export class Again {
@@ -20,20 +19,21 @@ export class Again {
   }
 }
 
-/** What a transaction needs of the store. */
-export interface VaultAccess {
+/** What a transaction needs of its store, which explains it. */
+interface VaultAccess {
   readonly times: VaultTimes
-  readonly clock: { now(): number; monotonic(): number }
-  readonly machine: Pick<Claim, 'holder' | 'label' | 'durable'>
-  readonly memory: Pick<VaultMemory, 'write' | 'remove' | 'reserve'>
+  readonly clock: VaultClock
+  readonly machine: VaultMachine
+  readonly memory: VaultMemory
   randomId(): string
+  stopwatch(): () => number
   nameOf(session: Pick<SessionRecord, 'did'>): Promise<string>
   seal(record: VaultRecord): Promise<Sealed>
   readRecord(name: string): Promise<Sealed | undefined>
   swap(before: Sealed | undefined, after: Sealed, limit: number): Promise<boolean>
   publish(next: Sealed, expected: Sealed | undefined, limit: number): Promise<boolean>
   remember(sealed: Sealed): Promise<void>
-  mayTakeOver(name: string, claim: Claim): Promise<boolean>
+  mayTakeOver(name: string, claim: Claim, isLocked: boolean): Promise<boolean>
   awaitClaim(name: string, claim: Claim): Promise<void>
   endTokens(record: SessionRecord): Promise<void>
 }
@@ -52,9 +52,11 @@ interface Held {
   readonly claim: Claim
   /** What stood there before. */
   readonly before: Sealed
-  readonly at: { readonly now: number; readonly monotonic: number }
-  /** It took too long to be sure that it still stands. */
-  readonly isLate: boolean
+  /** Milliseconds since before it was sent to the vault, and since it was confirmed. */
+  readonly sinceSent: () => number
+  readonly sinceStored: () => number
+  /** It repeats what another process may have sent. */
+  readonly isResend: boolean
   isConfirmed: boolean
 }
 
@@ -86,7 +88,7 @@ export class VaultTransaction implements SessionTransaction {
     const { store } = this.#run
     const { name, record } = this.#base ?? {}
     const claim = record?.claim
-    if (name === undefined || claim === undefined || (await store.mayTakeOver(name, claim))) return
+    if (name === undefined || claim === undefined || (await store.mayTakeOver(name, claim, true))) return
     throw new Again(() => store.awaitClaim(name, claim))
   }
 
@@ -99,17 +101,17 @@ export class VaultTransaction implements SessionTransaction {
 
   readonly confirm = async (): Promise<void> => {
     const { store, lock } = this.#run
-    const { clock, times } = store
+    const { times } = store
     if (this.#held === undefined) {
       if (this.#base === undefined) return
       await this.#claim(this.#base.record.session, 'change')
     }
     const held = this.#held!
     await lock.confirm()
-    const wall = clock.now() - held.at.now
-    // A clock that was set back says nothing of how long it took.
-    const waited = wall < 0 ? Number.POSITIVE_INFINITY : Math.max(wall, clock.monotonic() - held.at.monotonic)
-    if (held.isLate || waited > (held.isConfirmed ? times.lastSend : times.firstSend)) {
+    const latest = held.isConfirmed ? times.lastSend : times.firstSend
+    // Whoever had the claim before may store a response at any moment: it is published over any claim.
+    const isThere = !held.isResend || (await store.readRecord(held.sealed.name))?.text === held.sealed.text
+    if (!isThere || held.sinceStored() > latest || held.sinceSent() > times.claimSwap + latest) {
       await this.#release(held, held.before.record)
       throw new Again()
     }
@@ -121,9 +123,7 @@ export class VaultTransaction implements SessionTransaction {
     const { clock, times } = store
     const { session } = this.#base?.record ?? {}
     if (session === undefined) return
-    const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = session
-    const ended = session.ended ?? { at: clock.now(), reason: 'it was revoked' }
-    const next = await store.seal({ ...this.#plain({ ...rest, ended }), endedBy: 'person' })
+    const next = await store.seal({ ...this.#plain(tombstone(session, clock.now())), endedBy: 'person' })
     let current: Sealed | undefined = this.#held?.sealed ?? this.#base
     while (current !== undefined && current.record.session.thumbprint === session.thumbprint) {
       if (await store.swap(current, next, times.publish)) {
@@ -153,33 +153,25 @@ export class VaultTransaction implements SessionTransaction {
 
   async #claim(session: SessionRecord, purpose: string): Promise<void> {
     const { store } = this.#run
-    const { clock, machine, times } = store
+    const { machine, times } = store
     const before = this.#base
-    if (before === undefined) throw replaced(session, this.#run.all.get(await store.nameOf(session)))
+    if (before === undefined || isRevoked(before.record))
+      throw replaced(session, this.#run.all.get(await store.nameOf(session)))
     await this.awaitTurn()
     this.#room ??= await store.memory.reserve('ahead', session.thumbprint)
     const claim: Claim = { id: store.randomId(), rotation: rotationOf(session), purpose, ...machine }
-    const earlier = before.record.claim ?? before.record.sentBy
-    const sentBy = before.record.session.intent && earlier
-    const sealed = await store.seal({
-      ...before.record,
-      session,
-      claim,
-      sentBy: sentBy && { holder: sentBy.holder, label: sentBy.label },
-    })
-    const began = clock.monotonic()
+    const isResend = before.record.session.intent !== undefined
+    const sealed = await store.seal({ ...before.record, session, claim, ...this.#sentBy(before.record) })
+    const sinceSent = store.stopwatch()
     if (!(await store.swap(before, sealed, times.claimSwap))) throw new Again()
-    const at = { now: clock.now(), monotonic: clock.monotonic() }
-    const isLate = at.monotonic - began > times.claimSwap
-    this.#held = { sealed, claim, before, at, isLate, isConfirmed: false }
+    this.#held = { sealed, claim, before, sinceSent, sinceStored: store.stopwatch(), isResend, isConfirmed: false }
   }
 
   /** What came of a claim. */
   async #settle(held: Held, next: SessionRecord): Promise<void> {
     if (next.ended === undefined && rotationOf(next) > held.claim.rotation) return this.#publish(held, next)
     if (next.ended === undefined) {
-      const { sentBy } = held.before.record
-      return this.#release(held, { ...this.#plain(next), ...(next.intent && { sentBy }) })
+      return this.#release(held, { ...this.#plain(next), ...(next.intent && this.#sentBy(held.before.record)) })
     }
     const endedBy = next.ended.handedOver === undefined ? 'server' : 'person'
     await this.#release(held, { ...this.#plain(next), endedBy })
@@ -203,14 +195,20 @@ export class VaultTransaction implements SessionTransaction {
     } catch (error) {
       throw isKept ? keptHere(error, session) : nowhere(error)
     }
-    await store.remember(next)
+    if (isThere) await store.remember(next)
+    if (!isThere) await store.endTokens(session)
     if (isKept) await memory.remove('ahead', thumbprint).catch(() => undefined)
     if (!isThere) {
-      await store.endTokens(session)
       throw replaced(session, await store.readRecord(next.name).catch(() => undefined))
     }
     this.#base = next
     this.#isPublished = true
+  }
+
+  /** Who may have sent the token of a record, and may have its response. */
+  #sentBy({ session, claim, sentBy }: VaultRecord): Pick<VaultRecord, 'sentBy'> {
+    const earlier = session.intent && (claim ?? sentBy)
+    return { sentBy: earlier && { holder: earlier.holder, label: earlier.label } }
   }
 
   /** A record with neither a claim nor anything said about an earlier one. */
@@ -223,8 +221,7 @@ export class VaultTransaction implements SessionTransaction {
     const { store } = this.#run
     this.#held = undefined
     const { claim, ...rest } = after
-    const earlier = rest.sentBy ?? (claim && rest.session.intent ? claim : undefined)
-    const next = await store.seal({ ...rest, sentBy: earlier && { holder: earlier.holder, label: earlier.label } })
+    const next = await store.seal({ ...rest, ...this.#sentBy(after) })
     if (await store.swap(held.sealed, next, store.times.claimSwap)) {
       this.#base = next
       await store.remember(next)
@@ -235,10 +232,12 @@ export class VaultTransaction implements SessionTransaction {
   async #change(session: SessionRecord): Promise<void> {
     const { store } = this.#run
     const before = this.#base!
+    if (isRevoked(before.record)) throw replaced(session, before)
     if (!this.#isPublished) await this.awaitTurn()
-    const { ended } = session
+    const { ended, intent } = session
     const endedBy = ended && (ended.handedOver === undefined ? 'server' : 'person')
-    const next = await store.seal({ ...this.#plain(session), ...(endedBy && { endedBy }) })
+    const sentBy = intent && this.#sentBy(before.record)
+    const next = await store.seal({ ...this.#plain(session), ...(endedBy && { endedBy }), ...sentBy })
     if (await store.swap(before, next, store.times.claimSwap)) {
       this.#base = next
       await store.remember(next)
@@ -254,7 +253,7 @@ export class VaultTransaction implements SessionTransaction {
     const counted = { ...session, rotation: rotationOf(session) }
     const next = await store.seal({ version: 1, kind: 'session', session: counted, logins })
     const claim = before?.record.claim
-    if (before && claim && !(await store.mayTakeOver(next.name, claim))) {
+    if (before && claim && !(await store.mayTakeOver(next.name, claim, false))) {
       throw new Again(() => store.awaitClaim(next.name, claim))
     }
     if (!(await store.swap(before, next, store.times.claimSwap))) throw new Again()

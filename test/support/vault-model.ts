@@ -1,0 +1,1067 @@
+/**
+ * A model of a session in a vault: several machines run the real transactions over a simulated engine and a simulated
+ * authorization server, in virtual time. Everything that takes time is an event; between two events the code runs until
+ * it waits for the next one. So each run is repeated exactly by its seed.
+ *
+ * A crashed process never continues: what it waits for never comes. What it has sent arrives nevertheless.
+ *
+ * A test that uses it replaces cryptography and discovery by those of vault-model-mocks.ts.
+ */
+import { OAuthError } from '../../src/errors.ts'
+import type { Credentials, Did, SessionRecord } from '../../src/model.ts'
+import type { SwapOutcome, VaultEngine } from '../../src/node/vault/engine.ts'
+import type { VaultKeys } from '../../src/node/vault/envelope.ts'
+import type { MemoryKind, VaultMemory } from '../../src/node/vault/memory.ts'
+import { VaultStore, type VaultStoreOptions } from '../../src/node/vault/store.ts'
+import { VAULT_TIMES, type VaultTimes } from '../../src/node/vault/times.ts'
+import type { HttpInit, Random, Runtime } from '../../src/ports.ts'
+import { openStoredSession } from '../../src/session/open.ts'
+import { endSession, revoke } from '../../src/session/revoke.ts'
+import { saveSession } from '../../src/session/saving.ts'
+import { PDS, RECORD } from './vault-model-mocks.ts'
+
+const EPOCH = Date.UTC(2026, 0, 2)
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DID = 'did:plc:alice234567alice234567ab' as Did
+const CLIENT_ID = 'http://localhost?scope=atproto'
+const NOTHING: ReadonlyMap<string, string> = new Map()
+/** As node/store/lock.ts. */
+const LOCK_TIMEOUT = 180 * SECOND
+const ENGINE_TIMEOUT = 20 * SECOND
+/** No operation may take longer after the last fault: the longest takeover, and the time of what follows. */
+const ANSWER_LONGEST = VAULT_TIMES.takeoverDurable + 10 * MINUTE
+/** A claim that is confirmed is at most so old when the token is sent. */
+const SEND_LATEST = VAULT_TIMES.claimSwap + VAULT_TIMES.lastSend
+/** Between the last look at the vault and the moment a token is sent. */
+const BLINK = VAULT_TIMES.firstSend + SECOND
+const EVENTS_MOST = 30_000
+
+export type EngineFault =
+  | 'unreachable'
+  | 'lost-before'
+  | 'lost-after'
+  | 'late'
+  | 'slow'
+  /** The service forgets this change after it was acknowledged. */
+  | 'lose-write'
+export type ServerFault = 'lost-before' | 'lost-after' | 'slow' | 'unreachable' | 'refused'
+
+export interface MachinePlan {
+  /** Its memory outlives a process. */
+  readonly durable: boolean
+  /** Milliseconds between its wall clock and the time. */
+  readonly wall?: number
+}
+
+export type OperationKind = 'call' | 'refresh' | 'revoke' | 'login' | 'import'
+
+export interface Operation {
+  readonly at: number
+  readonly machine: number
+  readonly kind: OperationKind
+}
+
+/** Something that befalls a process or a machine when a process would make its `step`th step, counted from 1. */
+export interface Mishap {
+  readonly step: number
+  readonly kind: 'crash' | 'reboot' | 'suspend' | 'set-clock'
+  readonly milliseconds?: number
+}
+
+/** Something that befalls the engine at a time. */
+export interface Loss {
+  readonly at: number
+  readonly kind: 'lose-last' | 'restore' | 'delete' | 'copy-memory'
+  /** `restore`: how many changes are lost; `copy-memory`: from machine 0 to this one. */
+  readonly count?: number
+}
+
+export interface Plan {
+  readonly seed: number
+  readonly machines: readonly MachinePlan[]
+  readonly operations: readonly Operation[]
+  /** The server is the PDS, and ends an access token at the next refresh. */
+  readonly together?: boolean
+  readonly nonces?: boolean
+  readonly mishaps?: readonly Mishap[]
+  readonly losses?: readonly Loss[]
+  /** From and until, for each machine that it concerns. */
+  readonly partitions?: readonly { readonly from: number; readonly until: number; readonly machine: number }[]
+  /** By the number of the request to the engine, from 1. */
+  readonly engineFaults?: ReadonlyMap<number, EngineFault>
+  /** By the number of the request with a refresh token, from 1. */
+  readonly serverFaults?: ReadonlyMap<number, ServerFault>
+  /** Share of the requests that fail at random. */
+  readonly engineFaultRate?: number
+  readonly serverFaultRate?: number
+  /** No faults from then on. */
+  readonly quietAt?: number
+  readonly slowEngine?: boolean
+}
+
+/** One rule of the vault that is switched off. */
+export interface Mutation {
+  readonly store?: typeof VaultStore
+  readonly times?: Partial<VaultTimes>
+  readonly memory?: (memory: VaultMemory) => VaultMemory
+}
+
+export interface Outcome {
+  readonly violations: readonly string[]
+  readonly trace: readonly string[]
+  /** How many steps processes made, and how many requests there were. */
+  readonly steps: number
+  readonly engineRequests: number
+  readonly tokenRequests: number
+  /** Sessions that ended because a token was sent twice, where that could not be avoided. */
+  readonly losses: number
+  readonly resends: number
+  readonly answers: readonly string[]
+}
+
+/** mulberry32 */
+export function createRandom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+interface Content {
+  readonly session: SessionRecord
+  readonly claim?: { readonly id: string; readonly label: string }
+  readonly endedBy?: string
+}
+
+function contentOf(text: string | undefined): Content | undefined {
+  return text === undefined ? undefined : JSON.parse(text.slice(text.indexOf('\t') + 1))
+}
+
+interface Event {
+  at: number
+  readonly order: number
+  readonly owner: Process | undefined
+  readonly isTimer: boolean
+  /** Of the owner's machine when it was planned, for timers. */
+  suspended: number
+  readonly run: () => void
+}
+
+/** A session at the server. */
+interface ServerSession {
+  readonly id: number
+  readonly jkt: string
+  /** Of the newest tokens. */
+  rotation: number
+  refreshToken: string
+  access: { readonly token: string; readonly expiresAt: number }[]
+  ended: 'revoked' | 'replayed' | undefined
+  revokedByPerson: boolean
+  /** The login that began it has not stored it. */
+  isUnsaved: boolean
+}
+
+/** A refresh token on its way. */
+interface Sent {
+  readonly token: string
+  readonly rotation: number
+  readonly session: ServerSession
+  readonly process: Process
+  readonly at: number
+  isRefused: boolean
+  isCommitted: boolean
+  isAnswered: boolean
+}
+
+interface Lock {
+  holder: Process | undefined
+  readonly queue: { readonly process: Process; readonly enter: () => void }[]
+}
+
+interface Memory {
+  files: Map<string, string>
+  readonly locks: Map<string, Lock>
+  readonly holder: string
+}
+
+interface Machine {
+  readonly index: number
+  readonly plan: MachinePlan
+  memory: Memory
+  wall: number
+  /** Milliseconds, in all. */
+  suspended: number
+  resumesAt: number | undefined
+  bootedAt: number
+  boots: number
+}
+
+class Process {
+  readonly id: number
+  readonly machine: Machine
+  readonly memory: Memory
+  readonly kind: OperationKind
+  readonly startedAt: number
+  isDead = false
+  isOver = false
+  /** It was suspended, or could not reach the engine. */
+  isDisturbed = false
+  /** Of the session that it works with. */
+  thumbprint: string | undefined
+  readonly warnings: string[] = []
+  constructor(id: number, machine: Machine, kind: OperationKind, startedAt: number) {
+    this.id = id
+    this.machine = machine
+    this.memory = machine.memory
+    this.kind = kind
+    this.startedAt = startedAt
+  }
+  toString(): string {
+    return `m${this.machine.index}/p${this.id} ${this.kind}`
+  }
+}
+
+export async function simulate(plan: Plan, mutation: Mutation = {}): Promise<Outcome> {
+  return new Simulation(plan, mutation).run()
+}
+
+class Simulation {
+  readonly #plan: Plan
+  readonly #mutation: Mutation
+  readonly #random: () => number
+  readonly #events: Event[] = []
+  readonly #machines: Machine[]
+  readonly #processes: Process[] = []
+  readonly #trace: string[] = []
+  readonly #violations: string[] = []
+  readonly #answers: string[] = []
+  readonly #mishaps: Map<number, Mishap>
+  readonly #sessions: ServerSession[] = []
+  readonly #sent: Sent[] = []
+  readonly #quietAt: number
+  /** What the engine has had, the newest last. */
+  readonly #states: ReadonlyMap<string, string>[] = [NOTHING]
+  /** When it lost something that it had acknowledged. */
+  readonly #lostAt: number[] = []
+  /** When a rotation of a session was first there. */
+  readonly #storedAt = new Map<string, number>()
+  /** Sessions that a person has ended in the vault. */
+  readonly #tombstones = new Set<string>()
+  #time = 0
+  #order = 0
+  #steps = 0
+  #engineRequests = 0
+  #tokenRequests = 0
+  #resends = 0
+  #losses = 0
+  #memories = 0
+
+  constructor(plan: Plan, mutation: Mutation) {
+    this.#plan = plan
+    this.#mutation = mutation
+    this.#random = createRandom(plan.seed)
+    this.#quietAt = plan.quietAt ?? Number.POSITIVE_INFINITY
+    this.#mishaps = new Map(plan.mishaps?.map((mishap) => [mishap.step, mishap]))
+    this.#machines = plan.machines.map((machine, index) => ({
+      index,
+      plan: machine,
+      memory: this.#newMemory(),
+      wall: machine.wall ?? 0,
+      suspended: 0,
+      resumesAt: undefined,
+      bootedAt: -HOUR,
+      boots: 1,
+    }))
+  }
+
+  async run(): Promise<Outcome> {
+    this.#firstLogin()
+    const { operations, losses = [] } = this.#plan
+    for (const { at, machine, kind } of operations) this.#at(at, () => this.#start(machine, kind))
+    for (const loss of losses) this.#at(loss.at, () => this.#lose(loss))
+    await this.#drain()
+    // All faults are over: whoever comes now must get an answer, and the session must still be good if it ever was.
+    this.#time = Math.max(this.#time, Number.isFinite(this.#quietAt) ? this.#quietAt : 0)
+    for (const kind of ['call', 'refresh'] as const) {
+      this.#time += 2 * HOUR
+      for (const { index } of this.#machines) {
+        this.#at(this.#time + index * 20 * MINUTE, () => this.#start(index, kind))
+      }
+      await this.#drain()
+    }
+    this.#checkEnd()
+    return {
+      violations: this.#violations,
+      trace: this.#trace,
+      steps: this.#steps,
+      engineRequests: this.#engineRequests,
+      tokenRequests: this.#tokenRequests,
+      losses: this.#losses,
+      resends: this.#resends,
+      answers: this.#answers,
+    }
+  }
+
+  // --- time
+
+  #at(at: number, run: () => void, owner?: Process, isTimer = false): void {
+    const event = { at, order: this.#order++, owner, isTimer, suspended: owner?.machine.suspended ?? 0, run }
+    let index = this.#events.length
+    while (index > 0 && isAfter(this.#events[index - 1]!, event)) index--
+    this.#events.splice(index, 0, event)
+  }
+
+  #requeue(event: Event, at: number): void {
+    event.at = at
+    let index = this.#events.length
+    while (index > 0 && isAfter(this.#events[index - 1]!, event)) index--
+    this.#events.splice(index, 0, event)
+  }
+
+  async #drain(): Promise<void> {
+    let count = 0
+    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
+      const { owner } = event
+      if (owner?.isDead || owner?.isOver) continue
+      if (owner && this.#isDelayed(event, owner)) continue
+      if (++count > EVENTS_MOST) {
+        this.#violate('it never ends')
+        this.#events.length = 0
+        return
+      }
+      this.#time = Math.max(this.#time, event.at)
+      if (owner) {
+        const mishap = this.#mishaps.get(++this.#steps)
+        if (mishap && this.#suffer(mishap, owner)) {
+          this.#requeue(event, this.#time)
+          continue
+        }
+      }
+      event.run()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    for (const process of this.#processes) {
+      if (!process.isDead && !process.isOver) this.#violate(`${process} never got an answer`)
+      process.isDead = true
+    }
+  }
+
+  /** A machine that is suspended does nothing, and its timers stand still. */
+  #isDelayed(event: Event, { machine }: Process): boolean {
+    if (machine.resumesAt !== undefined && event.at < machine.resumesAt) {
+      this.#requeue(event, machine.resumesAt)
+      return true
+    }
+    if (!event.isTimer || machine.suspended === event.suspended) return false
+    const at = event.at + machine.suspended - event.suspended
+    event.suspended = machine.suspended
+    this.#requeue(event, Math.max(at, this.#time))
+    return true
+  }
+
+  /** @returns whether the process, if it still lives, makes its step later */
+  #suffer({ kind, milliseconds = 0 }: Mishap, process: Process): boolean {
+    if (this.#time >= this.#quietAt) return false
+    const { machine } = process
+    this.#log(process, `${kind} ${milliseconds ? `${milliseconds / SECOND} s` : ''}`)
+    if (kind === 'crash') this.#kill(process)
+    if (kind === 'reboot') {
+      for (const other of this.#processes) if (other.machine === machine) this.#kill(other)
+      machine.bootedAt = this.#time
+      machine.boots++
+    }
+    if (kind === 'set-clock') machine.wall += milliseconds
+    if (kind !== 'suspend') return true
+    machine.resumesAt = this.#time + milliseconds
+    machine.suspended += milliseconds
+    for (const other of this.#processes) if (other.machine === machine) other.isDisturbed = true
+    return true
+  }
+
+  #kill(process: Process): void {
+    if (process.isOver) return
+    process.isDead = true
+    for (const lock of process.memory.locks.values()) if (lock.holder === process) this.#leave(lock)
+  }
+
+  /** Resolves later, unless the process has died by then. */
+  #wait(process: Process, milliseconds: number, isTimer = false): Promise<void> {
+    return new Promise((resolve) => this.#at(this.#time + milliseconds, resolve, process, isTimer))
+  }
+
+  #between(least: number, most: number): number {
+    return least + this.#random() * (most - least)
+  }
+
+  #log(who: Process | string, what: string): void {
+    this.#trace.push(`${(this.#time / SECOND).toFixed(1).padStart(9)} ${who}: ${what}`)
+  }
+
+  #violate(what: string): void {
+    this.#log('VIOLATION', what)
+    this.#violations.push(what)
+  }
+
+  get #isQuiet(): boolean {
+    return this.#time >= this.#quietAt
+  }
+
+  // --- machines
+
+  #newMemory(files = new Map<string, string>()): Memory {
+    this.#memories++
+    return { files, locks: new Map(), holder: `memory ${this.#memories}` }
+  }
+
+  #start(index: number, kind: OperationKind): void {
+    const machine = this.#machines[index]!
+    // A job begins on a machine that has seen nothing.
+    if (!machine.plan.durable) machine.memory = this.#newMemory()
+    const process = new Process(this.#processes.length + 1, machine, kind, this.#time)
+    this.#processes.push(process)
+    this.#log(process, 'starts')
+    void this.#wait(process, 1)
+      .then(() => this.#operate(process, kind))
+      .then(
+        (answer) => this.#answered(process, answer),
+        (error: unknown) => this.#failed(process, error),
+      )
+  }
+
+  async #operate(process: Process, kind: OperationKind): Promise<string> {
+    const runtime = this.#runtime(process)
+    if (kind === 'login' || kind === 'import') {
+      const newest = this.#sessions.at(-1)!
+      const credentials = kind === 'login' ? this.#login() : this.#credentialsOf(newest)
+      const own = this.#sessionOf(credentials.thumbprint!)!
+      if (kind === 'login') own.isUnsaved = true
+      await saveSession(credentials, undefined, { ...runtime, saving: { ...runtime.saving, inStore: true } })
+      own.isUnsaved = false
+      if (kind === 'login') this.#checkReplaced(process, credentials.thumbprint!)
+      return 'saved'
+    }
+    const session = await openStoredSession(undefined, runtime)
+    process.thumbprint = session.record().thumbprint
+    if (kind === 'revoke') return (await revoke(session.record(), runtime)).outcome
+    if (kind === 'refresh') {
+      await session.refresh()
+      const { thumbprint, refreshToken } = session.record()
+      if (this.#sessionOf(thumbprint)?.revokedByPerson) this.#violate(`${process} refreshed a revoked session`)
+      return `refreshed ${refreshToken}`
+    }
+    const response = await session.fetchHandler('/xrpc/com.atproto.server.getSession')
+    await response.body?.cancel()
+    return String(response.status)
+  }
+
+  #answered(process: Process, answer: string): void {
+    this.#log(process, `answers ${answer}`)
+    this.#finish(process)
+    this.#answers.push(`${process.kind} ${answer}`)
+    if (answer === 'revoked') {
+      const all = this.#sessions.filter(({ revokedByPerson }) => revokedByPerson)
+      if (all.some(({ ended }) => ended === undefined)) this.#violate(`${process} says revoked, and it is not`)
+    }
+  }
+
+  #failed(process: Process, error: unknown): void {
+    const isOurs = error instanceof OAuthError
+    this.#log(process, `fails ${isOurs ? `${error.code} (${error.session}) ${error.message}` : error}`)
+    this.#finish(process)
+    if (!isOurs) {
+      this.#violate(`${process} throws ${error instanceof Error ? error.stack : error}`)
+      return
+    }
+    this.#answers.push(`${process.kind} ${error.code}`)
+    const session = process.thumbprint === undefined ? undefined : this.#sessionOf(process.thumbprint)
+    if (session === undefined) return
+    // A person ended it in the vault, even where the server did not confirm that.
+    if (error.session === 'dead' && session.ended === undefined && !this.#tombstones.has(session.jkt)) {
+      this.#violate(`${process} says dead, and the session is alive`)
+    }
+    if (error.session === 'alive' && error.code === 'REFRESH_AMBIGUOUS' && session.ended !== undefined) {
+      this.#violate(`${process} says alive, and the session has ended`)
+    }
+  }
+
+  #finish(process: Process): void {
+    process.isOver = true
+    const { machine } = process
+    const slept = machine.suspended
+    const since = Math.max(process.startedAt, Number.isFinite(this.#quietAt) ? Math.min(this.#quietAt, this.#time) : 0)
+    if (
+      slept === 0 &&
+      this.#time - since > ANSWER_LONGEST &&
+      !(this.#time < this.#quietAt && this.#quietAt < Number.POSITIVE_INFINITY)
+    ) {
+      this.#violate(`${process} waited for ${Math.round((this.#time - since) / SECOND)} s`)
+    }
+  }
+
+  #runtime(process: Process): Runtime {
+    const { machine } = process
+    const randomBytes = (length: number) => Uint8Array.from({ length }, () => Math.floor(this.#random() * 256))
+    const now = () => EPOCH + this.#time + machine.wall
+    const warn = (message: string) => {
+      process.warnings.push(message)
+      this.#log(process, `warns: ${message}`)
+    }
+    const memory = this.#memoryFor(process)
+    const options: VaultStoreOptions & Random = {
+      engine: this.#engineFor(process),
+      keys: async () => ({}) as VaultKeys,
+      memory: this.#mutation.memory?.(memory) ?? memory,
+      clock: {
+        now,
+        monotonic: () => this.#time - machine.suspended,
+        uptime: () => this.#time - machine.bootedAt,
+        boot: `boot ${machine.index}.${machine.boots}`,
+        sleep: (milliseconds) => this.#wait(process, milliseconds, true),
+      },
+      machine: {
+        holder: `${process.memory.holder} boot ${machine.boots}`,
+        label: `m${machine.index}`,
+        durable: machine.plan.durable,
+      },
+      holdSignals: (work) => work(),
+      endTokens: async (record) => void (await endSession(record, runtime)),
+      warn,
+      randomBytes,
+      ...(this.#mutation.times && { times: this.#mutation.times }),
+    }
+    const store = new (this.#mutation.store ?? VaultStore)(options)
+    const runtime = {
+      now,
+      randomBytes,
+      sleep: (milliseconds: number) => this.#wait(process, milliseconds, true),
+      fetch: (url: URL, init?: HttpInit) => this.#fetch(process, url, init),
+      resolveTxt: async () => [],
+      settings: { plcUrl: 'https://plc.directory', dev: false },
+      stores: { sessions: store },
+      saving: {
+        inStore: false,
+        targets: [],
+        open: () => {
+          throw new Error('no target')
+        },
+        checkDurable: () => undefined,
+      },
+      warn,
+    } as unknown as Runtime
+    return runtime
+  }
+
+  #memoryFor(process: Process): VaultMemory {
+    const { memory } = process
+    const { files } = memory
+    const take = () => this.#wait(process, 1)
+    return {
+      read: async (kind, name) => {
+        await take()
+        return files.get(`${kind}/${name}`)
+      },
+      write: async (kind, name, text) => {
+        await take()
+        files.set(`${kind}/${name}`, text)
+      },
+      remove: async (kind, name) => {
+        await take()
+        files.delete(`${kind}/${name}`)
+      },
+      names: async (kind: MemoryKind) => {
+        await take()
+        return [...files.keys()].filter((path) => path.startsWith(`${kind}/`)).map((path) => path.split('/')[1]!)
+      },
+      reserve: async () => ({ [Symbol.asyncDispose]: async () => {} }),
+      lock: async (thumbprint, work) => {
+        const lock = await this.#enter(process, thumbprint)
+        try {
+          return await work({
+            confirm: async () => {
+              await take()
+              if (lock.holder !== process) throw new Error('the model has given a lock to two processes')
+            },
+          })
+        } finally {
+          this.#leave(lock)
+        }
+      },
+    }
+  }
+
+  async #enter(process: Process, thumbprint: string): Promise<Lock> {
+    const { locks } = process.memory
+    const lock: Lock = locks.get(thumbprint) ?? { holder: undefined, queue: [] }
+    locks.set(thumbprint, lock)
+    await this.#wait(process, 1)
+    if (lock.holder === undefined) {
+      lock.holder = process
+      return lock
+    }
+    return new Promise((resolve, reject) => {
+      const entry = { process, enter: () => this.#at(this.#time, () => resolve(lock), process) }
+      lock.queue.push(entry)
+      const giveUp = () => {
+        const index = lock.queue.indexOf(entry)
+        if (index < 0) return
+        lock.queue.splice(index, 1)
+        reject(new OAuthError('SESSION_BUSY', 'another process of this machine has the lock'))
+      }
+      this.#at(this.#time + LOCK_TIMEOUT, giveUp, process, true)
+    })
+  }
+
+  #leave(lock: Lock): void {
+    const next = lock.queue.shift()
+    lock.holder = undefined
+    if (next === undefined) return
+    if (next.process.isDead) {
+      this.#leave(lock)
+      return
+    }
+    lock.holder = next.process
+    next.enter()
+  }
+
+  // --- the engine
+
+  get #records(): ReadonlyMap<string, string> {
+    return this.#states.at(-1)!
+  }
+
+  #record(): Content | undefined {
+    return contentOf(this.#records.get(RECORD))
+  }
+
+  #set(text: string | undefined): void {
+    this.#states.push(text === undefined ? NOTHING : new Map([[RECORD, text]]))
+    const content = contentOf(text)
+    if (content === undefined) return
+    const { session, endedBy } = content
+    const key = `${session.thumbprint} ${session.rotation}`
+    if (session.refreshToken !== undefined && !this.#storedAt.has(key)) this.#storedAt.set(key, this.#time)
+    if (endedBy === 'person') this.#tombstones.add(session.thumbprint)
+    else if (this.#tombstones.has(session.thumbprint)) this.#violate('a session that a person had ended is back')
+  }
+
+  #lose({ kind, count = 1 }: Loss): void {
+    if (this.#isQuiet) return
+    if (kind === 'copy-memory') {
+      const machine = this.#machines[count]
+      if (machine) machine.memory = this.#newMemory(new Map(this.#machines[0]!.memory.files))
+      this.#log('memory', `of m0 copied to m${count}`)
+      return
+    }
+    const back = kind === 'lose-last' ? 1 : count
+    const state = kind === 'delete' ? NOTHING : (this.#states.at(-1 - back) ?? this.#states[1]!)
+    this.#rollBack(state, kind)
+  }
+
+  #rollBack(state: ReadonlyMap<string, string>, why: string): void {
+    this.#states.push(state)
+    this.#lostAt.push(this.#time)
+    // What a person ended may come back with a lost write, if nobody has seen it.
+    const content = this.#record()
+    if (content && content.endedBy !== 'person') this.#tombstones.delete(content.session.thumbprint)
+    if (content === undefined) this.#tombstones.clear()
+    this.#log('engine', `${why}: ${describe(this.#records.get(RECORD))}`)
+  }
+
+  #engineFor(process: Process): VaultEngine {
+    return {
+      address: 'model:',
+      read: async (name) => this.#ask(process, 'read', () => this.#records.get(name)),
+      list: async () => this.#ask(process, 'list', () => this.#records),
+      swap: (name, before, after) => this.#swap(process, name, before, after),
+      describe: async () => [],
+      destroy: async () => undefined,
+    }
+  }
+
+  #engineFault(process: Process): EngineFault | undefined {
+    this.#engineRequests++
+    const planned = this.#plan.engineFaults?.get(this.#engineRequests)
+    if (this.#isQuiet) return undefined
+    const { partitions = [], engineFaultRate = 0 } = this.#plan
+    const isCut = partitions.some(
+      ({ from, until, machine }) => machine === process.machine.index && this.#time >= from && this.#time < until,
+    )
+    if (isCut) return 'unreachable'
+    if (planned !== undefined) return planned
+    if (this.#random() >= engineFaultRate) return undefined
+    const all = ['unreachable', 'lost-before', 'lost-after', 'late', 'slow'] as const
+    return all[Math.floor(this.#random() * all.length)]
+  }
+
+  #latency(): number {
+    return this.#plan.slowEngine ? this.#between(200, 4000) : this.#between(20, 300)
+  }
+
+  async #ask<T>(process: Process, what: string, find: () => T): Promise<T> {
+    const fault = this.#engineFault(process)
+    if (fault === 'slow') await this.#wait(process, this.#between(SECOND, ENGINE_TIMEOUT))
+    else await this.#wait(process, this.#latency())
+    if (fault === undefined || fault === 'slow' || fault === 'lose-write') {
+      const found = find()
+      await this.#wait(process, this.#latency())
+      this.#log(process, `${what} ${typeof found === 'string' ? describe(found) : describe(this.#records.get(RECORD))}`)
+      return found
+    }
+    process.isDisturbed = true
+    if (fault !== 'unreachable') await this.#wait(process, ENGINE_TIMEOUT, true)
+    this.#log(process, `${what} unreachable`)
+    throw new OAuthError('VAULT_UNREACHABLE', 'the vault cannot be reached')
+  }
+
+  async #swap(
+    process: Process,
+    name: string,
+    before: string | undefined,
+    after: string | undefined,
+  ): Promise<SwapOutcome> {
+    const fault = this.#engineFault(process)
+    if (fault !== undefined) process.isDisturbed = true
+    if (fault === 'unreachable') {
+      await this.#wait(process, this.#latency())
+      this.#log(process, 'swap unreachable')
+      throw new OAuthError('VAULT_UNREACHABLE', 'the vault cannot be reached')
+    }
+    return new Promise((resolve) => {
+      const settle = (outcome: SwapOutcome) => {
+        this.#log(process, `swap ${describe(after)}: ${outcome}`)
+        resolve(outcome)
+      }
+      const arrive = () => {
+        const now = this.#records.get(name)
+        const outcome = now === after ? 'won' : now === before ? 'won' : 'lost'
+        if (now !== after && outcome === 'won') this.#set(after)
+        if (fault === 'lose-write' && outcome === 'won') this.#rollBack(this.#states.at(-2)!, 'loses the last write')
+        return outcome
+      }
+      const reply = (outcome: SwapOutcome, delay = this.#latency()) =>
+        this.#at(this.#time + delay, () => settle(outcome), process)
+      if (fault === 'lost-before') return reply('unknown', ENGINE_TIMEOUT)
+      if (fault === 'late') {
+        this.#at(this.#time + this.#between(ENGINE_TIMEOUT, 6 * MINUTE), () => {
+          this.#log('engine', `late swap of ${process}: ${arrive()}`)
+        })
+        return reply('unknown', ENGINE_TIMEOUT)
+      }
+      const delay = fault === 'slow' ? this.#between(SECOND, ENGINE_TIMEOUT / 2) : this.#latency()
+      this.#at(this.#time + delay, () => {
+        const outcome = arrive()
+        if (fault === 'lost-after') reply('unknown', ENGINE_TIMEOUT)
+        else reply(outcome, fault === 'slow' ? this.#between(SECOND, ENGINE_TIMEOUT / 2) : this.#latency())
+      })
+    })
+  }
+
+  // --- the server
+
+  #open(): ServerSession {
+    const id = this.#sessions.length
+    const session: ServerSession = {
+      id,
+      jkt: String(id).padEnd(43, 'k'),
+      rotation: -1,
+      refreshToken: '',
+      access: [],
+      ended: undefined,
+      revokedByPerson: false,
+      isUnsaved: false,
+    }
+    this.#sessions.push(session)
+    this.#issue(session)
+    return session
+  }
+
+  #issue(session: ServerSession): void {
+    session.rotation++
+    session.refreshToken = `ref-${session.id}-${session.rotation}`
+    session.access.push({ token: `acc-${session.id}-${session.rotation}`, expiresAt: this.#time + HOUR })
+  }
+
+  #credentialsOf(session: ServerSession): Credentials {
+    const key = { kty: 'EC', crv: 'P-256', x: session.jkt, y: 'y'.repeat(43), d: 'd'.repeat(43) } as const
+    const { token, expiresAt } = session.access[0]!
+    return {
+      did: DID,
+      clientId: CLIENT_ID,
+      dpopPrivateJwk: key,
+      server: PDS,
+      issuer: PDS,
+      scope: 'atproto',
+      refreshToken: `ref-${session.id}-0`,
+      accessToken: token,
+      accessTokenExpiresAt: EPOCH + expiresAt,
+      thumbprint: session.jkt,
+      createdAt: EPOCH + expiresAt - HOUR,
+      rotatedAt: EPOCH + expiresAt - HOUR,
+      rotation: 0,
+    }
+  }
+
+  #login(): Credentials {
+    return this.#credentialsOf(this.#open())
+  }
+
+  #firstLogin(): void {
+    const { dpopPrivateJwk, server, ...rest } = this.#login()
+    const session = { version: 1, ...rest, dpopPrivateJwk, pds: server!, spentTokens: [] }
+    this.#set(`0\t${JSON.stringify({ version: 1, kind: 'session', session, logins: 1 })}`)
+  }
+
+  #sessionOf(thumbprint: string): ServerSession | undefined {
+    return this.#sessions.find(({ jkt }) => jkt === thumbprint)
+  }
+
+  async #fetch(process: Process, url: URL, init: HttpInit = {}): Promise<Response> {
+    const form = new URLSearchParams(typeof init.body === 'string' ? init.body : '')
+    const isRefresh = form.get('grant_type') === 'refresh_token'
+    await this.#wait(process, this.#between(20, 200))
+    const fault = this.#serverFault(isRefresh)
+    if (fault === 'unreachable') throw new OAuthError('NETWORK_UNREACHABLE', 'the server cannot be reached')
+    await init.beforeSend?.()
+    const sent = isRefresh ? this.#depart(process, form.get('refresh_token')!) : undefined
+    const timeout = (init.timeoutSeconds ?? 10) * SECOND
+    return new Promise((resolve, reject) => {
+      let isSettled = false
+      const once = (settle: () => void) => () => {
+        if (isSettled) return
+        isSettled = true
+        settle()
+      }
+      const lose = () => {
+        if (isRefresh) this.#log(process, 'no response')
+        reject(new OAuthError('NETWORK_LOST', 'no response'))
+      }
+      this.#at(this.#time + timeout, once(lose), process, true)
+      if (fault === 'lost-before') return
+      const delay = fault === 'slow' ? this.#between(0, timeout * 0.95) : this.#between(20, 300)
+      this.#at(this.#time + delay, () => {
+        const answer = fault === 'refused' ? { status: 503, body: {} } : this.#serve(process, url, init, form, sent)
+        if (fault === 'lost-after') return
+        const back = fault === 'slow' ? this.#between(0, timeout * 0.3) : this.#between(20, 300)
+        const date = new Date(EPOCH + this.#time).toUTCString()
+        const give = () => {
+          if (sent && answer.status === 200) sent.isAnswered = true
+          const headers = { 'content-type': 'application/json', date, ...answer.headers }
+          if (isRefresh) this.#log(process, `response ${answer.status} ${JSON.stringify(answer.body)}`)
+          resolve(new Response(JSON.stringify(answer.body), { status: answer.status, headers }))
+        }
+        this.#at(this.#time + back, once(give), process)
+      })
+    })
+  }
+
+  #serverFault(isRefresh: boolean): ServerFault | undefined {
+    if (isRefresh) this.#tokenRequests++
+    const planned = isRefresh ? this.#plan.serverFaults?.get(this.#tokenRequests) : undefined
+    if (this.#isQuiet) return undefined
+    const { serverFaultRate = 0 } = this.#plan
+    if (planned !== undefined) return planned
+    if (this.#random() >= serverFaultRate) return undefined
+    const all = ['lost-before', 'lost-after', 'slow', 'slow', 'unreachable', 'refused'] as const
+    return all[Math.floor(this.#random() * all.length)]
+  }
+
+  get #nonce(): string {
+    return `nonce-${Math.floor(this.#time / (3 * MINUTE))}`
+  }
+
+  #serve(
+    process: Process,
+    url: URL,
+    init: HttpInit,
+    form: URLSearchParams,
+    sent: Sent | undefined,
+  ): { status: number; body: object; headers?: Record<string, string> } {
+    const path = url.pathname
+    if (path.startsWith('/.well-known')) return { status: 200, body: {} }
+    const given = new Headers(init.headers)
+    const { jkt, nonce } = JSON.parse(given.get('dpop') ?? '{}')
+    const headers: Record<string, string> = this.#plan.nonces ? { 'dpop-nonce': this.#nonce } : {}
+    const isChallenged = this.#plan.nonces === true && nonce !== this.#nonce
+    if (path.startsWith('/xrpc/')) {
+      if (isChallenged) {
+        const challenge = 'DPoP error="use_dpop_nonce"'
+        return { status: 401, body: {}, headers: { ...headers, 'www-authenticate': challenge } }
+      }
+      const token = given.get('authorization')?.slice('DPoP '.length)
+      if (this.#isAccepted(token)) return { status: 200, body: {}, headers }
+      return { status: 401, body: {}, headers: { ...headers, 'www-authenticate': 'DPoP error="invalid_token"' } }
+    }
+    if (isChallenged) {
+      if (sent) sent.isRefused = true
+      return { status: 400, body: { error: 'use_dpop_nonce' }, headers }
+    }
+    if (path === '/oauth/revoke') {
+      const token = form.get('token') ?? ''
+      const session = this.#byToken(token)
+      if (session && session.jkt === jkt) {
+        session.ended ??= 'revoked'
+        if (process.kind === 'revoke') session.revokedByPerson = true
+        this.#log('server', `${process} revokes session ${session.id}`)
+      }
+      return { status: 200, body: {}, headers }
+    }
+    if (sent === undefined) return { status: 400, body: { error: 'invalid_request' }, headers }
+    return { ...this.#refresh(sent, jkt), headers }
+  }
+
+  #byToken(token: string): ServerSession | undefined {
+    const [, id] = token.split('-')
+    return this.#sessions[Number(id)]
+  }
+
+  #isAccepted(token: string | undefined): boolean {
+    const session = this.#byToken(token ?? '')
+    if (session === undefined || session.ended !== undefined) return false
+    const found = session.access.find((access) => access.token === token)
+    if (found === undefined || found.expiresAt <= this.#time) return false
+    return !this.#plan.together || found === session.access.at(-1)
+  }
+
+  #refresh(sent: Sent, jkt: string): { status: number; body: object } {
+    const { session, token, process } = sent
+    const invalid = { status: 400, body: { error: 'invalid_grant', error_description: 'Invalid refresh token' } }
+    if (session.ended !== undefined || session.jkt !== jkt) return invalid
+    if (token !== session.refreshToken) {
+      session.ended = 'replayed'
+      this.#losses++
+      this.#log('server', `${process} sent a spent token: session ${session.id} has ended`)
+      return invalid
+    }
+    sent.isCommitted = true
+    this.#issue(session)
+    const { refreshToken, access } = session
+    return {
+      status: 200,
+      body: {
+        access_token: access.at(-1)!.token,
+        refresh_token: refreshToken,
+        token_type: 'DPoP',
+        scope: 'atproto',
+        expires_in: HOUR / SECOND,
+        sub: DID,
+      },
+    }
+  }
+
+  // --- what must hold
+
+  #depart(process: Process, token: string): Sent {
+    const session = this.#byToken(token)!
+    const rotation = Number(token.split('-')[2])
+    const sent: Sent = {
+      token,
+      rotation,
+      session,
+      process,
+      at: this.#time,
+      isRefused: false,
+      isCommitted: false,
+      isAnswered: false,
+    }
+    this.#log(process, `sends ${token}`)
+    for (const earlier of this.#sent) {
+      if (earlier.token !== token || earlier.isRefused || earlier.process === process) continue
+      const why = this.#unjustified(sent, earlier)
+      this.#resends++
+      if (why !== undefined) this.#violate(`${process} sends ${token} again after ${earlier.process}: ${why}`)
+    }
+    if (session.revokedByPerson) this.#log(process, 'of a session that was revoked')
+    this.#sent.push(sent)
+    return sent
+  }
+
+  /** Why a token must not be sent a second time; VAULT.md rule 6 says when it may. */
+  #unjustified({ process, session, rotation, at }: Sent, earlier: Sent): string | undefined {
+    if (session.ended !== undefined) return undefined
+    if (this.#seenBy(process.memory, session) > rotation) return 'this machine has newer tokens'
+    const storedAt = this.#storedAt.get(`${session.jkt} ${rotation + 1}`)
+    const isThere =
+      (this.#record()?.session.rotation ?? -1) > rotation && this.#record()?.session.thumbprint === session.jkt
+    if (isThere && storedAt !== undefined && at - storedAt > BLINK) return 'the vault has newer tokens'
+    // Acknowledged and lost, and this machine had not seen it.
+    if (this.#lostAt.some((lost) => lost > earlier.at - SEND_LATEST && lost <= at)) return undefined
+    if (!process.warnings.some((warning) => warning.includes('retrying with the same token')))
+      return 'without a warning'
+    const { together } = this.#plan
+    const access = session.access.find((one) => one.token === `acc-${session.id}-${rotation}`)
+    const isSameMachine = earlier.process.memory === process.memory
+    const isKnowable = together === true && access !== undefined && access.expiresAt - at > 2 * MINUTE
+    if (isKnowable && !isSameMachine && earlier.isCommitted && this.#plan.machines.every(({ wall }) => !wall)) {
+      return 'the access token would have told'
+    }
+    if (isSameMachine) return earlier.process.isDead || earlier.process.isOver ? undefined : 'the other process lives'
+    if (earlier.process.isOver && !earlier.isAnswered) return undefined
+    const { durable } = earlier.process.machine.plan
+    const least = (durable ? VAULT_TIMES.takeoverDurable : VAULT_TIMES.takeover) - SEND_LATEST
+    if (at - earlier.at < least) return `after ${Math.round((at - earlier.at) / SECOND)} s`
+    if (!earlier.process.isDead && !earlier.process.isDisturbed) return 'the other process had no trouble'
+    return undefined
+  }
+
+  /** The newest tokens of a session that are in a memory. */
+  #seenBy({ files }: Memory, session: ServerSession): number {
+    let newest = -1
+    for (const [path, text] of files) {
+      if (!path.startsWith('seen/') && !path.startsWith('ahead/')) continue
+      const content = contentOf(path.startsWith('ahead/') ? text.slice(text.indexOf('\n') + 1) : text)
+      if (content?.session.thumbprint === session.jkt && content.session.refreshToken !== undefined) {
+        newest = Math.max(newest, content.session.rotation ?? 0)
+      }
+    }
+    return newest
+  }
+
+  #checkReplaced(process: Process, thumbprint: string): void {
+    if (this.#record()?.session.thumbprint !== thumbprint) return
+    const others = this.#sessions.filter(({ jkt, ended }) => jkt !== thumbprint && ended === undefined)
+    for (const { id } of others) this.#log(process, `session ${id} still lives after it was replaced`)
+  }
+
+  #checkEnd(): void {
+    const content = this.#record()
+    const current = content && this.#sessionOf(content.session.thumbprint)
+    if (content === undefined || current === undefined) return
+    const { session, endedBy } = content
+    if (current.ended === undefined && endedBy === 'server') this.#violate('called dead, and it is alive')
+    if (current.ended === undefined && endedBy === undefined && session.refreshToken !== current.refreshToken) {
+      this.#violate('the newest tokens are nowhere')
+    }
+    if (current.revokedByPerson && endedBy === undefined && !session.ended) this.#violate('revoked, and it is back')
+    for (const { id, ended, jkt, isUnsaved } of this.#sessions) {
+      if (isUnsaved) continue
+      const isClean = (this.#plan.serverFaultRate ?? 0) === 0 && !this.#plan.serverFaults?.size
+      const hasCrashed = (this.#plan.mishaps?.length ?? 0) > 0
+      if (ended === undefined && jkt !== session.thumbprint && isClean && !hasCrashed && this.#lostAt.length === 0) {
+        this.#violate(`session ${id} was replaced, and its tokens still work`)
+      }
+    }
+  }
+}
+
+function isAfter(one: Event, other: Event): boolean {
+  return one.at > other.at || (one.at === other.at && one.order > other.order)
+}
+
+function describe(text: string | undefined): string {
+  const content = contentOf(text)
+  if (content === undefined) return 'nothing'
+  const { session, claim, endedBy } = content
+  const parts = [
+    session.thumbprint.replaceAll('k', ''),
+    `n${session.rotation}`,
+    claim && `claim ${claim.id.slice(0, 4)} of ${claim.label}`,
+    session.intent && 'sent',
+    endedBy && `ended by ${endedBy}`,
+  ]
+  return `[${parts.filter(Boolean).join(', ')}]`
+}

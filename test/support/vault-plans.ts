@@ -1,0 +1,106 @@
+/** Schedules for the model of the vault: random ones by their seed, and all with one fault. */
+import type {
+  EngineFault,
+  Loss,
+  MachinePlan,
+  Mishap,
+  Operation,
+  OperationKind,
+  Plan,
+  ServerFault,
+} from './vault-model.ts'
+import { createRandom } from './vault-model.ts'
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+/** When the access token of the first login has expired. */
+const BEGIN = 2 * HOUR
+
+export const ENGINE_FAULTS = [
+  'unreachable',
+  'lost-before',
+  'lost-after',
+  'late',
+  'slow',
+  'lose-write',
+] as const satisfies readonly EngineFault[]
+export const SERVER_FAULTS = [
+  'lost-before',
+  'lost-after',
+  'slow',
+  'unreachable',
+  'refused',
+] as const satisfies readonly ServerFault[]
+const MISHAPS = ['crash', 'reboot', 'suspend', 'suspend', 'set-clock'] as const
+
+/** A schedule with any number of faults. */
+export function randomPlan(seed: number): Plan {
+  const random = createRandom(seed ^ 0x5eed)
+  const between = (least: number, most: number) => least + random() * (most - least)
+  const below = (most: number) => Math.floor(random() * most)
+  const chance = (share: number) => random() < share
+  const pick = <T>(values: readonly T[]): T => values[below(values.length)]!
+
+  const hasWrongClocks = chance(0.2)
+  const machines: MachinePlan[] = Array.from({ length: 2 + below(3) }, () => ({
+    durable: chance(0.6),
+    ...(hasWrongClocks && chance(0.5) && { wall: between(-3 * HOUR, 3 * HOUR) }),
+  }))
+  const spread = pick([2 * SECOND, 20 * SECOND, 5 * MINUTE, 30 * MINUTE])
+  const kinds: readonly OperationKind[] = ['call', 'call', 'call', 'refresh', 'refresh', 'revoke', 'login', 'import']
+  const isPlain = chance(0.5)
+  const operations: Operation[] = []
+  for (let round = 0; round < 1 + below(3); round++) {
+    const begin = BEGIN + round * pick([5 * MINUTE, 57 * MINUTE, HOUR])
+    for (let count = 1 + below(4); count > 0; count--) {
+      const kind = isPlain ? pick(['call', 'refresh'] as const) : pick(kinds)
+      operations.push({ at: begin + between(0, spread), machine: below(machines.length), kind })
+    }
+  }
+  const last = Math.max(...operations.map(({ at }) => at))
+  const mishaps: Mishap[] = []
+  if (chance(0.6)) {
+    for (let count = 1 + below(3); count > 0; count--) {
+      const kind = pick(MISHAPS)
+      const milliseconds =
+        kind === 'suspend' ? between(SECOND, pick([MINUTE, 20 * MINUTE, HOUR])) : between(-HOUR, HOUR)
+      mishaps.push({ step: 1 + below(operations.length * 45), kind, milliseconds })
+    }
+  }
+  const losses: Loss[] = []
+  if (chance(0.25)) {
+    const kind = pick(['lose-last', 'restore', 'delete', 'copy-memory'] as const)
+    losses.push({ at: between(BEGIN, last + 2 * MINUTE), kind, count: 1 + below(kind === 'copy-memory' ? 2 : 3) })
+  }
+  const partitions = chance(0.2)
+    ? [{ from: BEGIN + between(0, spread), until: BEGIN + between(0, 40 * MINUTE), machine: below(machines.length) }]
+    : []
+  return {
+    seed,
+    machines,
+    operations,
+    together: chance(0.6),
+    nonces: chance(0.4),
+    mishaps,
+    losses,
+    partitions,
+    engineFaultRate: chance(0.5) ? pick([0.02, 0.1, 0.3]) : 0,
+    serverFaultRate: chance(0.4) ? pick([0.05, 0.2]) : 0,
+    slowEngine: chance(0.2),
+    quietAt: last + 50 * MINUTE,
+  }
+}
+
+/** Two machines and one refresh, or what `kinds` has in its place. */
+export function smallPlan(kinds: readonly OperationKind[], changes: Partial<Plan> = {}): Plan {
+  const machines = changes.machines ?? [{ durable: true }, { durable: false }]
+  return {
+    seed: 1,
+    machines,
+    operations: kinds.map((kind, index) => ({ at: BEGIN + index * 900, machine: index % machines.length, kind })),
+    together: true,
+    quietAt: BEGIN + 50 * MINUTE,
+    ...changes,
+  }
+}
