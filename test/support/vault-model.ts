@@ -36,6 +36,8 @@ const ANSWER_LONGEST = VAULT_TIMES.takeoverDurable + 10 * MINUTE
 const SEND_LATEST = VAULT_TIMES.claimSwap + VAULT_TIMES.lastSend
 /** Between the last look at the vault and the moment a token is sent. */
 const BLINK = VAULT_TIMES.firstSend + SECOND
+/** A response is on the disk by then. */
+const WRITE_LONGEST = 100
 const EVENTS_MOST = 30_000
 
 export type EngineFault =
@@ -111,7 +113,7 @@ export interface Mutation {
 export interface Outcome {
   readonly violations: readonly string[]
   readonly trace: readonly string[]
-  /** How many steps processes made, and how many requests there were. */
+  /** How many steps processes made, and how many requests there were, while there were faults. */
   readonly steps: number
   readonly engineRequests: number
   readonly tokenRequests: number
@@ -161,7 +163,8 @@ interface ServerSession {
   refreshToken: string
   access: { readonly token: string; readonly expiresAt: number }[]
   ended: 'revoked' | 'replayed' | undefined
-  revokedByPerson: boolean
+  /** When a person revoked it. */
+  revokedAt: number | undefined
   /** The login that began it has not stored it. */
   isUnsaved: boolean
 }
@@ -175,7 +178,8 @@ interface Sent {
   readonly at: number
   isRefused: boolean
   isCommitted: boolean
-  isAnswered: boolean
+  /** When the new tokens arrived. */
+  answeredAt: number | undefined
 }
 
 interface Lock {
@@ -187,6 +191,7 @@ interface Memory {
   files: Map<string, string>
   readonly locks: Map<string, Lock>
   readonly holder: string
+  readonly isDurable: boolean
 }
 
 interface Machine {
@@ -209,6 +214,7 @@ class Process {
   readonly startedAt: number
   isDead = false
   isOver = false
+  diedAt: number | undefined
   /** It was suspended, or could not reach the engine. */
   isDisturbed = false
   /** Of the session that it works with. */
@@ -270,7 +276,7 @@ class Simulation {
     this.#machines = plan.machines.map((machine, index) => ({
       index,
       plan: machine,
-      memory: this.#newMemory(),
+      memory: this.#newMemory(machine.durable),
       wall: machine.wall ?? 0,
       suspended: 0,
       resumesAt: undefined,
@@ -285,6 +291,11 @@ class Simulation {
     for (const { at, machine, kind } of operations) this.#at(at, () => this.#start(machine, kind))
     for (const loss of losses) this.#at(loss.at, () => this.#lose(loss))
     await this.#drain()
+    const counts = {
+      steps: this.#steps,
+      engineRequests: this.#engineRequests,
+      tokenRequests: this.#tokenRequests,
+    }
     // All faults are over: whoever comes now must get an answer, and the session must still be good if it ever was.
     this.#time = Math.max(this.#time, Number.isFinite(this.#quietAt) ? this.#quietAt : 0)
     for (const kind of ['call', 'refresh'] as const) {
@@ -298,9 +309,7 @@ class Simulation {
     return {
       violations: this.#violations,
       trace: this.#trace,
-      steps: this.#steps,
-      engineRequests: this.#engineRequests,
-      tokenRequests: this.#tokenRequests,
+      ...counts,
       losses: this.#losses,
       resends: this.#resends,
       answers: this.#answers,
@@ -384,8 +393,9 @@ class Simulation {
   }
 
   #kill(process: Process): void {
-    if (process.isOver) return
+    if (process.isOver || process.isDead) return
     process.isDead = true
+    process.diedAt = this.#time
     for (const lock of process.memory.locks.values()) if (lock.holder === process) this.#leave(lock)
   }
 
@@ -413,15 +423,15 @@ class Simulation {
 
   // --- machines
 
-  #newMemory(files = new Map<string, string>()): Memory {
+  #newMemory(isDurable: boolean, files = new Map<string, string>()): Memory {
     this.#memories++
-    return { files, locks: new Map(), holder: `memory ${this.#memories}` }
+    return { files, locks: new Map(), holder: `memory ${this.#memories}`, isDurable }
   }
 
   #start(index: number, kind: OperationKind): void {
     const machine = this.#machines[index]!
     // A job begins on a machine that has seen nothing.
-    if (!machine.plan.durable) machine.memory = this.#newMemory()
+    if (!machine.plan.durable) machine.memory = this.#newMemory(false)
     const process = new Process(this.#processes.length + 1, machine, kind, this.#time)
     this.#processes.push(process)
     this.#log(process, 'starts')
@@ -451,7 +461,8 @@ class Simulation {
     if (kind === 'refresh') {
       await session.refresh()
       const { thumbprint, refreshToken } = session.record()
-      if (this.#sessionOf(thumbprint)?.revokedByPerson) this.#violate(`${process} refreshed a revoked session`)
+      if ((this.#sessionOf(thumbprint)?.revokedAt ?? this.#time) < process.startedAt)
+        this.#violate(`${process} refreshed a revoked session`)
       return `refreshed ${refreshToken}`
     }
     const response = await session.fetchHandler('/xrpc/com.atproto.server.getSession')
@@ -464,7 +475,7 @@ class Simulation {
     this.#finish(process)
     this.#answers.push(`${process.kind} ${answer}`)
     if (answer === 'revoked') {
-      const all = this.#sessions.filter(({ revokedByPerson }) => revokedByPerson)
+      const all = this.#sessions.filter(({ revokedAt }) => revokedAt !== undefined)
       if (all.some(({ ended }) => ended === undefined)) this.#violate(`${process} says revoked, and it is not`)
     }
   }
@@ -639,10 +650,13 @@ class Simulation {
   }
 
   #set(text: string | undefined): void {
+    const before = this.#record()
     this.#states.push(text === undefined ? NOTHING : new Map([[RECORD, text]]))
     const content = contentOf(text)
     if (content === undefined) return
     const { session, endedBy } = content
+    // A person may replace a session by any other.
+    if (before?.session.thumbprint !== session.thumbprint) this.#tombstones.delete(session.thumbprint)
     const key = `${session.thumbprint} ${session.rotation}`
     if (session.refreshToken !== undefined && !this.#storedAt.has(key)) this.#storedAt.set(key, this.#time)
     if (endedBy === 'person') this.#tombstones.add(session.thumbprint)
@@ -653,7 +667,7 @@ class Simulation {
     if (this.#isQuiet) return
     if (kind === 'copy-memory') {
       const machine = this.#machines[count]
-      if (machine) machine.memory = this.#newMemory(new Map(this.#machines[0]!.memory.files))
+      if (machine) machine.memory = this.#newMemory(machine.plan.durable, new Map(this.#machines[0]!.memory.files))
       this.#log('memory', `of m0 copied to m${count}`)
       return
     }
@@ -772,7 +786,7 @@ class Simulation {
       refreshToken: '',
       access: [],
       ended: undefined,
-      revokedByPerson: false,
+      revokedAt: undefined,
       isUnsaved: false,
     }
     this.#sessions.push(session)
@@ -849,7 +863,7 @@ class Simulation {
         const back = fault === 'slow' ? this.#between(0, timeout * 0.3) : this.#between(20, 300)
         const date = new Date(EPOCH + this.#time).toUTCString()
         const give = () => {
-          if (sent && answer.status === 200) sent.isAnswered = true
+          if (sent && answer.status === 200) sent.answeredAt = this.#time
           const headers = { 'content-type': 'application/json', date, ...answer.headers }
           if (isRefresh) this.#log(process, `response ${answer.status} ${JSON.stringify(answer.body)}`)
           resolve(new Response(JSON.stringify(answer.body), { status: answer.status, headers }))
@@ -904,8 +918,11 @@ class Simulation {
       const token = form.get('token') ?? ''
       const session = this.#byToken(token)
       if (session && session.jkt === jkt) {
+        const { session: stored, endedBy } = this.#record() ?? {}
+        const isWanted = process.kind === 'revoke' || stored?.thumbprint !== session.jkt || endedBy === 'person'
+        if (!isWanted && session.ended === undefined) this.#violate(`${process} ends a session that is in use`)
         session.ended ??= 'revoked'
-        if (process.kind === 'revoke') session.revokedByPerson = true
+        if (process.kind === 'revoke') session.revokedAt ??= this.#time
         this.#log('server', `${process} revokes session ${session.id}`)
       }
       return { status: 200, body: {}, headers }
@@ -966,7 +983,7 @@ class Simulation {
       at: this.#time,
       isRefused: false,
       isCommitted: false,
-      isAnswered: false,
+      answeredAt: undefined,
     }
     this.#log(process, `sends ${token}`)
     for (const earlier of this.#sent) {
@@ -975,7 +992,7 @@ class Simulation {
       this.#resends++
       if (why !== undefined) this.#violate(`${process} sends ${token} again after ${earlier.process}: ${why}`)
     }
-    if (session.revokedByPerson) this.#log(process, 'of a session that was revoked')
+    if (session.revokedAt !== undefined) this.#log(process, 'of a session that was revoked')
     this.#sent.push(sent)
     return sent
   }
@@ -999,8 +1016,13 @@ class Simulation {
     if (isKnowable && !isSameMachine && earlier.isCommitted && this.#plan.machines.every(({ wall }) => !wall)) {
       return 'the access token would have told'
     }
-    if (isSameMachine) return earlier.process.isDead || earlier.process.isOver ? undefined : 'the other process lives'
-    if (earlier.process.isOver && !earlier.isAnswered) return undefined
+    if (isSameMachine) {
+      if (!earlier.process.isDead && !earlier.process.isOver) return 'the other process lives'
+      const { answeredAt = at } = earlier
+      const isKept = earlier.process.memory.isDurable && (earlier.process.diedAt ?? at) - answeredAt > WRITE_LONGEST
+      return isKept ? 'the response had arrived' : undefined
+    }
+    if (earlier.process.isOver && earlier.answeredAt === undefined) return undefined
     const { durable } = earlier.process.machine.plan
     const least = (durable ? VAULT_TIMES.takeoverDurable : VAULT_TIMES.takeover) - SEND_LATEST
     if (at - earlier.at < least) return `after ${Math.round((at - earlier.at) / SECOND)} s`
@@ -1036,7 +1058,8 @@ class Simulation {
     if (current.ended === undefined && endedBy === undefined && session.refreshToken !== current.refreshToken) {
       this.#violate('the newest tokens are nowhere')
     }
-    if (current.revokedByPerson && endedBy === undefined && !session.ended) this.#violate('revoked, and it is back')
+    if (current.revokedAt !== undefined && endedBy === undefined && !session.ended)
+      this.#violate('revoked, and it is back')
     for (const { id, ended, jkt, isUnsaved } of this.#sessions) {
       if (isUnsaved) continue
       const isClean = (this.#plan.serverFaultRate ?? 0) === 0 && !this.#plan.serverFaults?.size

@@ -6,6 +6,7 @@ import type {
   Mishap,
   Operation,
   OperationKind,
+  Outcome,
   Plan,
   ServerFault,
 } from './vault-model.ts'
@@ -102,5 +103,39 @@ export function smallPlan(kinds: readonly OperationKind[], changes: Partial<Plan
     together: true,
     quietAt: BEGIN + 50 * MINUTE,
     ...changes,
+  }
+}
+
+/** Every fault at every point of a schedule, each with a name. */
+export function singleFaults({ steps, engineRequests, tokenRequests }: Outcome): [string, Partial<Plan>][] {
+  const faults: [string, Partial<Plan>][] = []
+  for (let step = 1; step <= steps; step++) {
+    const mishap = (kind: Mishap['kind'], milliseconds?: number) => {
+      const name = `step ${step} ${kind} ${milliseconds ?? ''}`
+      faults.push([name, { mishaps: [{ step, kind, ...(milliseconds !== undefined && { milliseconds }) }] }])
+    }
+    mishap('crash')
+    mishap('reboot')
+    for (const milliseconds of [10 * SECOND, 4 * MINUTE, 20 * MINUTE]) mishap('suspend', milliseconds)
+    mishap('set-clock', -HOUR)
+  }
+  for (let request = 1; request <= engineRequests; request++) {
+    for (const fault of ENGINE_FAULTS) {
+      faults.push([`request ${request} ${fault}`, { engineFaults: new Map([[request, fault]]) }])
+    }
+  }
+  for (let request = 1; request <= tokenRequests; request++) {
+    for (const fault of SERVER_FAULTS) {
+      faults.push([`token ${request} ${fault}`, { serverFaults: new Map([[request, fault]]) }])
+    }
+  }
+  return faults
+}
+
+export function both(one: Partial<Plan>, other: Partial<Plan>): Partial<Plan> {
+  return {
+    mishaps: [...(one.mishaps ?? []), ...(other.mishaps ?? [])],
+    engineFaults: new Map([...(one.engineFaults ?? []), ...(other.engineFaults ?? [])]),
+    serverFaults: new Map([...(one.serverFaults ?? []), ...(other.serverFaults ?? [])]),
   }
 }

@@ -31,7 +31,7 @@ const recordSchema = v.object({
   /** With an `intent`, its token may have been sent. */
   session: sessionRecordSchema,
   claim: claimSchema.optional(),
-  /** Whose intent that is, where the claim is gone. */
+  /** Who may have sent the newest token there is, and may have stored no response, where the claim is gone. */
   sentBy: v.object({ holder: v.string(), label: v.string() }).optional(),
   /** How many logins this account had in the vault. */
   logins: rotationSchema.optional(),

@@ -42,6 +42,8 @@ export interface VaultStoreOptions {
 
 /** Milliseconds: an access token that lasts this long needs no look at the vault. */
 const STILL_GOOD = 15_000
+/** Who may have refreshed a session that this machine has restored. */
+const SOMEBODY = { holder: '', label: 'another machine' }
 /** A transaction is run again when another machine came first. */
 const ATTEMPTS_MOST = 50
 const RETRY_LONGEST = 5_000
@@ -371,11 +373,9 @@ export class VaultStore implements SessionStore, VaultAccess {
     const current = all.get(seen.name)
     if (!isLater(seen.record, current?.record)) return
     const { claim, ...record } = seen.record
-    const sentBy = claim && record.session.intent ? claim : record.sentBy
-    const next = await this.seal({
-      ...record,
-      sentBy: sentBy && { holder: sentBy.holder, label: sentBy.label },
-    })
+    // The tokens that this machine has seen need not be the newest: the server is asked before they are used.
+    const { holder, label } = (record.session.intent && claim) ?? record.sentBy ?? SOMEBODY
+    const next = await this.seal({ ...record, sentBy: { holder, label } })
     if (await this.swap(current, next, 0)) {
       all.set(next.name, next)
       this.#options.warn?.(

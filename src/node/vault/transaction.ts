@@ -79,9 +79,8 @@ export class VaultTransaction implements SessionTransaction {
     const { session, claim, sentBy } = this.#base?.record ?? {}
     this.stored = session
     this.isBusy = claim !== undefined
-    const by = claim ?? sentBy
-    this.sentBy =
-      session?.intent === undefined || by === undefined || by.holder === run.store.machine.holder ? undefined : by.label
+    const by = (session?.intent && claim) ?? sentBy
+    this.sentBy = by === undefined || by.holder === run.store.machine.holder ? undefined : by.label
   }
 
   readonly awaitTurn = async (): Promise<void> => {
@@ -171,7 +170,7 @@ export class VaultTransaction implements SessionTransaction {
   async #settle(held: Held, next: SessionRecord): Promise<void> {
     if (next.ended === undefined && rotationOf(next) > held.claim.rotation) return this.#publish(held, next)
     if (next.ended === undefined) {
-      return this.#release(held, { ...this.#plain(next), ...(next.intent && this.#sentBy(held.before.record)) })
+      return this.#release(held, { ...this.#plain(next), ...this.#sentBy(held.before.record) })
     }
     const endedBy = next.ended.handedOver === undefined ? 'server' : 'person'
     await this.#release(held, { ...this.#plain(next), endedBy })
@@ -207,7 +206,7 @@ export class VaultTransaction implements SessionTransaction {
 
   /** Who may have sent the token of a record, and may have its response. */
   #sentBy({ session, claim, sentBy }: VaultRecord): Pick<VaultRecord, 'sentBy'> {
-    const earlier = session.intent && (claim ?? sentBy)
+    const earlier = (session.intent && claim) ?? sentBy
     return { sentBy: earlier && { holder: earlier.holder, label: earlier.label } }
   }
 
@@ -234,9 +233,10 @@ export class VaultTransaction implements SessionTransaction {
     const before = this.#base!
     if (isRevoked(before.record)) throw replaced(session, before)
     if (!this.#isPublished) await this.awaitTurn()
-    const { ended, intent } = session
+    const { ended, refreshToken } = session
     const endedBy = ended && (ended.handedOver === undefined ? 'server' : 'person')
-    const sentBy = intent && this.#sentBy(before.record)
+    const isSame = refreshToken !== undefined && refreshToken === before.record.session.refreshToken
+    const sentBy = isSame && this.#sentBy(before.record)
     const next = await store.seal({ ...this.#plain(session), ...(endedBy && { endedBy }), ...sentBy })
     if (await store.swap(before, next, store.times.claimSwap)) {
       this.#base = next

@@ -1,8 +1,19 @@
 /** The transactions of several machines on one vault, in simulated time. */
 import { writeFileSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
-import { type Mutation, type Outcome, type Plan, simulate } from '../../support/vault-model.ts'
-import { randomPlan } from '../../support/vault-plans.ts'
+import type { MemoryKind, VaultMemory } from '../../../src/node/vault/memory.ts'
+import type { Sealed } from '../../../src/node/vault/record.ts'
+import { VaultStore } from '../../../src/node/vault/store.ts'
+import type { SessionTransaction, Transaction } from '../../../src/ports.ts'
+import {
+  type MachinePlan,
+  type Mutation,
+  type OperationKind,
+  type Outcome,
+  type Plan,
+  simulate,
+} from '../../support/vault-model.ts'
+import { both, randomPlan, singleFaults, smallPlan } from '../../support/vault-plans.ts'
 
 vi.mock('../../../src/protocol/oauth/dpop.ts', async (original) => {
   const { mockCrypto } = await import('../../support/vault-model-mocks.ts')
@@ -61,4 +72,134 @@ test('random schedules', async () => {
   const findings = new Findings()
   for (let seed = FIRST; seed < FIRST + RUNS; seed++) await findings.run(randomPlan(seed))
   findings.assertNone()
+})
+
+/** Every how many of the schedules of the exhaustive tests are run; 1 for all. */
+const STRIDE = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_STRIDE'] ?? 40)
+const KINDS: readonly (readonly OperationKind[])[] = [
+  ['call', 'call'],
+  ['refresh', 'call'],
+  ['refresh', 'refresh'],
+  ['call', 'revoke'],
+  ['revoke', 'refresh'],
+  ['call', 'login'],
+  ['login', 'refresh'],
+  ['login', 'login'],
+  ['refresh', 'import'],
+  ['refresh', 'refresh', 'call'],
+]
+const MACHINES: readonly (readonly MachinePlan[])[] = [
+  [{ durable: true }, { durable: false }],
+  [{ durable: true }, { durable: true }],
+  [{ durable: false }, { durable: false }],
+  [{ durable: true }],
+]
+
+test('every fault at every step of two operations', async () => {
+  const findings = new Findings()
+  let count = 0
+  for (const kinds of KINDS) {
+    for (const machines of MACHINES) {
+      for (const together of [true, false]) {
+        const base = smallPlan(kinds, { machines, together })
+        const plain = await findings.run(base, kinds.join(', '))
+        const isMain = kinds === KINDS[0] && machines === MACHINES[0] && together
+        for (const [name, change] of singleFaults(plain)) {
+          if (isMain || count++ % STRIDE === 0)
+            await findings.run({ ...base, ...change }, `${kinds.join(', ')}: ${name}`)
+        }
+      }
+    }
+  }
+  findings.assertNone()
+})
+
+test('two faults in two operations', async () => {
+  const findings = new Findings()
+  let count = 0
+  for (const kinds of KINDS) {
+    const base = smallPlan(kinds, { together: true })
+    const faults = singleFaults(await findings.run(base))
+    for (const [one, first] of faults) {
+      for (const [other, second] of faults) {
+        if (other <= one || count++ % (STRIDE * 160) !== 0) continue
+        await findings.run({ ...base, ...both(first, second) }, `${kinds.join(', ')}: ${one}, ${other}`)
+      }
+    }
+  }
+  findings.assertNone()
+})
+
+/** Changes what a transaction is given. */
+function withTransaction(change: (given: SessionTransaction) => Partial<SessionTransaction>): typeof VaultStore {
+  return class extends VaultStore {
+    override update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T> {
+      return super.update(thumbprint, (given) => transaction({ ...given, ...change(given) }))
+    }
+  }
+}
+
+const without = (kind: MemoryKind) => (memory: VaultMemory) => ({
+  ...memory,
+  write: async (...[at, name, text]: Parameters<VaultMemory['write']>) => {
+    if (at !== kind) await memory.write(at, name, text)
+  },
+})
+
+/** The rules of the vault, each switched off. */
+const RULES: Readonly<Record<string, Mutation>> = {
+  'a claim before a token is sent': {
+    store: withTransaction(({ commit }) => ({
+      commit: async (next) => {
+        if (!next.intent) await commit(next)
+      },
+    })),
+  },
+  'a claim is young when the token is sent': { store: withTransaction(() => ({ confirm: async () => undefined })) },
+  'a claim is left alone for a while': {
+    store: class extends VaultStore {
+      override async mayTakeOver() {
+        return true
+      }
+    },
+  },
+  'for longer than its process can need': { times: { takeover: 20_000, takeoverDurable: 20_000 } },
+  'a change that may have been made is looked at': {
+    store: class extends VaultStore {
+      override async swap(before: Sealed | undefined, after: Sealed) {
+        return (await this.engine.swap(after.name, before?.text, after.text)) !== 'lost'
+      }
+    },
+  },
+  'new tokens are stored by their rotation': {
+    store: class extends VaultStore {
+      override async publish(...[next, expected, limit]: Parameters<VaultStore['publish']>) {
+        return expected === undefined ? super.publish(next, expected, limit) : this.swap(expected, next, limit)
+      }
+    },
+  },
+  'new tokens are kept before they are published': { memory: without('ahead') },
+  'what was kept is published first': {
+    store: class extends VaultStore {
+      override async finishAhead() {
+        // Left for ever.
+      }
+    },
+  },
+  'what was lost there is restored': {
+    memory: (memory) => ({ ...memory, names: async (kind) => (kind === 'seen' ? [] : memory.names(kind)) }),
+  },
+  'the access token is asked before a token is sent again': { store: withTransaction(() => ({ sentBy: undefined })) },
+  'one process of a machine at a time': {
+    memory: (memory) => ({ ...memory, lock: (_, work) => work({ confirm: async () => undefined }) }),
+  },
+}
+
+test.each(Object.entries(RULES))('the model notices that a rule is missing: %s', async (name, mutation) => {
+  const findings = new Findings()
+  for (let seed = 1; findings.causes.size === 0; seed++) {
+    if (seed > 4000) throw new Error(`nothing was found without the rule: ${name}`)
+    await findings.run(randomPlan(seed), undefined, mutation)
+  }
+  if (FOLDER) writeFileSync(`${FOLDER}/${name}.txt`, [...findings.causes.values()][0]!.first)
 })
