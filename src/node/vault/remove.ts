@@ -16,8 +16,9 @@ export async function removeSession(store: VaultStore, { name, record }: Sealed)
     for (;;) {
       const current = (await store.readAll()).get(name)
       if (current === undefined) return undefined
-      const { claim } = current.record
-      if (claim !== undefined && !(await store.mayTakeOver(name, claim))) {
+      const { claim, session } = current.record
+      const isLocked = session.thumbprint === record.session.thumbprint
+      if (claim !== undefined && !(await store.mayTakeOver(name, claim, isLocked))) {
         await store.awaitClaim(name, claim)
         continue
       }

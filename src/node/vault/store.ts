@@ -48,7 +48,7 @@ const SOMEBODY = { holder: '', label: 'another machine' }
 const ATTEMPTS_MOST = 50
 const RETRY_LONGEST = 5_000
 
-export class VaultStore implements SessionStore, VaultAccess {
+export class VaultStore implements SessionStore {
   readonly times: VaultTimes
   readonly #options: VaultStoreOptions & Random
   /** When this process first saw a claim. */
