@@ -53,6 +53,8 @@ export type ServerFault = 'lost-before' | 'lost-after' | 'slow' | 'unreachable' 
 export interface MachinePlan {
   /** Its memory outlives a process. */
   readonly durable: boolean
+  /** Nothing can be stored there. */
+  readonly full?: boolean
   /** Milliseconds between its wall clock and the time. */
   readonly wall?: number
 }
@@ -217,6 +219,8 @@ class Process {
   diedAt: number | undefined
   /** It was suspended, or could not reach the engine. */
   isDisturbed = false
+  /** It began after all faults. */
+  isFinal = false
   /** Of the session that it works with. */
   thumbprint: string | undefined
   readonly warnings: string[] = []
@@ -266,6 +270,7 @@ class Simulation {
   #resends = 0
   #losses = 0
   #memories = 0
+  #isFinal = false
 
   constructor(plan: Plan, mutation: Mutation) {
     this.#plan = plan
@@ -298,6 +303,7 @@ class Simulation {
     }
     // All faults are over: whoever comes now must get an answer, and the session must still be good if it ever was.
     this.#time = Math.max(this.#time, Number.isFinite(this.#quietAt) ? this.#quietAt : 0)
+    this.#isFinal = true
     for (const kind of ['call', 'refresh'] as const) {
       this.#time += 2 * HOUR
       for (const { index } of this.#machines) {
@@ -433,6 +439,7 @@ class Simulation {
     // A job begins on a machine that has seen nothing.
     if (!machine.plan.durable) machine.memory = this.#newMemory(false)
     const process = new Process(this.#processes.length + 1, machine, kind, this.#time)
+    process.isFinal = this.#isFinal
     this.#processes.push(process)
     this.#log(process, 'starts')
     void this.#wait(process, 1)
@@ -489,6 +496,7 @@ class Simulation {
       return
     }
     this.#answers.push(`${process.kind} ${error.code}`)
+    this.#checkFinal(process, error.code)
     const session = process.thumbprint === undefined ? undefined : this.#sessionOf(process.thumbprint)
     if (session === undefined) return
     // A person ended it in the vault, even where the server did not confirm that.
@@ -498,6 +506,16 @@ class Simulation {
     if (error.session === 'alive' && error.code === 'REFRESH_AMBIGUOUS' && session.ended !== undefined) {
       this.#violate(`${process} says alive, and the session has ended`)
     }
+  }
+
+  /** After all faults, a session that is alive has to work, from everywhere. */
+  #checkFinal(process: Process, code: string): void {
+    const { session, endedBy } = this.#record() ?? {}
+    if (!process.isFinal || session === undefined || endedBy !== undefined || process.machine.plan.full) return
+    const isAlive = this.#sessionOf(session.thumbprint)?.ended === undefined
+    // Nobody has stored the response; or the machine has just learned of another login.
+    const isExplained = code === 'REFRESH_AMBIGUOUS' || (code === 'SESSION_BUSY' && process.kind === 'call')
+    if (isAlive && !isExplained) this.#violate(`${process} fails at the end with ${code}`)
   }
 
   #finish(process: Process): void {
@@ -568,7 +586,7 @@ class Simulation {
   }
 
   #memoryFor(process: Process): VaultMemory {
-    const { memory } = process
+    const { memory, machine } = process
     const { files } = memory
     const take = () => this.#wait(process, 1)
     return {
@@ -578,17 +596,22 @@ class Simulation {
       },
       write: async (kind, name, text) => {
         await take()
+        if (machine.plan.full) throw new OAuthError('STORE_UNAVAILABLE', 'no space left')
         files.set(`${kind}/${name}`, text)
       },
       remove: async (kind, name) => {
         await take()
+        if (machine.plan.full) throw new OAuthError('STORE_UNAVAILABLE', 'no space left')
         files.delete(`${kind}/${name}`)
       },
       names: async (kind: MemoryKind) => {
         await take()
         return [...files.keys()].filter((path) => path.startsWith(`${kind}/`)).map((path) => path.split('/')[1]!)
       },
-      reserve: async () => ({ [Symbol.asyncDispose]: async () => {} }),
+      reserve: async () => {
+        if (machine.plan.full) throw new OAuthError('STORE_UNAVAILABLE', 'no space left')
+        return { [Symbol.asyncDispose]: async () => {} }
+      },
       lock: async (thumbprint, work) => {
         const lock = await this.#enter(process, thumbprint)
         try {

@@ -16,7 +16,9 @@ const SECOND = 1000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 /** When the access token of the first login has expired. */
-const BEGIN = 2 * HOUR
+export const BEGIN = 2 * HOUR
+/** When it still works. */
+export const EARLY = 20 * MINUTE
 
 export const ENGINE_FAULTS = [
   'unreachable',
@@ -94,14 +96,17 @@ export function randomPlan(seed: number): Plan {
 }
 
 /** Two machines and one refresh, or what `kinds` has in its place. */
-export function smallPlan(kinds: readonly OperationKind[], changes: Partial<Plan> = {}): Plan {
+export function smallPlan(
+  kinds: readonly OperationKind[],
+  { begin = BEGIN, ...changes }: Partial<Plan> & { readonly begin?: number } = {},
+): Plan {
   const machines = changes.machines ?? [{ durable: true }, { durable: false }]
   return {
     seed: 1,
     machines,
-    operations: kinds.map((kind, index) => ({ at: BEGIN + index * 900, machine: index % machines.length, kind })),
+    operations: kinds.map((kind, index) => ({ at: begin + index * 900, machine: index % machines.length, kind })),
     together: true,
-    quietAt: BEGIN + 50 * MINUTE,
+    quietAt: begin + 50 * MINUTE,
     ...changes,
   }
 }

@@ -33,6 +33,8 @@ const recordSchema = v.object({
   claim: claimSchema.optional(),
   /** Who may have sent the newest token there is, and may have stored no response, where the claim is gone. */
   sentBy: v.object({ holder: v.string(), label: v.string() }).optional(),
+  /** What a login has replaced, until it is known to be ended at the server. */
+  replaced: sessionRecordSchema.optional(),
   /** How many logins this account had in the vault. */
   logins: rotationSchema.optional(),
   /** A session that a person ended stays ended. One that the server ended may have been, in truth, refreshed. */
@@ -45,6 +47,7 @@ export interface VaultRecord {
   readonly session: SessionRecord
   readonly claim?: Claim | undefined
   readonly sentBy?: { readonly holder: string; readonly label: string } | undefined
+  readonly replaced?: SessionRecord | undefined
   readonly logins?: number | undefined
   readonly endedBy?: 'person' | 'server' | undefined
 }

@@ -272,7 +272,8 @@ export class VaultStore implements SessionStore {
       if (await this.publish(next, undefined, 0)) await this.remember(next)
       else await this.endTokens(next.record.session)
     }
-    await this.memory.remove('ahead', thumbprint)
+    // If that fails, the next run finds these or newer ones in the vault.
+    await this.memory.remove('ahead', thumbprint).catch(() => undefined)
   }
 
   /** Keeps the latest record of each account, as the vault has it. Best effort. */

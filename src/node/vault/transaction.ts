@@ -179,7 +179,8 @@ export class VaultTransaction implements SessionTransaction {
   async #publish(held: Held, session: SessionRecord): Promise<void> {
     const { store, thumbprint } = this.#run
     const { memory, machine, times } = store
-    const next = await store.seal(this.#plain(session))
+    const { replaced: earlier } = held.before.record
+    const next = await store.seal({ ...this.#plain(session), replaced: undefined })
     this.#held = undefined
     await this.#room?.[Symbol.asyncDispose]()
     this.#room = undefined
@@ -202,6 +203,8 @@ export class VaultTransaction implements SessionTransaction {
     }
     this.#base = next
     this.#isPublished = true
+    // The login that replaced it may have died before it ended it.
+    if (earlier !== undefined) await store.endTokens(earlier)
   }
 
   /** Who may have sent the token of a record, and may have its response. */
@@ -212,7 +215,8 @@ export class VaultTransaction implements SessionTransaction {
 
   /** A record with neither a claim nor anything said about an earlier one. */
   #plain(session: SessionRecord): VaultRecord {
-    return { version: 1, kind: 'session', session, logins: this.#base?.record.logins }
+    const { logins, replaced } = this.#base?.record ?? {}
+    return { version: 1, kind: 'session', session, logins, replaced }
   }
 
   /** Removes a claim and leaves `after`, unless somebody has taken it over meanwhile. */
@@ -251,7 +255,16 @@ export class VaultTransaction implements SessionTransaction {
     const before = all.get(name)
     const logins = (before?.record.logins ?? 0) + 1
     const counted = { ...session, rotation: rotationOf(session) }
-    const next = await store.seal({ version: 1, kind: 'session', session: counted, logins })
+    const old = before?.record.session
+    const ended = [before?.record.replaced, old?.ended ? undefined : old].filter((one) => one !== undefined)
+    const last = ended.at(-1)
+    const next = await store.seal({
+      version: 1,
+      kind: 'session',
+      session: counted,
+      logins,
+      replaced: last && { ...last, spentTokens: [] },
+    })
     const claim = before?.record.claim
     if (before && claim && !(await store.mayTakeOver(next.name, claim, false))) {
       throw new Again(() => store.awaitClaim(next.name, claim))
@@ -259,8 +272,7 @@ export class VaultTransaction implements SessionTransaction {
     if (!(await store.swap(before, next, store.times.claimSwap))) throw new Again()
     this.#base = next
     await store.remember(next)
-    const old = before?.record.session
-    if (old !== undefined && old.ended === undefined) await store.endTokens(old)
+    for (const one of ended) await store.endTokens(one)
   }
 }
 
