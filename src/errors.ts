@@ -228,10 +228,6 @@ export type PlainReason =
   | 'moving-to-vault'
   /** A session of the vault has no copies elsewhere. */
   | 'vault-only'
-  /** There is a vault already. */
-  | 'vault-exists'
-  /** At the address there is no vault. */
-  | 'vault-not-found'
   /** The vault was copied or moved here: it says that it lives at another address. */
   | 'vault-copied'
   /** What stands at the address was not written by a vault. */
@@ -240,8 +236,6 @@ export type PlainReason =
   | 'vault-damaged'
   /** No vault is set, neither by a variable nor on this machine. */
   | 'vault-unset'
-  /** No key is set for the vault. */
-  | 'vault-key-missing'
   /** The key has not the form of one. */
   | 'vault-key-malformed'
   /** The key is that of another vault. */
@@ -372,6 +366,8 @@ export type ReasonFacts =
   | { readonly reason: 'refresh-unanswered'; readonly did: string }
   /** The refreshed session could not be written to the store, and was written to a temporary file. */
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
+  /** There is a vault already, none, or one for which no key is set. */
+  | { readonly reason: 'vault-exists' | 'vault-not-found' | 'vault-key-missing'; readonly address: string }
   /** Not a save target; `file` is set if it looks like a file path. */
   | { readonly reason: 'target-malformed'; readonly file?: string }
   /** A new session is in the store, but not yet in all save targets. */

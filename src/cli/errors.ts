@@ -430,9 +430,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'vault-only':
       return 'omit --save and ATPROTO_OAUTH_SAVE; other machines need the address and the key of the vault only'
     case 'vault-exists':
-      return 'to use it here: atproto-oauth vault use ADDRESS; if its key is lost, make a new one with --replace'
+      return `if its key is lost, add --replace; to use it here: atproto-oauth vault use ${shellQuote(facts.address)}`
     case 'vault-not-found':
-      return 'check the address, or make a vault there: atproto-oauth vault new ADDRESS'
+      return `check the address, or make a vault there: atproto-oauth vault new ${shellQuote(facts.address)}`
     case 'vault-copied':
       return 'use the address that the vault was made for; two copies of a session would end it'
     case 'vault-foreign':
@@ -442,7 +442,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'vault-unset':
       return 'make one, as in: atproto-oauth vault new git:https://github.com/OWNER/REPO'
     case 'vault-key-missing':
-      return 'set ATPROTO_OAUTH_VAULT_KEY, or enter the key once with: atproto-oauth vault use ADDRESS'
+      return `set ATPROTO_OAUTH_VAULT_KEY, or enter the key once with: atproto-oauth vault use ${shellQuote(facts.address)}`
     case 'vault-key-malformed':
       return 'copy the whole key again: it has 43 letters, digits, - and _; on a machine that has it: atproto-oauth vault key'
     case 'vault-key-wrong':

@@ -194,10 +194,8 @@ function refuseExisting(
 }
 
 function exists(address: string): OAuthError {
-  const quoted = shellQuote(address)
-  return new CliError('VAULT_INVALID', `a vault already exists at ${address}; nothing was changed`, {
-    facts: { reason: 'vault-exists' },
-    hint: `if its key is lost, add --replace; to use it here: atproto-oauth vault use ${quoted}`,
+  return new OAuthError('VAULT_INVALID', `a vault already exists at ${address}; nothing was changed`, {
+    facts: { reason: 'vault-exists', address },
   })
 }
 

@@ -49,7 +49,7 @@ export async function vaultSetting(
     }
   }
   throw new OAuthError('VAULT_INVALID', `no key is set for the vault at ${address}`, {
-    facts: { reason: 'vault-key-missing' },
+    facts: { reason: 'vault-key-missing', address },
   })
 }
 

@@ -105,5 +105,5 @@ async function unwrapCurrent(
 
 export function vaultNotFound(address: string): OAuthError {
   const message = `there is no vault at ${address}`
-  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found' } })
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found', address } })
 }
