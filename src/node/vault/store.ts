@@ -162,6 +162,7 @@ export class VaultStore implements SessionStore {
   async prepare(): Promise<void> {
     await this.readAll()
     const broken = (await this.engine.describe()).find(({ verdict }) => verdict === 'broken')
+    if (broken?.fix instanceof OAuthError) throw broken.fix
     if (broken) throw new OAuthError('VAULT_REFUSED', `the vault cannot be used: ${broken.detail}`)
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { OAuthError } from '../../../src/errors.ts'
 import { VAULT_RECORD } from '../../../src/node/vault/engine.ts'
 import {
   createUserKey,
@@ -129,4 +130,17 @@ test('a vault with the same key, wrapped anew, is opened', async () => {
   world.service.set(VAULT_RECORD, text)
   await put(world.service, keys, { ...SESSION, rotation: 9 })
   expect(await first.store.list()).toMatchObject([{ rotation: 9 }])
+})
+
+test('what makes the vault unusable is found before a session is begun, with its reason', async () => {
+  const world = await createWorld()
+  const { store } = await machine(world)
+  const fix = new OAuthError('VAULT_REFUSED', 'no permission to push', { facts: { reason: 'vault-write-denied' } })
+  const found = { topic: 'push', verdict: 'broken', detail: fix.message } as const
+  vi.spyOn(store.engine, 'describe')
+    .mockResolvedValueOnce([{ ...found, fix }])
+    .mockResolvedValueOnce([found])
+  await expect(store.prepare()).rejects.toBe(fix)
+  await expect(store.prepare()).rejects.toThrow('the vault cannot be used: no permission to push')
+  await store.prepare()
 })
