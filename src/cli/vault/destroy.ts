@@ -57,6 +57,11 @@ async function runDestroy(options: DestroyOptions, context: Context): Promise<vo
       ? `deleted the vault at ${vault.address}, and its key on this machine`
       : `there was no vault at ${vault.address}; deleted its key on this machine`,
   )
+  if (contents && contents.others > 0) {
+    output.warn(
+      'the vault had a copy of a client key: sessions of that client need ATPROTO_OAUTH_CLIENT_JWK from now on',
+    )
+  }
   if (vault.source === 'environment') output.note('Remove ATPROTO_OAUTH_VAULT and ATPROTO_OAUTH_VAULT_KEY too.')
 }
 

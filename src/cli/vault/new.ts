@@ -17,7 +17,7 @@ import { checkSaveFolders } from '../credentials/deliver.ts'
 import { entryPrinter, type Format } from '../credentials/print.ts'
 import { CliError } from '../errors.ts'
 import { programName } from '../io.ts'
-import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
+import { carriedFlags, collect, type SavingOptions } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
 import { connect, requireHome, warnOfVariable } from './setting.ts'
@@ -43,9 +43,10 @@ export function vaultNewCommand(runner: Runner): Command {
       ).choices(formats),
     )
     .addOption(
-      SETTINGS.save.option({
-        about: 'Save address and key to file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND (repeatable)',
-      }),
+      new Option(
+        '--save <target>',
+        'Save address and key to file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND (repeatable)',
+      ).argParser(collect),
     )
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runNew, 'login'))
@@ -58,7 +59,7 @@ Examples:
   atproto-oauth vault new rediss://redis.example.com     # the password is read from ATPROTO_OAUTH_VAULT_TOKEN
 
 Sessions in the vault are encrypted with the key. Keep a second copy of it: if the key is lost, so are the sessions.
-A vault in a git repository is a branch of its own, named atproto-oauth by default. Anyone who may push to it can use it.
+A vault in a git repository is a branch of its own, named atproto-oauth by default. Machines that use it need the key, and permission to push.
 A vault on Redis or Valkey is one key, named atproto-oauth:vault by default; ?prefix= changes what is before "vault".
 User and password in an address are kept on this machine only, and never printed.
 If stdout is a terminal, only the address is printed: print the key with \`vault key\`.

@@ -1,7 +1,14 @@
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { VAULT_RECORD } from '../../../src/node/vault/engine.ts'
-import { createUserKey, createVault, parseUserKey, sessionName } from '../../../src/node/vault/envelope.ts'
+import {
+  clientKeyRecordName,
+  createUserKey,
+  createVault,
+  parseUserKey,
+  sealRecord,
+  sessionName,
+} from '../../../src/node/vault/envelope.ts'
 import { readKnownVault, readKnownVaults } from '../../../src/node/vault/known.ts'
 import { createFolderMemory } from '../../../src/node/vault/machine.ts'
 import { vaultFolder } from '../../../src/node/vault/open.ts'
@@ -272,6 +279,16 @@ describe('vault destroy', () => {
     expect(world.service.records.size).toBe(0)
     expect(await readKnownVaults(world.home)).toStrictEqual({ vaults: [] })
     expect(await memoryOf(world).names('seen')).toStrictEqual([])
+  })
+
+  test('a client key in it is named', async () => {
+    const world = await createCommandWorld()
+    const name = clientKeyRecordName('https://bot.fake.dev/client.json', world.keys)
+    world.service.set(name, await sealRecord({ version: 1, kind: 'client-key' }, name, world.keys))
+    expect((await world.vault(['check'])).stdout).toMatch(/^ok {2}records +0 sessions, 1 client key$/m)
+    const { code, stderr } = await world.vault(['destroy', '--yes'])
+    expect(code, stderr).toBe(0)
+    expect(stderr).toContain('warning: the vault had a copy of a client key')
   })
 
   test('that fails keeps the key', async () => {
