@@ -2,6 +2,8 @@
  * The `vault` commands over a vault in memory. A test file needs, at its top, the mock of test/support/cli.ts, and:
  * `vi.mock('../../../src/node/vault/connect.ts', async (load) => ({ ...(await load<object>()), connectEngine }))`
  */
+
+import type { EngineFact } from '../../src/node/vault/engine.ts'
 import { writeKnownVault } from '../../src/node/vault/known.ts'
 import { tempFolder } from '../node/helpers.ts'
 import { type Ran, run } from './cli.ts'
@@ -11,19 +13,29 @@ import { createVaultWorld, type VaultWorld } from './vault-world.ts'
 /** In the spelling that is stored. */
 export const ADDRESS = 'git:https://git.example.com/alice/bot'
 
-const services = new Map<string, { world: VaultWorld; hooks: MemoryHooks; asked: number }>()
+interface Place {
+  readonly world: VaultWorld
+  hooks: MemoryHooks
+  facts?: readonly EngineFact[] | undefined
+  asked: number
+}
+
+const services = new Map<string, Place>()
 
 /** What `connectEngine` is to be mocked with. */
 export async function connectEngine(address: string) {
   const place = services.get(address)
   if (!place) throw new Error(`no vault was made ready at ${address}`)
-  return place.world.service.connect({
+  const engine = place.world.service.connect({
     ...place.hooks,
     async before(request) {
       place.asked++
       return place.hooks.before?.(request)
     },
   })
+  const { facts } = place
+  if (facts !== undefined) engine.describe = async () => facts
+  return engine
 }
 
 export interface CommandWorld extends Omit<VaultWorld, 'credentials' | 'refreshes'> {
@@ -32,6 +44,8 @@ export interface CommandWorld extends Omit<VaultWorld, 'credentials' | 'refreshe
   readonly asked: () => number
   /** Faults of the service from now on. */
   setHooks(hooks: MemoryHooks): void
+  /** What the service says of itself from now on. */
+  setFacts(facts: readonly EngineFact[] | undefined): void
   /** One command, with the home of the user. */
   vault(args: readonly string[], options?: Parameters<typeof run>[2]): Promise<Ran>
 }
@@ -40,7 +54,7 @@ export interface CommandWorld extends Omit<VaultWorld, 'credentials' | 'refreshe
 export async function createCommandWorld(known = true): Promise<CommandWorld> {
   const world = await createVaultWorld()
   const home = await tempFolder()
-  const place = { world, hooks: {} as MemoryHooks, asked: 0 }
+  const place: Place = { world, hooks: {}, asked: 0 }
   services.set(ADDRESS, place)
   if (known) await writeKnownVault(home, { address: ADDRESS, key: world.userKey })
   else world.service.clear()
@@ -49,6 +63,9 @@ export async function createCommandWorld(known = true): Promise<CommandWorld> {
     ...{ fake, service, keys, userKey, put, machine },
     home,
     asked: () => place.asked,
+    setFacts(facts) {
+      place.facts = facts
+    },
     setHooks(hooks) {
       place.hooks = hooks
     },

@@ -2,7 +2,7 @@
  * `vault check`: checks the vault, its service and its key, as `doctor` does for servers.
  */
 import { Command } from 'commander'
-import { OAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import { readContents, readOwed, type VaultContents } from '../../node/vault/inspect.ts'
 import type { Sealed } from '../../node/vault/record.ts'
 import type { Finding } from '../../ports.ts'
@@ -38,13 +38,16 @@ async function* findings(vault: UsedVault, { runtime }: Context): AsyncGenerator
   const started = runtime.now()
   const facts = await engine.describe()
   for (const fact of facts) yield { ...fact, milliseconds: 0 }
-  if (facts.some(({ topic, verdict }) => verdict === 'broken' && topic !== 'push')) return
   let contents: VaultContents
   try {
     contents = await readContents(engine, key)
   } catch (error) {
     if (!(error instanceof OAuthError)) throw error
-    yield { topic: 'key', verdict: 'broken', detail: error.message, fix: error, milliseconds: 0 }
+    const { message } = error
+    const isOfService = isOAuthError(error, 'VAULT_UNREACHABLE', 'VAULT_REFUSED')
+    // The service has said so already.
+    if (facts.some(({ verdict, detail }) => verdict === 'broken' && (isOfService || detail === message))) return
+    yield { ...finding(isOfService ? 'service' : 'key', 'broken', message), fix: error }
     return
   }
   yield { ...finding('key', 'ok', 'opens the vault'), milliseconds: runtime.now() - started }

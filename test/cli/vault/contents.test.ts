@@ -131,6 +131,21 @@ ok  this machine     has nothing that is missing in the vault
     expect(stdout).toMatch(/^xx {2}key .*\n +fix: /m)
   })
 
+  test('a service that is unfit is named, and the records are checked all the same', async () => {
+    const world = await createCommandWorld()
+    const found = { topic: 'eviction', verdict: 'broken', detail: 'allkeys-lru', fix: 'set noeviction' } as const
+    world.setFacts([found])
+    const { code, stdout } = await world.vault(['check'])
+    expect(code).toBe(4)
+    expect(stdout).toMatch(/^xx {2}eviction +allkeys-lru\n +fix: set noeviction\nok {2}key /m)
+    world.setHooks({ before: ({ operation }) => (operation === 'list' ? 'refused' : undefined) })
+    expect((await world.vault(['check'])).stdout).not.toContain('service')
+    world.setFacts(undefined)
+    expect((await world.vault(['check'])).stdout).toMatch(
+      /^xx {2}service +the vault rejected the request\n +fix: use credentials/m,
+    )
+  })
+
   test('a service that does not respond', async () => {
     const world = await createCommandWorld()
     world.setHooks({ before: () => 'unreachable' })
