@@ -9,12 +9,13 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'dotenv'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { complete, saveSession } from '../../src/index.ts'
 import { installed, packageFolder } from '../package/packed.ts'
 import { type Block, blocksToRun, pasted } from '../support/blocks.ts'
 import { HANG_MS, lacks } from '../support/machine.ts'
+import { startRedisServer } from '../support/redis-server.ts'
 import { readWorkflow } from '../support/workflow.ts'
 import { type Home, runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -197,6 +198,21 @@ test.skipIf(lacks('jq'))(
   },
 )
 
+test.skipIf(lacks('redis-server'))('docs/vault.md: a vault on Redis, with its password', async () => {
+  const password = 'canary-of-redis'
+  const server = await startRedisServer(['--requirepass', password])
+  onTestFinished(() => server.close())
+  const [block] = take('docs/vault.md', 'Redis and Valkey')
+  const script = block!.text.replace('rediss://redis.example.com', `redis://127.0.0.1:${server.port}`)
+  const done = await runShell(pasted(script), {
+    home: await newHome(),
+    stdin: `${password}\n`,
+  })
+  expect(done, done.stderr).toMatchObject({ code: 0 })
+  expect(done.stdout).toMatch(/^ok {2}key +opens the vault/m)
+  expect(done.stdout + done.stderr).not.toContain(password)
+})
+
 test.skipIf(lacks('curl'))('docs/commands.md: proof, and a session that moves out and back', async () => {
   const account = await world.createAccount()
   const home = await newHome()
@@ -263,7 +279,7 @@ test('docs/library.md: the program, beside the installed package', async () => {
   expect(await posts(account)).toStrictEqual(['hello from a program'])
 })
 
-test.skipIf(lacks('jq', 'curl'))('nothing else is there to copy', async () => {
+test.skipIf(lacks('jq', 'curl', 'redis-server'))('nothing else is there to copy', async () => {
   const inAClone = take('README.md', 'Contribute') // these start this very suite, and the demo
   expect(inAClone.map((block) => block.text.match(/^npm ci && npm \w+( \w+)?/gm))).toStrictEqual([
     ['npm ci && npm run demo', 'npm ci && npm test'],
