@@ -103,6 +103,10 @@ export interface Plan {
   /** No faults from then on. */
   readonly quietAt?: number
   readonly slowEngine?: boolean
+  /** Milliseconds that a response with tokens takes. */
+  readonly responseAfter?: number
+  /** When the last change arrives that the first machine could not make. */
+  readonly storesAt?: number
 }
 
 /** One rule of the vault that is switched off. */
@@ -271,6 +275,8 @@ class Simulation {
   #losses = 0
   #memories = 0
   #isFinal = false
+  /** The last change that the first machine could not make. */
+  #unmade: { readonly before: string | undefined; readonly after: string | undefined } | undefined
 
   constructor(plan: Plan, mutation: Mutation) {
     this.#plan = plan
@@ -294,6 +300,8 @@ class Simulation {
     this.#firstLogin()
     const { operations, losses = [] } = this.#plan
     for (const { at, machine, kind } of operations) this.#at(at, () => this.#start(machine, kind))
+    const { storesAt } = this.#plan
+    if (storesAt !== undefined) this.#at(storesAt, () => this.#makeUnmade())
     for (const loss of losses) this.#at(loss.at, () => this.#lose(loss))
     await this.#drain()
     const counts = {
@@ -686,6 +694,13 @@ class Simulation {
     else if (this.#tombstones.has(session.thumbprint)) this.#violate('a session that a person had ended is back')
   }
 
+  #makeUnmade(): void {
+    const { before, after } = this.#unmade ?? {}
+    if (after === undefined || this.#records.get(RECORD) !== before) return
+    this.#set(after)
+    this.#log('engine', `has ${describe(after)} at last`)
+  }
+
   #lose({ kind, count = 1 }: Loss): void {
     if (this.#isQuiet) return
     if (kind === 'copy-memory') {
@@ -764,6 +779,7 @@ class Simulation {
     const fault = this.#engineFault(process)
     if (fault !== undefined) process.isDisturbed = true
     if (fault === 'unreachable') {
+      if (process.machine.index === 0) this.#unmade = { before, after }
       await this.#wait(process, this.#latency())
       this.#log(process, 'swap unreachable')
       throw new OAuthError('VAULT_UNREACHABLE', 'the vault cannot be reached')
@@ -883,7 +899,8 @@ class Simulation {
       this.#at(this.#time + delay, () => {
         const answer = fault === 'refused' ? { status: 503, body: {} } : this.#serve(process, url, init, form, sent)
         if (fault === 'lost-after') return
-        const back = fault === 'slow' ? this.#between(0, timeout * 0.3) : this.#between(20, 300)
+        const planned = sent?.isCommitted && !this.#isQuiet ? this.#plan.responseAfter : undefined
+        const back = planned ?? (fault === 'slow' ? this.#between(0, timeout * 0.3) : this.#between(20, 300))
         const date = new Date(EPOCH + this.#time).toUTCString()
         const give = () => {
           if (sent && answer.status === 200) sent.answeredAt = this.#time
@@ -943,7 +960,9 @@ class Simulation {
       if (session && session.jkt === jkt) {
         const { session: stored, endedBy } = this.#record() ?? {}
         const isWanted = process.kind === 'revoke' || stored?.thumbprint !== session.jkt || endedBy === 'person'
-        if (!isWanted && session.ended === undefined) this.#violate(`${process} ends a session that is in use`)
+        const isLost = this.#lostAt.some((lost) => lost > this.#time - MINUTE)
+        if (!isWanted && !isLost && session.ended === undefined)
+          this.#violate(`${process} ends a session that is in use`)
         session.ended ??= 'revoked'
         if (process.kind === 'revoke') session.revokedAt ??= this.#time
         this.#log('server', `${process} revokes session ${session.id}`)

@@ -287,7 +287,9 @@ export class VaultStore implements SessionStore {
         before.record.session.thumbprint === record.session.thumbprint &&
         rotationOf(before.record.session) === rotationOf(record.session) &&
         before.record.endedBy === record.endedBy
-      if (!isKnown) await this.memory.write('seen', name, text)
+      // What another process of this machine has stored since this one read is later.
+      const isOutdated = before !== undefined && isLater(before.record, record)
+      if (!isKnown && !isOutdated) await this.memory.write('seen', name, text)
     } catch {
       // It saves a look at the vault, and notices a loss there.
     }

@@ -281,6 +281,10 @@ function replaced({ did, handle, scope }: SessionRecord, current: Sealed | undef
   if (current !== undefined && current.record.session.ended === undefined) {
     return new OAuthError('SESSION_BUSY', `another login has just replaced this session of ${did} in the vault`)
   }
+  if (current === undefined) {
+    const message = `the session of ${did} is not in the vault any more; nothing was sent`
+    return new OAuthError('SESSION_MISSING', message, { session: 'unknown', facts: { did } })
+  }
   const message = `the session of ${did} was ended in the vault by another machine`
   return new OAuthError('SESSION_DEAD', message, { facts: { reason: 'ended-elsewhere', did, handle, scope } })
 }

@@ -4,7 +4,9 @@ import { expect, test, vi } from 'vitest'
 import type { MemoryKind, VaultMemory } from '../../../src/node/vault/memory.ts'
 import type { Sealed } from '../../../src/node/vault/record.ts'
 import { VaultStore } from '../../../src/node/vault/store.ts'
+import { VAULT_TIMES } from '../../../src/node/vault/times.ts'
 import type { SessionTransaction, Transaction } from '../../../src/ports.ts'
+import { TOKEN_TIMEOUT } from '../../../src/protocol/oauth/server-agent.ts'
 import {
   type MachinePlan,
   type Mutation,
@@ -257,3 +259,62 @@ test.each(Object.entries(RULES))(
     throw new Error('nothing was found')
   },
 )
+
+const MARGIN = 1000
+/** Two machines that keep nothing, and a token request whose response takes as long as one may. */
+const slowResponse = (milliseconds: number): Plan => ({
+  ...smallPlan(['refresh', 'refresh'], { machines: [{ durable: false }, { durable: false }], together: false }),
+  responseAfter: milliseconds,
+})
+
+test('the times fit together: whoever takes over comes after the last moment at which a response can be stored', () => {
+  const { claimSwap, lastSend, publish, takeover, takeoverDurable, firstSend } = VAULT_TIMES
+  expect(firstSend).toBeLessThanOrEqual(lastSend)
+  // Both attempts of a request with a nonce begin before `lastSend`.
+  expect(claimSwap + lastSend + TOKEN_TIMEOUT * 1000 + publish).toBeLessThan(takeover)
+  expect(takeover).toBeLessThan(takeoverDurable)
+})
+
+test('a response that takes as long as it may is stored, and nobody sends the token again', async () => {
+  const findings = new Findings()
+  const { answers, resends } = await findings.run(slowResponse(TOKEN_TIMEOUT * 1000 - MARGIN))
+  findings.assertNone()
+  expect(resends).toBe(0)
+  expect(answers.slice(0, 2)).toStrictEqual(['refresh refreshed ref-0-1', 'refresh refreshed ref-0-1'])
+})
+
+/** The first machine cannot reach the vault from its response until `until` after it. */
+const cutOffUntil = (until: number): Plan => ({
+  ...smallPlan(['refresh', 'refresh'], { machines: [{ durable: false }, { durable: false }], together: false }),
+  partitions: [{ from: BEGIN + 2000, until, machine: 0 }],
+})
+
+test('a response that is stored one second before the takeover is kept', async () => {
+  const findings = new Findings()
+  const takenOver = await findings.run(cutOffUntil(BEGIN + VAULT_TIMES.publishFromHere))
+  expect(takenOver.resends).toBe(1)
+  const at = Number(/^ *([\d.]+) m1\/p2 refresh: swap .* claim/m.exec(takenOver.trace.join('\n'))![1]) * 1000
+  expect(at).toBeGreaterThan(BEGIN + VAULT_TIMES.takeover)
+  const kept = await findings.run({ ...cutOffUntil(BEGIN + VAULT_TIMES.publishFromHere), storesAt: at - MARGIN })
+  findings.assertNone()
+  expect(kept.resends).toBe(0)
+  expect(kept.losses).toBe(0)
+})
+
+test('an access token that still works is used while the vault is out of reach', async () => {
+  const findings = new Findings()
+  const machine = { durable: true }
+  const plan = smallPlan(['refresh', 'call', 'call'], { machines: [machine], begin: EARLY })
+  const late = { at: EARLY + 56 * 60_000, machine: 0, kind: 'call' } as const
+  const partitions = [{ from: EARLY + 60_000, until: EARLY + 3600_000, machine: 0 }]
+  for (let seed = 1; seed <= 20; seed++) {
+    const { answers } = await findings.run({ ...plan, seed, operations: [plan.operations[0]!, late], partitions })
+    expect(answers.slice(0, 2)).toStrictEqual(['refresh refreshed ref-0-1', 'call 200'])
+  }
+  findings.assertNone()
+})
+
+test('the same schedule twice is the same to the last step', async () => {
+  const [one, other] = [await simulate(randomPlan(7)), await simulate(randomPlan(7))]
+  expect(one.trace).toStrictEqual(other.trace)
+})
