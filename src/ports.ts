@@ -116,7 +116,8 @@ export interface PendingStore {
 
 export interface SessionStore {
   read(thumbprint: string): Promise<SessionRecord | undefined>
-  list(): Promise<SessionRecord[]>
+  /** @param isNewest also what another machine may have stored since this one looked */
+  list(isNewest?: boolean): Promise<SessionRecord[]>
   /**
    * The only way to change a session. Runs `transaction` while no other process changes the session with this
    * thumbprint. Signals are delayed until the end. Where machines share the store, the transaction is run again if

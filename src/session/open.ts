@@ -45,10 +45,12 @@ async function newestOf(given: SessionRecord, { stores }: RefreshPorts): Promise
  * @throws {OAuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`, and those of `resolveHandle`
  */
 export async function openStoredSession(account: string | undefined, ports: RefreshPorts): Promise<Session> {
-  const all = await ports.stores.sessions.list()
+  let all = await ports.stores.sessions.list()
   const asked = account === undefined ? undefined : accountIn(account, ports)
   const did = asked && ('did' in asked ? asked.did : await accountOf(asked.handle, all, ports))
-  const ours = all.filter((record) => did === undefined || record.did === did)
+  const isAsked = (record: SessionRecord) => did === undefined || record.did === did
+  if (!all.some((record) => isAsked(record) && !record.ended)) all = await ports.stores.sessions.list(true)
+  const ours = all.filter(isAsked)
   const alive = ours.filter((record) => !record.ended)
   const candidates = alive.length > 0 ? alive : ours.slice(-1)
   const accounts = [...new Set(candidates.map((record) => record.did))]

@@ -89,6 +89,8 @@ export interface Plan {
   /** The server is the PDS, and ends an access token at the next refresh. */
   readonly together?: boolean
   readonly nonces?: boolean
+  /** Only the newest tokens revoke a session. */
+  readonly revokesByNewest?: boolean
   readonly mishaps?: readonly Mishap[]
   readonly losses?: readonly Loss[]
   /** From and until, for each machine that it concerns. */
@@ -184,6 +186,8 @@ interface Sent {
   readonly at: number
   isRefused: boolean
   isCommitted: boolean
+  /** Its sender knows that it does not know what became of it. */
+  isUnclear: boolean
   /** When the new tokens arrived. */
   answeredAt: number | undefined
 }
@@ -891,6 +895,7 @@ class Simulation {
       }
       const lose = () => {
         if (isRefresh) this.#log(process, 'no response')
+        if (sent) sent.isUnclear = true
         reject(new OAuthError('NETWORK_LOST', 'no response'))
       }
       this.#at(this.#time + timeout, once(lose), process, true)
@@ -904,6 +909,7 @@ class Simulation {
         const date = new Date(EPOCH + this.#time).toUTCString()
         const give = () => {
           if (sent && answer.status === 200) sent.answeredAt = this.#time
+          else if (sent) sent.isUnclear = true
           const headers = { 'content-type': 'application/json', date, ...answer.headers }
           if (isRefresh) this.#log(process, `response ${answer.status} ${JSON.stringify(answer.body)}`)
           resolve(new Response(JSON.stringify(answer.body), { status: answer.status, headers }))
@@ -957,7 +963,8 @@ class Simulation {
     if (path === '/oauth/revoke') {
       const token = form.get('token') ?? ''
       const session = this.#byToken(token)
-      if (session && session.jkt === jkt) {
+      const isNewest = token === session?.refreshToken || token === session?.access.at(-1)?.token
+      if (session && session.jkt === jkt && (isNewest || !this.#plan.revokesByNewest)) {
         const { session: stored, endedBy } = this.#record() ?? {}
         const isWanted = process.kind === 'revoke' || stored?.thumbprint !== session.jkt || endedBy === 'person'
         const isLost = this.#lostAt.some((lost) => lost > this.#time - MINUTE)
@@ -1025,6 +1032,7 @@ class Simulation {
       at: this.#time,
       isRefused: false,
       isCommitted: false,
+      isUnclear: false,
       answeredAt: undefined,
     }
     this.#log(process, `sends ${token}`)
@@ -1064,7 +1072,7 @@ class Simulation {
       const isKept = earlier.process.memory.isDurable && (earlier.process.diedAt ?? at) - answeredAt > WRITE_LONGEST
       return isKept ? 'the response had arrived' : undefined
     }
-    if (earlier.process.isOver && earlier.answeredAt === undefined) return undefined
+    if (earlier.isUnclear || (earlier.process.isOver && earlier.answeredAt === undefined)) return undefined
     const { durable } = earlier.process.machine.plan
     const least = (durable ? VAULT_TIMES.takeoverDurable : VAULT_TIMES.takeover) - SEND_LATEST
     if (at - earlier.at < least) return `after ${Math.round((at - earlier.at) / SECOND)} s`

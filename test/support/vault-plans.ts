@@ -48,6 +48,7 @@ export function randomPlan(seed: number): Plan {
   const hasWrongClocks = chance(0.2)
   const machines: MachinePlan[] = Array.from({ length: 2 + below(3) }, () => ({
     durable: chance(0.6),
+    ...(chance(0.04) && { full: true }),
     ...(hasWrongClocks && chance(0.5) && { wall: between(-3 * HOUR, 3 * HOUR) }),
   }))
   const spread = pick([2 * SECOND, 20 * SECOND, 5 * MINUTE, 30 * MINUTE])
@@ -85,6 +86,7 @@ export function randomPlan(seed: number): Plan {
     operations,
     together: chance(0.6),
     nonces: chance(0.4),
+    revokesByNewest: chance(0.4),
     mishaps,
     losses,
     partitions,

@@ -106,14 +106,15 @@ export class VaultStore implements SessionStore {
   }
 
   /** Asks the engine, unless an access token that this machine has seen is still good. */
-  async list(): Promise<SessionRecord[]> {
+  async list(isNewest = false): Promise<SessionRecord[]> {
     const seen = await this.#seen()
     const now = this.clock.now()
     const isGood = seen.some(({ record: { session } }) => {
       return session.accessToken !== undefined && (session.accessTokenExpiresAt ?? 0) > now + STILL_GOOD
     })
     const isClean = (await this.memory.names('ahead')).length === 0
-    return (isGood && isClean ? seen : [...(await this.readAll()).values()]).map(({ record }) => record.session)
+    const isEnough = isGood && isClean && !isNewest
+    return (isEnough ? seen : [...(await this.readAll()).values()]).map(({ record }) => record.session)
   }
 
   async read(thumbprint: string): Promise<SessionRecord | undefined> {

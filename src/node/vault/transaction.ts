@@ -127,6 +127,11 @@ export class VaultTransaction implements SessionTransaction {
     while (current !== undefined && current.record.session.thumbprint === session.thumbprint) {
       if (await store.swap(current, next, times.publish)) {
         await store.remember(next)
+        // Refreshed while this machine slept: the server need not know the session by the token that was revoked.
+        const { refreshToken } = current.record.session
+        if (refreshToken !== undefined && refreshToken !== session.refreshToken) {
+          await store.endTokens(current.record.session)
+        }
         break
       }
       current = await store.readRecord(next.name)
@@ -256,7 +261,9 @@ export class VaultTransaction implements SessionTransaction {
     const logins = (before?.record.logins ?? 0) + 1
     const counted = { ...session, rotation: rotationOf(session) }
     const old = before?.record.session
-    const ended = [before?.record.replaced, old?.ended ? undefined : old].filter((one) => one !== undefined)
+    const ended = [before?.record.replaced, old?.ended ? undefined : old].filter(
+      (one) => one !== undefined && one.thumbprint !== session.thumbprint,
+    ) as SessionRecord[]
     const last = ended.at(-1)
     const next = await store.seal({
       version: 1,

@@ -31,7 +31,7 @@ vi.mock('../../../src/node/vault/envelope.ts', async (original) => {
 })
 
 /** More find more: `ATPROTO_OAUTH_TEST_VAULT_RUNS=100000 npx vitest run … model.test.ts`. */
-const RUNS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_RUNS'] ?? 500)
+const RUNS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_RUNS'] ?? 400)
 const FIRST = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_SEED'] ?? 1)
 /** Where each kind of violation is written, with its schedule and what happened. */
 const FOLDER = process.env['ATPROTO_OAUTH_TEST_VAULT_REPORT']

@@ -1,8 +1,10 @@
 /** The sessions of a vault in memory, with the fake servers. */
 import { expect, test } from 'vitest'
 import type { SessionRecord } from '../../../src/model.ts'
+import { generateDpopJwk } from '../../../src/protocol/oauth/dpop.ts'
 import { openSession, openStoredSession } from '../../../src/session/open.ts'
 import { revoke } from '../../../src/session/revoke.ts'
+import { saveSession } from '../../../src/session/saving.ts'
 import { failure } from '../../support/failure.ts'
 import { createVaultWorld } from '../../support/vault-world.ts'
 
@@ -43,4 +45,16 @@ test('a session that was ended there is not used any more, and what says so has 
   expect(ended).not.toHaveProperty('refreshToken')
   const session = await openSession(world.credentials, (await world.machine()).runtime)
   expect(await failure(session.refresh())).toMatchObject({ code: 'SESSION_DEAD' })
+})
+
+test('a session that another machine has stored since is found, although that of another account is still good', async () => {
+  const world = await createVaultWorld()
+  await world.put()
+  const [one, other] = [await world.machine(), await world.machine()]
+  await openStoredSession(undefined, one.runtime)
+  const { thumbprint, ...credentials } = world.credentials
+  const { did } = world.fake.mallory
+  const second = { ...credentials, did: did as typeof credentials.did, dpopPrivateJwk: await generateDpopJwk() }
+  await saveSession(second, undefined, { ...other.runtime, saving: { ...other.runtime.saving, inStore: true } })
+  expect((await openStoredSession(did, one.runtime)).did).toBe(did)
 })
