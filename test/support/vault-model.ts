@@ -967,7 +967,7 @@ class Simulation {
       if (session && session.jkt === jkt && (isNewest || !this.#plan.revokesByNewest)) {
         const { session: stored, endedBy } = this.#record() ?? {}
         const isWanted = process.kind === 'revoke' || stored?.thumbprint !== session.jkt || endedBy === 'person'
-        const isLost = this.#lostAt.some((lost) => lost > this.#time - MINUTE)
+        const isLost = this.#lostAt.length > 0
         if (!isWanted && !isLost && session.ended === undefined)
           this.#violate(`${process} ends a session that is in use`)
         session.ended ??= 'revoked'

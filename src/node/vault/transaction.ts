@@ -258,12 +258,12 @@ export class VaultTransaction implements SessionTransaction {
     const { store, all } = this.#run
     const name = await store.nameOf(session)
     const before = all.get(name)
+    // A copy of what a login has replaced: its tokens are being ended, and the vault knows newer ones.
+    if (before?.record.replaced?.thumbprint === session.thumbprint) throw replaced(session, before)
     const logins = (before?.record.logins ?? 0) + 1
     const counted = { ...session, rotation: rotationOf(session) }
     const old = before?.record.session
-    const ended = [before?.record.replaced, old?.ended ? undefined : old].filter(
-      (one) => one !== undefined && one.thumbprint !== session.thumbprint,
-    ) as SessionRecord[]
+    const ended = [before?.record.replaced, old?.ended ? undefined : old].filter((one) => one !== undefined)
     const last = ended.at(-1)
     const next = await store.seal({
       version: 1,
