@@ -42,7 +42,10 @@ export interface RedisServer {
 }
 
 /** With an append-only file that is written before each reply, unless `options` say otherwise. */
-const USUAL = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
+const USUAL = [
+  ...['--save', '', '--appendonly', 'yes', '--appendfsync', 'always'],
+  ...['--repl-diskless-sync-delay', '0', '--loglevel', 'notice'],
+]
 
 export async function startRedisServer(
   options: readonly string[] = [],

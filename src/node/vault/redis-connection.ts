@@ -98,10 +98,14 @@ export class RedisConnection {
       disableClientInfo: true,
     })
     const live: Live = { client, isOpening: true, ready: this.#greet(client) }
-    const opened = () => {
-      live.isOpening = false
-    }
-    live.ready.then(opened, opened)
+    live.ready.then(
+      () => {
+        live.isOpening = false
+      },
+      () => {
+        if (this.#live === live) this.#live = undefined
+      },
+    )
     return live
   }
 

@@ -83,7 +83,7 @@ export type RejectionKind = keyof typeof KINDS
 const CODES: readonly (readonly [RegExp, RejectionKind])[] = [
   [/^(?:NOAUTH|WRONGPASS)\b|invalid (?:username-)?password/i, 'login'],
   [/^DENIED\b/, 'protected'],
-  [/^NOPERM\b|ACL failure|no permissions|cannot run this command|can't access at least one/i, 'permission'],
+  [/^NOPERM\b|ACL failure|no permissions|can(?:'|no)t run this command|can't access at least one/i, 'permission'],
   [/^READONLY\b|-READONLY\b/, 'replica'],
   [/^(?:MOVED|ASK|CROSSSLOT)\b/, 'cluster'],
   [/DB index is out of range|invalid DB index|SELECT is not allowed/i, 'database'],
