@@ -2,10 +2,10 @@
  * `vault new`: makes a vault and its key, keeps both on this machine, and prints or saves them for others.
  */
 import { Command, Option } from 'commander'
-import { VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
+import { VAULT, VAULT_KEY, VAULT_TOKEN, variable } from '../../credentials/variables.ts'
 import { type Entries, TEXT_FORMATS } from '../../credentials/write.ts'
 import { OAuthError } from '../../errors.ts'
-import { isSameAddress, normalizeAddress, withoutLogin } from '../../node/vault/connect.ts'
+import { isSameAddress, normalizeAddress, withLogin, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey } from '../../node/vault/envelope.ts'
 import { changeKnownVaults, readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
@@ -61,7 +61,7 @@ Examples:
 Sessions in the vault are encrypted with the key. Keep a second copy of it: if the key is lost, so are the sessions.
 A vault in a git repository is a branch of its own, named atproto-oauth by default. Machines that use it need the key, and permission to push.
 A vault on Redis or Valkey is one key, named atproto-oauth:vault by default; ?prefix= changes what is before "vault".
-User and password in an address are kept on this machine only, and never printed.
+User and password in an address are kept on this machine and in save targets, and never printed.
 If stdout is a terminal, only the address is printed: print the key with \`vault key\`.
 `
 
@@ -97,6 +97,9 @@ async function runNew(given: string, options: NewOptions, context: Context): Pro
   }
   await warnOfVariable(address, context)
   output.note(summary(address, targets, context))
+  if (login !== undefined && targets.length === 0) {
+    output.note(`The address is printed without user and password. Elsewhere, add them to it, or set ${VAULT_TOKEN}.`)
+  }
 }
 
 /** Only `--save` counts: the variable is for sessions. */
@@ -150,7 +153,7 @@ async function make(place: Place, { replace = false }: NewOptions, { io, runtime
     if (targets.length > 0) await assertUsable(engine)
     for (const target of targets) {
       await target.save([
-        [VAULT, address],
+        [VAULT, withLogin({ address, login })],
         [VAULT_KEY, key],
       ])
     }

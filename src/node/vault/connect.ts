@@ -85,6 +85,11 @@ export async function withoutLogin(address: string): Promise<Pick<KnownVault, 'a
   return { address: text, login }
 }
 
+/** The reverse: an address to connect with, which is secret. */
+export function withLogin({ address, login }: Pick<KnownVault, 'address' | 'login'>): string {
+  return login === undefined ? address : address.replace('//', `//${login}@`)
+}
+
 /**
  * The spelling of an address that is stored and printed, without user and password. Nothing is asked of the service.
  *

@@ -15,7 +15,7 @@ export interface RedisAddress {
   readonly database: number
   /** Of the names of all our keys. */
   readonly prefix: string
-  /** Secret: `USER:PASSWORD`, percent-encoded as it was in the address. */
+  /** Secret: `USER:PASSWORD`, either of them empty, percent-encoded as in the address. */
   readonly login: string | undefined
 }
 
