@@ -3,6 +3,10 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readContents } from '../../src/node/vault/inspect.ts'
+import { seal } from '../../src/node/vault/record.ts'
+import { createRedisEngine } from '../../src/node/vault/redis.ts'
+import { parseRedisAddress } from '../../src/node/vault/redis-address.ts'
 import { lacks } from '../support/machine.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { type CliResult, runCli } from '../world/cli.ts'
@@ -67,5 +71,28 @@ describe.skipIf(lacks('redis-server'))('a vault on Redis', () => {
     expect(await run(['vault', 'destroy', '--yes', '--json'], { home: second })).toMatchObject({ code: 0 })
     expectFailure(await run(['vault', 'list'], { home }), 2, 'VAULT_INVALID')
     expect(ran.map(({ stdout, stderr }) => stdout + stderr).join('')).not.toMatch(/canary/)
+  })
+
+  test('twenty processes with twenty homes, cold, with an expired access token: one refresh serves all', async () => {
+    const address = `redis://:${ENCODED}@127.0.0.1:${server.port}?prefix=many:`
+    const home = await newHome()
+    expect(await runCli(['vault', 'new', address], { home })).toMatchObject({ code: 0 })
+    const account = await world.createAccount()
+    const callback = await callbackFor(account, home)
+    expect(await runCli(['complete', '--save', 'vault', callback], { home })).toMatchObject({ code: 0 })
+
+    const key = (await runCli(['vault', 'key'], { home })).stdout.trim()
+    const engine = createRedisEngine(parseRedisAddress(address))
+    const { keys, sessions } = await readContents(engine, key)
+    const { name, text, record } = sessions[0]!
+    const session = { ...record.session, accessTokenExpiresAt: Date.now() - 1000 }
+    expect(await engine.swap(name, text, (await seal({ ...record, session }, keys)).text)).toBe('won')
+
+    const env = { ATPROTO_OAUTH_VAULT: address, ATPROTO_OAUTH_VAULT_KEY: key }
+    const homes = await Promise.all(Array.from({ length: 20 }, () => newHome()))
+    const args = ['call', 'com.atproto.server.getSession']
+    const results = await Promise.all(homes.map((each) => runCli(args, { home: each, env })))
+    expect(results.filter(({ code }) => code !== 0).map(({ stderr }) => stderr)).toStrictEqual([])
+    expect((await readContents(engine, key)).sessions[0]!.record.session.rotation).toBe(1)
   })
 })

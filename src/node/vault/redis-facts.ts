@@ -86,8 +86,8 @@ async function durabilityFact(session: RedisSession): Promise<EngineFact> {
     return { ...warning('durability', `${known}: a restart loses the changes since the last one`), fix }
   }
   const policy = await configOf(session, 'appendfsync')
-  const canWait = await canWaitForDisk(session)
-  if (canWait)
+  // Of a file that is written when the system does so, nothing is confirmed.
+  if (policy !== 'no' && (await canWaitForDisk(session)))
     return ok('durability', `append-only file (${policy ?? 'its policy was not told'}); each change is waited for`)
   if (policy === 'always') return ok('durability', 'append-only file, written before a change is confirmed')
   if (policy === 'everysec') {
