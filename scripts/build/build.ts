@@ -2,9 +2,9 @@
  * dist/: the CLI and the library with all that they need inside, so that what was tested is what runs.
  *
  * - dist/cjs/: CommonJS, because that starts faster than modules do. All code is minified; ours has source maps
- *   (`node --enable-source-maps`) to the lines in src/.
+ *   (`node --enable-source-maps`) to the lines in src/, without columns and names.
  * - dist/index.js: the library's face, a module.
- * - dist/types/: what `tsc -p src` declares.
+ * - dist/types/: what `tsc -p src` declares, as far as the library's face refers to it.
  * - dist/help.txt, dist/atproto-oauth.1: what `--help` says in 80 columns; the manual page.
  * - dist/THIRD-PARTY-LICENSES.txt: whose code is inside, and on what terms.
  */
@@ -31,7 +31,7 @@ const { output } = await bundle.generate({
   format: 'cjs',
   entryFileNames: '[name].cjs',
   chunkFileNames: chunkName,
-  minify: true, // a third of its size; the names and lines are in the source maps
+  minify: true, // a third of its size; the lines are in the source maps
   sourcemap: true,
   sourcemapExcludeSources: true,
   comments: { legal: false, jsdoc: false },

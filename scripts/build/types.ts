@@ -1,8 +1,9 @@
 /**
  * Makes dist/types stand alone, as dist/cjs does: the declarations of a bundled package that ours name are copied
- * beside them. Without that, the types of whoever installs the package would silently be `any`.
+ * beside them. Without that, the types of whoever installs the package would silently be `any`. Declarations that
+ * index.d.ts does not lead to are removed: nobody can import them.
  */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { dirname, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,9 +15,14 @@ const BUNDLED: Readonly<Record<string, { readonly from: string; readonly to: str
   '@badrap/valita': { from: 'node_modules/@badrap/valita/dist/mjs/index.d.mts', to: 'third-party/valita.d.ts' },
 }
 
+const reached = await reach('index.d.ts')
 for (const name of await readdir(TYPES, { recursive: true })) {
   const file = name.replaceAll('\\', '/')
   if (!file.endsWith('.d.ts')) continue
+  if (!reached.has(file)) {
+    await rm(`${TYPES}/${file}`)
+    continue
+  }
   const text = await readFile(`${TYPES}/${file}`, 'utf8')
   const standing = text.replace(/(?<=\bfrom ')[^.'][^']*(?=')/g, (specifier) => standAlone(specifier, file))
   if (standing !== text) await writeFile(`${TYPES}/${file}`, standing)
@@ -24,6 +30,16 @@ for (const name of await readdir(TYPES, { recursive: true })) {
 for (const { from, to } of Object.values(BUNDLED)) {
   await mkdir(dirname(`${TYPES}/${to}`), { recursive: true })
   await writeFile(`${TYPES}/${to}`, await readFile(ROOT + from))
+}
+
+async function reach(file: string, found = new Set<string>()): Promise<ReadonlySet<string>> {
+  if (found.has(file)) return found
+  found.add(file)
+  const text = await readFile(`${TYPES}/${file}`, 'utf8')
+  for (const [, path] of text.matchAll(/\b(?:from |import\(|import )['"](\.[^'"]+)\.ts['"]/g)) {
+    await reach(posix.join(posix.dirname(file), `${path}.d.ts`), found)
+  }
+  return found
 }
 
 function standAlone(specifier: string, file: string): string {

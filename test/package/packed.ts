@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** Bytes that the package may have, packed and unpacked. */
+export const LIMITS = { packed: 500_000, unpacked: 2_000_000 } as const
+
 /** For the workers: what was packed, as JSON. It is installed next to the tarball. */
 const INSTALLED = 'ATPROTO_OAUTH_TEST_PACKAGE'
 
