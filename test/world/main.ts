@@ -5,7 +5,7 @@
  *
  *     GET    /requests             what the servers were asked, oldest first
  *     DELETE /requests[?origin=…]  forget it, or what one server was asked
- *     POST   /pds                  one more PDS -> { id, url }
+ *     POST   /pds[?hostname=…]     one more PDS -> { id, url }
  *     DELETE /pds/:id              stop it
  *     POST   /names/:name          { port, ca }: the name leads to this port of a test's, over TLS
  *     POST   /texts/:name          { text }: the name has this TXT record
@@ -75,7 +75,7 @@ const answer: RequestListener = async (request, response) => {
       return send({})
     }
     case 'POST /pds': {
-      const pds = await startPds(neighbours)
+      const pds = await startPds(neighbours, url.searchParams.get('hostname') ?? undefined)
       const { port } = new URL(pds.url)
       extraPdses.set(port, pds)
       return send({ id: port, url: pds.url })

@@ -4,7 +4,8 @@
  * a React app over the JSON API used here.
  */
 import { once } from 'node:events'
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
 import { text } from 'node:stream/consumers'
 
 const API = '/@atproto/oauth-provider/~api'
@@ -96,7 +97,8 @@ class Browser {
 
   async #send(method: string, url: string, headers: Record<string, string>, body?: string): Promise<Answer> {
     const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-    const request = httpRequest(url, { method, headers: { ...headers, ...(cookie !== '' && { cookie }) } })
+    const { request: send } = url.startsWith('https:') ? https : http
+    const request = send(url, { method, headers: { ...headers, ...(cookie !== '' && { cookie }) } })
     request.end(body)
     const [response] = (await once(request, 'response')) as [IncomingMessage]
     for (const header of response.headers['set-cookie'] ?? []) {

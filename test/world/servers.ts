@@ -78,14 +78,18 @@ export interface PdsNeighbours {
   readonly record: Recorder
 }
 
-export async function startPds({ plcUrl, appViewUrl, appViewDid, record }: PdsNeighbours): Promise<Running> {
+/** @param hostname under which its users reach it by `https:`; by default they use its own address */
+export async function startPds(
+  { plcUrl, appViewUrl, appViewDid, record }: PdsNeighbours,
+  hostname = 'localhost',
+): Promise<Running> {
   const port = await openPort('pds', record)
   const dataDirectory = await mkdtemp(join(tmpdir(), 'atproto-oauth-pds-'))
   await mkdir(join(dataDirectory, 'blobs'))
   const rotationKey = await Secp256k1Keypair.create({ exportable: true })
   const env = {
     devMode: true,
-    hostname: 'localhost',
+    hostname,
     port: port.port,
     dataDirectory,
     blobstoreDiskLocation: join(dataDirectory, 'blobs'),

@@ -34,7 +34,8 @@ export interface World extends WorldAddresses {
   requests(filter?: RequestFilter): Promise<RecordedRequest[]>
   /** Of the server at that origin, or of all. */
   clearRequests(origin?: string): Promise<void>
-  startPds(): Promise<ExtraPds>
+  /** @param hostname its users reach it by `https:` under this name, which has to lead to it for them */
+  startPds(hostname?: string): Promise<ExtraPds>
   /** When the servers fetch `https://<name>/…`, as they do for client documents, it is from there. */
   leadName(name: string, destination: Destination): Promise<void>
   /** A TXT record that the servers find. @returns the variables with which the CLI finds it, and no other */
@@ -69,8 +70,9 @@ export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
     },
     publish: async (host, folder) =>
       (await control('POST', `/site?${new URLSearchParams({ host, folder })}`)) as Record<string, string>,
-    async startPds() {
-      const { id, url } = (await control('POST', '/pds')) as { id: string; url: string }
+    async startPds(hostname) {
+      const query = hostname === undefined ? '' : `?${new URLSearchParams({ hostname })}`
+      const { id, url } = (await control('POST', `/pds${query}`)) as { id: string; url: string }
       return {
         id,
         url,
