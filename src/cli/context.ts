@@ -89,7 +89,10 @@ async function findVault(environment: CliIO['environment'], home: string | undef
 
 /** @returns ends it */
 function showClaim(label: string, output: Output): () => void {
-  return showWaiting(`waiting for ${sanitize(label)}, which is refreshing this session`, output)
+  const text = `waiting for ${sanitize(label)}, which is refreshing this session`
+  // It may take minutes, which a job's log would not explain otherwise.
+  if (!output.progress.isShown) output.note(text)
+  return showWaiting(text, output)
 }
 
 /** @returns ends it */
