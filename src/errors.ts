@@ -387,6 +387,8 @@ export type StoreTrouble = {
         /** The directory of the store does not exist, and this user cannot make it. */
         | 'directory-missing'
         | 'disk-full'
+        /** It is a directory. */
+        | 'file-expected'
         /** An attribute of the file or its directory forbids changes, also to root. */
         | 'file-immutable'
         /** It is a mount point of its own, which cannot be replaced. */

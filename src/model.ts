@@ -179,6 +179,8 @@ const spentAuthorization = v.object({
   scope: text.optional(),
   clientId: text.optional(),
   redirectUri: text.optional(),
+  /** The `file:` targets of a completed login. */
+  savedTo: v.array(text).optional(),
   at: timeSchema,
 })
 

@@ -100,6 +100,12 @@ const UNITS = [
   ['second', 1, 0],
 ] as const
 
+/** `14:05:03 UTC`, or with the date and without seconds if it is not within a day of `now`. */
+export function clockTime(time: number, now: number): string {
+  const [date = '', clock = ''] = new Date(time).toISOString().split('T')
+  return Math.abs(time - now) < 24 * 3600 * 1000 ? `${clock.slice(0, 8)} UTC` : `${date} ${clock.slice(0, 5)} UTC`
+}
+
 /**
  * `in 59 minutes`, `2 days ago`: in the largest unit that fits, rounded down. Both arguments are milliseconds since the
  * epoch.

@@ -239,7 +239,10 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
           ? `${AGAIN} later; the server failed`
           : 'correct the request; the session is not the cause',
   },
-  RATE_LIMITED: { exit: 9, hint: `${AGAIN} later` },
+  RATE_LIMITED: {
+    exit: 9,
+    hint: (_, command) => (command === 'call' ? `${AGAIN} later, or add --wait` : `${AGAIN} later`),
+  },
   OUTPUT_FAILED: { exit: 10, hint: 'free some disk space, or write the output somewhere else' },
   SAVE_FAILED: { exit: 10, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
   DEADLINE_NEAR: { exit: 11, hint: init },
@@ -278,6 +281,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'directory-foreign':
     case 'directory-missing':
     case 'disk-full':
+    case 'file-expected':
     case 'file-immutable':
     case 'file-mounted':
     case 'file-size-limited':
@@ -385,7 +389,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'last-key':
       return 'add another key first with --add-key'
     case 'file-irregular':
-      return `use another path: ${shellQuote(facts.path)} has to be a regular file`
+      return STORED.test(facts.path)
+        ? `rename ${shellQuote(facts.path)} to make room for a file, then ${AGAIN}`
+        : `use another path: ${shellQuote(facts.path)} has to be a regular file`
     case 'kubernetes-volume':
       return 'use a path on a persistent volume, or update the secret itself with --save exec:COMMAND'
     case 'link-unsupported':
@@ -564,6 +570,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
   }
 }
 
+/** A file of the store, which cannot have another path. */
+const STORED = /[/\\](?:(?:sessions|pending)[/\\][\w-]+\.json|machine\.json)$/
+
 /** What to do about an input file that cannot be read. */
 export function unreadableFileHint(path: string, error: unknown, folder: string): string {
   if (isCode(error, 'ENOENT', 'ENOTDIR')) {
@@ -587,6 +596,8 @@ function storeHint(facts: StoreTrouble, command: string): string {
       return `ask ${facts.owner} for write access to ${path}, then ${AGAIN}`
     case 'directory-missing':
       return `sudo install -d -m 700 -o "$(id -un)" ${path}`
+    case 'file-expected':
+      return `rename ${path} to make room for a file, then ${AGAIN}`
     case 'disk-full':
       return `free some disk space, then ${AGAIN}`
     case 'file-immutable':

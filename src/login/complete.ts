@@ -102,7 +102,7 @@ async function completeLogin(paste: string, given: CompletePorts): Promise<Compl
   const result = await verifyResponse(response, exchange, ports)
   const login = {
     keep: () => store.put(receivedFor(spent('sent'), result)),
-    close: () => note(spent('completed')),
+    close: () => note({ ...spent('completed'), ...filesOf(ports) }),
     end: () => agent.revokeIssued(response),
   }
   return deliverLogin(result, login, ports)
@@ -184,7 +184,7 @@ async function verifyResponse(response: JsonObject, exchange: Exchange, ports: C
  */
 async function resume(record: ReceivedAuthorization, code: string | null, ports: CompletePorts): Promise<Completed> {
   const { pending: store } = ports.stores
-  const over = () => spentRecord(record, record.codeHash, 'completed', ports.now())
+  const over = () => ({ ...spentRecord(record, record.codeHash, 'completed', ports.now()), ...filesOf(ports) })
   if ((await sha256(code ?? '')) !== record.codeHash) throw alreadySpent(over())
   await checkTargets(record.did, ports)
   const login = {
@@ -193,6 +193,12 @@ async function resume(record: ReceivedAuthorization, code: string | null, ports:
     end: async () => false,
   }
   return deliverLogin(completedOf(record), login, ports)
+}
+
+/** To be able to say later where the session is. */
+function filesOf({ saving }: Pick<CompletePorts, 'saving'>): Pick<SpentAuthorization, 'savedTo'> {
+  const files = saving.targets.map(({ name }) => name).filter((name) => name.startsWith('file:'))
+  return files.length > 0 ? { savedTo: files } : {}
 }
 
 /** The code is still valid: it was not sent, or the request was rejected before the code was checked. */

@@ -165,6 +165,14 @@ async function resolveTxt(name: string): Promise<string[][]> {
     return await new Resolver({ timeout: DNS_TIMEOUT, tries: 2 }).resolveTxt(name)
   } catch (error) {
     if (isCode(error, 'ENOTFOUND', 'ENODATA')) return []
-    throw error
+    throw new Error(dnsReason(error), { cause: error })
   }
+}
+
+/** Instead of the name of a function and a code of c-ares, which nobody who sits behind a broken resolver knows. */
+function dnsReason(error: unknown): string {
+  if (isCode(error, 'ECONNREFUSED')) return 'no DNS server accepts connections'
+  if (isCode(error, 'ETIMEOUT', 'ETIMEDOUT')) return 'the DNS server did not respond'
+  if (isCode(error, 'EREFUSED')) return 'the DNS server rejected the query'
+  return `the DNS server failed: ${error instanceof Error && 'code' in error ? error.code : error}`
 }

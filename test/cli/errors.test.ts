@@ -373,6 +373,11 @@ describe('the hint follows from the code and the facts', () => {
     ],
     [
       'STORE_UNAVAILABLE',
+      { reason: 'file-expected', path: '/a', isEmpty: true },
+      'rename /a to make room for a file, then run the same command again',
+    ],
+    [
+      'STORE_UNAVAILABLE',
       { reason: 'disk-full', path: '/a', isEmpty: false },
       'free some disk space, then run the same command again',
     ],

@@ -4,7 +4,7 @@
 import { readCredentials } from '../../credentials/read.ts'
 import { DID, VAULT, variable } from '../../credentials/variables.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
-import type { SessionRecord } from '../../model.ts'
+import type { PendingRecord, SessionRecord } from '../../model.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
@@ -70,7 +70,8 @@ export function storedSessionFor(account: string | undefined, context: Context):
   return openStored(account, context)
 }
 
-async function openStored(account: string | undefined, { io, runtime }: Context): Promise<Session> {
+async function openStored(account: string | undefined, context: Context): Promise<Session> {
+  const { io, runtime } = context
   try {
     return await openStoredSession(account, runtime)
   } catch (error) {
@@ -78,8 +79,36 @@ async function openStored(account: string | undefined, { io, runtime }: Context)
     const did = account === undefined ? variable(io.environment, DID) : undefined
     const isUnknown = isOAuthError(error, 'SESSION_MISSING') && error.facts.did === undefined
     if (isUnknown && did !== undefined) throw error.with({ facts: { did } })
-    throw await misnamed(error, runtime)
+    throw await afterLogin(await misnamed(error, runtime), context)
   }
+}
+
+/** After a login that is still open, or whose session was saved to a file, the next step is not to sign in again. */
+async function afterLogin(error: unknown, { io, runtime }: Context): Promise<unknown> {
+  if (!isOAuthError(error, 'SESSION_MISSING') || error.facts.clientId !== undefined) return error
+  const { did, handle, reason } = error.facts
+  if (reason !== undefined) return error
+  const logins = (await (runtime.stores.pending.list?.() ?? Promise.resolve([])).catch(() => []))
+    .filter((login) => (did === undefined ? handle === undefined || handle === login.handle : did === login.did))
+    .sort((one, other) => startOf(other) - startOf(one))
+  const open = logins.find((login) => login.status === 'pending' && login.expiresAt > runtime.now())
+  if (open !== undefined) {
+    const whose = open.handle ?? open.did
+    const what = whose === undefined ? 'the login that was started' : `the login of ${whose}`
+    return new CliError(error.code, error.message, { cause: error, hint: `finish ${what}: atproto-oauth complete` })
+  }
+  const [last] = logins
+  const file = last?.status === 'spent' ? last.savedTo?.at(-1)?.replace(/^file:/, '') : undefined
+  if (file === undefined) return error
+  const hint =
+    io.platform === 'win32'
+      ? `set the variables to the values in ${file}, where the last login was saved`
+      : `load the session that the last login saved: set -a; . ${shellQuote(file)}; set +a`
+  return new CliError(error.code, error.message, { cause: error, hint })
+}
+
+function startOf(login: PendingRecord): number {
+  return login.status === 'pending' ? login.createdAt : login.at
 }
 
 /** Places that still contain the tokens of a session deleted here. */

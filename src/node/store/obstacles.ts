@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { OAuthError, type ReasonFacts } from '../../errors.ts'
 import { isCode, reasonOf } from './file-errors.ts'
 import { ownerName, ownUid } from './owners.ts'
@@ -12,7 +12,7 @@ import { ownerName, ownUid } from './owners.ts'
 const { R_OK, W_OK, X_OK } = constants
 /** The files and directories of a store, and nothing else: its directory may be proposed to be given to the user. */
 const PARTS =
-  /^(.+)[/\\](?:(?:sessions|nonces)(?:[/\\][\w-]{43}\.json)?|pending(?:[/\\][\da-f]{64}\.json)?|locks(?:[/\\](?:[\w-]{43}|vault))?|vault\.json)$/
+  /^(.+)[/\\](?:(?:sessions|nonces)(?:[/\\][\w-]{43}\.json)?|pending(?:[/\\][\da-f]{64}\.json)?|locks(?:[/\\](?:[\w-]{43}|vault))?|(?:vault|machine|config)\.json)$/
 
 /** The error of a failed operation on a file, with its cause and repair. */
 export function unavailable(error: unknown, verb: string, path: string): OAuthError {
@@ -46,6 +46,7 @@ function obstacleOf(error: unknown, given: string): Obstacle {
     if (file === undefined) return {}
     return { words: file === path ? undefined : file, facts: { reason: 'directory-expected', path: file, isEmpty } }
   }
+  if (isCode(error, 'EISDIR')) return { facts: { reason: 'file-expected', path, isEmpty } }
   const uid = ownUid()
   if (uid === undefined || !isCode(error, 'EACCES', 'EPERM')) return {}
   // Root is kept out with EPERM by an attribute of the file, whoever owns it.
@@ -68,7 +69,8 @@ function obstacleOf(error: unknown, given: string): Obstacle {
     return { words, facts: { reason: 'directory-missing', path: home, isEmpty } }
   }
   const taken = home !== undefined && isWithin(home, closed) ? home : closed
-  const isOurs = taken !== closed || taken === home || closed === path || isWithin(userHome(), closed)
+  const isStore = taken !== closed || (taken === home && mayBeGiven(home))
+  const isOurs = isStore || closed === path || isWithin(userHome(), closed)
   return { words, facts: { reason: isOurs ? 'owner-foreign' : 'directory-foreign', path: taken, owner, isEmpty } }
 }
 
@@ -82,6 +84,21 @@ function isMissingIn(folder: string, home: string): boolean {
 /** The store that a file is part of. */
 function homeOf(path: string): string | undefined {
   return PARTS.exec(path)?.[1]
+}
+
+/** Directories of the system at the root. */
+const SYSTEM = new Set(
+  'bin boot dev etc home lib lib32 lib64 libx32 media mnt opt proc root run sbin snap srv sys tmp usr var'.split(' '),
+)
+
+/** Whether nothing else would change its owner with the store: a directory of the system is not given to a user. */
+function mayBeGiven(home: string): boolean {
+  if (dirname(home) === home || (dirname(dirname(home)) === dirname(home) && SYSTEM.has(basename(home)))) return false
+  try {
+    return readdirSync(home).every((name) => PARTS.test(join(home, name)))
+  } catch {
+    return isWithin(userHome(), home)
+  }
 }
 
 /** Also where that cannot be seen. */

@@ -3,7 +3,7 @@
  */
 
 import { type ErrorCode, OAuthError } from '../../errors.ts'
-import { isObject, parseJson, sanitize } from '../../text.ts'
+import { clockTime, isObject, parseJson, relativeTime, sanitize } from '../../text.ts'
 import { readText } from './bounded-body.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -118,6 +118,6 @@ export function retryAt(headers: Headers, now: number): number | undefined {
 /** The error for a 429. */
 export function rateLimited(who: string, headers: Headers, now: number): OAuthError {
   const until = retryAt(headers, now)
-  const when = until === undefined ? '' : ` until ${new Date(until).toISOString()}`
+  const when = until === undefined ? '' : ` until ${clockTime(until, now)} (${relativeTime(until, now)})`
   return new OAuthError('RATE_LIMITED', `rate limit of ${who} exceeded${when}`)
 }

@@ -49,6 +49,13 @@ describe('without a look at owners', () => {
     expect(facts).toStrictEqual({ reason: 'directory-expected', path: home, isEmpty: true })
   })
 
+  test('a directory where a file is needed', async () => {
+    const path = join(await tempFolder(), 'machine.json')
+    const { message, facts } = unavailable(failing('EISDIR'), 'write', path)
+    expect(message).toBe(`cannot write ${path}: is a directory`)
+    expect(facts).toStrictEqual({ reason: 'file-expected', path, isEmpty: true })
+  })
+
   test('what nobody can tell has no facts', async () => {
     expect(unavailable(failing('EIO'), 'read', '/a').facts).toStrictEqual({})
     expect(unavailable(failing('EACCES'), 'read', join(await tempFolder(), 'x')).facts).toStrictEqual({})
@@ -218,6 +225,20 @@ describe.runIf(canBeNobody)('as another user', () => {
     expect(await failureOf('writePrivate(path, "new")', join(folder, 'login.json'), '/nonexistent')).toMatchObject({
       facts: { reason: 'directory-foreign', path: folder, owner: 'root' },
     })
+  })
+
+  test('a directory of the system, or with other files, is not given away', async () => {
+    expect(await failureOf('writePrivate(path, "new")', `/opt/${LOGIN}`, '/nonexistent')).toMatchObject({
+      facts: { reason: 'directory-foreign', path: '/opt', owner: 'root' },
+    })
+    const above = await tempFolder()
+    const home = join(above, 'shared')
+    await mkdir(home, { mode: 0o755 })
+    await chmod(above, 0o755)
+    const attempt = () => failureOf('writePrivate(path, "new")', join(home, LOGIN), '/nonexistent')
+    expect(await attempt()).toMatchObject({ facts: { reason: 'owner-foreign', path: home } })
+    await writeFile(join(home, 'other'), '')
+    expect(await attempt()).toMatchObject({ facts: { reason: 'directory-foreign', path: home } })
   })
 
   test('a directory of root above the store: taken back in the user’s home directory only', async () => {

@@ -134,8 +134,10 @@ describe('18.8 rate limits', () => {
   test('the sentence', () => {
     expect(rateLimited('as.fake.dev', new Headers({ 'retry-after': '60' }), NOW)).toMatchObject({
       code: 'RATE_LIMITED',
-      message: 'rate limit of as.fake.dev exceeded until 2026-01-01T00:01:00.000Z',
+      message: 'rate limit of as.fake.dev exceeded until 00:01:00 UTC (in 1 minute)',
     })
+    const days = rateLimited('as.fake.dev', new Headers({ 'retry-after': String(3 * 86_400) }), NOW)
+    expect(days.message).toBe('rate limit of as.fake.dev exceeded until 2026-01-04 00:00 UTC (in 3 days)')
     expect(rateLimited('as.fake.dev', new Headers(), NOW).message).toBe('rate limit of as.fake.dev exceeded')
   })
 
