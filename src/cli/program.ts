@@ -3,17 +3,13 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
-import { OAuthError } from '../errors.ts'
 import { packageVersion } from '../node/version.ts'
-import { asHandle, isDid } from '../protocol/identity/syntax.ts'
 import { loadCommands } from './commands.ts'
-import { CliError } from './errors.ts'
 import { HELP_LAYOUT, helpColumns, reflow } from './help.ts'
 import { type CliIO, processIO } from './io.ts'
 import { addCommonOptions } from './options.ts'
 import { failedOutput } from './output.ts'
 import { Run, withSubcommands } from './run.ts'
-import { shellQuote } from './shell.ts'
 
 export async function runProcess(io: CliIO = processIO()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
@@ -42,7 +38,10 @@ export async function runProgram(io: CliIO): Promise<number> {
     return run.finish()
   } catch (error) {
     if (!(error instanceof CommanderError)) return run.finish(error)
-    if (error.exitCode !== 0) return run.finish(usageError(error, program, io.arguments))
+    if (error.exitCode !== 0) {
+      const { usageError } = await import('./usage.ts')
+      return run.finish(usageError(error, program, io.arguments))
+    }
     await turn() // --help, --version: a failed write is known only now
     return run.finish(unwritten && failedOutput(unwritten))
   }
@@ -79,74 +78,6 @@ function askedOf(program: Command, words: readonly string[]): readonly string[] 
     at === 0 ? program : at === 1 ? program.commands.find((command) => command.name() === words[0]) : undefined
   if (!group?.commands.length || name === undefined || name.startsWith('-') || name === 'help') return words
   return group.commands.some((command) => command.name() === name) ? words : words.filter((_, index) => index !== at)
-}
-
-/** Commander's messages in the form of ours: the value in double quotes, one sentence, no full stop. */
-function reworded(message: string): string {
-  return message
-    .replace(/^error: /, '')
-    .replace(
-      /^option '(?:-\w, )?(--[\w-]+).*?' argument '([\s\S]*)' is invalid\. (?:(Allowed choices are )|It )([\s\S]*)\.$/,
-      (_, flag, value, choices, rule) =>
-        `invalid value ${JSON.stringify(value)} for ${flag}: ${choices ? 'use one of ' : 'it '}${rule}`,
-    )
-    .replace(/^option '(?:-\w, )?(--[\w-]+).*' argument missing$/, '$1 needs a value')
-    .replace(/^missing required argument '(.*)'$/, 'missing argument $1')
-    .replace(
-      /^too many arguments for '(.*)'\. Expected (.*) but got (\d+)\.$/,
-      'too many arguments for $1: expected $2, got $3',
-    )
-    .replace(/^option '(.*?)' cannot be used with option '(.*?)'$/, '$1 cannot be used with $2')
-    .replace(/^unknown (option|command) '([^']*)'/, (_, what, value) => `unknown ${what} ${JSON.stringify(value)}`)
-    .replace(/\s*\(Did you mean (.*)\?\)$/, ': did you mean $1?')
-}
-
-function usageError({ code, message }: CommanderError, program: Command, words: readonly string[]): OAuthError {
-  if (code === 'commander.help') return new OAuthError('USAGE', 'a command is missing')
-  const text = reworded(message)
-  const [, unknown = ''] = /^error: unknown command '([^']*)'/.exec(message) ?? []
-  const meant = Object.hasOwn(OTHER_NAMES, unknown) ? OTHER_NAMES[unknown] : undefined
-  if (meant !== undefined) {
-    return new CliError('USAGE', `unknown command ${JSON.stringify(unknown)}`, { hint: `atproto-oauth ${meant}` })
-  }
-  const account = code === 'commander.excessArguments' ? strayAccount(program) : undefined
-  if (account === undefined) return new OAuthError('USAGE', text)
-  const corrected = words.flatMap((word) => (word === account ? ['--account', word.replace(/^@/, '')] : [word]))
-  return new CliError('USAGE', text, { hint: `atproto-oauth ${corrected.map(shellQuote).join(' ')}` })
-}
-
-/** The only argument of a command that takes the account as an option. */
-function strayAccount(program: Command): string | undefined {
-  const command = program.commands.find(({ args }) => args.length > 0)
-  const [word, ...rest] = command?.args ?? []
-  if (word === undefined || rest.length > 0) return undefined
-  if (!command?.options.some(({ long }) => long === '--account')) return undefined
-  return isDid(word) || asHandle(word.replace(/^@/, '')) ? word : undefined
-}
-
-/** What other programs call these commands. */
-const OTHER_NAMES: Readonly<Record<string, string>> = {
-  accounts: 'status',
-  api: 'call --list',
-  auth: 'login --help',
-  authorize: 'login --help',
-  list: 'status',
-  'log-in': 'login --help',
-  'log-out': 'revoke',
-  logout: 'revoke',
-  ls: 'status',
-  renew: 'refresh',
-  request: 'call --list',
-  rotate: 'refresh',
-  sessions: 'status',
-  'sign-in': 'login --help',
-  'sign-out': 'revoke',
-  signin: 'login --help',
-  signout: 'revoke',
-  token: 'lease',
-  version: '--version',
-  whoami: 'status',
-  xrpc: 'call --list',
 }
 
 const GUIDE = `
