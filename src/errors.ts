@@ -218,6 +218,10 @@ export type PlainReason =
   | 'undelivered'
   /** Only the server can find an account by its e-mail address. */
   | 'identifier-email'
+  /** The redirect URI of a loopback client names `localhost`; `redirectUri` has the address in its place. */
+  | 'redirect-host-localhost'
+  /** The method is a subscription. */
+  | 'websocket-needed'
   /** The vault's address is not one of a kind that is known. */
   | 'vault-address-malformed'
   /** The vault's address contains a user name and password, or a token; it is stored and printed. */
@@ -368,8 +372,8 @@ export type ReasonFacts =
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
   /** There is a vault already, none, or one for which no key is set. */
   | { readonly reason: 'vault-exists' | 'vault-not-found' | 'vault-key-missing'; readonly address: string }
-  /** Not a save target; `file` is set if it looks like a file path. */
-  | { readonly reason: 'target-malformed'; readonly file?: string }
+  /** Not a save target; `file` is set if it looks like a file path, `targets` if what was meant is known. */
+  | { readonly reason: 'target-malformed'; readonly file?: string; readonly targets?: readonly string[] }
   /** A new session is in the store, but not yet in all save targets. */
   | { readonly reason: 'undelivered-login'; readonly did: string }
 

@@ -38,6 +38,12 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     const text = setting.read(options, environment)
     return text === undefined ? undefined : parseServer(text, setting, dev)
   }
+  const stateFile = SETTINGS.stateFile.read(options, environment)
+  if (stateFile === '-') {
+    throw new CliError('USAGE', '--state-file is a file, which cannot be stdin or stdout', {
+      hint: 'name the file, as in: --state-file login.json',
+    })
+  }
   const save = SETTINGS.save.read(options, environment)
   if (save?.includes('vault') && save.some((target) => target !== 'vault')) {
     throw new CliError('USAGE', '--save vault does not combine with other targets: the vault has the only copy', {
@@ -47,7 +53,7 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
   if (dev) output.warn('development mode: http: and private addresses are allowed')
   const runtime = nodeRuntime({
     home: SETTINGS.home.read(options, environment),
-    stateFile: SETTINGS.stateFile.read(options, environment),
+    stateFile,
     plcUrl: server(SETTINGS.plcUrl),
     handleResolver: server(SETTINGS.handleResolver),
     clientJwk: readClientJwk(environment),

@@ -236,7 +236,9 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
       status === 501
         ? 'check the spelling of the method; the published ones are listed by: atproto-oauth call --list'
         : status >= 500
-          ? `${AGAIN} later; the server failed`
+          ? status === 500
+            ? `check the values of the request, or ${AGAIN} later; the server failed`
+            : `${AGAIN} later; the server failed`
           : 'correct the request; the session is not the cause',
   },
   RATE_LIMITED: {
@@ -533,12 +535,16 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return facts.kind === 'vault'
         ? 'undo the change; the file may hold the only key of the vault. With another copy of the key, move the file away, then: atproto-oauth vault use ADDRESS'
         : 'undo the change, or start the login again with `init`'
+    case 'redirect-host-localhost':
+      return `write it as --redirect-uri ${shellQuote(facts.redirectUri ?? 'http://127.0.0.1/callback')}`
     case 'redirect-uri-needed':
       return 'add --redirect-uri with one of the redirect_uris of the client metadata document'
     case 'redirect-uri-unusable':
       return `use a redirect URI that begins with https:, http://127.0.0.1/ or ${facts.scheme}/`
     case 'refresh-unanswered':
       return `atproto-oauth refresh --account ${facts.did}`
+    case 'websocket-needed':
+      return 'use a WebSocket client, such as websocat'
     case 'service-malformed':
       return 'write it as -H "atproto-proxy: did:web:api.bsky.app#bsky_appview"'
     case 'session-elsewhere':
@@ -552,8 +558,11 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'target-failed':
       return `correct the save target, then ${AGAIN}`
     case 'target-malformed':
+      if (facts.targets !== undefined) {
+        return `write it as ${facts.targets.map((target) => `--save ${shellQuote(target)}`).join(' ')}`
+      }
       return facts.file === undefined
-        ? 'use --save store, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND'
+        ? 'use --save store, --save vault, --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND'
         : `for a file: --save ${shellQuote(`file:${facts.file}`)}`
     case 'target-taken':
       return 'choose another save target'
@@ -576,6 +585,9 @@ const STORED = /[/\\](?:(?:sessions|pending)[/\\][\w-]+\.json|machine\.json)$/
 /** What to do about an input file that cannot be read. */
 export function unreadableFileHint(path: string, error: unknown, folder: string): string {
   if (isCode(error, 'ENOENT', 'ENOTDIR')) {
+    if (/^https?:\/\//i.test(path)) return `download it first: curl -fsSLO ${shellQuote(path)}`
+    if (path.startsWith('@')) return `omit the @: ${shellQuote(path.slice(1))}`
+    if (path.startsWith('~')) return 'write $HOME in place of ~, which the shell expands only at the start of a word'
     return isAbsolute(path) ? 'correct the path' : `correct the path, which is relative to ${folder}`
   }
   return isCode(error, 'EISDIR') ? 'name a file in this directory' : 'correct the permissions of the file'

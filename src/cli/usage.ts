@@ -78,6 +78,7 @@ function commandHint(unknown: string, words: readonly string[]): string | undefi
 
 function optionHint(unknown: string, command: Command | undefined, words: readonly string[]): string | undefined {
   const flag = unknown.replace(/=.*/s, '')
+  if (unknown !== flag && SWITCHES.has(flag)) return `omit the value: ${flag}`
   const options = command?.options ?? []
   const doubled = /^-\w{2,}$/.test(flag) ? `-${flag}` : flag
   const known = options.find(({ long, short }) => long === doubled || short === flag)
@@ -85,7 +86,6 @@ function optionHint(unknown: string, command: Command | undefined, words: readon
   if (known !== undefined && words.indexOf(unknown) < words.indexOf(command!.name())) {
     return `write the options of ${command!.name()} after it: atproto-oauth ${command!.name()} ${flag}`
   }
-  if (known === undefined && unknown.includes('=') && SWITCHES.has(flag)) return `omit the value: ${flag}`
   if (command?.name() === 'proof' && words.includes('curl')) return 'write -- before curl'
   if (NAMES_ACCOUNT.has(flag) || NAMES_SERVER.has(flag)) return accountHint(flag, command)
   const own = OWN_OPTIONS[command?.name() ?? '']

@@ -29,6 +29,13 @@ export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Cl
   if (clientId === undefined) {
     const client = { redirectUri: redirectUri ?? LOOPBACK_REDIRECT, scope: parseScope(scope ?? DEFAULT_SCOPE) }
     if (!isLoopbackRedirect(client.redirectUri)) {
+      const meant = client.redirectUri.replace(/^(https?:\/\/)localhost(?=[:/]|$)/i, 'http://127.0.0.1')
+      if (isLoopbackRedirect(meant)) {
+        throw invalid('the redirect URI of a loopback client has 127.0.0.1 as its host, not localhost', {
+          reason: 'redirect-host-localhost',
+          redirectUri: meant,
+        })
+      }
       throw invalid(`the redirect URI of a loopback client must be on 127.0.0.1 or [::1], not ${client.redirectUri}`, {
         reason: 'hosted-client-needed',
       })

@@ -71,7 +71,18 @@ describe('the hint follows from the code and the facts', () => {
     ['HANDLE_NOT_CLAIMED', {}, 'use the DID of the account instead of the handle'],
     ['HANDLE_NOT_CLAIMED', { did: 'did:web:a.dev' }, 'if this is your account: atproto-oauth init did:web:a.dev'],
     ['XRPC_ERROR', { status: 400 }, 'correct the request; the session is not the cause'],
-    ['XRPC_ERROR', { status: 500 }, 'run the same command again later; the server failed'],
+    [
+      'XRPC_ERROR',
+      { status: 500 },
+      'check the values of the request, or run the same command again later; the server failed',
+    ],
+    ['XRPC_ERROR', { status: 503 }, 'run the same command again later; the server failed'],
+    ['USAGE', { reason: 'websocket-needed' }, 'use a WebSocket client, such as websocat'],
+    [
+      'CLIENT_INVALID',
+      { reason: 'redirect-host-localhost', redirectUri: 'http://127.0.0.1:1/a' },
+      'write it as --redirect-uri http://127.0.0.1:1/a',
+    ],
     [
       'XRPC_ERROR',
       { reason: 'new-token-refused', handle: 'a.dev' },

@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import { assertQuery } from '../../call/paginate.ts'
 import { callWithRetry } from '../../call/retry.ts'
 import { isOAuthError } from '../../errors.ts'
+import { findMethod } from '../../protocol/xrpc/lexicons.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { explainAccountState } from '../../session/account-state.ts'
 import type { Session } from '../../session/session.ts'
@@ -99,7 +100,7 @@ async function runCall(
         session.record(),
         runtime,
       )
-      throw request.method === 'GET' ? explained : maybeDone(explained)
+      throw request.method === 'GET' ? forcedMethod(explained, nsid, options) : maybeDone(explained)
     })
   } finally {
     await sink?.discard()
@@ -202,6 +203,13 @@ function placeholdersIn({ parameters = [], body }: XrpcRequest): string {
   const text = parameters.map(([, value]) => value).join(' ') + (typeof body === 'string' ? body : '')
   const names = Object.values(UNFILLED).filter((name) => text.includes(name))
   return names.length === 0 ? '' : [...names.slice(0, -1).map((name) => `, ${name}`), ` and ${names.at(-1)}`].join('')
+}
+
+/** A server has no handler for a procedure that is sent as a query, and says the same of a method that does not exist. */
+function forcedMethod(error: unknown, nsid: string, { method }: CallOptions): unknown {
+  const isProcedure = method === 'GET' && findMethod(nsid)?.kind === 'procedure'
+  if (!isProcedure || !isOAuthError(error, 'XRPC_ERROR') || error.facts.status !== 501) return error
+  return new CliError(error.code, error.message, { cause: error, hint: `omit -X: ${nsid} is sent with POST` })
 }
 
 /** To sign in again by a stored handle could be to sign in as somebody else. */

@@ -3,10 +3,10 @@
  */
 import { type Command, InvalidArgumentError } from 'commander'
 import { countItems, itemsOf, pages } from '../../call/paginate.ts'
-import { OAuthError } from '../../errors.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
+import { CliError } from '../errors.ts'
 import { shellQuote } from '../shell.ts'
 import { counted, RateLimitWait } from './progress-text.ts'
 
@@ -29,7 +29,7 @@ export function addPaginateOptions(command: Command): Command {
 export function isPaginated({ paginate = false, items, limitPages }: PaginateOptions): boolean {
   const stray = items !== undefined ? '--items' : limitPages !== undefined ? '--limit-pages' : undefined
   if (paginate || stray === undefined) return paginate
-  throw new OAuthError('USAGE', `${stray} needs --paginate`)
+  throw new CliError('USAGE', `${stray} needs --paginate`, { hint: 'add --paginate' })
 }
 
 function parseList(text: string): string {

@@ -11,7 +11,7 @@ import type { Did } from '../../model.ts'
 import { reasonOf } from '../../node/store/files.ts'
 import type { Body } from '../../ports.ts'
 import { resolveDid } from '../../protocol/identity/did.ts'
-import { asNsid } from '../../protocol/identity/syntax.ts'
+import { asHandle, asNsid, isDid } from '../../protocol/identity/syntax.ts'
 import { assembleRequest, checkMethod, type GivenField, type GivenRequest } from '../../protocol/xrpc/fields.ts'
 import { findMethod, listMethods, needsOf } from '../../protocol/xrpc/lexicons.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
@@ -165,10 +165,10 @@ function mentionHint(name: string, rest: string, isJson: boolean): string | unde
 
 function headersOf(nsid: string, { header, proxy, acceptLabelers }: RequestOptions): Record<string, string> {
   const given = Object.fromEntries((header ?? []).map(parseHeader))
-  const service = proxy === undefined ? defaultService(nsid) : serviceOf(proxy)
+  const service = proxy === undefined ? defaultService(nsid) : proxyOf(proxy)
   return {
     ...(service !== undefined && { 'atproto-proxy': service }),
-    ...(acceptLabelers !== undefined && { 'atproto-accept-labelers': acceptLabelers }),
+    ...(acceptLabelers !== undefined && { 'atproto-accept-labelers': labelersOf(acceptLabelers) }),
     ...given,
   }
 }
@@ -176,18 +176,63 @@ function headersOf(nsid: string, { header, proxy, acceptLabelers }: RequestOptio
 function parseHeader(header: string): [string, string] {
   const at = header.indexOf(':')
   if (at > 0) return [header.slice(0, at).trim().toLowerCase(), header.slice(at + 1).trim()]
-  throw usage(`${JSON.stringify(header)} is not a header: write it as "name: value"`)
+  throw usage(`${JSON.stringify(header)} is not a header: write it as "name: value"`, {
+    hint: "put a colon after the name, as in: -H 'accept-language: de'",
+  })
+}
+
+/** The value of `--proxy` as a header. */
+function proxyOf(given: string): string {
+  const service = serviceOf(given)
+  if (/^(?:https?|socks\w*):/i.test(given)) {
+    throw usage('--proxy is a service that the PDS forwards to, not an HTTP proxy', {
+      hint: 'for an HTTP proxy, set HTTPS_PROXY to its URL, such as http://127.0.0.1:3128',
+    })
+  }
+  if (/^did:[^#]+#\S+$/.test(service)) return service
+  throw usage(`invalid atproto-proxy ${JSON.stringify(given)}: it must be did#service`, {
+    hint: `use --proxy ${SERVICE_NAMES.join(', --proxy ')} or, for another service, --proxy 'did:web:api.example.com#service'`,
+  })
+}
+
+/** Servers ignore entries that are no DIDs. */
+function labelersOf(given: string): string {
+  const wrong = given
+    .split(',')
+    .map((entry) => entry.trim().replace(/\s*;.*$/, ''))
+    .find((entry) => entry !== '' && !isDid(entry))
+  if (wrong === undefined) return given
+  throw usage(`${JSON.stringify(wrong)} is not the DID of a labeler`, {
+    hint: asHandle(wrong)
+      ? `find it with: atproto-oauth call com.atproto.identity.resolveHandle handle=${wrong}`
+      : 'write the DIDs comma-separated, as in: --accept-labelers did:plc:ar7c4by46qjdydhdevvrndac',
+  })
 }
 
 async function readBody(data: string, io: CliIO, hint?: string): Promise<string | Uint8Array> {
-  if (!data.startsWith('@')) return data
+  if (!data.startsWith('@')) return literal(data)
   const path = data.slice(1)
   if (path === '-') {
     const bytes = await readStdin(io, BODY_LARGEST)
+    if (bytes?.length === 0) throw usage('stdin is empty', { hint: 'pipe a file into the command, as in: < body.json' })
     if (bytes) return bytes
     throw usage('stdin is larger than 128 MiB')
   }
   return readFile(path).catch((error) => unreadable(path, error, hint))
+}
+
+/** A body in the command line. */
+function literal(data: string): string {
+  if (data === '') throw usage('the body is empty: was its variable not set?')
+  if (/^[^\s{["=&]+\.\w+$/.test(data)) {
+    throw usage(`the body is not JSON: ${JSON.stringify(data)} is the name of a file`, {
+      hint: `to read the file: -d ${shellQuote(`@${data}`)}`,
+    })
+  }
+  if (/^\w+=/.test(data)) {
+    throw usage('the body is not JSON, but a form', { hint: 'omit -d, and write each field as key=value' })
+  }
+  return data
 }
 
 function unreadable(path: string, error: NodeJS.ErrnoException, hint?: string): never {
@@ -201,7 +246,7 @@ function decode(bytes: Uint8Array): string {
   const text = decodeUtf8(bytes)
   if (text !== undefined) return text
   throw usage('a body or a field is not UTF-8', {
-    hint: 'send a binary file with --upload, as in: --upload picture.png',
+    hint: 'save the text as UTF-8; for a binary file, use --upload, as in: --upload picture.png',
   })
 }
 

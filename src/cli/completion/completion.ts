@@ -37,9 +37,12 @@ For a faster shell start, write the script to a file and write it again after ea
 
 function parseShell(name: string): Shell {
   if (Object.hasOwn(SCRIPTS, name)) return name as Shell
+  const program = name.replace(/^.*[\\/]/, '').replace(/\.exe$/, '')
   throw new CliError('USAGE', `${JSON.stringify(name)} is not a supported shell`, {
     session: 'none',
-    hint: `use one of ${SHELLS.join(', ')}`,
+    hint: Object.hasOwn(SCRIPTS, program)
+      ? `write its name without a path: atproto-oauth completion ${program}`
+      : `use one of ${SHELLS.join(', ')}`,
   })
 }
 

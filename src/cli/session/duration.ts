@@ -21,5 +21,7 @@ export function parseSeconds(flag: string, text: string): number {
       hint: `add s, m, h or d for seconds, minutes, hours or days, as in: ${flag} ${text}m`,
     })
   }
-  throw new CliError('USAGE', `${flag} must be a duration such as 30m, 12h or 3d, not ${JSON.stringify(text)}`)
+  throw new CliError('USAGE', `${flag} must be a duration such as 30m, 12h or 3d, not ${JSON.stringify(text)}`, {
+    hint: `write a whole number and s, m, h or d, as in: ${flag} 30m`,
+  })
 }

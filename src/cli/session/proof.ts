@@ -3,10 +3,12 @@
  */
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
+import { asNsid } from '../../protocol/identity/syntax.ts'
 import { proofTarget, type RequestToSign } from '../../session/proof.ts'
 import type { Session } from '../../session/session.ts'
 import { sanitize, singleQuote } from '../../text.ts'
 import type { Context } from '../context.ts'
+import { CliError } from '../errors.ts'
 import { programName } from '../io.ts'
 import { carriedFlags, type SavingOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
@@ -50,6 +52,7 @@ async function runProof(
   context: Context,
 ): Promise<number | undefined> {
   const { io, output } = context
+  checkOrder(method, url)
   proofTarget(method, url, undefined)
   if (curl.length > 0) checkCurl(curl)
   if (options.curl && curl.length > 0) throw new OAuthError('USAGE', '--curl cannot be used with a command after --')
@@ -63,6 +66,19 @@ async function runProof(
   if (curl.length > 0) return runCurl(curl, headers, io)
   await output.data(headers)
   return undefined
+}
+
+function checkOrder(method: string, url: string): void {
+  if (/^https?:/i.test(method)) {
+    throw new CliError('USAGE', 'the URL is before the HTTP method', {
+      hint: `atproto-oauth proof ${shellQuote(url.toUpperCase())} ${shellQuote(method)}`,
+    })
+  }
+  if (asNsid(url)) {
+    throw new CliError('USAGE', `${url} is a method, not a URL`, {
+      hint: `write the URL of the method at the PDS of the account, as in: https://pds.example.com/xrpc/${url}`,
+    })
+  }
 }
 
 /** Checks what can be checked without a request. */

@@ -12,6 +12,7 @@ import { endedError } from '../../session/token-family.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
 import type { Colour, Paint } from '../colour.ts'
 import { type Context, commandToPaste, homeOf } from '../context.ts'
+import { CliError } from '../errors.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { initCommandLine } from '../shell.ts'
@@ -89,7 +90,9 @@ async function warnOfCopy(record: SessionRecord, { output, runtime }: Context): 
 
 function parseDays(text: string): number {
   if (/^\d{1,4}$/.test(text)) return Number(text)
-  throw new OAuthError('USAGE', `--warn-days must be a number of days, not ${JSON.stringify(text)}`)
+  throw new CliError('USAGE', `--warn-days must be a number of days, not ${JSON.stringify(text)}`, {
+    hint: `write a whole number without a unit, as in: --warn-days ${/^(\d{1,4})d/.exec(text)?.[1] ?? '3'}`,
+  })
 }
 
 /** Where the session is stored: in the vault, or in the folder of the per-user store. */

@@ -26,10 +26,19 @@ export function normalizeTarget(spec: string, absolute: (path: string) => string
   if (kind === 'file' && rest !== '') return `file:${absolute(expandTilde(rest))}`
   if (kind === 'gh' && GITHUB.test(rest)) return spec
   if (kind === 'exec' && rest.trim() !== '') return spec
+  const targets = targetsMeantBy(spec)
   const isPath = /^(?:[a-z]:|~|\.{0,2})[/\\]|^[^:]+\.[a-z]+$/i.test(spec)
   throw new OAuthError('USAGE', `unknown save target ${JSON.stringify(spec)}`, {
-    facts: { reason: 'target-malformed', ...(isPath && { file: spec }) },
+    facts: { reason: 'target-malformed', ...(targets ? { targets } : isPath && { file: spec }) },
   })
+}
+
+/** Several targets in one, or a repository by its URL. */
+function targetsMeantBy(spec: string): readonly string[] | undefined {
+  const [, repository] = /^(?:gh:)?https:\/\/github\.com\/([\w.-]+\/[\w.-]+?)(?:\.git)?\/?$/.exec(spec) ?? []
+  if (repository !== undefined) return [`gh:${repository}`]
+  const parts = spec.split(/[,;]\s*(?=(?:store$|store[,;]|file:|gh:|exec:))/)
+  return parts.length > 1 ? parts : undefined
 }
 
 function absolutePath(path: string): string {

@@ -149,7 +149,11 @@ function meantBy(text: string, dev: boolean): ErrorFacts {
     .normalize('NFKC')
     .replaceAll('\u3002', '.') // the full stop of Chinese and Japanese keyboards
     .replace(/[\p{Cc}\p{Cf}\s\\]/gu, '')
-  const [, within] = /^at:\/\/([^/?#]+)/i.exec(typed) ?? /^[^?#]*?\/profile\/([^/?#]+)/i.exec(typed) ?? []
+  const [, within] =
+    /^\[([^\]]+)\]\(/.exec(typed) ??
+    /^at:\/\/([^/?#]+)/i.exec(typed) ??
+    /^[^?#]*?\/profile\/([^/?#]+)/i.exec(typed) ??
+    []
   const name = trimmed((within ?? typed).replace(/%3A/gi, ':')).replace(/^[a-z_]+=/i, '')
   const did = name.replace(/[#/?].*$/, '').replace(/^did:[a-z]+:/i, (start) => start.toLowerCase())
   const isUserName = within === undefined && /^@?[a-z\d][a-z\d-]{1,16}[a-z\d]$/i.test(text)

@@ -88,7 +88,9 @@ export function checkMethod(nsid: string, asked: GivenRequest['method']): Method
 
 function checkOpen(method: Method): void {
   if (method.kind === 'subscription') {
-    throw new OAuthError('USAGE', `${method.nsid} is a subscription: it requires a WebSocket, which is not supported`)
+    throw new OAuthError('USAGE', `${method.nsid} is a subscription: it requires a WebSocket, which is not supported`, {
+      facts: { reason: 'websocket-needed' },
+    })
   }
 }
 
@@ -188,7 +190,12 @@ function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    const why = error instanceof SyntaxError ? error.message : String(error)
+    const isTypographic = /[\u201c-\u201f]/.test(text.replace(/"(?:[^"\\]|\\.)*"/g, ''))
+    const why = isTypographic
+      ? 'its quotes are typographic ones'
+      : error instanceof SyntaxError
+        ? error.message
+        : String(error)
     throw new OAuthError('USAGE', `${what} is not JSON: ${why}`, {
       facts: { reason: 'json-malformed' },
     })

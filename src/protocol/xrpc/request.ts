@@ -41,7 +41,9 @@ export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
   const nsid = asNsid(request.nsid)
   if (!nsid) throw new OAuthError('NSID_INVALID', `invalid method name ${JSON.stringify(request.nsid)}`)
   if (/(?:^|\.)subscribe[A-Z][A-Za-z]*$/.test(nsid)) {
-    throw new OAuthError('USAGE', `${nsid} is a subscription: it requires a WebSocket, which is not supported`)
+    throw new OAuthError('USAGE', `${nsid} is a subscription: it requires a WebSocket, which is not supported`, {
+      facts: { reason: 'websocket-needed' },
+    })
   }
   const method = request.method ?? (body === undefined ? 'GET' : 'POST')
   if (method === 'GET' && body !== undefined) throw new OAuthError('USAGE', 'a GET request has no body')
