@@ -42,6 +42,7 @@ const MAIN_PACKAGE: Record<string, string> = {
   jose: 'pkg:npm/jose@',
   open: 'pkg:npm/open@',
   prompts: 'pkg:npm/%40inquirer/core@',
+  redis: 'pkg:npm/ioredis@',
   schemas: 'pkg:npm/%40badrap/valita@',
 }
 
