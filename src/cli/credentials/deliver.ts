@@ -113,9 +113,11 @@ const FILE = 'file:'
 /**
  * Checked before a login is started, and before the callback URL is asked for.
  *
- * @throws {OAuthError} `STORE_UNAVAILABLE` the directory of a `file:` target does not exist
+ * @throws {OAuthError} `STORE_UNAVAILABLE` the directory of a `file:` target does not exist; `VAULT_INVALID` no vault is set
  */
-export async function checkSaveFolders({ runtime }: Context): Promise<void> {
+export async function checkSaveFolders(context: Context): Promise<void> {
+  const { runtime } = context
+  if (runtime.saving.inVault) await vaultName(context)
   for (const { name } of runtime.saving.targets) {
     if (name.startsWith(FILE)) await assertFolderOf(name.slice(FILE.length))
   }
