@@ -71,7 +71,7 @@ describe('requests', () => {
       [[...CREATE, 'record=@nobody.here'], 'hint: correct the path'],
       [['call', 'app.bsky.actor.getProfile', 'actor=@alice.test'], 'without @: actor=alice.test'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '.'], 'is not a file'],
-      [['call', 'com.atproto.repo.uploadBlob', '-d', '@bytes.bin'], 'a binary file with --upload'],
+      [['call', 'com.atproto.repo.uploadBlob', '-d', '@bytes.bin'], 'for a binary file, use --upload'],
       [['call', 'com.atproto.repo.uploadBlob'], '--upload'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', 'none.png'], 'none.png'],
       [['call', 'com.atproto.repo.uploadBlob', '--upload', '-'], 'media type'],
