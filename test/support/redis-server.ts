@@ -56,6 +56,7 @@ export async function startRedisServer(
   const sockets = new Set<Socket>()
   const commands: string[] = []
   let child: ChildProcess | undefined
+  let dying: Promise<unknown> | undefined
   let administrator: Redis | undefined
 
   const accept = (client: Socket) => {
@@ -113,14 +114,19 @@ export async function startRedisServer(
       return administrator.call(command, ...parameters)
     },
     async kill() {
+      const victim = child
+      child = undefined
       administrator?.disconnect()
       administrator = undefined
-      const ended = new Promise((resolve) => child!.once('close', resolve))
-      child!.kill('SIGKILL')
-      await ended
-      child = undefined
+      // Whoever is connected notices before it has ended.
+      if (victim) {
+        dying = new Promise((resolve) => victim.once('close', resolve))
+        victim.kill('SIGKILL')
+      }
+      await dying
     },
     async start(more = options) {
+      await dying
       const args = ['--port', '0', '--unixsocket', path, '--dir', folder, ...USUAL, ...more]
       const started = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
       child = started
@@ -146,7 +152,7 @@ export async function startRedisServer(
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => proxy.close(resolve))
-      if (child) await result.kill()
+      await result.kill()
       rmSync(folder, { recursive: true, force: true })
     },
   }

@@ -13,7 +13,7 @@ import { createAuthority, createCertificate } from '../../support/certificates.t
 import { failure } from '../../support/failure.ts'
 import { lacks } from '../../support/machine.ts'
 import { type RedisServer, startRedisServer } from '../../support/redis-server.ts'
-import { shown, tempFolder } from '../helpers.ts'
+import { shown, tempFolder, until } from '../helpers.ts'
 
 const A = 'a'.repeat(40)
 const KEY = 'atproto-oauth:vault'
@@ -67,6 +67,7 @@ describe.skipIf(lacks('redis-server'))('Redis', () => {
     const restore = server.saveFiles()
     once('EVALSHA', 'kill-after')
     expect(await engine.swap(A, 'one', 'two')).toBe('unknown')
+    await server.kill()
     restore()
     await server.start()
     expect(await engine.read(A)).toBe('one')
@@ -163,7 +164,7 @@ describe.skipIf(lacks('redis-server'))('Redis', () => {
     const engine = connect()
     const replica = await start(['--replicaof', `127.0.0.1 ${server.port}`])
     expect(await engine.swap(A, undefined, 'one')).toBe('won')
-    while ((await server.admin('WAIT', 1, 1000)) !== 1) await server.admin('SET', 'other', 'x')
+    await until(async () => (await replica.admin('HEXISTS', KEY, A).catch(() => 0)) === 1)
     const other = connect('', replica)
     const isReplica = { code: 'VAULT_REFUSED', facts: { reason: 'redis-replica' } }
     expect(await failure(other.read(A))).toMatchObject(isReplica)
@@ -373,6 +374,7 @@ async function contender(): Promise<string> {
     ],
   })
   await bundle.write({ dir: folder, format: 'cjs', entryFileNames: '[name].cjs' })
+  await bundle.close()
   return join(folder, 'contend.cjs')
 }
 
