@@ -70,7 +70,8 @@ export interface Operation {
 /** Something that befalls a process or a machine when a process would make its `step`th step, counted from 1. */
 export interface Mishap {
   readonly step: number
-  readonly kind: 'crash' | 'reboot' | 'suspend' | 'set-clock'
+  /** `nap`: suspended, and its wall clock is set back by as much. */
+  readonly kind: 'crash' | 'reboot' | 'suspend' | 'nap' | 'set-clock'
   readonly milliseconds?: number
 }
 
@@ -403,7 +404,8 @@ class Simulation {
       machine.boots++
     }
     if (kind === 'set-clock') machine.wall += milliseconds
-    if (kind !== 'suspend') return true
+    if (kind === 'nap') machine.wall -= milliseconds
+    if (kind !== 'suspend' && kind !== 'nap') return true
     machine.resumesAt = this.#time + milliseconds
     machine.suspended += milliseconds
     for (const other of this.#processes) if (other.machine === machine) other.isDisturbed = true

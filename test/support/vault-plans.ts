@@ -35,7 +35,7 @@ export const SERVER_FAULTS = [
   'unreachable',
   'refused',
 ] as const satisfies readonly ServerFault[]
-const MISHAPS = ['crash', 'reboot', 'suspend', 'suspend', 'set-clock'] as const
+const MISHAPS = ['crash', 'reboot', 'suspend', 'suspend', 'nap', 'set-clock'] as const
 
 /** A schedule with any number of faults. */
 export function randomPlan(seed: number): Plan {
@@ -68,7 +68,7 @@ export function randomPlan(seed: number): Plan {
     for (let count = 1 + below(3); count > 0; count--) {
       const kind = pick(MISHAPS)
       const milliseconds =
-        kind === 'suspend' ? between(SECOND, pick([MINUTE, 20 * MINUTE, HOUR])) : between(-HOUR, HOUR)
+        kind === 'suspend' || kind === 'nap' ? between(SECOND, pick([MINUTE, 20 * MINUTE, HOUR])) : between(-HOUR, HOUR)
       mishaps.push({ step: 1 + below(operations.length * 45), kind, milliseconds })
     }
   }
@@ -124,6 +124,7 @@ export function singleFaults({ steps, engineRequests, tokenRequests }: Outcome):
     mishap('crash')
     mishap('reboot')
     for (const milliseconds of [10 * SECOND, 4 * MINUTE, 20 * MINUTE]) mishap('suspend', milliseconds)
+    mishap('nap', 20 * MINUTE)
     mishap('set-clock', -HOUR)
   }
   for (let request = 1; request <= engineRequests; request++) {
