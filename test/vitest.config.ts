@@ -21,6 +21,8 @@ const MOCKING = files.filter(
 const OUTSIDE = 'test/{world,e2e,package,sockets,browser,thorough}/**'
 /** What takes minutes: run by its name, and once by CI. */
 const THOROUGH = process.argv.includes('thorough')
+/** They try more when they are among those. */
+const MORE_OF = ['test/node/vault/model.test.ts', 'test/session/copies.test.ts']
 /** A real Chromium on the servers' own pages. */
 const IN_BROWSER = 'test/browser/sign-in.test.ts'
 /** What runs the CLI runs it from the package, packed and installed. */
@@ -47,10 +49,10 @@ export default defineConfig({
               root,
               test: {
                 name: 'thorough',
-                include: ['test/thorough/**/*.test.ts'],
+                include: ['test/thorough/**/*.test.ts', ...MORE_OF],
+                env: { ATPROTO_OAUTH_TEST_THOROUGH: '1' },
                 globalSetup: 'test/world/global-setup.ts',
                 maxWorkers: WORKERS,
-                isolate: false,
                 ...LIMITS,
               },
             },

@@ -31,7 +31,8 @@ vi.mock('../../../src/node/vault/envelope.ts', async (original) => {
 })
 
 /** More find more: `ATPROTO_OAUTH_TEST_VAULT_RUNS=100000 npx vitest run … model.test.ts`. */
-const RUNS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_RUNS'] ?? 250)
+const THOROUGH = process.env['ATPROTO_OAUTH_TEST_THOROUGH'] !== undefined
+const RUNS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_RUNS'] ?? (THOROUGH ? 2000 : 200))
 const FIRST = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_SEED'] ?? 1)
 /** Where each kind of violation is written, with its schedule and what happened. */
 const FOLDER = process.env['ATPROTO_OAUTH_TEST_VAULT_REPORT']
@@ -77,7 +78,7 @@ test('random schedules', async () => {
 })
 
 /** Every how many of the schedules of the exhaustive tests are run; 1 for all. */
-const STRIDE = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_STRIDE'] ?? 60)
+const STRIDE = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_STRIDE'] ?? (THOROUGH ? 15 : 75))
 const KINDS: readonly (readonly OperationKind[])[] = [
   ['call', 'call'],
   ['refresh', 'call'],
@@ -273,7 +274,7 @@ function* plansFor(
   for (let seed = 1; seed <= 4000; seed++) yield Promise.resolve([randomPlan(seed)])
 }
 
-test.each(Object.entries(RULES))(
+test.runIf(THOROUGH).each(Object.entries(RULES))(
   'the model notices that a rule is missing: %s',
   async (name, { when, isAlone, besides = () => ({}), ...mutation }) => {
     const findings = new Findings()
