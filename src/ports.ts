@@ -116,8 +116,11 @@ export interface PendingStore {
 
 export interface SessionStore {
   read(thumbprint: string): Promise<SessionRecord | undefined>
-  /** @param isNewest also what another machine may have stored since this one looked */
-  list(isNewest?: boolean): Promise<SessionRecord[]>
+  /**
+   * @param isAsked whether a session was missing in the last list: it is read again from where it is kept
+   * @throws {OAuthError} with `isAsked`: one cannot be read, and may be the one that is missing
+   */
+  list(isAsked?: boolean): Promise<SessionRecord[]>
   /**
    * The only way to change a session. Runs `transaction` while no other process changes the session with this
    * thumbprint. Signals are delayed until the end. Where machines share the store, the transaction is run again if

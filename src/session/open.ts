@@ -45,12 +45,13 @@ async function newestOf(given: SessionRecord, { stores }: RefreshPorts): Promise
  * @throws {OAuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`, and those of `resolveHandle`
  */
 export async function openStoredSession(account: string | undefined, ports: RefreshPorts): Promise<Session> {
-  let all = await ports.stores.sessions.list()
+  const { sessions } = ports.stores
+  let all = await sessions.list()
   const asked = account === undefined ? undefined : accountIn(account, ports)
   const did = asked && ('did' in asked ? asked.did : await accountOf(asked.handle, all, ports))
-  const isAsked = (record: SessionRecord) => did === undefined || record.did === did
-  if (!all.some((record) => isAsked(record) && !record.ended)) all = await ports.stores.sessions.list(true)
-  const ours = all.filter(isAsked)
+  const select = () => all.filter((record) => did === undefined || record.did === did)
+  if (select().every(({ ended }) => ended)) all = await sessions.list(true)
+  const ours = select()
   const alive = ours.filter((record) => !record.ended)
   const candidates = alive.length > 0 ? alive : ours.slice(-1)
   const accounts = [...new Set(candidates.map((record) => record.did))]
@@ -72,9 +73,12 @@ export async function openStoredSession(account: string | undefined, ports: Refr
   if (did && former?.handle) throw handleTaken(former.handle, did, former)
   const revoked = (await ports.stores.sessions.revoked?.())?.find((session) => did === undefined || session.did === did)
   if (revoked) throw alreadyRevoked(revoked, ports.now())
+  const vault = await sessions.place?.()
+  const where = vault === undefined ? 'stored here' : `in the vault at ${vault}`
+  const isVariable = did === undefined && vault === undefined
   throw new OAuthError(
     'SESSION_MISSING',
-    did ? `no session of ${did} is stored here` : 'no credentials are set, and no session is stored here',
+    `${isVariable ? 'no credentials are set, and ' : ''}no session${did ? ` of ${did}` : ''} is ${where}`,
     {
       facts: account === did ? { did } : { handle: account },
     },

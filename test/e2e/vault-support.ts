@@ -44,13 +44,22 @@ export async function newVault(server?: GitServer, name?: string): Promise<TestV
   return { env, repository, engine, keys }
 }
 
-/** A new login of a new account, kept in the vault: without the cost of a process. */
-export async function vaultSession(world: World, vault: TestVault): Promise<Account> {
+/** A new login of a new account: without the cost of a process. */
+export async function newSession(world: World): Promise<{ account: Account; session: SessionRecord }> {
   const [account, home] = [await world.createAccount(), await newHome()]
   const { credentials, handle } = await complete(await callbackFor(account, home), library(world, home))
-  const session = { ...(await toSessionRecord(credentials)), handle, rotation: 0 }
+  return { account, session: { ...(await toSessionRecord(credentials)), handle, rotation: 0 } }
+}
+
+export async function put(session: SessionRecord, vault: TestVault): Promise<void> {
   const { name, text } = await seal({ version: 1, kind: 'session', session, logins: 1 }, vault.keys)
   if ((await vault.engine.swap(name, undefined, text)) !== 'won') throw new Error('the session was not stored')
+}
+
+/** A new login of a new account, kept in the vault. */
+export async function vaultSession(world: World, vault: TestVault): Promise<Account> {
+  const { account, session } = await newSession(world)
+  await put(session, vault)
   return account
 }
 

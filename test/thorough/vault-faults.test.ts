@@ -2,15 +2,18 @@
  * The vault when something goes wrong: the built CLI is killed at each step, the git server fails, and others change the
  * branch. The session lives, or what is allowed to end it is said.
  */
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
-import { expectFailure, newHome, sentByUs } from '../e2e/support.ts'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { callbackFor, expectFailure, newHome, sentByUs } from '../e2e/support.ts'
 import {
+  contents,
   expire,
   filesWith,
+  newSession,
   newVault,
+  put,
   record,
   records,
   secretsOf,
@@ -18,6 +21,7 @@ import {
   type TestVault,
   vaultSession,
 } from '../e2e/vault-support.ts'
+import { type GitFault, type GitRequest, type GitServer, git, READER, startGitServer } from '../support/git-server.ts'
 import { HANG_MS } from '../support/machine.ts'
 import { type CliResult, type Home, runCli, spawnCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
@@ -155,9 +159,281 @@ describe('who can write to the branch and has no key', () => {
       current = forged
       const args = [...GET_SESSION, '--account', one.record.session.did]
       const called = await runCli(args, { home: await newHome(), env: vault.env })
-      expect(called.code, what).not.toBe(0)
+      expectFailure(called, 2, 'VAULT_INVALID')
       expect(await vault.engine.read(one.name), what).toBe(forged)
     }
     expect((await sentByUs(world)).filter((line) => line.startsWith('POST') || line.includes('xrpc'))).toStrictEqual([])
   })
+
+  test('stops only the session whose record is damaged, until its owner signs in again', async () => {
+    const vault = await newVault()
+    const [one, other] = [await vaultSession(world, vault), await vaultSession(world, vault)]
+    const memory = await newHome()
+    const call = ({ did }: { readonly did: string }, home: Home) =>
+      runCli([...GET_SESSION, '--account', did], { home, env: vault.env })
+    succeeded(await call(one, memory))
+    const damaged = (await records(vault)).find((each) => each.record.session.did === one.did)!
+    expect(await vault.engine.swap(damaged.name, damaged.text, damaged.text.slice(0, 1000))).toBe('won')
+    succeeded(await runCli(['refresh', '--account', other.did], { home: memory, env: vault.env }))
+    succeeded(await call(other, await newHome()))
+    const callback = await callbackFor(one, memory)
+    const saved = await runCli(['complete', '--save', 'vault'], { home: memory, env: vault.env, stdin: callback })
+    succeeded(saved)
+    expect(saved.stderr).toContain('replaced a record of the vault that could not be read')
+    succeeded(await call(one, await newHome()))
+  })
+
+  test('can delete or roll back, which a machine that saw more undoes', async () => {
+    const vault = await newVault()
+    await vaultSession(world, vault)
+    const first = vault.repository.tip()
+    const home = await newHome()
+    const refresh = () => runCli(['refresh'], { home, env: vault.env })
+    succeeded(await refresh())
+    const restored = 'the vault had an older copy of the session'
+    vault.repository.setTip(first)
+    expect((await refresh()).stderr).toContain(restored)
+    vault.repository.setTip(undefined)
+    const called = await refresh()
+    succeeded(called)
+    expect(called.stderr).toContain(restored)
+    expect(await stored(vault)).toMatchObject({ rotation: 3 })
+    succeeded(await runCli(GET_SESSION, { home: await newHome(), env: vault.env }))
+  })
+})
+
+test('a session that another machine has stored since is found, though this one has another that is good', async () => {
+  const vault = await newVault()
+  const one = await vaultSession(world, vault)
+  const home = await newHome()
+  const call = (did: string) => runCli([...GET_SESSION, '--account', did], { home, env: vault.env })
+  succeeded(await call(one.did))
+  const other = await vaultSession(world, vault)
+  succeeded(await call(other.did))
+  const missing = await call('did:plc:aaaaaaaaaaaaaaaaaaaaaaaa')
+  expectFailure(missing, 5, 'SESSION_MISSING')
+  expect(missing.stderr).toContain(`is in the vault at ${vault.env.ATPROTO_OAUTH_VAULT}`)
+})
+
+describe('a git server', () => {
+  let server: GitServer
+  beforeAll(async () => {
+    server = await startGitServer()
+  })
+  afterAll(() => server.close())
+
+  interface Refusal {
+    readonly what: string
+    readonly exit: number
+    readonly code: string
+    readonly says: RegExp
+    readonly env?: Record<string, string | undefined>
+    prepare?(vault: TestVault, name: string): unknown
+    fault?(request: GitRequest): GitFault | undefined
+  }
+  const REMOTE = 'remote: error: '
+  const refusals: Refusal[] = [
+    {
+      what: 'down',
+      exit: 3,
+      code: 'VAULT_UNREACHABLE',
+      says: /cannot reach http:\S+: .*connect/i,
+      env: { ATPROTO_OAUTH_VAULT: 'git:http://127.0.0.1:9/vault' },
+    },
+    { what: 'cut', exit: 3, code: 'VAULT_UNREACHABLE', says: /cannot reach/, fault: () => 'cut-before' },
+    { what: 'failing', exit: 3, code: 'VAULT_UNREACHABLE', says: /cannot reach .*503/, fault: () => 503 },
+    {
+      what: 'wrong-token',
+      exit: 4,
+      code: 'VAULT_REFUSED',
+      says: /cannot read/,
+      env: { ATPROTO_OAUTH_VAULT_TOKEN: 'wrong-canary-0123456789' },
+    },
+    {
+      what: 'missing',
+      exit: 4,
+      code: 'VAULT_REFUSED',
+      says: /cannot read .*there is no such repository/,
+      fault: () => 404,
+    },
+    {
+      what: 'read-only',
+      exit: 4,
+      code: 'VAULT_REFUSED',
+      says: /no permission to change/,
+      env: { ATPROTO_OAUTH_VAULT_TOKEN: READER.password },
+    },
+    {
+      what: 'protected',
+      exit: 4,
+      code: 'VAULT_REFUSED',
+      says: /a rule protects the branch/,
+      prepare: ({ repository }) =>
+        repository.refusePushes([
+          'error: GH006: Protected branch update failed for refs/heads/atproto-oauth.',
+          `${REMOTE}Changes must be made through a pull request.`,
+        ]),
+    },
+    {
+      what: 'cut-at-push',
+      exit: 3,
+      code: 'VAULT_UNREACHABLE',
+      says: /cannot reach|cannot change/,
+      fault: ({ path }) => (path.includes('receive-pack') ? 'cut-before' : undefined),
+    },
+    {
+      what: 'deleted',
+      exit: 2,
+      code: 'VAULT_INVALID',
+      says: /there is no vault at/,
+      prepare: ({ repository }) => repository.setTip(undefined),
+    },
+    {
+      what: 'foreign',
+      exit: 2,
+      code: 'VAULT_INVALID',
+      says: /not that of a vault: it contains notes.txt/,
+      prepare: ({ repository }) => repository.commit({ 'notes.txt': 'mine' }),
+    },
+    {
+      what: 'no-readme',
+      exit: 2,
+      code: 'VAULT_INVALID',
+      says: /not that of a vault/,
+      prepare: ({ repository }) => repository.commit({ 'README.md': undefined }),
+    },
+    {
+      what: 'truncated',
+      exit: 2,
+      code: 'VAULT_INVALID',
+      says: /damaged/,
+      prepare: ({ repository }) => repository.commit({ vault: 'eyJhbGciOiJkaXIi' }),
+    },
+    {
+      what: 'wrong-key',
+      exit: 2,
+      code: 'VAULT_KEY_WRONG',
+      says: /the key does not belong to the vault/,
+      env: { ATPROTO_OAUTH_VAULT_KEY: 'A'.repeat(43) },
+    },
+    {
+      what: 'half-key',
+      exit: 2,
+      code: 'VAULT_INVALID',
+      says: /the key of the vault is not complete/,
+      env: { ATPROTO_OAUTH_VAULT_KEY: 'A'.repeat(42) },
+    },
+    {
+      what: 'no-key',
+      exit: 2,
+      code: 'VAULT_INVALID',
+      says: /no key is set/,
+      env: { ATPROTO_OAUTH_VAULT_KEY: undefined },
+    },
+    { what: 'no-git', exit: 2, code: 'VAULT_INVALID', says: /git is not installed/, env: { PATH: '/nonexistent' } },
+    {
+      what: 'no-address',
+      exit: 2,
+      code: 'USAGE',
+      says: /address/,
+      env: { ATPROTO_OAUTH_VAULT: 'github.com/alice/bot' },
+    },
+  ]
+
+  test('that refuses or is gone is told apart; nothing is sent and nothing is overwritten', async () => {
+    const faults = new Map<string, Refusal['fault']>()
+    server.onRequest = (request) => faults.get(/^\/([\w-]+)/.exec(request.path)![1]!)?.(request)
+    const queue = refusals.values()
+    const vaults = new Map<string, TestVault>()
+    const { session: fresh } = await newSession(world)
+    const session = { ...fresh, accessTokenExpiresAt: Date.now() - 1000 }
+    const making = refusals.map(async ({ what }) => {
+      const vault = await newVault(server, what)
+      await put(session, vault)
+      vaults.set(what, vault)
+    })
+    await Promise.all(making)
+    await world.clearRequests()
+    const lane = async () => {
+      for (const { what, exit, code, says, env = {}, prepare, fault } of queue) {
+        const vault = vaults.get(what)!
+        await prepare?.(vault, what)
+        faults.set(what, fault)
+        const before = vault.repository.refs()
+        const home = await newHome()
+        const called = await runCli(GET_SESSION, { home, env: { ...vault.env, ...env } })
+        expect(called.stderr, what).toMatch(says)
+        expectFailure(called, exit, code)
+        expect(called.stderr).not.toMatch(/canary|git-dir|\/tmp\//)
+        expect(vault.repository.refs(), what).toBe(before)
+      }
+    }
+    await Promise.all([lane(), lane(), lane()])
+    server.onRequest = undefined
+    // The nonce is asked for before a claim, with a token that the server must reject.
+    const sent = (await sentByUs(world)).filter((line) => line.includes('/xrpc/') || line.includes('/oauth/revoke'))
+    expect(sent).toStrictEqual([])
+    for (const [what, vault] of vaults) {
+      if (['deleted', 'foreign', 'no-readme', 'truncated'].includes(what)) continue
+      vault.repository.hook('pre-receive', undefined)
+      expect(await stored(vault), what).toMatchObject({ rotation: 0 })
+    }
+  })
+})
+
+test('git of the user, with their checkout in its environment, is not touched', async () => {
+  const vault = await newVault()
+  await vaultSession(world, vault)
+  await expire(vault)
+  const home = await newHome()
+  const folder = join(home.path, 'checkout')
+  await mkdir(folder)
+  git(folder, ['init', '--quiet'])
+  await writeFile(join(folder, 'file'), 'of the user')
+  git(folder, ['add', 'file'])
+  git(folder, ['commit', '--quiet', '--message', 'one'])
+  await writeFile(join(folder, 'file'), 'changed')
+  const before = await contents(folder)
+  const env = {
+    ...vault.env,
+    GIT_DIR: join(folder, '.git'),
+    GIT_WORK_TREE: folder,
+    GIT_INDEX_FILE: join(folder, '.git', 'index'),
+    GIT_OBJECT_DIRECTORY: join(folder, '.git', 'objects'),
+    GIT_COMMON_DIR: join(folder, '.git'),
+    GIT_NAMESPACE: 'elsewhere',
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_AUTHOR_NAME: undefined,
+    EMAIL: undefined,
+  }
+  succeeded(await runCli(GET_SESSION, { home, env }))
+  succeeded(await runCli(['vault', 'check'], { home, env }))
+  expect(await contents(folder)).toStrictEqual(before)
+  expect(await stored(vault)).toMatchObject({ rotation: 1 })
+  expect(vault.repository.git(['log', '--format=%an <%ae> %ad %cn', '-1', 'atproto-oauth'])).toMatch(
+    /^atproto-oauth <atproto-oauth@localhost> .*2000/,
+  )
+})
+
+test('a vault has one address: a copy of the repository elsewhere is refused, and the same place spelled otherwise is not', async () => {
+  const vault = await newVault()
+  await vaultSession(world, vault)
+  await expire(vault)
+  const copy = `${vault.repository.folder.slice(0, -4)}-mirror.git`
+  git('/', ['clone', '--quiet', '--mirror', vault.repository.folder, copy])
+  const home = await newHome()
+  const call = (address: string) => runCli(GET_SESSION, { home, env: { ...vault.env, ATPROTO_OAUTH_VAULT: address } })
+  const refused = await call(`git:${copy}`)
+  expectFailure(refused, 2, 'VAULT_INVALID')
+  expect(refused.stderr).toContain(`is a copy of the one at ${vault.env.ATPROTO_OAUTH_VAULT}`)
+  vault.repository.git(['branch', 'other', 'atproto-oauth'])
+  expectFailure(await call(`git:${vault.repository.folder}#other`), 2, 'VAULT_INVALID')
+  for (const spelling of [
+    `git:file://${vault.repository.folder}`,
+    `git:${vault.repository.folder}/`,
+    `git:${vault.repository.folder}#atproto-oauth`,
+  ]) {
+    succeeded(await call(spelling))
+  }
+  expect(await stored(vault)).toMatchObject({ rotation: 1 })
 })

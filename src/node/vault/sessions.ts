@@ -46,7 +46,7 @@ export function createVaultSessions(options: VaultSessionsOptions & Random): Vau
     openIfSet,
     renewsEarlier: () => VAULT_TIMES.early,
     isSharedSession: () => true,
-    list: async () => (await open()).list(),
+    list: async (isAsked) => (await open()).list(isAsked),
     read: async (thumbprint) => (await open()).read(thumbprint),
     update: async (thumbprint, transaction) => (await open()).update(thumbprint, transaction),
     prepare: async () => (await open()).prepare(),
@@ -92,16 +92,16 @@ async function openFor(options: VaultSessionsOptions & Random): Promise<VaultSto
 export function createCombinedSessions(vault: VaultSessions, local: SessionStore): SessionStore {
   const inVault = new Set<string>()
   const placeOf = (thumbprint: string): SessionStore => (inVault.has(thumbprint) ? vault : local)
-  const ofVault = async (): Promise<readonly SessionRecord[]> => {
+  const ofVault = async (isAsked: boolean | undefined): Promise<readonly SessionRecord[]> => {
     const store = await vault.openIfSet()
-    const records = store === undefined ? [] : await store.list()
+    const records = store === undefined ? [] : await store.list(isAsked)
     for (const { thumbprint } of records) inVault.add(thumbprint)
     return records
   }
   return {
     ...local,
-    async list() {
-      const shared = await ofVault()
+    async list(isAsked) {
+      const shared = await ofVault(isAsked)
       const accounts = new Set(shared.filter(({ ended }) => !ended).map(({ did }) => did))
       const others = (await local.list()).filter(
         ({ did, thumbprint }) => !accounts.has(did) && !inVault.has(thumbprint),

@@ -12,7 +12,7 @@ import { sessionName, type VaultKeys } from './envelope.ts'
 import type { VaultMemory } from './memory.ts'
 import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
 import { VAULT_TIMES, type VaultClock, type VaultMachine, type VaultTimes } from './times.ts'
-import { Again, VaultTransaction } from './transaction.ts'
+import { Again, type Unreadable, VaultTransaction } from './transaction.ts'
 
 export type { VaultClock, VaultMachine }
 
@@ -53,6 +53,8 @@ export class VaultStore implements SessionStore {
   readonly #options: VaultStoreOptions & Random
   /** When this process first saw a claim. */
   readonly #watched = new Map<string, number>()
+  /** Records of the last reading that are damaged, and why. */
+  #unreadable: ReadonlyMap<string, Unreadable> = new Map()
 
   constructor(options: VaultStoreOptions & Random) {
     this.#options = options
@@ -93,6 +95,10 @@ export class VaultStore implements SessionStore {
     return this.#options.endTokens
   }
 
+  warn(message: string): void {
+    this.#options.warn?.(message)
+  }
+
   keys(): Promise<VaultKeys> {
     return this.#options.keys()
   }
@@ -106,20 +112,31 @@ export class VaultStore implements SessionStore {
   }
 
   /** Asks the engine, unless an access token that this machine has seen is still good. */
-  async list(isNewest = false): Promise<SessionRecord[]> {
+  async list(isAsked = false): Promise<SessionRecord[]> {
+    if (isAsked) return this.#readable(() => false)
     const seen = await this.#seen()
     const now = this.clock.now()
     const isGood = seen.some(({ record: { session } }) => {
       return session.accessToken !== undefined && (session.accessTokenExpiresAt ?? 0) > now + STILL_GOOD
     })
     const isClean = (await this.memory.names('ahead')).length === 0
-    const isEnough = isGood && isClean && !isNewest
-    return (isEnough ? seen : [...(await this.readAll()).values()]).map(({ record }) => record.session)
+    return isGood && isClean ? seen.map(({ record }) => record.session) : this.#readable((found) => found > 0)
+  }
+
+  /**
+   * A damaged record must not hide the other sessions.
+   *
+   * @param isEnough whether so many sessions make up for a damaged record
+   */
+  async #readable(isEnough: (found: number) => boolean): Promise<SessionRecord[]> {
+    const all = await this.readAll()
+    const [damaged] = this.#unreadable.values()
+    if (damaged !== undefined && !isEnough(all.size)) throw damaged.error
+    return [...all.values()].map(({ record }) => record.session)
   }
 
   async read(thumbprint: string): Promise<SessionRecord | undefined> {
-    const all = await this.readAll()
-    return [...all.values()].find(({ record }) => record.session.thumbprint === thumbprint)?.record.session
+    return (await this.#readable((found) => found > 0)).find((session) => session.thumbprint === thumbprint)
   }
 
   /** All records as the engine has them now, after what this machine owes to it was stored. */
@@ -146,7 +163,8 @@ export class VaultStore implements SessionStore {
   #attempt<T>(thumbprint: string, lock: HeldLock, transaction: Transaction<T>): Promise<T> {
     return this.#options.holdSignals(async () => {
       await this.finishAhead(thumbprint)
-      const run = new VaultTransaction({ store: this, lock, thumbprint, all: await this.#current() })
+      const all = await this.#current()
+      const run = new VaultTransaction({ store: this, lock, thumbprint, all, unreadable: this.#unreadable })
       try {
         return await transaction(run)
       } finally {
@@ -206,7 +224,7 @@ export class VaultStore implements SessionStore {
    *
    * @throws {OAuthError} as `VaultEngine.swap`; it may have arrived if `limit` milliseconds have passed
    */
-  async swap(before: Sealed | undefined, after: Sealed, limit: number): Promise<boolean> {
+  async swap(before: Pick<Sealed, 'text'> | undefined, after: Sealed, limit: number): Promise<boolean> {
     const { clock, engine } = this
     const since = clock.monotonic()
     let isMaybeThere = false
@@ -347,19 +365,18 @@ export class VaultStore implements SessionStore {
     await this.#confirmKeys(records.get(VAULT_RECORD))
     const keys = await this.keys()
     const all = new Map<string, Sealed>()
-    let failed: unknown
+    const unreadable = new Map<string, Unreadable>()
     for (const [name, text] of records) {
       if (name === VAULT_RECORD) continue
       try {
         const sealed = await unseal(name, text, keys)
         if (sealed !== undefined) all.set(name, sealed)
       } catch (error) {
-        failed = error
+        unreadable.set(name, { text, error })
       }
     }
-    // A damaged record must not hide the other sessions; it is reported only if there are none.
-    if (all.size === 0 && failed !== undefined) throw failed
-    for (const seen of await this.#seen()) await this.#restore(seen, all)
+    this.#unreadable = unreadable
+    for (const seen of await this.#seen()) if (!unreadable.has(seen.name)) await this.#restore(seen, all)
     for (const sealed of all.values()) await this.remember(sealed)
     return all
   }
@@ -383,9 +400,7 @@ export class VaultStore implements SessionStore {
     const next = await this.seal({ ...record, sentBy: { holder, label } })
     if (await this.swap(current, next, 0)) {
       all.set(next.name, next)
-      this.#options.warn?.(
-        `the vault had an older copy of the session of ${record.session.did}: stored the newer one again`,
-      )
+      this.warn(`the vault had an older copy of the session of ${record.session.did}: stored the newer one again`)
       return
     }
     const other = await this.readRecord(seen.name)

@@ -30,12 +30,19 @@ interface VaultAccess {
   nameOf(session: Pick<SessionRecord, 'did'>): Promise<string>
   seal(record: VaultRecord): Promise<Sealed>
   readRecord(name: string): Promise<Sealed | undefined>
-  swap(before: Sealed | undefined, after: Sealed, limit: number): Promise<boolean>
+  swap(before: Pick<Sealed, 'text'> | undefined, after: Sealed, limit: number): Promise<boolean>
   publish(next: Sealed, expected: Sealed | undefined, limit: number): Promise<boolean>
   remember(sealed: Sealed): Promise<void>
   mayTakeOver(name: string, claim: Claim, isLocked: boolean): Promise<boolean>
   awaitClaim(name: string, claim: Claim): Promise<void>
   endTokens(record: SessionRecord): Promise<void>
+  warn(message: string): void
+}
+
+/** A damaged record. */
+export interface Unreadable {
+  readonly text: string
+  readonly error: unknown
 }
 
 interface Run {
@@ -44,6 +51,7 @@ interface Run {
   readonly thumbprint: string
   /** Every record of the vault, by name. */
   readonly all: ReadonlyMap<string, Sealed>
+  readonly unreadable: ReadonlyMap<string, Unreadable>
 }
 
 /** A claim of this transaction. */
@@ -159,8 +167,11 @@ export class VaultTransaction implements SessionTransaction {
     const { store } = this.#run
     const { machine, times } = store
     const before = this.#base
-    if (before === undefined || isRevoked(before.record))
-      throw replaced(session, this.#run.all.get(await store.nameOf(session)))
+    if (before === undefined || isRevoked(before.record)) {
+      const name = await store.nameOf(session)
+      const damaged = this.#run.unreadable.get(name)
+      throw damaged === undefined ? replaced(session, this.#run.all.get(name)) : damaged.error
+    }
     await this.awaitTurn()
     this.#room ??= await store.memory.reserve('ahead', session.thumbprint)
     const claim: Claim = { id: store.randomId(), rotation: rotationOf(session), purpose, ...machine }
@@ -255,7 +266,7 @@ export class VaultTransaction implements SessionTransaction {
 
   /** A session that the vault does not have yet. It replaces that of an earlier login, which is ended. */
   async #put(session: SessionRecord): Promise<void> {
-    const { store, all } = this.#run
+    const { store, all, unreadable } = this.#run
     const name = await store.nameOf(session)
     const before = all.get(name)
     // A copy of what a login has replaced: its tokens are being ended, and the vault knows newer ones.
@@ -276,9 +287,14 @@ export class VaultTransaction implements SessionTransaction {
     if (before && claim && !(await store.mayTakeOver(next.name, claim, false))) {
       throw new Again(() => store.awaitClaim(next.name, claim))
     }
-    if (!(await store.swap(before, next, store.times.claimSwap))) throw new Again()
+    const damaged = unreadable.get(name)
+    const there = damaged ?? before
+    if (!(await store.swap(there, next, store.times.claimSwap))) throw new Again()
     this.#base = next
     await store.remember(next)
+    if (damaged !== undefined) {
+      store.warn('replaced a record of the vault that could not be read; a session in it stays valid until it expires')
+    }
     for (const one of ended) await store.endTokens(one)
   }
 }
