@@ -3,7 +3,7 @@
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc7009.html RFC 7009}
  */
-import { OAuthError } from '../errors.ts'
+import { loginFacts, OAuthError } from '../errors.ts'
 import type { AuthorizationServer, SessionRecord } from '../model.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
 import { fetchAuthorizationServer } from '../protocol/oauth/discovery.ts'
@@ -38,7 +38,9 @@ export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revok
       const isHandedOver = record.ended?.handedOver !== undefined
       await forget(record.ended !== undefined && !isHandedOver)
       if (isHandedOver) throw foreign(record)
-      throw new OAuthError('SESSION_MISSING', `the session of ${record.did} had already ended; it was removed here`)
+      const isKept = sessions.isSharedSession?.(record.thumbprint) === true
+      const message = `the session of ${record.did} had already ended${isKept ? '' : '; it was removed here'}`
+      throw new OAuthError('SESSION_MISSING', message, { facts: loginFacts(record) })
     }
     await confirm()
     const outcome = await endAtServer(record, { clientId, token }, ports)

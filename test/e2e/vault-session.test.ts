@@ -1,52 +1,14 @@
 /** One session for many machines: a vault in a git repository, and homes that share nothing but its address and key. */
-import { execFileSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { SessionRecord } from '../../src/model.ts'
-import { connectEngine } from '../../src/node/vault/connect.ts'
-import { VAULT_RECORD, type VaultEngine } from '../../src/node/vault/engine.ts'
-import { createUserKey, createVault, parseUserKey, type VaultKeys } from '../../src/node/vault/envelope.ts'
-import { seal, unseal } from '../../src/node/vault/record.ts'
+import { startGitServer } from '../support/git-server.ts'
 import { runCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, expectFailure, keptInStore, logIn, newHome } from './support.ts'
+import { expire, newVault, stored, vaultSession } from './vault-support.ts'
 
 const world = connectWorld()
-
-interface TestVault {
-  readonly env: { readonly ATPROTO_OAUTH_VAULT: string; readonly ATPROTO_OAUTH_VAULT_KEY: string }
-  readonly engine: VaultEngine
-  readonly keys: VaultKeys
-}
-
-async function newVault(): Promise<TestVault> {
-  const { path } = await newHome()
-  const repository = join(path, 'vault.git')
-  execFileSync('git', ['init', '--quiet', '--bare', repository])
-  const engine = await connectEngine(`git:${repository}`, { environment: process.env, cache: join(path, 'cache') })
-  const random = { randomBytes: (length: number) => new Uint8Array(randomBytes(length)) }
-  const key = createUserKey(random)
-  const { keys, text } = await createVault(engine.address, parseUserKey(key), random)
-  expect(await engine.swap(VAULT_RECORD, undefined, text)).toBe('won')
-  return { env: { ATPROTO_OAUTH_VAULT: engine.address, ATPROTO_OAUTH_VAULT_KEY: key }, engine, keys }
-}
-
-async function stored({ engine, keys }: TestVault): Promise<SessionRecord> {
-  const [[name, text]] = [...(await engine.list())].filter(([each]) => each !== VAULT_RECORD) as [[string, string]]
-  return (await unseal(name, text, keys))!.record.session
-}
-
-/** As if an hour had passed. */
-async function expire(vault: TestVault): Promise<void> {
-  const session = await stored(vault)
-  const next = await seal(
-    { version: 1, kind: 'session', session: { ...session, accessTokenExpiresAt: Date.now() - 1000 } },
-    vault.keys,
-  )
-  expect(await vault.engine.swap(next.name, await vault.engine.read(next.name), next.text)).toBe('won')
-}
 
 test('a login into the vault, and calls from homes that know nothing but its address and key', async () => {
   const vault = await newVault()
@@ -65,11 +27,9 @@ test('a login into the vault, and calls from homes that know nothing but its add
 })
 
 test('twenty processes with twenty homes, cold, with an expired access token: one refresh serves all', async () => {
-  const vault = await newVault()
-  const home = await newHome()
-  const account = await world.createAccount()
-  const callback = await callbackFor(account, home)
-  expect(await runCli(['complete', '--save', 'vault', callback], { home, env: vault.env })).toMatchObject({ code: 0 })
+  await using server = await startGitServer()
+  const vault = await newVault(server)
+  await vaultSession(world, vault)
   await expire(vault)
   const homes = await Promise.all(Array.from({ length: 20 }, () => newHome()))
   const args = ['call', 'com.atproto.server.getSession']
@@ -137,8 +97,12 @@ test('what was revoked on one machine has ended on all', async () => {
   expect(await runCli(['refresh', '--save', 'vault'], { home, env: { ...env, ...vault.env } })).toMatchObject({
     code: 0,
   })
-  expect(await runCli(['revoke'], { home, env: vault.env })).toMatchObject({ code: 0 })
+  const revoked = await runCli(['revoke'], { home, env: vault.env })
+  expect(revoked.stderr).toContain(`revoked the session of ${account.did} in the vault at ${vault.engine.address}`)
+  expectFailure(await runCli(['revoke'], { home, env: vault.env }), 5, 'SESSION_MISSING')
   const called = await runCli(['call', 'com.atproto.server.getSession'], { home: await newHome(), env: vault.env })
   expectFailure(called, 5, 'SESSION_DEAD')
   expect(called.stderr).toContain(`init ${account.did}`)
+  const begun = await runCli(['init', account.handle], { home, env: vault.env })
+  expect(begun.stderr).toMatch(/^ {2}atproto-oauth complete --save vault$/m)
 })

@@ -115,7 +115,7 @@ export type GitFault =
   /** An HTTP status instead of a response. */
   | number
 
-export interface GitServer {
+export interface GitServer extends AsyncDisposable {
   readonly origin: string
   /** The URL of a repository, which `repository` has made. */
   url(name?: string): string
@@ -211,6 +211,7 @@ export async function startGitServer(): Promise<GitServer> {
       await new Promise((resolve) => server.close(resolve))
       rmSync(root, { recursive: true, force: true })
     },
+    [Symbol.asyncDispose]: () => result.close(),
   }
   return result
 }

@@ -2,6 +2,7 @@
  * `init`: starts a login and prints the sign-in URL.
  */
 import { Command } from 'commander'
+import { VAULT, variable } from '../../credentials/variables.ts'
 import type { Initiated } from '../../login/init.ts'
 import type { Context } from '../context.ts'
 import { type CliIO, programName } from '../io.ts'
@@ -72,6 +73,9 @@ function nextStep({ pending }: Initiated, options: CommonOptions, io: CliIO): st
   const until = new Date(requestExpiresAt).toLocaleTimeString('en-GB')
   const minutes = Math.max(1, Math.round((requestExpiresAt - createdAt) / 60_000))
   const unloadable = /^http:\/\/(?:127\.0\.0\.1|\[::1\])/.test(redirectUri)
+  // Printed credentials would be a copy, and commands look for sessions in the vault only.
+  const isForVault =
+    variable(io.environment, VAULT) !== undefined && variable(io.environment, 'ATPROTO_OAUTH_SAVE') === undefined
   return [
     '',
     `Open this URL before ${until} (within ${minutes} min) and sign in.`,
@@ -82,7 +86,7 @@ function nextStep({ pending }: Initiated, options: CommonOptions, io: CliIO): st
         ]
       : ['Copy the callback URL from the last page and run:']),
     '',
-    `  ${programName(io)} complete${carriedFlags(options)}`,
+    `  ${programName(io)} complete${isForVault ? ' --save vault' : ''}${carriedFlags(options)}`,
   ].join('\n')
 }
 

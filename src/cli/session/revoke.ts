@@ -31,7 +31,12 @@ async function runRevoke(options: RevokeOptions, context: Context): Promise<void
   const elsewhere = leftIn(options.account, record, context)
   const rest = elsewhere.length > 0 ? `; delete it from ${elsewhere.join(' and ')} too` : ''
   if (outcome !== 'revoked') throw unconfirmed([outcome], rest)
-  output.note(`revoked the session of ${record.did} and deleted it here${rest}`)
+  const { sessions, vault } = runtime.stores
+  const isShared = sessions.isSharedSession?.(record.thumbprint) === true
+  const done = isShared
+    ? ` in the vault at ${await vault?.place?.()}: it has ended on every machine`
+    : ' and deleted it here'
+  output.note(`revoked the session of ${record.did}${done}${rest}`)
   output.note(LEASES)
   const others = await othersOf(record, context)
   if (others.length > 0)
