@@ -2,11 +2,11 @@
  * The vault when something goes wrong: the built CLI is killed at each step, the git server fails, and others change the
  * branch. The session lives, or what is allowed to end it is said.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { callbackFor, expectFailure, newHome, sentByUs } from '../e2e/support.ts'
+import { callbackFor, expectFailure, logIn, newHome, sentByUs } from '../e2e/support.ts'
 import {
   contents,
   expire,
@@ -30,21 +30,35 @@ const world = connectWorld()
 const STEPS = new URL('../support/vault-steps.mjs', import.meta.url).href
 const GET_SESSION = ['call', 'com.atproto.server.getSession']
 
+/** Variables, and what is typed. */
+type Input = Readonly<Record<string, string | undefined>>
+
+/** Does `work` for each, three at a time. */
+async function forEach<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const queue = all.values()
+  const lane = async () => {
+    for (const one of queue) await work(one)
+  }
+  await Promise.all([lane(), lane(), lane()])
+}
+
 /** A home whose runs write their steps down, and can be killed at one of them. */
 async function machine(vault: TestVault) {
   const home = await newHome()
   const log = join(home.path, 'steps')
   await writeFile(log, '')
   const steps = async () => (await readFile(log, 'utf8')).split('\n').slice(0, -1)
-  const env = { ...vault.env, NODE_OPTIONS: `--import ${STEPS}`, STEPS_LOG: log }
+  const temporary = join(home.path, 'tmp')
+  await mkdir(temporary)
+  const env = { ...vault.env, TMPDIR: temporary, NODE_OPTIONS: `--import ${STEPS}`, STEPS_LOG: log }
   return {
     home,
     steps,
-    run: (args: readonly string[], more: Record<string, string> = {}): Promise<CliResult> =>
-      runCli(args, { home, env: { ...env, ...more } }),
+    run: (args: readonly string[], { stdin, ...more }: Input = {}): Promise<CliResult> =>
+      runCli(args, { home, stdin, env: { ...env, ...more } }),
     /** Kills it at the step that has this name for the `nth` time. */
-    async kill(args: readonly string[], step: string, nth = 1, more: Record<string, string> = {}): Promise<void> {
-      const killed = await runCli(args, { home, env: { ...env, ...more, STEPS_KILL: `${nth} ${step}` } })
+    async kill(args: readonly string[], step: string, nth = 1, { stdin, ...more }: Input = {}): Promise<void> {
+      const killed = await runCli(args, { home, stdin, env: { ...env, ...more, STEPS_KILL: `${nth} ${step}` } })
       expect([killed.signal, (await steps()).at(-1)], killed.stderr).toStrictEqual(['SIGKILL', step])
     },
   }
@@ -114,6 +128,86 @@ describe('a refresh that is killed', () => {
     expect(next.stderr).toContain('an earlier refresh was sent, but no response was stored')
     expectFailure(next, 5, 'SESSION_DEAD')
     expectFailure(await runCli(GET_SESSION, { home: await newHome(), env: vault.env }), 5, 'SESSION_DEAD')
+  })
+})
+
+type Step = [step: string, nth: number]
+
+test('a revocation that is killed is finished by the next one, and leaves no working session', async () => {
+  const steps: Step[] = [
+    ['after push 0', 1],
+    ['after /oauth/revoke 200', 1],
+    ['after push 0', 2],
+  ]
+  await forEach(steps, async ([step, nth]) => {
+    const vault = await newVault()
+    const account = await vaultSession(world, vault)
+    const secrets = secretsOf(await stored(vault), vault)
+    const { home, kill, run } = await machine(vault)
+    await kill(['revoke'], step, nth)
+    expect(await filesWith(secrets, home.path)).toStrictEqual([])
+    const again = await run(['revoke'])
+    expect([0, 5], again.stderr).toContain(again.code)
+    const { endedBy, session } = await record(vault)
+    expect([endedBy, session.refreshToken, session.accessToken], step).toStrictEqual(['person', undefined, undefined])
+    const called = await runCli(GET_SESSION, { home: await newHome(), env: vault.env })
+    expectFailure(called, 5, 'SESSION_DEAD')
+    expect(called.stderr).toContain(`init ${account.handle}`)
+  })
+})
+
+test('a move into the vault that is killed is finished by the next one: there is one working copy', async () => {
+  const steps: Step[] = [
+    ['after rename sessions', 1],
+    ['after push 0', 1],
+    ['after rename sessions', 2],
+    ['before /oauth/token', 2],
+    ['after rename ahead', 1],
+    ['after push 0', 3],
+  ]
+  await forEach(steps, async ([step, nth]) => {
+    const vault = await newVault()
+    const { env } = await logIn(world)
+    const { home, kill, run } = await machine(vault)
+    const move = ['refresh', '--save', 'vault']
+    await kill(move, step, nth, env)
+    succeeded(await run(move, env))
+    succeeded(await runCli(GET_SESSION, { home: await newHome(), env: vault.env }))
+    expectFailure(await runCli(GET_SESSION, { home, env }), 5, 'SESSION_MISSING', 'alive')
+    // The key stays with what is left of the session in the store, which its tokens have left.
+    const { refreshToken, accessToken } = await stored(vault)
+    const secrets = [
+      refreshToken!,
+      accessToken!,
+      vault.env.ATPROTO_OAUTH_VAULT_KEY,
+      env['ATPROTO_OAUTH_REFRESH_TOKEN']!,
+    ]
+    expect(await filesWith(secrets, home.path), step).toStrictEqual([])
+  })
+})
+
+test('a login into the vault that is killed is finished by the next one, if its tokens had arrived', async () => {
+  const steps: Step[] = [
+    ['after /oauth/token 200', 1],
+    ['before push', 1],
+    ['after push 0', 1],
+  ]
+  await forEach(steps, async ([step, nth]) => {
+    const vault = await newVault()
+    const { home, kill, run } = await machine(vault)
+    const stdin = await callbackFor(await world.createAccount(), home)
+    const complete = ['complete', '--save', 'vault']
+    await kill(complete, step, nth, { stdin })
+    const again = await run(complete, { stdin })
+    if (step.startsWith('after /oauth')) {
+      expect(again.code).not.toBe(0)
+      expect(again.stderr).toMatch(/^atproto-oauth: hint: .*init/m)
+      expect(await records(vault)).toStrictEqual([])
+      return
+    }
+    succeeded(again)
+    succeeded(await runCli(GET_SESSION, { home: await newHome(), env: vault.env }))
+    expect(await filesWith(secretsOf(await stored(vault), vault), home.path), step).toStrictEqual([])
   })
 })
 
@@ -379,6 +473,38 @@ describe('a git server', () => {
       expect(await stored(vault), what).toMatchObject({ rotation: 0 })
     }
   })
+})
+
+test('a push that is cut off or whose server is killed is repeated: one token is sent once', async () => {
+  await using server = await startGitServer()
+  const faults = ['cut-after', 'close-after', 'kill'] as const
+  await forEach(faults, async (fault) => {
+    const vault = await newVault(server, String(fault))
+    await vaultSession(world, vault)
+    let pushes = 0
+    const before = server.onRequest
+    server.onRequest = (request) => {
+      if (!request.path.startsWith(`/${fault}`)) return before?.(request)
+      pushes += request.isPush ? 1 : 0
+      return request.isPush && pushes % 2 === 1 ? fault : undefined
+    }
+    const { run, steps } = await machine(vault)
+    succeeded(await run(['refresh']))
+    expect((await steps()).filter((step) => step === 'after /oauth/token 200')).toHaveLength(1)
+    expect(await stored(vault), fault).toMatchObject({ rotation: 1 })
+  })
+})
+
+test('a machine that cannot keep anything uses the vault, and leaves nothing behind', async () => {
+  const vault = await newVault()
+  await vaultSession(world, vault)
+  const { home, run } = await machine(vault)
+  const file = join(home.path, 'file')
+  await writeFile(file, '')
+  for (const state of [file, '/proc/nothing']) succeeded(await run(['refresh'], { ATPROTO_OAUTH_HOME: state }))
+  succeeded(await run(['refresh'], { ATPROTO_OAUTH_HOME: undefined, HOME: '/proc/nothing' }))
+  expect(await stored(vault)).toMatchObject({ rotation: 3 })
+  expect(await readdir(join(home.path, 'tmp'))).toStrictEqual([])
 })
 
 test('git of the user, with their checkout in its environment, is not touched', async () => {

@@ -20,6 +20,8 @@ export interface VaultOptions {
   readonly key: string
   /** Where this machine remembers what it has seen of vaults. */
   readonly folder: string
+  /** The folder is gone after this run. */
+  readonly isTemporary?: boolean | undefined
   readonly environment: NodeJS.ProcessEnv
   readonly holdSignals: SignalHold
   readonly nonces?: Pick<SessionStore, 'readNonces' | 'writeNonces'>
@@ -36,8 +38,10 @@ export async function openVault(options: VaultOptions & Random): Promise<VaultSt
   const userKey = parseUserKey(options.key)
   const place = join(folder, vaultFolder(engine.address, userKey))
   const clock = await systemClock()
-  const machine = await describeMachine(place, clock, environment)
-  const memory = createFolderMemory(place, { onWait })
+  const described = await describeMachine(place, clock, environment)
+  const machine = options.isTemporary ? { ...described, durable: false } : described
+  const lasting = createFolderMemory(place, { onWait })
+  const memory = options.isTemporary ? withoutAhead(lasting) : lasting
   let opened: Promise<VaultKeys> | undefined
   const keys = () => {
     opened ??= readKeys(engine, userKey, memory).catch((error: unknown) => {
@@ -71,6 +75,17 @@ export async function openVault(options: VaultOptions & Random): Promise<VaultSt
     ...(nonces && { nonces }),
     ...(warn && { warn }),
   })
+}
+
+/** Where no later run would find the new tokens, nothing may rely on them. */
+function withoutAhead(memory: VaultMemory): VaultMemory {
+  return {
+    ...memory,
+    async write(kind, name, text) {
+      if (kind === 'ahead') throw new Error('the folder is temporary')
+      await memory.write(kind, name, text)
+    },
+  }
 }
 
 /** One folder for each vault and key: nothing that was seen with another key can be read. */

@@ -1,6 +1,7 @@
 /**
  * The vault as a place of sessions, beside the per-user store. It is opened when a session is first asked for.
  */
+import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -71,17 +72,21 @@ async function openFor(options: VaultSessionsOptions & Random): Promise<VaultSto
     import('./connect.ts'),
   ])
   const { address, key, login } = known
-  const openAt = async (place: string) => {
+  const openAt = async (place: string, isTemporary = false) => {
     const { memory, cache } = vaultFolders(place)
     const engine = await connectEngine(address, { environment, cache, login })
-    return openVault({ ...options, engine, key, folder: memory })
+    return openVault({ ...options, engine, key, folder: memory, isTemporary })
   }
-  const temporary = () => mkdtemp(join(tmpdir(), 'atproto-oauth-vault-'))
-  if (home === undefined) return openAt(await temporary())
+  const openTemporary = async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'atproto-oauth-vault-'))
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+    return openAt(folder, true)
+  }
+  if (home === undefined) return openTemporary()
   return openAt(home).catch(async (error: unknown) => {
     // A read-only file system: all that is needed is in the vault.
     if (!isOAuthError(error, 'STORE_UNAVAILABLE')) throw error
-    return openAt(await temporary())
+    return openTemporary()
   })
 }
 
