@@ -360,7 +360,6 @@ export class VaultStore implements SessionStore {
   }
 
   async #current(): Promise<Map<string, Sealed>> {
-    await this.keys() // before anything is listed where there is no vault
     const records = await this.engine.list()
     await this.#confirmKeys(records.get(VAULT_RECORD))
     const keys = await this.keys()
