@@ -22,6 +22,17 @@ test('a login into the vault, and calls from homes that know nothing but its add
   const called = await runCli(['call', 'com.atproto.server.getSession'], { home: other, env: vault.env })
   expect(called).toMatchObject({ code: 0 })
   expect(JSON.parse(called.stdout)).toMatchObject({ did: account.did })
+  // The second call needs neither the vault nor the code for it: this machine has seen a good access token.
+  const tell = `import Module from 'node:module'
+    process.on('exit', () => process.stderr.write(Object.keys(Module._cache).join(' ')))`
+  const noGit = { PATH: '/nonexistent', NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tell)}` }
+  const cached = await runCli(['call', 'com.atproto.server.getSession'], {
+    home: other,
+    env: { ...vault.env, ...noGit },
+  })
+  expect(cached).toMatchObject({ code: 0 })
+  expect(cached.stderr).toContain('node-vault-open.cjs')
+  expect(cached.stderr).not.toMatch(/node-vault-(?:git|redis(?!-address))/)
   const status = await runCli(['status'], { home: other, env: vault.env })
   expect(status.stdout).toContain(`the vault at ${vault.env.ATPROTO_OAUTH_VAULT}`)
 })

@@ -4,7 +4,6 @@
 import path from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import { expandTilde } from '../folders.ts'
-import { remoteOfCheckout } from './git-remote.ts'
 import { isRedisAddress, parseRedisAddress, type RedisAddress } from './redis-address.ts'
 
 /** By kind, so that another engine adds another member. */
@@ -57,10 +56,15 @@ async function parseGit(text: string, rest: string, options: AddressOptions): Pr
   const [place, branch] = hash < 0 ? [rest, DEFAULT_BRANCH] : [rest.slice(0, hash), rest.slice(hash + 1)]
   if (!isBranch(branch)) throw malformed(text, `${JSON.stringify(branch)} is not a name of a branch`)
   const isHere = place === '.'
-  const location = isHere ? withoutUser(await remoteOfCheckout(folder, environment)) : place
+  const location = isHere ? withoutUser(await remoteOf(folder, environment)) : place
   const { url, identity, origin } = locate(text, location, folder)
   const suffix = branch === DEFAULT_BRANCH ? '' : `#${branch}`
   return { kind: 'git', text: `git:${url}${suffix}`, identity: `git:${identity}${suffix}`, url, branch, origin }
+}
+
+async function remoteOf(folder: string, environment: NodeJS.ProcessEnv): Promise<string> {
+  const { remoteOfCheckout } = await import('./git-remote.ts')
+  return remoteOfCheckout(folder, environment)
 }
 
 interface Location {

@@ -77,6 +77,20 @@ export async function connectEngine(address: string, options: ConnectOptions): P
   return createGitEngine(parsed, { cache, token: vaultToken(parsed, environment), environment })
 }
 
+/**
+ * What the engine of an address calls it, and a spelling to connect with later, for which nothing has to be asked.
+ *
+ * @throws {OAuthError} as `connectEngine`
+ */
+export async function resolveAddress(
+  address: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<{ readonly identity: string; readonly address: string }> {
+  const parsed = await parse(address, environment)
+  // That of Redis may contain a password, which is not in the text.
+  return { identity: parsed.identity, address: parsed.kind === 'git' ? parsed.text : address }
+}
+
 /** An address, and the secret in it, which is kept apart. The rest stays as it was written, if there is no secret. */
 export async function withoutLogin(address: string): Promise<Pick<KnownVault, 'address' | 'login'>> {
   const { isRedisAddress, parseRedisAddress } = await import('./redis-address.ts')

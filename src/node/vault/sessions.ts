@@ -9,6 +9,7 @@ import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Random, SessionStore } from '../../ports.ts'
 import type { KnownVault } from './known.ts'
+import { engineLater } from './later.ts'
 import type { VaultOptions } from './open.ts'
 import type { VaultStore } from './store.ts'
 import { VAULT_TIMES } from './times.ts'
@@ -67,14 +68,15 @@ async function openFor(options: VaultSessionsOptions & Random): Promise<VaultSto
   const { home, environment } = options
   const known = await options.find()
   if (known === undefined) return undefined
-  const [{ openVault }, { connectEngine, vaultFolders }] = await Promise.all([
+  const [{ openVault }, { connectEngine, resolveAddress, vaultFolders }] = await Promise.all([
     import('./open.ts'),
     import('./connect.ts'),
   ])
-  const { address, key, login } = known
+  const { key, login } = known
+  const { identity, address } = await resolveAddress(known.address, environment)
   const openAt = async (place: string, isTemporary = false) => {
     const { memory, cache } = vaultFolders(place)
-    const engine = await connectEngine(address, { environment, cache, login })
+    const engine = engineLater(identity, () => connectEngine(address, { environment, cache, login }))
     return openVault({ ...options, engine, key, folder: memory, isTemporary })
   }
   const openTemporary = async () => {
