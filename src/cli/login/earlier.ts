@@ -3,7 +3,7 @@
  */
 import { Option } from 'commander'
 import { readCredentials } from '../../credentials/read.ts'
-import { secretVariables } from '../../credentials/variables.ts'
+import { secretVariables, VAULT, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
 import type { Completed, Credentials, PendingAuthorization } from '../../model.ts'
 import { broaderScopes, type EarlierSession, findEarlier } from '../../session/earlier.ts'
@@ -11,6 +11,7 @@ import { revoke } from '../../session/revoke.ts'
 import { nextDeadline, statusOf, timeOf } from '../../session/status.ts'
 import { relativeTime } from '../../text.ts'
 import { type Context, commandToPaste } from '../context.ts'
+import { besideVault } from '../session/select.ts'
 import { shellQuote } from '../shell.ts'
 
 export function replaceOption(): Option {
@@ -77,9 +78,7 @@ interface NotRevoked {
 
 async function revokeOne({ record }: EarlierSession, { runtime }: Context): Promise<NotRevoked> {
   try {
-    const { stores } = runtime
-    const local = { ...runtime, stores: { ...stores, sessions: stores.local ?? stores.sessions } }
-    const { outcome } = await revoke(record, local)
+    const { outcome } = await revoke(record, besideVault(runtime))
     if (outcome === 'revoked') return {}
     const why =
       outcome === 'unsupported' ? 'the server does not support revocation' : 'the server did not confirm the revocation'
@@ -116,13 +115,17 @@ function remains({ record }: EarlierSession, grantedScope: string, now: number):
 const IN_SETTINGS = 'To end it, remove the older entry of the app in the settings of the account.'
 
 function nextStep({ isStored, isGiven }: EarlierSession, who: string, context: Context): string {
+  const { inStore, inVault } = context.runtime.saving
   const account = ` --account ${shellQuote(who)}`
+  // As long as it is set, `revoke` takes the session of the vault, which may be the new one.
+  const unset = variable(context.io.environment, VAULT) === undefined ? '' : `, unset ${VAULT} and run`
   if (isStored) {
-    const others = context.runtime.saving.inStore ? ' --others' : ''
-    return `To revoke it:\n  ${commandToPaste(`atproto-oauth revoke${others}${account}`, context)}`
+    const others = inStore || inVault ? ' --others' : ''
+    return `To revoke it${inVault ? '' : unset}:\n  ${commandToPaste(`atproto-oauth revoke${others}${account}`, context)}`
   }
   if (isGiven) {
-    return `To revoke it, before you set other variables:\n  ${commandToPaste('atproto-oauth revoke', context)}`
+    const first = unset || ', before you set other variables'
+    return `To revoke it${first}:\n  ${commandToPaste('atproto-oauth revoke', context)}`
   }
   return `The new session has overwritten its tokens. ${IN_SETTINGS} Next time, add --replace.`
 }

@@ -9,7 +9,7 @@ import { type Revoked, revoke } from '../../session/revoke.ts'
 import type { Context } from '../context.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { leftIn, sessionFor, storedSessionFor } from './select.ts'
+import { besideVault, leftIn, sessionFor, storedSessionFor } from './select.ts'
 
 interface RevokeOptions extends CommonOptions {
   readonly account?: string
@@ -19,7 +19,7 @@ interface RevokeOptions extends CommonOptions {
 export function revokeCommand(runner: Runner): Command {
   return new Command('revoke')
     .addOption(SETTINGS.account.option())
-    .option('--others', 'Keep the newest session in the per-user store, and revoke the others of its account')
+    .option('--others', 'Keep the session that commands use, and revoke others of its account in the per-user store')
     .action(runner.action(runRevoke))
 }
 
@@ -50,7 +50,7 @@ async function revokeOthers(account: string | undefined, context: Context): Prom
   const kept = (await storedSessionFor(account, context)).record()
   const others = await othersOf(kept, context)
   const outcomes: Revoked['outcome'][] = []
-  for (const other of others) outcomes.push((await revoke(other, runtime)).outcome)
+  for (const other of others) outcomes.push((await revoke(other, besideVault(runtime))).outcome)
   const failed = outcomes.filter((outcome) => outcome !== 'revoked')
   if (failed.length > 0) throw unconfirmed(failed, '')
   if (others.length === 0) output.note(`no other session of ${kept.did} is stored here`)

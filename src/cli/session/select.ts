@@ -26,11 +26,16 @@ export async function sessionFor(account: string | undefined, context: Context):
   return finishMove(session, runtime)
 }
 
+/** With the sessions of the per-user store only. */
+export function besideVault(runtime: Context['runtime']): Context['runtime'] {
+  const { sessions, local = sessions } = runtime.stores
+  return { ...runtime, stores: { ...runtime.stores, sessions: local } }
+}
+
 /** The session of the environment or the per-user store, whatever a vault has; `undefined` if there is none to use. */
 export async function localSessionFor(account: string | undefined, context: Context): Promise<Session | undefined> {
   const { io, output, runtime, dev } = context
-  const { sessions, local = sessions } = runtime.stores
-  const beside = { ...runtime, stores: { ...runtime.stores, sessions: local } }
+  const beside = besideVault(runtime)
   const credentials = account === undefined ? readCredentials(io.environment, dev) : undefined
   output.sessionInvolved()
   try {

@@ -78,6 +78,17 @@ describe('without --replace', () => {
     expect(stderr).toContain('To revoke it:\n  atproto-oauth revoke --account alice.fake.dev\n')
   })
 
+  test('with a vault in the environment: it is unset first, because revoke would take the session of the vault', async () => {
+    const world = createFakeWorld()
+    const given = await signIn(world)
+    await inStore(world)
+    const env = { ...given, ATPROTO_OAUTH_VAULT: 'git:https://git.example.com/alice/bot' }
+    const stored = await inStore(world, { env })
+    const command = 'atproto-oauth revoke --others --account alice.fake.dev'
+    expect(stored.stderr).toContain(`To revoke it, unset ATPROTO_OAUTH_VAULT and run:\n  ${command}\n`)
+    expect(stored.stderr).toContain('To revoke it, unset ATPROTO_OAUTH_VAULT and run:\n  atproto-oauth revoke\n')
+  })
+
   test('--json: the warning is in the object', async () => {
     const world = createFakeWorld()
     await inStore(world)
