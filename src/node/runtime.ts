@@ -106,7 +106,8 @@ function withVault(
     onClaim: choice.onClaim,
     ...(onWarning && { warn: onWarning }),
   })
-  return { ...stores, local, vault, sessions: choice.only ? vault : createCombinedSessions(vault, local) }
+  const sessions = choice.only ? vault : createCombinedSessions(vault, local, onWarning ?? (() => undefined))
+  return { ...stores, local, vault, sessions }
 }
 
 function createStores(home: string | undefined, stateFile: string | undefined, { onWait }: NodeRuntimeOptions): Stores {

@@ -95,24 +95,38 @@ async function openFor(options: VaultSessionsOptions & Random): Promise<VaultSto
 /**
  * Sessions of the vault and of the per-user store, where the vault is known but was not named for this command. Of one
  * account, that in the vault is used.
+ *
+ * @param warn called when the vault cannot be used, but sessions of the per-user store can
  */
-export function createCombinedSessions(vault: VaultSessions, local: SessionStore): SessionStore {
+export function createCombinedSessions(
+  vault: Pick<VaultSessions, 'openIfSet'> & SessionStore,
+  local: SessionStore,
+  warn: (message: string) => void,
+): SessionStore {
   const inVault = new Set<string>()
   const placeOf = (thumbprint: string): SessionStore => (inVault.has(thumbprint) ? vault : local)
-  const ofVault = async (isAsked: boolean | undefined): Promise<readonly SessionRecord[]> => {
+  const ofVault = async (isAsked: boolean): Promise<Listed> => {
     const store = await vault.openIfSet()
-    const records = store === undefined ? [] : await store.list(isAsked)
-    for (const { thumbprint } of records) inVault.add(thumbprint)
-    return records
+    if (store === undefined) return { records: [] }
+    try {
+      return { records: await store.list(isAsked) }
+    } catch (error) {
+      // Whoever asks for one that is not found here is told of the vault when they ask again.
+      if (isAsked || !isOAuthError(error, ...UNUSABLE)) throw error
+      return { records: await store.remembered().catch(() => []), failure: error.message }
+    }
   }
   return {
     ...local,
-    async list(isAsked) {
-      const shared = await ofVault(isAsked)
+    async list(isAsked = false) {
+      const { records: shared, failure } = await ofVault(isAsked)
+      for (const { thumbprint } of shared) inVault.add(thumbprint)
       const accounts = new Set(shared.filter(({ ended }) => !ended).map(({ did }) => did))
       const others = (await local.list()).filter(
         ({ did, thumbprint }) => !accounts.has(did) && !inVault.has(thumbprint),
       )
+      const canBeUsed = others.some(({ ended }) => !ended)
+      if (failure !== undefined && canBeUsed) warn(`${failure}: only sessions of the per-user store can be used`)
       return [...shared, ...others]
     },
     read: (thumbprint) => placeOf(thumbprint).read(thumbprint),
@@ -123,3 +137,11 @@ export function createCombinedSessions(vault: VaultSessions, local: SessionStore
     clientKey: async (clientId, name) => ((await vault.openIfSet()) ? vault.clientKey?.(clientId, name) : undefined),
   }
 }
+
+interface Listed {
+  readonly records: readonly SessionRecord[]
+  /** Why the records are those that this machine has seen last. */
+  readonly failure?: string
+}
+
+const UNUSABLE = ['VAULT_UNREACHABLE', 'VAULT_REFUSED', 'VAULT_INVALID', 'VAULT_KEY_WRONG'] as const

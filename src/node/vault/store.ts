@@ -135,6 +135,11 @@ export class VaultStore implements SessionStore {
     return [...all.values()].map(({ record }) => record.session)
   }
 
+  /** The sessions as this machine has seen them last, without a look at the vault. */
+  async remembered(): Promise<SessionRecord[]> {
+    return (await this.#seen()).map(({ record }) => record.session)
+  }
+
   async read(thumbprint: string): Promise<SessionRecord | undefined> {
     return (await this.#readable((found) => found > 0)).find((session) => session.thumbprint === thumbprint)
   }
