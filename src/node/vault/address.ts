@@ -54,6 +54,8 @@ async function parseGit(text: string, rest: string, options: AddressOptions): Pr
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(rest)) throw malformed(text, 'it contains a control character')
   const hash = rest.indexOf('#')
   const [place, branch] = hash < 0 ? [rest, DEFAULT_BRANCH] : [rest.slice(0, hash), rest.slice(hash + 1)]
+  // A password may contain a "#" too.
+  if (/^[a-z]+:\/\/[^/#]*#.*@/i.test(rest)) throw secret()
   if (!isBranch(branch)) throw malformed(text, `${JSON.stringify(branch)} is not a name of a branch`)
   const isHere = place === '.'
   const location = isHere ? withoutUser(await remoteOf(folder, environment)) : place
@@ -93,7 +95,7 @@ function locateUrl(text: string, given: string): Location {
   try {
     url = new URL(given)
   } catch {
-    throw malformed(text, `${JSON.stringify(given.replace(/\/\/[^/]*@/, '//'))} is not a URL`)
+    throw malformed(text, 'its URL is not valid')
   }
   if (url.search !== '') throw malformed(text, 'its URL has a query')
   const pathname = url.pathname.replace(/\/+$/, '')
@@ -183,7 +185,7 @@ function isBranch(name: string): boolean {
 
 function malformed(text: string, why: string): OAuthError {
   // A password may contain anything, and `@` comes after it.
-  const shown = JSON.stringify(text.startsWith('git:') ? text.replace(/\/\/[^/\s]*@/, '//') : text.replace(/^.*@/s, ''))
+  const shown = JSON.stringify(text.startsWith('git:') ? text.replace(/\/\/.*@/s, '//') : text.replace(/^.*@/s, ''))
   return new OAuthError('USAGE', `invalid address of a vault ${shown}: ${why}`, {
     session: 'none',
     facts: { reason: 'vault-address-malformed' },

@@ -115,6 +115,10 @@ test.each([
   'ssh://me:canary-1@a.dev/b',
   'https://me:canary-1@a.dev:x/b',
   'ftp://me:canary-1@a.dev/b',
+  'https://me:canary-1#x@a.dev/b',
+  'https://me:x#canary-1 x@a.dev/b',
+  'https://me:canary-1/x@a.dev/b',
+  'https://me:1/canary-1@a.dev/b?x',
 ])('a secret in an address is rejected, and not repeated: %#', async (url) => {
   const error = await failure(parse(`git:${url}`))
   expect(error.code).toBe('USAGE')
