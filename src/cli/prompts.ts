@@ -36,14 +36,21 @@ export function canAskWhere(io: CliIO): boolean {
   return io.stdin.isTTY === true && io.stdout.isTTY === true && !inCi(io)
 }
 
-/** @returns a save target, or `undefined` to print the credentials */
-export async function promptDestination({ stdin, stderr }: CliIO): Promise<string | undefined> {
+/**
+ * @param vault the address of the vault that commands use, if there is one
+ * @returns a save target, or `undefined` to print the credentials
+ */
+export async function promptDestination(
+  vault: string | undefined,
+  { stdin, stderr }: CliIO,
+): Promise<string | undefined> {
   const { input, select } = await import('@inquirer/prompts')
   const streams = { input: stdin, output: stderr }
   const where = await select(
     {
       message: 'Where should the credentials go?',
       choices: [
+        ...(vault === undefined ? [] : ([{ value: 'vault', name: 'Save in the vault', description: vault }] as const)),
         { value: 'print', name: 'Print to this terminal', description: 'To copy them, for example into a CI secret' },
         { value: 'file', name: 'Write to a file', description: 'A dotenv file that only you can read' },
         {
@@ -52,12 +59,12 @@ export async function promptDestination({ stdin, stderr }: CliIO): Promise<strin
           description: 'Requires the GitHub CLI (gh), signed in',
         },
         { value: 'store', name: 'Save on this machine', description: 'In the per-user store, where `call` finds them' },
-      ] as const,
+      ],
     },
     streams,
   )
   if (where === 'print') return undefined
-  if (where === 'store') return 'store'
+  if (where === 'store' || where === 'vault') return where
   if (where === 'file') return `file:${await input({ message: 'File:', default: 'session.env' }, streams)}`
   const repository = await input({ message: 'OWNER/REPO (leave empty for the repository of this folder):' }, streams)
   return `gh:${repository.trim()}`

@@ -73,16 +73,12 @@ export async function openStoredSession(account: string | undefined, ports: Refr
   if (did && former?.handle) throw handleTaken(former.handle, did, former)
   const revoked = (await ports.stores.sessions.revoked?.())?.find((session) => did === undefined || session.did === did)
   if (revoked) throw alreadyRevoked(revoked, ports.now())
-  const vault = await sessions.place?.()
-  const where = vault === undefined ? 'stored here' : `in the vault at ${vault}`
-  const isVariable = did === undefined && vault === undefined
-  throw new OAuthError(
-    'SESSION_MISSING',
-    `${isVariable ? 'no credentials are set, and ' : ''}no session${did ? ` of ${did}` : ''} is ${where}`,
-    {
-      facts: account === did ? { did } : { handle: account },
-    },
-  )
+  const place = await sessions.place?.()
+  const where = place === undefined ? 'stored here' : `in the vault at ${place}`
+  const none = place === undefined ? 'no credentials are set, and no session is' : 'no session is'
+  throw new OAuthError('SESSION_MISSING', `${did ? `no session of ${did} is` : none} ${where}`, {
+    facts: account === did ? { did } : { handle: account },
+  })
 }
 
 function alreadyRevoked(session: RevokedSession, now: number): OAuthError {

@@ -1,8 +1,11 @@
 /** A vault beside sessions in variables and in the per-user store. */
+import { rm } from 'node:fs/promises'
+import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
-import { runCli } from '../world/cli.ts'
+import { lacks } from '../support/machine.ts'
+import { runAtTerminal, runCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
-import { callbackFor, expectFailure, keptInStore } from './support.ts'
+import { callbackFor, expectFailure, keptInStore, logIn, newHome } from './support.ts'
 import { newVault, stored } from './vault-support.ts'
 
 const world = connectWorld()
@@ -23,4 +26,52 @@ test('a login into the vault beside a session of the account in the per-user sto
   expect(await stored(vault)).not.toHaveProperty('ended')
   expect(await runCli(CALL, { home, env: vault.env })).toMatchObject({ code: 0 })
   expectFailure(await runCli(CALL, { home }), 5, 'SESSION_MISSING')
+})
+
+test('credentials that are printed while a vault is set: commands use the vault, and can move them into it', async () => {
+  const vault = await newVault()
+  const [account, home] = [await world.createAccount(), await newHome()]
+  const stdin = await callbackFor(account, home)
+  const printed = await runCli(['complete'], { home, env: vault.env, stdin })
+  expect(printed, printed.stderr).toMatchObject({ code: 0 })
+  const warning =
+    'warning: ATPROTO_OAUTH_VAULT is set: as long as it is, commands use the vault, and not these credentials'
+  expect(printed.stderr).toContain(warning)
+
+  const env = { ...parse(printed.stdout), ...vault.env }
+  const missing = await runCli(CALL, { home, env })
+  expectFailure(missing, 5, 'SESSION_MISSING', 'none')
+  expect(missing.stderr).toContain(`no session is in the vault at ${vault.engine.address}`)
+  expect(missing.stderr).toContain('atproto-oauth refresh --save vault\n')
+  const named = await runCli([...CALL, '--account', account.did], { home, env })
+  expect(named.stderr).toContain(`no session of ${account.did} is in the vault at`)
+  expect(await runCli(['refresh', '--save', 'vault'], { home, env })).toMatchObject({ code: 0 })
+  expect(await runCli(CALL, { home, env })).toMatchObject({ code: 0 })
+})
+
+test.skipIf(lacks('script'))('at a terminal complete offers the vault first', async () => {
+  const vault = await newVault()
+  const [account, home] = [await world.createAccount(), await newHome()]
+  const callback = await callbackFor(account, home)
+  const answers: [string, string][] = [
+    ['Callback URL:', `${callback}\r`],
+    ['Where should the credentials go?', '\r'],
+  ]
+  const { code, screen } = await runAtTerminal('complete', answers, { home, env: vault.env })
+  expect(code, screen).toBe(0)
+  expect(screen).toContain(`saved to the vault at ${vault.engine.address}`)
+  expect(await stored(vault)).toMatchObject({ did: account.did })
+})
+
+test('a vault of this machine that is gone: sessions of the per-user store can be used', async () => {
+  const vault = await newVault()
+  const { home } = await keptInStore(world)
+  const used = await runCli(['vault', 'use', vault.engine.address], { home, stdin: vault.env.ATPROTO_OAUTH_VAULT_KEY })
+  expect(used, used.stderr).toMatchObject({ code: 0 })
+  await rm(vault.repository.folder, { recursive: true })
+  const called = await runCli(CALL, { home })
+  expect(called, called.stderr).toMatchObject({ code: 0 })
+  expect(called.stderr).toContain('only sessions of the per-user store can be used')
+  const other = await runCli([...CALL, '--account', (await logIn(world)).account.did], { home })
+  expect(other.stderr).toMatch(/\[VAULT_\w+\]/)
 })

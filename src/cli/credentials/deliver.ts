@@ -1,7 +1,8 @@
 /** Prints the credentials of a new session, saves them, or both, depending on `--format` and `--save`. */
+import { VAULT, variable } from '../../credentials/variables.ts'
 import type { Completed } from '../../model.ts'
 import { assertFolderOf } from '../../node/given-file.ts'
-import { normalizeTarget, STORE } from '../../node/save/targets.ts'
+import { normalizeTarget, STORE, VAULT as VAULT_TARGET } from '../../node/save/targets.ts'
 import { requireVault } from '../../session/move.ts'
 import { saveSession } from '../../session/saving.ts'
 import { sanitize } from '../../text.ts'
@@ -43,6 +44,10 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
   const { inStore, inVault, targets } = runtime.saving
   const saves = inStore || inVault || targets.length > 0
   if (inVault && options.format) throw noCopy()
+  if (!inVault && variable(io.environment, VAULT) !== undefined) {
+    output.warn(`${VAULT} is set: as long as it is, commands use the vault, and not these credentials`)
+    output.note('To keep the session in the vault, use --save vault.')
+  }
   const format = options.format ?? (saves ? undefined : output.json ? 'json' : 'dotenv')
   const print = format && credentialPrinter(format, context)
   const places = [
@@ -143,10 +148,12 @@ async function withAnswer(options: DestinationOptions, context: Context): Promis
   const { saving } = runtime
   const isSaid = options.format !== undefined || saving.inStore || saving.inVault || saving.targets.length > 0
   if (isSaid || output.json || !canAskWhere(io)) return context
-  const answer = await promptDestination(io)
+  const vault = await runtime.stores.vault?.place?.().catch(() => undefined)
+  const answer = await promptDestination(vault, io)
   if (answer === undefined) return context
   const name = normalizeTarget(answer)
-  const chosen = name === STORE ? { inStore: true } : { targets: [saving.open(name)] }
+  const chosen =
+    name === STORE ? { inStore: true } : name === VAULT_TARGET ? { inVault: true } : { targets: [saving.open(name)] }
   return { ...context, runtime: { ...runtime, saving: { ...saving, ...chosen } } }
 }
 

@@ -10,7 +10,7 @@ import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { CliError, hintOf } from '../errors.ts'
-import { fromEnvironment } from '../options.ts'
+import { fromEnvironment, holdsSession } from '../options.ts'
 import { shellQuote } from '../shell.ts'
 
 /**
@@ -80,12 +80,22 @@ async function openStored(account: string | undefined, context: Context): Promis
   try {
     return await openStoredSession(account, runtime)
   } catch (error) {
+    if (account === undefined && isHiddenByVault(error, io)) {
+      const hint = 'move the session of the variables into the vault: atproto-oauth refresh --save vault'
+      throw new CliError(error.code, error.message, { cause: error, hint })
+    }
     // Variables without a token are no session, but may say whose there was.
     const did = account === undefined ? variable(io.environment, DID) : undefined
     const isUnknown = isOAuthError(error, 'SESSION_MISSING') && error.facts.did === undefined
     if (isUnknown && did !== undefined) throw error.with({ facts: { did } })
     throw await afterLogin(await misnamed(error, runtime), context)
   }
+}
+
+/** A vault in the environment comes before the session there. */
+function isHiddenByVault(error: unknown, { environment }: Context['io']): error is OAuthError {
+  const isHidden = variable(environment, VAULT) !== undefined && holdsSession(environment)
+  return isHidden && isOAuthError(error, 'SESSION_MISSING')
 }
 
 /** After a login that is still open, or whose session was saved to a file, the next step is not to sign in again. */

@@ -51,7 +51,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   const deadline = nextDeadline(status)
   if (status.state !== 'ended') await warnOfCopy(session.record(), context)
   if (warnDays !== undefined && status.state === 'ended')
-    throw isHandedOver(status) || status.ended?.revoked ? endedError(record, time) : overError(status, record, time)
+    throw isElsewhere(status) || status.ended?.revoked ? endedError(record, time) : overError(status, record, time)
   await output.data(
     output.json
       ? `${toSafeJson(status)}\n`
@@ -104,11 +104,13 @@ async function storedIn({ thumbprint }: SessionStatus, { common, io, runtime }: 
   return isStored && folder !== undefined ? folder : 'environment variables only'
 }
 
-function isHandedOver({ ended }: SessionStatus): boolean {
-  return ended?.handedOver !== undefined
+/** Alive, and not here any more. */
+function isElsewhere({ ended }: SessionStatus): boolean {
+  return ended?.handedOver !== undefined || ended?.movedTo !== undefined
 }
 
 function whyEnded({ ended }: SessionStatus, now: number): string {
+  if (ended?.movedTo !== undefined) return `into the vault at ${ended.movedTo}`
   if (ended?.revoked) return `revoked here ${relativeTime(ended.at, now)}`
   return ended ? ended.reason : 'its deadline has passed'
 }
@@ -138,7 +140,7 @@ function table(status: SessionStatus, { now, storedIn, paint }: Presentation): s
   const rows: [name: string, value: string | undefined][] = [
     [
       'session',
-      (isHandedOver(status) ? 'exported' : STATES[status.state]) +
+      (status.ended?.movedTo !== undefined ? 'moved' : isElsewhere(status) ? 'exported' : STATES[status.state]) +
         (status.state === 'ended' ? ` (${whyEnded(status, now)})` : ''),
     ],
     ['account', status.handle ? `${status.handle} (${status.did})` : status.did],

@@ -49,10 +49,7 @@ export async function keepClientKey(clientId: string, jwk: ClientJwk, place: Pla
     const before = await place.engine.read(name)
     if ((await place.engine.swap(name, before, text)) === 'won') return
   }
-  throw new OAuthError(
-    'VAULT_UNREACHABLE',
-    'the client key could not be stored in the vault; the login is not affected',
-  )
+  throw new OAuthError('VAULT_UNREACHABLE', 'the client key could not be stored in the vault')
 }
 
 const ATTEMPTS = 5

@@ -21,6 +21,19 @@ test('credentials that were never used here are in the environment only', async 
   expect(stdout).toMatch(/^stored in {5}environment variables only$/m)
 })
 
+test('a session that was moved into a vault has not ended', async () => {
+  const world = createFakeWorld()
+  await run(world, ['complete', await callbackFor(world), '--save', 'store'])
+  const [[thumbprint, record] = []] = world.stores.sessionRecords
+  const movedTo = 'git:https://git.example.com/alice/bot'
+  const ended = { at: world.now(), reason: 'moved into the vault', movedTo }
+  world.stores.sessionRecords.set(thumbprint!, { ...record!, ended })
+  expect((await run(world, ['status'])).stdout).toContain(`moved (into the vault at ${movedTo})\n`)
+  const { code, stderr } = await run(world, ['status', '--warn-days', '3'])
+  expect(code).toBe(5)
+  expect(stderr).toContain(`was moved into the vault at ${movedTo} now [SESSION_MISSING]`)
+})
+
 const DAY = 86_400_000
 const WARN = ['status', '--warn-days', '3']
 
