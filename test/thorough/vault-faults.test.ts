@@ -296,6 +296,19 @@ describe('who can write to the branch and has no key', () => {
   })
 })
 
+test('a vault that was replaced is not written to with its old key', async () => {
+  const vault = await newVault()
+  await vaultSession(world, vault)
+  const home = await newHome()
+  succeeded(await runCli(['refresh'], { home, env: vault.env }))
+  const replaced = await runCli(['vault', 'new', '--replace', vault.env.ATPROTO_OAUTH_VAULT], { home: await newHome() })
+  succeeded(replaced)
+  const after = vault.repository.tip()
+  const refused = await runCli(['refresh'], { home, env: vault.env })
+  expectFailure(refused, 2, 'VAULT_KEY_WRONG', 'alive')
+  expect(vault.repository.tip()).toBe(after)
+})
+
 test('a session that another machine has stored since is found, though this one has another that is good', async () => {
   const vault = await newVault()
   const one = await vaultSession(world, vault)
