@@ -2,10 +2,11 @@
  * The vault when something goes wrong: the built CLI is killed at each step, the git server fails, and others change the
  * branch. The session lives, or what is allowed to end it is said.
  */
+import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { callbackFor, expectFailure, logIn, newHome, sentByUs } from '../e2e/support.ts'
 import {
   contents,
@@ -518,6 +519,45 @@ test('a machine that cannot keep anything uses the vault, and leaves nothing beh
   succeeded(await run(['refresh'], { ATPROTO_OAUTH_HOME: undefined, HOME: '/proc/nothing' }))
   expect(await stored(vault)).toMatchObject({ rotation: 3 })
   expect(await readdir(join(home.path, 'tmp'))).toStrictEqual([])
+})
+
+test('a slow server: whoever comes meanwhile waits for the refresh, and none is sent twice', async () => {
+  await using server = await startGitServer()
+  const vault = await newVault(server)
+  await vaultSession(world, vault)
+  await expire(vault)
+  const [holder, other] = [await machine(vault), await newHome()]
+  let publish = () => {}
+  let pushes = 0
+  server.onRequest = async ({ isPush }) => {
+    if (!isPush) return undefined
+    pushes += 1
+    if (pushes === 2) await new Promise<void>((resolve) => (publish = resolve))
+    return undefined
+  }
+  const refreshed = holder.run(['refresh'])
+  await vi.waitFor(() => expect(pushes).toBe(2), { timeout: HANG_MS / 10 })
+  const finished = await waiting(other, vault, GET_SESSION)
+  publish()
+  succeeded(await refreshed)
+  succeeded(await finished())
+  expect(await stored(vault)).toMatchObject({ rotation: 1 })
+})
+
+test.runIf(process.getuid?.() === 0)('a full disk: nothing is sent that could not be kept', async () => {
+  const vault = await newVault()
+  await vaultSession(world, vault)
+  const { home, run, steps } = await machine(vault)
+  await mkdir(home.state)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', home.state])
+  onTestFinished(() => void execFileSync('umount', [home.state]))
+  succeeded(await run(['refresh']))
+  await writeFile(join(home.state, 'rest'), Buffer.alloc(2 ** 20)).catch(() => undefined)
+  const full = await run(['refresh'])
+  const sent = (await steps()).filter((step) => step === 'after /oauth/token 200')
+  expect(await stored(vault), full.stderr).toMatchObject({ rotation: sent.length })
+  if (full.code !== 0) expectFailure(full, 2, 'STORE_UNAVAILABLE', 'alive')
+  succeeded(await runCli(GET_SESSION, { home: await newHome(), env: vault.env }))
 })
 
 test('git of the user, with their checkout in its environment, is not touched', async () => {

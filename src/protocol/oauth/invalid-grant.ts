@@ -11,7 +11,7 @@ const MEANINGS: readonly (readonly [description: string | RegExp, meaning: strin
   // Refresh tokens
   [
     'Refresh token replayed',
-    'another process or machine has already used this refresh token; let one job refresh the session, and give leases to the others',
+    'the refresh token was already used: by another process or machine, or by an earlier run whose response was lost; if several machines need the session, keep it in a vault',
   ],
   [
     'Invalid refresh token',

@@ -4,7 +4,7 @@ import { explainInvalidGrant, mayBeCutOff } from '../../../src/protocol/oauth/in
 const refusal = (description: string | undefined, error = 'invalid_grant') => ({ status: 400, error, description })
 
 test.each([
-  ['Refresh token replayed', /another process or machine has already used/],
+  ['Refresh token replayed', /already used: by another process or machine/],
   ['Invalid refresh token', /unknown refresh token/],
   ['Refresh token expired', /was not refreshed in time/],
   ['Session expired', /reached its maximum age/],
