@@ -54,8 +54,59 @@ describe('oauth-templates', () => {
   })
 })
 
-describe('oauth-templates/github-actions.yml', async () => {
-  const content = readFileSync('oauth-templates/github-actions.yml', 'utf8')
+const RECIPES = ['github-actions.yml', 'forgejo-actions.yml', 'gitlab-ci.yml', 'kubernetes-cronjob.yml', 'crontab']
+
+describe.each(RECIPES)('oauth-templates/%s', (name) => {
+  const content = readFileSync(`oauth-templates/${name}`, 'utf8')
+
+  test('is short, names the page that sets it up, and has the package at the version that this is', () => {
+    expect(content.trimEnd().split('\n').length).toBeLessThanOrEqual(52)
+    expect(content).toContain('docs/ci.md of atproto-oauth')
+    const versions = [...content.matchAll(/npx (?:--yes )?atproto-oauth(?:@(\S+))? (?!login)/g)].map(
+      ([, version]) => version,
+    )
+    expect(versions.length).toBeGreaterThan(1)
+    expect(new Set(versions)).toStrictEqual(new Set([packageJson.version]))
+  })
+})
+
+describe.each(['github-actions.yml', 'forgejo-actions.yml'])('oauth-templates/%s', async (name) => {
+  const { errors, concurrency, shell, jobs } = await readWorkflow(readFileSync(`oauth-templates/${name}`, 'utf8'))
+  const steps = jobs.flatMap((job) => job.steps)
+
+  test("GitHub's own parser has nothing against it", () => {
+    expect(errors).toStrictEqual([])
+    expect(jobs.map(({ id }) => id)).toStrictEqual(['post', 'expiry'])
+  })
+
+  test('one secret, in the steps that need it; no environment, no action, and no run that waits for another', () => {
+    const secrets = JSON.stringify(jobs).match(/secrets\.\w+/g)
+    expect(new Set(secrets)).toStrictEqual(new Set(['secrets.ATPROTO_OAUTH_VAULT_KEY']))
+    expect([concurrency, ...jobs.map(({ environment }) => environment)]).toStrictEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
+    expect(steps.map(({ uses }) => uses)).toStrictEqual([undefined, undefined])
+  })
+
+  test('no expression is pasted into a script, and a script ends at its first failure, also in a pipe', () => {
+    expect(shell).toBe('bash')
+    for (const { run } of steps) expect(run ?? '').not.toContain('${{')
+  })
+})
+
+test('oauth-templates/github-actions.yml: each job has the permissions that it needs, and no others', async () => {
+  const { permissions, jobs } = await readWorkflow(readFileSync('oauth-templates/github-actions.yml', 'utf8'))
+  expect(permissions).toStrictEqual({})
+  expect(jobs.map((job) => job.permissions)).toStrictEqual([
+    { contents: 'write' },
+    { contents: 'read', issues: 'write' },
+  ])
+})
+
+describe('oauth-templates/github-actions-secrets.yml', async () => {
+  const content = readFileSync('oauth-templates/github-actions-secrets.yml', 'utf8')
   const { errors, concurrency, permissions, shell, jobs } = await readWorkflow(content)
   const steps = jobs.flatMap((job) => job.steps)
 
@@ -103,9 +154,6 @@ describe('oauth-templates/github-actions.yml', async () => {
     for (const { uses } of steps) expect(uses ?? '').toMatch(/^$|@[0-9a-f]{40}$/)
     const versions = [...content.matchAll(/npx (?:--yes )?atproto-oauth(?:@(\S+))?/g)].map(([, version]) => version)
     expect(versions.length).toBeGreaterThan(6)
-    const inDocs = [...readFileSync('docs/ci.md', 'utf8').matchAll(/atproto-oauth@(\d\S+)/g)].map(
-      ([, version]) => version,
-    )
-    expect(new Set([...versions, ...inDocs])).toStrictEqual(new Set([packageJson.version]))
+    expect(new Set(versions)).toStrictEqual(new Set([packageJson.version]))
   })
 })

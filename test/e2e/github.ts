@@ -5,6 +5,8 @@
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
+import type { GitHost } from '../support/git-host.ts'
+import { WRITER } from '../support/git-server.ts'
 import { masked, readByRunner } from '../support/runner-files.ts'
 import type { Job } from '../support/workflow.ts'
 import { type CliResult, type Home, LAUNCHER, runShell } from '../world/cli.ts'
@@ -13,7 +15,7 @@ import { newHome } from './support.ts'
 export const REPOSITORY = 'alice/bot'
 /** The person's own, which may write secrets; the job's `GITHUB_TOKEN` may not. */
 export const PERSONAL_TOKEN = 'github_pat_of-alice'
-const JOB_TOKEN = 'ghs_of-the-job'
+const JOB_TOKEN = WRITER.password
 const NODE = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
 
 /** Without GH_TOKEN it is somebody who is signed in. Each secret is a file, the newest with the highest number. */
@@ -43,17 +45,27 @@ case "$command" in
     [ -z "$file" ] || name=.env
     case "$file" in '' | -) ;; *) exec < "$here/$file" ;; esac
     cat > "$(printf %03d "$(ls | wc -l)").$name" ;;
+  'workflow run') echo "$*" >> dispatched ;;
   'issue list') [ "$token" = '${JOB_TOKEN}' ] && touch issues && wc -l < issues ;;
   'issue create') [ "$token $1" = '${JOB_TOKEN} --title' ] && echo "$2" >> issues ;;
   *) refuse 'not known here' ;;
 esac
 `
 
-const npx = (version: string) => `#!/bin/sh
+/** `npx` with the built CLI, for this version only. */
+export const npxProgram = (version: string) => `#!/bin/sh
 [ "$1" = --yes ] && shift
 case "$1" in atproto-oauth | 'atproto-oauth@${version}') ;; *) exit 127 ;; esac
 shift
 exec '${NODE}' '${LAUNCHER}' "$@"
+`
+
+/** What actions/checkout does: it leaves a header with the job's token in the configuration of the repository. */
+const CHECKOUT = `git init --quiet .
+git remote add origin https://github.com/${REPOSITORY}
+git config --local http.https://github.com/.extraheader "AUTHORIZATION: basic $(printf '${WRITER.user}:%s' '${JOB_TOKEN}' | base64 -w0)"
+git fetch --quiet --depth=1 origin main
+git checkout --quiet FETCH_HEAD
 `
 
 export interface Github {
@@ -65,6 +77,8 @@ export interface Github {
   secrets(environment?: string): Promise<Record<string, string>>
   setSecret(environment: string, name: string, value: string): Promise<void>
   issues(): Promise<string[]>
+  /** The arguments of each `gh workflow run`. */
+  dispatched(): Promise<string[]>
   /** The secrets of its environment are those of now, when it starts. */
   runJob(job: Job, values: Values): Promise<JobResult>
 }
@@ -86,19 +100,26 @@ export async function redirectGit(home: Home, remote: string): Promise<void> {
   await writeFile(join(home.path, '.gitconfig'), `[url "${remote}"]\n${names.join('')}`)
 }
 
-/** @param remote a git repository that stands for the one at github.com */
-export async function createGithub(version: string, remote?: string): Promise<Github> {
+/** @param remote a git repository that stands for the one at github.com, or the host with all of them */
+export async function createGithub(version: string, remote?: string | GitHost): Promise<Github> {
   const person = await newHome()
-  if (remote !== undefined) await redirectGit(person, remote)
+  const configureGit = async (home: Home, hasLogin: boolean) => {
+    if (typeof remote === 'string') await redirectGit(home, remote)
+    else await remote?.configure(home, hasLogin)
+  }
+  await configureGit(person, true)
   const bin = join(person.path, 'bin')
   const environments = join(person.path, 'environments')
   const ofRepository = join(person.path, 'secrets')
   await Promise.all([bin, environments, ofRepository].map((folder) => mkdir(folder)))
-  for (const [name, script] of Object.entries({ gh: GH, npx: npx(version) })) {
+  for (const [name, script] of Object.entries({ gh: GH, npx: npxProgram(version) })) {
     await writeFile(join(bin, name), script)
     await chmod(join(bin, name), 0o755)
   }
   const path = { PATH: `${bin}:${process.env['PATH']}` }
+
+  const lines = async (file: string) =>
+    (await readFile(join(person.path, file), 'utf8').catch(() => '')).split('\n').slice(0, -1)
 
   const secrets = async (environment?: string) => {
     const folder = environment === undefined ? ofRepository : join(environments, environment)
@@ -132,10 +153,11 @@ export async function createGithub(version: string, remote?: string): Promise<Gi
       const next = String((await readdir(folder)).length).padStart(3, '0')
       await writeFile(join(folder, `${next}.${name}`), value)
     },
-    issues: async () => (await readFile(join(person.path, 'issues'), 'utf8').catch(() => '')).split('\n').slice(0, -1),
+    issues: () => lines('issues'),
+    dispatched: () => lines('dispatched'),
     async runJob(job, values) {
       const home = await newHome()
-      if (remote !== undefined) await redirectGit(home, remote)
+      await configureGit(home, false)
       const ofEnvironment = job.environment === undefined ? {} : await secrets(job.environment)
       const there: Readonly<Record<string, string>> = { ...(await secrets()), ...ofEnvironment }
       const masks = [JOB_TOKEN, ...Object.values(there)]
@@ -151,9 +173,10 @@ export async function createGithub(version: string, remote?: string): Promise<Gi
       let raw = ''
       let code = 0
       for (const step of job.steps) {
-        if (step.run === undefined || code !== 0 || (step.if !== '' && result(step.if) !== 'true')) continue
+        const script = step.uses?.startsWith('actions/checkout@') ? CHECKOUT : step.run
+        if (script === undefined || code !== 0 || (step.if !== '' && result(step.if) !== 'true')) continue
         const own = Object.entries(step.env).map(([name, text]) => [name, resolved(text)])
-        const done = await runStep(resolved(step.run), home, { ...env, ...Object.fromEntries(own) })
+        const done = await runStep(resolved(script), home, { ...env, ...Object.fromEntries(own) })
         env = { ...env, ...done.env }
         code = done.code
         raw += done.stdout

@@ -1,6 +1,6 @@
 /**
  * Whatever a reader of README.md and docs/ can copy, run as it stands there and in the order in which it does, against the
- * real PDS. Other names stand for those of the network. (docs/recipes.md has a test file of its own.)
+ * real PDS. Other names stand for those of the network. (docs/recipes.md and docs/ci.md have test files of their own.)
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,7 +8,6 @@ import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { parse } from 'dotenv'
 import { expect, onTestFinished, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { complete, saveSession } from '../../src/index.ts'
@@ -20,12 +19,14 @@ import { readWorkflow } from '../support/workflow.ts'
 import { type Home, runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { type Account, connectWorld, uniqueHandle } from '../world/world.ts'
-import { createGithub, PERSONAL_TOKEN, REPOSITORY, redirectGit } from './github.ts'
+import { createGithub, redirectGit } from './github.ts'
 import { CONSENT, callbackFor, expectFailure, library, newHome } from './support.ts'
 
 const world = connectWorld()
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const blocks = (await blocksToRun()).filter(({ page }) => page !== 'docs/recipes.md')
+/** Pages with a test file of their own. */
+const OTHERS = ['docs/recipes.md', 'docs/ci.md']
+const blocks = (await blocksToRun()).filter(({ page }) => !OTHERS.includes(page))
 const taken = new Set<Block>()
 
 /** All that are under a heading, in their order. */
@@ -116,51 +117,11 @@ test('docs/credentials.md: a session as variables, in a private file', async () 
   expect((await stat(join(home.path, 'session.env'))).mode & 0o777).toBe(0o600)
 })
 
-test.skipIf(lacks('jq'))(
-  'docs/ci.md: set up by its commands, its workflow posts and saves the next token',
-  async () => {
-    const account = await world.createAccount()
-    const github = await createGithub(packageJson.version)
-    const [setUp, finish] = take('docs/ci.md', 'Set up', 2)
-    const [workflow] = take('docs/ci.md', 'The workflow')
-    const shell = async (script: string, stdin: string) => {
-      const done = await github.shell(`set -eo pipefail\n${script.replace('alice.bsky.social', account.handle)}`, stdin)
-      expect(done, done.stderr).toMatchObject({ code: 0 })
-      return done.stdout
-    }
-    const callback = await signIn((await shell(setUp!.text, PERSONAL_TOKEN)).trim(), account, CONSENT)
-    expect(await shell(`repo=${REPOSITORY}\n${finish!.text}`, callback)).toBe('')
-    const before = await github.secrets('atproto')
-
-    const { errors, concurrency, jobs } = await readWorkflow(workflow!.text)
-    expect(errors).toStrictEqual([])
-    expect(concurrency).toStrictEqual({ group: 'atproto-oauth', 'cancel-in-progress': 'false', queue: 'max' })
-    const { code, log } = await github.runJob(jobs[0]!, {})
-    expect(code, log).toBe(0)
-    expect(await posts(account)).toStrictEqual(['It is out'])
-    const after = await github.secrets('atproto')
-    expect(Object.keys(after)).toStrictEqual(Object.keys(before))
-    expect(after['ATPROTO_OAUTH_SESSION']).not.toBe(before['ATPROTO_OAUTH_SESSION'])
-  },
-)
-
 async function bareRepository(): Promise<string> {
   const repository = join((await newHome()).path, 'bot.git')
   execFileSync('git', ['init', '--quiet', '--bare', repository])
   return repository
 }
-
-test('README.md: a vault in a repository, with its address and key for others', async () => {
-  const home = await newHome()
-  await redirectGit(home, await bareRepository())
-  const [create] = take('README.md', 'On many machines')
-  const created = await runShell(pasted(create!.text), { home })
-  expect(created, created.stderr).toMatchObject({ code: 0 })
-  expect(parse(created.stdout)).toStrictEqual({
-    ATPROTO_OAUTH_VAULT: 'git:https://github.com/alice/bot',
-    ATPROTO_OAUTH_VAULT_KEY: expect.stringMatching(/^[\w-]{43}$/),
-  })
-})
 
 test.skipIf(lacks('jq'))(
   'docs/vault.md: set up by its commands, its workflow posts, with one secret; and a second machine',
@@ -277,6 +238,13 @@ test('docs/library.md: the program, beside the installed package', async () => {
   expect(await once(child, 'exit'), await errors).toStrictEqual([0, null])
   expect(await output).toMatch(/^(?:.|\n)*200 \{/)
   expect(await posts(account)).toStrictEqual(['hello from a program'])
+})
+
+test('README.md: the vault is set up as in docs/ci.md, which is tried there', async () => {
+  const [setUp] = take('README.md', 'In CI and on many machines')
+  const all = await blocksToRun()
+  const inFull = all.find(({ page, heading }) => page === 'docs/ci.md' && heading === 'GitHub Actions')
+  expect(inFull!.text.startsWith(setUp!.text)).toBe(true)
 })
 
 test.skipIf(lacks('jq', 'curl', 'redis-server'))('nothing else is there to copy', async () => {

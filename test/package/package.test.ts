@@ -54,7 +54,12 @@ test('what is in it, and nothing else', () => {
     'docs/*.md',
     'docs/demo.svg',
     'oauth-templates/callback/index.html',
+    'oauth-templates/crontab',
+    'oauth-templates/forgejo-actions.yml',
+    'oauth-templates/github-actions-secrets.yml',
     'oauth-templates/github-actions.yml',
+    'oauth-templates/gitlab-ci.yml',
+    'oauth-templates/kubernetes-cronjob.yml',
     'oauth-templates/oauth-client-metadata.json',
     'package.json',
   ])

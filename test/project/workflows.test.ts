@@ -8,7 +8,8 @@ import { readWorkflow } from '../support/workflow.ts'
 
 const read = (path: string) => readFileSync(path, 'utf8')
 const FOLDER = '.github/workflows'
-const paths = [...readdirSync(FOLDER).map((name) => `${FOLDER}/${name}`), 'oauth-templates/github-actions.yml']
+const TEMPLATES = ['github-actions.yml', 'github-actions-secrets.yml'].map((name) => `oauth-templates/${name}`)
+const paths = [...readdirSync(FOLDER).map((name) => `${FOLDER}/${name}`), ...TEMPLATES]
 
 describe.each(paths)('%s', async (path) => {
   const content = read(path)

@@ -10,6 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 
+export interface Login {
+  readonly user: string
+  readonly password: string
+}
+
 export const WRITER = { user: 'x-access-token', password: 'writer-canary-0123456789abcdef' } as const
 export const READER = { user: 'x-access-token', password: 'reader-canary-0123456789abcdef' } as const
 
@@ -126,8 +131,8 @@ export interface GitServer extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** Accepts {@link WRITER}, for reading {@link READER} too, and nobody else. */
-export async function startGitServer(): Promise<GitServer> {
+/** Accepts {@link WRITER}, for reading {@link READER} too, the given writer, and nobody else. */
+export async function startGitServer(writer: Login = WRITER): Promise<GitServer> {
   const root = mkdtempSync(join(tmpdir(), 'atproto-oauth-git-'))
   const requests: GitRequest[] = []
   const repositories = new Map<string, GitRepository>()
@@ -147,7 +152,9 @@ export async function startGitServer(): Promise<GitServer> {
     requests.push(seen)
     const body = await buffer(request)
     const isWrite = /git-receive-pack$/.test(path)
-    const user = [WRITER, READER].find((each) => authorization.length === 1 && authorization[0] === basic(each))
+    const user = [WRITER, READER, writer].find(
+      (each) => authorization.length === 1 && authorization[0]!.replace(/^basic /i, 'Basic ') === basic(each),
+    )
     if (authorization.length > 1) return end(response, 400)
     if (!user) return end(response, 401, { 'www-authenticate': 'Basic realm="git"' })
     if (isWrite && user === READER) return end(response, 403)
@@ -216,7 +223,7 @@ export async function startGitServer(): Promise<GitServer> {
   return result
 }
 
-function basic({ user, password }: { readonly user: string; readonly password: string }): string {
+function basic({ user, password }: Login): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 }
 

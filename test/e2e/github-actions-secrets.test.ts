@@ -11,7 +11,7 @@ import { createGithub, type Github, PERSONAL_TOKEN, REPOSITORY } from './github.
 import { CONSENT, callbackFor, library, newHome, sentByUs } from './support.ts'
 
 const world = connectWorld()
-const content = await readFile(new URL('../../oauth-templates/github-actions.yml', import.meta.url), 'utf8')
+const content = await readFile(new URL('../../oauth-templates/github-actions-secrets.yml', import.meta.url), 'utf8')
 const { jobs } = await readWorkflow(content)
 const [post, each, expiry] = jobs as [(typeof jobs)[0], (typeof jobs)[0], (typeof jobs)[0]]
 const commands = [...content.matchAll(/^# {3}(\S.*)$/gm)].map(([, command]) => command!)
