@@ -292,8 +292,9 @@ describe('the session', () => {
     const refused = await runShell(GET_SESSION, { home, env })
     expectFailure(refused, 5, 'SESSION_MISSING')
     expect(commandIn(refused)).toBe(`atproto-oauth init ${did}`)
-    succeeded(await runShell(commandIn(refused), { home, env }))
     expect(commandIn(await runShell(GET_SESSION, { home }))).toBe('atproto-oauth init alice.bsky.social')
+    succeeded(await runShell(commandIn(refused), { home, env }))
+    expect(commandIn(await runShell(GET_SESSION, { home }))).toBe('atproto-oauth complete') // a login is open now
   })
 })
 
