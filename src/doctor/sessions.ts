@@ -3,10 +3,10 @@
  */
 
 import type { Fix } from '../errors.ts'
-import { isOAuthError, type LoginFacts, loginFacts } from '../errors.ts'
+import { isOAuthError, type LoginFacts, loginFacts, type OAuthError } from '../errors.ts'
 import type { Credentials, Origin, SessionRecord } from '../model.ts'
 import type { Clock, Finding, SessionStore, Settings } from '../ports.ts'
-import { sameClient } from '../protocol/oauth/client-auth.ts'
+import { clientOf } from '../session/client.ts'
 import { nextDeadline, statusOf, timeOf } from '../session/status.ts'
 import { endedIfRevoked, newerOf, toSessionRecord } from '../session/token-family.ts'
 import { relativeTime } from '../text.ts'
@@ -14,7 +14,9 @@ import { attempt, broken, failed, ok, warning } from './check.ts'
 
 type Ports = Clock & {
   readonly settings: Settings
-  readonly stores: { readonly sessions: Pick<SessionStore, 'list' | 'assertNewest' | 'revoked'> }
+  readonly stores: {
+    readonly sessions: Pick<SessionStore, 'list' | 'assertNewest' | 'revoked' | 'clientKey' | 'isSharedSession'>
+  }
 }
 
 const TOPIC = 'session'
@@ -26,7 +28,8 @@ export async function* checkSessions(
   credentials: Credentials | undefined,
   ports: Ports,
 ): AsyncGenerator<Finding, SessionRecord[]> {
-  const stored = await readStored(ports)
+  const { records: stored, fault } = await readStored(ports)
+  if (fault !== undefined) yield failed('vault', fault, 0)
   const isLease = credentials && credentials.refreshToken === undefined && credentials.server === undefined
   if (isLease) yield checkLease(credentials, `the session of ${credentials.did} in the environment`, ports)
   const given = credentials && !isLease ? await attempt(() => merged(credentials, stored, ports), ports) : undefined
@@ -35,17 +38,21 @@ export async function* checkSessions(
   const records = record
     ? [record, ...stored.filter(({ thumbprint }) => thumbprint !== record.thumbprint)]
     : [...stored]
-  for (const each of records) yield await checkSession(each, each === record ? 'environment' : 'store', records, ports)
+  for (const each of records)
+    yield await checkSession(each, each === record ? 'environment' : undefined, records, ports)
   return records
 }
 
 /** Damaged records are omitted: the check of the store's files reports them. */
-async function readStored({ stores }: Ports): Promise<SessionRecord[]> {
+async function readStored({ stores }: Ports): Promise<{ records: SessionRecord[]; fault?: OAuthError }> {
   try {
-    return await stores.sessions.list()
+    return { records: await stores.sessions.list(true) }
   } catch (error) {
-    if (isOAuthError(error)) return []
-    throw error
+    if (!isOAuthError(error)) throw error
+    if (!isOAuthError(error, 'VAULT_UNREACHABLE', 'VAULT_REFUSED', 'VAULT_INVALID', 'VAULT_KEY_WRONG')) {
+      return { records: [] }
+    }
+    return { records: await stores.sessions.list().catch(() => []), fault: error }
   }
 }
 
@@ -63,21 +70,22 @@ async function merged(
 
 async function checkSession(
   record: SessionRecord,
-  place: 'environment' | 'store',
+  given: 'environment' | undefined,
   all: readonly SessionRecord[],
   ports: Ports,
 ): Promise<Finding> {
-  const { did, handle, clientId, clientKey, refreshToken } = record
+  const { did, handle, clientId, refreshToken } = record
   const now = timeOf(record, ports.now())
   const status = statusOf(record, ports.now())
   const deadline = nextDeadline(status)
   const found = { topic: TOPIC, milliseconds: 0 }
+  const place = given ?? (ports.stores.sessions.isSharedSession?.(record.thumbprint) ? 'vault' : 'store')
   const who = `the session of ${handle ?? did} in the ${place}`
   const fix = signInAgain(record)
   if (status.ended) {
     const detail = `${who} has ended: ${status.ended.reason}`
     const isReplaced = all.some((other) => other.did === did && !other.ended)
-    if (status.ended.handedOver !== undefined) {
+    if (status.ended.handedOver !== undefined || status.ended.movedTo !== undefined) {
       return ok({ ...found, detail: `${who} was moved away: ${status.ended.reason}` })
     }
     return isReplaced
@@ -92,7 +100,7 @@ async function checkSession(
     const detail = `${who} has no client_id, and a refresh with a wrong one would end it`
     return broken({ ...found, detail, fix: { code: 'CREDENTIALS_INCOMPLETE', facts: { reason: 'client-id-unknown' } } })
   }
-  const client = await attempt(() => sameClient(clientId, clientKey, ports.settings.clientJwk), ports)
+  const client = await attempt(() => clientOf(clientId, record, ports), ports)
   if (client.error) return failed(TOPIC, client.error, 0)
   const newest = await attempt(() => ports.stores.sessions.assertNewest(record), ports)
   if (isOAuthError(newest.error, 'SESSION_OUTDATED', 'STORE_COPIED')) return failed(TOPIC, newest.error, 0)

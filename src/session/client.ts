@@ -3,6 +3,7 @@
  */
 import { isOAuthError } from '../errors.ts'
 import type { SessionRecord } from '../model.ts'
+import type { SessionStore } from '../ports.ts'
 import { type ClientIdentity, sameClient } from '../protocol/oauth/client-auth.ts'
 import type { RefreshPorts } from './ports.ts'
 
@@ -14,7 +15,10 @@ import type { RefreshPorts } from './ports.ts'
 export async function clientOf(
   clientId: string,
   { clientKey }: Pick<SessionRecord, 'clientKey'>,
-  { settings, stores }: Pick<RefreshPorts, 'settings' | 'stores'>,
+  {
+    settings,
+    stores,
+  }: Pick<RefreshPorts, 'settings'> & { readonly stores: { readonly sessions: Pick<SessionStore, 'clientKey'> } },
 ): Promise<ClientIdentity> {
   try {
     return await sameClient(clientId, clientKey, settings.clientJwk)

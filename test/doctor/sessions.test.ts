@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { OAuthError } from '../../src/errors.ts'
 import type { Finding } from '../../src/ports.ts'
+import { generateDpopJwk, importDpopKey } from '../../src/protocol/oauth/dpop.ts'
 import { openSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
@@ -28,6 +30,12 @@ describe('sessions', () => {
   test.each<[string, object, Finding['verdict'], RegExp, number?]>([
     ['a good one', {}, 'ok', /ends in 14 days$/],
     ['one of dates at the end of time', { createdAt: 8.64e15, rotatedAt: 8.64e15 }, 'ok', /has no known deadline/],
+    [
+      'one that was moved into a vault',
+      { ended: { at: 1, reason: 'moved into the vault', movedTo: 'git:/b' } },
+      'ok',
+      /was moved away/,
+    ],
     ['one that ended', { ended: { at: 1, reason: 'replayed' } }, 'broken', /has ended: replayed/],
     ['17 one that is over', {}, 'broken', /ended \d+ hours ago$/, 15 * DAY],
     ['17 one that is soon over', {}, 'warning', /ends in \d+ (?:hours|days)$/, 12 * DAY],
@@ -65,6 +73,22 @@ describe('sessions', () => {
     const findings = await found(world)
     expect(all(notOk(findings))).toStrictEqual([])
     expect(all(findings).join()).toContain('a newer session exists')
+  })
+
+  test('one of a vault, with the client key that is kept there', async () => {
+    const jwk = { ...(await generateDpopJwk()), kid: 'k1' }
+    const { thumbprint } = await importDpopKey(jwk)
+    const clientKey = { kid: 'k1', thumbprint }
+    const { world } = await edited({ clientId: 'https://app.fake.dev/c.json', clientKey })
+    Object.assign(world.stores.sessions, { isSharedSession: () => true, clientKey: async () => jwk })
+    expect(await first(world)).toMatchObject({ verdict: 'ok', detail: expect.stringMatching(/in the vault ends in/) })
+  })
+
+  test('a vault that cannot be used', async () => {
+    const { world } = await signedIn()
+    const error = new OAuthError('VAULT_UNREACHABLE', 'cannot reach git.example.com')
+    world.stores.sessions.list = async () => Promise.reject(error)
+    expect(notOk(await found(world))).toMatchObject([{ topic: 'vault', verdict: 'broken', detail: error.message }])
   })
 
   test('a lease in the environment needs no PDS', async () => {
