@@ -6,7 +6,7 @@ import { lacks } from '../support/machine.ts'
 import { runAtTerminal, runCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, expectFailure, keptInStore, logIn, newHome } from './support.ts'
-import { newVault, stored } from './vault-support.ts'
+import { newVault, stored, vaultSession } from './vault-support.ts'
 
 const world = connectWorld()
 const CALL = ['call', 'com.atproto.server.getSession']
@@ -74,4 +74,36 @@ test('a vault of this machine that is gone: sessions of the per-user store can b
   expect(called.stderr).toContain('only sessions of the per-user store can be used')
   const other = await runCli([...CALL, '--account', (await logIn(world)).account.did], { home })
   expect(other.stderr).toMatch(/\[VAULT_\w+\]/)
+})
+
+test('a session is exported from the per-user store and imported back while a vault is set', async () => {
+  const vault = await newVault()
+  const { home, env } = await logIn(world)
+  expect(await runCli(['refresh'], { home, env })).toMatchObject({ code: 0 })
+  const clientId = env['ATPROTO_OAUTH_CLIENT_ID']!
+  const exported = await runCli(['export'], { home })
+  expect(exported, exported.stderr).toMatchObject({ code: 0 })
+  const args = ['import', '--client-id', clientId, '--save', 'store']
+  const imported = await runCli(args, { home, env: vault.env, stdin: exported.stdout })
+  expect(imported, imported.stderr).toMatchObject({ code: 0 })
+  expect(await runCli(CALL, { home })).toMatchObject({ code: 0 })
+})
+
+test('save targets that are set for all commands stop no status and no revoke of a session in a vault', async () => {
+  const vault = await newVault()
+  await vaultSession(world, vault)
+  const home = await newHome()
+  const env = { ...vault.env, ATPROTO_OAUTH_SAVE: 'file:session.env' }
+  const called = await runCli(CALL, { home, env })
+  expectFailure(called, 2, 'USAGE', 'alive')
+  expect(called.stderr).toContain('omit --save and ATPROTO_OAUTH_SAVE')
+  expect(await runCli(['status'], { home, env })).toMatchObject({ code: 0 })
+  expect(await runCli(['revoke'], { home, env })).toMatchObject({ code: 0 })
+})
+
+test('the key of a vault without its address: the hint is not to sign in', async () => {
+  const { ATPROTO_OAUTH_VAULT_KEY } = (await newVault()).env
+  const missing = await runCli(CALL, { home: await newHome(), env: { ATPROTO_OAUTH_VAULT_KEY } })
+  expectFailure(missing, 5, 'SESSION_MISSING', 'none')
+  expect(missing.stderr).toContain('set ATPROTO_OAUTH_VAULT to its address')
 })

@@ -16,6 +16,7 @@ import { type CliIO, currentFolder, readStdin } from '../io.ts'
 import { SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
+import { besideVault } from './select.ts'
 
 interface ImportOptions extends DestinationOptions {
   readonly clientId?: string
@@ -58,7 +59,9 @@ async function runImport(file: string | undefined, options: ImportOptions, given
   const { context, deliver, summary } = await chooseDestination(options, given)
   const { output, runtime } = context
   await holdSignals(async () => {
-    const credentials = await importSession(value, { clientId }, runtime)
+    // A session that was exported from the per-user store is taken back there.
+    const ports = runtime.saving.inVault ? runtime : besideVault(runtime)
+    const credentials = await importSession(value, { clientId }, ports)
     output.sessionInvolved()
     await deliver({ credentials, handle: undefined })
     output.note(summary('imported the session of', { credentials, handle: undefined }))

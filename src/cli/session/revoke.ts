@@ -26,7 +26,7 @@ export function revokeCommand(runner: Runner): Command {
 async function runRevoke(options: RevokeOptions, context: Context): Promise<void> {
   if (options.others) return revokeOthers(options.account, context)
   const { output, runtime } = context
-  const session = await sessionFor(options.account, context)
+  const session = await sessionFor(options.account, context, false)
   const { outcome, record } = await revoke(session.record(), runtime)
   const elsewhere = leftIn(options.account, record, context)
   const rest = elsewhere.length > 0 ? `; delete it from ${elsewhere.join(' and ')} too` : ''

@@ -2,7 +2,7 @@
  * Selects the session for a command: from the vault, the environment or the per-user store.
  */
 import { readCredentials } from '../../credentials/read.ts'
-import { DID, VAULT, variable } from '../../credentials/variables.ts'
+import { DID, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { PendingRecord, SessionRecord } from '../../model.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
@@ -16,14 +16,23 @@ import { shellQuote } from '../shell.ts'
 /**
  * A vault that is set in the environment comes first, then credentials there. `--account` means a stored session, whatever
  * the environment holds.
+ *
+ * @param mayRefresh whether the command may refresh the session, and so save it
  */
-export async function sessionFor(account: string | undefined, context: Context): Promise<Session> {
+export async function sessionFor(account: string | undefined, context: Context, mayRefresh = true): Promise<Session> {
   const { io, output, runtime, dev } = context
   const isGiven = account === undefined && variable(io.environment, VAULT) === undefined
   const credentials = isGiven ? readCredentials(io.environment, dev) : undefined
   output.sessionInvolved()
   const session = await (credentials ? openSession(credentials, runtime) : openStored(account, context))
+  if (mayRefresh) refuseTargets(session, runtime)
   return finishMove(session, runtime)
+}
+
+function refuseTargets(session: Session, { saving, stores }: Context['runtime']): void {
+  if (saving.targets.length === 0 || !stores.sessions.isSharedSession?.(session.record().thumbprint)) return
+  const message = 'the session is in a vault, which has the only copy: it cannot be saved elsewhere'
+  throw new OAuthError('USAGE', message, { facts: { reason: 'vault-only' } })
 }
 
 /** With the sessions of the per-user store only. */
@@ -50,11 +59,6 @@ export async function localSessionFor(account: string | undefined, context: Cont
 /** An earlier run may have been killed while it moved the session into the vault. */
 async function finishMove(session: Session, runtime: Context['runtime']): Promise<Session> {
   const record = session.record()
-  const { sessions } = runtime.stores
-  if (sessions.isSharedSession?.(record.thumbprint) && runtime.saving.targets.length > 0) {
-    const message = 'the session is in a vault, which has the only copy: it cannot be saved elsewhere'
-    throw new OAuthError('USAGE', message, { facts: { reason: 'vault-only' } })
-  }
   if (
     record.movingTo === undefined ||
     record.movingTo !== (await runtime.stores.vault?.place?.().catch(() => undefined))
@@ -84,6 +88,10 @@ async function openStored(account: string | undefined, context: Context): Promis
       const hint = 'move the session of the variables into the vault: atproto-oauth refresh --save vault'
       throw new CliError(error.code, error.message, { cause: error, hint })
     }
+    if (isOAuthError(error, 'SESSION_MISSING') && (await isKeyAlone(context))) {
+      const hint = `${VAULT_KEY} is set, but no vault is: set ${VAULT} to its address`
+      throw new CliError(error.code, error.message, { cause: error, hint })
+    }
     // Variables without a token are no session, but may say whose there was.
     const did = account === undefined ? variable(io.environment, DID) : undefined
     const isUnknown = isOAuthError(error, 'SESSION_MISSING') && error.facts.did === undefined
@@ -96,6 +104,13 @@ async function openStored(account: string | undefined, context: Context): Promis
 function isHiddenByVault(error: unknown, { environment }: Context['io']): error is OAuthError {
   const isHidden = variable(environment, VAULT) !== undefined && holdsSession(environment)
   return isHidden && isOAuthError(error, 'SESSION_MISSING')
+}
+
+/** A job has the key of a vault, and nothing that says where it is. */
+async function isKeyAlone({ io, runtime }: Context): Promise<boolean> {
+  const isSet = (name: string) => variable(io.environment, name) !== undefined
+  if (!isSet(VAULT_KEY) || isSet(VAULT)) return false
+  return (await runtime.stores.vault?.place?.().catch(() => undefined)) === undefined
 }
 
 /** After a login that is still open, or whose session was saved to a file, the next step is not to sign in again. */

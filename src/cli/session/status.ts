@@ -42,7 +42,7 @@ set. Deadlines are those of the reference server: 14 days for public clients. Th
 async function runStatus(options: StatusOptions, context: Context): Promise<void> {
   const { output, runtime } = context
   const warnDays = options.warnDays === undefined ? undefined : parseDays(options.warnDays)
-  const session = await sessionFor(options.account, context)
+  const session = await sessionFor(options.account, context, false)
   const stored = session.record()
   const handle = stored.handle && (await session.currentHandle())
   const record = { ...stored, handle }

@@ -28,7 +28,7 @@ export function vaultFolders(home: string): { readonly memory: string; readonly 
  * The vault in the environment, else the one that this user has on this machine.
  *
  * @param home `undefined` for a user who has no home
- * @throws {OAuthError} `VAULT_INVALID` no key is known for the address, or an address for the key; `STORE_INVALID`
+ * @throws {OAuthError} `VAULT_INVALID` no key is known for the address; `STORE_INVALID`
  */
 export async function vaultSetting(
   environment: NodeJS.ProcessEnv,
