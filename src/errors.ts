@@ -502,6 +502,9 @@ export async function withoutSession<T>(work: Promise<T>): Promise<T> {
   }
 }
 
+/** Those of a vault that cannot be used. */
+export const VAULT_ERRORS = ['VAULT_UNREACHABLE', 'VAULT_REFUSED', 'VAULT_INVALID', 'VAULT_KEY_WRONG'] as const
+
 /** Whether `error` is an {@link OAuthError}, with one of the codes if any are given. */
 export function isOAuthError(error: unknown, ...codes: ErrorCode[]): error is OAuthError {
   return error instanceof OAuthError && (codes.length === 0 || codes.includes(error.code))

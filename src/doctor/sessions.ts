@@ -3,7 +3,7 @@
  */
 
 import type { Fix } from '../errors.ts'
-import { isOAuthError, type LoginFacts, loginFacts, type OAuthError } from '../errors.ts'
+import { isOAuthError, type LoginFacts, loginFacts, type OAuthError, VAULT_ERRORS } from '../errors.ts'
 import type { Credentials, Origin, SessionRecord } from '../model.ts'
 import type { Clock, Finding, SessionStore, Settings } from '../ports.ts'
 import { clientOf } from '../session/client.ts'
@@ -49,9 +49,7 @@ async function readStored({ stores }: Ports): Promise<{ records: SessionRecord[]
     return { records: await stores.sessions.list(true) }
   } catch (error) {
     if (!isOAuthError(error)) throw error
-    if (!isOAuthError(error, 'VAULT_UNREACHABLE', 'VAULT_REFUSED', 'VAULT_INVALID', 'VAULT_KEY_WRONG')) {
-      return { records: [] }
-    }
+    if (!isOAuthError(error, ...VAULT_ERRORS)) return { records: [] }
     return { records: await stores.sessions.list().catch(() => []), fault: error }
   }
 }

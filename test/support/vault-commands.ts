@@ -3,6 +3,7 @@
  * `vi.mock('../../../src/node/vault/connect.ts', async (load) => ({ ...(await load<object>()), connectEngine }))`
  */
 
+import { parseVaultAddress } from '../../src/node/vault/address.ts'
 import type { EngineFact } from '../../src/node/vault/engine.ts'
 import { writeKnownVault } from '../../src/node/vault/known.ts'
 import { tempFolder } from '../node/helpers.ts'
@@ -24,7 +25,7 @@ const services = new Map<string, Place>()
 
 /** What `connectEngine` is to be mocked with. */
 export async function connectEngine(address: string) {
-  const place = services.get(address)
+  const place = services.get((await parseVaultAddress(address)).identity)
   if (!place) throw new Error(`no vault was made ready at ${address}`)
   const engine = place.world.service.connect({
     ...place.hooks,

@@ -5,9 +5,10 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { isOAuthError, type OAuthError } from '../../errors.ts'
+import { isSameAddress } from '../../node/vault/connect.ts'
 import { parseUserKey } from '../../node/vault/envelope.ts'
 import { readContents, type VaultContents } from '../../node/vault/inspect.ts'
-import { forgetKnownVault } from '../../node/vault/known.ts'
+import { forgetKnownVault, readKnownVaults } from '../../node/vault/known.ts'
 import { vaultFolder } from '../../node/vault/open.ts'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
@@ -50,7 +51,7 @@ async function runDestroy(options: DestroyOptions, context: Context): Promise<vo
   if (contents && !options.abandonSessions) refuseLiving(contents)
   if (!options.yes && !(await isConfirmed(vault, contents, context))) throw notAsked()
   if (contents) await vault.engine.destroy()
-  await forget(vault)
+  await forget(vault, io.environment)
   if (output.json) await output.data(`${toSafeJson({ address: vault.address })}\n`)
   output.note(
     contents
@@ -131,8 +132,14 @@ function notAsked(): OAuthError {
   })
 }
 
-async function forget({ address, engine, home, key, memory }: UsedVault): Promise<void> {
-  await forgetKnownVault(home, address)
+async function forget(
+  { address, engine, home, key, memory }: UsedVault,
+  environment: Context['io']['environment'],
+): Promise<void> {
+  for (const known of (await readKnownVaults(home)).vaults) {
+    const isSame = await isSameAddress(known.address, address, environment).catch(() => false)
+    if (isSame) await forgetKnownVault(home, known.address)
+  }
   const folder = join(memory, vaultFolder(engine.address, parseUserKey(key)))
   // Nothing in it can be read without the key.
   await rm(folder, { recursive: true, force: true }).catch(() => undefined)

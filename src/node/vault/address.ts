@@ -31,7 +31,7 @@ export interface AddressOptions {
   readonly folder?: string
 }
 
-export const DEFAULT_BRANCH = 'atproto-oauth'
+const DEFAULT_BRANCH = 'atproto-oauth'
 
 /**
  * `git:URL`, `git:URL#BRANCH`, `git:PATH`, and `git:.` for the remote of the checkout; `redis://HOST` and `rediss://HOST`.

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
 import type { VaultEngine } from './engine.ts'
-import { type KnownVault, readKnownVaults } from './known.ts'
+import { type KnownVault, readKnownVault, readKnownVaults } from './known.ts'
 
 export interface VaultSetting extends KnownVault {
   readonly source: 'environment' | 'machine'
@@ -38,12 +38,12 @@ export async function vaultSetting(
   const { address, login } = given === undefined ? { address: given } : await withoutLogin(given)
   const key = variable(environment, VAULT_KEY)
   if (address !== undefined && key !== undefined) return settingOf({ key }, address, login, 'environment')
-  const known = home === undefined ? undefined : await readKnownVaults(home)
   if (address === undefined) {
-    const current = known?.vaults.find((vault) => vault.address === known.current)
+    const current = home === undefined ? undefined : await readKnownVault(home)
     return current && settingOf(current, current.address, current.login, 'machine')
   }
-  for (const vault of known?.vaults ?? []) {
+  const known = home === undefined ? [] : (await readKnownVaults(home)).vaults
+  for (const vault of known) {
     if (!vault.unconfirmed && (await isSameAddress(vault.address, address, environment))) {
       return settingOf(vault, address, login ?? vault.login, 'environment')
     }

@@ -79,7 +79,7 @@ export interface GitHeader {
 }
 
 /** The environment without what would redirect git, and with a fixed author, language and date. */
-export function gitEnvironment(environment: Environment): NodeJS.ProcessEnv {
+function gitEnvironment(environment: Environment): NodeJS.ProcessEnv {
   const clean = Object.entries(withoutOurs(environment)).filter(([name]) => !/^GIT_/i.test(name) || KEPT.test(name))
   const { SSH_ASKPASS: _, ...rest } = Object.fromEntries(clean)
   return {

@@ -24,7 +24,7 @@ export interface RedisLogin {
   readonly password?: string | undefined
 }
 
-export const DEFAULT_PREFIX = 'atproto-oauth:'
+const DEFAULT_PREFIX = 'atproto-oauth:'
 const DEFAULT_PORT = 6379
 
 export function isRedisAddress(text: string): boolean {

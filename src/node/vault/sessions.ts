@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isOAuthError, OAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Random, SessionStore } from '../../ports.ts'
 import type { KnownVault } from './known.ts'
@@ -112,7 +112,7 @@ export function createCombinedSessions(
       return { records: await store.list(isAsked) }
     } catch (error) {
       // Whoever asks for one that is not found here is told of the vault when they ask again.
-      if (isAsked || !isOAuthError(error, ...UNUSABLE)) throw error
+      if (isAsked || !isOAuthError(error, ...VAULT_ERRORS)) throw error
       return { records: await store.remembered().catch(() => []), failure: error.message }
     }
   }
@@ -143,5 +143,3 @@ interface Listed {
   /** Why the records are those that this machine has seen last. */
   readonly failure?: string
 }
-
-const UNUSABLE = ['VAULT_UNREACHABLE', 'VAULT_REFUSED', 'VAULT_INVALID', 'VAULT_KEY_WRONG'] as const

@@ -253,6 +253,13 @@ describe('vault remove', () => {
 })
 
 describe('vault destroy', () => {
+  test('its key on this machine is found under another spelling of the address', async () => {
+    const world = await createCommandWorld()
+    const env = { ATPROTO_OAUTH_VAULT: 'git:git@git.example.com:alice/bot' }
+    expect(await world.vault(['destroy', '--yes'], { env })).toMatchObject({ code: 0 })
+    expect(await readKnownVaults(world.home)).toStrictEqual({ vaults: [] })
+  })
+
   test('is not done without a word', async () => {
     const world = await createCommandWorld()
     const ran = await world.vault(['destroy'])
