@@ -62,6 +62,7 @@ export type {
   PendingRecord,
   PrivateJwk,
   ReceivedAuthorization,
+  RevokedSession,
   SessionRecord,
   SpentAuthorization,
   TokenSet,
@@ -94,6 +95,7 @@ export type {
 export type { JsonObject } from './protocol/http/response.ts'
 export type { Prompt } from './protocol/oauth/authorization-request.ts'
 export type { SignedHeaders } from './protocol/oauth/dpop-fetch.ts'
+export type { DroppedEntry, DropReason, LocalizedText, PermissionSet } from './protocol/scope/permission-set.ts'
 export type { XrpcRequest } from './protocol/xrpc/request.ts'
 export type { SessionInit } from './session/body.ts'
 export { type ExportOptions, exportSession } from './session/export.ts'

@@ -46,7 +46,11 @@ export interface NodeRuntimeOptions {
   readonly save?: readonly string[] | undefined
   /** Reject a refresh if no save target outlives this machine. */
   readonly requireDurable?: boolean | undefined
-  /** One home of sessions for many machines. */
+  /**
+   * One home of sessions for many machines.
+   *
+   * @internal
+   */
   readonly vault?: VaultChoice | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined
