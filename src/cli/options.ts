@@ -133,7 +133,7 @@ export const SETTINGS = {
   account: text({
     key: 'account',
     takes: 'did|handle',
-    about: 'Use the session of this account from the per-user store',
+    about: 'Use the stored session of this account',
   }),
   save: new Setting({
     key: 'save',
