@@ -126,24 +126,23 @@ describe.skipIf(lacks('jq'))('GitHub Actions, with git over HTTPS as github.com'
     const { jobs } = await readWorkflow(await template('github-actions.yml'))
     const [post, expiry] = jobs
     const languages = post!.matrix['language']!
-    const run = () =>
-      Promise.all(
-        languages.map((language) =>
-          github.runJob(post!, { 'inputs.text': 'a cat & $(id)', 'matrix.language': language }),
-        ),
-      )
-    const all = languages.map((language) => `a cat & $(id) (${language})`).sort()
+    const run = (language: string, job = post!) =>
+      github.runJob(job, { 'inputs.text': 'a cat & $(id)', 'matrix.language': language })
     const vault = await vaultOf(github.home)
     const first = await vault.session()
-    const fresh = await run()
-    for (const { code, log } of fresh) expect(code, log).toBe(0)
-    expect(await posts(account)).toStrictEqual(all)
-    expect((await vault.session()).rotation).toBe(0)
+    const fresh = await run('en')
+    expect(fresh.code, fresh.log).toBe(0)
+    expect(await posts(account)).toStrictEqual(['a cat & $(id) (en)'])
 
     await vault.change(expired)
-    const after = await run()
+    const refused = await run('en', { ...post!, permissions: { contents: 'read' } })
+    expect([refused.code, refused.log]).toStrictEqual([4, expect.stringContaining('[VAULT_REFUSED]')])
+    expect((await vault.session()).rotation).toBe(0)
+
+    const after = await Promise.all(languages.map((language) => run(language)))
     for (const { code, log } of after) expect(code, log).toBe(0)
-    expect(await posts(account)).toStrictEqual([...all, ...all].sort())
+    const all = ['en', ...languages].map((language) => `a cat & $(id) (${language})`)
+    expect(await posts(account)).toStrictEqual(all.sort())
     const second = await vault.session()
     expect(second.rotation).toBe(1)
 
@@ -157,7 +156,7 @@ describe.skipIf(lacks('jq'))('GitHub Actions, with git over HTTPS as github.com'
     await vault.change(({ createdAt }) => ({ createdAt: createdAt! - 10 * DAY }))
     expect((await github.runJob(expiry!, {})).code).toBe(5)
 
-    const raw = [...fresh, ...after, lasting, ...near].map((each) => each.raw).join('')
+    const raw = [fresh, refused, ...after, lasting, ...near].map((each) => each.raw).join('')
     const tokens = [first, second].flatMap(({ refreshToken, accessToken }) => [refreshToken, accessToken!])
     for (const secret of [vault.key, WRITER.password, ...tokens, first.dpopPrivateJwk.d]) {
       expect(secret).toMatch(/\S{9}/)

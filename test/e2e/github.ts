@@ -6,7 +6,7 @@ import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import type { GitHost } from '../support/git-host.ts'
-import { WRITER } from '../support/git-server.ts'
+import { READER, WRITER } from '../support/git-server.ts'
 import { masked, readByRunner } from '../support/runner-files.ts'
 import type { Job } from '../support/workflow.ts'
 import { type CliResult, type Home, LAUNCHER, runShell } from '../world/cli.ts'
@@ -15,7 +15,7 @@ import { newHome } from './support.ts'
 export const REPOSITORY = 'alice/bot'
 /** The person's own, which may write secrets; the job's `GITHUB_TOKEN` may not. */
 export const PERSONAL_TOKEN = 'github_pat_of-alice'
-const JOB_TOKEN = WRITER.password
+const JOB_TOKENS = { write: WRITER.password, read: READER.password }
 const NODE = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
 
 /** Without GH_TOKEN it is somebody who is signed in. Each secret is a file, the newest with the highest number. */
@@ -24,6 +24,7 @@ set -eu
 here=$PWD
 cd "$(dirname "$0")/.."
 refuse() { echo "gh: $1" >&2; exit 1; }
+is_job() { [[ $token =~ ^(${Object.values(JOB_TOKENS).join('|')})$ ]]; }
 token=\${GH_TOKEN-${PERSONAL_TOKEN}} command="$1 $2" file= name=
 shift 2
 case "$command" in
@@ -46,8 +47,8 @@ case "$command" in
     case "$file" in '' | -) ;; *) exec < "$here/$file" ;; esac
     cat > "$(printf %03d "$(ls | wc -l)").$name" ;;
   'workflow run') echo "$*" >> dispatched ;;
-  'issue list') [ "$token" = '${JOB_TOKEN}' ] && touch issues && wc -l < issues ;;
-  'issue create') [ "$token $1" = '${JOB_TOKEN} --title' ] && echo "$2" >> issues ;;
+  'issue list') is_job && touch issues && wc -l < issues ;;
+  'issue create') is_job && [ "$1" = --title ] && echo "$2" >> issues ;;
   *) refuse 'not known here' ;;
 esac
 `
@@ -60,10 +61,16 @@ shift
 exec '${NODE}' '${LAUNCHER}' "$@"
 `
 
+/** Where a job names its permissions, it has no others. */
+function tokenOf({ permissions }: Job): string {
+  const given = permissions as { contents?: string } | undefined
+  return JOB_TOKENS[given === undefined || given.contents === 'write' ? 'write' : 'read']
+}
+
 /** What actions/checkout does: it leaves a header with the job's token in the configuration of the repository. */
 const CHECKOUT = `git init --quiet .
 git remote add origin https://github.com/${REPOSITORY}
-git config --local http.https://github.com/.extraheader "AUTHORIZATION: basic $(printf '${WRITER.user}:%s' '${JOB_TOKEN}' | base64 -w0)"
+git config --local http.https://github.com/.extraheader "AUTHORIZATION: basic $(printf '${WRITER.user}:%s' "$TOKEN" | base64 -w0)"
 git fetch --quiet --depth=1 origin main
 git checkout --quiet FETCH_HEAD
 `
@@ -160,8 +167,9 @@ export async function createGithub(version: string, remote?: string | GitHost): 
       await configureGit(home, false)
       const ofEnvironment = job.environment === undefined ? {} : await secrets(job.environment)
       const there: Readonly<Record<string, string>> = { ...(await secrets()), ...ofEnvironment }
-      const masks = [JOB_TOKEN, ...Object.values(there)]
-      const known: Values = { 'github.repository': REPOSITORY, 'github.token': JOB_TOKEN, ...values }
+      const token = tokenOf(job)
+      const masks = [token, ...Object.values(there)]
+      const known: Values = { 'github.repository': REPOSITORY, 'github.token': token, ...values }
       const result = (expression: string) => {
         const secret = /^secrets\.(\w+)$/.exec(expression)?.[1]
         const value = secret === undefined ? known[expression] : (there[secret] ?? '')
@@ -176,7 +184,8 @@ export async function createGithub(version: string, remote?: string | GitHost): 
         const script = step.uses?.startsWith('actions/checkout@') ? CHECKOUT : step.run
         if (script === undefined || code !== 0 || (step.if !== '' && result(step.if) !== 'true')) continue
         const own = Object.entries(step.env).map(([name, text]) => [name, resolved(text)])
-        const done = await runStep(resolved(script), home, { ...env, ...Object.fromEntries(own) })
+        const checkout = script === CHECKOUT && { TOKEN: token }
+        const done = await runStep(resolved(script), home, { ...env, ...Object.fromEntries(own), ...checkout })
         env = { ...env, ...done.env }
         code = done.code
         raw += done.stdout
