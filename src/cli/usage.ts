@@ -6,7 +6,6 @@ import { OAuthError } from '../errors.ts'
 import { asHandle, isDid } from '../protocol/identity/syntax.ts'
 import { isAtprotoToken } from '../protocol/scope/permission.ts'
 import { findMethod } from '../protocol/xrpc/lexicons.ts'
-import { COMMANDS } from './commands.ts'
 import { CliError } from './errors.ts'
 import { shellQuote } from './shell.ts'
 
@@ -44,7 +43,7 @@ function hintFor({ code, message }: CommanderError, program: Command, words: rea
   const command = program.commands.find(({ args }) => args.length > 0) ?? named(program, words)
   switch (code) {
     case 'commander.unknownCommand':
-      return commandHint(unknown, words)
+      return commandHint(unknown, program, words)
     case 'commander.unknownOption':
       return optionHint(unknown, command, words)
     case 'commander.excessArguments':
@@ -58,21 +57,21 @@ function hintFor({ code, message }: CommanderError, program: Command, words: rea
 
 /** The command whose name comes first. */
 function named(program: Command, words: readonly string[]): Command | undefined {
-  const name = words.find((word) => isCommand(word))
+  const name = words.find((word) => isCommand(word, program))
   return program.commands.find((command) => command.name() === name)
 }
 
-function isCommand(word: string): boolean {
-  return COMMANDS.some(({ name }) => name === word)
+function isCommand(word: string, { commands }: Command): boolean {
+  return commands.some((command) => command.name() === word)
 }
 
-function commandHint(unknown: string, words: readonly string[]): string | undefined {
+function commandHint(unknown: string, program: Command, words: readonly string[]): string | undefined {
   if (Object.hasOwn(OTHER_NAMES, unknown)) return `atproto-oauth ${OTHER_NAMES[unknown]}`
   const lower = unknown.toLowerCase()
-  if (isCommand(lower)) return `atproto-oauth ${lower}${words.length > 1 ? ' --help' : ''}`
+  if (isCommand(lower, program)) return `atproto-oauth ${lower}${words.length > 1 ? ' --help' : ''}`
   // A line that was copied with its prompt, or behind an alias.
   if (!/^(?:npx|sudo|\$|atproto-oauth(?:@.*)?)$/.test(unknown)) return undefined
-  const next = words.find((word) => isCommand(word))
+  const next = words.find((word) => isCommand(word, program))
   return next && `begin with the command itself: atproto-oauth ${next} --help`
 }
 
@@ -133,7 +132,8 @@ function excessHint(command: Command, words: readonly string[]): string | undefi
   if (scope.length > 1 && args.includes(scope[1]!)) {
     return line([...words.slice(0, at + 1), scope.join(' '), ...words.slice(at + 1 + scope.length)])
   }
-  if (args.some(isCommand)) return 'run one command at a time'
+  const { parent: program } = command
+  if (program && args.some((word) => isCommand(word, program))) return 'run one command at a time'
   const [word, ...rest] = args
   if (word === undefined || rest.length > 0) return undefined
   if (/\.(?:json|env|txt)$/.test(word))

@@ -35,7 +35,7 @@ test('11.3 a token used twice: who comes late is told, and so is who had the new
   const late = await newHome()
   const replayed = await runCli(['refresh'], { home: late, env })
   expectFailure(replayed, 5, 'SESSION_DEAD')
-  expect(replayed.stderr).toContain('another process or machine has already used')
+  expect(replayed.stderr).toContain('the refresh token was already used: by another process or machine')
   expect(replayed.stderr).toContain('session: ended')
   expect(replayed.stderr).toContain(`hint: atproto-oauth init ${account.did}`)
   const json = await runCli(['refresh', '--json'], { home: late, env })
