@@ -75,7 +75,7 @@ function nextStep({ pending }: Initiated, options: CommonOptions, io: CliIO): st
   const unloadable = /^http:\/\/(?:127\.0\.0\.1|\[::1\])/.test(redirectUri)
   // Printed credentials would be a copy, and commands look for sessions in the vault only.
   const isForVault =
-    variable(io.environment, VAULT) !== undefined && variable(io.environment, 'ATPROTO_OAUTH_SAVE') === undefined
+    variable(io.environment, VAULT) !== undefined && SETTINGS.save.read({}, io.environment) === undefined
   return [
     '',
     `Open this URL before ${until} (within ${minutes} min) and sign in.`,
