@@ -56,7 +56,7 @@ async function runDestroy(options: DestroyOptions, context: Context): Promise<vo
   output.note(
     contents
       ? `deleted the vault at ${vault.address}, and its key on this machine`
-      : `there was no vault at ${vault.address}; deleted its key on this machine`,
+      : `no vault can be read at ${vault.address}; deleted its key on this machine`,
   )
   if (contents && contents.others > 0) {
     output.warn(
@@ -71,8 +71,10 @@ async function contentsOf({ engine, key }: UsedVault, { abandonSessions }: Destr
   try {
     return await readContents(engine, key)
   } catch (error) {
-    const isGone = isOAuthError(error, 'VAULT_INVALID') && error.facts.reason === 'vault-not-found'
-    if (!isGone) throw error
+    // A repository that was deleted is reported like one that may not be read.
+    if (!isOAuthError(error, 'VAULT_INVALID', 'VAULT_REFUSED')) throw error
+    const { reason } = error.facts
+    if (reason !== 'vault-not-found' && reason !== 'vault-read-denied') throw error
     // A restored branch can be opened only with the key.
     if (!abandonSessions)
       throw new CliError(error.code, `${error.message}; its key was not deleted`, { cause: error, hint: IF_GONE })

@@ -28,13 +28,14 @@ export async function removeSession(store: VaultStore, { name, record }: Sealed)
 }
 
 async function bury(store: VaultStore, current: Sealed): Promise<boolean> {
-  const { claim, sentBy, session, ...record } = current.record
+  const { claim, sentBy, replaced, session, ...record } = current.record
   const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = session
   const ended = { at: store.clock.now(), reason: 'it was removed from the vault' }
   const next: VaultRecord = { ...record, session: { ...rest, ended }, endedBy: 'person' }
   const sealed = await store.seal(next)
   const isDone = await store.swap(current, sealed, store.times.publish)
   if (isDone) await store.remember(sealed)
+  if (isDone && replaced !== undefined) await store.endTokens(replaced)
   return isDone
 }
 

@@ -119,12 +119,15 @@ export function createCombinedSessions(
   return {
     ...local,
     async list(isAsked = false) {
-      const { records: shared, failure } = await ofVault(isAsked)
+      const { records: listed, failure } = await ofVault(isAsked)
+      const own = await local.list()
+      // Exported from the vault and imported here: what the vault has of it has ended.
+      const back = new Set(own.filter(({ ended }) => !ended).map(({ thumbprint }) => thumbprint))
+      const shared = listed.filter(({ ended, thumbprint }) => !ended || !back.has(thumbprint))
+      inVault.clear()
       for (const { thumbprint } of shared) inVault.add(thumbprint)
       const accounts = new Set(shared.filter(({ ended }) => !ended).map(({ did }) => did))
-      const others = (await local.list()).filter(
-        ({ did, thumbprint }) => !accounts.has(did) && !inVault.has(thumbprint),
-      )
+      const others = own.filter(({ did, thumbprint }) => !accounts.has(did) && !inVault.has(thumbprint))
       const canBeUsed = others.some(({ ended }) => !ended)
       if (failure !== undefined && canBeUsed) warn(`${failure}: only sessions of the per-user store can be used`)
       return [...shared, ...others]

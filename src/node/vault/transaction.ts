@@ -130,7 +130,9 @@ export class VaultTransaction implements SessionTransaction {
     const { clock, times } = store
     const { session } = this.#base?.record ?? {}
     if (session === undefined) return
-    const next = await store.seal({ ...this.#plain(tombstone(session, clock.now())), endedBy: 'person' })
+    const { replaced: earlier } = this.#base?.record ?? {}
+    const gone = { ...this.#plain(tombstone(session, clock.now())), replaced: undefined }
+    const next = await store.seal({ ...gone, endedBy: 'person' })
     let current: Sealed | undefined = this.#held?.sealed ?? this.#base
     while (current !== undefined && current.record.session.thumbprint === session.thumbprint) {
       if (await store.swap(current, next, times.publish)) {
@@ -146,6 +148,8 @@ export class VaultTransaction implements SessionTransaction {
     }
     this.#held = undefined
     this.#base = next
+    // The login that replaced it may have died before it ended it.
+    if (earlier !== undefined) await store.endTokens(earlier)
   }
 
   /** The transaction is over, however it ended. */
@@ -186,10 +190,12 @@ export class VaultTransaction implements SessionTransaction {
   async #settle(held: Held, next: SessionRecord): Promise<void> {
     if (next.ended === undefined && rotationOf(next) > held.claim.rotation) return this.#publish(held, next)
     if (next.ended === undefined) {
-      return this.#release(held, { ...this.#plain(next), ...this.#sentBy(held.before.record) })
+      await this.#release(held, { ...this.#plain(next), ...this.#sentBy(held.before.record) })
+      return
     }
     const endedBy = next.ended.handedOver === undefined ? 'server' : 'person'
-    await this.#release(held, { ...this.#plain(next), endedBy })
+    const isDone = await this.#release(held, { ...this.#plain(next), endedBy })
+    if (!isDone && endedBy === 'person') throw takenOver()
   }
 
   async #publish(held: Held, session: SessionRecord): Promise<void> {
@@ -235,16 +241,20 @@ export class VaultTransaction implements SessionTransaction {
     return { version: 1, kind: 'session', session, logins, replaced }
   }
 
-  /** Removes a claim and leaves `after`, unless somebody has taken it over meanwhile. */
-  async #release(held: Held, after: VaultRecord): Promise<void> {
+  /**
+   * Removes a claim and leaves `after`, unless somebody has taken it over meanwhile.
+   *
+   * @returns whether it did
+   */
+  async #release(held: Held, after: VaultRecord): Promise<boolean> {
     const { store } = this.#run
     this.#held = undefined
     const { claim, ...rest } = after
     const next = await store.seal({ ...rest, ...this.#sentBy(after) })
-    if (await store.swap(held.sealed, next, store.times.claimSwap)) {
-      this.#base = next
-      await store.remember(next)
-    }
+    if (!(await store.swap(held.sealed, next, store.times.claimSwap))) return false
+    this.#base = next
+    await store.remember(next)
+    return true
   }
 
   /** A change without a claim: of what is said about the session, not of its tokens. */
@@ -295,6 +305,8 @@ export class VaultTransaction implements SessionTransaction {
     if (damaged !== undefined) {
       store.warn('replaced a record of the vault that could not be read; a session in it stays valid until it expires')
     }
+    if (old !== undefined && !old.ended)
+      store.warn(`the earlier session of ${old.did} in the vault is replaced, and is being revoked`)
     for (const one of ended) await store.endTokens(one)
   }
 }
@@ -310,6 +322,11 @@ function replaced({ did, handle, scope }: SessionRecord, current: Sealed | undef
   }
   const message = `the session of ${did} was ended in the vault by another machine`
   return new OAuthError('SESSION_DEAD', message, { facts: { reason: 'ended-elsewhere', did, handle, scope } })
+}
+
+function takenOver(): OAuthError {
+  const message = 'this process was suspended, and another machine has taken over the session in the vault'
+  return new OAuthError('SESSION_BUSY', message, { facts: { reason: 'lock-lost' } })
 }
 
 function keptHere(cause: unknown, { did }: SessionRecord): OAuthError {

@@ -5,6 +5,7 @@ import { createCombinedSessions } from '../../../src/node/vault/sessions.ts'
 import { generateDpopJwk } from '../../../src/protocol/oauth/dpop.ts'
 import { openStoredSession } from '../../../src/session/open.ts'
 import { saveSession } from '../../../src/session/saving.ts'
+import { handedOver } from '../../../src/session/token-family.ts'
 import { failure } from '../../support/failure.ts'
 import type { MemoryFault } from '../../support/memory-engine.ts'
 import { createVaultWorld, type VaultTestMachine, type VaultWorld } from '../../support/vault-world.ts'
@@ -79,4 +80,32 @@ test('a session that another machine has put into the vault since is found', asy
   await openStoredSession(undefined, combined)
   const did = await putMallory(world, (await world.machine()).runtime)
   expect((await openStoredSession(did, combined)).did).toBe(did)
+})
+
+test('a session that was exported from the vault and imported here is used here', async () => {
+  const world = await createVaultWorld()
+  const record = await world.put()
+  const { store, combined } = await createMachine(world)
+  await store.update(record.thumbprint, async ({ commit, confirm }) => {
+    await confirm()
+    await commit(await handedOver(record, 1))
+  })
+  await saveSession(world.credentials, undefined, { ...world.fake, saving: { ...world.fake.saving, inStore: true } })
+  const session = await openStoredSession(undefined, combined)
+  expect(session.record().ended).toBeUndefined()
+  expect(combined.stores.sessions.isSharedSession?.(record.thumbprint)).toBe(false)
+})
+
+test('an export that another machine has overtaken is no success: two would have the session', async () => {
+  const world = await createVaultWorld()
+  const record = await world.put()
+  const { store } = await createMachine(world)
+  const suspended = store.update(record.thumbprint, async ({ commit, confirm }) => {
+    await confirm()
+    const other = await world.machine({ times: { takeover: 0, takeoverDurable: 0 } })
+    await (await openStoredSession(undefined, other.runtime)).refresh()
+    await commit(await handedOver(record, 1))
+  })
+  expect(await failure(suspended)).toMatchObject({ code: 'SESSION_BUSY' })
+  expect(await store.read(record.thumbprint)).toMatchObject({ rotation: 1 })
 })
