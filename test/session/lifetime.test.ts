@@ -196,7 +196,7 @@ describe.each(Object.entries(KINDS))('a job a day, %s client', (name, { days }) 
       if (isLost) {
         deaths += 1
         expect(again.error).toMatchObject({ code: 'SESSION_DEAD', session: 'dead' })
-        expect((again.error as OAuthError).message).toContain('another process or machine has already used')
+        expect((again.error as OAuthError).message).toContain('the refresh token was already used')
       } else if (!isOld) expect(again.error).toBeUndefined()
       if (again.error) await signIn(life)
     }
