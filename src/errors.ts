@@ -244,6 +244,10 @@ export type PlainReason =
   | 'vault-key-malformed'
   /** The key is that of another vault. */
   | 'vault-key-wrong'
+  /** A new key is being handed out, and this machine does not have it. */
+  | 'vault-rekey-begun'
+  /** The vault has only begun to be encrypted with its new keys. */
+  | 'vault-rekey-unfinished'
   /** A newer version wrote the vault. */
   | 'vault-newer'
   /** No program called git was found. */
@@ -370,8 +374,11 @@ export type ReasonFacts =
   | { readonly reason: 'refresh-unanswered'; readonly did: string }
   /** The refreshed session could not be written to the store, and was written to a temporary file. */
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
-  /** There is a vault already, none, or one for which no key is set. */
-  | { readonly reason: 'vault-exists' | 'vault-not-found' | 'vault-key-missing'; readonly address: string }
+  /** There is a vault already, none, one for which no key is set, or one whose key was replaced. */
+  | {
+      readonly reason: 'vault-exists' | 'vault-not-found' | 'vault-key-missing' | 'vault-key-replaced'
+      readonly address: string
+    }
   /** Not a save target; `file` is set if it looks like a file path, `targets` if what was meant is known. */
   | { readonly reason: 'target-malformed'; readonly file?: string; readonly targets?: readonly string[] }
   /** A new session is in the store, but not yet in all save targets. */

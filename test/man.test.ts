@@ -30,7 +30,8 @@ test('the page is ASCII, and no line of text is taken for a request', () => {
 const COMMANDS = [
   ...['init', 'complete', 'login', 'call', 'status', 'refresh', 'lease', 'revoke', 'proof'],
   ...['import', 'export', 'client new', 'client check'],
-  ...['vault new', 'vault use', 'vault key', 'vault check', 'vault list', 'vault remove', 'vault destroy'],
+  ...['vault new', 'vault use', 'vault key', 'vault check', 'vault list', 'vault rekey', 'vault remove'],
+  'vault destroy',
   ...['doctor', 'completion'],
 ]
 

@@ -14,7 +14,7 @@ const pageAt = (path: string) => pages.find((page) => page.path === path)!.text
 const README = pageAt('README.md')
 const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = {
   client: ['client new', 'client check'],
-  vault: ['new', 'use', 'key', 'check', 'list', 'remove', 'destroy'].map((name) => `vault ${name}`),
+  vault: ['new', 'use', 'key', 'check', 'list', 'rekey', 'remove', 'destroy'].map((name) => `vault ${name}`),
 }
 const names = COMMANDS.flatMap(({ name }) => SUBCOMMANDS[name] ?? [name]).sort()
 

@@ -455,6 +455,12 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'copy the whole key again: it has 43 letters, digits, - and _; on a machine that has it: atproto-oauth vault key'
     case 'vault-key-wrong':
       return 'on a machine that uses this vault, print its key with: atproto-oauth vault key'
+    case 'vault-key-replaced':
+      return `print the new key on a machine that has it: atproto-oauth vault key; then enter it here: atproto-oauth vault use ${shellQuote(facts.address)}`
+    case 'vault-rekey-begun':
+      return 'run it on the machine that began to replace the key, or enter the new key here with: atproto-oauth vault use ADDRESS'
+    case 'vault-rekey-unfinished':
+      return 'finish it first: atproto-oauth vault rekey --finish'
     case 'vault-newer':
       return 'update this tool: npx atproto-oauth@latest'
     case 'git-missing':

@@ -480,6 +480,13 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['VAULT_INVALID', { reason: 'vault-key-malformed' }, /^copy the whole key again: it has 43 letters/],
     ['VAULT_KEY_WRONG', { reason: 'vault-key-wrong' }, /: atproto-oauth vault key$/],
+    [
+      'VAULT_KEY_WRONG',
+      { reason: 'vault-key-replaced', address: 'git:/a b' },
+      /: atproto-oauth vault key; .*: atproto-oauth vault use 'git:\/a b'$/,
+    ],
+    ['VAULT_INVALID', { reason: 'vault-rekey-begun' }, /^run it on the machine that began/],
+    ['VAULT_INVALID', { reason: 'vault-rekey-unfinished' }, /: atproto-oauth vault rekey --finish$/],
     ['VAULT_INVALID', { reason: 'vault-newer' }, 'update this tool: npx atproto-oauth@latest'],
     ['VAULT_INVALID', { reason: 'git-missing' }, 'install git, as in: apt-get install git'],
     ['VAULT_INVALID', { reason: 'git-outdated' }, 'install git 2.20 or newer'],

@@ -1,9 +1,11 @@
 /**
  * What the model of the vault has in the place of cryptography and discovery: those wait for threads, which it does not
- * simulate. This file imports nothing of src/ but types, because `vi.mock` loads it before that.
+ * simulate. This file imports nothing of src/ but types and errors, because `vi.mock` loads it before that.
  */
 import { createHash } from 'node:crypto'
+import { OAuthError } from '../../src/errors.ts'
 import type { AuthorizationServer, Did, Origin } from '../../src/model.ts'
+import type { VaultKeys } from '../../src/node/vault/envelope.ts'
 import type { Runtime } from '../../src/ports.ts'
 
 export const PDS = 'https://pds.fake.dev' as Origin
@@ -44,9 +46,28 @@ export const mockDiscovery = {
 }
 
 let sealed = 0
-/** For `vi.mock` of node/vault/envelope.ts: readable, and different each time, as a ciphertext is. */
+const wrapSecret = (key: Uint8Array) => Buffer.from(key).toString('hex')
+const headerOf = (text: string) => text.slice(0, text.indexOf('\t')).split(' ')
+type Keys = Pick<VaultKeys, 'id' | 'kid' | 'earlier'>
+/**
+ * For `vi.mock` of node/vault/envelope.ts: readable, and different each time, as a ciphertext is. Without its key,
+ * nothing is opened.
+ */
 export const mockEnvelope = {
-  sealRecord: async (content: object) => `${++sealed}\t${JSON.stringify(content)}`,
-  openRecord: async (text: string) => JSON.parse(text.slice(text.indexOf('\t') + 1)),
+  sealRecord: async (content: object, _: string, { kid }: Keys) => `${++sealed} ${kid}\t${JSON.stringify(content)}`,
+  openRecord: async (text: string, _: string, { kid, earlier }: Keys) => {
+    const [, used] = headerOf(text)
+    if (used !== kid && used !== earlier?.kid) throw new OAuthError('VAULT_INVALID', `encrypted with ${used}`)
+    return JSON.parse(text.slice(text.indexOf('\t') + 1))
+  },
+  dataKeyId: (text: string) => headerOf(text)[1],
   sessionName: () => RECORD,
+  userKeyId: wrapSecret,
+  wrapKeys: async (keys: Keys, userKey: Uint8Array) => `${++sealed} ${wrapSecret(userKey)}\t${JSON.stringify(keys)}`,
+  wrapsOf: (text: string) => text.split('\n').map((line) => ({ vault: 'id', kid: headerOf(line)[1]!, text: line })),
+  unwrapKeys: async (text: string, userKey: Uint8Array) => {
+    const line = text.split('\n').find((one) => headerOf(one)[1] === wrapSecret(userKey))
+    if (line === undefined) throw new OAuthError('VAULT_KEY_WRONG', 'another key')
+    return JSON.parse(line.slice(line.indexOf('\t') + 1)) as VaultKeys
+  },
 }

@@ -9,9 +9,11 @@
  */
 import { OAuthError } from '../../src/errors.ts'
 import type { Credentials, Did, SessionRecord } from '../../src/model.ts'
-import type { SwapOutcome, VaultEngine } from '../../src/node/vault/engine.ts'
-import type { VaultKeys } from '../../src/node/vault/envelope.ts'
+import { type SwapOutcome, VAULT_RECORD, type VaultEngine } from '../../src/node/vault/engine.ts'
+import { dataKeyId, unwrapKeys, wrapKeys, wrapsOf } from '../../src/node/vault/envelope.ts'
+import { copyMemory, createKeyring } from '../../src/node/vault/keyring.ts'
 import type { MemoryKind, VaultMemory } from '../../src/node/vault/memory.ts'
+import { addKey, finishRekey } from '../../src/node/vault/rekey.ts'
 import { VaultStore, type VaultStoreOptions } from '../../src/node/vault/store.ts'
 import { VAULT_TIMES, type VaultTimes } from '../../src/node/vault/times.ts'
 import type { HttpInit, Random, Runtime } from '../../src/ports.ts'
@@ -59,7 +61,8 @@ export interface MachinePlan {
   readonly wall?: number
 }
 
-export type OperationKind = 'call' | 'refresh' | 'revoke' | 'login' | 'import'
+/** `take-key`: the machine gets the newest key of the vault that somebody has. */
+export type OperationKind = 'call' | 'refresh' | 'revoke' | 'login' | 'import' | 'rekey' | 'finish' | 'take-key'
 
 export interface Operation {
   readonly at: number
@@ -199,7 +202,9 @@ interface Lock {
 }
 
 interface Memory {
-  files: Map<string, string>
+  /** Of all keys. */
+  readonly files: ReadonlyMap<number, Map<string, string>>
+  filesOf(userKey: number): Map<string, string>
   readonly locks: Map<string, Lock>
   readonly holder: string
   readonly isDurable: boolean
@@ -215,6 +220,8 @@ interface Machine {
   resumesAt: number | undefined
   bootedAt: number
   boots: number
+  /** Its number among the user's keys, from 1. */
+  userKey: number
 }
 
 class Process {
@@ -279,6 +286,7 @@ class Simulation {
   #resends = 0
   #losses = 0
   #memories = 0
+  #userKeys = 1
   #isFinal = false
   /** The last change that the first machine could not make. */
   #unmade: { readonly before: string | undefined; readonly after: string | undefined } | undefined
@@ -298,11 +306,12 @@ class Simulation {
       resumesAt: undefined,
       bootedAt: -HOUR,
       boots: 1,
+      userKey: 1,
     }))
   }
 
   async run(): Promise<Outcome> {
-    this.#firstLogin()
+    await this.#firstLogin()
     const { operations, losses = [] } = this.#plan
     for (const { at, machine, kind } of operations) this.#at(at, () => this.#start(machine, kind))
     const { storesAt } = this.#plan
@@ -317,6 +326,12 @@ class Simulation {
     // All faults are over: whoever comes now must get an answer, and the session must still be good if it ever was.
     this.#time = Math.max(this.#time, Number.isFinite(this.#quietAt) ? this.#quietAt : 0)
     this.#isFinal = true
+    for (const kind of this.#hasRekey ? (['take-key', 'finish', 'take-key'] as const) : []) {
+      this.#time += HOUR
+      // The key is handed out, and whoever has begun to replace it finishes that.
+      for (const { index } of this.#machines) this.#at(this.#time + index * 20 * MINUTE, () => this.#start(index, kind))
+      await this.#drain()
+    }
     for (const kind of ['call', 'refresh'] as const) {
       this.#time += 2 * HOUR
       for (const { index } of this.#machines) {
@@ -325,6 +340,7 @@ class Simulation {
       await this.#drain()
     }
     this.#checkEnd()
+    if (this.#hasRekey) await this.#checkKeys()
     return {
       violations: this.#violations,
       trace: this.#trace,
@@ -443,9 +459,15 @@ class Simulation {
 
   // --- machines
 
-  #newMemory(isDurable: boolean, files = new Map<string, string>()): Memory {
+  #newMemory(isDurable: boolean, copied: Memory['files'] = new Map()): Memory {
     this.#memories++
-    return { files, locks: new Map(), holder: `memory ${this.#memories}`, isDurable }
+    const files = new Map([...copied].map(([key, of]) => [key, new Map(of)]))
+    const filesOf = (userKey: number) => {
+      const found = files.get(userKey) ?? new Map<string, string>()
+      files.set(userKey, found)
+      return found
+    }
+    return { files, filesOf, locks: new Map(), holder: `memory ${this.#memories}`, isDurable }
   }
 
   #start(index: number, kind: OperationKind): void {
@@ -465,7 +487,14 @@ class Simulation {
   }
 
   async #operate(process: Process, kind: OperationKind): Promise<string> {
-    const runtime = this.#runtime(process)
+    if (kind === 'take-key') return this.#takeKey(process)
+    if (kind === 'rekey') return this.#rekey(process)
+    const { runtime, store } = this.#runtime(process)
+    if (kind === 'finish') {
+      const { userKey } = process.machine
+      const done = await finishRekey(store, userKeyOf(userKey), runtime)
+      return done === undefined ? 'nothing to finish' : 'finished'
+    }
     if (kind === 'login' || kind === 'import') {
       const newest = this.#sessions.at(-1)!
       const credentials = kind === 'login' ? this.#login() : this.#credentialsOf(newest)
@@ -489,6 +518,38 @@ class Simulation {
     const response = await session.fetchHandler('/xrpc/com.atproto.server.getSession')
     await response.body?.cancel()
     return String(response.status)
+  }
+
+  get #hasRekey(): boolean {
+    return this.#plan.operations.some(({ kind }) => kind === 'rekey')
+  }
+
+  /** As the command does: the new key is on the disk before it is in the vault. */
+  async #rekey(process: Process): Promise<string> {
+    const { machine } = process
+    const engine = this.#engineFor(process)
+    const text = (await engine.read(VAULT_RECORD)) ?? ''
+    const next = this.#userKeys + 1
+    this.#userKeys = next
+    const sleep = (milliseconds: number) => this.#wait(process, milliseconds, true)
+    const keys = { userKey: userKeyOf(machine.userKey), newKey: userKeyOf(next) }
+    const isAdded = await addKey(engine, text, keys, { sleep })
+    if (!isAdded) return 'another machine was faster'
+    await this.#takeKey(process)
+    return 'added a key'
+  }
+
+  /** The newest key that the vault has. */
+  async #takeKey(process: Process): Promise<string> {
+    const { machine } = process
+    const { userKey } = machine
+    const lines = (this.#records.get(VAULT_RECORD) ?? '').split('\n')
+    const newest = Number.parseInt(lines.at(-1)!.split(' ')[1]!.slice(0, 2), 16)
+    if (newest === userKey) return `has key ${newest}`
+    const folder = (key: number) => ({ memory: this.#memoryFor(process, key), userKey: userKeyOf(key) })
+    await copyMemory('model:', folder(userKey), folder(newest))
+    machine.userKey = newest
+    return `has key ${newest} now`
   }
 
   #answered(process: Process, answer: string): void {
@@ -546,7 +607,7 @@ class Simulation {
     }
   }
 
-  #runtime(process: Process): Runtime {
+  #runtime(process: Process): { readonly runtime: Runtime; readonly store: VaultStore } {
     const { machine } = process
     const randomBytes = (length: number) => Uint8Array.from({ length }, () => Math.floor(this.#random() * 256))
     const now = () => EPOCH + this.#time + machine.wall
@@ -554,11 +615,14 @@ class Simulation {
       process.warnings.push(message)
       this.#log(process, `warns: ${message}`)
     }
-    const memory = this.#memoryFor(process)
+    const own = this.#memoryFor(process)
+    const memory = this.#mutation.memory?.(own) ?? own
+    const engine = this.#engineFor(process)
+    const userKey = userKeyOf(machine.userKey)
     const options: VaultStoreOptions & Random = {
-      engine: this.#engineFor(process),
-      keys: async () => ({}) as VaultKeys,
-      memory: this.#mutation.memory?.(memory) ?? memory,
+      engine,
+      ...createKeyring({ engine, userKey, memory, warn }),
+      memory,
       clock: {
         now,
         monotonic: () => this.#time - machine.suspended,
@@ -596,12 +660,13 @@ class Simulation {
       },
       warn,
     } as unknown as Runtime
-    return runtime
+    return { runtime, store }
   }
 
-  #memoryFor(process: Process): VaultMemory {
+  /** @param userKey what was seen with one key is apart from what was seen with another */
+  #memoryFor(process: Process, userKey = process.machine.userKey): VaultMemory {
     const { memory, machine } = process
-    const { files } = memory
+    const files = memory.filesOf(userKey)
     const take = () => this.#wait(process, 1)
     return {
       read: async (kind, name) => {
@@ -686,9 +751,13 @@ class Simulation {
     return contentOf(this.#records.get(RECORD))
   }
 
-  #set(text: string | undefined): void {
+  #set(text: string | undefined, name = RECORD): void {
     const before = this.#record()
-    this.#states.push(text === undefined ? NOTHING : new Map([[RECORD, text]]))
+    const next = new Map(this.#records)
+    if (text === undefined) next.delete(name)
+    else next.set(name, text)
+    this.#states.push(next)
+    if (name !== RECORD) return
     const content = contentOf(text)
     if (content === undefined) return
     const { session, endedBy } = content
@@ -711,7 +780,7 @@ class Simulation {
     if (this.#isQuiet) return
     if (kind === 'copy-memory') {
       const machine = this.#machines[count]
-      if (machine) machine.memory = this.#newMemory(machine.plan.durable, new Map(this.#machines[0]!.memory.files))
+      if (machine) machine.memory = this.#newMemory(machine.plan.durable, this.#machines[0]!.memory.files)
       this.#log('memory', `of m0 copied to m${count}`)
       return
     }
@@ -733,7 +802,7 @@ class Simulation {
   #engineFor(process: Process): VaultEngine {
     return {
       address: 'model:',
-      read: async (name) => this.#ask(process, 'read', () => this.#records.get(name)),
+      read: async (name) => this.#ask(process, `read ${name.slice(0, 5)}`, () => this.#records.get(name)),
       list: async () => this.#ask(process, 'list', () => this.#records),
       swap: (name, before, after) => this.#swap(process, name, before, after),
       describe: async () => [],
@@ -767,7 +836,10 @@ class Simulation {
     if (fault === undefined || fault === 'slow' || fault === 'lose-write') {
       const found = find()
       await this.#wait(process, this.#latency())
-      this.#log(process, `${what} ${typeof found === 'string' ? describe(found) : describe(this.#records.get(RECORD))}`)
+      this.#log(
+        process,
+        `${what} ${describeKeys(this.#records.get(VAULT_RECORD))} ${describe(this.#records.get(RECORD))}`,
+      )
       return found
     }
     process.isDisturbed = true
@@ -785,20 +857,20 @@ class Simulation {
     const fault = this.#engineFault(process)
     if (fault !== undefined) process.isDisturbed = true
     if (fault === 'unreachable') {
-      if (process.machine.index === 0) this.#unmade = { before, after }
+      if (process.machine.index === 0 && name === RECORD) this.#unmade = { before, after }
       await this.#wait(process, this.#latency())
       this.#log(process, 'swap unreachable')
       throw new OAuthError('VAULT_UNREACHABLE', 'the vault cannot be reached')
     }
     return new Promise((resolve) => {
       const settle = (outcome: SwapOutcome) => {
-        this.#log(process, `swap ${describe(after)}: ${outcome}`)
+        this.#log(process, `swap ${name === RECORD ? describe(after) : describeKeys(after)}: ${outcome}`)
         resolve(outcome)
       }
       const arrive = () => {
         const now = this.#records.get(name)
         const outcome = now === after ? 'won' : now === before ? 'won' : 'lost'
-        if (now !== after && outcome === 'won') this.#set(after)
+        if (now !== after && outcome === 'won') this.#set(after, name)
         if (fault === 'lose-write' && outcome === 'won') this.#rollBack(this.#states.at(-2)!, 'loses the last write')
         return outcome
       }
@@ -869,10 +941,12 @@ class Simulation {
     return this.#credentialsOf(this.#open())
   }
 
-  #firstLogin(): void {
+  async #firstLogin(): Promise<void> {
+    const keys = { id: 'id', address: 'model:', kid: 'd0', nameKey: new Uint8Array(), dataKey: new Uint8Array() }
+    this.#set(await wrapKeys(keys, userKeyOf(1)), VAULT_RECORD)
     const { dpopPrivateJwk, server, ...rest } = this.#login()
     const session = { version: 1, ...rest, dpopPrivateJwk, pds: server!, spentTokens: [] }
-    this.#set(`0\t${JSON.stringify({ version: 1, kind: 'session', session, logins: 1 })}`)
+    this.#set(`0 d0\t${JSON.stringify({ version: 1, kind: 'session', session, logins: 1 })}`)
   }
 
   #sessionOf(thumbprint: string): ServerSession | undefined {
@@ -1085,7 +1159,7 @@ class Simulation {
   /** The newest tokens of a session that are in a memory. */
   #seenBy({ files }: Memory, session: ServerSession): number {
     let newest = -1
-    for (const [path, text] of files) {
+    for (const [path, text] of [...files.values()].flatMap((of) => [...of])) {
       if (!path.startsWith('seen/') && !path.startsWith('ahead/')) continue
       const content = contentOf(path.startsWith('ahead/') ? text.slice(text.indexOf('\n') + 1) : text)
       if (content?.session.thumbprint === session.jkt && content.session.refreshToken !== undefined) {
@@ -1099,6 +1173,17 @@ class Simulation {
     if (this.#record()?.session.thumbprint !== thumbprint) return
     const others = this.#sessions.filter(({ jkt, ended }) => jkt !== thumbprint && ended === undefined)
     for (const { id } of others) this.#log(process, `session ${id} still lives after it was replaced`)
+  }
+
+  /** After a change of the key that was finished, the old keys open nothing. */
+  async #checkKeys(): Promise<void> {
+    const text = this.#records.get(VAULT_RECORD) ?? ''
+    const newest = Math.max(...this.#machines.map(({ userKey }) => userKey))
+    const keys = await unwrapKeys(text, userKeyOf(newest), 'model:').catch(() => undefined)
+    if (keys === undefined || wrapsOf(text).length > 1) this.#violate('the vault is open for an old key')
+    else if (keys.earlier !== undefined) this.#violate('the change of the key was not finished')
+    const record = this.#records.get(RECORD)
+    if (record !== undefined && dataKeyId(record) !== keys?.kid) this.#violate('a record has another data key')
   }
 
   #checkEnd(): void {
@@ -1121,6 +1206,16 @@ class Simulation {
       }
     }
   }
+}
+
+function userKeyOf(number: number): Uint8Array {
+  return new Uint8Array([number])
+}
+
+/** The user's keys, and the data keys. */
+function describeKeys(text: string | undefined): string {
+  const lines = text?.split('\n') ?? []
+  return `{${lines.map((line) => line.replace(/^\d+ (\S+)\t.*"kid":"(\w+)".*$/, '$1 $2')).join(', ')}}`
 }
 
 function isAfter(one: Event, other: Event): boolean {

@@ -147,3 +147,44 @@ export function both(one: Partial<Plan>, other: Partial<Plan>): Partial<Plan> {
     serverFaults: new Map([...(one.serverFaults ?? []), ...(other.serverFaults ?? [])]),
   }
 }
+
+/** The key is replaced, and finished early or late; a second machine gets the new one in the meantime, or never. */
+export function rekeyPlan(
+  {
+    finish,
+    take,
+    kinds,
+  }: { readonly finish: number; readonly take?: number; readonly kinds: readonly OperationKind[] },
+  { begin = BEGIN, ...changes }: Partial<Plan> & { readonly begin?: number } = {},
+): Plan {
+  const plan = smallPlan(kinds, { begin: begin + 1500, ...changes })
+  const key: Operation[] = [
+    { at: begin, machine: 0, kind: 'rekey' },
+    ...(take === undefined ? [] : [{ at: begin + take, machine: 1, kind: 'take-key' } as const]),
+    { at: begin + finish, machine: 0, kind: 'finish' },
+  ]
+  return { ...plan, operations: [...key, ...plan.operations] }
+}
+
+/** A schedule with any number of faults but those that lose changes, and the key is replaced in the middle. */
+export function randomRekeyPlan(seed: number): Plan {
+  const random = createRandom(seed ^ 0x4e4b)
+  const plan = randomPlan(seed)
+  const times = plan.operations.map(({ at }) => at)
+  const [first, last] = [Math.min(...times), Math.max(...times) + MINUTE]
+  const at = (from: number) => from + random() * (last - from)
+  const machines = plan.machines.map(({ full, ...machine }) => machine)
+  const machine = Math.floor(random() * machines.length)
+  const begin = at(first - 2 * SECOND)
+  const finish = at(begin)
+  const operations: Operation[] = [
+    ...plan.operations,
+    { at: begin, machine, kind: 'rekey' },
+    { at: finish, machine, kind: 'take-key' },
+    { at: finish + SECOND, machine, kind: 'finish' },
+    ...machines.flatMap((_, index): Operation[] =>
+      random() < 0.7 ? [{ at: at(begin), machine: index, kind: 'take-key' }] : [],
+    ),
+  ]
+  return { ...plan, machines, operations, losses: [] }
+}

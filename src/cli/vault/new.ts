@@ -103,7 +103,7 @@ async function runNew(given: string, options: NewOptions, context: Context): Pro
 }
 
 /** Only `--save` counts: the variable is for sessions. */
-async function targetsOf(options: NewOptions, context: Context): Promise<readonly SaveTarget[]> {
+export async function targetsOf(options: SavingOptions, context: Context): Promise<readonly SaveTarget[]> {
   if (options.save === undefined) return []
   if (options.save.some((name) => ['store', 'vault'].includes(name))) {
     throw new CliError('USAGE', 'address and key are kept on this machine without --save', {
@@ -204,7 +204,7 @@ function exists(address: string): OAuthError {
 }
 
 /** A file may hold the only copy of another vault's key. */
-async function refuseTaken(
+export async function refuseTaken(
   targets: readonly SaveTarget[],
   address: string,
   environment: Context['io']['environment'],

@@ -3,22 +3,18 @@
  */
 import { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
-import { holdSignals } from '../../node/signals.ts'
 import { readContents } from '../../node/vault/inspect.ts'
-import { openVault } from '../../node/vault/open.ts'
 import type { Sealed } from '../../node/vault/record.ts'
 import { removeSession } from '../../node/vault/remove.ts'
-import type { VaultStore } from '../../node/vault/store.ts'
 import { parseIdentifier } from '../../protocol/identity/syntax.ts'
 import { accountOf as didOf } from '../../session/account.ts'
-import { endSession } from '../../session/revoke.ts'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
-import { type UsedVault, usedVault } from './setting.ts'
+import { storeOf, usedVault } from './setting.ts'
 import { accountOf } from './words.ts'
 
 interface RemoveOptions extends CommonOptions {
@@ -76,22 +72,5 @@ function living(sealed: Sealed): OAuthError {
   return new CliError('USAGE', `the session of ${accountOf(sealed)} has not ended`, {
     session: 'alive',
     hint: `end it with: atproto-oauth revoke --account ${shellQuote(accountOf(sealed))}`,
-  })
-}
-
-function storeOf({ engine, key, memory }: UsedVault, { io, output, runtime }: Context): Promise<VaultStore> {
-  return openVault({
-    engine,
-    key,
-    folder: memory,
-    environment: io.environment,
-    holdSignals,
-    endTokens: async (record) => void (await endSession(record, runtime)),
-    onClaim(label) {
-      output.note(`waiting for ${label}, which is changing this session`)
-      return () => undefined
-    },
-    warn: output.warn,
-    randomBytes: runtime.randomBytes,
   })
 }

@@ -4,6 +4,7 @@
 import { VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
 import { homeNeeded } from '../../node/folders.ts'
+import { holdSignals } from '../../node/signals.ts'
 import {
   connectEngine,
   isSameAddress,
@@ -15,6 +16,9 @@ import {
 } from '../../node/vault/connect.ts'
 import type { VaultEngine } from '../../node/vault/engine.ts'
 import { parseUserKey } from '../../node/vault/envelope.ts'
+import { openVault } from '../../node/vault/open.ts'
+import type { VaultStore } from '../../node/vault/store.ts'
+import { endSession } from '../../session/revoke.ts'
 import { type Context, homeOf } from '../context.ts'
 
 export interface UsedVault extends VaultSetting {
@@ -74,4 +78,25 @@ export async function warnOfVariable(address: string, { io, output }: Context): 
   else if (variable(io.environment, VAULT_KEY) !== undefined) {
     output.note(`Commands use the key in ${VAULT_KEY} as long as it is set.`)
   }
+}
+
+/** The sessions of a vault, for a change of them. */
+export function storeOf(
+  { engine, key, memory }: Pick<UsedVault, 'engine' | 'key' | 'memory'>,
+  { io, output, runtime }: Context,
+): Promise<VaultStore> {
+  return openVault({
+    engine,
+    key,
+    folder: memory,
+    environment: io.environment,
+    holdSignals,
+    endTokens: async (record) => void (await endSession(record, runtime)),
+    onClaim(label) {
+      output.note(`waiting for ${label}, which is changing this session`)
+      return () => undefined
+    },
+    warn: output.warn,
+    randomBytes: runtime.randomBytes,
+  })
 }

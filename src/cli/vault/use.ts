@@ -4,11 +4,12 @@
 import { Command } from 'commander'
 import { cleaned, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
-import { normalizeAddress, withoutLogin } from '../../node/vault/connect.ts'
+import { normalizeAddress, vaultFolders, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { parseUserKey, unwrapKeys } from '../../node/vault/envelope.ts'
+import { vaultNotFound } from '../../node/vault/keyring.ts'
 import { readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
-import { vaultNotFound } from '../../node/vault/open.ts'
+import { inheritMemory } from '../../node/vault/open.ts'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
@@ -56,6 +57,7 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
     key = await askForKey(address, io)
     await check(engine, key)
   })
+  if (known !== undefined && known.key !== key) await inheritMemory(engine, known.key, key, vaultFolders(home).memory)
   await writeKnownVault(home, { address, key, login })
   await output.data(output.json ? `${toSafeJson({ address, previous: current })}\n` : `${address}\n`)
   if (current !== undefined && current !== address) {

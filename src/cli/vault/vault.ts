@@ -8,6 +8,7 @@ import { vaultDestroyCommand } from './destroy.ts'
 import { vaultKeyCommand } from './key.ts'
 import { vaultListCommand } from './list.ts'
 import { vaultNewCommand } from './new.ts'
+import { vaultRekeyCommand } from './rekey.ts'
 import { vaultRemoveCommand } from './remove.ts'
 import { vaultUseCommand } from './use.ts'
 
@@ -20,6 +21,7 @@ export function vaultCommand(runner: Runner): Command {
     .addCommand(vaultKeyCommand(runner))
     .addCommand(vaultCheckCommand(runner))
     .addCommand(vaultListCommand(runner))
+    .addCommand(vaultRekeyCommand(runner))
     .addCommand(vaultRemoveCommand(runner))
     .addCommand(vaultDestroyCommand(runner))
 }

@@ -2,7 +2,7 @@
  * How records are encrypted: JWE compact, `dir` with `A256GCM` and nothing else (RFC 7516 §3.1, RFC 7518 §5.3).
  *
  * The user's key opens the `vault` record. That one holds the two keys of the vault: one names the records, one encrypts
- * them. So the user's key can be replaced without a change of any name.
+ * them. So the user's key can be replaced without a change of any name. While it is, the record has a line for each key.
  */
 import { createHmac, hkdfSync } from 'node:crypto'
 import * as v from '@badrap/valita'
@@ -22,15 +22,20 @@ const KEY_FORM = /^[A-Za-z0-9_-]{43}$/
 /** Lengths of plaintexts tell nothing but how often this fits in. */
 const PADDING = 4096
 
+/** Encrypts records. Secret. */
+interface DataKey {
+  readonly kid: string
+  readonly dataKey: Uint8Array
+}
+
 /** What the `vault` record holds. Secret. */
-export interface VaultKeys {
+export interface VaultKeys extends DataKey {
   readonly id: string
   /** Where the vault was made: anywhere else it is a copy. */
   readonly address: string
-  /** Of the data key. */
-  readonly kid: string
   readonly nameKey: Uint8Array
-  readonly dataKey: Uint8Array
+  /** The data key that is being replaced: some records are still encrypted with it. */
+  readonly earlier?: DataKey | undefined
 }
 
 interface Header {
@@ -47,6 +52,7 @@ const wrapSchema = v.object({
   kid: v.string(),
   nameKey: base64url,
   dataKey: base64url,
+  earlier: v.object({ kid: v.string(), dataKey: base64url }).optional(),
 })
 
 /** A new key of a user: 32 random bytes, as base64url. */
@@ -72,22 +78,25 @@ export async function createVault(
   userKey: Uint8Array,
   { randomBytes }: Random,
 ): Promise<{ readonly keys: VaultKeys; readonly text: string }> {
-  const name = (bytes: number) => Buffer.from(randomBytes(bytes)).toString('base64url')
-  const keys = {
-    id: name(16),
-    address,
-    kid: name(9),
-    nameKey: randomBytes(KEY_BYTES),
-    dataKey: randomBytes(KEY_BYTES),
-  }
+  const id = Buffer.from(randomBytes(16)).toString('base64url')
+  const keys = { id, address, nameKey: randomBytes(KEY_BYTES), ...createDataKey({ randomBytes }) }
   return { keys, text: await wrapKeys(keys, userKey) }
 }
 
-/** The `vault` record for one user's key. */
+export function createDataKey({ randomBytes }: Random): DataKey {
+  return { kid: Buffer.from(randomBytes(9)).toString('base64url'), dataKey: randomBytes(KEY_BYTES) }
+}
+
+/** The `vault` record for one user's key: a line of it, if there are several. */
 export function wrapKeys(keys: VaultKeys, userKey: Uint8Array): Promise<string> {
-  const { id, address, kid } = keys
+  const { id, address, kid, earlier } = keys
   const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
-  const content = { version: VERSION, id, address, kid, nameKey: text(keys.nameKey), dataKey: text(keys.dataKey) }
+  const content = {
+    ...{ version: VERSION, id, address, kid },
+    nameKey: text(keys.nameKey),
+    dataKey: text(keys.dataKey),
+    ...(earlier && { earlier: { kid: earlier.kid, dataKey: text(earlier.dataKey) } }),
+  }
   const header = { vault: id, name: VAULT_RECORD, kid: userKeyId(userKey) }
   return encrypt(content, header, derive(userKey, 'wrap'))
 }
@@ -99,17 +108,53 @@ export function wrapKeys(keys: VaultKeys, userKey: Uint8Array): Promise<string> 
  * @throws {OAuthError} `VAULT_KEY_WRONG`; `VAULT_INVALID`: damaged, from a newer version, or a copy from another address
  */
 export async function unwrapKeys(text: string, userKey: Uint8Array, address: string): Promise<VaultKeys> {
-  const { vault, kid, name } = headerOf(text)
-  if (kid !== userKeyId(userKey)) throw wrongKey(address)
-  if (name !== VAULT_RECORD) throw damaged()
-  const found = wrapSchema.try(await decrypt(text, derive(userKey, 'wrap')), { mode: 'strip' })
-  if (!found.ok || found.value.id !== vault) throw damaged()
-  const { nameKey, dataKey, ...rest } = found.value
+  const wrap = wrapsOf(text).find(({ kid }) => kid === userKeyId(userKey))
+  if (wrap === undefined) throw wrongKey(address)
+  const found = wrapSchema.try(await decrypt(wrap.text, derive(userKey, 'wrap')), { mode: 'strip' })
+  if (!found.ok || found.value.id !== wrap.vault) throw damaged()
+  const { nameKey, dataKey, earlier, ...rest } = found.value
   if (rest.address !== address) {
     throw invalid(`the vault at ${address} is a copy of the one at ${rest.address}`, 'vault-copied')
   }
   const bytes = (encoded: string) => new Uint8Array(Buffer.from(encoded, 'base64url'))
-  return { ...rest, nameKey: bytes(nameKey), dataKey: bytes(dataKey) }
+  return {
+    ...rest,
+    nameKey: bytes(nameKey),
+    dataKey: bytes(dataKey),
+    ...(earlier && { earlier: { kid: earlier.kid, dataKey: bytes(earlier.dataKey) } }),
+  }
+}
+
+/** A line of the `vault` record. */
+export interface Wrap {
+  /** The vault that it says it belongs to. */
+  readonly vault: string
+  /** Names the user's key that opens it. */
+  readonly kid: string
+  readonly text: string
+}
+
+/**
+ * The lines of the `vault` record, that of the newest key last.
+ *
+ * @throws {OAuthError} `VAULT_INVALID`
+ */
+export function wrapsOf(text: string): readonly Wrap[] {
+  if (text.length > RECORD_LONGEST) throw damaged()
+  return text.split('\n').map((line) => {
+    const { vault, kid, name } = headerOf(line)
+    if (name !== VAULT_RECORD) throw damaged()
+    return { vault, kid, text: line }
+  })
+}
+
+/** Which data key a record is encrypted with; `undefined` if it is damaged. */
+export function dataKeyId(text: string): string | undefined {
+  try {
+    return headerOf(text).kid
+  } catch {
+    return undefined
+  }
 }
 
 /** The name of an account's record. It never changes, and says nothing to whoever has no key. */
@@ -131,10 +176,11 @@ export function sealRecord(content: object, name: string, { id, kid, dataKey }: 
 }
 
 /** @throws {OAuthError} `VAULT_INVALID` it is not what was written under this name, by a vault with these keys */
-export async function openRecord(text: string, name: string, { id, kid, dataKey }: VaultKeys): Promise<unknown> {
+export async function openRecord(text: string, name: string, keys: VaultKeys): Promise<unknown> {
   const header = headerOf(text)
-  if (header.vault !== id || header.name !== name || header.kid !== kid) throw damaged()
-  return decrypt(text, dataKey)
+  const key = [keys, keys.earlier].find((one) => one?.kid === header.kid)
+  if (header.vault !== keys.id || header.name !== name || key === undefined) throw damaged()
+  return decrypt(text, key.dataKey)
 }
 
 function encrypt(content: object, header: Header, key: Uint8Array): Promise<string> {
@@ -184,7 +230,7 @@ function damaged(): OAuthError {
   return invalid('a record of the vault is damaged, or was not written by this tool', 'vault-damaged')
 }
 
-function wrongKey(address: string): OAuthError {
+export function wrongKey(address: string): OAuthError {
   const message = `the key does not belong to the vault at ${address}`
   return new OAuthError('VAULT_KEY_WRONG', message, { facts: { reason: 'vault-key-wrong' } })
 }

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { listFolder } from '../store/files.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { parseUserKey, unwrapKeys, type VaultKeys } from './envelope.ts'
+import { vaultNotFound } from './keyring.ts'
 import { createFolderMemory } from './machine.ts'
-import { vaultFolder, vaultNotFound } from './open.ts'
+import { vaultFolder } from './open.ts'
 import { isLater, type Sealed, unseal } from './record.ts'
 
 export interface VaultContents {

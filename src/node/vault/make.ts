@@ -22,25 +22,44 @@ export async function makeVault(
   ports: Random & Timer,
 ): Promise<VaultKeys | undefined> {
   const { keys, text } = await createVault(engine.address, userKey, ports)
+  const unclear = `it is not known whether the vault at ${engine.address} was made`
+  return (await replaceVaultRecord(engine, { before, after: text, unclear }, ports)) ? keys : undefined
+}
+
+interface Replacement {
+  readonly before: string | undefined
+  readonly after: string
+  /** The message if it is not known whether it was made. */
+  readonly unclear: string
+}
+
+/**
+ * Replaces the `vault` record, and finds out whether that succeeded.
+ *
+ * @returns whether it was replaced; otherwise somebody else was faster, and nothing was changed
+ * @throws {OAuthError} as `VaultEngine.swap`; with `session: 'unknown'` it may have been replaced
+ */
+export async function replaceVaultRecord(
+  engine: VaultEngine,
+  { before, after, unclear }: Replacement,
+  { sleep }: Timer,
+): Promise<boolean> {
   let isMaybeMade = false
   for (let attempt = 1; ; attempt++) {
     try {
-      const outcome = await engine.swap(VAULT_RECORD, before, text)
-      if (outcome === 'won') return keys
+      const outcome = await engine.swap(VAULT_RECORD, before, after)
+      if (outcome === 'won') return true
       if (outcome === 'unknown') isMaybeMade = true
       const current = await engine.read(VAULT_RECORD)
-      if (current === text) return keys
-      if (outcome === 'lost' || current !== before) return undefined
+      if (current === after) return true
+      if (outcome === 'lost' || current !== before) return false
     } catch (error) {
       if (!isMaybeMade || !isOAuthError(error, 'VAULT_UNREACHABLE') || attempt >= ATTEMPTS) {
         throw isMaybeMade && error instanceof OAuthError ? error.with({ session: 'unknown' }) : error
       }
     }
-    if (attempt >= ATTEMPTS) {
-      const message = `it is not known whether the vault at ${engine.address} was made`
-      throw new OAuthError('VAULT_UNREACHABLE', message, { session: 'unknown' })
-    }
-    await ports.sleep(PAUSE)
+    if (attempt >= ATTEMPTS) throw new OAuthError('VAULT_UNREACHABLE', unclear, { session: 'unknown' })
+    await sleep(PAUSE)
   }
 }
 

@@ -3,13 +3,13 @@
  */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Random, SessionStore } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
 import type { LockOptions } from '../store/lock.ts'
-import { VAULT_RECORD, type VaultEngine } from './engine.ts'
-import { parseUserKey, unwrapKeys, userKeyId, type VaultKeys } from './envelope.ts'
+import type { VaultEngine } from './engine.ts'
+import { parseUserKey, userKeyId } from './envelope.ts'
+import { copyMemory, createKeyring } from './keyring.ts'
 import { createFolderMemory, describeMachine, systemClock } from './machine.ts'
 import type { VaultMemory } from './memory.ts'
 import { VaultStore } from './store.ts'
@@ -42,29 +42,9 @@ export async function openVault(options: VaultOptions & Random): Promise<VaultSt
   const machine = options.isTemporary ? { ...described, durable: false } : described
   const lasting = createFolderMemory(place, { onWait })
   const memory = options.isTemporary ? withoutAhead(lasting) : lasting
-  let opened: Promise<VaultKeys> | undefined
-  const keys = () => {
-    opened ??= readKeys(engine, userKey, memory).catch((error: unknown) => {
-      opened = undefined
-      throw error
-    })
-    return opened
-  }
-  const confirmKeys = async (text: string | undefined, isNeeded: boolean) => {
-    const known = await memory.read('keys', VAULT_RECORD).catch(() => undefined)
-    if (text !== undefined && text === known) return
-    if (text === undefined && (known === undefined || !isNeeded)) throw vaultNotFound(engine.address)
-    if (text === undefined && (await engine.swap(VAULT_RECORD, undefined, known)) === 'won') {
-      warn?.(`the vault at ${engine.address} was lost: stored it again`)
-      return
-    }
-    const current = await unwrapCurrent(text ?? (await engine.read(VAULT_RECORD)), engine, userKey, memory)
-    opened = Promise.resolve(current)
-  }
   return new VaultStore({
     engine,
-    keys,
-    confirmKeys,
+    ...createKeyring({ engine, userKey, memory, ...(warn && { warn }) }),
     memory,
     clock,
     machine,
@@ -96,29 +76,20 @@ export function vaultFolder(address: string, userKey: Uint8Array): string {
     .slice(0, 32)
 }
 
-async function readKeys(engine: VaultEngine, userKey: Uint8Array, memory: VaultMemory): Promise<VaultKeys> {
-  const known = await memory.read('keys', VAULT_RECORD).catch(() => undefined)
-  if (known !== undefined) {
-    const opened = await unwrapKeys(known, userKey, engine.address).catch(() => undefined)
-    if (opened !== undefined) return opened
-  }
-  return unwrapCurrent(await engine.read(VAULT_RECORD), engine, userKey, memory)
-}
-
-/** @param text the vault's own record, as it is now */
-async function unwrapCurrent(
-  text: string | undefined,
-  engine: VaultEngine,
-  userKey: Uint8Array,
-  memory: VaultMemory,
-): Promise<VaultKeys> {
-  if (text === undefined) throw vaultNotFound(engine.address)
-  const keys = await unwrapKeys(text, userKey, engine.address)
-  await memory.write('keys', VAULT_RECORD, text).catch(() => undefined)
-  return keys
-}
-
-export function vaultNotFound(address: string): OAuthError {
-  const message = `there is no vault at ${address}`
-  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found', address } })
+/**
+ * Takes over what this machine has seen and received of a vault with an earlier key of it.
+ *
+ * @param folder of the memory of all vaults
+ */
+export async function inheritMemory(
+  { address }: Pick<VaultEngine, 'address'>,
+  earlier: string,
+  current: string,
+  folder: string,
+): Promise<void> {
+  const [from, to] = [earlier, current].map((key) => {
+    const userKey = parseUserKey(key)
+    return { userKey, memory: createFolderMemory(join(folder, vaultFolder(address, userKey))) }
+  })
+  await copyMemory(address, from!, to!)
 }

@@ -8,7 +8,7 @@ import type { Random, SessionStore, Transaction } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
 import type { HeldLock } from '../store/lock.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
-import { sessionName, type VaultKeys } from './envelope.ts'
+import { dataKeyId, sessionName, type VaultKeys } from './envelope.ts'
 import type { VaultMemory } from './memory.ts'
 import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
 import { VAULT_TIMES, type VaultClock, type VaultMachine, type VaultTimes } from './times.ts'
@@ -27,6 +27,8 @@ export interface VaultStoreOptions {
    * @throws {OAuthError} `VAULT_KEY_WRONG`, `VAULT_INVALID`
    */
   confirmKeys?(text: string | undefined, isNeeded: boolean): Promise<void>
+  /** Keys from before the user's key was replaced. Only what this machine remembers is opened with them. */
+  formerKeys?(): Promise<readonly VaultKeys[]>
   readonly memory: VaultMemory
   readonly clock: VaultClock
   readonly machine: VaultMachine
@@ -213,7 +215,14 @@ export class VaultStore implements SessionStore {
   /** One record as the engine has it now. */
   async readRecord(name: string): Promise<Sealed | undefined> {
     const text = await this.engine.read(name)
-    return text === undefined ? undefined : unseal(name, text, await this.keys())
+    if (text === undefined) return undefined
+    if (!canOpen(text, await this.keys())) await this.refreshKeys()
+    return unseal(name, text, await this.keys())
+  }
+
+  /** Learns whether the keys of the vault were replaced. */
+  async refreshKeys(): Promise<void> {
+    await this.#confirmKeys(await this.engine.read(VAULT_RECORD))
   }
 
   async nameOf({ did }: Pick<SessionRecord, 'did'>): Promise<string> {
@@ -224,12 +233,37 @@ export class VaultStore implements SessionStore {
     return seal(record, await this.keys())
   }
 
+  /** The same, encrypted anew if the data key was replaced since: others could not read it. */
+  async resealed(sealed: Sealed): Promise<Sealed> {
+    return (await this.#isCurrent(sealed)) ? sealed : this.seal(sealed.record)
+  }
+
+  async #isCurrent({ text }: Pick<Sealed, 'text'>): Promise<boolean> {
+    return dataKeyId(text) === (await this.keys()).kid
+  }
+
   /**
    * Replaces a record and finds out whether that succeeded: a change that may have arrived is repeated, byte for byte.
    *
    * @throws {OAuthError} as `VaultEngine.swap`; it may have arrived if `limit` milliseconds have passed
    */
   async swap(before: Pick<Sealed, 'text'> | undefined, after: Sealed, limit: number): Promise<boolean> {
+    // It was encrypted before this process learned of a new data key. A record with the old one may follow its like.
+    if (!(await this.#isCurrent(after)) && (before === undefined || (await this.#isCurrent(before)))) return false
+    const isMade = await this.#swap(before, after, limit)
+    if (isMade && before === undefined) await this.#assertReadable(after)
+    return isMade
+  }
+
+  /** Nothing was compared that would have told that the data key was replaced at this moment. */
+  async #assertReadable(created: Sealed): Promise<void> {
+    if (this.#options.confirmKeys === undefined) return
+    await this.refreshKeys()
+    const next = await this.resealed(created)
+    if (next !== created) await this.#swap(created, next, 0)
+  }
+
+  async #swap(before: Pick<Sealed, 'text'> | undefined, after: Sealed, limit: number): Promise<boolean> {
     const { clock, engine } = this
     const since = clock.monotonic()
     let isMaybeThere = false
@@ -262,8 +296,9 @@ export class VaultStore implements SessionStore {
    * @returns whether these or newer tokens of the same session are there; otherwise a person has ended or replaced it
    * @throws {OAuthError} as `VaultEngine.swap`: they may not be there
    */
-  async publish(next: Sealed, expected: Sealed | undefined, limit: number): Promise<boolean> {
+  async publish(tokens: Sealed, expected: Sealed | undefined, limit: number): Promise<boolean> {
     const { clock } = this
+    let next = tokens
     const since = clock.monotonic()
     let current = expected
     let isKnown = expected !== undefined
@@ -277,6 +312,7 @@ export class VaultStore implements SessionStore {
           return isNewer
         }
         isKnown = false
+        next = await this.resealed(next)
         if (await this.swap(current, next, limit)) return true
       } catch (error) {
         isKnown = false
@@ -292,7 +328,7 @@ export class VaultStore implements SessionStore {
     if (text === undefined) return
     await this.#confirmKeys(await this.engine.read(VAULT_RECORD))
     const [name = '', sealed = ''] = text.split('\n')
-    const next = await unseal(name, sealed, await this.keys())
+    const next = await this.#unsealKept(name, sealed)
     if (next !== undefined) {
       if (await this.publish(next, undefined, 0)) await this.remember(next)
       else await this.endTokens(next.record.session)
@@ -308,6 +344,7 @@ export class VaultStore implements SessionStore {
       const before = await this.#seenRecord(name)
       const isKnown =
         before !== undefined &&
+        dataKeyId(before.text) === dataKeyId(text) &&
         before.record.session.thumbprint === record.session.thumbprint &&
         rotationOf(before.record.session) === rotationOf(record.session) &&
         before.record.endedBy === record.endedBy
@@ -424,8 +461,21 @@ export class VaultStore implements SessionStore {
   async #seenRecord(name: string): Promise<Sealed | undefined> {
     const text = await this.memory.read('seen', name).catch(() => undefined)
     if (text === undefined) return undefined
-    return unseal(name, text, await this.keys()).catch(() => undefined)
+    return this.#unsealKept(name, text).catch(() => undefined)
   }
+
+  /** What this machine has kept, perhaps since before the keys were replaced. */
+  async #unsealKept(name: string, text: string): Promise<Sealed | undefined> {
+    const keys = await this.keys()
+    if (canOpen(text, keys)) return unseal(name, text, keys)
+    const former = (await this.#options.formerKeys?.()) ?? []
+    return unseal(name, text, former.find((one) => one.id === keys.id && canOpen(text, one)) ?? keys)
+  }
+}
+
+function canOpen(text: string, { kid, earlier }: VaultKeys): boolean {
+  const id = dataKeyId(text)
+  return id === kid || (id !== undefined && id === earlier?.kid)
 }
 
 function isPublishable(next: VaultRecord, current: VaultRecord): boolean {

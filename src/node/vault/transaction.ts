@@ -29,6 +29,7 @@ interface VaultAccess {
   stopwatch(): () => number
   nameOf(session: Pick<SessionRecord, 'did'>): Promise<string>
   seal(record: VaultRecord): Promise<Sealed>
+  resealed(sealed: Sealed): Promise<Sealed>
   readRecord(name: string): Promise<Sealed | undefined>
   swap(before: Pick<Sealed, 'text'> | undefined, after: Sealed, limit: number): Promise<boolean>
   publish(next: Sealed, expected: Sealed | undefined, limit: number): Promise<boolean>
@@ -132,7 +133,7 @@ export class VaultTransaction implements SessionTransaction {
     if (session === undefined) return
     const { replaced: earlier } = this.#base?.record ?? {}
     const gone = { ...this.#plain(tombstone(session, clock.now())), replaced: undefined }
-    const next = await store.seal({ ...gone, endedBy: 'person' })
+    let next = await store.seal({ ...gone, endedBy: 'person' })
     let current: Sealed | undefined = this.#held?.sealed ?? this.#base
     while (current !== undefined && current.record.session.thumbprint === session.thumbprint) {
       if (await store.swap(current, next, times.publish)) {
@@ -145,6 +146,7 @@ export class VaultTransaction implements SessionTransaction {
         break
       }
       current = await store.readRecord(next.name)
+      next = await store.resealed(next)
     }
     this.#held = undefined
     this.#base = next

@@ -15,7 +15,16 @@ import {
   type Plan,
   simulate,
 } from '../../support/vault-model.ts'
-import { BEGIN, both, EARLY, randomPlan, singleFaults, smallPlan } from '../../support/vault-plans.ts'
+import {
+  BEGIN,
+  both,
+  EARLY,
+  randomPlan,
+  randomRekeyPlan,
+  rekeyPlan,
+  singleFaults,
+  smallPlan,
+} from '../../support/vault-plans.ts'
 
 vi.mock('../../../src/protocol/oauth/dpop.ts', async (original) => {
   const { mockCrypto } = await import('../../support/vault-model-mocks.ts')
@@ -133,6 +142,40 @@ test('two faults in two operations', async () => {
   findings.assertNone()
 })
 
+test('random schedules with a change of the key', async () => {
+  const findings = new Findings()
+  for (let seed = FIRST; seed < FIRST + RUNS / 2; seed++) await findings.run(randomRekeyPlan(seed))
+  findings.assertNone()
+})
+
+const REKEYS = [
+  { finish: 12_000, take: 7000, kinds: ['refresh', 'refresh'] },
+  { finish: 3000, kinds: ['call', 'refresh', 'call'] },
+  { finish: 1800, take: 1600, kinds: ['call', 'refresh'] },
+  { finish: 2500, take: 60_000, kinds: ['revoke', 'refresh'] },
+  { finish: 2000, take: 1700, kinds: ['login', 'refresh'] },
+] as const
+
+test('every fault at every step of a change of the key', async () => {
+  const findings = new Findings()
+  let count = 0
+  for (const rekey of REKEYS) {
+    for (const machines of MACHINES.slice(0, 3)) {
+      const base = rekeyPlan(rekey, { machines, ...(count % 2 === 0 && { begin: EARLY }) })
+      const plain = await findings.run(base, JSON.stringify(rekey))
+      expect([plain.losses, plain.resends]).toStrictEqual([0, 0])
+      expect(plain.answers).toContain('rekey added a key')
+      expect(plain.answers).toContain('finish finished')
+      for (const [name, change] of singleFaults(plain)) {
+        // Whoever has only the new key cannot tell a vault that has lost it from another one.
+        if (name.includes('lose-write') || count++ % Math.ceil(STRIDE / 4) !== 0) continue
+        await findings.run({ ...base, ...change }, `${JSON.stringify(rekey)}: ${name}`)
+      }
+    }
+  }
+  findings.assertNone()
+})
+
 /** Changes what a transaction is given. */
 function withTransaction(change: (given: SessionTransaction) => Partial<SessionTransaction>): typeof VaultStore {
   return class extends VaultStore {
@@ -153,6 +196,41 @@ const without = (kind: MemoryKind) => (memory: VaultMemory) => ({
 const cutOff = (begin: number): Partial<Plan> => ({
   partitions: [{ from: begin + 2000, until: begin + 60_000, machine: 0 }],
 })
+
+/** The rules for a change of the key, each switched off. */
+const REKEY_RULES: Readonly<Record<string, Mutation>> = {
+  'new tokens are encrypted with the present key': {
+    store: class extends VaultStore {
+      override async resealed(sealed: Sealed) {
+        return sealed
+      }
+    },
+  },
+  'a claim is waited for': {
+    store: class extends VaultStore {
+      override async mayTakeOver(...[name, claim, isLocked]: Parameters<VaultStore['mayTakeOver']>) {
+        return isLocked ? super.mayTakeOver(name, claim, true) : true
+      }
+    },
+  },
+  'what was received before is not forgotten': {
+    memory: (memory) => ({ ...memory, names: async (kind) => (kind === 'keys' ? [] : memory.names(kind)) }),
+  },
+}
+
+test.each(Object.entries(REKEY_RULES))(
+  'the model notices that a rule for a change of the key is missing: %s',
+  async (name, mutation) => {
+    const findings = new Findings()
+    for (let seed = 1; seed <= 4000; seed++) {
+      await findings.run(randomRekeyPlan(seed), undefined, mutation)
+      if (findings.causes.size === 0) continue
+      if (FOLDER) writeFileSync(`${FOLDER}/${name}.txt`, [...findings.causes.values()][0]!.first)
+      return
+    }
+    throw new Error('nothing was found')
+  },
+)
 
 /** The rules of the vault, each switched off. */
 const RULES: Readonly<
@@ -313,19 +391,25 @@ test('a response that takes as long as it may is stored, and nobody sends the to
   expect(answers.slice(0, 2)).toStrictEqual(['refresh refreshed ref-0-1', 'refresh refreshed ref-0-1'])
 })
 
-/** The first machine cannot reach the vault from its response until `until` after it. */
-const cutOffUntil = (until: number): Plan => ({
-  ...smallPlan(['refresh', 'refresh'], { machines: [{ durable: false }, { durable: false }], together: false }),
-  partitions: [{ from: BEGIN + 2000, until, machine: 0 }],
-})
+/** The first machine cannot reach the vault from the moment it sends its token until `until`. */
+async function cutOffUntil(until: number): Promise<Plan> {
+  const machines = [{ durable: false }, { durable: false }]
+  const plan = smallPlan(['refresh', 'refresh'], { machines, together: false })
+  const { trace } = await simulate(plan)
+  const [, sent] = /^ *([\d.]+) m0\/p1 refresh: sends/m.exec(trace.join('\n'))!
+  return { ...plan, partitions: [{ from: Number(sent) * 1000, until, machine: 0 }] }
+}
 
 test('a response that is stored one second before the takeover is kept', async () => {
   const findings = new Findings()
-  const takenOver = await findings.run(cutOffUntil(BEGIN + VAULT_TIMES.publishFromHere))
+  const takenOver = await findings.run(await cutOffUntil(BEGIN + VAULT_TIMES.publishFromHere))
   expect(takenOver.resends).toBe(1)
-  const at = Number(/^ *([\d.]+) m1\/p2 refresh: swap .* claim/m.exec(takenOver.trace.join('\n'))![1]) * 1000
+  const at = Number(/^ *([\d.]+) m1\/p2 refresh: swap .* claim .*: won$/m.exec(takenOver.trace.join('\n'))![1]) * 1000
   expect(at).toBeGreaterThan(BEGIN + VAULT_TIMES.takeover)
-  const kept = await findings.run({ ...cutOffUntil(BEGIN + VAULT_TIMES.publishFromHere), storesAt: at - MARGIN })
+  const kept = await findings.run({
+    ...(await cutOffUntil(BEGIN + VAULT_TIMES.publishFromHere)),
+    storesAt: at - MARGIN,
+  })
   findings.assertNone()
   expect(kept.resends).toBe(0)
   expect(kept.losses).toBe(0)

@@ -1,0 +1,187 @@
+/**
+ * `vault rekey`: replaces the key of the vault, in two steps.
+ */
+import { Command, Option } from 'commander'
+import { VAULT, VAULT_KEY } from '../../credentials/variables.ts'
+import { type Entries, TEXT_FORMATS } from '../../credentials/write.ts'
+import type { OAuthError } from '../../errors.ts'
+import { withLogin } from '../../node/vault/connect.ts'
+import { VAULT_RECORD } from '../../node/vault/engine.ts'
+import { createUserKey, parseUserKey, unwrapKeys } from '../../node/vault/envelope.ts'
+import { vaultNotFound } from '../../node/vault/keyring.ts'
+import { changeKnownVaults, readKnownVaults } from '../../node/vault/known.ts'
+import { inheritMemory } from '../../node/vault/open.ts'
+import { addKey, finishRekey, newestOf } from '../../node/vault/rekey.ts'
+import { toSafeJson } from '../../text.ts'
+import type { Context } from '../context.ts'
+import { entryPrinter, type Format } from '../credentials/print.ts'
+import { CliError } from '../errors.ts'
+import { programName } from '../io.ts'
+import { carriedFlags, collect, type SavingOptions } from '../options.ts'
+import type { Runner } from '../run.ts'
+import { refuseTaken, targetsOf } from './new.ts'
+import { storeOf, type UsedVault, usedVault, warnOfVariable } from './setting.ts'
+import { counted } from './words.ts'
+
+interface RekeyOptions extends SavingOptions {
+  readonly finish?: boolean
+  readonly format?: Exclude<Format, 'bundle'>
+}
+
+export function vaultRekeyCommand(runner: Runner): Command {
+  const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
+  return new Command('rekey')
+    .description('Replace the key of the vault')
+    .option('--finish', 'Encrypt all records anew, and remove the old key')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'Print address and new key in this format (default without a terminal: dotenv)',
+      ).choices(formats),
+    )
+    .addOption(
+      new Option(
+        '--save <target>',
+        'Save address and new key to file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND (repeatable)',
+      ).argParser(collect),
+    )
+    .addHelpText('after', NOTES)
+    .action(runner.action(runRekey, 'login'))
+}
+
+const NOTES = `
+Without --finish, a new key is added: both keys open the vault, so that the new one can be given to all machines and
+jobs. With --finish, only the new key opens it. If either step is interrupted, run it again.
+
+Whoever had the old key may have copied the tokens. If it was stolen, finish at once, then end the sessions with
+\`revoke\` and sign in again.
+
+Examples:
+  atproto-oauth vault rekey --save gh:alice/bot
+  atproto-oauth vault key | ssh server atproto-oauth vault use git:https://github.com/alice/bot
+  atproto-oauth vault rekey --finish
+`
+
+async function runRekey(options: RekeyOptions, context: Context): Promise<void> {
+  const vault = await usedVault(context)
+  if (options.finish) await finish(vault, options, context)
+  else await begin(vault, options, context)
+}
+
+interface Candidates {
+  /** The `vault` record. */
+  readonly text: string
+  /** The newest key that opens it, of all that this user has for it here. */
+  readonly found: { readonly key: string; readonly isNewest: boolean; readonly isShared: boolean }
+}
+
+async function candidates({ address, engine, home, key }: UsedVault): Promise<Candidates> {
+  const text = await engine.read(VAULT_RECORD)
+  if (text === undefined) throw vaultNotFound(engine.address)
+  const known = (await readKnownVaults(home)).vaults.filter((vault) => vault.address === address)
+  const found = newestOf(text, [key, ...known.map((vault) => vault.key)], parseUserKey)
+  // Says what is wrong with it.
+  await unwrapKeys(text, parseUserKey(found?.key ?? key), engine.address)
+  return { text, found: found! }
+}
+
+async function begin(vault: UsedVault, options: RekeyOptions, context: Context): Promise<void> {
+  const { io, output, runtime } = context
+  const { address, login, engine, home, memory } = vault
+  const targets = await targetsOf(options, context)
+  const isShown = targets.length === 0 && !io.stdout.isTTY
+  const format = options.format ?? (isShown && !output.json ? 'dotenv' : undefined)
+  const print = format && entryPrinter(format, context)
+
+  const { text, found } = await candidates(vault)
+  await refuseTaken(targets, address, io.environment)
+  const unused = (await readKnownVaults(home)).vaults.find((one) => one.address === address && one.unconfirmed)?.key
+  // An earlier run of this command has added it.
+  const isAdded = found.isShared && found.isNewest
+  const key = isAdded ? found.key : (unused ?? createUserKey(runtime))
+  if (!isAdded) {
+    await changeKnownVaults(home, ({ current, vaults }) => ({
+      current,
+      vaults: [
+        ...vaults.filter((one) => one.address !== address || !one.unconfirmed),
+        { address, key, login, unconfirmed: true },
+      ],
+    }))
+    const userKeys = { userKey: parseUserKey(found.key), newKey: parseUserKey(key) }
+    if (!(await addKey(engine, text, userKeys, runtime))) throw changed()
+  }
+  const earlier = (await readKnownVaults(home)).vaults.filter((one) => one.address === address)
+  for (const other of new Set([vault.key, found.key, ...earlier.map((one) => one.key)])) {
+    if (other !== key) await inheritMemory(engine, other, key, memory)
+  }
+  await changeKnownVaults(home, ({ current, vaults }) => ({
+    current,
+    vaults: [...vaults.filter((one) => one.address !== address), { address, key, login }],
+  }))
+  for (const target of targets) {
+    await target.save([
+      [VAULT, withLogin({ address, login })],
+      [VAULT_KEY, key],
+    ])
+  }
+  const entries: Entries = [
+    [VAULT, address],
+    [VAULT_KEY, key],
+  ]
+  if (print) await print(entries, [key])
+  else if (output.json) {
+    const saved = { address, savedTo: targets.map(({ name }) => name) }
+    await output.data(`${toSafeJson(isShown ? { ...saved, ...Object.fromEntries(entries) } : saved)}\n`)
+  } else await output.data(`${address}\n`)
+  await warnOfVariable(address, context)
+  const [program, flags] = [programName(io), carriedFlags(context.common)]
+  output.note(
+    [
+      `added a new key to the vault at ${address}`,
+      ...(targets.length > 0 ? [`saved address and key to ${targets.map(({ name }) => name).join(' and ')}`] : []),
+      'The new key is kept on this machine. Both keys open the vault until the change is finished.',
+      '',
+      'To print the new key, for all machines and jobs:',
+      `  ${program} vault key${flags}`,
+      'When they have it:',
+      `  ${program} vault rekey --finish${flags}`,
+    ].join('\n'),
+  )
+}
+
+async function finish(vault: UsedVault, options: RekeyOptions, context: Context): Promise<void> {
+  const { output, runtime } = context
+  if (options.format !== undefined || options.save !== undefined) {
+    throw new CliError('USAGE', '--finish cannot be used with --format or --save', {
+      session: 'none',
+      hint: 'the new key is printed by: atproto-oauth vault key',
+    })
+  }
+  const { address, engine, memory } = vault
+  const { key } = (await candidates(vault)).found
+  const store = await storeOf({ engine, key, memory }, context)
+  const done = await output.progress.during(
+    () => `encrypting the records of the vault at ${address}`,
+    () => finishRekey(store, parseUserKey(key), runtime),
+  )
+  const { encrypted = 0, unreadable = [] } = done ?? {}
+  if (output.json) await output.data(`${toSafeJson({ address, encrypted, unreadable })}\n`)
+  if (done === undefined) {
+    output.note('nothing to finish: the vault has one key')
+    return
+  }
+  output.note(`encrypted ${counted(encrypted, 'record')} anew; the old key no longer opens the vault`)
+  if (unreadable.length > 0) {
+    output.warn(`${counted(unreadable.length, 'record')} could not be read before: ${unreadable.join(', ')}`)
+  }
+  output.note(
+    'If the old key was stolen, end the sessions with `revoke` too, and sign in again: it has opened their tokens.',
+  )
+  await warnOfVariable(address, context)
+}
+
+function changed(): OAuthError {
+  return new CliError('VAULT_INVALID', 'another machine has just changed the keys of the vault; nothing was changed', {
+    hint: 'run the same command again',
+  })
+}

@@ -1,0 +1,134 @@
+/**
+ * The keys of a vault as one process knows them. They change while it runs, if the user's key is replaced.
+ */
+import { isOAuthError, OAuthError } from '../../errors.ts'
+import { VAULT_RECORD, type VaultEngine } from './engine.ts'
+import { unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
+import type { VaultMemory } from './memory.ts'
+import type { VaultStoreOptions } from './store.ts'
+
+interface KeyringOptions {
+  readonly engine: VaultEngine
+  readonly userKey: Uint8Array
+  readonly memory: VaultMemory
+  readonly warn?: (message: string) => void
+}
+
+interface Opened {
+  readonly text: string
+  readonly keys: VaultKeys
+}
+
+export type Keyring = Required<Pick<VaultStoreOptions, 'keys' | 'confirmKeys' | 'formerKeys'>>
+
+export function createKeyring({ engine, userKey, memory, warn }: KeyringOptions): Keyring {
+  let opening: Promise<Opened> | undefined
+  const open = () => {
+    opening ??= openKnown().catch((error: unknown) => {
+      opening = undefined
+      throw error
+    })
+    return opening
+  }
+
+  const known = () => memory.read('keys', VAULT_RECORD).catch(() => undefined)
+  const unwrap = async (text: string): Promise<Opened> => {
+    return { text, keys: await unwrapKeys(text, userKey, engine.address) }
+  }
+
+  async function openKnown(): Promise<Opened> {
+    const text = await known()
+    const opened = text === undefined ? undefined : await unwrap(text).catch(() => undefined)
+    return opened ?? openCurrent(await engine.read(VAULT_RECORD))
+  }
+
+  /** @param text the `vault` record, as it is now */
+  async function openCurrent(text: string | undefined): Promise<Opened> {
+    if (text === undefined) throw vaultNotFound(engine.address)
+    const before = await known()
+    const opened = await unwrap(text).catch(async (error: unknown) => {
+      if (before === undefined || !isOAuthError(error, 'VAULT_KEY_WRONG')) throw error
+      return restoreWrap(text, await unwrap(before).catch(() => undefined), error)
+    })
+    const former = before === undefined ? undefined : await unwrap(before).catch(() => undefined)
+    // What this machine has seen and received may still be encrypted with it.
+    if (former !== undefined && isReplaced(former.keys, opened.keys)) await keepFormer(memory, former)
+    await memory.write('keys', VAULT_RECORD, opened.text).catch(() => undefined)
+    return opened
+  }
+
+  /** The service may have lost the change that added this key. */
+  async function restoreWrap(text: string, before: Opened | undefined, error: OAuthError): Promise<Opened> {
+    if (before === undefined) throw error
+    const wraps = wrapsOf(text)
+    const lines = new Set(before.text.split('\n'))
+    const isOlder = wraps.every((wrap) => lines.has(wrap.text))
+    if (isOlder && (await engine.swap(VAULT_RECORD, text, before.text)) === 'won') {
+      warn?.(`the vault at ${engine.address} had lost a key: stored it again`)
+      return before
+    }
+    throw wraps.some(({ vault }) => vault === before.keys.id) ? keyReplaced(engine.address) : error
+  }
+
+  return {
+    keys: async () => (await open()).keys,
+    async confirmKeys(text, isNeeded) {
+      const opened = await opening?.catch(() => undefined)
+      if (text !== undefined && text === opened?.text) return
+      const kept = text === undefined ? await known() : undefined
+      if (text === undefined && (kept === undefined || !isNeeded)) throw vaultNotFound(engine.address)
+      if (kept !== undefined && (await engine.swap(VAULT_RECORD, undefined, kept)) === 'won') {
+        warn?.(`the vault at ${engine.address} was lost: stored it again`)
+        opening = unwrap(kept)
+      } else {
+        opening = Promise.resolve(await openCurrent(text ?? (await engine.read(VAULT_RECORD))))
+      }
+    },
+    async formerKeys() {
+      const names = (await memory.names('keys')).filter((name) => name !== VAULT_RECORD)
+      const texts = await Promise.all(names.map((name) => memory.read('keys', name)))
+      const found = await Promise.all(texts.map((text) => text && unwrap(text).catch(() => undefined)))
+      return found.flatMap((one) => (one ? [one.keys] : []))
+    },
+  }
+}
+
+interface KeyMemory {
+  readonly memory: VaultMemory
+  readonly userKey: Uint8Array
+}
+
+/** What this machine has seen and received with one key of a vault is there for another. */
+export async function copyMemory(address: string, from: KeyMemory, to: KeyMemory): Promise<void> {
+  for (const name of await from.memory.names('keys')) {
+    const text = (await from.memory.read('keys', name)) ?? ''
+    const keys = await unwrapKeys(text, from.userKey, address).catch(() => undefined)
+    if (keys) await keepFormer(to.memory, { keys, text: await wrapKeys(keys, to.userKey) })
+  }
+  for (const kind of ['ahead', 'seen'] as const) {
+    for (const name of await from.memory.names(kind)) {
+      const text = await from.memory.read(kind, name)
+      if (text === undefined || (await to.memory.read(kind, name)) !== undefined) continue
+      await to.memory.write(kind, name, text)
+      if (kind === 'ahead') await from.memory.remove(kind, name)
+    }
+  }
+}
+
+async function keepFormer(memory: VaultMemory, { keys, text }: Opened): Promise<void> {
+  await memory.write('keys', `former-${keys.kid}`, text)
+}
+
+function isReplaced(former: VaultKeys, current: VaultKeys): boolean {
+  return former.id === current.id && former.kid !== current.kid
+}
+
+export function vaultNotFound(address: string): OAuthError {
+  const message = `there is no vault at ${address}`
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found', address } })
+}
+
+function keyReplaced(address: string): OAuthError {
+  const message = `the key of the vault at ${address} was replaced by a new one`
+  return new OAuthError('VAULT_KEY_WRONG', message, { facts: { reason: 'vault-key-replaced', address } })
+}
