@@ -6,7 +6,7 @@ import { cleaned, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
 import { normalizeAddress, vaultFolders, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
-import { parseUserKey, unwrapKeys } from '../../node/vault/envelope.ts'
+import { parseUserKey, unwrapKeys, userKeyId, wrapsOf } from '../../node/vault/envelope.ts'
 import { vaultNotFound } from '../../node/vault/keyring.ts'
 import { readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
 import { inheritMemory } from '../../node/vault/open.ts'
@@ -33,7 +33,7 @@ export function vaultUseCommand(runner: Runner): Command {
 const NOTES = `
 The key is read from ATPROTO_OAUTH_VAULT_KEY or stdin; at a terminal it is asked for, and not shown. It is checked
 against the vault before it is kept. The key of a vault that was used before is kept too: to switch back, name its
-address, without a key.
+address, without a key. If the vault has a newer one since, it is asked for.
 
 Examples:
   atproto-oauth vault use git:https://github.com/alice/bot
@@ -51,12 +51,16 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
   const engine = await connect(address, context, login)
   let key = inVariable ?? known?.key ?? (await askForKey(address, io))
   parseUserKey(key)
-  await check(engine, key).catch(async (error: unknown) => {
-    // The key was kept here, and the vault may have a new one since.
-    if (inVariable !== undefined || known === undefined || !isOAuthError(error, 'VAULT_KEY_WRONG')) throw error
+  const isKept = inVariable === undefined && known !== undefined
+  const isNewest = await check(engine, key).catch((error: unknown) => {
+    if (!isKept || !isOAuthError(error, 'VAULT_KEY_WRONG')) throw error
+    return false
+  })
+  // The key was kept here, and the vault has a new one since.
+  if (isKept && !isNewest) {
     key = await askForKey(address, io)
     await check(engine, key)
-  })
+  }
   if (known !== undefined && known.key !== key) await inheritMemory(engine, known.key, key, vaultFolders(home).memory)
   await writeKnownVault(home, { address, key, login })
   await output.data(output.json ? `${toSafeJson({ address, previous: current })}\n` : `${address}\n`)
@@ -67,11 +71,13 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
   await warnOfVariable(address, context)
 }
 
-async function check(engine: VaultEngine, key: string): Promise<void> {
+/** @returns whether the vault has no newer key */
+async function check(engine: VaultEngine, key: string): Promise<boolean> {
   const userKey = parseUserKey(key)
   const text = await engine.read(VAULT_RECORD)
   if (text === undefined) throw vaultNotFound(engine.address)
   await unwrapKeys(text, userKey, engine.address)
+  return wrapsOf(text).at(-1)?.kid === userKeyId(userKey)
 }
 
 async function askForKey(address: string, io: CliIO): Promise<string> {

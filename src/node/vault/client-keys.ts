@@ -5,9 +5,9 @@ import * as v from '@badrap/valita'
 import { OAuthError } from '../../errors.ts'
 import { type ClientJwk, type ClientKeyName, p256JwkSchema } from '../../model.ts'
 import { clientKeyRecordName, openRecord, sealRecord } from './envelope.ts'
-import type { VaultStore } from './store.ts'
+import { canOpen, type VaultStore } from './store.ts'
 
-type Place = Pick<VaultStore, 'engine' | 'keys'>
+type Place = Pick<VaultStore, 'engine' | 'keys' | 'refreshKeys'>
 
 const keySchema = v.object({
   version: v.literal(1),
@@ -30,6 +30,7 @@ export async function readClientKey(
   const name = await nameFor(clientId, kid, place)
   const text = await place.engine.read(name)
   if (text === undefined) return undefined
+  if (!canOpen(text, await place.keys())) await place.refreshKeys()
   const found = keySchema.try(await openRecord(text, name, await place.keys()), { mode: 'strip' })
   if (found.ok && found.value.clientId === clientId && found.value.jwk.kid === kid) return found.value.jwk
   throw new OAuthError('VAULT_INVALID', 'the record of a client key is damaged, or from a newer version', {
@@ -42,12 +43,17 @@ export async function keepClientKey(clientId: string, jwk: ClientJwk, place: Pla
   const { kid, kty, crv, x, y, d } = jwk
   const name = await nameFor(clientId, kid, place)
   const content = { version: 1, kind: 'client-key', clientId, jwk: { kid, kty, crv, x, y, d } }
-  const text = await sealRecord(content, name, await place.keys())
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const known = await readClientKey(clientId, { kid }, place)
     if (known !== undefined && known.x === x && known.y === y && known.d === d) return
     const before = await place.engine.read(name)
-    if ((await place.engine.swap(name, before, text)) === 'won') return
+    const text = await sealRecord(content, name, await place.keys())
+    if ((await place.engine.swap(name, before, text)) !== 'won') continue
+    await place.refreshKeys()
+    // The data key may have been replaced at this moment.
+    const keys = await place.keys()
+    if (!canOpen(text, keys)) await place.engine.swap(name, text, await sealRecord(content, name, keys))
+    return
   }
   throw new OAuthError('VAULT_UNREACHABLE', 'the client key could not be stored in the vault')
 }

@@ -473,7 +473,7 @@ export class VaultStore implements SessionStore {
   }
 }
 
-function canOpen(text: string, { kid, earlier }: VaultKeys): boolean {
+export function canOpen(text: string, { kid, earlier }: VaultKeys): boolean {
   const id = dataKeyId(text)
   return id === kid || (id !== undefined && id === earlier?.kid)
 }

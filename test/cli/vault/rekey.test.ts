@@ -115,6 +115,19 @@ describe('vault rekey', () => {
     expect(await memory(world.userKey).names('ahead')).toStrictEqual([])
   })
 
+  test('while both keys open the vault, another machine takes the new one from stdin', async () => {
+    const world = await createCommandWorld()
+    const home = join(world.home, 'other')
+    const env = { ATPROTO_OAUTH_HOME: home }
+    await world.vault(['use', ADDRESS], { env, stdin: world.userKey })
+    const key = await rekeyed(world)
+    expect(await world.vault(['use', ADDRESS], { env })).toMatchObject({ code: 2, stdout: '' })
+    expect(await readKnownVault(home)).toMatchObject({ key: world.userKey })
+    expect(await world.vault(['use', ADDRESS], { env, stdin: key })).toMatchObject({ code: 0 })
+    expect(await readKnownVault(home)).toMatchObject({ key })
+    expect(await world.vault(['use', ADDRESS], { env })).toMatchObject({ code: 0 })
+  })
+
   test('a machine that did not begin it neither begins nor finishes', async () => {
     const world = await createCommandWorld()
     await rekeyed(world)

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Did, Handle } from '../../../src/model.ts'
+import { keepClientKey, readClientKey } from '../../../src/node/vault/client-keys.ts'
 import { VAULT_RECORD } from '../../../src/node/vault/engine.ts'
 import {
   clientKeyRecordName,
@@ -183,6 +184,29 @@ test('a record that is created at the moment of the change is encrypted anew', a
   await store.update(session.thumbprint, ({ commit }) => commit(session))
   expect(isDone).toBe(true)
   expect(await sessionsOf(world, world.newKey)).toBe(3)
+})
+
+test('so is a client key, and a process reads one that was encrypted anew', async () => {
+  const world = await createWorld()
+  await add(world)
+  let isDone = false
+  const { store } = await machine(world, world.newKey, undefined, {
+    async before({ operation, name }) {
+      if (operation === 'swap' && name !== VAULT_RECORD && !isDone) {
+        isDone = true
+        await finish(world)
+      }
+      return undefined
+    },
+  })
+  const clientId = 'https://client.example.com/oauth-client-metadata.json'
+  const { kty, crv, x, y, d } = SESSION.dpopPrivateJwk as { kty: 'EC'; crv: 'P-256'; x: string; y: string; d: string }
+  const jwk = { kid: 'one', kty, crv, x, y, d }
+  const reader = (await machine(world, world.newKey)).store
+  await reader.keys()
+  await keepClientKey(clientId, jwk, store)
+  expect(isDone).toBe(true)
+  expect(await readClientKey(clientId, jwk, reader)).toStrictEqual(jwk)
 })
 
 test('what a machine has received with the old key is stored once it has the new one', async () => {
