@@ -51,6 +51,10 @@ async function* findings(vault: UsedVault, { runtime }: Context): AsyncGenerator
     return
   }
   yield { ...finding('key', 'ok', 'opens the vault'), milliseconds: runtime.now() - started }
+  if (contents.isRekeying) {
+    const fix = 'once all machines and jobs have the new key: atproto-oauth vault rekey --finish'
+    yield { ...finding('key', 'warning', 'is being replaced by a new one'), fix }
+  }
   yield* recordFindings(contents)
   yield* owedFindings(vault, contents)
 }

@@ -87,7 +87,7 @@ async function candidates({ address, engine, home, key }: UsedVault): Promise<Ca
 
 async function begin(vault: UsedVault, options: RekeyOptions, context: Context): Promise<void> {
   const { io, output, runtime } = context
-  const { address, login, engine, home, memory } = vault
+  const { address, login, engine, home } = vault
   const targets = await targetsOf(options, context)
   const isShown = targets.length === 0 && !io.stdout.isTTY
   const format = options.format ?? (isShown && !output.json ? 'dotenv' : undefined)
@@ -110,14 +110,7 @@ async function begin(vault: UsedVault, options: RekeyOptions, context: Context):
     const userKeys = { userKey: parseUserKey(found.key), newKey: parseUserKey(key) }
     if (!(await addKey(engine, text, userKeys, runtime))) throw changed()
   }
-  const earlier = (await readKnownVaults(home)).vaults.filter((one) => one.address === address)
-  for (const other of new Set([vault.key, found.key, ...earlier.map((one) => one.key)])) {
-    if (other !== key) await inheritMemory(engine, other, key, memory)
-  }
-  await changeKnownVaults(home, ({ current, vaults }) => ({
-    current,
-    vaults: [...vaults.filter((one) => one.address !== address), { address, key, login }],
-  }))
+  await keepKey(vault, key, found.key)
   for (const target of targets) {
     await target.save([
       [VAULT, withLogin({ address, login })],
@@ -149,6 +142,18 @@ async function begin(vault: UsedVault, options: RekeyOptions, context: Context):
   )
 }
 
+/** Uses the new key here from now on, with what was seen and received with those before it. */
+async function keepKey({ address, login, engine, home, key: used, memory }: UsedVault, key: string, older?: string) {
+  const known = (await readKnownVaults(home)).vaults.filter((one) => one.address === address)
+  for (const other of new Set([used, older ?? used, ...known.map((one) => one.key)])) {
+    if (other !== key) await inheritMemory(engine, other, key, memory)
+  }
+  await changeKnownVaults(home, ({ current, vaults }) => ({
+    current,
+    vaults: [...vaults.filter((one) => one.address !== address), { address, key, login }],
+  }))
+}
+
 async function finish(vault: UsedVault, options: RekeyOptions, context: Context): Promise<void> {
   const { output, runtime } = context
   if (options.format !== undefined || options.save !== undefined) {
@@ -157,8 +162,11 @@ async function finish(vault: UsedVault, options: RekeyOptions, context: Context)
       hint: 'the new key is printed by: atproto-oauth vault key',
     })
   }
-  const { address, engine, memory } = vault
-  const { key } = (await candidates(vault)).found
+  const { address, engine, home, memory } = vault
+  const { key, isNewest } = (await candidates(vault)).found
+  const { vaults } = await readKnownVaults(home)
+  // The run that added it was interrupted before it knew so.
+  if (isNewest && vaults.some((one) => one.key === key && one.unconfirmed)) await keepKey(vault, key)
   const store = await storeOf({ engine, key, memory }, context)
   const done = await output.progress.during(
     () => `encrypting the records of the vault at ${address}`,

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { listFolder } from '../store/files.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
-import { parseUserKey, unwrapKeys, type VaultKeys } from './envelope.ts'
+import { parseUserKey, unwrapKeys, type VaultKeys, wrapsOf } from './envelope.ts'
 import { vaultNotFound } from './keyring.ts'
 import { createFolderMemory } from './machine.ts'
 import { vaultFolder } from './open.ts'
@@ -18,6 +18,8 @@ export interface VaultContents {
   readonly others: number
   /** Names of records that cannot be read: damaged, or left by an earlier vault. */
   readonly unreadable: readonly string[]
+  /** The user's key is being replaced: another one opens the vault too, or not all records are encrypted anew. */
+  readonly isRekeying: boolean
 }
 
 /**
@@ -43,7 +45,8 @@ export async function readContents(engine: VaultEngine, key: string): Promise<Va
       unreadable.push(name)
     }
   }
-  return { keys, sessions, others, unreadable }
+  const isRekeying = keys.earlier !== undefined || wrapsOf(wrapped).length > 1
+  return { keys, sessions, others, unreadable, isRekeying }
 }
 
 export interface Owed {

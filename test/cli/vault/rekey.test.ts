@@ -175,6 +175,36 @@ describe('vault rekey --finish', () => {
     expect(await world.vault(account, { env })).toMatchObject({ code: 0 })
   })
 
+  test('finishes what was interrupted before this machine knew that the key was added', async () => {
+    const world = await createCommandWorld()
+    await world.put()
+    let isCut = false
+    world.setHooks({
+      before({ operation }) {
+        if (isCut) return 'unreachable'
+        isCut = operation === 'swap'
+        return isCut ? 'lost-after' : undefined
+      },
+    })
+    expect(await world.vault(['rekey'])).toMatchObject({ code: 3 })
+    world.setHooks({})
+    expect(await world.vault(['rekey', '--finish'])).toMatchObject({ code: 0 })
+    await opens(world, (await readKnownVault(world.home))!.key)
+    expect((await world.vault(['list', '--json'])).stdout).toContain('alice.fake.dev')
+  })
+
+  test('until then, `vault check` warns', async () => {
+    const world = await createCommandWorld()
+    await rekeyed(world)
+    const { code, stdout } = await world.vault(['check'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(
+      /^!! {2}key +is being replaced by a new one\n +fix: .*: atproto-oauth vault rekey --finish$/m,
+    )
+    await world.vault(['rekey', '--finish'])
+    expect((await world.vault(['check'])).stdout).not.toContain('replaced')
+  })
+
   test('--save is for the first step', async () => {
     const world = await createCommandWorld()
     const { code, stderr } = await world.vault(['rekey', '--finish', '--save', 'file:a'])
