@@ -32,7 +32,7 @@ test('a second machine goes on over the change, with the new key, and the old on
 
   const finished = await runCli(['vault', 'rekey', '--finish'], { home })
   expect(finished).toMatchObject({ code: 0, stdout: '' })
-  expect(finished.stderr).toContain('encrypted 1 record anew')
+  expect(finished.stderr).toContain('encrypted 1 record with a new key')
   expect(await runCli(['refresh'], { home: second })).toMatchObject({ code: 0 })
   const called = await runCli(['call', 'com.atproto.server.getSession'], { home })
   expect(JSON.parse(called.stdout)).toMatchObject({ did: account.did })

@@ -32,7 +32,7 @@ export function vaultRekeyCommand(runner: Runner): Command {
   const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
   return new Command('rekey')
     .description('Replace the key of the vault')
-    .option('--finish', 'Encrypt all records anew, and remove the old key')
+    .option('--finish', 'Encrypt all records with a new key, and remove the old one')
     .addOption(
       new Option(
         '--format <format>',
@@ -178,7 +178,7 @@ async function finish(vault: UsedVault, options: RekeyOptions, context: Context)
     output.note('nothing to finish: the vault has one key')
     return
   }
-  output.note(`encrypted ${counted(encrypted, 'record')} anew; the old key no longer opens the vault`)
+  output.note(`encrypted ${counted(encrypted, 'record')} with a new key; the old key no longer opens the vault`)
   if (unreadable.length > 0) {
     output.warn(`${counted(unreadable.length, 'record')} could not be read before: ${unreadable.join(', ')}`)
   }

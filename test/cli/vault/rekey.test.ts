@@ -148,7 +148,7 @@ describe('vault rekey --finish', () => {
     const key = await rekeyed(world)
     const { code, stdout, stderr } = await world.vault(['rekey', '--finish'])
     expect({ code, stdout }, stderr).toStrictEqual({ code: 0, stdout: '' })
-    expect(stderr).toContain('encrypted 1 record anew; the old key no longer opens the vault')
+    expect(stderr).toContain('encrypted 1 record with a new key; the old key no longer opens the vault')
     await opens(world, key)
     await expect(opens(world, world.userKey)).rejects.toMatchObject({ code: 'VAULT_KEY_WRONG' })
     expect((await world.vault(['list', '--json'])).stdout).toContain('alice.fake.dev')
