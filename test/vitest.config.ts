@@ -58,6 +58,20 @@ export default defineConfig({
             },
           ]
         : []),
+      ...(THOROUGH || process.argv.includes('sockets')
+        ? [
+            {
+              root,
+              // The built CLI against fake worlds of its own, killed at every step.
+              test: {
+                name: 'sockets',
+                include: ['test/sockets/**/*.test.ts'],
+                globalSetup: PACKAGE,
+                ...LIMITS,
+              },
+            },
+          ]
+        : []),
       {
         root,
         test: {
@@ -84,16 +98,6 @@ export default defineConfig({
       {
         root,
         test: { name: 'unit-mocked', include: MOCKING, exclude: [OUTSIDE], ...LIMITS },
-      },
-      {
-        root,
-        // The built CLI against fake worlds of its own, many times over: in parallel with the others.
-        test: {
-          name: 'sockets',
-          include: ['test/sockets/**/*.test.ts'],
-          globalSetup: PACKAGE,
-          ...LIMITS,
-        },
       },
       {
         root,

@@ -124,7 +124,7 @@ async function bareRepository(): Promise<string> {
 }
 
 test.skipIf(lacks('jq'))(
-  'docs/vault.md: set up by its commands, its workflow posts, with one secret; and a second machine',
+  'docs/vault.md: set up by its commands, its workflow posts, with one secret; a second machine; another key',
   async () => {
     const account = await world.createAccount()
     const remote = await bareRepository()
@@ -156,6 +156,15 @@ test.skipIf(lacks('jq'))(
     expect(used, used.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining('No problems found.') })
     const listed = await runCli(['vault', 'list', '--json'], { home })
     expect(JSON.parse(listed.stdout)).toMatchObject([{ did: account.did, state: 'alive' }])
+
+    const [newKey, finished] = take('docs/vault.md', 'Replace the key', 2)
+    const server = `ssh() { shift; HOME='${home.path}' ATPROTO_OAUTH_HOME='${home.state}' "$@"; }`
+    await shell(`${server}\n${newKey!.text}`)
+    await shell(finished!.text)
+    const { code, log } = await github.runJob(jobs[0]!, {})
+    expect(code, log).toBe(0)
+    expect(await posts(account)).toHaveLength(3)
+    expect((await runCli(['vault', 'list'], { home })).stdout).toContain(account.did)
   },
 )
 
