@@ -1,53 +1,37 @@
 /**
  * `vault new`: makes a vault and its key, keeps both on this machine, and prints or saves them for others.
  */
-import { Command, Option } from 'commander'
-import { VAULT, VAULT_KEY, VAULT_TOKEN, variable } from '../../credentials/variables.ts'
-import { type Entries, TEXT_FORMATS } from '../../credentials/write.ts'
+import { Command } from 'commander'
+import { VAULT_KEY, VAULT_TOKEN } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
-import { isSameAddress, normalizeAddress, withLogin, withoutLogin } from '../../node/vault/connect.ts'
+import { normalizeAddress, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey } from '../../node/vault/envelope.ts'
 import { changeKnownVaults, readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
 import { makeVault, opens, removeForeignRecords } from '../../node/vault/make.ts'
 import type { SaveTarget } from '../../ports.ts'
-import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
-import { checkSaveFolders } from '../credentials/deliver.ts'
-import { entryPrinter, type Format } from '../credentials/print.ts'
 import { CliError } from '../errors.ts'
 import { programName } from '../io.ts'
-import { carriedFlags, collect, type SavingOptions } from '../options.ts'
+import { carriedFlags } from '../options.ts'
 import type { Runner } from '../run.ts'
 import { shellQuote } from '../shell.ts'
+import { addKeyOutputOptions, type KeyOutput, type KeyOutputOptions, keyOutputFor } from './key-output.ts'
 import { connect, requireHome, warnOfVariable } from './setting.ts'
 
-interface NewOptions extends SavingOptions {
+interface NewOptions extends KeyOutputOptions {
   readonly replace?: boolean
-  readonly format?: Exclude<Format, 'bundle'>
 }
 
 export function vaultNewCommand(runner: Runner): Command {
-  const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
-  return new Command('new')
+  const command = new Command('new')
     .description('Create a vault and its key, and use it on this machine')
     .argument(
       '<address>',
       'Where to create it: git:URL[#BRANCH], git:. for the repository of this folder, or redis://HOST',
     )
     .option('--replace', 'Replace a vault whose key is lost; the sessions in it are lost too')
-    .addOption(
-      new Option(
-        '--format <format>',
-        'Print address and key in this format (default without a terminal: dotenv)',
-      ).choices(formats),
-    )
-    .addOption(
-      new Option(
-        '--save <target>',
-        'Save address and key to file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND (repeatable)',
-      ).argParser(collect),
-    )
+  return addKeyOutputOptions(command, 'address and key')
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runNew, 'login'))
 }
@@ -69,27 +53,17 @@ async function runNew(given: string, options: NewOptions, context: Context): Pro
   const { io, output } = context
   const home = requireHome(context)
   const address = await normalizeAddress(given, io.environment)
-  const targets = await targetsOf(options, context)
-  const isShown = targets.length === 0 && !io.stdout.isTTY
-  const format = options.format ?? (isShown && !output.json ? 'dotenv' : undefined)
-  const print = format && entryPrinter(format, context)
+  const keyOutput = await keyOutputFor(options, context)
+  const { targets } = keyOutput
   const { login } = await withoutLogin(given)
   const engine = await connect(address, context, login)
 
-  const place = { address, login, engine, home, targets }
+  const place = { address, login, engine, home, keyOutput }
   const { key, isReplaced } = await output.progress.during(
     () => `creating a vault at ${address}`,
     () => make(place, options, context),
   )
-  const entries: Entries = [
-    [VAULT, address],
-    [VAULT_KEY, key],
-  ]
-  if (print) await print(entries, [key])
-  else if (output.json) {
-    const saved = { address, savedTo: targets.map(({ name }) => name) }
-    await output.data(`${toSafeJson(isShown ? { ...saved, ...Object.fromEntries(entries) } : saved)}\n`)
-  } else await output.data(`${address}\n`)
+  await keyOutput.print({ address, key })
   if (isReplaced) {
     output.warn(
       'the sessions in the vault that was replaced are lost; on their servers they stay valid until they expire',
@@ -102,25 +76,12 @@ async function runNew(given: string, options: NewOptions, context: Context): Pro
   }
 }
 
-/** Only `--save` counts: the variable is for sessions. */
-export async function targetsOf(options: SavingOptions, context: Context): Promise<readonly SaveTarget[]> {
-  if (options.save === undefined) return []
-  if (options.save.some((name) => ['store', 'vault'].includes(name))) {
-    throw new CliError('USAGE', 'address and key are kept on this machine without --save', {
-      session: 'none',
-      hint: 'use --save with file:PATH, gh:OWNER/REPO or exec:COMMAND',
-    })
-  }
-  await checkSaveFolders(context)
-  return context.runtime.saving.targets
-}
-
 interface Place {
   readonly address: string
   readonly login: string | undefined
   readonly engine: VaultEngine
   readonly home: string
-  readonly targets: readonly SaveTarget[]
+  readonly keyOutput: KeyOutput
 }
 
 interface Made {
@@ -128,8 +89,9 @@ interface Made {
   readonly isReplaced: boolean
 }
 
-async function make(place: Place, { replace = false }: NewOptions, { io, runtime }: Context): Promise<Made> {
-  const { address, login, engine, home, targets } = place
+async function make(place: Place, { replace = false }: NewOptions, { runtime }: Context): Promise<Made> {
+  const { address, login, engine, home, keyOutput } = place
+  const { targets } = keyOutput
   const records = await engine.list()
   const before = records.get(VAULT_RECORD)
   const known = (await readKnownVaults(home)).vaults.filter((vault) => vault.address === address)
@@ -137,7 +99,7 @@ async function make(place: Place, { replace = false }: NewOptions, { io, runtime
   // An earlier run was interrupted after it had made the vault.
   const isUnfinished = opening?.unconfirmed === true
   if (!isUnfinished) refuseExisting(place, records, { replace, isKeyKnown: opening !== undefined })
-  await refuseTaken(targets, address, io.environment)
+  await keyOutput.refuseTaken(address)
 
   const key = known.find(({ unconfirmed }) => unconfirmed)?.key ?? createUserKey(runtime)
   const userKey = parseUserKey(key)
@@ -151,12 +113,7 @@ async function make(place: Place, { replace = false }: NewOptions, { io, runtime
   }))
   try {
     if (targets.length > 0) await assertUsable(engine)
-    for (const target of targets) {
-      await target.save([
-        [VAULT, withLogin({ address, login })],
-        [VAULT_KEY, key],
-      ])
-    }
+    await keyOutput.save({ address, login, key })
     const keys = isUnfinished
       ? await opens(before!, userKey, engine.address)
       : await makeVault(engine, userKey, before, runtime)
@@ -201,25 +158,6 @@ function exists(address: string): OAuthError {
   return new OAuthError('VAULT_INVALID', `a vault already exists at ${address}; nothing was changed`, {
     facts: { reason: 'vault-exists', address },
   })
-}
-
-/** A file may hold the only copy of another vault's key. */
-export async function refuseTaken(
-  targets: readonly SaveTarget[],
-  address: string,
-  environment: Context['io']['environment'],
-): Promise<void> {
-  for (const { name, read } of targets) {
-    const there = (await read?.()) ?? {}
-    const other = variable(there, VAULT)
-    if (variable(there, VAULT_KEY) === undefined) continue
-    // By an earlier run of this command, or of the vault that is replaced.
-    if (other !== undefined && (await isSameAddress(other, address, environment).catch(() => false))) continue
-    throw new CliError('SAVE_FAILED', `${name} already holds the key of a vault`, {
-      session: 'none',
-      hint: 'choose another save target, or move the existing one away',
-    })
-  }
 }
 
 /** What can be known before the targets get a key. */

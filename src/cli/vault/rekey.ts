@@ -1,11 +1,8 @@
 /**
  * `vault rekey`: replaces the key of the vault, in two steps.
  */
-import { Command, Option } from 'commander'
-import { VAULT, VAULT_KEY } from '../../credentials/variables.ts'
-import { type Entries, TEXT_FORMATS } from '../../credentials/write.ts'
+import { Command } from 'commander'
 import type { OAuthError } from '../../errors.ts'
-import { withLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey, unwrapKeys } from '../../node/vault/envelope.ts'
 import { vaultNotFound } from '../../node/vault/keyring.ts'
@@ -14,37 +11,23 @@ import { inheritMemory } from '../../node/vault/open.ts'
 import { addKey, finishRekey, newestOf } from '../../node/vault/rekey.ts'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
-import { entryPrinter, type Format } from '../credentials/print.ts'
 import { CliError } from '../errors.ts'
 import { programName } from '../io.ts'
-import { carriedFlags, collect, type SavingOptions } from '../options.ts'
+import { carriedFlags } from '../options.ts'
 import type { Runner } from '../run.ts'
-import { refuseTaken, targetsOf } from './new.ts'
+import { addKeyOutputOptions, type KeyOutputOptions, keyOutputFor } from './key-output.ts'
 import { storeOf, type UsedVault, usedVault, warnOfVariable } from './setting.ts'
 import { counted } from './words.ts'
 
-interface RekeyOptions extends SavingOptions {
+interface RekeyOptions extends KeyOutputOptions {
   readonly finish?: boolean
-  readonly format?: Exclude<Format, 'bundle'>
 }
 
 export function vaultRekeyCommand(runner: Runner): Command {
-  const formats = [...TEXT_FORMATS.filter((format) => format !== 'bundle'), 'github']
-  return new Command('rekey')
+  const command = new Command('rekey')
     .description('Replace the key of the vault')
     .option('--finish', 'Encrypt all records with a new key, and remove the old one')
-    .addOption(
-      new Option(
-        '--format <format>',
-        'Print address and new key in this format (default without a terminal: dotenv)',
-      ).choices(formats),
-    )
-    .addOption(
-      new Option(
-        '--save <target>',
-        'Save address and new key to file:PATH, gh:[OWNER/REPO][@ENVIRONMENT] or exec:COMMAND (repeatable)',
-      ).argParser(collect),
-    )
+  return addKeyOutputOptions(command, 'address and new key')
     .addHelpText('after', NOTES)
     .action(runner.action(runRekey, 'login'))
 }
@@ -88,13 +71,11 @@ async function candidates({ address, engine, home, key }: UsedVault): Promise<Ca
 async function begin(vault: UsedVault, options: RekeyOptions, context: Context): Promise<void> {
   const { io, output, runtime } = context
   const { address, login, engine, home } = vault
-  const targets = await targetsOf(options, context)
-  const isShown = targets.length === 0 && !io.stdout.isTTY
-  const format = options.format ?? (isShown && !output.json ? 'dotenv' : undefined)
-  const print = format && entryPrinter(format, context)
+  const keyOutput = await keyOutputFor(options, context)
+  const { targets } = keyOutput
 
   const { text, found } = await candidates(vault)
-  await refuseTaken(targets, address, io.environment)
+  await keyOutput.refuseTaken(address)
   const unused = (await readKnownVaults(home)).vaults.find((one) => one.address === address && one.unconfirmed)?.key
   // An earlier run of this command has added it.
   const isAdded = found.isShared && found.isNewest
@@ -111,21 +92,8 @@ async function begin(vault: UsedVault, options: RekeyOptions, context: Context):
     if (!(await addKey(engine, text, userKeys, runtime))) throw changed()
   }
   await keepKey(vault, key, found.key)
-  for (const target of targets) {
-    await target.save([
-      [VAULT, withLogin({ address, login })],
-      [VAULT_KEY, key],
-    ])
-  }
-  const entries: Entries = [
-    [VAULT, address],
-    [VAULT_KEY, key],
-  ]
-  if (print) await print(entries, [key])
-  else if (output.json) {
-    const saved = { address, savedTo: targets.map(({ name }) => name) }
-    await output.data(`${toSafeJson(isShown ? { ...saved, ...Object.fromEntries(entries) } : saved)}\n`)
-  } else await output.data(`${address}\n`)
+  await keyOutput.save({ address, login, key })
+  await keyOutput.print({ address, key })
   await warnOfVariable(address, context)
   const [program, flags] = [programName(io), carriedFlags(context.common)]
   output.note(
