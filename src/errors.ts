@@ -222,8 +222,6 @@ export type PlainReason =
   | 'redirect-host-localhost'
   /** The method is a subscription. */
   | 'websocket-needed'
-  /** The vault's address is not one of a kind that is known. */
-  | 'vault-address-malformed'
   /** The vault's address contains a user name and password, or a token; it is stored and printed. */
   | 'vault-address-secret'
   /** The session was moved into the vault. */
@@ -368,6 +366,8 @@ export type ReasonFacts =
   | { readonly reason: 'proxy-refused'; readonly proxyStatus: number | undefined }
   /** A file of the store cannot be parsed. */
   | { readonly reason: 'record-damaged'; readonly path: string; readonly kind: 'sessions' | 'pending' | 'vault' }
+  /** The vault's address is not one of a kind that is known; `meant` is set if it lacks only the kind. */
+  | { readonly reason: 'vault-address-malformed'; readonly meant?: string | undefined }
   /** A client of that host cannot use this redirect URI; `scheme` is the custom scheme that a native one may use. */
   | { readonly reason: 'redirect-uri-unusable'; readonly scheme: string }
   /** A refresh was sent, and no response was stored. */

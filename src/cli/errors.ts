@@ -428,7 +428,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
         ? `remove the older copy; that of the store is the file sessions/${facts.thumbprint}.json in its directory`
         : `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
     case 'vault-address-malformed':
-      return 'write it as git:https://github.com/OWNER/REPO, git:. for the repository you are in, or redis://HOST:PORT'
+      return facts.meant !== undefined
+        ? `write it as ${shellQuote(facts.meant)}`
+        : 'write it as git:https://github.com/OWNER/REPO, git:. for the repository you are in, or redis://HOST:PORT'
     case 'vault-address-secret':
       return 'remove user name and password from the address, and set ATPROTO_OAUTH_VAULT_TOKEN to the password or token'
     case 'in-vault':

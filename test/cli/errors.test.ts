@@ -459,6 +459,7 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['VAULT_UNREACHABLE', {}, 'check the network connection, then run the same command again'],
     ['USAGE', { reason: 'vault-address-malformed' }, /^write it as git:https:/],
+    ['USAGE', { reason: 'vault-address-malformed', meant: 'git:./a' }, 'write it as git:./a'],
     ['USAGE', { reason: 'vault-address-secret' }, /set ATPROTO_OAUTH_VAULT_TOKEN to the password or token$/],
     ['SESSION_MISSING', { reason: 'in-vault' }, /: atproto-oauth status$/],
     ['SESSION_BUSY', { reason: 'moving-to-vault' }, /: atproto-oauth refresh --save vault$/],

@@ -1123,7 +1123,7 @@ class Simulation {
     return sent
   }
 
-  /** Why a token must not be sent a second time; VAULT.md rule 6 says when it may. */
+  /** Why a token must not be sent a second time; it may if nobody can have its response, or nothing can tell. */
   #unjustified({ process, session, rotation, at }: Sent, earlier: Sent): string | undefined {
     if (session.ended !== undefined) return undefined
     if (this.#seenBy(process.memory, session) > rotation) return 'this machine has newer tokens'

@@ -2,7 +2,7 @@
  * `vault remove`: removes the session of an account from the vault.
  */
 import { Command } from 'commander'
-import { OAuthError } from '../../errors.ts'
+import { isOAuthError, type OAuthError } from '../../errors.ts'
 import { readContents } from '../../node/vault/inspect.ts'
 import type { Sealed } from '../../node/vault/record.ts'
 import { removeSession } from '../../node/vault/remove.ts'
@@ -42,9 +42,7 @@ can be removed. With --keep-at-server, a session that has not ended becomes an e
 async function runRemove(options: RemoveOptions, context: Context): Promise<void> {
   const { output, runtime } = context
   const account = SETTINGS.account.read(options, context.io.environment)!
-  const identifier = parseIdentifier(account, runtime.settings.dev)
-  if (identifier.kind === 'server')
-    throw new OAuthError('IDENTIFIER_INVALID', `"${account}" is a server, not an account`)
+  const identifier = accountIn(account, runtime.settings.dev)
   const vault = await usedVault(context)
   const { sessions } = await readContents(vault.engine, vault.key)
   const records = sessions.map(({ record }) => record.session)
@@ -73,4 +71,17 @@ function living(sealed: Sealed): OAuthError {
     session: 'alive',
     hint: `end it with: atproto-oauth revoke --account ${shellQuote(accountOf(sealed))}`,
   })
+}
+
+/** @throws {OAuthError} `IDENTIFIER_INVALID` */
+function accountIn(text: string, dev: boolean) {
+  const hint = 'name an account by its DID or handle, as it is listed by: atproto-oauth vault list'
+  try {
+    const identifier = parseIdentifier(text, dev)
+    if (identifier.kind !== 'server') return identifier
+  } catch (error) {
+    if (!isOAuthError(error, 'IDENTIFIER_INVALID')) throw error
+    throw new CliError(error.code, error.message, { cause: error, hint })
+  }
+  throw new CliError('IDENTIFIER_INVALID', `"${text}" is a server, not an account`, { hint })
 }

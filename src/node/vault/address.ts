@@ -44,7 +44,8 @@ export async function parseVaultAddress(text: string, options: AddressOptions = 
   if (isRedisAddress(text)) return parseRedisAddress(text)
   const [, kind, rest] = /^([a-z][a-z0-9+.-]*):(.+)$/s.exec(text) ?? []
   if (kind !== 'git' || rest === undefined) {
-    throw malformed(text, 'it does not begin with "git:", "redis://" or "rediss://"')
+    if (text === 'git:') throw malformed(text, 'it names no repository')
+    throw malformed(text, 'it does not begin with "git:", "redis://" or "rediss://"', meantBy(text))
   }
   return parseGit(text, rest, options)
 }
@@ -183,12 +184,20 @@ function isBranch(name: string): boolean {
   )
 }
 
-function malformed(text: string, why: string): OAuthError {
+/** A repository without `git:`, as it is given to git itself. */
+function meantBy(text: string): string | undefined {
+  return /^(?:https:\/\/[^\s@]+\/[^\s@]+|ssh:\/\/\S+|[\w-]+@[\w.-]+:\S+|[~.]?\.?\/\S+)$/.test(text)
+    ? `git:${text}`
+    : undefined
+}
+
+/** @param meant the address that was probably meant */
+function malformed(text: string, why: string, meant?: string): OAuthError {
   // A password may contain anything, and `@` comes after it.
   const shown = JSON.stringify(text.startsWith('git:') ? text.replace(/\/\/.*@/s, '//') : text.replace(/^.*@/s, ''))
   return new OAuthError('USAGE', `invalid address of a vault ${shown}: ${why}`, {
     session: 'none',
-    facts: { reason: 'vault-address-malformed' },
+    facts: { reason: 'vault-address-malformed', meant },
   })
 }
 

@@ -199,6 +199,10 @@ describe('vault remove', () => {
       expect(await world.vault(args)).toMatchObject({ code: 2, stdout: '' })
     }
     expect(world.asked()).toBe(0)
+    for (const account of ['alice', 'https://pds.fake.dev']) {
+      const { stderr } = await world.vault(['remove', '--account', account])
+      expect(stderr).toContain('as it is listed by: atproto-oauth vault list')
+    }
   })
 
   test('a session that has not ended stays, unless --keep-at-server', async () => {

@@ -6,7 +6,7 @@ import { failure } from '../../support/failure.ts'
 import { git } from '../../support/git-server.ts'
 import { shown, tempFolder } from '../helpers.ts'
 
-const parse = (text: string, folder = '/work', environment: NodeJS.ProcessEnv = process.env) =>
+const parse = (text: string, folder = '/srv/git', environment: NodeJS.ProcessEnv = process.env) =>
   parseVaultAddress(text as `git:${string}`, { folder, environment })
 
 test.each([
@@ -20,9 +20,9 @@ test.each([
   ['git:/srv/vault.git', '/srv/vault.git'],
   ['git:/srv//x/../vault.git/', '/srv/vault.git'],
   ['git:file:///srv/my%20vault.git', '/srv/my vault.git'],
-  ['git:vault.git', '/work/vault.git'],
-  ['git:./vault.git', '/work/vault.git'],
-  ['git:../vault:x', '/vault:x'],
+  ['git:vault.git', '/srv/git/vault.git'],
+  ['git:./vault.git', '/srv/git/vault.git'],
+  ['git:../vault:x', '/srv/vault:x'],
 ])('%s is %s', async (text, url) => {
   const address = await parse(text)
   expect(address).toMatchObject({
@@ -78,6 +78,16 @@ test('a branch of its own', async () => {
       facts: { reason: 'vault-address-malformed' },
     })
   }
+})
+
+test.each([
+  ['https://github.com/alice/bot', 'git:https://github.com/alice/bot'],
+  ['git@github.com:alice/bot', 'git:git@github.com:alice/bot'],
+  ['./bot.git', 'git:./bot.git'],
+  ['https://alice:secret@github.com/bot', undefined],
+  ['github.com/alice/bot', undefined],
+])('%j lacks the kind, or more', async (text, meant) => {
+  expect((await failure(parse(text))).facts).toStrictEqual({ reason: 'vault-address-malformed', meant })
 })
 
 test.each([
