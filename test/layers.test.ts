@@ -143,7 +143,7 @@ test('the rule catches what it is for', () => {
   expect(PACKAGES['protocol']!.test('node:fs')).toBe(false)
   expect(mayImport('protocol/http/response.ts', 'node/http/client.ts')).toBe(false)
   expect(mayImport('session/refresh.ts', 'login/init.ts')).toBe(false)
-  expect(mayImport('node/runtime.ts', 'cli/run.ts')).toBe(false)
+  expect(mayImport('node/runtime.ts', 'cli/invocation.ts')).toBe(false)
   expect(mayImport('login/init.ts', 'protocol/oauth/dpop.ts')).toBe(true)
   for (const bad of ['process.env', 'console.log(1)', 'await fetch(url)', 'Date.now()']) {
     expect(FORBIDDEN_GLOBALS.test(bad), bad).toBe(true)

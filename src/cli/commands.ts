@@ -3,8 +3,8 @@
  * takes most of the time of a short command.
  */
 import { Command } from 'commander'
+import type { Runner } from './invocation.ts'
 import { addCommonOptions } from './options.ts'
-import type { Runner } from './run.ts'
 
 interface Entry {
   readonly name: string

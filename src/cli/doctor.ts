@@ -10,8 +10,8 @@ import { expandTilde, userFolders } from '../node/folders.ts'
 import type { Finding } from '../ports.ts'
 import type { Context } from './context.ts'
 import { concludeFindings, printFindings } from './findings.ts'
+import type { Runner } from './invocation.ts'
 import { type CommonOptions, SETTINGS } from './options.ts'
-import type { Runner } from './run.ts'
 
 interface DoctorOptions extends CommonOptions {
   readonly clientId?: string

@@ -6,10 +6,10 @@ import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../node/version.ts'
 import { loadCommands } from './commands.ts'
 import { HELP_LAYOUT, helpColumns, reflow } from './help.ts'
+import { Invocation, withSubcommands } from './invocation.ts'
 import { type CliIO, processIO } from './io.ts'
 import { addCommonOptions } from './options.ts'
 import { failedOutput } from './output.ts'
-import { Run, withSubcommands } from './run.ts'
 
 export async function runProcess(io: CliIO = processIO()): Promise<void> {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const]) {
@@ -30,20 +30,20 @@ export async function runProgram(io: CliIO): Promise<number> {
   io.stdout.on('error', (error) => {
     unwritten ??= error
   })
-  const run = new Run(io)
-  const program = createProgram(io, await loadCommands(io.arguments, run))
-  run.follow(program)
+  const invocation = new Invocation(io)
+  const program = createProgram(io, await loadCommands(io.arguments, invocation))
+  invocation.follow(program)
   try {
     await program.parseAsync(askedOf(program, io.arguments), { from: 'user' })
-    return run.finish()
+    return invocation.finish()
   } catch (error) {
-    if (!(error instanceof CommanderError)) return run.finish(error)
+    if (!(error instanceof CommanderError)) return invocation.finish(error)
     if (error.exitCode !== 0) {
       const { usageError } = await import('./usage.ts')
-      return run.finish(usageError(error, program, io.arguments))
+      return invocation.finish(usageError(error, program, io.arguments))
     }
     await turn() // --help, --version: a failed write is known only now
-    return run.finish(unwritten && failedOutput(unwritten))
+    return invocation.finish(unwritten && failedOutput(unwritten))
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { wholeProgram } from '../../scripts/build/man.ts'
 import { helpColumns, reflow } from '../../src/cli/help.ts'
-import { withSubcommands } from '../../src/cli/run.ts'
+import { withSubcommands } from '../../src/cli/invocation.ts'
 import { run } from '../support/cli.ts'
 
 const PATHS = withSubcommands(await wholeProgram(() => undefined)).map((command) => {

@@ -7,8 +7,8 @@ import { sanitize, toSafeJson } from '../../text.ts'
 import type { Paint } from '../colour.ts'
 import type { Context } from '../context.ts'
 import { type Worded, worded } from '../errors.ts'
+import type { Runner } from '../invocation.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
-import type { Runner } from '../run.ts'
 
 interface CheckOptions extends CommonOptions {
   readonly scope?: string

@@ -2,7 +2,7 @@
  * `client`: creates and checks client metadata documents.
  */
 import { Command } from 'commander'
-import type { Runner } from '../run.ts'
+import type { Runner } from '../invocation.ts'
 import { clientCheckCommand } from './check.ts'
 import { clientNewCommand } from './new.ts'
 

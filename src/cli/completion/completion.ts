@@ -4,8 +4,8 @@
  */
 import { Argument, Command } from 'commander'
 import { CliError } from '../errors.ts'
+import type { Runner } from '../invocation.ts'
 import type { CommonOptions } from '../options.ts'
-import type { Runner } from '../run.ts'
 import { bashCompletion } from './bash.ts'
 import { fishCompletion } from './fish.ts'
 import { type Outline, outlineOf } from './outline.ts'

@@ -10,8 +10,8 @@ import { exportSession } from '../../session/export.ts'
 import type { Context } from '../context.ts'
 import { warnIfReadable } from '../credentials/print.ts'
 import { CliError } from '../errors.ts'
+import type { Runner } from '../invocation.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
-import type { Runner } from '../run.ts'
 import { leftIn, sessionFor } from './select.ts'
 
 interface ExportOptions extends CommonOptions {

@@ -4,8 +4,8 @@
 import { Command } from 'commander'
 import type { Context } from '../context.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
+import type { Runner } from '../invocation.ts'
 import { type SavingOptions, SETTINGS } from '../options.ts'
-import type { Runner } from '../run.ts'
 import { parseSeconds } from './duration.ts'
 import { sessionFor } from './select.ts'
 

@@ -7,8 +7,8 @@ import type { SessionRecord } from '../../model.ts'
 import { findEarlier } from '../../session/earlier.ts'
 import { type Revoked, revoke } from '../../session/revoke.ts'
 import type { Context } from '../context.ts'
+import type { Runner } from '../invocation.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
-import type { Runner } from '../run.ts'
 import { besideVault, leftIn, sessionFor, storedSessionFor } from './select.ts'
 
 interface RevokeOptions extends CommonOptions {

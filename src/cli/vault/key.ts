@@ -5,8 +5,8 @@ import { Command } from 'commander'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { warnIfReadable } from '../credentials/print.ts'
+import type { Runner } from '../invocation.ts'
 import type { CommonOptions } from '../options.ts'
-import type { Runner } from '../run.ts'
 import { usedSetting } from './setting.ts'
 
 export function vaultKeyCommand(runner: Runner): Command {

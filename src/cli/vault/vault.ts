@@ -2,7 +2,7 @@
  * `vault`: makes, checks and empties a vault, which keeps sessions for many machines.
  */
 import { Command } from 'commander'
-import type { Runner } from '../run.ts'
+import type { Runner } from '../invocation.ts'
 import { vaultCheckCommand } from './check.ts'
 import { vaultDestroyCommand } from './destroy.ts'
 import { vaultKeyCommand } from './key.ts'

@@ -19,7 +19,7 @@ export interface Runner {
   print<Words extends unknown[]>(text: (...words: Words) => string): (...words: Words) => Promise<void>
 }
 
-export class Run implements Runner {
+export class Invocation implements Runner {
   readonly #io: CliIO
   #options: SavingOptions & { readonly account?: string } = {}
   #output: Output

@@ -2,9 +2,9 @@ import { Writable } from 'node:stream'
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
 import type { Context } from '../../src/cli/context.ts'
+import { Invocation, type Runner } from '../../src/cli/invocation.ts'
 import type { CliIO } from '../../src/cli/io.ts'
 import { addCommonOptions } from '../../src/cli/options.ts'
-import { Run, type Runner } from '../../src/cli/run.ts'
 import { type ErrorCode, type ErrorFacts, OAuthError } from '../../src/errors.ts'
 
 type Action = Parameters<Command['action']>[0]
@@ -22,7 +22,7 @@ async function ran(make: (runner: Runner) => Action, ...args: string[]) {
     stdout: new Writable({ write }),
     stderr: new Writable({ write }),
   } as unknown as CliIO
-  const run = new Run(host)
+  const run = new Invocation(host)
   const command = addCommonOptions(new Command('command')).action(make(run))
   const program = addCommonOptions(new Command('program').enablePositionalOptions())
   program.addCommand(new Command('below').addCommand(command))
