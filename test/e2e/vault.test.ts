@@ -154,6 +154,15 @@ describe('what cannot hold a vault gets its sentence, and is left as it is', () 
   })
 })
 
+test('of a vault that cannot be opened, no session is called valid', async () => {
+  const { env } = await newVault()
+  const key = Buffer.alloc(32, 1).toString('base64url')
+  const wrong = { ...env, ATPROTO_OAUTH_VAULT_KEY: key }
+  expectFailure(await runCli(['status'], { home: await newHome(), env: wrong }), 2, 'VAULT_KEY_WRONG', 'none')
+  const gone = { ...env, ATPROTO_OAUTH_VAULT: `git:${(await newHome()).path}/gone.git` }
+  expectFailure(await runCli(['status'], { home: await newHome(), env: gone }), 4, 'VAULT_REFUSED', 'none')
+})
+
 test('variables of git that name another repository change nothing', async () => {
   const [repository, home] = [await newRepository(), await newHome()]
   const env = { GIT_DIR: '/nowhere', GIT_WORK_TREE: '/nowhere', GIT_AUTHOR_NAME: '', EMAIL: '' }

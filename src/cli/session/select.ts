@@ -3,7 +3,7 @@
  */
 import { readCredentials } from '../../credentials/read.ts'
 import { DID, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
-import { isOAuthError, OAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
 import type { PendingRecord, SessionRecord } from '../../model.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
@@ -84,6 +84,8 @@ async function openStored(account: string | undefined, context: Context): Promis
   try {
     return await openStoredSession(account, runtime)
   } catch (error) {
+    // It was not found yet: nothing is known about it.
+    if (isOAuthError(error, ...VAULT_ERRORS)) throw error.with({ session: 'none' })
     if (account === undefined && isHiddenByVault(error, io)) {
       const hint = 'move the session of the variables into the vault: atproto-oauth refresh --save vault'
       throw new CliError(error.code, error.message, { cause: error, hint })
