@@ -354,6 +354,7 @@ export type ReasonFacts =
   | ({ readonly reason: 'method-misused' } & MethodNeeds)
   /** The stored credentials of this session are newer than the given ones. */
   | { readonly reason: 'newer-token-stored'; readonly did: string }
+  | { readonly reason: 'account-in-vault'; readonly did: string; readonly handle?: string | undefined }
   /** The host that the DID document names as the PDS does not exist. */
   | { readonly reason: 'pds-not-found'; readonly did: string }
   /** The permission is not valid syntax. */

@@ -525,6 +525,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'use a sign-in with that password, as in an app or in the account settings of the PDS'
     case 'new-token-refused':
       return `check the clock of this machine; if it is right, sign in again: ${initCommandLine(facts)}`
+    case 'account-in-vault':
+      return `keep the one in the vault, or end it first: atproto-oauth revoke --account ${shellQuote(facts.handle ?? facts.did)}`
     case 'newer-token-stored':
       return `atproto-oauth status --account ${facts.did}`
     case 'node-session-expected':

@@ -8,6 +8,7 @@ import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
 import { assertSigns, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { verifyIssuer } from './issuer.ts'
+import { assertReplacesNone, requireVault } from './move.ts'
 import type { RefreshPorts } from './ports.ts'
 import { checkTargets } from './saving.ts'
 import { assertOwnToken, endedError, newerOf, takenBack, toSessionRecord } from './token-family.ts'
@@ -23,7 +24,7 @@ export interface ImportOptions {
  *
  * @param value untrusted
  * @throws {OAuthError} `CLIENT_INVALID`, those of `fromNodeSession`; `ISSUER_MISMATCH`; `CREDENTIALS_MISMATCH`: this
- *   machine has a newer token of the same session; `SAVE_FAILED`: a save target contains another account. No token was
+ *   machine has a newer token of the same session, or the vault another session of the account; `SAVE_FAILED`: a save target contains another account. No token was
  *   sent
  */
 export async function importSession(
@@ -38,6 +39,7 @@ export async function importSession(
   await assertSigns(await importDpopKey(credentials.dpopPrivateJwk), ports)
   await checkTargets(credentials.did, ports)
   const given = await toSessionRecord(credentials)
+  if (ports.saving.inVault) await assertReplacesNone(given, requireVault(ports))
   await assertOwnToken(given, stores.sessions)
   const { pds } = await verifyIssuer(given, ports)
   return stores.sessions.update(given.thumbprint, async ({ stored, commit }) => {

@@ -14,13 +14,14 @@ import { endedError, movedToVault, newerOf } from './token-family.ts'
  *
  * @returns the save targets that still have a copy
  * @throws {OAuthError} those of the vault: the session is as it was, or marked; `SESSION_OUTDATED`, `STORE_COPIED`,
- *   `SESSION_DEAD`
+ *   `SESSION_DEAD`; `CREDENTIALS_MISMATCH`: the vault has another session of the account
  */
 export async function moveToVault(given: SessionRecord, ports: RefreshPorts): Promise<readonly string[]> {
   const { sessions, local = sessions } = ports.stores
   const vault = requireVault(ports)
   const address = await vault.place!()
   await vault.prepare?.()
+  await assertReplacesNone(given, vault)
   return local.update(given.thumbprint, async ({ stored, commit }) => {
     const record = await newerOf(given, stored)
     const { savedTo = [], undelivered, movingTo, ...session } = record
@@ -36,6 +37,22 @@ export async function moveToVault(given: SessionRecord, ports: RefreshPorts): Pr
     await commit(await movedToVault(record, address, ports.now()))
     return [...new Set([...savedTo, ...(undelivered ?? [])])]
   })
+}
+
+/**
+ * A vault has one session for each account: one whose tokens were not used here must not replace one that works.
+ *
+ * @throws {OAuthError} `CREDENTIALS_MISMATCH`, and those of the vault
+ */
+export async function assertReplacesNone(given: SessionRecord, vault: SessionStore): Promise<void> {
+  const sessions = await vault.list(true)
+  const other = sessions.find(
+    ({ did, thumbprint, ended }) => did === given.did && thumbprint !== given.thumbprint && !ended,
+  )
+  if (other === undefined) return
+  const { did, handle } = other
+  const message = `the vault has another session of ${handle ?? did}, and would have only one of them`
+  throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts: { reason: 'account-in-vault', did, handle } })
 }
 
 /** @throws {OAuthError} `VAULT_INVALID` this runtime has none */

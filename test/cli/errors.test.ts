@@ -343,6 +343,11 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'client-key-needed', clientId: 'https://a.dev/c', kid: 'k1' },
       'set ATPROTO_OAUTH_CLIENT_JWK to the private key that https://a.dev/c publishes with the kid k1; if that key is retired, sign in again',
     ],
+    [
+      'CREDENTIALS_MISMATCH',
+      { reason: 'account-in-vault', did: 'did:plc:a', handle: 'alice.test' },
+      /end it first: atproto-oauth revoke --account alice\.test$/,
+    ],
     ['CREDENTIALS_MISMATCH', { reason: 'client-key-unwanted' }, 'unset ATPROTO_OAUTH_CLIENT_JWK for this session'],
     [
       'CREDENTIALS_INVALID',

@@ -89,6 +89,33 @@ test('a session is exported from the per-user store and imported back while a va
   expect(await runCli(CALL, { home })).toMatchObject({ code: 0 })
 })
 
+test('a session that is moved or imported does not replace another one of the account in the vault', async () => {
+  const vault = await newVault()
+  const [{ account, home }, second] = [await keptInStore(world), await newHome()]
+  const stdin = await callbackFor(account, second)
+  expect(await runCli(['complete', '--save', 'vault'], { home: second, env: vault.env, stdin })).toMatchObject({
+    code: 0,
+  })
+  const inVault = await stored(vault)
+
+  const moved = await runCli(['refresh', '--save', 'vault'], { home, env: vault.env })
+  expectFailure(moved, 2, 'CREDENTIALS_MISMATCH', 'alive')
+  expect(moved.stderr).toContain(`end it first: atproto-oauth revoke --account ${account.handle}`)
+  expect(await runCli(CALL, { home })).toMatchObject({ code: 0 })
+  const { clientId } = inVault
+  const exported = await runCli(['export'], { home })
+  const args = ['import', '--client-id', clientId!, '--save', 'vault']
+  const imported = await runCli(args, { home, env: vault.env, stdin: exported.stdout })
+  expectFailure(imported, 2, 'CREDENTIALS_MISMATCH', 'alive')
+
+  expect(await stored(vault)).toEqual(inVault)
+  expect(await runCli(CALL, { home: second, env: vault.env })).toMatchObject({ code: 0 })
+  const revoked = await runCli(['revoke', '--account', account.handle], { home, env: vault.env })
+  expect(revoked, revoked.stderr).toMatchObject({ code: 0 })
+  const again = await runCli(args, { home, env: vault.env, stdin: exported.stdout })
+  expect(again, again.stderr).toMatchObject({ code: 0 })
+})
+
 test('save targets that are set for all commands stop no status and no revoke of a session in a vault', async () => {
   const vault = await newVault()
   await vaultSession(world, vault)
