@@ -1,19 +1,30 @@
-/** A change of the vault's key on the built CLI, over a git repository, with a session of the real PDS. */
+/** A change of the vault's key on the built CLI, on each engine, with a session of the real PDS. */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { lacks } from '../support/machine.ts'
+import { startRedisServer } from '../support/redis-server.ts'
 import { runCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, newHome } from './support.ts'
 
 const world = connectWorld()
 
-test('a second machine goes on over the change, with the new key, and the old one opens nothing', async () => {
-  const [home, second, third] = [await newHome(), await newHome(), await newHome()]
+async function onGit(): Promise<string> {
   const repository = join((await newHome()).path, 'bot.git')
   execFileSync('git', ['init', '--quiet', '--bare', repository])
-  const address = `git:${repository}`
+  return `git:${repository}`
+}
+
+async function onRedis(): Promise<string> {
+  const server = await startRedisServer()
+  onTestFinished(() => server.close())
+  return `redis://127.0.0.1:${server.port}?prefix=bot:`
+}
+
+async function changesKey(address: string): Promise<void> {
+  const [home, second, third] = [await newHome(), await newHome(), await newHome()]
   const made = await runCli(['vault', 'new', address], { home })
   const old = parse(made.stdout)['ATPROTO_OAUTH_VAULT_KEY']!
   const account = await world.createAccount()
@@ -43,4 +54,8 @@ test('a second machine goes on over the change, with the new key, and the old on
   expect(await runCli(['refresh'], { home: third })).toMatchObject({ code: 0 })
   const checked = await runCli(['vault', 'check'], { home: third })
   expect(checked.code, checked.stdout).toBe(0)
-})
+}
+
+const TITLE = 'a second machine goes on over the change, with the new key, and the old one opens nothing'
+test(`on git ${TITLE}`, async () => changesKey(await onGit()))
+test.skipIf(lacks('redis-server'))(`on Redis ${TITLE}`, async () => changesKey(await onRedis()))
