@@ -41,6 +41,10 @@ export interface RedisServer {
   close(): Promise<void>
 }
 
+/** Debian 12 has Redis 7.0, which cannot be asked to wait for its disk; Valkey can. */
+export const REDIS_PROGRAMS = ['redis-server', 'valkey-server'] as const
+export type RedisProgram = (typeof REDIS_PROGRAMS)[number]
+
 /** With an append-only file that is written before each reply, unless `options` say otherwise. */
 const USUAL = [
   ...['--save', '', '--appendonly', 'yes', '--appendfsync', 'always'],
@@ -50,6 +54,7 @@ const USUAL = [
 export async function startRedisServer(
   options: readonly string[] = [],
   certificate?: Certificate,
+  program: RedisProgram = 'redis-server',
 ): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), 'atproto-oauth-redis-'))
   const path = join(folder, 'socket')
@@ -128,12 +133,12 @@ export async function startRedisServer(
     async start(more = options) {
       await dying
       const args = ['--port', '0', '--unixsocket', path, '--dir', folder, ...USUAL, ...more]
-      const started = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+      const started = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
       child = started
       let log = ''
       await new Promise<void>((resolve, reject) => {
         started.on('error', reject)
-        started.once('close', () => reject(new Error(`redis-server ended: ${log}`)))
+        started.once('close', () => reject(new Error(`${program} ended: ${log}`)))
         started.stdout.setEncoding('utf8').on('data', (text: string) => {
           log += text
           if (/eady to accept connections/.test(log)) resolve()
