@@ -71,6 +71,26 @@ export interface Http {
   fetch(url: URL, init?: HttpInit): Promise<Response>
 }
 
+/** A request to a server of this process. */
+export interface LocalRequest {
+  readonly method: string
+  /** Path and query, as sent. */
+  readonly target: string
+  /** By name in lower case, without those of the connection. */
+  readonly headers: Readonly<Record<string, string>>
+  /** A small body is read, a large one is a stream. To be called once. */
+  body(): Promise<Uint8Array | ReadableStream<Uint8Array> | undefined>
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal
+}
+
+/** A `Response` is one. */
+export interface LocalResponse {
+  readonly status: number
+  readonly headers: Iterable<readonly [name: string, value: string]>
+  readonly body: string | ReadableStream<Uint8Array> | null
+}
+
 export interface Dns {
   /**
    * The TXT records of a name, each as its chunks; none if the name or the type does not exist.

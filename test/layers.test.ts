@@ -6,7 +6,7 @@ const NOUNS = ['errors', 'model', 'ports', 'text']
 const BELOW_CLIENT = ['protocol', ...NOUNS]
 const BELOW_SESSION = ['client', 'credentials', ...BELOW_CLIENT]
 const BELOW_LOGIN = ['session', ...BELOW_SESSION]
-const BELOW_CLI = ['login', 'call', 'doctor', 'node', ...BELOW_LOGIN]
+const BELOW_CLI = ['login', 'call', 'doctor', 'front', 'node', ...BELOW_LOGIN]
 
 /** Which rooms of src/, besides itself, a room may import from. A file of src/ itself is a room. This table *is* the architecture. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -15,6 +15,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   login: BELOW_LOGIN,
   call: BELOW_LOGIN,
   doctor: BELOW_LOGIN,
+  front: ['session', 'protocol', ...NOUNS],
   session: BELOW_SESSION,
   client: BELOW_CLIENT,
   credentials: BELOW_CLIENT,
@@ -31,6 +32,7 @@ const PACKAGES: Record<string, RegExp> = {
   node: /^(?:node:|ioredis$|ipaddr\.js$|jose$|@badrap\/valita$)/,
   protocol: /^jose$/,
   client: /^jose$/,
+  front: /^jose$/,
   credentials: /^(?:jose|@badrap\/valita)$/,
   model: /^@badrap\/valita$/,
 }

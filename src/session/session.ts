@@ -52,6 +52,7 @@ export class Session {
   /** The servers of which a nonce was stored since the last refresh. */
   readonly #nonceStoredFor = new Set<string>()
 
+  readonly #refreshes = new Set<Promise<void>>()
   /** Methods of which a warning was given. */
   readonly #warnedOf = new Set<string>()
 
@@ -124,6 +125,11 @@ export class Session {
       return isSince || newer.rotatedAt > time - ifOlderThanSeconds * 1000
     })
     return toCredentials(this.#record)
+  }
+
+  /** Resolves when no refresh is in progress, including one whose callers have given up. */
+  async settled(): Promise<void> {
+    while (this.#refreshes.size > 0) await Promise.allSettled(this.#refreshes)
   }
 
   /**
@@ -234,7 +240,13 @@ export class Session {
     return Math.abs(this.#dpopFetch.now(pds) - rotatedAt) < JUST_NOW
   }
 
-  async #refreshUnless(isGood: IsGood): Promise<void> {
+  #refreshUnless(isGood: IsGood): Promise<void> {
+    const refreshed = this.#refreshOnce(isGood).finally(() => this.#refreshes.delete(refreshed))
+    this.#refreshes.add(refreshed)
+    return refreshed
+  }
+
+  async #refreshOnce(isGood: IsGood): Promise<void> {
     const { accessToken } = this.#record
     this.#record = await this.#keepingNonces(async () => {
       const newer = await refresh(this.#record, isGood, this.#dpopFetch, this.#ports)

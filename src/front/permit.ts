@@ -1,0 +1,49 @@
+/**
+ * Which methods a front passes on, narrower than the scope of the session.
+ */
+import { OAuthError } from '../errors.ts'
+import { asNsid } from '../protocol/identity/syntax.ts'
+
+/** Every method of these names; `app.bsky.*` covers all below it, `*` everything. */
+export interface PermitOptions {
+  readonly allow?: readonly string[] | undefined
+  /** Only `GET` and `HEAD`. */
+  readonly readOnly?: boolean | undefined
+}
+
+export interface Permit {
+  /** Why a request is not passed on; `undefined` if it is. */
+  refusalOf(method: string, nsid: string, query: string): 'not-allowed' | 'read-only' | undefined
+}
+
+/** Its response authorizes one call of another method, or of any. */
+const SERVICE_AUTH = 'com.atproto.server.getServiceAuth'
+
+/** @throws {OAuthError} `USAGE` for an invalid pattern */
+export function parsePermit({ allow, readOnly = false }: PermitOptions): Permit {
+  const patterns = allow?.map(parsePattern)
+  const isAllowed = (nsid: string) => patterns?.some((matches) => matches(nsid)) ?? true
+  return {
+    refusalOf(method, nsid, query) {
+      if (readOnly && method !== 'GET' && method !== 'HEAD') return 'read-only'
+      if (!isAllowed(nsid)) return 'not-allowed'
+      if (nsid !== SERVICE_AUTH) return undefined
+      // A service token can be used for writes, without the front.
+      if (readOnly) return 'read-only'
+      const methods = new URLSearchParams(query).getAll('lxm')
+      return (methods.length > 0 ? methods : ['*']).every(isAllowed) ? undefined : 'not-allowed'
+    },
+  }
+}
+
+function parsePattern(pattern: string): (nsid: string) => boolean {
+  if (pattern === '*') return () => true
+  const prefix = pattern.endsWith('.*') ? pattern.slice(0, -1) : undefined
+  if (!asNsid(prefix === undefined ? pattern : `${prefix}method`)) {
+    throw new OAuthError(
+      'USAGE',
+      `invalid method pattern ${JSON.stringify(pattern)}: it must be a method name, or a prefix of at least two parts such as "com.atproto.repo.*"`,
+    )
+  }
+  return prefix === undefined ? (nsid) => nsid === pattern : (nsid) => nsid.startsWith(prefix)
+}
