@@ -316,6 +316,10 @@ export type ReasonFacts =
   | { readonly reason: 'file-irregular'; readonly path: string }
   /** The file is in a volume that Kubernetes projects from a secret, and that a container cannot write to. */
   | { readonly reason: 'kubernetes-volume'; readonly path: string }
+  /** A setting in the user's file has an invalid value. */
+  | { readonly reason: 'setting-invalid'; readonly key: string }
+  /** The file of the user's settings cannot be read as such. */
+  | { readonly reason: 'settings-damaged'; readonly path: string }
   /** Secrets are not stored through symbolic links. */
   | { readonly reason: 'link-unsupported'; readonly path: string }
   | StoreTrouble

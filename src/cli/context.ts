@@ -7,18 +7,18 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { readClientJwk } from '../credentials/read.ts'
 import { VAULT, VAULT_KEY, variable } from '../credentials/variables.ts'
-import type { Origin } from '../model.ts'
+import { type Config, configPath, readConfig } from '../node/config/read.ts'
 import { expandTilde, userFolders } from '../node/folders.ts'
 import { nodeRuntime } from '../node/runtime.ts'
 import type { LockHolder } from '../node/store/lock.ts'
 import type { KnownVault } from '../node/vault/known.ts'
 import type { Runtime } from '../ports.ts'
-import { asServer, asUrl } from '../protocol/identity/syntax.ts'
 import { endSession } from '../session/revoke.ts'
 import { sanitize } from '../text.ts'
+import { checkSetting, checkTargets, parseServer } from './config/check.ts'
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, programName } from './io.ts'
-import { type CommonOptions, flagsFor, fromEnvironment, type SavingOptions, SETTINGS, type Setting } from './options.ts'
+import { type CommonOptions, flagsFor, fromEnvironment, type SavingOptions, SETTINGS } from './options.ts'
 import type { Output } from './output.ts'
 
 export interface Context {
@@ -28,15 +28,18 @@ export interface Context {
   readonly output: Output
   readonly runtime: Runtime
   readonly dev: boolean
+  /** The user's settings, if there are any. */
+  readonly config: Config | undefined
 }
 
 /** @throws {OAuthError} `USAGE` */
 export function createContext(io: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {
   const { environment } = io
   const dev = SETTINGS.dev.read(options, environment) ?? false
+  const config = configOf(options, io, output)
   const server = (setting: typeof SETTINGS.plcUrl | typeof SETTINGS.handleResolver) => {
-    const text = setting.read(options, environment)
-    return text === undefined ? undefined : parseServer(text, setting, dev)
+    const found = setting.find(options, environment, config)
+    return found && parseServer(found, setting, dev)
   }
   const stateFile = SETTINGS.stateFile.read(options, environment)
   if (stateFile === '-') {
@@ -44,12 +47,10 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
       hint: 'name the file, as in: --state-file login.json',
     })
   }
-  const save = SETTINGS.save.read(options, environment)
-  if (save?.includes('vault') && save.some((target) => target !== 'vault')) {
-    throw new CliError('USAGE', '--save vault does not combine with other targets: the vault has the only copy', {
-      hint: 'omit the other targets; other machines need the address and the key of the vault only',
-    })
-  }
+  const saving = SETTINGS.save.find(options, environment, config)
+  if (saving?.source === 'config') checkSetting('save', saving, dev)
+  else checkTargets(saving)
+  const save = saving?.value
   if (dev) output.warn('development mode: http: and private addresses are allowed')
   const runtime = nodeRuntime({
     home: SETTINGS.home.read(options, environment),
@@ -71,7 +72,17 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     onWait: (holder) => showWait(holder, output),
     onProgramOutput: output.json ? output.programOutput : undefined,
   })
-  return { common: options, io, output, runtime, dev }
+  return { common: options, io, output, runtime, dev, config }
+}
+
+/** The user's settings, of which most users have none. */
+export function configOf(
+  options: CommonOptions,
+  { environment }: Pick<CliIO, 'environment'>,
+  { warn }: Pick<Output, 'warn'>,
+): Config | undefined {
+  const path = configPath(SETTINGS.home.read(options, environment))
+  return path === undefined ? undefined : readConfig(path, warn)
 }
 
 /** A command to paste, with the flags of this run that it needs. */
@@ -123,18 +134,4 @@ function until(): { promise: Promise<void>; end: () => void } {
     end = resolve
   })
   return { promise, end }
-}
-
-function parseServer(
-  text: string,
-  { flag, name }: Pick<Setting<string, string>, 'flag' | 'name'>,
-  dev: boolean,
-): Origin {
-  const server = asServer(text, dev)
-  if (server !== undefined) return server
-  const isHttp = asUrl(text)?.protocol === 'http:'
-  const hint = isHttp
-    ? 'for a server with http:, add --dev or set ATPROTO_OAUTH_DEV=1'
-    : `write it as ${flag} https://host.example.com`
-  throw new CliError('USAGE', `${name} must be an https origin: https:// and a host`, { hint })
 }

@@ -11,6 +11,7 @@ import type { Finding } from '../ports.ts'
 import type { Context } from './context.ts'
 import { concludeFindings, printFindings } from './findings.ts'
 import type { Runner } from './invocation.ts'
+import { chosenClient } from './login/options.ts'
 import { type CommonOptions, SETTINGS } from './options.ts'
 
 interface DoctorOptions extends CommonOptions {
@@ -56,8 +57,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   const { common, io, runtime, dev } = context
   const { environment, platform } = io
   const examination: Examination = {
-    clientId: SETTINGS.clientId.read(options, environment),
-    redirectUri: SETTINGS.redirectUri.read(options, environment),
+    ...chosenClient(options, context),
     scope: SETTINGS.scope.read(options, environment),
   }
   const named = SETTINGS.home.read(common, environment)

@@ -396,6 +396,10 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
         : `use another path: ${shellQuote(facts.path)} has to be a regular file`
     case 'kubernetes-volume':
       return 'use a path on a persistent volume, or update the secret itself with --save exec:COMMAND'
+    case 'setting-invalid':
+      return `correct it with \`atproto-oauth config set\`, or remove it: atproto-oauth config unset ${facts.key}`
+    case 'settings-damaged':
+      return `correct the file, or delete it to start without settings: rm ${shellQuote(facts.path)}`
     case 'link-unsupported':
       return `replace the link with the file that it points to: mv "$(readlink -f ${shellQuote(facts.path)})" ${shellQuote(facts.path)}`
     case 'leased':

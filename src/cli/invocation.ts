@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 import { withoutSession } from '../errors.ts'
 import type { Context } from './context.ts'
+import { CliError } from './errors.ts'
 import type { CliIO } from './io.ts'
 import { outputOf, type SavingOptions } from './options.ts'
 import { createOutput, type Output } from './output.ts'
@@ -33,6 +34,7 @@ export class Invocation implements Runner {
   /** Call before parsing: messages then refer to the command that runs or rejects its arguments. */
   follow(program: Command): void {
     program.hook('preAction', (_, command) => {
+      passAccount(program, command)
       // Options before and after the command.
       this.#options = { ...program.opts(), ...command.opts() }
       this.#output = outputOf(this.#io, this.#options, pathOf(command))
@@ -80,6 +82,16 @@ export class Invocation implements Runner {
       command: command && pathOf(command),
     })
   }
+}
+
+/** `--account` may come before the command's name as well, if the command has it. */
+function passAccount(program: Command, command: Command): void {
+  const { account } = program.opts<{ account?: string }>()
+  if (account === undefined) return
+  if (!command.options.some(({ long }) => long === '--account')) {
+    throw new CliError('USAGE', `--account cannot be used with ${pathOf(command)}`, { hint: 'omit --account' })
+  }
+  if (command.opts().account === undefined) command.setOptionValue('account', account)
 }
 
 /** Without the name of the program: `client new`. */

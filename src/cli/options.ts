@@ -4,6 +4,8 @@
 import { type Command, Option } from 'commander'
 import { CLIENT_ID, type Environment, REFRESH_TOKEN, SESSION, VAULT, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
+import type { Config, ConfigKey } from '../node/config/read.ts'
+import { configValue } from '../node/config/read.ts'
 import { PLC_DIRECTORY } from '../ports.ts'
 import type { CliIO } from './io.ts'
 import { createOutput, type Output } from './output.ts'
@@ -16,6 +18,8 @@ export interface Meaning {
   readonly about: string
   /** The value if neither the flag nor the variable is set. */
   readonly defaultValue?: string
+  /** For a command that does not read the variable. */
+  readonly isFlagOnly?: boolean
 }
 
 interface Declaration<Key extends string, Value> extends Meaning {
@@ -23,6 +27,8 @@ interface Declaration<Key extends string, Value> extends Meaning {
   readonly key: Key
   /** Absent if the setting has no environment variable. */
   readonly variable?: `ATPROTO_OAUTH_${string}`
+  /** Its name in the user's settings; absent if it cannot be set there. */
+  readonly configKey?: ConfigKey
   /** Follows the variable's name in help, if its value is written differently from the flag's argument. */
   readonly written?: string
   /** Reads the variable's text, which was cleaned and is not empty. */
@@ -31,8 +37,16 @@ interface Declaration<Key extends string, Value> extends Meaning {
   collect?(argument: string, before: Value | undefined): Value
 }
 
+/** A value with where it comes from. */
+export interface Found<Value> {
+  readonly value: Value
+  readonly source: 'flag' | 'variable' | 'config'
+  /** For messages: `--plc-url (ATPROTO_OAUTH_PLC_URL)`, `plc-url in /home/alice/.config/atproto-oauth/config.json`. */
+  readonly name: string
+}
+
 /**
- * A flag and the environment variable behind it: the flag wins.
+ * A flag, the environment variable behind it, and the user's settings behind both: the flag wins.
  *
  * Commander's own `Option.env()` does not serve: it reads `process.env`, does not clean values as {@link variable}
  * does, turns a switch on by `0`, and mixes what was typed with what was set, which commands have to tell apart.
@@ -43,10 +57,14 @@ export class Setting<Key extends string, Value extends boolean | string | readon
   readonly flag: string
   /** For messages: `--plc-url (ATPROTO_OAUTH_PLC_URL)`. */
   readonly name: string
+  readonly variable: string | undefined
+  readonly configKey: ConfigKey | undefined
 
   constructor(declared: Declaration<Key, Value>) {
     this.#declared = declared
     this.flag = flagOf(declared.key)
+    this.variable = declared.variable
+    this.configKey = declared.configKey
     this.name = declared.variable === undefined ? this.flag : `${this.flag} (${declared.variable})`
   }
 
@@ -56,29 +74,42 @@ export class Setting<Key extends string, Value extends boolean | string | readon
    * @param meaning the help text, if this command needs a different one
    */
   option(meaning: Meaning = this.#declared): Option {
-    const { takes = this.#declared.takes, about, defaultValue } = meaning
+    const { takes = this.#declared.takes, about, defaultValue, isFlagOnly } = meaning
     const { variable: name, written = '', collect } = this.#declared
     const option = new Option(
       takes === undefined ? this.flag : `${this.flag} <${takes}>`,
       about +
         (defaultValue === undefined ? '' : ` (default: ${defaultValue})`) +
-        (name === undefined ? '' : ` [${name}${written}]`),
+        (name === undefined || isFlagOnly ? '' : ` [${name}${written}]`),
     )
     return collect ? option.argParser(collect) : option
   }
 
   /**
-   * The flag's value, or else the variable's.
+   * The flag's value, or else the variable's, or else that of the user's settings.
    *
-   * @throws {OAuthError} `USAGE` an empty flag; a variable that is not valid
+   * @param config absent for a command that settings do not apply to
+   * @throws {OAuthError} `USAGE` an empty flag; a variable or setting that is not valid
    */
-  read(options: Typed<Key, Value>, environment: Environment): Value | undefined {
+  read(options: Typed<Key, Value>, environment: Environment, config?: Config): Value | undefined {
+    return this.find(options, environment, config)?.value
+  }
+
+  /** The same, with where it comes from. */
+  find(options: Typed<Key, Value>, environment: Environment, config?: Config): Found<Value> | undefined {
     const typed = options[this.#declared.key]
     if (typed === '') throw new OAuthError('USAGE', `${this.flag} is empty: was its variable not set?`)
     const { variable: name } = this.#declared
-    if (typed !== undefined || name === undefined) return typed
-    const text = variable(environment, name)
-    return text === undefined ? undefined : this.#declared.parse(text, name)
+    if (typed !== undefined) return { value: typed, source: 'flag', name: this.name }
+    const text = name === undefined ? undefined : variable(environment, name)
+    if (text !== undefined && name !== undefined) {
+      return { value: this.#declared.parse(text, name), source: 'variable', name: this.name }
+    }
+    const { configKey } = this
+    const set = config && configKey && configValue(config, configKey)
+    if (config === undefined || set === undefined) return undefined
+    // A list for a setting that may be repeated, else a text.
+    return { value: set as Value, source: 'config', name: `${configKey} in ${config.path}` }
   }
 
   /** The arguments that pass the same flag to another command; empty if the flag was not given. */
@@ -112,6 +143,7 @@ export const SETTINGS = {
   }),
   plcUrl: text({
     key: 'plcUrl',
+    configKey: 'plc-url',
     variable: 'ATPROTO_OAUTH_PLC_URL',
     takes: 'origin',
     about: 'PLC directory',
@@ -119,6 +151,7 @@ export const SETTINGS = {
   }),
   handleResolver: text({
     key: 'handleResolver',
+    configKey: 'handle-resolver',
     variable: 'ATPROTO_OAUTH_HANDLE_RESOLVER',
     takes: 'origin',
     about: 'Resolve handles with this service instead of DNS',
@@ -132,11 +165,14 @@ export const SETTINGS = {
   }),
   account: text({
     key: 'account',
+    configKey: 'account',
+    variable: 'ATPROTO_OAUTH_ACCOUNT',
     takes: 'did|handle',
     about: 'Use the stored session of this account',
   }),
   save: new Setting({
     key: 'save',
+    configKey: 'save',
     variable: 'ATPROTO_OAUTH_SAVE',
     written: ', one per line',
     takes: 'target',
@@ -153,6 +189,7 @@ export const SETTINGS = {
   }),
   clientId: text({
     key: 'clientId',
+    configKey: 'client-id',
     variable: CLIENT_ID,
     takes: 'url',
     about: 'URL of a hosted client metadata document',
@@ -160,6 +197,7 @@ export const SETTINGS = {
   }),
   redirectUri: text({
     key: 'redirectUri',
+    configKey: 'redirect-uri',
     variable: 'ATPROTO_OAUTH_REDIRECT_URI',
     takes: 'uri',
     about: 'Redirect URI that the client declares',
@@ -213,7 +251,11 @@ export interface SavingOptions extends CommonOptions {
   readonly save?: string[]
 }
 
-/** Whether the session comes from the environment: `--account` means a stored one, and a vault that is set comes first. */
+/**
+ * Whether the session comes from the environment: a vault that is set comes first.
+ *
+ * @param account that of the flag, which means a stored session; the variable and the user's settings do not
+ */
 export function fromEnvironment(account: string | undefined, environment: Environment): boolean {
   return account === undefined && variable(environment, VAULT) === undefined && holdsSession(environment)
 }

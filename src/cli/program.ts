@@ -8,7 +8,7 @@ import { loadCommands } from './commands.ts'
 import { HELP_LAYOUT, helpColumns, reflow } from './help.ts'
 import { Invocation, withSubcommands } from './invocation.ts'
 import { type CliIO, processIO } from './io.ts'
-import { addCommonOptions } from './options.ts'
+import { addCommonOptions, GLOBAL_OPTIONS, SETTINGS } from './options.ts'
 import { failedOutput } from './output.ts'
 
 export async function runProcess(io: CliIO = processIO()): Promise<void> {
@@ -55,6 +55,7 @@ export function createProgram(io: CliIO, commands: readonly Command[]): Command 
     .addHelpText('after', GUIDE)
     // After a command, `-vq` may be the value of one of its options.
     .enablePositionalOptions()
+  program.addOption(SETTINGS.account.option().helpGroup(GLOBAL_OPTIONS))
   addCommonOptions(program).helpCommand('help [command]', 'Show help for a command')
   for (const command of commands) program.addCommand(command)
   for (const command of withSubcommands(program)) {

@@ -19,6 +19,8 @@ export interface Folders {
   readonly data: string
   /** For files that may be deleted. */
   readonly cache: string
+  /** For the user's settings. */
+  readonly config: string | undefined
 }
 
 const THIS_MACHINE: Machine = {
@@ -47,13 +49,28 @@ export function userFolders(machine: Machine = THIS_MACHINE): Folders | undefine
   try {
     if (platform === 'win32') {
       const local = place('LOCALAPPDATA', 'AppData', 'Local')
-      return { data: join(local, 'atproto-oauth', 'Data'), cache: join(local, 'atproto-oauth', 'Cache') }
+      const own = (base: string, name: string) => join(base, 'atproto-oauth', name)
+      const config = attempt(() => own(place('APPDATA', 'AppData', 'Roaming'), 'Config'))
+      return { data: own(local, 'Data'), cache: own(local, 'Cache'), config }
     }
     const [data, cache] =
       platform === 'darwin'
         ? [join(homedir(), 'Library', 'Application Support'), join(homedir(), 'Library', 'Caches')]
         : [place('XDG_DATA_HOME', '.local', 'share'), place('XDG_CACHE_HOME', '.cache')]
-    return { data: join(data, 'atproto-oauth'), cache: join(cache, 'atproto-oauth') }
+    const settings = attempt(() =>
+      platform === 'darwin' ? join(homedir(), 'Library', 'Preferences') : place('XDG_CONFIG_HOME', '.config'),
+    )
+    const config = settings && join(settings, 'atproto-oauth')
+    return { data: join(data, 'atproto-oauth'), cache: join(cache, 'atproto-oauth'), config }
+  } catch {
+    return undefined
+  }
+}
+
+/** Without a home, the other folders may be known from their variables. */
+function attempt(place: () => string): string | undefined {
+  try {
+    return place()
   } catch {
     return undefined
   }

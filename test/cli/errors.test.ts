@@ -412,6 +412,16 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'link-unsupported', path: '/a' },
       'replace the link with the file that it points to: mv "$(readlink -f /a)" /a',
     ],
+    [
+      'USAGE',
+      { reason: 'setting-invalid', key: 'plc-url' },
+      'correct it with `atproto-oauth config set`, or remove it: atproto-oauth config unset plc-url',
+    ],
+    [
+      'STORE_INVALID',
+      { reason: 'settings-damaged', path: '/a b' },
+      "correct the file, or delete it to start without settings: rm '/a b'",
+    ],
     ['STORE_INVALID', { reason: 'state-file-foreign' }, 'pass another --state-file'],
     ['STORE_INVALID', { reason: 'file-mode', path: '/a b' }, "chmod 600 '/a b'"],
     ['STORE_INVALID', { reason: 'folder-mode', path: '/a' }, 'chmod 700 /a'],

@@ -3,7 +3,9 @@ import { Command, type Option } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { wholeProgram } from '../../scripts/build/man.ts'
 import { carriedFlags, flagOf, flagsFor, SETTINGS } from '../../src/cli/options.ts'
+import { CONFIG_KEYS, type Config } from '../../src/node/config/read.ts'
 
+const configOf = (entries: object): Config => ({ path: '/a/config.json', entries: new Map(Object.entries(entries)) })
 const VARIABLE = /\[(ATPROTO_OAUTH_\w+)/
 const everyOption = optionsOf(await wholeProgram(() => undefined))
 
@@ -27,6 +29,38 @@ describe('a setting', () => {
     expect(SETTINGS.scope.read({}, environment)).toBe('atproto transition:email')
     expect(SETTINGS.scope.read({}, { ATPROTO_OAUTH_SCOPE: ' ' })).toBeUndefined()
     expect(SETTINGS.scope.read({}, {})).toBeUndefined()
+  })
+
+  test('the settings of the user come last, and say which file they are in', () => {
+    const config = configOf({ 'plc-url': 'https://c.dev', save: ['store'], 'client-id': 7 })
+    const variables = { ATPROTO_OAUTH_PLC_URL: 'https://b.dev' }
+    const name = '--plc-url (ATPROTO_OAUTH_PLC_URL)'
+    expect(SETTINGS.plcUrl.find({ plcUrl: 'https://a.dev' }, variables, config)).toStrictEqual({
+      value: 'https://a.dev',
+      source: 'flag',
+      name,
+    })
+    expect(SETTINGS.plcUrl.find({}, variables, config)).toStrictEqual({
+      value: 'https://b.dev',
+      source: 'variable',
+      name,
+    })
+    expect(SETTINGS.plcUrl.find({}, {}, config)).toStrictEqual({
+      value: 'https://c.dev',
+      source: 'config',
+      name: 'plc-url in /a/config.json',
+    })
+    expect(SETTINGS.save.read({}, {}, config)).toStrictEqual(['store'])
+    expect(SETTINGS.handleResolver.read({}, {}, config)).toBeUndefined()
+    // What was typed is not affected by what is wrong in the file.
+    expect(SETTINGS.clientId.read({ clientId: 'https://a.dev/c' }, {}, config)).toBe('https://a.dev/c')
+    expect(() => SETTINGS.clientId.read({}, {}, config)).toThrow('client-id in /a/config.json must be a text')
+  })
+
+  test('only some can be in the file of the user', () => {
+    const keys = Object.values(SETTINGS).flatMap(({ configKey }) => configKey ?? [])
+    expect(keys.toSorted()).toStrictEqual(CONFIG_KEYS.filter((key) => key !== 'encrypt-store').toSorted())
+    for (const { configKey, flag } of Object.values(SETTINGS)) expect([undefined, flag.slice(2)]).toContain(configKey)
   })
 
   test('an empty flag is refused, even where the variable is set', () => {

@@ -19,44 +19,55 @@ const homeless = (platform: NodeJS.Platform, environment = {}): Machine => ({
 const ANN = 'C:\\Users\\Ann B'
 
 test('on this machine they are where other programs have theirs', () => {
-  const { data, cache } = envPaths('atproto-oauth', { suffix: '' })
-  expect(userFolders()).toStrictEqual({ data, cache })
+  const { data, cache, config } = envPaths('atproto-oauth', { suffix: '' })
+  expect(userFolders()).toStrictEqual({ data, cache, config })
 })
 
 test.each([
-  ['linux', machine('linux', '/home/ann'), '/home/ann/.local/share/atproto-oauth', '/home/ann/.cache/atproto-oauth'],
+  [
+    'linux',
+    machine('linux', '/home/ann'),
+    '/home/ann/.local/share/atproto-oauth',
+    '/home/ann/.cache/atproto-oauth',
+    '/home/ann/.config/atproto-oauth',
+  ],
   [
     'linux with XDG',
-    machine('linux', '/home/ann', { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache' }),
+    machine('linux', '/home/ann', { XDG_DATA_HOME: '/data', XDG_CACHE_HOME: '/cache', XDG_CONFIG_HOME: '/config' }),
     '/data/atproto-oauth',
     '/cache/atproto-oauth',
+    '/config/atproto-oauth',
   ],
   [
     'linux with XDG that is not absolute, or empty',
-    machine('linux', '/home/ann', { XDG_DATA_HOME: 'data', XDG_CACHE_HOME: '' }),
+    machine('linux', '/home/ann', { XDG_DATA_HOME: 'data', XDG_CACHE_HOME: '', XDG_CONFIG_HOME: './config' }),
     '/home/ann/.local/share/atproto-oauth',
     '/home/ann/.cache/atproto-oauth',
+    '/home/ann/.config/atproto-oauth',
   ],
   [
     'macOS',
     machine('darwin', '/Users/ann', { XDG_DATA_HOME: '/data' }),
     '/Users/ann/Library/Application Support/atproto-oauth',
     '/Users/ann/Library/Caches/atproto-oauth',
+    '/Users/ann/Library/Preferences/atproto-oauth',
   ],
   [
     'Windows',
     machine('win32', ANN, { APPDATA: `${ANN}\\AppData\\Roaming`, LOCALAPPDATA: 'D:\\Local' }),
     'D:\\Local\\atproto-oauth\\Data',
     'D:\\Local\\atproto-oauth\\Cache',
+    `${ANN}\\AppData\\Roaming\\atproto-oauth\\Config`,
   ],
   [
     'Windows without its variables',
     machine('win32', ANN),
     `${ANN}\\AppData\\Local\\atproto-oauth\\Data`,
     `${ANN}\\AppData\\Local\\atproto-oauth\\Cache`,
+    `${ANN}\\AppData\\Roaming\\atproto-oauth\\Config`,
   ],
-])('%s', (_, where, data, cache) => {
-  expect(userFolders(where)).toStrictEqual({ data, cache })
+])('%s', (_, where, data, cache, config) => {
+  expect(userFolders(where)).toStrictEqual({ data, cache, config })
 })
 
 describe('a user without a home', () => {

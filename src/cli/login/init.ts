@@ -36,7 +36,7 @@ Examples:
 async function runInit(identifier: string, options: InitOptions, context: Context): Promise<void> {
   const { io, output } = context
   const typed = { command: 'init', flags: typedFlags(options) } as const
-  const result = await startLogin(identifier, loginRequest(options, io.environment), typed, context)
+  const result = await startLogin(identifier, loginRequest(options, context), typed, context)
   const { authorizationUrl, pending } = result
   output.note(summary(result, io))
   await announceEarlier(pending, { replace: false, advice: `add --replace to \`complete\`` }, context)
@@ -50,7 +50,7 @@ async function runInit(identifier: string, options: InitOptions, context: Contex
     const url = io.stdout.isTTY ? output.paint('cyan', authorizationUrl.href) : authorizationUrl.href
     await output.data(`${url}\n`)
   }
-  output.note(nextStep(result, context.common, io))
+  output.note(nextStep(result, context.common, context))
   if (options.open) await openBrowser(authorizationUrl, context)
 }
 
@@ -68,14 +68,14 @@ export function summary(started: Initiated, io: CliIO): string {
   ].join('\n')
 }
 
-function nextStep({ pending }: Initiated, options: CommonOptions, io: CliIO): string {
+function nextStep({ pending }: Initiated, options: CommonOptions, { io, config }: Context): string {
   const { createdAt, requestExpiresAt, redirectUri } = pending
   const until = new Date(requestExpiresAt).toLocaleTimeString('en-GB')
   const minutes = Math.max(1, Math.round((requestExpiresAt - createdAt) / 60_000))
   const unloadable = /^http:\/\/(?:127\.0\.0\.1|\[::1\])/.test(redirectUri)
   // Printed credentials would be a copy, and commands look for sessions in the vault only.
   const isForVault =
-    variable(io.environment, VAULT) !== undefined && SETTINGS.save.read({}, io.environment) === undefined
+    variable(io.environment, VAULT) !== undefined && SETTINGS.save.read({}, io.environment, config) === undefined
   return [
     '',
     `Open this URL before ${until} (within ${minutes} min) and sign in.`,

@@ -45,7 +45,7 @@ Examples:
 
 async function runLogin(identifier: string, options: LoginOptions, context: Context): Promise<void> {
   const { io } = context
-  const request = loginRequest(options, io.environment)
+  const request = loginRequest(options, context)
   if (options.format) credentialPrinter(options.format, context) // fails before the login if the format cannot be used
   await checkSaveFolders(context)
   const listener = await listenerFor(request)

@@ -2,10 +2,11 @@
  * The options of `init` and `login`.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { Environment } from '../../credentials/variables.ts'
 import type { InitOptions as LoginRequest } from '../../login/init.ts'
 import { PROMPTS, type Prompt } from '../../protocol/oauth/authorization-request.ts'
 import { isPreset, PRESET_NAMES, PRESETS, type Preset, presetScope } from '../../protocol/scope/presets.ts'
+import { checkSetting } from '../config/check.ts'
+import type { Context } from '../context.ts'
 import { SETTINGS } from '../options.ts'
 import { shellQuote } from '../shell.ts'
 
@@ -56,17 +57,18 @@ export function typedFlags(options: RequestedOptions & { readonly save?: string[
     .join('')
 }
 
-export function loginRequest(options: RequestedOptions, environment: Environment): LoginRequest {
+export function loginRequest(options: RequestedOptions, context: ClientContext): LoginRequest {
   return {
-    clientId: chosenClient(options, environment),
-    redirectUri: SETTINGS.redirectUri.read(options, environment),
-    scope: chosenScope(options, environment),
+    ...chosenClient(options, context),
+    scope: chosenScope(options, context.io.environment),
     prompt: options.prompt,
   }
 }
 
+type ClientContext = Pick<Context, 'io' | 'config' | 'dev'>
+
 /** `--for` overrides the variable, which is for runs without `--for` and `--scope`. */
-function chosenScope(options: RequestedOptions, environment: Environment): string | undefined {
+function chosenScope(options: RequestedOptions, environment: Context['io']['environment']): string | undefined {
   const scope = SETTINGS.scope.read(options, options.for ? {} : environment)
   return options.for ? presetScope(options.for, scope) : scope
 }
@@ -74,10 +76,25 @@ function chosenScope(options: RequestedOptions, environment: Environment): strin
 /**
  * A session's variables contain its client_id. A loopback client_id includes its scope and redirect URI, so flags for
  * another scope or redirect URI mean a new client_id.
+ *
+ * A redirect URI belongs to its client: that of the user's settings does not apply to a client from elsewhere.
  */
-function chosenClient(options: RequestedOptions, environment: Environment): string | undefined {
-  const clientId = SETTINGS.clientId.read(options, environment)
-  const leftOver = options.clientId === undefined && clientId?.startsWith('http://localhost')
+export function chosenClient(
+  options: Pick<RequestedOptions, 'clientId' | 'redirectUri' | 'for' | 'scope'>,
+  { io, config, dev }: ClientContext,
+): Pick<LoginRequest, 'clientId' | 'redirectUri'> {
+  const { environment } = io
   const another = options.for !== undefined || options.scope !== undefined || options.redirectUri !== undefined
-  return leftOver && another ? undefined : clientId
+  const isLeftOver = (clientId: string | undefined) =>
+    options.clientId === undefined && another && clientId?.startsWith('http://localhost') === true
+  const given = SETTINGS.clientId.read(options, environment)
+  const hasOwn = given !== undefined && !isLeftOver(given)
+  const client = hasOwn ? undefined : SETTINGS.clientId.find({}, {}, config)
+  if (client) checkSetting('client-id', client, dev)
+  const redirect = SETTINGS.redirectUri.find(options, environment, hasOwn ? undefined : config)
+  if (redirect?.source === 'config') checkSetting('redirect-uri', redirect, dev)
+  return {
+    clientId: hasOwn ? given : isLeftOver(client?.value) ? undefined : client?.value,
+    redirectUri: redirect?.value,
+  }
 }

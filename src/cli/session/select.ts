@@ -3,30 +3,58 @@
  */
 import { readCredentials } from '../../credentials/read.ts'
 import { DID, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
-import { isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
+import { type ErrorCode, isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
 import type { PendingRecord, SessionRecord } from '../../model.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
+import { checkSetting } from '../config/check.ts'
 import type { Context } from '../context.ts'
 import { CliError, hintOf } from '../errors.ts'
-import { fromEnvironment, holdsSession } from '../options.ts'
+import { type Found, fromEnvironment, holdsSession, SETTINGS } from '../options.ts'
 import { shellQuote } from '../shell.ts'
 
 /**
  * A vault that is set in the environment comes first, then credentials there. `--account` means a stored session, whatever
- * the environment holds.
+ * the environment holds; its variable and the user's settings choose among stored sessions only.
  *
+ * @param account that of the flag
  * @param mayRefresh whether the command may refresh the session, and so save it
  */
 export async function sessionFor(account: string | undefined, context: Context, mayRefresh = true): Promise<Session> {
   const { io, output, runtime, dev } = context
   const isGiven = account === undefined && variable(io.environment, VAULT) === undefined
   const credentials = isGiven ? readCredentials(io.environment, dev) : undefined
+  if (credentials) refuseOtherAccount(credentials, context)
   output.sessionInvolved()
   const session = await (credentials ? openSession(credentials, runtime) : openStored(account, context))
   if (mayRefresh) refuseTargets(session, runtime)
   return finishMove(session, runtime)
+}
+
+/**
+ * The account to choose among stored sessions, with where it comes from.
+ *
+ * @param flag that of the flag
+ * @throws {OAuthError} `USAGE`
+ */
+export function chosenAccount(
+  flag: string | undefined,
+  { io, config, dev }: Pick<Context, 'io' | 'config' | 'dev'>,
+): Found<string> | undefined {
+  const found = SETTINGS.account.find({ account: flag }, io.environment, config)
+  if (found?.source === 'config') checkSetting('account', found, dev)
+  return found
+}
+
+/** Two variables that contradict each other. A handle is not resolved for this. */
+function refuseOtherAccount({ did }: Pick<SessionRecord, 'did'>, { io }: Context): void {
+  const chosen = SETTINGS.account.read({}, io.environment)
+  if (chosen === undefined || !chosen.startsWith('did:') || chosen === did) return
+  const { variable: name } = SETTINGS.account
+  throw new CliError('USAGE', `${name} is ${chosen}, but the credentials in the environment are of ${did}`, {
+    hint: `unset ${name}, or use a stored session: --account ${shellQuote(chosen)}`,
+  })
 }
 
 function refuseTargets(session: Session, { saving, stores }: Context['runtime']): void {
@@ -46,9 +74,11 @@ export async function localSessionFor(account: string | undefined, context: Cont
   const { io, output, runtime, dev } = context
   const beside = besideVault(runtime)
   const credentials = account === undefined ? readCredentials(io.environment, dev) : undefined
+  if (credentials) refuseOtherAccount(credentials, context)
+  const chosen = chosenAccount(account, context)
   output.sessionInvolved()
   try {
-    const session = await (credentials ? openSession(credentials, beside) : openStoredSession(account, beside))
+    const session = await (credentials ? openSession(credentials, beside) : openStoredSession(chosen?.value, beside))
     return session.record().ended ? undefined : session
   } catch (error) {
     if (isOAuthError(error, 'SESSION_MISSING')) return undefined
@@ -79,7 +109,29 @@ export function storedSessionFor(account: string | undefined, context: Context):
   return openStored(account, context)
 }
 
-async function openStored(account: string | undefined, context: Context): Promise<Session> {
+async function openStored(flag: string | undefined, context: Context): Promise<Session> {
+  const chosen = chosenAccount(flag, context)
+  try {
+    return await openAccount(chosen?.value, context)
+  } catch (error) {
+    // An account that was not typed: where it comes from is half of the explanation.
+    if (chosen === undefined || chosen.source === 'flag' || !isOAuthError(error, ...OF_ACCOUNT)) throw error
+    const name = chosen.source === 'variable' ? SETTINGS.account.variable : chosen.name
+    throw error.with({ message: `${error.message} (${name})` })
+  }
+}
+
+/** Errors of the choice of an account. */
+const OF_ACCOUNT: readonly ErrorCode[] = [
+  'SESSION_MISSING',
+  'IDENTIFIER_INVALID',
+  'DID_METHOD_UNSUPPORTED',
+  'HANDLE_NOT_FOUND',
+  'HANDLE_AMBIGUOUS',
+  'HANDLE_LOOKUP_FAILED',
+]
+
+async function openAccount(account: string | undefined, context: Context): Promise<Session> {
   const { io, runtime } = context
   try {
     return await openStoredSession(account, runtime)

@@ -25,7 +25,9 @@ interface RemoveOptions extends CommonOptions {
 export function vaultRemoveCommand(runner: Runner): Command {
   return new Command('remove')
     .description('Remove the ended session of an account from the vault')
-    .addOption(SETTINGS.account.option({ about: 'Account whose session to remove' }).makeOptionMandatory())
+    .addOption(
+      SETTINGS.account.option({ about: 'Account whose session to remove', isFlagOnly: true }).makeOptionMandatory(),
+    )
     .option(
       '--keep-at-server',
       'Remove a session that has not ended: its tokens are lost, and stay valid at the server',
@@ -41,7 +43,7 @@ can be removed. With --keep-at-server, a session that has not ended becomes an e
 
 async function runRemove(options: RemoveOptions, context: Context): Promise<void> {
   const { output, runtime } = context
-  const account = SETTINGS.account.read(options, context.io.environment)!
+  const account = SETTINGS.account.read(options, {})!
   const identifier = accountIn(account, runtime.settings.dev)
   const vault = await usedVault(context)
   const { sessions } = await readContents(vault.engine, vault.key)

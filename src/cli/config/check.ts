@@ -1,0 +1,103 @@
+/**
+ * What a setting may be: the same for a flag, a variable and the user's settings.
+ */
+
+import { isAbsolute } from 'node:path'
+import { checkClientId } from '../../client/client-id.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
+import type { Origin } from '../../model.ts'
+import type { ConfigKey } from '../../node/config/read.ts'
+import { normalizeTarget } from '../../node/save/targets.ts'
+import { asServer, asUrl, parseIdentifier } from '../../protocol/identity/syntax.ts'
+import { CliError, hintOf } from '../errors.ts'
+import type { Found } from '../options.ts'
+
+/** How the value would be written. */
+type Written = { readonly flag: string }
+
+/** @throws {OAuthError} `USAGE` not an origin */
+export function parseServer({ value, name, source }: Found<string>, { flag }: Written, dev: boolean): Origin {
+  const server = asServer(value, dev)
+  if (server !== undefined) return server
+  const isHttp = asUrl(value)?.protocol === 'http:'
+  const hint = isHttp
+    ? 'for a server with http:, add --dev or set ATPROTO_OAUTH_DEV=1'
+    : source === 'config'
+      ? `atproto-oauth config set ${flag.slice(2)} https://host.example.com`
+      : `write it as ${flag} https://host.example.com`
+  throw new CliError('USAGE', `${name} must be an https origin: https:// and a host`, { hint })
+}
+
+/** @throws {OAuthError} `USAGE` a vault beside other targets */
+export function checkTargets(found: Pick<Found<readonly string[]>, 'value' | 'source' | 'name'> | undefined): void {
+  if (!found?.value.includes('vault') || found.value.every((target) => target === 'vault')) return
+  const what = found.source === 'config' ? `the target vault (${found.name})` : '--save vault'
+  throw new CliError('USAGE', `${what} does not combine with other targets: the vault has the only copy`, {
+    hint: 'omit the other targets; other machines need the address and the key of the vault only',
+  })
+}
+
+/**
+ * Checks a value of the user's settings.
+ *
+ * @throws {OAuthError} `USAGE`, with the name of the setting
+ */
+export function checkSetting(key: ConfigKey, found: Found<string | readonly string[]>, dev: boolean): void {
+  const values = typeof found.value === 'string' ? [found.value] : found.value
+  const [text = ''] = values
+  switch (key) {
+    case 'plc-url':
+    case 'handle-resolver':
+      parseServer({ ...found, value: text }, { flag: `--${key}` }, dev)
+      return
+    case 'client-id':
+      named(found.name, () => checkClientId(text))
+      return
+    case 'redirect-uri':
+      if (asUrl(text) !== undefined) return
+      throw new CliError('USAGE', `${found.name} must be a URI, as in https://app.example.com/callback`, {
+        hint: 'use a redirect URI that the client metadata document lists',
+      })
+    case 'account':
+      named(found.name, () => {
+        if (parseIdentifier(text, dev).kind !== 'server') return
+        throw new OAuthError('IDENTIFIER_INVALID', `"${text}" is a server, not an account`)
+      })
+      return
+    case 'save':
+      checkTargets({ ...found, value: values })
+      named(found.name, () => {
+        for (const target of values) checkTarget(target)
+      })
+      return
+    case 'encrypt-store':
+      if (['off', 'keychain', 'passphrase'].includes(text)) return
+      throw new CliError('USAGE', `${found.name} must be off, keychain or passphrase`, {
+        hint: 'atproto-oauth config unset encrypt-store',
+      })
+  }
+}
+
+/** Commands run in any directory: a relative path would mean another file in each. */
+function checkTarget(target: string): void {
+  const normal = normalizeTarget(target)
+  const path = target.replace(/^file:/, '')
+  if (path === target || /^~[\\/]/.test(path) || isAbsolute(path)) return
+  throw new CliError('USAGE', `the path in ${JSON.stringify(target)} is relative`, { hint: `write it as ${normal}` })
+}
+
+/** Says where the value is from; the hint of a flag would not correct it. */
+function named(name: string, check: () => void): void {
+  try {
+    check()
+  } catch (error) {
+    if (!isOAuthError(error)) throw error
+    throw new CliError('USAGE', `${name}: ${error.message}`, { cause: error, hint: hintFor(error) })
+  }
+}
+
+function hintFor(error: OAuthError): string {
+  if (error.code === 'CLIENT_INVALID') return 'use the URL of a hosted client metadata document'
+  if (error.code === 'USAGE') return hintOf(error)
+  return 'write a handle, as in alice.bsky.social, or a DID'
+}

@@ -1,0 +1,152 @@
+/** What commands do with the user's settings. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
+import type { Did } from '../../../src/model.ts'
+import { tempFolder } from '../../node/helpers.ts'
+import { callbackFor, fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
+import { createFakeWorld, type FakeWorld } from '../../support/fake-atproto.ts'
+
+vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
+
+const BOB = 'did:plc:bbbbbbbbbbbbbbbbbbbbbbbb' as Did
+
+async function homeWith(settings: object): Promise<{ ATPROTO_OAUTH_HOME: string; path: string }> {
+  const home = join(await tempFolder(), 'home')
+  await mkdir(home, { mode: 0o700 })
+  const path = join(home, 'config.json')
+  await writeFile(path, JSON.stringify(settings), { mode: 0o600 })
+  return { ATPROTO_OAUTH_HOME: home, path }
+}
+
+/** Sessions of alice and of another account in one store. */
+async function twoAccounts(): Promise<{ world: FakeWorld; alice: string }> {
+  const world = createFakeWorld()
+  await run(world, ['complete', await callbackFor(world), '--save', 'store'])
+  const { sessionRecords } = world.stores
+  const [[thumbprint, record] = []] = sessionRecords
+  sessionRecords.set('other', { ...record!, thumbprint: `${thumbprint!.slice(0, -1)}A`, did: BOB, handle: undefined })
+  return { world, alice: record!.did }
+}
+
+describe('the account', () => {
+  test('of the settings is used where there are several, then that of the variable, then that of the flag', async () => {
+    const { world, alice } = await twoAccounts()
+    const { ATPROTO_OAUTH_HOME } = await homeWith({ account: BOB })
+    const did = async (args: string[], env: Record<string, string>) => {
+      const { stdout, stderr } = await run(world, [...args, '--json'], { env })
+      return stdout === '' ? stderr : JSON.parse(stdout).did
+    }
+    expect(await did(['status'], {})).toContain('ACCOUNT_UNCLEAR')
+    expect(await did(['status'], { ATPROTO_OAUTH_HOME })).toBe(BOB)
+    const variable = { ATPROTO_OAUTH_HOME, ATPROTO_OAUTH_ACCOUNT: alice }
+    expect(await did(['status'], variable)).toBe(alice)
+    expect(await did(['status', '--account', BOB], variable)).toBe(BOB)
+    expect(await did(['--account', BOB, 'status'], variable)).toBe(BOB)
+    expect(await did(['--account', BOB, 'status', '--account', alice], variable)).toBe(alice)
+  })
+
+  test('before a command without accounts is refused', async () => {
+    const { code, stderr } = await run(createFakeWorld(), ['--account', BOB, 'init', 'alice.fake.dev'])
+    expect(code).toBe(2)
+    expect(stderr).toContain('--account cannot be used with init [USAGE]')
+  })
+
+  test('that has no session is an error that names its origin, not a reason to use another one', async () => {
+    const world = createFakeWorld()
+    await run(world, ['complete', await callbackFor(world), '--save', 'store'])
+    const { ATPROTO_OAUTH_HOME, path } = await homeWith({ account: BOB })
+    const inFile = await run(world, ['status'], { env: { ATPROTO_OAUTH_HOME } })
+    expect(inFile).toMatchObject({ code: 5, stdout: '' })
+    expect(inFile.stderr).toContain(`no session of ${BOB} is stored here (account in ${path}) [SESSION_MISSING]`)
+    const inVariable = await run(world, ['status'], { env: { ATPROTO_OAUTH_ACCOUNT: BOB } })
+    expect(inVariable.stderr).toContain(`no session of ${BOB} is stored here (ATPROTO_OAUTH_ACCOUNT) [SESSION_MISSING]`)
+  })
+
+  test('of the variable must be that of credentials beside it; that of the settings gives way to them', async () => {
+    const world = createFakeWorld()
+    const env = await signIn(world)
+    const { ATPROTO_OAUTH_HOME } = await homeWith({ account: BOB })
+    expect(await run(world, ['status'], { env: { ...env, ATPROTO_OAUTH_HOME } })).toMatchObject({ code: 0 })
+    const own = { ...env, ATPROTO_OAUTH_ACCOUNT: env['ATPROTO_OAUTH_DID']! }
+    expect(await run(world, ['status'], { env: own })).toMatchObject({ code: 0 })
+    const { code, stdout, stderr } = await run(world, ['status'], { env: { ...env, ATPROTO_OAUTH_ACCOUNT: BOB } })
+    expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(`ATPROTO_OAUTH_ACCOUNT is ${BOB}, but the credentials in the environment are of `)
+    expect(stderr).toContain(`hint: unset ATPROTO_OAUTH_ACCOUNT, or use a stored session: --account ${BOB}\n`)
+  })
+})
+
+describe('the client', () => {
+  const CLIENT = 'https://app.fake.dev/oauth-client-metadata.json'
+
+  test('of the settings is that of a new login', async () => {
+    const clientId = 'http://localhost?redirect_uri=http%3A%2F%2F127.0.0.1%2Fmine'
+    const { ATPROTO_OAUTH_HOME } = await homeWith({ 'client-id': clientId })
+    const env = { ATPROTO_OAUTH_HOME }
+    const { stdout, stderr } = await run(createFakeWorld(), ['init', 'alice.fake.dev', '--json'], { env })
+    expect(stderr).not.toContain('error')
+    expect(JSON.parse(stdout)).toMatchObject({ clientId, redirectUri: 'http://127.0.0.1/mine' })
+    // It declares another scope than the flag, as the variable of an earlier login may.
+    const scoped = await run(createFakeWorld(), ['init', 'alice.fake.dev', '--for', 'post', '--json'], { env })
+    expect(JSON.parse(scoped.stdout).clientId).not.toBe(clientId)
+  })
+
+  test('of the settings is never the client of a session that the variables hold', async () => {
+    const world = createFakeWorld()
+    const { ATPROTO_OAUTH_CLIENT_ID, ...env } = await signIn(world)
+    const { ATPROTO_OAUTH_HOME } = await homeWith({ 'client-id': ATPROTO_OAUTH_CLIENT_ID })
+    const { code, stderr } = await run(world, ['refresh'], { env: { ...env, ATPROTO_OAUTH_HOME } })
+    expect(code).toBe(2)
+    expect(stderr).toContain('ATPROTO_OAUTH_CLIENT_ID')
+    expect(stderr).toContain('[CREDENTIALS_INCOMPLETE]')
+  })
+
+  test('that is not valid is refused by the name of the setting, where it is used', async () => {
+    const { ATPROTO_OAUTH_HOME, path } = await homeWith({ 'client-id': 'https://app.fake.dev', 'redirect-uri': 'x' })
+    const env = { ATPROTO_OAUTH_HOME }
+    const { code, stderr } = await run(createFakeWorld(), ['init', 'alice.fake.dev'], { env })
+    expect(code).toBe(2)
+    expect(stderr).toContain(`client-id in ${path}: invalid client_id "https://app.fake.dev"`)
+    // A redirect URI belongs to its client.
+    const other = await run(createFakeWorld(), ['init', 'alice.fake.dev', '--client-id', CLIENT], { env })
+    expect(other.stderr).not.toContain(path)
+    const world = createFakeWorld()
+    await run(world, ['complete', await callbackFor(world), '--save', 'store'])
+    expect(await run(world, ['status'], { env })).toMatchObject({ code: 0 })
+  })
+})
+
+describe('a server or a save target', () => {
+  test.each([
+    ['plc-url', 'http://plc.fake.dev', 'must be an https origin', 'add --dev or set ATPROTO_OAUTH_DEV=1'],
+    ['handle-resolver', 'bsky', 'must be an https origin', 'config set handle-resolver https://host.example.com'],
+    ['plc-url', 5, 'must be a text', 'or remove it: atproto-oauth config unset plc-url'],
+    ['save', ['stroe'], ': unknown save target "stroe"', ''],
+    ['save', ['file:a.env'], ': the path in "file:a.env" is relative', 'write it as file:/'],
+    ['save', ['vault', 'store'], ') does not combine with other targets', 'omit the other targets'],
+  ])(
+    '%s: %j is refused with the path of the file, and not if a flag replaces it',
+    async (key, value, message, hint) => {
+      const { ATPROTO_OAUTH_HOME, path } = await homeWith({ [key]: value })
+      const env = { ATPROTO_OAUTH_HOME }
+      const { code, stderr } = await run(createFakeWorld(), ['status'], { env })
+      expect(code).toBe(2)
+      expect(stderr).toContain(`${key} in ${path}`)
+      expect(stderr).toContain(message)
+      expect(stderr).toContain(hint)
+      const args = key === 'save' ? ['refresh', '--save', 'store'] : ['status', `--${key}`, 'https://a.fake.dev']
+      expect((await run(createFakeWorld(), args, { env })).stderr).not.toContain(path)
+    },
+  )
+
+  test('a file that is damaged is an error of each command that has settings', async () => {
+    const { ATPROTO_OAUTH_HOME, path } = await homeWith({})
+    await writeFile(path, '{"account": "alice.fake.dev"')
+    const { code, stderr } = await run(createFakeWorld(), ['status'], { env: { ATPROTO_OAUTH_HOME } })
+    expect(code).toBe(2)
+    expect(stderr).toContain(`${path} is not valid JSON`)
+    expect(stderr).toContain(`hint: correct the file, or delete it to start without settings: rm ${path}\n`)
+    expect(await run(createFakeWorld(), ['--help'], { env: { ATPROTO_OAUTH_HOME } })).toMatchObject({ code: 0 })
+  })
+})

@@ -1,0 +1,105 @@
+import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { configPath, configValue, readConfig } from '../../../src/node/config/read.ts'
+import { tempFolder } from '../helpers.ts'
+
+async function written(text: string | object, mode = 0o600): Promise<string> {
+  const path = join(await tempFolder(), 'config.json')
+  await writeFile(path, typeof text === 'string' ? text : JSON.stringify(text), { mode })
+  await chmod(path, mode)
+  return path
+}
+
+test('the file is in the folder that the user chose, else in the configuration folder of the system', () => {
+  expect(configPath('/a/b')).toBe('/a/b/config.json')
+  expect(configPath(undefined)).toMatch(/atproto-oauth\/config\.json$/)
+})
+
+test('without a file there are no settings', async () => {
+  const folder = await tempFolder()
+  expect(readConfig(join(folder, 'config.json'))).toBeUndefined()
+  expect(readConfig(join(folder, 'missing', 'config.json'))).toBeUndefined()
+})
+
+test('its values are texts, and for save a list; members that this version does not know are kept', async () => {
+  const config = readConfig(await written({ 'plc-url': 'https://plc.dev', save: ['store'], future: { a: 1 } }))!
+  expect(configValue(config, 'plc-url')).toBe('https://plc.dev')
+  expect(configValue(config, 'save')).toStrictEqual(['store'])
+  expect(configValue(config, 'account')).toBeUndefined()
+  expect(config.entries.get('future')).toStrictEqual({ a: 1 })
+})
+
+test('a byte order mark is skipped, and one target may stand without a list', async () => {
+  const config = readConfig(await written('\ufeff{ "save": "store" }'))!
+  expect(configValue(config, 'save')).toStrictEqual(['store'])
+})
+
+test.each([
+  ['a number', 'plc-url', 5],
+  ['an empty text', 'account', ' '],
+  ['a list', 'client-id', ['https://a.dev/c']],
+  ['null', 'account', null],
+  ['a text with a line break', 'account', 'a\nb'],
+  ['a long text', 'account', 'a'.repeat(5000)],
+  ['an empty list', 'save', []],
+  ['a list of numbers', 'save', [1]],
+] as const)('a value that is %s is refused when it is used, and others are not affected', async (_, key, value) => {
+  const path = await written({ 'handle-resolver': 'https://a.dev', [key]: value })
+  const config = readConfig(path)!
+  expect(() => configValue(config, key)).toThrow(
+    expect.objectContaining({
+      code: 'USAGE',
+      message: expect.stringContaining(`${key} in ${path} must be `),
+      facts: { reason: 'setting-invalid', key },
+    }),
+  )
+  expect(configValue(config, 'handle-resolver')).toBe('https://a.dev')
+})
+
+test.each([
+  ['empty', '', /is not valid JSON/],
+  ['cut short', '{\n  "account": "a.dev",\n', /is not valid JSON: line 3$/],
+  [
+    'changed by hand',
+    '{\n  "account": "a.dev"\n  "save": ["store"], "plc-url": "https://plc.directory"\n}',
+    /JSON: line 3$/,
+  ],
+  ['a list', '[]', /is not a JSON object$/],
+  ['null', 'null', /is not a JSON object$/],
+  ['huge', ' '.repeat(70_000), /is larger than 64 KiB$/],
+])('a file that is %s is an error and stays as it is', async (_, text, message) => {
+  const path = await written(text)
+  expect(() => readConfig(path)).toThrow(
+    expect.objectContaining({
+      code: 'STORE_INVALID',
+      message: expect.stringMatching(message),
+      facts: { reason: 'settings-damaged', path },
+    }),
+  )
+  expect(await readFile(path, 'utf8')).toBe(text)
+})
+
+test.skipIf(process.platform === 'win32')('no link is followed, and nothing else than a file is read', async () => {
+  const path = await written({ account: 'a.dev' })
+  const link = `${path}.link`
+  await symlink(path, link)
+  expect(() => readConfig(link)).toThrow(
+    expect.objectContaining({ code: 'STORE_INVALID', facts: { reason: 'link-unsupported', path: link } }),
+  )
+  const folder = `${path}.d`
+  await mkdir(folder)
+  expect(() => readConfig(folder)).toThrow(
+    expect.objectContaining({ code: 'STORE_INVALID', facts: { reason: 'file-irregular', path: folder } }),
+  )
+})
+
+test.skipIf(process.platform === 'win32')('a file that others can change is read with a warning', async () => {
+  const warn = vi.fn()
+  const path = await written({ account: 'a.dev' }, 0o666)
+  expect(readConfig(path, warn)?.entries.get('account')).toBe('a.dev')
+  expect(warn).toHaveBeenCalledWith(`other users can change ${path}: chmod 600 it`)
+  warn.mockClear()
+  readConfig(await written({ account: 'a.dev' }, 0o644), warn)
+  expect(warn).not.toHaveBeenCalled()
+})
