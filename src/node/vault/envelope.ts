@@ -6,21 +6,18 @@
  */
 import { createHmac, hkdfSync } from 'node:crypto'
 import * as v from '@badrap/valita'
-import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
+import { decodeProtectedHeader } from 'jose'
 import { OAuthError, type PlainReason } from '../../errors.ts'
 import type { Did } from '../../model.ts'
 import type { Random } from '../../ports.ts'
 import { parseJson } from '../../text.ts'
+import { decryptText, encryptText, JWE_ALG, JWE_ENC } from '../jwe.ts'
 import { RECORD_LONGEST, VAULT_RECORD } from './engine.ts'
 
-const ALG = 'dir'
-const ENC = 'A256GCM'
 const TYP = 'atproto-oauth-vault'
 const VERSION = 1
 const KEY_BYTES = 32
 const KEY_FORM = /^[A-Za-z0-9_-]{43}$/
-/** Lengths of plaintexts tell nothing but how often this fits in. */
-const PADDING = 4096
 
 /** Encrypts records. Secret. */
 interface DataKey {
@@ -184,19 +181,12 @@ export async function openRecord(text: string, name: string, keys: VaultKeys): P
 }
 
 function encrypt(content: object, header: Header, key: Uint8Array): Promise<string> {
-  const text = Buffer.from(JSON.stringify(content))
-  const padded = Buffer.alloc(Math.ceil(text.length / PADDING) * PADDING, ' ')
-  text.copy(padded)
-  return new CompactEncrypt(padded)
-    .setProtectedHeader({ alg: ALG, enc: ENC, typ: TYP, version: VERSION, ...header })
-    .encrypt(key)
+  return encryptText(JSON.stringify(content), { typ: TYP, version: VERSION, ...header }, key)
 }
 
 async function decrypt(text: string, key: Uint8Array): Promise<unknown> {
   try {
-    const options = { keyManagementAlgorithms: [ALG], contentEncryptionAlgorithms: [ENC] }
-    const { plaintext } = await compactDecrypt(text, key, options)
-    return parseJson(Buffer.from(plaintext).toString('utf8'))
+    return parseJson(await decryptText(text, key))
   } catch {
     throw damaged()
   }
@@ -216,7 +206,7 @@ function headerOf(text: string): Header {
   if (typeof version === 'number' && version > VERSION) {
     throw invalid('the vault was written by a newer version of this tool', 'vault-newer')
   }
-  const isOurs = alg === ALG && enc === ENC && version === VERSION && Object.keys(others).length === 0
+  const isOurs = alg === JWE_ALG && enc === JWE_ENC && version === VERSION && Object.keys(others).length === 0
   if (!isOurs || typeof vault !== 'string' || typeof name !== 'string' || typeof kid !== 'string') throw damaged()
   return { vault, name, kid }
 }
