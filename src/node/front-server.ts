@@ -18,7 +18,7 @@ export interface RequestHandler {
 export interface FrontServer {
   /** `http://127.0.0.1:1234` */
   readonly origin: string
-  /** Requests that arrive before are answered afterwards. */
+  /** Requests that arrive before this call wait for it. */
   serve(front: RequestHandler): void
   /** Accepts no more requests, and waits for those in progress, and for a refresh. */
   close(): Promise<void>
