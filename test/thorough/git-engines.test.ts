@@ -1,10 +1,10 @@
 /** The suite of an engine, on git as it is used. */
 import { join } from 'node:path'
-import { parseVaultAddress } from '../../../src/node/vault/address.ts'
-import { createGitEngine } from '../../../src/node/vault/git.ts'
-import { type GitFault, GitRepository, startGitServer, WRITER } from '../../support/git-server.ts'
-import { describeEngine, type EngineWorld } from '../../support/vault-engine.ts'
-import { tempFolder } from '../helpers.ts'
+import { parseVaultAddress } from '../../src/node/vault/address.ts'
+import { createGitEngine } from '../../src/node/vault/git.ts'
+import { tempFolder } from '../node/helpers.ts'
+import { type GitFault, GitRepository, startGitServer, WRITER } from '../support/git-server.ts'
+import { describeEngine, type EngineWorld } from '../support/vault-engine.ts'
 
 /** The process that receives the next push is killed, once: before it changes the branch, or after that. */
 function killNext(repository: GitRepository, hook: 'pre-receive' | 'reference-transaction'): () => void {
