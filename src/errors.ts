@@ -384,6 +384,10 @@ export type ReasonFacts =
       readonly reason: 'vault-exists' | 'vault-not-found' | 'vault-key-missing' | 'vault-key-replaced'
       readonly address: string
     }
+  /** It is at `address` now; something else is where it was to move. */
+  | { readonly reason: 'vault-moved' | 'vault-target-taken'; readonly address: string }
+  /** Not everything has arrived yet. */
+  | { readonly reason: 'vault-move-unfinished'; readonly from: string; readonly address: string }
   /** Not a save target; `file` is set if it looks like a file path, `targets` if what was meant is known. */
   | { readonly reason: 'target-malformed'; readonly file?: string; readonly targets?: readonly string[] }
   /** A new session is in the store, but not yet in all save targets. */

@@ -447,6 +447,12 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return `if its key is lost, add --replace; to use it here: atproto-oauth vault use ${shellQuote(facts.address)}`
     case 'vault-not-found':
       return `check the address, or make a vault there: atproto-oauth vault new ${shellQuote(facts.address)}`
+    case 'vault-moved':
+      return `use the new address: atproto-oauth vault use ${shellQuote(facts.address)}; where ATPROTO_OAUTH_VAULT is set, set it to that address`
+    case 'vault-move-unfinished':
+      return `finish it: ATPROTO_OAUTH_VAULT=${shellQuote(facts.from)} atproto-oauth vault move ${shellQuote(facts.address)}`
+    case 'vault-target-taken':
+      return 'choose an address where there is nothing, such as another branch or prefix: git:URL#BRANCH, or redis://HOST?prefix=PREFIX'
     case 'vault-copied':
       return 'use the address that the vault was made for; two copies of a session would end it'
     case 'vault-foreign':

@@ -485,6 +485,17 @@ describe('the hint follows from the code and the facts', () => {
       /^if its key is lost, add --replace; .*: atproto-oauth vault use 'git:\/a b'$/,
     ],
     ['VAULT_INVALID', { reason: 'vault-not-found', address: 'git:/a' }, /: atproto-oauth vault new git:\/a$/],
+    [
+      'VAULT_INVALID',
+      { reason: 'vault-moved', address: 'git:/a b' },
+      "use the new address: atproto-oauth vault use 'git:/a b'; where ATPROTO_OAUTH_VAULT is set, set it to that address",
+    ],
+    [
+      'VAULT_INVALID',
+      { reason: 'vault-move-unfinished', from: 'git:/a', address: 'git:/b' },
+      'finish it: ATPROTO_OAUTH_VAULT=git:/a atproto-oauth vault move git:/b',
+    ],
+    ['VAULT_INVALID', { reason: 'vault-target-taken', address: 'git:/a' }, /^choose an address where there is nothing/],
     ['VAULT_INVALID', { reason: 'vault-copied' }, /^use the address that the vault was made for/],
     ['VAULT_INVALID', { reason: 'vault-foreign' }, /as in: git:URL#BRANCH, or redis:/],
     ['VAULT_INVALID', { reason: 'vault-damaged' }, /^restore the branch or database/],

@@ -1,11 +1,12 @@
 /**
  * What the model of the vault has in the place of cryptography and discovery: those wait for threads, which it does not
- * simulate. This file imports nothing of src/ but types and errors, because `vi.mock` loads it before that.
+ * simulate. This file imports nothing of src/ that it replaces, because `vi.mock` loads it before that.
  */
 import { createHash } from 'node:crypto'
 import { OAuthError } from '../../src/errors.ts'
 import type { AuthorizationServer, Did, Origin } from '../../src/model.ts'
 import type { VaultKeys } from '../../src/node/vault/envelope.ts'
+import { assertHere } from '../../src/node/vault/moved.ts'
 import type { Runtime } from '../../src/ports.ts'
 
 export const PDS = 'https://pds.fake.dev' as Origin
@@ -65,9 +66,15 @@ export const mockEnvelope = {
   userKeyId: wrapSecret,
   wrapKeys: async (keys: Keys, userKey: Uint8Array) => `${++sealed} ${wrapSecret(userKey)}\t${JSON.stringify(keys)}`,
   wrapsOf: (text: string) => text.split('\n').map((line) => ({ vault: 'id', kid: headerOf(line)[1]!, text: line })),
-  unwrapKeys: async (text: string, userKey: Uint8Array) => {
-    const line = text.split('\n').find((one) => headerOf(one)[1] === wrapSecret(userKey))
-    if (line === undefined) throw new OAuthError('VAULT_KEY_WRONG', 'another key')
-    return JSON.parse(line.slice(line.indexOf('\t') + 1)) as VaultKeys
-  },
+  unwrapKeys: async (text: string, userKey: Uint8Array, address: string) =>
+    assertHere(await unwrapAnyKeys(text, userKey, address)),
+  unwrapAnyKeys,
+}
+
+async function unwrapAnyKeys(text: string, userKey: Uint8Array, address: string): Promise<VaultKeys> {
+  const line = text.split('\n').find((one) => headerOf(one)[1] === wrapSecret(userKey))
+  if (line === undefined) throw new OAuthError('VAULT_KEY_WRONG', 'another key')
+  const keys = JSON.parse(line.slice(line.indexOf('\t') + 1)) as VaultKeys
+  if (keys.address !== address) throw new OAuthError('VAULT_INVALID', 'a copy')
+  return keys
 }

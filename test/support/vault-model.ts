@@ -546,8 +546,12 @@ class Simulation {
     const lines = (this.#records.get(VAULT_RECORD) ?? '').split('\n')
     const newest = Number.parseInt(lines.at(-1)!.split(' ')[1]!.slice(0, 2), 16)
     if (newest === userKey) return `has key ${newest}`
-    const folder = (key: number) => ({ memory: this.#memoryFor(process, key), userKey: userKeyOf(key) })
-    await copyMemory('model:', folder(userKey), folder(newest))
+    const folder = (key: number) => ({
+      address: 'model:',
+      memory: this.#memoryFor(process, key),
+      userKey: userKeyOf(key),
+    })
+    await copyMemory(folder(userKey), folder(newest))
     machine.userKey = newest
     return `has key ${newest} now`
   }

@@ -5,6 +5,7 @@ import * as v from '@badrap/valita'
 import { OAuthError } from '../../errors.ts'
 import { type ClientJwk, type ClientKeyName, p256JwkSchema } from '../../model.ts'
 import { clientKeyRecordName, openRecord, sealRecord } from './envelope.ts'
+import { goneTo, vaultMoved } from './moved.ts'
 import { canOpen, type VaultStore } from './store.ts'
 
 type Place = Pick<VaultStore, 'engine' | 'keys' | 'refreshKeys'>
@@ -31,7 +32,11 @@ export async function readClientKey(
   const text = await place.engine.read(name)
   if (text === undefined) return undefined
   if (!canOpen(text, await place.keys())) await place.refreshKeys()
-  const found = keySchema.try(await openRecord(text, name, await place.keys()), { mode: 'strip' })
+  const keys = await place.keys()
+  const content = await openRecord(text, name, keys)
+  const address = goneTo(content)
+  if (address !== undefined) throw vaultMoved(keys.address, { address, isFinished: true })
+  const found = keySchema.try(content, { mode: 'strip' })
   if (found.ok && found.value.clientId === clientId && found.value.jwk.kid === kid) return found.value.jwk
   throw new OAuthError('VAULT_INVALID', 'the record of a client key is damaged, or from a newer version', {
     facts: { reason: 'vault-damaged' },

@@ -13,6 +13,7 @@ import type { Random } from '../../ports.ts'
 import { parseJson } from '../../text.ts'
 import { decryptText, encryptText, JWE_ALG, JWE_ENC } from '../jwe.ts'
 import { RECORD_LONGEST, VAULT_RECORD } from './engine.ts'
+import { assertHere, type Located } from './moved.ts'
 
 const TYP = 'atproto-oauth-vault'
 const VERSION = 1
@@ -26,10 +27,8 @@ interface DataKey {
 }
 
 /** What the `vault` record holds. Secret. */
-export interface VaultKeys extends DataKey {
+export interface VaultKeys extends DataKey, Located {
   readonly id: string
-  /** Where the vault was made: anywhere else it is a copy. */
-  readonly address: string
   readonly nameKey: Uint8Array
   /** The data key that is being replaced: some records are still encrypted with it. */
   readonly earlier?: DataKey | undefined
@@ -50,6 +49,14 @@ const wrapSchema = v.object({
   nameKey: base64url,
   dataKey: base64url,
   earlier: v.object({ kid: v.string(), dataKey: base64url }).optional(),
+  movedFrom: v.array(v.string()).optional(),
+  move: v
+    .object({
+      direction: v.union(v.literal('to'), v.literal('from')),
+      address: v.string(),
+      isFinished: v.boolean(),
+    })
+    .optional(),
 })
 
 /** A new key of a user: 32 random bytes, as base64url. */
@@ -86,25 +93,36 @@ export function createDataKey({ randomBytes }: Random): DataKey {
 
 /** The `vault` record for one user's key: a line of it, if there are several. */
 export function wrapKeys(keys: VaultKeys, userKey: Uint8Array): Promise<string> {
-  const { id, address, kid, earlier } = keys
+  const { id, address, kid, earlier, movedFrom, move } = keys
   const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
   const content = {
     ...{ version: VERSION, id, address, kid },
     nameKey: text(keys.nameKey),
     dataKey: text(keys.dataKey),
     ...(earlier && { earlier: { kid: earlier.kid, dataKey: text(earlier.dataKey) } }),
+    ...{ movedFrom, move },
   }
   const header = { vault: id, name: VAULT_RECORD, kid: userKeyId(userKey) }
   return encrypt(content, header, derive(userKey, 'wrap'))
 }
 
 /**
- * Opens the `vault` record.
+ * Opens the `vault` record of a vault that is used where it is.
  *
  * @param address of the engine that it was read from
- * @throws {OAuthError} `VAULT_KEY_WRONG`; `VAULT_INVALID`: damaged, from a newer version, or a copy from another address
+ * @throws {OAuthError} `VAULT_KEY_WRONG`; `VAULT_INVALID`: damaged, from a newer version, a copy from another address, or
+ *   moved
  */
 export async function unwrapKeys(text: string, userKey: Uint8Array, address: string): Promise<VaultKeys> {
+  return assertHere(await unwrapAnyKeys(text, userKey, address))
+}
+
+/**
+ * The same, also where the vault has moved away or has not arrived.
+ *
+ * @throws {OAuthError} as `unwrapKeys`
+ */
+export async function unwrapAnyKeys(text: string, userKey: Uint8Array, address: string): Promise<VaultKeys> {
   const wrap = wrapsOf(text).find(({ kid }) => kid === userKeyId(userKey))
   if (wrap === undefined) throw wrongKey(address)
   const found = wrapSchema.try(await decrypt(wrap.text, derive(userKey, 'wrap')), { mode: 'strip' })

@@ -3,14 +3,17 @@
  */
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
-import { unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
+import { unwrapAnyKeys, unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
 import type { VaultMemory } from './memory.ts'
+import { assertHere, isMovedError, movesOf } from './moved.ts'
 import type { VaultStoreOptions } from './store.ts'
 
 interface KeyringOptions {
   readonly engine: VaultEngine
   readonly userKey: Uint8Array
   readonly memory: VaultMemory
+  /** To move it: what has moved away is opened too. */
+  readonly isMoving?: boolean | undefined
   readonly warn?: (message: string) => void
 }
 
@@ -21,7 +24,7 @@ interface Opened {
 
 export type Keyring = Required<Pick<VaultStoreOptions, 'keys' | 'confirmKeys' | 'formerKeys'>>
 
-export function createKeyring({ engine, userKey, memory, warn }: KeyringOptions): Keyring {
+export function createKeyring({ engine, userKey, memory, isMoving, warn }: KeyringOptions): Keyring {
   let opening: Promise<Opened> | undefined
   const open = () => {
     opening ??= openKnown().catch((error: unknown) => {
@@ -32,8 +35,9 @@ export function createKeyring({ engine, userKey, memory, warn }: KeyringOptions)
   }
 
   const known = () => memory.read('keys', VAULT_RECORD).catch(() => undefined)
+  const openText = isMoving ? unwrapAnyKeys : unwrapKeys
   const unwrap = async (text: string): Promise<Opened> => {
-    return { text, keys: await unwrapKeys(text, userKey, engine.address) }
+    return { text, keys: await openText(text, userKey, engine.address) }
   }
 
   async function openKnown(): Promise<Opened> {
@@ -44,9 +48,12 @@ export function createKeyring({ engine, userKey, memory, warn }: KeyringOptions)
 
   /** @param text the `vault` record, as it is now */
   async function openCurrent(text: string | undefined): Promise<Opened> {
-    if (text === undefined) throw vaultNotFound(engine.address)
     const before = await known()
+    if (!isMoving) await assertNotLeft(before, text)
+    if (text === undefined) throw vaultNotFound(engine.address)
     const opened = await unwrap(text).catch(async (error: unknown) => {
+      // Whatever is restored there later, this machine does not use it.
+      if (isMovedError(error)) await memory.write('keys', VAULT_RECORD, text).catch(() => undefined)
       if (before === undefined || !isOAuthError(error, 'VAULT_KEY_WRONG')) throw error
       return restoreWrap(text, await unwrap(before).catch(() => undefined), error)
     })
@@ -55,6 +62,18 @@ export function createKeyring({ engine, userKey, memory, warn }: KeyringOptions)
     if (former !== undefined && isReplaced(former.keys, opened.keys)) await keepFormer(memory, former)
     await memory.write('keys', VAULT_RECORD, opened.text).catch(() => undefined)
     return opened
+  }
+
+  /** What this machine has seen to have moved away is not used again, whatever is there now. */
+  async function assertNotLeft(before: string | undefined, text: string | undefined): Promise<void> {
+    const left = await anyKeys(before)
+    if (left?.move?.direction !== 'to') return
+    const current = await anyKeys(text)
+    if (current === undefined || movesOf(current) <= movesOf(left)) assertHere(current?.move ? current : left)
+  }
+
+  async function anyKeys(text: string | undefined): Promise<VaultKeys | undefined> {
+    return text === undefined ? undefined : unwrapAnyKeys(text, userKey, engine.address).catch(() => undefined)
   }
 
   /** The service may have lost the change that added this key. */
@@ -76,6 +95,7 @@ export function createKeyring({ engine, userKey, memory, warn }: KeyringOptions)
       const opened = await opening?.catch(() => undefined)
       if (text !== undefined && text === opened?.text) return
       const kept = text === undefined ? await known() : undefined
+      if (!isMoving) await assertNotLeft(kept, undefined)
       if (text === undefined && (kept === undefined || !isNeeded)) throw vaultNotFound(engine.address)
       if (kept !== undefined && (await engine.swap(VAULT_RECORD, undefined, kept)) === 'won') {
         warn?.(`the vault at ${engine.address} was lost: stored it again`)
@@ -96,13 +116,16 @@ export function createKeyring({ engine, userKey, memory, warn }: KeyringOptions)
 interface KeyMemory {
   readonly memory: VaultMemory
   readonly userKey: Uint8Array
+  /** Where the vault is, or was. */
+  readonly address: string
 }
 
-/** What this machine has seen and received with one key of a vault is there for another. */
-export async function copyMemory(address: string, from: KeyMemory, to: KeyMemory): Promise<void> {
+/** What this machine has seen and received with one key or address of a vault is there for another. */
+export async function copyMemory(from: KeyMemory, to: KeyMemory): Promise<void> {
   for (const name of await from.memory.names('keys')) {
     const text = (await from.memory.read('keys', name)) ?? ''
-    const keys = await unwrapKeys(text, from.userKey, address).catch(() => undefined)
+    const found = await unwrapAnyKeys(text, from.userKey, from.address).catch(() => undefined)
+    const keys = found && { ...found, address: to.address, move: undefined }
     if (keys) await keepFormer(to.memory, { keys, text: await wrapKeys(keys, to.userKey) })
   }
   for (const kind of ['ahead', 'seen'] as const) {

@@ -4,7 +4,7 @@
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Random, Timer } from '../../ports.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
-import { createVault, openRecord, unwrapKeys, type VaultKeys } from './envelope.ts'
+import { createVault, openRecord, unwrapAnyKeys, type VaultKeys } from './envelope.ts'
 
 /** Attempts after a change that may have arrived. */
 const ATTEMPTS = 5
@@ -63,9 +63,9 @@ export async function replaceVaultRecord(
   }
 }
 
-/** The keys of a vault if this is its key, also where it is a copy. */
+/** The keys of a vault if this is its key, also where it is not used. */
 export async function opens(text: string, userKey: Uint8Array, address: string): Promise<VaultKeys | undefined> {
-  return unwrapKeys(text, userKey, address).catch(() => undefined)
+  return unwrapAnyKeys(text, userKey, address).catch(() => undefined)
 }
 
 /**

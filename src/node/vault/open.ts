@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import type { SessionRecord } from '../../model.ts'
 import type { Random, SessionStore } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
+import { listFolder } from '../store/files.ts'
 import type { LockOptions } from '../store/lock.ts'
 import type { VaultEngine } from './engine.ts'
 import { parseUserKey, userKeyId } from './envelope.ts'
-import { copyMemory, createKeyring } from './keyring.ts'
+import { copyMemory, createKeyring, type Keyring } from './keyring.ts'
 import { createFolderMemory, describeMachine, systemClock } from './machine.ts'
 import type { VaultMemory } from './memory.ts'
 import { VaultStore } from './store.ts'
@@ -20,6 +21,8 @@ export interface VaultOptions {
   readonly key: string
   /** Where this machine remembers what it has seen of vaults. */
   readonly folder: string
+  /** To move it: it is opened also where it has moved away. */
+  readonly isMoving?: boolean | undefined
   /** The folder is gone after this run. */
   readonly isTemporary?: boolean | undefined
   readonly environment: NodeJS.ProcessEnv
@@ -34,7 +37,8 @@ export interface VaultOptions {
 
 /** @throws {OAuthError} `VAULT_INVALID` the key has not the form of one; `STORE_UNAVAILABLE`. Nothing is asked yet. */
 export async function openVault(options: VaultOptions & Random): Promise<VaultStore> {
-  const { engine, folder, environment, onWait, onClaim, warn, holdSignals, nonces, endTokens, randomBytes } = options
+  const { engine, folder, isMoving, environment, onWait, onClaim, warn, holdSignals, nonces, endTokens, randomBytes } =
+    options
   const userKey = parseUserKey(options.key)
   const place = join(folder, vaultFolder(engine.address, userKey))
   const clock = await systemClock()
@@ -42,9 +46,12 @@ export async function openVault(options: VaultOptions & Random): Promise<VaultSt
   const machine = options.isTemporary ? { ...described, durable: false } : described
   const lasting = createFolderMemory(place, { onWait })
   const memory = options.isTemporary ? withoutAhead(lasting) : lasting
+  const keyring = createKeyring({ engine, userKey, memory, isMoving, ...(warn && { warn }) })
+  let inheriting: Promise<void> | undefined
   return new VaultStore({
     engine,
-    ...createKeyring({ engine, userKey, memory, ...(warn && { warn }) }),
+    ...keyring,
+    inherit: () => (inheriting ??= inheritPlaces(keyring, { address: engine.address, userKey, memory }, folder)),
     memory,
     clock,
     machine,
@@ -55,6 +62,27 @@ export async function openVault(options: VaultOptions & Random): Promise<VaultSt
     ...(nonces && { nonces }),
     ...(warn && { warn }),
   })
+}
+
+/**
+ * Takes over what this machine has seen and received at addresses where the vault was before.
+ *
+ * @param folder of the memory of all vaults
+ */
+async function inheritPlaces(
+  { keys }: Pick<Keyring, 'keys'>,
+  to: Parameters<typeof copyMemory>[1],
+  folder: string,
+): Promise<void> {
+  const own = vaultFolder(to.address, to.userKey)
+  // A machine that has used one vault only does not read it for this.
+  const others = (await listFolder(folder)).filter((name) => /^[0-9a-f]{32}$/.test(name) && name !== own)
+  if (others.length === 0) return
+  for (const address of (await keys()).movedFrom ?? []) {
+    const name = vaultFolder(address, to.userKey)
+    if (!others.includes(name)) continue
+    await copyMemory({ address, userKey: to.userKey, memory: createFolderMemory(join(folder, name)) }, to)
+  }
 }
 
 /** Where no later run would find the new tokens, nothing may rely on them. */
@@ -77,7 +105,7 @@ export function vaultFolder(address: string, userKey: Uint8Array): string {
 }
 
 /**
- * Takes over what this machine has seen and received of a vault with an earlier key of it.
+ * Takes over what this machine has seen and received of a vault with an earlier key of it, or at an earlier address.
  *
  * @param folder of the memory of all vaults
  */
@@ -86,10 +114,12 @@ export async function inheritMemory(
   earlier: string,
   current: string,
   folder: string,
+  earlierAddress = address,
 ): Promise<void> {
-  const [from, to] = [earlier, current].map((key) => {
+  const memoryOf = (place: string, key: string) => {
     const userKey = parseUserKey(key)
-    return { userKey, memory: createFolderMemory(join(folder, vaultFolder(address, userKey))) }
-  })
-  await copyMemory(address, from!, to!)
+    const memory = createFolderMemory(join(folder, vaultFolder(place, userKey)))
+    return { address: place, userKey, memory }
+  }
+  await copyMemory(memoryOf(earlierAddress, earlier), memoryOf(address, current))
 }

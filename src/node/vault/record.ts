@@ -6,6 +6,7 @@ import * as v from '@badrap/valita'
 import { OAuthError } from '../../errors.ts'
 import { rotationSchema, type SessionRecord, sessionRecordSchema } from '../../model.ts'
 import { openRecord, sealRecord, sessionName, type VaultKeys } from './envelope.ts'
+import { goneTo, vaultMoved } from './moved.ts'
 
 /** Of an account with ever more refreshes; `rotation` orders its copies. */
 const SPENT_KEPT = 8
@@ -68,10 +69,12 @@ export async function seal(record: VaultRecord, keys: VaultKeys): Promise<Sealed
 
 /**
  * @returns `undefined` for a record of another kind
- * @throws {OAuthError} `VAULT_INVALID`
+ * @throws {OAuthError} `VAULT_INVALID`; also if the vault has moved
  */
 export async function unseal(name: string, text: string, keys: VaultKeys): Promise<Sealed | undefined> {
   const content = await openRecord(text, name, keys)
+  const address = goneTo(content)
+  if (address !== undefined) throw vaultMoved(keys.address, { address, isFinished: true })
   if (typeof content === 'object' && content !== null && 'kind' in content && content.kind !== 'session') {
     return undefined
   }

@@ -57,10 +57,7 @@ export async function addKey(
   ports: Timer,
 ): Promise<boolean> {
   const keys = await unwrapKeys(text, userKey, engine.address)
-  if (keys.earlier !== undefined) {
-    const message = 'the records of the vault are still being encrypted with an earlier new key'
-    throw new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-unfinished' } })
-  }
+  if (keys.earlier !== undefined) throw rekeyUnfinished()
   if (wrapsOf(text).length > 1) throw rekeyBegun()
   const after = `${text}\n${await wrapKeys(keys, newKey)}`
   const unclear = `it is not known whether the vault at ${engine.address} has the new key`
@@ -142,7 +139,12 @@ async function encryptAll(
   }
 }
 
-function rekeyBegun(): OAuthError {
+export function rekeyUnfinished(): OAuthError {
+  const message = 'the records of the vault are still being encrypted with an earlier new key'
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-unfinished' } })
+}
+
+export function rekeyBegun(): OAuthError {
   const message = 'the vault has a newer key, which is not known on this machine'
   return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-begun' } })
 }

@@ -10,6 +10,7 @@ import type { HeldLock } from '../store/lock.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { dataKeyId, sessionName, type VaultKeys } from './envelope.ts'
 import type { VaultMemory } from './memory.ts'
+import { isMovedError } from './moved.ts'
 import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
 import { VAULT_TIMES, type VaultClock, type VaultMachine, type VaultTimes } from './times.ts'
 import { Again, type Unreadable, VaultTransaction } from './transaction.ts'
@@ -27,6 +28,8 @@ export interface VaultStoreOptions {
    * @throws {OAuthError} `VAULT_KEY_WRONG`, `VAULT_INVALID`
    */
   confirmKeys?(text: string | undefined, isNeeded: boolean): Promise<void>
+  /** Takes over what this machine has seen and received at addresses where the vault was before. */
+  inherit?(): Promise<void>
   /** Keys from before the user's key was replaced. Only what this machine remembers is opened with them. */
   formerKeys?(): Promise<readonly VaultKeys[]>
   readonly memory: VaultMemory
@@ -148,6 +151,7 @@ export class VaultStore implements SessionStore {
 
   /** All records as the engine has them now, after what this machine owes to it was stored. */
   async readAll(): Promise<Map<string, Sealed>> {
+    await this.#options.inherit?.()
     for (const thumbprint of await this.memory.names('ahead')) {
       await this.memory.lock(thumbprint, () => this.finishAhead(thumbprint))
     }
@@ -169,6 +173,7 @@ export class VaultStore implements SessionStore {
 
   #attempt<T>(thumbprint: string, lock: HeldLock, transaction: Transaction<T>): Promise<T> {
     return this.#options.holdSignals(async () => {
+      await this.#options.inherit?.()
       await this.finishAhead(thumbprint)
       const all = await this.#current()
       const run = new VaultTransaction({ store: this, lock, thumbprint, all, unreadable: this.#unreadable })
@@ -258,7 +263,13 @@ export class VaultStore implements SessionStore {
   /** Nothing was compared that would have told that the data key was replaced at this moment. */
   async #assertReadable(created: Sealed): Promise<void> {
     if (this.#options.confirmKeys === undefined) return
-    await this.refreshKeys()
+    try {
+      await this.refreshKeys()
+    } catch (error) {
+      // Whoever moves the vault may have looked here before.
+      if (isMovedError(error)) await this.engine.swap(created.name, created.text, undefined)
+      throw error
+    }
     const next = await this.resealed(created)
     if (next !== created) await this.#swap(created, next, 0)
   }

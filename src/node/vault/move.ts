@@ -1,0 +1,207 @@
+/**
+ * Moves a vault to another address, of the same engine or another one. Its keys and the names of its records stay.
+ *
+ * Two places with a session would lose it. So the old one is closed before the new one is opened:
+ *
+ * 1. The new place gets a `vault` record that is not open yet.
+ * 2. The `vault` record of the old place says where everything goes. No command begins anything there from now on.
+ * 3. Each record is copied as soon as no machine is changing it, and what is left of it says where it went.
+ * 4. The new place is opened.
+ * 5. The old place says that everything has arrived.
+ *
+ * Every step is one change of one record, and any machine can be killed after each of them: whoever begins again finds
+ * what is done, and so does a second machine that moves the vault at the same time.
+ */
+import { OAuthError } from '../../errors.ts'
+import type { Timer } from '../../ports.ts'
+import { VAULT_RECORD, type VaultEngine } from './engine.ts'
+import { openRecord, sealRecord, unwrapAnyKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
+import { vaultNotFound } from './keyring.ts'
+import { replaceVaultRecord } from './make.ts'
+import { assertHere, goneTo, isMovedError, leftRecord } from './moved.ts'
+import { type Claim, unseal, type VaultRecord } from './record.ts'
+import { rekeyBegun, rekeyUnfinished } from './rekey.ts'
+import type { VaultStore } from './store.ts'
+
+export interface MoveOptions {
+  /** Address of the new place, in a spelling to connect with. */
+  readonly to: string
+  /** The same for the old one. */
+  readonly from: string
+  readonly userKey: Uint8Array
+}
+
+export interface Moved {
+  /** An earlier run has finished it. */
+  readonly isRepeated: boolean
+  /** How many records were copied by this run. */
+  readonly records: number
+  /** Names of records that could not be read, and stay where they are. */
+  readonly unreadable: readonly string[]
+}
+
+/** Both places during one run. */
+interface Places {
+  readonly store: VaultStore
+  readonly source: VaultEngine
+  readonly target: VaultEngine
+  readonly keys: VaultKeys
+  /** Those of the new place, if it is open. */
+  readonly openKeys: VaultKeys | undefined
+  readonly to: string
+}
+
+/**
+ * Run it again if it fails, and after it was killed.
+ *
+ * @param store of the old place, opened to move it
+ * @throws {OAuthError} `VAULT_INVALID` the target is not empty; the vault is moving elsewhere; its key is being replaced;
+ *   `VAULT_KEY_WRONG`; as `VaultEngine.swap`
+ */
+export async function moveVault(
+  store: VaultStore,
+  target: VaultEngine,
+  { to, from, userKey }: MoveOptions,
+  ports: Timer,
+): Promise<Moved> {
+  const { engine: source } = store
+  const unclear = `it is not known whether the vault at ${from} has moved`
+  const replace = (engine: VaultEngine, before: string | undefined, keys: VaultKeys) =>
+    wrapKeys(keys, userKey).then((after) => replaceVaultRecord(engine, { before, after, unclear }, ports))
+  const moved = new Set<string>()
+  for (let isBegun = false; ; isBegun = true) {
+    const text = await source.read(VAULT_RECORD)
+    if (text === undefined) throw vaultNotFound(from)
+    const keys = await unwrapAnyKeys(text, userKey, source.address)
+    const { move, ...rest } = keys
+    if (move !== undefined && (move.direction !== 'to' || move.address !== to)) assertHere(keys)
+    if (move?.isFinished) return { isRepeated: !isBegun, records: moved.size, unreadable: [] }
+    if (keys.earlier !== undefined) throw rekeyUnfinished()
+    if (wrapsOf(text).length > 1) throw rekeyBegun()
+    if (move === undefined && !isBegun) {
+      // What this machine owes to it, or knows that it has lost.
+      await store.readAll()
+    }
+
+    const arriving: VaultKeys = {
+      ...rest,
+      address: target.address,
+      movedFrom: [...(keys.movedFrom ?? []), source.address],
+      move: { direction: 'from', address: from, isFinished: false },
+    }
+    const there = await targetState(target, arriving, userKey)
+    if (there === undefined) {
+      await replace(target, undefined, arriving)
+      continue
+    }
+    if (move === undefined) {
+      await replace(source, text, { ...rest, move: { direction: 'to', address: to, isFinished: false } })
+      continue
+    }
+    const places = { store, source, target, keys, openKeys: there.openKeys, to }
+    const unreadable = await moveRecords(places, moved)
+    if (there.openKeys === undefined && !(await replace(target, there.text, { ...arriving, move: undefined }))) continue
+    if (await replace(source, text, { ...rest, move: { ...move, isFinished: true } })) {
+      return { isRepeated: false, records: moved.size, unreadable }
+    }
+  }
+}
+
+/** This vault at the new place, with its keys if it was opened; `undefined`: nothing is there. */
+async function targetState(
+  target: VaultEngine,
+  { id, movedFrom }: VaultKeys,
+  userKey: Uint8Array,
+): Promise<{ readonly text: string; readonly openKeys: VaultKeys | undefined } | undefined> {
+  const records = await target.list()
+  const text = records.get(VAULT_RECORD)
+  if (text === undefined && records.size === 0) return undefined
+  const keys =
+    text === undefined ? undefined : await unwrapAnyKeys(text, userKey, target.address).catch(() => undefined)
+  const isThisMove = keys?.id === id && JSON.stringify(keys.movedFrom) === JSON.stringify(movedFrom)
+  if (text === undefined || keys === undefined || !isThisMove) throw notEmpty(target)
+  return { text, openKeys: keys.move?.direction === 'from' ? undefined : keys }
+}
+
+/** @returns names of records that cannot be read */
+async function moveRecords(places: Places, moved: Set<string>): Promise<string[]> {
+  const { source, keys } = places
+  const unreadable = new Set<string>()
+  for (;;) {
+    const pending: [name: string, text: string][] = []
+    for (const [name, text] of await source.list()) {
+      if (name === VAULT_RECORD || unreadable.has(name)) continue
+      const content = await openRecord(text, name, keys).catch(() => undefined)
+      if (content === undefined) unreadable.add(name)
+      else if (goneTo(content) === undefined) pending.push([name, text])
+    }
+    if (pending.length === 0) return [...unreadable]
+    for (const [name, text] of pending) if (await moveRecord(name, text, places)) moved.add(name)
+  }
+}
+
+/** @returns whether this run has moved it */
+async function moveRecord(name: string, text: string, places: Places): Promise<boolean> {
+  const { store, keys } = places
+  const session = (await unseal(name, text, keys).catch(() => undefined))?.record.session
+  if (session === undefined) return (await copyRecord(name, places)) === 'moved'
+  for (;;) {
+    const outcome = await store.memory.lock(session.thumbprint, async () => {
+      // Of a process of this machine that was killed.
+      await unlessMoved(store.finishAhead(session.thumbprint))
+      return copyRecord(name, places, session.thumbprint)
+    })
+    if (typeof outcome === 'string') return outcome === 'moved'
+    // Its machine stores the response here.
+    await unlessMoved(store.awaitClaim(name, outcome.claim))
+  }
+}
+
+/** Another machine may have moved the record meanwhile. */
+async function unlessMoved(work: Promise<void>): Promise<void> {
+  await work.catch((error: unknown) => {
+    if (!isMovedError(error)) throw error
+  })
+}
+
+/**
+ * @param locked the session of which this process has the local lock
+ * @returns `claim`: another machine is changing the record; `gone`: another one has moved or removed it, or has damaged it
+ */
+async function copyRecord(
+  name: string,
+  { store, source, target, keys, openKeys, to }: Places,
+  locked?: string,
+): Promise<'moved' | 'gone' | { readonly claim: Claim }> {
+  for (;;) {
+    // In this order: if another machine moves it too, what it has put there since is newer than what is read now.
+    const there = await target.read(name)
+    const text = await source.read(name)
+    const content = text === undefined ? undefined : await openRecord(text, name, keys).catch(() => undefined)
+    if (text === undefined || typeof content !== 'object' || content === null) return 'gone'
+    if (goneTo(content) !== undefined) return 'gone'
+    const { record } = (await unseal(name, text, keys).catch(() => undefined)) ?? {}
+    // Nobody is in a hurry: after this time, no machine still tries to store a response here.
+    const claim = record?.claim && { ...record.claim, durable: true }
+    const isLocked = record?.session.thumbprint === locked
+    if (claim !== undefined && !(await store.mayTakeOver(name, claim, isLocked))) return { claim }
+    const next = record?.claim === undefined ? content : released(record)
+    // What comes after it was opened was put here by a process that had not learned of the move.
+    const copy = openKeys === undefined && next === content ? text : await sealRecord(next, name, openKeys ?? keys)
+    const isNewer = openKeys !== undefined && there !== undefined
+    if (!isNewer && there !== copy && (await target.swap(name, there, copy)) !== 'won') continue
+    const left = await sealRecord(leftRecord(to), name, keys)
+    if ((await source.swap(name, text, left)) === 'won') return 'moved'
+  }
+}
+
+/** Without its claim, which is taken over. Whoever had it may have sent the token. */
+function released({ claim, ...record }: VaultRecord): VaultRecord {
+  const { holder, label } = (record.session.intent && claim) ?? record.sentBy ?? {}
+  return holder === undefined || label === undefined ? record : { ...record, sentBy: { holder, label } }
+}
+
+function notEmpty({ address }: VaultEngine): OAuthError {
+  const message = `there is something else at ${address}; nothing was moved there`
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-target-taken', address } })
+}
