@@ -88,7 +88,7 @@ export interface LocalRequest {
 export interface LocalResponse {
   readonly status: number
   readonly headers: Iterable<readonly [name: string, value: string]>
-  readonly body: string | ReadableStream<Uint8Array> | null
+  readonly body: string | Uint8Array | ReadableStream<Uint8Array> | null
 }
 
 export interface Dns {

@@ -1,11 +1,16 @@
 /**
  * A PDS for programs that know only passwords: signs them in to itself, and passes their requests on with the session.
  */
-import type { OAuthError } from '../errors.ts'
+import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Handle } from '../model.ts'
 import type { Clock, LocalRequest, LocalResponse, Notices, Random } from '../ports.ts'
+import { asNsid } from '../protocol/identity/syntax.ts'
+import { isSubscription } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
+import { createLocalMethods } from './account.ts'
+import { passOn } from './pass-on.ts'
 import type { Permit } from './permit.ts'
+import { failureResponse, xrpcFailure } from './xrpc-response.ts'
 
 export interface FrontOptions {
   /** Origin of the front: `http://127.0.0.1:1234`. */
@@ -46,12 +51,94 @@ export interface Front {
 export type FrontSession = Pick<Session, 'did' | 'fetchHandler' | 'record' | 'settled'>
 export type FrontPorts = Clock & Random & Notices
 
-export function createFront(session: FrontSession, _options: FrontOptions, _ports: FrontPorts): Front {
+const XRPC = /^\/xrpc\/([^/?#]*)(?:\?([^#]*))?$/
+/** Methods that need no session, or whose result outlives it; no scope limits them. */
+const OF_CREDENTIALS =
+  /^com\.atproto\.(?:admin\..*|server\.(?:createAccount|createAppPassword|deleteAccount|requestPasswordReset|reserveSigningKey|resetPassword))$/i
+/** A program chooses the names of the methods. */
+const KINDS_MOST = 1000
+
+export function createFront(session: FrontSession, options: FrontOptions, ports: FrontPorts): Front {
+  const { origin, handle, password, permit, onRefused, explain = explanation } = options
+  const { onFailure = (error: OAuthError) => ports.warn(error.message) } = options
+  const { did } = session
+  const { host, port } = new URL(origin)
+  const hosts = [host, `localhost:${port}`]
+  let death: OAuthError | undefined
+  const local = createLocalMethods({ did, handle, password, origin, death: () => death }, ports)
+
+  const reported = new Set<string>()
+  const isNew = (kind: string) => {
+    if (reported.has(kind) || reported.size >= KINDS_MOST) return false
+    reported.add(kind)
+    return true
+  }
+  const report = (refusal: Refusal) => {
+    const { reason, nsid, scope = '' } = refusal
+    if (isNew(`${reason} ${nsid} ${scope}`)) onRefused(refusal)
+  }
+
+  async function answer(request: LocalRequest): Promise<LocalResponse> {
+    const { method, target, headers } = request
+    const stranger = strangerIn(headers, hosts)
+    if (stranger !== undefined)
+      return xrpcFailure(403, 'Forbidden', `${stranger}: this server is only for programs on this machine`)
+    const [, nsid, query = ''] = XRPC.exec(target) ?? []
+    if (nsid === undefined) return xrpcFailure(404, 'NotFound', 'only paths below /xrpc/ exist here')
+    if (!asNsid(nsid)) return xrpcFailure(400, 'InvalidRequest', 'invalid method name')
+    if (headers['upgrade']?.toLowerCase().includes('websocket') || isSubscription(nsid)) {
+      return xrpcFailure(501, 'MethodNotImplemented', `${nsid} cannot be used here: WebSockets are not passed on`)
+    }
+    if (!METHODS.includes(method))
+      return xrpcFailure(405, 'InvalidRequest', `the HTTP method ${method} is not used by XRPC`)
+
+    const own = local.method(nsid)
+    if (own) {
+      if (own.verb === method || (own.verb === 'GET' && method === 'HEAD')) return own.run(request)
+      return xrpcFailure(400, 'InvalidRequest', `Incorrect HTTP method (${method}) expected ${own.verb}`)
+    }
+    const unauthorized = await local.refuse(request)
+    if (unauthorized) return unauthorized
+    const reason = OF_CREDENTIALS.test(nsid) ? 'credentials' : permit.refusalOf(method, nsid, query)
+    if (reason) {
+      const refusal: Refusal = { nsid, reason }
+      report(refusal)
+      return xrpcFailure(403, 'Forbidden', explain(refusal))
+    }
+    if (death) return failureResponse(death)
+    const onScopeMissing = (error: OAuthError, scope: string | undefined) =>
+      report({ nsid, reason: 'scope', scope, error })
+    return passOn(session, { nsid, request, onScopeMissing }, ports)
+  }
+
   return {
-    handle: async ({ method, target, headers, body, signal }) => {
-      const content = method === 'GET' || method === 'HEAD' ? undefined : await body()
-      return session.fetchHandler(target, { method, headers, signal, body: content ?? null })
-    },
+    handle: (request) =>
+      answer(request).catch((cause: unknown) => {
+        const error = isOAuthError(cause) ? cause : new OAuthError('UNEXPECTED', 'unexpected error', { cause })
+        if (error.session === 'dead') death = error
+        if (!request.signal.aborted && isNew(error.code)) onFailure(error)
+        return failureResponse(error)
+      }),
     settled: () => session.settled(),
   }
+}
+
+const METHODS = ['GET', 'HEAD', 'POST']
+
+function explanation({ nsid, reason }: Refusal): string {
+  if (reason === 'credentials')
+    return `${nsid} is not passed on, because it makes or changes credentials of the account`
+  if (reason === 'read-only') return `${nsid} is not passed on, because only reads are`
+  return `${nsid} is not among the methods that are passed on`
+}
+
+/**
+ * What shows that a request is not from a program on this machine: a name that a page has made to lead here (DNS rebinding), or
+ * the headers that browsers add.
+ */
+function strangerIn(headers: LocalRequest['headers'], hosts: readonly string[]): string | undefined {
+  const { host, origin, 'sec-fetch-site': site } = headers
+  if (host === undefined || !hosts.includes(host.toLowerCase())) return 'unknown host'
+  if (origin !== undefined || (site !== undefined && site !== 'none')) return 'request of a web page'
+  return undefined
 }

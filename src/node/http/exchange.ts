@@ -91,7 +91,7 @@ function send({
     const request = (url.protocol === 'https:' ? https : http).request(url, {
       method,
       auth: '', // never sent
-      headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body), ...headers },
+      headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body, headers), ...headers },
       agent,
       insecureHTTPParser: false, // whatever NODE_OPTIONS says
     })
@@ -154,9 +154,9 @@ function send({
 }
 
 /** The headers that describe a body, if the caller does not set them. Node would omit the length for some methods. */
-function describing(body: Body | undefined): Record<string, string> {
+function describing(body: Body | undefined, headers: Exchange['headers']): Record<string, string> {
   if (body === undefined) return {}
-  if (body instanceof ReadableStream) return { 'transfer-encoding': 'chunked' }
+  if (body instanceof ReadableStream) return 'content-length' in headers ? {} : { 'transfer-encoding': 'chunked' }
   if (!(body instanceof Blob)) return { 'content-length': String(Buffer.byteLength(body)) }
   return { 'content-length': String(body.size), ...(body.type !== '' && { 'content-type': body.type }) }
 }
@@ -185,7 +185,12 @@ async function decoded(message: http.IncomingMessage, encodings: string | null):
 
 /** Those of a response that was passed on as it came, because of one that was not asked for. */
 export function undecodedEncodings({ headers }: Response): readonly string[] {
-  const names = encodingsIn(headers.get('content-encoding'))
+  return undecoded(headers.get('content-encoding'))
+}
+
+/** As {@link undecodedEncodings}, for the value of `content-encoding`. */
+export function undecoded(encodings: string | null): readonly string[] {
+  const names = encodingsIn(encodings)
   return names.every(isSupported) ? [] : names
 }
 

@@ -40,7 +40,7 @@ export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
   const { parameters = [], body } = request
   const nsid = asNsid(request.nsid)
   if (!nsid) throw new OAuthError('NSID_INVALID', `invalid method name ${JSON.stringify(request.nsid)}`)
-  if (/(?:^|\.)subscribe[A-Z][A-Za-z]*$/.test(nsid)) {
+  if (isSubscription(nsid)) {
     throw new OAuthError('USAGE', `${nsid} is a subscription: it requires a WebSocket, which is not supported`, {
       facts: { reason: 'websocket-needed' },
     })
@@ -60,6 +60,11 @@ export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
     headers,
     ...(body !== undefined && { body }),
   }
+}
+
+/** A lexicon's type is not in its name, but all known subscriptions are named so. */
+export function isSubscription(nsid: string): boolean {
+  return /(?:^|\.)subscribe[A-Z][A-Za-z]*$/.test(nsid)
 }
 
 function encode(text: string): string {
