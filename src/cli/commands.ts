@@ -73,6 +73,12 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./session/proof.ts')).proofCommand,
   },
   {
+    name: 'run',
+    usage: '[options] [--] [command...]',
+    summary: 'Run a program that signs in with an app password, over this session',
+    load: async () => (await import('./run/run.ts')).runCommand,
+  },
+  {
     name: 'import',
     usage: '[options] [file]',
     summary: 'Import a session stored by @atproto/oauth-client-node',

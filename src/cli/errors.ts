@@ -25,6 +25,8 @@ import { callCommandLine, initCommandLine, shellQuote } from './shell.ts'
 
 /** docs/commands.md#errors */
 type Exit = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 130
+/** Of `run`, whose other exit codes are those of the program that it starts, as with `env`. */
+const NOT_STARTED = 125
 
 interface Entry {
   readonly exit: Exit
@@ -649,15 +651,19 @@ function storeHint(facts: StoreTrouble, command: string): string {
 interface CliErrorDetails extends ErrorDetails {
   /** The next command or instruction, where the code and the facts do not determine it. */
   readonly hint?: string | undefined
+  /** Where the code does not determine the exit code. */
+  readonly exit?: number | undefined
 }
 
-/** An error of the command line itself, which may have its own hint. */
+/** An error of the command line itself, which may have its own hint and exit code. */
 export class CliError extends OAuthError {
   readonly hint: string | undefined
+  readonly exit: number | undefined
 
-  constructor(code: ErrorCode, message: string, { hint, ...details }: CliErrorDetails = {}) {
+  constructor(code: ErrorCode, message: string, { hint, exit, ...details }: CliErrorDetails = {}) {
     super(code, message, details)
     this.hint = hint
+    this.exit = exit
   }
 
   /** Keeps the hint unless the facts change: a hint is about the facts. */
@@ -668,6 +674,7 @@ export class CliError extends OAuthError {
       facts,
       session: hasExplicitState ? session : undefined,
       hint: changes.facts ? undefined : this.hint,
+      exit: this.exit,
     })
   }
 }
@@ -680,9 +687,14 @@ export function worded<T extends { readonly fix?: Fix | undefined }>({ fix, ...r
   return fix === undefined ? rest : { ...rest, fix: typeof fix === 'string' ? fix : hintOf(fix) }
 }
 
-/** The exit code of the process. */
-export function exitOf({ code }: Pick<OAuthError, 'code'>): Exit {
-  return CATALOGUE[code].exit
+/**
+ * The exit code of the process.
+ *
+ * @param command the one that was running, as in {@link hintOf}
+ */
+export function exitOf(error: Pick<OAuthError, 'code'>, command = ''): number {
+  if (error instanceof CliError && error.exit !== undefined) return error.exit
+  return command === 'run' ? NOT_STARTED : CATALOGUE[error.code].exit
 }
 
 /**

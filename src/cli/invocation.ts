@@ -77,8 +77,10 @@ export class Invocation implements Runner {
 
   /** For errors before the options are known. */
   #unparsed(command?: Command): Output {
+    const { arguments: words } = this.#io
+    const end = words.indexOf('--') // what follows it may be for another program
     return createOutput(this.#io, {
-      json: this.#io.arguments.includes('--json'),
+      json: words.slice(0, end < 0 ? undefined : end).includes('--json'),
       command: command && pathOf(command),
     })
   }

@@ -45,6 +45,13 @@ export interface Output {
   serverBody(text: string): void
   /** What a failed program printed: with `--json` it goes into the object, because stderr holds nothing else. */
   programOutput(text: string): void
+  /**
+   * Another program has the terminal from now on: what is said in the middle of its screen waits for its end. Without a
+   * terminal, lines stay among those of the program, as in a log. What `--verbose` logs never waits.
+   *
+   * @returns ends it
+   */
+  handOver(): () => void
   /** The last word. @returns the exit code */
   finish(error?: unknown): number
 }
@@ -91,16 +98,23 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
   stdout.on('error', (error) => {
     broken = error
   })
-  const say = (text: string) => {
+  /** What waits for the end of another program; the same line is said once. */
+  let held: Set<string> | undefined
+  const write = (text: string) => {
     progress.clear()
     stderr.write(`${text}\n`)
   }
+  const say = (text: string) => {
+    if (held) held.add(text)
+    else write(text)
+  }
   const pasted = (text: string) => (platform === 'win32' ? toWindowsQuoting(text) : text)
   const paint = painter(!json && hasColours(stderr, environment))
-  const lines = (prefix: string, text: string, colour?: Colour) => {
+  const labelled = (prefix: string, text: string, colour?: Colour) => {
     const label = `${prefix}:`
-    say(`${NAME}: ${colour === undefined ? label : paint(colour, label)} ${text}`)
+    return `${NAME}: ${colour === undefined ? label : paint(colour, label)} ${text}`
   }
+  const lines = (prefix: string, text: string, colour?: Colour) => say(labelled(prefix, text, colour))
 
   return {
     json,
@@ -118,7 +132,7 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
       else lines('warning', line, 'yellow')
     },
     debug(text) {
-      if (verbose && !json) lines('debug', sanitize(text, 2000))
+      if (verbose && !json) write(labelled('debug', sanitize(text, 2000)))
     },
     async data(content) {
       if (broken) throw failedOutput(broken)
@@ -140,6 +154,17 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
     programOutput(text) {
       programOutput.push(text)
     },
+    handOver() {
+      if (stderr.isTTY !== true) return () => undefined
+      const resume = progress.pause()
+      held = new Set()
+      return () => {
+        resume()
+        const waiting = held ?? []
+        held = undefined
+        for (const text of waiting) write(text)
+      }
+    },
     finish(error) {
       if (error === undefined) {
         if (json && warnings.length > 0) say(toSafeJson({ warnings }))
@@ -148,7 +173,7 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
       // Whoever read stdout has had enough, as in `… | head`.
       if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
       const failure = asOAuthError(error)
-      const exit = exitOf(failure)
+      const exit = exitOf(failure, command)
       const next = hintOf(failure, command)
       const start = next.search(COMMAND_AT_END)
       const [advice, given] = start < 0 ? [next, ''] : [next.slice(0, start), next.slice(start)]

@@ -99,5 +99,5 @@ Exit codes:
   1 unexpected error   5 no session: sign in       9 rate limited
   2 usage error        6 sent, no response        10 saving failed
   3 network error      7 permission missing       11 deadline near
-  129, 130, 143 interrupted by a signal
+  129, 130, 143 interrupted by a signal; 125, 126, 127: see \`run --help\`
 `

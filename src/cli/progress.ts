@@ -17,6 +17,8 @@ export interface Progress {
   clear(): void
   /** Call before stdout is written: it may end on the same terminal. */
   beforeData(): void
+  /** Shows no line until it is resumed. @returns resumes it */
+  pause(): () => void
 }
 
 /** Milliseconds on any scale, and a timer; injected, so that tests need no time. */
@@ -95,7 +97,14 @@ export function createProgress(io: CliIO, options: ProgressOptions, ticks: Ticks
       isApart ??= isFile(io)
       if (isApart) return
       clear()
-      quietUntil = ticks.now() + PAUSE
+      quietUntil = Math.max(quietUntil, ticks.now() + PAUSE)
+    },
+    pause() {
+      clear()
+      quietUntil = Number.POSITIVE_INFINITY
+      return () => {
+        quietUntil = Number.NEGATIVE_INFINITY
+      }
     },
   }
 }

@@ -25,6 +25,8 @@ const ENDING = [
 /** Elsewhere SIGBREAK does not exist; here the others cannot be caught. */
 const ENDING_ON_WINDOWS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const
 
+const POSIX = Object.keys(constants.signals) as NodeJS.Signals[]
+
 /** Runs `work` without interruption; a signal that came meanwhile takes effect afterwards. */
 export type SignalHold = <T>(work: () => Promise<T>) => Promise<T>
 
@@ -32,6 +34,8 @@ interface Hold {
   depth: number
   readonly received: Set<NodeJS.Signals>
   readonly remember: (signal: NodeJS.Signals) => void
+  /** Signals that end nothing at present, and are not delayed: {@link takeSignals}. */
+  readonly taken: Set<NodeJS.Signals>
   others: (readonly [NodeJS.Signals, ReturnType<typeof process.rawListeners>])[]
 }
 
@@ -43,7 +47,7 @@ const hold: Hold = shared[HOLD]
 
 function createHold(): Hold {
   const received = new Set<NodeJS.Signals>()
-  return { depth: 0, received, remember: (signal) => void received.add(signal), others: [] }
+  return { depth: 0, received, remember: (signal) => void received.add(signal), taken: new Set(), others: [] }
 }
 
 /** One hold for the process: overlapping calls end together, and the last one restores the listeners. */
@@ -62,7 +66,8 @@ function begin(platform: NodeJS.Platform): void {
   if (hold.depth > 1) return
   hold.received.clear()
   // Other listeners may end the process: they are called afterwards. At no time is there no listener at all.
-  hold.others = heldSignals(platform).map((signal) => {
+  const held = heldSignals(platform).filter((signal) => !hold.taken.has(signal))
+  hold.others = held.map((signal) => {
     const listeners = process.rawListeners(signal)
     process.on(signal, hold.remember)
     for (const listener of listeners) process.off(signal, listener as NodeJS.SignalsListener)
@@ -84,6 +89,35 @@ function heldSignals(platform: NodeJS.Platform): NodeJS.Signals[] {
   if (platform === 'win32') return [...ENDING_ON_WINDOWS]
   const held: NodeJS.Signals[] = ENDING.filter((signal) => signal in constants.signals)
   return isDebuggerSignal() ? held : [...held, 'SIGUSR1']
+}
+
+/**
+ * Until it is released, `listener` alone decides what these signals do: it runs at once, also while a token is sent.
+ * Call it outside of {@link holdSignals}. A signal that the platform does not have is skipped.
+ *
+ * @returns releases them
+ */
+export function takeSignals(
+  signals: readonly NodeJS.Signals[],
+  listener: (signal: NodeJS.Signals) => void,
+  platform: NodeJS.Platform = process.platform,
+): () => void {
+  const known: readonly NodeJS.Signals[] = platform === 'win32' ? ENDING_ON_WINDOWS : POSIX
+  const taken = signals.filter((signal) => known.includes(signal))
+  const others = taken.map((signal) => {
+    const listeners = process.rawListeners(signal)
+    hold.taken.add(signal)
+    process.on(signal, listener)
+    for (const other of listeners) process.off(signal, other as NodeJS.SignalsListener)
+    return [signal, listeners] as const
+  })
+  return () => {
+    for (const [signal, listeners] of others) {
+      for (const other of listeners) process.on(signal, other as NodeJS.SignalsListener)
+      process.off(signal, listener)
+      hold.taken.delete(signal)
+    }
+  }
 }
 
 /**

@@ -527,7 +527,7 @@ describe('errors', () => {
     expect(front.world.warnings).toStrictEqual(['said plainly'])
   })
 
-  test('an error that is none of ours is not shown', async () => {
+  test('the message of an unexpected error is not shown', async () => {
     const front = await openFront()
     const { authorization } = await front.signIn()
     answerWith(front, () => Promise.reject(new TypeError('secret')))

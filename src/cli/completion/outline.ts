@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { PRESET_NAMES } from '../../protocol/scope/presets.ts'
 import { listMethods, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import { SERVICE_NAMES } from '../../protocol/xrpc/services.ts'
+import { PROGRAMS } from '../run/programs.ts'
 
 /**
  * How a value is completed: `data` is JSON or `@` and a file, `field` a field of the method, `target` a save target,
@@ -51,6 +52,7 @@ const TAKEN: Readonly<Record<string, Taken>> = {
   json: 'data',
   nsid: 'method',
   field: 'field',
+  program: PROGRAMS.map(({ name }) => name),
   task: PRESET_NAMES,
   service: SERVICE_NAMES,
   method: ['GET', 'POST'],
@@ -69,6 +71,8 @@ const TAKEN: Readonly<Record<string, Taken>> = {
         'list',
         'n',
         'name',
+        'name=value',
+        'port',
       ],
       ...['name: value', 'callback-url', 'client-id', 'origin', 'scope', 'seconds', 'uri', 'url'],
     ].map((name) => [name, 'text'] as const),

@@ -3,6 +3,8 @@
  * Programs whose server cannot be set are not listed, because they cannot use a front.
  */
 
+import { CliError } from '../errors.ts'
+
 export interface KnownProgram {
   readonly name: string
   /** What it does, for the list in the documentation. */
@@ -114,3 +116,16 @@ export const PROGRAMS: readonly KnownProgram[] = [
     },
   },
 ]
+
+/** @throws {OAuthError} `USAGE` */
+export function findProgram(name: string): KnownProgram {
+  const found = PROGRAMS.find((program) => program.name === name.toLowerCase())
+  if (found !== undefined) return found
+  const similar = PROGRAMS.find((program) => program.name.startsWith(name.slice(0, 3).toLowerCase()))
+  throw new CliError('USAGE', `unknown program ${JSON.stringify(name)} for --as`, {
+    hint:
+      similar === undefined || name === ''
+        ? `use one of ${PROGRAMS.map((program) => program.name).join(', ')}, or name its variables with --env`
+        : `write it as --as ${similar.name}, or name its variables with --env`,
+  })
+}

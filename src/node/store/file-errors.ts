@@ -28,6 +28,9 @@ const REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'file name too long',
   EIO: 'input/output error',
   EFBIG: 'file too large',
+  ENOEXEC: 'exec format error',
+  E2BIG: 'argument list too long',
+  ELOOP: 'too many levels of symbolic links',
 }
 
 /** Errors of fsync on a pipe, or on a file system that does not support it. */

@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 const COMMANDS = [
   ...['call', 'client', 'complete', 'completion', 'doctor', 'export', 'import', 'init'],
-  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'status', 'vault'],
+  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'run', 'status', 'vault'],
 ]
 const LIST = 'com.atproto.repo.listRecords'
 const CREATE = 'com.atproto.repo.createRecord'

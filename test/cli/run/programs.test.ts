@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { PROGRAMS } from '../../../src/cli/run/programs.ts'
+import { findProgram, PROGRAMS } from '../../../src/cli/run/programs.ts'
 
 test('programs are in the order of their names, each once', () => {
   const names = PROGRAMS.map(({ name }) => name)
@@ -26,4 +26,12 @@ describe.each(PROGRAMS)('$name', ({ name, about, source, environment }) => {
       expect(value).toMatch(/^(?:\{(?:url|handle|did|password)\}|[a-z]+)$/)
     }
   })
+})
+
+test.each([
+  ['goa', /^write it as --as goat, or name its variables with --env$/],
+  ['other', /^use one of .*\bgoat\b.*, or name its variables with --env$/],
+  ['', /^use one of /],
+])('another is rejected, with what was meant: %j', (name, hint) => {
+  expect(() => findProgram(name)).toThrow(expect.objectContaining({ code: 'USAGE', hint: expect.stringMatching(hint) }))
 })

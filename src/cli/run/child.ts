@@ -1,0 +1,186 @@
+/**
+ * Runs a program in place of this process, as `env` does: its streams, signals and exit code are those of the program.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs'
+import { constants } from 'node:os'
+import { delimiter, join } from 'node:path'
+import type { Environment } from '../../credentials/variables.ts'
+import { takeSignals } from '../../node/signals.ts'
+import { isCode, reasonOf } from '../../node/store/file-errors.ts'
+import { CliError } from '../errors.ts'
+import type { CliIO } from '../io.ts'
+import { shellQuote } from '../shell.ts'
+
+/** By `env`: found, but cannot be started; not found. */
+const NOT_EXECUTABLE = 126
+const NOT_FOUND = 127
+
+/** What the keys of a terminal, its size and its end send to the whole foreground group, so to the program too. */
+const BY_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGHUP']
+/** What only a process sends. */
+const BY_PROCESS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGUSR1', 'SIGUSR2']
+
+export interface Signals {
+  /** From now on, the program gets the signals that were sent to this process alone. */
+  forwardTo(child: ChildProcess): void
+  release(): void
+}
+
+/**
+ * Until they are released, signals do not end this process. SIGTSTP (Ctrl-Z) is not among them: it stops this process
+ * together with the program, so that the shell prompts again.
+ */
+export function takeProgramSignals(platform: NodeJS.Platform): Signals {
+  const hadTerminal = hasTerminal()
+  let target: ChildProcess | undefined
+  const hasProgram = (signal: NodeJS.Signals) => {
+    // All processes of a Windows console get what is typed there.
+    if (platform === 'win32') return true
+    if (!BY_TERMINAL.includes(signal)) return false
+    // A terminal that is gone has sent it; while it is there, somebody else has.
+    return signal === 'SIGHUP' ? hadTerminal && !hasTerminal() : isInForeground()
+  }
+  const signals = platform === 'win32' ? (['SIGINT', 'SIGBREAK', 'SIGHUP'] as const) : [...BY_TERMINAL, ...BY_PROCESS]
+  const release = takeSignals(signals, (signal) => void (hasProgram(signal) || target?.kill(signal)), platform)
+  return {
+    forwardTo(child) {
+      target = child
+    },
+    release,
+  }
+}
+
+/** Resolves with the first signal that ends a program which waits for nothing else. */
+export async function untilEnded(platform: NodeJS.Platform): Promise<NodeJS.Signals> {
+  let release = () => {}
+  try {
+    return await new Promise((resolve) => {
+      const ending = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGBREAK'] as const
+      release = takeSignals(ending, resolve, platform)
+    })
+  } finally {
+    release()
+  }
+}
+
+/**
+ * @returns its exit code, or 128 and the number of the signal that ended it
+ * @throws {CliError} it could not be started
+ */
+export async function runChild(
+  words: readonly string[],
+  environment: Environment,
+  { stdout, platform }: CliIO,
+  signals: Signals,
+): Promise<number> {
+  const [program = '', ...args] = words
+  let child: ChildProcess
+  try {
+    child = spawn(program, args, { stdio: ['inherit', stdout.fd, 'inherit'], env: environment })
+    await once(child, 'spawn')
+  } catch (error) {
+    throw startError(error, words, environment, platform)
+  }
+  signals.forwardTo(child)
+  const end = () => child.kill() // it cannot do its work without us
+  process.once('exit', end)
+  try {
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+    return code ?? exitCodeOf(signal!)
+  } finally {
+    process.off('exit', end)
+  }
+}
+
+export function exitCodeOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal]
+}
+
+/** Whether this process is in the group to which its terminal sends signals. */
+function isInForeground(): boolean {
+  try {
+    // `pid (name) state ppid pgrp session tty_nr tpgid`: the name may contain anything.
+    const [, , group, , , foreground] = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)!.split(' ')
+    return group === foreground
+  } catch {
+    return hasTerminal() // not Linux: a background job that gets SIGINT does not pass it on
+  }
+}
+
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
+  }
+}
+
+function startError(
+  error: unknown,
+  words: readonly string[],
+  environment: Environment,
+  platform: NodeJS.Platform,
+): CliError {
+  const [program = ''] = words
+  const shown = JSON.stringify(program)
+  const batch = platform === 'win32' ? batchFile(program, environment) : undefined
+  if (batch !== undefined) {
+    return new CliError('USAGE', `${shown} is a batch file, which cannot be started directly: ${batch}`, {
+      hint: `start it with cmd: cmd /c ${words.map(shellQuote).join(' ')}`,
+      exit: NOT_EXECUTABLE,
+    })
+  }
+  if (program !== '' && !isCode(error, 'ENOENT')) {
+    return new CliError('USAGE', `cannot start ${shown}: ${reasonOf(error)}`, {
+      hint: isDirectory(program) ? 'name a program in this directory' : executableHint(words),
+      exit: NOT_EXECUTABLE,
+    })
+  }
+  const isScript = /[\\/]/.test(program) && existsSync(program)
+  return isScript
+    ? new CliError('USAGE', `cannot start ${shown}: the interpreter in its first line was not found`, {
+        hint: executableHint(words),
+        exit: NOT_FOUND,
+      })
+    : new CliError('USAGE', `command not found: ${shown}`, { hint: commandHint(words), exit: NOT_FOUND })
+}
+
+/** Interpreters by the ending of a script. */
+const INTERPRETERS: Readonly<Record<string, string>> = { js: 'node', mjs: 'node', cjs: 'node', py: 'python3', sh: 'sh' }
+
+function executableHint([program = '', ...args]: readonly string[]): string {
+  const interpreter = INTERPRETERS[/\.([a-z]+)$/.exec(program)?.[1] ?? '']
+  return interpreter === undefined
+    ? `make it executable: chmod +x ${shellQuote(program)}`
+    : `write its interpreter before it: ${[interpreter, program, ...args].map(shellQuote).join(' ')}`
+}
+
+function commandHint([program = '', ...args]: readonly string[]): string {
+  if (program === '') return 'write the command after --; was its variable not set?'
+  if (program.startsWith('-')) return 'write the options before -- and the command after it'
+  if (/^\w+=/.test(program)) return `set variables with --env, before the command: --env ${shellQuote(program)}`
+  if (args.length === 0 && /\s/.test(program)) {
+    return /[|&;<>$`"'()]/.test(program)
+      ? `run a line of shell with: sh -c ${shellQuote(program)}`
+      : `omit the quotes around the command: ${program}`
+  }
+  if (!/[\\/]/.test(program) && existsSync(program) && !isDirectory(program)) {
+    return `for a file in this directory, write ${shellQuote(`./${program}`)}`
+  }
+  return 'check the spelling, and that the program is installed and in PATH'
+}
+
+/** Windows starts batch files with cmd.exe, whose rules of quoting would make arguments into commands. */
+function batchFile(program: string, environment: Environment): string | undefined {
+  const path = Object.entries(environment).find(([name]) => name.toUpperCase() === 'PATH')?.[1] ?? ''
+  const folders = /[\\/]/.test(program) ? [''] : ['', ...path.split(delimiter)]
+  const names = /\.(?:cmd|bat)$/i.test(program) ? [program] : [`${program}.cmd`, `${program}.bat`]
+  return folders.flatMap((folder) => names.map((name) => join(folder, name))).find((file) => existsSync(file))
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}
