@@ -34,6 +34,7 @@ export const USUAL_STATE = {
   SESSION_OUTDATED: 'unknown',
   STORE_COPIED: 'alive',
   STORE_INVALID: 'alive',
+  STORE_LOCKED: 'alive',
   STORE_UNAVAILABLE: 'alive',
   VAULT_INVALID: 'alive',
   VAULT_KEY_WRONG: 'alive',
@@ -290,6 +291,22 @@ export type PlainReason =
   | 'redis-not-durable'
   /** The session was ended, or replaced by another login, while this machine refreshed it. */
   | 'ended-elsewhere'
+  /** The store is encrypted with a passphrase, and none is set. */
+  | 'store-key-missing'
+  /** The passphrase is not that of the store. */
+  | 'store-key-wrong'
+  /** The keychain is locked, and nobody has unlocked it. */
+  | 'keychain-locked'
+  /** This system has no keychain that can be used. */
+  | 'keychain-missing'
+  /** The keychain has no key for this store. */
+  | 'keychain-entry-missing'
+  /** The file with the encrypted key of the store is damaged. */
+  | 'store-encryption-damaged'
+  /** A newer version has encrypted the store. */
+  | 'store-encryption-newer'
+  /** A file is encrypted with a key that the store does not have. */
+  | 'store-encryption-foreign'
   /** A relative path was given, and the current directory was removed. */
   | 'working-directory-gone'
   /** The files that GitHub Actions provides to each step do not exist. */

@@ -149,6 +149,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
       `choose one of the accounts, as in: --account ${shellQuote(handle ?? did ?? 'alice.bsky.social')}`,
   },
   STORE_INVALID: { exit: 2, hint: KEEP_RECORD },
+  STORE_LOCKED: { exit: 2, hint: `unlock the keychain, then ${AGAIN}` },
   STORE_UNAVAILABLE: { exit: 2, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
 
   // 3 — before anything was consumed
@@ -594,6 +595,21 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return `correct the save target, then ${AGAIN}: it saves them first; to give that target up, add --save store`
     case 'undelivered-login':
       return `atproto-oauth refresh --account ${facts.did} --if-older-than 1h`
+    case 'store-key-missing':
+      return 'set ATPROTO_OAUTH_STORE_KEY to the passphrase of the store, or run the command at a terminal, which asks for it'
+    case 'store-key-wrong':
+      return 'correct ATPROTO_OAUTH_STORE_KEY, or unset it to be asked at a terminal'
+    case 'keychain-locked':
+      return `unlock the keychain, or sign in to the desktop of this machine, then ${AGAIN}`
+    case 'keychain-missing':
+      return `start the keychain of this system; on Linux, install secret-tool (libsecret-tools) and run a Secret Service such as gnome-keyring`
+    case 'keychain-entry-missing':
+      return 'run this as the user, and on the machine, that encrypted the store; if its keychain is lost, the sessions are: move the directory of the store away, and sign in again'
+    case 'store-encryption-damaged':
+    case 'store-encryption-foreign':
+      return 'restore store-encryption.json from a backup; without it the sessions are lost, and you have to sign in again'
+    case 'store-encryption-newer':
+      return 'update this tool: npx atproto-oauth@latest'
     case 'working-directory-gone':
       return 'change to a directory that exists, or use an absolute path'
     case 'workflow-step-needed':

@@ -25,6 +25,9 @@ export const VAULT_TOKEN = 'ATPROTO_OAUTH_VAULT_TOKEN'
 export const VAULT = 'ATPROTO_OAUTH_VAULT'
 export const VAULT_KEY = 'ATPROTO_OAUTH_VAULT_KEY'
 
+/** A setting: the passphrase that the per-user store is encrypted with. A secret. */
+export const STORE_KEY = 'ATPROTO_OAUTH_STORE_KEY'
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**

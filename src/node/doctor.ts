@@ -4,12 +4,13 @@
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, readdir, readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Fix } from '../errors.ts'
 import { isOAuthError, type OAuthError, type ReasonFacts } from '../errors.ts'
 import type { Finding } from '../ports.ts'
 import { unusableExceptions } from './http/proxies.ts'
-import { isCode, isTemporary, listFolder, readPrivate, reasonOf, unavailable } from './store/files.ts'
+import { loginName, sessionName, storeCipher } from './store/cipher.ts'
+import { isCode, isTemporary, listFolder, reasonOf, unavailable } from './store/files.ts'
 import { ownerName, ownUid } from './store/owners.ts'
 import { parsePending, parseSession } from './store/records.ts'
 
@@ -160,7 +161,10 @@ async function* checkFolder(folder: string, kind: Kind, platform: NodeJS.Platfor
   const records = names.filter((name) => name.endsWith('.json') && !isTemporary(name))
   const faults: Finding[] = []
   for (const name of records) faults.push(...(await fileFaults(join(folder, name), kind, modes)))
-  yield* faults
+  // One key opens all.
+  const isLocked = ({ fix }: Finding) => typeof fix === 'object' && fix.code === 'STORE_LOCKED'
+  yield* faults.filter((fault) => !isLocked(fault))
+  yield* faults.filter(isLocked).slice(0, 1)
   const what = kind === 'sessions' ? 'session' : 'login'
   const count = `${records.length} ${what}${records.length === 1 ? '' : 's'}`
   // On Windows, file modes do not tell who can read a file.
@@ -175,10 +179,12 @@ async function fileFaults(path: string, kind: Kind, modes: boolean): Promise<Fin
   const fix = advise({ reason: 'file-mode', path })
   const faults = open ? [finding('files', 'broken', `other users can read ${path}`, fix)] : []
   try {
-    const text = await readPrivate(path)
+    const id = basename(path, '.json')
+    const name = kind === 'pending' ? loginName(id) : sessionName(id)
+    const text = await storeCipher(dirname(dirname(path))).read(path, name)
     if (text === undefined) return faults
     if (kind === 'pending') parsePending(text, path)
-    else parseSession(text, path, path.slice(-'.json'.length - 43, -'.json'.length))
+    else parseSession(text, path, id)
   } catch (error) {
     if (!isOAuthError(error)) throw error
     const verdict = kind === 'sessions' ? 'broken' : 'warning'

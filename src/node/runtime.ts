@@ -3,8 +3,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
-import { tmpdir } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
+import { STORE_KEY, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 import type { ClientJwk, SessionRecord } from '../model.ts'
 import { PLC_DIRECTORY, type Runtime, type Saving, type Stores } from '../ports.ts'
@@ -13,11 +13,12 @@ import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE, VAULT } from './save/targets.ts'
 import { signEs256k } from './secp256k1.ts'
 import { holdSignals } from './signals.ts'
+import { storeCipher } from './store/cipher.ts'
+import { cacheFor, elsewhereFor } from './store/elsewhere.ts'
 import { isCode } from './store/files.ts'
 import { createHomelessStores } from './store/homeless.ts'
 import type { LockHolder } from './store/lock.ts'
 import { createPendingStore, createStateFileStore } from './store/logins.ts'
-import { homeOfOwner, isForUser } from './store/owners.ts'
 import { createSessionStore } from './store/sessions.ts'
 import { createWitness } from './store/witness.ts'
 import type { KnownVault } from './vault/known.ts'
@@ -52,6 +53,8 @@ export interface NodeRuntimeOptions {
    * @internal
    */
   readonly vault?: VaultChoice | undefined
+  /** Reads or asks for the passphrase of an encrypted store; by default that is `ATPROTO_OAUTH_STORE_KEY`. */
+  readonly storeKey?: (() => Promise<string | undefined>) | undefined
   readonly onWarning?: ((message: string) => void) | undefined
   readonly onRequest?: ((line: string) => void) | undefined
   /** Called when another process holds a session for more than a second. What it returns is called when the wait is over. */
@@ -114,8 +117,12 @@ function withVault(
   return { ...stores, local, vault, sessions }
 }
 
-function createStores(home: string | undefined, stateFile: string | undefined, { onWait }: NodeRuntimeOptions): Stores {
-  const cache = home === undefined ? undefined : cacheFor(home)
+function createStores(
+  home: string | undefined,
+  stateFile: string | undefined,
+  { onWait, storeKey = async () => variable(process.env, STORE_KEY) }: NodeRuntimeOptions,
+): Stores {
+  if (home !== undefined) storeCipher(home, { passphrase: storeKey })
   const stores =
     home === undefined
       ? createHomelessStores()
@@ -123,24 +130,12 @@ function createStores(home: string | undefined, stateFile: string | undefined, {
           pending: createPendingStore(home),
           sessions: createSessionStore(home, {
             holdSignals,
-            elsewhere: [...(cache === undefined ? [] : [cache]), tmpdir()],
-            witness: createWitness(home, { cache }),
+            elsewhere: elsewhereFor(home),
+            witness: createWitness(home, { cache: cacheFor(home) }),
             onWait,
           }),
         }
   return stateFile === undefined ? stores : { ...stores, pending: createStateFileStore(expandTilde(stateFile)) }
-}
-
-/** What is kept outside a store must be found by its owner as well: with `sudo`, that is another user. */
-function cacheFor(home: string): string | undefined {
-  try {
-    if (!isForUser(home)) return userFolders()?.cache
-    const homedir = homeOfOwner(home)
-    const { platform } = process
-    return homedir && userFolders({ platform, environment: {}, homedir: () => homedir })?.cache
-  } catch {
-    return undefined // the home cannot be looked at, and the first use of the store says why
-  }
 }
 
 function createSaving({ save = [], requireDurable = false, onProgramOutput }: NodeRuntimeOptions): Saving {

@@ -8,7 +8,7 @@ const EXITS: Readonly<Record<number, string>> = {
   1: 'UNEXPECTED',
   2: `USAGE IDENTIFIER_INVALID DID_METHOD_UNSUPPORTED CLIENT_INVALID SCOPE_INVALID NSID_INVALID CALLBACK_UNREADABLE
     CALLBACK_INCOMPLETE CREDENTIALS_INCOMPLETE CREDENTIALS_INVALID CREDENTIALS_MISMATCH SAVE_TARGET_MISSING
-    ACCOUNT_UNCLEAR COPIES_DIFFER SESSION_OUTDATED STORE_COPIED STORE_INVALID STORE_UNAVAILABLE
+    ACCOUNT_UNCLEAR COPIES_DIFFER SESSION_OUTDATED STORE_COPIED STORE_INVALID STORE_LOCKED STORE_UNAVAILABLE
     VAULT_INVALID VAULT_KEY_WRONG`,
   3: 'NETWORK_UNREACHABLE NETWORK_LOST HOST_NOT_FOUND HANDLE_LOOKUP_FAILED SERVER_UNAVAILABLE SESSION_BUSY VAULT_UNREACHABLE',
   4: `ADDRESS_REFUSED HANDLE_NOT_FOUND HANDLE_AMBIGUOUS HANDLE_NOT_CLAIMED DID_NOT_FOUND DID_DOCUMENT_INVALID
@@ -533,6 +533,15 @@ describe('the hint follows from the code and the facts', () => {
     ['VAULT_REFUSED', { reason: 'redis-disk-failed' }, /log of the server/],
     ['VAULT_REFUSED', { reason: 'redis-replicas-missing' }, /^start the replicas/],
     ['VAULT_UNREACHABLE', { reason: 'redis-expected' }, /needs rediss:\/\/, and one without TLS redis:/],
+    ['STORE_LOCKED', {}, 'unlock the keychain, then run the same command again'],
+    ['STORE_LOCKED', { reason: 'store-key-missing' }, /^set ATPROTO_OAUTH_STORE_KEY to the passphrase/],
+    ['STORE_LOCKED', { reason: 'store-key-wrong' }, /^correct ATPROTO_OAUTH_STORE_KEY/],
+    ['STORE_LOCKED', { reason: 'keychain-locked' }, /^unlock the keychain/],
+    ['STORE_LOCKED', { reason: 'keychain-missing' }, /install secret-tool/],
+    ['STORE_LOCKED', { reason: 'keychain-entry-missing' }, /^run this as the user, and on the machine,/],
+    ['STORE_INVALID', { reason: 'store-encryption-damaged' }, /^restore store-encryption\.json from a backup/],
+    ['STORE_INVALID', { reason: 'store-encryption-foreign' }, /^restore store-encryption\.json from a backup/],
+    ['STORE_INVALID', { reason: 'store-encryption-newer' }, 'update this tool: npx atproto-oauth@latest'],
     ['VAULT_REFUSED', { reason: 'redis-evicting' }, /^set maxmemory-policy noeviction/],
     ['VAULT_REFUSED', { reason: 'redis-not-durable' }, /^set appendonly yes/],
     ['SESSION_DEAD', { reason: 'ended-elsewhere', handle: 'a.dev', did: 'did:web:a.dev' }, 'atproto-oauth init a.dev'],

@@ -5,22 +5,33 @@
 import { createHash } from 'node:crypto'
 import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { isOAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
+import { type StoreCipher, sessionName, storeCipher } from './cipher.ts'
 import { listFolder, makePrivateFolder, readPrivate, removeFile, writePrivate } from './files.ts'
 import { isOpenTo, isTrusted } from './owners.ts'
 import { parseSession } from './records.ts'
 
 export interface Rescue {
-  /** @returns the path, or `undefined` if it could not be written anywhere */
+  /**
+   * @param text as it is written to the store
+   * @returns the path, or `undefined` if it could not be written anywhere
+   */
   write(thumbprint: string, text: string): Promise<string | undefined>
   read(thumbprint: string): Promise<SessionRecord | undefined>
   remove(thumbprint: string): Promise<void>
   /** The thumbprints of all sessions that were rescued. */
   list(): Promise<string[]>
+  /** The files of a session, of those that nobody else can have written. */
+  files(thumbprint: string): Promise<string[]>
 }
 
 /** @param folders in the order in which they are tried; other stores may use them too */
-export function createRescue(home: string, folders: readonly string[]): Rescue {
+export function createRescue(
+  home: string,
+  folders: readonly string[],
+  cipher: Pick<StoreCipher, 'open'> = storeCipher(home),
+): Rescue {
   let real: string | undefined
   /** The home under its one name, also when it is away: this process had it before it sent a token. */
   const places = async () => {
@@ -30,6 +41,11 @@ export function createRescue(home: string, folders: readonly string[]): Rescue {
   const pathsOf = async (thumbprint: string) =>
     (await places()).flatMap((prefix) => folders.map((folder) => join(folder, `${prefix}${thumbprint}.json`)))
   return {
+    async files(thumbprint) {
+      const paths = await pathsOf(thumbprint)
+      const areOurs = await Promise.all(paths.map((path) => isOwn(path, home).catch(() => false)))
+      return paths.filter((_, index) => areOurs[index])
+    },
     async write(thumbprint, text) {
       for (const path of await pathsOf(thumbprint)) {
         if (await put(path, text, home).catch(() => false)) return path
@@ -38,7 +54,7 @@ export function createRescue(home: string, folders: readonly string[]): Rescue {
     },
     async read(thumbprint) {
       const paths = await pathsOf(thumbprint)
-      const records = await Promise.all(paths.map((path) => readOwn(path, thumbprint, home)))
+      const records = await Promise.all(paths.map((path) => readOwn(path, { thumbprint, home, cipher })))
       return records.filter((record) => record !== undefined).reduce(newer, undefined)
     },
     async remove(thumbprint) {
@@ -73,13 +89,22 @@ export function newer(one: SessionRecord | undefined, other: SessionRecord | und
 }
 
 /** Others may write to a folder for temporary files: only a file that is ours, and private, is read. */
-async function readOwn(path: string, thumbprint: string, home: string): Promise<SessionRecord | undefined> {
+async function isOwn(path: string, home: string): Promise<boolean> {
+  const stats = await lstat(path)
+  return process.platform === 'win32' || ((stats.mode & 0o077) === 0 && (await isTrusted(stats, home)))
+}
+
+async function readOwn(
+  path: string,
+  { thumbprint, home, cipher }: { thumbprint: string; home: string; cipher: Pick<StoreCipher, 'open'> },
+): Promise<SessionRecord | undefined> {
   try {
-    const stats = await lstat(path)
-    const isOurs = process.platform === 'win32' || ((stats.mode & 0o077) === 0 && (await isTrusted(stats, home)))
-    const text = isOurs ? await readPrivate(path) : undefined
-    return text === undefined ? undefined : parseSession(text, path, thumbprint)
-  } catch {
+    const content = (await isOwn(path, home)) ? await readPrivate(path) : undefined
+    if (content === undefined) return undefined
+    return parseSession(await cipher.open(content, sessionName(thumbprint), path), path, thumbprint)
+  } catch (error) {
+    // It may have the only tokens that are still good.
+    if (isOAuthError(error, 'STORE_LOCKED')) throw error
     return undefined
   }
 }

@@ -8,6 +8,7 @@ import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { SessionStore } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
+import { type FileSealer, type StoreCipher, sessionName, storeCipher } from './cipher.ts'
 import {
   isTemporary,
   LEFTOVERS_KEPT,
@@ -20,6 +21,7 @@ import {
   writePrivate,
 } from './files.ts'
 import { type HeldLock, type LockOptions, withLock } from './lock.ts'
+import { lockFolder, sessionsFolder } from './parts.ts'
 import { parseNonces, parseRevoked, parseSession, sealed } from './records.ts'
 import { createRescue, newer, type Rescue } from './rescue.ts'
 import { createWitness, type Witness } from './witness.ts'
@@ -29,6 +31,7 @@ export interface SessionStoreOptions {
   /** Folders for a session that cannot be written to the store, in the order in which they are tried. */
   readonly elsewhere?: readonly string[]
   readonly witness?: Witness
+  readonly cipher?: StoreCipher
   readonly onWait?: LockOptions['onWait']
   readonly saveTimes?: SaveTimes
 }
@@ -45,15 +48,16 @@ const RECORD_NAME = /^[A-Za-z0-9_-]{43}\.json$/
 export function createSessionStore(home: string, options: SessionStoreOptions): SessionStore {
   const { holdSignals, onWait, elsewhere = [tmpdir()], saveTimes = SAVE_TIMES } = options
   const { witness = createWitness(home, { cache: undefined }) } = options
-  const folder = join(home, 'sessions')
-  const rescue = createRescue(home, elsewhere)
+  const { cipher = storeCipher(home) } = options
+  const folder = sessionsFolder(home)
+  const rescue = createRescue(home, elsewhere, cipher)
   const pathOf = (thumbprint: string) => join(folder, `${checked(thumbprint)}.json`)
   const revokedFolder = join(home, 'revoked')
   const noncesOf = (thumbprint: string) => join(home, 'nonces', `${checked(thumbprint)}.json`)
   const parse = (text: string | undefined, thumbprint: string) =>
     text === undefined ? undefined : parseSession(text, pathOf(thumbprint), thumbprint)
   const read = async (thumbprint: string) => {
-    const stored = parse(await readPrivate(pathOf(thumbprint)), thumbprint)
+    const stored = parse(await cipher.read(pathOf(thumbprint), sessionName(thumbprint)), thumbprint)
     return newer(stored, await rescue.read(thumbprint))
   }
   return {
@@ -64,18 +68,23 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
       const rescued = (await rescue.list()).filter((thumbprint) => /^[A-Za-z0-9_-]{43}$/.test(thumbprint))
       const results = await Promise.allSettled([...new Set([...stored, ...rescued])].map(read))
       const records = results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : []))
-      // A damaged file must not hide the other sessions; it is reported only if there are none.
-      const failed = results.find((result) => result.status === 'rejected')
-      if (records.length === 0 && failed) throw failed.reason
+      const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+      // One that is locked is not missing. A damaged file must not hide the other sessions; it is reported only if there
+      // are none.
+      const failed = failures.find((error) => isOAuthError(error, 'STORE_LOCKED')) ?? failures[0]
+      if (failed && (records.length === 0 || isOAuthError(failed, 'STORE_LOCKED'))) throw failed
       return records
     },
     update(thumbprint, transaction) {
       const path = pathOf(thumbprint)
       const work = async (lock: HeldLock) => {
         await sweepFolder(folder, LEFTOVERS_KEPT, isTemporary)
-        const text = await readPrivate(path)
-        await using file = new SessionFile(path, text, { thumbprint, lock, rescue, saveTimes })
-        await file.reserve(text)
+        const content = await readPrivate(path)
+        // The key is needed now: after a token was sent, nothing may depend on a keychain.
+        const sealer = await cipher.sealer()
+        const text = content === undefined ? undefined : await cipher.open(content, sessionName(thumbprint), path)
+        await using file = new SessionFile(path, content, { thumbprint, lock, rescue, saveTimes, cipher, sealer })
+        await file.reserve(content)
         return await transaction({
           stored: await file.takeRescued(parse(text, thumbprint)),
           async commit(next) {
@@ -93,7 +102,7 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
         })
       }
       const alone = (lock: HeldLock) => witness.alone(thumbprint, () => holdSignals(() => work(lock)), onWait)
-      return withLock(join(home, 'locks', thumbprint), alone, { onWait })
+      return withLock(lockFolder(home, thumbprint), alone, { onWait })
     },
     assertNewest: (record) => witness.check(record),
     adopt: (adoption) => witness.adopt(adoption),
@@ -127,6 +136,8 @@ interface SessionFileOptions {
   readonly lock: HeldLock
   readonly rescue: Rescue
   readonly saveTimes: SaveTimes
+  readonly cipher: StoreCipher
+  readonly sealer: FileSealer
 }
 
 /**
@@ -141,14 +152,15 @@ class SessionFile extends ReservedFile {
   #known: string | undefined
   readonly #options: SessionFileOptions
 
-  constructor(path: string, text: string | undefined, options: SessionFileOptions) {
+  constructor(path: string, content: string | undefined, options: SessionFileOptions) {
     super(path)
-    this.#known = text
+    this.#known = content
     this.#options = options
   }
 
   async commit(next: SessionRecord): Promise<void> {
-    const text = serialize(sealed(next))
+    const { sealer, thumbprint } = this.#options
+    const text = await sealer.seal(serialize(sealed(next)), sessionName(thumbprint))
     if (this.isTokenSent) {
       await this.#save(text, next)
       this.#isRefreshed = true
@@ -211,15 +223,16 @@ class SessionFile extends ReservedFile {
   async #refuseNewer({ rotation }: SessionRecord): Promise<void> {
     const text = await readPrivate(this.path).catch(() => undefined)
     if (text === undefined || text === this.#known || rotation === undefined) return
-    const theirs = this.#parsed(text)
+    const theirs = await this.#parsed(text)
     if (theirs === undefined || theirs.ended !== undefined || theirs.intent !== undefined) return
     if ((theirs.rotation ?? 0) >= rotation) throw takenOver('its tokens are newer, and are kept')
   }
 
   /** `undefined` for a damaged record, which is no reason to discard the tokens that this process received. */
-  #parsed(text: string): SessionRecord | undefined {
+  async #parsed(content: string): Promise<SessionRecord | undefined> {
+    const { thumbprint, cipher } = this.#options
     try {
-      return parseSession(text, this.path, this.#options.thumbprint)
+      return parseSession(await cipher.open(content, sessionName(thumbprint), this.path), this.path, thumbprint)
     } catch {
       return undefined
     }

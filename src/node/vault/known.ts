@@ -2,12 +2,13 @@
  * The vaults that this user has on this machine, with their keys: `<home>/vault.json`. One of them is in use. The keys of
  * the others are kept, because a lost key is a lost session.
  */
-import { join } from 'node:path'
 import * as v from '@badrap/valita'
 import { OAuthError } from '../../errors.ts'
 import { parseJson } from '../../text.ts'
-import { readPrivate, removeFile, serialize, writePrivate } from '../store/files.ts'
+import { storeCipher, VAULTS_NAME } from '../store/cipher.ts'
+import { removeFile, serialize, writePrivate } from '../store/files.ts'
 import { withLock } from '../store/lock.ts'
+import { lockFolder, vaultsPath } from '../store/parts.ts'
 import { parseUserKey } from './envelope.ts'
 
 export interface KnownVault {
@@ -69,8 +70,8 @@ export async function forgetKnownVault(home: string, address?: string): Promise<
 
 /** @throws {OAuthError} `STORE_INVALID` the file was changed; `STORE_UNAVAILABLE` */
 export async function readKnownVaults(home: string): Promise<KnownVaults> {
-  const path = pathOf(home)
-  const text = await readPrivate(path)
+  const path = vaultsPath(home)
+  const text = await storeCipher(home).read(path, VAULTS_NAME)
   if (text === undefined) return NONE
   const known = knownSchema.try(contentOf(text), { mode: 'passthrough' })
   if (known.ok && (known.value.current === undefined || currentOf(known.value) !== undefined)) return known.value
@@ -81,16 +82,14 @@ export async function readKnownVaults(home: string): Promise<KnownVaults> {
 
 /** Changes the file while no other process does. Durable when it resolves. */
 export async function changeKnownVaults(home: string, change: (known: KnownVaults) => KnownVaults): Promise<void> {
-  await withLock(join(home, 'locks', 'vault'), async () => {
+  const path = vaultsPath(home)
+  await withLock(lockFolder(home, 'vault'), async () => {
     const before = await readKnownVaults(home)
     const after = change(before)
-    if (after.vaults.length === 0) await removeFile(pathOf(home))
-    else await writePrivate(pathOf(home), serialize({ version: 1, ...before, ...after }))
+    if (after.vaults.length === 0) return removeFile(path)
+    const { seal } = await storeCipher(home).sealer()
+    await writePrivate(path, await seal(serialize({ version: 1, ...before, ...after }), VAULTS_NAME))
   })
-}
-
-function pathOf(home: string): string {
-  return join(home, 'vault.json')
 }
 
 function currentOf({ current, vaults }: KnownVaults): KnownVault | undefined {

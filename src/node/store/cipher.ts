@@ -1,0 +1,116 @@
+/**
+ * The content of the store's files, plain or encrypted. A file itself says which, so that files of both kinds can be
+ * read while the encryption is being changed; which kind is written is in `store-encryption.json`.
+ *
+ * What is loaded only for an encrypted store is in encryption.ts.
+ */
+import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
+import type { StoreKeys, Unlock } from './encryption.ts'
+import { readPrivate } from './files.ts'
+import { encryptionPath } from './parts.ts'
+
+/** Encrypts, or not, what is written to one file. */
+export interface FileSealer {
+  /** @param name of the record: a file that is copied over another one cannot be read */
+  seal(text: string, name: string): Promise<string>
+  /** Whether files are still written in this way. */
+  isCurrent(): Promise<boolean>
+}
+
+export interface StoreCipher extends StoreKeys {
+  /**
+   * How files are written now.
+   *
+   * @throws {OAuthError} `STORE_LOCKED` the key cannot be had; `STORE_INVALID`
+   */
+  sealer(): Promise<FileSealer>
+  /** The text of a file that was read. @throws {OAuthError} as `sealer` */
+  open(content: string, name: string, path: string): Promise<string>
+  /** The text of a file, `undefined` if there is none. @throws {OAuthError} as `sealer`, and those of `readPrivate` */
+  read(path: string, name: string): Promise<string | undefined>
+}
+
+/** JWE compact with `dir`, whose second part is empty. */
+const SEALED = /^eyJ[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+\s*$/
+/** The encryption of a file that was read may be removed at that moment. */
+const ATTEMPTS = 3
+
+export function isSealed(content: string): boolean {
+  return SEALED.test(content)
+}
+
+/** For a file that is never encrypted, such as one that is carried to another machine. */
+export const PLAIN: Pick<StoreCipher, 'sealer' | 'open' | 'read'> = {
+  sealer: async () => ({ seal: async (text) => text, isCurrent: async () => true }),
+  open: async (content) => content,
+  read: (path) => readPrivate(path),
+}
+
+const ciphers = new Map<string, StoreCipher>()
+
+/**
+ * That of a store. There is one in a process, so that nobody is asked twice.
+ *
+ * @param unlock replaces what was given before
+ */
+export function storeCipher(home: string, unlock?: Unlock): StoreCipher {
+  const key = resolve(home)
+  const cipher = ciphers.get(key) ?? createCipher(key)
+  ciphers.set(key, cipher)
+  if (unlock !== undefined) cipher.unlock = unlock
+  return cipher
+}
+
+/** Forgets the keys, as a process that ends does. */
+export function forgetKeys(home: string): void {
+  ciphers.delete(resolve(home))
+}
+
+function createCipher(home: string): StoreCipher {
+  const headerText = () => readPrivate(encryptionPath(home))
+  const cipher: StoreCipher = {
+    keys: new Map(),
+    unlock: {},
+    async sealer() {
+      const text = await headerText()
+      const isCurrent = async () => (await headerText()) === text
+      if (text === undefined) return { seal: async (plain) => plain, isCurrent }
+      const { sealWith } = await import('./encryption.ts')
+      return { seal: await sealWith(home, text, cipher), isCurrent }
+    },
+    async open(content, name, path) {
+      if (!isSealed(content)) return content
+      const { openWith } = await import('./encryption.ts')
+      return openWith(home, { content, name, path, header: await headerText() }, cipher)
+    },
+    async read(path, name) {
+      for (let attempt = 1; ; attempt += 1) {
+        const content = await readPrivate(path)
+        if (content === undefined) return undefined
+        try {
+          return await cipher.open(content, name, path)
+        } catch (error) {
+          if (attempt >= ATTEMPTS || (await readPrivate(path)) === content) throw error
+        }
+      }
+    },
+  }
+  return cipher
+}
+
+/** The name of the record of a session, wherever it is written. */
+export function sessionName(thumbprint: string): string {
+  return `sessions/${thumbprint}`
+}
+
+/** The state comes from a browser and must not be used as a file name. */
+export function loginId(state: string): string {
+  return createHash('sha256').update(state).digest('hex')
+}
+
+export function loginName(id: string): string {
+  return `pending/${id}`
+}
+
+export const VAULTS_NAME = 'vault'

@@ -1,0 +1,260 @@
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { ReceivedAuthorization } from '../../../src/model.ts'
+import { changeStoreEncryption, storeEncryption } from '../../../src/node/store/change-encryption.ts'
+import { PLAIN, storeCipher } from '../../../src/node/store/cipher.ts'
+import { readEncryption, SCRYPT_COST } from '../../../src/node/store/encryption.ts'
+import { createPendingStore, createStateFileStore } from '../../../src/node/store/logins.ts'
+import { createSessionStore } from '../../../src/node/store/sessions.ts'
+import { readKnownVault, writeKnownVault } from '../../../src/node/vault/known.ts'
+import { failure } from '../../support/failure.ts'
+import { describeSessionStore } from '../../support/session-store.ts'
+import { asNewProcess, CHEAP, encryptStore, PASSPHRASE } from '../../support/store-encryption.ts'
+import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT, tempFolder, thumbprintOf } from '../helpers.ts'
+
+const VAULT_KEY = 'canary-vault-key-'.padEnd(43, 'x')
+const { did, dpopPrivateJwk, pds } = sessionRecord()
+const SPENT = { version: 1, status: 'spent', state: 'canary-state', codeHash: 'h', outcome: 'sent', at: 1 } as const
+const RECEIVED: ReceivedAuthorization = {
+  ...{ version: 1, status: 'received', state: 'canary-state', codeHash: 'h', did, requestedScope: 'atproto', at: 1 },
+  credentials: { did, dpopPrivateJwk, server: pds, refreshToken: 'canary-refresh' },
+}
+const NEVER = { passphrase: async () => expect.unreachable('nothing is asked') }
+
+const sessionsOf = (home: string) => createSessionStore(home, { holdSignals: (work) => work(), elsewhere: [] })
+const store = (home: string, changes = {}) =>
+  sessionsOf(home).update(THUMBPRINT, ({ commit }) => commit(sessionRecord(changes)))
+
+/** Everything that is secret in the store, in each kind of file. */
+async function filled(mode: 'passphrase' | 'keychain'): Promise<string> {
+  const home = await tempFolder()
+  await encryptStore(home, mode)
+  await store(home)
+  await createPendingStore(home).put(pendingRecord())
+  await createPendingStore(home).put({ ...RECEIVED, state: 'another' })
+  await writeKnownVault(home, { address: 'redis://vault.example.com', key: VAULT_KEY, login: 'canary-login' })
+  return home
+}
+
+async function textOf(home: string): Promise<string> {
+  const entries = await readdir(home, { recursive: true, withFileTypes: true })
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  return (await Promise.all(paths.map((path) => readFile(path, 'utf8')))).join('\n')
+}
+
+for (const mode of ['passphrase', 'keychain'] as const) {
+  describeSessionStore(`a store that is encrypted by ${mode}`, async () => {
+    const home = await tempFolder()
+    await encryptStore(home, mode)
+    return async (holdSignals = (work) => work()) => createSessionStore(home, { holdSignals, elsewhere: [] })
+  })
+
+  describe(`encrypted by ${mode}`, () => {
+    test('no secret is in any file, and everything can be read', async () => {
+      const home = await filled(mode)
+      expect(await textOf(home)).not.toMatch(/canary/)
+      expect(await storeEncryption(home)).toBe(mode)
+      expect(await sessionsOf(home).list()).toMatchObject([sessionRecord()])
+      expect(await createPendingStore(home).get('canary-state')).toStrictEqual(pendingRecord())
+      expect(await createPendingStore(home).list!()).toHaveLength(2)
+      expect(await readKnownVault(home)).toMatchObject({ key: VAULT_KEY, login: 'canary-login' })
+    })
+
+    test('a login is claimed once, and what is kept of it needs no key', async () => {
+      const home = await filled(mode)
+      const logins = createPendingStore(home)
+      expect(await logins.claim(SPENT)).toBe(true)
+      expect(await createPendingStore(home).claim(SPENT)).toBe(false)
+      await logins.put(RECEIVED)
+      expect(await textOf(home)).not.toMatch(/canary-refresh/)
+      expect(await createPendingStore(home).get('canary-state')).toMatchObject(RECEIVED)
+      await logins.put({ ...SPENT, outcome: 'completed' })
+      asNewProcess(home, NEVER)
+      expect(await createPendingStore(home).get('canary-state')).toMatchObject({ outcome: 'completed' })
+    })
+
+    test('a session that could not be written is encrypted where it is kept', async () => {
+      const [home, elsewhere] = [await tempFolder(), await tempFolder()]
+      await encryptStore(home, mode)
+      const options = { holdSignals: <T>(work: () => Promise<T>) => work(), elsewhere: [elsewhere] }
+      const saveTimes = { nowhere: 1, elsewhere: 1 }
+      const sessions = createSessionStore(home, { ...options, saveTimes })
+      const path = join(home, 'sessions')
+      const failed = await failure(
+        sessions.update(THUMBPRINT, async ({ commit }) => {
+          await commit(sessionRecord({ intent: { tokenHash: 'hash', at: 1 } }))
+          await cp(path, `${path}-away`, { recursive: true })
+          await rm(path, { recursive: true })
+          await writeFile(path, 'in the way')
+          await commit(sessionRecord({ refreshToken: 'canary-next', rotation: 1 }))
+        }),
+      )
+      expect(failed).toMatchObject({ code: 'SAVE_FAILED', facts: { reason: 'session-elsewhere' } })
+      expect(await textOf(elsewhere)).toMatch(/^eyJ/)
+      expect(await textOf(elsewhere)).not.toMatch(/canary/)
+      await rm(path)
+      expect(await createSessionStore(home, options).list()).toMatchObject([{ refreshToken: 'canary-next' }])
+    })
+  })
+}
+
+test('without encryption there is no file about it, and nothing is asked', async () => {
+  const home = await tempFolder()
+  asNewProcess(home, NEVER)
+  await store(home)
+  expect(await storeEncryption(home)).toBe('off')
+  expect(await textOf(home)).toMatch(/canary-refresh/)
+  expect(await readdir(home)).toStrictEqual(['locks', 'sessions'])
+})
+
+describe('a store that cannot be unlocked', () => {
+  const cases = [
+    ['no passphrase', 'store-key-missing', async () => undefined],
+    ['a wrong passphrase', 'store-key-wrong', async () => 'wrong'],
+  ] as const
+
+  test.each(cases)('with %s: nothing is changed, and nothing is taken for missing', async (_, reason, passphrase) => {
+    const home = await filled('passphrase')
+    const before = await textOf(home)
+    asNewProcess(home, { passphrase })
+    const attempts = [
+      () => sessionsOf(home).list(),
+      () => sessionsOf(home).read(THUMBPRINT),
+      () => store(home),
+      () => createPendingStore(home).prepare(),
+      () => createPendingStore(home).get('canary-state'),
+      () => createPendingStore(home).list!(),
+      () => createPendingStore(home).claim(SPENT),
+      () => createPendingStore(home).put(pendingRecord({ state: 'new' })),
+      () => readKnownVault(home),
+      () => writeKnownVault(home, { address: 'redis://x.dev', key: VAULT_KEY }),
+      () => changeStoreEncryption(home, 'off', {}),
+      () => changeStoreEncryption(home, 'passphrase', { passphrase: 'another passphrase', cost: CHEAP }),
+    ]
+    for (const attempt of attempts) {
+      const error = await failure(attempt())
+      expect(error).toMatchObject({ code: 'STORE_LOCKED', session: 'alive', facts: { reason } })
+      expect(shown(error)).not.toMatch(/canary|correct horse/)
+    }
+    const locks = /"released"\n?/g
+    expect((await textOf(home)).replace(locks, '')).toBe(before.replace(locks, ''))
+    asNewProcess(home, { passphrase: async () => PASSPHRASE })
+    expect(await sessionsOf(home).list()).toMatchObject([sessionRecord()])
+  })
+
+  test('a session that can be read does not hide one that is locked', async () => {
+    const home = await filled('passphrase')
+    const key = { ...KEY, x: KEY.y, y: KEY.x }
+    const plain = sessionRecord({ thumbprint: thumbprintOf(key), dpopPrivateJwk: key })
+    const elsewhere = await tempFolder()
+    asNewProcess(elsewhere, NEVER)
+    await sessionsOf(elsewhere).update(plain.thumbprint, ({ commit }) => commit(plain))
+    await cp(join(elsewhere, 'sessions'), join(home, 'sessions'), { recursive: true })
+    expect(await sessionsOf(home).list()).toHaveLength(2)
+    asNewProcess(home, {})
+    expect(await failure(sessionsOf(home).list())).toMatchObject({ code: 'STORE_LOCKED' })
+  })
+
+  test('a failed attempt is made again, and a key is asked for once', async () => {
+    const home = await filled('passphrase')
+    let asked = 0
+    asNewProcess(home, { passphrase: async () => (++asked === 1 ? 'wrong' : PASSPHRASE) })
+    await failure(sessionsOf(home).list())
+    await Promise.all([sessionsOf(home).list(), readKnownVault(home), createPendingStore(home).get('canary-state')])
+    expect(asked).toBe(2)
+  })
+
+  test('once a process has the key, a keychain that is locked then does not matter', async () => {
+    const home = await tempFolder()
+    const { keychain } = await encryptStore(home, 'keychain')
+    await sessionsOf(home).update(THUMBPRINT, async ({ commit }) => {
+      await commit(sessionRecord({ intent: { tokenHash: 'hash', at: 1 } }))
+      Object.assign(await keychain(), { isLocked: true })
+      await commit(sessionRecord({ rotation: 1 }))
+    })
+    expect(await sessionsOf(home).list()).toMatchObject([{ rotation: 1 }])
+    asNewProcess(home, { keychain })
+    expect(await failure(sessionsOf(home).list())).toMatchObject({ facts: { reason: 'keychain-locked' } })
+  })
+})
+
+describe('a file that was changed', () => {
+  test('one that is copied over another is not read', async () => {
+    const home = await filled('passphrase')
+    const folder = join(home, 'pending')
+    const [one, other] = await readdir(folder)
+    await cp(join(folder, one!), join(folder, other!))
+    const logins = createPendingStore(home)
+    const results = await Promise.allSettled(['canary-state', 'another'].map((state) => logins.get(state)))
+    expect(results.map(({ status }) => status).sort()).toStrictEqual(['fulfilled', 'rejected'])
+    await cp(join(folder, one!), join(home, 'sessions', `${THUMBPRINT}.json`))
+    expect(await failure(sessionsOf(home).read(THUMBPRINT))).toMatchObject({
+      code: 'STORE_INVALID',
+      facts: { reason: 'record-damaged', kind: 'sessions' },
+    })
+  })
+
+  test('each character is authenticated', async () => {
+    const home = await filled('passphrase')
+    const path = join(home, 'sessions', `${THUMBPRINT}.json`)
+    const text = await readFile(path, 'utf8')
+    for (const at of [30, text.indexOf('..') + 4, text.length - 40, text.length - 6]) {
+      await writeFile(path, text.slice(0, at) + (text[at] === 'A' ? 'B' : 'A') + text.slice(at + 1))
+      expect(await failure(sessionsOf(home).read(THUMBPRINT)), String(at)).toMatchObject({ code: 'STORE_INVALID' })
+    }
+  })
+
+  test('without store-encryption.json nothing can be read, and nothing is written in plain text over it', async () => {
+    const home = await filled('passphrase')
+    await rm(join(home, 'store-encryption.json'))
+    asNewProcess(home, NEVER)
+    const expected = { code: 'STORE_INVALID', facts: { reason: 'store-encryption-foreign' } }
+    expect(await failure(sessionsOf(home).list())).toMatchObject(expected)
+    expect(await failure(store(home))).toMatchObject(expected)
+  })
+
+  test.each([
+    ['not JSON', () => '{', 'damaged'],
+    ['of a newer version', (header: object) => JSON.stringify({ ...header, version: 2 }), 'newer'],
+    ['with costs that no machine has', costs({ N: 2 ** 24 }), 'damaged'],
+    ['with costs that are no numbers of scrypt', costs({ N: 1000 }), 'damaged'],
+    ['with costs below those of scrypt', costs({ r: 0 }), 'damaged'],
+  ])('store-encryption.json that is %s is rejected before anything is asked', async (_, changed, reason) => {
+    const home = await filled('passphrase')
+    const path = join(home, 'store-encryption.json')
+    await writeFile(path, changed(JSON.parse(await readFile(path, 'utf8'))))
+    asNewProcess(home, NEVER)
+    const expected = { code: 'STORE_INVALID', facts: { reason: `store-encryption-${reason}` } }
+    expect(await failure(sessionsOf(home).list())).toMatchObject(expected)
+    expect(await failure(store(home))).toMatchObject(expected)
+  })
+})
+
+function costs(changes: object) {
+  return (header: { lock?: object }) => JSON.stringify({ ...header, lock: { ...header.lock, ...changes } })
+}
+
+test('a passphrase is stretched, whatever the spelling of its letters, and its costs are in the file', async () => {
+  const home = await tempFolder()
+  await changeStoreEncryption(home, 'passphrase', { passphrase: 'pa\u0308ssphrase long', elsewhere: [] })
+  expect((await readEncryption(home))?.lock).toMatchObject({ by: 'passphrase', ...SCRYPT_COST })
+  asNewProcess(home, { passphrase: async () => 'p\u00e4ssphrase long' })
+  await store(home)
+})
+
+test('a short passphrase is rejected', async () => {
+  const home = await tempFolder()
+  const error = await failure(changeStoreEncryption(home, 'passphrase', { passphrase: 'short' }))
+  expect(error).toMatchObject({ code: 'USAGE' })
+  expect(await readdir(home)).toStrictEqual([])
+})
+
+test('a state file is for another machine, and never encrypted', async () => {
+  const home = await filled('passphrase')
+  const path = join(home, 'login.json')
+  await createStateFileStore(path).put(pendingRecord())
+  expect(await readFile(path, 'utf8')).toMatch(/canary-verifier/)
+  expect(await PLAIN.open('text', '', path)).toBe('text')
+  expect(storeCipher(home)).toBe(storeCipher(`${home}/.`))
+})
