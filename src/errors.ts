@@ -30,6 +30,7 @@ export const USUAL_STATE = {
   CREDENTIALS_MISMATCH: 'alive',
   SAVE_TARGET_MISSING: 'alive',
   ACCOUNT_UNCLEAR: 'alive',
+  SETTING_MISSING: 'none',
   COPIES_DIFFER: 'alive',
   SESSION_OUTDATED: 'unknown',
   STORE_COPIED: 'alive',

@@ -29,7 +29,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** What these import besides: packages, and modules of Node. */
 const PACKAGES: Record<string, RegExp> = {
   cli: /^(?:node:|commander$|open$|@inquirer\/prompts$)/,
-  node: /^(?:node:|ioredis$|ipaddr\.js$|jose$|@badrap\/valita$)/,
+  node: /^(?:node:|conf$|ioredis$|ipaddr\.js$|jose$|@badrap\/valita$)/,
   protocol: /^jose$/,
   client: /^jose$/,
   front: /^jose$/,

@@ -32,6 +32,7 @@ const COMMANDS = [
   ...['import', 'export', 'client new', 'client check'],
   ...['vault new', 'vault use', 'vault key', 'vault check', 'vault list', 'vault rekey', 'vault remove'],
   'vault destroy',
+  ...['config list', 'config get', 'config set', 'config unset'],
   ...['doctor', 'completion'],
 ]
 

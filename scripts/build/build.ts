@@ -11,7 +11,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { decode, encode, type SourceMapSegment } from '@jridgewell/sourcemap-codec'
-import { type OutputChunk, type PreRenderedChunk, rolldown } from 'rolldown'
+import { type OutputChunk, type Plugin, type PreRenderedChunk, rolldown } from 'rolldown'
 import { minify } from 'rolldown/utils'
 import { licencesOf } from './licences.ts'
 import { helpText, manPage } from './man.ts'
@@ -24,6 +24,7 @@ const bundle = await rolldown({
   cwd: ROOT,
   input: { entry: 'src/cli/entry.ts', library: 'src/index.ts' },
   platform: 'node',
+  plugins: [withoutUnused()],
   transform: { target: 'node20.19' },
 })
 const { output } = await bundle.generate({
@@ -42,6 +43,10 @@ const { output } = await bundle.generate({
       { name: 'vendor-prompts', test: /node_modules.@inquirer/ },
       { name: 'vendor-open', test: /node_modules.open\b/ },
       { name: 'vendor-addresses', test: /node_modules.ipaddr/ },
+      {
+        name: 'vendor-conf',
+        test: /node_modules.(?:conf|atomically|stubborn-\w+|when-exit|dot-prop|env-paths|debounce-fn|mimic-function|uint8array-extras)\b|^.(?:ajv|semver)/,
+      },
       { name: 'vendor-schemas', test: /node_modules.@badrap/ },
       {
         name: 'vendor-redis',
@@ -59,6 +64,23 @@ await writeFile(`${DIST}/index.js`, face(chunks.find(({ fileName }) => fileName 
 await writeFile(`${DIST}/THIRD-PARTY-LICENSES.txt`, await licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)))
 await writeFile(`${DIST}/help.txt`, await helpText())
 await writeFile(`${DIST}/atproto-oauth.1`, await manPage())
+
+/**
+ * conf checks its file with ajv if it is given a schema, and migrates it with semver. We do neither, and the two would be
+ * the largest part of it.
+ */
+function withoutUnused(): Plugin {
+  const unused = new Map([
+    ['ajv/dist/2020.js', 'export class Ajv2020 {}'],
+    ['ajv-formats', 'export default {}'],
+    ['semver', 'export default {}'],
+  ])
+  return {
+    name: 'without-unused',
+    resolveId: (id, importer) => (unused.has(id) && importer?.includes('/conf/') ? `\0${id}` : undefined),
+    load: (id) => unused.get(id.slice(1)),
+  }
+}
 
 /** By path, because files of several folders share a base name: `cli-call-request.cjs` for src/cli/call/request.ts. */
 function chunkName({ facadeModuleId, moduleIds }: PreRenderedChunk): string {

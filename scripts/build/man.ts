@@ -24,7 +24,7 @@ export async function wholeProgram(write: (text: string) => void, columns = Infi
   const host = { stdout: { write, columns } } as unknown as Parameters<typeof createProgram>[0]
   const nothing = () => async () => undefined
   const names = COMMANDS.map(({ name }) => name)
-  return createProgram(host, await loadCommands(names, { action: nothing, print: nothing }))
+  return createProgram(host, await loadCommands(names, { action: nothing, settings: nothing, print: nothing }))
 }
 
 /** The manual page as roff, in ASCII. */

@@ -103,6 +103,12 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./vault/vault.ts')).vaultCommand,
   },
   {
+    name: 'config',
+    usage: '[options] [command]',
+    summary: 'Set defaults for all commands, and list them',
+    load: async () => (await import('./config/config.ts')).configCommand,
+  },
+  {
     name: 'doctor',
     usage: '[options] [handle|did|url]',
     summary: 'Check identity, servers, client, clock, proxy and sessions, and suggest fixes',

@@ -8,6 +8,7 @@ import { isOAuthError } from '../errors.ts'
 import { inspectMachine } from '../node/doctor.ts'
 import { expandTilde, userFolders } from '../node/folders.ts'
 import type { Finding } from '../ports.ts'
+import { settingsFindings } from './config/finding.ts'
 import type { Context } from './context.ts'
 import { concludeFindings, printFindings } from './findings.ts'
 import type { Runner } from './invocation.ts'
@@ -73,6 +74,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   // Created first: it rejects an invalid identifier before anything is printed.
   const account = diagnose(identifier, { ...examination, credentials }, runtime)
   yield* inspectMachine({ home, environment, platform })
+  yield* settingsFindings(context.config, dev)
   if (unreadable) yield unreadable
   yield* account
 }

@@ -148,6 +148,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
     hint: ({ handle, did }) =>
       `choose one of the accounts, as in: --account ${shellQuote(handle ?? did ?? 'alice.bsky.social')}`,
   },
+  SETTING_MISSING: { exit: 2, hint: 'atproto-oauth config set --help' },
   STORE_INVALID: { exit: 2, hint: KEEP_RECORD },
   STORE_LOCKED: { exit: 2, hint: `unlock the keychain, then ${AGAIN}` },
   STORE_UNAVAILABLE: { exit: 2, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },

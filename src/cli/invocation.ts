@@ -6,16 +6,24 @@ import { withoutSession } from '../errors.ts'
 import type { Context } from './context.ts'
 import { CliError } from './errors.ts'
 import type { CliIO } from './io.ts'
-import { outputOf, type SavingOptions } from './options.ts'
+import { outputOf, type SavingOptions, SETTINGS } from './options.ts'
 import { createOutput, type Output } from './output.ts'
 
 /** The action of a command, with its arguments, options and context. It may return the exit code of another program. */
 type Work<Words extends unknown[]> = (...words: [...Words, Context]) => Promise<void> | Promise<number | undefined>
 
+/** The context of a command that has to work while the settings do not. */
+export type SettingsContext = Pick<Context, 'common' | 'io' | 'output' | 'dev'>
+
+/** The action of such a command. */
+type SettingsWork<Words extends unknown[]> = (...words: [...Words, SettingsContext]) => Promise<void>
+
 /** Creates the action handlers for commander. */
 export interface Runner {
   /** @param before `login` for a command that runs before there is a session */
   action<Words extends unknown[]>(work: Work<Words>, before?: 'login'): (...words: [...Words, Command]) => Promise<void>
+  /** For a command that changes or shows the user's settings, and does not use them. No session is involved. */
+  settings<Words extends unknown[]>(work: SettingsWork<Words>): (...words: [...Words, Command]) => Promise<void>
   /** For a command that does not depend on settings. */
   print<Words extends unknown[]>(text: (...words: Words) => string): (...words: Words) => Promise<void>
 }
@@ -53,6 +61,18 @@ export class Invocation implements Runner {
       const given = words.slice(0, -1) as Words
       const worked = async () => work(...given, await this.#context())
       this.#exitCode = (await (before === 'login' ? withoutSession(worked()) : worked())) ?? 0
+    }
+  }
+
+  settings<Words extends unknown[]>(work: SettingsWork<Words>) {
+    return async (...words: [...Words, Command]) => {
+      const given = words.slice(0, -1) as Words
+      const [common, io, output] = [this.#options, this.#io, this.#output]
+      const run = async () => {
+        const dev = SETTINGS.dev.read(common, io.environment) ?? false
+        await work(...given, { common, io, output, dev })
+      }
+      await withoutSession(run())
     }
   }
 

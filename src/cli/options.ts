@@ -59,12 +59,14 @@ export class Setting<Key extends string, Value extends boolean | string | readon
   readonly name: string
   readonly variable: string | undefined
   readonly configKey: ConfigKey | undefined
+  readonly defaultValue: string | undefined
 
   constructor(declared: Declaration<Key, Value>) {
     this.#declared = declared
     this.flag = flagOf(declared.key)
     this.variable = declared.variable
     this.configKey = declared.configKey
+    this.defaultValue = declared.defaultValue
     this.name = declared.variable === undefined ? this.flag : `${this.flag} (${declared.variable})`
   }
 

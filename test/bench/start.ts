@@ -1,5 +1,5 @@
 /** What a start costs: `--version` and `--help`, a warm call, how many requests a command makes, how much memory. */
-import { writeFile } from 'node:fs/promises'
+import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { complete, init, nodeRuntime, saveSession, toNodeSession } from '../../src/index.ts'
@@ -49,6 +49,7 @@ async function measure(world: World): Promise<void> {
   line(call, fetching, 'at most 1.5')
   line(official, fetching, 'nothing, it is theirs: @atproto/oauth-client-node')
   line(call, official, 'less than 1')
+  await measureSettings(call, did)
 
   say('\nMemory, MiB resident at its largest:')
   for (const program of [nothing, call, official])
@@ -56,6 +57,28 @@ async function measure(world: World): Promise<void> {
 
   say('\nRequests of a command:')
   for (const [name, count] of counted) say(`  ${name.padEnd(28)}${String(count).padStart(3)}`)
+}
+
+/** The same call with every setting in the file, in place of variables. */
+async function measureSettings(call: Program, did: string): Promise<void> {
+  const { ATPROTO_OAUTH_PLC_URL: plcUrl, ATPROTO_OAUTH_HANDLE_RESOLVER: handleResolver, ...env } = call.env ?? {}
+  const client = 'https://client.example.com'
+  const settings = {
+    'client-id': `${client}/oauth-client-metadata.json`,
+    'redirect-uri': `${client}/callback`,
+    account: did,
+    save: ['store'],
+    'plc-url': plcUrl,
+    'handle-resolver': handleResolver,
+    'encrypt-store': 'off',
+  }
+  // A folder without settings, and one with: the session is the same.
+  const state = join(home.path, 'with-settings')
+  await cp(home.state, state, { recursive: true })
+  await writeFile(join(state, 'config.json'), JSON.stringify(settings), { mode: 0o600 })
+  const named: Program = { ...call, name: 'call, settings', env: { ...env, ATPROTO_OAUTH_HOME: state } }
+  const { first, second } = compare(named, call)
+  say(`  with settings  ${(first - second).toFixed(1)} ms more than without (wanted: at most 5)`)
 }
 
 /** An account whose session is in the store of `home`, and another of its sessions as the official library keeps it. */

@@ -7,7 +7,7 @@ const nothing = () => async () => undefined
 
 describe('the commands that --help lists', () => {
   test.each(COMMANDS)('$name takes what it says, once it is loaded', async ({ name, usage, load }) => {
-    const command = (await load())({ action: nothing, print: nothing })
+    const command = (await load())({ action: nothing, settings: nothing, print: nothing })
     expect(command.name()).toBe(name)
     expect(command.usage()).toBe(usage)
   })

@@ -169,8 +169,8 @@ test('the stack of a defect names the lines of src/, with --verbose', async () =
     const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(planted)}` }
     const { code, stderr } = await runCli(['status', '--verbose'], { home, env })
     expect(code).toBe(1)
-    const [, line] = /^ {4}at .*[/\\]src[/\\]cli[/\\]context\.ts:(\d+):\d+\)?$/m.exec(stderr) ?? []
-    expect((await readFile('src/cli/context.ts', 'utf8')).split('\n')[Number(line) - 1]).toContain('asServer(')
+    const [, line] = /^ {4}at .*[/\\]src[/\\]cli[/\\]config[/\\]check\.ts:(\d+):\d+\)?$/m.exec(stderr) ?? []
+    expect((await readFile('src/cli/config/check.ts', 'utf8')).split('\n')[Number(line) - 1]).toContain('asServer(')
     expect((await runCli(['status'], { home, env })).stderr).not.toContain(' at ')
   } finally {
     await home.remove()
@@ -183,6 +183,7 @@ test.each([
   [
     'status',
     [
+      'cli-config-check',
       'cli-context',
       'cli-errors',
       'cli-io',
@@ -192,12 +193,13 @@ test.each([
       'cli-session-status',
       'cli-start',
     ],
-    ['vendor-prompts', 'vendor-open'],
+    ['vendor-prompts', 'vendor-open', 'vendor-conf'],
   ],
   [
     'call --list',
     [
       'cli-call-call',
+      'cli-config-check',
       'cli-context',
       'cli-errors',
       'cli-io',
@@ -207,7 +209,7 @@ test.each([
       'cli-session-select',
       'cli-start',
     ],
-    ['vendor-prompts', 'vendor-open'],
+    ['vendor-prompts', 'vendor-open', 'vendor-conf'],
   ],
 ])('%s loads what it uses', async (line, commands, unused) => {
   const home = await createHome()
@@ -221,6 +223,23 @@ test.each([
     expect(loaded.filter((name) => /^cli-/.test(name) || commands.includes(name)).sort()).toStrictEqual(commands)
     if (unused.length === 0) expect(loaded.sort()).toStrictEqual(commands)
     for (const name of unused) expect(loaded).not.toContain(name)
+  } finally {
+    await home.remove()
+  }
+})
+
+test('the library that writes settings is loaded by nothing but a change of them', async () => {
+  const home = await createHome()
+  const tell = `import Module from 'node:module'
+    process.on('exit', () => process.stderr.write(Object.keys(Module._cache).join(' ')))`
+  const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tell)}` }
+  const isLoaded = async (...args: string[]) => (await runCli(args, { home, env })).stderr.includes('vendor-conf.cjs')
+  try {
+    expect(await isLoaded('config', 'set', 'account', 'alice.test')).toBe(true)
+    expect(await isLoaded('config', 'set', 'account', 'x')).toBe(false)
+    for (const args of [['config', 'list'], ['config', 'get', 'account'], ['status'], ['doctor', '--help']]) {
+      expect(await isLoaded(...args)).toBe(false)
+    }
   } finally {
     await home.remove()
   }

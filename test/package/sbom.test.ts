@@ -37,6 +37,7 @@ describe('the SBOM of the packed tarball', () => {
 })
 
 const MAIN_PACKAGE: Record<string, string> = {
+  conf: 'pkg:npm/conf@',
   addresses: 'pkg:npm/ipaddr.js@',
   commander: 'pkg:npm/commander@',
   jose: 'pkg:npm/jose@',

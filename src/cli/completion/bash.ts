@@ -1,6 +1,7 @@
 /**
  * The completion script for bash, 3.2 (macOS) and later.
  */
+import { STORE_ENCRYPTIONS } from '../config/keys.ts'
 import { everyCommand, methodLines, type Outline, PLACEHOLDERS, sharedOptions, TARGETS, type Taken } from './outline.ts'
 
 export function bashCompletion(name: string, outline: Outline): string {
@@ -78,6 +79,11 @@ ${own}_complete() {
     target)
       if [[ $current == file:* ]]; then ${own}_files "\${current#file:}" -f
       else ${own}_add ${[...TARGETS.whole, ...TARGETS.prefixes].join(' ')}; fi ;;
+    setting)
+      case $2 in
+        save) ${own}_complete target ;;
+        encrypt-store) ${own}_add ${STORE_ENCRYPTIONS.join(' ')} ;;
+      esac ;;
     data) [[ $current == @* ]] && ${own}_files "\${current#@}" -f ;;
     method)
       while read -r method keys; do ${own}_add "$method"; done <<< "$${own}_methods" ;;

@@ -1,6 +1,7 @@
 /**
  * The completion script for fish.
  */
+import { STORE_ENCRYPTIONS } from '../config/keys.ts'
 import {
   everyCommand,
   methodLines,
@@ -96,6 +97,16 @@ function ${own}_target
         ${own}_behind file:
     else
         string join \\n -- ${[...TARGETS.whole, ...TARGETS.prefixes].join(' ')}
+    end
+end
+
+function ${own}_setting
+    set -l line (${own}_line)
+    switch "$line[2]"
+        case save
+            ${own}_target
+        case encrypt-store
+            string join \\n -- ${STORE_ENCRYPTIONS.join(' ')}
     end
 end
 

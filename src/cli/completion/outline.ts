@@ -5,13 +5,14 @@ import type { Command } from 'commander'
 import { PRESET_NAMES } from '../../protocol/scope/presets.ts'
 import { listMethods, unavailableReason } from '../../protocol/xrpc/lexicons.ts'
 import { SERVICE_NAMES } from '../../protocol/xrpc/services.ts'
+import { SETTING_KEYS } from '../config/keys.ts'
 import { PROGRAMS } from '../run/programs.ts'
 
 /**
  * How a value is completed: `data` is JSON or `@` and a file, `field` a field of the method, `target` a save target,
- * `text` nothing. A list contains all values.
+ * `setting` the value of the setting before it, `text` nothing. A list contains all values.
  */
-export type Taken = 'path' | 'folder' | 'target' | 'data' | 'method' | 'field' | 'text' | readonly string[]
+export type Taken = 'path' | 'folder' | 'target' | 'data' | 'method' | 'field' | 'setting' | 'text' | readonly string[]
 
 interface Value {
   /** The name between the brackets. */
@@ -56,6 +57,8 @@ const TAKEN: Readonly<Record<string, Taken>> = {
   task: PRESET_NAMES,
   service: SERVICE_NAMES,
   method: ['GET', 'POST'],
+  key: SETTING_KEYS,
+  value: 'setting',
   ...Object.fromEntries(
     [
       ...[

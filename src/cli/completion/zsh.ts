@@ -2,6 +2,7 @@
  * The completion script for zsh, based on its `_arguments`.
  */
 import { singleQuote } from '../../text.ts'
+import { STORE_ENCRYPTIONS } from '../config/keys.ts'
 import {
   everyCommand,
   methodLines,
@@ -54,6 +55,15 @@ ${helper}_target() {
     _wanted targets expl target compadd - ${TARGETS.whole.join(' ')} && ret=0
     return ret
   fi
+}
+
+${helper}_setting() {
+  local expl
+  case $line[1] in
+    save) ${helper}_target ;;
+    encrypt-store) _wanted values expl value compadd - ${STORE_ENCRYPTIONS.join(' ')} ;;
+    *) _message value ;;
+  esac
 }
 
 ${helper}_data() {

@@ -3,7 +3,7 @@
  */
 
 import { isAbsolute } from 'node:path'
-import { checkClientId } from '../../client/client-id.ts'
+import { checkClientId, chooseClient } from '../../client/client-id.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Origin } from '../../model.ts'
 import type { ConfigKey } from '../../node/config/read.ts'
@@ -12,7 +12,6 @@ import { asServer, asUrl, parseIdentifier } from '../../protocol/identity/syntax
 import { CliError, hintOf } from '../errors.ts'
 import type { Found } from '../options.ts'
 
-/** How the value would be written. */
 type Written = { readonly flag: string }
 
 /** @throws {OAuthError} `USAGE` not an origin */
@@ -78,9 +77,25 @@ export function checkSetting(key: ConfigKey, found: Found<string | readonly stri
   }
 }
 
+/** @returns why a client cannot have this redirect URI, as far as that is known without its document */
+export function checkPair(clientId: string, redirectUri: string): string | undefined {
+  try {
+    chooseClient({ clientId, redirectUri })
+    return undefined
+  } catch (error) {
+    if (!isOAuthError(error)) throw error
+    return error.message
+  }
+}
+
 /** Commands run in any directory: a relative path would mean another file in each. */
 function checkTarget(target: string): void {
   const normal = normalizeTarget(target)
+  if (/^gh:(?:@|$)/.test(target)) {
+    throw new CliError('USAGE', `${JSON.stringify(target)} means another repository in each directory`, {
+      hint: 'write it with the repository, as in gh:alice/bot',
+    })
+  }
   const path = target.replace(/^file:/, '')
   if (path === target || /^~[\\/]/.test(path) || isAbsolute(path)) return
   throw new CliError('USAGE', `the path in ${JSON.stringify(target)} is relative`, { hint: `write it as ${normal}` })

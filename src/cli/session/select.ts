@@ -42,7 +42,8 @@ export function chosenAccount(
   flag: string | undefined,
   { io, config, dev }: Pick<Context, 'io' | 'config' | 'dev'>,
 ): Found<string> | undefined {
-  const found = SETTINGS.account.find({ account: flag }, io.environment, config)
+  if (flag !== undefined) return { value: flag, source: 'flag', name: SETTINGS.account.flag }
+  const found = SETTINGS.account.find({}, io.environment, config)
   if (found?.source === 'config') checkSetting('account', found, dev)
   return found
 }

@@ -68,7 +68,7 @@ export function connect(address: string, context: Context, login?: string): Prom
 }
 
 /** The variable is used before what is kept on this machine, and may have been set for another vault. */
-export async function warnOfVariable(address: string, { io, output }: Context): Promise<void> {
+export async function warnOfVariable(address: string, { io, output }: Pick<Context, 'io' | 'output'>): Promise<void> {
   const set = variable(io.environment, VAULT)
   if (set === undefined) return
   const isSame = await isSameAddress(set, address, io.environment).catch(() => false)

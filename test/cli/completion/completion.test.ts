@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { SHELLS } from '../../../src/cli/completion/completion.ts'
+import { SETTING_KEYS } from '../../../src/cli/config/keys.ts'
 import { TEXT_FORMATS } from '../../../src/credentials/write.ts'
 import { PRESET_NAMES } from '../../../src/protocol/scope/presets.ts'
 import { run } from '../../support/cli.ts'
@@ -23,7 +24,7 @@ beforeAll(async () => {
 })
 
 const COMMANDS = [
-  ...['call', 'client', 'complete', 'completion', 'doctor', 'export', 'import', 'init'],
+  ...['call', 'client', 'complete', 'completion', 'config', 'doctor', 'export', 'import', 'init'],
   ...['lease', 'login', 'proof', 'refresh', 'revoke', 'run', 'status', 'vault'],
 ]
 const LIST = 'com.atproto.repo.listRecords'
@@ -45,6 +46,13 @@ const OFFERED: [line: () => string, offered: () => readonly string[]][] = [
     () => ['--abandon-sessions', '--yes', ...EVERYWHERE.filter((flag) => flag.startsWith('--'))],
   ],
   [() => 'vault use ', () => []],
+  [() => 'config ', () => ['get', 'list', 'set', 'unset']],
+  [() => 'config get ', () => SETTING_KEYS],
+  [() => 'config set cl', () => ['client-id']],
+  [() => 'config set encrypt-store ', () => ['keychain', 'off', 'passphrase']],
+  [() => 'config set save ', () => ['exec:', 'file:', 'gh:', 'store']],
+  [() => 'config set save store e', () => ['exec:']],
+  [() => 'config set account ', () => []],
   [() => '--home /x client ', () => ['check', 'new']],
   [() => '--home client ', () => COMMANDS],
   [() => 'status client ', () => []],
