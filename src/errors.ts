@@ -28,6 +28,7 @@ export const USUAL_STATE = {
   CREDENTIALS_INCOMPLETE: 'alive',
   CREDENTIALS_INVALID: 'alive',
   CREDENTIALS_MISMATCH: 'alive',
+  SOURCE_FAILED: 'none',
   SAVE_TARGET_MISSING: 'alive',
   ACCOUNT_UNCLEAR: 'alive',
   SETTING_MISSING: 'none',
@@ -210,6 +211,8 @@ export type PlainReason =
   | 'state-file-foreign'
   /** The file of a login that is kept outside the store does not exist. */
   | 'state-file-missing'
+  /** The program that prints the credentials was not named as one. */
+  | 'source-malformed'
   /** A save target is not writable; nothing was sent. */
   | 'target-failed'
   /** A save target already contains something else that may be needed. */

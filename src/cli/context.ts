@@ -7,6 +7,7 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { readClientJwk } from '../credentials/read.ts'
 import { VAULT, VAULT_KEY, variable } from '../credentials/variables.ts'
+import type { Credentials } from '../model.ts'
 import { type Config, configPath, readConfig } from '../node/config/read.ts'
 import { expandTilde, userFolders } from '../node/folders.ts'
 import { nodeRuntime } from '../node/runtime.ts'
@@ -16,6 +17,7 @@ import type { Runtime } from '../ports.ts'
 import { endSession } from '../session/revoke.ts'
 import { sanitize } from '../text.ts'
 import { checkSetting, checkTargets, parseServer } from './config/check.ts'
+import { givenCredentials } from './credentials/given.ts'
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, programName } from './io.ts'
 import { type CommonOptions, flagsFor, fromEnvironment, type SavingOptions, SETTINGS } from './options.ts'
@@ -30,6 +32,8 @@ export interface Context {
   readonly dev: boolean
   /** The user's settings, if there are any. */
   readonly config: Config | undefined
+  /** The credentials in the environment, or of the program that it names. Runs the program when it is first called. */
+  readonly given: () => Promise<Credentials | undefined>
 }
 
 /** @throws {OAuthError} `USAGE` */
@@ -51,6 +55,7 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
   if (saving?.source === 'config') checkSetting('save', saving, dev)
   else checkTargets(saving)
   const save = saving?.value
+  const given = givenCredentials(io, dev, output)
   if (dev) output.warn('development mode: http: and private addresses are allowed')
   const runtime = nodeRuntime({
     home: SETTINGS.home.read(options, environment),
@@ -72,7 +77,7 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     onWait: (holder) => showWait(holder, output),
     onProgramOutput: output.json ? output.programOutput : undefined,
   })
-  return { common: options, io, output, runtime, dev, config }
+  return { common: options, io, output, runtime, dev, config, given }
 }
 
 /** The user's settings, of which most users have none. */

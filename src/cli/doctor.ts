@@ -2,7 +2,6 @@
  * `doctor`: checks what logins and sessions depend on, and prints a fix for each fault.
  */
 import { Command } from 'commander'
-import { readCredentials } from '../credentials/read.ts'
 import { diagnose, type DoctorOptions as Examination } from '../doctor/doctor.ts'
 import { isOAuthError } from '../errors.ts'
 import { inspectMachine } from '../node/doctor.ts'
@@ -55,7 +54,7 @@ async function runDoctor(identifier: string | undefined, options: DoctorOptions,
 }
 
 async function* findings(identifier: string | undefined, options: DoctorOptions, context: Context) {
-  const { common, io, runtime, dev } = context
+  const { common, io, runtime } = context
   const { environment, platform } = io
   const examination: Examination = {
     ...chosenClient(options, context),
@@ -66,7 +65,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   let credentials: Examination['credentials']
   let unreadable: Finding | undefined
   try {
-    credentials = readCredentials(environment, dev)
+    credentials = await context.given()
   } catch (error) {
     if (!isOAuthError(error)) throw error
     unreadable = { topic: 'environment', verdict: 'broken', detail: error.message, fix: error, milliseconds: 0 }

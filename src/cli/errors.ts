@@ -4,7 +4,7 @@
  */
 
 import { isAbsolute } from 'node:path'
-import { secretVariables } from '../credentials/variables.ts'
+import { SOURCE, secretVariables } from '../credentials/variables.ts'
 import type { Fix } from '../errors.ts'
 import {
   type Advice,
@@ -139,6 +139,10 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables to the values that `complete` printed' },
   CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable to exactly the value that `complete` printed' },
   CREDENTIALS_MISMATCH: { exit: 2, hint: 'set all variables to the output of the same `complete`' },
+  SOURCE_FAILED: {
+    exit: 2,
+    hint: `run the command of ${SOURCE} by itself: it has to exit with 0, and to print what \`complete\` printed`,
+  },
   SAVE_TARGET_MISSING: {
     exit: 2,
     hint: 'add --save gh:OWNER/REPO, --save file:PATH or --save exec:COMMAND; if ATPROTO_OAUTH_HOME is kept between jobs, --save store',
@@ -579,6 +583,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'pass another --state-file'
     case 'state-file-missing':
       return 'pass the path that `init --state-file` wrote to; if that file is gone, sign in again with `init`'
+    case 'source-malformed':
+      return `write it as in: ${SOURCE}='exec:pass show atproto/alice'`
     case 'target-failed':
       return `correct the save target, then ${AGAIN}`
     case 'target-malformed':

@@ -2,7 +2,16 @@
  * Options with an environment variable, each declared once, and the global options.
  */
 import { type Command, Option } from 'commander'
-import { CLIENT_ID, type Environment, REFRESH_TOKEN, SESSION, VAULT, variable } from '../credentials/variables.ts'
+import {
+  CLIENT_ID,
+  type Environment,
+  REFRESH_TOKEN,
+  SESSION,
+  SOURCE,
+  secretVariables,
+  VAULT,
+  variable,
+} from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 import type { Config, ConfigKey } from '../node/config/read.ts'
 import { configValue } from '../node/config/read.ts'
@@ -262,9 +271,20 @@ export function fromEnvironment(account: string | undefined, environment: Enviro
   return account === undefined && variable(environment, VAULT) === undefined && holdsSession(environment)
 }
 
-/** Whether the environment holds a session, used or not. */
+/** Whether the environment holds or names a session, used or not. */
 export function holdsSession(environment: Environment): boolean {
-  return [SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
+  return [SESSION, REFRESH_TOKEN, SOURCE].some((name) => variable(environment, name) !== undefined)
+}
+
+/** Where the session of the environment is, in words: the variables to unset, and what they were set from. */
+export function givenIn(
+  environment: Environment,
+  isBundled: boolean | undefined,
+): { variables: string; origin: string } {
+  const isProgram = ![SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
+  return isProgram && variable(environment, SOURCE) !== undefined
+    ? { variables: SOURCE, origin: `the place that the command of ${SOURCE} reads` }
+    : { variables: secretVariables(isBundled), origin: 'the environment and the secret store behind it' }
 }
 
 export function outputOf(io: CliIO, options: CommonOptions & AccountOption, command: string): Output {

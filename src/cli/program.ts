@@ -93,6 +93,8 @@ Environment variables for credentials:
   or separately, as printed by \`complete\`:
   ATPROTO_OAUTH_REFRESH_TOKEN, ATPROTO_OAUTH_DPOP_PRIVATE_JWK, ATPROTO_OAUTH_PDS_ISSUER,
   ATPROTO_OAUTH_DID, ATPROTO_OAUTH_CLIENT_ID
+  or printed by a program:
+  ATPROTO_OAUTH_SOURCE         exec: and the command, as in: exec:pass show atproto/alice
 
 Exit codes:
   0 success            4 rejected by the server    8 XRPC error

@@ -16,6 +16,9 @@ export function secretVariables(isBundled: boolean | undefined): string {
   return isBundled ? SESSION : `${REFRESH_TOKEN} and ${DPOP_PRIVATE_JWK}`
 }
 
+/** A setting: the program that prints the credentials. */
+export const SOURCE = 'ATPROTO_OAUTH_SOURCE'
+
 /** A setting, not part of the session: the private key of a confidential client. */
 export const CLIENT_JWK = 'ATPROTO_OAUTH_CLIENT_JWK'
 
@@ -52,7 +55,10 @@ export function variable(environment: Environment, name: string): string | undef
   return text === '' ? undefined : text
 }
 
-/** The environment for another program, without our variables. On Windows their names may be in any case. */
+/** A name of ours. On Windows it may be in any case. */
+export const OURS = /^ATPROTO_OAUTH_/i
+
+/** The environment for another program, without our variables. */
 export function withoutOurs(environment: Environment): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^ATPROTO_OAUTH_/i.test(name)))
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !OURS.test(name)))
 }

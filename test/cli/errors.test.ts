@@ -7,7 +7,7 @@ import { type ErrorCode, type ErrorFacts, loginFacts, OAuthError, USUAL_STATE } 
 const EXITS: Readonly<Record<number, string>> = {
   1: 'UNEXPECTED',
   2: `USAGE IDENTIFIER_INVALID DID_METHOD_UNSUPPORTED CLIENT_INVALID SCOPE_INVALID NSID_INVALID CALLBACK_UNREADABLE
-    CALLBACK_INCOMPLETE CREDENTIALS_INCOMPLETE CREDENTIALS_INVALID CREDENTIALS_MISMATCH SAVE_TARGET_MISSING
+    CALLBACK_INCOMPLETE CREDENTIALS_INCOMPLETE CREDENTIALS_INVALID CREDENTIALS_MISMATCH SOURCE_FAILED SAVE_TARGET_MISSING
     ACCOUNT_UNCLEAR SETTING_MISSING COPIES_DIFFER SESSION_OUTDATED STORE_COPIED STORE_INVALID STORE_LOCKED STORE_UNAVAILABLE
     VAULT_INVALID VAULT_KEY_WRONG`,
   3: 'NETWORK_UNREACHABLE NETWORK_LOST HOST_NOT_FOUND HANDLE_LOOKUP_FAILED SERVER_UNAVAILABLE SESSION_BUSY VAULT_UNREACHABLE',
@@ -35,6 +35,8 @@ test('each code has the exit code that is documented', () => {
 
 describe('the hint follows from the code and the facts', () => {
   const cases: [code: ErrorCode, facts: ErrorFacts, hint: string | RegExp][] = [
+    ['SOURCE_FAILED', {}, /^run the command of ATPROTO_OAUTH_SOURCE by itself: /],
+    ['USAGE', { reason: 'source-malformed' }, "write it as in: ATPROTO_OAUTH_SOURCE='exec:pass show atproto/alice'"],
     ['SESSION_DEAD', {}, 'sign in with your own handle, as in: atproto-oauth init alice.bsky.social'],
     ['SESSION_DEAD', { did: 'did:web:a.dev', handle: 'a.dev', scope: 'atproto' }, 'atproto-oauth init a.dev'],
     ['ADDRESS_REFUSED', {}, 'for a server on this machine or network, add --dev'],

@@ -148,7 +148,8 @@ describe.skipIf(lacks('jq', 'curl'))('docs/recipes.md', () => {
     })
   })
 
-  test('all of them are run here', () => {
-    expect(tested).toStrictEqual(new Set(RECIPES.keys()))
+  test('all others are run in keepers.test.ts', () => {
+    const others = [...RECIPES.keys()].filter((heading) => !tested.has(heading))
+    expect(others.filter((heading) => !heading.startsWith('Keep the session '))).toStrictEqual([])
   })
 })

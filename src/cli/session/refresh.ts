@@ -2,14 +2,15 @@
  * `refresh`: refreshes the tokens now and saves them.
  */
 import { Command, Option } from 'commander'
-import { secretVariables } from '../../credentials/variables.ts'
+import { type Environment, SOURCE } from '../../credentials/variables.ts'
+import type { SessionRecord } from '../../model.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import type { Session } from '../../session/session.ts'
 import type { Context } from '../context.ts'
 import { noCopy } from '../credentials/deliver.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
 import type { Runner } from '../invocation.ts'
-import { holdsSession, type SavingOptions, SETTINGS } from '../options.ts'
+import { givenIn, holdsSession, type SavingOptions, SETTINGS } from '../options.ts'
 import { parseSeconds } from './duration.ts'
 import { localSessionFor, sessionFor, sessionInVault } from './select.ts'
 
@@ -72,10 +73,12 @@ async function moved(found: Session, account: string | undefined, { output, runt
   const address = await requireVault(runtime).place!()
   output.note(`moved the session of ${record.did} into the vault at ${address}`)
   const isGiven = account === undefined && holdsSession(io.environment)
-  const copies = [
-    ...(isGiven ? [`the variables ${secretVariables(record.bundled)} and the secret store behind them`] : []),
-    ...elsewhere,
-  ]
+  const copies = [...(isGiven ? [copiesIn(io.environment, record)] : []), ...elsewhere]
   if (copies.length > 0) output.warn(`delete the session from ${copies.join(' and ')}: using it there ends it for all`)
   return sessionInVault(record, runtime)
+}
+
+function copiesIn(environment: Environment, { bundled }: SessionRecord): string {
+  const { variables, origin } = givenIn(environment, bundled)
+  return variables === SOURCE ? origin : `the variables ${variables} and the secret store behind them`
 }

@@ -1,18 +1,18 @@
 /**
  * Selects the session for a command: from the vault, the environment or the per-user store.
  */
-import { readCredentials } from '../../credentials/read.ts'
-import { DID, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
+import { DID, SOURCE, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { type ErrorCode, isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
 import type { PendingRecord, SessionRecord } from '../../model.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
+import { endedError } from '../../session/token-family.ts'
 import { checkSetting } from '../config/check.ts'
 import type { Context } from '../context.ts'
 import { CliError, hintOf } from '../errors.ts'
-import { type Found, fromEnvironment, holdsSession, SETTINGS } from '../options.ts'
-import { shellQuote } from '../shell.ts'
+import { type Found, fromEnvironment, givenIn, holdsSession, SETTINGS } from '../options.ts'
+import { initCommandLine, shellQuote } from '../shell.ts'
 
 /**
  * A vault that is set in the environment comes first, then credentials there. `--account` means a stored session, whatever
@@ -22,12 +22,13 @@ import { shellQuote } from '../shell.ts'
  * @param mayRefresh whether the command may refresh the session, and so save it
  */
 export async function sessionFor(account: string | undefined, context: Context, mayRefresh = true): Promise<Session> {
-  const { io, output, runtime, dev } = context
+  const { io, output, runtime } = context
   const isGiven = account === undefined && variable(io.environment, VAULT) === undefined
-  const credentials = isGiven ? readCredentials(io.environment, dev) : undefined
+  const credentials = isGiven ? await context.given() : undefined
   if (credentials) refuseOtherAccount(credentials, context)
   output.sessionInvolved()
   const session = await (credentials ? openSession(credentials, runtime) : openStored(account, context))
+  if (credentials && mayRefresh) refuseRevoked(session, context)
   if (mayRefresh) refuseTargets(session, runtime)
   return finishMove(session, runtime)
 }
@@ -58,6 +59,16 @@ function refuseOtherAccount({ did }: Pick<SessionRecord, 'did'>, { io }: Context
   })
 }
 
+/** The session of a program has ended: no variable can be unset but that of the program. */
+function refuseRevoked(session: Session, { io, runtime }: Context): void {
+  const record = session.record()
+  const { variables } = givenIn(io.environment, record.bundled)
+  if (!record.ended?.revoked || variables !== SOURCE) return
+  const { code, message, facts, session: state } = endedError(record, runtime.now())
+  const hint = `unset ${SOURCE}; if no other session is stored here, sign in again: ${initCommandLine(facts)}`
+  throw new CliError(code, message, { hint, session: state })
+}
+
 function refuseTargets(session: Session, { saving, stores }: Context['runtime']): void {
   if (saving.targets.length === 0 || !stores.sessions.isSharedSession?.(session.record().thumbprint)) return
   const message = 'the session is in a vault, which has the only copy: it cannot be saved elsewhere'
@@ -72,11 +83,11 @@ export function besideVault(runtime: Context['runtime']): Context['runtime'] {
 
 /** The session of the environment or the per-user store, whatever a vault has; `undefined` if there is none to use. */
 export async function localSessionFor(account: string | undefined, context: Context): Promise<Session | undefined> {
-  const { io, output, runtime, dev } = context
+  const { output, runtime } = context
   const beside = besideVault(runtime)
-  const credentials = account === undefined ? readCredentials(io.environment, dev) : undefined
-  if (credentials) refuseOtherAccount(credentials, context)
   const chosen = chosenAccount(account, context)
+  const credentials = account === undefined ? await context.given() : undefined
+  if (credentials) refuseOtherAccount(credentials, context)
   output.sessionInvolved()
   try {
     const session = await (credentials ? openSession(credentials, beside) : openStoredSession(chosen?.value, beside))
@@ -198,8 +209,8 @@ function startOf(login: PendingRecord): number {
 
 /** Places that still contain the tokens of a session deleted here. */
 export function leftIn(account: string | undefined, { savedTo = [] }: SessionRecord, { io }: Context): string[] {
-  const environment = 'the environment and the secret store behind it'
-  return [...(fromEnvironment(account, io.environment) ? [environment] : []), ...savedTo]
+  const { environment } = io
+  return [...(fromEnvironment(account, environment) ? [givenIn(environment, undefined).origin] : []), ...savedTo]
 }
 
 /** These commands have no account argument, so the usual hint would not work. */

@@ -3,7 +3,7 @@
  * account's by now.
  */
 import { Command } from 'commander'
-import { secretVariables } from '../../credentials/variables.ts'
+import { SOURCE } from '../../credentials/variables.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { findEarlier } from '../../session/earlier.ts'
@@ -14,7 +14,7 @@ import type { Colour, Paint } from '../colour.ts'
 import { type Context, commandToPaste, homeOf } from '../context.ts'
 import { CliError } from '../errors.ts'
 import type { Runner } from '../invocation.ts'
-import { type CommonOptions, SETTINGS } from '../options.ts'
+import { type CommonOptions, givenIn, SETTINGS } from '../options.ts'
 import { initCommandLine } from '../shell.ts'
 import { sessionFor } from './select.ts'
 
@@ -74,7 +74,7 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
 /** Its tokens are nowhere but in the variables. */
 async function afterRevocation(record: SessionRecord, context: Context): Promise<string> {
   const { did, thumbprint } = record
-  const still = `\nThe variables still have the tokens of this session. Unset ${secretVariables(record.bundled)}`
+  const still = `\nThe tokens of this session are still given to each command. Unset ${givenIn(context.io.environment, record.bundled).variables}`
   const others = await findEarlier(did, { except: thumbprint }, context.runtime)
   if (others.some(({ isStored }) => isStored)) return `${still} to use the session in the per-user store.`
   const command = commandToPaste(initCommandLine(loginFacts(record)), context)
@@ -101,7 +101,10 @@ async function storedIn({ thumbprint }: SessionStatus, { common, io, runtime }: 
   if (sessions.isSharedSession?.(thumbprint)) return `the vault at ${await vault?.place?.()}`
   const isStored = (await runtime.stores.sessions.read(thumbprint)) !== undefined
   const folder = homeOf(common, io)
-  return isStored && folder !== undefined ? folder : 'environment variables only'
+  if (isStored && folder !== undefined) return folder
+  return givenIn(io.environment, false).variables === SOURCE
+    ? `what ${SOURCE} prints only`
+    : 'environment variables only'
 }
 
 /** Alive, and not here any more. */

@@ -1,5 +1,5 @@
 /**
- * `exec:COMMAND` and `gh:`: programs that read the credentials as dotenv on stdin.
+ * `exec:COMMAND` and `gh:`: programs that read the credentials as dotenv on stdin. And what runs any program.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -36,10 +36,23 @@ export interface ProgramSettings {
   readonly limits?: ProgramLimits
 }
 
-interface Program {
+export interface Program {
   readonly command: string
   readonly arguments: readonly string[]
   readonly shell: boolean
+}
+
+interface Run {
+  readonly environment: NodeJS.ProcessEnv
+  readonly limits?: ProgramLimits | undefined
+  /** Written to its stdin, which is empty otherwise. */
+  readonly input?: string
+  /** Instead of printing to stderr what it prints there; without `onData` also what it prints to stdout. */
+  readonly onText?: ((text: string) => void) | undefined
+  /** Gets its stdout. An error that it throws ends the program. */
+  readonly onData?: (bytes: Buffer) => void
+  /** It ends when this process does. Otherwise it is waited for, whatever signal arrives. */
+  readonly endsWithUs?: boolean
 }
 
 /** By /bin/sh, on Windows by cmd.exe. */
@@ -68,7 +81,9 @@ function target(name: string, program: Program, settings: ProgramSettings): Save
         printed = (printed + text).slice(-OUTPUT_KEPT)
       }
       try {
-        await run(program, dotenvLines(entries), settings, settings.onOutput && keep)
+        const { environment, limits, onOutput } = settings
+        const input = dotenvLines(entries)
+        await run(program, { environment: withoutOurs(environment), limits, input, onText: onOutput && keep })
       } catch (error) {
         const shown = shownOutput(printed, entries, OUTPUT_SHOWN)
         if (shown !== '') settings.onOutput?.(shown)
@@ -78,40 +93,58 @@ function target(name: string, program: Program, settings: ProgramSettings): Save
   }
 }
 
-/** @param onText instead of printing to stderr */
-async function run(
+/** @throws {Error} it failed, and why, without anything that it printed */
+export async function run(
   program: Program,
-  input: string,
-  { environment, limits = PROGRAM_LIMITS }: ProgramSettings,
-  onText: ((text: string) => void) | undefined,
+  { environment, limits = PROGRAM_LIMITS, input, onText, onData, endsWithUs = false }: Run,
 ): Promise<void> {
   const { command, shell } = program
   // Its stdout is not ours, which carries data.
   const output = onText ? 'pipe' : 2
   const child = spawn(command, [...program.arguments], {
     shell,
-    env: withoutOurs(environment),
-    stdio: ['pipe', output, output],
+    env: environment,
+    stdio: [input === undefined ? 'ignore' : 'pipe', onData ? 'pipe' : output, output],
     // In a group of its own: a signal to ours would reach it in the middle of the save that we wait for.
     detached: process.platform !== 'win32',
     windowsHide: true,
   })
-  const pipes = [child.stdout, child.stderr].filter((pipe) => pipe !== null)
-  for (const pipe of pipes) pipe.setEncoding('utf8').on('data', onText!)
+  let fail: (error: unknown) => void
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject
+  })
+  failed.catch(() => undefined)
+  const texts = [onData ? null : child.stdout, child.stderr].filter((pipe) => pipe !== null)
+  for (const pipe of texts) pipe.setEncoding('utf8').on('data', onText!)
+  if (onData) {
+    child.stdout?.on('data', (bytes: Buffer) => {
+      try {
+        onData(bytes)
+      } catch (error) {
+        fail(error)
+      }
+    })
+  }
   child.stdin?.on('error', () => undefined) // a program that ends without reading reports that by its exit code
   child.stdin?.end(input)
   const closed = once(child, 'close')
   const ended = once(child, 'exit') as Promise<[code: number | null, signal: NodeJS.Signals | null]>
   closed.catch(() => undefined)
+  const endNow = () => signalGroup(child, 'SIGTERM')
+  if (endsWithUs) process.once('exit', endNow)
   try {
-    const outcome = await within(limits.timeout, ended)
+    const outcome = await within(limits.timeout, Promise.race([ended, failed])).catch(async (error: unknown) => {
+      await endGroup(child, ended, limits.grace)
+      throw error
+    })
     if (outcome === undefined) await endGroup(child, ended, limits.grace)
     await within(DRAIN, closed)
     if (outcome === undefined) throw new Error(`timed out after ${limits.timeout / 1000} seconds`)
     const [code, signal] = outcome
     if (code !== 0) throw new Error(signal ? `killed by ${signal}` : `exit code ${code}`)
   } finally {
-    for (const stream of [child.stdin, ...pipes]) stream?.destroy()
+    process.off('exit', endNow)
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
     child.unref() // what cannot be killed, as on a hung network share, does not keep us
   }
 }
@@ -127,19 +160,21 @@ export async function endGroup(child: ChildProcess, ended: Promise<unknown>, gra
     await within(grace, ended)
     return
   }
-  const signalGroup = (signal: NodeJS.Signals | 0) => {
-    try {
-      return process.kill(-pid, signal)
-    } catch {
-      return false // none of them is left
-    }
-  }
   const deadline = performance.now() + grace
-  signalGroup('SIGTERM')
+  signalGroup(child, 'SIGTERM')
   await within(grace, ended)
   // What the program started may outlive it, and gets the rest of the time.
-  if (signalGroup(0)) await pause(Math.max(0, deadline - performance.now()))
-  if (signalGroup('SIGKILL')) await within(grace, ended)
+  if (signalGroup(child, 0)) await pause(Math.max(0, deadline - performance.now()))
+  if (signalGroup(child, 'SIGKILL')) await within(grace, ended)
+}
+
+/** @returns whether any of the program and what it started was left */
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return pid !== undefined && process.kill(process.platform === 'win32' ? pid : -pid, signal)
+  } catch {
+    return false
+  }
 }
 
 /** The result of `work`, or `undefined` if it is not there in time. */
