@@ -15,7 +15,7 @@ const README = pageAt('README.md')
 const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = {
   client: ['client new', 'client check'],
   config: ['list', 'get', 'set', 'unset'].map((name) => `config ${name}`),
-  vault: ['new', 'use', 'key', 'check', 'list', 'rekey', 'remove', 'destroy'].map((name) => `vault ${name}`),
+  vault: ['new', 'use', 'key', 'check', 'list', 'rekey', 'move', 'remove', 'destroy'].map((name) => `vault ${name}`),
 }
 const names = COMMANDS.flatMap(({ name }) => SUBCOMMANDS[name] ?? [name]).sort()
 

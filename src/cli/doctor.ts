@@ -73,7 +73,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   // Created first: it rejects an invalid identifier before anything is printed.
   const account = diagnose(identifier, { ...examination, credentials }, runtime)
   yield* inspectMachine({ home, environment, platform })
-  yield* settingsFindings(context.config, dev)
+  yield* settingsFindings(context.config, context.dev)
   if (unreadable) yield unreadable
   yield* account
 }

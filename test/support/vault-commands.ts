@@ -8,14 +8,16 @@ import type { EngineFact } from '../../src/node/vault/engine.ts'
 import { writeKnownVault } from '../../src/node/vault/known.ts'
 import { tempFolder } from '../node/helpers.ts'
 import { type Ran, run } from './cli.ts'
-import type { MemoryHooks } from './memory-engine.ts'
+import { type MemoryHooks, MemoryService } from './memory-engine.ts'
 import { createVaultWorld, type VaultWorld } from './vault-world.ts'
 
 /** In the spelling that is stored. */
 export const ADDRESS = 'git:https://git.example.com/alice/bot'
+/** That of `addPlace`. */
+export const OTHER_ADDRESS = 'git:https://git.example.com/alice/other'
 
 interface Place {
-  readonly world: VaultWorld
+  readonly service: MemoryService
   hooks: MemoryHooks
   facts?: readonly EngineFact[] | undefined
   asked: number
@@ -27,7 +29,7 @@ const services = new Map<string, Place>()
 export async function connectEngine(address: string) {
   const place = services.get((await parseVaultAddress(address)).identity)
   if (!place) throw new Error(`no vault was made ready at ${address}`)
-  const engine = place.world.service.connect({
+  const engine = place.service.connect({
     ...place.hooks,
     async before(request) {
       place.asked++
@@ -51,11 +53,18 @@ export interface CommandWorld extends Omit<VaultWorld, 'credentials' | 'refreshe
   vault(args: readonly string[], options?: Parameters<typeof run>[2]): Promise<Ran>
 }
 
+/** A service with nothing. */
+export function addPlace(address = OTHER_ADDRESS): MemoryService {
+  const service = new MemoryService(address === OTHER_ADDRESS ? 'memory:other' : address)
+  services.set(address, { service, hooks: {}, asked: 0 })
+  return service
+}
+
 /** @param known whether the user has the vault on this machine; otherwise there is none at the address */
 export async function createCommandWorld(known = true): Promise<CommandWorld> {
   const world = await createVaultWorld()
   const home = await tempFolder()
-  const place: Place = { world, hooks: {}, asked: 0 }
+  const place: Place = { service: world.service, hooks: {}, asked: 0 }
   services.set(ADDRESS, place)
   if (known) await writeKnownVault(home, { address: ADDRESS, key: world.userKey })
   else world.service.clear()

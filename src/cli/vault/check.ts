@@ -4,6 +4,7 @@
 import { Command } from 'commander'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import { readContents, readOwed, type VaultContents } from '../../node/vault/inspect.ts'
+import { isMovedError } from '../../node/vault/moved.ts'
 import type { Sealed } from '../../node/vault/record.ts'
 import type { Finding } from '../../ports.ts'
 import type { Context } from '../context.ts'
@@ -47,7 +48,8 @@ async function* findings(vault: UsedVault, { runtime }: Context): AsyncGenerator
     const isOfService = isOAuthError(error, 'VAULT_UNREACHABLE', 'VAULT_REFUSED')
     // The service has said so already.
     if (facts.some(({ verdict, detail }) => verdict === 'broken' && (isOfService || detail === message))) return
-    yield { ...finding(isOfService ? 'service' : 'key', 'broken', message), fix: error }
+    const topic = isMovedError(error) ? 'vault' : isOfService ? 'service' : 'key'
+    yield { ...finding(topic, 'broken', message), fix: error }
     return
   }
   yield { ...finding('key', 'ok', 'opens the vault'), milliseconds: runtime.now() - started }

@@ -5,11 +5,11 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { isOAuthError, type OAuthError } from '../../errors.ts'
-import { isSameAddress } from '../../node/vault/connect.ts'
+import { isSameAddress, resolveAddress } from '../../node/vault/connect.ts'
 import { parseUserKey } from '../../node/vault/envelope.ts'
 import { readContents, type VaultContents } from '../../node/vault/inspect.ts'
-import { forgetKnownVault, readKnownVaults } from '../../node/vault/known.ts'
-import { vaultFolder } from '../../node/vault/open.ts'
+import { forgetKnownVault, readKnownVaults, switchKnownVault } from '../../node/vault/known.ts'
+import { inheritMemory, vaultFolder } from '../../node/vault/open.ts'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
@@ -40,6 +40,7 @@ export function vaultDestroyCommand(runner: Runner): Command {
 const NOTES = `
 Asks at a terminal, and requires --yes without one. End the sessions first, with \`revoke\`. In a git repository, the
 branch of the vault is deleted, and nothing else; its host may keep deleted commits, which are encrypted, for some time.
+Of a vault that has moved, only what is left at the old address is deleted.
 `
 
 async function runDestroy(options: DestroyOptions, context: Context): Promise<void> {
@@ -47,38 +48,47 @@ async function runDestroy(options: DestroyOptions, context: Context): Promise<vo
   const canAsk = io.stdin.isTTY === true && !inCi(io) && !output.json
   if (!options.yes && !canAsk) throw notAsked()
   const vault = await usedVault(context)
-  const contents = await contentsOf(vault, options)
+  const found = await find(vault, options)
+  const { contents, movedTo } = found
   if (contents && !options.abandonSessions) refuseLiving(contents)
-  if (!options.yes && !(await isConfirmed(vault, contents, context))) throw notAsked()
-  if (contents) await vault.engine.destroy()
+  if (!options.yes && !(await isConfirmed(vault, found, context))) throw notAsked()
+  // What this machine has seen and received at the old address, and the key, are for the new one.
+  if (movedTo !== undefined) await follow(vault, movedTo, context)
+  if (found.isThere) await vault.engine.destroy()
   await forget(vault, io.environment)
-  if (output.json) await output.data(`${toSafeJson({ address: vault.address })}\n`)
-  output.note(
-    contents
-      ? `deleted the vault at ${vault.address}, and its key on this machine`
-      : `no vault can be read at ${vault.address}; deleted its key on this machine`,
-  )
+  if (output.json) await output.data(`${toSafeJson({ address: vault.address, movedTo })}\n`)
+  output.note(said(vault, found))
   if (contents && contents.others > 0) {
     output.warn(
       'the vault had a copy of a client key: sessions of that client need ATPROTO_OAUTH_CLIENT_JWK from now on',
     )
   }
-  if (vault.source === 'environment') output.note('Remove ATPROTO_OAUTH_VAULT and ATPROTO_OAUTH_VAULT_KEY too.')
+  if (vault.source !== 'environment') return
+  if (movedTo !== undefined) output.note(`Set ATPROTO_OAUTH_VAULT to ${movedTo}.`)
+  else output.note('Remove ATPROTO_OAUTH_VAULT and ATPROTO_OAUTH_VAULT_KEY too.')
 }
 
-/** @returns `undefined` if the vault is gone */
-async function contentsOf({ engine, key }: UsedVault, { abandonSessions }: DestroyOptions) {
+interface Found {
+  readonly isThere: boolean
+  readonly contents?: VaultContents
+  /** The vault has moved there, and only that is written here. */
+  readonly movedTo?: string
+}
+
+async function find({ engine, key }: UsedVault, { abandonSessions }: DestroyOptions): Promise<Found> {
   try {
-    return await readContents(engine, key)
+    return { isThere: true, contents: await readContents(engine, key) }
   } catch (error) {
     // A repository that was deleted is reported like one that may not be read.
     if (!isOAuthError(error, 'VAULT_INVALID', 'VAULT_REFUSED')) throw error
     const { reason } = error.facts
+    if (reason === 'vault-moved') return { isThere: true, movedTo: error.facts.address }
+    if (reason === 'vault-move-unfinished' && abandonSessions) return { isThere: true }
     if (reason !== 'vault-not-found' && reason !== 'vault-read-denied') throw error
     // A restored branch can be opened only with the key.
     if (!abandonSessions)
       throw new CliError(error.code, `${error.message}; its key was not deleted`, { cause: error, hint: IF_GONE })
-    return undefined
+    return { isThere: false }
   }
 }
 
@@ -111,7 +121,7 @@ function refuseLiving({ sessions, unreadable }: VaultContents): void {
 
 async function isConfirmed(
   { address }: UsedVault,
-  contents: VaultContents | undefined,
+  { contents, movedTo }: Found,
   { io: { stdin, stderr } }: Context,
 ): Promise<boolean> {
   const { confirm } = await import('@inquirer/prompts')
@@ -121,10 +131,26 @@ async function isConfirmed(
     ...(contents && contents.others > 0 ? [counted(contents.others, 'client key')] : []),
   ]
   const loss = parts.length > 0 ? `, with ${parts.join(' and ')}` : ''
-  return confirm(
-    { message: `Delete the vault at ${address}${loss}?`, default: false },
-    { input: stdin, output: stderr },
-  )
+  const message =
+    movedTo === undefined
+      ? `Delete the vault at ${address}${loss}?`
+      : `The vault has moved to ${movedTo}. Delete what is left at ${address}?`
+  return confirm({ message, default: false }, { input: stdin, output: stderr })
+}
+
+async function follow({ address, engine, home, key, memory }: UsedVault, to: string, { io }: Context): Promise<void> {
+  const { identity } = await resolveAddress(to, io.environment)
+  await inheritMemory({ address: identity }, key, key, memory, engine.address)
+  for (const known of (await readKnownVaults(home)).vaults) {
+    const isSame = await isSameAddress(known.address, address, io.environment).catch(() => false)
+    if (isSame) await switchKnownVault(home, [known.address], { address: to, key })
+  }
+}
+
+function said({ address }: UsedVault, { isThere, movedTo }: Found): string {
+  if (movedTo !== undefined) return `deleted what was left at ${address} of the vault, which is at ${movedTo}`
+  if (isThere) return `deleted the vault at ${address}, and its key on this machine`
+  return `no vault can be read at ${address}; deleted its key on this machine`
 }
 
 function notAsked(): OAuthError {

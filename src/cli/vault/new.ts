@@ -9,6 +9,7 @@ import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey } from '../../node/vault/envelope.ts'
 import { changeKnownVaults, readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
 import { makeVault, opens, removeForeignRecords } from '../../node/vault/make.ts'
+import { assertHere } from '../../node/vault/moved.ts'
 import type { SaveTarget } from '../../ports.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
@@ -17,7 +18,7 @@ import { programName } from '../io.ts'
 import { carriedFlags } from '../options.ts'
 import { shellQuote } from '../shell.ts'
 import { addKeyOutputOptions, type KeyOutput, type KeyOutputOptions, keyOutputFor } from './key-output.ts'
-import { connect, requireHome, warnOfVariable } from './setting.ts'
+import { assertUsable, connect, requireHome, warnOfVariable } from './setting.ts'
 
 interface NewOptions extends KeyOutputOptions {
   readonly replace?: boolean
@@ -112,6 +113,7 @@ async function make(place: Place, { replace = false }: NewOptions, { runtime }: 
     ],
   }))
   try {
+    // Before the targets get a key.
     if (targets.length > 0) await assertUsable(engine)
     await keyOutput.save({ address, login, key })
     const keys = isUnfinished
@@ -135,7 +137,10 @@ async function keyThatOpens<T extends { readonly key: string }>(
   { address }: VaultEngine,
 ): Promise<T | undefined> {
   for (const vault of known) {
-    if ((await opens(text, parseUserKey(vault.key), address)) !== undefined) return vault
+    const keys = await opens(text, parseUserKey(vault.key), address)
+    if (keys === undefined) continue
+    assertHere(keys)
+    return vault
   }
   return undefined
 }
@@ -158,13 +163,6 @@ function exists(address: string): OAuthError {
   return new OAuthError('VAULT_INVALID', `a vault already exists at ${address}; nothing was changed`, {
     facts: { reason: 'vault-exists', address },
   })
-}
-
-/** What can be known before the targets get a key. */
-async function assertUsable(engine: VaultEngine): Promise<void> {
-  const broken = (await engine.describe()).find(({ verdict }) => verdict === 'broken')
-  if (broken === undefined) return
-  throw broken.fix instanceof OAuthError ? broken.fix : new OAuthError('VAULT_REFUSED', broken.detail)
 }
 
 async function forgetUnconfirmed(home: string, address: string): Promise<void> {

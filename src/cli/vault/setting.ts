@@ -80,14 +80,27 @@ export async function warnOfVariable(address: string, { io, output }: Pick<Conte
   }
 }
 
+/**
+ * What can be known of a service before anything is stored there.
+ *
+ * @throws {OAuthError} `VAULT_REFUSED`, or what is wrong with it
+ */
+export async function assertUsable(engine: VaultEngine): Promise<void> {
+  const broken = (await engine.describe()).find(({ verdict }) => verdict === 'broken')
+  if (broken === undefined) return
+  throw broken.fix instanceof OAuthError ? broken.fix : new OAuthError('VAULT_REFUSED', broken.detail)
+}
+
 /** The sessions of a vault, for a change of them. */
 export function storeOf(
   { engine, key, memory }: Pick<UsedVault, 'engine' | 'key' | 'memory'>,
   { io, output, runtime }: Context,
+  { isMoving = false } = {},
 ): Promise<VaultStore> {
   return openVault({
     engine,
     key,
+    isMoving,
     folder: memory,
     environment: io.environment,
     holdSignals,

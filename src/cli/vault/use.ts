@@ -8,7 +8,8 @@ import { normalizeAddress, vaultFolders, withoutLogin } from '../../node/vault/c
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { parseUserKey, unwrapKeys, userKeyId, wrapsOf } from '../../node/vault/envelope.ts'
 import { vaultNotFound } from '../../node/vault/keyring.ts'
-import { readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
+import { type KnownVault, readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
+import { opens } from '../../node/vault/make.ts'
 import { inheritMemory } from '../../node/vault/open.ts'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
@@ -33,7 +34,7 @@ export function vaultUseCommand(runner: Runner): Command {
 const NOTES = `
 The key is read from ATPROTO_OAUTH_VAULT_KEY or stdin; at a terminal it is asked for, and not shown. It is checked
 against the vault before it is kept. The key of a vault that was used before is kept too: to switch back, name its
-address, without a key. If the vault has a newer one since, it is asked for.
+address, without a key. If the vault has a newer one since, it is asked for. A vault that has moved has the same key.
 
 Examples:
   atproto-oauth vault use git:https://github.com/alice/bot
@@ -49,7 +50,7 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
   const known = vaults.find((vault) => vault.address === address)
   const login = (await withoutLogin(given)).login ?? known?.login
   const engine = await connect(address, context, login)
-  let key = inVariable ?? known?.key ?? (await askForKey(address, io))
+  let key = inVariable ?? known?.key ?? (await keyOfOther(engine, vaults)) ?? (await askForKey(address, io))
   parseUserKey(key)
   const isKept = inVariable === undefined && known !== undefined
   const isNewest = await check(engine, key).catch((error: unknown) => {
@@ -69,6 +70,16 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
   ${programName(io)} vault use ${shellQuote(current)}`)
   }
   await warnOfVariable(address, context)
+}
+
+/** The key of a vault that is kept here and was moved to this address. */
+async function keyOfOther(engine: VaultEngine, vaults: readonly KnownVault[]): Promise<string | undefined> {
+  if (vaults.length === 0) return undefined
+  const text = await engine.read(VAULT_RECORD)
+  for (const { key } of text === undefined ? [] : vaults) {
+    if ((await opens(text!, parseUserKey(key), engine.address)) !== undefined) return key
+  }
+  return undefined
 }
 
 /** @returns whether the vault has no newer key */

@@ -7,6 +7,7 @@ import { vaultCheckCommand } from './check.ts'
 import { vaultDestroyCommand } from './destroy.ts'
 import { vaultKeyCommand } from './key.ts'
 import { vaultListCommand } from './list.ts'
+import { vaultMoveCommand } from './move.ts'
 import { vaultNewCommand } from './new.ts'
 import { vaultRekeyCommand } from './rekey.ts'
 import { vaultRemoveCommand } from './remove.ts'
@@ -22,6 +23,7 @@ export function vaultCommand(runner: Runner): Command {
     .addCommand(vaultCheckCommand(runner))
     .addCommand(vaultListCommand(runner))
     .addCommand(vaultRekeyCommand(runner))
+    .addCommand(vaultMoveCommand(runner))
     .addCommand(vaultRemoveCommand(runner))
     .addCommand(vaultDestroyCommand(runner))
 }

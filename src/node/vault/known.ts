@@ -57,6 +57,28 @@ export async function writeKnownVault(home: string, { address, key, login }: Kno
   }))
 }
 
+/**
+ * Keeps a vault that has moved under its new address too, and uses it there if it was used at the old one. A machine that
+ * does not keep it is not changed.
+ *
+ * @param from spellings of the old address
+ */
+export async function switchKnownVault(
+  home: string,
+  from: readonly string[],
+  { address, key, login }: KnownVault,
+): Promise<void> {
+  const { vaults } = await readKnownVaults(home)
+  if (!vaults.some((vault) => from.includes(vault.address))) return
+  await changeKnownVaults(home, ({ current, vaults: before }) => {
+    const there = before.find((vault) => vault.address === address)
+    return {
+      current: current !== undefined && from.includes(current) ? address : current,
+      vaults: [...before.filter((vault) => vault.address !== address), { address, key, login: login ?? there?.login }],
+    }
+  })
+}
+
 /** Forgets the vault that commands use, or another one, with its key. */
 export async function forgetKnownVault(home: string, address?: string): Promise<void> {
   await changeKnownVaults(home, ({ current, vaults }) => {

@@ -26,7 +26,9 @@ import type { VaultStore } from './store.ts'
 export interface MoveOptions {
   /** Address of the new place, in a spelling to connect with. */
   readonly to: string
-  /** The same for the old one. */
+  /** Whether another spelling means this address. */
+  isTo(address: string): Promise<boolean>
+  /** Address of the old place, in a spelling to connect with. */
   readonly from: string
   readonly userKey: Uint8Array
 }
@@ -61,7 +63,7 @@ interface Places {
 export async function moveVault(
   store: VaultStore,
   target: VaultEngine,
-  { to, from, userKey }: MoveOptions,
+  { to, isTo, from, userKey }: MoveOptions,
   ports: Timer,
 ): Promise<Moved> {
   const { engine: source } = store
@@ -74,7 +76,7 @@ export async function moveVault(
     if (text === undefined) throw vaultNotFound(from)
     const keys = await unwrapAnyKeys(text, userKey, source.address)
     const { move, ...rest } = keys
-    if (move !== undefined && (move.direction !== 'to' || move.address !== to)) assertHere(keys)
+    if (move !== undefined && (move.direction !== 'to' || !(await isTo(move.address)))) assertHere(keys)
     if (move?.isFinished) return { isRepeated: !isBegun, records: moved.size, unreadable: [] }
     if (keys.earlier !== undefined) throw rekeyUnfinished()
     if (wrapsOf(text).length > 1) throw rekeyBegun()

@@ -40,7 +40,7 @@ const OFFERED: [line: () => string, offered: () => readonly string[]][] = [
   [() => '', () => COMMANDS],
   [() => 'ca', () => ['call']],
   [() => 'client ', () => ['check', 'new']],
-  [() => 'vault ', () => ['check', 'destroy', 'key', 'list', 'new', 'rekey', 'remove', 'use']],
+  [() => 'vault ', () => ['check', 'destroy', 'key', 'list', 'move', 'new', 'rekey', 'remove', 'use']],
   [
     () => 'vault destroy --',
     () => ['--abandon-sessions', '--yes', ...EVERYWHERE.filter((flag) => flag.startsWith('--'))],

@@ -11,7 +11,7 @@ import {
   sealRecord,
   unwrapKeys,
 } from '../../../src/node/vault/envelope.ts'
-import { type MoveOptions, moveVault } from '../../../src/node/vault/move.ts'
+import { moveVault } from '../../../src/node/vault/move.ts'
 import { goneTo } from '../../../src/node/vault/moved.ts'
 import { openVault } from '../../../src/node/vault/open.ts'
 import { seal, unseal, type VaultRecord } from '../../../src/node/vault/record.ts'
@@ -76,9 +76,11 @@ async function machine(service: MemoryService, key: string, { folder, hooks, isM
   return { store, warnings }
 }
 
-async function move({ source, target, key }: World, opening: Opening = {}, options: Partial<MoveOptions> = {}) {
+async function move({ source, target, key }: World, opening: Opening = {}) {
   const { store } = await machine(source, key, { ...opening, isMoving: true })
-  const given = { from: source.address, to: target.address, userKey: parseUserKey(key), ...options }
+  const to = target.address
+  const isTo = async (address: string) => address === to
+  const given = { from: source.address, to, isTo, userKey: parseUserKey(key) }
   return moveVault(store, target.connect(opening.hooks), given, ports)
 }
 

@@ -1,0 +1,192 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
+import { readContents } from '../../../src/node/vault/inspect.ts'
+import { readKnownVaults } from '../../../src/node/vault/known.ts'
+import type { MemoryService } from '../../support/memory-engine.ts'
+import {
+  ADDRESS,
+  addPlace,
+  type CommandWorld,
+  connectEngine,
+  createCommandWorld,
+  OTHER_ADDRESS,
+} from '../../support/vault-commands.ts'
+
+vi.mock('../../../src/node/runtime.ts', async (load) => {
+  const { fakeNodeRuntime } = await import('../../support/cli.ts')
+  return { ...(await load<object>()), nodeRuntime: fakeNodeRuntime }
+})
+vi.mock('../../../src/node/vault/connect.ts', async (load) => ({ ...(await load<object>()), connectEngine }))
+
+/** A vault with a session, and a service with nothing. */
+async function createWorld(): Promise<CommandWorld & { readonly target: MemoryService }> {
+  const world = await createCommandWorld()
+  await world.put()
+  return { ...world, target: addPlace() }
+}
+
+const FROM_OLD = { ATPROTO_OAUTH_VAULT: ADDRESS }
+const sessionsAt = async (service: MemoryService, key: string) => (await readContents(service.connect(), key)).sessions
+
+describe('vault move', () => {
+  test('moves the sessions, switches this machine, and says what to set elsewhere', async () => {
+    const world = await createWorld()
+    const { code, stdout, stderr } = await world.vault(['move', OTHER_ADDRESS])
+    expect(code, stderr).toBe(0)
+    expect(stdout).toBe(`${OTHER_ADDRESS}\n`)
+    expect(stderr).toContain(`moved the vault from ${ADDRESS} to ${OTHER_ADDRESS}`)
+    expect(stderr).toContain(`  atproto-oauth vault use ${OTHER_ADDRESS}\n`)
+    expect(stderr).toContain(`Where ATPROTO_OAUTH_VAULT is set, as for CI jobs, set it to:\n  ${OTHER_ADDRESS}\n`)
+    expect(stderr).toContain(`  ATPROTO_OAUTH_VAULT=${ADDRESS} atproto-oauth vault destroy\n`)
+    expect(stderr).not.toContain(world.userKey)
+    const key = world.userKey
+    expect(await readKnownVaults(world.home)).toMatchObject({
+      current: OTHER_ADDRESS,
+      vaults: [
+        { address: ADDRESS, key },
+        { address: OTHER_ADDRESS, key },
+      ],
+    })
+    expect(await sessionsAt(world.target, key)).toHaveLength(1)
+    expect((await world.vault(['list', '--json'])).stdout).toContain('alice.fake.dev')
+  })
+
+  test('again says that nothing is left to do, at either address', async () => {
+    const world = await createWorld()
+    await world.vault(['move', OTHER_ADDRESS])
+    const { version } = world.target
+    const here = await world.vault(['move', `${OTHER_ADDRESS}.git`])
+    expect(here).toMatchObject({ code: 0, stdout: `${OTHER_ADDRESS}\n` })
+    expect(here.stderr).toContain('nothing to move: the vault is at this address')
+    const there = await world.vault(['move', `${OTHER_ADDRESS}.git`], { env: FROM_OLD })
+    expect(there).toMatchObject({ code: 0, stdout: `${OTHER_ADDRESS}\n` })
+    expect(there.stderr).toContain(`the vault has moved from ${ADDRESS} to ${OTHER_ADDRESS} before`)
+    expect(there.stderr).toContain(`ATPROTO_OAUTH_VAULT is set to ${ADDRESS}: commands use that vault`)
+    expect(world.target.version).toBe(version)
+  })
+
+  test('--json', async () => {
+    const world = await createWorld()
+    const { stdout } = await world.vault(['move', OTHER_ADDRESS, '--json'])
+    expect(JSON.parse(stdout)).toStrictEqual({ address: OTHER_ADDRESS, previous: ADDRESS, records: 1, unreadable: [] })
+    const again = await world.vault(['move', OTHER_ADDRESS, '--json'])
+    expect(JSON.parse(again.stdout)).toStrictEqual({ address: OTHER_ADDRESS, records: 0, unreadable: [] })
+  })
+
+  test.each(['unreachable', 'lost-after'] as const)('interrupted (%s), the next run finishes it', async (fault) => {
+    for (const last of [1, 2, 3]) {
+      const world = await createWorld()
+      let swaps = 0
+      world.setHooks({
+        before({ operation }) {
+          if (operation === 'swap') swaps++
+          if (swaps < last) return undefined
+          return operation === 'swap' && swaps === last ? fault : 'unreachable'
+        },
+      })
+      expect(await world.vault(['move', OTHER_ADDRESS])).toMatchObject({ code: 3, stdout: '' })
+      expect(await readKnownVaults(world.home)).toMatchObject({ current: ADDRESS })
+      world.setHooks({})
+      expect(await world.vault(['move', OTHER_ADDRESS])).toMatchObject({ code: 0 })
+      expect(await readKnownVaults(world.home)).toMatchObject({ current: OTHER_ADDRESS })
+      expect(await sessionsAt(world.target, world.userKey)).toHaveLength(1)
+    }
+  })
+
+  test('a target with something else in it is refused, and nothing is changed', async () => {
+    const world = await createWorld()
+    world.target.set('f'.repeat(40), 'left')
+    const { version } = world.service
+    const { code, stderr } = await world.vault(['move', OTHER_ADDRESS])
+    expect(code).toBe(2)
+    expect(stderr).toContain('there is something else at memory:other; nothing was moved there [VAULT_INVALID]')
+    expect(stderr).toContain('choose an address where there is nothing')
+    expect(world.service.version).toBe(version)
+  })
+
+  test('with the vault in variables, this machine keeps nothing', async () => {
+    const world = await createWorld()
+    const home = join(world.home, 'other')
+    const env = { ...FROM_OLD, ATPROTO_OAUTH_VAULT_KEY: world.userKey, ATPROTO_OAUTH_HOME: home }
+    expect(await world.vault(['move', OTHER_ADDRESS], { env })).toMatchObject({ code: 0 })
+    await expect(readFile(join(home, 'vault.json'))).rejects.toThrow('ENOENT')
+  })
+})
+
+describe('the address that a vault has left', () => {
+  const said = `the vault at ${ADDRESS} has moved to ${OTHER_ADDRESS} [VAULT_INVALID]`.replace(ADDRESS, 'memory:vault')
+  const hint = `use the new address: atproto-oauth vault use ${OTHER_ADDRESS}`
+
+  test.each([
+    ['list'],
+    ['rekey'],
+    ['rekey', '--finish'],
+    ['remove', '--account', 'alice.fake.dev'],
+    ['use', ADDRESS],
+    ['new', ADDRESS],
+    ['new', ADDRESS, '--replace'],
+    ['move', `${OTHER_ADDRESS}#third`],
+  ])('vault %s %s says so, and changes nothing', async (...args) => {
+    const world = await createWorld()
+    addPlace(`${OTHER_ADDRESS}#third`)
+    await world.vault(['move', OTHER_ADDRESS])
+    const { version } = world.service
+    const failed = await world.vault(args, { env: FROM_OLD })
+    expect(failed).toMatchObject({ code: 2, stdout: '' })
+    expect(failed.stderr).toContain(said)
+    expect(failed.stderr).toContain(hint)
+    expect(world.service.version).toBe(version)
+  })
+
+  test('vault check says so', async () => {
+    const world = await createWorld()
+    await world.vault(['move', OTHER_ADDRESS])
+    const checked = await world.vault(['check'], { env: FROM_OLD })
+    expect(checked.code).toBe(4)
+    expect(checked.stdout).toMatch(/^xx {2}vault +the vault at \S+ has moved to \S+$/m)
+    expect(checked.stdout).toContain(hint)
+  })
+
+  test('vault use of the new address needs no key where the old one is kept', async () => {
+    const world = await createWorld()
+    const home = join(world.home, 'other')
+    const env = { ATPROTO_OAUTH_HOME: home }
+    await world.vault(['use', ADDRESS], { env, stdin: world.userKey })
+    await world.vault(['move', OTHER_ADDRESS])
+    expect(await world.vault(['use', OTHER_ADDRESS], { env })).toMatchObject({ code: 0, stdout: `${OTHER_ADDRESS}\n` })
+    expect(await readKnownVaults(home)).toMatchObject({ current: OTHER_ADDRESS })
+  })
+
+  test('vault destroy deletes what is left there, and this machine goes on at the new one', async () => {
+    const world = await createWorld()
+    const home = join(world.home, 'other')
+    const env = { ATPROTO_OAUTH_HOME: home }
+    await world.vault(['use', ADDRESS], { env, stdin: world.userKey })
+    await world.vault(['move', OTHER_ADDRESS])
+    const { code, stderr } = await world.vault(['destroy', '--yes'], { env })
+    expect(code, stderr).toBe(0)
+    expect(stderr).toContain(`deleted what was left at ${ADDRESS} of the vault, which is at ${OTHER_ADDRESS}`)
+    expect(world.service.records.size).toBe(0)
+    expect(await readKnownVaults(home)).toMatchObject({ current: OTHER_ADDRESS, vaults: [{ address: OTHER_ADDRESS }] })
+    expect((await world.vault(['list', '--json'], { env })).stdout).toContain('alice.fake.dev')
+  })
+
+  test('vault destroy refuses while not everything has arrived', async () => {
+    const world = await createWorld()
+    let swaps = 0
+    world.setHooks({ before: ({ operation }) => (operation === 'swap' && ++swaps > 1 ? 'unreachable' : undefined) })
+    await world.vault(['move', OTHER_ADDRESS])
+    world.setHooks({})
+    const there = { ATPROTO_OAUTH_VAULT: OTHER_ADDRESS, ATPROTO_OAUTH_VAULT_KEY: world.userKey }
+    for (const [env, from, to] of [
+      [{}, 'memory:vault', OTHER_ADDRESS],
+      [there, ADDRESS, 'memory:other'],
+    ] as const) {
+      const refused = await world.vault(['destroy', '--yes'], { env })
+      expect(refused).toMatchObject({ code: 2, stdout: '' })
+      expect(refused.stderr).toContain(`finish it: ATPROTO_OAUTH_VAULT=${from} atproto-oauth vault move ${to}`)
+    }
+    expect(await world.vault(['move', OTHER_ADDRESS])).toMatchObject({ code: 0 })
+  })
+})
