@@ -10,9 +10,11 @@
 import { OAuthError } from '../../src/errors.ts'
 import type { Credentials, Did, SessionRecord } from '../../src/model.ts'
 import { type SwapOutcome, VAULT_RECORD, type VaultEngine } from '../../src/node/vault/engine.ts'
-import { dataKeyId, unwrapKeys, wrapKeys, wrapsOf } from '../../src/node/vault/envelope.ts'
+import { dataKeyId, unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from '../../src/node/vault/envelope.ts'
 import { copyMemory, createKeyring } from '../../src/node/vault/keyring.ts'
 import type { MemoryKind, VaultMemory } from '../../src/node/vault/memory.ts'
+import { moveVault } from '../../src/node/vault/move.ts'
+import { goneTo } from '../../src/node/vault/moved.ts'
 import { addKey, finishRekey } from '../../src/node/vault/rekey.ts'
 import { VaultStore, type VaultStoreOptions } from '../../src/node/vault/store.ts'
 import { VAULT_TIMES, type VaultTimes } from '../../src/node/vault/times.ts'
@@ -41,6 +43,9 @@ const BLINK = VAULT_TIMES.firstSend + SECOND
 /** A response is on the disk by then. */
 const WRITE_LONGEST = 100
 const EVENTS_MOST = 30_000
+/** Where the vault was made, and where it moves to. */
+const ADDRESSES = ['model:', 'model:new'] as const
+type Place = 0 | 1
 
 export type EngineFault =
   | 'unreachable'
@@ -61,8 +66,21 @@ export interface MachinePlan {
   readonly wall?: number
 }
 
-/** `take-key`: the machine gets the newest key of the vault that somebody has. */
-export type OperationKind = 'call' | 'refresh' | 'revoke' | 'login' | 'import' | 'rekey' | 'finish' | 'take-key'
+/**
+ * `take-key`: the machine gets the newest key of the vault that somebody has. `take-address`: the same for the address that
+ * the vault moves to.
+ */
+export type OperationKind =
+  | 'call'
+  | 'refresh'
+  | 'revoke'
+  | 'login'
+  | 'import'
+  | 'rekey'
+  | 'finish'
+  | 'take-key'
+  | 'move'
+  | 'take-address'
 
 export interface Operation {
   readonly at: number
@@ -120,6 +138,8 @@ export interface Mutation {
   readonly store?: typeof VaultStore
   readonly times?: Partial<VaultTimes>
   readonly memory?: (memory: VaultMemory) => VaultMemory
+  /** What moves the vault works on instead. */
+  readonly move?: (source: VaultEngine, target: VaultEngine) => readonly [VaultEngine, VaultEngine]
 }
 
 export interface Outcome {
@@ -153,7 +173,12 @@ interface Content {
 }
 
 function contentOf(text: string | undefined): Content | undefined {
-  return text === undefined ? undefined : JSON.parse(text.slice(text.indexOf('\t') + 1))
+  return text === undefined || isLeft(text) ? undefined : JSON.parse(text.slice(text.indexOf('\t') + 1))
+}
+
+/** Says where the record has gone. */
+function isLeft(text: string | undefined): boolean {
+  return text !== undefined && goneTo(JSON.parse(text.slice(text.indexOf('\t') + 1))) !== undefined
 }
 
 interface Event {
@@ -202,9 +227,9 @@ interface Lock {
 }
 
 interface Memory {
-  /** Of all keys. */
-  readonly files: ReadonlyMap<number, Map<string, string>>
-  filesOf(userKey: number): Map<string, string>
+  /** Of all keys and places. */
+  readonly files: ReadonlyMap<string, Map<string, string>>
+  filesOf(userKey: number, place: Place): Map<string, string>
   readonly locks: Map<string, Lock>
   readonly holder: string
   readonly isDurable: boolean
@@ -222,6 +247,8 @@ interface Machine {
   boots: number
   /** Its number among the user's keys, from 1. */
   userKey: number
+  /** Which address it has. */
+  place: Place
 }
 
 class Process {
@@ -240,12 +267,14 @@ class Process {
   /** Of the session that it works with. */
   thumbprint: string | undefined
   readonly warnings: string[] = []
+  readonly place: Place
   constructor(id: number, machine: Machine, kind: OperationKind, startedAt: number) {
     this.id = id
     this.machine = machine
     this.memory = machine.memory
     this.kind = kind
     this.startedAt = startedAt
+    this.place = machine.place
   }
   toString(): string {
     return `m${this.machine.index}/p${this.id} ${this.kind}`
@@ -307,6 +336,7 @@ class Simulation {
       bootedAt: -HOUR,
       boots: 1,
       userKey: 1,
+      place: 0,
     }))
   }
 
@@ -326,21 +356,18 @@ class Simulation {
     // All faults are over: whoever comes now must get an answer, and the session must still be good if it ever was.
     this.#time = Math.max(this.#time, Number.isFinite(this.#quietAt) ? this.#quietAt : 0)
     this.#isFinal = true
-    for (const kind of this.#hasRekey ? (['take-key', 'finish', 'take-key'] as const) : []) {
-      this.#time += HOUR
-      // The key is handed out, and whoever has begun to replace it finishes that.
-      for (const { index } of this.#machines) this.#at(this.#time + index * 20 * MINUTE, () => this.#start(index, kind))
-      await this.#drain()
-    }
-    for (const kind of ['call', 'refresh'] as const) {
-      this.#time += 2 * HOUR
-      for (const { index } of this.#machines) {
-        this.#at(this.#time + index * 20 * MINUTE, () => this.#start(index, kind))
-      }
-      await this.#drain()
-    }
+    // Whoever was given the new address too early has the old one again.
+    if (!this.#isAt(1)) for (const machine of this.#machines) machine.place = 0
+    if (this.#hasRekey && !this.#isAt(1)) await this.#everywhere('take-key', HOUR)
+    if (this.#hasRekey && this.#isAt(0)) await this.#finishRekey()
+    // Every machine finishes the move, and gets the address.
+    if (this.#hasMove && !this.#isAt(1)) await this.#everywhere('move', HOUR)
+    if (this.#hasMove) await this.#everywhere('take-address', HOUR)
+    if (this.#hasRekey && this.#hasMove) await this.#finishRekey()
+    for (const kind of ['call', 'refresh'] as const) await this.#everywhere(kind, 2 * HOUR)
     this.#checkEnd()
     if (this.#hasRekey) await this.#checkKeys()
+    if (this.#hasMove) this.#checkMoved()
     return {
       violations: this.#violations,
       trace: this.#trace,
@@ -349,6 +376,20 @@ class Simulation {
       resends: this.#resends,
       answers: this.#answers,
     }
+  }
+
+  /** On one machine after another. */
+  async #everywhere(kind: OperationKind, after: number): Promise<void> {
+    this.#time += after
+    for (const { index } of this.#machines) {
+      this.#at(this.#time + index * 20 * MINUTE, () => this.#start(index, kind))
+    }
+    await this.#drain()
+  }
+
+  /** The key is handed out, and whoever has begun to replace it finishes that. */
+  async #finishRekey(): Promise<void> {
+    for (const kind of ['take-key', 'finish', 'take-key'] as const) await this.#everywhere(kind, HOUR)
   }
 
   // --- time
@@ -462,9 +503,10 @@ class Simulation {
   #newMemory(isDurable: boolean, copied: Memory['files'] = new Map()): Memory {
     this.#memories++
     const files = new Map([...copied].map(([key, of]) => [key, new Map(of)]))
-    const filesOf = (userKey: number) => {
-      const found = files.get(userKey) ?? new Map<string, string>()
-      files.set(userKey, found)
+    const filesOf = (userKey: number, place: Place) => {
+      const key = `${place} ${userKey}`
+      const found = files.get(key) ?? new Map<string, string>()
+      files.set(key, found)
       return found
     }
     return { files, filesOf, locks: new Map(), holder: `memory ${this.#memories}`, isDurable }
@@ -489,6 +531,11 @@ class Simulation {
   async #operate(process: Process, kind: OperationKind): Promise<string> {
     if (kind === 'take-key') return this.#takeKey(process)
     if (kind === 'rekey') return this.#rekey(process)
+    if (kind === 'move') return this.#move(process)
+    if (kind === 'take-address') {
+      process.machine.place = 1
+      return 'has the new address'
+    }
     const { runtime, store } = this.#runtime(process)
     if (kind === 'finish') {
       const { userKey } = process.machine
@@ -520,6 +567,35 @@ class Simulation {
     return String(response.status)
   }
 
+  /** As the command does, which needs the old address for it. */
+  async #move(process: Process): Promise<string> {
+    const { machine } = process
+    const { store, runtime } = this.#runtime(process, true)
+    const given = [store.engine, this.#engineFor(process, 1)] as const
+    const [source, target] = this.#mutation.move?.(...given) ?? given
+    const [from, to] = ADDRESSES
+    const moving = source === store.engine ? store : this.#runtime(process, true, source).store
+    const userKey = userKeyOf(machine.userKey)
+    const { isRepeated } = await moveVault(
+      moving,
+      target,
+      { from, to, isTo: async (it) => it === to, userKey },
+      runtime,
+    )
+    machine.place = 1
+    return isRepeated ? 'moved before' : 'moved'
+  }
+
+  get #hasMove(): boolean {
+    return this.#plan.operations.some(({ kind }) => kind === 'move')
+  }
+
+  /** Whether the vault is in use there. */
+  #isAt(place: Place): boolean {
+    const keys = keysIn(this.#records.get(nameAt(place, VAULT_RECORD)))
+    return keys !== undefined && keys.move === undefined
+  }
+
   get #hasRekey(): boolean {
     return this.#plan.operations.some(({ kind }) => kind === 'rekey')
   }
@@ -527,7 +603,7 @@ class Simulation {
   /** As the command does: the new key is on the disk before it is in the vault. */
   async #rekey(process: Process): Promise<string> {
     const { machine } = process
-    const engine = this.#engineFor(process)
+    const engine = this.#engineFor(process, process.place)
     const text = (await engine.read(VAULT_RECORD)) ?? ''
     const next = this.#userKeys + 1
     this.#userKeys = next
@@ -543,17 +619,19 @@ class Simulation {
   async #takeKey(process: Process): Promise<string> {
     const { machine } = process
     const { userKey } = machine
-    const lines = (this.#records.get(VAULT_RECORD) ?? '').split('\n')
+    const lines = (this.#records.get(nameAt(process.place, VAULT_RECORD)) ?? '').split('\n')
+    if (lines[0] === '') return 'nothing there'
     const newest = Number.parseInt(lines.at(-1)!.split(' ')[1]!.slice(0, 2), 16)
     if (newest === userKey) return `has key ${newest}`
-    const folder = (key: number) => ({
-      address: 'model:',
-      memory: this.#memoryFor(process, key),
-      userKey: userKeyOf(key),
-    })
-    await copyMemory(folder(userKey), folder(newest))
+    for (const place of [0, 1] as const) {
+      await copyMemory(this.#folder(process, userKey, place), this.#folder(process, newest, place))
+    }
     machine.userKey = newest
     return `has key ${newest} now`
+  }
+
+  #folder(process: Process, key: number, place: Place) {
+    return { address: ADDRESSES[place], memory: this.#memoryFor(process, key, place), userKey: userKeyOf(key) }
   }
 
   #answered(process: Process, answer: string): void {
@@ -611,7 +689,13 @@ class Simulation {
     }
   }
 
-  #runtime(process: Process): { readonly runtime: Runtime; readonly store: VaultStore } {
+  /** @param isMoving the store of the old place, to move it */
+  #runtime(
+    process: Process,
+    isMoving = false,
+    given?: VaultEngine,
+  ): { readonly runtime: Runtime; readonly store: VaultStore } {
+    const place = isMoving ? 0 : process.place
     const { machine } = process
     const randomBytes = (length: number) => Uint8Array.from({ length }, () => Math.floor(this.#random() * 256))
     const now = () => EPOCH + this.#time + machine.wall
@@ -619,13 +703,24 @@ class Simulation {
       process.warnings.push(message)
       this.#log(process, `warns: ${message}`)
     }
-    const own = this.#memoryFor(process)
+    const own = this.#memoryFor(process, machine.userKey, place)
     const memory = this.#mutation.memory?.(own) ?? own
-    const engine = this.#engineFor(process)
+    const engine = given ?? this.#engineFor(process, place)
     const userKey = userKeyOf(machine.userKey)
+    const keyring = createKeyring({ engine, userKey, memory, isMoving, warn })
+    let isInherited = place === 0
+    const inherit = async () => {
+      const { memory: earlier, ...from } = this.#folder(process, machine.userKey, 0)
+      if (isInherited || process.memory.filesOf(machine.userKey, 0).size === 0) return
+      isInherited = true
+      if ((await keyring.keys()).movedFrom === undefined) return
+      const source = this.#mutation.memory?.(earlier) ?? earlier
+      await copyMemory({ ...from, memory: source }, { address: engine.address, userKey, memory })
+    }
     const options: VaultStoreOptions & Random = {
       engine,
-      ...createKeyring({ engine, userKey, memory, warn }),
+      ...keyring,
+      inherit,
       memory,
       clock: {
         now,
@@ -635,7 +730,7 @@ class Simulation {
         sleep: (milliseconds) => this.#wait(process, milliseconds, true),
       },
       machine: {
-        holder: `${process.memory.holder} boot ${machine.boots}`,
+        holder: `${process.memory.holder} place ${place} boot ${machine.boots}`,
         label: `m${machine.index}`,
         durable: machine.plan.durable,
       },
@@ -668,9 +763,9 @@ class Simulation {
   }
 
   /** @param userKey what was seen with one key is apart from what was seen with another */
-  #memoryFor(process: Process, userKey = process.machine.userKey): VaultMemory {
+  #memoryFor(process: Process, userKey: number, place: Place): VaultMemory {
     const { memory, machine } = process
-    const files = memory.filesOf(userKey)
+    const files = memory.filesOf(userKey, place)
     const take = () => this.#wait(process, 1)
     return {
       read: async (kind, name) => {
@@ -751,17 +846,21 @@ class Simulation {
     return this.#states.at(-1)!
   }
 
+  /** The one that counts: what is copied is there from the moment at which the old one says where it went. */
   #record(): Content | undefined {
-    return contentOf(this.#records.get(RECORD))
+    const place = isLeft(this.#records.get(RECORD)) || this.#isAt(1) ? 1 : 0
+    return contentOf(this.#records.get(nameAt(place, RECORD)))
   }
 
   #set(text: string | undefined, name = RECORD): void {
     const before = this.#record()
+    const wasOpen = this.#isAt(1)
     const next = new Map(this.#records)
     if (text === undefined) next.delete(name)
     else next.set(name, text)
     this.#states.push(next)
-    if (name !== RECORD) return
+    if (this.#isAt(1) && this.#isAt(0)) this.#violate('the vault is open at two places')
+    if (name !== RECORD && !(wasOpen && name === nameAt(1, RECORD))) return
     const content = contentOf(text)
     if (content === undefined) return
     const { session, endedBy } = content
@@ -803,12 +902,17 @@ class Simulation {
     this.#log('engine', `${why}: ${describe(this.#records.get(RECORD))}`)
   }
 
-  #engineFor(process: Process): VaultEngine {
+  #engineFor(process: Process, place: Place): VaultEngine {
+    const at = (name: string) => nameAt(place, name)
+    const list = () => {
+      const there = [...this.#records].filter(([name]) => name.startsWith(NEW_PLACE) === (place === 1))
+      return new Map(there.map(([name, text]) => [name.replace(NEW_PLACE, ''), text]))
+    }
     return {
-      address: 'model:',
-      read: async (name) => this.#ask(process, `read ${name.slice(0, 5)}`, () => this.#records.get(name)),
-      list: async () => this.#ask(process, 'list', () => this.#records),
-      swap: (name, before, after) => this.#swap(process, name, before, after),
+      address: ADDRESSES[place],
+      read: async (name) => this.#ask(process, `read ${at(name).slice(0, 9)}`, () => this.#records.get(at(name))),
+      list: async () => this.#ask(process, place === 0 ? 'list' : 'list new', list),
+      swap: (name, before, after) => this.#swap(process, at(name), before, after),
       describe: async () => [],
       destroy: async () => undefined,
     }
@@ -868,7 +972,8 @@ class Simulation {
     }
     return new Promise((resolve) => {
       const settle = (outcome: SwapOutcome) => {
-        this.#log(process, `swap ${name === RECORD ? describe(after) : describeKeys(after)}: ${outcome}`)
+        const what = name.endsWith(RECORD) ? describe(after) : describeKeys(after)
+        this.#log(process, `swap ${name.startsWith(NEW_PLACE) ? 'new ' : ''}${what}: ${outcome}`)
         resolve(outcome)
       }
       const arrive = () => {
@@ -1116,6 +1221,8 @@ class Simulation {
       answeredAt: undefined,
     }
     this.#log(process, `sends ${token}`)
+    if (process.place === 0 && this.#isAt(1))
+      this.#violate(`${process} sends a token from the place that the vault left`)
     for (const earlier of this.#sent) {
       if (earlier.token !== token || earlier.isRefused || earlier.process === process) continue
       const why = this.#unjustified(sent, earlier)
@@ -1181,13 +1288,23 @@ class Simulation {
 
   /** After a change of the key that was finished, the old keys open nothing. */
   async #checkKeys(): Promise<void> {
-    const text = this.#records.get(VAULT_RECORD) ?? ''
+    const place = this.#isAt(1) ? 1 : 0
+    const text = this.#records.get(nameAt(place, VAULT_RECORD)) ?? ''
     const newest = Math.max(...this.#machines.map(({ userKey }) => userKey))
-    const keys = await unwrapKeys(text, userKeyOf(newest), 'model:').catch(() => undefined)
+    const keys = await unwrapKeys(text, userKeyOf(newest), ADDRESSES[place]).catch(() => undefined)
     if (keys === undefined || wrapsOf(text).length > 1) this.#violate('the vault is open for an old key')
     else if (keys.earlier !== undefined) this.#violate('the change of the key was not finished')
-    const record = this.#records.get(RECORD)
+    const record = this.#records.get(nameAt(place, RECORD))
     if (record !== undefined && dataKeyId(record) !== keys?.kid) this.#violate('a record has another data key')
+  }
+
+  /** The old place has nothing but the new address. */
+  #checkMoved(): void {
+    if (!this.#isAt(1)) this.#violate('the vault has not arrived')
+    const { move } = keysIn(this.#records.get(VAULT_RECORD)) ?? {}
+    if (move?.direction !== 'to') this.#violate('the old place does not say where the vault is')
+    const record = this.#records.get(RECORD)
+    if (record !== undefined && !isLeft(record)) this.#violate('the old place has a session')
   }
 
   #checkEnd(): void {
@@ -1212,6 +1329,18 @@ class Simulation {
   }
 }
 
+const NEW_PLACE = 'new '
+
+function nameAt(place: Place, name: string): string {
+  return place === 0 ? name : `${NEW_PLACE}${name}`
+}
+
+/** Of the `vault` record, without a key. */
+function keysIn(text: string | undefined): VaultKeys | undefined {
+  const line = text?.split('\n')[0]
+  return line === undefined ? undefined : JSON.parse(line.slice(line.indexOf('\t') + 1))
+}
+
 function userKeyOf(number: number): Uint8Array {
   return new Uint8Array([number])
 }
@@ -1227,6 +1356,7 @@ function isAfter(one: Event, other: Event): boolean {
 }
 
 function describe(text: string | undefined): string {
+  if (isLeft(text)) return '[moved]'
   const content = contentOf(text)
   if (content === undefined) return 'nothing'
   const { session, claim, endedBy } = content

@@ -166,6 +166,43 @@ export function rekeyPlan(
   return { ...plan, operations: [...key, ...plan.operations] }
 }
 
+/** The vault moves; the second machine gets the address in the meantime, afterwards, or never. */
+export function movePlan(
+  { take, kinds, rekey }: { readonly take?: number; readonly kinds: readonly OperationKind[]; readonly rekey?: number },
+  { begin = BEGIN, ...changes }: Partial<Plan> & { readonly begin?: number } = {},
+): Plan {
+  const plan = smallPlan(kinds, { begin, ...changes })
+  const move: Operation[] = [
+    { at: begin + 1500, machine: 0, kind: 'move' },
+    ...(take === undefined ? [] : [{ at: begin + take, machine: 1, kind: 'take-address' } as const]),
+    ...(rekey === undefined ? [] : [{ at: begin + rekey, machine: 0, kind: 'rekey' } as const]),
+  ]
+  return { ...plan, operations: [...plan.operations, ...move] }
+}
+
+/** A schedule with any number of faults but those that lose changes, and the vault moves, once or from two machines. */
+export function randomMovePlan(seed: number): Plan {
+  const random = createRandom(seed ^ 0x30fe)
+  const plan = randomPlan(seed)
+  const times = plan.operations.map(({ at }) => at)
+  const [first, last] = [Math.min(...times), Math.max(...times) + MINUTE]
+  const at = (from: number) => from + random() * (last - from)
+  const machines = plan.machines.map(({ full, ...machine }) => machine)
+  const anyMachine = () => Math.floor(random() * machines.length)
+  const begin = at(first - 2 * SECOND)
+  const operations: Operation[] = [...plan.operations, { at: begin, machine: anyMachine(), kind: 'move' }]
+  if (random() < 0.4) operations.push({ at: at(begin), machine: anyMachine(), kind: 'move' })
+  if (random() < 0.3) {
+    const machine = anyMachine()
+    const added = at(first)
+    operations.push({ at: added, machine, kind: 'rekey' }, { at: at(added), machine, kind: 'finish' })
+  }
+  for (const index of machines.keys()) {
+    if (random() < 0.7) operations.push({ at: at(begin), machine: index, kind: 'take-address' })
+  }
+  return { ...plan, machines, operations, losses: [] }
+}
+
 /** A schedule with any number of faults but those that lose changes, and the key is replaced in the middle. */
 export function randomRekeyPlan(seed: number): Plan {
   const random = createRandom(seed ^ 0x4e4b)

@@ -19,6 +19,8 @@ import {
   BEGIN,
   both,
   EARLY,
+  movePlan,
+  randomMovePlan,
   randomPlan,
   randomRekeyPlan,
   rekeyPlan,
@@ -170,6 +172,41 @@ test('every fault at every step of a change of the key', async () => {
         // Whoever has only the new key cannot tell a vault that has lost it from another one.
         if (name.includes('lose-write') || count++ % Math.ceil(STRIDE / (THOROUGH ? 4 : 2)) !== 0) continue
         await findings.run({ ...base, ...change }, `${JSON.stringify(rekey)}: ${name}`)
+      }
+    }
+  }
+  findings.assertNone()
+})
+
+test('random schedules with a move to another address', async () => {
+  const findings = new Findings()
+  for (let seed = FIRST; seed < FIRST + RUNS / 2; seed++) await findings.run(randomMovePlan(seed))
+  findings.assertNone()
+})
+
+const MOVES = [
+  { take: 12_000, kinds: ['refresh', 'refresh'] },
+  { kinds: ['call', 'refresh', 'call'] },
+  { take: 2500, kinds: ['call', 'refresh', 'refresh'] },
+  { take: 60_000, kinds: ['revoke', 'refresh'] },
+  { take: 4000, kinds: ['refresh', 'login'] },
+  { take: 4000, kinds: ['import', 'refresh'] },
+  { take: 6000, rekey: 2000, kinds: ['refresh', 'call'] },
+] as const
+
+test('every fault at every step of a move', async () => {
+  const findings = new Findings()
+  let count = 0
+  for (const move of MOVES) {
+    for (const machines of MACHINES.slice(0, 3)) {
+      const base = movePlan(move, { machines, ...(count % 2 === 0 && { begin: EARLY }) })
+      const plain = await findings.run(base, JSON.stringify(move))
+      expect([plain.losses, plain.resends]).toStrictEqual([0, 0])
+      if (!('rekey' in move)) expect(plain.answers).toContain('move moved')
+      for (const [name, change] of singleFaults(plain)) {
+        // Of a place that has lost the move, a machine without a memory learns nothing.
+        if (name.includes('lose-write') || count++ % Math.ceil(STRIDE / (THOROUGH ? 4 : 2)) !== 0) continue
+        await findings.run({ ...base, ...change }, `${JSON.stringify(move)}: ${name}`)
       }
     }
   }
