@@ -50,6 +50,7 @@ export async function startFrontServer(port = 0): Promise<FrontServer> {
   const server = createServer({
     keepAliveTimeout: KEEP_ALIVE,
     requestTimeout: 0, // a large upload takes as long as the PDS does
+    requireHostHeader: false, // the front checks it
     insecureHTTPParser: false, // whatever NODE_OPTIONS says
   })
   server.listen(port, HOST)
