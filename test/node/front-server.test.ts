@@ -349,7 +349,11 @@ describe('hostile requests, on a real front', () => {
     ['with a space before the colon', 400, [GET, HOST, 'X-A : 1']],
     ['with a huge header', 431, [GET, HOST, `X-A: ${'x'.repeat(100_000)}`]],
     ['that is no HTTP', 400, ['hello']],
-    ['for a WebSocket', 501, [GET, HOST, 'Connection: Upgrade, close', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']],
+    [
+      'for a WebSocket',
+      501,
+      [GET, HOST, 'Connection: Upgrade, close', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'],
+    ],
   ])('%s', async (_, status, lines) => {
     const { front, server } = await start()
     const isKept = lines[0]!.includes('HTTP/1.1') && !lines.some((line) => line.startsWith('Connection'))

@@ -100,22 +100,26 @@ ${own}_complete() {
 }
 
 ${own}() {
-  local IFS=$' \\t\\n' rest=\${COMP_LINE:0:COMP_POINT} part words=() i=0
+  local IFS=$' \\t\\n' rest=\${COMP_LINE:0:COMP_POINT} part words=() starts=() i=0 cut=0
   # The words as the program gets them: bash cuts them at = and : and @ as well.
   for part in "\${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
     if [[ $i -eq 0 || $rest == [[:space:]]* ]]; then
       rest=\${rest#"\${rest%%[![:space:]]*}"}
       words+=('')
+      starts+=("$cut")
       i=\${#words[@]}
     fi
+    cut=$((cut + 1))
     [[ $rest == "$part"* ]] || part=$rest
     rest=\${rest#"$part"}
     words[i-1]+=$part
   done
 
-  local path= position=0 isover= flag= method= current=\${words[i-1]} takes word
+  local path= position=0 isover= flag= method= current=\${words[i-1]} takes word begin= at=0
   for word in "\${words[@]:1:i-2}"; do
-    if [[ -n $flag && $word != -?* ]]; then flag=
+    at=$((at + 1))
+    if [[ -n $begin ]]; then continue
+    elif [[ -n $flag && $word != -?* ]]; then flag=
     elif [[ -z $isover && $word == -- ]]; then isover=1
     elif [[ -z $isover && $word == -?* ]]; then
       flag=
@@ -123,12 +127,22 @@ ${own}() {
     elif [[ $position -eq 0 && " $(${own}_commands "$path") " == *" $word "* ]]; then path=\${path:+$path }$word
     else
       [[ $position -eq 0 ]] && method=$word
+      [[ $(${own}_argument "$path $position") == command ]] && begin=$at
       position=$((position + 1))
     fi
   done
 
   COMPREPLY=()
-  if [[ -n $flag && $current != -* ]]; then ${own}_complete "$(${own}_value "$path $flag")"
+  [[ -z $begin && $current != -* && $(${own}_argument "$path $position") == command ]] && begin=$((i - 1))
+  if [[ -n $begin && -z $flag ]]; then
+    # What another program takes is for its own completion.
+    if declare -F _command_offset > /dev/null; then
+      _command_offset "\${starts[begin]}"
+      return
+    elif [[ $begin -eq $((i - 1)) ]]; then
+      COMPREPLY=($(compgen -c -- "$current"))
+    else ${own}_files "$current" -f; fi
+  elif [[ -n $flag && $current != -* ]]; then ${own}_complete "$(${own}_value "$path $flag")"
   elif [[ -z $isover && $current == --*=* ]]; then
     flag=\${current%%=*}
     takes=$(${own}_value "$path $flag") || return

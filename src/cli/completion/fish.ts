@@ -11,6 +11,7 @@ import {
   sharedOptions,
   TARGETS,
   type Taken,
+  wrappers,
 } from './outline.ts'
 
 export function fishCompletion(name: string, outline: Outline): string {
@@ -19,6 +20,7 @@ export function fishCompletion(name: string, outline: Outline): string {
   const options = sharedOptions(outline)
   const takers = options.filter(({ value }) => value !== undefined).flatMap(({ flags }) => flags)
   const below = all.filter(({ path }) => path.length > 0)
+  const wrapping = wrappers(outline).map(({ path }) => path.join(' '))
   const add = (condition: string, ...words: string[]) =>
     `complete -c ${name} -n ${quoted(condition)} ${words.join(' ')}`
   return `# Completion of ${name} for fish; made by \`${name} completion fish\`.
@@ -32,7 +34,9 @@ function ${own}_line
     set -l flag
     set -l options yes
     for word in (commandline -opc)[2..-1]
-        if set -q flag[1]; and not string match -qr -- '^-.' $word
+        if set -q arguments[1]; and contains -- (string trim -- "$path") ${wrapping.map(quoted).join(' ')}
+            set -a arguments $word
+        else if set -q flag[1]; and not string match -qr -- '^-.' $word
             set flag
         else if set -q options[1]; and test "$word" = --
             set options
@@ -49,10 +53,11 @@ function ${own}_line
     string join \\n -- $arguments
 end
 
-# Whether the command is one of these.
+# Whether the command is one of these, and this is not yet an option of another program.
 function ${own}_at
     set -l line (${own}_line)
-    contains -- "$line[1]" $argv
+    contains -- "$line[1]" $argv; or return
+    not contains -- "$line[1]" ${wrapping.map(quoted).join(' ')}; or test (count $line) -eq 1
 end
 
 # Whether it is the command $argv[1], and after it so many arguments, or more if there is a + behind the number.
@@ -110,6 +115,16 @@ function ${own}_setting
     end
 end
 
+# As the other program completes them: all its words are arguments here. $argv[1] is how many come before it.
+function ${own}_command
+    set -l line (${own}_line)
+    set -l count (math (count $line) - 1 - $argv[1])
+    set -l words (commandline -opc)
+    set words $words[(math (count $words) - $count + 1)..]
+    test $count -eq 0; and set words
+    complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
+end
+
 function ${own}_data
     string match -q '@*' -- (commandline -ct); and ${own}_behind @
 end
@@ -123,9 +138,11 @@ ${below
 ${all
   .flatMap(({ path, arguments: args }) =>
     args
-      .map(({ takes, isVariadic }, at) => ({ takes, at: `${at}${isVariadic ? '+' : ''}` }))
+      .map(({ takes, isVariadic }, at) => ({ takes, before: at, at: `${at}${isVariadic ? '+' : ''}` }))
       .filter(({ takes }) => takes !== 'text')
-      .map(({ takes, at }) => add(`${own}_argument ${quoted(path.join(' '))} ${at}`, ...values(takes, own))),
+      .map(({ takes, before, at }) =>
+        add(`${own}_argument ${quoted(path.join(' '))} ${at}`, ...values(takes, own, before)),
+      ),
   )
   .join('\n')}
 ${options
@@ -143,7 +160,9 @@ function optionWords({ flags, about, value }: SharedOption, own: string): string
   ]
 }
 
-function values(takes: Taken, own: string): string[] {
+/** @param before how many arguments come before this one */
+function values(takes: Taken, own: string, before = 0): string[] {
+  if (takes === 'command') return ['-f', '-a', quoted(`(${own}_command ${before})`)]
   if (takes === 'path') return ['-F']
   if (takes === 'text') return ['-f']
   if (takes === 'folder') return ['-f', '-a', quoted('(__fish_complete_directories (commandline -ct))')]

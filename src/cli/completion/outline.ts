@@ -10,9 +10,20 @@ import { PROGRAMS } from '../run/programs.ts'
 
 /**
  * How a value is completed: `data` is JSON or `@` and a file, `field` a field of the method, `target` a save target,
- * `setting` the value of the setting before it, `text` nothing. A list contains all values.
+ * `setting` the value of the setting before it, `command` another program and then what that completes, `text` nothing. A
+ * list contains all values.
  */
-export type Taken = 'path' | 'folder' | 'target' | 'data' | 'method' | 'field' | 'setting' | 'text' | readonly string[]
+export type Taken =
+  | 'path'
+  | 'folder'
+  | 'target'
+  | 'data'
+  | 'method'
+  | 'field'
+  | 'setting'
+  | 'command'
+  | 'text'
+  | readonly string[]
 
 interface Value {
   /** The name between the brackets. */
@@ -48,7 +59,7 @@ const TAKEN: Readonly<Record<string, Taken>> = {
   path: 'path',
   file: 'path',
   folder: 'folder',
-  command: 'path',
+  command: 'command',
   target: 'target',
   json: 'data',
   nsid: 'method',
@@ -120,6 +131,11 @@ function taken(name: string, choices: readonly string[] | undefined): Taken {
 /** The command and all its subcommands. */
 export function everyCommand(outline: Outline): Outline[] {
   return [outline, ...outline.commands.flatMap(everyCommand)]
+}
+
+/** Commands whose options end where another program begins. */
+export function wrappers(outline: Outline): Outline[] {
+  return everyCommand(outline).filter(({ arguments: [first] }) => first?.takes === 'command')
 }
 
 /** One line per method that a session may call: its name, and its fields as `key=`, space-separated. */

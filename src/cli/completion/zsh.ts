@@ -86,13 +86,16 @@ function commandFunction(name: string, helper: string, { path, options, argument
   const specs = [
     ...options.map((option) => optionSpec(option, helper)),
     ...args.map(({ name: what, isRequired, isVariadic, takes }, at) => {
+      // With three colons, the words are only those of the other program.
+      if (takes === 'command') return singleQuote(`*:::${message(what)}_normal`)
       const place = isVariadic ? '*:' : `${at + 1}:${isRequired ? '' : ':'}`
       return singleQuote(place + message(what) + action(takes, helper))
     }),
     ...(commands.length === 0 ? [] : ["'1: :->command'", "'*:: :->words'"]),
   ]
   // Options after a command belong to that command, even if they are global.
-  const parse = `_arguments -C -s -S${commands.length === 0 ? '' : ` -A '-*'`} : \\\n${specs.map((spec) => `    ${spec}`).join(' \\\n')}`
+  const isWrapper = args[0]?.takes === 'command'
+  const parse = `_arguments -C -s -S${commands.length === 0 && !isWrapper ? '' : ` -A '-*'`} : \\\n${specs.map((spec) => `    ${spec}`).join(' \\\n')}`
   const locals = `  local curcontext=$curcontext state line\n  local -A opt_args\n`
   if (commands.length === 0) return `${own}() {\n${locals}  ${parse}\n}\n`
   return `${own}() {

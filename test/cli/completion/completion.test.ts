@@ -87,6 +87,14 @@ const OFFERED: [line: () => string, offered: () => readonly string[]][] = [
   [() => `call ${CREATE} record=@${folder}/po`, () => [`record=@${POST()}`]],
   [() => 'call com.example.unknown ', () => []],
   [() => 'proof ', () => ['GET', 'POST']],
+  [() => 'proof GET https://pds.example.com/xrpc/x -- builti', () => ['builtin']],
+  [() => 'run --read', () => ['--read-only']],
+  [() => 'run --as goa', () => ['goat']],
+  [() => 'run builti', () => ['builtin']],
+  [() => 'run --read-only -- builti', () => ['builtin']],
+  [() => `run --env A=b cat ${folder}/po`, () => [POST()]],
+  [() => `run -- cat --as ${folder}/po`, () => [POST()]],
+  [() => 'run cat --read', () => []],
 ]
 
 /** A folder is a folder, with or without its slash. */
@@ -157,6 +165,31 @@ test.for([
         '--wait',
       ],
     ])
+  },
+)
+
+test.skipIf(lacks('bash'))(
+  'bash with bash-completion: another program is completed by its own completion',
+  async () => {
+    const path = join(folder, 'offset.bash')
+    // What is typed, as bash cuts it, and what the other completion is told: where its command begins.
+    await writeFile(
+      path,
+      `${scripts.bash}
+_command_offset() { COMPREPLY=("$1:\${COMP_WORDS[$1]}"); }
+tell() {
+  COMP_LINE=$1 COMP_POINT=\${#1}; shift
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  _atproto_oauth
+  echo "\${COMPREPLY[*]}"
+}
+tell 'atproto-oauth run git che' atproto-oauth run git che
+tell 'atproto-oauth run --env A=b -- git --as che' atproto-oauth run --env A = b -- git --as che
+tell 'atproto-oauth run g' atproto-oauth run g
+tell 'atproto-oauth run --read' atproto-oauth run --read
+`,
+    )
+    expect(execFileSync('bash', ['--norc', path], { encoding: 'utf8' })).toBe('2:git\n7:git\n2:g\n--read-only\n')
   },
 )
 
