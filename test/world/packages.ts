@@ -14,6 +14,9 @@ export const loadPds = () => load('pds', () => import('@atproto/pds'))
 export const loadOfficialClient = () => load('oauth-client-node', () => import('@atproto/oauth-client-node'))
 export const loadApi = () => load('api', () => import('@atproto/api'))
 
+/** A file of that folder. */
+export const inNewest = (name: string) => join(folder!, name)
+
 /** The newest packages are used with the types of those in package.json: what tests call is the same in both. */
 async function load<Package>(name: string, installed: () => Promise<Package>): Promise<Package> {
   if (folder === undefined) return installed()
