@@ -10,6 +10,7 @@ import { describe, expect, test } from 'vitest'
 import { type Credentials, complete, openSession, revoke } from '../../src/index.ts'
 import type { Home } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
+import { startRun, tokensAt } from './front-support.ts'
 import { callbackFor, GENERIC, library, newHome } from './support.ts'
 
 const world = connectWorld()
@@ -218,4 +219,40 @@ test('signed headers work once, for one method and one path, with whatever query
   expect(await send(url.replace('create', 'put'), headers, 'elsewhere')).toBe(401)
   expect(await send(`${url}?more`, headers, 'not what was meant')).toBe(200)
   expect(await send(url, headers, 'again')).toBe(401)
+})
+
+test('the password of run is its program: within the scope and --allow, and worth nothing when the program has ended', async () => {
+  const allow = ['--allow', 'com.atproto.repo.createRecord', '--allow', 'com.atproto.server.createAppPassword']
+  const { url, account, home, password, child, env, ended } = await startRun(world, {
+    scope: `atproto ${POST}`,
+    args: allow,
+  })
+  const { accessJwt, refreshJwt } = await tokensAt(url, account.did, password)
+  const call = async (nsid: string, body?: object, token = accessJwt, server = url, scheme = 'Bearer') => {
+    const headers = { authorization: `${scheme} ${token}`, ...(body && { 'content-type': 'application/json' }) }
+    const init = body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(body) }
+    return fetch(`${server}/xrpc/${nsid}`, init)
+  }
+  const record = (collection: string) => ({
+    repo: account.did,
+    collection,
+    record: { $type: collection, text: 'x', createdAt: new Date().toISOString() },
+  })
+  const create = 'com.atproto.repo.createRecord'
+  expect((await call(create, record('app.bsky.feed.post'))).status).toBe(200)
+  expect((await call(create, record('com.example.other'))).status).toBe(403) // scope
+  expect((await call('com.atproto.repo.applyWrites', {})).status).toBe(403) // --allow
+  expect((await call('com.atproto.server.createAppPassword', { name: 'mine' })).status).toBe(403)
+  for (const token of [accessJwt, refreshJwt]) {
+    for (const scheme of ['Bearer', 'DPoP']) {
+      const response = await call('com.atproto.server.getSession', undefined, token, world.pdsUrl, scheme)
+      expect([400, 401]).toContain(response.status)
+    }
+  }
+  process.kill(child.pid, 'SIGTERM')
+  expect(await ended()).toMatchObject({ code: 143 })
+  await expect(call('com.atproto.server.getSession')).rejects.toThrow('fetch failed')
+  const next = await startRun(world, { loggedIn: { account, home, env } })
+  expect((await call(create, record('app.bsky.feed.post'), accessJwt, next.url)).status).toBe(400)
+  await expect(tokensAt(next.url, account.did, password)).rejects.toThrow('401')
 })
