@@ -8,6 +8,7 @@ export const JWE_ALG = 'dir'
 export const JWE_ENC = 'A256GCM'
 /** Lengths of plaintexts tell nothing but how often this fits in. */
 const PADDING = 4096
+const SPACE = 0x20
 
 /** @param text padded with spaces, which JSON ignores at its end */
 export function encryptText(
@@ -21,9 +22,14 @@ export function encryptText(
   return new CompactEncrypt(padded).setProtectedHeader({ alg: JWE_ALG, enc: JWE_ENC, ...header }).encrypt(key)
 }
 
-/** @throws it is damaged, or encrypted with another key */
+/**
+ * @returns the text without the padding
+ * @throws it is damaged, or encrypted with another key
+ */
 export async function decryptText(jwe: string, key: Uint8Array): Promise<string> {
   const options = { keyManagementAlgorithms: [JWE_ALG], contentEncryptionAlgorithms: [JWE_ENC] }
   const { plaintext } = await compactDecrypt(jwe, key, options)
-  return Buffer.from(plaintext).toString('utf8')
+  let length = plaintext.length
+  while (length > 0 && plaintext[length - 1] === SPACE) length -= 1
+  return Buffer.from(plaintext.subarray(0, length)).toString('utf8')
 }

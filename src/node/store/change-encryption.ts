@@ -87,10 +87,12 @@ export async function changeStoreEncryption(
 }
 
 async function change(home: string, mode: StoreEncryption, options: ChangeOptions): Promise<ChangedEncryption> {
-  const { cipher = storeCipher(home), keychain } = options
+  const { cipher = storeCipher(home) } = options
   const header = await readEncryption(home)
   const before = header?.mode ?? 'off'
   if (header === undefined && mode === 'off') return { before, after: mode, files: 0 }
+  // What was decrypted needs no key to go on.
+  if (header?.mode === 'off' && mode === 'off') return finish({ home, before, header, cipher, options })
   const storeKey = header ? { kid: header.kid, key: await keyOf(header, cipher) } : createStoreKey()
   const lock = await lockFor(mode, { header, home, key: storeKey.key, options })
   const former = [
@@ -98,16 +100,35 @@ async function change(home: string, mode: StoreEncryption, options: ChangeOption
   ]
   const { key, kid } = storeKey
   cipher.keys.set(kid, Promise.resolve(key))
-  const next: EncryptionHeader = { version: 1, mode, kid, lock, isChanging: true }
-  await writeHeader(home, former.length > 0 ? { ...next, former } : next).catch(async (error: unknown) => {
-    // Nothing refers to it.
-    if (lock !== header?.lock) for (const id of entriesOf(lock)) await keychain?.remove(id).catch(() => undefined)
-    throw error
-  })
+  const begun: EncryptionHeader = {
+    version: 1,
+    mode,
+    kid,
+    lock,
+    isChanging: true,
+    ...(former.length > 0 && { former }),
+  }
+  // If that fails, a new entry of the keychain stays: it is not known whether the file refers to it.
+  await writeHeader(home, begun)
+  return finish({ home, before, header: begun, storeKey, cipher, options })
+}
+
+interface Begun {
+  readonly home: string
+  readonly before: StoreEncryption
+  readonly header: EncryptionHeader
+  readonly storeKey?: StoreKey
+  readonly cipher: StoreCipher
+  readonly options: ChangeOptions
+}
+
+/** After the header says how files are written. */
+async function finish({ home, before, header, storeKey, cipher, options }: Begun): Promise<ChangedEncryption> {
+  const { mode, kid, lock, former = [] } = header
   const files = await convertAll({ home, storeKey: mode === 'off' ? undefined : storeKey, cipher, options })
   if (mode === 'off') await removeFile(encryptionPath(home))
   const unneeded = mode === 'off' ? [...former, ...entriesOf(lock)] : former
-  for (const id of unneeded) await keychain?.remove(id)
+  for (const id of unneeded) await options.keychain?.remove(id)
   if (mode !== 'off') await writeHeader(home, { version: 1, mode, kid, lock })
   return { before, after: mode, files }
 }

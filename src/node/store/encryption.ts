@@ -189,7 +189,7 @@ async function unwrap(lock: StoreLock, unlock: Unlock): Promise<Uint8Array> {
       : locked('the passphrase is not that of this store', 'store-key-wrong')
   }
   const text = await decryptText(lock.key, derive(secret, 'wrap')).catch(() => '')
-  const key = Buffer.from(text.trimEnd(), 'base64url')
+  const key = Buffer.from(text, 'base64url')
   if (key.length === KEY_BYTES) return new Uint8Array(key)
   throw invalid('the key of the store is damaged', 'store-encryption-damaged')
 }
