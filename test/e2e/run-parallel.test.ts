@@ -23,7 +23,7 @@ async function expire(state: string): Promise<void> {
 const refreshes = async () => (await sentByUs(world)).filter((sent) => sent.endsWith('/oauth/token'))
 const command = (count: number) => ['run', '--', process.execPath, PARALLEL, String(count)]
 
-test('500 requests at once are all answered, with one refresh', async () => {
+test('500 requests at once all get their response, with one refresh', async () => {
   const { home } = await keptInStore(world)
   try {
     await expire(home.state)
