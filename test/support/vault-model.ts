@@ -138,6 +138,8 @@ export interface Mutation {
   readonly store?: typeof VaultStore
   readonly times?: Partial<VaultTimes>
   readonly memory?: (memory: VaultMemory) => VaultMemory
+  /** Of what moves the vault. */
+  readonly moveStore?: typeof VaultStore
   /** What moves the vault works on instead. */
   readonly move?: (source: VaultEngine, target: VaultEngine) => readonly [VaultEngine, VaultEngine]
 }
@@ -740,7 +742,8 @@ class Simulation {
       randomBytes,
       ...(this.#mutation.times && { times: this.#mutation.times }),
     }
-    const store = new (this.#mutation.store ?? VaultStore)(options)
+    const Store = (isMoving ? this.#mutation.moveStore : undefined) ?? this.#mutation.store ?? VaultStore
+    const store = new Store(options)
     const runtime = {
       now,
       randomBytes,

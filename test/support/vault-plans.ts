@@ -180,6 +180,44 @@ export function movePlan(
   return { ...plan, operations: [...plan.operations, ...move] }
 }
 
+/** Two machines move it at the same time, beside two that use it. */
+export function racingMovePlan(seed: number): Plan {
+  const random = createRandom(seed ^ 0x4ace)
+  const machines = Array.from({ length: 4 }, (_, index) => ({ durable: index % 2 === 0 }))
+  const at = () => BEGIN + random() * 5 * SECOND
+  return {
+    ...smallPlan([], { machines, seed, slowEngine: random() < 0.5 }),
+    operations: [
+      { at: at(), machine: 0, kind: 'move' },
+      { at: at(), machine: 1, kind: 'move' },
+      { at: at(), machine: 2, kind: 'refresh' },
+      { at: at(), machine: 3, kind: 'refresh' },
+      { at: at(), machine: 2, kind: 'refresh' },
+    ],
+    engineFaultRate: 0.1,
+    quietAt: BEGIN + 50 * MINUTE,
+  }
+}
+
+/** A machine loses the old place while it refreshes, and finds it left. Later it gets the new address. */
+export function owingMovePlan(seed: number): Plan {
+  const random = createRandom(seed ^ 0x0e3d)
+  const machines = [{ durable: true }, { durable: true }]
+  const from = BEGIN + (1 + random() * 3) * SECOND
+  return {
+    ...smallPlan([], { machines, seed, together: random() < 0.5 }),
+    operations: [
+      { at: BEGIN, machine: 1, kind: 'refresh' },
+      { at: BEGIN + 3 * SECOND, machine: 0, kind: 'move' },
+      { at: BEGIN + 30 * MINUTE, machine: 1, kind: 'call' },
+      { at: BEGIN + 40 * MINUTE, machine: 1, kind: 'take-address' },
+      { at: BEGIN + 41 * MINUTE, machine: 1, kind: 'call' },
+    ],
+    partitions: [{ from, until: from + 20 * MINUTE, machine: 1 }],
+    quietAt: BEGIN + 50 * MINUTE,
+  }
+}
+
 /** A schedule with any number of faults but those that lose changes, and the vault moves, once or from two machines. */
 export function randomMovePlan(seed: number): Plan {
   const random = createRandom(seed ^ 0x30fe)

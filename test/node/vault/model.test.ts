@@ -1,6 +1,7 @@
 /** The transactions of several machines on one vault, in simulated time. */
 import { writeFileSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
+import { VAULT_RECORD, type VaultEngine } from '../../../src/node/vault/engine.ts'
 import type { MemoryKind, VaultMemory } from '../../../src/node/vault/memory.ts'
 import type { Sealed } from '../../../src/node/vault/record.ts'
 import { VaultStore } from '../../../src/node/vault/store.ts'
@@ -20,6 +21,8 @@ import {
   both,
   EARLY,
   movePlan,
+  owingMovePlan,
+  racingMovePlan,
   randomMovePlan,
   randomPlan,
   randomRekeyPlan,
@@ -181,6 +184,10 @@ test('every fault at every step of a change of the key', async () => {
 test('random schedules with a move to another address', async () => {
   const findings = new Findings()
   for (let seed = FIRST; seed < FIRST + RUNS / 2; seed++) await findings.run(randomMovePlan(seed))
+  for (let seed = FIRST; seed < FIRST + RUNS / 10; seed++) {
+    await findings.run(racingMovePlan(seed), `racing ${seed}`)
+    await findings.run(owingMovePlan(seed), `owing ${seed}`)
+  }
   findings.assertNone()
 })
 
@@ -254,6 +261,88 @@ const REKEY_RULES: Readonly<Record<string, Mutation>> = {
     memory: (memory) => ({ ...memory, names: async (kind) => (kind === 'keys' ? [] : memory.names(kind)) }),
   },
 }
+
+/** What moves the vault believes that it has changed these records, and nobody else sees it. */
+function pretending(
+  engine: VaultEngine,
+  isConcerned: (name: string, after: string | undefined) => boolean,
+): VaultEngine {
+  const believed = new Map<string, string>()
+  return {
+    ...engine,
+    read: async (name) => believed.get(name) ?? engine.read(name),
+    list: async () => new Map([...(await engine.list()), ...believed]),
+    async swap(name, before, after) {
+      if (after === undefined || !isConcerned(name, after)) {
+        const known = believed.get(name) === before ? await engine.read(name) : before
+        const outcome = await engine.swap(name, known, after)
+        if (outcome === 'won') believed.delete(name)
+        return outcome
+      }
+      believed.set(name, after)
+      return 'won'
+    },
+  }
+}
+
+/** The rules for a move, each switched off. */
+const MOVE_RULES: Readonly<Record<string, Mutation & { readonly plan?: (seed: number) => Plan }>> = {
+  'the old place is closed first': {
+    move: (source, target) => [
+      pretending(source, (name, after) => name === VAULT_RECORD && after?.includes('"isFinished":false') === true),
+      target,
+    ],
+  },
+  'what was copied is closed': {
+    move: (source, target) => [pretending(source, (name) => name !== VAULT_RECORD), target],
+  },
+  'the new place is opened last': {
+    move: (source, target) => {
+      const open = (text?: string) => text?.replace(/,"move":\{[^}]*\}/, '')
+      const engine = pretending(target, (name) => name === VAULT_RECORD)
+      const early: VaultEngine = {
+        ...engine,
+        async swap(name, before, after) {
+          if (name === VAULT_RECORD) await target.swap(name, await target.read(name), open(after))
+          return engine.swap(name, before, after)
+        },
+      }
+      return [source, early]
+    },
+  },
+  'what another machine has copied is not overwritten': {
+    plan: racingMovePlan,
+    move: (source, target) => [
+      source,
+      { ...target, swap: async (name, _, after) => target.swap(name, await target.read(name), after) },
+    ],
+  },
+  'a claim is waited for': {
+    moveStore: class extends VaultStore {
+      override async mayTakeOver() {
+        return true
+      }
+    },
+  },
+  'what was received at the old address is not forgotten': {
+    plan: owingMovePlan,
+    memory: (memory) => ({ ...memory, names: async (kind) => (kind === 'ahead' ? [] : memory.names(kind)) }),
+  },
+}
+
+test.runIf(THOROUGH).each(Object.entries(MOVE_RULES))(
+  'the model notices that a rule for a move is missing: %s',
+  async (name, { plan = randomMovePlan, ...mutation }) => {
+    const findings = new Findings()
+    for (let seed = 1; seed <= 4000; seed++) {
+      await findings.run(plan(seed), undefined, mutation)
+      if (findings.causes.size === 0) continue
+      if (FOLDER) writeFileSync(`${FOLDER}/${name}.txt`, [...findings.causes.values()][0]!.first)
+      return
+    }
+    throw new Error('nothing was found')
+  },
+)
 
 test.runIf(THOROUGH).each(Object.entries(REKEY_RULES))(
   'the model notices that a rule for a change of the key is missing: %s',
