@@ -51,7 +51,7 @@ export async function newSession(world: World): Promise<{ account: Account; sess
   return { account, session: { ...(await toSessionRecord(credentials)), handle, rotation: 0 } }
 }
 
-export async function put(session: SessionRecord, vault: TestVault): Promise<void> {
+export async function put(session: SessionRecord, vault: Pick<TestVault, 'engine' | 'keys'>): Promise<void> {
   const { name, text } = await seal({ version: 1, kind: 'session', session, logins: 1 }, vault.keys)
   if ((await vault.engine.swap(name, undefined, text)) !== 'won') throw new Error('the session was not stored')
 }
@@ -70,14 +70,14 @@ export async function records({ engine, keys }: Pick<TestVault, 'engine' | 'keys
 }
 
 /** Of the only account in it. */
-export async function record(vault: TestVault): Promise<VaultRecord> {
+export async function record(vault: Pick<TestVault, 'engine' | 'keys'>): Promise<VaultRecord> {
   const [one] = await records(vault)
   if (one === undefined) throw new Error('the vault has no session')
   return one.record
 }
 
 /** Of the only account in it. */
-export async function stored(vault: TestVault): Promise<SessionRecord> {
+export async function stored(vault: Pick<TestVault, 'engine' | 'keys'>): Promise<SessionRecord> {
   return (await record(vault)).session
 }
 

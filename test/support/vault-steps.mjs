@@ -2,12 +2,14 @@
 // notice, writes them down in STEPS_LOG, and ends the process with SIGKILL at one of them: STEPS_KILL is "2 before push".
 //
 // kill-at.mjs has every write of a file; these are those of a vault, with what comes between them: before and after each
-// push, each request that has a token in it, and each file of what this machine owes to the vault or to the store.
+// push and each change in Redis, each request that has a token in it, and each file of what this machine owes to the vault
+// or to the store, or with the vaults that it keeps.
 import childProcess from 'node:child_process'
 import fs from 'node:fs'
 import promises from 'node:fs/promises'
 import http from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
+import net from 'node:net'
 
 const { STEPS_LOG, STEPS_KILL } = process.env
 const log = fs.openSync(STEPS_LOG, 'a')
@@ -29,8 +31,11 @@ childProcess.spawn = (program, args, ...rest) => {
   return child
 }
 
-const KEPT = /\/(ahead|sessions|pending)\/[^/]+$/
-const named = (path) => KEPT.exec(String(path))?.[1]
+const KEPT = /\/(?:(ahead|sessions|pending)\/[^/]+|(vault\.json))$/
+const named = (path) => {
+  const [, folder, file] = KEPT.exec(String(path)) ?? []
+  return folder ?? file
+}
 for (const [name, target] of [
   ['rename', 1],
   ['link', 1],
@@ -56,4 +61,15 @@ http.ClientRequest.prototype.end = function (...args) {
     this.prependOnceListener('response', ({ statusCode }) => step(`after ${this.path} ${statusCode}`))
   }
   return end.apply(this, args)
+}
+
+const { write } = net.Socket.prototype
+net.Socket.prototype.write = function (data, ...args) {
+  // The changes are scripts.
+  const isChange = /^\*\d+\r\n\$\d+\r\neval/i.test(String(data).slice(0, 40))
+  if (isChange) {
+    step('before change')
+    this.prependOnceListener('data', () => step('after change'))
+  }
+  return write.call(this, data, ...args)
 }
