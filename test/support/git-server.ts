@@ -92,6 +92,14 @@ export class GitRepository {
     chmodSync(file, 0o755)
   }
 
+  /** The process that receives the next push is killed, once, or none. */
+  killNextPush(when: 'before it is made' | 'after it was made' | undefined): void {
+    const kill = 'rm "$0"; kill -9 $PPID'
+    this.hook('pre-receive', when === 'before it is made' ? kill : undefined)
+    const isMade = '[ "$1" = committed ] || exit 0'
+    this.hook('reference-transaction', when === 'after it was made' ? `${isMade}; ${kill}` : undefined)
+  }
+
   /** Rejects every push with these lines, as services do. */
   refusePushes(lines: readonly string[]): void {
     this.hook('pre-receive', `cat >&2 <<'END'\n${lines.join('\n')}\nEND\nexit 1`)

@@ -5,8 +5,12 @@
  *
  * A crashed process never continues: what it waits for never comes. What it has sent arrives nevertheless.
  *
+ * The vault stands on a map, or on a real engine, which takes no simulated time: each request to it is one event. What
+ * it replies is compared with the map.
+ *
  * A test that uses it replaces cryptography and discovery by those of vault-model-mocks.ts.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { OAuthError } from '../../src/errors.ts'
 import type { Credentials, Did, SessionRecord } from '../../src/model.ts'
 import { type SwapOutcome, VAULT_RECORD, type VaultEngine } from '../../src/node/vault/engine.ts'
@@ -45,7 +49,8 @@ const WRITE_LONGEST = 100
 const EVENTS_MOST = 30_000
 /** Where the vault was made, and where it moves to. */
 const ADDRESSES = ['model:', 'model:new'] as const
-type Place = 0 | 1
+export type Place = 0 | 1
+const EVENTS_PER_OPERATION = 2_000
 
 export type EngineFault =
   | 'unreachable'
@@ -56,6 +61,24 @@ export type EngineFault =
   /** The service forgets this change after it was acknowledged. */
   | 'lose-write'
 export type ServerFault = 'lost-before' | 'lost-after' | 'slow' | 'unreachable' | 'refused'
+
+/** A real engine for the vault of a simulation. */
+export interface ModelService {
+  /** An engine for one process. @param memory names what is left of earlier processes */
+  connect(memory: string, place: Place): Promise<VaultEngine>
+  /** The next change is lost on its way, or its reply is; until `calm`. */
+  readonly loseRequest: () => void
+  readonly loseReply: () => void
+  readonly calm: () => void
+  /** Called when the vault has these records, at both places. */
+  readonly remember: (records: ReadonlyMap<string, string>) => void
+  /** Begins with nothing, for another simulation. */
+  reset(): Promise<void>
+  /** Puts back records that one of its places had, or none. */
+  restore(records: ReadonlyMap<string, string>, place: Place): Promise<void>
+  /** Something happens to it that is not about the vault. */
+  disturb(): Promise<void>
+}
 
 export interface MachinePlan {
   /** Its memory outlives a process. */
@@ -99,7 +122,7 @@ export interface Mishap {
 /** Something that befalls the engine at a time. */
 export interface Loss {
   readonly at: number
-  readonly kind: 'lose-last' | 'restore' | 'delete' | 'copy-memory'
+  readonly kind: 'lose-last' | 'restore' | 'delete' | 'copy-memory' | 'disturb'
   /** `restore`: how many changes are lost; `copy-memory`: from machine 0 to this one. */
   readonly count?: number
 }
@@ -114,6 +137,18 @@ export interface Plan {
   /** Only the newest tokens revoke a session. */
   readonly revokesByNewest?: boolean
   readonly mishaps?: readonly Mishap[]
+  /** Share of the steps at which something befalls the machine. */
+  readonly mishapRate?: number
+  /** Milliseconds for which the server accepts a session, and a refresh token. */
+  readonly sessionLifetime?: number
+  readonly refreshLifetime?: number
+  /** When the server is down. */
+  readonly serverOutages?: readonly { readonly from: number; readonly until: number }[]
+  /**
+   * A person on this machine looks after the others: signs in again where a session has ended, and hands out a new key.
+   * Each request without an answer must have a reason then.
+   */
+  readonly person?: number
   readonly losses?: readonly Loss[]
   /** From and until, for each machine that it concerns. */
   readonly partitions?: readonly { readonly from: number; readonly until: number; readonly machine: number }[]
@@ -155,6 +190,23 @@ export interface Outcome {
   readonly losses: number
   readonly resends: number
   readonly answers: readonly string[]
+  /** While there were faults. */
+  readonly counts: Counts
+}
+
+export interface Counts {
+  /** Calls and refreshes. */
+  requests: number
+  answered: number
+  /** Processes that died before they had an answer. */
+  died: number
+  refreshes: number
+  resends: number
+  signIns: number
+  /** Sessions that reached their age, and those that ended because a token was sent twice, by its cause. */
+  readonly ended: Record<string, number>
+  /** Requests without an answer, by the code of the error. */
+  readonly failed: Record<string, number>
 }
 
 /** mulberry32 */
@@ -201,7 +253,9 @@ interface ServerSession {
   rotation: number
   refreshToken: string
   access: { readonly token: string; readonly expiresAt: number }[]
-  ended: 'revoked' | 'replayed' | undefined
+  ended: 'revoked' | 'replayed' | 'expired' | undefined
+  readonly openedAt: number
+  rotatedAt: number
   /** When a person revoked it. */
   revokedAt: number | undefined
   /** The login that began it has not stored it. */
@@ -264,6 +318,11 @@ class Process {
   diedAt: number | undefined
   /** It was suspended, or could not reach the engine. */
   isDisturbed = false
+  /** The same, or the server had a fault. */
+  hadTrouble = false
+  /** For how long its machine had slept when it began. */
+  readonly slept: number
+  readonly engines: Partial<Record<Place, Promise<VaultEngine>>> = {}
   /** It began after all faults. */
   isFinal = false
   /** Of the session that it works with. */
@@ -277,20 +336,25 @@ class Process {
     this.kind = kind
     this.startedAt = startedAt
     this.place = machine.place
+    this.slept = machine.suspended
   }
   toString(): string {
     return `m${this.machine.index}/p${this.id} ${this.kind}`
   }
 }
 
-export async function simulate(plan: Plan, mutation: Mutation = {}): Promise<Outcome> {
-  return new Simulation(plan, mutation).run()
+export async function simulate(plan: Plan, mutation: Mutation = {}, service?: ModelService): Promise<Outcome> {
+  return new Simulation(plan, mutation, service).run()
 }
 
 class Simulation {
   readonly #plan: Plan
   readonly #mutation: Mutation
+  readonly #service: ModelService | undefined
+  /** What a real engine has not replied yet. */
+  readonly #pending = new Set<Promise<unknown>>()
   readonly #random: () => number
+  /** The last one first. */
   readonly #events: Event[] = []
   readonly #machines: Machine[]
   readonly #processes: Process[] = []
@@ -319,11 +383,29 @@ class Simulation {
   #memories = 0
   #userKeys = 1
   #isFinal = false
+  /** What a person is about to do, and where. */
+  readonly #planned = new Set<string>()
+  /** When the vault got another session. */
+  #replacedAt = Number.NEGATIVE_INFINITY
+  /** The same, where it had none. */
+  #createdAt = Number.NEGATIVE_INFINITY
+  #hasSetClock = false
+  readonly #counts: Counts = {
+    requests: 0,
+    answered: 0,
+    died: 0,
+    refreshes: 0,
+    resends: 0,
+    signIns: 0,
+    ended: {},
+    failed: {},
+  }
   /** The last change that the first machine could not make. */
   #unmade: { readonly before: string | undefined; readonly after: string | undefined } | undefined
 
-  constructor(plan: Plan, mutation: Mutation) {
+  constructor(plan: Plan, mutation: Mutation, service: ModelService | undefined) {
     this.#plan = plan
+    this.#service = service
     this.#mutation = mutation
     this.#random = createRandom(plan.seed)
     this.#quietAt = plan.quietAt ?? Number.POSITIVE_INFINITY
@@ -343,6 +425,7 @@ class Simulation {
   }
 
   async run(): Promise<Outcome> {
+    await this.#service?.reset()
     await this.#firstLogin()
     const { operations, losses = [] } = this.#plan
     for (const { at, machine, kind } of operations) this.#at(at, () => this.#start(machine, kind))
@@ -377,6 +460,7 @@ class Simulation {
       losses: this.#losses,
       resends: this.#resends,
       answers: this.#answers,
+      counts: this.#counts,
     }
   }
 
@@ -397,33 +481,39 @@ class Simulation {
   // --- time
 
   #at(at: number, run: () => void, owner?: Process, isTimer = false): void {
-    const event = { at, order: this.#order++, owner, isTimer, suspended: owner?.machine.suspended ?? 0, run }
-    let index = this.#events.length
-    while (index > 0 && isAfter(this.#events[index - 1]!, event)) index--
-    this.#events.splice(index, 0, event)
+    this.#insert({ at, order: this.#order++, owner, isTimer, suspended: owner?.machine.suspended ?? 0, run })
   }
 
   #requeue(event: Event, at: number): void {
     event.at = at
-    let index = this.#events.length
-    while (index > 0 && isAfter(this.#events[index - 1]!, event)) index--
-    this.#events.splice(index, 0, event)
+    this.#insert(event)
+  }
+
+  #insert(event: Event): void {
+    let [least, most] = [0, this.#events.length]
+    while (least < most) {
+      const middle = (least + most) >> 1
+      if (isAfter(this.#events[middle]!, event)) least = middle + 1
+      else most = middle
+    }
+    this.#events.splice(least, 0, event)
   }
 
   async #drain(): Promise<void> {
     let count = 0
-    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
+    const most = EVENTS_MOST + EVENTS_PER_OPERATION * this.#plan.operations.length
+    for (let event = this.#events.pop(); event !== undefined; event = this.#events.pop()) {
       const { owner } = event
       if (owner?.isDead || owner?.isOver) continue
       if (owner && this.#isDelayed(event, owner)) continue
-      if (++count > EVENTS_MOST) {
+      if (++count > most) {
         this.#violate('it never ends')
         this.#events.length = 0
         return
       }
       this.#time = Math.max(this.#time, event.at)
       if (owner) {
-        const mishap = this.#mishaps.get(++this.#steps)
+        const mishap = this.#mishaps.get(++this.#steps) ?? this.#randomMishap(owner)
         if (mishap && this.#suffer(mishap, owner)) {
           this.#requeue(event, this.#time)
           continue
@@ -431,11 +521,25 @@ class Simulation {
       }
       event.run()
       await new Promise((resolve) => setImmediate(resolve))
+      while (this.#pending.size > 0) {
+        await Promise.allSettled(this.#pending)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
     }
     for (const process of this.#processes) {
       if (!process.isDead && !process.isOver) this.#violate(`${process} never got an answer`)
       process.isDead = true
     }
+  }
+
+  /** Simulated time stands still until it is done. */
+  #real<T>(work: Promise<T>): Promise<T> {
+    const pending: Promise<void> = work.then(
+      () => void this.#pending.delete(pending),
+      () => void this.#pending.delete(pending),
+    )
+    this.#pending.add(pending)
+    return work
   }
 
   /** A machine that is suspended does nothing, and its timers stand still. */
@@ -455,7 +559,8 @@ class Simulation {
   #suffer({ kind, milliseconds = 0 }: Mishap, process: Process): boolean {
     if (this.#time >= this.#quietAt) return false
     const { machine } = process
-    this.#log(process, `${kind} ${milliseconds ? `${milliseconds / SECOND} s` : ''}`)
+    process.hadTrouble = true
+    this.#log(process, () => `${kind} ${milliseconds ? `${milliseconds / SECOND} s` : ''}`)
     if (kind === 'crash') this.#kill(process)
     if (kind === 'reboot') {
       for (const other of this.#processes) if (other.machine === machine) this.#kill(other)
@@ -463,18 +568,34 @@ class Simulation {
       machine.boots++
     }
     if (kind === 'set-clock') machine.wall += milliseconds
+    if (kind === 'set-clock' || kind === 'nap') this.#hasSetClock = true
     if (kind === 'nap') machine.wall -= milliseconds
     if (kind !== 'suspend' && kind !== 'nap') return true
     machine.resumesAt = this.#time + milliseconds
     machine.suspended += milliseconds
-    for (const other of this.#processes) if (other.machine === machine) other.isDisturbed = true
+    for (const other of this.#processes) {
+      if (other.machine === machine) other.isDisturbed = other.hadTrouble = true
+    }
     return true
+  }
+
+  #randomMishap({ machine }: Process): Mishap | undefined {
+    const { mishapRate = 0 } = this.#plan
+    if (mishapRate === 0 || this.#isQuiet || this.#random() >= mishapRate) return undefined
+    const kinds = ['crash', 'crash', 'reboot', 'suspend', 'suspend', 'suspend', 'nap', 'set-clock'] as const
+    const kind = kinds[Math.floor(this.#random() * kinds.length)]!
+    // A clock that was wrong is set right.
+    if (kind === 'set-clock' && machine.wall !== 0) return { step: 0, kind, milliseconds: -machine.wall }
+    const longest = [MINUTE, 20 * MINUTE, HOUR][Math.floor(this.#random() * 3)]!
+    const milliseconds = kind === 'set-clock' ? this.#between(-HOUR, HOUR) : this.#between(SECOND, longest)
+    return { step: 0, kind, milliseconds }
   }
 
   #kill(process: Process): void {
     if (process.isOver || process.isDead) return
     process.isDead = true
     process.diedAt = this.#time
+    if (!process.isFinal && isRequest(process)) this.#counts.died++
     for (const lock of process.memory.locks.values()) if (lock.holder === process) this.#leave(lock)
   }
 
@@ -487,8 +608,9 @@ class Simulation {
     return least + this.#random() * (most - least)
   }
 
-  #log(who: Process | string, what: string): void {
-    this.#trace.push(`${(this.#time / SECOND).toFixed(1).padStart(9)} ${who}: ${what}`)
+  #log(who: Process | string, what: string | (() => string)): void {
+    const text = typeof what === 'string' ? what : what()
+    this.#trace.push(`${(this.#time / SECOND).toFixed(1).padStart(9)} ${who}: ${text}`)
   }
 
   #violate(what: string): void {
@@ -521,6 +643,8 @@ class Simulation {
     const process = new Process(this.#processes.length + 1, machine, kind, this.#time)
     process.isFinal = this.#isFinal
     this.#processes.push(process)
+    if (!process.isFinal && isRequest(process)) this.#counts.requests++
+    if (kind === 'login' && !process.isFinal) this.#counts.signIns++
     this.#log(process, 'starts')
     void this.#wait(process, 1)
       .then(() => this.#operate(process, kind))
@@ -617,13 +741,17 @@ class Simulation {
     return 'added a key'
   }
 
+  #newestKeyAt(place: Place): number | undefined {
+    const last = this.#records.get(nameAt(place, VAULT_RECORD))?.split('\n').at(-1)
+    return last === undefined ? undefined : Number.parseInt(last.split(' ')[1]!.slice(0, 2), 16)
+  }
+
   /** The newest key that the vault has. */
   async #takeKey(process: Process): Promise<string> {
     const { machine } = process
     const { userKey } = machine
-    const lines = (this.#records.get(nameAt(process.place, VAULT_RECORD)) ?? '').split('\n')
-    if (lines[0] === '') return 'nothing there'
-    const newest = Number.parseInt(lines.at(-1)!.split(' ')[1]!.slice(0, 2), 16)
+    const newest = this.#newestKeyAt(process.place)
+    if (newest === undefined) return 'there is no vault'
     if (newest === userKey) return `has key ${newest}`
     for (const place of [0, 1] as const) {
       await copyMemory(this.#folder(process, userKey, place), this.#folder(process, newest, place))
@@ -640,6 +768,7 @@ class Simulation {
     this.#log(process, `answers ${answer}`)
     this.#finish(process)
     this.#answers.push(`${process.kind} ${answer}`)
+    if (!process.isFinal && isRequest(process)) this.#counts.answered++
     if (answer === 'revoked') {
       const all = this.#sessions.filter(({ revokedAt }) => revokedAt !== undefined)
       if (all.some(({ ended }) => ended === undefined)) this.#violate(`${process} says revoked, and it is not`)
@@ -657,6 +786,16 @@ class Simulation {
     this.#answers.push(`${process.kind} ${error.code}`)
     this.#checkFinal(process, error.code)
     const session = process.thumbprint === undefined ? undefined : this.#sessionOf(process.thumbprint)
+    if (!process.isFinal && isRequest(process)) {
+      add(this.#counts.failed, error.code)
+      if (this.#plan.person !== undefined && !this.#isExplained(process, error.code)) {
+        this.#violate(`${process} fails for no reason with ${error.code}`)
+      }
+    }
+    if (error.session === 'dead' || error.code === 'SESSION_MISSING') {
+      if (this.#isSessionOver) this.#later(this.#plan.person, 'login')
+    }
+    if (error.code === 'VAULT_KEY_WRONG') this.#later(process.machine.index, 'take-key')
     if (session === undefined) return
     // A person ended it in the vault, even where the server did not confirm that.
     if (error.session === 'dead' && session.ended === undefined && !this.#tombstones.has(session.jkt)) {
@@ -664,6 +803,49 @@ class Simulation {
     }
     if (error.session === 'alive' && error.code === 'REFRESH_AMBIGUOUS' && session.ended !== undefined) {
       this.#violate(`${process} says alive, and the session has ended`)
+    }
+  }
+
+  /** That of the vault, or there is none. */
+  get #isSessionOver(): boolean {
+    const { session, endedBy } = this.#record() ?? {}
+    if (session === undefined || endedBy !== undefined) return true
+    return this.#sessionOf(session.thumbprint)?.ended !== undefined
+  }
+
+  /** A person does it within an hour, and once. */
+  #later(index: number | undefined, kind: OperationKind): void {
+    const what = `${kind} ${index}`
+    if (index === undefined || this.#plan.person === undefined || this.#isQuiet || this.#planned.has(what)) return
+    this.#planned.add(what)
+    this.#at(this.#time + this.#between(MINUTE, HOUR), () => {
+      this.#planned.delete(what)
+      this.#start(index, kind)
+    })
+  }
+
+  /** Whether something that befell a process, another one, or the vault is the reason for an error. */
+  #isExplained({ hadTrouble, machine, place, thumbprint }: Process, code: string): boolean {
+    if (hadTrouble) return true
+    const session = thumbprint === undefined ? undefined : this.#sessionOf(thumbprint)
+    switch (code) {
+      case 'SESSION_DEAD':
+        if (session === undefined) return this.#isSessionOver
+        return session.ended !== undefined || this.#tombstones.has(session.jkt)
+      case 'SESSION_MISSING':
+      case 'VAULT_INVALID':
+        // Until a machine that has seen it stores it again.
+        return this.#record() === undefined || this.#time - this.#createdAt < MINUTE
+      case 'VAULT_KEY_WRONG':
+        return this.#newestKeyAt(place) !== machine.userKey
+      case 'SESSION_BUSY':
+        return this.#time - this.#replacedAt < HOUR
+      case 'REFRESH_AMBIGUOUS':
+        return this.#sent.some(
+          (sent) => sent.session === session && this.#time - sent.at < HOUR && sent.process.hadTrouble,
+        )
+      default:
+        return false
     }
   }
 
@@ -679,8 +861,7 @@ class Simulation {
 
   #finish(process: Process): void {
     process.isOver = true
-    const { machine } = process
-    const slept = machine.suspended
+    const slept = process.machine.suspended - process.slept
     const since = Math.max(process.startedAt, Number.isFinite(this.#quietAt) ? Math.min(this.#quietAt, this.#time) : 0)
     if (
       slept === 0 &&
@@ -862,13 +1043,18 @@ class Simulation {
     if (text === undefined) next.delete(name)
     else next.set(name, text)
     this.#states.push(next)
+    this.#service?.remember(next)
     if (this.#isAt(1) && this.#isAt(0)) this.#violate('the vault is open at two places')
     if (name !== RECORD && !(wasOpen && name === nameAt(1, RECORD))) return
     const content = contentOf(text)
     if (content === undefined) return
     const { session, endedBy } = content
     // A person may replace a session by any other.
-    if (before?.session.thumbprint !== session.thumbprint) this.#tombstones.delete(session.thumbprint)
+    if (before?.session.thumbprint !== session.thumbprint) {
+      this.#replacedAt = this.#time
+      if (before === undefined) this.#createdAt = this.#time
+      this.#tombstones.delete(session.thumbprint)
+    }
     const key = `${session.thumbprint} ${session.rotation}`
     if (session.refreshToken !== undefined && !this.#storedAt.has(key)) this.#storedAt.set(key, this.#time)
     if (endedBy === 'person') this.#tombstones.add(session.thumbprint)
@@ -882,6 +1068,20 @@ class Simulation {
     this.#log('engine', `has ${describe(after)} at last`)
   }
 
+  /** The engine of a process; nothing is asked of it without an event. */
+  #engineOf({ engines, memory }: Process, place: Place, service: ModelService): Promise<VaultEngine> {
+    engines[place] ??= service.connect(memory.holder, place)
+    return engines[place]
+  }
+
+  /** What a real engine has must be what the model expects it to have. */
+  async #look<T>(process: Process, place: Place, expected: T, look: (engine: VaultEngine) => Promise<T>): Promise<T> {
+    if (this.#service === undefined) return expected
+    const found = await this.#real(this.#engineOf(process, place, this.#service).then(look))
+    if (!isDeepStrictEqual(found, expected)) this.#violate('the real engine has something else')
+    return found
+  }
+
   #lose({ kind, count = 1 }: Loss): void {
     if (this.#isQuiet) return
     if (kind === 'copy-memory') {
@@ -890,13 +1090,23 @@ class Simulation {
       this.#log('memory', `of m0 copied to m${count}`)
       return
     }
+    if (kind === 'disturb') {
+      if (this.#service) void this.#real(this.#service.disturb())
+      return
+    }
     const back = kind === 'lose-last' ? 1 : count
     const state = kind === 'delete' ? NOTHING : (this.#states.at(-1 - back) ?? this.#states[1]!)
     this.#rollBack(state, kind)
   }
 
-  #rollBack(state: ReadonlyMap<string, string>, why: string): void {
+  /** Where the vault is; what it has left elsewhere stays. */
+  #rollBack(earlier: ReadonlyMap<string, string>, why: string): void {
+    const place = this.#isAt(1) ? 1 : 0
+    const state = new Map([...this.#records].filter(([name]) => placeOf(name) !== place))
+    for (const [name, text] of earlier) if (placeOf(name) === place) state.set(name, text)
     this.#states.push(state)
+    const service = this.#service
+    if (service) void this.#real(service.restore(earlier, place).then(() => service.remember(state)))
     this.#lostAt.push(this.#time)
     // What a person ended may come back with a lost write, if nobody has seen it.
     const content = this.#record()
@@ -907,14 +1117,16 @@ class Simulation {
 
   #engineFor(process: Process, place: Place): VaultEngine {
     const at = (name: string) => nameAt(place, name)
-    const list = () => {
-      const there = [...this.#records].filter(([name]) => name.startsWith(NEW_PLACE) === (place === 1))
-      return new Map(there.map(([name, text]) => [name.replace(NEW_PLACE, ''), text]))
-    }
     return {
       address: ADDRESSES[place],
-      read: async (name) => this.#ask(process, `read ${at(name).slice(0, 9)}`, () => this.#records.get(at(name))),
-      list: async () => this.#ask(process, place === 0 ? 'list' : 'list new', list),
+      read: async (name) =>
+        this.#ask(process, `read ${at(name).slice(0, 9)}`, () =>
+          this.#look(process, place, this.#records.get(at(name)), (engine) => engine.read(name)),
+        ),
+      list: async () =>
+        this.#ask(process, place === 0 ? 'list' : 'list new', () =>
+          this.#look(process, place, recordsAt(place, this.#records), (engine) => engine.list()),
+        ),
       swap: (name, before, after) => this.#swap(process, at(name), before, after),
       describe: async () => [],
       destroy: async () => undefined,
@@ -940,12 +1152,12 @@ class Simulation {
     return this.#plan.slowEngine ? this.#between(200, 4000) : this.#between(20, 300)
   }
 
-  async #ask<T>(process: Process, what: string, find: () => T): Promise<T> {
+  async #ask<T>(process: Process, what: string, find: () => Promise<T>): Promise<T> {
     const fault = this.#engineFault(process)
     if (fault === 'slow') await this.#wait(process, this.#between(SECOND, ENGINE_TIMEOUT))
     else await this.#wait(process, this.#latency())
     if (fault === undefined || fault === 'slow' || fault === 'lose-write') {
-      const found = find()
+      const found = await find()
       await this.#wait(process, this.#latency())
       this.#log(
         process,
@@ -953,7 +1165,7 @@ class Simulation {
       )
       return found
     }
-    process.isDisturbed = true
+    process.isDisturbed = process.hadTrouble = true
     if (fault !== 'unreachable') await this.#wait(process, ENGINE_TIMEOUT, true)
     this.#log(process, `${what} unreachable`)
     throw new OAuthError('VAULT_UNREACHABLE', 'the vault cannot be reached')
@@ -966,7 +1178,7 @@ class Simulation {
     after: string | undefined,
   ): Promise<SwapOutcome> {
     const fault = this.#engineFault(process)
-    if (fault !== undefined) process.isDisturbed = true
+    if (fault !== undefined) process.isDisturbed = process.hadTrouble = true
     if (fault === 'unreachable') {
       if (process.machine.index === 0 && name === RECORD) this.#unmade = { before, after }
       await this.#wait(process, this.#latency())
@@ -979,29 +1191,81 @@ class Simulation {
         this.#log(process, `swap ${name.startsWith(NEW_PLACE) ? 'new ' : ''}${what}: ${outcome}`)
         resolve(outcome)
       }
-      const arrive = () => {
-        const now = this.#records.get(name)
-        const outcome = now === after ? 'won' : now === before ? 'won' : 'lost'
-        if (now !== after && outcome === 'won') this.#set(after, name)
-        if (fault === 'lose-write' && outcome === 'won') this.#rollBack(this.#states.at(-2)!, 'loses the last write')
-        return outcome
-      }
+      const make = (arrives: boolean): Promise<SwapOutcome> =>
+        this.#make(process, { name, before, after }, fault, arrives)
       const reply = (outcome: SwapOutcome, delay = this.#latency()) =>
         this.#at(this.#time + delay, () => settle(outcome), process)
-      if (fault === 'lost-before') return reply('unknown', ENGINE_TIMEOUT)
+      const fail = (error: unknown) => {
+        this.#violate(`the real engine: ${error instanceof Error ? error.stack : error}`)
+        resolve('unknown')
+      }
       if (fault === 'late') {
         this.#at(this.#time + this.#between(ENGINE_TIMEOUT, 6 * MINUTE), () => {
-          this.#log('engine', `late swap of ${process}: ${arrive()}`)
+          make(true).then((outcome) => this.#log('engine', `late swap of ${process}: ${outcome}`), fail)
         })
         return reply('unknown', ENGINE_TIMEOUT)
       }
+      if (fault === 'lost-before') {
+        make(false).then((outcome) => reply(outcome, ENGINE_TIMEOUT), fail)
+        return
+      }
       const delay = fault === 'slow' ? this.#between(SECOND, ENGINE_TIMEOUT / 2) : this.#latency()
       this.#at(this.#time + delay, () => {
-        const outcome = arrive()
-        if (fault === 'lost-after') reply('unknown', ENGINE_TIMEOUT)
-        else reply(outcome, fault === 'slow' ? this.#between(SECOND, ENGINE_TIMEOUT / 2) : this.#latency())
+        make(true).then((outcome) => {
+          if (fault === 'lost-after') reply(outcome, ENGINE_TIMEOUT)
+          else reply(outcome, fault === 'slow' ? this.#between(SECOND, ENGINE_TIMEOUT / 2) : this.#latency())
+        }, fail)
       })
     })
+  }
+
+  /** What becomes of a change when it is at the engine, or is lost before that. */
+  async #make(
+    process: Process,
+    {
+      name,
+      before,
+      after,
+    }: { readonly name: string; readonly before: string | undefined; readonly after: string | undefined },
+    fault: EngineFault | undefined,
+    arrives: boolean,
+  ): Promise<SwapOutcome> {
+    const now = this.#records.get(name)
+    const isMade = now === after || now === before
+    const isLost = fault === 'lost-before' || fault === 'lost-after'
+    const expected = isLost ? 'unknown' : isMade ? 'won' : 'lost'
+    const outcome = this.#service
+      ? await this.#real(this.#makeReally(process, this.#service, name, before, after, fault))
+      : expected
+    // Where it need not change anything, a real engine may know the outcome without the request that was lost.
+    const isKnown = isLost && (now === after || !isMade) && outcome === (isMade ? 'won' : 'lost')
+    if (outcome !== expected && !isKnown) this.#violate(`the real engine says ${outcome} instead of ${expected}`)
+    if (arrives && isMade && now !== after) {
+      this.#set(after, name)
+      if (fault === 'lose-write') this.#rollBack(this.#states.at(-2)!, 'loses the last write')
+    }
+    return outcome
+  }
+
+  async #makeReally(
+    process: Process,
+    service: ModelService,
+    name: string,
+    before: string | undefined,
+    after: string | undefined,
+    fault: EngineFault | undefined,
+  ): Promise<SwapOutcome> {
+    // What arrives late comes from a process that has died by then.
+    const place = placeOf(name)
+    const engine =
+      fault === 'late' ? await service.connect('late', place) : await this.#engineOf(process, place, service)
+    if (fault === 'lost-before') service.loseRequest()
+    if (fault === 'lost-after') service.loseReply()
+    try {
+      return await engine.swap(name.replace(NEW_PLACE, ''), before, after)
+    } finally {
+      service.calm()
+    }
   }
 
   // --- the server
@@ -1014,6 +1278,8 @@ class Simulation {
       rotation: -1,
       refreshToken: '',
       access: [],
+      openedAt: this.#time,
+      rotatedAt: this.#time,
       ended: undefined,
       revokedAt: undefined,
       isUnsaved: false,
@@ -1025,6 +1291,7 @@ class Simulation {
 
   #issue(session: ServerSession): void {
     session.rotation++
+    session.rotatedAt = this.#time
     session.refreshToken = `ref-${session.id}-${session.rotation}`
     session.access.push({ token: `acc-${session.id}-${session.rotation}`, expiresAt: this.#time + HOUR })
   }
@@ -1055,10 +1322,15 @@ class Simulation {
 
   async #firstLogin(): Promise<void> {
     const keys = { id: 'id', address: 'model:', kid: 'd0', nameKey: new Uint8Array(), dataKey: new Uint8Array() }
-    this.#set(await wrapKeys(keys, userKeyOf(1)), VAULT_RECORD)
+    await this.#create(VAULT_RECORD, await wrapKeys(keys, userKeyOf(1)))
     const { dpopPrivateJwk, server, ...rest } = this.#login()
     const session = { version: 1, ...rest, dpopPrivateJwk, pds: server!, spentTokens: [] }
-    this.#set(`0 d0\t${JSON.stringify({ version: 1, kind: 'session', session, logins: 1 })}`)
+    await this.#create(RECORD, `0 d0\t${JSON.stringify({ version: 1, kind: 'session', session, logins: 1 })}`)
+  }
+
+  async #create(name: string, text: string): Promise<void> {
+    await this.#service?.connect('first', 0).then((engine) => engine.swap(name, undefined, text))
+    this.#set(text, name)
   }
 
   #sessionOf(thumbprint: string): ServerSession | undefined {
@@ -1070,6 +1342,7 @@ class Simulation {
     const isRefresh = form.get('grant_type') === 'refresh_token'
     await this.#wait(process, this.#between(20, 200))
     const fault = this.#serverFault(isRefresh)
+    if (fault !== undefined) process.hadTrouble = true
     if (fault === 'unreachable') throw new OAuthError('NETWORK_UNREACHABLE', 'the server cannot be reached')
     await init.beforeSend?.()
     const sent = isRefresh ? this.#depart(process, form.get('refresh_token')!) : undefined
@@ -1111,8 +1384,9 @@ class Simulation {
     if (isRefresh) this.#tokenRequests++
     const planned = isRefresh ? this.#plan.serverFaults?.get(this.#tokenRequests) : undefined
     if (this.#isQuiet) return undefined
-    const { serverFaultRate = 0 } = this.#plan
+    const { serverFaultRate = 0, serverOutages = [] } = this.#plan
     if (planned !== undefined) return planned
+    if (serverOutages.some(({ from, until }) => this.#time >= from && this.#time < until)) return 'unreachable'
     if (this.#random() >= serverFaultRate) return undefined
     const all = ['lost-before', 'lost-after', 'slow', 'slow', 'unreachable', 'refused'] as const
     return all[Math.floor(this.#random() * all.length)]
@@ -1155,7 +1429,7 @@ class Simulation {
       if (session && session.jkt === jkt && (isNewest || !this.#plan.revokesByNewest)) {
         const { session: stored, endedBy } = this.#record() ?? {}
         const isWanted = process.kind === 'revoke' || stored?.thumbprint !== session.jkt || endedBy === 'person'
-        const isLost = this.#lostAt.length > 0
+        const isLost = this.#lostAt.some((at) => at > session.openedAt)
         if (!isWanted && !isLost && session.ended === undefined)
           this.#violate(`${process} ends a session that is in use`)
         session.ended ??= 'revoked'
@@ -1185,13 +1459,24 @@ class Simulation {
     const { session, token, process } = sent
     const invalid = { status: 400, body: { error: 'invalid_grant', error_description: 'Invalid refresh token' } }
     if (session.ended !== undefined || session.jkt !== jkt) return invalid
+    const { sessionLifetime = Number.POSITIVE_INFINITY, refreshLifetime = Number.POSITIVE_INFINITY } = this.#plan
+    if (this.#time - session.openedAt > sessionLifetime || this.#time - session.rotatedAt > refreshLifetime) {
+      session.ended = 'expired'
+      add(this.#counts.ended, 'expired')
+      this.#log('server', `session ${session.id} has expired`)
+      return invalid
+    }
     if (token !== session.refreshToken) {
       session.ended = 'replayed'
       this.#losses++
-      this.#log('server', `${process} sent a spent token: session ${session.id} has ended`)
+      const cause = this.#causeOf(sent)
+      add(this.#counts.ended, cause)
+      if (cause === 'avoidable') this.#violate(`${process} has ended a session for no reason`)
+      this.#log('server', `${process} sent a spent token (${cause}): session ${session.id} has ended`)
       return invalid
     }
     sent.isCommitted = true
+    this.#counts.refreshes++
     this.#issue(session)
     const { refreshToken, access } = session
     return {
@@ -1208,6 +1493,20 @@ class Simulation {
   }
 
   // --- what must hold
+
+  /** Why a spent token was sent. */
+  #causeOf({ token }: Sent): string {
+    const spent = this.#sent.find((one) => one.token === token && one.isCommitted)
+    if (spent === undefined) return 'avoidable'
+    const { process, answeredAt } = spent
+    if (this.#lostAt.some((at) => at > spent.at - SEND_LATEST)) return 'the vault was rolled back'
+    if (answeredAt === undefined) return 'no response'
+    const { isDurable } = process.memory
+    if (process.diedAt === undefined) return process.isDisturbed ? 'cut off with the response' : 'avoidable'
+    if (process.diedAt < answeredAt) return 'avoidable'
+    if (process.diedAt - answeredAt <= WRITE_LONGEST) return 'died with the response'
+    return isDurable ? 'died, and has the response' : 'gone with the response'
+  }
 
   #depart(process: Process, token: string): Sent {
     const session = this.#byToken(token)!
@@ -1230,6 +1529,7 @@ class Simulation {
       if (earlier.token !== token || earlier.isRefused || earlier.process === process) continue
       const why = this.#unjustified(sent, earlier)
       this.#resends++
+      this.#counts.resends++
       if (why !== undefined) this.#violate(`${process} sends ${token} again after ${earlier.process}: ${why}`)
     }
     if (session.revokedAt !== undefined) this.#log(process, 'of a session that was revoked')
@@ -1253,7 +1553,7 @@ class Simulation {
     const access = session.access.find((one) => one.token === `acc-${session.id}-${rotation}`)
     const isSameMachine = earlier.process.memory === process.memory
     const isKnowable = together === true && access !== undefined && access.expiresAt - at > 2 * MINUTE
-    if (isKnowable && !isSameMachine && earlier.isCommitted && this.#plan.machines.every(({ wall }) => !wall)) {
+    if (isKnowable && !isSameMachine && earlier.isCommitted && this.#areClocksRight) {
       return 'the access token would have told'
     }
     if (isSameMachine) {
@@ -1268,6 +1568,10 @@ class Simulation {
     if (at - earlier.at < least) return `after ${Math.round((at - earlier.at) / SECOND)} s`
     if (!earlier.process.isDead && !earlier.process.isDisturbed) return 'the other process had no trouble'
     return undefined
+  }
+
+  get #areClocksRight(): boolean {
+    return !(this.#plan.mishapRate && this.#hasSetClock) && this.#plan.machines.every(({ wall }) => !wall)
   }
 
   /** The newest tokens of a session that are in a memory. */
@@ -1334,6 +1638,15 @@ class Simulation {
 
 const NEW_PLACE = 'new '
 
+function placeOf(name: string): Place {
+  return name.startsWith(NEW_PLACE) ? 1 : 0
+}
+
+export function recordsAt(place: Place, records: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const there = [...records].filter(([name]) => placeOf(name) === place)
+  return new Map(there.map(([name, text]) => [name.replace(NEW_PLACE, ''), text]))
+}
+
 function nameAt(place: Place, name: string): string {
   return place === 0 ? name : `${NEW_PLACE}${name}`
 }
@@ -1342,6 +1655,14 @@ function nameAt(place: Place, name: string): string {
 function keysIn(text: string | undefined): VaultKeys | undefined {
   const line = text?.split('\n')[0]
   return line === undefined ? undefined : JSON.parse(line.slice(line.indexOf('\t') + 1))
+}
+
+function isRequest({ kind }: Process): boolean {
+  return kind === 'call' || kind === 'refresh'
+}
+
+function add(counts: Record<string, number>, name: string): void {
+  counts[name] = (counts[name] ?? 0) + 1
 }
 
 function userKeyOf(number: number): Uint8Array {

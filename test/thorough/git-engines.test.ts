@@ -6,12 +6,6 @@ import { tempFolder } from '../node/helpers.ts'
 import { type GitFault, GitRepository, startGitServer, WRITER } from '../support/git-server.ts'
 import { describeEngine, type EngineWorld } from '../support/vault-engine.ts'
 
-/** The process that receives the next push is killed, once: before it changes the branch, or after that. */
-function killNext(repository: GitRepository, hook: 'pre-receive' | 'reference-transaction'): () => void {
-  const isLate = hook === 'reference-transaction' ? '[ "$1" = committed ] || exit 0; ' : ''
-  return () => repository.hook(hook, `${isLate}rm "$0"; kill -9 $PPID`)
-}
-
 function faultsOf(repository: GitRepository) {
   return {
     async backup() {
@@ -30,8 +24,8 @@ async function overPath(): Promise<EngineWorld> {
     connect: async () => createGitEngine(address, { cache: await tempFolder() }),
     faults: {
       ...faultsOf(repository),
-      loseRequest: killNext(repository, 'pre-receive'),
-      loseReply: killNext(repository, 'reference-transaction'),
+      loseRequest: () => repository.killNextPush('before it is made'),
+      loseReply: () => repository.killNextPush('after it was made'),
     },
   }
 }
