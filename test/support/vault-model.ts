@@ -385,6 +385,8 @@ class Simulation {
   #isFinal = false
   /** What a person is about to do, and where. */
   readonly #planned = new Set<string>()
+  /** The vault was in use at the second place. */
+  #hasArrived = false
   /** When the vault got another session. */
   #replacedAt = Number.NEGATIVE_INFINITY
   /** The same, where it had none. */
@@ -442,8 +444,8 @@ class Simulation {
     this.#time = Math.max(this.#time, Number.isFinite(this.#quietAt) ? this.#quietAt : 0)
     this.#isFinal = true
     // Whoever was given the new address too early has the old one again.
-    if (!this.#isAt(1)) for (const machine of this.#machines) machine.place = 0
-    if (this.#hasRekey && !this.#isAt(1)) await this.#everywhere('take-key', HOUR)
+    if (!this.#hasArrived) for (const machine of this.#machines) machine.place = 0
+    if (this.#hasRekey && !this.#hasArrived) await this.#everywhere('take-key', HOUR)
     if (this.#hasRekey && this.#isAt(0)) await this.#finishRekey()
     // Every machine finishes the move, and gets the address.
     if (this.#hasMove && !this.#isAt(1)) await this.#everywhere('move', HOUR)
@@ -722,6 +724,11 @@ class Simulation {
     return keys !== undefined && keys.move === undefined
   }
 
+  /** It was begun and not finished. */
+  get #isMoving(): boolean {
+    return !this.#isAt(1) && keysIn(this.#records.get(VAULT_RECORD))?.move !== undefined
+  }
+
   get #hasRekey(): boolean {
     return this.#plan.operations.some(({ kind }) => kind === 'rekey')
   }
@@ -796,6 +803,9 @@ class Simulation {
       if (this.#isSessionOver) this.#later(this.#plan.person, 'login')
     }
     if (error.code === 'VAULT_KEY_WRONG') this.#later(process.machine.index, 'take-key')
+    if (error.code === 'VAULT_INVALID' && process.place === 0 && this.#hasArrived) {
+      this.#later(process.machine.index, 'take-address')
+    }
     if (session === undefined) return
     // A person ended it in the vault, even where the server did not confirm that.
     if (error.session === 'dead' && session.ended === undefined && !this.#tombstones.has(session.jkt)) {
@@ -828,22 +838,26 @@ class Simulation {
   #isExplained({ hadTrouble, machine, place, thumbprint }: Process, code: string): boolean {
     if (hadTrouble) return true
     const session = thumbprint === undefined ? undefined : this.#sessionOf(thumbprint)
+    const isRecent = (at: number) => this.#time - at < HOUR
+    const isRolledBack = this.#lostAt.some(isRecent)
     switch (code) {
       case 'SESSION_DEAD':
         if (session === undefined) return this.#isSessionOver
         return session.ended !== undefined || this.#tombstones.has(session.jkt)
       case 'SESSION_MISSING':
       case 'VAULT_INVALID':
+        // The address of the other place is handed out, and the vault may be on its way.
+        if (place !== (this.#hasArrived ? 1 : 0) || this.#isMoving) return true
         // Until a machine that has seen it stores it again.
-        return this.#record() === undefined || this.#time - this.#createdAt < MINUTE
+        return isRolledBack || this.#record() === undefined || isRecent(this.#createdAt)
       case 'VAULT_KEY_WRONG':
         return this.#newestKeyAt(place) !== machine.userKey
       case 'SESSION_BUSY':
-        return this.#time - this.#replacedAt < HOUR
+        return isRecent(this.#replacedAt)
       case 'REFRESH_AMBIGUOUS':
-        return this.#sent.some(
-          (sent) => sent.session === session && this.#time - sent.at < HOUR && sent.process.hadTrouble,
-        )
+        return isRolledBack || this.#processes.some((other) => other.hadTrouble && isRecent(other.startedAt))
+      case 'SAVE_FAILED':
+        return isRolledBack
       default:
         return false
     }
@@ -1044,6 +1058,7 @@ class Simulation {
     else next.set(name, text)
     this.#states.push(next)
     this.#service?.remember(next)
+    if (this.#isAt(1)) this.#hasArrived = true
     if (this.#isAt(1) && this.#isAt(0)) this.#violate('the vault is open at two places')
     if (name !== RECORD && !(wasOpen && name === nameAt(1, RECORD))) return
     const content = contentOf(text)
@@ -1101,13 +1116,15 @@ class Simulation {
 
   /** Where the vault is; what it has left elsewhere stays. */
   #rollBack(earlier: ReadonlyMap<string, string>, why: string): void {
-    const place = this.#isAt(1) ? 1 : 0
+    const place = this.#hasArrived ? 1 : 0
     const state = new Map([...this.#records].filter(([name]) => placeOf(name) !== place))
     for (const [name, text] of earlier) if (placeOf(name) === place) state.set(name, text)
     this.#states.push(state)
     const service = this.#service
     if (service) void this.#real(service.restore(earlier, place).then(() => service.remember(state)))
     this.#lostAt.push(this.#time)
+    // What is stored again counts from then.
+    this.#storedAt.clear()
     // What a person ended may come back with a lost write, if nobody has seen it.
     const content = this.#record()
     if (content && content.endedBy !== 'person') this.#tombstones.delete(content.session.thumbprint)
@@ -1595,8 +1612,11 @@ class Simulation {
 
   /** After a change of the key that was finished, the old keys open nothing. */
   async #checkKeys(): Promise<void> {
-    const place = this.#isAt(1) ? 1 : 0
-    const text = this.#records.get(nameAt(place, VAULT_RECORD)) ?? ''
+    const place = this.#hasArrived ? 1 : 0
+    const text = this.#records.get(nameAt(place, VAULT_RECORD))
+    // Deleted, and no machine had seen a session there.
+    if (text === undefined && this.#lostAt.length > 0) return
+    if (text === undefined) return this.#violate('there is no vault')
     const newest = Math.max(...this.#machines.map(({ userKey }) => userKey))
     const keys = await unwrapKeys(text, userKeyOf(newest), ADDRESSES[place]).catch(() => undefined)
     if (keys === undefined || wrapsOf(text).length > 1) this.#violate('the vault is open for an old key')
@@ -1607,6 +1627,7 @@ class Simulation {
 
   /** The old place has nothing but the new address. */
   #checkMoved(): void {
+    if (this.#lostAt.length > 0 && !this.#records.has(nameAt(1, VAULT_RECORD))) return
     if (!this.#isAt(1)) this.#violate('the vault has not arrived')
     const { move } = keysIn(this.#records.get(VAULT_RECORD)) ?? {}
     if (move?.direction !== 'to') this.#violate('the old place does not say where the vault is')

@@ -20,7 +20,8 @@ const MACHINES: readonly MachinePlan[] = [
 
 /**
  * At random moments some of the machines use the session, within seconds or minutes. What can go wrong does so at any
- * time, and more often while it is used. In spring the key is replaced.
+ * time, and more often while it is used. In spring the key is replaced,
+ * and in autumn the vault moves.
  *
  * @param moments how many; a real engine takes a real fraction of a second for each
  */
@@ -56,6 +57,14 @@ export function yearPlan(seed: number, moments = 150): Plan {
   }
   for (const kind of ['login', 'login', 'revoke'] as const) operations.push(onSomeMachine(busy(), kind))
 
+  const move = busy(0.6, 0.7)
+  operations.push({ at: move, machine: 0, kind: 'move' }, { at: move + DAY, machine: 0, kind: 'move' })
+  for (const [machine] of MACHINES.entries()) {
+    operations.push({ at: between(move + MINUTE, move + 3 * DAY), machine, kind: 'take-address' })
+  }
+  /** Who has only the new address cannot tell a vault that has lost it from another one. */
+  const unlessMoving = (loss: Loss) => (loss.at < move - HOUR || loss.at > move + 4 * DAY ? [loss] : [])
+
   const losses: Loss[] = []
   for (const kind of ['lose-last', 'lose-last', 'restore', 'delete', 'copy-memory'] as const) {
     losses.push({ at: busy(), kind, count: kind === 'copy-memory' ? 1 : 1 + below(4) })
@@ -87,7 +96,7 @@ export function yearPlan(seed: number, moments = 150): Plan {
     sessionLifetime: isConfidential ? 2 * YEAR : 14 * DAY,
     refreshLifetime: isConfidential ? 90 * DAY : 14 * DAY,
     person: below(2),
-    losses,
+    losses: losses.flatMap(unlessMoving),
     partitions,
     serverOutages: Array.from({ length: many(3) }, () => outage(HOUR)),
     // Acknowledged, and lost at once.

@@ -97,7 +97,10 @@ export async function finishRekey(
     const unreadable = await encryptAll(store, text, keys, done)
     if (unreadable === undefined) continue
     const { earlier, ...rest } = keys
-    if (await replaceVaultRecord(engine, { before: text, after: await wrapKeys(rest, userKey), unclear }, ports)) {
+    const after = await wrapKeys(rest, userKey)
+    if (await replaceVaultRecord(engine, { before: text, after, unclear }, ports)) {
+      // A service that loses the last change at this moment would leave a record that nobody else can read.
+      await encryptAll(store, after, keys, done).catch(() => undefined)
       await store.refreshKeys()
       return { encrypted: done.size, unreadable }
     }

@@ -110,6 +110,22 @@ test('the old key opens nothing that has a new data key, at any time', async () 
   }
 })
 
+test('what the service loses while the old data key is given up is encrypted again', async () => {
+  const world = await createWorld()
+  await add(world)
+  const { service, newKey } = world
+  const old = [...service.records].filter(([name]) => name !== VAULT_RECORD)
+  let changes = 0
+  const before: MemoryHooks['before'] = ({ operation, name }) => {
+    const isLast = operation === 'swap' && name === VAULT_RECORD && ++changes === 2
+    if (isLast) for (const [each, text] of old) service.set(each, text)
+    return undefined
+  }
+  expect(await finish(world, { before })).toStrictEqual({ encrypted: 3, unreadable: [] })
+  expect(changes).toBe(2)
+  expect(await sessionsOf(world, newKey)).toBe(2)
+})
+
 describe.each(['unreachable', 'lost-before', 'lost-after'] as const)('interrupted at every swap: %s', (fault) => {
   test('while the key is added, both keys stay usable, or the old one', async () => {
     const world = await createWorld()
