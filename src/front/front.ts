@@ -9,7 +9,7 @@ import { isSubscription } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 import { createLocalMethods } from './account.ts'
 import { passOn } from './pass-on.ts'
-import type { Permit } from './permit.ts'
+import { type Permit, type PermitRefusal, SERVICE_AUTH } from './permit.ts'
 import { failureResponse, xrpcFailure } from './xrpc-response.ts'
 
 export interface FrontOptions {
@@ -30,11 +30,8 @@ export interface FrontOptions {
 
 export interface Refusal {
   readonly nsid: string
-  /**
-   * `not-allowed` and `read-only`: by the permit. `credentials`: never passed on, because it makes or changes credentials of
-   * the account. `scope`: by the PDS, whose response was passed on.
-   */
-  readonly reason: 'not-allowed' | 'read-only' | 'credentials' | 'scope'
+  /** By the permit, or `scope`: by the PDS, whose response was passed on. */
+  readonly reason: PermitRefusal | 'scope'
   /** For `scope`: the missing permissions, if known. */
   readonly scope?: string | undefined
   /** For `scope`: the same for people, with the facts of a login that requests them. */
@@ -52,9 +49,6 @@ export type FrontSession = Pick<Session, 'did' | 'fetchHandler' | 'record' | 'se
 export type FrontPorts = Clock & Random & Notices
 
 const XRPC = /^\/xrpc\/([^/?#]*)(?:\?([^#]*))?$/
-/** Methods that need no session, or whose result outlives it; no scope limits them. */
-const OF_CREDENTIALS =
-  /^com\.atproto\.(?:admin\..*|server\.(?:createAccount|createAppPassword|deleteAccount|requestPasswordReset|reserveSigningKey|resetPassword))$/i
 /** A program chooses the names of the methods. */
 const KINDS_MOST = 1000
 
@@ -99,7 +93,7 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
     }
     const unauthorized = await local.refuse(request)
     if (unauthorized) return unauthorized
-    const reason = OF_CREDENTIALS.test(nsid) ? 'credentials' : permit.refusalOf(method, nsid, query)
+    const reason = permit.refusalOf(method, nsid, query)
     if (reason) {
       const refusal: Refusal = { nsid, reason }
       report(refusal)
@@ -108,7 +102,19 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
     if (death) return failureResponse(death)
     const onScopeMissing = (error: OAuthError, scope: string | undefined) =>
       report({ nsid, reason: 'scope', scope, error })
-    return passOn(session, { nsid, request, onScopeMissing }, ports)
+    const passed = nsid === SERVICE_AUTH ? { ...request, target: withPds(nsid, query) } : request
+    return passOn(session, { nsid, request: passed, onScopeMissing }, ports)
+  }
+
+  /** A program that asks for a service token for its PDS means the front, and the token is for the PDS. */
+  function withPds(nsid: string, query: string): string {
+    const parameters = new URLSearchParams(query)
+    const audience = parameters.get('aud')?.replace('%3A', ':')
+    const { pds } = session.record()
+    if (pds !== undefined && hosts.some((each) => audience === `did:web:${each}`)) {
+      parameters.set('aud', `did:web:${new URL(pds).host.replace(':', '%3A')}`)
+    }
+    return `/xrpc/${nsid}?${parameters}`
   }
 
   return {

@@ -11,13 +11,22 @@ export interface PermitOptions {
   readonly readOnly?: boolean | undefined
 }
 
+/**
+ * `not-allowed` and `read-only`: by the options. `credentials`: never passed on, because it makes or changes credentials of the
+ * account.
+ */
+export type PermitRefusal = 'not-allowed' | 'read-only' | 'credentials'
+
 export interface Permit {
   /** Why a request is not passed on; `undefined` if it is. */
-  refusalOf(method: string, nsid: string, query: string): 'not-allowed' | 'read-only' | undefined
+  refusalOf(method: string, nsid: string, query: string): PermitRefusal | undefined
 }
 
 /** Its response authorizes one call of another method, or of any. */
-const SERVICE_AUTH = 'com.atproto.server.getServiceAuth'
+export const SERVICE_AUTH = 'com.atproto.server.getServiceAuth'
+/** Methods that need no session, or whose result outlives it: no scope limits them. */
+const OF_CREDENTIALS =
+  /^com\.atproto\.(?:admin\..*|server\.(?:createAccount|createAppPassword|deleteAccount|requestPasswordReset|reserveSigningKey|resetPassword))$/i
 
 /** @throws {OAuthError} `USAGE` for an invalid pattern */
 export function parsePermit({ allow, readOnly = false }: PermitOptions): Permit {
@@ -25,13 +34,14 @@ export function parsePermit({ allow, readOnly = false }: PermitOptions): Permit 
   const isAllowed = (nsid: string) => patterns?.some((matches) => matches(nsid)) ?? true
   return {
     refusalOf(method, nsid, query) {
+      const authorized = nsid === SERVICE_AUTH ? new URLSearchParams(query).getAll('lxm') : []
+      if ([nsid, ...authorized].some((name) => OF_CREDENTIALS.test(name))) return 'credentials'
       if (readOnly && method !== 'GET' && method !== 'HEAD') return 'read-only'
       if (!isAllowed(nsid)) return 'not-allowed'
       if (nsid !== SERVICE_AUTH) return undefined
       // A service token can be used for writes, without the front.
       if (readOnly) return 'read-only'
-      const methods = new URLSearchParams(query).getAll('lxm')
-      return (methods.length > 0 ? methods : ['*']).every(isAllowed) ? undefined : 'not-allowed'
+      return (authorized.length > 0 ? authorized : ['*']).every(isAllowed) ? undefined : 'not-allowed'
     },
   }
 }

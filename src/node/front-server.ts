@@ -85,13 +85,13 @@ export async function startFrontServer(port = 0): Promise<FrontServer> {
     },
     async close() {
       isClosing = true
-      server.close()
+      const closed = new Promise((resolve) => server.close(resolve))
       const timer = new AbortController()
       const late = pause(GRACE, undefined, { signal: timer.signal }).catch(() => undefined)
       await Promise.race([Promise.all(inProgress.keys()), late])
       timer.abort()
       server.closeAllConnections()
-      await Promise.all(inProgress.keys())
+      await Promise.all([closed, ...inProgress.keys()])
       await front?.settled()
     },
   }
@@ -159,7 +159,7 @@ async function bodyOf(request: IncomingMessage): Promise<Uint8Array | ReadableSt
     async pull(controller) {
       const { done, value } = await chunks.next()
       if (done) controller.close()
-      else controller.enqueue(new Uint8Array(value))
+      else controller.enqueue(value)
     },
     cancel: async () => void (await chunks.return?.()),
   })

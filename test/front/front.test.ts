@@ -256,6 +256,7 @@ describe('passing on', () => {
       'atproto-proxy': 'did:web:api.bsky.app#bsky_appview',
       'x-bsky-topics': 'a',
       'user-agent': 'program/1',
+      'content-encoding': 'gzip',
     }
     const dropped = {
       cookie: 'a=b',
@@ -276,6 +277,21 @@ describe('passing on', () => {
     expect(sent!.headers['authorization']).toMatch(/^DPoP /)
     expect(sent!.headers['dpop']).not.toBe('x')
   })
+
+  test.each(['did:web:127.0.0.1%3A1234', 'did:web:127.0.0.1:1234', 'did:web:localhost:1234', 'did:web:video.bsky.app'])(
+    'a service token for %s: the front stands for the PDS',
+    async (aud) => {
+      const front = await openFront()
+      const { authorization } = await front.signIn()
+      const query = new URLSearchParams({ aud, lxm: 'com.atproto.repo.uploadBlob' })
+      await front.ask(`com.atproto.server.getServiceAuth?${query}`, { headers: { authorization } })
+      const [sent] = front.world.sent('com.atproto.server.getServiceAuth')
+      expect(Object.fromEntries(new URL(sent!.url).searchParams)).toStrictEqual({
+        aud: aud.includes('1234') ? 'did:web:pds.fake.dev' : aud,
+        lxm: 'com.atproto.repo.uploadBlob',
+      })
+    },
+  )
 
   test('a range and HEAD without encodings, because a part cannot be decoded', async () => {
     const front = await openFront()

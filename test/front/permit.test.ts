@@ -55,6 +55,7 @@ describe('a service token, which authorizes a call of another method', () => {
     [{ allow: ['com.atproto.*'] }, `lxm=${CREATE}&lxm=app.bsky.actor.putPreferences`, 'not-allowed'],
     [{ allow: ['com.atproto.*'] }, 'lxm=%2A', 'not-allowed'],
     [{ allow: ['*'] }, '', undefined],
+    [{ allow: ['*'] }, 'lxm=app.bsky.feed.getTimeline&lxm=com.atproto.server.createAccount', 'credentials'],
   ] as const)('%j and %j: %s', (options, query, refusal) => {
     expect(parsePermit(options).refusalOf('GET', SERVICE_AUTH, query)).toBe(refusal)
   })
