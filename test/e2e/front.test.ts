@@ -79,7 +79,7 @@ test('5 MB up and down, a post with it, and its end', async () => {
   expect(repo.data.length).toBeGreaterThan(100)
 })
 
-test('500 requests at once all get their response, with one refresh', async () => {
+test('500 requests at once cost one refresh, and each gets its response', async () => {
   const { agent, succeeded } = await signedIn()
   const all = await Promise.all(Array.from({ length: 500 }, () => agent.app.bsky.actor.getPreferences()))
   expect(all.every(({ success }) => success)).toBe(true)
