@@ -29,6 +29,7 @@ const UPLOAD = ['call', 'com.atproto.repo.uploadBlob']
 const PROOF_URL = 'https://pds.fake.dev/xrpc/com.atproto.server.getSession'
 const IDENTIFIER = { code: 'IDENTIFIER_INVALID' }
 const SCOPE = { code: 'SCOPE_INVALID' }
+const NOT_RUN = { exit: 125 }
 
 const KINDS: Readonly<Record<string, readonly Mistake[]>> = {
   'an account as a chat program, a keyboard or another tool has it': [
@@ -186,6 +187,22 @@ const KINDS: Readonly<Record<string, readonly Mistake[]>> = {
     { typed: ['init', ALICE, '--client-id', './client.json'], code: 'CLIENT_INVALID', hint: /init --help$/ },
     { typed: ['status'], env: { ATPROTO_OAUTH_DEV: 'yes' }, says: /must be 1 or unset/, hint: /status --help$/ },
     { typed: ['--plc-url', 'plc.directory', 'status'], says: /https origin/, hint: /--plc-url https:\/\// },
+  ],
+  'a program to run': [
+    { typed: ['exec', 'node', 'bot.js'], hint: /^atproto-oauth run --help$/ },
+    { typed: ['run', '-p', '8080', 'node'], ...NOT_RUN, hint: /^choose the port with --listen 8080$/ },
+    { typed: ['run', '--readonly', 'node'], ...NOT_RUN, hint: /^add --read-only$/ },
+    { typed: ['run', '--password', 'hunter2', 'node'], ...NOT_RUN, hint: /gets a password for this run$/ },
+    { typed: ['run', '--handle', ALICE, 'node'], ...NOT_RUN, hint: /^choose the session with --account$/ },
+    { typed: ['run', '--env'], ...NOT_RUN, says: /^--env needs a value$/, hint: /^atproto-oauth run --help$/ },
+    { typed: ['run', '--env', 'BSKY_HOST', 'node'], ...NOT_RUN, hint: /--env 'BSKY_HOST=\{url\}'$/ },
+    { typed: ['run', '--env', 'P={pass}', 'node'], ...NOT_RUN, hint: /^write it as \{password\};/ },
+    { typed: ['run', 'bot', '-p', '{password}'], ...NOT_RUN, says: /other users/, hint: /--env 'BSKY_PASSWORD=/ },
+    { typed: ['run', '--as', 'goa', 'goat'], ...NOT_RUN, hint: /^write it as --as goat/ },
+    { typed: ['run', '--allow', 'repo', 'node'], ...NOT_RUN, says: /invalid method pattern/, hint: /run --help$/ },
+    { typed: ['run', '--listen', '0.0.0.0:80', 'node'], ...NOT_RUN, says: /this machine only/, hint: /--listen 80$/ },
+    { typed: ['run', '--format', 'json', 'node'], ...NOT_RUN, hint: /^omit it: the program gets the variables/ },
+    { typed: ['run', 'node'], env: { ATPROTO_OAUTH_DEV: 'yes' }, ...NOT_RUN, hint: /run --help$/ },
   ],
 }
 

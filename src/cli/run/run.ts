@@ -10,6 +10,7 @@ import type { FrontServer } from '../../node/front-server.ts'
 import { readXrpcError } from '../../protocol/xrpc/error.ts'
 import { explainAccountState } from '../../session/account-state.ts'
 import type { Session } from '../../session/session.ts'
+import { sanitize } from '../../text.ts'
 import { type Context, commandToPaste } from '../context.ts'
 import { entryPrinter, type Format } from '../credentials/print.ts'
 import { CliError, hintOf } from '../errors.ts'
@@ -250,7 +251,8 @@ function warnOfMisplaced(words: readonly string[], { io, output }: Context): voi
   if (words.length === 0 || isSeparated) return
   const flag = words.map((word) => word.replace(/=.*/s, '')).find((word) => OURS.includes(word))
   if (flag === undefined) return
+  const program = sanitize(words[0]!)
   output.warn(
-    `${flag} is passed to ${words[0]}: for this command, write it before ${words[0]}; if it is meant so, write -- there`,
+    `${flag} is passed to ${program}: to use it here, write it before ${program}; otherwise write -- before ${program}`,
   )
 }
