@@ -33,6 +33,14 @@ test('each code has the exit code that is documented', () => {
   expect(actual.flatMap(([, names]) => names)).toHaveLength(codes.length)
 })
 
+test('an error of run exits with 125, whatever its code, unless it says otherwise', () => {
+  expect(exitOf({ code: 'SESSION_DEAD' }, 'run')).toBe(125)
+  expect(exitOf(new OAuthError('USAGE', 'x'), 'run')).toBe(125)
+  expect(exitOf(new CliError('USAGE', 'x', { exit: 127 }), 'run')).toBe(127)
+  expect(exitOf(new CliError('USAGE', 'x', { exit: 0 }).with({ session: 'dead' }), 'run')).toBe(0)
+  expect(exitOf({ code: 'SESSION_DEAD' }, 'refresh')).toBe(5)
+})
+
 describe('the hint follows from the code and the facts', () => {
   const cases: [code: ErrorCode, facts: ErrorFacts, hint: string | RegExp][] = [
     ['SOURCE_FAILED', {}, /^run the command of ATPROTO_OAUTH_SOURCE by itself: /],

@@ -191,3 +191,37 @@ describe('other output', () => {
 test('the screen of these tests reads control characters as a terminal does', () => {
   expect(screenOf('abc\rx\nlonger\r\u001b[Kab\n12\r3\u001b[K')).toStrictEqual(['xbc', 'ab', '3'])
 })
+
+describe('while another program has the terminal', () => {
+  test('messages wait for its end, each once, and no line is shown; --verbose does not wait', () => {
+    const terminal = at({ quiet: false })
+    const { output, ticks, stderr } = terminal
+    begin(terminal, () => 'waiting')
+    const takeBack = output.handOver()
+    output.warn('refused')
+    output.warn('refused')
+    output.note('a note')
+    ticks.pass(2000)
+    expect(stderr.text()).toBe('')
+    takeBack()
+    expect(stderr.text()).toBe('atproto-oauth: warning: refused\na note\n')
+    ticks.pass(1000)
+    expect(stderr.screen().at(-1)).toBe('waiting')
+    output.warn('later')
+    expect(stderr.text()).toContain('later')
+
+    const verbose = at({ verbose: true })
+    verbose.output.handOver()
+    verbose.output.debug('GET https://a.dev 200')
+    expect(verbose.stderr.text()).toContain('debug: GET https://a.dev 200')
+  })
+
+  test('without a terminal, they are among its lines', () => {
+    const { output, stderr } = at({ isTTY: false })
+    const takeBack = output.handOver()
+    output.warn('refused')
+    expect(stderr.text()).toBe('atproto-oauth: warning: refused\n')
+    takeBack()
+    expect(stderr.text()).toBe('atproto-oauth: warning: refused\n')
+  })
+})

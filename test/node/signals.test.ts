@@ -170,6 +170,42 @@ describe('no signal', () => {
   })
 })
 
+describe('taken signals', () => {
+  const TAKE = `
+    const { takeSignals } = await import(process.env.SRC + 'node/signals.ts')
+    process.on('SIGTERM', () => console.log('earlier'))
+    const release = takeSignals(['SIGTERM', 'SIGUSR2', 'SIGBREAK'], (signal) => console.log(signal))
+  `
+
+  test('reach their listener at once, also while a token is sent, and end nothing', async () => {
+    const code = `${TAKE}
+      await hold(async () => {
+        for (const name of ['SIGTERM', 'SIGUSR2']) { process.kill(me, name); await sleep(20) }
+        console.log('finished')
+      })
+      await sleep(20)
+      process.exit(3)`
+    expect(await run(code)).toStrictEqual({ exit: 3, by: null, said: ['SIGTERM', 'SIGUSR2', 'finished'] })
+  })
+
+  test('a signal that is not taken still waits for the work, and then ends the process', async () => {
+    const code = `${TAKE}
+      await hold(async () => { process.kill(me, 'SIGHUP'); await sleep(20); console.log('finished') })
+      await stay()`
+    expect(await run(code)).toStrictEqual({ exit: null, by: 'SIGHUP', said: ['finished'] })
+  })
+
+  test('when they are released, earlier listeners are back, and the next work delays them again', async () => {
+    const code = `${TAKE}
+      release()
+      await hold(async () => { process.kill(me, 'SIGTERM'); await sleep(20); console.log('finished') })
+      await sleep(20)
+      console.log(process.listenerCount('SIGTERM'), process.listenerCount('SIGUSR2'))
+      process.exit(3)`
+    expect(await run(code)).toStrictEqual({ exit: 3, by: null, said: ['finished', 'earlier', '1 0'] })
+  })
+})
+
 describe('on Windows, where a process that signals itself is gone before it can listen', () => {
   test.each(['SIGINT', 'SIGHUP', 'SIGBREAK'] as const)('%s: who listens is asked afterwards', async (signal) => {
     const kill = vi.spyOn(process, 'kill').mockReturnValue(true)
