@@ -1,7 +1,7 @@
 /** Runs the built CLI as a user would: a process of its own, in an environment where only what the test says is set. */
 import { type ChildProcessByStdio, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
@@ -35,6 +35,8 @@ export interface CliOptions {
   readonly node?: string | undefined
   /** Milliseconds after which it is killed, where many share the processors. */
   readonly limit?: number | undefined
+  /** In a session of its own, where it has no terminal, whoever runs the tests. */
+  readonly detached?: boolean | undefined
   /** Outside vitest, where no world is provided. */
   readonly world?: WorldAddresses | undefined
 }
@@ -65,13 +67,28 @@ export function runShell(script: string, options: CliOptions): Promise<CliResult
   return finished(spawnIn(['bash', '-c', `atproto-oauth() { ${command} "$@"; }\n${script}`], options))
 }
 
+type Dialogue = readonly (readonly [question: string, answer: string | ((screen: string) => Promise<string>)])[]
+
 /** At a terminal, which `script` provides: each answer is typed when its question is on the screen. */
-export async function runAtTerminal(
+export function runAtTerminal(
   args: string,
-  questions: readonly (readonly [question: string, answer: string | ((screen: string) => Promise<string>)])[],
+  questions: Dialogue,
   options: CliOptions,
 ): Promise<{ code: number | null; screen: string }> {
-  const command = `'${nodeFor(options)}' '${LAUNCHER}' ${args}`
+  return talk(`'${nodeFor(options)}' '${LAUNCHER}' ${args}`, questions, options)
+}
+
+/** The same with an interactive bash, which has jobs. The function `atproto-oauth` is the built CLI. */
+export async function talkToShell(
+  questions: Dialogue,
+  options: CliOptions,
+): Promise<{ code: number | null; screen: string }> {
+  const setup = join(options.home.path, 'setup.bash')
+  await writeFile(setup, `PS1='READY> '; atproto-oauth() { '${nodeFor(options)}' '${LAUNCHER}' "$@"; }\n`)
+  return talk(`bash --noprofile --rcfile '${setup}' -i`, questions, options)
+}
+
+async function talk(command: string, questions: Dialogue, options: CliOptions) {
   const child = spawnIn(['script', '-qec', command, '/dev/null'], { limit: DIALOGUE_MS, ...options, stdin: TYPED })
   const closed = once(child, 'close') as Promise<[number | null]>
   const waiting = [...questions]
@@ -106,13 +123,14 @@ function nodeFor({ node }: CliOptions): string {
 
 function spawnIn(
   [program, ...args]: readonly string[],
-  { home, env = {}, stdin, world, limit = HANG_MS }: CliOptions,
+  { home, env = {}, stdin, world, detached = false, limit = HANG_MS }: CliOptions,
 ): CliProcess {
   const stdio: StdioOptions = [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe']
   const child = spawn(program!, args, {
     cwd: home.path,
     env: defined({ ...cleanEnvironment(home, world ?? ownWorld()), ...env }),
     stdio,
+    detached,
     timeout: limit,
     killSignal: 'SIGKILL',
   }) as CliProcess
