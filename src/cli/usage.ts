@@ -68,6 +68,8 @@ function isCommand(word: string, { commands }: Command): boolean {
 function commandHint(unknown: string, program: Command, words: readonly string[]): string | undefined {
   if (Object.hasOwn(OTHER_NAMES, unknown)) return `atproto-oauth ${OTHER_NAMES[unknown]}`
   const lower = unknown.toLowerCase()
+  const group = words.find((word) => isCommand(word, program))
+  if (group === 'config' && Object.hasOwn(OF_CONFIG, lower)) return `atproto-oauth config ${OF_CONFIG[lower]}`
   if (isCommand(lower, program)) return `atproto-oauth ${lower}${words.length > 1 ? ' --help' : ''}`
   // A line that was copied with its prompt, or behind an alias.
   if (!/^(?:npx|sudo|\$|atproto-oauth(?:@.*)?)$/.test(unknown)) return undefined
@@ -163,6 +165,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   api: 'call --list',
   auth: 'login --help',
   authorize: 'login --help',
+  configure: 'config --help',
   list: 'status',
   exec: 'run --help',
   'log-in': 'login --help',
@@ -174,6 +177,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   request: 'call --list',
   rotate: 'refresh',
   sessions: 'status',
+  settings: 'config list',
   'sign-in': 'login --help',
   'sign-out': 'revoke',
   signin: 'login --help',
@@ -182,6 +186,18 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   version: '--version',
   whoami: 'status',
   xrpc: 'call --list',
+}
+
+/** What other programs call the commands of `config`. */
+const OF_CONFIG: Readonly<Record<string, string>> = {
+  add: 'set --help',
+  delete: 'unset --help',
+  edit: 'set --help',
+  ls: 'list',
+  path: 'list --json',
+  remove: 'unset --help',
+  rm: 'unset --help',
+  show: 'list',
 }
 
 const NO_PASSWORD = 'omit the password: it is typed on the sign-in page of the server, in the browser'

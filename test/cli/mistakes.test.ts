@@ -108,6 +108,12 @@ const KINDS: Readonly<Record<string, readonly Mistake[]>> = {
     { typed: ['init', ALICE, '--for', 'Post'], hint: /^write it as --for post$/ },
   ],
   'options of goat, curl, gh, kubectl and aws': [
+    { typed: ['config', 'show'], hint: /^atproto-oauth config list$/ },
+    { typed: ['config', 'rm', 'account'], hint: /^atproto-oauth config unset --help$/ },
+    { typed: ['settings'], hint: /^atproto-oauth config list$/ },
+    { typed: ['config', 'init'], hint: /^atproto-oauth init --help$/ },
+    { typed: ['config', 'get', 'account', 'save'], says: /too many arguments/, hint: /config get/ },
+    { typed: ['--account', ALICE, 'init', ALICE], says: /cannot be used with init/, hint: /^omit --account$/ },
     { typed: ['init', '-u', ALICE], hint: /without a flag, as in: atproto-oauth init/ },
     { typed: ['login', '--username', ALICE, '--password', 'x'], hint: /without a flag, as in: atproto-oauth login/ },
     { typed: ['init', ALICE, '--password', 'hunter2'], hint: /typed on the sign-in page/ },

@@ -2,6 +2,7 @@
  * The encryption of the store, which is a setting that also changes what is stored.
  */
 import { CliError } from '../errors.ts'
+import type { SettingsContext } from '../invocation.ts'
 
 export type StoreEncryption = 'off' | 'keychain' | 'passphrase'
 
@@ -10,7 +11,7 @@ export type StoreEncryption = 'off' | 'keychain' | 'passphrase'
  *
  * @throws {OAuthError} `USAGE`
  */
-export async function changeStoreEncryption(mode: StoreEncryption): Promise<void> {
+export async function changeStoreEncryption(mode: StoreEncryption, _: SettingsContext): Promise<void> {
   if (mode === 'off') return
   throw new CliError('USAGE', `the store cannot be encrypted with ${JSON.stringify(mode)}: this version supports off`, {
     hint: 'atproto-oauth config set encrypt-store off',

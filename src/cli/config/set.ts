@@ -79,7 +79,7 @@ async function runSet(
   const place = placeOf(context)
   const given = key === 'save' ? values.map(savedAs) : value
   checkSetting(key, { value: given, source: 'flag', name: key }, dev)
-  if (key === 'encrypt-store') await changeStoreEncryption(value as StoreEncryption)
+  if (key === 'encrypt-store') await changeStoreEncryption(value as StoreEncryption, context)
   const before = await changeConfig(place, { [key]: given })
   output.note(`${key} is set in ${place.path}`)
   warnOfVariable(key, context)
@@ -121,7 +121,7 @@ async function runUnset(name: string, _: CommonOptions, context: SettingsContext
   const isForeign = !isSettingKey(name) && readConfig(place.path, output.warn)?.entries.has(name) === true
   const key = isForeign ? name : parseKey(name, 'unset')
   if (key === 'vault' && (await leaveVault(context))) return
-  if (key === 'encrypt-store') await changeStoreEncryption('off')
+  if (key === 'encrypt-store') await changeStoreEncryption('off', context)
   const before = await changeConfig(place, { [key]: undefined })
   if (!before.has(key)) output.note(`${key} was not set`)
   else output.note(`${key} is removed from ${place.path}`)

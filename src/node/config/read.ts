@@ -59,9 +59,9 @@ function read(path: string, warn: (message: string) => void): string | undefined
     if (O_NOFOLLOW === 0 && lstatSync(path).isSymbolicLink()) throw linked(path)
     file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined
-    // On the way to a file that is not there either: the store reports it, if it is needed.
-    if (isCode(error, 'ENOTDIR')) return undefined
+    if (isCode(error, 'ENOENT', 'ENOTDIR')) return undefined
+    // A container may run with the home of another user: nobody has put settings there for this one.
+    if (isCode(error, 'EACCES') && isOutOfReach(path)) return undefined
     if (isCode(error, 'ELOOP')) throw linked(path)
     if (isCode(error, 'ENXIO')) throw irregular(path)
     throw unavailable(error, 'read', path)
@@ -76,6 +76,16 @@ function read(path: string, warn: (message: string) => void): string | undefined
     throw unavailable(error, 'read', path)
   } finally {
     closeSync(file)
+  }
+}
+
+/** Not the file is closed to this user, but a directory above it. */
+function isOutOfReach(path: string): boolean {
+  try {
+    lstatSync(path)
+    return false
+  } catch (error) {
+    return isCode(error, 'EACCES')
   }
 }
 

@@ -1,8 +1,9 @@
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { chmod, chown, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { configPath, configValue, readConfig } from '../../../src/node/config/read.ts'
-import { tempFolder } from '../helpers.ts'
+import { startNode, tempFolder } from '../helpers.ts'
 
 async function written(text: string | object, mode = 0o600): Promise<string> {
   const path = join(await tempFolder(), 'config.json')
@@ -102,4 +103,43 @@ test.skipIf(process.platform === 'win32')('a file that others can change is read
   warn.mockClear()
   readConfig(await written({ account: 'a.dev' }, 0o644), warn)
   expect(warn).not.toHaveBeenCalled()
+})
+
+const NOBODY = 65_534
+const AS_NOBODY = ['setpriv', '--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups']
+const READ = `
+  const { readConfig } = await import(process.env.SRC + 'node/config/read.ts')
+  const [path] = process.argv.slice(1)
+  try {
+    console.log(JSON.stringify(readConfig(path, console.log) ?? 'no settings'))
+  } catch (error) {
+    console.log(error.code, error.facts.reason)
+  }`
+const canBeNobody = process.getuid?.() === 0 && spawnSync(AS_NOBODY[0]!, [...AS_NOBODY.slice(1), 'true']).status === 0
+
+describe.skipIf(!canBeNobody)('for a user without access', () => {
+  const seenByNobody = async (path: string) => {
+    const { stdout, stderr } = await startNode(READ, [path], AS_NOBODY).ended
+    expect(stderr).toBe('')
+    return stdout.trim()
+  }
+
+  test('to the home, as in a container, there are no settings', async () => {
+    const path = await written({ account: 'a.dev' })
+    await chmod(join(path, '..'), 0o700)
+    expect(await seenByNobody(path)).toBe('"no settings"')
+  })
+
+  test('to the file alone, that is an error', async () => {
+    const path = await written({ account: 'a.dev' })
+    await chmod(join(path, '..'), 0o755)
+    expect(await seenByNobody(path)).toMatch(/^STORE_UNAVAILABLE /)
+  })
+
+  test('a file of a third user is read with a warning', async () => {
+    const path = await written({ account: 'a.dev' }, 0o644)
+    await chmod(join(path, '..'), 0o755)
+    await chown(path, 1234, 1234)
+    expect(await seenByNobody(path)).toContain(`${path} belongs to user 1234, who can change your settings`)
+  })
 })
