@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import packageJson from '../package.json' with { type: 'json' }
 import { withHelp } from '../scripts/build/help.ts'
 import { readPages } from '../scripts/docs/pages.ts'
+import { withPrograms } from '../scripts/docs/programs.ts'
 import { nextChangelog, pinned } from '../scripts/release/changelog.ts'
 import { COMMANDS } from '../src/cli/commands.ts'
 import { GLOBAL_OPTIONS } from '../src/cli/options.ts'
@@ -29,15 +30,15 @@ const anchors = (text: string) =>
   )
 
 describe.each(pages)('$path', ({ path, text }) => {
-  test('the help in it is that of today (else: npm run docs)', async () => {
-    expect(await withHelp(text)).toBe(text)
+  test('the help and the tables in it are those of today (else: npm run docs)', async () => {
+    expect(withPrograms(await withHelp(text))).toBe(text)
   })
 
   test('each of its boxes says what it is, and only generated text is not run', () => {
     const helps = [...text.matchAll(/^<!-- help: /gm)].length
     const languages = blocksOf({ path, text, url: new URL(`file:///${path}`) }).map(({ language }) => language)
     expect(languages.filter((language) => language === 'text')).toHaveLength(helps)
-    for (const language of languages) expect(['sh', 'console', 'yaml', 'js', 'text']).toContain(language)
+    for (const language of languages) expect(['sh', 'console', 'yaml', 'js', 'python', 'text']).toContain(language)
     expect(text.replace(/^```[\s\S]*?^```$/gm, '')).not.toMatch(/^(?: {4}|\t|~~~|```)/m)
   })
 })
@@ -58,6 +59,10 @@ test.each([
     if (file !== '') expect(existsSync(there), target).toBe(true)
     if (anchor) expect(anchors(file === '' ? text : readFileSync(there, 'utf8')), target).toContain(anchor)
   }
+})
+
+test('docs/run.md has the table of programs', () => {
+  expect(pageAt('docs/run.md')).toContain('| `goat` | ')
 })
 
 test('every command is in the table of the README, and has its help in docs/commands.md', () => {

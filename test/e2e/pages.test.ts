@@ -1,6 +1,6 @@
 /**
  * Whatever a reader of README.md and docs/ can copy, run as it stands there and in the order in which it does, against the
- * real PDS. Other names stand for those of the network. (docs/recipes.md and docs/ci.md have test files of their own.)
+ * real PDS. Other names stand for those of the network. (docs/recipes.md, docs/ci.md and docs/run.md have test files of their own.)
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,7 +25,7 @@ import { CONSENT, callbackFor, expectFailure, library, newHome } from './support
 const world = connectWorld()
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Pages with a test file of their own. */
-const OTHERS = ['docs/recipes.md', 'docs/ci.md']
+const OTHERS = ['docs/recipes.md', 'docs/ci.md', 'docs/run.md']
 const blocks = (await blocksToRun()).filter(({ page }) => !OTHERS.includes(page))
 const taken = new Set<Block>()
 
