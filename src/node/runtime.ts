@@ -122,7 +122,14 @@ function createStores(
   stateFile: string | undefined,
   { onWait, storeKey = async () => variable(process.env, STORE_KEY) }: NodeRuntimeOptions,
 ): Stores {
-  if (home !== undefined) storeCipher(home, { passphrase: storeKey })
+  if (home !== undefined) {
+    const isInteractive = process.stdin.isTTY === true
+    const keychain = async () => {
+      const { systemKeychain } = await import('./keychain/system.ts')
+      return systemKeychain({ environment: process.env, isInteractive })
+    }
+    storeCipher(home, { passphrase: storeKey, keychain })
+  }
   const stores =
     home === undefined
       ? createHomelessStores()

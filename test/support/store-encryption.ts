@@ -33,6 +33,7 @@ export function memoryKeychain(): MemoryKeychain {
       if (secret) return secret
       throw new OAuthError('STORE_LOCKED', 'none', { facts: { reason: 'keychain-entry-missing' } })
     },
+    isThere: async () => true,
     async remove(id) {
       assertOpen()
       entries.delete(id)
