@@ -8,6 +8,7 @@ const COMMAND_LINE =
 const MAY_NAME_IT = /^(?:cli|credentials)\//
 /** Flags of other programs that are run, by file. */
 const OF_OTHERS: Readonly<Record<string, readonly string[]>> = {
+  'node/keychain/secret-service.ts': ['--label'],
   'node/save/program.ts': ['--env', '--env-file', '--repo'],
   'node/vault/git-cache.ts': ['--bare', '--object-format', '--quiet', '--template'],
   'node/vault/git-objects.ts': ['--batch', '--stdin'],

@@ -22,6 +22,7 @@ import { CliError } from './errors.ts'
 import { type CliIO, inCi, programName } from './io.ts'
 import { type CommonOptions, flagsFor, fromEnvironment, type SavingOptions, SETTINGS } from './options.ts'
 import type { Output } from './output.ts'
+import { storePassphrase, unlockStore } from './store-key.ts'
 
 export interface Context {
   /** Global options, before or after the command. */
@@ -57,6 +58,7 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
   const save = saving?.value
   const given = givenCredentials(io, dev, output)
   if (dev) output.warn('development mode: http: and private addresses are allowed')
+  const home = homeOf(options, io)
   const runtime = nodeRuntime({
     home: SETTINGS.home.read(options, environment),
     stateFile,
@@ -66,8 +68,9 @@ export function createContext(io: CliIO, output: Output, options: SavingOptions 
     dev,
     save,
     requireDurable: inCi(io) && fromEnvironment(options.account, environment),
+    storeKey: () => storePassphrase({ io, output }),
     vault: {
-      find: () => findVault(environment, homeOf(options, io)),
+      find: () => findVault(environment, home),
       only: variable(environment, VAULT) !== undefined,
       endSession,
       onClaim: (label) => showClaim(label, output),
@@ -99,6 +102,12 @@ export function commandToPaste(command: string, { common, io }: Pick<Context, 'c
 export function homeOf(options: CommonOptions, { environment }: Pick<CliIO, 'environment'>): string | undefined {
   const home = SETTINGS.home.read(options, environment)
   return home === undefined ? userFolders()?.data : resolve(expandTilde(home))
+}
+
+/** For a command without a runtime. */
+export function unlockStoreOf(options: CommonOptions, io: CliIO, output: Output): void {
+  const home = homeOf(options, io)
+  if (home !== undefined) unlockStore(home, { io, output })
 }
 
 /** Most users have none, and load nothing of it. */

@@ -70,6 +70,8 @@ export class Invocation implements Runner {
       const [common, io, output] = [this.#options, this.#io, this.#output]
       const run = async () => {
         const dev = SETTINGS.dev.read(common, io.environment) ?? false
+        const { unlockStoreOf } = await import('./context.ts')
+        unlockStoreOf(common, io, output)
         await work(...given, { common, io, output, dev })
       }
       await withoutSession(run())

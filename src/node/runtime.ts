@@ -13,13 +13,13 @@ import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE, VAULT } from './save/targets.ts'
 import { signEs256k } from './secp256k1.ts'
 import { holdSignals } from './signals.ts'
-import { storeCipher } from './store/cipher.ts'
 import { cacheFor, elsewhereFor } from './store/elsewhere.ts'
 import { isCode } from './store/files.ts'
 import { createHomelessStores } from './store/homeless.ts'
 import type { LockHolder } from './store/lock.ts'
 import { createPendingStore, createStateFileStore } from './store/logins.ts'
 import { createSessionStore } from './store/sessions.ts'
+import { prepareUnlock } from './store/unlock.ts'
 import { createWitness } from './store/witness.ts'
 import type { KnownVault } from './vault/known.ts'
 import { createCombinedSessions, createVaultSessions } from './vault/sessions.ts'
@@ -120,15 +120,11 @@ function withVault(
 function createStores(
   home: string | undefined,
   stateFile: string | undefined,
-  { onWait, storeKey = async () => variable(process.env, STORE_KEY) }: NodeRuntimeOptions,
+  { onWait, storeKey }: NodeRuntimeOptions,
 ): Stores {
   if (home !== undefined) {
-    const isInteractive = process.stdin.isTTY === true
-    const keychain = async () => {
-      const { systemKeychain } = await import('./keychain/system.ts')
-      return systemKeychain({ environment: process.env, isInteractive })
-    }
-    storeCipher(home, { passphrase: storeKey, keychain })
+    const passphrase = storeKey ?? (async () => variable(process.env, STORE_KEY))
+    prepareUnlock(home, { environment: process.env, isInteractive: process.stdin.isTTY === true, passphrase })
   }
   const stores =
     home === undefined

@@ -1,11 +1,13 @@
 /** Issue 4, crash matrix, `call` from cold: killed at every step, and the same command once more. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
 import type { Origin } from '../../src/model.ts'
 import { createSessionStore } from '../../src/node/store/sessions.ts'
 import { CLIENT } from '../support/raw-client.ts'
+import { findSecrets } from '../support/scan.ts'
+import { encryptStore, PASSPHRASE } from '../support/store-encryption.ts'
 import {
   ageLeftovers,
   credentialsFor,
@@ -27,6 +29,7 @@ interface Start {
   readonly env: Readonly<Record<string, string>>
   /** Refresh tokens by where they are kept. */
   kept(): Promise<Record<string, string | undefined>>
+  readonly isEncrypted?: boolean
 }
 
 const sessionsOf = ({ home }: Place) => createSessionStore(home.state, { holdSignals: (work) => work() })
@@ -57,11 +60,29 @@ async function fromEnvironment(place: Place): Promise<Start> {
   }
 }
 
+/** In which nothing but ciphertext may be left, wherever a process dies. */
+async function fromEncryptedStore(place: Place): Promise<Start> {
+  const { state, path } = place.home
+  await encryptStore(state, 'passphrase')
+  const temporary = join(path, 'tmp')
+  await mkdir(temporary, { mode: 0o700, recursive: true })
+  const { args, kept } = await fromStore(place)
+  return { args, kept, env: { ATPROTO_OAUTH_STORE_KEY: PASSPHRASE, TMPDIR: temporary }, isEncrypted: true }
+}
+
+/** The key, and all tokens that there were. */
+function secretsOf({ world }: Place): string[] {
+  const [session] = world.sessions
+  const current = world.currentRefreshToken(world.alice.did)
+  return [KEY.jwk.d, PASSPHRASE, ...(session?.spent ?? []), ...(current === undefined ? [] : [current])]
+}
+
 /** From the moment at which the server has spent the old token to the one at which the new one is in the store. */
 const LOSING = ['before it is answered: send /oauth/token', 'rename state/sessions/*.tmp state/sessions/ID.json']
 
 test.each([
   ['the store', fromStore],
+  ['an encrypted store', fromEncryptedStore],
   ['the environment, saved to a file', fromEnvironment],
 ])('11.7 call with a session of %s', async (_, prepare) => {
   const kills = await killsOf(async (place, log) => {
@@ -71,15 +92,20 @@ test.each([
   const lost = await forEachKill(kills, (kill) =>
     withPlace(async (place) => {
       const { world, home } = place
-      const { args, env, kept } = await prepare(place)
+      const { args, env, kept, isEncrypted = false } = await prepare(place)
+      const expectNoSecret = async () => {
+        if (isEncrypted) expect(await findSecrets([home.path], secretsOf(place)), kill.label).toStrictEqual([])
+      }
       const killed = await place.run(args, { env, kill })
       expect(killed.signal, kill.label).toBe('SIGKILL')
       expect(await openToOthers(home), kill.label).toStrictEqual([])
+      await expectNoSecret()
       const rotated = world.sessions[0]!.spent.size > 0
 
       await ageLeftovers(home)
       const next = await place.run(args, { env })
       expect(await leftoversOf(home), kill.label).toStrictEqual([])
+      await expectNoSecret()
       const current = world.currentRefreshToken(world.alice.did)
       if (current === undefined) {
         expect(rotated, kill.label).toBe(true)

@@ -12,7 +12,7 @@ import type { Runner, SettingsContext } from '../invocation.ts'
 import type { CommonOptions } from '../options.ts'
 import { shellQuote } from '../shell.ts'
 import { checkPair, checkSetting } from './check.ts'
-import { changeStoreEncryption, type StoreEncryption } from './encryption.ts'
+import { encryptStore, type StoreEncryption } from './encryption.ts'
 import { isSettingKey, parseKey, SETTING_KEYS, type SettingKey, settingOf } from './keys.ts'
 import { placeOf } from './values.ts'
 import { chooseVault, leaveVault } from './vault.ts'
@@ -34,6 +34,11 @@ Examples:
   atproto-oauth config set client-id https://alice.github.io/bot/oauth-client-metadata.json
   atproto-oauth config set account alice.bsky.social
   atproto-oauth config set save store gh:alice/bot
+  atproto-oauth config set encrypt-store keychain
+
+encrypt-store encrypts sessions, logins and the keys of vaults on this machine, with a key in the keychain of the
+system, or with a passphrase: ATPROTO_OAUTH_STORE_KEY, or asked for at a terminal. To replace the passphrase, set it
+again; without a terminal the new one is read from stdin.
 `
 
 export function configUnsetCommand(runner: Runner): Command {
@@ -79,7 +84,7 @@ async function runSet(
   const place = placeOf(context)
   const given = key === 'save' ? values.map(savedAs) : value
   checkSetting(key, { value: given, source: 'flag', name: key }, dev)
-  if (key === 'encrypt-store') await changeStoreEncryption(value as StoreEncryption, context)
+  if (key === 'encrypt-store') await encryptStore(place.home, value as StoreEncryption, context)
   const before = await changeConfig(place, { [key]: given })
   output.note(`${key} is set in ${place.path}`)
   warnOfVariable(key, context)
@@ -121,7 +126,7 @@ async function runUnset(name: string, _: CommonOptions, context: SettingsContext
   const isForeign = !isSettingKey(name) && readConfig(place.path, output.warn)?.entries.has(name) === true
   const key = isForeign ? name : parseKey(name, 'unset')
   if (key === 'vault' && (await leaveVault(context))) return
-  if (key === 'encrypt-store') await changeStoreEncryption('off', context)
+  if (key === 'encrypt-store') await encryptStore(place.home, 'off', context)
   const before = await changeConfig(place, { [key]: undefined })
   if (!before.has(key)) output.note(`${key} was not set`)
   else output.note(`${key} is removed from ${place.path}`)

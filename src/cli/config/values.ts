@@ -39,7 +39,8 @@ export async function effectiveValue(
   context: SettingsContext,
 ): Promise<Effective> {
   try {
-    return key === 'vault' ? await vaultInUse(context) : settingValue(key, config, context)
+    if (key === 'vault') return await vaultInUse(context)
+    return key === 'encrypt-store' ? await encryption(config, context) : settingValue(key, config, context)
   } catch (error) {
     if (!isOAuthError(error)) throw error
     const problem = { message: error.message, hint: hintOf(error) }
@@ -50,8 +51,7 @@ export async function effectiveValue(
 /** @throws {OAuthError} `USAGE` it is not valid */
 function settingValue(key: ConfigKey, config: Config | undefined, { io, dev }: SettingsContext): Effective {
   const setting = settingOf(key)
-  const found: Found<unknown> | undefined =
-    setting === undefined ? encryptionIn(config) : setting.find({}, io.environment, config)
+  const found: Found<unknown> | undefined = setting?.find({}, io.environment, config)
   if (found === undefined) return { key, value: undefined, source: 'default', origin: undefined }
   const value = found.value as string | readonly string[]
   checkSetting(key, { ...found, value }, dev)
@@ -64,9 +64,24 @@ function settingValue(key: ConfigKey, config: Config | undefined, { io, dev }: S
   }
 }
 
-function encryptionIn(config: Config | undefined): Found<unknown> | undefined {
-  const value = config && configValue(config, 'encrypt-store')
-  return value === undefined ? undefined : { value, source: 'config', name: `encrypt-store in ${config?.path}` }
+/** As the store itself says. */
+async function encryption(config: Config | undefined, { common, io }: SettingsContext): Promise<Effective> {
+  const key = 'encrypt-store'
+  const set = config && configValue(config, key)
+  const value = set === undefined ? undefined : String(set)
+  if (value !== undefined) checkSetting(key, { value, source: 'config', name: `${key} in ${config?.path}` }, false)
+  const home = homeOf(common, io)
+  const { storeEncryption } = await import('../../node/store/change-encryption.ts')
+  const { encryptionPath } = await import('../../node/store/parts.ts')
+  const now = home === undefined ? 'off' : await storeEncryption(home)
+  if (home !== undefined && now !== 'off') return { key, value: now, source: 'config', origin: encryptionPath(home) }
+  if (value === undefined) return { key, value, source: 'default', origin: undefined }
+  if (value === 'off') return { key, value, source: 'config', origin: config?.path }
+  const problem = {
+    message: `${key} in ${config?.path} is ${value}, and the store is not encrypted`,
+    hint: `atproto-oauth config set ${key} ${value}`,
+  }
+  return { key, value: undefined, source: 'config', origin: config?.path, problem }
 }
 
 async function vaultInUse({ common, io }: SettingsContext): Promise<Effective> {

@@ -236,7 +236,7 @@ export async function lockWithPassphrase(
 export async function lockWithKeychain(key: Uint8Array, home: string, keychain: Keychain): Promise<StoreLock> {
   const secret = new Uint8Array(random(KEY_BYTES))
   const id = random(SALT_BYTES).toString('base64url')
-  const kept = await keychain.store(id, `atproto-oauth: sessions in ${home}`, secret)
+  const kept = await keychain.store(id, `atproto-oauth: ${home}`, secret)
   return {
     ...{ by: 'keychain', keychain: keychain.kind, id },
     ...(kept !== undefined && { kept }),

@@ -1,0 +1,24 @@
+/**
+ * How this process gets the key of an encrypted store.
+ */
+import type { Keychain } from '../keychain/keychain.ts'
+import { storeCipher } from './cipher.ts'
+
+export interface UnlockSettings {
+  readonly environment: NodeJS.ProcessEnv
+  /** Somebody may be there to unlock the keychain. */
+  readonly isInteractive: boolean
+  /** Reads or asks for the passphrase; `undefined` if there is none. */
+  passphrase(): Promise<string | undefined>
+}
+
+/** Asks for nothing yet. */
+export function prepareUnlock(home: string, settings: UnlockSettings): void {
+  storeCipher(home, { passphrase: settings.passphrase, keychain: () => openKeychain(settings) })
+}
+
+/** Of the system; loaded for a store that needs it. */
+export async function openKeychain(settings: Pick<UnlockSettings, 'environment' | 'isInteractive'>): Promise<Keychain> {
+  const { systemKeychain } = await import('../keychain/system.ts')
+  return systemKeychain(settings)
+}

@@ -1,0 +1,31 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { tempFolder } from '../node/helpers.ts'
+import { findSecrets } from './scan.ts'
+
+const TOKEN = `ref-${'0a'.repeat(32)}`
+const KEY = Buffer.from('a key of thirty-two bytes, yes!!').toString('base64url')
+
+test.each([
+  ['plain', TOKEN],
+  ['in JSON', JSON.stringify({ token: TOKEN })],
+  ['base64', Buffer.from(`x${JSON.stringify({ token: TOKEN })}`).toString('base64')],
+  ['base64, moved', Buffer.from(`xy${JSON.stringify({ token: TOKEN })}`).toString('base64')],
+  ['base64url', Buffer.from(`xyz${TOKEN}`).toString('base64url')],
+  ['hex', Buffer.from(TOKEN).toString('hex')],
+  ['upper case hex', Buffer.from(TOKEN).toString('hex').toUpperCase()],
+  ['UTF-16', Buffer.from(TOKEN, 'utf16le')],
+  ['a key as bytes', Buffer.from(KEY, 'base64url')],
+  ['a key as bytes in hex', Buffer.from(KEY, 'base64url').toString('hex')],
+])('a secret is found: %s', async (_, content) => {
+  const folder = await tempFolder()
+  await writeFile(join(folder, 'file'), content)
+  expect(await findSecrets([folder], [TOKEN, KEY])).not.toStrictEqual([])
+})
+
+test('what is no secret is not', async () => {
+  const folder = await tempFolder()
+  await writeFile(join(folder, 'file'), `${TOKEN.slice(0, -2)} ${KEY.slice(3)}`)
+  expect(await findSecrets([folder], [TOKEN, KEY])).toStrictEqual([])
+})
