@@ -66,7 +66,7 @@ export function checkSetting(key: ConfigKey, found: Found<string | readonly stri
     case 'save':
       checkTargets({ ...found, value: values })
       named(found.name, () => {
-        for (const target of values) checkTarget(target)
+        for (const target of values) checkTarget(target, found.source)
       })
       return
     case 'encrypt-store':
@@ -89,8 +89,9 @@ export function checkPair(clientId: string, redirectUri: string): string | undef
 }
 
 /** Commands run in any directory: a relative path would mean another file in each. */
-function checkTarget(target: string): void {
+function checkTarget(target: string, source: Found<string>['source']): void {
   const normal = normalizeTarget(target)
+  if (source === 'variable') return
   if (/^gh:(?:@|$)/.test(target)) {
     throw new CliError('USAGE', `${JSON.stringify(target)} means another repository in each directory`, {
       hint: 'write it with the repository, as in gh:alice/bot',

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { VAULT, variable } from '../../credentials/variables.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
-import { type Config, type ConfigKey, configPath, configValue } from '../../node/config/read.ts'
+import { type Config, configPath, configValue } from '../../node/config/read.ts'
 import type { ConfigPlace } from '../../node/config/write.ts'
 import { homeOf } from '../context.ts'
 import { hintOf } from '../errors.ts'
@@ -38,30 +38,35 @@ export async function effectiveValue(
   config: Config | undefined,
   context: SettingsContext,
 ): Promise<Effective> {
+  if (key === 'vault') return vaultInUse(context)
+  const { io, dev } = context
+  const setting = settingOf(key)
+  const inFile = { key, value: undefined, source: 'config', origin: config?.path } as const
+  let found: Found<unknown> | undefined
   try {
-    if (key === 'vault') return await vaultInUse(context)
-    return key === 'encrypt-store' ? await encryption(config, context) : settingValue(key, config, context)
+    if (setting === undefined) return await encryption(config, context)
+    found = setting.find({}, io.environment, config)
   } catch (error) {
-    if (!isOAuthError(error)) throw error
-    const problem = { message: error.message, hint: hintOf(error) }
-    return { key, value: undefined, source: 'config', origin: config?.path, problem }
+    return { ...inFile, problem: problemOf(error) }
+  }
+  if (found === undefined) return unset(key)
+  const value = found.value as string | readonly string[]
+  const place = found.source === 'variable' ? { source: found.source, origin: setting?.variable } : inFile
+  try {
+    checkSetting(key, { ...found, value }, dev)
+    return { ...place, key, value }
+  } catch (error) {
+    return { ...place, key, value: undefined, problem: problemOf(error) }
   }
 }
 
-/** @throws {OAuthError} `USAGE` it is not valid */
-function settingValue(key: ConfigKey, config: Config | undefined, { io, dev }: SettingsContext): Effective {
-  const setting = settingOf(key)
-  const found: Found<unknown> | undefined = setting?.find({}, io.environment, config)
-  if (found === undefined) return { key, value: undefined, source: 'default', origin: undefined }
-  const value = found.value as string | readonly string[]
-  checkSetting(key, { ...found, value }, dev)
-  const isVariable = found.source === 'variable'
-  return {
-    key,
-    value,
-    source: isVariable ? 'variable' : 'config',
-    origin: isVariable ? setting?.variable : config?.path,
-  }
+function unset(key: SettingKey): Effective {
+  return { key, value: undefined, source: 'default', origin: undefined }
+}
+
+function problemOf(error: unknown): NonNullable<Effective['problem']> {
+  if (!isOAuthError(error)) throw error
+  return { message: error.message, hint: hintOf(error) }
 }
 
 /** As the store itself says. */
@@ -75,7 +80,7 @@ async function encryption(config: Config | undefined, { common, io }: SettingsCo
   const { encryptionPath } = await import('../../node/store/parts.ts')
   const now = home === undefined ? 'off' : await storeEncryption(home)
   if (home !== undefined && now !== 'off') return { key, value: now, source: 'config', origin: encryptionPath(home) }
-  if (value === undefined) return { key, value, source: 'default', origin: undefined }
+  if (value === undefined) return unset(key)
   if (value === 'off') return { key, value, source: 'config', origin: config?.path }
   const problem = {
     message: `${key} in ${config?.path} is ${value}, and the store is not encrypted`,
@@ -87,15 +92,27 @@ async function encryption(config: Config | undefined, { common, io }: SettingsCo
 async function vaultInUse({ common, io }: SettingsContext): Promise<Effective> {
   const key = 'vault'
   const named = variable(io.environment, VAULT)
-  if (named !== undefined) {
-    const { withoutLogin } = await import('../../node/vault/connect.ts')
-    const { address } = await withoutLogin(named)
-    return { key, value: address, source: 'variable', origin: VAULT }
-  }
   const home = homeOf(common, io)
+  const place =
+    named === undefined
+      ? { source: 'vault' as const, origin: home === undefined ? undefined : join(home, 'vault.json') }
+      : { source: 'variable' as const, origin: VAULT }
+  try {
+    const value = named === undefined ? await currentVault(home) : await addressOf(named, io)
+    return value === undefined ? unset(key) : { ...place, key, value }
+  } catch (error) {
+    return { ...place, key, value: undefined, problem: problemOf(error) }
+  }
+}
+
+async function currentVault(home: string | undefined): Promise<string | undefined> {
+  if (home === undefined) return undefined
   const { readKnownVaults } = await import('../../node/vault/known.ts')
-  const current = home === undefined ? undefined : (await readKnownVaults(home)).current
-  if (home === undefined || current === undefined)
-    return { key, value: undefined, source: 'default', origin: undefined }
-  return { key, value: current, source: 'vault', origin: join(home, 'vault.json') }
+  return (await readKnownVaults(home)).current
+}
+
+/** Without the password that it may contain. */
+async function addressOf(named: string, { environment }: SettingsContext['io']): Promise<string> {
+  const { normalizeAddress, withoutLogin } = await import('../../node/vault/connect.ts')
+  return normalizeAddress((await withoutLogin(named)).address, environment)
 }

@@ -166,6 +166,21 @@ describe('config list', () => {
     expect(listed.settings[5]).toStrictEqual({ key: 'plc-url', value: 'https://plc.directory', source: 'default' })
   })
 
+  test('a variable that is not valid is named, and one with a relative path is valid', async () => {
+    const { config } = await newHome({ 'plc-url': 'https://plc.fake.dev' })
+    const variables = {
+      ATPROTO_OAUTH_PLC_URL: 'plc.fake.dev',
+      ATPROTO_OAUTH_SAVE: 'file:a.env\ngh:',
+      ATPROTO_OAUTH_VAULT: 'ftp://git.fake.dev',
+    }
+    const { code, stdout, stderr } = await config(['list'], variables)
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^plc-url +not valid +ATPROTO_OAUTH_PLC_URL$/m)
+    expect(stdout).toMatch(/^save +file:a\.env, gh: +ATPROTO_OAUTH_SAVE$/m)
+    expect(stdout).toMatch(/^vault +not valid +ATPROTO_OAUTH_VAULT$/m)
+    expect(stderr).toContain('warning: --plc-url (ATPROTO_OAUTH_PLC_URL) must be an https origin')
+  })
+
   test('values that are not valid and names that are unknown are reported, and can be removed', async () => {
     const { config, path, content } = await newHome({
       'plc-url': 7,
