@@ -6,7 +6,7 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isOAuthError } from '../../errors.ts'
-import { removeFile, reserve, serialize, unavailable } from '../store/files.ts'
+import { LEFTOVERS_KEPT, removeFile, reserve, serialize, sweepFolder, unavailable } from '../store/files.ts'
 import { withLock } from '../store/lock.ts'
 import { inheritOwner } from '../store/owners.ts'
 import { type ConfigValue, readConfig } from './read.ts'
@@ -50,6 +50,7 @@ export function changeConfig(
 async function write(path: string, settings: Readonly<Record<string, unknown>>): Promise<void> {
   // Makes a private folder, and refuses what conf would write through: links, and a disk that has no room.
   await (await reserve(path, Buffer.byteLength(serialize(settings))))[Symbol.asyncDispose]()
+  await sweepFolder(dirname(path), LEFTOVERS_KEPT, (name) => name.startsWith(`${basename(path)}.tmp-`)) // of conf
   const { default: Conf } = await import('conf')
   try {
     const conf = new Conf<Record<string, unknown>>({

@@ -1,5 +1,5 @@
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { changeConfig } from '../../../src/node/config/write.ts'
 import { startNode, tempFolder } from '../helpers.ts'
@@ -43,6 +43,16 @@ test('without its last setting the file is removed, and without a file nothing i
   expect(await readdir(join(path, '..'))).toStrictEqual([])
   await changeConfig({ path, home }, { account: undefined })
   expect(await readdir(join(path, '..'))).toStrictEqual([])
+})
+
+test('what a killed process left is removed after a day', async () => {
+  const { path, home } = await place('{}')
+  const [old, young] = [`${path}.tmp-0123456789abcdef`, `${path}.tmp-fedcba9876543210`]
+  for (const name of [old, young]) await writeFile(name, '')
+  const before = new Date(Date.now() - 25 * 3600 * 1000)
+  await utimes(old, before, before)
+  await changeConfig({ path, home }, { account: 'a.dev' })
+  expect((await readdir(join(path, '..'))).sort()).toStrictEqual(['config.json', basename(young)])
 })
 
 test('a file that is damaged is not reset', async () => {
