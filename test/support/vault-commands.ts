@@ -55,14 +55,14 @@ export interface CommandWorld extends Omit<VaultWorld, 'credentials' | 'refreshe
 
 /** A service with nothing. */
 export function addPlace(address = OTHER_ADDRESS): MemoryService {
-  const service = new MemoryService(address === OTHER_ADDRESS ? 'memory:other' : address)
+  const service = new MemoryService(address)
   services.set(address, { service, hooks: {}, asked: 0 })
   return service
 }
 
 /** @param known whether the user has the vault on this machine; otherwise there is none at the address */
 export async function createCommandWorld(known = true): Promise<CommandWorld> {
-  const world = await createVaultWorld()
+  const world = await createVaultWorld(ADDRESS)
   const home = await tempFolder()
   const place: Place = { service: world.service, hooks: {}, asked: 0 }
   services.set(ADDRESS, place)

@@ -77,9 +77,9 @@ export function createTestMemory(): VaultMemory {
   }
 }
 
-export async function createVaultWorld(): Promise<VaultWorld> {
+export async function createVaultWorld(address?: string): Promise<VaultWorld> {
   const fake = createFakeWorld({ topology: 'together', faults: { nonceMemory: 1000 } })
-  const service = new MemoryService()
+  const service = new MemoryService(address)
   const userKey = createUserKey(fake)
   const { keys, text } = await createVault(service.address, parseUserKey(userKey), fake)
   service.set(VAULT_RECORD, text)

@@ -4,7 +4,7 @@
 import { Command } from 'commander'
 import { cleaned, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
-import { normalizeAddress, vaultFolders, withoutLogin } from '../../node/vault/connect.ts'
+import { normalizeAddress, resolveAddress, vaultFolders, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { parseUserKey, unwrapKeys, userKeyId, wrapsOf } from '../../node/vault/envelope.ts'
 import { vaultNotFound } from '../../node/vault/keyring.ts'
@@ -53,19 +53,28 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
   let key = inVariable ?? known?.key ?? (await keyOfOther(engine, vaults)) ?? (await askForKey(address, io))
   parseUserKey(key)
   const isKept = inVariable === undefined && known !== undefined
-  const isNewest = await check(engine, key).catch((error: unknown) => {
+  let checked = await check(engine, key).catch((error: unknown) => {
     if (!isKept || !isOAuthError(error, 'VAULT_KEY_WRONG')) throw error
-    return false
+    return undefined
   })
   // The key was kept here, and the vault has a new one since.
-  if (isKept && !isNewest) {
+  if (checked === undefined || (isKept && !checked.isNewest)) {
     key = await askForKey(address, io)
-    await check(engine, key)
+    checked = await check(engine, key)
   }
-  if (known !== undefined && known.key !== key) await inheritMemory(engine, known.key, key, vaultFolders(home).memory)
+  const { memory } = vaultFolders(home)
+  if (known !== undefined && known.key !== key) await inheritMemory(engine, known.key, key, memory)
+  // Where the vault was before, with the keys that it had.
+  let hasMoved = false
+  for (const vault of vaults) {
+    const { identity } = await resolveAddress(vault.address, io.environment).catch(() => ({ identity: undefined }))
+    if (identity === undefined || !checked.movedFrom.includes(identity)) continue
+    await inheritMemory(engine, vault.key, key, memory, identity)
+    if (vault.address === current) hasMoved = true
+  }
   await writeKnownVault(home, { address, key, login })
   await output.data(output.json ? `${toSafeJson({ address, previous: current })}\n` : `${address}\n`)
-  if (current !== undefined && current !== address) {
+  if (current !== undefined && current !== address && !hasMoved) {
     output.note(`The key of the vault that was used before is kept. To switch back:
   ${programName(io)} vault use ${shellQuote(current)}`)
   }
@@ -82,13 +91,19 @@ async function keyOfOther(engine: VaultEngine, vaults: readonly KnownVault[]): P
   return undefined
 }
 
-/** @returns whether the vault has no newer key */
-async function check(engine: VaultEngine, key: string): Promise<boolean> {
+interface Checked {
+  /** The vault has no newer key. */
+  readonly isNewest: boolean
+  /** Addresses where it was before. */
+  readonly movedFrom: readonly string[]
+}
+
+async function check(engine: VaultEngine, key: string): Promise<Checked> {
   const userKey = parseUserKey(key)
   const text = await engine.read(VAULT_RECORD)
   if (text === undefined) throw vaultNotFound(engine.address)
-  await unwrapKeys(text, userKey, engine.address)
-  return wrapsOf(text).at(-1)?.kid === userKeyId(userKey)
+  const { movedFrom = [] } = await unwrapKeys(text, userKey, engine.address)
+  return { isNewest: wrapsOf(text).at(-1)?.kid === userKeyId(userKey), movedFrom }
 }
 
 async function askForKey(address: string, io: CliIO): Promise<string> {
