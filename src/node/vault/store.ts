@@ -266,8 +266,9 @@ export class VaultStore implements SessionStore {
     try {
       await this.refreshKeys()
     } catch (error) {
-      // Whoever moves the vault may have looked here before.
-      if (isMovedError(error)) await this.engine.swap(created.name, created.text, undefined)
+      // Whoever moves or replaces the vault may have looked here before.
+      const isOfNobody = isMovedError(error) || isOAuthError(error, 'VAULT_KEY_WRONG')
+      if (isOfNobody) await this.engine.swap(created.name, created.text, undefined)
       throw error
     }
     const next = await this.resealed(created)
@@ -339,7 +340,10 @@ export class VaultStore implements SessionStore {
     if (text === undefined) return
     await this.#confirmKeys(await this.engine.read(VAULT_RECORD))
     const [name = '', sealed = ''] = text.split('\n')
-    const next = await this.#unsealKept(name, sealed)
+    const foreign = await this.#ofReplacedVault(name, sealed)
+    const next = foreign === undefined ? await this.#unsealKept(name, sealed) : undefined
+    // Nobody can use it: the vault was replaced because its key was lost.
+    if (foreign !== undefined) await this.endTokens(foreign.record.session)
     if (next !== undefined) {
       if (await this.publish(next, undefined, 0)) await this.remember(next)
       else await this.endTokens(next.record.session)
@@ -473,6 +477,15 @@ export class VaultStore implements SessionStore {
     const text = await this.memory.read('seen', name).catch(() => undefined)
     if (text === undefined) return undefined
     return this.#unsealKept(name, text).catch(() => undefined)
+  }
+
+  /** What this machine has kept of a vault that was at this address before. */
+  async #ofReplacedVault(name: string, text: string): Promise<Sealed | undefined> {
+    const keys = await this.keys()
+    if (canOpen(text, keys)) return undefined
+    const former = (await this.#options.formerKeys?.()) ?? []
+    const own = former.find((one) => one.id !== keys.id && canOpen(text, one))
+    return own && unseal(name, text, own).catch(() => undefined)
   }
 
   /** What this machine has kept, perhaps since before the keys were replaced. */

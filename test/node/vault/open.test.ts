@@ -9,7 +9,8 @@ import {
   sessionName,
   type VaultKeys,
 } from '../../../src/node/vault/envelope.ts'
-import { openVault } from '../../../src/node/vault/open.ts'
+import { makeVault } from '../../../src/node/vault/make.ts'
+import { inheritMemory, openVault } from '../../../src/node/vault/open.ts'
 import { seal } from '../../../src/node/vault/record.ts'
 import { type MemoryHooks, MemoryService } from '../../support/memory-engine.ts'
 import { sessionRecord, tempFolder } from '../helpers.ts'
@@ -39,16 +40,17 @@ async function machine(
   hooks?: MemoryHooks,
 ) {
   const warnings: string[] = []
+  const ended: (string | undefined)[] = []
   const place = folder ?? (await tempFolder())
   const options = { engine: service.connect(hooks), key, folder: place, environment: {}, ...random }
   const open = () =>
     openVault({
       ...options,
       holdSignals: (work) => work(),
-      endTokens: async () => {},
+      endTokens: async ({ refreshToken }) => void ended.push(refreshToken),
       warn: (message) => void warnings.push(message),
     })
-  return { store: await open(), open, warnings }
+  return { store: await open(), open, warnings, ended }
 }
 
 test('a vault that was lost is stored again by a machine that has a session of it, for all others too', async () => {
@@ -143,4 +145,46 @@ test('what makes the vault unusable is found before a session is begun, with its
   await expect(store.prepare()).rejects.toBe(fix)
   await expect(store.prepare()).rejects.toThrow('the vault cannot be used: no permission to push')
   await store.prepare()
+})
+
+/** In place of the first one, whose key is lost. */
+async function replaced({ service }: { service: MemoryService }): Promise<string> {
+  const key = createUserKey(random)
+  const ports = { ...random, sleep: async () => {} }
+  await makeVault(service.connect(), parseUserKey(key), service.records.get(VAULT_RECORD), ports)
+  return key
+}
+
+test('a machine that owes tokens to a vault that was replaced ends them, and uses the new vault', async () => {
+  const world = await createWorld()
+  const folder = await tempFolder()
+  const { store } = await machine(world, folder)
+  await store.list()
+  const next = await seal({ version: 1, kind: 'session', session: { ...SESSION, rotation: 3 } }, world.keys)
+  await store.memory.write('ahead', SESSION.thumbprint, `${next.name}\n${next.text}`)
+  const key = await replaced(world)
+  await inheritMemory(world.service.connect(), world.key, key, folder)
+  const current = await machine({ service: world.service, key }, folder)
+  const { version } = world.service
+  expect(await current.store.list(true)).toStrictEqual([])
+  expect(current.ended).toStrictEqual([SESSION.refreshToken])
+  expect(await current.store.memory.names('ahead')).toStrictEqual([])
+  expect(world.service.version).toBe(version)
+})
+
+test('a login that is saved at the moment at which the vault is replaced leaves nothing in the new one', async () => {
+  const world = await createWorld()
+  let isDone = false
+  const { store } = await machine(world, undefined, {
+    async before({ operation }) {
+      if (operation !== 'swap' || isDone) return undefined
+      isDone = true
+      await replaced(world)
+      return undefined
+    },
+  })
+  const saving = store.update(SESSION.thumbprint, ({ commit }) => commit(SESSION))
+  await expect(saving).rejects.toMatchObject({ code: 'VAULT_KEY_WRONG' })
+  expect(isDone).toBe(true)
+  expect([...world.service.records.keys()]).toStrictEqual([VAULT_RECORD])
 })
