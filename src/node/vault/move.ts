@@ -12,7 +12,7 @@
  * Every step is one change of one record, and any machine can be killed after each of them: whoever begins again finds
  * what is done, and so does a second machine that moves the vault at the same time.
  */
-import { OAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Timer } from '../../ports.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { openRecord, sealRecord, unwrapAnyKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
@@ -70,6 +70,15 @@ export async function moveVault(
   const unclear = `it is not known whether the vault at ${from} has moved`
   const replace = (engine: VaultEngine, before: string | undefined, keys: VaultKeys) =>
     wrapKeys(keys, userKey).then((after) => replaceVaultRecord(engine, { before, after, unclear }, ports))
+  /** The new place may have been restored from a backup that was made during the move. */
+  const reopen = async (arriving: VaultKeys) => {
+    const there = await targetState(target, arriving, userKey).catch((error: unknown) => {
+      if (isOAuthError(error, 'VAULT_INVALID')) return undefined
+      throw error
+    })
+    const isClosed = there !== undefined && !there.isOutdated && there.openKeys === undefined
+    return !isClosed || replace(target, there.text, { ...arriving, move: undefined })
+  }
   const moved = new Set<string>()
   for (let isBegun = false; ; isBegun = true) {
     const text = await source.read(VAULT_RECORD)
@@ -77,7 +86,16 @@ export async function moveVault(
     const keys = await unwrapAnyKeys(text, userKey, source.address)
     const { move, ...rest } = keys
     if (move !== undefined && (move.direction !== 'to' || !(await isTo(move.address)))) assertHere(keys)
-    if (move?.isFinished) return { isRepeated: !isBegun, records: moved.size, unreadable: [] }
+    const arriving: VaultKeys = {
+      ...rest,
+      address: target.address,
+      movedFrom: [...(keys.movedFrom ?? []), source.address],
+      move: { direction: 'from', address: from, isFinished: false },
+    }
+    if (move?.isFinished) {
+      if (!(await reopen(arriving))) continue
+      return { isRepeated: !isBegun, records: moved.size, unreadable: [] }
+    }
     if (keys.earlier !== undefined) throw rekeyUnfinished()
     if (wrapsOf(text).length > 1) throw rekeyBegun()
     if (move === undefined && !isBegun) {
@@ -85,12 +103,6 @@ export async function moveVault(
       await store.readAll()
     }
 
-    const arriving: VaultKeys = {
-      ...rest,
-      address: target.address,
-      movedFrom: [...(keys.movedFrom ?? []), source.address],
-      move: { direction: 'from', address: from, isFinished: false },
-    }
     const there = await targetState(target, arriving, userKey)
     if (there === undefined || there.isOutdated) {
       if (there && move !== undefined) throw notEmpty(target)

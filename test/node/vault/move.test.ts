@@ -171,6 +171,18 @@ test('until it is finished, both places say so', async () => {
   }
 })
 
+test('a new place that loses the change that opened it is opened by the next run', async () => {
+  const world = await createWorld()
+  await move(world)
+  world.target.loseLastWrite()
+  await expect(sessionsAt(world.target, world.key)).rejects.toMatchObject(UNFINISHED)
+  expect(await move(world)).toStrictEqual({ isRepeated: true, records: 0, unreadable: [] })
+  expect(await sessionsAt(world.target, world.key)).toHaveLength(2)
+  world.target.clear()
+  expect(await move(world)).toMatchObject({ isRepeated: true })
+  expect(world.target.records.size).toBe(0)
+})
+
 test('two machines that move it at the same time both succeed', async () => {
   const world = await createWorld()
   const outcomes = await Promise.all([move(world), move(world)])
