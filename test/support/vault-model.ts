@@ -806,6 +806,7 @@ class Simulation {
     if (error.code === 'VAULT_INVALID' && process.place === 0 && this.#hasArrived) {
       this.#later(process.machine.index, 'take-address')
     }
+    if (error.code === 'VAULT_INVALID' && this.#isMoving) this.#later(0, 'move')
     if (session === undefined) return
     // A person ended it in the vault, even where the server did not confirm that.
     if (error.session === 'dead' && session.ended === undefined && !this.#tombstones.has(session.jkt)) {
