@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
 import { lacks } from '../support/machine.ts'
 import { type Home, LAUNCHER, runAtTerminal, runCli, runShell, spawnCli, talkToShell } from '../world/cli.ts'
@@ -338,6 +339,48 @@ describe('signals', () => {
        }`,
     )
     expect(await runCli(['run', 'node', name], { home, env })).toMatchObject({ code: 0, stdout: 'gone\n' })
+  })
+})
+
+describe.skipIf(lacks('mkfifo'))('a refresh that is in progress when the program ends', () => {
+  /** An hour later, once there is a file `late`: the access token has expired. */
+  const LATER = `import { existsSync } from 'node:fs'
+    const now = Date.now
+    Date.now = () => now() + (existsSync('late') ? 3_600_000 : 0)`
+  /** Targets are tried with the old credentials first. The second time, this one waits between two pipes. */
+  const SLOW = 'exec:if [ -e tried ]; then cat > saved; echo > began; cat go; else cat > tried; fi'
+
+  test.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)('is finished and saved, also after %s', async (signal) => {
+    const { account, home, env } = await logIn(world)
+    expect(await runCli(['call', GET_SESSION], { home, env })).toMatchObject({ code: 0 })
+    const name = await program(
+      home,
+      `for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT']) process.on(signal, () => {})
+       const session = await client.signIn()
+       writeFileSync('late', '')
+       void client.post(session, 'never arrives').catch(() => {})
+       const { readFile } = await import('node:fs/promises')
+       await readFile('began')
+       console.log('saving')
+       process.exit(4)`,
+    )
+    await runShell('mkfifo began go', { home })
+    const preload = `--import=data:text/javascript,${encodeURIComponent(LATER)}`
+    const child = spawnCli(['run', '--save', SLOW, 'node', name], {
+      home,
+      env: { ...env, NODE_OPTIONS: preload },
+      detached: true,
+    })
+    const errors = buffer(child.stderr)
+    const closed = once(child, 'close')
+    await once(child.stdout, 'data')
+    child.kill(signal)
+    await writeFile(join(home.path, 'go'), '')
+    expect(await closed, (await errors).toString()).toStrictEqual([4, null])
+    const saved = parse(await readFile(join(home.path, 'saved'), 'utf8'))
+    expect(saved).toMatchObject({ ATPROTO_OAUTH_DID: account.did })
+    const elsewhere = await newHome()
+    expect(await runCli(['call', GET_SESSION], { home: elsewhere, env: saved })).toMatchObject({ code: 0 })
   })
 })
 
