@@ -278,6 +278,8 @@ export const sessionRecordSchema = v.object({
   thumbprint: bytes32,
   did,
   handle: handle.optional(),
+  /** What the user calls the session, to tell it from others of its account. */
+  name: text.optional(),
   /** The PDS. Before the first refresh, the server in the credentials, which may be the issuer. */
   pds: origin,
   /** Absent while it is unknown whether `pds` is the PDS or the issuer. */

@@ -28,7 +28,22 @@ test('the page is ASCII, and no line of text is taken for a request', () => {
 })
 
 const COMMANDS = [
-  ...['init', 'complete', 'login', 'call', 'status', 'refresh', 'lease', 'revoke', 'proof', 'run'],
+  ...[
+    'init',
+    'complete',
+    'login',
+    'call',
+    'status',
+    'whoami',
+    'accounts list',
+    'accounts use',
+    'accounts name',
+    'refresh',
+    'lease',
+    'revoke',
+    'proof',
+    'run',
+  ],
   ...['import', 'export', 'client new', 'client check'],
   ...['vault new', 'vault use', 'vault key', 'vault check', 'vault list', 'vault rekey', 'vault move'],
   ...['vault remove', 'vault destroy'],

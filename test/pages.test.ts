@@ -14,6 +14,7 @@ const pages = await readPages()
 const pageAt = (path: string) => pages.find((page) => page.path === path)!.text
 const README = pageAt('README.md')
 const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = {
+  accounts: ['accounts list', 'accounts name', 'accounts use'],
   client: ['client new', 'client check'],
   config: ['list', 'get', 'set', 'unset'].map((name) => `config ${name}`),
   vault: ['new', 'use', 'key', 'check', 'list', 'rekey', 'move', 'remove', 'destroy'].map((name) => `vault ${name}`),
@@ -68,8 +69,8 @@ test('docs/run.md has the table of programs', () => {
 test('every command is in the table of the README, and has its help in docs/commands.md', () => {
   const [, table = ''] = /^## Commands\n([\s\S]*?)^## /m.exec(README)!
   const listed = [...table.matchAll(/^\| `([a-z]+(?: (?:new|check))?)[ `]/gm)].map(([, name]) => name!)
-  const inOneRow = names.filter((name) => !/^(?:config|vault) /.test(name))
-  expect(listed.sort()).toStrictEqual([...inOneRow, 'config', 'vault'].sort())
+  const inOneRow = names.filter((name) => !/^(?:accounts|config|vault) /.test(name))
+  expect(listed.sort()).toStrictEqual([...inOneRow, 'accounts', 'config', 'vault'].sort())
   const helped = [...pageAt('docs/commands.md').matchAll(/^<!-- help: (.+) -->$/gm)].map(([, name]) => name!)
   expect(helped.sort()).toStrictEqual(names)
 })

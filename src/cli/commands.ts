@@ -49,6 +49,18 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./session/status.ts')).statusCommand,
   },
   {
+    name: 'whoami',
+    usage: '[options]',
+    summary: 'Show the session in one line',
+    load: async () => (await import('./session/status.ts')).whoamiCommand,
+  },
+  {
+    name: 'accounts',
+    usage: '[options] [command]',
+    summary: 'List the sessions, choose the default one, and name them',
+    load: async () => (await import('./session/accounts.ts')).accountsCommand,
+  },
+  {
     name: 'refresh',
     usage: '[options]',
     summary: 'Refresh the tokens now and save them',

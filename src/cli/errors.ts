@@ -49,6 +49,8 @@ const init = (facts: ErrorFacts) => {
   return isKnown ? initCommandLine(facts) : `sign in with your own handle, as in: ${initCommandLine(facts)}`
 }
 
+const account = ({ handle, did }: LoginFacts) => shellQuote(handle ?? did ?? 'alice.bsky.social')
+
 /** The command that was running, with other arguments. */
 const running =
   (words: string, otherwise: string) =>
@@ -150,7 +152,7 @@ const CATALOGUE: Record<ErrorCode, Entry> = {
   ACCOUNT_UNCLEAR: {
     exit: 2,
     hint: ({ handle, did }) =>
-      `choose one of the accounts, as in: --account ${shellQuote(handle ?? did ?? 'alice.bsky.social')}`,
+      `choose one of the accounts, as in: --account ${account({ handle, did })}; or always use it: atproto-oauth accounts use ${account({ handle, did })}`,
   },
   SETTING_MISSING: { exit: 2, hint: 'atproto-oauth config set --help' },
   STORE_INVALID: { exit: 2, hint: KEEP_RECORD },

@@ -179,7 +179,7 @@ export const SETTINGS = {
     configKey: 'account',
     variable: 'ATPROTO_OAUTH_ACCOUNT',
     takes: 'did|handle',
-    about: 'Use the stored session of this account',
+    about: 'Use the stored session of this account, or the one with this name',
   }),
   save: new Setting({
     key: 'save',
@@ -306,8 +306,8 @@ export function flagsFor(next: string, options: CommonOptions & AccountOption): 
   const { stateFile, ...everywhere } = options
   const isLogin = /^atproto-oauth (?:init|complete)\b/.test(next)
   const needsAccount =
-    /^atproto-oauth (?:call|export|lease|proof|refresh|revoke|status)\b/.test(next) &&
-    !/ --(?:account|list)\b/.test(next)
+    /^atproto-oauth (?:call|export|lease|proof|refresh|revoke|status|whoami)\b/.test(next) &&
+    !/ --(?:account|all|list)\b/.test(next)
   const account = needsAccount ? toFlags(SETTINGS.account.words(options)) : ''
   return account + carriedFlags(isLogin ? options : everywhere)
 }

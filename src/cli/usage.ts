@@ -138,6 +138,8 @@ function excessHint(command: Command, words: readonly string[]): string | undefi
   if (program && args.some((word) => isCommand(word, program))) return 'run one command at a time'
   const [word, ...rest] = args
   if (word === undefined || rest.length > 0) return undefined
+  if (command.name() === 'list' && program?.name() === 'accounts')
+    return `to use this account by default: ${line(['accounts', 'use', word.replace(/^@/, '')])}`
   if (/\.(?:json|env|txt)$/.test(word))
     return `redirect stdout to write a file: atproto-oauth ${command.name()} > ${shellQuote(word)}`
   // The only argument of a command that takes the account as an option.
@@ -161,30 +163,30 @@ function choiceHint(message: string): string | undefined {
 
 /** What other programs call these commands. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
-  accounts: 'status',
   api: 'call --list',
   auth: 'login --help',
   authorize: 'login --help',
   configure: 'config --help',
-  list: 'status',
+  list: 'accounts',
   exec: 'run --help',
   'log-in': 'login --help',
   'log-out': 'revoke',
   logout: 'revoke',
-  ls: 'status',
+  ls: 'accounts',
+  profiles: 'accounts',
   proxy: 'run --help',
   renew: 'refresh',
   request: 'call --list',
   rotate: 'refresh',
-  sessions: 'status',
+  sessions: 'accounts',
   settings: 'config list',
   'sign-in': 'login --help',
   'sign-out': 'revoke',
   signin: 'login --help',
   signout: 'revoke',
+  switch: 'accounts use',
   token: 'lease',
   version: '--version',
-  whoami: 'status',
   xrpc: 'call --list',
 }
 
@@ -272,6 +274,7 @@ const OWN_OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     '-p': 'choose the port with --listen 8080',
   },
   status: {
+    '-a': 'add --all',
     '--format': 'add --json',
     '--output': 'add --json',
     '--watch': 'use watch: watch atproto-oauth status',

@@ -64,3 +64,54 @@ export function handleTaken(handle: Handle, did: Did, stored: SessionRecord): OA
     { facts: { handle } },
   )
 }
+
+/** A handle, and whether it was resolved now: otherwise it is the last known one. */
+export interface ListedHandle {
+  readonly handle: Handle | undefined
+  readonly isCurrent: boolean
+}
+
+interface ResolutionLimits {
+  /** How many accounts are resolved at the same time. */
+  readonly concurrency: number
+  /** Ends the resolution: the rest keep their last known handles. */
+  readonly signal: AbortSignal
+}
+
+/** The handles of many accounts as they resolve now, as far as the limits permit. */
+export async function currentHandles(
+  records: readonly Pick<SessionRecord, 'did' | 'handle'>[],
+  { concurrency, signal }: ResolutionLimits,
+  ports: Ports,
+): Promise<ReadonlyMap<Did, ListedHandle>> {
+  const found = new Map<Did, ListedHandle>()
+  for (const { did, handle } of records) {
+    found.set(did, { handle: found.get(did)?.handle ?? handle, isCurrent: false })
+  }
+  const resolve = async (did: Did, handle: Handle | undefined) => {
+    let isCurrent = true
+    const warn = () => {
+      isCurrent = false
+    }
+    const fetch: Ports['fetch'] = (url, init) =>
+      ports.fetch(url, { ...init, signal: init?.signal ? AbortSignal.any([init.signal, signal]) : signal })
+    const current = await currentHandle({ did, handle }, { ...ports, fetch, warn })
+    if (!signal.aborted) found.set(did, { handle: current, isCurrent })
+  }
+  const waiting = [...found].map(([did, { handle }]) => ({ did, handle }))
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined && !signal.aborted; next = waiting.shift()) {
+      await resolve(next.did, next.handle).catch((error: unknown) => {
+        if (!signal.aborted && !isOAuthError(error)) throw error
+      })
+    }
+  }
+  const aborted = new Promise<void>((done) => {
+    if (signal.aborted) done()
+    signal.addEventListener('abort', () => done(), { once: true })
+  })
+  const working = Promise.all(Array.from({ length: concurrency }, work))
+  await Promise.race([working, aborted])
+  working.catch(() => undefined)
+  return new Map(found)
+}

@@ -7,6 +7,7 @@ import { resolveDid } from '../protocol/identity/did.ts'
 import { parseIdentifier } from '../protocol/identity/syntax.ts'
 import { relativeTime } from '../text.ts'
 import { accountOf, handleTaken } from './account.ts'
+import { allEnded, chooseSession, isSessionName, namedSession } from './choice.ts'
 import type { RefreshPorts } from './ports.ts'
 import { Session } from './session.ts'
 import { assertOwnToken, endedIfRevoked, newerOf, toSessionRecord } from './token-family.ts'
@@ -41,33 +42,21 @@ async function newestOf(given: SessionRecord, { stores }: RefreshPorts): Promise
  * Opens a session of the per-user store: the one of `account`, or the only one. A handle is resolved; the one stored with
  * a session serves only where that fails, with a warning.
  *
- * @param account DID or handle
+ * @param account DID or handle, or the name or key of a session
  * @throws {OAuthError} `SESSION_MISSING`, `ACCOUNT_UNCLEAR`, `IDENTIFIER_INVALID`, and those of `resolveHandle`
  */
 export async function openStoredSession(account: string | undefined, ports: RefreshPorts): Promise<Session> {
   const { sessions } = ports.stores
   let all = await sessions.list()
+  if (account !== undefined) {
+    let named = namedSession(account, all)
+    if (named === undefined && isSessionName(account)) named = namedSession(account, await sessions.list(true))
+    if (named !== undefined) return Session.create(named, ports)
+  }
   const asked = account === undefined ? undefined : accountIn(account, ports)
   const did = asked && ('did' in asked ? asked.did : await accountOf(asked.handle, all, ports))
-  const select = () => all.filter((record) => did === undefined || record.did === did)
-  if (select().every(({ ended }) => ended)) all = await sessions.list(true)
-  const ours = select()
-  const alive = ours.filter((record) => !record.ended)
-  const candidates = alive.length > 0 ? alive : ours.slice(-1)
-  const accounts = [...new Set(candidates.map((record) => record.did))]
-  if (accounts.length > 1) {
-    const named = accounts.map((did) => ({ did, handle: candidates.find((record) => record.did === did)?.handle }))
-    const list = named.map(({ did, handle }) => (handle === undefined ? did : `${handle} (${did})`))
-    throw new OAuthError(
-      'ACCOUNT_UNCLEAR',
-      `sessions of ${accounts.length} accounts are stored here: ${list.join(', ')}`,
-      {
-        facts: named.find(({ handle }) => handle !== undefined) ?? named[0]!,
-        session: 'none',
-      },
-    )
-  }
-  const [record] = candidates.sort(byLogin)
+  if (allEnded(did, all)) all = await sessions.list(true)
+  const record = chooseSession(did, all)
   if (record) return Session.create(record, ports)
   const former = asked && 'handle' in asked ? all.find(({ handle }) => handle === asked.handle) : undefined
   if (did && former?.handle) throw handleTaken(former.handle, did, former)
@@ -86,11 +75,6 @@ function alreadyRevoked(session: RevokedSession, now: number): OAuthError {
   const whose = handle === undefined ? did : `${handle} (${did})`
   const message = `the session of ${whose} was revoked here ${relativeTime(at, now)}, and no other one is stored`
   return new OAuthError('SESSION_MISSING', message, { facts: loginFacts(session) })
-}
-
-/** Newest login first. Sorting by refresh time would prefer an older login that is still in use elsewhere. */
-function byLogin(one: SessionRecord, other: SessionRecord): number {
-  return (other.createdAt ?? 0) - (one.createdAt ?? 0) || (other.rotatedAt ?? 0) - (one.rotatedAt ?? 0)
 }
 
 function accountIn(text: string, { settings }: RefreshPorts): { readonly did: Did } | { readonly handle: Handle } {

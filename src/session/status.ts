@@ -17,6 +17,8 @@ export interface SessionStatus {
   readonly did: Did
   /** The last known one. */
   readonly handle: Handle | undefined
+  /** What the user calls the session. */
+  readonly name: string | undefined
   readonly pds: Origin
   readonly issuer: Origin | undefined
   readonly clientId: string | undefined
@@ -52,6 +54,7 @@ export function statusOf(record: SessionRecord, now: number): SessionStatus {
     state: isOver ? 'ended' : intent ? 'ambiguous' : 'alive',
     did: record.did,
     handle: record.handle,
+    name: record.name,
     pds: record.pds,
     issuer: record.issuer,
     clientId: record.clientId,

@@ -153,8 +153,8 @@ test.each([
 
 test.each([
   ['logout', 'revoke'],
-  ['list', 'status'],
-  ['sessions', 'status'],
+  ['list', 'accounts'],
+  ['sessions', 'accounts'],
   ['version', '--version'],
 ])('%s is a command of other programs: the hint is %s', async (command, hint) => {
   const { code, stderr } = await run(createFakeWorld(), [command])

@@ -1,9 +1,12 @@
-/** What becomes of an account under a session: another handle, another owner of the old one, deactivation. */
+/**
+ * Several accounts in one store. And what becomes of an account under a session: another handle, another owner of the old
+ * one, deactivation.
+ */
 import { expect, test } from 'vitest'
 import { runCli } from '../world/cli.ts'
 import { isNewest } from '../world/packages.ts'
 import { type Account, connectWorld, uniqueHandle } from '../world/world.ts'
-import { expectFailure, keptInStore, logIn, newHome } from './support.ts'
+import { callbackFor, expectFailure, keptInStore, logIn, newHome } from './support.ts'
 
 const world = connectWorld()
 const GET_SESSION = ['call', 'com.atproto.server.getSession']
@@ -93,4 +96,87 @@ test('the scope of a new login is the requested one and what is missing, also wi
   expect(result.stderr).toContain(
     `init ${account.did} --scope 'atproto repo:a.b.c?action=create repo:x.y.z?action=create'`,
   )
+})
+
+test('three accounts: listed, one chosen, named and given up', async () => {
+  const home = await newHome()
+  const accounts: Account[] = []
+  for (let count = 0; count < 3; count += 1) {
+    const account = await world.createAccount()
+    accounts.push(account)
+    const stdin = await callbackFor(account, home)
+    expect(await runCli(['complete', '--save', 'store'], { home, stdin })).toMatchObject({ code: 0 })
+  }
+  const [alice, bob, carol] = accounts as [Account, Account, Account]
+  const run = (args: readonly string[], env = {}) => runCli(args, { home, env })
+  const did = async (args: readonly string[], env = {}) => {
+    const result = await run([...GET_SESSION, ...args], env)
+    expect(result.code, result.stderr).toBe(0)
+    return JSON.parse(result.stdout).did
+  }
+
+  const unclear = await run(GET_SESSION)
+  expectFailure(unclear, 2, 'ACCOUNT_UNCLEAR', 'none')
+  for (const { handle } of accounts) expect(unclear.stderr).toContain(handle)
+
+  const none = JSON.parse((await run(['accounts', '--json'])).stdout)
+  expect(none).toHaveLength(3)
+  expect(none).toSatisfy((all: { default: boolean; handleIsCurrent: boolean }[]) =>
+    all.every((each) => !each.default && each.handleIsCurrent),
+  )
+
+  const handle = uniqueHandle('moved')
+  await withPassword(bob, 'com.atproto.identity.updateHandle', { handle })
+  expect(await run(['accounts', 'use', `@${handle}`])).toMatchObject({ code: 0, stdout: '' })
+  expect(await did([])).toBe(bob.did)
+  expect(await did(['--account', carol.handle])).toBe(carol.did)
+  expect(await did([], { ATPROTO_OAUTH_ACCOUNT: alice.did })).toBe(alice.did)
+  expect(await did(['--account', carol.did], { ATPROTO_OAUTH_ACCOUNT: alice.did })).toBe(carol.did)
+  const before = await run(['--account', alice.handle, 'whoami'])
+  expect(before.stdout).toContain(`${alice.handle} (${alice.did}); scope `)
+  const listed = (await run(['accounts'])).stdout.trimEnd().split('\n')
+  expect(listed.filter((line) => line.startsWith(`*\t${handle}\t\t${bob.did}\t`))).toHaveLength(1)
+  expect(listed.filter((line) => line.startsWith('*'))).toHaveLength(1)
+
+  expect(await run(['accounts', 'name', carol.handle, 'shop'])).toMatchObject({ code: 0 })
+  expect(await run(['refresh', '--account', 'shop'])).toMatchObject({ code: 0 })
+  expect(await did(['--account', 'shop'])).toBe(carol.did)
+  expect((await run(['accounts', '--names'])).stdout.trim().split('\n')).toContain('shop')
+
+  const all = await run(['status', '--all', '--warn-days', '3'])
+  expect(all.code, all.stderr).toBe(0)
+  expect(all.stdout.match(/^session +alive/gm)).toHaveLength(3)
+  expect((await run(['status', '--all', '--warn-days', '30'])).code).toBe(11)
+
+  expect(await run(['revoke'])).toMatchObject({ code: 0 })
+  const gone = await run(GET_SESSION)
+  expectFailure(gone, 5, 'SESSION_MISSING')
+  expect(gone.stderr).toContain(`config.json)`)
+  expect(gone.stderr).toContain('hint: choose another account: atproto-oauth accounts use ')
+  expect((await run(['accounts', 'use', '--none'])).code).toBe(0)
+  expectFailure(await run(GET_SESSION), 2, 'ACCOUNT_UNCLEAR', 'none')
+})
+
+test('two sessions of one account with different scopes: the handle means the newest, a name the other', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  for (const scope of ['atproto transition:generic', 'atproto']) {
+    const stdin = await callbackFor(account, home, { scope })
+    expect(await runCli(['complete', '--save', 'store'], { home, stdin })).toMatchObject({ code: 0 })
+  }
+  const sessions = JSON.parse((await runCli(['accounts', '--json'], { home })).stdout)
+  expect(sessions.map(({ scope, default: isDefault }: Record<string, unknown>) => [scope, isDefault])).toStrictEqual([
+    ['atproto', true],
+    ['atproto transition:generic', false],
+  ])
+  const unclear = await runCli(['accounts', 'name', account.handle, 'posts'], { home })
+  expectFailure(unclear, 2, 'USAGE')
+  const key = sessions[1].thumbprint
+  expect(await runCli(['accounts', 'name', key, 'posts'], { home })).toMatchObject({ code: 0 })
+  const scopeOf = async (args: readonly string[]) =>
+    JSON.parse((await runCli(['whoami', '--json', ...args], { home })).stdout).scope
+  expect(await scopeOf(['--account', account.handle])).toBe('atproto')
+  expect(await scopeOf(['--account', 'posts'])).toBe('atproto transition:generic')
+  expect(await runCli(['accounts', 'use', 'posts'], { home })).toMatchObject({ code: 0 })
+  expect(await scopeOf([])).toBe('atproto transition:generic')
 })

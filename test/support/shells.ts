@@ -10,10 +10,16 @@ import { HANG_MS } from './machine.ts'
 
 const run = promisify(execFile)
 
+/** The accounts and names that the command lists for the script. */
+export const ACCOUNTS = ['alice.example', 'did:plc:ewvi7nxzyoun6zhxrhs64oiz', 'work'] as const
+
 /** What ends an answer; the echo of what was typed holds no control characters. */
 const [BEGIN, BETWEEN, END] = ['\x02', '\x1f', '\x03']
 const PROMPT = 'READY> '
-const PRINTER = `atproto-oauth() { printf '\\002'; printf '%s\\037' "$@"; printf '\\003'; }`
+const PRINTER = `atproto-oauth() {
+  if [ "$1 $2" = 'accounts --names' ]; then printf '%s\\n' ${ACCOUNTS.join(' ')}; return; fi
+  printf '\\002'; printf '%s\\037' "$@"; printf '\\003'
+}`
 /** Inserts all that TAB would offer. */
 export const ALL = '\x1b*'
 
@@ -84,7 +90,8 @@ export async function offeredByFish(script: string, lines: readonly string[], cw
   const commands = lines.map((line) => `complete -C ${quoted(line)}; echo ${BETWEEN}`)
   const path = join(await mkdtemp(join(tmpdir(), 'completion-')), 'script.fish')
   await writeFile(path, script)
-  const source = `source ${quoted(path)}\nset -g PATH /nowhere\n${commands.join('\n')}`
+  const accounts = `function atproto-oauth; string join \\n -- ${ACCOUNTS.join(' ')}; end`
+  const source = `source ${quoted(path)}\nset -g PATH /nowhere\n${accounts}\n${commands.join('\n')}`
   const { stdout } = await run('fish', ['--no-config', '-c', source], { cwd, env: { ...process.env, HOME: cwd } })
   return stdout
     .split(`${BETWEEN}\n`)

@@ -2,7 +2,16 @@
  * The completion script for bash, 3.2 (macOS) and later.
  */
 import { STORE_ENCRYPTIONS } from '../config/keys.ts'
-import { everyCommand, methodLines, type Outline, PLACEHOLDERS, sharedOptions, TARGETS, type Taken } from './outline.ts'
+import {
+  accountsCommand,
+  everyCommand,
+  methodLines,
+  type Outline,
+  PLACEHOLDERS,
+  sharedOptions,
+  TARGETS,
+  type Taken,
+} from './outline.ts'
 
 export function bashCompletion(name: string, outline: Outline): string {
   const all = everyCommand(outline)
@@ -79,8 +88,10 @@ ${own}_complete() {
     target)
       if [[ $current == file:* ]]; then ${own}_files "\${current#file:}" -f
       else ${own}_add ${[...TARGETS.whole, ...TARGETS.prefixes].join(' ')}; fi ;;
+    account) ${own}_add $(${accountsCommand(name)}) ;;
     setting)
       case $2 in
+        account) ${own}_complete account ;;
         save) ${own}_complete target ;;
         encrypt-store) ${own}_add ${STORE_ENCRYPTIONS.join(' ')} ;;
       esac ;;

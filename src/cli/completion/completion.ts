@@ -1,6 +1,6 @@
 /**
- * `completion`: prints a shell completion script. The script is self-contained: pressing TAB starts no program, sends no
- * request and reads no session.
+ * `completion`: prints a shell completion script. Pressing TAB starts a program only to list accounts, which sends no
+ * request.
  */
 import { Argument, Command } from 'commander'
 import { CliError } from '../errors.ts'

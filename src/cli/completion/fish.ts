@@ -3,6 +3,7 @@
  */
 import { STORE_ENCRYPTIONS } from '../config/keys.ts'
 import {
+  accountsCommand,
   everyCommand,
   methodLines,
   type Outline,
@@ -105,9 +106,15 @@ function ${own}_target
     end
 end
 
+function ${own}_account
+    ${accountsCommand(name)}
+end
+
 function ${own}_setting
     set -l line (${own}_line)
     switch "$line[2]"
+        case account
+            ${own}_account
         case save
             ${own}_target
         case encrypt-store

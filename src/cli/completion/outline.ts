@@ -10,8 +10,8 @@ import { PROGRAMS } from '../run/programs.ts'
 
 /**
  * How a value is completed: `data` is JSON or `@` and a file, `field` a field of the method, `target` a save target,
- * `setting` the value of the setting before it, `command` another program and then what that completes, `text` nothing. A
- * list contains all values.
+ * `account` an account or name of a stored session, `setting` the value of the setting before it, `command` another program
+ * and then what that completes, `text` nothing. A list contains all values.
  */
 export type Taken =
   | 'path'
@@ -20,6 +20,7 @@ export type Taken =
   | 'data'
   | 'method'
   | 'field'
+  | 'account'
   | 'setting'
   | 'command'
   | 'text'
@@ -68,15 +69,15 @@ const TAKEN: Readonly<Record<string, Taken>> = {
   task: PRESET_NAMES,
   service: SERVICE_NAMES,
   method: ['GET', 'POST'],
+  account: 'account',
+  'did|handle': 'account',
   key: SETTING_KEYS,
   value: 'setting',
   ...Object.fromEntries(
     [
       ...[
-        'account',
         'address',
         'days',
-        'did|handle',
         'dids',
         'duration',
         'handle|did|url',
@@ -145,6 +146,11 @@ export function methodLines(): string[] {
     .map(({ nsid, parameters, input }) =>
       [nsid, ...[...parameters, ...(input?.fields ?? [])].map(({ name }) => `${name}=`)].join(' '),
     )
+}
+
+/** Prints the accounts and names of stored sessions: without a request, and without a word if there are none. */
+export function accountsCommand(name: string): string {
+  return `${name} accounts --names < /dev/null 2> /dev/null`
 }
 
 /** The save targets: complete ones, and prefixes. */

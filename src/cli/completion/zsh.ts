@@ -4,6 +4,7 @@
 import { singleQuote } from '../../text.ts'
 import { STORE_ENCRYPTIONS } from '../config/keys.ts'
 import {
+  accountsCommand,
   everyCommand,
   methodLines,
   type OptionOutline,
@@ -57,10 +58,18 @@ ${helper}_target() {
   fi
 }
 
+${helper}_account() {
+  local expl
+  local -a accounts
+  accounts=(\${(f)"$(${accountsCommand(name)})"})
+  _wanted accounts expl account compadd -a accounts
+}
+
 ${helper}_setting() {
   local expl
   case $line[1] in
     save) ${helper}_target ;;
+    account) ${helper}_account ;;
     encrypt-store) _wanted values expl value compadd - ${STORE_ENCRYPTIONS.join(' ')} ;;
     *) _message value ;;
   esac

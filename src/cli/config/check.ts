@@ -9,6 +9,7 @@ import type { Origin } from '../../model.ts'
 import type { ConfigKey } from '../../node/config/read.ts'
 import { normalizeTarget } from '../../node/save/targets.ts'
 import { asServer, asUrl, parseIdentifier } from '../../protocol/identity/syntax.ts'
+import { isSessionName } from '../../session/choice.ts'
 import { CliError, hintOf } from '../errors.ts'
 import type { Found } from '../options.ts'
 
@@ -58,6 +59,8 @@ export function checkSetting(key: ConfigKey, found: Found<string | readonly stri
         hint: 'use a redirect URI that the client metadata document lists',
       })
     case 'account':
+      // A name that was set by another command, for a session that has it.
+      if (found.source === 'config' && isSessionName(text)) return
       named(found.name, () => {
         if (parseIdentifier(text, dev).kind !== 'server') return
         throw new OAuthError('IDENTIFIER_INVALID', `"${text}" is a server, not an account`)

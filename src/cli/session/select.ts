@@ -129,8 +129,23 @@ async function openStored(flag: string | undefined, context: Context): Promise<S
     // An account that was not typed: where it comes from is half of the explanation.
     if (chosen === undefined || chosen.source === 'flag' || !isOAuthError(error, ...OF_ACCOUNT)) throw error
     const name = chosen.source === 'variable' ? SETTINGS.account.variable : chosen.name
-    throw error.with({ message: `${error.message} (${name})` })
+    const message = `${error.message} (${name})`
+    const other = isOAuthError(error, 'SESSION_MISSING') ? await otherAccount(context) : undefined
+    if (other === undefined) throw error.with({ message })
+    const hint =
+      chosen.source === 'variable'
+        ? `unset ${name}, or set it to another account, as in: ${name}=${shellQuote(other)}`
+        : `choose another account: atproto-oauth accounts use ${shellQuote(other)}`
+    throw new CliError(error.code, message, { cause: error, hint })
   }
+}
+
+/** An account with a session that can be used. */
+async function otherAccount({ runtime }: Context): Promise<string | undefined> {
+  const records = await runtime.stores.sessions.list().catch(() => [])
+  const usable = records.filter(({ ended }) => !ended)
+  const { handle, did } = usable.find((record) => record.handle !== undefined) ?? usable[0] ?? {}
+  return handle ?? did
 }
 
 /** Errors of the choice of an account. */

@@ -2,7 +2,7 @@
  * `status`: shows the session as it is recorded here. Only the handle is resolved, if one is stored: it may be another
  * account's by now.
  */
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { SOURCE } from '../../credentials/variables.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
@@ -16,6 +16,7 @@ import { CliError } from '../errors.ts'
 import type { Runner } from '../invocation.ts'
 import { type CommonOptions, givenIn, SETTINGS } from '../options.ts'
 import { initCommandLine } from '../shell.ts'
+import { sessionsAtHand } from './at-hand.ts'
 import { sessionFor } from './select.ts'
 
 const DAY = 24 * 3600 * 1000
@@ -23,11 +24,13 @@ const DAY = 24 * 3600 * 1000
 interface StatusOptions extends CommonOptions {
   readonly warnDays?: string
   readonly account?: string
+  readonly all?: boolean
 }
 
 export function statusCommand(runner: Runner): Command {
   return new Command('status')
     .option('--warn-days <days>', 'Exit with 11 if the session ends within this many days, or with 5 if it has ended')
+    .addOption(new Option('--all', 'Show every session at hand').conflicts('account'))
     .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
     .action(runner.action(runStatus))
@@ -37,21 +40,47 @@ const NOTES = `
 Resolves the handle, and asks neither the PDS nor its authorization server: a session that the server has ended in
 the meantime is still shown as alive. One that was revoked from here is shown as ended, also if the variables are still
 set. Deadlines are those of the reference server: 14 days for public clients. The login time is known for sessions in the per-user store and in ATPROTO_OAUTH_SESSION, but not for separate variables.
+
+With --all, --warn-days is about all sessions: one that has ended counts only if its account has no other one.
 `
 
-async function runStatus(options: StatusOptions, context: Context): Promise<void> {
-  const { output, runtime } = context
-  const warnDays = options.warnDays === undefined ? undefined : parseDays(options.warnDays)
-  const session = await sessionFor(options.account, context, false)
+export function whoamiCommand(runner: Runner): Command {
+  return new Command('whoami')
+    .addOption(SETTINGS.account.option())
+    .addHelpText('after', WHOAMI_NOTES)
+    .action(runner.action(runWhoami))
+}
+
+const WHOAMI_NOTES = `
+The same as \`status\` in one line: account, state, scope, deadline. With --json, it is the same object.
+`
+
+/** One session, as it is shown. */
+interface Shown {
+  readonly record: SessionRecord
+  readonly status: SessionStatus
+  /** By the clock of the session's server. */
+  readonly time: number
+}
+
+function shown(record: SessionRecord, { runtime }: Context): Shown {
+  return { record, status: statusOf(record, runtime.now()), time: timeOf(record, runtime.now()) }
+}
+
+async function currentOf(account: string | undefined, context: Context): Promise<Shown & { stored: SessionRecord }> {
+  const session = await sessionFor(account, context, false)
   const stored = session.record()
   const handle = stored.handle && (await session.currentHandle())
-  const record = { ...stored, handle }
-  const status = statusOf(record, runtime.now())
-  const time = timeOf(record, runtime.now())
-  const deadline = nextDeadline(status)
-  if (status.state !== 'ended') await warnOfCopy(session.record(), context)
-  if (warnDays !== undefined && status.state === 'ended')
-    throw isElsewhere(status) || status.ended?.revoked ? endedError(record, time) : overError(status, record, time)
+  return { ...shown({ ...stored, handle }, context), stored }
+}
+
+async function runStatus(options: StatusOptions, context: Context): Promise<void> {
+  const { output } = context
+  const warnDays = options.warnDays === undefined ? undefined : parseDays(options.warnDays)
+  if (options.all) return runAll(warnDays, context)
+  const { record, status, time, stored } = await currentOf(options.account, context)
+  if (status.state !== 'ended') await warnOfCopy(stored, context)
+  if (warnDays !== undefined && status.state === 'ended') throw endError({ record, status, time })
   await output.data(
     output.json
       ? `${toSafeJson(status)}\n`
@@ -59,16 +88,63 @@ async function runStatus(options: StatusOptions, context: Context): Promise<void
   )
   if (status.ended?.revoked) output.note(await afterRevocation(record, context))
   if (warnDays === undefined) return
-  if (deadline === undefined) output.warn('no deadline is known: these credentials do not contain the login time')
-  else if (deadline - time < warnDays * DAY) {
-    throw new OAuthError(
-      'DEADLINE_NEAR',
-      `the session of ${status.handle ?? status.did} ends ${relativeTime(deadline, time)}`,
-      {
-        facts: loginFacts(record),
-      },
+  if (nextDeadline(status) === undefined) output.warn(NO_DEADLINE)
+  else if (isNear({ record, status, time }, warnDays)) throw nearError([{ record, status, time }])
+}
+
+const NO_DEADLINE = 'no deadline is known: these credentials do not contain the login time'
+
+async function runAll(warnDays: number | undefined, context: Context): Promise<void> {
+  const { output } = context
+  const sessions = (await sessionsAtHand(context)).map(({ record, place }) => ({ ...shown(record, context), place }))
+  const isAlive = ({ status }: Shown) => status.state !== 'ended'
+  const alive = sessions.filter(isAlive)
+  for (const { record } of alive) await warnOfCopy(record, context)
+  const over = sessions.filter((each) => !isAlive(each) && !alive.some(({ record }) => record.did === each.record.did))
+  const [ended] = over.filter(({ status }) => !isElsewhere(status))
+  if (warnDays !== undefined && ended) throw endError(ended)
+  if (output.json) await output.data(`${toSafeJson(sessions.map(({ status }) => status))}\n`)
+  else {
+    const tables = sessions.map(({ status, time, place }) =>
+      table(status, { now: time, storedIn: place, paint: output.paint }),
     )
+    await output.data(tables.join('\n'))
   }
+  if (sessions.length === 0) output.note('There is no session.')
+  if (warnDays === undefined) return
+  if (alive.some(({ status }) => nextDeadline(status) === undefined)) output.warn(NO_DEADLINE)
+  const near = alive.filter((each) => isNear(each, warnDays))
+  if (near.length > 0) throw nearError(near)
+}
+
+async function runWhoami({ account }: StatusOptions, context: Context): Promise<void> {
+  const { output } = context
+  const { status, time } = await currentOf(account, context)
+  const { did, handle, name, scope } = status
+  const deadline = nextDeadline(status)
+  const parts = [
+    (handle ? `${handle} (${did})` : did) + (name === undefined ? '' : `, named ${name}`),
+    ...(status.state === 'alive' ? [] : [stateOf(status, time)]),
+    `scope ${scope ?? 'unknown'}`,
+    ...(status.state === 'ended' || deadline === undefined ? [] : [`ends ${relativeTime(deadline, time)}`]),
+  ]
+  await output.data(output.json ? `${toSafeJson(status)}\n` : `${sanitize(parts.join('; '), 4000)}\n`)
+}
+
+function endError({ record, status, time }: Shown): OAuthError {
+  return isElsewhere(status) || status.ended?.revoked ? endedError(record, time) : overError(status, record, time)
+}
+
+function isNear({ status, time }: Shown, days: number): boolean {
+  const deadline = nextDeadline(status)
+  return deadline !== undefined && deadline - time < days * DAY
+}
+
+/** @param near at least one */
+function nearError(near: readonly Shown[]): OAuthError {
+  const until = ({ status, time }: Shown) => relativeTime(nextDeadline(status)!, time)
+  const each = near.map((one) => `the session of ${one.status.handle ?? one.status.did} ends ${until(one)}`)
+  return new OAuthError('DEADLINE_NEAR', each.join('; '), { facts: loginFacts(near[0]!.record) })
 }
 
 /** Its tokens are nowhere but in the variables. */
@@ -139,14 +215,16 @@ interface Presentation {
   readonly paint: Paint
 }
 
+function stateOf(status: SessionStatus, now: number): string {
+  const word = status.ended?.movedTo !== undefined ? 'moved' : isElsewhere(status) ? 'exported' : STATES[status.state]
+  return word + (status.state === 'ended' ? ` (${whyEnded(status, now)})` : '')
+}
+
 function table(status: SessionStatus, { now, storedIn, paint }: Presentation): string {
   const rows: [name: string, value: string | undefined][] = [
-    [
-      'session',
-      (status.ended?.movedTo !== undefined ? 'moved' : isElsewhere(status) ? 'exported' : STATES[status.state]) +
-        (status.state === 'ended' ? ` (${whyEnded(status, now)})` : ''),
-    ],
+    ['session', stateOf(status, now)],
     ['account', status.handle ? `${status.handle} (${status.did})` : status.did],
+    ...(status.name === undefined ? [] : [['name', status.name]]),
     ['PDS', status.pds],
     ['issuer', status.issuer],
     ['client', status.clientId && status.clientId + (status.clientKey ? `; client key ${status.clientKey.kid}` : '')],

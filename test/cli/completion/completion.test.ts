@@ -10,7 +10,7 @@ import { PRESET_NAMES } from '../../../src/protocol/scope/presets.ts'
 import { run } from '../../support/cli.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
 import { lacks } from '../../support/machine.ts'
-import { ALL, offeredByFish, typed } from '../../support/shells.ts'
+import { ACCOUNTS, ALL, offeredByFish, typed } from '../../support/shells.ts'
 
 const scripts: Record<string, string> = {}
 /** With a file `post.json` and a folder `below` in it. */
@@ -24,8 +24,8 @@ beforeAll(async () => {
 })
 
 const COMMANDS = [
-  ...['call', 'client', 'complete', 'completion', 'config', 'doctor', 'export', 'import', 'init'],
-  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'run', 'status', 'vault'],
+  ...['accounts', 'call', 'client', 'complete', 'completion', 'config', 'doctor', 'export', 'import', 'init'],
+  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'run', 'status', 'vault', 'whoami'],
 ]
 const LIST = 'com.atproto.repo.listRecords'
 const CREATE = 'com.atproto.repo.createRecord'
@@ -46,13 +46,19 @@ const OFFERED: [line: () => string, offered: () => readonly string[]][] = [
     () => ['--abandon-sessions', '--yes', ...EVERYWHERE.filter((flag) => flag.startsWith('--'))],
   ],
   [() => 'vault use ', () => []],
+  [() => 'status --account ', () => ACCOUNTS],
+  [() => 'call --account al', () => ['alice.example']],
+  [() => 'refresh --account=w', () => ['--account=work']],
+  [() => 'accounts ', () => ['list', 'name', 'use']],
+  [() => 'accounts use did:p', () => [ACCOUNTS[1]]],
+  [() => 'accounts name ', () => ACCOUNTS],
   [() => 'config ', () => ['get', 'list', 'set', 'unset']],
   [() => 'config get ', () => SETTING_KEYS],
   [() => 'config set cl', () => ['client-id']],
   [() => 'config set encrypt-store ', () => ['keychain', 'off', 'passphrase']],
   [() => 'config set save ', () => ['exec:', 'file:', 'gh:', 'store']],
   [() => 'config set save store e', () => ['exec:']],
-  [() => 'config set account ', () => []],
+  [() => 'config set account ', () => ACCOUNTS],
   [() => '--home /x client ', () => ['check', 'new']],
   [() => '--home client ', () => COMMANDS],
   [() => 'status client ', () => []],
@@ -108,26 +114,29 @@ function expectOffered(actual: readonly (readonly string[])[]): void {
   expect(told(actual)).toStrictEqual(told(OFFERED.map(([, offered]) => offered())))
 }
 
-test.for(['bash', 'zsh'] as const)('%s offers what there is, and starts no program for it', async (shell, { skip }) => {
-  skip(lacks(shell, 'script'))
-  const lines = OFFERED.map(([line]) => line())
-  const got = await typed(
-    shell,
-    scripts[shell]!,
-    lines.map((line) => `atproto-oauth ${line}${ALL}`),
-  )
-  // Where nothing is offered, the line stays as it was typed.
-  expectOffered(
-    got.map((words, at) => {
-      const before = lines[at]!.split(' ')
-      const last = before.pop()
-      const rest = words.slice(before.length)
-      return rest.length === 1 && rest[0] === last ? [] : rest
-    }),
-  )
-})
+test.for(['bash', 'zsh'] as const)(
+  '%s offers what there is, and starts a program for accounts only',
+  async (shell, { skip }) => {
+    skip(lacks(shell, 'script'))
+    const lines = OFFERED.map(([line]) => line())
+    const got = await typed(
+      shell,
+      scripts[shell]!,
+      lines.map((line) => `atproto-oauth ${line}${ALL}`),
+    )
+    // Where nothing is offered, the line stays as it was typed.
+    expectOffered(
+      got.map((words, at) => {
+        const before = lines[at]!.split(' ')
+        const last = before.pop()
+        const rest = words.slice(before.length)
+        return rest.length === 1 && rest[0] === last ? [] : rest
+      }),
+    )
+  },
+)
 
-test.skipIf(lacks('fish'))('fish offers what there is, and starts no program for it', async () => {
+test.skipIf(lacks('fish'))('fish offers what there is, and starts a program for accounts only', async () => {
   expectOffered(
     await offeredByFish(
       scripts.fish!,
