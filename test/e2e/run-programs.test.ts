@@ -76,12 +76,11 @@ test.each(PROGRAMS)('$library, with a scope that lacks delete, is refused only t
 // accepts covers of less than 1 MB.
 test.skipIf(!isNewest)('the unmodified sequoia CLI, as --as knows it, finds and publishes documents', async () => {
   const { account, home, env } = await logIn(world, GENERIC)
-  const publication = `at://${account.did}/site.standard.publication/self`
+  const publication = `at://${account.did}/site.standard.publication/3lwafzkjqm25s`
   const record = { $type: 'site.standard.publication', name: 'x', url: 'https://blog.test' }
-  const input = ['collection=site.standard.publication', 'rkey=self', `record=${JSON.stringify(record)}`]
-  expect(await runCli(['call', 'com.atproto.repo.putRecord', 'repo={did}', ...input], { home, env })).toMatchObject({
-    code: 0,
-  })
+  const input = { repo: account.did, collection: 'site.standard.publication', rkey: '3lwafzkjqm25s', record }
+  const put = await runCli(['call', 'com.atproto.repo.putRecord', '-d', JSON.stringify(input)], { home, env })
+  expect(put.code, put.stderr).toBe(0)
   await mkdir(join(home.path, 'posts'))
   const config = { siteUrl: 'https://blog.test', contentDir: 'posts', publicationUri: publication }
   await writeFile(join(home.path, 'sequoia.json'), JSON.stringify(config))
