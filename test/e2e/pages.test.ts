@@ -204,6 +204,21 @@ test.skipIf(lacks('curl'))('docs/commands.md: proof, and a session that moves ou
   expect(await runCli(['refresh'], { home })).toMatchObject({ code: 0 })
 })
 
+test('docs/commands.md: run signs a program in', async () => {
+  const account = await world.createAccount()
+  const home = await newHome()
+  const ports = library(world, home)
+  await saveSession((await complete(await callbackFor(account, home), ports)).credentials, undefined, ports)
+  const bot = `const { BSKY_HOST, BSKY_HANDLE: identifier, BSKY_PASSWORD: password } = process.env
+    const body = JSON.stringify({ identifier, password })
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+    fetch(BSKY_HOST + '/xrpc/com.atproto.server.createSession', init)
+      .then((response) => response.json())
+      .then(({ did }) => console.log(did))`
+  await writeFile(join(home.path, 'bot.js'), bot)
+  expect(await shellOf(home, account)(take('docs/commands.md', 'run')[0])).toBe(`${account.did}\n`)
+})
+
 test('docs/client.md: a hosted client, up to the sign-in on its own page', async () => {
   const account = await world.createAccount()
   const home = await newHome()
