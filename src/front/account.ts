@@ -30,7 +30,7 @@ export interface LocalMethods {
 
 export function createLocalMethods(account: LocalAccount, ports: Clock & Random): LocalMethods {
   const { did, origin } = account
-  const frontDid = `did:web:${new URL(origin).host.replace(':', '%3A')}`
+  const frontDid = didOf(origin)
   const tokens = createLocalTokens({ did, audience: frontDid }, ports)
   // Without a DID document: programs would send their requests to the PDS that it names.
   const user = { did, handle: account.handle ?? 'handle.invalid', active: true }
@@ -108,8 +108,9 @@ export function createLocalMethods(account: LocalAccount, ports: Clock & Random)
   }
   return {
     method: (nsid) => {
-      const name = nsid.replace(/^com\.atproto\.server\./, '')
-      return name !== nsid && Object.hasOwn(methods, name) ? methods[name] : undefined
+      const [, name = ''] = /^com\.atproto\.server\.(\w+)$/i.exec(nsid) ?? []
+      const known = Object.keys(methods).find((each) => each.toLowerCase() === name.toLowerCase())
+      return known === undefined ? undefined : methods[known]
     },
     refuse: async (request) => {
       const checked = await authenticate(request, 'access')
@@ -117,6 +118,11 @@ export function createLocalMethods(account: LocalAccount, ports: Clock & Random)
       return checked.fault && FAULTS[checked.fault]
     },
   }
+}
+
+/** The `did:web` of a server. */
+export function didOf(origin: string): string {
+  return `did:web:${new URL(origin).host.replace(':', '%3A')}`
 }
 
 const FAULTS: Readonly<Record<NonNullable<CheckedToken['fault']>, LocalResponse>> = {

@@ -7,9 +7,9 @@ import type { Clock, LocalRequest, LocalResponse, Notices, Random } from '../por
 import { asNsid } from '../protocol/identity/syntax.ts'
 import { isSubscription } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
-import { createLocalMethods } from './account.ts'
+import { createLocalMethods, didOf } from './account.ts'
 import { passOn } from './pass-on.ts'
-import { type Permit, type PermitRefusal, SERVICE_AUTH } from './permit.ts'
+import { isServiceAuth, type Permit, type PermitRefusal, SERVICE_AUTH } from './permit.ts'
 import { failureResponse, xrpcFailure } from './xrpc-response.ts'
 
 export interface FrontOptions {
@@ -102,19 +102,22 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
     if (death) return failureResponse(death)
     const onScopeMissing = (error: OAuthError, scope: string | undefined) =>
       report({ nsid, reason: 'scope', scope, error })
-    const passed = nsid === SERVICE_AUTH ? { ...request, target: withPds(nsid, query) } : request
+    const passed = isServiceAuth(nsid) ? { ...request, target: serviceAuthTarget(query) } : request
     return passOn(session, { nsid, request: passed, onScopeMissing }, ports)
   }
 
-  /** A program that asks for a service token for its PDS means the front, and the token is for the PDS. */
-  function withPds(nsid: string, query: string): string {
-    const parameters = new URLSearchParams(query)
-    const audience = parameters.get('aud')?.replace('%3A', ':')
+  /**
+   * The request for a service token, as the permit has read it: some servers read `lxm[]` like `lxm`. A program that asks for
+   * one for its PDS names the front, and the token is for the PDS.
+   */
+  function serviceAuthTarget(query: string): string {
+    const given = [...new URLSearchParams(query)].filter(([name]) => SERVICE_AUTH_PARAMETERS.includes(name))
     const { pds } = session.record()
-    if (pds !== undefined && hosts.some((each) => audience === `did:web:${each}`)) {
-      parameters.set('aud', `did:web:${new URL(pds).host.replace(':', '%3A')}`)
-    }
-    return `/xrpc/${nsid}?${parameters}`
+    const isFront = (value: string) => hosts.some((each) => value.replace('%3A', ':') === `did:web:${each}`)
+    const parameters = given.map(([name, value]) =>
+      name === 'aud' && pds !== undefined && isFront(value) ? [name, didOf(pds)] : [name, value],
+    )
+    return `/xrpc/${SERVICE_AUTH}?${new URLSearchParams(parameters)}`
   }
 
   return {
@@ -130,6 +133,7 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
 }
 
 const METHODS = ['GET', 'HEAD', 'POST']
+const SERVICE_AUTH_PARAMETERS = ['aud', 'exp', 'lxm']
 
 function explanation({ nsid, reason }: Refusal): string {
   if (reason === 'credentials')

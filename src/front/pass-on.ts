@@ -27,6 +27,10 @@ const REQUEST_DROPPED = new Set([
   'host',
   'proxy-authorization',
   'upgrade',
+  // A read stays one.
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
 ])
 /** Those of the session, of the PDS's connection, and those with which a page in a browser could read the response. */
 const RESPONSE_DROPPED = [

@@ -22,8 +22,13 @@ export interface Permit {
   refusalOf(method: string, nsid: string, query: string): PermitRefusal | undefined
 }
 
-/** Its response authorizes one call of another method, or of any. */
 export const SERVICE_AUTH = 'com.atproto.server.getServiceAuth'
+
+/** Whether the response authorizes one call of another method, or of any. Some servers ignore the case of a path. */
+export function isServiceAuth(nsid: string): boolean {
+  return nsid.toLowerCase() === SERVICE_AUTH.toLowerCase()
+}
+
 /** Methods that need no session, or whose result outlives it: no scope limits them. */
 const OF_CREDENTIALS =
   /^com\.atproto\.(?:admin\..*|server\.(?:createAccount|createAppPassword|deleteAccount|requestPasswordReset|reserveSigningKey|resetPassword))$/i
@@ -34,11 +39,11 @@ export function parsePermit({ allow, readOnly = false }: PermitOptions): Permit 
   const isAllowed = (nsid: string) => patterns?.some((matches) => matches(nsid)) ?? true
   return {
     refusalOf(method, nsid, query) {
-      const authorized = nsid === SERVICE_AUTH ? new URLSearchParams(query).getAll('lxm') : []
+      const authorized = isServiceAuth(nsid) ? new URLSearchParams(query).getAll('lxm') : []
       if ([nsid, ...authorized].some((name) => OF_CREDENTIALS.test(name))) return 'credentials'
       if (readOnly && method !== 'GET' && method !== 'HEAD') return 'read-only'
       if (!isAllowed(nsid)) return 'not-allowed'
-      if (nsid !== SERVICE_AUTH) return undefined
+      if (!isServiceAuth(nsid)) return undefined
       // A service token can be used for writes, without the front.
       if (readOnly) return 'read-only'
       return (authorized.length > 0 ? authorized : ['*']).every(isAllowed) ? undefined : 'not-allowed'

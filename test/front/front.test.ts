@@ -259,6 +259,8 @@ describe('passing on', () => {
       'content-encoding': 'gzip',
     }
     const dropped = {
+      'x-http-method-override': 'POST',
+
       cookie: 'a=b',
       dpop: 'x',
       'sec-fetch-mode': 'cors',
@@ -271,7 +273,7 @@ describe('passing on', () => {
     const [sent] = front.world.sent('app.bsky.actor.getProfile')
     expect(sent).toMatchObject({ method: 'GET', headers })
     expect(sent!.url).toMatch(/getProfile\?actor=a%2Fb&x=1&x=2$/)
-    for (const name of ['cookie', 'sec-fetch-mode', 'accept-encoding', 'expect', 'host']) {
+    for (const name of [...Object.keys(dropped), 'host'].filter((each) => each !== 'dpop')) {
       expect(sent!.headers[name]).toBeUndefined()
     }
     expect(sent!.headers['authorization']).toMatch(/^DPoP /)
@@ -292,6 +294,15 @@ describe('passing on', () => {
       })
     },
   )
+
+  test('a service token is asked for with nothing that the permit has not read', async () => {
+    const front = await openFront()
+    const { authorization } = await front.signIn()
+    const query = 'aud=did:web:a.dev&lxm[]=com.atproto.server.createAccount&lxm%5B0%5D=x&x=1&exp=1'
+    await front.ask(`com.atproto.server.getServiceAuth?${query}`, { headers: { authorization } })
+    const [sent] = front.world.sent('com.atproto.server.getServiceAuth')
+    expect(new URL(sent!.url).search).toBe('?aud=did%3Aweb%3Aa.dev&exp=1')
+  })
 
   test('a range and HEAD without encodings, because a part cannot be decoded', async () => {
     const front = await openFront()
@@ -423,6 +434,7 @@ describe('what is not passed on', () => {
     ['OPTIONS', '/xrpc/app.bsky.actor.getProfile', 405, 'InvalidRequest'],
     ['PUT', '/xrpc/app.bsky.actor.getProfile', 405, 'InvalidRequest'],
     ['GET', '/xrpc/com.atproto.server.createSession', 400, 'InvalidRequest'],
+    ['POST', '/xrpc/com.atproto.server.CREATEsession', 400, 'InvalidRequest'],
     ['POST', '/xrpc/com.atproto.server.getSession', 400, 'InvalidRequest'],
   ])('%s %s', async (method, target, status, error) => {
     const front = await openFront()
