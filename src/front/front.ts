@@ -56,20 +56,24 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
   const { origin, handle, password, permit, onRefused, explain = explanation } = options
   const { onFailure = (error: OAuthError) => ports.warn(error.message) } = options
   const { did } = session
-  const { host, port } = new URL(origin)
-  const hosts = [host, `localhost:${port}`]
+  const { host } = new URL(origin)
+  const hosts = [host, host.replace('127.0.0.1', 'localhost')]
   let death: OAuthError | undefined
   const local = createLocalMethods({ did, handle, password, origin, death: () => death }, ports)
 
-  const reported = new Set<string>()
-  const isNew = (kind: string) => {
-    if (reported.has(kind) || reported.size >= KINDS_MOST) return false
-    reported.add(kind)
-    return true
-  }
+  const refused = new Set<string>()
   const report = (refusal: Refusal) => {
     const { reason, nsid, scope = '' } = refusal
-    if (isNew(`${reason} ${nsid} ${scope}`)) onRefused(refusal)
+    const kind = `${reason} ${nsid} ${scope}`
+    if (refused.has(kind) || refused.size >= KINDS_MOST) return
+    refused.add(kind)
+    onRefused(refusal)
+  }
+  const failed = new Set<string>()
+  const reportFailure = (error: OAuthError) => {
+    if (failed.has(error.code)) return
+    failed.add(error.code)
+    onFailure(error)
   }
 
   async function answer(request: LocalRequest): Promise<LocalResponse> {
@@ -125,7 +129,7 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
       answer(request).catch((cause: unknown) => {
         const error = isOAuthError(cause) ? cause : new OAuthError('UNEXPECTED', 'unexpected error', { cause })
         if (error.session === 'dead') death = error
-        if (!request.signal.aborted && isNew(error.code)) onFailure(error)
+        if (!request.signal.aborted) reportFailure(error)
         return failureResponse(error)
       }),
     settled: () => session.settled(),

@@ -418,6 +418,14 @@ describe('what is not passed on', () => {
     const front = await openFront()
     const answer = await front.ask(`${SERVER}.describeServer`, { headers: { host: 'LocalHost:1234' } })
     expect(answer.status).toBe(200)
+    const onDefaultPort = await openFront({ origin: 'http://127.0.0.1' })
+    for (const [host, status] of [
+      ['127.0.0.1', 200],
+      ['localhost', 200],
+      ['localhost:99', 403],
+    ] as const) {
+      expect(await onDefaultPort.ask(`${SERVER}.describeServer`, { headers: { host } })).toMatchObject({ status })
+    }
   })
 
   test.each([
