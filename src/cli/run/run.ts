@@ -162,6 +162,7 @@ async function open(
       password: access.password,
       permit,
       onRefused: (refusal) => output.warn(wordRefusal(refusal, context)),
+      explain: (refusal) => wordRefusal(refusal, context),
       onFailure(error) {
         failures.push(error)
         // At a terminal it is shown once the program has ended, and then with its hint.
