@@ -12,6 +12,8 @@ import type { Runtime } from '../../src/ports.ts'
 export const PDS = 'https://pds.fake.dev' as Origin
 /** The name of the record of the only account. */
 export const RECORD = 'a'.repeat(40)
+/** The same in a vault that has replaced the first one. */
+export const OTHER_RECORD = 'b'.repeat(40)
 
 /** For `vi.mock` of protocol/oauth/dpop.ts: proofs that are not signed, and a thumbprint that is in the key. */
 export const mockCrypto = {
@@ -62,7 +64,12 @@ export const mockEnvelope = {
     return JSON.parse(text.slice(text.indexOf('\t') + 1))
   },
   dataKeyId: (text: string) => headerOf(text)[1],
-  sessionName: () => RECORD,
+  sessionName: (_: Did, { id }: Pick<VaultKeys, 'id'>) => (id === 'id' ? RECORD : OTHER_RECORD),
+  createVault: async (address: string, userKey: Uint8Array) => {
+    const bytes = new Uint8Array()
+    const keys = { id: `id ${++sealed}`, address, kid: `d${sealed}`, nameKey: bytes, dataKey: bytes }
+    return { keys, text: await mockEnvelope.wrapKeys(keys, userKey) }
+  },
   userKeyId: wrapSecret,
   wrapKeys: async (keys: Keys, userKey: Uint8Array) => `${++sealed} ${wrapSecret(userKey)}\t${JSON.stringify(keys)}`,
   wrapsOf: (text: string) => text.split('\n').map((line) => ({ vault: 'id', kid: headerOf(line)[1]!, text: line })),

@@ -16,6 +16,7 @@ import type { Credentials, Did, SessionRecord } from '../../src/model.ts'
 import { type SwapOutcome, VAULT_RECORD, type VaultEngine } from '../../src/node/vault/engine.ts'
 import { dataKeyId, unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from '../../src/node/vault/envelope.ts'
 import { copyMemory, createKeyring } from '../../src/node/vault/keyring.ts'
+import { makeVault, removeForeignRecords } from '../../src/node/vault/make.ts'
 import type { MemoryKind, VaultMemory } from '../../src/node/vault/memory.ts'
 import { moveVault } from '../../src/node/vault/move.ts'
 import { goneTo } from '../../src/node/vault/moved.ts'
@@ -26,7 +27,7 @@ import type { HttpInit, Random, Runtime } from '../../src/ports.ts'
 import { openStoredSession } from '../../src/session/open.ts'
 import { endSession, revoke } from '../../src/session/revoke.ts'
 import { saveSession } from '../../src/session/saving.ts'
-import { PDS, RECORD } from './vault-model-mocks.ts'
+import { OTHER_RECORD, PDS, RECORD } from './vault-model-mocks.ts'
 
 const EPOCH = Date.UTC(2026, 0, 2)
 const SECOND = 1000
@@ -91,7 +92,7 @@ export interface MachinePlan {
 
 /**
  * `take-key`: the machine gets the newest key of the vault that somebody has. `take-address`: the same for the address that
- * the vault moves to.
+ * the vault moves to. `replace`: the key is lost, and another vault is made in its place.
  */
 export type OperationKind =
   | 'call'
@@ -104,6 +105,7 @@ export type OperationKind =
   | 'take-key'
   | 'move'
   | 'take-address'
+  | 'replace'
 
 export interface Operation {
   readonly at: number
@@ -451,10 +453,15 @@ class Simulation {
     if (this.#hasMove && !this.#isAt(1)) await this.#everywhere('move', HOUR)
     if (this.#hasMove) await this.#everywhere('take-address', HOUR)
     if (this.#hasRekey && this.#hasMove) await this.#finishRekey()
+    if (this.#hasReplacement) {
+      await this.#everywhere('take-key', HOUR)
+      if (this.#record() === undefined) await this.#everywhere('login', HOUR)
+    }
     for (const kind of ['call', 'refresh'] as const) await this.#everywhere(kind, 2 * HOUR)
     this.#checkEnd()
     if (this.#hasRekey) await this.#checkKeys()
     if (this.#hasMove) this.#checkMoved()
+    if (this.#hasReplacement) this.#checkReplacement()
     return {
       violations: this.#violations,
       trace: this.#trace,
@@ -660,6 +667,7 @@ class Simulation {
     if (kind === 'take-key') return this.#takeKey(process)
     if (kind === 'rekey') return this.#rekey(process)
     if (kind === 'move') return this.#move(process)
+    if (kind === 'replace') return this.#replace(process)
     if (kind === 'take-address') {
       process.machine.place = 1
       return 'has the new address'
@@ -712,6 +720,30 @@ class Simulation {
     )
     machine.place = 1
     return isRepeated ? 'moved before' : 'moved'
+  }
+
+  async #replace(process: Process): Promise<string> {
+    const { machine } = process
+    const { runtime } = this.#runtime(process)
+    const engine = this.#engineFor(process, process.place)
+    const before = (await engine.list()).get(VAULT_RECORD)
+    const next = this.#userKeys + 1
+    this.#userKeys = next
+    const keys = await makeVault(engine, userKeyOf(next), before, runtime)
+    if (keys === undefined) return 'another machine was faster'
+    machine.userKey = next
+    await removeForeignRecords(engine, keys)
+    return 'made another vault'
+  }
+
+  get #hasReplacement(): boolean {
+    return this.#plan.operations.some(({ kind }) => kind === 'replace')
+  }
+
+  /** The name of the record of the account, in the vault that is there now. */
+  get #name(): string {
+    const { id = 'id' } = keysIn(this.#records.get(VAULT_RECORD)) ?? {}
+    return id === 'id' ? RECORD : OTHER_RECORD
   }
 
   get #hasMove(): boolean {
@@ -1048,12 +1080,13 @@ class Simulation {
   /** The one that counts: what is copied is there from the moment at which the old one says where it went. */
   #record(): Content | undefined {
     const place = isLeft(this.#records.get(RECORD)) || this.#isAt(1) ? 1 : 0
-    return contentOf(this.#records.get(nameAt(place, RECORD)))
+    return contentOf(this.#records.get(nameAt(place, this.#name)))
   }
 
-  #set(text: string | undefined, name = RECORD): void {
+  #set(text: string | undefined, name: string = RECORD): void {
     const before = this.#record()
     const wasOpen = this.#isAt(1)
+    const wasReplaced = this.#name !== RECORD
     const next = new Map(this.#records)
     if (text === undefined) next.delete(name)
     else next.set(name, text)
@@ -1061,7 +1094,8 @@ class Simulation {
     this.#service?.remember(next)
     if (this.#isAt(1)) this.#hasArrived = true
     if (this.#isAt(1) && this.#isAt(0)) this.#violate('the vault is open at two places')
-    if (name !== RECORD && !(wasOpen && name === nameAt(1, RECORD))) return
+    if (wasReplaced && this.#name === RECORD) this.#violate('a vault that was replaced is back')
+    if (name !== this.#name && !(wasOpen && name === nameAt(1, RECORD))) return
     const content = contentOf(text)
     if (content === undefined) return
     const { session, endedBy } = content
@@ -1179,7 +1213,7 @@ class Simulation {
       await this.#wait(process, this.#latency())
       this.#log(
         process,
-        `${what} ${describeKeys(this.#records.get(VAULT_RECORD))} ${describe(this.#records.get(RECORD))}`,
+        `${what} ${describeKeys(this.#records.get(VAULT_RECORD))} ${describe(this.#records.get(this.#name))}`,
       )
       return found
     }
@@ -1205,7 +1239,7 @@ class Simulation {
     }
     return new Promise((resolve) => {
       const settle = (outcome: SwapOutcome) => {
-        const what = name.endsWith(RECORD) ? describe(after) : describeKeys(after)
+        const what = name.endsWith(this.#name) ? describe(after) : describeKeys(after)
         this.#log(process, `swap ${name.startsWith(NEW_PLACE) ? 'new ' : ''}${what}: ${outcome}`)
         resolve(outcome)
       }
@@ -1626,6 +1660,14 @@ class Simulation {
     if (record !== undefined && dataKeyId(record) !== keys?.kid) this.#violate('a record has another data key')
   }
 
+  /** Where nothing went wrong, nothing of the earlier vault is left. */
+  #checkReplacement(): void {
+    const { mishaps = [], engineFaults, engineFaultRate = 0, partitions = [] } = this.#plan
+    const isClean = mishaps.length === 0 && !engineFaults?.size && engineFaultRate === 0 && partitions.length === 0
+    if (isClean && this.#name !== RECORD && this.#records.has(RECORD))
+      this.#violate('a record of the lost vault is left')
+  }
+
   /** The old place has nothing but the new address. */
   #checkMoved(): void {
     if (this.#lostAt.length > 0 && !this.#records.has(nameAt(1, VAULT_RECORD))) return
@@ -1651,6 +1693,7 @@ class Simulation {
       if (isUnsaved) continue
       const isClean = (this.#plan.serverFaultRate ?? 0) === 0 && !this.#plan.serverFaults?.size
       const hasCrashed = (this.#plan.mishaps?.length ?? 0) > 0
+      if (this.#hasReplacement) continue
       if (ended === undefined && jkt !== session.thumbprint && isClean && !hasCrashed && this.#lostAt.length === 0) {
         this.#violate(`session ${id} was replaced, and its tokens still work`)
       }

@@ -180,6 +180,28 @@ export function movePlan(
   return { ...plan, operations: [...plan.operations, ...move] }
 }
 
+/** The key is lost, another vault is made, and some machines get its key; the others go on with the old one. */
+export function randomReplacePlan(seed: number): Plan {
+  const random = createRandom(seed ^ 0x7e91)
+  const plan = randomPlan(seed)
+  const times = plan.operations.map(({ at }) => at)
+  const [first, last] = [Math.min(...times), Math.max(...times) + MINUTE]
+  const at = (from: number) => from + random() * (last - from)
+  const machines = plan.machines.map(({ full, ...machine }) => machine)
+  const machine = Math.floor(random() * machines.length)
+  const begin = at(first - 2 * SECOND)
+  const operations: Operation[] = [
+    // Nothing in the new vault would tell that an imported copy is an old one.
+    ...plan.operations.filter(({ kind }) => kind !== 'import'),
+    { at: begin, machine, kind: 'replace' },
+    { at: at(begin), machine, kind: 'login' },
+    ...machines.flatMap((_, index): Operation[] =>
+      random() < 0.5 ? [{ at: at(begin), machine: index, kind: 'take-key' }] : [],
+    ),
+  ]
+  return { ...plan, machines, operations, losses: [] }
+}
+
 /** Two machines move it at the same time, beside two that use it. */
 export function racingMovePlan(seed: number): Plan {
   const random = createRandom(seed ^ 0x4ace)

@@ -28,6 +28,8 @@ describe.skipIf(lacks('redis-server'))('a move that is killed is finished by the
   beforeAll(async () => {
     redis = await startRedisServer()
     gits = await startGitServer()
+    // A server that does not have the script yet is asked twice.
+    await (await engineAt(redisAddress())).swap(VAULT_RECORD, undefined, 'anything')
   })
   afterAll(async () => {
     await redis.close()

@@ -74,13 +74,17 @@ export async function opens(text: string, userKey: Uint8Array, address: string):
  * @throws {OAuthError} as `VaultEngine.swap`
  */
 export async function removeForeignRecords(engine: VaultEngine, keys: VaultKeys): Promise<void> {
-  for (const [name, text] of await engine.list()) {
-    if (name === VAULT_RECORD) continue
-    const isOurs = await openRecord(text, name, keys).then(
-      () => true,
-      () => false,
-    )
-    // What is changed or cannot be removed now is no session of this vault either way.
-    if (!isOurs) await engine.swap(name, text, undefined)
+  // A process that had begun before may change one of them once more.
+  for (let attempt = 1, isDone = false; !isDone && attempt <= ATTEMPTS; attempt++) {
+    isDone = true
+    for (const [name, text] of await engine.list()) {
+      if (name === VAULT_RECORD) continue
+      const isOurs = await openRecord(text, name, keys).then(
+        () => true,
+        () => false,
+      )
+      // What cannot be removed is no session of this vault either way.
+      if (!isOurs && (await engine.swap(name, text, undefined)) !== 'won') isDone = false
+    }
   }
 }

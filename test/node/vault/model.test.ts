@@ -26,6 +26,7 @@ import {
   randomMovePlan,
   randomPlan,
   randomRekeyPlan,
+  randomReplacePlan,
   rekeyPlan,
   singleFaults,
   smallPlan,
@@ -191,6 +192,12 @@ test('random schedules with a move to another address', async () => {
   findings.assertNone()
 })
 
+test('random schedules with a vault whose key is lost, and that is replaced', async () => {
+  const findings = new Findings()
+  for (let seed = FIRST; seed < FIRST + RUNS / 2; seed++) await findings.run(randomReplacePlan(seed))
+  findings.assertNone()
+})
+
 const MOVES = [
   { take: 12_000, kinds: ['refresh', 'refresh'] },
   { kinds: ['call', 'refresh', 'call'] },
@@ -336,6 +343,31 @@ test.runIf(THOROUGH).each(Object.entries(MOVE_RULES))(
     const findings = new Findings()
     for (let seed = 1; seed <= 4000; seed++) {
       await findings.run(plan(seed), undefined, mutation)
+      if (findings.causes.size === 0) continue
+      if (FOLDER) writeFileSync(`${FOLDER}/${name}.txt`, [...findings.causes.values()][0]!.first)
+      return
+    }
+    throw new Error('nothing was found')
+  },
+)
+
+/** The rules for a vault that is replaced, each switched off. */
+const REPLACE_RULES: Readonly<Record<string, Mutation>> = {
+  'what is stored after it was replaced is taken back': {
+    store: class extends VaultStore {
+      override async refreshKeys() {
+        // The keys are still those that it has.
+      }
+    },
+  },
+}
+
+test.runIf(THOROUGH).each(Object.entries(REPLACE_RULES))(
+  'the model notices that a rule for a replaced vault is missing: %s',
+  async (name, mutation) => {
+    const findings = new Findings()
+    for (let seed = 1; seed <= 4000; seed++) {
+      await findings.run(randomReplacePlan(seed), undefined, mutation)
       if (findings.causes.size === 0) continue
       if (FOLDER) writeFileSync(`${FOLDER}/${name}.txt`, [...findings.causes.values()][0]!.first)
       return
