@@ -28,8 +28,6 @@ describe.skipIf(lacks('redis-server'))('a move that is killed is finished by the
   beforeAll(async () => {
     redis = await startRedisServer()
     gits = await startGitServer()
-    // A server that does not have the script yet is asked twice.
-    await (await engineAt(redisAddress())).swap(VAULT_RECORD, undefined, 'anything')
   })
   afterAll(async () => {
     await redis.close()
@@ -82,6 +80,8 @@ describe.skipIf(lacks('redis-server'))('a move that is killed is finished by the
       return { vault, ...(await machine(vault)), to: targetAddress() }
     }
 
+    // A server that does not have the script yet is asked twice.
+    await (await engineAt(redisAddress())).swap(VAULT_RECORD, undefined, 'anything')
     const plain = await prepared()
     expect(await plain.move(plain.to)).toMatchObject({ code: 0 })
     const seen = new Map<string, number>()
