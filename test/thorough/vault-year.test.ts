@@ -21,8 +21,8 @@ vi.mock('../../src/node/vault/envelope.ts', async (original) => {
 
 /** `ATPROTO_OAUTH_TEST_VAULT_SEED=7 npx vitest run … vault-year.test.ts` for another year. */
 const SEED = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_SEED'] ?? 1)
-/** How often the session is used on git, where each time takes a large part of a second; on Redis it is four times as often. */
-const MOMENTS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_MOMENTS'] ?? 40)
+/** How often the session is used on git, where each time takes a large part of a second; on Redis it is six times as often. */
+const MOMENTS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_MOMENTS'] ?? 15)
 
 async function expectYear(service: RealService, moments: number): Promise<void> {
   onTestFinished(() => service.close())
@@ -37,6 +37,6 @@ test('five machines share a session on git for a year', async () => expectYear(a
 
 for (const program of REDIS_PROGRAMS) {
   test.skipIf(lacks(program))(`five machines share a session on ${program} for a year`, async () =>
-    expectYear(await startRedisService(program), 4 * MOMENTS),
+    expectYear(await startRedisService(program), 6 * MOMENTS),
   )
 }
