@@ -342,11 +342,31 @@ describe('signals', () => {
   })
 })
 
+/** An hour later, once there is a file `late`: the access token has expired. */
+const LATER = `import { existsSync } from 'node:fs'
+  const now = Date.now
+  Date.now = () => now() + (existsSync('late') ? 3_600_000 : 0)`
+const PRELOAD = `--import=data:text/javascript,${encodeURIComponent(LATER)}`
+
+test('a save that fails while the program runs: its exit code stays, and stderr says where the tokens are', async () => {
+  const { home, env } = await logIn(world)
+  expect(await runCli(['call', GET_SESSION], { home, env })).toMatchObject({ code: 0 })
+  const name = await program(
+    home,
+    `const session = await client.signIn()
+     writeFileSync('late', '')
+     console.log((await client.post(session, 'not sent')).status >= 400)
+     process.exit(4)`,
+  )
+  // Targets are tried with the old credentials first.
+  const target = 'exec:if [ -e tried ]; then exit 1; else cat > tried; fi'
+  const result = await runCli(['run', '--save', target, 'node', name], { home, env: { ...env, NODE_OPTIONS: PRELOAD } })
+  expect(result).toMatchObject({ code: 4, stdout: 'true\n' })
+  expect(result.stderr).toMatch(/error: .*\[SAVE_FAILED\]\natproto-oauth: session: still valid\natproto-oauth: hint: /)
+  expect((await runCli(['status', '--json'], { home })).stdout).toContain('"undelivered":["exec:')
+})
+
 describe.skipIf(lacks('mkfifo'))('a refresh that is in progress when the program ends', () => {
-  /** An hour later, once there is a file `late`: the access token has expired. */
-  const LATER = `import { existsSync } from 'node:fs'
-    const now = Date.now
-    Date.now = () => now() + (existsSync('late') ? 3_600_000 : 0)`
   /** Targets are tried with the old credentials first. The second time, this one waits between two pipes. */
   const SLOW = 'exec:if [ -e tried ]; then cat > saved; echo > began; cat go; else cat > tried; fi'
 
@@ -365,10 +385,9 @@ describe.skipIf(lacks('mkfifo'))('a refresh that is in progress when the program
        process.exit(4)`,
     )
     await runShell('mkfifo began go', { home })
-    const preload = `--import=data:text/javascript,${encodeURIComponent(LATER)}`
     const child = spawnCli(['run', '--save', SLOW, 'node', name], {
       home,
-      env: { ...env, NODE_OPTIONS: preload },
+      env: { ...env, NODE_OPTIONS: PRELOAD },
       detached: true,
     })
     const errors = buffer(child.stderr)

@@ -153,7 +153,7 @@ async function open(
     did: session.did,
     password: createPassword(runtime.randomBytes(PASSWORD_BYTES)),
   }
-  const failures: OAuthError[] = []
+  const failures: Failure[] = []
   const front = createFront(
     session,
     {
@@ -164,15 +164,16 @@ async function open(
       onRefused: (refusal) => output.warn(wordRefusal(refusal, context)),
       explain: (refusal) => wordRefusal(refusal, context),
       onFailure(error) {
-        failures.push(error)
+        const failure = { error, accessToken: session.record().accessToken }
+        failures.push(failure)
         // At a terminal it is shown once the program has ended, and then with its hint.
-        if (!isLasting(error, session) || io.stderr.isTTY !== true) output.warn(`${error.message} [${error.code}]`)
+        if (!isLasting(failure, session) || io.stderr.isTTY !== true) output.warn(`${error.message} [${error.code}]`)
       },
     },
     runtime,
   )
   server.serve(front)
-  return { access, failure: () => failures.findLast((error) => isLasting(error, session)) }
+  return { access, failure: () => failures.findLast((failure) => isLasting(failure, session))?.error }
 }
 
 async function checkSession(session: Session, { runtime }: Context): Promise<void> {
@@ -182,11 +183,18 @@ async function checkSession(session: Session, { runtime }: Context): Promise<voi
   throw await explainAccountState(error, { nsid: CHECKED }, session.record(), runtime)
 }
 
-/** A later request of the program cannot have repaired it. */
-function isLasting({ code, session: state }: OAuthError, session: Session): boolean {
-  const { ended, undelivered = [] } = session.record()
-  if (code === 'SAVE_FAILED') return undelivered.length > 0
-  return state === 'dead' || (ended !== undefined && state === 'unknown')
+interface Failure {
+  readonly error: OAuthError
+  /** The access token at that time. */
+  readonly accessToken: string | undefined
+}
+
+/** Whether a later request of the program has not repaired it. */
+function isLasting({ error, accessToken }: Failure, session: Session): boolean {
+  const current = session.record()
+  // Undelivered credentials are delivered before a newer access token is used.
+  if (error.code === 'SAVE_FAILED') return current.accessToken === accessToken || current.undelivered !== undefined
+  return error.session === 'dead' || (current.ended !== undefined && error.session === 'unknown')
 }
 
 async function runProgram(
