@@ -306,7 +306,7 @@ export function flagsFor(next: string, options: CommonOptions & AccountOption): 
   const { stateFile, ...everywhere } = options
   const isLogin = /^atproto-oauth (?:init|complete)\b/.test(next)
   const needsAccount =
-    /^atproto-oauth (?:call|export|lease|proof|refresh|revoke|status|whoami)\b/.test(next) &&
+    /^atproto-oauth (?:call|export|lease|proof|refresh|revoke|run|status|whoami)\b/.test(next) &&
     !/ --(?:account|all|list)\b/.test(next)
   const account = needsAccount ? toFlags(SETTINGS.account.words(options)) : ''
   return account + carriedFlags(isLogin ? options : everywhere)

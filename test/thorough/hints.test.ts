@@ -261,7 +261,7 @@ describe('the session', () => {
     const accounts = [await stored(home), await stored(home)]
     const refused = await runShell(GET_SESSION, { home })
     expectFailure(refused, 2, 'ACCOUNT_UNCLEAR')
-    const flag = /as in: (--account \S+)$/.exec(hintIn(refused))![1]!
+    const flag = /as in: (--account \S+);/.exec(hintIn(refused))![1]!
     const called = await runShell(`${GET_SESSION} ${flag}`, { home })
     succeeded(called)
     const { did, handle } = accounts.find((account) => flag.endsWith(account.handle))!

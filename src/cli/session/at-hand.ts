@@ -3,8 +3,8 @@
  */
 import { SOURCE, VAULT, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
-import type { Handle, SessionRecord } from '../../model.ts'
-import { currentHandles } from '../../session/account.ts'
+import type { Did, Handle, SessionRecord } from '../../model.ts'
+import { currentHandles, type ListedHandle } from '../../session/account.ts'
 import { chooseSession, namedSession } from '../../session/choice.ts'
 import { openSession } from '../../session/open.ts'
 import { type Context, homeOf } from '../context.ts'
@@ -51,20 +51,17 @@ export async function sessionsAtHand(
     return { kept: 'store', place: homeOf(common, io) ?? 'the per-user store' }
   }
   const records = [...(given ? [given] : []), ...stored.values()]
-  const handles = offline
+  const handles: ReadonlyMap<Did, ListedHandle> = offline
     ? new Map()
     : await currentHandles(records, { concurrency: CONCURRENCY, signal: AbortSignal.timeout(LIMIT) }, runtime)
   const listed = records.map((record) => {
-    const { handle = record.handle, isCurrent = false } = handles.get(record.did) ?? {}
-    return {
-      record: { ...record, handle: isCurrent ? handles.get(record.did)?.handle : handle },
-      isCurrent,
-      ...placeOf(record),
-    }
+    const known = handles.get(record.did)
+    const isCurrent = known?.isCurrent === true
+    const handle = isCurrent ? known.handle : (record.handle ?? known?.handle)
+    return { record: { ...record, handle }, isCurrent, ...placeOf(record) }
   })
-  const usable = listed
-    .map(({ record }) => record)
-    .filter(({ thumbprint }) => found.some((each) => each.thumbprint === thumbprint))
+  const keys = new Set(found.map(({ thumbprint }) => thumbprint))
+  const usable = listed.map(({ record }) => record).filter(({ thumbprint }) => keys.has(thumbprint))
   const used = given?.thumbprint ?? defaultOf(usable, context)
   return listed.map((each) => ({ ...each, isDefault: each.record.thumbprint === used })).sort(inOrder)
 }

@@ -56,17 +56,18 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
   const noncesOf = (thumbprint: string) => join(home, 'nonces', `${checked(thumbprint)}.json`)
   const parse = (text: string | undefined, thumbprint: string) =>
     text === undefined ? undefined : parseSession(text, pathOf(thumbprint), thumbprint)
-  const read = async (thumbprint: string) => {
-    const stored = parse(await cipher.read(pathOf(thumbprint), sessionName(thumbprint)), thumbprint)
-    return newer(stored, await rescue.read(thumbprint))
-  }
+  const readStored = async (thumbprint: string) =>
+    parse(await cipher.read(pathOf(thumbprint), sessionName(thumbprint)), thumbprint)
+  const read = async (thumbprint: string) => newer(await readStored(thumbprint), await rescue.read(thumbprint))
   return {
     read,
     async list() {
       const names = (await listFolder(folder).catch(unlisted)).filter((name) => RECORD_NAME.test(name))
       const stored = names.map((name) => name.slice(0, -'.json'.length))
-      const rescued = (await rescue.list()).filter((thumbprint) => /^[A-Za-z0-9_-]{43}$/.test(thumbprint))
-      const results = await Promise.allSettled([...new Set([...stored, ...rescued])].map(read))
+      const rescued = new Set((await rescue.list()).filter((thumbprint) => /^[A-Za-z0-9_-]{43}$/.test(thumbprint)))
+      // Where a thousand are stored, most of the time would go to files that are not there.
+      const readListed = (thumbprint: string) => (rescued.has(thumbprint) ? read(thumbprint) : readStored(thumbprint))
+      const results = await Promise.allSettled([...new Set([...stored, ...rescued])].map(readListed))
       const records = results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : []))
       const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
       // One that is locked is not missing. A damaged file must not hide the other sessions; it is reported only if there
