@@ -138,7 +138,7 @@ function excessHint(command: Command, words: readonly string[]): string | undefi
   if (program && args.some((word) => isCommand(word, program))) return 'run one command at a time'
   const [word, ...rest] = args
   if (word === undefined || rest.length > 0) return undefined
-  if (command.name() === 'list' && program?.name() === 'accounts')
+  if (command.name() === 'accounts')
     return `to use this account by default: ${line(['accounts', 'use', word.replace(/^@/, '')])}`
   if (/\.(?:json|env|txt)$/.test(word))
     return `redirect stdout to write a file: atproto-oauth ${command.name()} > ${shellQuote(word)}`

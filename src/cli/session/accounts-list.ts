@@ -52,7 +52,7 @@ async function runList({ offline, names }: ListOptions, context: Context): Promi
   const rows = sessions.map((each) => rowOf(each, runtime.now()))
   await output.data(io.stdout.isTTY ? table(rows, helpColumns(io.stdout)) : rows.map(line).join(''))
   if (!offline && sessions.some(({ record, isCurrent }) => !isCurrent && record.handle !== undefined)) {
-    output.note('Handles marked (stored) could not be resolved in time: they are the last known ones.')
+    output.note('Handles marked (stored) could not be resolved: they are the last known ones.')
   }
 }
 
@@ -100,8 +100,8 @@ const COLUMNS = ['', 'ACCOUNT', 'NAME', 'DID', 'SCOPE', 'KEPT IN', 'REFRESHED', 
 const IMPORTANT = ['', 'ACCOUNT', 'ENDS', 'NAME', 'SCOPE', 'KEPT IN', 'REFRESHED', 'DID', 'PDS', 'CLIENT'] as const
 type Row = Readonly<Record<(typeof COLUMNS)[number], string>>
 
-/** Characters; longer ones are cut in a table. */
-const SCOPE_LONGEST = 32
+/** Columns of a table: a scope gets what the others leave, and is cut. */
+const SCOPE_FEWEST = 14
 const GAP = '  '
 
 function rowOf(each: AtHand, now: number): Row {
@@ -136,24 +136,30 @@ function line(row: Row): string {
 }
 
 function table(rows: readonly Row[], columns: number): string {
-  const shown = rows.map((row) => ({ ...row, ACCOUNT: row.ACCOUNT || row.DID, SCOPE: cut(row.SCOPE, SCOPE_LONGEST) }))
+  const shown = rows.map((row) => ({ ...row, ACCOUNT: row.ACCOUNT || row.DID }))
   const used = COLUMNS.filter((name) => shown.some((row) => row[name] !== ''))
-  const widths = new Map(used.map((name) => [name, Math.max(name.length, ...shown.map((row) => row[name].length))]))
+  const longest = (name: (typeof COLUMNS)[number]) => Math.max(name.length, ...shown.map((row) => row[name].length))
+  const widths = new Map(used.map((name) => [name, longest(name)]))
+  const scope = widths.get('SCOPE')
+  if (scope !== undefined) widths.set('SCOPE', Math.min(scope, SCOPE_FEWEST))
   const fitting = new Set<string>()
   let width = 0
   for (const name of IMPORTANT.filter((each) => widths.has(each))) {
-    width += widths.get(name)! + (fitting.size > 0 ? GAP.length : 0)
-    if (width > columns && fitting.size > 1) break
+    const wider = width + widths.get(name)! + (fitting.size > 0 ? GAP.length : 0)
+    if (wider > columns && name !== 'ACCOUNT') break
+    width = wider
     fitting.add(name)
   }
+  if (scope !== undefined) widths.set('SCOPE', Math.min(scope, SCOPE_FEWEST + Math.max(0, columns - width)))
   const names = used.filter((name) => fitting.has(name))
   const header = Object.fromEntries(COLUMNS.map((name) => [name, name])) as Row
+  const cell = (row: Row, name: (typeof COLUMNS)[number]) => cut(row[name], widths.get(name)!).padEnd(widths.get(name)!)
   return [header, ...shown]
     .map(
       (row) =>
         `${cut(
           names
-            .map((name) => row[name].padEnd(widths.get(name)!))
+            .map((name) => cell(row, name))
             .join(GAP)
             .trimEnd(),
           columns,

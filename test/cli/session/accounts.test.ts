@@ -71,7 +71,7 @@ describe('accounts', () => {
       ['', 'alice.fake.dev'],
       ['', 'bob.dev (stored)'],
     ])
-    expect(stderr).toContain('Handles marked (stored) could not be resolved in time')
+    expect(stderr).toContain('Handles marked (stored) could not be resolved: they are the last known ones')
   })
 
   test('--offline sends nothing', async () => {
@@ -113,6 +113,7 @@ describe('accounts', () => {
     expect(lines[0]).toMatch(/^ACCOUNT\b/)
     expect(lines[1]).toContain('alice.fake.dev')
     expect(lines[0]!.includes('CLIENT')).toBe(columns === 400)
+    expect(lines[0]!.includes('SCOPE')).toBe(columns >= 60)
   })
 
   test('credentials of the environment are listed, once, and used', async () => {
@@ -136,6 +137,11 @@ describe('accounts', () => {
     }
     const { code, stdout } = await run(world, ['accounts', '--offline'])
     expect([code, fields(stdout).length]).toStrictEqual([0, 1000])
+  })
+
+  test('another word is taken for the account to use', async () => {
+    const { stderr } = await run(createFakeWorld(), ['accounts', '@alice.fake.dev'])
+    expect(stderr).toContain('hint: to use this account by default: atproto-oauth accounts use alice.fake.dev')
   })
 
   test('--names has the handles and names for shells, without a request', async () => {
