@@ -7,6 +7,7 @@ import { runCli } from '../world/cli.ts'
 import { isNewest } from '../world/packages.ts'
 import { type Account, connectWorld, uniqueHandle } from '../world/world.ts'
 import { callbackFor, expectFailure, keptInStore, logIn, newHome } from './support.ts'
+import { newVault, stored, vaultSession } from './vault-support.ts'
 
 const world = connectWorld()
 const GET_SESSION = ['call', 'com.atproto.server.getSession']
@@ -179,4 +180,32 @@ test('two sessions of one account with different scopes: the handle means the ne
   expect(await scopeOf(['--account', 'posts'])).toBe('atproto transition:generic')
   expect(await runCli(['accounts', 'use', 'posts'], { home })).toMatchObject({ code: 0 })
   expect(await scopeOf([])).toBe('atproto transition:generic')
+})
+
+test('a session of the vault and one of the store: both are listed, and a name goes to every machine', async () => {
+  const vault = await newVault()
+  const shared = await vaultSession(world, vault)
+  const { account, home } = await keptInStore(world)
+  try {
+    const { stdout, stderr } = await runCli(['accounts', '--json'], { home, env: vault.env })
+    const listed: Record<string, unknown>[] = JSON.parse(stdout)
+    expect(listed.map(({ did, kept, default: isDefault }) => ({ did, kept, isDefault }))).toStrictEqual(
+      expect.arrayContaining([
+        { did: shared.did, kept: 'vault', isDefault: true },
+        { did: account.did, kept: 'store', isDefault: false },
+      ]),
+    )
+    expect([listed.length, stderr]).toStrictEqual([2, expect.not.stringContaining('error')])
+    const address = vault.env.ATPROTO_OAUTH_VAULT
+    expect(listed.find(({ kept }) => kept === 'vault')).toMatchObject({ place: address })
+
+    const named = await runCli(['accounts', 'name', shared.handle, 'team'], { home, env: vault.env })
+    expect(named.code, named.stderr).toBe(0)
+    const other = { home: await newHome(), env: vault.env }
+    expect((await runCli(['whoami', '--account', 'team'], other)).stdout).toContain(shared.did)
+    expect(await runCli(['refresh', '--account', 'team'], other)).toMatchObject({ code: 0 })
+    expect(await stored(vault)).toMatchObject({ name: 'team', rotation: 1 })
+  } finally {
+    await home.remove()
+  }
 })

@@ -39,7 +39,9 @@ export async function sessionsAtHand(
   const shared = new Set(
     found.filter(({ thumbprint }) => sessions.isSharedSession?.(thumbprint)).map(({ thumbprint }) => thumbprint),
   )
-  const others = local === undefined ? [] : await local.list()
+  // Without a vault the list is that of the store; the sessions of a vault may hide some of it.
+  const isWhole = local === undefined || (found.length > 0 && shared.size === 0)
+  const others = isWhole ? [] : await local.list()
   const stored = new Map([...others, ...found].map((record) => [record.thumbprint, record]))
   if (given) stored.delete(given.thumbprint)
   const address = shared.size > 0 ? await vault?.place?.() : undefined
