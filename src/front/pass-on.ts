@@ -16,6 +16,8 @@ export interface Passing {
   readonly onScopeMissing: (error: OAuthError, scope: string | undefined) => void
 }
 
+/** An hour: a program closes its connection when its own timeout ends, which may be long, as with many requests at once. */
+const TIMEOUT_SECONDS = 3600
 /** Those that are for the front alone, or that the session sets. */
 const REQUEST_DROPPED = new Set([
   'accept-encoding',
@@ -64,7 +66,8 @@ export async function passOn(
   if (body instanceof ReadableStream && length !== undefined) headers['content-length'] = length
   // A part of encoded content cannot be decoded, and its length is that of the decoded content.
   if (method === 'HEAD' || headers['range'] !== undefined) headers['accept-encoding'] = 'identity'
-  const response = await session.fetchHandler(target, { method, headers, signal, body: body ?? null })
+  const init = { method, headers, signal, body: body ?? null, timeoutSeconds: TIMEOUT_SECONDS }
+  const response = await session.fetchHandler(target, init)
   for (const name of RESPONSE_DROPPED) response.headers.delete(name)
   if (response.status < 400) return response
   response.headers.delete('content-length') // a long error is cut

@@ -29,7 +29,7 @@ test('500 requests at once all get their response, with one refresh', async () =
     await expire(home.state)
     await world.clearRequests()
     const { code, stdout, stderr } = await runCli(command(500), { home })
-    expect([code, stdout], stderr).toStrictEqual([0, '500'])
+    expect([code, JSON.parse(stdout)], stderr).toStrictEqual([0, { 200: 500 }])
     expect(await refreshes()).toStrictEqual(ONE_REFRESH)
     const passedOn = await world.requests({ server: 'pds', path: '/xrpc/com.atproto.server.checkAccountStatus' })
     expect(passedOn).toHaveLength(500)
@@ -44,7 +44,7 @@ test('five programs with one stored session: one refresh for all', async () => {
     await expire(home.state)
     await world.clearRequests()
     const results = await Promise.all(Array.from({ length: 5 }, () => runCli(command(20), { home })))
-    expect(results.map(({ code, stdout }) => [code, stdout])).toStrictEqual(Array(5).fill([0, '20']))
+    expect(results.map(({ code, stdout }) => [code, JSON.parse(stdout)])).toStrictEqual(Array(5).fill([0, { 200: 20 }]))
     expect(await refreshes()).toStrictEqual(ONE_REFRESH)
   } finally {
     await home.remove()

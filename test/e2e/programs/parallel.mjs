@@ -7,9 +7,13 @@ const login = await fetch(`${url}/xrpc/com.atproto.server.createSession`, {
   body: JSON.stringify({ identifier: did, password }),
 })
 const headers = { authorization: `Bearer ${(await login.json()).accessJwt}` }
+/** What came of a request: the status, and the error if there is one. */
 const ask = async () => {
   const response = await fetch(`${url}/xrpc/com.atproto.server.checkAccountStatus`, { headers })
-  return response.ok && typeof (await response.json()).repoRev === 'string'
+  const { error, message } = await response.json()
+  return [response.status, error, message].filter(Boolean).join(' ')
 }
-const answered = await Promise.all(Array.from({ length: count }, ask))
-process.stdout.write(JSON.stringify(answered.filter(Boolean).length))
+const outcomes = await Promise.all(Array.from({ length: count }, () => ask().catch(({ cause }) => String(cause))))
+const counts = {}
+for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1
+process.stdout.write(JSON.stringify(counts))
