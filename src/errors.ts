@@ -391,7 +391,11 @@ export type ReasonFacts =
   /** The proxy rejected the tunnel; nothing was sent through it. */
   | { readonly reason: 'proxy-refused'; readonly proxyStatus: number | undefined }
   /** A file of the store cannot be parsed. */
-  | { readonly reason: 'record-damaged'; readonly path: string; readonly kind: 'sessions' | 'pending' | 'vault' }
+  | {
+      readonly reason: 'record-damaged'
+      readonly path: string
+      readonly kind: 'sessions' | 'pending' | 'vault' | 'client-key'
+    }
   /** The vault's address is not one of a kind that is known; `meant` is set if it lacks only the kind. */
   | { readonly reason: 'vault-address-malformed'; readonly meant?: string | undefined }
   /** A client of that host cannot use this redirect URI; `scheme` is the custom scheme that a native one may use. */

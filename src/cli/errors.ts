@@ -562,6 +562,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return `set ${facts.variable} to the URL of an HTTP proxy, such as http://127.0.0.1:3128`
     case 'record-damaged':
       if (facts.kind === 'sessions') return KEEP_RECORD
+      if (facts.kind === 'client-key') {
+        return 'remove the file, and set ATPROTO_OAUTH_CLIENT_JWK to the private key of the client'
+      }
       return facts.kind === 'vault'
         ? 'undo the change; the file may hold the only key of the vault. With another copy of the key, move the file away, then: atproto-oauth vault use ADDRESS'
         : 'undo the change, or start the login again with `init`'

@@ -30,13 +30,14 @@ export async function clientOf(
   }
 }
 
-/** Puts the client key that is set into the vault, for sessions there that are bound to it. */
+/** Keeps the client key that is set with the sessions that are bound to it, in the vault or in an encrypted store. */
 export async function keepClientKey(
   { clientId, clientKey }: Pick<SessionRecord, 'clientId' | 'clientKey'>,
-  { settings, stores }: Pick<RefreshPorts, 'settings' | 'stores'>,
+  { settings }: Pick<RefreshPorts, 'settings'>,
+  place: Pick<SessionStore, 'keepClientKey'> | undefined,
 ): Promise<void> {
   const { clientJwk } = settings
   if (clientId === undefined || clientKey === undefined || clientJwk?.kid !== clientKey.kid) return
   await sameClient(clientId, clientKey, clientJwk)
-  await stores.vault?.keepClientKey?.(clientId, clientJwk)
+  await place?.keepClientKey?.(clientId, clientJwk)
 }

@@ -29,7 +29,7 @@ export async function moveToVault(given: SessionRecord, ports: RefreshPorts): Pr
     if (record.ended) throw endedError(record, ports.now())
     if (record.clientId === undefined || record.refreshToken === undefined) throw onlyLeased(record)
     await local.assertNewest(record)
-    await keepClientKey(record, ports)
+    await keepClientKey(record, ports, vault)
     await commit({ ...record, movingTo: address })
     await vault.update(record.thumbprint, async (transaction) =>
       transaction.commit(await newerOf(session, transaction.stored)),

@@ -152,7 +152,7 @@ export async function saveSession(
   const { targets, inStore, inVault } = ports.saving
   const { sessions, local = sessions, vault = sessions } = ports.stores
   if (inVault) {
-    await keepClientKey(record, ports)
+    await keepClientKey(record, ports, vault)
     return vault.update(record.thumbprint, async ({ stored, commit }) => {
       const current = { ...(await newerOf(record, stored)), handle }
       await commit(current)
@@ -170,7 +170,10 @@ export async function saveSession(
     if (!inStore && targets.length > 0) await forget()
     return saved
   }
-  return lockTargets(targets, () => local.update(record.thumbprint, save))
+  const saved = await lockTargets(targets, () => local.update(record.thumbprint, save))
+  // Without it, a refresh says that the key has to be set.
+  if (inStore) await keepClientKey(record, ports, local).catch(() => undefined)
+  return saved
 }
 
 /** A login cannot be completed again: any other run that finds the session in the store delivers it. */

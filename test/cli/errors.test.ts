@@ -442,6 +442,11 @@ describe('the hint follows from the code and the facts', () => {
     ],
     [
       'STORE_INVALID',
+      { reason: 'record-damaged', path: '/a', kind: 'client-key' },
+      'remove the file, and set ATPROTO_OAUTH_CLIENT_JWK to the private key of the client',
+    ],
+    [
+      'STORE_INVALID',
       { reason: 'record-damaged', path: '/a', kind: 'vault' },
       /^undo the change; the file may hold the only key of the vault\. .*: atproto-oauth vault use ADDRESS$/,
     ],
@@ -657,7 +662,9 @@ describe('the hint follows from the code and the facts', () => {
     const reasons = new Set(declared.match(/(?<=[|:] )'[a-z\d-]+'(?! \| ')/g)?.map((quoted) => quoted.slice(1, -1)))
     for (const [, { reason }] of cases) if (reason !== undefined) reasons.delete(reason)
     expect(
-      [...reasons].filter((reason) => !['sessions', 'pending', 'vault', 'json', 'revoke'].includes(reason)),
+      [...reasons].filter(
+        (reason) => !['sessions', 'pending', 'vault', 'client-key', 'json', 'revoke'].includes(reason),
+      ),
     ).toStrictEqual([])
   })
 

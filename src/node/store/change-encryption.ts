@@ -6,7 +6,16 @@
 import { basename, dirname, join } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import type { Keychain } from '../keychain/keychain.ts'
-import { isSealed, loginId, loginName, type StoreCipher, sessionName, storeCipher, VAULTS_NAME } from './cipher.ts'
+import {
+  clientKeyName,
+  isSealed,
+  loginId,
+  loginName,
+  type StoreCipher,
+  sessionName,
+  storeCipher,
+  VAULTS_NAME,
+} from './cipher.ts'
 import { elsewhereFor } from './elsewhere.ts'
 import {
   createStoreKey,
@@ -34,7 +43,7 @@ import {
 } from './files.ts'
 import { type LockOptions, withLock } from './lock.ts'
 import { isSecretLogin } from './logins.ts'
-import { encryptionPath, lockFolder, loginsFolder, sessionsFolder, vaultsPath } from './parts.ts'
+import { clientKeysFolder, encryptionPath, lockFolder, loginsFolder, sessionsFolder, vaultsPath } from './parts.ts'
 import { createRescue } from './rescue.ts'
 
 export interface ChangeOptions {
@@ -60,7 +69,7 @@ export interface ChangedEncryption {
 export const PASSPHRASE_SHORTEST = 12
 /** Milliseconds: longer than any write takes. */
 const ABANDONED = 3600 * 1000
-const LOGIN = /^[0-9a-f]{64}\.json$/
+const HASH_NAME = /^[0-9a-f]{64}\.json$/
 const CLAIMED = /^\..*\.claimed\.tmp$/
 const THUMBPRINT = /^[\w-]{43}$/
 
@@ -193,9 +202,16 @@ async function convertAll(conversion: Conversion): Promise<number> {
     await sweepFolder(folder, ABANDONED, (name) => isTemporary(name) && !CLAIMED.test(name))
     for (const name of await listFolder(folder)) {
       const path = join(folder, name)
-      if (LOGIN.test(name)) await convert(path, loginName(basename(name, '.json')))
+      if (HASH_NAME.test(name)) await convert(path, loginName(basename(name, '.json')))
       // Of a process that was killed before it wrote what became of the login.
       else if (CLAIMED.test(name)) await convert(path, await claimedName(path))
+    }
+  })
+  await alone('client-keys', async () => {
+    const folder = clientKeysFolder(home)
+    await sweepFolder(folder, -Infinity, isTemporary)
+    for (const name of await listFolder(folder)) {
+      if (HASH_NAME.test(name)) await convert(join(folder, name), clientKeyName(basename(name, '.json')))
     }
   })
   await alone('vault', () => convert(vaultsPath(home), VAULTS_NAME))
@@ -219,7 +235,7 @@ async function convertFile(path: string, name: string, { home, storeKey, cipher 
   if (content === undefined || isSealed(content) === (storeKey !== undefined)) return false
   if (storeKey !== undefined && name.startsWith(loginName('')) && !isSecretLogin(content)) return false
   const text = storeKey ? await sealFile(content, name, storeKey) : await cipher.open(content, name, path)
-  await writePrivate(path, text, undefined, dirname(path) === sessionsFolder(home) ? undefined : home)
+  await writePrivate(path, text, undefined, path.startsWith(home) ? undefined : home)
   return true
 }
 

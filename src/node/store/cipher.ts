@@ -14,6 +14,7 @@ import { encryptionPath } from './parts.ts'
 export interface FileSealer {
   /** @param name of the record: a file that is copied over another one cannot be read */
   seal(text: string, name: string): Promise<string>
+  readonly isEncrypted: boolean
   /** Whether files are still written in this way. */
   isCurrent(): Promise<boolean>
 }
@@ -42,7 +43,7 @@ export function isSealed(content: string): boolean {
 
 /** For a file that is never encrypted, such as one that is carried to another machine. */
 export const PLAIN: Pick<StoreCipher, 'sealer' | 'open' | 'read'> = {
-  sealer: async () => ({ seal: async (text) => text, isCurrent: async () => true }),
+  sealer: async () => ({ seal: async (text) => text, isEncrypted: false, isCurrent: async () => true }),
   open: async (content) => content,
   read: (path) => readPrivate(path),
 }
@@ -75,9 +76,9 @@ function createCipher(home: string): StoreCipher {
     async sealer() {
       const text = await headerText()
       const isCurrent = async () => (await headerText()) === text
-      if (text === undefined) return { seal: async (plain) => plain, isCurrent }
+      if (text === undefined) return { seal: async (plain) => plain, isEncrypted: false, isCurrent }
       const { sealWith } = await import('./encryption.ts')
-      return { seal: await sealWith(home, text, cipher), isCurrent }
+      return { ...(await sealWith(home, text, cipher)), isCurrent }
     },
     async open(content, name, path) {
       if (!isSealed(content)) return content
@@ -111,6 +112,10 @@ export function loginId(state: string): string {
 
 export function loginName(id: string): string {
   return `pending/${id}`
+}
+
+export function clientKeyName(id: string): string {
+  return `client-keys/${id}`
 }
 
 export const VAULTS_NAME = 'vault'

@@ -106,11 +106,11 @@ export async function sealWith(
   home: string,
   text: string,
   cipher: StoreKeys,
-): Promise<(text: string, name: string) => Promise<string>> {
+): Promise<{ seal(text: string, name: string): Promise<string>; readonly isEncrypted: boolean }> {
   const header = parseEncryption(text, encryptionPath(home))
-  if (header.mode === 'off') return async (plain) => plain
+  if (header.mode === 'off') return { seal: async (plain) => plain, isEncrypted: false }
   const key = await keyOf(header, cipher)
-  return (plain, name) => sealFile(plain, name, { kid: header.kid, key })
+  return { seal: (plain, name) => sealFile(plain, name, { kid: header.kid, key }), isEncrypted: true }
 }
 
 /** Encrypts the files of a store. Secret. */
@@ -275,7 +275,9 @@ function contentOf(text: string): unknown {
 }
 
 function damagedFile(path: string): OAuthError {
-  const kind = path.endsWith('vault.json') ? 'vault' : /[/\\]pending[/\\]/.test(path) ? 'pending' : 'sessions'
+  const [, folder] = /[/\\](pending|client-keys)[/\\][^/\\]+$/.exec(path) ?? []
+  const inFolder = folder === 'pending' ? 'pending' : folder === undefined ? 'sessions' : 'client-key'
+  const kind = path.endsWith('vault.json') ? 'vault' : inFolder
   return new OAuthError('STORE_INVALID', `${path} is damaged, or was copied from elsewhere`, {
     facts: { reason: 'record-damaged', path, kind },
   })

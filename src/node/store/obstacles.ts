@@ -12,7 +12,7 @@ import { ownerName, ownUid } from './owners.ts'
 const { R_OK, W_OK, X_OK } = constants
 /** The files and directories of a store, and nothing else: its directory may be proposed to be given to the user. */
 const PARTS =
-  /^(.+)[/\\](?:(?:sessions|nonces)(?:[/\\][\w-]{43}\.json)?|pending(?:[/\\][\da-f]{64}\.json)?|locks(?:[/\\](?:[\w-]{43}|vault|logins|encryption|config))?|(?:vault|machine|config|store-encryption)\.json)$/
+  /^(.+)[/\\](?:(?:sessions|nonces)(?:[/\\][\w-]{43}\.json)?|(?:pending|client-keys)(?:[/\\][\da-f]{64}\.json)?|locks(?:[/\\](?:[\w-]{43}|vault|logins|client-keys|encryption|config))?|(?:vault|machine|config|store-encryption)\.json)$/
 
 /** The error of a failed operation on a file, with its cause and repair. */
 export function unavailable(error: unknown, verb: string, path: string): OAuthError {

@@ -20,7 +20,11 @@ export function vaultsPath(home: string): string {
   return join(home, 'vault.json')
 }
 
-/** `vault`, `logins` or `encryption`, or the thumbprint of a session. */
+export function clientKeysFolder(home: string): string {
+  return join(home, 'client-keys')
+}
+
+/** `vault`, `logins`, `client-keys` or `encryption`, or the thumbprint of a session. */
 export function lockFolder(home: string, name: string): string {
   return join(home, 'locks', name)
 }

@@ -9,6 +9,7 @@ import type { SessionRecord } from '../../model.ts'
 import type { SessionStore } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
 import { type FileSealer, type StoreCipher, sessionName, storeCipher } from './cipher.ts'
+import { createClientKeys } from './client-keys.ts'
 import {
   isTemporary,
   LEFTOVERS_KEPT,
@@ -123,6 +124,7 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
       const found = (await Promise.all(texts)).map(parseRevoked).filter((session) => session !== undefined)
       return found.sort((one, other) => other.at - one.at)
     },
+    ...createClientKeys(home, cipher),
     async readNonces(thumbprint) {
       return parseNonces(await readPrivate(noncesOf(thumbprint)).catch(() => undefined))
     },

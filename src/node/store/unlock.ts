@@ -2,6 +2,7 @@
  * How this process gets the key of an encrypted store.
  */
 import type { Keychain } from '../keychain/keychain.ts'
+import type { KeychainSettings } from '../keychain/program.ts'
 import { storeCipher } from './cipher.ts'
 
 export interface UnlockSettings {
@@ -18,7 +19,7 @@ export function prepareUnlock(home: string, settings: UnlockSettings): void {
 }
 
 /** Of the system; loaded for a store that needs it. */
-export async function openKeychain(settings: Pick<UnlockSettings, 'environment' | 'isInteractive'>): Promise<Keychain> {
+export async function openKeychain(settings: KeychainSettings): Promise<Keychain> {
   const { systemKeychain } = await import('../keychain/system.ts')
   return systemKeychain(settings)
 }

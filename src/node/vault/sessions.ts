@@ -137,7 +137,10 @@ export function createCombinedSessions(
     assertNewest: (record) => placeOf(record.thumbprint).assertNewest(record),
     isSharedSession: (thumbprint) => inVault.has(thumbprint),
     renewsEarlier: (thumbprint) => (inVault.has(thumbprint) ? VAULT_TIMES.early : 0),
-    clientKey: async (clientId, name) => ((await vault.openIfSet()) ? vault.clientKey?.(clientId, name) : undefined),
+    async clientKey(clientId, name) {
+      const shared = (await vault.openIfSet()) ? await vault.clientKey?.(clientId, name) : undefined
+      return shared ?? local.clientKey?.(clientId, name)
+    },
   }
 }
 

@@ -38,6 +38,8 @@ vi.mock('node:fs/promises', async (load) => {
 
 const [FIRST, SECOND] = ['the first passphrase', 'the second passphrase']
 const VAULT_KEY = 'canary-vault-key-'.padEnd(43, 'x')
+const CLIENT_ID = 'https://app.example.com/client.json'
+const CLIENT_JWK = { ...KEY, kid: 'canary-kid' }
 const OTHER_KEY = { ...KEY, x: KEY.y, y: KEY.x }
 const OTHER = thumbprintOf(OTHER_KEY)
 
@@ -86,7 +88,10 @@ async function filled({ mode, passphrase }: Mode): Promise<Place> {
   await writeKnownVault(home, { address: 'redis://vault.example.com', key: VAULT_KEY })
   const rescued = sessionRecord({ thumbprint: OTHER, dpopPrivateJwk: OTHER_KEY })
   await createRescue(home, [elsewhere]).write(OTHER, JSON.stringify(rescued))
-  if (mode !== 'off') await change(place, { mode, ...(passphrase && { passphrase }) })
+  if (mode !== 'off') {
+    await change(place, { mode, ...(passphrase && { passphrase }) })
+    await sessionsOf(place).keepClientKey!(CLIENT_ID, CLIENT_JWK)
+  }
   return place
 }
 
@@ -162,7 +167,10 @@ describe.each(CHANGES)('from %s', (_, from, to) => {
   test('everything is changed, and changing it again changes nothing', async () => {
     const place = await filled(from)
     const { files } = await change(place, to)
-    expect(files).toBe(from.mode === 'off' || to.mode === 'off' ? 5 : 0)
+    // The key of a client is kept in an encrypted store only.
+    expect(files).toBe(from.mode === 'off' ? 5 : to.mode === 'off' ? 6 : 0)
+    const key = await sessionsOf(place).clientKey!(CLIENT_ID, { kid: CLIENT_JWK.kid, thumbprint: '' })
+    expect(key).toStrictEqual(from.mode === 'off' ? undefined : CLIENT_JWK)
     await expectChanged(place, to)
     expect(place.keychain.entries.size).toBe(to.mode === 'keychain' ? 1 : 0)
     expect(await change(place, to)).toMatchObject({ before: to.mode, after: to.mode, files: 0 })

@@ -74,6 +74,20 @@ for (const mode of ['passphrase', 'keychain'] as const) {
       expect(await createPendingStore(home).get('canary-state')).toMatchObject({ outcome: 'completed' })
     })
 
+    test('the key of a client is kept with its sessions', async () => {
+      const home = await filled(mode)
+      const [clientId, jwk] = ['https://app.example.com/client.json', { ...KEY, kid: 'one' }]
+      await sessionsOf(home).keepClientKey!(clientId, jwk)
+      await sessionsOf(home).keepClientKey!(clientId, { ...jwk, kid: 'other' })
+      expect(await textOf(home)).not.toMatch(/canary/)
+      const read = (id: string, kid: string) => sessionsOf(home).clientKey!(id, { kid, thumbprint: '' })
+      expect(await read(clientId, 'one')).toStrictEqual(jwk)
+      expect([await read(clientId, 'third'), await read('https://b.example.com', 'one')]).toStrictEqual([
+        undefined,
+        undefined,
+      ])
+    })
+
     test('a session that could not be written is encrypted where it is kept', async () => {
       const [home, elsewhere] = [await tempFolder(), await tempFolder()]
       await encryptStore(home, mode)
@@ -103,6 +117,7 @@ test('without encryption there is no file about it, and nothing is asked', async
   const home = await tempFolder()
   asNewProcess(home, NEVER)
   await store(home)
+  await sessionsOf(home).keepClientKey!('https://app.example.com/client.json', { ...KEY, kid: 'one' })
   expect(await storeEncryption(home)).toBe('off')
   expect(await textOf(home)).toMatch(/canary-refresh/)
   expect(await readdir(home)).toStrictEqual(['locks', 'sessions'])
