@@ -8,6 +8,8 @@ import { type CliIO, inCi, readStdin } from './io.ts'
 import type { Output } from './output.ts'
 
 const LARGEST = 4 * 1024
+/** Milliseconds. */
+const PROBE = 2_000
 
 interface Asking {
   readonly io: CliIO
@@ -30,6 +32,12 @@ export function unlockStore(home: string, asking: Asking): void {
 
 export function keychainOf(io: CliIO) {
   return openKeychain({ environment: io.environment, isInteractive: canAsk(io) })
+}
+
+/** Without waiting for one that does not respond. */
+export async function isKeychainThere({ environment }: CliIO): Promise<boolean> {
+  const timeouts = { attended: PROBE, unattended: PROBE }
+  return (await openKeychain({ environment, isInteractive: false, timeouts })).isThere()
 }
 
 /**

@@ -3,12 +3,16 @@ import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { complete, init, nodeRuntime, saveSession, toNodeSession } from '../../src/index.ts'
+import { systemKeychain } from '../../src/node/keychain/system.ts'
+import { changeStoreEncryption } from '../../src/node/store/change-encryption.ts'
+import { lacksSecretService, openSecretService } from '../support/secret-service.ts'
 import { createHome, LAUNCHER, runCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { startWorld } from '../world/start.ts'
 import { connectWorld, type World } from '../world/world.ts'
 import { compare, type Program, peakMemory } from './processes.ts'
 
+const PASSPHRASE = 'correct horse battery staple'
 const METHOD = 'com.atproto.repo.listRecords'
 const BARE = `const response = await fetch(process.argv[2]); process.stdout.write(await response.text())`
 const OFFICIAL = fileURLToPath(new URL('official.mjs', import.meta.url))
@@ -50,6 +54,7 @@ async function measure(world: World): Promise<void> {
   line(official, fetching, 'nothing, it is theirs: @atproto/oauth-client-node')
   line(call, official, 'less than 1')
   await measureSettings(call, did)
+  await measureEncryption(call)
 
   say('\nMemory, MiB resident at its largest:')
   for (const program of [nothing, call, official])
@@ -79,6 +84,23 @@ async function measureSettings(call: Program, did: string): Promise<void> {
   const named: Program = { ...call, name: 'call, settings', env: { ...env, ATPROTO_OAUTH_HOME: state } }
   const { first, second } = compare(named, call)
   say(`  with settings  ${(first - second).toFixed(1)} ms more than without (wanted: at most 5)`)
+}
+
+/** The same call from stores that are encrypted in each way. */
+async function measureEncryption(call: Program): Promise<void> {
+  const measured = async (mode: 'passphrase' | 'keychain', more: Record<string, string>) => {
+    const state = join(home.path, `encrypted-${mode}`)
+    await cp(home.state, state, { recursive: true })
+    const keychain = await systemKeychain({ environment: { ...process.env, ...more }, isInteractive: false })
+    await changeStoreEncryption(state, mode, { keychain, passphrase: PASSPHRASE, elsewhere: [] })
+    const encrypted: Program = { ...call, name: mode, env: { ...call.env, ATPROTO_OAUTH_HOME: state, ...more } }
+    const { first, second } = compare(encrypted, call)
+    say(`  ${mode.padEnd(14)} ${(first - second).toFixed(1)} ms more than in a store that is not encrypted`)
+  }
+  await measured('passphrase', { ATPROTO_OAUTH_STORE_KEY: PASSPHRASE })
+  if (lacksSecretService()) return
+  const service = await openSecretService()
+  await measured('keychain', service.env).finally(() => service.close())
 }
 
 /** An account whose session is in the store of `home`, and another of its sessions as the official library keeps it. */

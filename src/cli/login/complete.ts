@@ -111,6 +111,7 @@ export async function finishLogin(
     await settleEarlier(earlier, completed, { replace: options.replace, context })
   }
   await (inCi(context.io) ? finish() : discardingInput(context.io, finish))
+  if (context.runtime.saving.inStore) await (await import('../config/offer.ts')).offerEncryption(context)
 }
 
 /** Ctrl-C at a question, when the code was not sent. */
