@@ -6,8 +6,10 @@ import { createHash, randomUUID } from 'node:crypto'
 import { cp, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose'
-import { describe, expect, test } from 'vitest'
-import { type Credentials, complete, openSession, revoke } from '../../src/index.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type Credentials, complete, openSession, openStoredSession, revoke, saveSession } from '../../src/index.ts'
+import { findSecrets } from '../support/scan.ts'
+import { asNewProcess, encryptStore, PASSPHRASE } from '../support/store-encryption.ts'
 import type { Home } from '../world/cli.ts'
 import { type Account, connectWorld } from '../world/world.ts'
 import { startRun, tokensAt } from './front-support.ts'
@@ -204,6 +206,32 @@ describe('the address on which the browser ended', () => {
     expect(Object.keys(JSON.parse(note)).sort()).toStrictEqual(told)
   })
 })
+
+test('a copy of an encrypted store opens nothing without its passphrase, and has no token or key in it', async () => {
+  const [account, home, copy] = [await world.createAccount(), await newHome(), await newHome()]
+  const ports = library(world, home)
+  const { credentials } = await complete(await callbackFor(account, home), ports)
+  await saveSession(credentials, undefined, { ...ports, saving: { ...ports.saving, inStore: true } })
+  await encryptStore(home.state, 'passphrase')
+  await cp(home.state, copy.state, { recursive: true })
+  const { refreshToken, accessToken, dpopPrivateJwk } = credentials
+  const secrets = [refreshToken!, accessToken!, dpopPrivateJwk.d, PASSPHRASE]
+  expect(await findSecrets([copy.path], secrets)).toStrictEqual([])
+  for (const passphrase of [undefined, 'a guess of the thief']) {
+    const stolen = { ...library(world, copy) }
+    asNewProcess(copy.state, { passphrase: async () => passphrase })
+    await expect(openStoredSession(undefined, stolen)).rejects.toMatchObject({ code: 'STORE_LOCKED' })
+  }
+  const session = await openStoredSession(undefined, library(world, await ownedBy(home)))
+  await session.refresh()
+})
+
+/** Its owner, who knows the passphrase. */
+async function ownedBy(home: Home): Promise<Home> {
+  vi.stubEnv('ATPROTO_OAUTH_STORE_KEY', PASSPHRASE)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  return home
+}
 
 test('signed headers work once, for one method and one path, with whatever query and body', async () => {
   const { account, home, credentials } = await owner()

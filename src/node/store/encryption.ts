@@ -26,7 +26,7 @@ export interface ScryptCost {
   readonly p: number
 }
 
-/** 128 MiB, and about a third of a second. */
+/** 128 MiB, and less than half a second. */
 export const SCRYPT_COST: ScryptCost = { N: 2 ** 17, r: 8, p: 1 }
 
 /** How a store that is encrypted gets its key. */
