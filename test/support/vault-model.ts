@@ -124,7 +124,7 @@ export interface Mishap {
 /** Something that befalls the engine at a time. */
 export interface Loss {
   readonly at: number
-  readonly kind: 'lose-last' | 'restore' | 'delete' | 'copy-memory' | 'disturb'
+  readonly kind: 'lose-last' | 'restore' | 'delete' | 'copy-memory' | 'disturb' | 'restore-old-place'
   /** `restore`: how many changes are lost; `copy-memory`: from machine 0 to this one. */
   readonly count?: number
 }
@@ -460,7 +460,7 @@ class Simulation {
     for (const kind of ['call', 'refresh'] as const) await this.#everywhere(kind, 2 * HOUR)
     this.#checkEnd()
     if (this.#hasRekey) await this.#checkKeys()
-    if (this.#hasMove) this.#checkMoved()
+    if (this.#hasMove && this.#lostAt.length === 0) this.#checkMoved()
     if (this.#hasReplacement) this.#checkReplacement()
     return {
       violations: this.#violations,
@@ -1093,7 +1093,7 @@ class Simulation {
     this.#states.push(next)
     this.#service?.remember(next)
     if (this.#isAt(1)) this.#hasArrived = true
-    if (this.#isAt(1) && this.#isAt(0)) this.#violate('the vault is open at two places')
+    if (this.#isAt(1) && this.#isAt(0) && this.#lostAt.length === 0) this.#violate('the vault is open at two places')
     if (wasReplaced && this.#name === RECORD) this.#violate('a vault that was replaced is back')
     if (name !== this.#name && !(wasOpen && name === nameAt(1, RECORD))) return
     const content = contentOf(text)
@@ -1142,6 +1142,11 @@ class Simulation {
     }
     if (kind === 'disturb') {
       if (this.#service) void this.#real(this.#service.disturb())
+      return
+    }
+    if (kind === 'restore-old-place') {
+      const there = [...this.#records].filter(([name]) => name.startsWith(NEW_PLACE))
+      this.#rollBack(new Map([...this.#states.find((state) => state.has(RECORD))!, ...there]), kind)
       return
     }
     const back = kind === 'lose-last' ? 1 : count

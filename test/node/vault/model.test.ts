@@ -227,6 +227,38 @@ test('every fault at every step of a move', async () => {
   findings.assertNone()
 })
 
+test('a machine that has seen that the vault moved sends nothing from the old place, if that is restored', async () => {
+  const minutes = (count: number) => BEGIN + count * 60_000
+  const plan: Plan = {
+    ...smallPlan([], { machines: [{ durable: true }, { durable: true }] }),
+    operations: [
+      { at: BEGIN, machine: 1, kind: 'refresh' },
+      { at: minutes(1), machine: 0, kind: 'move' },
+      { at: minutes(5), machine: 1, kind: 'refresh' },
+      { at: minutes(120), machine: 1, kind: 'refresh' },
+    ],
+    losses: [{ at: minutes(10), kind: 'restore-old-place' }],
+    quietAt: minutes(200),
+  }
+  const findings = new Findings()
+  const { answers } = await findings.run(plan)
+  findings.assertNone()
+  expect(answers.slice(0, 4)).toStrictEqual([
+    'refresh refreshed ref-0-1',
+    'move moved',
+    'refresh VAULT_INVALID',
+    'refresh VAULT_INVALID',
+  ])
+  const forgetful = (memory: VaultMemory): VaultMemory => ({
+    ...memory,
+    write: async (kind, name, text) => {
+      if (kind !== 'keys' || !text.includes('"direction":"to"')) await memory.write(kind, name, text)
+    },
+  })
+  const { violations } = await simulate(plan, { memory: forgetful })
+  expect(violations[0]).toContain('sends a token from the place that the vault left')
+})
+
 /** Changes what a transaction is given. */
 function withTransaction(change: (given: SessionTransaction) => Partial<SessionTransaction>): typeof VaultStore {
   return class extends VaultStore {
@@ -534,11 +566,13 @@ const slowResponse = (milliseconds: number): Plan => ({
 })
 
 test('the times fit together: whoever takes over comes after the last moment at which a response can be stored', () => {
-  const { claimSwap, lastSend, publish, takeover, takeoverDurable, firstSend } = VAULT_TIMES
+  const { claimSwap, lastSend, publish, publishFromHere, takeover, takeoverDurable, firstSend } = VAULT_TIMES
   expect(firstSend).toBeLessThanOrEqual(lastSend)
   // Both attempts of a request with a nonce begin before `lastSend`.
   expect(claimSwap + lastSend + TOKEN_TIMEOUT * 1000 + publish).toBeLessThan(takeover)
   expect(takeover).toBeLessThan(takeoverDurable)
+  // Of a move, which waits that long for a machine without a memory too.
+  expect(claimSwap + lastSend + TOKEN_TIMEOUT * 1000 + publishFromHere).toBeLessThan(takeoverDurable)
 })
 
 test('a response that takes as long as it may is stored, and nobody sends the token again', async () => {
