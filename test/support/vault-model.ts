@@ -15,7 +15,7 @@ import { OAuthError } from '../../src/errors.ts'
 import type { Credentials, Did, SessionRecord } from '../../src/model.ts'
 import { type SwapOutcome, VAULT_RECORD, type VaultEngine } from '../../src/node/vault/engine.ts'
 import { dataKeyId, unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from '../../src/node/vault/envelope.ts'
-import { copyMemory, createKeyring } from '../../src/node/vault/keyring.ts'
+import { copyMemory, createKeyring, handOverMemory } from '../../src/node/vault/keyring.ts'
 import { makeVault, removeForeignRecords } from '../../src/node/vault/make.ts'
 import type { MemoryKind, VaultMemory } from '../../src/node/vault/memory.ts'
 import { moveVault } from '../../src/node/vault/move.ts'
@@ -793,7 +793,7 @@ class Simulation {
     if (newest === undefined) return 'there is no vault'
     if (newest === userKey) return `has key ${newest}`
     for (const place of [0, 1] as const) {
-      await copyMemory(this.#folder(process, userKey, place), this.#folder(process, newest, place))
+      await handOverMemory(this.#folder(process, userKey, place), this.#folder(process, newest, place))
     }
     machine.userKey = newest
     return `has key ${newest} now`
@@ -886,7 +886,12 @@ class Simulation {
       case 'VAULT_KEY_WRONG':
         return this.#newestKeyAt(place) !== machine.userKey
       case 'SESSION_BUSY':
-        return isRecent(this.#replacedAt)
+        return (
+          isRecent(this.#replacedAt) ||
+          this.#processes.some(
+            (other) => (other.kind === 'take-key' || other.kind === 'rekey') && isRecent(other.startedAt),
+          )
+        )
       case 'REFRESH_AMBIGUOUS':
         return isRolledBack || this.#processes.some((other) => other.hadTrouble && isRecent(other.startedAt))
       case 'SAVE_FAILED':
@@ -1145,8 +1150,7 @@ class Simulation {
       return
     }
     if (kind === 'restore-old-place') {
-      const there = [...this.#records].filter(([name]) => name.startsWith(NEW_PLACE))
-      this.#rollBack(new Map([...this.#states.find((state) => state.has(RECORD))!, ...there]), kind)
+      this.#rollBack(this.#states.find((state) => state.has(RECORD))!, kind, 0)
       return
     }
     const back = kind === 'lose-last' ? 1 : count
@@ -1154,9 +1158,8 @@ class Simulation {
     this.#rollBack(state, kind)
   }
 
-  /** Where the vault is; what it has left elsewhere stays. */
-  #rollBack(earlier: ReadonlyMap<string, string>, why: string): void {
-    const place = this.#hasArrived ? 1 : 0
+  /** At one place, by default where the vault is; what is elsewhere stays. */
+  #rollBack(earlier: ReadonlyMap<string, string>, why: string, place: Place = this.#hasArrived ? 1 : 0): void {
     const state = new Map([...this.#records].filter(([name]) => placeOf(name) !== place))
     for (const [name, text] of earlier) if (placeOf(name) === place) state.set(name, text)
     this.#states.push(state)

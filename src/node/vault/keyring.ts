@@ -4,8 +4,9 @@
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { unwrapAnyKeys, unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
-import type { VaultMemory } from './memory.ts'
+import { HANDED_OVER, handedOver, type VaultMemory } from './memory.ts'
 import { assertHere, isMovedError, movesOf } from './moved.ts'
+import { unseal, type VaultRecord } from './record.ts'
 import type { VaultStoreOptions } from './store.ts'
 
 interface KeyringOptions {
@@ -136,6 +137,38 @@ export async function copyMemory(from: KeyMemory, to: KeyMemory): Promise<void> 
       if (kind === 'ahead') await from.memory.remove(kind, name)
     }
   }
+}
+
+/**
+ * The same, for good: once no process of this machine is changing a session with the earlier key or address. One that has
+ * begun and comes later finds that out in time: what it received would be where nobody looks for it.
+ */
+export async function handOverMemory(from: KeyMemory, to: KeyMemory): Promise<void> {
+  const thumbprints = new Set(await from.memory.names('ahead'))
+  for (const { session } of await seenIn(from)) thumbprints.add(session.thumbprint)
+  const handOver = async () => {
+    const times = Number(await handedOver(from.memory)) + 1
+    await from.memory.write('keys', HANDED_OVER, String(times))
+    await copyMemory(from, to)
+  }
+  const lockAll = ([thumbprint, ...others]: readonly string[]): Promise<void> =>
+    thumbprint === undefined ? handOver() : from.memory.lock(thumbprint, () => lockAll(others))
+  await lockAll([...thumbprints].sort())
+}
+
+async function seenIn({ memory, userKey, address }: KeyMemory): Promise<VaultRecord[]> {
+  const texts = await Promise.all((await memory.names('keys')).map((name) => memory.read('keys', name)))
+  const opened = texts.map((text) => text && unwrapAnyKeys(text, userKey, address).catch(() => undefined))
+  const keys = (await Promise.all(opened)).filter((each) => typeof each === 'object')
+  const found: VaultRecord[] = []
+  for (const name of await memory.names('seen')) {
+    const text = (await memory.read('seen', name)) ?? ''
+    for (const each of keys) {
+      const sealed = await unseal(name, text, each).catch(() => undefined)
+      if (sealed) found.push(sealed.record)
+    }
+  }
+  return found
 }
 
 async function keepFormer(memory: VaultMemory, { keys, text }: Opened): Promise<void> {

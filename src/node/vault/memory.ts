@@ -28,3 +28,10 @@ export interface VaultMemory {
    */
   lock<T>(thumbprint: string, work: (held: HeldLock) => Promise<T>): Promise<T>
 }
+
+/** Among the `keys`: how often all this was handed over to another key or address. */
+export const HANDED_OVER = 'handed-over'
+
+export async function handedOver(memory: VaultMemory): Promise<string> {
+  return (await memory.read('keys', HANDED_OVER)) ?? '0'
+}

@@ -10,7 +10,7 @@ import { listFolder } from '../store/files.ts'
 import type { LockOptions } from '../store/lock.ts'
 import type { VaultEngine } from './engine.ts'
 import { parseUserKey, userKeyId } from './envelope.ts'
-import { copyMemory, createKeyring, type Keyring } from './keyring.ts'
+import { copyMemory, createKeyring, handOverMemory, type Keyring } from './keyring.ts'
 import { createFolderMemory, describeMachine, systemClock } from './machine.ts'
 import type { VaultMemory } from './memory.ts'
 import { VaultStore } from './store.ts'
@@ -121,5 +121,5 @@ export async function inheritMemory(
     const memory = createFolderMemory(join(folder, vaultFolder(place, userKey)))
     return { address: place, userKey, memory }
   }
-  await copyMemory(memoryOf(earlierAddress, earlier), memoryOf(address, current))
+  await handOverMemory(memoryOf(earlierAddress, earlier), memoryOf(address, current))
 }

@@ -9,7 +9,7 @@ import type { SignalHold } from '../signals.ts'
 import type { HeldLock } from '../store/lock.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { dataKeyId, sessionName, type VaultKeys } from './envelope.ts'
-import type { VaultMemory } from './memory.ts'
+import { handedOver, type VaultMemory } from './memory.ts'
 import { isMovedError } from './moved.ts'
 import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
 import { VAULT_TIMES, type VaultClock, type VaultMachine, type VaultTimes } from './times.ts'
@@ -58,6 +58,8 @@ export class VaultStore implements SessionStore {
   readonly #options: VaultStoreOptions & Random
   /** When this process first saw a claim. */
   readonly #watched = new Map<string, number>()
+  /** See `handedOver`, when this process first looked. */
+  #handedOver: Promise<string> | undefined
   /** Records of the last reading that are damaged, and why. */
   #unreadable: ReadonlyMap<string, Unreadable> = new Map()
 
@@ -118,6 +120,7 @@ export class VaultStore implements SessionStore {
 
   /** Asks the engine, unless an access token that this machine has seen is still good. */
   async list(isAsked = false): Promise<SessionRecord[]> {
+    await this.#assertCurrent()
     if (isAsked) return this.#readable(() => false)
     const seen = await this.#seen()
     const now = this.clock.now()
@@ -173,6 +176,7 @@ export class VaultStore implements SessionStore {
 
   #attempt<T>(thumbprint: string, lock: HeldLock, transaction: Transaction<T>): Promise<T> {
     return this.#options.holdSignals(async () => {
+      await this.#assertCurrent()
       await this.#options.inherit?.()
       await this.finishAhead(thumbprint)
       const all = await this.#current()
@@ -183,6 +187,12 @@ export class VaultStore implements SessionStore {
         await run.close()
       }
     })
+  }
+
+  async #assertCurrent(): Promise<void> {
+    this.#handedOver ??= handedOver(this.memory)
+    if ((await this.#handedOver) === (await handedOver(this.memory))) return
+    throw new OAuthError('SESSION_BUSY', 'this machine has got another key or address of the vault; nothing was sent')
   }
 
   /**

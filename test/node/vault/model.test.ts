@@ -237,7 +237,7 @@ test('a machine that has seen that the vault moved sends nothing from the old pl
       { at: minutes(5), machine: 1, kind: 'refresh' },
       { at: minutes(120), machine: 1, kind: 'refresh' },
     ],
-    losses: [{ at: minutes(10), kind: 'restore-old-place' }],
+    mishaps: [{ at: minutes(10), kind: 'restore-old-place' }],
     quietAt: minutes(200),
   }
   const findings = new Findings()
@@ -257,6 +257,20 @@ test('a machine that has seen that the vault moved sends nothing from the old pl
   })
   const { violations } = await simulate(plan, { memory: forgetful })
   expect(violations[0]).toContain('sends a token from the place that the vault left')
+})
+
+test('a machine that refreshes while it gets a new key keeps what it has received', async () => {
+  const findings = new Findings()
+  for (let at = 0; at <= 3000; at += THOROUGH ? 250 : 1000) {
+    const base = smallPlan(['refresh'], { machines: [{ durable: true }] })
+    const rekey = { at: BEGIN + at, machine: 0, kind: 'rekey' } as const
+    const later = { at: BEGIN + 10 * 60_000, machine: 0, kind: 'refresh' } as const
+    const plan = { ...base, operations: [rekey, ...base.operations, later] }
+    for (const [name, change] of singleFaults(await findings.run(plan, `rekey at ${at}`))) {
+      if (/crash|lose-write/.test(name)) await findings.run({ ...plan, ...change }, `rekey at ${at}: ${name}`)
+    }
+  }
+  findings.assertNone()
 })
 
 /** Changes what a transaction is given. */
