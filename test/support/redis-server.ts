@@ -114,8 +114,7 @@ export async function startRedisServer(
     commands,
     connections: () => [...sockets].length / 2,
     async admin(command, ...parameters) {
-      administrator ??= new Redis(path, { maxRetriesPerRequest: null, protocol: 2 })
-      administrator.on('error', () => undefined)
+      administrator ??= new Redis(path, { maxRetriesPerRequest: null, protocol: 2 }).on('error', () => undefined)
       return administrator.call(command, ...parameters)
     },
     async kill() {

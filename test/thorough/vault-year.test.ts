@@ -1,8 +1,12 @@
-/** A year of a vault that five machines share, on real engines: each request to them is made, while simulated time stands still. */
+/**
+ * The model of the vault on real engines: each request to them is made, while simulated time stands still. A year of five
+ * machines that share a vault, and short schedules with as many faults.
+ */
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { lacks } from '../support/machine.ts'
 import { REDIS_PROGRAMS } from '../support/redis-server.ts'
 import { simulate } from '../support/vault-model.ts'
+import { randomMovePlan, randomPlan, randomRekeyPlan } from '../support/vault-plans.ts'
 import { type RealService, startGitService, startRedisService } from '../support/vault-services.ts'
 import { whatLedTo, yearPlan } from '../support/vault-year.ts'
 
@@ -33,9 +37,24 @@ async function expectYear(service: RealService, moments: number): Promise<void> 
   expect(counts.refreshes).toBeGreaterThan(moments)
 }
 
+async function expectSchedules(service: RealService, count: number): Promise<void> {
+  onTestFinished(() => service.close())
+  for (let seed = SEED; seed < SEED + count; seed++) {
+    for (const planFor of [randomPlan, randomRekeyPlan, randomMovePlan]) {
+      const outcome = await simulate(planFor(seed), {}, service)
+      expect(outcome.violations, `${planFor.name}(${seed})\n${whatLedTo(outcome)}`).toStrictEqual([])
+    }
+  }
+}
+
+test('random schedules on git', async () => expectSchedules(await startGitService(), 1))
+
 test('five machines share a session on git for a year', async () => expectYear(await startGitService(), MOMENTS))
 
 for (const program of REDIS_PROGRAMS) {
+  test.skipIf(lacks(program))(`random schedules on ${program}`, async () =>
+    expectSchedules(await startRedisService(program), 15),
+  )
   test.skipIf(lacks(program))(`five machines share a session on ${program} for a year`, async () =>
     expectYear(await startRedisService(program), 6 * MOMENTS),
   )
