@@ -193,10 +193,10 @@ test('the screen of these tests reads control characters as a terminal does', ()
 })
 
 describe('while another program has the terminal', () => {
-  test('messages wait for its end, each once, and no line is shown; --verbose does not wait', () => {
+  test('messages wait for its end, each once, and no line is shown; --verbose does not wait', async () => {
     const terminal = at({ quiet: false })
     const { output, ticks, stderr } = terminal
-    begin(terminal, () => 'waiting')
+    const { done, end } = begin(terminal, () => 'waiting')
     const takeBack = output.handOver()
     output.warn('refused')
     output.warn('refused')
@@ -209,6 +209,8 @@ describe('while another program has the terminal', () => {
     expect(stderr.screen().at(-1)).toBe('waiting')
     output.warn('later')
     expect(stderr.text()).toContain('later')
+    end('')
+    await done
 
     const verbose = at({ verbose: true })
     verbose.output.handOver()

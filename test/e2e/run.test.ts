@@ -458,7 +458,7 @@ describe.skipIf(lacks('script'))('at a terminal', () => {
         ['ready\r', '\x1a'],
         ['READY> ', 'jobs -l\r'],
         ['READY> ', 'fg\r'],
-        ['"$@"', 'go\r'],
+        [`run node ${name}`, 'go\r'],
         ['READY> ', 'echo code:$?\r'],
         ['code:5', 'exit\r'],
       ],
@@ -467,6 +467,20 @@ describe.skipIf(lacks('script'))('at a terminal', () => {
     expect(screen).toMatch(/Stopped/)
     expect(screen).toContain('posted 200')
     expect(await postsOf(account.did, home)).toStrictEqual(['after fg'])
+  })
+
+  test('Ctrl-C ends a loop around it, too', async () => {
+    const { home, env } = await logIn(world)
+    const { screen } = await talkToShell(
+      [
+        ['READY> ', `for i in 1 2; do atproto-oauth run sh -c 'echo be""gun; exec sleep 1000'; done\r`],
+        ['begun', '\x03'],
+        ['READY> ', 'echo code:$?\r'],
+        ['code:130', 'exit\r'],
+      ],
+      { home, env },
+    )
+    expect(screen.match(/begun/g)).toHaveLength(1)
   })
 
   test('warnings wait for the end of the program', async () => {

@@ -78,13 +78,13 @@ export function runAtTerminal(
   return talk(`'${nodeFor(options)}' '${LAUNCHER}' ${args}`, questions, options)
 }
 
-/** The same with an interactive bash, which has jobs. The function `atproto-oauth` is the built CLI. */
+/** The same with an interactive bash, which has jobs. The alias `atproto-oauth` is the built CLI. */
 export async function talkToShell(
   questions: Dialogue,
   options: CliOptions,
 ): Promise<{ code: number | null; screen: string }> {
   const setup = join(options.home.path, 'setup.bash')
-  await writeFile(setup, `PS1='READY> '; atproto-oauth() { '${nodeFor(options)}' '${LAUNCHER}' "$@"; }\n`)
+  await writeFile(setup, `PS1='READY> '; alias atproto-oauth="'${nodeFor(options)}' '${LAUNCHER}'"\n`)
   return talk(`bash --noprofile --rcfile '${setup}' -i`, questions, options)
 }
 

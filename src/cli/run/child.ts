@@ -25,6 +25,8 @@ const BY_PROCESS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGUSR1', 'SIGUSR2']
 export interface Signals {
   /** From now on, the program gets the signals that were sent to this process alone. */
   forwardTo(child: ChildProcess): void
+  /** Whether Ctrl-C was pressed at the terminal of both. */
+  wasInterrupted(): boolean
   release(): void
 }
 
@@ -35,12 +37,16 @@ export interface Signals {
 export function takeProgramSignals(platform: NodeJS.Platform): Signals {
   const hadTerminal = hasTerminal()
   let target: ChildProcess | undefined
+  let isInterrupted = false
   const hasProgram = (signal: NodeJS.Signals) => {
     // All processes of a Windows console get what is typed there.
     if (platform === 'win32') return true
     if (!BY_TERMINAL.includes(signal)) return false
     // A terminal that is gone has sent it; while it is there, somebody else has.
-    return signal === 'SIGHUP' ? hadTerminal && !hasTerminal() : isInForeground()
+    if (signal === 'SIGHUP') return hadTerminal && !hasTerminal()
+    const isKey = isInForeground()
+    if (signal === 'SIGINT') isInterrupted ||= isKey
+    return isKey
   }
   const signals = platform === 'win32' ? (['SIGINT', 'SIGBREAK', 'SIGHUP'] as const) : [...BY_TERMINAL, ...BY_PROCESS]
   const release = takeSignals(signals, (signal) => void (hasProgram(signal) || target?.kill(signal)), platform)
@@ -48,6 +54,7 @@ export function takeProgramSignals(platform: NodeJS.Platform): Signals {
     forwardTo(child) {
       target = child
     },
+    wasInterrupted: () => isInterrupted,
     release,
   }
 }
@@ -65,8 +72,16 @@ export async function untilEnded(platform: NodeJS.Platform): Promise<NodeJS.Sign
   }
 }
 
+/** How a program ended. */
+export interface Ended {
+  /** Its exit code, or 128 and the number of the signal. */
+  readonly exit: number
+  readonly signal: NodeJS.Signals | undefined
+}
+
 /**
- * @returns its exit code, or 128 and the number of the signal that ended it
+ * Resolves when the program has ended.
+ *
  * @throws {CliError} it could not be started
  */
 export async function runChild(
@@ -74,7 +89,7 @@ export async function runChild(
   environment: Environment,
   { stdout, platform }: CliIO,
   signals: Signals,
-): Promise<number> {
+): Promise<Ended> {
   const [program = '', ...args] = words
   let child: ChildProcess
   try {
@@ -88,10 +103,21 @@ export async function runChild(
   process.once('exit', end)
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-    return code ?? exitCodeOf(signal!)
+    return { exit: code ?? exitCodeOf(signal!), signal: signal ?? undefined }
   } finally {
     process.off('exit', end)
   }
+}
+
+/**
+ * This process ends by SIGINT once all else is done. A shell stops a loop or a script at Ctrl-C only if the command that it
+ * waits for has ended by the signal; the exit code that it shows is 130 either way.
+ */
+export function endByInterrupt(): void {
+  process.once('exit', () => {
+    process.removeAllListeners('SIGINT')
+    process.kill(process.pid, 'SIGINT')
+  })
 }
 
 export function exitCodeOf(signal: NodeJS.Signals): number {

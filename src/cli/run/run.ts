@@ -17,7 +17,7 @@ import { CliError, hintOf } from '../errors.ts'
 import type { Runner } from '../invocation.ts'
 import { collect, type SavingOptions, SETTINGS } from '../options.ts'
 import { sessionFor } from '../session/select.ts'
-import { exitCodeOf, runChild, takeProgramSignals, untilEnded } from './child.ts'
+import { type Ended, endByInterrupt, exitCodeOf, runChild, takeProgramSignals, untilEnded } from './child.ts'
 import { frontVariables, programEnvironment } from './environment.ts'
 import { listenLocally, parsePort } from './listen.ts'
 import { findProgram, PROGRAMS } from './programs.ts'
@@ -206,14 +206,16 @@ async function runProgram(
 ): Promise<number> {
   const signals = takeProgramSignals(io.platform)
   const takeBack = output.handOver()
-  let exit: number
+  let ended: Ended
   try {
-    exit = await runChild(command, environment, io, signals)
+    ended = await runChild(command, environment, io, signals)
   } finally {
     await server.close() // a refresh in progress is finished and saved first
     takeBack()
     signals.release()
   }
+  const { exit, signal } = ended
+  if (signal === 'SIGINT' && signals.wasInterrupted()) endByInterrupt()
   const error = failure()
   if (error === undefined) return exit
   const { code, message, facts, hasExplicitState, session } = error
