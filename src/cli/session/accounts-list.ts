@@ -7,7 +7,6 @@ import { accountsOf } from '../../session/choice.ts'
 import { nextDeadline, statusOf, timeOf } from '../../session/status.ts'
 import { relativeTime, sanitize, toSafeJson } from '../../text.ts'
 import { type Context, commandToPaste } from '../context.ts'
-import { helpColumns } from '../help.ts'
 import type { Runner } from '../invocation.ts'
 import type { CommonOptions } from '../options.ts'
 import { type AtHand, handleText, sessionsAtHand } from './at-hand.ts'
@@ -50,7 +49,7 @@ async function runList({ offline, names }: ListOptions, context: Context): Promi
     return
   }
   const rows = sessions.map((each) => rowOf(each, runtime.now()))
-  await output.data(io.stdout.isTTY ? table(rows, helpColumns(io.stdout)) : rows.map(line).join(''))
+  await output.data(io.stdout.isTTY ? table(rows, io.stdout.columns || USUAL_COLUMNS) : rows.map(line).join(''))
   if (!offline && sessions.some(({ record, isCurrent }) => !isCurrent && record.handle !== undefined)) {
     output.note('Handles marked (stored) could not be resolved: they are the last known ones.')
   }
@@ -100,6 +99,8 @@ const COLUMNS = ['', 'ACCOUNT', 'NAME', 'DID', 'SCOPE', 'KEPT IN', 'REFRESHED', 
 const IMPORTANT = ['', 'ACCOUNT', 'ENDS', 'NAME', 'SCOPE', 'KEPT IN', 'REFRESHED', 'DID', 'PDS', 'CLIENT'] as const
 type Row = Readonly<Record<(typeof COLUMNS)[number], string>>
 
+/** Of a terminal that does not know its size. */
+const USUAL_COLUMNS = 80
 /** Columns of a table: a scope gets what the others leave, and is cut. */
 const SCOPE_FEWEST = 14
 const GAP = '  '

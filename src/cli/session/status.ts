@@ -16,7 +16,6 @@ import { CliError } from '../errors.ts'
 import type { Runner } from '../invocation.ts'
 import { type CommonOptions, givenIn, SETTINGS } from '../options.ts'
 import { initCommandLine } from '../shell.ts'
-import { sessionsAtHand } from './at-hand.ts'
 import { sessionFor } from './select.ts'
 
 const DAY = 24 * 3600 * 1000
@@ -96,6 +95,7 @@ const NO_DEADLINE = 'no deadline is known: these credentials do not contain the 
 
 async function runAll(warnDays: number | undefined, context: Context): Promise<void> {
   const { output } = context
+  const { sessionsAtHand } = await import('./at-hand.ts')
   const sessions = (await sessionsAtHand(context)).map(({ record, place }) => ({ ...shown(record, context), place }))
   const isAlive = ({ status }: Shown) => status.state !== 'ended'
   const alive = sessions.filter(isAlive)
