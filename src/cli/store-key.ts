@@ -27,7 +27,7 @@ export async function storePassphrase(asking: Asking): Promise<string | undefine
 export function unlockStore(home: string, asking: Asking): void {
   const { io } = asking
   const passphrase = () => storePassphrase(asking)
-  prepareUnlock(home, { environment: io.environment, isInteractive: canAsk(io), passphrase })
+  prepareUnlock(home, { environment: io.environment, isInteractive: () => canAsk(io), passphrase })
 }
 
 export function keychainOf(io: CliIO) {

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import { setTimeout } from 'node:timers/promises'
+import { isatty } from 'node:tty'
 import { STORE_KEY, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 import type { ClientJwk, SessionRecord } from '../model.ts'
@@ -124,7 +125,7 @@ function createStores(
 ): Stores {
   if (home !== undefined) {
     const passphrase = storeKey ?? (async () => variable(process.env, STORE_KEY))
-    prepareUnlock(home, { environment: process.env, isInteractive: process.stdin.isTTY === true, passphrase })
+    prepareUnlock(home, { environment: process.env, isInteractive: () => isatty(0), passphrase })
   }
   const stores =
     home === undefined

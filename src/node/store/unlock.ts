@@ -7,15 +7,16 @@ import { storeCipher } from './cipher.ts'
 
 export interface UnlockSettings {
   readonly environment: NodeJS.ProcessEnv
-  /** Somebody may be there to unlock the keychain. */
-  readonly isInteractive: boolean
+  /** Whether somebody may be there to unlock the keychain. */
+  isInteractive(): boolean
   /** Reads or asks for the passphrase; `undefined` if there is none. */
   passphrase(): Promise<string | undefined>
 }
 
 /** Asks for nothing yet. */
-export function prepareUnlock(home: string, settings: UnlockSettings): void {
-  storeCipher(home, { passphrase: settings.passphrase, keychain: () => openKeychain(settings) })
+export function prepareUnlock(home: string, { environment, isInteractive, passphrase }: UnlockSettings): void {
+  const keychain = () => openKeychain({ environment, isInteractive: isInteractive() })
+  storeCipher(home, { passphrase, keychain })
 }
 
 /** Of the system; loaded for a store that needs it. */
