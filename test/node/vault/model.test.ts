@@ -237,7 +237,7 @@ test('a machine that has seen that the vault moved sends nothing from the old pl
       { at: minutes(5), machine: 1, kind: 'refresh' },
       { at: minutes(120), machine: 1, kind: 'refresh' },
     ],
-    mishaps: [{ at: minutes(10), kind: 'restore-old-place' }],
+    losses: [{ at: minutes(10), kind: 'restore-old-place' }],
     quietAt: minutes(200),
   }
   const findings = new Findings()
