@@ -22,7 +22,11 @@ const OUTSIDE = 'test/{world,e2e,package,sockets,browser,thorough}/**'
 /** What takes minutes: run by its name, and once by CI. */
 const THOROUGH = process.argv.includes('thorough')
 /** They try more when they are among those. */
-const MORE_OF = ['test/node/vault/model.test.ts', 'test/session/copies.test.ts']
+const MORE_OF = [
+  'test/node/store/change-encryption.test.ts',
+  'test/node/vault/model.test.ts',
+  'test/session/copies.test.ts',
+]
 /** Files that are not run this time. */
 const SKIPPED = process.env['ATPROTO_OAUTH_TEST_SKIP']?.split(':') ?? []
 /** A real Chromium on the servers' own pages. */
