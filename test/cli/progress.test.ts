@@ -23,7 +23,7 @@ function at({ environment = { NO_COLOR: '1' }, isTTY = true, columns = 40, stdou
   return { progress, output: createOutput(io, options, progress), ticks, stderr: err, stdout: out }
 }
 
-/** Work that goes on until it is told to end. */
+/** Work that goes on until it is told to end, or the test ends: until then it listens to the exit of the process. */
 function begin(terminal: ReturnType<typeof at>, describe: (elapsed: number) => string) {
   let end = (_: string) => {}
   let fail = (_: unknown) => {}
@@ -31,7 +31,12 @@ function begin(terminal: ReturnType<typeof at>, describe: (elapsed: number) => s
     end = resolve
     fail = reject
   })
-  return { end, fail, done: terminal.progress.during(describe, () => promise) }
+  const done = terminal.progress.during(describe, () => promise)
+  onTestFinished(async () => {
+    end('')
+    await done.catch(() => undefined)
+  })
+  return { end, fail, done }
 }
 
 describe('the line', () => {
