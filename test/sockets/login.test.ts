@@ -7,6 +7,8 @@ import { init } from '../../src/login/init.ts'
 import { createPendingStore } from '../../src/node/store/logins.ts'
 import { createSessionStore } from '../../src/node/store/sessions.ts'
 import { CLIENT } from '../support/raw-client.ts'
+import { findSecrets } from '../support/scan.ts'
+import { encryptStore, PASSPHRASE } from '../support/store-encryption.ts'
 import type { CliResult } from '../world/cli.ts'
 import { ageLeftovers, forEachKill, killsOf, leftoversOf, openToOthers, type Place, withPlace } from './matrix.ts'
 
@@ -55,6 +57,10 @@ async function tokenInStore({ home }: Place): Promise<string | undefined> {
 const UNSENT = [
   'rename state/pending/*.tmp state/pending/ID.json',
   'rm state/pending/*.claimed.tmp',
+  // The lock is released: a change of the encryption may go on.
+  'open state/locks/logins/N',
+  'write state/locks/logins/N',
+  'truncate state/locks/logins/N',
   'send /oauth/token',
   'before it is handled: send /oauth/token',
 ]
@@ -63,27 +69,46 @@ const LOSING = ['before it is answered: send /oauth/token', 'rename state/pendin
 
 const atFile = ({ home }: Place) => readFile(join(home.path, FILE), 'utf8').then(tokenIn, () => undefined)
 
+/** In which nothing but ciphertext may be left, wherever a process dies. */
+const ENCRYPTED = ' --save store, encrypted'
+
+async function expectNoSecret({ world, home }: Place, label: string): Promise<void> {
+  const tokens = world.sessions.flatMap(({ refreshToken, accessToken, spent }) => [refreshToken, accessToken, ...spent])
+  const pending = await createPendingStore(home.state).list!()
+  const logins = pending.flatMap((login) =>
+    login.status === 'pending' ? [login.codeVerifier, login.dpopPrivateJwk.d] : [],
+  )
+  const secrets = [...tokens, ...logins, PASSPHRASE].filter(Boolean)
+  expect(await findSecrets([home.path], secrets), label).toStrictEqual([])
+}
+
 test.each<[string, string[], (place: Place, runs: readonly CliResult[]) => Promise<string | undefined>]>([
   ['', [], async (_, runs) => runs.map(({ stdout }) => tokenIn(stdout)).find(Boolean)],
   [' --save store', ['--save', 'store'], tokenInStore],
+  [ENCRYPTED, ['--save', 'store'], tokenInStore],
   [' --save file', ['--save', `file:${FILE}`], atFile],
-])('11.7 complete%s', async (_, flags, saved) => {
+])('11.7 complete%s', async (name, flags, saved) => {
   const args = ['complete', ...flags]
-  const kills = await killsOf(async (place, log) => {
-    const stdin = place.world.authorize(await started(place))
-    return place.run(args, { stdin, log })
-  })
+  const isEncrypted = name === ENCRYPTED
+  const env = isEncrypted ? { ATPROTO_OAUTH_STORE_KEY: PASSPHRASE } : {}
+  const prepare = async (place: Place) => {
+    if (isEncrypted) await encryptStore(place.home.state, 'passphrase')
+    return place.world.authorize(await started(place))
+  }
+  const kills = await killsOf(async (place, log) => place.run(args, { stdin: await prepare(place), env, log }))
   const fates = await forEachKill(kills, (kill) =>
     withPlace(async (place) => {
       const { world, home } = place
-      const stdin = world.authorize(await started(place))
-      const killed = await place.run(args, { stdin, kill })
+      const stdin = await prepare(place)
+      const killed = await place.run(args, { stdin, env, kill })
       expect(killed.signal, kill.label).toBe('SIGKILL')
       expect(await openToOthers(home), kill.label).toStrictEqual([])
+      if (isEncrypted) await expectNoSecret(place, kill.label)
       const [session] = world.sessions
 
       await ageLeftovers(home)
-      const next = await place.run(args, { stdin })
+      const next = await place.run(args, { stdin, env })
+      if (isEncrypted) await expectNoSecret(place, kill.label)
       const token = await saved(place, [killed, next])
       await started(place) // the next login
       expect(await leftoversOf(home), kill.label).toStrictEqual([])
@@ -101,7 +126,8 @@ test.each<[string, string[], (place: Place, runs: readonly CliResult[]) => Promi
       return session ? 'lost' : 'unsent'
     }),
   )
-  const labels = (fate: string) => kills.filter((_, index) => fates[index] === fate).map(({ label }) => label)
+  const labels = (fate: string) =>
+    kills.filter((_, index) => fates[index] === fate).map(({ label }) => label.replace(/(?<=locks\/logins\/)\d+/, 'N'))
   expect(labels('unsent')).toStrictEqual(UNSENT)
   expect(labels('lost')).toStrictEqual(LOSING)
 })
