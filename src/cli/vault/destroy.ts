@@ -9,6 +9,7 @@ import { isSameAddress, resolveAddress } from '../../node/vault/connect.ts'
 import { parseUserKey } from '../../node/vault/envelope.ts'
 import { readContents, type VaultContents } from '../../node/vault/inspect.ts'
 import { forgetKnownVault, readKnownVaults, switchKnownVault } from '../../node/vault/known.ts'
+import { readLeftBehind } from '../../node/vault/move.ts'
 import { inheritMemory, vaultFolder } from '../../node/vault/open.ts'
 import { toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
@@ -40,7 +41,7 @@ export function vaultDestroyCommand(runner: Runner): Command {
 const NOTES = `
 Asks at a terminal, and requires --yes without one. End the sessions first, with \`revoke\`. In a git repository, the
 branch of the vault is deleted, and nothing else; its host may keep deleted commits, which are encrypted, for some time.
-Of a vault that has moved, only what is left at the old address is deleted.
+Of a vault that has moved, only what is left at the old address is deleted, and only once everything has moved.
 `
 
 async function runDestroy(options: DestroyOptions, context: Context): Promise<void> {
@@ -75,20 +76,46 @@ interface Found {
   readonly movedTo?: string
 }
 
-async function find({ engine, key }: UsedVault, { abandonSessions }: DestroyOptions): Promise<Found> {
+async function find(vault: UsedVault, { abandonSessions }: DestroyOptions): Promise<Found> {
+  const { engine, key } = vault
   try {
     return { isThere: true, contents: await readContents(engine, key) }
   } catch (error) {
     // A repository that was deleted is reported like one that may not be read.
     if (!isOAuthError(error, 'VAULT_INVALID', 'VAULT_REFUSED')) throw error
     const { reason } = error.facts
-    if (reason === 'vault-moved') return { isThere: true, movedTo: error.facts.address }
+    if (reason === 'vault-moved') {
+      const movedTo = error.facts.address
+      if (!abandonSessions) await refuseLeftBehind(vault, movedTo)
+      return { isThere: true, movedTo }
+    }
     if (reason === 'vault-move-unfinished' && abandonSessions) return { isThere: true }
     if (reason !== 'vault-not-found' && reason !== 'vault-read-denied') throw error
     // A restored branch can be opened only with the key.
     if (!abandonSessions)
       throw new CliError(error.code, `${error.message}; its key was not deleted`, { cause: error, hint: IF_GONE })
     return { isThere: false }
+  }
+}
+
+/** What was stored at the old address after the last look of `vault move`, and what it could not read. */
+async function refuseLeftBehind({ address, engine, key }: UsedVault, movedTo: string): Promise<void> {
+  const { pending, unreadable } = await readLeftBehind(engine, parseUserKey(key))
+  if (pending.length > 0) {
+    const one = pending.length === 1
+    const move = `ATPROTO_OAUTH_VAULT=${shellQuote(address)} atproto-oauth vault move ${shellQuote(movedTo)}`
+    throw new CliError(
+      'USAGE',
+      `${counted(pending.length, 'record')} at ${address} ${one ? 'has' : 'have'} not moved to ${movedTo} yet`,
+      { session: 'alive', hint: `move ${one ? 'it' : 'them'}: ${move}` },
+    )
+  }
+  if (unreadable.length > 0) {
+    throw new CliError(
+      'USAGE',
+      `${counted(unreadable.length, 'record')} at ${address} could not be moved because ${unreadable.length === 1 ? 'it' : 'they'} cannot be read, and may hold a session`,
+      { hint: 'delete what is left there all the same with --abandon-sessions' },
+    )
   }
 }
 

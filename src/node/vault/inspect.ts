@@ -63,14 +63,19 @@ export async function readOwed(
   { keys, sessions }: VaultContents,
   folder: string,
 ): Promise<Owed> {
-  const place = join(folder, vaultFolder(engine.address, parseUserKey(key)))
-  const memory = createFolderMemory(place)
-  const later: Sealed[] = []
-  for (const name of await listFolder(join(place, 'seen'))) {
-    const text = await memory.read('seen', name).catch(() => undefined)
-    const seen = text === undefined ? undefined : await unseal(name, text, keys).catch(() => undefined)
-    const current = sessions.find((sealed) => sealed.name === name)
-    if (seen !== undefined && isLater(seen.record, current?.record)) later.push(seen)
+  const ahead = new Set<string>()
+  const later = new Map<string, Sealed>()
+  // What was received and seen where the vault was before is taken over when it is next used.
+  for (const address of [...(keys.movedFrom ?? []), engine.address]) {
+    const place = join(folder, vaultFolder(address, parseUserKey(key)))
+    const memory = createFolderMemory(place)
+    for (const thumbprint of await memory.names('ahead')) ahead.add(thumbprint)
+    for (const name of await listFolder(join(place, 'seen'))) {
+      const text = await memory.read('seen', name).catch(() => undefined)
+      const seen = text === undefined ? undefined : await unseal(name, text, keys).catch(() => undefined)
+      const current = later.get(name) ?? sessions.find((sealed) => sealed.name === name)
+      if (seen !== undefined && isLater(seen.record, current?.record)) later.set(name, seen)
+    }
   }
-  return { ahead: await memory.names('ahead'), later }
+  return { ahead: [...ahead], later: [...later.values()] }
 }

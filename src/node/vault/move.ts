@@ -8,11 +8,13 @@
  * 3. Each record is copied as soon as no machine is changing it, and what is left of it says where it went.
  * 4. The new place is opened.
  * 5. The old place says that everything has arrived.
+ * 6. What a process that was killed has put there meanwhile, without having learned of the move, is moved too.
  *
  * Every step is one change of one record, and any machine can be killed after each of them: whoever begins again finds
  * what is done, and so does a second machine that moves the vault at the same time.
  */
 import { isOAuthError, OAuthError } from '../../errors.ts'
+import type { SessionRecord } from '../../model.ts'
 import type { Timer } from '../../ports.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { openRecord, sealRecord, unwrapAnyKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
@@ -80,6 +82,13 @@ export async function moveVault(
     return !isClosed || replace(target, there.text, { ...arriving, move: undefined })
   }
   const moved = new Set<string>()
+  const moveLate = async (keys: VaultKeys, arriving: VaultKeys) => {
+    const there = await targetState(target, arriving, userKey).catch(() => undefined)
+    const openKeys = there?.openKeys
+    // It may have moved on since.
+    if (openKeys === undefined || openKeys.move !== undefined) return []
+    return moveRecords({ store, source, target, keys, openKeys, to }, moved)
+  }
   for (let isBegun = false; ; isBegun = true) {
     const text = await source.read(VAULT_RECORD)
     if (text === undefined) throw vaultNotFound(from)
@@ -94,7 +103,8 @@ export async function moveVault(
     }
     if (move?.isFinished) {
       if (!(await reopen(arriving))) continue
-      return { isRepeated: !isBegun, records: moved.size, unreadable: [] }
+      const unreadable = await moveLate(keys, arriving)
+      return { isRepeated: !isBegun, records: moved.size, unreadable }
     }
     if (keys.earlier !== undefined) throw rekeyUnfinished()
     if (wrapsOf(text).length > 1) throw rekeyBegun()
@@ -117,6 +127,7 @@ export async function moveVault(
     const unreadable = await moveRecords(places, moved)
     if (there.openKeys === undefined && !(await replace(target, there.text, { ...arriving, move: undefined }))) continue
     if (await replace(source, text, { ...rest, move: { ...move, isFinished: true } })) {
+      await moveLate(keys, arriving)
       return { isRepeated: false, records: moved.size, unreadable }
     }
   }
@@ -158,18 +169,42 @@ async function targetState(
   return { text, isOutdated, openKeys: keys?.move?.direction === 'from' ? undefined : keys }
 }
 
+/**
+ * What is still at a place that the vault has left.
+ *
+ * @throws {OAuthError} as `VaultEngine.list`; `VAULT_KEY_WRONG`
+ */
+export async function readLeftBehind(source: VaultEngine, userKey: Uint8Array): Promise<LeftBehind> {
+  const records = await source.list()
+  const text = records.get(VAULT_RECORD)
+  if (text === undefined) return { pending: [], unreadable: [] }
+  return leftBehind(records, await unwrapAnyKeys(text, userKey, source.address))
+}
+
+interface LeftBehind {
+  /** Records that were not moved. */
+  readonly pending: readonly (readonly [name: string, text: string])[]
+  /** Names of those that cannot be read. */
+  readonly unreadable: readonly string[]
+}
+
+async function leftBehind(records: ReadonlyMap<string, string>, keys: VaultKeys): Promise<LeftBehind> {
+  const pending: [name: string, text: string][] = []
+  const unreadable: string[] = []
+  for (const [name, text] of records) {
+    if (name === VAULT_RECORD) continue
+    const content = await openRecord(text, name, keys).catch(() => undefined)
+    if (content === undefined) unreadable.push(name)
+    else if (goneTo(content) === undefined) pending.push([name, text])
+  }
+  return { pending, unreadable }
+}
+
 /** @returns names of records that cannot be read */
 async function moveRecords(places: Places, moved: Set<string>): Promise<string[]> {
   const { source, keys } = places
-  const unreadable = new Set<string>()
   for (;;) {
-    const pending: [name: string, text: string][] = []
-    for (const [name, text] of await source.list()) {
-      if (name === VAULT_RECORD || unreadable.has(name)) continue
-      const content = await openRecord(text, name, keys).catch(() => undefined)
-      if (content === undefined) unreadable.add(name)
-      else if (goneTo(content) === undefined) pending.push([name, text])
-    }
+    const { pending, unreadable } = await leftBehind(await source.list(), keys)
     if (pending.length === 0) return [...unreadable]
     for (const [name, text] of pending) if (await moveRecord(name, text, places)) moved.add(name)
   }
@@ -224,10 +259,26 @@ async function copyRecord(
     // What comes after it was opened was put here by a process that had not learned of the move.
     const copy = openKeys === undefined && next === content ? text : await sealRecord(next, name, openKeys ?? keys)
     const isNewer = openKeys !== undefined && there !== undefined
+    // Neither place knows the session of a login then, once this one is gone.
+    const unused = isNewer && record ? await unusedSession(record, name, there, openKeys) : undefined
     if (!isNewer && there !== copy && (await target.swap(name, there, copy)) !== 'won') continue
     const left = await sealRecord(leftRecord(to), name, keys)
-    if ((await source.swap(name, text, left)) === 'won') return 'moved'
+    if ((await source.swap(name, text, left)) !== 'won') continue
+    if (unused !== undefined) await store.endTokens(unused)
+    return 'moved'
   }
+}
+
+/** The session of a record that is not copied, if the new place has another one of the account. */
+async function unusedSession(
+  { session }: VaultRecord,
+  name: string,
+  there: string,
+  keys: VaultKeys,
+): Promise<SessionRecord | undefined> {
+  const other = (await unseal(name, there, keys).catch(() => undefined))?.record.session
+  const isOther = other !== undefined && other.thumbprint !== session.thumbprint
+  return isOther && session.ended === undefined ? session : undefined
 }
 
 /** Without its claim, which is taken over. Whoever had it may have sent the token. */

@@ -8,9 +8,9 @@ import type { Random, SessionStore, Transaction } from '../../ports.ts'
 import type { SignalHold } from '../signals.ts'
 import type { HeldLock } from '../store/lock.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
-import { dataKeyId, sessionName, type VaultKeys } from './envelope.ts'
+import { dataKeyId, openRecord, sessionName, type VaultKeys } from './envelope.ts'
 import { handedOver, type VaultMemory } from './memory.ts'
-import { isMovedError } from './moved.ts'
+import { goneTo, isMovedError } from './moved.ts'
 import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
 import { VAULT_TIMES, type VaultClock, type VaultMachine, type VaultTimes } from './times.ts'
 import { Again, type Unreadable, VaultTransaction } from './transaction.ts'
@@ -276,13 +276,23 @@ export class VaultStore implements SessionStore {
     try {
       await this.refreshKeys()
     } catch (error) {
+      const isMoved = isMovedError(error)
+      if (!isMoved && !isOAuthError(error, 'VAULT_KEY_WRONG')) throw error
       // Whoever moves or replaces the vault may have looked here before.
-      const isOfNobody = isMovedError(error) || isOAuthError(error, 'VAULT_KEY_WRONG')
-      if (isOfNobody) await this.engine.swap(created.name, created.text, undefined)
-      throw error
+      const outcome = await this.engine.swap(created.name, created.text, undefined)
+      if (outcome === 'won' || !isMoved || !(await this.#hasMoved(created.name))) throw error
+      // A second copy would end the session.
+      this.warn(`${error.message}: the session is stored there`)
+      return
     }
     const next = await this.resealed(created)
     if (next !== created) await this.#swap(created, next, 0)
+  }
+
+  async #hasMoved(name: string): Promise<boolean> {
+    const text = await this.engine.read(name)
+    const content = text === undefined ? undefined : await openRecord(text, name, await this.keys())
+    return goneTo(content) !== undefined
   }
 
   async #swap(before: Pick<Sealed, 'text'> | undefined, after: Sealed, limit: number): Promise<boolean> {

@@ -194,6 +194,33 @@ describe('the address that a vault has left', () => {
     expect((await world.vault(['list', '--json'], { env })).stdout).toContain('alice.fake.dev')
   })
 
+  test('vault destroy refuses if something was stored there afterwards, or cannot be read', async () => {
+    const world = await createWorld()
+    const [[name, text] = ['', '']] = [...world.service.records].filter(([each]) => each !== 'vault')
+    await world.vault(['move', OTHER_ADDRESS])
+    const destroy = (...args: string[]) => world.vault(['destroy', '--yes', ...args], { env: FROM_OLD })
+    world.service.set(name, text)
+    const refused = await destroy()
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain(`1 record at ${ADDRESS} has not moved to ${OTHER_ADDRESS} yet [USAGE]`)
+    expect(refused.stderr).toContain(`ATPROTO_OAUTH_VAULT=${ADDRESS} atproto-oauth vault move ${OTHER_ADDRESS}`)
+    await world.vault(['move', OTHER_ADDRESS], { env: FROM_OLD })
+    world.service.set(name, 'damaged')
+    expect((await destroy()).stderr).toContain(`1 record at ${ADDRESS} could not be moved because it cannot`)
+    expect(world.service.records.size).toBe(2)
+    expect(await destroy('--abandon-sessions')).toMatchObject({ code: 0 })
+    expect(world.service.records.size).toBe(0)
+  })
+
+  test('vault check at the new address counts what was received at the old one', async () => {
+    const world = await createWorld()
+    await world.vault(['move', OTHER_ADDRESS])
+    const folder = join(world.home, 'vaults', vaultFolder(ADDRESS, parseUserKey(world.userKey)))
+    await createFolderMemory(folder).write('ahead', 'thumbprint', 'text')
+    const { stdout } = await world.vault(['check'])
+    expect(stdout).toContain('has new tokens of 1 session that are not in the vault yet')
+  })
+
   test('vault destroy refuses while not everything has arrived', async () => {
     const world = await createWorld()
     let swaps = 0

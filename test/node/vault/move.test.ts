@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { Did } from '../../../src/model.ts'
+import type { Did, SessionRecord } from '../../../src/model.ts'
 import { VAULT_RECORD } from '../../../src/node/vault/engine.ts'
 import {
   clientKeyRecordName,
@@ -9,9 +9,10 @@ import {
   openRecord,
   parseUserKey,
   sealRecord,
+  unwrapAnyKeys,
   unwrapKeys,
 } from '../../../src/node/vault/envelope.ts'
-import { moveVault } from '../../../src/node/vault/move.ts'
+import { moveVault, readLeftBehind } from '../../../src/node/vault/move.ts'
 import { goneTo } from '../../../src/node/vault/moved.ts'
 import { openVault } from '../../../src/node/vault/open.ts'
 import { seal, unseal, type VaultRecord } from '../../../src/node/vault/record.ts'
@@ -58,9 +59,14 @@ interface Opening {
   readonly folder?: string
   readonly hooks?: MemoryHooks
   readonly isMoving?: boolean
+  readonly endTokens?: (record: SessionRecord) => Promise<void>
 }
 
-async function machine(service: MemoryService, key: string, { folder, hooks, isMoving }: Opening = {}) {
+async function machine(
+  service: MemoryService,
+  key: string,
+  { folder, hooks, isMoving, endTokens = async () => {} }: Opening = {},
+) {
   const warnings: string[] = []
   const store = await openVault({
     engine: service.connect(hooks),
@@ -69,7 +75,7 @@ async function machine(service: MemoryService, key: string, { folder, hooks, isM
     folder: folder ?? (await tempFolder()),
     environment: {},
     holdSignals: (work) => work(),
-    endTokens: async () => {},
+    endTokens,
     warn: (message) => void warnings.push(message),
     ...random,
   })
@@ -338,6 +344,61 @@ describe('a machine that had the old address', () => {
     const { name } = await seal({ version: 1, kind: 'session', session }, world.keys)
     expect(world.source.records.has(name)).toBe(false)
     expect(await sessionsAt(world.target, world.key)).toHaveLength(2)
+  })
+
+  test('that saves a login which is moved at this moment stores it once, at the new address', async () => {
+    const world = await createWorld()
+    let isDone = false
+    const hooks: MemoryHooks = {
+      async after({ operation, before, after }) {
+        if (operation !== 'swap' || before !== undefined || after === undefined || isDone) return
+        isDone = true
+        await move(world)
+      },
+    }
+    const { store, warnings } = await machine(world.source, world.key, { hooks })
+    const session = sessionRecord({ did: EVE, thumbprint: 'e'.repeat(43) })
+    await store.update(session.thumbprint, ({ commit }) => commit(session))
+    expect(isDone).toBe(true)
+    expect(warnings).toStrictEqual(['the vault at memory:old has moved to memory:new: the session is stored there'])
+    expect(await sessionsAt(world.target, world.key)).toHaveLength(3)
+  })
+
+  test('that is killed when it has saved a login, after the last look: the login is moved', async () => {
+    for (const isLater of [false, true]) {
+      const world = await createWorld()
+      const session = sessionRecord({ did: EVE, thumbprint: 'e'.repeat(43) })
+      const put = () => world.put({ session })
+      const after: MemoryHooks['after'] = async ({ operation, name }) => {
+        if (isLater || operation !== 'swap' || name !== VAULT_RECORD) return
+        const keys = await unwrapAnyKeys(world.target.records.get(VAULT_RECORD)!, parseUserKey(world.key), 'memory:new')
+        if (keys.move === undefined) await put()
+      }
+      await move(world, { hooks: { after } })
+      if (isLater) {
+        await put()
+        expect(await move(world)).toStrictEqual({ isRepeated: true, records: 1, unreadable: [] })
+      }
+      const found = await sessionsAt(world.target, world.key)
+      expect(found.map(([did]) => did)).toContain(EVE)
+      expect(await readLeftBehind(world.source.connect(), parseUserKey(world.key))).toMatchObject({ pending: [] })
+    }
+  })
+
+  test('a late login is ended if there is a newer one of the account', async () => {
+    const world = await createWorld()
+    await move(world)
+    const current = await unwrapKeys(world.target.records.get(VAULT_RECORD)!, parseUserKey(world.key), 'memory:new')
+    const newer = sessionRecord({ did: EVE, thumbprint: 'n'.repeat(43) })
+    const there = await seal({ version: 1, kind: 'session', session: newer }, current)
+    world.target.set(there.name, there.text)
+    const session = sessionRecord({ did: EVE, thumbprint: 'e'.repeat(43) })
+    await world.put({ session })
+    const ended: string[] = []
+    const endTokens = async ({ thumbprint }: SessionRecord) => void ended.push(thumbprint)
+    expect(await move(world, { endTokens })).toMatchObject({ isRepeated: true })
+    expect(world.target.records.get(there.name)).toBe(there.text)
+    expect(ended).toStrictEqual([session.thumbprint])
   })
 
   test('that refreshes at this moment keeps the new tokens, and stores them at the new address', async () => {
