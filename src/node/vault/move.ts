@@ -81,6 +81,11 @@ export async function moveVault(
     const isClosed = there !== undefined && !there.isOutdated && there.openKeys === undefined
     return !isClosed || replace(target, there.text, { ...arriving, move: undefined })
   }
+  /** Another machine was faster, and moves it elsewhere: nothing will arrive at this place. */
+  const clear = async (arriving: VaultKeys) => {
+    const there = await targetState(target, arriving, userKey)
+    if (there?.isEmpty && there.openKeys === undefined) await target.swap(VAULT_RECORD, there.text, undefined)
+  }
   const moved = new Set<string>()
   const moveLate = async (keys: VaultKeys, arriving: VaultKeys) => {
     const there = await targetState(target, arriving, userKey).catch(() => undefined)
@@ -94,12 +99,15 @@ export async function moveVault(
     if (text === undefined) throw vaultNotFound(from)
     const keys = await unwrapAnyKeys(text, userKey, source.address)
     const { move, ...rest } = keys
-    if (move !== undefined && (move.direction !== 'to' || !(await isTo(move.address)))) assertHere(keys)
     const arriving: VaultKeys = {
       ...rest,
       address: target.address,
       movedFrom: [...(keys.movedFrom ?? []), source.address],
       move: { direction: 'from', address: from, isFinished: false },
+    }
+    if (move !== undefined && (move.direction !== 'to' || !(await isTo(move.address)))) {
+      if (move.direction === 'to') await clear(arriving).catch(() => undefined)
+      assertHere(keys)
     }
     if (move?.isFinished) {
       if (!(await reopen(arriving))) continue
@@ -138,6 +146,8 @@ interface Arrived {
   readonly text: string
   /** Another key opens it. */
   readonly isOutdated: boolean
+  /** No record was moved there. */
+  readonly isEmpty: boolean
   /** If it was opened. */
   readonly openKeys: VaultKeys | undefined
 }
@@ -164,9 +174,10 @@ async function targetState(
   const isThisMove = keys?.id === id && JSON.stringify(keys.movedFrom) === JSON.stringify(movedFrom)
   if (text === undefined) throw notEmpty(target)
   // An earlier run began before the key was replaced, and put nothing else there.
-  const isOutdated = keys === undefined && records.size === 1 && isOf(id, text)
+  const isEmpty = records.size === 1
+  const isOutdated = keys === undefined && isEmpty && isOf(id, text)
   if (!isThisMove && !isOutdated) throw notEmpty(target)
-  return { text, isOutdated, openKeys: keys?.move?.direction === 'from' ? undefined : keys }
+  return { text, isOutdated, isEmpty, openKeys: keys?.move?.direction === 'from' ? undefined : keys }
 }
 
 /**

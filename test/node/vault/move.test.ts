@@ -196,6 +196,20 @@ test('two machines that move it at the same time both succeed', async () => {
   expect(await sessionsAt(world.target, world.key)).toHaveLength(2)
 })
 
+test('of two machines that move it to different places, the second one leaves nothing at its place', async () => {
+  const world = await createWorld()
+  const third = new MemoryService('memory:third')
+  const before: MemoryHooks['before'] = async ({ operation, name, before: text }) => {
+    if (operation !== 'swap' || name !== VAULT_RECORD || text === undefined) return undefined
+    if (world.target.records.size === 0) await move(world)
+    return undefined
+  }
+  await expect(move({ ...world, target: third }, { hooks: { before } })).rejects.toMatchObject(MOVED)
+  expect(third.version).toBe(2)
+  expect(third.records.size).toBe(0)
+  expect(await sessionsAt(world.target, world.key)).toHaveLength(2)
+})
+
 describe('a target that is not empty is refused', () => {
   const taken = { code: 'VAULT_INVALID', facts: { reason: 'vault-target-taken', address: 'memory:new' } }
 
