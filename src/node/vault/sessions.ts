@@ -113,7 +113,7 @@ export function createCombinedSessions(
     } catch (error) {
       // Whoever asks for one that is not found here is told of the vault when they ask again.
       if (isAsked || !isOAuthError(error, ...VAULT_ERRORS)) throw error
-      return { records: await store.remembered().catch(() => []), failure: error.message }
+      return { records: await store.remembered().catch(() => []), failure: error }
     }
   }
   return {
@@ -129,8 +129,13 @@ export function createCombinedSessions(
       const accounts = new Set(shared.filter(({ ended }) => !ended).map(({ did }) => did))
       const others = own.filter(({ did, thumbprint }) => !accounts.has(did) && !inVault.has(thumbprint))
       const canBeUsed = others.some(({ ended }) => !ended)
-      if (failure !== undefined && canBeUsed) warn(`${failure}: only sessions of the per-user store can be used`)
-      return [...shared, ...others]
+      if (failure !== undefined && canBeUsed) {
+        warn(`${failure.message}: only sessions of the per-user store can be used`)
+      }
+      const all = [...shared, ...others]
+      // It may have some.
+      if (failure !== undefined && all.length === 0) throw failure
+      return all
     },
     read: (thumbprint) => placeOf(thumbprint).read(thumbprint),
     update: (thumbprint, transaction) => placeOf(thumbprint).update(thumbprint, transaction),
@@ -147,5 +152,5 @@ export function createCombinedSessions(
 interface Listed {
   readonly records: readonly SessionRecord[]
   /** Why the records are those that this machine has seen last. */
-  readonly failure?: string
+  readonly failure?: OAuthError
 }

@@ -109,3 +109,15 @@ test('an export that another machine has overtaken is no success: two would have
   expect(await failure(suspended)).toMatchObject({ code: 'SESSION_BUSY' })
   expect(await store.read(record.thumbprint)).toMatchObject({ rotation: 1 })
 })
+
+test('an unreachable vault is not listed as one without sessions', async () => {
+  const world = await createVaultWorld()
+  await world.put()
+  const { combined, fail } = await createMachine(world)
+  fail('unreachable')
+  expect(await failure(combined.stores.sessions.list())).toMatchObject({ code: 'VAULT_UNREACHABLE' })
+  fail(undefined)
+  expect(await combined.stores.sessions.list()).toHaveLength(1)
+  fail('unreachable')
+  expect(await combined.stores.sessions.list()).toHaveLength(1)
+})
