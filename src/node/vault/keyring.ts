@@ -4,7 +4,7 @@
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { unwrapAnyKeys, unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
-import { HANDED_OVER, handedOver, type VaultMemory } from './memory.ts'
+import { HANDED_OVER, handedOver, REPLACED, type VaultMemory } from './memory.ts'
 import { assertHere, isMovedError, movesOf } from './moved.ts'
 import { unseal, type VaultRecord } from './record.ts'
 import type { VaultStoreOptions } from './store.ts'
@@ -62,6 +62,7 @@ export function createKeyring({ engine, userKey, memory, isMoving, warn }: Keyri
     // What this machine has seen and received may still be encrypted with it.
     if (former !== undefined && isReplaced(former.keys, opened.keys)) await keepFormer(memory, former)
     await memory.write('keys', VAULT_RECORD, opened.text).catch(() => undefined)
+    await memory.remove('keys', REPLACED).catch(() => undefined)
     return opened
   }
 
@@ -87,7 +88,9 @@ export function createKeyring({ engine, userKey, memory, isMoving, warn }: Keyri
       warn?.(`the vault at ${engine.address} had lost a key: stored it again`)
       return before
     }
-    throw wraps.some(({ vault }) => vault === before.keys.id) ? keyReplaced(engine.address) : error
+    if (!wraps.some(({ vault }) => vault === before.keys.id)) throw error
+    await memory.write('keys', REPLACED, text).catch(() => undefined)
+    throw keyReplaced(engine.address)
   }
 
   return {
@@ -98,6 +101,8 @@ export function createKeyring({ engine, userKey, memory, isMoving, warn }: Keyri
       const kept = text === undefined ? await known() : undefined
       if (!isMoving) await assertNotLeft(kept, undefined)
       if (text === undefined && (kept === undefined || !isNeeded)) throw vaultNotFound(engine.address)
+      // What this machine has is from before then: the vault may have moved since, and be in use elsewhere.
+      if (text === undefined && (await memory.read('keys', REPLACED)) !== undefined) throw keyReplaced(engine.address)
       if (kept !== undefined && (await engine.swap(VAULT_RECORD, undefined, kept)) === 'won') {
         warn?.(`the vault at ${engine.address} was lost: stored it again`)
         opening = unwrap(kept)

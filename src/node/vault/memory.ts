@@ -32,6 +32,9 @@ export interface VaultMemory {
 /** Among the `keys`: how often all this was handed over to another key or address. */
 export const HANDED_OVER = 'handed-over'
 
+/** Among the `keys`: the `vault` record that the user's key did not open any more. */
+export const REPLACED = 'replaced'
+
 export async function handedOver(memory: VaultMemory): Promise<string> {
   return (await memory.read('keys', HANDED_OVER)) ?? '0'
 }

@@ -17,12 +17,12 @@ import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Timer } from '../../ports.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
-import { openRecord, sealRecord, unwrapAnyKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
+import { openRecord, sealRecord, unwrapAnyKeys, userKeyId, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
 import { vaultNotFound } from './keyring.ts'
 import { replaceVaultRecord } from './make.ts'
 import { assertHere, goneTo, isMovedError, leftRecord } from './moved.ts'
 import { type Claim, unseal, type VaultRecord } from './record.ts'
-import { rekeyBegun, rekeyUnfinished } from './rekey.ts'
+import { keysShared, rekeyBegun, rekeyUnfinished } from './rekey.ts'
 import type { VaultStore } from './store.ts'
 
 export interface MoveOptions {
@@ -71,7 +71,12 @@ export async function moveVault(
   const { engine: source } = store
   const unclear = `it is not known whether the vault at ${from} has moved`
   const replace = (engine: VaultEngine, before: string | undefined, keys: VaultKeys) =>
-    wrapKeys(keys, userKey).then((after) => replaceVaultRecord(engine, { before, after, unclear }, ports))
+    wrapKeys(keys, userKey)
+      .then((after) => replaceVaultRecord(engine, { before, after, unclear }, ports))
+      .catch((error: unknown) => {
+        // No token was sent, and whatever has arrived, the next run goes on from there.
+        throw error instanceof OAuthError ? error.with({ session: 'alive' }) : error
+      })
   /** The new place may have been restored from a backup that was made during the move. */
   const reopen = async (arriving: VaultKeys) => {
     const there = await targetState(target, arriving, userKey).catch((error: unknown) => {
@@ -97,7 +102,11 @@ export async function moveVault(
   for (let isBegun = false; ; isBegun = true) {
     const text = await source.read(VAULT_RECORD)
     if (text === undefined) throw vaultNotFound(from)
-    const keys = await unwrapAnyKeys(text, userKey, source.address)
+    const keys = await unwrapAnyKeys(text, userKey, source.address).catch(async (error: unknown) => {
+      // This machine may know that the key was replaced.
+      await store.refreshKeys()
+      throw error
+    })
     const { move, ...rest } = keys
     const arriving: VaultKeys = {
       ...rest,
@@ -115,7 +124,8 @@ export async function moveVault(
       return { isRepeated: !isBegun, records: moved.size, unreadable }
     }
     if (keys.earlier !== undefined) throw rekeyUnfinished()
-    if (wrapsOf(text).length > 1) throw rekeyBegun()
+    const wraps = wrapsOf(text)
+    if (wraps.length > 1) throw wraps.at(-1)?.kid === userKeyId(userKey) ? keysShared() : rekeyBegun()
     if (move === undefined && !isBegun) {
       // What this machine owes to it, or knows that it has lost.
       await store.readAll()

@@ -147,6 +147,11 @@ export function rekeyUnfinished(): OAuthError {
   return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-unfinished' } })
 }
 
+export function keysShared(): OAuthError {
+  const message = 'the key of the vault is being replaced, and the earlier one still opens it'
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-unfinished' } })
+}
+
 export function rekeyBegun(): OAuthError {
   const message = 'the vault has a newer key, which is not known on this machine'
   return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-begun' } })

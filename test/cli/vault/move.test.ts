@@ -89,7 +89,9 @@ describe('vault move', () => {
           return operation === 'swap' && swaps === last ? fault : 'unreachable'
         },
       })
-      expect(await world.vault(['move', OTHER_ADDRESS])).toMatchObject({ code: 3, stdout: '' })
+      const cut = await world.vault(['move', OTHER_ADDRESS])
+      expect(cut).toMatchObject({ code: 3, stdout: '' })
+      expect(cut.stderr).not.toContain('session: unknown')
       expect(await readKnownVaults(world.home)).toMatchObject({ current: ADDRESS })
       world.setHooks({})
       expect(await world.vault(['move', OTHER_ADDRESS])).toMatchObject({ code: 0 })

@@ -16,7 +16,7 @@ import { moveVault, readLeftBehind } from '../../../src/node/vault/move.ts'
 import { goneTo } from '../../../src/node/vault/moved.ts'
 import { openVault } from '../../../src/node/vault/open.ts'
 import { seal, unseal, type VaultRecord } from '../../../src/node/vault/record.ts'
-import { addKey } from '../../../src/node/vault/rekey.ts'
+import { addKey, finishRekey } from '../../../src/node/vault/rekey.ts'
 import { type MemoryHooks, MemoryService } from '../../support/memory-engine.ts'
 import { sessionRecord, tempFolder } from '../helpers.ts'
 
@@ -250,9 +250,13 @@ test('an unfinished move goes nowhere else', async () => {
 
 test('while the key is being replaced, nothing is moved', async () => {
   const world = await createWorld()
-  const userKeys = { userKey: parseUserKey(world.key), newKey: parseUserKey(createUserKey(random)) }
+  const newKey = createUserKey(random)
+  const userKeys = { userKey: parseUserKey(world.key), newKey: parseUserKey(newKey) }
   await addKey(world.source.connect(), world.source.records.get(VAULT_RECORD)!, userKeys, ports)
   await expect(move(world)).rejects.toMatchObject({ facts: { reason: 'vault-rekey-begun' } })
+  expect(world.target.records.size).toBe(0)
+  const onNew = { ...world, key: newKey }
+  await expect(move(onNew)).rejects.toMatchObject({ facts: { reason: 'vault-rekey-unfinished' } })
   expect(world.target.records.size).toBe(0)
 })
 
@@ -338,6 +342,25 @@ describe('a machine that had the old address', () => {
     expect(found.map(({ did, rotation }) => [did, rotation])).toContainEqual([SESSION.did, 3])
     expect(await sessionsAt(world.target, world.key)).toContainEqual([EVE, 7])
     expect(await store.memory.names('ahead')).toStrictEqual([])
+  })
+
+  test('and an earlier key stores nothing there when what was left is deleted', async () => {
+    const world = await createWorld()
+    const folder = await tempFolder()
+    await (await machine(world.source, world.key, { folder })).store.list()
+    const newKey = createUserKey(random)
+    const userKeys = { userKey: parseUserKey(world.key), newKey: parseUserKey(newKey) }
+    await addKey(world.source.connect(), world.source.records.get(VAULT_RECORD)!, userKeys, ports)
+    const { store } = await machine(world.source, newKey)
+    await finishRekey(store, userKeys.newKey, ports)
+    const replaced = { code: 'VAULT_KEY_WRONG', facts: { reason: 'vault-key-replaced' } }
+    await expect(move(world, { folder })).rejects.toMatchObject(replaced)
+    await move({ ...world, key: newKey })
+    world.source.clear()
+    const { version } = world.source
+    const late = await machine(world.source, world.key, { folder })
+    await expect(late.store.list()).rejects.toMatchObject(replaced)
+    expect(world.source.version).toBe(version)
   })
 
   test('that saves a login at this moment leaves nothing there', async () => {
