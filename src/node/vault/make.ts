@@ -3,7 +3,7 @@
  */
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Random, Timer } from '../../ports.ts'
-import { VAULT_RECORD, type VaultEngine } from './engine.ts'
+import { type SwapOutcome, VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { createVault, openRecord, unwrapAnyKeys, type VaultKeys } from './envelope.ts'
 
 /** Attempts after a change that may have arrived. */
@@ -61,6 +61,26 @@ export async function replaceVaultRecord(
     if (attempt >= ATTEMPTS) throw new OAuthError('VAULT_UNREACHABLE', unclear, { session: 'unknown' })
     await sleep(PAUSE)
   }
+}
+
+/**
+ * For changes that are repeated until they are made.
+ *
+ * @returns whether one was made
+ * @throws {OAuthError} `VAULT_UNREACHABLE` none is confirmed, time after time
+ */
+export function createConfirmation({ sleep }: Timer): (outcome: SwapOutcome) => Promise<boolean> {
+  let unknown = 0
+  return async (outcome) => {
+    if (outcome !== 'unknown') unknown = 0
+    else if (++unknown >= ATTEMPTS) throw unconfirmed().with({ session: 'alive' })
+    else await sleep(PAUSE)
+    return outcome === 'won'
+  }
+}
+
+export function unconfirmed(): OAuthError {
+  return new OAuthError('VAULT_UNREACHABLE', 'the vault does not confirm a change')
 }
 
 /** The keys of a vault if this is its key, also where it is not used. */

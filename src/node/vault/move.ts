@@ -19,7 +19,7 @@ import type { Timer } from '../../ports.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { openRecord, sealRecord, unwrapAnyKeys, userKeyId, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
 import { vaultNotFound } from './keyring.ts'
-import { replaceVaultRecord } from './make.ts'
+import { createConfirmation, replaceVaultRecord } from './make.ts'
 import { assertHere, goneTo, isMovedError, leftRecord } from './moved.ts'
 import { type Claim, unseal, type VaultRecord } from './record.ts'
 import { keysShared, rekeyBegun, rekeyUnfinished } from './rekey.ts'
@@ -53,6 +53,7 @@ interface Places {
   /** Those of the new place, if it is open. */
   readonly openKeys: VaultKeys | undefined
   readonly to: string
+  readonly isMade: ReturnType<typeof createConfirmation>
 }
 
 /**
@@ -92,12 +93,13 @@ export async function moveVault(
     if (there?.isEmpty && there.openKeys === undefined) await target.swap(VAULT_RECORD, there.text, undefined)
   }
   const moved = new Set<string>()
+  const isMade = createConfirmation(ports)
   const moveLate = async (keys: VaultKeys, arriving: VaultKeys) => {
     const there = await targetState(target, arriving, userKey).catch(() => undefined)
     const openKeys = there?.openKeys
     // It may have moved on since.
     if (openKeys === undefined || openKeys.move !== undefined) return []
-    return moveRecords({ store, source, target, keys, openKeys, to }, moved)
+    return moveRecords({ store, source, target, keys, openKeys, to, isMade }, moved)
   }
   for (let isBegun = false; ; isBegun = true) {
     const text = await source.read(VAULT_RECORD)
@@ -141,7 +143,7 @@ export async function moveVault(
       await replace(source, text, { ...rest, move: { direction: 'to', address: to, isFinished: false } })
       continue
     }
-    const places = { store, source, target, keys, openKeys: there.openKeys, to }
+    const places = { store, source, target, keys, openKeys: there.openKeys, to, isMade }
     const unreadable = await moveRecords(places, moved)
     if (there.openKeys === undefined && !(await replace(target, there.text, { ...arriving, move: undefined }))) continue
     if (await replace(source, text, { ...rest, move: { ...move, isFinished: true } })) {
@@ -261,7 +263,7 @@ async function unlessMoved(work: Promise<void>): Promise<void> {
  */
 async function copyRecord(
   name: string,
-  { store, source, target, keys, openKeys, to }: Places,
+  { store, source, target, keys, openKeys, to, isMade }: Places,
   locked?: string,
 ): Promise<'moved' | 'gone' | { readonly claim: Claim }> {
   for (;;) {
@@ -282,9 +284,9 @@ async function copyRecord(
     const isNewer = openKeys !== undefined && there !== undefined
     // Neither place knows the session of a login then, once this one is gone.
     const unused = isNewer && record ? await unusedSession(record, name, there, openKeys) : undefined
-    if (!isNewer && there !== copy && (await target.swap(name, there, copy)) !== 'won') continue
+    if (!isNewer && there !== copy && !(await isMade(await target.swap(name, there, copy)))) continue
     const left = await sealRecord(leftRecord(to), name, keys)
-    if ((await source.swap(name, text, left)) !== 'won') continue
+    if (!(await isMade(await source.swap(name, text, left)))) continue
     if (unused !== undefined) await store.endTokens(unused)
     return 'moved'
   }

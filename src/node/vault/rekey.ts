@@ -21,7 +21,7 @@ import {
   wrapsOf,
 } from './envelope.ts'
 import { vaultNotFound } from './keyring.ts'
-import { replaceVaultRecord } from './make.ts'
+import { createConfirmation, replaceVaultRecord } from './make.ts'
 import { unseal } from './record.ts'
 import type { VaultStore } from './store.ts'
 
@@ -79,6 +79,7 @@ export async function finishRekey(
   const { address } = engine
   const unclear = `it is not known whether the key of the vault at ${address} was replaced`
   const done = new Set<string>()
+  const isMade = createConfirmation(ports)
   for (let isBegun = false; ; ) {
     const text = await engine.read(VAULT_RECORD)
     if (text === undefined) throw vaultNotFound(address)
@@ -94,13 +95,13 @@ export async function finishRekey(
       continue
     }
     isBegun = true
-    const unreadable = await encryptAll(store, text, keys, done)
+    const unreadable = await encryptAll(store, text, keys, done, isMade)
     if (unreadable === undefined) continue
     const { earlier, ...rest } = keys
     const after = await wrapKeys(rest, userKey)
     if (await replaceVaultRecord(engine, { before: text, after, unclear }, ports)) {
       // A service that loses the last change at this moment would leave a record that nobody else can read.
-      await encryptAll(store, after, keys, done).catch(() => undefined)
+      await encryptAll(store, after, keys, done, isMade).catch(() => undefined)
       await store.refreshKeys()
       return { encrypted: done.size, unreadable }
     }
@@ -116,6 +117,7 @@ async function encryptAll(
   text: string,
   keys: VaultKeys,
   done: Set<string>,
+  isMade: ReturnType<typeof createConfirmation>,
 ): Promise<string[] | undefined> {
   const unreadable = new Set<string>()
   for (;;) {
@@ -137,7 +139,7 @@ async function encryptAll(
         continue
       }
       const next = await sealRecord(content, name, keys)
-      if ((await store.engine.swap(name, record, next)) === 'won') done.add(name)
+      if (await isMade(await store.engine.swap(name, record, next))) done.add(name)
     }
   }
 }

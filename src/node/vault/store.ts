@@ -9,6 +9,7 @@ import type { SignalHold } from '../signals.ts'
 import type { HeldLock } from '../store/lock.ts'
 import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { dataKeyId, openRecord, sessionName, type VaultKeys } from './envelope.ts'
+import { unconfirmed } from './make.ts'
 import { handedOver, type VaultMemory } from './memory.ts'
 import { goneTo, isMovedError } from './moved.ts'
 import { type Claim, isLater, rotationOf, type Sealed, seal, unseal, type VaultRecord } from './record.ts'
@@ -525,10 +526,6 @@ export function canOpen(text: string, { kid, earlier }: VaultKeys): boolean {
 function isPublishable(next: VaultRecord, current: VaultRecord): boolean {
   if (current.session.thumbprint !== next.session.thumbprint || current.endedBy === 'person') return false
   return rotationOf(current.session) < rotationOf(next.session)
-}
-
-function unconfirmed(): OAuthError {
-  return new OAuthError('VAULT_UNREACHABLE', 'the vault does not confirm a change')
 }
 
 function busy(): OAuthError {

@@ -166,6 +166,24 @@ describe.each(['unreachable', 'lost-before', 'lost-after'] as const)('cut off at
   })
 })
 
+test.each(['old', 'new'])('gives up if changes at the %s place are never confirmed', async (which) => {
+  const world = await createWorld()
+  const folder = await tempFolder()
+  const lose: MemoryHooks['before'] = ({ operation, name }) =>
+    operation === 'swap' && name !== VAULT_RECORD ? 'lost-before' : undefined
+  const { store } = await machine(world.source, world.key, {
+    folder,
+    isMoving: true,
+    ...(which === 'old' && { hooks: { before: lose } }),
+  })
+  const target = world.target.connect(which === 'new' ? { before: lose } : {})
+  const given = { from: 'memory:old', to: 'memory:new', isTo: async () => true, userKey: parseUserKey(world.key) }
+  const cut = { code: 'VAULT_UNREACHABLE', session: 'alive' }
+  await expect(moveVault(store, target, given, ports)).rejects.toMatchObject(cut)
+  expect(await move(world)).toMatchObject({ isRepeated: false, unreadable: [] })
+  expect(await sessionsAt(world.target, world.key)).toHaveLength(2)
+})
+
 test('until it is finished, both places say so', async () => {
   const world = await createWorld()
   let swaps = 0
