@@ -85,6 +85,7 @@ export async function startFrontServer(port = 0): Promise<FrontServer> {
     },
     async close() {
       isClosing = true
+      start(CLOSED) // for requests that still wait for a front
       const closed = new Promise((resolve) => server.close(resolve))
       const timer = new AbortController()
       const late = pause(GRACE, undefined, { signal: timer.signal }).catch(() => undefined)
@@ -102,6 +103,8 @@ const CLOSING: LocalResponse = {
   headers: [['content-type', 'application/json; charset=utf-8']],
   body: '{"error":"ServiceUnavailable","message":"this server is closing"}',
 }
+
+const CLOSED: RequestHandler = { handle: async () => CLOSING, settled: async () => {} }
 
 async function answer(front: RequestHandler, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const controller = new AbortController()

@@ -291,6 +291,18 @@ describe('closing', () => {
     await server.close()
   })
 
+  test('a request that still waits for a front gets a response, and does not keep the server open', async () => {
+    const server = await startFrontServer()
+    const { hostname, port } = new URL(server.origin)
+    const early = net.connect(Number(port), hostname)
+    onTestFinished(() => void early.destroy())
+    early.write('GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n')
+    await once(early, 'data') // 100: it has arrived
+    const answered = text(early)
+    await server.close()
+    expect(await answered).toMatch(/^HTTP\/1\.1 503 [\s\S]*this server is closing/)
+  })
+
   test('a request on a connection that was open before is told so', async () => {
     let release = () => {}
     const released = new Promise<void>((resolve) => (release = resolve))
