@@ -3,7 +3,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { Environment } from '../../credentials/variables.ts'
@@ -161,31 +161,44 @@ function startError(
   }
   if (program !== '' && !isCode(error, 'ENOENT')) {
     return new CliError('USAGE', `cannot start ${shown}: ${reasonOf(error)}`, {
-      hint: isDirectory(program) ? 'name a program in this directory' : executableHint(words),
+      hint: startHint(error, words),
       exit: NOT_EXECUTABLE,
     })
   }
-  const isScript = /[\\/]/.test(program) && existsSync(program)
+  const file = fileOf(program, environment)
+  if (file === undefined) {
+    return new CliError('USAGE', `command not found: ${shown}`, { hint: commandHint(words), exit: NOT_FOUND })
+  }
+  const isScript = firstBytes(file) === '#!'
   return isScript
     ? new CliError('USAGE', `cannot start ${shown}: the interpreter in its first line was not found`, {
-        hint: executableHint(words),
+        hint: interpreterHint(file, words) ?? `correct the first line of ${shellQuote(file)}`,
         exit: NOT_FOUND,
       })
-    : new CliError('USAGE', `command not found: ${shown}`, { hint: commandHint(words), exit: NOT_FOUND })
+    : new CliError('USAGE', `cannot start ${shown}: its program loader was not found`, {
+        hint: 'install a build of it for this system',
+        exit: NOT_FOUND,
+      })
 }
 
 /** Interpreters by the ending of a script. */
 const INTERPRETERS: Readonly<Record<string, string>> = { js: 'node', mjs: 'node', cjs: 'node', py: 'python3', sh: 'sh' }
 
-function executableHint([program = '', ...args]: readonly string[]): string {
-  const interpreter = INTERPRETERS[/\.([a-z]+)$/.exec(program)?.[1] ?? '']
-  return interpreter === undefined
-    ? `make it executable: chmod +x ${shellQuote(program)}`
-    : `write its interpreter before it: ${[interpreter, program, ...args].map(shellQuote).join(' ')}`
+function startHint(error: unknown, words: readonly string[]): string {
+  const [program = ''] = words
+  if (isCode(error, 'E2BIG')) return 'shorten the arguments and the values of --env'
+  if (isDirectory(program)) return 'name a program in this directory'
+  if (!isCode(error, 'EACCES', 'EPERM', 'ENOEXEC')) return 'check the path of the program, and the limits of this shell'
+  return interpreterHint(program, words) ?? `make it executable: chmod +x ${shellQuote(program)}`
+}
+
+function interpreterHint(file: string, [, ...args]: readonly string[]): string | undefined {
+  const interpreter = INTERPRETERS[/\.([a-z]+)$/.exec(file)?.[1] ?? '']
+  return interpreter && `write its interpreter before it: ${[interpreter, file, ...args].map(shellQuote).join(' ')}`
 }
 
 function commandHint([program = '', ...args]: readonly string[]): string {
-  if (program === '') return 'write the command after --; was its variable not set?'
+  if (program.trim() === '') return 'write the command after --; was its variable not set?'
   if (program.startsWith('-')) return 'write the options before -- and the command after it'
   if (/^\w+=/.test(program)) return `set variables with --env, before the command: --env ${shellQuote(program)}`
   if (args.length === 0 && /\s/.test(program)) {
@@ -201,12 +214,40 @@ function commandHint([program = '', ...args]: readonly string[]): string {
 
 /** Windows starts batch files with cmd.exe, whose rules of quoting would make arguments into commands. */
 function batchFile(program: string, environment: Environment): string | undefined {
-  const path = Object.entries(environment).find(([name]) => name.toUpperCase() === 'PATH')?.[1] ?? ''
-  const folders = /[\\/]/.test(program) ? [''] : ['', ...path.split(delimiter)]
   const names = /\.(?:cmd|bat)$/i.test(program) ? [program] : [`${program}.cmd`, `${program}.bat`]
+  const folders = /[\\/]/.test(program) ? [''] : ['', ...pathOf(environment)]
   return folders.flatMap((folder) => names.map((name) => join(folder, name))).find((file) => existsSync(file))
 }
 
+/** The file that is started, also if its interpreter does not exist. */
+function fileOf(program: string, environment: Environment): string | undefined {
+  if (program === '') return undefined
+  if (/[\\/]/.test(program)) return existsSync(program) ? program : undefined
+  const files = pathOf(environment).map((folder) => join(folder, program))
+  return files.find((file) => existsSync(file) && !isDirectory(file))
+}
+
+function pathOf(environment: Environment): string[] {
+  const path = Object.entries(environment).find(([name]) => name.toUpperCase() === 'PATH')?.[1] ?? ''
+  return path.split(delimiter)
+}
+
+function firstBytes(file: string): string {
+  const bytes = Buffer.alloc(2)
+  try {
+    const descriptor = openSync(file, 'r')
+    readSync(descriptor, bytes)
+    closeSync(descriptor)
+  } catch {
+    // It cannot be read, but perhaps be started.
+  }
+  return bytes.toString('latin1')
+}
+
 function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
 }

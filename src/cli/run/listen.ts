@@ -12,11 +12,11 @@ const FIRST_FREE_PORT = 1024
 
 /** @throws {OAuthError} `USAGE` */
 export function parsePort(text: string): number {
-  const [, host, digits] = /^(?:(.*):)?(\d+)$/.exec(text) ?? []
+  const [, host, digits] = /^(?:(\[.*\]|[^:]*):)?(\d+)$/.exec(text) ?? []
   if (digits === undefined) throw new OAuthError('USAGE', `--listen ${JSON.stringify(text)} is not a port`)
   const port = Number(digits)
   if (port > LARGEST_PORT)
-    throw new OAuthError('USAGE', `--listen ${port} is not a port: the largest is ${LARGEST_PORT}`)
+    throw new OAuthError('USAGE', `--listen ${digits} is not a port: the largest is ${LARGEST_PORT}`)
   if (host === undefined || host === '127.0.0.1') return port
   throw new CliError(
     'USAGE',

@@ -14,6 +14,8 @@ test.each([
   ['http', '--listen "http" is not a port'],
   ['-1', '--listen "-1" is not a port'],
   ['65536', 'the largest is 65535'],
+  ['99999999999999999999999', '--listen 99999999999999999999999 is not a port'],
+  ['::1', '--listen "::1" is not a port'],
   ['0.0.0.0:80', 'cannot listen on "0.0.0.0": the front is for programs on this machine only'],
   [':80', 'cannot listen on ""'],
   ['[::]:80', 'cannot listen on "[::]"'],

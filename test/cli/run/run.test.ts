@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -63,8 +63,44 @@ test('a listener of signals stays only while the program runs', async () => {
   expect(process.listenerCount('SIGTERM')).toBe(before)
 })
 
+describe('a program that cannot be started', () => {
+  const failing = async (words: string[]) => {
+    const { code, stderr } = await run(world, ['run', '--', ...words], { env: { ...env, PATH: folder } })
+    return { code, stderr }
+  }
+
+  test.each([
+    ['below a file', () => [`${folder}/file/program`], 126, 'not a directory', 'check the path of the program'],
+    ['a long name', () => [`./${'a'.repeat(300)}`], 126, 'file name too long', 'check the path of the program'],
+    ['long arguments', () => ['sh', '{did}'.repeat(20_000)], 126, 'argument list too long', 'shorten the arguments'],
+    ['blank', () => [' '], 127, 'command not found: " "', 'write the command after --'],
+  ])('%s', async (_, words, exit, message, hint) => {
+    await writeFile(join(folder, 'file'), '')
+    await symlink('/bin/sh', join(folder, 'sh')).catch(() => {})
+    const { code, stderr } = await failing(words())
+    expect(code).toBe(exit)
+    expect(stderr).toContain(message)
+    expect(stderr).toContain(`hint: ${hint}`)
+  })
+
+  test.each([
+    ['script', '#!/nowhere\n', 'the interpreter in its first line was not found', 'correct the first line of'],
+    [
+      'script.py',
+      '#!/nowhere\n',
+      'the interpreter in its first line was not found',
+      'write its interpreter before it: python3',
+    ],
+  ])('%s in PATH, without its interpreter', async (name, code, message, hint) => {
+    await writeFile(join(folder, name), code, { mode: 0o755 })
+    const { code: exit, stderr } = await failing([name])
+    expect(exit).toBe(127)
+    expect(stderr).toContain(`cannot start "${name}": ${message}`)
+    expect(stderr).toContain(`hint: ${hint} ${folder}/${name}`)
+  })
+})
+
 test('on Windows, a batch file is named with the way to start it', async () => {
-  const { writeFile } = await import('node:fs/promises')
   await writeFile(join(folder, 'npm.cmd'), '')
   const { code, stderr } = await run(world, ['run', `${folder}/npm`, 'start'], { env, platform: 'win32' })
   expect(code).toBe(126)
