@@ -18,6 +18,8 @@ const SKIPPING = 10_000
 const KEEP_ALIVE = 75_000
 /** Milliseconds for requests in progress when the server is closed. */
 const GRACE = 5_000
+/** Whoever opens more, without a password, would use up the files with which this process saves a session. */
+const CONNECTIONS_MOST = 4_000
 /** Those of one connection (RFC 9110 §7.6.1); the content of a message is framed anew. */
 const HOP_BY_HOP = new Set([
   'connection',
@@ -46,13 +48,14 @@ export interface FrontServer {
 }
 
 /** @throws {NodeJS.ErrnoException} the port is in use */
-export async function startFrontServer(port = 0): Promise<FrontServer> {
+export async function startFrontServer(port = 0, connectionsMost = CONNECTIONS_MOST): Promise<FrontServer> {
   const server = createServer({
     keepAliveTimeout: KEEP_ALIVE,
     requestTimeout: 0, // a large upload takes as long as the PDS does
     requireHostHeader: false, // the front checks it
     insecureHTTPParser: false, // whatever NODE_OPTIONS says
   })
+  server.maxConnections = connectionsMost
   server.listen(port, HOST)
   await once(server, 'listening')
 

@@ -465,6 +465,23 @@ describe('hostile requests, on a real front', () => {
   })
 })
 
+test('connections beyond the limit are closed, and those within it stay', async () => {
+  const server = await startFrontServer(0, 1)
+  server.serve({ handle: async () => OK, settled: async () => {} })
+  onTestFinished(() => server.close())
+  const { hostname, port } = new URL(server.origin)
+  const first = net.connect(Number(port), hostname)
+  onTestFinished(() => void first.destroy())
+  first.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await once(first, 'data')
+  const second = net.connect(Number(port), hostname)
+  second.on('error', () => {})
+  await once(second, 'close')
+  first.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  const [answer] = (await once(first, 'data')) as [Buffer]
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 /)
+})
+
 test('a port that is in use is an error', async () => {
   const server = await serve(async () => OK)
   const port = Number(new URL(server.origin).port)
