@@ -124,15 +124,24 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
     return `/xrpc/${SERVICE_AUTH}?${new URLSearchParams(parameters)}`
   }
 
+  const failureOf = (cause: unknown): OAuthError => {
+    const error = isOAuthError(cause) ? cause : new OAuthError('UNEXPECTED', 'unexpected error', { cause })
+    if (error.session === 'dead') death = error
+    return error
+  }
+
   return {
     handle: (request) =>
       answer(request).catch((cause: unknown) => {
-        const error = isOAuthError(cause) ? cause : new OAuthError('UNEXPECTED', 'unexpected error', { cause })
-        if (error.session === 'dead') death = error
+        const error = failureOf(cause)
         if (!request.signal.aborted) reportFailure(error)
         return failureResponse(error)
       }),
-    settled: () => session.settled(),
+    async settled() {
+      const failure = await session.settled()
+      // Also that of a refresh whose programs have gone away.
+      if (failure !== undefined) reportFailure(failureOf(failure))
+    },
   }
 }
 

@@ -53,6 +53,7 @@ export class Session {
   readonly #nonceStoredFor = new Set<string>()
 
   readonly #refreshes = new Set<Promise<void>>()
+  #refreshFailure: unknown
   /** Methods of which a warning was given. */
   readonly #warnedOf = new Set<string>()
 
@@ -127,9 +128,14 @@ export class Session {
     return toCredentials(this.#record)
   }
 
-  /** Resolves when no refresh is in progress, including one whose callers have given up. */
-  async settled(): Promise<void> {
+  /**
+   * Resolves when no refresh is in progress, including one whose callers have given up.
+   *
+   * @returns the failure of the last refresh, if it failed
+   */
+  async settled(): Promise<unknown> {
     while (this.#refreshes.size > 0) await Promise.allSettled(this.#refreshes)
+    return this.#refreshFailure
   }
 
   /**
@@ -241,7 +247,17 @@ export class Session {
   }
 
   #refreshUnless(isGood: IsGood): Promise<void> {
-    const refreshed = this.#refreshOnce(isGood).finally(() => this.#refreshes.delete(refreshed))
+    const refreshed = this.#refreshOnce(isGood)
+      .then(
+        () => {
+          this.#refreshFailure = undefined
+        },
+        (failure: unknown) => {
+          this.#refreshFailure = failure
+          throw failure
+        },
+      )
+      .finally(() => this.#refreshes.delete(refreshed))
     this.#refreshes.add(refreshed)
     return refreshed
   }

@@ -247,7 +247,11 @@ describe('before it starts', () => {
         126,
         /permission denied[\s\S]*hint: write its interpreter before it: python3 \.\/script\.py 'a b'$/m,
       ],
-      [['./bad'], 127, /the interpreter in its first line was not found[\s\S]*chmod/],
+      [
+        ['./bad'],
+        127,
+        /the interpreter in its first line was not found[\s\S]*hint: correct the first line of \.\/bad$/m,
+      ],
       [['/'], 126, /cannot start "\/": permission denied[\s\S]*hint: name a program in this directory/],
     ]
     for (const [words, exit, says] of cases) {
@@ -400,6 +404,30 @@ describe.skipIf(lacks('mkfifo'))('a refresh that is in progress when the program
     expect(saved).toMatchObject({ ATPROTO_OAUTH_DID: account.did })
     const elsewhere = await newHome()
     expect(await runCli(['call', GET_SESSION], { home: elsewhere, env: saved })).toMatchObject({ code: 0 })
+  })
+
+  test('whose save fails after the program has ended: stderr says it, with the way out', async () => {
+    const { home, env } = await logIn(world)
+    expect(await runCli(['call', GET_SESSION], { home, env })).toMatchObject({ code: 0 })
+    const name = await program(
+      home,
+      `const session = await client.signIn()
+       writeFileSync('late', '')
+       void client.post(session, 'never arrives').catch(() => {})
+       const { readFile } = await import('node:fs/promises')
+       await readFile('began')
+       process.exit(4)`,
+    )
+    await runShell('mkfifo began go', { home })
+    const target = 'exec:if [ -e tried ]; then echo > began; cat go; exit 1; else cat > tried; fi'
+    const cli = spawnCli(['run', '--save', target, 'node', name], { home, env: { ...env, NODE_OPTIONS: PRELOAD } })
+    const errors = buffer(cli.stderr)
+    const closed = once(cli, 'close')
+    await writeFile(join(home.path, 'go'), '')
+    expect(await closed).toStrictEqual([4, null])
+    const said = (await errors).toString()
+    expect(said).toMatch(/^atproto-oauth: error: cannot save to exec:.* \[SAVE_FAILED\]$/m)
+    expect(said).toMatch(/^atproto-oauth: hint: .*--save store/m)
   })
 })
 

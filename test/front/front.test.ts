@@ -394,6 +394,24 @@ describe('passing on', () => {
   })
 })
 
+test('a refresh that fails after its client has gone away is reported once it is waited for', async () => {
+  const failures: string[] = []
+  const front = await openFront({ onFailure: ({ code }) => void failures.push(code) })
+  const { authorization } = await front.signIn()
+  const client = new AbortController()
+  front.world.faults.httpFault = async (request) => {
+    if (!isRefresh(request)) return undefined
+    client.abort()
+    await new Promise(setImmediate)
+    return Response.json({ error: 'invalid_grant' }, { status: 400 })
+  }
+  await front.ask('app.bsky.actor.getProfile?actor=x', { headers: { authorization }, signal: client.signal })
+  expect(failures).toStrictEqual([])
+  await front.settled()
+  await front.settled()
+  expect(failures).toStrictEqual(['SESSION_DEAD'])
+})
+
 describe('what is not passed on', () => {
   test.each([
     ['another host', { host: 'evil.example:1234' }],
