@@ -151,6 +151,8 @@ const SERVICE_AUTH_PARAMETERS = ['aud', 'exp', 'lxm']
 function explanation({ nsid, reason }: Refusal): string {
   if (reason === 'credentials')
     return `${nsid} is not passed on, because it makes or changes credentials of the account`
+  if (reason === 'token-not-allowed')
+    return `${nsid} is not passed on, because its token would authorize a method that is not passed on`
   if (reason === 'read-only') return `${nsid} is not passed on, because only reads are`
   return `${nsid} is not among the methods that are passed on`
 }

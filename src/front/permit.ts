@@ -12,10 +12,10 @@ export interface PermitOptions {
 }
 
 /**
- * `not-allowed` and `read-only`: by the options. `credentials`: never passed on, because it makes or changes credentials of the
- * account.
+ * `not-allowed` and `read-only`: by the options. `token-not-allowed`: a service token for a method that is not allowed.
+ * `credentials`: never passed on, because it makes or changes credentials of the account.
  */
-export type PermitRefusal = 'not-allowed' | 'read-only' | 'credentials'
+export type PermitRefusal = 'not-allowed' | 'token-not-allowed' | 'read-only' | 'credentials'
 
 export interface Permit {
   /** Why a request is not passed on; `undefined` if it is. */
@@ -46,7 +46,7 @@ export function parsePermit({ allow, readOnly = false }: PermitOptions): Permit 
       if (!isServiceAuth(nsid)) return undefined
       // A service token can be used for writes, without the front.
       if (readOnly) return 'read-only'
-      return (authorized.length > 0 ? authorized : ['*']).every(isAllowed) ? undefined : 'not-allowed'
+      return (authorized.length > 0 ? authorized : ['*']).every(isAllowed) ? undefined : 'token-not-allowed'
     },
   }
 }

@@ -190,6 +190,20 @@ describe('a program', () => {
     expect(await postsOf(account.did, home)).toStrictEqual([])
   })
 
+  test('a service token for a method that no --allow names: the warning does not ask for what is allowed', async () => {
+    const { home, env } = await logIn(world)
+    const query = 'aud=did:web:x.fake.dev&lxm=com.atproto.repo.uploadBlob'
+    const name = await program(
+      home,
+      `const { accessJwt } = await client.signIn()
+       console.log((await client.send('GET', 'com.atproto.server.getServiceAuth?${query}', undefined, accessJwt)).status)`,
+    )
+    const { stdout, stderr } = await runCli(['run', '--allow', 'com.atproto.server.*', 'node', name], { home, env })
+    expect(stdout).toBe('403\n')
+    expect(stderr).toContain('add --allow for the method that its token authorizes (lxm)')
+    expect(stderr).not.toContain('add --allow com.atproto.server.getServiceAuth')
+  })
+
   test('with a scope that lacks the permission: the PDS refuses, and the warning has the login that adds it', async () => {
     const { account, home, env } = await logIn(world, 'atproto repo:app.bsky.feed.like')
     const name = await program(home, `console.log((await client.post(await client.signIn(), 'no')).status)`)

@@ -515,6 +515,20 @@ describe('what is not passed on', () => {
   })
 })
 
+test('a service token for a method outside the permit is refused in other words than its own method', async () => {
+  const front = await openFront({ permit: { allow: ['com.atproto.server.*'] } })
+  const { authorization } = await front.signIn()
+  const query = 'aud=did:web:x.fake.dev&lxm=com.atproto.repo.uploadBlob'
+  const { status, body } = await front.ask(`${SERVER}.getServiceAuth?${query}`, { headers: { authorization } })
+  expect({ status, body }).toStrictEqual({
+    status: 403,
+    body: {
+      error: 'Forbidden',
+      message: `${SERVER}.getServiceAuth is not passed on, because its token would authorize a method that is not passed on`,
+    },
+  })
+})
+
 describe('errors', () => {
   test('a missing permission is passed on as the PDS says it, and reported once with the scope', async () => {
     const front = await openFront({ scope: 'atproto repo:app.bsky.feed.like' })

@@ -240,6 +240,8 @@ function wordRefusal({ nsid, reason, scope, error }: Refusal, context: Context):
   switch (reason) {
     case 'not-allowed':
       return `${nsid} was refused: to pass it on, add --allow ${nsid}`
+    case 'token-not-allowed':
+      return `${nsid} was refused: to pass it on, add --allow for the method that its token authorizes (lxm)`
     case 'read-only':
       return `${nsid} was refused, because of --read-only`
     case 'credentials':
