@@ -40,6 +40,7 @@ interface Entry {
 const SCOPE = 'write it as --scope "atproto transition:generic"'
 const AGAIN = 'run the same command again'
 const MAKE_WRITABLE = 'free some disk space or correct the file permissions'
+const START_AGAIN = 'move the directory of the store away, and sign in again'
 const KEEP_RECORD =
   'undo the change, or sign in again with `init`; do not delete the file, which may hold the only valid token'
 
@@ -610,16 +611,16 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'store-key-missing':
       return 'set ATPROTO_OAUTH_STORE_KEY to the passphrase of the store, or run the command at a terminal, which asks for it'
     case 'store-key-wrong':
-      return 'correct ATPROTO_OAUTH_STORE_KEY, or unset it to be asked at a terminal'
+      return `correct ATPROTO_OAUTH_STORE_KEY, or unset it to be asked at a terminal; if it is forgotten, the sessions are lost: ${START_AGAIN}`
     case 'keychain-locked':
       return `unlock the keychain, or sign in to the desktop of this machine, then ${AGAIN}`
     case 'keychain-missing':
       return `start the keychain of this system; on Linux, install secret-tool (libsecret-tools) and run a Secret Service such as gnome-keyring`
     case 'keychain-entry-missing':
-      return 'run this as the user, and on the machine, that encrypted the store; if its keychain is lost, the sessions are: move the directory of the store away, and sign in again'
+      return `run this as the user, and on the machine, that encrypted the store; if its keychain is lost, the sessions are: ${START_AGAIN}`
     case 'store-encryption-damaged':
     case 'store-encryption-foreign':
-      return 'restore store-encryption.json from a backup; without it the sessions are lost, and you have to sign in again'
+      return `restore store-encryption.json from a backup; without it the sessions are lost: ${START_AGAIN}`
     case 'store-encryption-newer':
       return 'update this tool: npx atproto-oauth@latest'
     case 'working-directory-gone':

@@ -12,6 +12,7 @@ import {
   loginId,
   loginName,
   type StoreCipher,
+  sealedFile,
   sessionName,
   storeCipher,
   VAULTS_NAME,
@@ -20,6 +21,7 @@ import { elsewhereFor } from './elsewhere.ts'
 import {
   createStoreKey,
   type EncryptionHeader,
+  headerMissing,
   keyOf,
   lockWithKeychain,
   lockWithPassphrase,
@@ -99,6 +101,9 @@ async function change(home: string, mode: StoreEncryption, options: ChangeOption
   const { cipher = storeCipher(home) } = options
   const header = await readEncryption(home)
   const before = header?.mode ?? 'off'
+  const lost = header === undefined ? await sealedFile(home) : undefined
+  // A new key would make the old one, in a backup of the header, useless.
+  if (lost !== undefined) throw headerMissing(home, lost)
   if (header === undefined && mode === 'off') return { before, after: mode, files: 0 }
   // What was decrypted needs no key to go on.
   if (header?.mode === 'off' && mode === 'off') return finish({ home, before, header, cipher, options })

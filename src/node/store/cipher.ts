@@ -5,10 +5,10 @@
  * What is loaded only for an encrypted store is in encryption.ts.
  */
 import { createHash } from 'node:crypto'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { StoreKeys, Unlock } from './encryption.ts'
-import { readPrivate } from './files.ts'
-import { encryptionPath } from './parts.ts'
+import { listFolder, readPrivate } from './files.ts'
+import { clientKeysFolder, encryptionPath, loginsFolder, sessionsFolder, vaultsPath } from './parts.ts'
 
 /** Encrypts, or not, what is written to one file. */
 export interface FileSealer {
@@ -23,9 +23,11 @@ export interface StoreCipher extends StoreKeys {
   /**
    * How files are written now.
    *
-   * @throws {OAuthError} `STORE_LOCKED` the key cannot be had; `STORE_INVALID`
+   * @param options.isBegun something was sent, or is written already: it must not fail for what else is in the store
+   * @throws {OAuthError} `STORE_LOCKED` the key cannot be had; `STORE_INVALID`, also if `store-encryption.json` was lost:
+   *   what is written then would be plain text in a store that its user has encrypted
    */
-  sealer(): Promise<FileSealer>
+  sealer(options?: { readonly isBegun?: boolean }): Promise<FileSealer>
   /** The text of a file that was read. @throws {OAuthError} as `sealer` */
   open(content: string, name: string, path: string): Promise<string>
   /** The text of a file, `undefined` if there is none. @throws {OAuthError} as `sealer`, and those of `readPrivate` */
@@ -36,6 +38,8 @@ export interface StoreCipher extends StoreKeys {
 const SEALED = /^eyJ[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+\s*$/
 /** The encryption of a file that was read may be removed at that moment. */
 const ATTEMPTS = 3
+/** Files of a folder. What remains of a completed login is never encrypted. */
+const SAMPLED = 4
 
 export function isSealed(content: string): boolean {
   return SEALED.test(content)
@@ -63,6 +67,22 @@ export function storeCipher(home: string, unlock?: Unlock): StoreCipher {
   return cipher
 }
 
+/**
+ * One that is encrypted. Without `store-encryption.json` there is none, and where it was lost all are, so that a few tell.
+ */
+export async function sealedFile(home: string): Promise<string | undefined> {
+  const sampled = [sessionsFolder(home), clientKeysFolder(home), loginsFolder(home)].map(async (folder) => {
+    const names = await listFolder(folder).catch(() => [])
+    const paths = names.filter((name) => name.endsWith('.json')).map((name) => join(folder, name))
+    return paths.slice(0, SAMPLED)
+  })
+  for (const path of [vaultsPath(home), ...(await Promise.all(sampled)).flat()]) {
+    const content = await readPrivate(path).catch(() => undefined)
+    if (content !== undefined && isSealed(content)) return path
+  }
+  return undefined
+}
+
 /** Forgets the keys, as a process that ends does. */
 export function forgetKeys(home: string): void {
   ciphers.delete(resolve(home))
@@ -73,10 +93,17 @@ function createCipher(home: string): StoreCipher {
   const cipher: StoreCipher = {
     keys: new Map(),
     unlock: {},
-    async sealer() {
+    async sealer({ isBegun = false } = {}) {
       const text = await headerText()
       const isCurrent = async () => (await headerText()) === text
-      if (text === undefined) return { seal: async (plain) => plain, isEncrypted: false, isCurrent }
+      if (text === undefined) {
+        const sealed = isBegun ? undefined : await sealedFile(home)
+        if (sealed === undefined) return { seal: async (plain) => plain, isEncrypted: false, isCurrent }
+        // Another process may be encrypting the store at this moment.
+        if (!(await isCurrent())) return cipher.sealer()
+        const { headerMissing } = await import('./encryption.ts')
+        throw headerMissing(home, sealed)
+      }
       const { sealWith } = await import('./encryption.ts')
       return { ...(await sealWith(home, text, cipher)), isCurrent }
     },

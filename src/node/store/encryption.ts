@@ -16,7 +16,7 @@ const TYP = 'atproto-oauth-store'
 const VERSION = 1
 const KEY_BYTES = 32
 const SALT_BYTES = 16
-/** Bytes of memory that a header may ask for. */
+/** Bytes of memory that a header may ask for, in all passes: a few seconds, where `SCRYPT_COST` takes half of one. */
 const SCRYPT_LARGEST = 512 * 1024 * 1024
 
 /** RFC 7914 §2. */
@@ -98,7 +98,7 @@ function isAffordable(lock: StoreLock): boolean {
   const { N, r, p } = lock
   const isPower = Number.isInteger(N) && N > 1 && N <= 2 ** 24 && 2 ** Math.round(Math.log2(N)) === N
   const isSmall = [r, p].every((each) => Number.isInteger(each) && each >= 1 && each <= 16)
-  return isPower && isSmall && 128 * N * r <= SCRYPT_LARGEST
+  return isPower && isSmall && 128 * N * r * p <= SCRYPT_LARGEST
 }
 
 /** @returns what encrypts a file as the header says */
@@ -141,15 +141,24 @@ export async function openWith(
   if (found === undefined || found.name !== name) throw damagedFile(path)
   const header = text === undefined ? undefined : parseEncryption(text, encryptionPath(home))
   if (!cipher.keys.has(found.kid) && header?.kid !== found.kid) {
-    throw invalid(
-      `${path} is encrypted, and the key for it is not in ${encryptionPath(home)}`,
-      'store-encryption-foreign',
-    )
+    throw text === undefined ? headerMissing(home, path) : foreign(home, path)
   }
   const key = await (cipher.keys.get(found.kid) ?? keyOf(header!, cipher))
   return decryptText(content.trimEnd(), key).catch(() => {
     throw damagedFile(path)
   })
+}
+
+/** @param path of a file that is encrypted */
+export function headerMissing(home: string, path: string): OAuthError {
+  return invalid(`${path} is encrypted, and ${encryptionPath(home)} is missing`, 'store-encryption-foreign')
+}
+
+function foreign(home: string, path: string): OAuthError {
+  return invalid(
+    `${path} is encrypted, and the key for it is not in ${encryptionPath(home)}`,
+    'store-encryption-foreign',
+  )
 }
 
 /** The name under which a file was encrypted, as it says itself. */

@@ -110,10 +110,11 @@ interface LoginFile {
 }
 
 async function writeLogin(file: ReservedFile, record: PendingRecord, { name, cipher }: LoginFile): Promise<void> {
-  const sealer = await cipher.sealer()
+  const sealer = await cipher.sealer({ isBegun: true })
   await file.write(await contentOf(record, name, sealer))
   // The encryption was changed at this moment, and the change may not have seen this file.
-  if (!(await sealer.isCurrent())) await file.write(await contentOf(record, name, await cipher.sealer()))
+  if (!(await sealer.isCurrent()))
+    await file.write(await contentOf(record, name, await cipher.sealer({ isBegun: true })))
 }
 
 /** What remains of a login after its code was sent is no secret, and can be read without a key. */

@@ -229,10 +229,65 @@ describe('a file that was changed', () => {
     expect(await failure(store(home))).toMatchObject(expected)
   })
 
+  test('without store-encryption.json nothing else is written in plain text either, and no other key is made', async () => {
+    const home = await filled('passphrase')
+    const path = join(home, 'store-encryption.json')
+    const header = await readFile(path, 'utf8')
+    const files = await readdir(home, { recursive: true })
+    await rm(path)
+    asNewProcess(home, NEVER)
+    const expected = { code: 'STORE_INVALID', facts: { reason: 'store-encryption-foreign' } }
+    const other = { ...KEY, x: KEY.y, y: KEY.x }
+    const next = sessionRecord({ thumbprint: thumbprintOf(other), dpopPrivateJwk: other })
+    const work = [
+      () => sessionsOf(home).update(next.thumbprint, ({ commit }) => commit(next)),
+      () => createPendingStore(home).prepare(),
+      () => writeKnownVault(home, { address: 'redis://vault.example.com', key: 'k'.repeat(43) }),
+      ...(['passphrase', 'off'] as const).map(
+        (mode) => () => changeStoreEncryption(home, mode, { passphrase: PASSPHRASE, cost: CHEAP }),
+      ),
+    ]
+    for (const each of work) expect(await failure(each()), String(each)).toMatchObject(expected)
+    const [sessions, logins] = [await readdir(join(home, 'sessions')), await readdir(join(home, 'pending'))]
+    expect([...sessions, ...logins].sort()).toStrictEqual(
+      files
+        .filter((file) => /^(?:sessions|pending)\//.test(file))
+        .map((file) => file.replace(/^.*\//, ''))
+        .sort(),
+    )
+
+    await writeFile(path, header)
+    asNewProcess(home, { passphrase: async () => PASSPHRASE })
+    expect(await sessionsOf(home).list()).toHaveLength(1)
+  })
+
+  test('one kind of encrypted file is enough for that', async () => {
+    for (const kept of ['sessions', 'pending', 'vault.json']) {
+      const home = await filled('passphrase')
+      for (const name of ['sessions', 'pending', 'vault.json', 'store-encryption.json']) {
+        if (name !== kept) await rm(join(home, name), { recursive: true, force: true })
+      }
+      asNewProcess(home, NEVER)
+      expect(await failure(createPendingStore(home).prepare()), kept).toMatchObject({ code: 'STORE_INVALID' })
+    }
+  })
+
+  test('a store that is being encrypted at this moment is not taken for one whose store-encryption.json was lost', async () => {
+    const home = await filled('passphrase')
+    const path = join(home, 'store-encryption.json')
+    const header = await readFile(path, 'utf8')
+    await rm(path)
+    asNewProcess(home, { passphrase: async () => PASSPHRASE })
+    const sealing = storeCipher(home).sealer()
+    await writeFile(path, header)
+    expect((await sealing).isEncrypted).toBe(true)
+  })
+
   test.each([
     ['not JSON', () => '{', 'damaged'],
     ['of a newer version', (header: object) => JSON.stringify({ ...header, version: 2 }), 'newer'],
     ['with costs that no machine has', costs({ N: 2 ** 24 }), 'damaged'],
+    ['with passes that take a minute', costs({ N: 2 ** 18, r: 16, p: 2 }), 'damaged'],
     ['with costs that are no numbers of scrypt', costs({ N: 1000 }), 'damaged'],
     ['with costs below those of scrypt', costs({ r: 0 }), 'damaged'],
   ])('store-encryption.json that is %s is rejected before anything is asked', async (_, changed, reason) => {
