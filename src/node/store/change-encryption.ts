@@ -21,6 +21,7 @@ import { elsewhereFor } from './elsewhere.ts'
 import {
   createStoreKey,
   type EncryptionHeader,
+  foreign,
   headerMissing,
   keyOf,
   lockWithKeychain,
@@ -30,7 +31,7 @@ import {
   type StoreEncryption,
   type StoreKey,
   type StoreLock,
-  sealedName,
+  sealedBy,
   sealFile,
 } from './encryption.ts'
 import {
@@ -237,7 +238,13 @@ async function thumbprintsOf(home: string, rescued: readonly string[]): Promise<
 
 async function convertFile(path: string, name: string, { home, storeKey, cipher }: Conversion): Promise<boolean> {
   const content = await readPrivate(path)
-  if (content === undefined || isSealed(content) === (storeKey !== undefined)) return false
+  if (content === undefined) return false
+  if (storeKey !== undefined && isSealed(content)) {
+    // In a store whose header was replaced by another one, what cannot be read must not pass for done.
+    if (sealedBy(content)?.kid === storeKey.kid) return false
+    throw foreign(home, path)
+  }
+  if (storeKey === undefined && !isSealed(content)) return false
   if (storeKey !== undefined && name.startsWith(loginName('')) && !isSecretLogin(content)) return false
   const text = storeKey ? await sealFile(content, name, storeKey) : await cipher.open(content, name, path)
   await writePrivate(path, text, undefined, path.startsWith(home) ? undefined : home)
@@ -247,7 +254,7 @@ async function convertFile(path: string, name: string, { home, storeKey, cipher 
 /** The name of a file whose own name is shortened. */
 async function claimedName(path: string): Promise<string> {
   const content = (await readPrivate(path)) ?? ''
-  if (isSealed(content)) return sealedName(content) ?? ''
+  if (isSealed(content)) return sealedBy(content)?.name ?? ''
   const state = /"state": "((?:[^"\\]|\\.)*)"/.exec(content)?.[1] ?? ''
   return loginName(loginId(JSON.parse(`"${state}"`)))
 }

@@ -154,16 +154,17 @@ export function headerMissing(home: string, path: string): OAuthError {
   return invalid(`${path} is encrypted, and ${encryptionPath(home)} is missing`, 'store-encryption-foreign')
 }
 
-function foreign(home: string, path: string): OAuthError {
+/** @param path of a file that is encrypted with another key */
+export function foreign(home: string, path: string): OAuthError {
   return invalid(
     `${path} is encrypted, and the key for it is not in ${encryptionPath(home)}`,
     'store-encryption-foreign',
   )
 }
 
-/** The name under which a file was encrypted, as it says itself. */
-export function sealedName(content: string): string | undefined {
-  return fileHeader(content.trimEnd())?.name
+/** With which key, and under which name, a file was encrypted, as it says itself. */
+export function sealedBy(content: string): { readonly kid: string; readonly name: string } | undefined {
+  return fileHeader(content.trimEnd())
 }
 
 function fileHeader(content: string): { readonly kid: string; readonly name: string } | undefined {

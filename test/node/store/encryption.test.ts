@@ -261,6 +261,17 @@ describe('a file that was changed', () => {
     expect(await sessionsOf(home).list()).toHaveLength(1)
   })
 
+  test('with the store-encryption.json of another store, a change says what it cannot read', async () => {
+    const [home, another] = [await filled('passphrase'), await filled('passphrase')]
+    await cp(join(another, 'store-encryption.json'), join(home, 'store-encryption.json'))
+    asNewProcess(home, { passphrase: async () => PASSPHRASE })
+    const changing = changeStoreEncryption(home, 'passphrase', { passphrase: PASSPHRASE, cost: CHEAP, elsewhere: [] })
+    expect(await failure(changing)).toMatchObject({
+      code: 'STORE_INVALID',
+      facts: { reason: 'store-encryption-foreign' },
+    })
+  })
+
   test('one kind of encrypted file is enough for that', async () => {
     for (const kept of ['sessions', 'pending', 'vault.json']) {
       const home = await filled('passphrase')
