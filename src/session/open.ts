@@ -10,7 +10,7 @@ import { accountOf, handleTaken } from './account.ts'
 import { allEnded, chooseSession, isSessionName, namedSession } from './choice.ts'
 import type { RefreshPorts } from './ports.ts'
 import { Session } from './session.ts'
-import { assertOwnToken, endedIfRevoked, newerOf, toSessionRecord } from './token-family.ts'
+import { assertOwnToken, newestKnown, toSessionRecord } from './token-family.ts'
 
 /**
  * A session from credentials, or from the stored session with the same DPoP key if its tokens are newer. A session that
@@ -28,9 +28,8 @@ export async function openSession(credentials: Credentials, ports: RefreshPorts)
 async function newestOf(given: SessionRecord, { stores }: RefreshPorts): Promise<SessionRecord> {
   const { thumbprint } = given
   const stored = await stores.sessions.read(thumbprint)
-  if (stored === undefined) return endedIfRevoked(given, (await stores.sessions.revoked?.(thumbprint))?.[0])
   try {
-    return await newerOf(given, stored)
+    return await newestKnown(given, stored, stores.sessions)
   } catch (error) {
     // It may be a token of another session, which is the better explanation.
     if (isOAuthError(error, 'COPIES_DIFFER')) await assertOwnToken(given, stores.sessions)

@@ -20,7 +20,7 @@ import type { Commit, RefreshPorts } from './ports.ts'
 import { deliverLeftOver, deliverRotated, lockForRefresh, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
 import { CLOCK_SLACK } from './server-time.ts'
 import { shareRefresh } from './share-refresh.ts'
-import { addSpentToken, assertOwnToken, endedError, newerOf, tokenHash } from './token-family.ts'
+import { addSpentToken, assertOwnToken, endedError, newestKnown, tokenHash } from './token-family.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
 const MARGIN = 10_000
@@ -84,8 +84,8 @@ export function refresh(
     return lockForRefresh(shared, (confirmTargets) =>
       sessions.update(given.thumbprint, async (transaction) => {
         const { stored, commit, forget } = transaction
-        const known = await newestOfTargets(await newerOf(given, stored), ports)
-        if (known.ended) throw endedError(known, ports.now())
+        const known = await newestOfTargets(await newestKnown(given, stored, sessions), ports)
+        if (known.ended) throw endedError(known, ports.now(), !given.ended)
         if (known.movingTo !== undefined) throw stillMoving(known.movingTo)
         // An old copy would replace newer credentials in a save target.
         if (known.undelivered?.length) await sessions.assertNewest(known)

@@ -12,7 +12,7 @@ import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { clientOf } from './client.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
-import { endedError, newerOf, revokedFrom } from './token-family.ts'
+import { endedError, newestKnown, revokedFrom } from './token-family.ts'
 
 export interface Revoked {
   /** `unsupported`: the server has no revocation endpoint; `unconfirmed`: it did not confirm the revocation. */
@@ -29,8 +29,8 @@ export interface Revoked {
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
   return sessions.update(given.thumbprint, async ({ stored, forget, confirm }) => {
-    const record = await newerOf(given, stored)
-    if (record.ended?.revoked) throw endedError(record, ports.now())
+    const record = await newestKnown(given, stored, sessions)
+    if (record.ended?.revoked) throw endedError(record, ports.now(), !given.ended)
     const { clientId, refreshToken, accessToken } = record
     const token = refreshToken ?? accessToken
     if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)

@@ -237,9 +237,11 @@ export class Session {
   }
 
   /**
-   * If a new token is rejected, the cause is a clock or a proxy, and another refresh would not help. A token from an
-   * earlier process may be rejected because the session has ended since, which only a refresh reveals. Ages are
-   * measured with the servers' clocks, because the local clock may have been changed.
+   * If a new token is rejected, the cause is mostly a clock or a proxy: a refresh would spend a token for each request, and
+   * not help. If the session was revoked from this machine or in its vault, the store tells that before this is asked.
+   * One that ended elsewhere within this minute is the price: its requests get the 401 of the PDS until the minute is
+   * over, and SESSION_DEAD then. A token from an earlier process may be rejected because the session has ended since, which
+   * only a refresh reveals. Ages are measured with the servers' clocks, because the local clock may have been changed.
    */
   #isJustRefreshed({ accessToken, rotatedAt, pds }: SessionRecord): boolean {
     if (accessToken !== this.#refreshed || rotatedAt === undefined) return false

@@ -93,6 +93,7 @@ export async function newerOf(
   const { refreshToken, rotation } = given
   if (refreshToken === undefined || refreshToken === known.refreshToken) return known
   if (spentTokens.includes(await tokenHash(refreshToken))) return known
+  if (known.ended?.revoked && !isBeyond(given, known)) return known
   if (known.refreshToken === undefined) {
     const isOlder = rotation !== undefined && known.rotation !== undefined && rotation < known.rotation
     return isOlder ? known : withTokens(known, given)
@@ -169,18 +170,39 @@ export function revokedFrom(record: SessionRecord, at: number): RevokedSession {
 }
 
 /**
- * Given credentials as a session that has ended, if it was revoked from here. With more refreshes than the revoked copy
- * had, they may belong to a session that the server did not recognize by that copy, and did not end.
+ * With more refreshes than the revoked copy had, a session may be one that the server did not recognize by that copy,
+ * and did not end.
  */
+function isBeyond({ rotation = 0 }: SessionRecord, revoked: Pick<RevokedSession, 'rotation'>): boolean {
+  return rotation > (revoked.rotation ?? Number.POSITIVE_INFINITY)
+}
+
+/**
+ * The newest state of a session, given what its transaction found stored: nothing is stored of one that was revoked from
+ * here, also by another process while this one used it.
+ *
+ * @throws {OAuthError} as {@link newerOf}
+ */
+export async function newestKnown(
+  given: SessionRecord,
+  stored: SessionRecord | undefined,
+  store: Pick<SessionStore, 'revoked'>,
+): Promise<SessionRecord> {
+  if (stored !== undefined) return newerOf(given, stored)
+  return endedIfRevoked(given, (await store.revoked?.(given.thumbprint))?.[0])
+}
+
+/** Given credentials as a session that has ended, if it was revoked from here. */
 export function endedIfRevoked(given: SessionRecord, revoked: RevokedSession | undefined): SessionRecord {
   if (revoked === undefined || revoked.did !== given.did) return given
   // An access token that was lent may outlive its session.
   if (given.clientId === undefined) return given
-  if ((given.rotation ?? 0) > (revoked.rotation ?? Number.POSITIVE_INFINITY)) return given
+  if (isBeyond(given, revoked)) return given
   const { accessToken, accessTokenExpiresAt, refreshToken, ...rest } = given
-  const { handle, redirectUri, scope, at } = revoked
+  const { handle, redirectUri, scope, at, rotation } = revoked
   return {
     ...rest,
+    rotation,
     handle,
     redirectUri: given.redirectUri ?? redirectUri,
     requestedScope: given.requestedScope ?? scope,
@@ -188,15 +210,19 @@ export function endedIfRevoked(given: SessionRecord, revoked: RevokedSession | u
   }
 }
 
-/** Why a session of the store cannot be used. */
-export function endedError(session: SessionRecord, now: number): OAuthError {
+/**
+ * Why a session cannot be used.
+ *
+ * @param wasInUse it has ended while this process used it: its credentials were not given again
+ */
+export function endedError(session: SessionRecord, now: number, wasInUse = false): OAuthError {
   const { at, reason, handedOver, revoked, movedTo } = session.ended!
   const facts = loginFacts(session)
   const when = relativeTime(at, now)
   if (revoked) {
     const bundled = session.bundled === true
     return new OAuthError('SESSION_DEAD', `the session of ${session.did} was revoked here ${when}`, {
-      facts: { ...facts, reason: 'revoked', bundled },
+      facts: wasInUse ? facts : { ...facts, reason: 'revoked', bundled },
     })
   }
   if (movedTo !== undefined) {

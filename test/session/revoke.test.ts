@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest'
+import { savedEntries } from '../../src/credentials/write.ts'
 import type { Credentials, Origin } from '../../src/model.ts'
+import type { SaveTarget } from '../../src/ports.ts'
 import { openSession, openStoredSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
+import { toCredentials } from '../../src/session/token-family.ts'
 import { failure } from '../support/failure.ts'
-import type { FakeWorld } from '../support/fake-atproto.ts'
-import { GET_SESSION, signedIn } from '../support/login.ts'
+import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
+import { CALM, GET_SESSION, isRefresh, signedIn, signIn } from '../support/login.ts'
 
 /** A session that the store has. */
 async function inUse(faults: Partial<FakeWorld['faults']> = {}) {
@@ -156,5 +159,79 @@ describe('a session that was revoked from here has ended, also for its other cop
     const { world, credentials } = await revoked({ revocation })
     expect((await openSession(credentials, world)).record().ended).toBeUndefined()
     expect((await failure(openStoredSession(undefined, world))).message).not.toContain('revoked')
+  })
+})
+
+describe('a session that another process revokes while this one uses it', () => {
+  /** Two processes with one store: this one has refreshed just now. */
+  async function revokedBeside() {
+    const world = createFakeWorld({ topology: 'together', faults: CALM })
+    const { credentials } = await signIn(world)
+    const session = await openSession(credentials, world)
+    await session.refresh()
+    const other = await openStoredSession(undefined, world)
+    await revoke(other.record(), world)
+    const before = world.sent(isRefresh).length
+    return { world, session, refreshes: () => world.sent(isRefresh).length - before }
+  }
+  /** A reason would be advice about variables, which need not be set. */
+  const revokedHere = {
+    code: 'SESSION_DEAD',
+    session: 'dead',
+    message: expect.stringMatching(/was revoked here now$/),
+    facts: expect.not.objectContaining({ reason: expect.anything() }),
+  }
+
+  test('its next refresh says so, and sends nothing', async () => {
+    const { world, session, refreshes } = await revokedBeside()
+    expect(await failure(session.refresh())).toMatchObject(revokedHere)
+    expect(refreshes()).toBe(0)
+    expect(world.stores.sessionRecords.size).toBe(0)
+  })
+
+  test('so does a call with a token that the server rejects, however new the token is', async () => {
+    const { session, refreshes } = await revokedBeside()
+    expect(await failure(session.call(GET_SESSION))).toMatchObject(revokedHere)
+    expect(refreshes()).toBe(0)
+  })
+
+  test('and a second revocation', async () => {
+    const { world, session } = await revokedBeside()
+    const before = world.requests.length
+    expect(await failure(revoke(session.record(), world))).toMatchObject(revokedHere)
+    expect(world.requests).toHaveLength(before)
+  })
+
+  test('a new token that the server rejects costs no refresh where nothing here has ended the session', async () => {
+    const { world, session, refreshes } = await revokedBeside()
+    world.stores.revocations.clear() // it was revoked from another machine
+    expect((await session.call(GET_SESSION)).status).toBe(401)
+    expect(refreshes()).toBe(0)
+    world.advance(60_000)
+    expect(await failure(session.call(GET_SESSION))).toMatchObject({ code: 'SESSION_DEAD' })
+  })
+
+  test.each([
+    ['its revoked token', 0, 'revoked'],
+    ['a token of a later refresh', 1, undefined],
+  ] as const)('a save target still has %s', async (_, later, reason) => {
+    const { world, session, refreshes } = await revokedBeside()
+    const { rotation = 0, refreshToken, ...record } = session.record()
+    const token = later === 0 ? refreshToken : 'a later one'
+    const saved = toCredentials({ ...record, rotation: rotation + later, refreshToken: token })
+    const target: SaveTarget = {
+      name: 'file:/a/secrets.env',
+      durable: true,
+      save: async () => undefined,
+      read: async () => Object.fromEntries(savedEntries(saved, false)),
+    }
+    const again = await openSession(toCredentials(session.record()), {
+      ...world,
+      saving: { ...world.saving, targets: [target] },
+    })
+    const error = await failure(again.refresh())
+    expect(error).toMatchObject({ code: 'SESSION_DEAD' })
+    expect(error.facts.reason).toBe(reason)
+    expect(refreshes() > 0).toBe(later > 0)
   })
 })
