@@ -31,17 +31,25 @@ export interface Context {
   readonly output: Output
   readonly runtime: Runtime
   readonly dev: boolean
-  /** The user's settings, if there are any. */
+  /** The user's settings, if there are any; for `doctor` those that can be used. */
   readonly config: Config | undefined
   /** The credentials in the environment, or of the program that it names. Runs the program when it is first called. */
   readonly given: () => Promise<Credentials | undefined>
 }
 
+/** How a command reads the user's settings. */
+export type ConfigReader = typeof configOf
+
 /** @throws {OAuthError} `USAGE` */
-export function createContext(io: CliIO, output: Output, options: SavingOptions & { account?: string }): Context {
+export function createContext(
+  io: CliIO,
+  output: Output,
+  options: SavingOptions & { account?: string },
+  readSettings: ConfigReader = configOf,
+): Context {
   const { environment } = io
   const dev = SETTINGS.dev.read(options, environment) ?? false
-  const config = configOf(options, io, output)
+  const config = readSettings(options, io, output)
   const server = (setting: typeof SETTINGS.plcUrl | typeof SETTINGS.handleResolver) => {
     const found = setting.find(options, environment, config)
     return found && parseServer(found, setting, dev)

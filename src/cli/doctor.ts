@@ -7,7 +7,7 @@ import { isOAuthError } from '../errors.ts'
 import { inspectMachine } from '../node/doctor.ts'
 import { expandTilde, userFolders } from '../node/folders.ts'
 import type { Finding } from '../ports.ts'
-import { settingsFindings } from './config/finding.ts'
+import { settingsFindings, usableSettings } from './config/finding.ts'
 import type { Context } from './context.ts'
 import { concludeFindings, printFindings } from './findings.ts'
 import type { Runner } from './invocation.ts'
@@ -27,7 +27,7 @@ export function doctorCommand(runner: Runner): Command {
     .addOption(SETTINGS.redirectUri.option({ about: 'Redirect URI to try with --client-id' }))
     .addOption(SETTINGS.scope.option({ about: 'OAuth scope to try', defaultValue: 'atproto' }))
     .addHelpText('after', NOTES)
-    .action(runner.action(runDoctor, 'login'))
+    .action(runner.action(runDoctor, 'login', usableSettings))
 }
 
 const NOTES = `
@@ -73,7 +73,7 @@ async function* findings(identifier: string | undefined, options: DoctorOptions,
   // Created first: it rejects an invalid identifier before anything is printed.
   const account = diagnose(identifier, { ...examination, credentials }, runtime)
   yield* inspectMachine({ home, environment, platform })
-  yield* settingsFindings(context.config, context.dev)
+  yield* settingsFindings(context)
   if (unreadable) yield unreadable
   yield* account
 }

@@ -3,7 +3,7 @@
  */
 import type { Command } from 'commander'
 import { withoutSession } from '../errors.ts'
-import type { Context } from './context.ts'
+import type { ConfigReader, Context } from './context.ts'
 import { CliError } from './errors.ts'
 import type { CliIO } from './io.ts'
 import { outputOf, type SavingOptions, SETTINGS } from './options.ts'
@@ -20,8 +20,15 @@ type SettingsWork<Words extends unknown[]> = (...words: [...Words, SettingsConte
 
 /** Creates the action handlers for commander. */
 export interface Runner {
-  /** @param before `login` for a command that runs before there is a session */
-  action<Words extends unknown[]>(work: Work<Words>, before?: 'login'): (...words: [...Words, Command]) => Promise<void>
+  /**
+   * @param before `login` for a command that runs before there is a session
+   * @param readSettings for a command that goes on where the user's settings cannot be used
+   */
+  action<Words extends unknown[]>(
+    work: Work<Words>,
+    before?: 'login',
+    readSettings?: ConfigReader,
+  ): (...words: [...Words, Command]) => Promise<void>
   /** For a command that changes or shows the user's settings, and does not use them. No session is involved. */
   settings<Words extends unknown[]>(work: SettingsWork<Words>): (...words: [...Words, Command]) => Promise<void>
   /** For a command that does not depend on settings. */
@@ -55,11 +62,11 @@ export class Invocation implements Runner {
     }
   }
 
-  action<Words extends unknown[]>(work: Work<Words>, before?: 'login') {
+  action<Words extends unknown[]>(work: Work<Words>, before?: 'login', readSettings?: ConfigReader) {
     return async (...words: [...Words, Command]) => {
       // The last argument is the command, which the context replaces.
       const given = words.slice(0, -1) as Words
-      const worked = async () => work(...given, await this.#context())
+      const worked = async () => work(...given, await this.#context(readSettings))
       this.#exitCode = (await (before === 'login' ? withoutSession(worked()) : worked())) ?? 0
     }
   }
@@ -92,9 +99,9 @@ export class Invocation implements Runner {
   }
 
   /** Loaded only when a command runs, not for `--help`, because it imports the whole protocol. */
-  async #context(): Promise<Context> {
+  async #context(readSettings: ConfigReader | undefined): Promise<Context> {
     const { createContext } = await import('./context.ts')
-    return createContext(this.#io, this.#output, this.#options)
+    return createContext(this.#io, this.#output, this.#options, readSettings)
   }
 
   /** For errors before the options are known. */

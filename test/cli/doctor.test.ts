@@ -1,5 +1,8 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { HOPS } from '../doctor/support.ts'
+import { tempFolder } from '../node/helpers.ts'
 import { fakeNodeRuntime, run, signIn } from '../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
 import { html } from '../support/fake-bodies.ts'
@@ -94,6 +97,66 @@ describe('without an identifier', () => {
     expect(verdicts(stdout)).toContain('xx environment')
     expect(verdicts(stdout)).toContain('ok pushed request')
     expect(stdout + stderr).not.toContain('secret-secret')
+  })
+})
+
+describe('the user’s settings', () => {
+  async function withSettings(content: string) {
+    const home = await tempFolder()
+    const path = join(home, 'config.json')
+    await writeFile(path, content, { mode: 0o600 })
+    const ran = await run(createFakeWorld(), ['doctor', 'alice.fake.dev', '--json'], {
+      env: { ATPROTO_OAUTH_HOME: home },
+    })
+    const findings: { topic: string; verdict: string; detail: string; fix?: string }[] = ran.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    return { ran, path, findings, ofSettings: findings.filter(({ topic }) => topic === 'settings') }
+  }
+
+  test.each(['{', '[]', '"alice.fake.dev"'])(
+    'that cannot be read (%s) are a finding, and all else is checked',
+    async (content) => {
+      const { ran, path, findings, ofSettings } = await withSettings(content)
+      expect(ran.code).toBe(4)
+      expect(ofSettings).toMatchObject([
+        { verdict: 'broken', detail: expect.stringContaining(path), fix: expect.stringContaining(`rm ${path}`) },
+      ])
+      expect(findings.map(({ topic }) => topic)).toStrictEqual([...MACHINE, 'settings', ...HOPS])
+      expect(ran.stderr).toContain('DOCTOR_FOUND')
+    },
+  )
+
+  test.each([
+    ['plc-url', 'http://plc.fake.dev'],
+    ['handle-resolver', 5],
+    ['save', ['stroe']],
+    ['client-id', 'https://app.fake.dev'],
+    ['redirect-uri', 'x'],
+    ['account', 'https://pds.fake.dev'],
+    ['encrypt-store', 'yes'],
+  ])('one that is not valid (%s) is a finding, and all else is checked without it', async (key, value) => {
+    const { ran, path, findings, ofSettings } = await withSettings(JSON.stringify({ [key]: value, later: 1 }))
+    expect(ran.code).toBe(4)
+    expect(ofSettings).toMatchObject([
+      { verdict: 'broken', detail: expect.stringContaining(`${key} in ${path}`), fix: expect.any(String) },
+      { verdict: 'warning', detail: expect.stringContaining('later') },
+    ])
+    expect(findings.filter(({ topic }) => topic !== 'settings').map(({ topic }) => topic)).toStrictEqual([
+      ...MACHINE,
+      ...HOPS,
+    ])
+  })
+
+  test('that are sound are used', async () => {
+    const { ran, path, findings, ofSettings } = await withSettings(
+      JSON.stringify({ 'client-id': 'https://app.fake.dev/gone.json' }),
+    )
+    expect(ran.code).toBe(4)
+    expect(ofSettings).toMatchObject([{ verdict: 'ok', detail: `${path}: client-id` }])
+    const document = findings.filter(({ topic }) => topic === 'client document')
+    expect(document).toMatchObject([{ verdict: 'broken', detail: expect.stringContaining('app.fake.dev') }])
   })
 })
 
