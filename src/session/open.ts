@@ -65,7 +65,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
   const where = place === undefined ? 'stored here' : `in the vault at ${place}`
   const none = place === undefined ? 'no credentials are set, and no session is' : 'no session is'
   throw new OAuthError('SESSION_MISSING', `${did ? `no session of ${did} is` : none} ${where}`, {
-    facts: account === did ? { did } : { handle: account },
+    facts: account === did ? { did } : { did, handle: account },
   })
 }
 

@@ -4,6 +4,7 @@
 import { DID, SOURCE, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { type ErrorCode, isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
 import type { PendingRecord, SessionRecord } from '../../model.ts'
+import { isSessionName } from '../../session/choice.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
@@ -126,6 +127,7 @@ async function openStored(flag: string | undefined, context: Context): Promise<S
   try {
     return await openAccount(chosen?.value, context)
   } catch (error) {
+    if (chosen?.source === 'flag' && isOAuthError(error, 'SESSION_MISSING')) throw await givenInstead(error, context)
     // An account that was not typed: where it comes from is half of the explanation.
     if (chosen === undefined || chosen.source === 'flag' || !isOAuthError(error, ...OF_ACCOUNT)) throw error
     const name = chosen.source === 'variable' ? SETTINGS.account.variable : chosen.name
@@ -138,6 +140,15 @@ async function openStored(flag: string | undefined, context: Context): Promise<S
         : `choose another account: atproto-oauth accounts use ${shellQuote(other)}`
     throw new CliError(error.code, message, { cause: error, hint })
   }
+}
+
+/** Nothing is stored of the account, but its credentials are given: to sign in again would be one session too many. */
+async function givenInstead(error: OAuthError, context: Context): Promise<OAuthError> {
+  if (!fromEnvironment(undefined, context.io.environment)) return error
+  const { did } = (await context.given().catch(() => undefined)) ?? {}
+  if (did === undefined || did !== error.facts.did) return error
+  const message = `${error.message}; the credentials in the environment are of this account`
+  return new CliError(error.code, message, { cause: error, hint: 'omit --account to use them' })
 }
 
 /** An account with a session that can be used. */
@@ -177,7 +188,7 @@ async function openAccount(account: string | undefined, context: Context): Promi
     const did = account === undefined ? variable(io.environment, DID) : undefined
     const isUnknown = isOAuthError(error, 'SESSION_MISSING') && error.facts.did === undefined
     if (isUnknown && did !== undefined) throw error.with({ facts: { did } })
-    throw await afterLogin(await misnamed(error, runtime), context)
+    throw await afterLogin(await misnamed(error, account, runtime), context)
   }
 }
 
@@ -229,14 +240,18 @@ export function leftIn(account: string | undefined, { savedTo = [] }: SessionRec
 }
 
 /** These commands have no account argument, so the usual hint would not work. */
-async function misnamed(error: unknown, { stores }: Context['runtime']): Promise<unknown> {
+async function misnamed(error: unknown, account: string | undefined, { stores }: Context['runtime']): Promise<unknown> {
   if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason === 'dev-mode-needed') return error
   const meant = error.facts.reason === 'identifier-meant' ? error.facts.identifier : undefined
   const isMeant = meant !== undefined && !meant.startsWith('https:')
-  const stored = isMeant ? [] : await stores.sessions.list().catch(() => [])
-  const { handle, did } = stored.find((record) => record.handle !== undefined) ?? stored[0] ?? {}
-  const hint = isMeant
-    ? `choose one of the accounts, as in: --account ${shellQuote(meant)}`
-    : hintOf({ code: 'ACCOUNT_UNCLEAR', facts: { handle, did } })
-  return new CliError(error.code, error.message, { cause: error, hint })
+  const stored = await stores.sessions.list().catch(() => [])
+  const others = stored.filter(({ handle }) => handle !== undefined)
+  const { handle, did } = others.find((record) => record.handle === meant) ?? others[0] ?? stored[0] ?? {}
+  const hint =
+    isMeant && stored.length === 0
+      ? `choose one of the accounts, as in: --account ${shellQuote(meant)}`
+      : hintOf({ code: 'ACCOUNT_UNCLEAR', facts: { handle, did } })
+  const isName = account !== undefined && isSessionName(account)
+  const message = isName ? `"${account}" is not a handle or a DID, and no session here has this name` : error.message
+  return new CliError(error.code, message, { cause: error, hint })
 }

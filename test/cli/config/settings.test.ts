@@ -77,6 +77,54 @@ describe('the account', () => {
   })
 })
 
+describe('--account, before and after the command', () => {
+  const whoami = (account: string) => [
+    ['whoami', '--account', account],
+    ['--account', account, 'whoami'],
+  ]
+
+  test.each(['alice.fake.dev', 'did'])(
+    'of credentials in variables (%s) does not lead to another login',
+    async (name) => {
+      const world = createFakeWorld()
+      const env = await signIn(world)
+      for (const args of whoami(name === 'did' ? world.alice.did : name)) {
+        const { code, stderr } = await run(world, args, { env })
+        expect(code).toBe(5)
+        expect(stderr).toBe(
+          `atproto-oauth: error: no session of ${world.alice.did} is stored here; the credentials in the environment are of this account [SESSION_MISSING]\natproto-oauth: hint: omit --account to use them\n`,
+        )
+      }
+    },
+  )
+
+  test('of another account than the variables has the usual hint', async () => {
+    const world = createFakeWorld()
+    const env = await signIn(world)
+    for (const args of whoami('mallory.fake.dev')) {
+      const { code, stderr } = await run(world, args, { env })
+      expect(code).toBe(5)
+      expect(stderr).toContain(`no session of ${world.mallory.did} is stored here [SESSION_MISSING]\n`)
+      expect(stderr).toContain('hint: atproto-oauth init mallory.fake.dev\n')
+    }
+  })
+
+  test('with a name that no session has: says so, and proposes an account that has one', async () => {
+    const { world } = await twoAccounts()
+    await run(world, ['accounts', 'name', 'alice.fake.dev', 'posts'])
+    for (const args of whoami('posts')) expect(await run(world, args)).toMatchObject({ code: 0 })
+    for (const args of whoami('likes')) {
+      const { code, stderr } = await run(world, args)
+      expect(code).toBe(2)
+      expect(stderr).toContain('"likes" is not a handle or a DID, and no session here has this name')
+      expect(stderr).toContain('as in: --account alice.fake.dev;')
+    }
+    const { stderr } = await run(world, ['whoami', '--account', 'Alice'])
+    expect(stderr).toContain('"Alice" is not a handle')
+    expect(stderr).toContain('as in: --account alice.fake.dev;')
+  })
+})
+
 describe('the client', () => {
   const CLIENT = 'https://app.fake.dev/oauth-client-metadata.json'
 
