@@ -4,7 +4,7 @@
 import { DID, SOURCE, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { type ErrorCode, isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
 import type { PendingRecord, SessionRecord } from '../../model.ts'
-import { isSessionName } from '../../session/choice.ts'
+import { isSessionName, namedSession } from '../../session/choice.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
 import type { Session } from '../../session/session.ts'
@@ -26,7 +26,7 @@ export async function sessionFor(account: string | undefined, context: Context, 
   const { io, output, runtime } = context
   const isGiven = account === undefined && variable(io.environment, VAULT) === undefined
   const credentials = isGiven ? await context.given() : undefined
-  if (credentials) refuseOtherAccount(credentials, context)
+  if (credentials) await refuseOtherAccount(credentials, context)
   output.sessionInvolved()
   const session = await (credentials ? openSession(credentials, runtime) : openStored(account, context))
   if (credentials && mayRefresh) refuseRevoked(session, context)
@@ -50,10 +50,14 @@ export function chosenAccount(
   return found
 }
 
-/** Two variables that contradict each other. A handle is not resolved for this. */
-function refuseOtherAccount({ did }: Pick<SessionRecord, 'did'>, { io }: Context): void {
+/** Two variables that contradict each other, by a DID or the name of a session. A handle is not resolved for this. */
+async function refuseOtherAccount({ did }: Pick<SessionRecord, 'did'>, { io, runtime }: Context): Promise<void> {
   const chosen = SETTINGS.account.read({}, io.environment)
-  if (chosen === undefined || !chosen.startsWith('did:') || chosen === did) return
+  if (chosen === undefined) return
+  const isName = isSessionName(chosen)
+  if (!isName && !chosen.startsWith('did:')) return
+  const named = isName ? namedSession(chosen, await runtime.stores.sessions.list().catch(() => []))?.did : chosen
+  if (named === undefined || named === did) return
   const { variable: name } = SETTINGS.account
   throw new CliError('USAGE', `${name} is ${chosen}, but the credentials in the environment are of ${did}`, {
     hint: `unset ${name}, or use a stored session: --account ${shellQuote(chosen)}`,
@@ -88,7 +92,7 @@ export async function localSessionFor(account: string | undefined, context: Cont
   const beside = besideVault(runtime)
   const chosen = chosenAccount(account, context)
   const credentials = account === undefined ? await context.given() : undefined
-  if (credentials) refuseOtherAccount(credentials, context)
+  if (credentials) await refuseOtherAccount(credentials, context)
   output.sessionInvolved()
   try {
     const session = await (credentials ? openSession(credentials, beside) : openStoredSession(chosen?.value, beside))

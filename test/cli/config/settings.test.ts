@@ -77,6 +77,21 @@ describe('the account', () => {
   })
 })
 
+test('a variable with the name of another account’s session contradicts credentials beside it', async () => {
+  const { world, alice } = await twoAccounts()
+  const env = await signIn(world)
+  const { sessionRecords } = world.stores
+  for (const [key, record] of sessionRecords) {
+    sessionRecords.set(key, { ...record, name: record.did === alice ? 'mine' : 'his' })
+  }
+  const whoami = (account: string) => run(world, ['whoami'], { env: { ...env, ATPROTO_OAUTH_ACCOUNT: account } })
+  for (const account of ['mine', 'nosuch']) expect(await whoami(account)).toMatchObject({ code: 0 })
+  const { code, stdout, stderr } = await whoami('his')
+  expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain(`ATPROTO_OAUTH_ACCOUNT is his, but the credentials in the environment are of ${alice}`)
+  expect(stderr).toContain('--account his\n')
+})
+
 describe('--account, before and after the command', () => {
   const whoami = (account: string) => [
     ['whoami', '--account', account],
