@@ -74,7 +74,7 @@ async function storedSession(account: string, context: Context): Promise<Session
     throw new OAuthError('SESSION_MISSING', `the session of ${record.did} has ended: ${record.ended.reason}`)
   } catch (error) {
     if (!isOAuthError(error, 'SESSION_MISSING', 'IDENTIFIER_INVALID')) throw error
-    const { meant } = { meant: error.facts.reason === 'identifier-meant' ? error.facts.identifier : undefined }
+    const meant = error.facts.reason === 'identifier-meant' ? error.facts.identifier : undefined
     if (meant !== undefined && !meant.startsWith('https:')) return storedSession(meant, context)
     throw new CliError(error.code, error.message, { cause: error, hint: await choices(context) })
   }

@@ -8,7 +8,7 @@ import { currentHandles, type ListedHandle } from '../../session/account.ts'
 import { chooseSession, namedSession } from '../../session/choice.ts'
 import { openSession } from '../../session/open.ts'
 import { type Context, homeOf } from '../context.ts'
-import { givenIn } from '../options.ts'
+import { fromEnvironment, givenIn } from '../options.ts'
 import { chosenAccount } from './select.ts'
 
 /** How many handles are resolved at the same time, and milliseconds after which the rest are shown as they are stored. */
@@ -64,7 +64,9 @@ export async function sessionsAtHand(
   })
   const keys = new Set(found.map(({ thumbprint }) => thumbprint))
   const usable = listed.map(({ record }) => record).filter(({ thumbprint }) => keys.has(thumbprint))
-  const used = given?.thumbprint ?? defaultOf(usable, context)
+  // Credentials that cannot be used are no reason to use another session: commands fail.
+  const isGiven = fromEnvironment(undefined, io.environment)
+  const used = given?.thumbprint ?? (isGiven ? undefined : defaultOf(usable, context))
   return listed.map((each) => ({ ...each, isDefault: each.record.thumbprint === used })).sort(inOrder)
 }
 

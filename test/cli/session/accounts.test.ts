@@ -128,6 +128,15 @@ describe('accounts', () => {
     ])
   })
 
+  test('beside credentials that cannot be used, no stored session is the default: commands fail', async () => {
+    const { world } = await withAlice()
+    const env = { ATPROTO_OAUTH_REFRESH_TOKEN: 'a token alone' }
+    const { stdout, stderr } = await run(world, ['accounts'], { env })
+    expect(fields(stdout).map((row) => row.slice(0, 2))).toStrictEqual([['', 'alice.fake.dev']])
+    expect(stderr).toContain('atproto-oauth: warning: ')
+    expect(await run(world, ['whoami'], { env })).toMatchObject({ code: 2, stdout: '' })
+  })
+
   test('1,000 sessions', async () => {
     const { world, alice } = await withAlice()
     for (let index = 0; index < 999; index += 1) {
