@@ -77,8 +77,16 @@ function askedOf(program: Command, words: readonly string[]): readonly string[] 
   const name = words[at + 1]
   const group =
     at === 0 ? program : at === 1 ? program.commands.find((command) => command.name() === words[0]) : undefined
+  const [, , below] = words
+  if (at === 0 && below !== undefined && group?.commands.some((command) => hasCommand(command, name, below))) {
+    return [name!, below, '--help'] // commander would show the help of the group
+  }
   if (!group?.commands.length || name === undefined || name.startsWith('-') || name === 'help') return words
   return group.commands.some((command) => command.name() === name) ? words : words.filter((_, index) => index !== at)
+}
+
+function hasCommand(group: Command, name: string | undefined, below: string): boolean {
+  return group.name() === name && group.commands.some((command) => command.name() === below)
 }
 
 const GUIDE = `

@@ -3,6 +3,7 @@ import { wholeProgram } from '../../scripts/build/man.ts'
 import { helpColumns, reflow } from '../../src/cli/help.ts'
 import { withSubcommands } from '../../src/cli/invocation.ts'
 import { run } from '../support/cli.ts'
+import { createFakeWorld } from '../support/fake-atproto.ts'
 
 const PATHS = withSubcommands(await wholeProgram(() => undefined)).map((command) => {
   const names = []
@@ -56,6 +57,18 @@ test('in a narrow terminal a description stands below its term', async () => {
     '\n  --redirect-uri <uri>        Redirect URI that the client declares\n',
   )
 })
+
+test.each([[['accounts', 'use']], [['config', 'set']], [['vault', 'move']]])(
+  'help %j is the help of the subcommand',
+  async (names) => {
+    const asked = await run(createFakeWorld(), ['help', ...names])
+    expect(asked).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`Usage: atproto-oauth ${names.join(' ')} `),
+    })
+    expect(asked.stdout).toBe((await run(createFakeWorld(), [...names, '--help'])).stdout)
+  },
+)
 
 describe('text that was wrapped by hand', () => {
   test('is as it was where it fits', () => {
