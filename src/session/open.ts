@@ -72,7 +72,7 @@ export async function openStoredSession(account: string | undefined, ports: Refr
 function alreadyRevoked(session: RevokedSession, now: number): OAuthError {
   const { did, handle, at } = session
   const whose = handle === undefined ? did : `${handle} (${did})`
-  const message = `the session of ${whose} was revoked here ${relativeTime(at, now)}, and no other one is stored`
+  const message = `the session of ${whose} was revoked here ${relativeTime(at, now)}, and no other one of this account is stored`
   return new OAuthError('SESSION_MISSING', message, { facts: loginFacts(session) })
 }
 

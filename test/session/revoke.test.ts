@@ -137,7 +137,7 @@ describe('a session that was revoked from here has ended, also for its other cop
     for (const account of [undefined, world.alice.did]) {
       const error = await failure(openStoredSession(account, world))
       expect(error).toMatchObject({ code: 'SESSION_MISSING', facts: { scope: 'atproto transition:generic' } })
-      expect(error.message).toContain('was revoked here now, and no other one is stored')
+      expect(error.message).toContain('was revoked here now, and no other one of this account is stored')
     }
     expect((await failure(openStoredSession(world.mallory.did, world))).message).not.toContain('revoked')
   })

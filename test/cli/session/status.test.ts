@@ -142,7 +142,9 @@ describe('after `revoke`', () => {
       const rest = await run(world, ['status'], {
         env: { ...env, ...Object.fromEntries(names.map((name) => [name, ''])) },
       })
-      expect(rest.stderr).toContain('was revoked here now, and no other one is stored [SESSION_MISSING]')
+      expect(rest.stderr).toContain(
+        'was revoked here now, and no other one of this account is stored [SESSION_MISSING]',
+      )
     },
   )
 
