@@ -20,11 +20,13 @@ export function parseServer({ value, name, source }: Found<string>, { flag }: Wr
   const server = asServer(value, dev)
   if (server !== undefined) return server
   const isHttp = asUrl(value)?.protocol === 'http:'
+  const meant = asServer(`https://${value.replace(/^https:\/\//, '').replace(/\/.*$/s, '')}`, false)
+  const example = meant?.includes('.') ? meant : 'https://host.example.com'
   const hint = isHttp
     ? 'for a server with http:, add --dev or set ATPROTO_OAUTH_DEV=1'
-    : source === 'config'
-      ? `atproto-oauth config set ${flag.slice(2)} https://host.example.com`
-      : `write it as ${flag} https://host.example.com`
+    : source === 'config' || name === flag.slice(2)
+      ? `atproto-oauth config set ${flag.slice(2)} ${example}`
+      : `write it as ${flag} ${example}`
   throw new CliError('USAGE', `${name} must be an https origin: https:// and a host`, { hint })
 }
 
@@ -75,7 +77,7 @@ export function checkSetting(key: ConfigKey, found: Found<string | readonly stri
     case 'encrypt-store':
       if (['off', 'keychain', 'passphrase'].includes(text)) return
       throw new CliError('USAGE', `${found.name} must be off, keychain or passphrase`, {
-        hint: 'atproto-oauth config unset encrypt-store',
+        hint: `atproto-oauth config set encrypt-store ${text === 'keyring' ? 'keychain' : 'passphrase'}`,
       })
   }
 }

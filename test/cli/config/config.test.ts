@@ -61,8 +61,12 @@ describe('config set', () => {
     [['save', 'vault', 'store'], 'does not combine with other targets', ''],
     [['plc-url', 'http://plc.fake.dev'], 'plc-url must be an https origin', 'add --dev'],
     [['plc-url', 'https://plc.fake.dev/x'], 'plc-url must be an https origin', ''],
-    [['handle-resolver', 'bsky.social'], 'handle-resolver must be an https origin', 'https://host.example.com'],
-    [['encrypt-store', 'yes'], 'encrypt-store must be off, keychain or passphrase', ''],
+    [
+      ['handle-resolver', 'bsky.social'],
+      'handle-resolver must be an https origin',
+      'set handle-resolver https://bsky.social\n',
+    ],
+    [['encrypt-store', 'yes'], 'encrypt-store must be off, keychain or passphrase', 'set encrypt-store passphrase\n'],
     [
       ['vault', 'git:https://git.fake.dev/a/b'],
       'no key is kept on this machine for a vault at',
