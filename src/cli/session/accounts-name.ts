@@ -2,7 +2,7 @@
  * `accounts name`: tells several sessions of one account apart.
  */
 import { Command, Option } from 'commander'
-import { OAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { isSessionName, namedSession } from '../../session/choice.ts'
 import { openStoredSession } from '../../session/open.ts'
@@ -11,6 +11,7 @@ import { CliError } from '../errors.ts'
 import type { Runner } from '../invocation.ts'
 import type { CommonOptions } from '../options.ts'
 import { shellQuote } from '../shell.ts'
+import { choices } from './accounts-use.ts'
 
 interface NameOptions extends CommonOptions {
   readonly remove?: boolean
@@ -43,8 +44,10 @@ async function runName(
 ): Promise<void> {
   const { output, runtime } = context
   if ((name === undefined) !== (remove === true)) {
+    // A single word is a name, which the account is still missing for.
+    const whose = name === undefined && isSessionName(account) ? 'alice.bsky.social' : shellQuote(account)
     throw new CliError('USAGE', name === undefined ? 'missing argument name' : '--remove cannot be used with a name', {
-      hint: `atproto-oauth accounts name ${shellQuote(account)} ${name === undefined ? 'posts' : shellQuote(name)}`,
+      hint: `atproto-oauth accounts name ${whose} ${name === undefined ? 'posts' : '--remove'}`,
     })
   }
   if (name !== undefined && !isSessionName(name)) {
@@ -53,7 +56,7 @@ async function runName(
     })
   }
   const { sessions } = runtime.stores
-  const record = (await openStoredSession(account.replace(/^@/, ''), runtime)).record()
+  const record = await storedSession(account, context)
   const all = await sessions.list()
   if (namedSession(account, all) === undefined) refuseSeveral(record, all)
   const other = name === undefined ? undefined : namedSession(name, all)
@@ -69,6 +72,15 @@ async function runName(
   })
   const whose = `the session of ${record.handle ?? record.did}`
   output.note(name === undefined ? `${whose} has no name any more` : `${whose} is named ${name}`)
+}
+
+async function storedSession(account: string, context: Context): Promise<SessionRecord> {
+  try {
+    return (await openStoredSession(account.replace(/^@/, ''), context.runtime)).record()
+  } catch (error) {
+    if (!isOAuthError(error, 'SESSION_MISSING', 'IDENTIFIER_INVALID')) throw error
+    throw new CliError(error.code, error.message, { cause: error, hint: await choices(context, 'name') })
+  }
 }
 
 function refuseSeveral({ did, handle }: SessionRecord, all: readonly SessionRecord[]): void {

@@ -14,6 +14,7 @@ import { CliError } from '../errors.ts'
 import type { Runner } from '../invocation.ts'
 import { type CommonOptions, holdsSession, SETTINGS } from '../options.ts'
 import { shellQuote } from '../shell.ts'
+import { handleOf } from './select.ts'
 
 interface UseOptions extends CommonOptions {
   readonly none?: boolean
@@ -74,7 +75,9 @@ async function storedSession(account: string, context: Context): Promise<Session
     throw new OAuthError('SESSION_MISSING', `the session of ${record.did} has ended: ${record.ended.reason}`)
   } catch (error) {
     if (!isOAuthError(error, 'SESSION_MISSING', 'IDENTIFIER_INVALID')) throw error
-    const meant = error.facts.reason === 'identifier-meant' ? error.facts.identifier : undefined
+    const proposed = error.facts.reason === 'identifier-meant' ? error.facts.identifier : undefined
+    const stored = await runtime.stores.sessions.list().catch(() => [])
+    const meant = handleOf(account, stored) ?? proposed
     if (meant !== undefined && !meant.startsWith('https:')) return storedSession(meant, context)
     throw new CliError(error.code, error.message, { cause: error, hint: await choices(context) })
   }
@@ -91,11 +94,11 @@ async function settingFor(record: SessionRecord, { runtime }: Context): Promise<
 }
 
 /** What can be used. */
-async function choices(context: Context): Promise<string> {
+export async function choices(context: Context, command: 'use' | 'name' = 'use'): Promise<string> {
   const records = (await context.runtime.stores.sessions.list().catch(() => [])).filter(({ ended }) => !ended)
   const accounts = accountsOf(records)
   if (accounts.length === 0) return 'sign in first: atproto-oauth init alice.bsky.social'
   const words = accounts.flatMap(({ did, handle, names }) => [handle ?? did, ...names])
   const others = words.length > 10 ? ', and others in the list of `accounts`' : ''
-  return `there are sessions of ${words.slice(0, 10).join(', ')}${others}; choose one, as in: atproto-oauth accounts use ${shellQuote(words[0]!)}`
+  return `there are sessions of ${words.slice(0, 10).join(', ')}${others}; choose one, as in: atproto-oauth accounts ${command} ${shellQuote(words[0]!)}${command === 'name' ? ' posts' : ''}`
 }

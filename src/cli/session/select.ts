@@ -27,6 +27,7 @@ export async function sessionFor(account: string | undefined, context: Context, 
   const isGiven = account === undefined && variable(io.environment, VAULT) === undefined
   const credentials = isGiven ? await context.given() : undefined
   if (credentials) await refuseOtherAccount(credentials, context)
+  else chosenAccount(account, context) // an invalid setting is no error of a session
   output.sessionInvolved()
   const session = await (credentials ? openSession(credentials, runtime) : openStored(account, context))
   if (credentials && mayRefresh) refuseRevoked(session, context)
@@ -243,17 +244,24 @@ export function leftIn(account: string | undefined, { savedTo = [] }: SessionRec
   return [...(fromEnvironment(account, environment) ? [givenIn(environment, undefined).origin] : []), ...savedTo]
 }
 
+/** The stored handle with this first label. */
+export function handleOf(label: string | undefined, stored: readonly SessionRecord[]): string | undefined {
+  return stored.find(({ ended, handle }) => !ended && handle?.split('.')[0] === label)?.handle
+}
+
 /** These commands have no account argument, so the usual hint would not work. */
 async function misnamed(error: unknown, account: string | undefined, { stores }: Context['runtime']): Promise<unknown> {
   if (!isOAuthError(error, 'IDENTIFIER_INVALID') || error.facts.reason === 'dev-mode-needed') return error
   const meant = error.facts.reason === 'identifier-meant' ? error.facts.identifier : undefined
-  const isMeant = meant !== undefined && !meant.startsWith('https:')
   const stored = await stores.sessions.list().catch(() => [])
-  const others = stored.filter(({ handle }) => handle !== undefined)
-  const { handle, did } = others.find((record) => record.handle === meant) ?? others[0] ?? stored[0] ?? {}
+  const [first] = meant?.split('.') ?? []
+  // A word alone is the beginning of a handle, most likely of a stored one, or the name of a session.
+  const isWord = first !== undefined && account?.replace(/^@/, '').toLowerCase() === first
+  const proposed = isWord ? (handleOf(first, stored) ?? (stored.length > 0 ? undefined : meant)) : meant
+  const { handle, did } = stored.find((record) => record.handle !== undefined) ?? stored[0] ?? {}
   const hint =
-    isMeant && stored.length === 0
-      ? `choose one of the accounts, as in: --account ${shellQuote(meant)}`
+    proposed !== undefined && !proposed.startsWith('https:')
+      ? `choose one of the accounts, as in: --account ${shellQuote(proposed)}`
       : hintOf({ code: 'ACCOUNT_UNCLEAR', facts: { handle, did } })
   const isName = account !== undefined && isSessionName(account)
   const message = isName ? `"${account}" is not a handle or a DID, and no session here has this name` : error.message

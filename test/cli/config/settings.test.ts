@@ -203,6 +203,15 @@ describe('a server or a save target', () => {
     },
   )
 
+  test('an account that is not a text involves no session', async () => {
+    const { ATPROTO_OAUTH_HOME } = await homeWith({ account: 5 })
+    const { code, stderr } = await run(createFakeWorld(), ['call', 'com.atproto.server.getSession'], {
+      env: { ATPROTO_OAUTH_HOME },
+    })
+    expect([code, stderr]).toStrictEqual([2, expect.stringContaining('must be a text')])
+    expect(stderr).not.toContain('session:')
+  })
+
   test('a file that is damaged is an error of each command that has settings', async () => {
     const { ATPROTO_OAUTH_HOME, path } = await homeWith({})
     await writeFile(path, '{"account": "alice.fake.dev"')

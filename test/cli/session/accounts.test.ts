@@ -256,6 +256,23 @@ describe('names', () => {
     expect(stderr).toContain(`hint: choose one by its key, as in: atproto-oauth accounts name ${thumbprint} posts`)
   })
 
+  test('of a session that is not stored: the hint has what can be named', async () => {
+    const { all } = await withBoth()
+    const { code, stderr } = await all(['accounts', 'name', 'posts', '--remove'])
+    expect(code).toBe(2)
+    expect(stderr).toMatch(
+      /hint: there are sessions of .*bob\.dev.*; choose one, as in: atproto-oauth accounts name \S+ posts$/m,
+    )
+  })
+
+  test('the beginning of a stored handle means it, before one of bsky.social', async () => {
+    const { all, alice } = await withBoth()
+    expect((await all(['whoami', '--account', 'bob'])).stderr).toContain('as in: --account bob.dev\n')
+    expect((await all(['whoami', '--account', 'mail'])).stderr).toContain('as in: --account alice.fake.dev; or always')
+    expect(await all(['accounts', 'use', 'alice'])).toMatchObject({ code: 0 })
+    expect(setting()).toBe(alice.did)
+  })
+
   test('are unique, and can be removed', async () => {
     const { all, world, thumbprint } = await withBoth()
     await all(['accounts', 'name', 'alice.fake.dev', 'work'])
