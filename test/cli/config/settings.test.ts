@@ -136,7 +136,7 @@ describe('--account, before and after the command', () => {
     }
     const { stderr } = await run(world, ['whoami', '--account', 'Alice'])
     expect(stderr).toContain('"Alice" is not a handle')
-    expect(stderr).toContain('as in: --account alice.fake.dev;')
+    expect(stderr).toContain('as in: --account alice.fake.dev\n')
   })
 })
 
