@@ -16,7 +16,7 @@ import { connectWorld } from '../world/world.ts'
 
 const STEPS = new URL('../support/vault-steps.mjs', import.meta.url).href
 /** At how many steps of each direction, spread over all of them: each takes six runs of the CLI. `99` is every step. */
-const KILLS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_KILLS'] ?? 5)
+const KILLS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_KILLS'] ?? 4)
 const TOKEN = { ATPROTO_OAUTH_VAULT_TOKEN: WRITER.password }
 const random = { randomBytes: (length: number) => new Uint8Array(randomBytes(length)) }
 
