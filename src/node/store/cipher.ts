@@ -5,7 +5,7 @@
  * What is loaded only for an encrypted store is in encryption.ts.
  */
 import { createHash } from 'node:crypto'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { StoreKeys, Unlock } from './encryption.ts'
 import { listFolder, readPrivate } from './files.ts'
 import { clientKeysFolder, encryptionPath, loginsFolder, sessionsFolder, vaultsPath } from './parts.ts'
@@ -69,6 +69,7 @@ export function storeCipher(home: string, unlock?: Unlock): StoreCipher {
 
 /**
  * One that is encrypted. Without `store-encryption.json` there is none, and where it was lost all are, so that a few tell.
+ * Only a login can be left of a process that was killed while another one decrypted the store: it counts alone.
  */
 export async function sealedFile(home: string): Promise<string | undefined> {
   const sampled = [sessionsFolder(home), clientKeysFolder(home), loginsFolder(home)].map(async (folder) => {
@@ -78,7 +79,9 @@ export async function sealedFile(home: string): Promise<string | undefined> {
   })
   for (const path of [vaultsPath(home), ...(await Promise.all(sampled)).flat()]) {
     const content = await readPrivate(path).catch(() => undefined)
-    if (content !== undefined && isSealed(content)) return path
+    if (content === undefined) continue
+    if (isSealed(content)) return path
+    if (dirname(path) !== loginsFolder(home)) return undefined
   }
   return undefined
 }

@@ -283,6 +283,15 @@ describe('a file that was changed', () => {
     }
   })
 
+  test('an encrypted login that a killed process has left keeps nobody from a store in plain text', async () => {
+    const [home, another] = [await tempFolder(), await filled('passphrase')]
+    await store(home)
+    await cp(join(another, 'pending'), join(home, 'pending'), { recursive: true })
+    asNewProcess(home, NEVER)
+    await store(home, { rotation: 1 })
+    expect((await storeCipher(home).sealer()).isEncrypted).toBe(false)
+  })
+
   test('a store that is being encrypted at this moment is not taken for one whose store-encryption.json was lost', async () => {
     const home = await filled('passphrase')
     const path = join(home, 'store-encryption.json')
