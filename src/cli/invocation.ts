@@ -2,7 +2,7 @@
  * One run of the program: creates the context of the command, reports its error, and determines the exit code.
  */
 import type { Command } from 'commander'
-import { withoutSession } from '../errors.ts'
+import { OAuthError, withoutSession } from '../errors.ts'
 import type { ConfigReader, Context } from './context.ts'
 import { CliError } from './errors.ts'
 import type { CliIO } from './io.ts'
@@ -53,6 +53,7 @@ export class Invocation implements Runner {
       // Options before and after the command.
       this.#options = { ...program.opts(), ...command.opts() }
       this.#output = outputOf(this.#io, this.#options, pathOf(command))
+      refuseSeparators(command)
     })
     for (const command of withSubcommands(program)) {
       command.exitOverride((error) => {
@@ -123,6 +124,17 @@ function passAccount(program: Command, command: Command): void {
     throw new CliError('USAGE', `--account cannot be used with ${pathOf(command)}`, { hint: 'omit --account' })
   }
   if (command.opts().account === undefined) command.setOptionValue('account', account)
+}
+
+/**
+ * In `--listen -- node`, the parser takes the separator as the value.
+ *
+ * @throws {OAuthError} `USAGE`
+ */
+function refuseSeparators(command: Command): void {
+  const given = command.opts<Record<string, unknown>>()
+  const option = command.options.find((each) => [given[each.attributeName()]].flat().includes('--'))
+  if (option !== undefined) throw new OAuthError('USAGE', `${option.long} needs a value`)
 }
 
 /** Without the name of the program: `client new`. */

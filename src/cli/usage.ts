@@ -6,6 +6,7 @@ import { OAuthError } from '../errors.ts'
 import { asHandle, isDid } from '../protocol/identity/syntax.ts'
 import { isAtprotoToken } from '../protocol/scope/permission.ts'
 import { findMethod } from '../protocol/xrpc/lexicons.ts'
+import { isSettingKey } from './config/keys.ts'
 import { CliError } from './errors.ts'
 import { shellQuote } from './shell.ts'
 
@@ -33,7 +34,7 @@ function reworded(message: string): string {
       /^too many arguments for '(.*)'\. Expected (.*) but got (\d+)\.$/,
       'too many arguments for $1: expected $2, got $3',
     )
-    .replace(/^option '(.*?)' cannot be used with option '(.*?)'$/, '$1 cannot be used with $2')
+    .replace(/^option '(.*?)(?: <.*?>)?' cannot be used with option '(.*?)(?: <.*?>)?'$/, '$1 cannot be used with $2')
     .replace(/^unknown (option|command) '([^']*)'/, (_, what, value) => `unknown ${what} ${JSON.stringify(value)}`)
     .replace(/\s*\(Did you mean (.*)\?\)$/, ': did you mean $1?')
 }
@@ -45,7 +46,7 @@ function hintFor({ code, message }: CommanderError, program: Command, words: rea
     case 'commander.unknownCommand':
       return commandHint(unknown, program, words)
     case 'commander.unknownOption':
-      return optionHint(unknown, command, words)
+      return optionHint(unknown, command, program, words)
     case 'commander.excessArguments':
       return command && excessHint(command, words)
     case 'commander.invalidArgument':
@@ -77,7 +78,12 @@ function commandHint(unknown: string, program: Command, words: readonly string[]
   return next && `begin with the command itself: atproto-oauth ${next} --help`
 }
 
-function optionHint(unknown: string, command: Command | undefined, words: readonly string[]): string | undefined {
+function optionHint(
+  unknown: string,
+  command: Command | undefined,
+  program: Command,
+  words: readonly string[],
+): string | undefined {
   const flag = unknown.replace(/=.*/s, '')
   if (unknown !== flag && SWITCHES.has(flag)) return `omit the value: ${flag}`
   const options = command?.options ?? []
@@ -86,6 +92,13 @@ function optionHint(unknown: string, command: Command | undefined, words: readon
   if (known !== undefined && doubled !== flag) return `write it with two hyphens: ${doubled}`
   if (known !== undefined && words.indexOf(unknown) < words.indexOf(command!.name())) {
     return `write the options of ${command!.name()} after it: atproto-oauth ${command!.name()} ${flag}`
+  }
+  const inGroup = subcommandIn(command, program, words.slice(words.indexOf(unknown)))
+  if (inGroup !== undefined && program.options.some(({ long, short }) => long === doubled || short === flag)) {
+    return writtenAfter(inGroup, command!, flag)
+  }
+  if (words.includes('config') && isSettingKey(flag.replace(/^--/, ''))) {
+    return `write the name of a setting without hyphens: ${flag.replace(/^--/, '')}`
   }
   if (command?.name() === 'proof' && words.includes('curl')) return 'write -- before curl'
   if (NAMES_ACCOUNT.has(flag) || NAMES_SERVER.has(flag)) return accountHint(flag, command)
@@ -97,6 +110,16 @@ function optionHint(unknown: string, command: Command | undefined, words: readon
     ({ name }) => `--${name}` === flag,
   )
   return field && `write fields without hyphens: ${field.name}=value`
+}
+
+function writtenAfter(name: string, group: Command, option: string): string {
+  return `write options after ${name}: atproto-oauth ${group.name()} ${name} ${option}`
+}
+
+/** The subcommand in a line that has an option before it. */
+function subcommandIn(command: Command | undefined, program: Command, words: readonly string[]): string | undefined {
+  const { commands = [] } = program.commands.find((each) => each === command) ?? {}
+  return words.find((word) => commands.some((each) => each.name() === word))
 }
 
 /** What other programs call the account or its server. */
@@ -136,10 +159,18 @@ function excessHint(command: Command, words: readonly string[]): string | undefi
   }
   const { parent: program } = command
   if (program && args.some((word) => isCommand(word, program))) return 'run one command at a time'
+  if (command.name() === 'accounts') {
+    const name = args.find((each) => !each.startsWith('-')) ?? ''
+    // An option before the name: commander takes the name as an argument of the default command.
+    if (isCommand(name, command)) return writtenAfter(name, command, args[0]!)
+    if (Object.hasOwn(OF_ACCOUNTS, name)) return `atproto-oauth ${OF_ACCOUNTS[name]}`
+  }
   const [word, ...rest] = args
   if (word === undefined || rest.length > 0) return undefined
   if (command.name() === 'accounts')
-    return `to use this account by default: ${line(['accounts', 'use', word.replace(/^@/, '')])}`
+    return LISTS.has(word)
+      ? 'atproto-oauth accounts'
+      : `to use this account by default: ${line(['accounts', 'use', word.replace(/^@/, '')])}`
   if (/\.(?:json|env|txt)$/.test(word))
     return `redirect stdout to write a file: atproto-oauth ${command.name()} > ${shellQuote(word)}`
   // The only argument of a command that takes the account as an option.
@@ -160,6 +191,9 @@ function choiceHint(message: string): string | undefined {
     ? `repeat the option: ${meant.map((one) => `${flag} ${one}`).join(' ')}`
     : `write it as ${flag} ${meant[0]}`
 }
+
+const PERMISSIONS_OF_LOGIN =
+  'permissions are requested at the login, as in: atproto-oauth login alice.bsky.social --for post'
 
 /** What other programs call these commands. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
@@ -188,6 +222,24 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   token: 'lease',
   version: '--version',
   xrpc: 'call --list',
+}
+
+/** Slips in `accounts list`. */
+const LISTS: ReadonlySet<string> = new Set(['all', 'ls', 'lsit', 'lst', 'show'])
+
+/** What other programs call the commands of `accounts`. */
+const OF_ACCOUNTS: Readonly<Record<string, string>> = {
+  add: 'login --help',
+  default: 'accounts use --help',
+  delete: 'revoke --help',
+  login: 'login --help',
+  logout: 'revoke --help',
+  remove: 'revoke --help',
+  rename: 'accounts name --help',
+  rm: 'revoke --help',
+  select: 'accounts use --help',
+  set: 'accounts use --help',
+  switch: 'accounts use --help',
 }
 
 /** What other programs call the commands of `config`. */
@@ -266,9 +318,11 @@ const OWN_OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     '--app-password': 'omit it: the program gets a password for this run',
     '--env-file': 'load the file first: set -a; . ./bot.env; set +a',
     '--environment': 'set variables with --env NAME=VALUE',
+    '--for': PERMISSIONS_OF_LOGIN,
     '--password': 'omit it: the program gets a password for this run',
     '--port': 'choose the port with --listen 8080',
     '--readonly': 'add --read-only',
+    '--scope': PERMISSIONS_OF_LOGIN,
     '-e': 'set variables with --env NAME=VALUE',
     '-l': 'choose the port with --listen 8080',
     '-p': 'choose the port with --listen 8080',

@@ -249,6 +249,8 @@ describe('before it starts', () => {
     await writeFile(join(home.path, 'bad'), '#!/nowhere/interpreter\n', { mode: 0o755 })
     const cases: [words: string[], exit: number, says: RegExp][] = [
       [['nosuchprogram'], 127, /command not found: "nosuchprogram"[\s\S]*hint: check the spelling/],
+      [['./nosuch'], 127, /command not found: ".\/nosuch"[\s\S]*hint: check the path/],
+      [['\u2014', 'node'], 127, /hint: write two hyphens before the command: --/],
       [[''], 127, /command not found: ""[\s\S]*was its variable not set\?/],
       [['node program.mjs'], 127, /hint: omit the quotes around the command: node program\.mjs$/m],
       [['a && b'], 127, /hint: run a line of shell with: sh -c 'a && b'$/m],

@@ -67,6 +67,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   home: 'set ATPROTO_OAUTH_HOME: the settings are in that directory',
   dev: 'set ATPROTO_OAUTH_DEV=1 where you need it',
   scope: 'set ATPROTO_OAUTH_SCOPE, or add --scope to the login',
+  source: 'set ATPROTO_OAUTH_SOURCE',
   session: 'set ATPROTO_OAUTH_SESSION, or keep the session with --save store',
   did: 'choose the account: atproto-oauth config set account alice.bsky.social',
   'refresh-token': 'set ATPROTO_OAUTH_REFRESH_TOKEN, or keep the session with --save store',

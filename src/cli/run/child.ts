@@ -199,6 +199,7 @@ function interpreterHint(file: string, [, ...args]: readonly string[]): string |
 
 function commandHint([program = '', ...args]: readonly string[]): string {
   if (program.trim() === '') return 'write the command after --; was its variable not set?'
+  if (/^[-\u2010-\u2015\u2212]+$/.test(program)) return 'write two hyphens before the command: --'
   if (program.startsWith('-')) return 'write the options before -- and the command after it'
   if (/^\w+=/.test(program)) return `set variables with --env, before the command: --env ${shellQuote(program)}`
   if (args.length === 0 && /\s/.test(program)) {
@@ -209,6 +210,7 @@ function commandHint([program = '', ...args]: readonly string[]): string {
   if (!/[\\/]/.test(program) && existsSync(program) && !isDirectory(program)) {
     return `for a file in this directory, write ${shellQuote(`./${program}`)}`
   }
+  if (/[\\/]/.test(program)) return 'check the path: it is relative to this directory, unless it begins with /'
   return 'check the spelling, and that the program is installed and in PATH'
 }
 

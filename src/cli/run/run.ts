@@ -17,6 +17,7 @@ import { CliError, hintOf } from '../errors.ts'
 import type { Runner } from '../invocation.ts'
 import { collect, type SavingOptions, SETTINGS } from '../options.ts'
 import { sessionFor } from '../session/select.ts'
+import { shellQuote } from '../shell.ts'
 import { type Ended, endByInterrupt, exitCodeOf, runChild, takeProgramSignals, untilEnded } from './child.ts'
 import { frontVariables, programEnvironment } from './environment.ts'
 import { listenLocally, parsePort } from './listen.ts'
@@ -94,6 +95,7 @@ async function runInFront(words: readonly string[], options: RunOptions, context
   checkArguments(words)
   const added = (options.env ?? []).map(parseVariable)
   const known = options.as === undefined ? undefined : findProgram(options.as)
+  refuseLists(options.allow)
   const permit = parsePermit(options)
   const port = options.listen === undefined ? 0 : parsePort(options.listen)
   const print =
@@ -125,6 +127,16 @@ async function runInFront(words: readonly string[], options: RunOptions, context
   } finally {
     await server.close()
   }
+}
+
+/** Patterns joined by commas. */
+function refuseLists(allow: readonly string[] = []): void {
+  const list = allow.find((pattern) => pattern.includes(','))
+  if (list === undefined) return
+  const parts = list.split(/[\s,]+/).filter((part) => part !== '')
+  throw new CliError('USAGE', `invalid method pattern ${JSON.stringify(list)}: a pattern is one method or prefix`, {
+    hint: `repeat the option: ${parts.map((part) => `--allow ${shellQuote(part)}`).join(' ')}`,
+  })
 }
 
 interface Opened {

@@ -1,7 +1,6 @@
 /**
  * The placeholders of `run`: what the program needs to know of the front, in its variables and arguments.
  */
-import { OAuthError } from '../../errors.ts'
 import { CliError } from '../errors.ts'
 import { shellQuote } from '../shell.ts'
 
@@ -25,6 +24,7 @@ const PLACEHOLDER = new RegExp(`\\{\\{(?:${NAMES.join('|')})\\}\\}|\\{(${NAMES.j
 const MEANT: Readonly<Record<string, (typeof NAMES)[number]>> = {
   account: 'handle',
   app_password: 'password',
+  base_url: 'url',
   identifier: 'handle',
   login: 'handle',
   origin: 'url',
@@ -33,6 +33,7 @@ const MEANT: Readonly<Record<string, (typeof NAMES)[number]>> = {
   pds: 'url',
   server: 'url',
   service: 'url',
+  uri: 'url',
   user: 'handle',
   username: 'handle',
 }
@@ -60,7 +61,11 @@ export function parseVariable(argument: string): VariableTemplate {
     })
   }
   if (!/^[A-Za-z_]\w*$/.test(name)) {
-    throw new OAuthError('USAGE', `${JSON.stringify(name)} is not the name of a variable`)
+    const close = name.replace(/^\s*(?:export|set)\s+/, '').replace(/\W+/g, '_')
+    const meant = /^[A-Za-z_]\w*$/.test(close) ? close : 'BSKY_HOST'
+    throw new CliError('USAGE', `${JSON.stringify(name)} is not the name of a variable`, {
+      hint: `use letters, digits and _, as in: --env ${shellQuote(`${meant}=${template}`)}`,
+    })
   }
   checkPlaceholders(name, template)
   return [name, template]
