@@ -1,8 +1,8 @@
 /**
  * The user's settings: one JSON file, which every command reads by itself. Only commands that change it load a library.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import { expandTilde, userFolders } from '../folders.ts'
 import { isCode, unavailable } from '../store/files.ts'
@@ -95,6 +95,9 @@ function warnOfOthers(path: string, { uid, mode }: Stats, warn: (message: string
   if (own === undefined) return
   if (uid !== own && uid !== 0 && own !== 0) warn(`${path} belongs to ${ownerName(uid)}, who can change your settings`)
   else if ((mode & 0o022) !== 0) warn(`other users can change ${path}: chmod 600 it`)
+  const folder = dirname(path)
+  // With the sticky bit, others cannot replace the file. The group may be this user's alone.
+  if ((statSync(folder).mode & 0o1002) === 0o0002) warn(`other users can replace ${path}: run chmod o-w ${folder}`)
 }
 
 function entriesOf(text: string, path: string): ReadonlyMap<string, unknown> {

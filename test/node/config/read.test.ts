@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { chmod, chown, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { configPath, configValue, readConfig } from '../../../src/node/config/read.ts'
 import { startNode, tempFolder } from '../helpers.ts'
@@ -93,6 +93,21 @@ test.skipIf(process.platform === 'win32')('no link is followed, and nothing else
   expect(() => readConfig(folder)).toThrow(
     expect.objectContaining({ code: 'STORE_INVALID', facts: { reason: 'file-irregular', path: folder } }),
   )
+})
+
+test.skipIf(process.platform === 'win32')('a file that others can replace is read with a warning', async () => {
+  const warn = vi.fn()
+  const path = await written({ account: 'a.dev' })
+  const folder = dirname(path)
+  await chmod(folder, 0o777)
+  expect(readConfig(path, warn)?.entries.get('account')).toBe('a.dev')
+  expect(warn).toHaveBeenCalledExactlyOnceWith(`other users can replace ${path}: run chmod o-w ${folder}`)
+  warn.mockClear()
+  for (const mode of [0o1777, 0o775, 0o700]) {
+    await chmod(folder, mode)
+    readConfig(path, warn)
+  }
+  expect(warn).not.toHaveBeenCalled()
 })
 
 test.skipIf(process.platform === 'win32')('a file that others can change is read with a warning', async () => {
