@@ -6,7 +6,6 @@ import { OAuthError } from '../errors.ts'
 import { asHandle, isDid } from '../protocol/identity/syntax.ts'
 import { isAtprotoToken } from '../protocol/scope/permission.ts'
 import { findMethod } from '../protocol/xrpc/lexicons.ts'
-import { isSettingKey } from './config/keys.ts'
 import { CliError } from './errors.ts'
 import { shellQuote } from './shell.ts'
 
@@ -97,7 +96,8 @@ function optionHint(
   if (inGroup !== undefined && program.options.some(({ long, short }) => long === doubled || short === flag)) {
     return writtenAfter(inGroup, command!, flag)
   }
-  if (words.includes('config') && isSettingKey(flag.replace(/^--/, ''))) {
+  const settings = command?.commands.find((each) => each.name() === 'set')?.registeredArguments[0]?.description ?? ''
+  if (command?.name() === 'config' && settings.split(/[ ,]+/).includes(flag.slice(2))) {
     return `write the name of a setting without hyphens: ${flag.replace(/^--/, '')}`
   }
   if (command?.name() === 'proof' && words.includes('curl')) return 'write -- before curl'
