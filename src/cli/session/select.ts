@@ -1,9 +1,10 @@
 /**
  * Selects the session for a command: from the vault, the environment or the per-user store.
  */
-import { DID, SOURCE, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
+import { readCredentials } from '../../credentials/read.ts'
+import { DID, type Environment, SOURCE, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { type ErrorCode, isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
-import type { PendingRecord, SessionRecord } from '../../model.ts'
+import type { Did, PendingRecord, SessionRecord } from '../../model.ts'
 import { isSessionName, namedSession } from '../../session/choice.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
@@ -132,7 +133,7 @@ async function openStored(flag: string | undefined, context: Context): Promise<S
   try {
     return await openAccount(chosen?.value, context)
   } catch (error) {
-    if (chosen?.source === 'flag' && isOAuthError(error, 'SESSION_MISSING')) throw await givenInstead(error, context)
+    if (chosen?.source === 'flag' && isOAuthError(error, 'SESSION_MISSING')) throw givenInstead(error, context)
     // An account that was not typed: where it comes from is half of the explanation.
     if (chosen === undefined || chosen.source === 'flag' || !isOAuthError(error, ...OF_ACCOUNT)) throw error
     const name = chosen.source === 'variable' ? SETTINGS.account.variable : chosen.name
@@ -148,12 +149,21 @@ async function openStored(flag: string | undefined, context: Context): Promise<S
 }
 
 /** Nothing is stored of the account, but its credentials are given: to sign in again would be one session too many. */
-async function givenInstead(error: OAuthError, context: Context): Promise<OAuthError> {
-  if (!fromEnvironment(undefined, context.io.environment)) return error
-  const { did } = (await context.given().catch(() => undefined)) ?? {}
+function givenInstead(error: OAuthError, { io, dev }: Context): OAuthError {
+  if (!fromEnvironment(undefined, io.environment)) return error
+  const did = didOfVariables(io.environment, dev)
   if (did === undefined || did !== error.facts.did) return error
   const message = `${error.message}; the credentials in the environment are of this account`
   return new CliError(error.code, message, { cause: error, hint: 'omit --account to use them' })
+}
+
+/** A program that prints credentials is not run for a hint. */
+function didOfVariables(environment: Environment, dev: boolean): Did | undefined {
+  try {
+    return readCredentials(environment, dev)?.did
+  } catch {
+    return undefined
+  }
 }
 
 /** An account with a session that can be used. */
