@@ -25,8 +25,6 @@ const BY_PROCESS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGUSR1', 'SIGUSR2']
 export interface Signals {
   /** From now on, the program gets the signals that were sent to this process alone. */
   forwardTo(child: ChildProcess): void
-  /** Whether Ctrl-C was pressed at the terminal of both. */
-  wasInterrupted(): boolean
   release(): void
 }
 
@@ -37,16 +35,13 @@ export interface Signals {
 export function takeProgramSignals(platform: NodeJS.Platform): Signals {
   const hadTerminal = hasTerminal()
   let target: ChildProcess | undefined
-  let isInterrupted = false
   const hasProgram = (signal: NodeJS.Signals) => {
     // All processes of a Windows console get what is typed there.
     if (platform === 'win32') return true
     if (!BY_TERMINAL.includes(signal)) return false
     // A terminal that is gone has sent it; while it is there, somebody else has.
     if (signal === 'SIGHUP') return hadTerminal && !hasTerminal()
-    const isKey = isInForeground()
-    if (signal === 'SIGINT') isInterrupted ||= isKey
-    return isKey
+    return isInForeground()
   }
   const signals = platform === 'win32' ? (['SIGINT', 'SIGBREAK', 'SIGHUP'] as const) : [...BY_TERMINAL, ...BY_PROCESS]
   const release = takeSignals(signals, (signal) => void (hasProgram(signal) || target?.kill(signal)), platform)
@@ -54,7 +49,6 @@ export function takeProgramSignals(platform: NodeJS.Platform): Signals {
     forwardTo(child) {
       target = child
     },
-    wasInterrupted: () => isInterrupted,
     release,
   }
 }
@@ -110,10 +104,12 @@ export async function runChild(
 }
 
 /**
- * This process ends by SIGINT once all else is done. A shell stops a loop or a script at Ctrl-C only if the command that it
- * waits for has ended by the signal; the exit code that it shows is 130 either way.
+ * At a terminal, this process ends by SIGINT as its program did, once all else is done. A shell stops a loop or a script at
+ * Ctrl-C only if the command that it waits for has ended by the signal; the exit code that it shows is 130 either way.
+ * The program may have ended before this process has seen the signal, so that tells nothing.
  */
-export function endByInterrupt(): void {
+export function endByInterrupt(platform: NodeJS.Platform): void {
+  if (platform === 'win32' || !isInForeground()) return
   process.once('exit', () => {
     process.removeAllListeners('SIGINT')
     process.kill(process.pid, 'SIGINT')

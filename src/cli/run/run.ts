@@ -227,7 +227,7 @@ async function runProgram(
     signals.release()
   }
   const { exit, signal } = ended
-  if (signal === 'SIGINT' && signals.wasInterrupted()) endByInterrupt()
+  if (signal === 'SIGINT') endByInterrupt(io.platform)
   const error = failure()
   if (error === undefined) return exit
   const { code, message, facts, hasExplicitState, session } = error
