@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -165,6 +165,14 @@ test.skipIf(lacks('jq'))(
     expect(code, log).toBe(0)
     expect(await posts(account)).toHaveLength(3)
     expect((await runCli(['vault', 'list'], { home })).stdout).toContain(account.did)
+
+    const [move] = take('docs/vault.md', 'Move the vault')
+    const other = `[url "${await bareRepository()}"]\n  insteadOf = https://github.com/alice/vault\n`
+    await appendFile(join(home.path, '.gitconfig'), other)
+    const moved = await runShell(pasted(move!.text), { home })
+    expect(moved, moved.stderr).toMatchObject({ code: 0 })
+    const there = await runCli(['vault', 'list', '--json'], { home })
+    expect(JSON.parse(there.stdout)).toMatchObject([{ did: account.did, state: 'alive' }])
   },
 )
 
@@ -181,6 +189,33 @@ test.skipIf(lacks('redis-server'))('docs/vault.md: a vault on Redis, with its pa
   expect(done, done.stderr).toMatchObject({ code: 0 })
   expect(done.stdout).toMatch(/^ok {2}key +opens the vault/m)
   expect(done.stdout + done.stderr).not.toContain(password)
+})
+
+test('docs/credentials.md: credentials from a program, which keeps the new ones', async () => {
+  const [account, home] = [await world.createAccount(), await newHome()]
+  const kept = join(home.path, 'kept')
+  const done = await runCli(['complete'], { home, stdin: await callbackFor(account, home) })
+  await writeFile(kept, done.stdout)
+  const pass = `#!/bin/sh\ncase "$1" in show) cat '${kept}' ;; insert) cat > '${kept}' ;; esac\n`
+  await mkdir(join(home.path, 'bin'))
+  await writeFile(join(home.path, 'bin', 'pass'), pass, { mode: 0o755 })
+  const [block] = take('docs/credentials.md', 'From a program')
+  const env = { PATH: `${join(home.path, 'bin')}:${process.env['PATH']}` }
+  const used = { ...block!, text: `set -e\n${block!.text}atproto-oauth refresh\natproto-oauth whoami\n` }
+  expect(await shellOf(home, account)(used, { env })).toContain(account.did)
+  expect(await readFile(kept, 'utf8')).not.toBe(done.stdout)
+})
+
+test('docs/credentials.md: an encrypted store, with a passphrase', async () => {
+  const [account, home] = [await world.createAccount(), await newHome()]
+  const [block] = take('docs/credentials.md', 'An encrypted store')
+  const edit = (lines: string) => lines.replace(/keychain .*/, 'passphrase')
+  const env = { ATPROTO_OAUTH_STORE_KEY: 'canary of a long passphrase' }
+  const callback = await callbackFor(account, home)
+  await shellOf(home, account)(block, { edit, env })
+  expect(await runCli(['complete', '--save', 'store', callback], { home, env })).toMatchObject({ code: 0 })
+  expect(await runCli(['status'], { home, env })).toMatchObject({ code: 0 })
+  expectFailure(await runCli(['status'], { home }), 2, 'STORE_LOCKED', 'none')
 })
 
 test.skipIf(lacks('curl'))('docs/commands.md: proof, and a session that moves out and back', async () => {
