@@ -190,7 +190,7 @@ async function openAccount(account: string | undefined, context: Context): Promi
     return await openStoredSession(account, runtime)
   } catch (error) {
     // It was not found yet: nothing is known about it.
-    if (isOAuthError(error, ...VAULT_ERRORS)) throw error.with({ session: 'none' })
+    if (isOAuthError(error, 'STORE_LOCKED', ...VAULT_ERRORS)) throw error.with({ session: 'none' })
     if (account === undefined && isHiddenByVault(error, io)) {
       const hint = 'move the session of the variables into the vault: atproto-oauth refresh --save vault'
       throw new CliError(error.code, error.message, { cause: error, hint })
