@@ -33,6 +33,8 @@ const MORE_OF = [
 ]
 /** Files that are not run this time. */
 const SKIPPED = process.env['ATPROTO_OAUTH_TEST_SKIP']?.split(':') ?? []
+/** Long ones among the tests of e2e/, which are run with those. */
+const ONCE = ['vault-thief', 'vault-move', 'vault-rekey', 'run-parallel'].map((name) => `test/e2e/${name}.test.ts`)
 /** A real Chromium on the servers' own pages. */
 const IN_BROWSER = 'test/browser/sign-in.test.ts'
 /** What runs the CLI runs it from the package, packed and installed. */
@@ -59,7 +61,7 @@ export default defineConfig({
               root,
               test: {
                 name: 'thorough',
-                include: ['test/thorough/**/*.test.ts', ...MORE_OF],
+                include: ['test/thorough/**/*.test.ts', ...MORE_OF, ...ONCE],
                 env: { ATPROTO_OAUTH_TEST_THOROUGH: '1' },
                 globalSetup: 'test/world/global-setup.ts',
                 maxWorkers: WORKERS,
@@ -87,6 +89,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/{world,e2e,package}/**/*.test.ts', IN_BROWSER],
+          exclude: ONCE,
           // A world for each worker: a world's request list is one for all who are in it.
           globalSetup: 'test/world/global-setup.ts', // the package too
           maxWorkers: WORKERS,
