@@ -363,13 +363,6 @@ const MOVE_RULES: Readonly<Record<string, Mutation & { readonly plan?: (seed: nu
       return [source, early]
     },
   },
-  'what another machine has copied is not overwritten': {
-    plan: racingMovePlan,
-    move: (source, target) => [
-      source,
-      { ...target, swap: async (name, _, after) => target.swap(name, await target.read(name), after) },
-    ],
-  },
   'a claim is waited for': {
     moveStore: class extends VaultStore {
       override async mayTakeOver() {
