@@ -51,9 +51,10 @@ export async function measureMemory(file: string, lines: number, home: Home): Pr
     const began = performance.now()
     const { code, stderr } = await runCli(args, { home, env, world, limit: 300_000 })
     const seconds = (performance.now() - began) / 1000
+    if (code !== 0) throw new Error(`exit code ${code}: ${stderr}`)
     const answered = (await readFile(answers, 'utf8')).split('"status":200').length - 1
     const [, probe] = /^MEMORY (.*)$/m.exec(stderr) ?? []
-    if (code !== 0 || answered !== lines || !probe) throw new Error(`exit code ${code}, ${answered} answers: ${stderr}`)
+    if (answered !== lines || !probe) throw new Error(`${answered} answers: ${stderr}`)
     const [resident, heap] = (JSON.parse(probe) as number[]).map((bytes) => Math.round(bytes / MIB))
     return { resident: resident!, heap: heap!, seconds }
   } finally {
