@@ -218,7 +218,7 @@ test('a copy of an encrypted store opens nothing without its passphrase, and has
   const secrets = [refreshToken!, accessToken!, dpopPrivateJwk.d, PASSPHRASE]
   expect(await findSecrets([copy.path], secrets)).toStrictEqual([])
   for (const passphrase of [undefined, 'a guess of the thief']) {
-    const stolen = { ...library(world, copy) }
+    const stolen = library(world, copy)
     asNewProcess(copy.state, { passphrase: async () => passphrase })
     await expect(openStoredSession(undefined, stolen)).rejects.toMatchObject({ code: 'STORE_LOCKED' })
   }

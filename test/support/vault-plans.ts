@@ -180,9 +180,9 @@ export function movePlan(
   return { ...plan, operations: [...plan.operations, ...move] }
 }
 
-/** The key is lost, another vault is made, and some machines get its key; the others go on with the old one. */
-export function randomReplacePlan(seed: number): Plan {
-  const random = createRandom(seed ^ 0x7e91)
+/** A random schedule on machines that have room, and a time in it at which one of them begins something. */
+function randomMoment(seed: number, salt: number) {
+  const random = createRandom(seed ^ salt)
   const plan = randomPlan(seed)
   const times = plan.operations.map(({ at }) => at)
   const [first, last] = [Math.min(...times), Math.max(...times) + MINUTE]
@@ -190,6 +190,12 @@ export function randomReplacePlan(seed: number): Plan {
   const machines = plan.machines.map(({ full, ...machine }) => machine)
   const machine = Math.floor(random() * machines.length)
   const begin = at(first - 2 * SECOND)
+  return { random, plan, machines, machine, at, begin }
+}
+
+/** The key is lost, another vault is made, and some machines get its key; the others go on with the old one. */
+export function randomReplacePlan(seed: number): Plan {
+  const { random, plan, machines, machine, at, begin } = randomMoment(seed, 0x7e91)
   const operations: Operation[] = [
     // Nothing in the new vault would tell that an imported copy is an old one.
     ...plan.operations.filter(({ kind }) => kind !== 'import'),
@@ -265,14 +271,7 @@ export function randomMovePlan(seed: number): Plan {
 
 /** A schedule with any number of faults but those that lose changes, and the key is replaced in the middle. */
 export function randomRekeyPlan(seed: number): Plan {
-  const random = createRandom(seed ^ 0x4e4b)
-  const plan = randomPlan(seed)
-  const times = plan.operations.map(({ at }) => at)
-  const [first, last] = [Math.min(...times), Math.max(...times) + MINUTE]
-  const at = (from: number) => from + random() * (last - from)
-  const machines = plan.machines.map(({ full, ...machine }) => machine)
-  const machine = Math.floor(random() * machines.length)
-  const begin = at(first - 2 * SECOND)
+  const { random, plan, machines, machine, at, begin } = randomMoment(seed, 0x4e4b)
   const finish = at(begin)
   const operations: Operation[] = [
     ...plan.operations,
