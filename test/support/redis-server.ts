@@ -132,7 +132,9 @@ export async function startRedisServer(
     async start(more = options) {
       await dying
       const args = ['--port', '0', '--unixsocket', path, '--dir', folder, ...USUAL, ...more]
-      const started = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+      // Valkey does not start with a locale that the machine lacks.
+      const env = { ...process.env, LC_ALL: 'C' }
+      const started = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], env })
       child = started
       let log = ''
       await new Promise<void>((resolve, reject) => {
