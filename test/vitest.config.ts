@@ -30,6 +30,7 @@ const MORE_OF = [
   'test/node/store/change-encryption.test.ts',
   'test/node/vault/model.test.ts',
   'test/session/copies.test.ts',
+  'test/session/lifetime.test.ts',
 ]
 /** Files that are not run this time. */
 const SKIPPED = process.env['ATPROTO_OAUTH_TEST_SKIP']?.split(':') ?? []
