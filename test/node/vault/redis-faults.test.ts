@@ -19,7 +19,8 @@ const A = 'a'.repeat(40)
 const KEY = 'atproto-oauth:vault'
 const PASSWORD = 'canary-71c0-password'
 
-describe.each(REDIS_PROGRAMS.filter((each) => !lacks(each)))('%s', (program) => {
+describe.each(REDIS_PROGRAMS)('%s', (program) => {
+  const isMissing = lacks(program)
   const servers: RedisServer[] = []
   let server: RedisServer
   async function start(options?: readonly string[]): Promise<RedisServer> {
@@ -27,7 +28,8 @@ describe.each(REDIS_PROGRAMS.filter((each) => !lacks(each)))('%s', (program) => 
     servers.push(started)
     return started
   }
-  beforeEach(async () => {
+  beforeEach(async ({ skip }) => {
+    skip(isMissing)
     server = await start()
   })
   afterEach(async () => {
