@@ -60,6 +60,28 @@ export interface HttpInit {
   readonly beforeSend?: () => Promise<void>
 }
 
+/** The headers of a response. `Headers` fits. */
+export interface HttpHeaders extends Iterable<[name: string, value: string]> {
+  get(name: string): string | null
+  has(name: string): boolean
+}
+
+/** To be read once. `ReadableStream` fits. */
+export interface HttpBody {
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array>
+  cancel(reason?: unknown): Promise<void>
+}
+
+/** `Response` fits. */
+export interface HttpResponse {
+  readonly status: number
+  readonly statusText: string
+  /** A status from 200 to 299. */
+  readonly ok: boolean
+  readonly headers: HttpHeaders
+  readonly body: HttpBody | null
+}
+
 export interface Http {
   /**
    * One HTTP request; redirects are returned, not followed.
@@ -68,7 +90,7 @@ export interface Http {
    *   `NETWORK_LOST`: it may have arrived (reset, timeout); `ADDRESS_REFUSED`: the address guard rejected the host; the
    *   `reason` of the signal, if that was aborted
    */
-  fetch(url: URL, init?: HttpInit): Promise<Response>
+  fetch(url: URL, init?: HttpInit): Promise<HttpResponse>
 }
 
 /** A request to a server of this process. */

@@ -4,7 +4,7 @@
  */
 import { isOAuthError, type OAuthError } from '../errors.ts'
 import type { Handle } from '../model.ts'
-import type { Clock, IdentityPorts, Notices, Random, Timer } from '../ports.ts'
+import type { Clock, HttpResponse, IdentityPorts, Notices, Random, Timer } from '../ports.ts'
 import { readBounded } from '../protocol/http/bounded-body.ts'
 import { mediaType, parseJsonObject, serverError } from '../protocol/http/response.ts'
 import { isExpiredToken, readXrpcError } from '../protocol/xrpc/error.ts'
@@ -13,7 +13,7 @@ import { explainAccountState, isAboutAccount } from '../session/account-state.ts
 import type { Session } from '../session/session.ts'
 import { decodeUtf8, parseJson } from '../text.ts'
 import { parseBatchLine } from './batch-line.ts'
-import { callWithRetry, type RetryOptions } from './retry.ts'
+import { type Calling, callWithRetry, type RetryOptions } from './retry.ts'
 
 /** One line, without its end; or why it could not be read. */
 export type BatchLine = string | OAuthError
@@ -44,7 +44,7 @@ export interface BatchOptions {
   readonly onAccountState?: ((state: OAuthError) => void) | undefined
 }
 
-type BatchSession = Pick<Session, 'call' | 'record' | 'did' | 'currentHandle'>
+type BatchSession = Calling & Pick<Session, 'record' | 'did' | 'currentHandle'>
 type Ports = Clock & Timer & Random & Notices & IdentityPorts
 /** What is wrong with the account, if that is why a request was rejected. */
 type StateOf = (error: OAuthError, request: XrpcRequest) => Promise<string | undefined>
@@ -210,7 +210,7 @@ async function resultOf(
 
 async function contentOf(
   request: XrpcRequest,
-  response: Response,
+  response: HttpResponse,
   session: BatchSession,
   stateOf: StateOf,
   ports: Clock,

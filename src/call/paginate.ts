@@ -4,14 +4,14 @@
  * @see https://atproto.com/specs/xrpc#cursors-and-pagination
  */
 import { OAuthError } from '../errors.ts'
-import type { Clock, Notices, Random, Timer } from '../ports.ts'
+import type { Clock, HttpResponse, Notices, Random, Timer } from '../ports.ts'
 import { readBounded } from '../protocol/http/bounded-body.ts'
 import { type JsonObject, parseJsonObject, shown } from '../protocol/http/response.ts'
 import { readXrpcError } from '../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 import { decodeUtf8 } from '../text.ts'
-import { callWithRetry, type RetryOptions } from './retry.ts'
+import { type Calling, callWithRetry, type RetryOptions } from './retry.ts'
 
 export interface Page {
   /** As it was received. */
@@ -46,7 +46,7 @@ export function assertQuery({ nsid, method, body }: XrpcRequest): void {
  *   the pages before stay good
  */
 export async function* pages(
-  session: Pick<Session, 'call' | 'record'>,
+  session: Calling & Pick<Session, 'record'>,
   request: XrpcRequest,
   { limitPages = Number.POSITIVE_INFINITY, retry = { wait: false }, onRefusal }: PagesOptions,
   ports: Clock & Timer & Random & Notices,
@@ -77,7 +77,7 @@ export async function* pages(
   }
 }
 
-async function readPage(nsid: string, response: Response): Promise<Page> {
+async function readPage(nsid: string, response: HttpResponse): Promise<Page> {
   const bytes = await readBounded(response, PAGE_LARGEST)
   const text = bytes && decodeUtf8(bytes, { keepsMark: true }) // a page is printed as it was received
   const json = parseJsonObject(text)

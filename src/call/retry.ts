@@ -3,10 +3,9 @@
  *
  * @see https://atproto.com/specs/xrpc#summary-of-http-status-codes, RFC 9110 §10.2.3
  */
-import type { Clock, Notices, Random, Timer } from '../ports.ts'
+import type { Clock, HttpHeaders, HttpResponse, Notices, Random, Timer } from '../ports.ts'
 import { retryAt } from '../protocol/http/response.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
-import type { Session } from '../session/session.ts'
 import { relativeTime } from '../text.ts'
 
 export interface RetryOptions {
@@ -21,6 +20,11 @@ export interface RetryOptions {
 export interface RateLimit {
   /** Milliseconds since the epoch before which nothing is sent. */
   until: number
+}
+
+/** A `Session` fits. */
+export interface Calling {
+  call(request: XrpcRequest): Promise<HttpResponse>
 }
 
 type Ports = Clock & Timer & Random & Notices
@@ -40,11 +44,11 @@ const LONGEST_SLEEP = 2 ** 30
  * @throws {OAuthError} as `session.call`
  */
 export async function callWithRetry(
-  session: Pick<Session, 'call'>,
+  session: Calling,
   request: XrpcRequest,
   { wait, limit = { until: Number.NEGATIVE_INFINITY }, onRateLimit }: RetryOptions,
   ports: Ports,
-): Promise<Response> {
+): Promise<HttpResponse> {
   const isRead = (request.method ?? (request.body === undefined ? 'GET' : 'POST')) === 'GET'
   const isRepeatable = !(request.body instanceof ReadableStream)
   for (let failures = 0; ; ) {
@@ -65,7 +69,7 @@ export async function callWithRetry(
 }
 
 /** It ends a moment after the server says. Of several requests that meet one limit, one says so. */
-function applyRateLimit(headers: Headers, limit: RateLimit, ports: Ports): void {
+function applyRateLimit(headers: HttpHeaders, limit: RateLimit, ports: Ports): void {
   const now = ports.now()
   const until = retryAt(headers, now) ?? now + RATE_PAUSE
   const isFirst = limit.until <= now

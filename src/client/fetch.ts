@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/oauth#client-id-metadata-document
  */
 import { isOAuthError } from '../errors.ts'
-import type { Clock, Http } from '../ports.ts'
+import type { Clock, Http, HttpHeaders } from '../ports.ts'
 import { readText } from '../protocol/http/bounded-body.ts'
 import { fetchJson } from '../protocol/http/fetch-json.ts'
 import { type JsonObject, mediaType, parseJsonObject } from '../protocol/http/response.ts'
@@ -57,7 +57,7 @@ export async function fetchClientDocument(clientId: string, ports: Http & Clock)
 }
 
 /** By `Last-Modified` (RFC 9110 §8.8.2): both of its dates are by the clock of the host. */
-function changedAt(headers: Headers, now: number): number | undefined {
+function changedAt(headers: HttpHeaders, now: number): number | undefined {
   const changed = Date.parse(headers.get('last-modified') ?? '')
   const sent = Date.parse(headers.get('date') ?? '')
   if (Number.isNaN(changed)) return undefined

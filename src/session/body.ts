@@ -20,6 +20,11 @@ export interface SessionInit {
   readonly timeoutSeconds?: number | undefined
 }
 
+/** The same with header names in lower case, and without the body. */
+export interface SendInit extends Omit<SessionInit, 'headers' | 'body'> {
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 /** A body that can be sent again, as a retry after a nonce challenge requires. A stream is returned as it is. */
 export async function repeatable(body: SessionInit['body']): Promise<Body | undefined> {
   if (body === null || body === undefined) return undefined

@@ -1,8 +1,8 @@
 /**
  * A small request before a large one, so that a large body is sent with a valid nonce and token.
  */
-import type { Body, Clock } from '../ports.ts'
-import { type SessionInit, sizeOf } from './body.ts'
+import type { Body, Clock, HttpResponse } from '../ports.ts'
+import { type SendInit, sizeOf } from './body.ts'
 
 /** A read that every session is allowed, whose response contains the next nonce. */
 export const PRIMING = 'com.atproto.server.getSession'
@@ -12,7 +12,7 @@ const LARGE = 64 * 1024
 const NONCE_GOOD = 60_000
 
 /** Sends one request of a session: path and query, options, and the body in a form whose size is known. */
-export type Send = (path: string, init: SessionInit, body: Body | undefined) => Promise<Response>
+export type Send = (path: string, init: SendInit, body: Body | undefined) => Promise<HttpResponse>
 
 /** Wraps `send`: a small request precedes each stream, which can be sent only once, and a large body after a pause. */
 export function withPriming(send: Send, { now }: Clock): Send {

@@ -5,7 +5,7 @@
  */
 import { OAuthError } from '../errors.ts'
 import type { Origin, SessionRecord } from '../model.ts'
-import type { Clock, IdentityPorts } from '../ports.ts'
+import type { Clock, HttpResponse, IdentityPorts } from '../ports.ts'
 import { asUrl } from '../protocol/identity/syntax.ts'
 import type { ProofTarget } from '../protocol/oauth/dpop.ts'
 import type { SignedHeaders } from '../protocol/oauth/dpop-fetch.ts'
@@ -38,7 +38,8 @@ function refuse(message: string): never {
 
 export interface ProvingSession {
   record(): SessionRecord
-  fetchHandler(path: string): Promise<Response>
+  /** Sends a query without a body. */
+  query(path: string): Promise<HttpResponse>
   /** The PDS in the DID document of the account. */
   locate(): Promise<Origin>
   /** Signs with the newest nonce. */
@@ -51,7 +52,7 @@ export interface ProvingSession {
  * @throws {OAuthError} `USAGE`, those of an XRPC error, and as `fetchHandler`
  */
 export async function proofFor(
-  { record, fetchHandler, locate, sign }: ProvingSession,
+  { record, query, locate, sign }: ProvingSession,
   { method, url }: { readonly method: string; readonly url: string },
   ports: IdentityPorts & Clock,
 ): Promise<SignedHeaders> {
@@ -60,7 +61,7 @@ export async function proofFor(
   // Credentials without an issuer may contain the authorization server instead of the PDS. The DID document tells,
   // without using a token.
   if (origin !== pds) proofTarget(method, url, issuer === undefined ? await locate() : pds)
-  const primed = await fetchHandler(`/xrpc/${PRIMING}`)
+  const primed = await query(`/xrpc/${PRIMING}`)
   if (!primed.ok) {
     const { error } = await readXrpcError({ nsid: PRIMING }, primed, record(), ports.now())
     throw await explainAccountState(error, { nsid: PRIMING }, record(), ports)

@@ -178,10 +178,10 @@ async function assertUnspent(current: SessionRecord, label: string, dpopFetch: D
   // By the server's clock: the machine that received the token may have another one than this.
   if (accessTokenExpiresAt + clockOffset - dpopFetch.now(issuer) < CLOCK_SLACK) return
   const url = new URL('/xrpc/com.atproto.server.getSession', pds)
-  const response = await dpopFetch(url, { accessToken, timeoutSeconds: 10 })
-  const isRejected = await saysExpiredToken(response)
+  const sent = await dpopFetch(url, { accessToken, timeoutSeconds: 10 })
+  const { isExpired, response } = await saysExpiredToken(sent)
   await response.body?.cancel().catch(() => undefined)
-  if (!isRejected) return
+  if (!isExpired) return
   const message = `${label} has refreshed the session of ${did} and has not stored the new tokens yet; nothing was sent`
   throw new OAuthError('REFRESH_AMBIGUOUS', message, {
     facts: { reason: 'tokens-elsewhere', label },

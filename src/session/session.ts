@@ -4,7 +4,8 @@
 
 import { OAuthError } from '../errors.ts'
 import type { Credentials, Did, Handle, Nonces, Origin, SessionRecord } from '../model.ts'
-import type { Body } from '../ports.ts'
+import type { Body, HttpResponse } from '../ports.ts'
+import { toResponse } from '../protocol/http/http-response.ts'
 import { type WithServerClocks, withServerClocks } from '../protocol/http/server-clock.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
 import { assertSigns, type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
@@ -13,9 +14,9 @@ import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { methodWarning } from '../protocol/xrpc/lexicons.ts'
 import { buildXrpcRequest, proxyAdvice, type XrpcRequest } from '../protocol/xrpc/request.ts'
 import { currentHandle } from './account.ts'
-import { orAborted, repeatable, type SessionInit, timeoutFor } from './body.ts'
+import { orAborted, repeatable, type SendInit, type SessionInit, timeoutFor } from './body.ts'
 import type { RefreshPorts } from './ports.ts'
-import { withPriming } from './priming.ts'
+import { type Send, withPriming } from './priming.ts'
 import { proofFor } from './proof.ts'
 import { type IsGood, isFresh, refresh, stillWorks } from './refresh.ts'
 import { serverTime } from './server-time.ts'
@@ -41,6 +42,7 @@ export class Session {
 
   readonly #ports: RefreshPorts & WithServerClocks
   readonly #dpopFetch: SigningFetch
+  readonly #primed: Send
   #record: SessionRecord
   /** The access token of the last refresh by this process, or the newer one that it found in the store. */
   #refreshed: string | undefined
@@ -72,8 +74,11 @@ export class Session {
       this.#nonces = changed
     }
     this.#dpopFetch = createDpopFetch(key, { nonces, onNonces }, ports)
-    const send = withPriming((path, init, body) => this.#request(path, init, body), ports)
-    this.fetchHandler = async (path, init = {}) => send(path, init, await repeatable(init.body))
+    this.#primed = withPriming((path, init, body) => this.#request(path, init, body), ports)
+    this.fetchHandler = async (path, init = {}) => {
+      const headers = Object.fromEntries(new Headers(init.headers ?? {}))
+      return toResponse(await this.#primed(path, { ...init, headers }, await repeatable(init.body)))
+    }
     this.handle = this.fetchHandler
   }
 
@@ -158,7 +163,16 @@ export class Session {
    * @throws {OAuthError} `NSID_INVALID`, `USAGE`, and as `fetchHandler`
    */
   async call(request: XrpcRequest): Promise<Response> {
-    const { path, ...init } = buildXrpcRequest(request, this.did)
+    return toResponse(await this.send(request))
+  }
+
+  /**
+   * As `call`, with the response as the `Http` port returns it.
+   *
+   * @internal
+   */
+  async send(request: XrpcRequest): Promise<HttpResponse> {
+    const { path, body, ...init } = buildXrpcRequest(request, this.did)
     const advice = proxyAdvice(request)
     if (advice !== undefined) this.#ports.warn(advice)
     const warning = methodWarning(request.nsid)
@@ -166,7 +180,7 @@ export class Session {
       this.#warnedOf.add(request.nsid)
       this.#ports.warn(`${request.nsid}: ${warning}`)
     }
-    return this.fetchHandler(path, { ...init, timeoutSeconds: request.timeoutSeconds })
+    return this.#primed(path, { ...init, timeoutSeconds: request.timeoutSeconds }, body)
   }
 
   /**
@@ -177,7 +191,7 @@ export class Session {
   proof(method: string, url: string): Promise<SignedHeaders> {
     const session = {
       record: () => this.#record,
-      fetchHandler: this.fetchHandler,
+      query: (path: string) => this.#primed(path, {}, undefined),
       locate: () => this.#locate(),
       sign: this.#dpopFetch.headersFor,
     }
@@ -185,11 +199,11 @@ export class Session {
   }
 
   /** Sends a request, and retries with a newer token if the PDS rejects the token as expired. */
-  async #request(path: string, init: SessionInit, body: Body | undefined): Promise<Response> {
+  async #request(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {
     await orAborted(this.#prepare(), init.signal)
     const used = this.#record.accessToken
-    const response = await this.#send(path, init, body)
-    if (!(await saysExpiredToken(response))) return response
+    const { isExpired, response } = await saysExpiredToken(await this.#send(path, init, body))
+    if (!isExpired) return response
     await orAborted(this.#refreshRefused(used), init.signal)
     if (this.#record.accessToken === used || body instanceof ReadableStream) return response
     await response.body?.cancel()
@@ -207,7 +221,7 @@ export class Session {
     this.#isLocated = true
   }
 
-  #send(path: string, init: SessionInit, body: Body | undefined): Promise<Response> {
+  #send(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {
     const { pds, accessToken } = this.#record
     const url = new URL(path, pds)
     if (url.origin !== pds || !url.pathname.startsWith('/xrpc/')) {
@@ -216,7 +230,7 @@ export class Session {
     return this.#keepingNonces(() =>
       this.#dpopFetch(url, {
         method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
-        headers: Object.fromEntries(new Headers(init.headers ?? {})),
+        ...(init.headers && { headers: init.headers }),
         accessToken,
         ...(body !== undefined && { body }),
         ...(init.signal && { signal: init.signal }),

@@ -25,6 +25,7 @@ export interface FakeWorldOptions {
 }
 
 export interface FakeWorld extends Runtime {
+  fetch(...request: Parameters<Runtime['fetch']>): Promise<Response>
   /** Replace it to give the world save targets. */
   saving: Runtime['saving']
   readonly stores: FakeStores

@@ -130,7 +130,7 @@ function withTimeout(session: Session, timeoutSeconds: number | undefined): Para
     did: session.did,
     currentHandle: () => session.currentHandle(),
     record: () => session.record(),
-    call: (request) => session.call({ ...request, timeoutSeconds }),
+    call: (request) => session.send({ ...request, timeoutSeconds }),
   }
 }
 

@@ -135,7 +135,12 @@ async function runOnce(
   const sent = upload ? { ...request, body: upload.content } : request
   const describe = upload || wait ? () => limited.text() ?? upload?.text() ?? '' : undefined
   const response = await output.progress.during(describe, () =>
-    callWithRetry(session, sent, { wait, onRateLimit: limited.onRateLimit }, runtime),
+    callWithRetry(
+      { call: (request) => session.send(request) },
+      sent,
+      { wait, onRateLimit: limited.onRateLimit },
+      runtime,
+    ),
   )
   await printResponse(response, request, session, options, sink, context)
 }

@@ -1,6 +1,7 @@
 /**
  * Writes a response, unchanged, to stdout or a file, or turns it into an error.
  */
+
 import { randomUUID } from 'node:crypto'
 import { open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -8,6 +9,7 @@ import type { Command } from 'commander'
 import { OAuthError } from '../../errors.ts'
 import { undecodedEncodings } from '../../node/http/exchange.ts'
 import { isCode, reasonOf } from '../../node/store/files.ts'
+import type { HttpResponse } from '../../ports.ts'
 import { mediaType, parseJsonObject } from '../../protocol/http/response.ts'
 import { readXrpcError } from '../../protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../../protocol/xrpc/request.ts'
@@ -35,7 +37,7 @@ export function addResponseOptions(command: Command): Command {
 
 /** @throws {OAuthError} for every status other than 2xx */
 export async function printResponse(
-  response: Response,
+  response: HttpResponse,
   request: XrpcRequest,
   session: Session,
   options: ResponseOptions,
@@ -73,7 +75,7 @@ export async function printResponse(
 }
 
 async function asError(
-  response: Response,
+  response: HttpResponse,
   request: XrpcRequest,
   session: Session,
   { include = false }: ResponseOptions,
@@ -87,7 +89,7 @@ async function asError(
 }
 
 async function* parts(
-  response: Response,
+  response: HttpResponse,
   first: Uint8Array | undefined,
   { pretty }: ResponseOptions,
 ): AsyncGenerator<Uint8Array> {
@@ -96,7 +98,9 @@ async function* parts(
     for await (const chunk of response.body ?? []) yield chunk
     return
   }
-  const text = await response.text()
+  const chunks: Uint8Array[] = []
+  for await (const chunk of response.body ?? []) chunks.push(chunk)
+  const text = new TextDecoder().decode(Buffer.concat(chunks))
   const document = parseJsonObject(text)
   yield Buffer.from(document ? `${JSON.stringify(document, null, 2)}\n` : text)
 }
@@ -170,12 +174,12 @@ function unwritable(path: string, why: string, isFolderMissing = false): OAuthEr
   })
 }
 
-function isBinary({ headers }: Response): boolean {
+function isBinary({ headers }: HttpResponse): boolean {
   const type = mediaType(headers)
   return type !== '' && !/^text\/|[/+](?:json|jsonl|xml)$/.test(type)
 }
 
-function head(response: Response): string {
+function head(response: HttpResponse): string {
   const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`)
   return `HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers.join('')}\r\n`
 }

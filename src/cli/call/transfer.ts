@@ -1,7 +1,8 @@
 /**
  * Counts the bytes of a body on its way, for the progress line. The bytes themselves pass through unchanged.
  */
-import type { Body } from '../../ports.ts'
+import type { Body, HttpBody, HttpResponse } from '../../ports.ts'
+import { withBody } from '../../protocol/http/http-response.ts'
 import { size } from './progress-text.ts'
 
 /** Something that is sent or received, with what the progress line says of it. */
@@ -34,23 +35,35 @@ export function measuredUpload(body: Body | undefined): Transfer<Body> | undefin
   }
 }
 
-export function measuredDownload(response: Response): Transfer<Response> {
+export function measuredDownload(response: HttpResponse): Transfer<HttpResponse> {
   if (!response.body) return { content: response, text: () => '' }
   let received = 0
-  const body = countingStream(response.body, (length) => {
+  const body = countingBody(response.body, (length) => {
     received += length
   })
   const total = lengthOf(response)
   return {
-    content: new Response(body, response),
+    content: withBody(response, body),
     text: () => (received === 0 ? '' : `received ${size(received)}${total === undefined ? '' : ` of ${size(total)}`}`),
   }
 }
 
 /** Of a compressed response the length is another than that of what we read. */
-function lengthOf({ headers }: Response): number | undefined {
+function lengthOf({ headers }: HttpResponse): number | undefined {
   const length = headers.get('content-length') ?? ''
   return /^\d{1,15}$/.test(length) && !headers.has('content-encoding') ? Number(length) : undefined
+}
+
+function countingBody(body: HttpBody, onBytes: (length: number) => void): HttpBody {
+  return {
+    async *[Symbol.asyncIterator]() {
+      for await (const chunk of body) {
+        onBytes(chunk.length)
+        yield chunk
+      }
+    },
+    cancel: (reason) => body.cancel(reason),
+  }
 }
 
 /** Reads no more of `stream` than is asked of it. */

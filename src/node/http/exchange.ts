@@ -8,8 +8,9 @@ import { type Duplex, pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
-import type { Body } from '../../ports.ts'
+import type { Body, HttpResponse } from '../../ports.ts'
 import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
+import { ResponseBody, ResponseHeaders } from './response.ts'
 
 export interface Exchange {
   readonly url: URL
@@ -33,11 +34,9 @@ const SETTLING = 2
 /** More than any server uses. */
 const MOST_ENCODINGS = 5
 const BODILESS = [204, 205, 304]
-/** Bytes. A response that is not read has to be drained to its end, or its connection keeps the process running. */
-const READ_AHEAD = 64 * 1024
 
 /** @throws the cause, for `networkError`; errors of the body are already `OAuthError`s */
-export async function exchange(asked: Exchange): Promise<Response> {
+export async function exchange(asked: Exchange): Promise<HttpResponse> {
   const { url, method, signal, onEnd } = asked
   await turn() // a connection may become idle meanwhile
   if (Object.keys(asked.agent.freeSockets).length > 0) {
@@ -51,14 +50,15 @@ export async function exchange(asked: Exchange): Promise<Response> {
     message.destroy()
     throw new OAuthError('NETWORK_LOST', `${url.host} returned the invalid status ${status}`)
   }
-  const headers = headersOf(message)
-  // A reason phrase may contain any text, but `Response` rejects some characters.
+  const isOk = status < 300
+  const headers = new ResponseHeaders(message.rawHeaders)
+  // A reason phrase may contain any text, but a `Response` rejects some characters.
   const statusText = /^[\t\x20-\x7e]*$/.test(statusMessage) ? statusMessage : ''
   if (method === 'HEAD' || BODILESS.includes(status)) {
     message.once('close', onEnd)
     if (message.complete) message.resume()
     else message.destroy() // a 205 with content
-    return new Response(null, { status, statusText, headers })
+    return { status, statusText, ok: isOk, headers, body: null }
   }
   const content = await decoded(message, headers.get('content-encoding'))
   const abort = () => content.destroy(signal.reason as Error)
@@ -72,7 +72,7 @@ export async function exchange(asked: Exchange): Promise<Response> {
     const isGivenUp = signal.aborted && !(signal.reason instanceof Timeout)
     return isGivenUp ? signal.reason : networkError(error, url)
   }
-  return new Response(webStream(content, explain), { status, statusText, headers })
+  return { status, statusText, ok: isOk, headers, body: new ResponseBody(content, explain) }
 }
 
 function send({
@@ -161,13 +161,6 @@ function describing(body: Body | undefined, headers: Exchange['headers']): Recor
   return { 'content-length': String(body.size), ...(body.type !== '' && { 'content-type': body.type }) }
 }
 
-/** All headers, including repeated ones. */
-function headersOf({ rawHeaders }: http.IncomingMessage): Headers {
-  const headers = new Headers()
-  for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at]!, rawHeaders[at + 1]!)
-  return headers
-}
-
 /** The decoded content (RFC 9110 §8.4). With an encoding that was not asked for, the bytes stay as they are. */
 async function decoded(message: http.IncomingMessage, encodings: string | null): Promise<Readable> {
   const names = encodingsIn(encodings)
@@ -184,7 +177,7 @@ async function decoded(message: http.IncomingMessage, encodings: string | null):
 }
 
 /** Those of a response that was passed on as it came, because of one that was not asked for. */
-export function undecodedEncodings({ headers }: Response): readonly string[] {
+export function undecodedEncodings({ headers }: HttpResponse): readonly string[] {
   return undecoded(headers.get('content-encoding'))
 }
 
@@ -222,24 +215,4 @@ function decoder(
   }
   const flushing = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_FINISH }
   return name === 'deflate' ? new AnyInflate(flushing) : zlib.createGunzip(flushing)
-}
-
-/** With backpressure; an interruption becomes an `OAuthError`. */
-function webStream(content: Readable, explain: (error: unknown) => unknown): ReadableStream<Uint8Array> {
-  const chunks = content[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await chunks.next()
-          if (done) controller.close()
-          else controller.enqueue(new Uint8Array(value))
-        } catch (error) {
-          controller.error(explain(error))
-        }
-      },
-      cancel: () => void content.destroy(),
-    },
-    new ByteLengthQueuingStrategy({ highWaterMark: READ_AHEAD }),
-  )
 }

@@ -3,6 +3,7 @@
  */
 
 import { type ErrorCode, OAuthError } from '../../errors.ts'
+import type { HttpHeaders, HttpResponse } from '../../ports.ts'
 import { clockTime, isObject, parseJson, relativeTime, sanitize } from '../../text.ts'
 import { readText } from './bounded-body.ts'
 
@@ -32,7 +33,7 @@ export function shown(value: unknown): string {
 }
 
 /** The media type alone, in lower case. */
-export function mediaType(headers: Headers): string {
+export function mediaType(headers: HttpHeaders): string {
   return (headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
 }
 
@@ -45,7 +46,7 @@ export interface Expectation {
 }
 
 /** The JSON object of a successful response, or an error that says what was returned instead. */
-export async function readJsonObject(response: Response, expectation: Expectation): Promise<JsonObject> {
+export async function readJsonObject(response: HttpResponse, expectation: Expectation): Promise<JsonObject> {
   const { what, code, mediaTypes = ['application/json'], largest = JSON_LARGEST } = expectation
   const type = mediaType(response.headers)
   if (!mediaTypes.includes(type)) {
@@ -68,7 +69,7 @@ export interface ServerError {
 }
 
 /** @param sent the rejected form: if the error repeats its secrets, they are masked */
-export async function readServerError(response: Response, sent?: URLSearchParams): Promise<ServerError> {
+export async function readServerError(response: HttpResponse, sent?: URLSearchParams): Promise<ServerError> {
   const secrets = SECRET_FIELDS.map((field) => sent?.get(field))
   const body = parseJsonObject(withoutSecrets((await readText(response, JSON_LARGEST)) ?? '', secrets))
   return serverError(response.status, body)
@@ -103,7 +104,7 @@ const RETRY_LONGEST = 100 * 365 * 24 * 3600
  * When a rate limit ends, in milliseconds since the epoch: `Retry-After` (RFC 9110 §10.2.3), else `ratelimit-reset`.
  * At most 100 years from now.
  */
-export function retryAt(headers: Headers, now: number): number | undefined {
+export function retryAt(headers: HttpHeaders, now: number): number | undefined {
   const latest = now + RETRY_LONGEST * 1000
   const after = headers.get('retry-after')
   if (after !== null) {
@@ -116,7 +117,7 @@ export function retryAt(headers: Headers, now: number): number | undefined {
 }
 
 /** The error for a 429. */
-export function rateLimited(who: string, headers: Headers, now: number): OAuthError {
+export function rateLimited(who: string, headers: HttpHeaders, now: number): OAuthError {
   const until = retryAt(headers, now)
   const when = until === undefined ? '' : ` until ${clockTime(until, now)} (${relativeTime(until, now)})`
   return new OAuthError('RATE_LIMITED', `rate limit of ${who} exceeded${when}`)

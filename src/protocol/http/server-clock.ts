@@ -5,7 +5,7 @@
  *
  * @see RFC 9449 §11.1, RFC 9110 §6.6.1
  */
-import type { Clock, Http } from '../../ports.ts'
+import type { Clock, Http, HttpHeaders } from '../../ports.ts'
 
 /** A `Date` has no fractions of a second. */
 const RESOLUTION = 1000
@@ -42,7 +42,7 @@ export function withServerClocks<P extends Http & Clock & Partial<WithServerCloc
 }
 
 /** The server created its response between `sentAt` and `receivedAt`. Of the possible offsets, this is the smallest. */
-function smallestOffset(headers: Headers, sentAt: number, receivedAt: number): number | undefined {
+function smallestOffset(headers: HttpHeaders, sentAt: number, receivedAt: number): number | undefined {
   const date = Date.parse(headers.get('date') ?? '')
   // A cached response has the date of its creation.
   if (Number.isNaN(date) || headers.has('age')) return undefined

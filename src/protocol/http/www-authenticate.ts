@@ -2,6 +2,7 @@
  * Parses `WWW-Authenticate` challenges and their parameters (RFC 9110 §11.6.1) by grammar, not by pattern: a quoted
  * description may contain anything.
  */
+import type { HttpHeaders } from '../../ports.ts'
 export interface Challenge {
   /** In lower case. */
   readonly scheme: string
@@ -61,7 +62,7 @@ export function parseChallenges(header: string | null): Challenge[] {
 }
 
 /** The `error` of the `DPoP` challenge (RFC 9449 §7.1), or of a `Bearer` one if `scheme` asks for it. */
-export function challengeError(headers: Headers, scheme: 'dpop' | 'bearer' = 'dpop'): string | undefined {
+export function challengeError(headers: HttpHeaders, scheme: 'dpop' | 'bearer' = 'dpop'): string | undefined {
   return parseChallenges(headers.get('www-authenticate'))
     .find((challenge) => challenge.scheme === scheme && challenge.parameters.has('error'))
     ?.parameters.get('error')

@@ -4,7 +4,7 @@
 import { base64url } from 'jose'
 import { OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Client } from '../../model.ts'
-import type { Clock, Random } from '../../ports.ts'
+import type { Clock, HttpResponse, Random } from '../../ports.ts'
 import { describe, rateLimited, readJsonObject, readServerError, type ServerError } from '../http/response.ts'
 import { sha256 } from './dpop.ts'
 
@@ -48,7 +48,7 @@ export interface PushedRequest {
 /** Sends the form, signed and authenticated as the server requires. */
 export interface PushingClient {
   readonly clientId: string
-  post(url: string, form: URLSearchParams): Promise<Response>
+  post(url: string, form: URLSearchParams): Promise<HttpResponse>
 }
 
 /**

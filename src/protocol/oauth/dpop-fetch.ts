@@ -5,8 +5,9 @@
  * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-8 RFC 9449 §8, §9}
  */
 import type { Nonces } from '../../model.ts'
-import type { HttpInit, Network } from '../../ports.ts'
+import type { HttpInit, HttpResponse, Network } from '../../ports.ts'
 import { readBounded } from '../http/bounded-body.ts'
+import { bodyOf, withBody } from '../http/http-response.ts'
 import { mediaType, parseJsonObject } from '../http/response.ts'
 import { type WithServerClocks, withServerClocks } from '../http/server-clock.ts'
 import { challengeError } from '../http/www-authenticate.ts'
@@ -29,7 +30,7 @@ export interface DpopInit extends Omit<HttpInit, 'body'> {
 }
 
 export interface DpopFetch {
-  (url: URL, init: DpopInit): Promise<Response>
+  (url: URL, init: DpopInit): Promise<HttpResponse>
   /** The nonces, for a later process with the same key. */
   nonces(): Nonces
   /** Milliseconds since the epoch by the clock of that origin. */
@@ -37,7 +38,7 @@ export interface DpopFetch {
   /** Whether a response within the last minute has shown the newest nonce of that origin, or that it gives none. */
   isNonceCurrent(origin: string): boolean
   /** One attempt, for the nonce in its response: whatever that is, it is not repeated. */
-  attempt(url: URL, init: DpopInit): Promise<Response>
+  attempt(url: URL, init: DpopInit): Promise<HttpResponse>
 }
 
 export interface SigningFetch extends DpopFetch {
@@ -117,7 +118,7 @@ export function createDpopFetch(
     return response
   }
 
-  const dpopFetch = async (url: URL, init: DpopInit): Promise<Response> => {
+  const dpopFetch = async (url: URL, init: DpopInit): Promise<HttpResponse> => {
     const repeatedFor = new Set<keyof Assumptions>()
     for (;;) {
       const assumed = assume(url)
@@ -167,14 +168,14 @@ function wrongAssumption(
  * §8, §9 and servers differ in status and place of the error, so header and body are checked for both. The body is
  * restored after reading it.
  */
-async function readRejection(response: Response): Promise<{ errors: readonly string[]; response: Response }> {
+async function readRejection(response: HttpResponse): Promise<{ errors: readonly string[]; response: HttpResponse }> {
   const inHeader = challengeError(response.headers)
   const errors = inHeader === undefined ? [] : [inHeader]
   if (inHeader === 'use_dpop_nonce' || !MAYBE_JSON.test(mediaType(response.headers))) {
     return { errors, response }
   }
   const bytes = await readBounded(response, CHALLENGE_LARGEST)
-  const restored = new Response((bytes as Uint8Array<ArrayBuffer>) ?? null, response)
+  const restored = withBody(response, bytes ? bodyOf(bytes) : null)
   const error = bytes && parseJsonObject(new TextDecoder().decode(bytes))?.error
   return { errors: typeof error === 'string' ? [...errors, error] : errors, response: restored }
 }

@@ -10,7 +10,7 @@
  */
 import { type ErrorCode, isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Nonces } from '../../model.ts'
-import type { Clock, HttpInit, Network, Random } from '../../ports.ts'
+import type { Clock, HttpInit, HttpResponse, Network, Random } from '../../ports.ts'
 import { describe, type JsonObject, rateLimited, readServerError, type ServerError } from '../http/response.ts'
 import type { WithServerClocks } from '../http/server-clock.ts'
 import { type AuthorizationRequest, type PushedRequest, pushAuthorizationRequest } from './authorization-request.ts'
@@ -219,7 +219,7 @@ export class OAuthServerAgent {
     endpoint: string,
     form: URLSearchParams,
     init: Pick<HttpInit, 'timeoutSeconds' | 'ownConnection' | 'beforeSend'> = { timeoutSeconds: TIMEOUT },
-  ): Promise<Response> {
+  ): Promise<HttpResponse> {
     return this.#dpopFetch(new URL(endpoint), {
       method: 'POST',
       headers: FORM,

@@ -5,7 +5,7 @@
  */
 import { type ErrorCode, type ErrorFacts, OAuthError } from '../../errors.ts'
 import type { TokenSet } from '../../model.ts'
-import type { Clock } from '../../ports.ts'
+import type { Clock, HttpResponse } from '../../ports.ts'
 import { readText } from '../http/bounded-body.ts'
 import {
   describe,
@@ -34,7 +34,7 @@ const TOKEN = /^[\x20-\x7e]{1,16384}$/
  * @throws {OAuthError} `ambiguous`, and `NETWORK_LOST` if the body is cut off
  */
 export async function readTokenResponse(
-  response: Response,
+  response: HttpResponse,
   { issuer, ambiguous }: { readonly issuer: string; readonly ambiguous: ErrorCode },
 ): Promise<JsonObject> {
   const document = parseJsonObject(await readText(response, JSON_LARGEST))

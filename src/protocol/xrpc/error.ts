@@ -3,9 +3,13 @@
  *
  * @see https://atproto.com/specs/xrpc#error-responses
  */
+
 import { type LoginFacts, loginFacts, OAuthError, requestedScope } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
-import { readBounded, readText } from '../http/bounded-body.ts'
+import type { HttpResponse } from '../../ports.ts'
+import { decodeUtf8 } from '../../text.ts'
+import { readBounded } from '../http/bounded-body.ts'
+import { peek } from '../http/http-response.ts'
 import {
   describe,
   mediaType,
@@ -28,7 +32,7 @@ const LARGEST = 1024 * 1024
 /** The error to throw, and the response body without the session's secrets. */
 export async function readXrpcError(
   request: XrpcRequest,
-  response: Response,
+  response: HttpResponse,
   record: SessionRecord,
   now: number,
 ): Promise<{ readonly error: OAuthError; readonly body: string; readonly bytes: Uint8Array | undefined }> {
@@ -45,7 +49,7 @@ export async function readXrpcError(
  *
  * @param body the text of the response, if it was read
  */
-export function isExpiredToken({ status, headers }: Response, body?: string): boolean {
+export function isExpiredToken({ status, headers }: HttpResponse, body?: string): boolean {
   if (headers.has('www-authenticate')) {
     const errors = [challengeError(headers, 'dpop'), challengeError(headers, 'bearer')]
     return status === 401 && errors.includes('invalid_token')
@@ -56,12 +60,15 @@ export function isExpiredToken({ status, headers }: Response, body?: string): bo
   return error === 'ExpiredToken' || (error === 'InvalidToken' && status === 401)
 }
 
-/** As {@link isExpiredToken}, for a response whose body is not read yet. It can still be read afterwards. */
-export async function saysExpiredToken(response: Response): Promise<boolean> {
+/** As {@link isExpiredToken}, for a response whose body is not read yet: that of the returned one can still be read. */
+export async function saysExpiredToken(
+  response: HttpResponse,
+): Promise<{ readonly isExpired: boolean; readonly response: HttpResponse }> {
   const { status, headers } = response
   const isInBody = (status === 400 || status === 401) && !headers.has('www-authenticate')
-  if (!isInBody || mediaType(headers) !== 'application/json') return isExpiredToken(response)
-  return isExpiredToken(response, await readText(response.clone(), LARGEST).catch(() => undefined))
+  if (!isInBody || mediaType(headers) !== 'application/json') return { isExpired: isExpiredToken(response), response }
+  const { bytes, response: again } = await peek(response, LARGEST)
+  return { isExpired: isExpiredToken(response, bytes && decodeUtf8(bytes)), response: again }
 }
 
 /**
@@ -72,7 +79,7 @@ export async function saysExpiredToken(response: Response): Promise<boolean> {
  */
 export function xrpcError(
   nsid: string,
-  response: Response,
+  response: HttpResponse,
   body: string,
   now: number,
   session: LoginFacts & { readonly requestedScope?: string | undefined },

@@ -74,9 +74,10 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
     const { url, certificate } = await serveTls((_, response) => response.end('yes'))
     const code = `
       const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+      const { readText } = await import(process.env.SRC + 'protocol/http/bounded-body.ts')
       const http = createHttp({ dev: true, userAgent: 'test' })
       for (const url of process.argv.slice(1)) {
-        const said = await http.fetch(new URL(url)).then((response) => response.text(), (error) => error.code + ' ' + error.message)
+        const said = await http.fetch(new URL(url)).then((response) => readText(response, 1e6), (error) => error.code + ' ' + error.message)
         console.log(said)
       }
       process.exit()`
@@ -96,11 +97,12 @@ test('20.4 NODE_TLS_REJECT_UNAUTHORIZED=0 turns nothing off, behind a proxy neit
   const proxy = await serveProxy(200, url)
   const code = `
     const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+    const { readText } = await import(process.env.SRC + 'protocol/http/bounded-body.ts')
     const [url, proxy] = process.argv.slice(1)
     for (const https_proxy of ['', proxy]) {
       process.env.https_proxy = https_proxy
       const http = createHttp({ dev: true, userAgent: 'test' })
-      console.log(await http.fetch(new URL(url)).then((response) => response.text(), (error) => error.message))
+      console.log(await http.fetch(new URL(url)).then((response) => readText(response, 1e6), (error) => error.message))
     }
     process.exit()`
   const { stdout } = await startNode(code, [url.href, proxy.url.href], ['env', 'NODE_TLS_REJECT_UNAUTHORIZED=0']).ended
@@ -157,8 +159,9 @@ describe('a proxy', () => {
     const proxy = await serveProxy(200, url)
     const code = `
       const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+      const { readText } = await import(process.env.SRC + 'protocol/http/bounded-body.ts')
       const response = await createHttp({ dev: false, userAgent: 'test' }).fetch(new URL('${TARGET.href}'))
-      console.log(await response.text())
+      console.log(await readText(response, 1e6))
       process.exit()`
     const environment = [`NODE_EXTRA_CA_CERTS=${certificate}`, `HTTPS_PROXY=${proxy.url.href}`]
     const { stdout, stderr } = await startNode(code, [], ['env', ...environment]).ended
@@ -186,10 +189,11 @@ describe('a proxy', () => {
     await writeFile(both, (await readFile(certificate, 'utf8')) + own.cert)
     const code = `
       const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+      const { readText } = await import(process.env.SRC + 'protocol/http/bounded-body.ts')
       for (const host of ['localhost', '127.0.0.1']) {
         process.env.HTTPS_PROXY = 'https://' + host + ':${proxy.url.port}'
         const { fetch } = createHttp({ dev: false, userAgent: 'test' })
-        console.log(await fetch(new URL('${TARGET.href}')).then((response) => response.text(), (error) => error.message))
+        console.log(await fetch(new URL('${TARGET.href}')).then((response) => readText(response, 1e6), (error) => error.message))
       }
       process.exit()`
     const { stdout } = await startNode(code, [], ['env', `NODE_EXTRA_CA_CERTS=${both}`]).ended

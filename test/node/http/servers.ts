@@ -8,11 +8,16 @@ import net, { type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { createHttp } from '../../../src/node/http/client.ts'
+import type { HttpInit } from '../../../src/ports.ts'
+import { toResponse } from '../../../src/protocol/http/http-response.ts'
 import { type Certificate, createCertificate } from '../../support/certificates.ts'
 import { tempFolder } from '../helpers.ts'
 
-export const client = (options: Partial<Parameters<typeof createHttp>[0]> = {}) =>
-  createHttp({ dev: true, userAgent: 'atproto-oauth/test', ...options })
+/** With its responses as users of the library get them. */
+export function client(options: Partial<Parameters<typeof createHttp>[0]> = {}) {
+  const { fetch } = createHttp({ dev: true, userAgent: 'atproto-oauth/test', ...options })
+  return { fetch: async (url: URL, init?: HttpInit) => toResponse(await fetch(url, init)) }
+}
 
 async function listen(server: Server | http.Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

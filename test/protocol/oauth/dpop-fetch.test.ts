@@ -1,6 +1,7 @@
 import { decodeJwt } from 'jose'
 import { describe, expect, test } from 'vitest'
 import type { Nonces } from '../../../src/model.ts'
+import { toResponse } from '../../../src/protocol/http/http-response.ts'
 import { generateDpopJwk, importDpopKey } from '../../../src/protocol/oauth/dpop.ts'
 import { createDpopFetch } from '../../../src/protocol/oauth/dpop-fetch.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, json } from '../../support/fake-atproto.ts'
@@ -112,7 +113,7 @@ describe('13.3 challenges', () => {
       const { dpopFetch, requests } = await host([challenge(nonce, form), good()], known)
       const response = await dpopFetch(URL_, POST)
       expect(response.status).toBe(400)
-      expect(await response.json()).toHaveProperty('error')
+      expect(await toResponse(response).json()).toHaveProperty('error')
       expect(requests).toHaveLength(1)
     }
   })
@@ -141,7 +142,7 @@ describe('13.3 challenges', () => {
     const { dpopFetch } = await host([json(400, refusal)])
     const response = await dpopFetch(URL_, POST)
     expect(response.headers.get('content-type')).toBe('application/json')
-    expect(await response.json()).toStrictEqual(refusal)
+    expect(await toResponse(response).json()).toStrictEqual(refusal)
   })
 })
 
@@ -211,7 +212,7 @@ describe('nonces', () => {
     const { accessToken } = world.openSession({ sub: world.alice.did, clientId: 'c', jkt: 'j' })
     const url = new URL(`${world.pds}/xrpc/com.atproto.server.getSession`)
     const answers = await Promise.all(Array.from({ length: 10 }, () => dpopFetch(url, { accessToken })))
-    const errors = await Promise.all(answers.map((answer) => answer.json()))
+    const errors = await Promise.all(answers.map((answer) => toResponse(answer).json()))
     // The key is not the session's, and that is all that is wrong in the end.
     expect(errors).toMatchObject(Array(10).fill({ error: 'invalid_token', message: 'Invalid DPoP key binding' }))
   })
