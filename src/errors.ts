@@ -207,6 +207,8 @@ export type PlainReason =
   | 'service-malformed'
   /** The new session could not be stored, and was revoked. */
   | 'session-not-stored'
+  /** The store is not to keep the refresh token, and no save target is named that would. */
+  | 'store-excluded'
   /** The file for a login that is kept outside the store holds something else. */
   | 'state-file-foreign'
   /** The file of a login that is kept outside the store does not exist. */
@@ -348,6 +350,8 @@ export type ReasonFacts =
   | { readonly reason: 'client-id-differs'; readonly clientId: string }
   /** The login was started with a client key, and needs the same one, published with this `kid`. */
   | { readonly reason: 'client-key-needed'; readonly clientId: string; readonly kid: string }
+  /** Only these save targets have the newest refresh token. */
+  | ({ readonly reason: 'token-elsewhere'; readonly targets: readonly string[] } & LoginFacts)
   /** Another machine has received the new tokens, and has not stored them yet; `label` is how it calls itself. */
   | { readonly reason: 'tokens-elsewhere'; readonly label: string }
   /** New credentials are in the store; the next refresh writes them to their save targets. */

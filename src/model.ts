@@ -318,6 +318,11 @@ export const sessionRecordSchema = v.object({
   savedTo: texts.optional(),
   /** Save targets that do not have the newest tokens yet. */
   undelivered: texts.optional(),
+  /**
+   * The hash of the newest refresh token, if only save targets are to have that. Until they do, `refreshToken` is here
+   * as well.
+   */
+  tokenElsewhere: text.optional(),
   /** The address of the vault that the session is being moved into: until that is done, nothing else happens with it. */
   movingTo: text.optional(),
   /** Set if the server ended the session or it was exported; its tokens are removed. */

@@ -286,6 +286,8 @@ export interface Saving {
   readonly inStore: boolean
   /** Whether a new session goes into the vault, and nowhere else. */
   readonly inVault?: boolean
+  /** Whether the per-user store keeps no refresh token that all targets have. */
+  readonly withoutStore?: boolean
   readonly targets: readonly SaveTarget[]
   /** Opens a target by the name that an earlier run recorded. */
   open(name: string): SaveTarget

@@ -16,7 +16,7 @@ import type { KnownVault } from '../node/vault/known.ts'
 import type { Runtime } from '../ports.ts'
 import { endSession } from '../session/revoke.ts'
 import { sanitize } from '../text.ts'
-import { checkSetting, checkTargets, parseServer } from './config/check.ts'
+import { checkNoStore, checkSetting, checkTargets, parseServer } from './config/check.ts'
 import { givenCredentials } from './credentials/given.ts'
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, programName } from './io.ts'
@@ -64,9 +64,11 @@ export function createContext(
   if (saving?.source === 'config') checkSetting('save', saving, dev)
   else checkTargets(saving)
   const save = saving?.value
+  const noStore = SETTINGS.noStore.find(options, environment)
   const given = givenCredentials(io, dev, output)
   if (dev) output.warn('development mode: http: and private addresses are allowed')
   const home = homeOf(options, io)
+  if (noStore?.value) checkNoStore(noStore, saving, mayHaveVault(environment, home))
   const runtime = nodeRuntime({
     home: SETTINGS.home.read(options, environment),
     stateFile,
@@ -75,6 +77,7 @@ export function createContext(
     clientJwk: readClientJwk(environment),
     dev,
     save,
+    noStore: noStore?.value,
     requireDurable: inCi(io) && fromEnvironment(options.account, environment),
     storeKey: () => storePassphrase({ io, output }),
     vault: {
@@ -118,10 +121,14 @@ export function unlockStoreOf(options: CommonOptions, io: CliIO, output: Output)
   if (home !== undefined) unlockStore(home, { io, output })
 }
 
+function mayHaveVault(environment: CliIO['environment'], home: string | undefined): boolean {
+  const isNamed = [VAULT, VAULT_KEY].some((name) => variable(environment, name) !== undefined)
+  return isNamed || (home !== undefined && existsSync(join(home, 'vault.json')))
+}
+
 /** Most users have none, and load nothing of it. */
 async function findVault(environment: CliIO['environment'], home: string | undefined): Promise<KnownVault | undefined> {
-  const isNamed = [VAULT, VAULT_KEY].some((name) => variable(environment, name) !== undefined)
-  if (!isNamed && (home === undefined || !existsSync(join(home, 'vault.json')))) return undefined
+  if (!mayHaveVault(environment, home)) return undefined
   const { vaultSetting } = await import('../node/vault/connect.ts')
   return vaultSetting(environment, home)
 }

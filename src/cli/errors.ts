@@ -585,6 +585,10 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return `${MAKE_WRITABLE}, then ${AGAIN}, which moves the session back; until then, keep ${facts.from}`
     case 'session-not-stored':
       return `${MAKE_WRITABLE}, then: ${initCommandLine(facts)}`
+    case 'store-excluded':
+      return 'add --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND, or omit --no-store (ATPROTO_OAUTH_NO_STORE)'
+    case 'token-elsewhere':
+      return elsewhereHint(facts.targets)
     case 'state-file-foreign':
       return 'pass another --state-file'
     case 'state-file-missing':
@@ -642,6 +646,15 @@ export function unreadableFileHint(path: string, error: unknown, folder: string)
     return isAbsolute(path) ? 'correct the path' : `correct the path, which is relative to ${folder}`
   }
   return isCode(error, 'EISDIR') ? 'name a file in this directory' : 'correct the permissions of the file'
+}
+
+function elsewhereHint(targets: readonly string[]): string {
+  const file = targets.find((name) => name.startsWith('file:'))?.slice('file:'.length)
+  if (file !== undefined) {
+    return `load it, then run the same command without --account: set -a; . ${shellQuote(file)}; set +a`
+  }
+  const where = targets.length > 0 ? `in ${targets.join(' and ')}` : 'in the save target'
+  return `set the variables to the credentials ${where}, then run the same command without --account`
 }
 
 function storeHint(facts: StoreTrouble, command: string): string {

@@ -34,6 +34,8 @@ export interface Meaning {
 interface Declaration<Key extends string, Value> extends Meaning {
   /** The flag in camel case: the name under which commander keeps what was typed. */
   readonly key: Key
+  /** For a switch whose name begins with `no`. */
+  readonly isNegative?: boolean
   /** Absent if the setting has no environment variable. */
   readonly variable?: `ATPROTO_OAUTH_${string}`
   /** Its name in the user's settings; absent if it cannot be set there. */
@@ -93,6 +95,8 @@ export class Setting<Key extends string, Value extends boolean | string | readon
         (defaultValue === undefined ? '' : ` (default: ${defaultValue})`) +
         (name === undefined || isFlagOnly ? '' : ` [${name}${written}]`),
     )
+    // To commander, `--no-store` would be the opposite of `--store`.
+    if (this.#declared.isNegative) option.negate = false
     return collect ? option.argParser(collect) : option
   }
 
@@ -191,6 +195,14 @@ export const SETTINGS = {
     parse: (lines) => lines.split(/[\r\n]+/).map((line) => line.trim()),
     collect,
   }),
+  noStore: new Setting({
+    key: 'noStore',
+    isNegative: true,
+    variable: 'ATPROTO_OAUTH_NO_STORE',
+    written: '=1',
+    about: 'Keep no refresh token in the per-user store once the save targets have it',
+    parse: parseSwitch,
+  }),
   scope: text({
     key: 'scope',
     variable: 'ATPROTO_OAUTH_SCOPE',
@@ -260,6 +272,7 @@ export function addCommonOptions(command: Command): Command {
 
 export interface SavingOptions extends CommonOptions {
   readonly save?: string[]
+  readonly noStore?: boolean
 }
 
 /**

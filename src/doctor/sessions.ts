@@ -8,7 +8,7 @@ import type { Credentials, Origin, SessionRecord } from '../model.ts'
 import type { Clock, Finding, SessionStore, Settings } from '../ports.ts'
 import { clientOf } from '../session/client.ts'
 import { nextDeadline, statusOf, timeOf } from '../session/status.ts'
-import { endedIfRevoked, newerOf, toSessionRecord } from '../session/token-family.ts'
+import { endedIfRevoked, isElsewhere, newerOf, toSessionRecord } from '../session/token-family.ts'
 import { relativeTime } from '../text.ts'
 import { attempt, broken, failed, ok, warning } from './check.ts'
 
@@ -93,7 +93,7 @@ async function checkSession(
   if (deadline !== undefined && deadline <= now) {
     return broken({ ...found, detail: `${who} ended ${relativeTime(deadline, now)}`, fix })
   }
-  if (refreshToken === undefined) return checkLease(record, who, ports)
+  if (refreshToken === undefined && !isElsewhere(record)) return checkLease(record, who, ports)
   if (clientId === undefined) {
     const detail = `${who} has no client_id, and a refresh with a wrong one would end it`
     return broken({ ...found, detail, fix: { code: 'CREDENTIALS_INCOMPLETE', facts: { reason: 'client-id-unknown' } } })
@@ -114,8 +114,9 @@ async function checkSession(
     const detail = `the newest tokens of ${who} are not yet in ${status.undelivered.join(', ')}`
     return warning({ ...found, detail, fix: { code: 'SAVE_FAILED', facts: { reason: 'delivery-pending', did } } })
   }
-  if (deadline === undefined) return ok({ ...found, detail: `${who} has no known deadline` })
-  const detail = `${who} ends ${relativeTime(deadline, now)}`
+  const apart = isElsewhere(record) ? `; its refresh token is in ${status.savedTo.join(' and ')} only` : ''
+  if (deadline === undefined) return ok({ ...found, detail: `${who} has no known deadline${apart}` })
+  const detail = `${who} ends ${relativeTime(deadline, now)}${apart}`
   return deadline - now < NEAR ? warning({ ...found, detail, fix }) : ok({ ...found, detail })
 }
 

@@ -46,6 +46,8 @@ export interface NodeRuntimeOptions {
   readonly dev?: boolean | undefined
   /** Save targets besides the store: `file:PATH`, `gh:…`, `exec:COMMAND`. */
   readonly save?: readonly string[] | undefined
+  /** Keep no refresh token in the store once all save targets have it. */
+  readonly noStore?: boolean | undefined
   /** Reject a refresh if no save target outlives this machine. */
   readonly requireDurable?: boolean | undefined
   /**
@@ -142,7 +144,8 @@ function createStores(
   return stateFile === undefined ? stores : { ...stores, pending: createStateFileStore(expandTilde(stateFile)) }
 }
 
-function createSaving({ save = [], requireDurable = false, onProgramOutput }: NodeRuntimeOptions): Saving {
+function createSaving(options: NodeRuntimeOptions): Saving {
+  const { save = [], noStore = false, requireDurable = false, onProgramOutput } = options
   const open = (name: string) => openTarget(name, { environment: process.env, onOutput: onProgramOutput })
   const targets = save
     .map((name) => normalizeTarget(name))
@@ -151,9 +154,17 @@ function createSaving({ save = [], requireDurable = false, onProgramOutput }: No
   return {
     inStore: save.includes(STORE),
     inVault: save.includes(VAULT),
+    withoutStore: noStore,
     targets,
     open,
     checkDurable() {
+      if (noStore && targets.length === 0) {
+        throw new OAuthError(
+          'SAVE_TARGET_MISSING',
+          'the new refresh token may not stay in the store, and no other save target is set; nothing was sent',
+          { facts: { reason: 'store-excluded' } },
+        )
+      }
       if (!requireDurable || save.includes(STORE) || save.includes(VAULT) || targets.some(({ durable }) => durable))
         return
       throw new OAuthError(

@@ -6,7 +6,7 @@ import { OAuthError } from '../errors.ts'
 import type { SessionRecord } from '../model.ts'
 import type { Clock, Stores } from '../ports.ts'
 import type { Session } from './session.ts'
-import { endedError, handedOver, newerOf, toCredentials } from './token-family.ts'
+import { endedError, handedOver, isElsewhere, newerOf, toCredentials, tokenElsewhere } from './token-family.ts'
 
 export interface ExportOptions {
   /** Keep the session here too. Two owners end a session: the second to refresh sends a spent token. */
@@ -32,6 +32,7 @@ export async function exportSession(
 ): Promise<SessionRecord> {
   const { refreshToken, ended, issuer, intent, thumbprint } = session.record()
   if (ended) throw endedError(session.record(), now())
+  if (isElsewhere(session.record())) throw tokenElsewhere(session.record())
   if (refreshToken === undefined) {
     throw new OAuthError('CREDENTIALS_INCOMPLETE', 'a leased access token cannot be exported', {
       facts: { reason: 'leased', operation: 'export' },
@@ -44,6 +45,7 @@ export async function exportSession(
   return stores.sessions.update(thumbprint, async ({ stored, commit, confirm }) => {
     const record = await newerOf(session.record(), stored)
     if (record.ended) throw endedError(record, now())
+    if (isElsewhere(record)) throw tokenElsewhere(record)
     await stores.sessions.assertNewest(record) // the other program would send a spent token
     const { accessToken, accessTokenExpiresAt } = record
     await confirm()

@@ -11,7 +11,16 @@ import { verifyIssuer } from './issuer.ts'
 import { assertReplacesNone, requireVault } from './move.ts'
 import type { RefreshPorts } from './ports.ts'
 import { checkTargets } from './saving.ts'
-import { assertOwnToken, endedError, newerOf, takenBack, toSessionRecord } from './token-family.ts'
+import {
+  assertOwnToken,
+  endedError,
+  isElsewhere,
+  newerOf,
+  newestHash,
+  takenBack,
+  tokenElsewhere,
+  toSessionRecord,
+} from './token-family.ts'
 
 export interface ImportOptions {
   /** The exact client_id of the other program: a refresh with a different one ends the session. */
@@ -49,7 +58,7 @@ export async function importSession(
     if (current.refreshToken !== credentials.refreshToken) throw spent(current, ports.now())
     if (known !== stored) await commit(known)
     // The imported value has no creation time and no refresh count.
-    const isAsItLeft = known !== stored || current === known
+    const isAsItLeft = known !== stored || (await newestHash(current)) === (await newestHash(known))
     const { createdAt } = known
     const { rotation, rotatedAt } = isAsItLeft ? known : { ...current, rotatedAt: undefined }
     return { ...credentials, server: pds, createdAt, rotatedAt, rotation }
@@ -68,6 +77,7 @@ function checkClient(clientId: string): void {
 /** The stored token is newer: sending the imported one would end the session. */
 function spent(current: SessionRecord, now: number): OAuthError {
   if (current.ended) return endedError(current, now)
+  if (isElsewhere(current)) return tokenElsewhere(current)
   const message = `the refresh token has already been used: a newer one of the same session of ${current.did} is stored here`
   return new OAuthError('CREDENTIALS_MISMATCH', message, { facts: { reason: 'newer-token-stored', did: current.did } })
 }

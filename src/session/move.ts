@@ -6,7 +6,7 @@ import type { SessionRecord } from '../model.ts'
 import type { SessionStore } from '../ports.ts'
 import { keepClientKey } from './client.ts'
 import type { RefreshPorts } from './ports.ts'
-import { endedError, movedToVault, newerOf } from './token-family.ts'
+import { endedError, isElsewhere, movedToVault, newerOf, tokenElsewhere } from './token-family.ts'
 
 /**
  * The copy here is marked before the vault has the session, and loses its tokens afterwards. A run that was killed in
@@ -23,7 +23,9 @@ export async function moveToVault(given: SessionRecord, ports: RefreshPorts): Pr
   await vault.prepare?.()
   await assertReplacesNone(given, vault)
   return local.update(given.thumbprint, async ({ stored, commit }) => {
-    const record = await newerOf(given, stored)
+    const known = await newerOf(given, stored)
+    if (isElsewhere(known)) throw tokenElsewhere(known)
+    const record = { ...known, tokenElsewhere: undefined }
     const { savedTo = [], undelivered, movingTo, ...session } = record
     if (record.ended?.movedTo === address) return []
     if (record.ended) throw endedError(record, ports.now())

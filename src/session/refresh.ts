@@ -17,10 +17,29 @@ import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { clientOf } from './client.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
-import { deliverLeftOver, deliverRotated, lockForRefresh, newestOfTargets, targetsFor, tryTargets } from './saving.ts'
+import {
+  deliverLeftOver,
+  deliverRotated,
+  isForTargetsOnly,
+  lockForRefresh,
+  newestOfTargets,
+  removeFromStore,
+  targetsFor,
+  tryTargets,
+} from './saving.ts'
 import { CLOCK_SLACK } from './server-time.ts'
 import { shareRefresh } from './share-refresh.ts'
-import { addSpentToken, assertOwnToken, endedError, newestKnown, tokenHash } from './token-family.ts'
+import {
+  addSpentToken,
+  assertOwnToken,
+  endedError,
+  isElsewhere,
+  newestHash,
+  newestKnown,
+  tokenElsewhere,
+  tokenHash,
+  withoutToken,
+} from './token-family.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
 const MARGIN = 10_000
@@ -90,7 +109,7 @@ export function refresh(
         // An old copy would replace newer credentials in a save target.
         if (known.undelivered?.length) await sessions.assertNewest(known)
         const current = await deliverLeftOver(known, commit, ports)
-        if (isGood(current, transaction.isBusy)) return current
+        if (isGood(current, transaction.isBusy)) return removeFromStore(current, { stored, commit }, ports)
         await transaction.awaitTurn?.()
         if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, sessions)
         const prepared = await prepare(current, dpopFetch, ports)
@@ -100,7 +119,9 @@ export function refresh(
         if (current.intent?.tokenHash === hash) {
           ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
         }
-        await commit({ ...current, intent: { tokenHash: hash, at: ports.now() } })
+        // The targets were tried with this token, and have it.
+        const ahead = { ...current, tokenElsewhere: isForTargetsOnly(targets, ports) ? hash : undefined }
+        await commit({ ...withoutToken(ahead), intent: { tokenHash: hash, at: ports.now() } })
         const confirm = async () => {
           await confirmTargets()
           await transaction.confirm()
@@ -113,7 +134,7 @@ export function refresh(
           )
         })
         await commit(next)
-        const outdated = savedElsewhere(current, targets)
+        const outdated = leftOut(current, targets)
         if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)
         return deliverRotated(next, targets, commit)
       }),
@@ -143,9 +164,11 @@ interface Prepared {
 
 async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: RefreshPorts): Promise<Prepared> {
   const { refreshToken, clientId } = current
+  if (isElsewhere(current)) throw tokenElsewhere(current)
   if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
   const client = await clientOf(clientId, current, ports)
-  ports.saving.checkDurable()
+  // A vault outlives each machine.
+  if (!ports.stores.sessions.isSharedSession?.(current.thumbprint)) ports.saving.checkDurable()
   const { server, pds, claimedHandle } = await verifyIssuer(current, ports)
   await ports.stores.sessions.assertNewest(current)
   const targets = targetsFor(current, ports.saving)
@@ -198,7 +221,7 @@ async function spend(prepared: Prepared, confirm: () => Promise<void>, ports: Re
       const whose = `${tokens.sub}, not for ${current.did}`
       throw new OAuthError('TOKEN_RESPONSE_INVALID', `${issuer} returned tokens for ${whose}`)
     }
-    return rotated(prepared, tokens, ports)
+    return await rotated(prepared, tokens, ports)
   } catch (error) {
     await agent.revokeIssued(response)
     throw error
@@ -206,8 +229,10 @@ async function spend(prepared: Prepared, confirm: () => Promise<void>, ports: Re
 }
 
 /** The session with its new tokens, not yet delivered to the save targets. */
-function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionRecord {
+async function rotated(prepared: Prepared, tokens: TokenSet, ports: RefreshPorts): Promise<SessionRecord> {
   const { current, refreshToken, hash, clientKey, issuer, handle, pds, agent, targets } = prepared
+  // RFC 6749 §6: without a new one the old one stays good.
+  const newest = tokens.refreshToken ?? refreshToken
   return {
     ...current,
     handle,
@@ -217,10 +242,10 @@ function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionR
     scope: tokens.scope,
     accessToken: tokens.accessToken,
     accessTokenExpiresAt: tokens.accessTokenExpiresAt,
-    // RFC 6749 §6: without a new one the old one stays good.
-    refreshToken: tokens.refreshToken ?? refreshToken,
+    refreshToken: newest,
+    tokenElsewhere: isForTargetsOnly(targets, ports) ? await tokenHash(newest) : undefined,
     rotatedAt: agent.now(),
-    clockOffset: agent.now() - now(),
+    clockOffset: agent.now() - ports.now(),
     // Where it was not counted before, it is from now on.
     rotation: (current.rotation ?? 0) + 1,
     spentTokens: tokens.refreshToken === undefined ? current.spentTokens : addSpentToken(current.spentTokens, hash),
@@ -232,7 +257,7 @@ function rotated(prepared: Prepared, tokens: TokenSet, { now }: Clock): SessionR
 }
 
 /** Targets of an earlier refresh that are none of this one. */
-function savedElsewhere({ savedTo = [] }: SessionRecord, targets: readonly SaveTarget[]): string[] {
+function leftOut({ savedTo = [] }: SessionRecord, targets: readonly SaveTarget[]): string[] {
   return savedTo.filter((saved) => targets.every(({ name }) => name !== saved))
 }
 
@@ -292,17 +317,21 @@ async function explainFailure(
   { stored, commit, forget }: InStore,
   { now }: Clock,
 ): Promise<unknown> {
-  const fromOutside = stored?.refreshToken !== undefined && current.refreshToken !== stored.refreshToken
+  const held = stored && (await newestHash(stored))
+  const fromOutside = stored !== undefined && held !== undefined && held !== hash
   if (fromOutside && isOAuthError(error, 'SESSION_DEAD')) return rejectForeignToken(error, stored, hash, commit)
   if (isOAuthError(error, 'SESSION_DEAD', 'TOKEN_RESPONSE_INVALID')) {
-    const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...known } = current
+    const { accessToken, accessTokenExpiresAt, refreshToken, tokenElsewhere, intent, ...known } = current
     const rest = { ...known, handle }
     const ended = { at: now(), reason: error.message }
     await commit({ ...rest, ended, spentTokens: addSpentToken(current.spentTokens, hash) })
     return error.with({ session: 'dead', facts: loginFacts(rest) })
   }
   // All is as it was: nor is there a record, in case the key given with this token is not its own.
-  if (isOAuthError(error, ...UNSPENT)) await (stored ? commit(current) : forget())
+  if (isOAuthError(error, ...UNSPENT)) {
+    // Nor is a token stored that was not stored before.
+    await (stored ? commit(isElsewhere(stored) ? stored : withoutToken(current)) : forget())
+  }
   return error // if it is not known what the server did, the intent stays
 }
 

@@ -12,7 +12,8 @@ import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { clientOf } from './client.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
-import { endedError, newestKnown, revokedFrom } from './token-family.ts'
+import { savedElsewhere } from './saving.ts'
+import { endedError, isElsewhere, newestKnown, revokedFrom, tokenElsewhere } from './token-family.ts'
 
 export interface Revoked {
   /** `unsupported`: the server has no revocation endpoint; `unconfirmed`: it did not confirm the revocation. */
@@ -24,12 +25,15 @@ export interface Revoked {
 /**
  * @throws {OAuthError} those of settings, network, identity and metadata, with nothing sent and nothing deleted
  *   (`ISSUER_MISMATCH`: the issuer was never recorded, and the account has moved); `SESSION_MISSING`;
- *   `SESSION_DEAD` if it was revoked from here before; `CREDENTIALS_INCOMPLETE` for a lease
+ *   `SESSION_DEAD` if it was revoked from here before; `CREDENTIALS_INCOMPLETE` for a lease, or if only save targets
+ *   that cannot be read have the refresh token
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
   return sessions.update(given.thumbprint, async ({ stored, forget, confirm }) => {
-    const record = await newestKnown(given, stored, sessions)
+    const record = await savedElsewhere(await newestKnown(given, stored, sessions), ports)
+    // The server need not end a session by its access token, and would not say so.
+    if (isElsewhere(record)) throw tokenElsewhere(record)
     if (record.ended?.revoked) throw endedError(record, ports.now(), !given.ended)
     const { clientId, refreshToken, accessToken } = record
     const token = refreshToken ?? accessToken

@@ -10,7 +10,15 @@ import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
 import type { SaveTarget, Saving, Transaction } from '../ports.ts'
 import { keepClientKey } from './client.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
-import { newerOf, toCredentials, toSessionRecord } from './token-family.ts'
+import {
+  isElsewhere,
+  newerOf,
+  newestHash,
+  toCredentials,
+  tokenHash,
+  toSessionRecord,
+  withoutToken,
+} from './token-family.ts'
 
 type Ports = Pick<RefreshPorts, 'saving' | 'settings'>
 
@@ -19,6 +27,29 @@ export function targetsFor(record: SessionRecord, { targets, open }: Saving): Sa
   const names = new Set(targets.map(({ name }) => name))
   const earlier = (record.undelivered ?? []).filter((name) => !names.has(name))
   return [...targets, ...earlier.map(open)]
+}
+
+/** Whether the store keeps no refresh token that these targets have. */
+export function isForTargetsOnly(targets: readonly SaveTarget[], { saving }: Pick<RefreshPorts, 'saving'>): boolean {
+  return saving.withoutStore === true && targets.length > 0
+}
+
+/**
+ * Delivers a session that needs no refresh, if the store has a refresh token that it is not to keep.
+ *
+ * @throws {OAuthError} `SAVE_FAILED`: the store still has it
+ */
+export async function removeFromStore(
+  current: SessionRecord,
+  { stored, commit }: { readonly stored: SessionRecord | undefined; readonly commit: Commit },
+  ports: RefreshPorts,
+): Promise<SessionRecord> {
+  const { saving, stores } = ports
+  const isKept = stored?.refreshToken !== undefined && current.tokenElsewhere === undefined
+  if (!isKept || !isForTargetsOnly(saving.targets, ports)) return current
+  if (stores.sessions.isSharedSession?.(current.thumbprint)) return current
+  await stores.sessions.assertNewest(current)
+  return deliverRotated({ ...current, tokenElsewhere: await newestHash(current) }, saving.targets, commit)
 }
 
 /**
@@ -65,6 +96,29 @@ export async function newestOfTargets(record: SessionRecord, { saving, settings 
     current = await newerOf(other, current, { given: target.name, known: 'the session in use' })
   }
   return current
+}
+
+/**
+ * The session with its refresh token, if that is in a readable one of the targets that it was saved to. To end it is
+ * right then; to refresh it would leave an old token there.
+ */
+export async function savedElsewhere(
+  record: SessionRecord,
+  { saving, settings }: Pick<RefreshPorts, 'saving' | 'settings'>,
+): Promise<SessionRecord> {
+  if (!isElsewhere(record)) return record
+  for (const name of record.savedTo ?? []) {
+    const variables = await saving
+      .open(name)
+      .read?.()
+      .catch(() => undefined)
+    const there = variables && readQuietly(variables, settings.dev)
+    const { refreshToken } = there ?? {}
+    if (refreshToken !== undefined && (await tokenHash(refreshToken)) === record.tokenElsewhere) {
+      return { ...record, refreshToken }
+    }
+  }
+  return record
 }
 
 /**
@@ -150,6 +204,7 @@ export async function saveSession(
 ): Promise<SessionRecord> {
   const record = { ...(await toSessionRecord(credentials)), handle }
   const { targets, inStore, inVault } = ports.saving
+  const isForTargets = isForTargetsOnly(targets, ports)
   const { sessions, local = sessions, vault = sessions } = ports.stores
   if (inVault) {
     await keepClientKey(record, ports, vault)
@@ -162,7 +217,8 @@ export async function saveSession(
   const save: Transaction<SessionRecord> = async ({ stored, commit, forget }) => {
     const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
     // Found only after a killed run; it may have been refreshed since.
-    const current = { ...(await newerOf(record, stored)), handle }
+    const newest = { ...(await newerOf(record, stored)), handle }
+    const current = isForTargets ? { ...newest, tokenElsewhere: await newestHash(newest) } : newest
     await commit({ ...current, undelivered })
     const saved = await deliverRotated(current, targets, commit).catch((error: unknown) => {
       throw withRefresh(error, record)
@@ -198,21 +254,28 @@ export async function deliverLeftOver(
   warn(`the newest credentials were not saved to ${record.undelivered.join(' and ')}: saving them now`)
   const { inStore, targets, open } = saving
   const named = new Set(targets.map(({ name }) => name))
+  const left = record.undelivered.map(open)
   try {
-    return await deliverRotated(record, record.undelivered.map(open), commit)
+    const isForTargets = isForTargetsOnly(left, { saving })
+    const told = isForTargets ? { ...record, tokenElsewhere: await newestHash(record) } : record
+    return await deliverRotated(told, left, commit)
   } catch (error) {
     const isReplaced = (inStore || named.size > 0) && !record.undelivered.some((name) => named.has(name))
     if (!isReplaced || !isOAuthError(error, 'SAVE_FAILED')) throw error
     warn(
       `${record.undelivered.join(' and ')} keeps older credentials, because other places were named: ${error.message}`,
     )
-    const given = { ...record, undelivered: undefined }
+    const given = { ...record, undelivered: undefined, tokenElsewhere: undefined }
     await commit(given)
     return given
   }
 }
 
-/** @throws {OAuthError} `SAVE_FAILED`: what could not be delivered is recorded in the store */
+/**
+ * A refresh token that is only for the targets leaves the store once all of them have it, and stays in what is returned.
+ *
+ * @throws {OAuthError} `SAVE_FAILED`: what could not be delivered is recorded in the store
+ */
 export async function deliverRotated(
   record: SessionRecord,
   targets: readonly SaveTarget[],
@@ -226,7 +289,7 @@ export async function deliverRotated(
     savedTo: names.filter((name) => !failed.has(name)),
     undelivered: failed.size > 0 ? [...failed.keys()] : undefined,
   }
-  await commit(done)
+  await commit(failed.size === 0 ? withoutToken(done) : done)
   if (failed.size === 0) return done
   throw new OAuthError(
     'SAVE_FAILED',

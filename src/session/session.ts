@@ -19,6 +19,7 @@ import type { RefreshPorts } from './ports.ts'
 import { type Send, withPriming } from './priming.ts'
 import { proofFor } from './proof.ts'
 import { type IsGood, isFresh, refresh, stillWorks } from './refresh.ts'
+import { isForTargetsOnly } from './saving.ts'
 import { serverTime } from './server-time.ts'
 import { toCredentials } from './token-family.ts'
 
@@ -48,6 +49,8 @@ export class Session {
   #refreshed: string | undefined
   /** Whether `#record.pds` is known to be the PDS: for a leased access token, only the DID document tells. */
   #isLocated: boolean
+  /** Whether a refresh token was looked for that is not to stay in the store. */
+  #isStoreChecked = false
   /** The newest nonces, and those of the store. */
   #nonces: Nonces
   #storedNonces: Nonces
@@ -211,7 +214,8 @@ export class Session {
   }
 
   async #prepare(): Promise<void> {
-    if (!isFresh(this.#record, this.#ports) || this.#record.undelivered) {
+    const mayBeStored = !this.#isStoreChecked && isForTargetsOnly(this.#ports.saving.targets, this.#ports)
+    if (!isFresh(this.#record, this.#ports) || this.#record.undelivered || (mayBeStored && this.#keepsToken())) {
       await this.#refreshUnless(
         (newer, isBusy) => isFresh(newer, this.#ports) || (isBusy === true && stillWorks(newer, this.#ports)),
       )
@@ -219,6 +223,14 @@ export class Session {
       this.#record = { ...this.#record, pds: await this.#locate() }
     }
     this.#isLocated = true
+    this.#isStoreChecked = true
+  }
+
+  /** Its refresh token may be in the store, where it is not to stay. */
+  #keepsToken(): boolean {
+    const { refreshToken, tokenElsewhere, thumbprint } = this.#record
+    const isShared = this.#ports.stores.sessions.isSharedSession?.(thumbprint) === true
+    return refreshToken !== undefined && tokenElsewhere === undefined && !isShared
   }
 
   #send(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {

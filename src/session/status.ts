@@ -3,6 +3,7 @@
  */
 import type { ClientKeyName, Did, Ended, Handle, Origin, SessionRecord } from '../model.ts'
 import { serverTime } from './server-time.ts'
+import { isElsewhere } from './token-family.ts'
 
 const DAY = 24 * 3600 * 1000
 /** The limits of the reference server: since the login, and since the last refresh. */
@@ -37,6 +38,8 @@ export interface SessionStatus {
   readonly idleDeadline: number | undefined
   readonly savedTo: readonly string[]
   readonly undelivered: readonly string[]
+  /** Only save targets have the refresh token: until the access token expires the session can be used without it. */
+  readonly tokenElsewhere: boolean
   readonly ended: Ended | undefined
 }
 
@@ -69,6 +72,7 @@ export function statusOf(record: SessionRecord, now: number): SessionStatus {
     idleDeadline,
     savedTo: record.savedTo ?? [],
     undelivered: record.undelivered ?? [],
+    tokenElsewhere: isElsewhere(record),
     ended,
   }
 }

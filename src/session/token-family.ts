@@ -21,6 +21,33 @@ export async function tokenHash(token: string): Promise<string> {
   return (await sha256(token)).slice(0, HASH_LENGTH)
 }
 
+/** The hash of the newest refresh token, whether that is here or only in save targets. */
+export async function newestHash({
+  refreshToken,
+  tokenElsewhere,
+}: Pick<SessionRecord, 'refreshToken' | 'tokenElsewhere'>): Promise<string | undefined> {
+  return refreshToken === undefined ? tokenElsewhere : tokenHash(refreshToken)
+}
+
+/** Whether the session is alive, and only its save targets have the refresh token. */
+export function isElsewhere({ refreshToken, tokenElsewhere }: SessionRecord): boolean {
+  return refreshToken === undefined && tokenElsewhere !== undefined
+}
+
+/** As it is stored: without a refresh token that only save targets are to have. They have to have it. */
+export function withoutToken(record: SessionRecord): SessionRecord {
+  return record.tokenElsewhere === undefined ? record : { ...record, refreshToken: undefined }
+}
+
+/** Only the save targets have the refresh token, or a newer one than the given one. */
+export function tokenElsewhere(session: SessionRecord): OAuthError {
+  const { did, savedTo: targets = [] } = session
+  const places = targets.length > 0 ? targets.join(' and ') : 'a save target'
+  const message = `the newest refresh token of ${did} is neither given nor in the store: it was saved to ${places} only; nothing was sent`
+  const facts = { ...loginFacts(session), reason: 'token-elsewhere', targets } as const
+  return new OAuthError('CREDENTIALS_INCOMPLETE', message, { facts, session: 'alive' })
+}
+
 /** The hashes of spent tokens with one more. */
 export function addSpentToken(hashes: readonly string[], hash: string): readonly string[] {
   const over = hashes.length + 1 - SPENT_KEPT
@@ -92,13 +119,16 @@ export async function newerOf(
   checkSame(given, known)
   const { refreshToken, rotation } = given
   if (refreshToken === undefined || refreshToken === known.refreshToken) return known
-  if (spentTokens.includes(await tokenHash(refreshToken))) return known
+  const hash = await tokenHash(refreshToken)
+  if (spentTokens.includes(hash)) return known
   if (known.ended?.revoked && !isBeyond(given, known)) return known
-  if (known.refreshToken === undefined) {
+  const newest = await newestHash(known)
+  if (newest === hash) return { ...known, refreshToken }
+  if (newest === undefined) {
     const isOlder = rotation !== undefined && known.rotation !== undefined && rotation < known.rotation
     return isOlder ? known : withTokens(known, given)
   }
-  if (given.spentTokens.includes(await tokenHash(known.refreshToken))) return withTokens(known, given)
+  if (given.spentTokens.includes(newest)) return withTokens(known, given)
   if (rotation === undefined || known.rotation === undefined || rotation === known.rotation) {
     throw copiesDiffer(given, known, places)
   }
@@ -108,6 +138,7 @@ export async function newerOf(
 /** Refreshed elsewhere: the token known here was spent there. */
 async function withTokens(known: SessionRecord, given: SessionRecord): Promise<SessionRecord> {
   const { accessToken, accessTokenExpiresAt, refreshToken, rotatedAt, rotation } = given
+  const spent = await newestHash(known)
   return {
     ...known,
     clientKey: known.clientKey ?? given.clientKey,
@@ -119,10 +150,8 @@ async function withTokens(known: SessionRecord, given: SessionRecord): Promise<S
     ended: undefined,
     intent: undefined,
     undelivered: undefined,
-    spentTokens:
-      known.refreshToken === undefined
-        ? known.spentTokens
-        : addSpentToken(known.spentTokens, await tokenHash(known.refreshToken)),
+    tokenElsewhere: undefined,
+    spentTokens: spent === undefined ? known.spentTokens : addSpentToken(known.spentTokens, spent),
   }
 }
 
@@ -139,8 +168,8 @@ function copiesDiffer(given: SessionRecord, known: SessionRecord, places: Places
  * The record of a session that was exported: without tokens, but with their hashes, to detect later reuse.
  */
 export async function handedOver(record: SessionRecord, now: number): Promise<SessionRecord> {
-  const { accessToken, accessTokenExpiresAt, refreshToken, intent, ...rest } = record
-  const hash = refreshToken === undefined ? undefined : await tokenHash(refreshToken)
+  const { accessToken, accessTokenExpiresAt, refreshToken, tokenElsewhere, intent, ...rest } = record
+  const hash = await newestHash(record)
   return {
     ...rest,
     ended: { at: now, reason: 'handed over to another program', handedOver: hash },
@@ -258,7 +287,9 @@ export async function assertOwnToken(given: SessionRecord, store: Pick<SessionSt
   if (refreshToken === undefined) return
   const hash = await tokenHash(refreshToken)
   const others = (await store.list()).filter((other) => other.thumbprint !== thumbprint)
-  const owner = others.find((other) => other.refreshToken === refreshToken || other.spentTokens.includes(hash))
+  const owner = others.find(
+    (other) => [other.tokenElsewhere, ...other.spentTokens].includes(hash) || other.refreshToken === refreshToken,
+  )
   if (owner?.ended) {
     throw new OAuthError('SESSION_DEAD', `this refresh token was sent with another DPoP key: ${owner.ended.reason}`, {
       facts: loginFacts(given),

@@ -44,6 +44,17 @@ test('an error of run exits with 125, whatever its code, unless it says otherwis
 describe('the hint follows from the code and the facts', () => {
   const cases: [code: ErrorCode, facts: ErrorFacts, hint: string | RegExp][] = [
     ['SOURCE_FAILED', {}, /^run the command of ATPROTO_OAUTH_SOURCE by itself: /],
+    ['USAGE', { reason: 'store-excluded' }, /^add --save file:PATH, .* or omit --no-store \(ATPROTO_OAUTH_NO_STORE\)$/],
+    [
+      'CREDENTIALS_INCOMPLETE',
+      { reason: 'token-elsewhere', targets: ['gh:a/b', "file:/home/a/it's.env"] },
+      "load it, then run the same command without --account: set -a; . '/home/a/it'\\''s.env'; set +a",
+    ],
+    [
+      'CREDENTIALS_INCOMPLETE',
+      { reason: 'token-elsewhere', targets: ['gh:a/b'] },
+      'set the variables to the credentials in gh:a/b, then run the same command without --account',
+    ],
     ['USAGE', { reason: 'source-malformed' }, "write it as in: ATPROTO_OAUTH_SOURCE='exec:pass show atproto/alice'"],
     ['SESSION_DEAD', {}, 'sign in with your own handle, as in: atproto-oauth init alice.bsky.social'],
     ['SESSION_DEAD', { did: 'did:web:a.dev', handle: 'a.dev', scope: 'atproto' }, 'atproto-oauth init a.dev'],

@@ -53,6 +53,7 @@ export function callCommand(runner: Runner): Command {
   addPaginateOptions(command)
   addBatchOptions(command)
   command.addOption(SETTINGS.save.option())
+  command.addOption(SETTINGS.noStore.option())
   return command.action(runner.action(runCall))
 }
 
@@ -182,7 +183,10 @@ function batchCommand(file: string, options: CallOptions): string {
 }
 
 /** The arguments of the batch alone. */
-function batchWords(file: string, { output, concurrency, resume, wait, timeout, save }: CallOptions): string[] {
+function batchWords(
+  file: string,
+  { output, concurrency, resume, wait, timeout, save, noStore }: CallOptions,
+): string[] {
   return [
     ...['--batch', file],
     ...(output === undefined ? [] : ['-o', output]),
@@ -191,6 +195,7 @@ function batchWords(file: string, { output, concurrency, resume, wait, timeout, 
     ...(wait ? ['--wait'] : []),
     ...(timeout === undefined ? [] : ['--timeout', String(timeout)]),
     ...SETTINGS.save.words({ save }),
+    ...SETTINGS.noStore.words({ noStore }),
   ]
 }
 

@@ -40,6 +40,26 @@ export function checkTargets(found: Pick<Found<readonly string[]>, 'value' | 'so
 }
 
 /**
+ * @param hasVault whether a vault may have the session, which keeps no copy in the store
+ * @throws {OAuthError} `USAGE` the store is named as a save target too, or no other target is
+ */
+export function checkNoStore(
+  noStore: Pick<Found<boolean>, 'source' | 'name'>,
+  save: Pick<Found<readonly string[]>, 'value' | 'name'> | undefined,
+  hasVault: boolean,
+): void {
+  if (save?.value.includes('store')) {
+    const message = `${noStore.name} contradicts the target store of ${save.name}`
+    throw new CliError('USAGE', message, { hint: 'omit one of them' })
+  }
+  // The variable is set for commands that save nothing, too; others say it before they send a token.
+  if (noStore.source !== 'flag' || hasVault || save !== undefined) return
+  throw new OAuthError('USAGE', `${noStore.name} needs a save target: the new refresh token has to be kept somewhere`, {
+    facts: { reason: 'store-excluded' },
+  })
+}
+
+/**
  * Checks a value of the user's settings.
  *
  * @throws {OAuthError} `USAGE`, with the name of the setting

@@ -3,13 +3,14 @@ import { VAULT, variable } from '../../credentials/variables.ts'
 import type { Completed } from '../../model.ts'
 import { assertFolderOf } from '../../node/given-file.ts'
 import { normalizeTarget, STORE, VAULT as VAULT_TARGET } from '../../node/save/targets.ts'
+import type { SaveTarget } from '../../ports.ts'
 import { requireVault } from '../../session/move.ts'
-import { saveSession } from '../../session/saving.ts'
+import { isForTargetsOnly, saveSession } from '../../session/saving.ts'
 import { sanitize } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { CliError } from '../errors.ts'
 import { programName } from '../io.ts'
-import { flagsFor, type SavingOptions } from '../options.ts'
+import { flagsFor, type SavingOptions, SETTINGS } from '../options.ts'
 import { canAskWhere, promptDestination } from '../prompts.ts'
 import { shellQuote } from '../shell.ts'
 import { credentialPrinter, type Format } from './print.ts'
@@ -63,7 +64,8 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
     const isPosix = io.platform !== 'win32'
     const file = targets.find(({ name }) => name.startsWith(FILE))?.name.slice(FILE.length)
     // What a refresh brings goes to the same targets: a target that keeps the old token would soon have a spent one.
-    const saving = targets.map(({ name }) => ` --save ${shellQuote(name)}`).join('')
+    const words = targets.map(({ name }) => ` --save ${shellQuote(name)}`)
+    const saving = [...words, ...SETTINGS.noStore.words(options).map((flag) => ` ${flag}`)].join('')
     if (file !== undefined && isPosix) return ['Next:', `  ${sourcing(file)}`, line(saving)]
     if (format === undefined) {
       const isGithub = targets.every(({ name }) => name.startsWith('gh:'))
@@ -153,12 +155,28 @@ async function withAnswer(options: DestinationOptions, context: Context): Promis
   if (answer === undefined) return context
   const name = normalizeTarget(answer)
   const chosen =
-    name === STORE ? { inStore: true } : name === VAULT_TARGET ? { inVault: true } : { targets: [saving.open(name)] }
+    name === STORE
+      ? { inStore: true, withoutStore: false }
+      : name === VAULT_TARGET
+        ? { inVault: true }
+        : { targets: [saving.open(name)] }
   return { ...context, runtime: { ...runtime, saving: { ...saving, ...chosen } } }
+}
+
+function onlySaved(targets: readonly SaveTarget[], cause: unknown): CliError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const places = targets.map(({ name }) => name).join(' and ')
+  return new CliError('SAVE_FAILED', `the credentials could not be printed (${why}); they were saved to ${places}`, {
+    cause,
+    session: 'alive',
+    hint: `use the credentials in ${places}`,
+  })
 }
 
 /** The session exists on the server: credentials that cannot be printed must not be lost. */
 async function rescue({ credentials, handle }: ImportedSession, cause: unknown, { runtime }: Context): Promise<never> {
+  const { targets } = runtime.saving
+  if (isForTargetsOnly(targets, runtime)) throw onlySaved(targets, cause)
   const { did } = await saveSession(credentials, handle, { ...runtime, saving: { ...runtime.saving, inStore: true } })
   const why = cause instanceof Error ? cause.message : String(cause)
   throw new CliError(

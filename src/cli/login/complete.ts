@@ -30,6 +30,7 @@ export function completeCommand(runner: Runner): Command {
     .addOption(formatOption('Print the credentials in this format (default without --save: dotenv)'))
     .addOption(SETTINGS.stateFile.option({ about: 'File written by `init --state-file`' }))
     .addOption(SETTINGS.save.option())
+    .addOption(SETTINGS.noStore.option())
     .addOption(replaceOption())
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runComplete, 'login'))

@@ -32,6 +32,7 @@ export function loginCommand(runner: Runner): Command {
     .addOption(formatOption('Print the credentials in this format (default without --save: dotenv)'))
     .option('--no-open', 'Do not open a browser')
     .addOption(SETTINGS.save.option())
+    .addOption(SETTINGS.noStore.option())
     .addOption(replaceOption())
     .addHelpText('after', TASKS + EXAMPLES)
     .action(runner.action(runLogin, 'login'))

@@ -58,6 +58,7 @@ export function runCommand(runner: Runner): Command {
     .addOption(new Option('--format <format>', 'Without a program: output format (default: export)').choices(formats))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
+    .addOption(SETTINGS.noStore.option())
     .passThroughOptions()
     .addHelpText('after', NOTES)
     .action(runner.action(runInFront))

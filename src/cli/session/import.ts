@@ -31,6 +31,7 @@ export function importCommand(runner: Runner): Command {
     .addOption(SETTINGS.clientId.option({ takes: 'id', about: 'Exact client_id of the other program' }))
     .addOption(formatOption('Print the credentials in this format (default without --save: dotenv)'))
     .addOption(SETTINGS.save.option())
+    .addOption(SETTINGS.noStore.option())
     .addHelpText('after', NOTES)
     .action(runner.action(runImport))
 }

@@ -21,6 +21,7 @@ export function leaseCommand(runner: Runner): Command {
     .addOption(formatOption('Output format (default: dotenv)'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
+    .addOption(SETTINGS.noStore.option())
     .addHelpText('after', NOTES)
     .action(runner.action(runLease))
 }

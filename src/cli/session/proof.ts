@@ -29,6 +29,7 @@ export function proofCommand(runner: Runner): Command {
     .option('--curl', 'Print a curl command line instead')
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
+    .addOption(SETTINGS.noStore.option())
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runProof))
 }
@@ -89,7 +90,11 @@ function signable(method: string, url: string, session: Session): RequestToSign 
 
 /** A command line without secrets. */
 function curlCommand({ method }: RequestToSign, url: string, options: ProofOptions, { common, io }: Context): string {
-  const flags = [...SETTINGS.account.words(options), ...SETTINGS.save.words(options)]
+  const flags = [
+    ...SETTINGS.account.words(options),
+    ...SETTINGS.save.words(options),
+    ...SETTINGS.noStore.words(options),
+  ]
   const carried = flags.map((flag) => ` ${shellQuote(flag)}`).join('') + carriedFlags(common)
   const verb = { GET: '', HEAD: ' --head' }[method] ?? ` -X ${method}`
   const quoted = singleQuote(sanitize(url, 4000))

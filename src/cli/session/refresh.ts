@@ -6,6 +6,7 @@ import { type Environment, SOURCE } from '../../credentials/variables.ts'
 import type { SessionRecord } from '../../model.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import type { Session } from '../../session/session.ts'
+import { isElsewhere, tokenElsewhere } from '../../session/token-family.ts'
 import type { Context } from '../context.ts'
 import { noCopy } from '../credentials/deliver.ts'
 import { credentialPrinter, type Format, formatOption } from '../credentials/print.ts'
@@ -30,6 +31,7 @@ export function refreshCommand(runner: Runner): Command {
     .addOption(new Option('--shared', 'Use a session store that several machines share').conflicts('adopt'))
     .addOption(SETTINGS.account.option())
     .addOption(SETTINGS.save.option())
+    .addOption(SETTINGS.noStore.option())
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runRefresh))
 }
@@ -55,13 +57,15 @@ async function runRefresh(options: RefreshOptions, context: Context): Promise<vo
   if (isShared && options.format) throw noCopy()
   const before = session.record().accessToken
   const credentials = await session.refresh(olderThan)
-  const { savedTo, did, accessToken } = session.record()
+  const { savedTo, did, accessToken, tokenElsewhere: isOnlySaved } = session.record()
   if (print) {
+    // It was refreshed by another run, and what is here would be an incomplete session.
+    if (isElsewhere(session.record())) throw tokenElsewhere(session.record())
     await sessions.assertNewest(session.record()) // without a refresh they may be an old copy
     await print(credentials)
   }
   const place = isShared ? 'the vault' : 'the per-user store'
-  const places = [place, ...(savedTo ?? [])].join(' and ')
+  const places = [...(isOnlySaved === undefined ? [place] : []), ...(savedTo ?? [])].join(' and ')
   if (accessToken === before) output.note(`${did}: refreshed recently, nothing sent`)
   else output.note(`${did}: refreshed, saved to ${places}`)
 }

@@ -6,6 +6,7 @@ import { OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { findEarlier } from '../../session/earlier.ts'
 import { type Revoked, revoke } from '../../session/revoke.ts'
+import { isElsewhere } from '../../session/token-family.ts'
 import type { Context } from '../context.ts'
 import type { Runner } from '../invocation.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
@@ -48,7 +49,10 @@ const LEASES = 'Leases stop working immediately on a self-hosted PDS, and within
 async function revokeOthers(account: string | undefined, context: Context): Promise<void> {
   const { output, runtime } = context
   const kept = (await storedSessionFor(account, context)).record()
-  const others = await othersOf(kept, context)
+  // Last those whose refresh token may not be found.
+  const others = (await othersOf(kept, context)).sort(
+    (one, other) => Number(isElsewhere(one)) - Number(isElsewhere(other)),
+  )
   const outcomes: Revoked['outcome'][] = []
   for (const other of others) outcomes.push((await revoke(other, besideVault(runtime))).outcome)
   const failed = outcomes.filter((outcome) => outcome !== 'revoked')

@@ -126,6 +126,7 @@ async function runWhoami({ account }: StatusOptions, context: Context): Promise<
     (handle ? `${handle} (${did})` : did) + (name === undefined ? '' : `, named ${name}`),
     ...(status.state === 'alive' ? [] : [stateOf(status, time)]),
     `scope ${scope ?? 'unknown'}`,
+    ...(status.tokenElsewhere ? [`refresh token only in ${status.savedTo.join(' and ')}`] : []),
     ...(status.state === 'ended' || deadline === undefined ? [] : [`ends ${relativeTime(deadline, time)}`]),
   ]
   await output.data(output.json ? `${toSafeJson(status)}\n` : `${sanitize(parts.join('; '), 4000)}\n`)
@@ -237,6 +238,7 @@ function table(status: SessionStatus, { now, storedIn, paint }: Presentation): s
     ['ends unused', status.idleDeadline && relativeTime(status.idleDeadline, now)],
     ['stored in', storedIn],
     ...(status.savedTo.length > 0 ? [['saved to', status.savedTo.join(', ')]] : []),
+    ...(status.tokenElsewhere ? [['refresh token', 'only where it was saved to']] : []),
     ...(status.undelivered.length > 0 ? [['not yet in', status.undelivered.join(', ')]] : []),
   ].map(([name, value]) => [String(name), value ? String(value) : undefined])
   const lines = rows.map(([name, value]) => `${name.padEnd(14)}${sanitize(value ?? 'unknown', 1000)}\n`)
