@@ -341,6 +341,8 @@ export type ReasonFacts =
   | { readonly reason: 'kubernetes-volume'; readonly path: string }
   /** A setting in the user's file has an invalid value. */
   | { readonly reason: 'setting-invalid'; readonly key: string }
+  /** The store is not encrypted as its user has set it. */
+  | { readonly reason: 'store-encryption-differs'; readonly mode: string }
   /** The file of the user's settings cannot be read as such. */
   | { readonly reason: 'settings-damaged'; readonly path: string }
   /** Secrets are not stored through symbolic links. */

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { readClientJwk } from '../credentials/read.ts'
 import { VAULT, VAULT_KEY, variable } from '../credentials/variables.ts'
 import type { Credentials } from '../model.ts'
+import { encryptionSetting } from '../node/config/encryption.ts'
 import { type Config, configPath, readConfig } from '../node/config/read.ts'
 import { expandTilde, userFolders } from '../node/folders.ts'
 import { nodeRuntime } from '../node/runtime.ts'
@@ -118,7 +119,8 @@ export function homeOf(options: CommonOptions, { environment }: Pick<CliIO, 'env
 /** For a command without a runtime. */
 export function unlockStoreOf(options: CommonOptions, io: CliIO, output: Output): void {
   const home = homeOf(options, io)
-  if (home !== undefined) unlockStore(home, { io, output })
+  const chosen = SETTINGS.home.read(options, io.environment)
+  if (home !== undefined) unlockStore(home, () => encryptionSetting(chosen), { io, output })
 }
 
 function mayHaveVault(environment: CliIO['environment'], home: string | undefined): boolean {

@@ -625,6 +625,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'store-encryption-damaged':
     case 'store-encryption-foreign':
       return `restore store-encryption.json from a backup; without it the sessions are lost: ${START_AGAIN}`
+    case 'store-encryption-differs':
+      return `atproto-oauth config set encrypt-store ${facts.mode}`
     case 'store-encryption-newer':
       return 'update this tool: npx atproto-oauth@latest'
     case 'working-directory-gone':

@@ -2,7 +2,7 @@
  * The passphrase of an encrypted store: from the environment, or asked for at a terminal.
  */
 import { cleaned, STORE_KEY, variable } from '../credentials/variables.ts'
-import { openKeychain, prepareUnlock } from '../node/store/unlock.ts'
+import { openKeychain, prepareUnlock, type UnlockSettings } from '../node/store/unlock.ts'
 import { CliError } from './errors.ts'
 import { type CliIO, inCi, readStdin } from './io.ts'
 import type { Output } from './output.ts'
@@ -24,10 +24,10 @@ export async function storePassphrase(asking: Asking): Promise<string | undefine
 }
 
 /** For a command that uses no session: the store can be opened from now on. Nothing is asked before it is needed. */
-export function unlockStore(home: string, asking: Asking): void {
+export function unlockStore(home: string, setting: UnlockSettings['setting'], asking: Asking): void {
   const { io } = asking
   const passphrase = () => storePassphrase(asking)
-  prepareUnlock(home, { environment: io.environment, isInteractive: () => canAsk(io), passphrase })
+  prepareUnlock(home, { environment: io.environment, isInteractive: () => canAsk(io), passphrase, setting })
 }
 
 export function keychainOf(io: CliIO) {

@@ -40,7 +40,18 @@ export async function* inspectMachine({ home, environment, platform }: Inspected
   }
   yield await timed(() => homeFinding(home))
   for (const folder of ['sessions', 'pending'] as const) yield* checkFolder(join(home, folder), folder, platform)
+  yield* checkEncryption(home)
   yield* checkOwners(home)
+}
+
+/** Needs no key. That the settings cannot be read is reported with them. */
+async function* checkEncryption(home: string): AsyncGenerator<Finding> {
+  try {
+    await storeCipher(home).assertAsSet()
+  } catch (error) {
+    if (!isOAuthError(error)) throw error
+    if (error.facts.reason === 'store-encryption-differs') yield fileFinding('files', 'broken', error)
+  }
 }
 
 function finding(topic: string, verdict: Finding['verdict'], detail: string, fix?: Fix): Finding {

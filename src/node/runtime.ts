@@ -9,6 +9,7 @@ import { STORE_KEY, variable } from '../credentials/variables.ts'
 import { OAuthError } from '../errors.ts'
 import type { ClientJwk, SessionRecord } from '../model.ts'
 import { PLC_DIRECTORY, type Runtime, type Saving, type Stores } from '../ports.ts'
+import { encryptionSetting } from './config/encryption.ts'
 import { expandTilde, userFolders } from './folders.ts'
 import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE, VAULT } from './save/targets.ts'
@@ -123,11 +124,16 @@ function withVault(
 function createStores(
   home: string | undefined,
   stateFile: string | undefined,
-  { onWait, storeKey }: NodeRuntimeOptions,
+  { home: chosen, onWait, storeKey }: NodeRuntimeOptions,
 ): Stores {
   if (home !== undefined) {
     const passphrase = storeKey ?? (async () => variable(process.env, STORE_KEY))
-    prepareUnlock(home, { environment: process.env, isInteractive: () => isatty(0), passphrase })
+    prepareUnlock(home, {
+      environment: process.env,
+      isInteractive: () => isatty(0),
+      passphrase,
+      setting: () => encryptionSetting(chosen),
+    })
   }
   const stores =
     home === undefined

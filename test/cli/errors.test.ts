@@ -580,6 +580,11 @@ describe('the hint follows from the code and the facts', () => {
       /^restore store-encryption\.json from a backup.*: move the directory/,
     ],
     ['STORE_INVALID', { reason: 'store-encryption-newer' }, 'update this tool: npx atproto-oauth@latest'],
+    [
+      'STORE_INVALID',
+      { reason: 'store-encryption-differs', mode: 'keychain' },
+      'atproto-oauth config set encrypt-store keychain',
+    ],
     ['VAULT_REFUSED', { reason: 'redis-evicting' }, /^set maxmemory-policy noeviction/],
     ['VAULT_REFUSED', { reason: 'redis-not-durable' }, /^set appendonly yes/],
     ['SESSION_DEAD', { reason: 'ended-elsewhere', handle: 'a.dev', did: 'did:web:a.dev' }, 'atproto-oauth init a.dev'],

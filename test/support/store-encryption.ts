@@ -49,7 +49,7 @@ export function asNewProcess(home: string, unlock: Unlock): void {
 }
 
 /** Encrypts a store. @returns what unlocks it */
-export async function encryptStore(home: string, mode: StoreEncryption): Promise<Required<Unlock>> {
+export async function encryptStore(home: string, mode: StoreEncryption): Promise<Required<Omit<Unlock, 'setting'>>> {
   const keychain = memoryKeychain()
   const unlock = { passphrase: async () => PASSPHRASE, keychain: async () => keychain }
   asNewProcess(home, unlock)

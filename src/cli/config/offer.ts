@@ -22,10 +22,7 @@ export async function offerEncryption(context: Context): Promise<void> {
     const { confirm } = await import('@inquirer/prompts')
     const message = 'Encrypt what is stored on this machine, with a key in the keychain of the system?'
     const isWanted = await confirm({ message, default: true }, { input: io.stdin, output: io.stderr })
-    const mode = isWanted ? 'keychain' : 'off'
-    if (isWanted) await encryptStore(place.home, mode, context)
-    const { changeConfig } = await import('../../node/config/write.ts')
-    await changeConfig(place, { 'encrypt-store': mode })
+    await encryptStore(place, isWanted ? 'keychain' : 'off', context)
     if (!isWanted) output.note('To encrypt it later: atproto-oauth config set encrypt-store keychain')
   } catch (error) {
     const isClosed = error instanceof Error && error.name === 'ExitPromptError'

@@ -84,8 +84,11 @@ async function runSet(
   const place = placeOf(context)
   const given = key === 'save' ? values.map(savedAs) : value
   checkSetting(key, { value: given, source: 'flag', name: key }, dev)
-  if (key === 'encrypt-store') await encryptStore(place.home, value as StoreEncryption, context)
-  const before = await changeConfig(place, { [key]: given })
+  const change = () =>
+    key === 'encrypt-store'
+      ? encryptStore(place, value as StoreEncryption, context)
+      : changeConfig(place, { [key]: given })
+  const before = await change()
   output.note(`${key} is set in ${place.path}`)
   warnOfVariable(key, context)
   warnOfPair(new Map([...before, [key, given]]), output)
@@ -126,8 +129,9 @@ async function runUnset(name: string, _: CommonOptions, context: SettingsContext
   const isForeign = !isSettingKey(name) && readConfig(place.path, output.warn)?.entries.has(name) === true
   const key = isForeign ? name : parseKey(name, 'unset')
   if (key === 'vault' && (await leaveVault(context))) return
-  if (key === 'encrypt-store') await encryptStore(place.home, 'off', context)
-  const before = await changeConfig(place, { [key]: undefined })
+  const change = () =>
+    key === 'encrypt-store' ? encryptStore(place, undefined, context) : changeConfig(place, { [key]: undefined })
+  const before = await change()
   if (!before.has(key)) output.note(`${key} was not set`)
   else output.note(`${key} is removed from ${place.path}`)
   if (isConfigKey(key)) warnOfVariable(key, context)

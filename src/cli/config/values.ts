@@ -79,11 +79,13 @@ async function encryption(config: Config | undefined, { common, io }: SettingsCo
   const { storeEncryption } = await import('../../node/store/change-encryption.ts')
   const { encryptionPath } = await import('../../node/store/parts.ts')
   const now = home === undefined ? 'off' : await storeEncryption(home)
-  if (home !== undefined && now !== 'off') return { key, value: now, source: 'config', origin: encryptionPath(home) }
+  if (home !== undefined && now !== 'off' && (value === undefined || value === 'off' || value === now)) {
+    return { key, value: now, source: 'config', origin: encryptionPath(home) }
+  }
   if (value === undefined) return unset(key)
   if (value === 'off') return { key, value, source: 'config', origin: config?.path }
   const problem = {
-    message: `${key} in ${config?.path} is ${value}, and the store is not encrypted`,
+    message: `${key} in ${config?.path} is ${value}, and the store is ${now === 'off' ? 'not encrypted' : `encrypted by ${now}`}`,
     hint: `atproto-oauth config set ${key} ${value}`,
   }
   return { key, value: undefined, source: 'config', origin: config?.path, problem }

@@ -4,7 +4,7 @@
  * as long as any file needs it: killed at any step, everything can be read, and the same change finishes it.
  */
 import { basename, dirname, join } from 'node:path'
-import { OAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Keychain } from '../keychain/keychain.ts'
 import {
   clientKeyName,
@@ -58,6 +58,13 @@ export interface ChangeOptions {
   /** Where sessions may be that could not be written to the store. */
   readonly elsewhere?: readonly string[]
   readonly onWait?: LockOptions['onWait']
+  /** Called before anything is changed. */
+  readonly onBegin?: (() => void) | undefined
+  /**
+   * Writes the user's setting, which the store is compared with: before files are decrypted, or after all are encrypted.
+   * So it never asks for more than what the store is already.
+   */
+  readonly saveSetting?: (() => Promise<void>) | undefined
   readonly cipher?: StoreCipher
 }
 
@@ -99,20 +106,24 @@ export async function changeStoreEncryption(
 }
 
 async function change(home: string, mode: StoreEncryption, options: ChangeOptions): Promise<ChangedEncryption> {
-  const { cipher = storeCipher(home) } = options
-  const header = await readEncryption(home)
-  const before = header?.mode ?? 'off'
-  const lost = header === undefined ? await sealedFile(home) : undefined
+  const { cipher = storeCipher(home), saveSetting = async () => undefined, onBegin = () => undefined } = options
+  const found = await readEncryption(home)
+  const before = found?.mode ?? 'off'
+  const lost = found === undefined ? await sealedFile(home) : undefined
   // A new key would make the old one, in a backup of the header, useless.
   if (lost !== undefined) throw headerMissing(home, lost)
-  if (header === undefined && mode === 'off') return { before, after: mode, files: 0 }
-  // What was decrypted needs no key to go on.
-  if (header?.mode === 'off' && mode === 'off') return finish({ home, before, header, cipher, options })
-  const storeKey = header ? { kid: header.kid, key: await keyOf(header, cipher) } : createStoreKey()
-  const lock = await lockFor(mode, { header, home, key: storeKey.key, options })
-  const former = [
-    ...new Set([...(header?.former ?? []), ...(header && lock !== header.lock ? entriesOf(header.lock) : [])]),
-  ]
+  if (before === 'off' && mode === 'off') {
+    onBegin()
+    await saveSetting()
+    // What was decrypted needs no key to go on.
+    return found ? finish({ home, before, header: found, cipher, options }) : { before, after: mode, files: 0 }
+  }
+  const opened = found && (await openKey(found, { home, cipher, options }))
+  const header = opened && found
+  const storeKey = opened ?? createStoreKey()
+  const lock = await lockFor(mode, { header, home, storeKey, options })
+  const entries = [...(header?.former ?? []), ...(header ? entriesOf(header.lock) : [])]
+  const former = [...new Set(entries)].filter((id) => !entriesOf(lock).includes(id))
   const { key, kid } = storeKey
   cipher.keys.set(kid, Promise.resolve(key))
   const begun: EncryptionHeader = {
@@ -123,9 +134,26 @@ async function change(home: string, mode: StoreEncryption, options: ChangeOption
     isChanging: true,
     ...(former.length > 0 && { former }),
   }
-  // If that fails, a new entry of the keychain stays: it is not known whether the file refers to it.
+  onBegin()
+  if (mode === 'off') await saveSetting()
   await writeHeader(home, begun)
   return finish({ home, before, header: begun, storeKey, cipher, options })
+}
+
+/** @returns `undefined` if everything was decrypted before, and the key removed: only the header remained, and is removed */
+async function openKey(
+  header: EncryptionHeader,
+  { home, cipher, options }: Pick<Begun, 'home' | 'cipher' | 'options'>,
+): Promise<StoreKey | undefined> {
+  try {
+    return { kid: header.kid, key: await keyOf(header, cipher) }
+  } catch (error) {
+    const isRemoved = isOAuthError(error, 'STORE_LOCKED') && error.facts.reason === 'keychain-entry-missing'
+    if (header.mode !== 'off' || !isRemoved) throw error
+    // Fails in the same way if a file is encrypted.
+    await finish({ home, before: 'off', header, cipher, options })
+    return undefined
+  }
 }
 
 interface Begun {
@@ -141,26 +169,49 @@ interface Begun {
 async function finish({ home, before, header, storeKey, cipher, options }: Begun): Promise<ChangedEncryption> {
   const { mode, kid, lock, former = [] } = header
   const files = await convertAll({ home, storeKey: mode === 'off' ? undefined : storeKey, cipher, options })
-  if (mode === 'off') await removeFile(encryptionPath(home))
+  if (mode !== 'off') await options.saveSetting?.()
   const unneeded = mode === 'off' ? [...former, ...entriesOf(lock)] : former
+  // Before the header that names them.
   for (const id of unneeded) await options.keychain?.remove(id)
-  if (mode !== 'off') await writeHeader(home, { version: 1, mode, kid, lock })
+  if (mode === 'off') await removeFile(encryptionPath(home))
+  else await writeHeader(home, { version: 1, mode, kid, lock })
   return { before, after: mode, files }
 }
 
 interface LockNeeds {
   readonly header: EncryptionHeader | undefined
   readonly home: string
-  readonly key: Uint8Array
+  readonly storeKey: StoreKey
   readonly options: ChangeOptions
 }
 
-async function lockFor(mode: StoreEncryption, { header, home, key, options }: LockNeeds): Promise<StoreLock> {
+async function lockFor(mode: StoreEncryption, needs: LockNeeds): Promise<StoreLock> {
+  const { header, storeKey, options } = needs
   const { keychain, passphrase = '', cost } = options
-  if (mode === 'passphrase') return lockWithPassphrase(key, passphrase, cost)
+  if (mode === 'passphrase') return lockWithPassphrase(storeKey.key, passphrase, cost)
   if (header !== undefined && (mode === 'off' || header.lock.by === 'keychain')) return header.lock
   if (keychain === undefined) throw new TypeError('a keychain is needed')
-  return lockWithKeychain(key, home, keychain)
+  return newEntry(keychain, needs)
+}
+
+/** The header names the entry before there is one: killed in between, the next change removes it. */
+async function newEntry(keychain: Keychain, { header, home, storeKey }: LockNeeds): Promise<StoreLock> {
+  const { lock, secret } = await lockWithKeychain(storeKey.key, keychain)
+  const { id } = lock
+  await writeHeader(
+    home,
+    header === undefined
+      ? { version: 1, mode: 'off', kid: storeKey.kid, lock, isChanging: true }
+      : { ...header, former: [...(header.former ?? []), id] },
+  )
+  try {
+    const kept = await keychain.store(id, `atproto-oauth: ${home}`, secret)
+    return kept === undefined ? lock : { ...lock, kept }
+  } catch (error) {
+    await keychain.remove(id).catch(() => undefined)
+    await (header === undefined ? removeFile(encryptionPath(home)) : writeHeader(home, header))
+    throw error
+  }
 }
 
 function entriesOf(lock: StoreLock): string[] {

@@ -24,10 +24,12 @@ export interface StoreCipher extends StoreKeys {
    * How files are written now.
    *
    * @param options.isBegun something was sent, or is written already: it must not fail for what else is in the store
-   * @throws {OAuthError} `STORE_LOCKED` the key cannot be had; `STORE_INVALID`, also if `store-encryption.json` was lost:
-   *   what is written then would be plain text in a store that its user has encrypted
+   * @throws {OAuthError} `STORE_LOCKED` the key cannot be had; `STORE_INVALID`, also if `store-encryption.json` was lost
+   *   or is not as the user has set it: what is written then could be plain text in a store that is to be encrypted
    */
   sealer(options?: { readonly isBegun?: boolean }): Promise<FileSealer>
+  /** Needs no key. @throws {OAuthError} `STORE_INVALID` the store is not encrypted as its user has set it */
+  assertAsSet(): Promise<void>
   /** The text of a file that was read. @throws {OAuthError} as `sealer` */
   open(content: string, name: string, path: string): Promise<string>
   /** The text of a file, `undefined` if there is none. @throws {OAuthError} as `sealer`, and those of `readPrivate` */
@@ -72,18 +74,41 @@ export function storeCipher(home: string, unlock?: Unlock): StoreCipher {
  * Only a login can be left of a process that was killed while another one decrypted the store: it counts alone.
  */
 export async function sealedFile(home: string): Promise<string | undefined> {
-  const sampled = [sessionsFolder(home), clientKeysFolder(home), loginsFolder(home)].map(async (folder) => {
-    const names = await listFolder(folder).catch(() => [])
-    const paths = names.filter((name) => name.endsWith('.json')).map((name) => join(folder, name))
-    return paths.slice(0, SAMPLED)
-  })
-  for (const path of [vaultsPath(home), ...(await Promise.all(sampled)).flat()]) {
-    const content = await readPrivate(path).catch(() => undefined)
-    if (content === undefined) continue
+  for await (const { path, content } of sample(home, [
+    sessionsFolder(home),
+    clientKeysFolder(home),
+    loginsFolder(home),
+  ])) {
     if (isSealed(content)) return path
     if (dirname(path) !== loginsFolder(home)) return undefined
   }
   return undefined
+}
+
+interface SampledFile {
+  readonly path: string
+  readonly content: string
+}
+
+/** Some of those that are encrypted, without logins: see {@link sealedFile}. */
+async function sealedFiles(home: string): Promise<SampledFile[]> {
+  const sealed: SampledFile[] = []
+  for await (const file of sample(home, [sessionsFolder(home), clientKeysFolder(home)])) {
+    if (isSealed(file.content)) sealed.push(file)
+  }
+  return sealed
+}
+
+async function* sample(home: string, folders: readonly string[]): AsyncGenerator<SampledFile> {
+  const listed = folders.map(async (folder) => {
+    const names = await listFolder(folder).catch(() => [])
+    const paths = names.filter((name) => name.endsWith('.json')).map((name) => join(folder, name))
+    return paths.slice(0, SAMPLED)
+  })
+  for (const path of [vaultsPath(home), ...(await Promise.all(listed)).flat()]) {
+    const content = await readPrivate(path).catch(() => undefined)
+    if (content !== undefined) yield { path, content }
+  }
 }
 
 /** Forgets the keys, as a process that ends does. */
@@ -93,12 +118,25 @@ export function forgetKeys(home: string): void {
 
 function createCipher(home: string): StoreCipher {
   const headerText = () => readPrivate(encryptionPath(home))
+  /** @param text read before the setting: to write plain text, the setting is changed first */
+  const checkSetting = async (text: string | undefined) => {
+    const set = cipher.unlock.setting?.()
+    if (set === undefined || set.mode === 'off') return
+    const { assertAsSet } = await import('./encryption.ts')
+    assertAsSet(home, text, set)
+  }
   const cipher: StoreCipher = {
     keys: new Map(),
     unlock: {},
     async sealer({ isBegun = false } = {}) {
       const text = await headerText()
       const isCurrent = async () => (await headerText()) === text
+      try {
+        if (!isBegun) await checkSetting(text)
+      } catch (error) {
+        if (await isCurrent()) throw error
+        return cipher.sealer()
+      }
       if (text === undefined) {
         const sealed = isBegun ? undefined : await sealedFile(home)
         if (sealed === undefined) return { seal: async (plain) => plain, isEncrypted: false, isCurrent }
@@ -108,7 +146,14 @@ function createCipher(home: string): StoreCipher {
         throw headerMissing(home, sealed)
       }
       const { sealWith } = await import('./encryption.ts')
-      return { ...(await sealWith(home, text, cipher)), isCurrent }
+      const sampled = isBegun ? [] : await sealedFiles(home)
+      return { ...(await sealWith(home, { text, sampled }, cipher)), isCurrent }
+    },
+    async assertAsSet() {
+      const text = await headerText()
+      await checkSetting(text).catch(async (error: unknown) => {
+        if ((await headerText()) === text) throw error
+      })
     },
     async open(content, name, path) {
       if (!isSealed(content)) return content

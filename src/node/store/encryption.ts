@@ -28,12 +28,24 @@ export interface ScryptCost {
 
 /** 128 MiB, and less than half a second. */
 export const SCRYPT_COST: ScryptCost = { N: 2 ** 17, r: 8, p: 1 }
+/** 1 MiB: nobody can try all keys of 256 bits, whatever each costs. */
+export const GENERATED_COST: ScryptCost = { N: 2 ** 10, r: 8, p: 1 }
+/** 32 bytes as `openssl rand` prints them, in base64 or hex. Nobody chooses such a passphrase. */
+const GENERATED = /^(?:[\w+/-]{43}=|[\da-f]{64})$/i
 
 /** How a store that is encrypted gets its key. */
 export interface Unlock {
   /** Reads or asks for the passphrase; `undefined` if there is none. */
   passphrase?(): Promise<string | undefined>
   keychain?(): Promise<Keychain>
+  /** How the user wants the store to be encrypted; `undefined` if nothing is set. Read each time. */
+  setting?(): EncryptionSetting | undefined
+}
+
+export interface EncryptionSetting {
+  readonly mode: StoreEncryption
+  /** Of the file of the settings. */
+  readonly path: string
 }
 
 export interface StoreKeys {
@@ -84,12 +96,16 @@ export async function readEncryption(home: string): Promise<EncryptionHeader | u
 function parseEncryption(text: string, path: string): EncryptionHeader {
   const content = contentOf(text)
   const header = headerSchema.try(content, { mode: 'passthrough' })
-  if (header.ok && isAffordable(header.value.lock)) return header.value
+  if (header.ok && isAffordable(header.value.lock) && isConsistent(header.value)) return header.value
   const { version } = Object(content)
   if (typeof version === 'number' && version > VERSION) {
     throw invalid(`${path} was written by a newer version of this tool`, 'store-encryption-newer')
   }
   throw invalid(`${path} is damaged, or was edited`, 'store-encryption-damaged')
+}
+
+function isConsistent({ mode, lock }: EncryptionHeader): boolean {
+  return mode === 'off' || mode === lock.by
 }
 
 /** A file that was changed must not make this process use up all memory or time. */
@@ -101,14 +117,37 @@ function isAffordable(lock: StoreLock): boolean {
   return isPower && isSmall && 128 * N * r * p <= SCRYPT_LARGEST
 }
 
-/** @returns what encrypts a file as the header says */
+/**
+ * A header that was edited, or restored from a backup, must not decide how files are written.
+ *
+ * @param text of `store-encryption.json`
+ * @throws {OAuthError} `STORE_INVALID` the store is not encrypted as its user has set it
+ */
+export function assertAsSet(home: string, text: string | undefined, { mode, path }: EncryptionSetting): void {
+  const header = text === undefined ? undefined : parseEncryption(text, encryptionPath(home))
+  const { mode: now = 'off', isChanging = false } = header ?? {}
+  // Between two ways to encrypt, the setting is changed last.
+  if (now === mode || mode === 'off' || (now !== 'off' && isChanging)) return
+  const is = now === 'off' ? 'the store is not encrypted' : `the store is encrypted by ${now}`
+  throw new OAuthError('STORE_INVALID', `${is}, but encrypt-store in ${path} is ${mode}; nothing was sent`, {
+    facts: { reason: 'store-encryption-differs', mode },
+  })
+}
+
+/**
+ * @param sampled files of the store that are encrypted
+ * @returns what encrypts a file as the header says
+ * @throws {OAuthError} `STORE_INVALID` none of the files is encrypted with the key in the header: it is an older one
+ */
 export async function sealWith(
   home: string,
-  text: string,
+  { text, sampled }: { readonly text: string; readonly sampled: readonly { path: string; content: string }[] },
   cipher: StoreKeys,
 ): Promise<{ seal(text: string, name: string): Promise<string>; readonly isEncrypted: boolean }> {
   const header = parseEncryption(text, encryptionPath(home))
   if (header.mode === 'off') return { seal: async (plain) => plain, isEncrypted: false }
+  const [other] = sampled
+  if (other && sampled.every(({ content }) => sealedBy(content)?.kid !== header.kid)) throw foreign(home, other.path)
   const key = await keyOf(header, cipher)
   return { seal: (plain, name) => sealFile(plain, name, { kid: header.kid, key }), isEncrypted: true }
 }
@@ -235,23 +274,23 @@ export function createStoreKey(): StoreKey {
 export async function lockWithPassphrase(
   key: Uint8Array,
   passphrase: string,
-  cost: ScryptCost = SCRYPT_COST,
+  cost: ScryptCost = GENERATED.test(passphrase) ? GENERATED_COST : SCRYPT_COST,
 ): Promise<StoreLock> {
   const salt = random(SALT_BYTES)
   const secret = await stretch(passphrase, salt, cost)
   return { by: 'passphrase', salt: salt.toString('base64url'), ...cost, ...(await wrap(key, secret)) }
 }
 
-/** @throws {OAuthError} `STORE_LOCKED` */
-export async function lockWithKeychain(key: Uint8Array, home: string, keychain: Keychain): Promise<StoreLock> {
+export type KeychainLock = StoreLock & { by: 'keychain' }
+
+/** For a secret that is not in the keychain yet. */
+export async function lockWithKeychain(
+  key: Uint8Array,
+  keychain: Keychain,
+): Promise<{ readonly lock: KeychainLock; readonly secret: Uint8Array }> {
   const secret = new Uint8Array(random(KEY_BYTES))
   const id = random(SALT_BYTES).toString('base64url')
-  const kept = await keychain.store(id, `atproto-oauth: ${home}`, secret)
-  return {
-    ...{ by: 'keychain', keychain: keychain.kind, id },
-    ...(kept !== undefined && { kept }),
-    ...(await wrap(key, secret)),
-  }
+  return { lock: { by: 'keychain', keychain: keychain.kind, id, ...(await wrap(key, secret)) }, secret }
 }
 
 async function wrap(key: Uint8Array, secret: Uint8Array): Promise<{ readonly check: string; readonly key: string }> {

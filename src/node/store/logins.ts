@@ -38,7 +38,7 @@ export function createPendingStore(home: string, cipher: StoreCipher = storeCiph
     name: loginName(loginId(state)),
     cipher,
   })
-  // A change of the encryption must not bring back what was in a file before.
+  // A change of the encryption must see every file, and must not bring back what was in one before.
   const alone = <T>(work: () => Promise<T>) => withLock(lockFolder(home, 'logins'), work)
   // Credentials that were received and not delivered are nowhere else.
   const isOver = async (name: string) => {
@@ -59,7 +59,6 @@ export function createPendingStore(home: string, cipher: StoreCipher = storeCiph
       const file = claimed.get(login.path) ?? new ReservedFile(login.path)
       claimed.delete(login.path)
       const work = () => writeLogin(file, record, login)
-      if (record.status !== 'spent' || !(await holdsSecrets(login))) return work()
       let isBegun = false
       const begin = () => {
         isBegun = true
@@ -110,22 +109,18 @@ interface LoginFile {
 }
 
 async function writeLogin(file: ReservedFile, record: PendingRecord, { name, cipher }: LoginFile): Promise<void> {
-  const sealer = await cipher.sealer({ isBegun: true })
-  await file.write(await contentOf(record, name, sealer))
-  // The encryption was changed at this moment, and the change may not have seen this file.
-  if (!(await sealer.isCurrent()))
-    await file.write(await contentOf(record, name, await cipher.sealer({ isBegun: true })))
+  for (;;) {
+    const sealer = await cipher.sealer({ isBegun: true })
+    await file.write(await contentOf(record, name, sealer))
+    // Without the lock, a change of the encryption may not have seen this file.
+    if (await sealer.isCurrent()) return
+  }
 }
 
 /** What remains of a login after its code was sent is no secret, and can be read without a key. */
 async function contentOf(record: PendingRecord, name: string, { seal }: Pick<FileSealer, 'seal'>): Promise<string> {
   const text = serialize(storedLogin(record))
   return record.status === 'spent' ? text : seal(text, name)
-}
-
-async function holdsSecrets({ path }: LoginFile): Promise<boolean> {
-  const content = await readPrivate(path).catch(() => undefined)
-  return content !== undefined && isSecretLogin(content)
 }
 
 /** Whether a file is encrypted, or should be in a store that is. */

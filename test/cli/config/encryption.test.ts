@@ -1,5 +1,5 @@
 /** `config set encrypt-store`, with a store and a keychain of the test's own. */
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
@@ -19,7 +19,7 @@ case "$1" in
   store) [ ! -e locked ] || { echo 'Cannot create an item in a locked collection' >&2; exit 1; }; cat > entry ;;
   lookup) [ -e entry ] && [ ! -e locked ] && cat entry ;;
   search) [ ! -e entry ] || echo '[/1]' ;;
-  clear) rm -f entry ;;
+  clear) [ -e kept ] || rm -f entry ;;
 esac
 `
 
@@ -70,7 +70,7 @@ describe('config set encrypt-store', () => {
     expect(changed).toMatchObject({ code: 0, stdout: '' })
     const wrong = await config(['set', 'encrypt-store', 'off'], { ATPROTO_OAUTH_STORE_KEY: FIRST })
     expect(wrong).toMatchObject({ code: 2, stdout: '' })
-    expect(wrong.stderr).toMatch(/the passphrase is not that of this store.*\[STORE_LOCKED\]/)
+    expect(wrong.stderr).toMatch(/the passphrase is not that of this store; nothing was changed \[STORE_LOCKED\]/)
     expect(await config(['set', 'encrypt-store', 'off'], { ATPROTO_OAUTH_STORE_KEY: SECOND })).toMatchObject({
       code: 0,
     })
@@ -90,12 +90,15 @@ describe('config set encrypt-store', () => {
   })
 
   test('keychain: locked, it changes nothing', async () => {
-    const { bin, config, stored } = await newStore()
+    const { home, bin, config, stored } = await newStore()
     await writeFile(join(bin, 'locked'), '')
     const locked = await config(['set', 'encrypt-store', 'keychain'])
     expect(locked).toMatchObject({ code: 2, stdout: '' })
-    expect(locked.stderr).toMatch(/the keychain is locked: Cannot create an item.*\[STORE_LOCKED\]/)
+    expect(locked.stderr).toMatch(
+      /the keychain is locked: Cannot create an item.*; nothing was changed \[STORE_LOCKED\]/,
+    )
     expect(await stored()).toContain(KEY)
+    await expect(readFile(join(home, 'store-encryption.json'), 'utf8')).rejects.toMatchObject({ code: 'ENOENT' })
     expect((await config(['get', 'encrypt-store'])).code).not.toBe(0)
   })
 
@@ -107,6 +110,30 @@ describe('config set encrypt-store', () => {
     expect(await config(['get', 'vault'])).toMatchObject({ stdout: 'redis://vault.fake.dev\n' })
     expect(await config(['set', 'encrypt-store', 'off'])).toMatchObject({ code: 0 })
     await expect(readFile(join(bin, 'entry'), 'utf8')).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await stored()).toContain(KEY)
+  })
+
+  test('keychain, and back: if it is locked when the entry is to be removed, the same command goes on', async () => {
+    const { home, bin, config, stored } = await newStore()
+    await config(['set', 'encrypt-store', 'keychain'])
+    await writeFile(join(bin, 'kept'), '') // it opens the store, and cannot be changed
+    const kept = await config(['unset', 'encrypt-store'])
+    expect(kept).toMatchObject({ code: 2, stdout: '' })
+    expect(kept.stderr).toMatch(
+      /the keychain is locked; what was stored can be read, and the same command goes on \[STORE_LOCKED\]/,
+    )
+    expect(await stored()).toContain(KEY)
+    await rm(join(bin, 'kept'))
+    expect(await config(['unset', 'encrypt-store'])).toMatchObject({ code: 0 })
+    await expect(readFile(join(bin, 'entry'), 'utf8')).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await readdir(home)).not.toContain('store-encryption.json')
+  })
+
+  test('a damaged file of the settings is found before anything is encrypted', async () => {
+    const { home, config, stored } = await newStore()
+    await writeFile(join(home, 'config.json'), '{', { mode: 0o600 })
+    const failed = await config(['set', 'encrypt-store', 'passphrase'], { ATPROTO_OAUTH_STORE_KEY: FIRST })
+    expect(failed).toMatchObject({ code: 2, stdout: '' })
     expect(await stored()).toContain(KEY)
   })
 
@@ -127,4 +154,26 @@ test('a setting that the store does not follow is reported', async () => {
   expect(got).toMatchObject({ code: 2, stdout: '' })
   expect(got.stderr).toContain('is keychain, and the store is not encrypted')
   expect(got.stderr).toContain('atproto-oauth config set encrypt-store keychain')
+})
+
+test('a store that was encrypted in another way is used only when the setting says so', async () => {
+  const { home, config } = await newStore()
+  const variables = { ATPROTO_OAUTH_STORE_KEY: FIRST }
+  await config(['set', 'encrypt-store', 'passphrase'], variables)
+  const settings = join(home, 'config.json')
+  await writeFile(settings, (await readFile(settings, 'utf8')).replace('passphrase', 'keychain'))
+  const env = { ATPROTO_OAUTH_HOME: home, ...variables }
+  forgetKeys(home)
+  const world = createFakeWorld()
+  const failed = await run(world, ['init', world.alice.did], { env })
+  expect(failed).toMatchObject({ code: 2, stdout: '' })
+  expect(failed.stderr).toMatch(
+    /encrypted by passphrase, but encrypt-store in .*config.json is keychain; nothing was sent/,
+  )
+  expect(failed.stderr).toContain('hint: atproto-oauth config set encrypt-store keychain\n')
+  const got = await config(['get', 'encrypt-store'], variables)
+  expect(got.stderr).toContain('is keychain, and the store is encrypted by passphrase')
+  forgetKeys(home)
+  const { stdout } = await run(createFakeWorld(), ['doctor'], { env })
+  expect(stdout).toMatch(/the store is encrypted by passphrase, but/)
 })

@@ -3,7 +3,11 @@ import type * as files from 'node:fs/promises'
 import { cp, mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { encryptionSetting } from '../../../src/node/config/encryption.ts'
+import { changeConfig } from '../../../src/node/config/write.ts'
+import type { Keychain } from '../../../src/node/keychain/keychain.ts'
 import { changeStoreEncryption, storeEncryption } from '../../../src/node/store/change-encryption.ts'
+import { type StoreCipher, storeCipher } from '../../../src/node/store/cipher.ts'
 import { readEncryption, type StoreEncryption } from '../../../src/node/store/encryption.ts'
 import { live } from '../../../src/node/store/lock-holder.ts'
 import { createPendingStore } from '../../../src/node/store/logins.ts'
@@ -17,6 +21,14 @@ import { KEY, pendingRecord, sessionRecord, THUMBPRINT, tempFolder, thumbprintOf
 /** The number of the step before which the process is killed; what it does then never ends. */
 const mortality = vi.hoisted(() => ({ steps: 0, last: Infinity, onDeath: () => {} }))
 
+/** @param isStep whether another process could notice it */
+function step<T>(isStep: boolean, work: () => T): T | Promise<never> {
+  if (isStep) mortality.steps += 1
+  if (mortality.steps < mortality.last) return work()
+  mortality.onDeath()
+  return new Promise<never>(() => {})
+}
+
 vi.mock('node:fs/promises', async (load) => {
   const real = await load<typeof files>()
   const counted = Object.entries(real).map(([name, work]) => {
@@ -26,10 +38,7 @@ vi.mock('node:fs/promises', async (load) => {
       (...args: unknown[]) => {
         // A lock is killed in its own tests.
         const isStep = !String(args[0]).includes('/locks') && !(name === 'open' && Number(args[1]) === 0)
-        if (isStep) mortality.steps += 1
-        if (mortality.steps < mortality.last) return (work as (...given: unknown[]) => unknown)(...args)
-        mortality.onDeath()
-        return new Promise(() => {})
+        return step(isStep, () => (work as (...given: unknown[]) => unknown)(...args))
       },
     ]
   })
@@ -62,14 +71,36 @@ const KEYCHAIN: Mode = { mode: 'keychain' }
 const WITH_FIRST: Mode = { mode: 'passphrase', passphrase: FIRST }
 const WITH_SECOND: Mode = { mode: 'passphrase', passphrase: SECOND }
 
-function change({ home, elsewhere, keychain }: Place, { mode, passphrase }: Mode) {
-  return changeStoreEncryption(home, mode, { keychain, passphrase, cost: CHEAP, elsewhere: [elsewhere] })
+const configOf = ({ home }: Place) => join(home, 'config.json')
+
+function change(place: Place, { mode, passphrase }: Mode) {
+  const { home, elsewhere, keychain } = place
+  const saveSetting = async () => {
+    await step(true, () => changeConfig({ home, path: configOf(place) }, { 'encrypt-store': mode }))
+  }
+  const mortal: Keychain = {
+    ...keychain,
+    store: (...args) => step(true, () => keychain.store(...args)),
+    remove: (id) => step(true, () => keychain.remove(id)),
+  }
+  return changeStoreEncryption(home, mode, {
+    keychain: mortal,
+    passphrase,
+    cost: CHEAP,
+    elsewhere: [elsewhere],
+    saveSetting,
+  })
 }
 
-/** A process of a user who knows one passphrase. */
-function begin({ home, keychain }: Place, passphrase: string | undefined): void {
+/** A process of a user who knows one passphrase, and compares the store with the setting. */
+function begin(place: Place, passphrase: string | undefined): void {
+  const { home, keychain } = place
   mortality.last = Infinity
-  asNewProcess(home, { passphrase: async () => passphrase, keychain: async () => keychain })
+  asNewProcess(home, {
+    passphrase: async () => passphrase,
+    keychain: async () => keychain,
+    setting: () => encryptionSetting(place.home),
+  })
 }
 
 /** A session, a rescued one, two logins, of which a killed process had claimed one, and a vault. */
@@ -147,6 +178,8 @@ async function expectChanged(place: Place, { mode, passphrase }: Mode): Promise<
   expect(await storeEncryption(place.home)).toBe(mode)
   const header = await readEncryption(place.home)
   expect([header?.isChanging, header?.former]).toStrictEqual([undefined, undefined])
+  expect(encryptionSetting(place.home)?.mode).toBe(mode)
+  expect(place.keychain.entries.size).toBe(mode === 'keychain' ? 1 : 0)
   const texts = await contents(place)
   const plain = texts.filter((text) => text.includes('canary'))
   if (mode === 'off') expect(texts.filter((text) => / eyJ/.test(text))).toStrictEqual([])
@@ -175,7 +208,6 @@ describe.each(CHANGES)('from %s', (_, from, to) => {
     const key = await sessionsOf(place).clientKey!(CLIENT_ID, { kid: CLIENT_JWK.kid, thumbprint: '' })
     expect(key).toStrictEqual(from.mode === 'off' ? undefined : CLIENT_JWK)
     await expectChanged(place, to)
-    expect(place.keychain.entries.size).toBe(to.mode === 'keychain' ? 1 : 0)
     expect(await change(place, to)).toMatchObject({ before: to.mode, after: to.mode, files: 0 })
     await expectChanged(place, to)
   })
@@ -255,10 +287,73 @@ test('a locked keychain changes nothing', async () => {
     const place = await filled(from)
     begin(place, undefined)
     place.keychain.isLocked = true
+    const entries = [...place.keychain.entries]
     const before = await contents(place)
     expect(await failure(change(place, to))).toMatchObject({ code: 'STORE_LOCKED' })
     expect(await contents(place)).toStrictEqual(before)
+    expect([...place.keychain.entries]).toStrictEqual(entries)
   }
+})
+
+test('killed when all is decrypted and the key is removed, another change begins anew', async () => {
+  for (const to of [KEYCHAIN, WITH_FIRST]) {
+    const place = await filled(KEYCHAIN)
+    const remove = place.keychain.remove
+    const death = new Promise<void>((resolve) => {
+      place.keychain.remove = async (id) => {
+        await remove(id)
+        resolve()
+        return new Promise<never>(() => {})
+      }
+    })
+    void change(place, OFF)
+    await death
+    live.clear()
+    place.keychain.remove = remove
+    expect(place.keychain.entries.size).toBe(0)
+    begin(place, undefined)
+    await expectAll(place)
+    expect(await change(place, to)).toMatchObject({ files: 6 })
+    await expectChanged(place, to)
+  }
+})
+
+test('a login that is stored while the store is decrypted is in plain text, also if its process is killed then', async () => {
+  const place = await filled(WITH_FIRST)
+  const cipher = storeCipher(place.home)
+  let changing: Promise<unknown> | undefined
+  const slow: StoreCipher = {
+    ...cipher,
+    async sealer(options) {
+      const sealer = await cipher.sealer(options)
+      return {
+        ...sealer,
+        async seal(text, name) {
+          const sealed = await sealer.seal(text, name)
+          // The change has seen all other logins, or waits for this one.
+          await new Promise<void>((resolve) => {
+            const onWait = () => {
+              resolve()
+              return () => undefined
+            }
+            changing = changeStoreEncryption(place.home, 'off', { elsewhere: [place.elsewhere], onWait })
+            void changing.then(() => resolve())
+          })
+          return sealed
+        },
+        isCurrent: () => new Promise<never>(() => {}), // killed when it is written
+      }
+    },
+  }
+  const put = createPendingStore(place.home, slow).put(pendingRecord({ state: 'late' }))
+  await until(async () => (await readdir(join(place.home, 'pending'))).length > 2)
+  live.clear()
+  await until(() => changing !== undefined)
+  await changing
+  void put
+  expect(await contents(place)).not.toContainEqual(expect.stringMatching(/^[0-9a-f]{64}\.json eyJ/))
+  begin(place, undefined)
+  expect(await createPendingStore(place.home).get('late')).toMatchObject({ state: 'late' })
 })
 
 test('a damaged file keeps nothing else from being encrypted, and is encrypted as it is', async () => {

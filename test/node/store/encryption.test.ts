@@ -1,10 +1,12 @@
+import { randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ReceivedAuthorization } from '../../../src/model.ts'
 import { changeStoreEncryption, storeEncryption } from '../../../src/node/store/change-encryption.ts'
 import { PLAIN, storeCipher } from '../../../src/node/store/cipher.ts'
-import { readEncryption, SCRYPT_COST } from '../../../src/node/store/encryption.ts'
+import { GENERATED_COST, readEncryption, SCRYPT_COST } from '../../../src/node/store/encryption.ts'
 import { createPendingStore, createStateFileStore } from '../../../src/node/store/logins.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
 import { readKnownVault, writeKnownVault } from '../../../src/node/vault/known.ts'
@@ -321,6 +323,133 @@ describe('a file that was changed', () => {
   })
 })
 
+describe('a store that is not encrypted as its user has set it', () => {
+  const SETTING = { mode: 'keychain', path: '/settings/config.json' } as const
+  const header = (home: string) => join(home, 'store-encryption.json')
+  const edited = async (home: string, change: (header: object) => object | undefined) => {
+    const changed = change(JSON.parse(await readFile(header(home), 'utf8')))
+    if (changed === undefined) await rm(header(home))
+    else await writeFile(header(home), JSON.stringify(changed))
+  }
+  /** Writes of every kind, before anything is sent. */
+  const work = (home: string) => [
+    () => store(home, { rotation: 1 }),
+    () => createPendingStore(home).prepare(),
+    () => createPendingStore(home).claim(SPENT),
+    () => writeKnownVault(home, { address: 'redis://vault.example.com', key: VAULT_KEY }),
+    () => sessionsOf(home).keepClientKey!('https://app.example.com/client.json', { ...KEY, kid: 'one' }),
+  ]
+
+  test.each([
+    ['edited to off', (found: object) => ({ ...found, mode: 'off' })],
+    ['edited to off, as if a change had begun', (found: object) => ({ ...found, mode: 'off', isChanging: true })],
+  ])('store-encryption.json that was %s: nothing is written, and the setting repairs it', async (_, change) => {
+    const home = await tempFolder()
+    const unlock = { ...(await encryptStore(home, 'keychain')), setting: () => SETTING }
+    await store(home)
+    await createPendingStore(home).put(pendingRecord())
+    await edited(home, change)
+    asNewProcess(home, { ...NEVER, setting: () => SETTING })
+    const stored = async () => (await textOf(home)).replaceAll(/^.*"released"\n*/gm, '')
+    const before = await stored()
+    for (const each of work(home)) {
+      expect(await failure(each()), String(each)).toMatchObject({
+        code: 'STORE_INVALID',
+        message: 'the store is not encrypted, but encrypt-store in /settings/config.json is keychain; nothing was sent',
+        facts: { reason: 'store-encryption-differs', mode: 'keychain' },
+      })
+    }
+    expect(await stored()).toBe(before)
+    asNewProcess(home, unlock)
+    await changeStoreEncryption(home, 'keychain', { keychain: await unlock.keychain(), elsewhere: [] })
+    for (const each of work(home)) await each()
+    expect(/canary-(?!state)/.test(await textOf(home))).toBe(false)
+  })
+
+  test('one that was encrypted in another way when it was saved to a backup', async () => {
+    const home = await tempFolder()
+    const unlock = await encryptStore(home, 'passphrase')
+    await store(home)
+    const backup = await readFile(header(home), 'utf8')
+    await changeStoreEncryption(home, 'keychain', { keychain: await unlock.keychain(), elsewhere: [] })
+    await writeFile(header(home), backup)
+    asNewProcess(home, { ...NEVER, setting: () => SETTING })
+    expect(await failure(store(home))).toMatchObject({
+      message: expect.stringContaining('the store is encrypted by passphrase, but'),
+      facts: { reason: 'store-encryption-differs' },
+    })
+  })
+
+  test('one that was restored whole, from before it was encrypted, or is empty', async () => {
+    for (const fill of [async () => undefined, store]) {
+      const home = await tempFolder()
+      await fill(home)
+      asNewProcess(home, { ...NEVER, setting: () => SETTING })
+      expect(await failure(createPendingStore(home).prepare())).toMatchObject({ code: 'STORE_INVALID' })
+      expect(await failure(storeCipher(home).assertAsSet())).toMatchObject({ code: 'STORE_INVALID' })
+    }
+  })
+
+  test('an older store-encryption.json, with an older key: nothing new is encrypted with it', async () => {
+    const home = await tempFolder()
+    const unlock = await encryptStore(home, 'passphrase')
+    const older = await readFile(header(home), 'utf8')
+    await rm(header(home))
+    await encryptStore(home, 'passphrase')
+    await store(home)
+    await writeFile(header(home), older)
+    asNewProcess(home, { ...unlock, setting: () => ({ ...SETTING, mode: 'passphrase' }) })
+    expect(await failure(createPendingStore(home).prepare())).toMatchObject({
+      facts: { reason: 'store-encryption-foreign' },
+    })
+  })
+
+  test('a file of another store beside those of this one keeps nothing from being written', async () => {
+    const [home, another] = [await filled('passphrase'), await filled('passphrase')]
+    await cp(join(another, 'sessions'), join(home, 'sessions'), { recursive: true })
+    asNewProcess(home, { passphrase: async () => PASSPHRASE })
+    await createPendingStore(home).put(pendingRecord())
+  })
+
+  test('what is stricter than the setting is used; what was begun is finished', async () => {
+    const home = await filled('passphrase')
+    asNewProcess(home, { passphrase: async () => PASSPHRASE, setting: () => ({ ...SETTING, mode: 'off' }) })
+    await store(home, { rotation: 1 })
+    expect(await textOf(home)).not.toMatch(/canary/)
+    asNewProcess(home, { passphrase: async () => PASSPHRASE, setting: () => SETTING })
+    await edited(home, (found) => ({ ...found, isChanging: true }))
+    await store(home, { rotation: 2 })
+    await edited(home, (found) => ({ ...found, mode: 'off' }))
+    expect(await storeCipher(home).sealer({ isBegun: true })).toMatchObject({ isEncrypted: false })
+  })
+
+  test('a change that ends between two looks is no difference', async () => {
+    const home = await tempFolder()
+    const unlock = await encryptStore(home, 'keychain')
+    const text = await readFile(header(home), 'utf8')
+    await rm(header(home))
+    let isRestored = false
+    const setting = () => {
+      // Another process has finished, after this one has read the file.
+      if (!isRestored) writeFileSync(header(home), text)
+      isRestored = true
+      return SETTING
+    }
+    asNewProcess(home, { ...unlock, setting })
+    expect((await storeCipher(home).sealer()).isEncrypted).toBe(true)
+    isRestored = false
+    await rm(header(home))
+    await storeCipher(home).assertAsSet()
+  })
+
+  test('a mode that is not that of its key is an edited file', async () => {
+    const home = await filled('passphrase')
+    await edited(home, (found) => ({ ...found, mode: 'keychain' }))
+    asNewProcess(home, NEVER)
+    expect(await failure(store(home))).toMatchObject({ facts: { reason: 'store-encryption-damaged' } })
+  })
+})
+
 function costs(changes: object) {
   return (header: { lock?: object }) => JSON.stringify({ ...header, lock: { ...header.lock, ...changes } })
 }
@@ -330,6 +459,19 @@ test('a passphrase is stretched, whatever the spelling of its letters, and its c
   await changeStoreEncryption(home, 'passphrase', { passphrase: 'pa\u0308ssphrase long', elsewhere: [] })
   expect((await readEncryption(home))?.lock).toMatchObject({ by: 'passphrase', ...SCRYPT_COST })
   asNewProcess(home, { passphrase: async () => 'p\u00e4ssphrase long' })
+  await store(home)
+})
+
+test.each([
+  ['base64', randomBytes(32).toString('base64'), GENERATED_COST],
+  ['hex', randomBytes(32).toString('hex'), GENERATED_COST],
+  ['another length', randomBytes(33).toString('base64'), SCRYPT_COST],
+  ['letters without the end of base64', 'x'.repeat(43), SCRYPT_COST],
+])('a generated key of 32 bytes costs little to use: %s', async (_, passphrase, cost) => {
+  const home = await tempFolder()
+  await changeStoreEncryption(home, 'passphrase', { passphrase, elsewhere: [] })
+  expect((await readEncryption(home))?.lock).toMatchObject(cost)
+  asNewProcess(home, { passphrase: async () => passphrase })
   await store(home)
 })
 

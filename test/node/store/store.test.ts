@@ -71,7 +71,7 @@ describe('pending authorizations of this machine', () => {
     await store.put(pendingRecord({ state }))
     expect(await store.get(state)).toMatchObject({ state })
     expect(await readdir(home)).toStrictEqual(['inner'])
-    expect(await readdir(join(home, 'inner'))).toStrictEqual(['pending'])
+    expect(await readdir(join(home, 'inner'))).toStrictEqual(['locks', 'pending'])
     expect(await readdir(join(home, 'inner', 'pending'))).toStrictEqual([expect.stringMatching(/^[0-9a-f]{64}\.json$/)])
   })
 
