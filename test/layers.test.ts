@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { expect, test } from 'vitest'
 
-const NOUNS = ['errors', 'model', 'ports', 'text']
+const NOUNS = ['errors', 'lexicon-types', 'model', 'ports', 'text']
 const BELOW_CLIENT = ['protocol', ...NOUNS]
 const BELOW_SESSION = ['client', 'credentials', ...BELOW_CLIENT]
 const BELOW_LOGIN = ['session', ...BELOW_SESSION]
@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   node: ['credentials', ...NOUNS],
   protocol: NOUNS,
   errors: ['text'],
+  'lexicon-types': ['ports'],
   ports: ['errors', 'model'],
   model: [],
   text: [],
@@ -164,6 +165,7 @@ test('opening src/ shows the product, and few files', () => {
   expect(FILES.filter((file) => !file.includes('/'))).toStrictEqual([
     'errors.ts',
     'index.ts',
+    'lexicon-types.ts',
     'model.ts',
     'ports.ts',
     'text.ts',

@@ -1,9 +1,11 @@
 /**
- * Writes src/protocol/xrpc/lexicon-table.ts from the lexicons that @atproto/api publishes: `npm run lexicons`.
+ * Writes src/protocol/xrpc/lexicon-table.ts and src/lexicon-types.ts from the lexicons that @atproto/api publishes:
+ * `npm run lexicons`.
  */
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { loadApi } from '../world/packages.ts'
+import { methodTypes } from './types.ts'
 
 interface Property {
   readonly type: string
@@ -28,7 +30,8 @@ interface Main {
 type Definitions = Readonly<Record<string, unknown>>
 type Documents = ReadonlyMap<string, Definitions>
 
-const TARGET = 'src/protocol/xrpc/lexicon-table.ts'
+const TABLE = 'src/protocol/xrpc/lexicon-table.ts'
+const TYPES = 'src/lexicon-types.ts'
 const JSON_TYPE = 'application/json'
 
 /** The text of the table; sorted, so that a newer package changes only what is new. */
@@ -78,5 +81,8 @@ function resolve(documents: Documents, id: string, schema: Shape | undefined): S
   return documents.get(document || id)?.[name] as Shape | undefined
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
-  writeFileSync(TARGET, methodTable((await loadApi()).schemas))
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const { schemas } = await loadApi()
+  writeFileSync(TABLE, methodTable(schemas))
+  writeFileSync(TYPES, methodTypes(schemas))
+}

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { findMethod, listMethods } from '../../src/protocol/xrpc/lexicons.ts'
 import { isNewest, loadApi } from '../world/packages.ts'
 import { methodTable } from './generate.ts'
+import { methodTypes } from './types.ts'
 
 describe.skipIf(!isNewest)('the newest lexicons: npm run test:newest', async () => {
   const { schemas } = await loadApi()
@@ -35,5 +36,9 @@ describe.skipIf(!isNewest)('the newest lexicons: npm run test:newest', async () 
 
   test('the table is what they say; if not: npm run lexicons', () => {
     expect(readFileSync('src/protocol/xrpc/lexicon-table.ts', 'utf8')).toBe(methodTable(schemas))
+  })
+
+  test('the types are what they say; if not: npm run lexicons', () => {
+    expect(readFileSync('src/lexicon-types.ts', 'utf8')).toBe(methodTypes(schemas))
   })
 })
