@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   call: BELOW_LOGIN,
   doctor: BELOW_LOGIN,
   front: ['session', 'protocol', ...NOUNS],
+  testing: NOUNS,
   session: BELOW_SESSION,
   client: BELOW_CLIENT,
   credentials: BELOW_CLIENT,
@@ -35,10 +36,11 @@ const PACKAGES: Record<string, RegExp> = {
   client: /^jose$/,
   front: /^jose$/,
   credentials: /^(?:jose|@badrap\/valita)$/,
+  testing: /^(?:node:crypto|jose)$/,
   model: /^@badrap\/valita$/,
 }
 /** Not of the core: these may know Node. */
-const OUTSIDE_THE_CORE = ['node', 'cli', 'index']
+const OUTSIDE_THE_CORE = ['node', 'cli', 'testing', 'index']
 const FORBIDDEN_GLOBALS =
   /\b(?:process[.[]|console|Buffer|Date\.now|new Date\(\)|Math\.random|setTimeout|setInterval|globalThis)\b|(?<![.\w])fetch\(/
 
@@ -116,7 +118,7 @@ test('what compiles without the types of Node is the whole core', () => {
   const { compilerOptions, exclude, include } = JSON.parse(readFileSync('src/tsconfig.core.json', 'utf8'))
   expect({ types: compilerOptions.types, exclude, include }).toStrictEqual({
     types: [],
-    exclude: ['node', 'cli', 'index.ts'],
+    exclude: ['node', 'cli', 'testing', 'index.ts'],
     include: ['.'],
   })
 })

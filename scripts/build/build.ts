@@ -3,7 +3,7 @@
  *
  * - dist/cjs/: CommonJS, because that starts faster than modules do. All code is minified; ours has source maps
  *   (`node --enable-source-maps`) to the lines in src/, without columns and names.
- * - dist/index.js: the library's face, a module.
+ * - dist/index.js, dist/testing.js: the library's faces, as modules.
  * - dist/types/: what `tsc -p src` declares, as far as the library's face refers to it.
  * - dist/help.txt, dist/atproto-oauth.1: what `--help` says in 80 columns; the manual page.
  * - dist/THIRD-PARTY-LICENSES.txt: whose code is inside, and on what terms.
@@ -18,11 +18,12 @@ import { helpText, manPage } from './man.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const DIST = `${ROOT}dist`
-const LIBRARY = 'library.cjs'
+/** Chunk by module of the library. */
+const FACES = { 'index.js': 'library.cjs', 'testing.js': 'testing.cjs' }
 
 const bundle = await rolldown({
   cwd: ROOT,
-  input: { entry: 'src/cli/entry.ts', library: 'src/index.ts' },
+  input: { entry: 'src/cli/entry.ts', library: 'src/index.ts', testing: 'src/testing/index.ts' },
   platform: 'node',
   plugins: [withoutUnused()],
   transform: { target: 'node20.19' },
@@ -38,6 +39,8 @@ const { output } = await bundle.generate({
   comments: { legal: false, jsdoc: false },
   codeSplitting: {
     groups: [
+      // Only the servers for tests verify: what starts with each command stays small.
+      { name: 'vendor-jose-verify', test: /node_modules.jose.*(?:verify|embedded)\.js$/ },
       { name: 'vendor-jose', test: /node_modules.jose/ },
       { name: 'vendor-commander', test: /node_modules.commander/ },
       { name: 'vendor-prompts', test: /node_modules.@inquirer/ },
@@ -60,7 +63,9 @@ const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk
 await rm(DIST, { recursive: true, force: true })
 await mkdir(`${DIST}/cjs`, { recursive: true })
 for (const chunk of chunks) await writeChunk(chunk)
-await writeFile(`${DIST}/index.js`, face(chunks.find(({ fileName }) => fileName === LIBRARY)!))
+for (const [module, chunk] of Object.entries(FACES)) {
+  await writeFile(`${DIST}/${module}`, face(chunks.find(({ fileName }) => fileName === chunk)!))
+}
 await writeFile(`${DIST}/THIRD-PARTY-LICENSES.txt`, await licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)))
 await writeFile(`${DIST}/help.txt`, await helpText())
 await writeFile(`${DIST}/atproto-oauth.1`, await manPage())
@@ -119,6 +124,6 @@ function linesOnly({ mappings, ...map }: NonNullable<OutputChunk['map']>) {
 }
 
 /** CommonJS has no static names; a module that imports from the library has a right to them. */
-function face({ exports }: OutputChunk): string {
-  return `import library from './cjs/${LIBRARY}'\n\nexport const { ${exports.toSorted().join(', ')} } = library\n`
+function face({ fileName, exports }: OutputChunk): string {
+  return `import library from './cjs/${fileName}'\n\nexport const { ${exports.toSorted().join(', ')} } = library\n`
 }

@@ -3,8 +3,8 @@ import { createFront, type Front, type FrontOptions, type Refusal } from '../../
 import { type PermitOptions, parsePermit } from '../../src/front/permit.ts'
 import type { LocalRequest, LocalResponse } from '../../src/ports.ts'
 import { openSession } from '../../src/session/open.ts'
+import type { Json } from '../../src/testing/http.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
-import type { Json } from '../support/fake-http.ts'
 import { signedIn } from '../support/login.ts'
 
 export const ORIGIN = 'http://127.0.0.1:1234'

@@ -6,8 +6,8 @@ import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
 import { xrpcError } from '../../src/protocol/xrpc/error.ts'
 import { openSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
+import { createFakeStores } from '../../src/testing/memory-stores.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
-import { createFakeStores } from '../support/fake-stores.ts'
 import { at, COMPLETE, GET_SESSION, REFRESH, refreshRefused, refused, signedIn, stageOf } from './flows.ts'
 
 const cirrus = (topology: 'apart' | 'together' = 'apart') =>

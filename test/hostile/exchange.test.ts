@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { ErrorCode, SessionState } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
+import type { Faults } from '../../src/testing/faults.ts'
+import type { Json } from '../../src/testing/http.ts'
 import type { Fault } from '../support/fake-atproto.ts'
 import { html, redirect } from '../support/fake-bodies.ts'
-import type { Json } from '../support/fake-http.ts'
-import type { Faults } from '../support/faults.ts'
 import { at, COMPLETE, completeRefused, consented, steadyWorld } from './flows.ts'
 import { instead, MALLORY, NO_TOKENS, ODD_TOKENS, refuse } from './token-faults.ts'
 

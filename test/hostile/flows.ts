@@ -9,9 +9,9 @@ import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import type { Credentials, SessionRecord } from '../../src/model.ts'
 import { openSession } from '../../src/session/open.ts'
+import { defaultFaults, type Fault, type Faults } from '../../src/testing/faults.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, type FakeWorldOptions } from '../support/fake-atproto.ts'
-import { defaultFaults, type Fault, type Faults } from '../support/faults.ts'
 
 export type Stage =
   | 'handle'

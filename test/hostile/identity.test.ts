@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { ErrorCode } from '../../src/errors.ts'
+import type { TxtRecords } from '../../src/testing/faults.ts'
+import type { Json } from '../../src/testing/http.ts'
 import type { Fault } from '../support/fake-atproto.ts'
 import { brokenOff, endless, fattened, html, JSON_TYPE, redirect, retyped } from '../support/fake-bodies.ts'
-import type { Json } from '../support/fake-http.ts'
-import type { TxtAnswer } from '../support/fake-identity.ts'
 import {
   at,
   COMPLETE,
@@ -24,7 +24,7 @@ const MALLORY = 'did:plc:mallory234567mallory2345'
 const EVIL = 'https://evil.fake.dev'
 
 describe('DNS, for a handle that HTTPS knows nothing of', () => {
-  test.each<[string, TxtAnswer, ErrorCode, Stage]>([
+  test.each<[string, TxtRecords, ErrorCode, Stage]>([
     ['1.9 two different DIDs', [[`did=${ALICE}`], [`did=${MALLORY}`]], 'HANDLE_AMBIGUOUS', 'handle'],
     [
       '1.9 in chunks that differ',
@@ -49,7 +49,7 @@ describe('DNS, for a handle that HTTPS knows nothing of', () => {
     await initRefused(world, code, upTo(INIT, last))
   })
 
-  test.each<[string, TxtAnswer]>([
+  test.each<[string, TxtRecords]>([
     ['1.8 one record in many chunks', [[...`did=${ALICE}`]]],
     ['1.9 the same twice', [[`did=${ALICE}`], ['did=', ALICE]]],
     ['1.8 after a thousand others', [...Array.from({ length: 1000 }, (_, at) => [`x=${at}`]), [`did=${ALICE}`]]],

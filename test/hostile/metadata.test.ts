@@ -1,8 +1,8 @@
 import { describe, test } from 'vitest'
 import type { ErrorCode } from '../../src/errors.ts'
+import type { Json } from '../../src/testing/http.ts'
 import { type FakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { brokenOff, endless, fattened, html, JSON_TYPE, redirect, retyped } from '../support/fake-bodies.ts'
-import type { Json } from '../support/fake-http.ts'
 import {
   at,
   COMPLETE,

@@ -7,8 +7,8 @@ import { init } from '../../src/login/init.ts'
 import { readXrpcError } from '../../src/protocol/xrpc/error.ts'
 import { explainAccountState } from '../../src/session/account-state.ts'
 import { openSession } from '../../src/session/open.ts'
+import type { RsErrorName } from '../../src/testing/xrpc-errors.ts'
 import { type FakeWorld, json } from '../support/fake-atproto.ts'
-import type { RsErrorName } from '../support/fake-rs-errors.ts'
 import {
   at,
   COMPLETE,

@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest'
 import type { ErrorCode } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { openSession } from '../../src/session/open.ts'
+import { createFakeStores } from '../../src/testing/memory-stores.ts'
 import { createFakeWorld, type FakeRequest, type FakeWorld, type Fault, formOf } from '../support/fake-atproto.ts'
 import { html } from '../support/fake-bodies.ts'
-import { createFakeStores } from '../support/fake-stores.ts'
 import { at, consented, GET_SESSION, REFRESH, refreshRefused, signedIn, stageOf, steadyWorld } from './flows.ts'
 
 const MINUTE = 60_000

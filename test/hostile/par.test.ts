@@ -3,9 +3,9 @@ import type { ErrorCode } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import { openSession } from '../../src/session/open.ts'
+import type { ChallengeForm, NonceMode } from '../../src/testing/faults.ts'
 import { createFakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { brokenOff, endless, fattened, html, JSON_TYPE, redirect, retyped } from '../support/fake-bodies.ts'
-import type { ChallengeForm, NonceMode } from '../support/faults.ts'
 import { at, GET_SESSION, INIT, initRefused, signedIn, stageOf, steadyWorld, upTo } from './flows.ts'
 
 /** With the one request that gets a response, and without the one that the nonce costs. */

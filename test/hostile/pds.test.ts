@@ -7,11 +7,11 @@ import { xrpcError } from '../../src/protocol/xrpc/error.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { openSession } from '../../src/session/open.ts'
 import type { Session } from '../../src/session/session.ts'
+import type { Faults } from '../../src/testing/faults.ts'
+import type { RsErrorName } from '../../src/testing/xrpc-errors.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeWorld, type Fault } from '../support/fake-atproto.ts'
 import { brokenOff, endless, html, redirect } from '../support/fake-bodies.ts'
-import type { RsErrorName } from '../support/fake-rs-errors.ts'
-import type { Faults } from '../support/faults.ts'
 import { at, GET_SESSION, refused, stageOf, steadyWorld } from './flows.ts'
 
 const POST = {

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { openSession } from '../../src/session/open.ts'
 import { type Revoked, revoke } from '../../src/session/revoke.ts'
 import { toSessionRecord } from '../../src/session/token-family.ts'
+import type { Faults } from '../../src/testing/faults.ts'
 import { createFakeWorld, type FakeWorld, type Fault, json } from '../support/fake-atproto.ts'
 import { endless, html, redirect } from '../support/fake-bodies.ts'
-import type { Faults } from '../support/faults.ts'
 import { at, GET_SESSION, refused, signedIn, stageOf, steadyWorld } from './flows.ts'
 
 /** A session that is in the store, as after a call. */

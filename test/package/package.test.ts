@@ -50,6 +50,7 @@ test('what is in it, and nothing else', () => {
     'dist/cjs/*.cjs.map',
     'dist/help.txt',
     'dist/index.js',
+    'dist/testing.js',
     'dist/types/*.d.ts',
     'docs/*.md',
     'docs/demo.svg',
@@ -88,7 +89,7 @@ test('source maps lead to lines in src', async () => {
 })
 
 test('each declaration in it is one that the library’s own lead to', async () => {
-  const wanted = new Set<string>(['dist/types/index.d.ts'])
+  const wanted = new Set<string>(['dist/types/index.d.ts', 'dist/types/testing/index.d.ts'])
   for (const path of wanted) {
     const text = await read(path)
     const imported = text.matchAll(/\b(?:from |import\()'(\.[^']+)\.ts'/g)
@@ -110,8 +111,10 @@ test('the types are right, for whoever imports the module; `require` of it is No
     kind,
     for: 'resolutionKind' in rest && rest.resolutionKind,
   }))
+  expect(Object.keys(analysis.entrypoints)).toStrictEqual(['.', './testing', './package.json'])
   expect(problems).toStrictEqual([
-    // A CommonJS module gets at it by require(esm), which Node 20.19 and later have.
+    // A CommonJS module gets at them by require(esm), which Node 20.19 and later have.
+    { kind: 'CJSResolvesToESM', for: 'node16-cjs' },
     { kind: 'CJSResolvesToESM', for: 'node16-cjs' },
   ])
 })

@@ -13,10 +13,10 @@ import type { SessionRecord } from '../../src/model.ts'
 import { createWitness } from '../../src/node/store/witness.ts'
 import type { SaveTarget } from '../../src/ports.ts'
 import { openSession } from '../../src/session/open.ts'
+import { seededBytes } from '../../src/testing/http.ts'
+import { createFakeStores, type FakeStores } from '../../src/testing/memory-stores.ts'
 import { tempFolder } from '../node/helpers.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
-import { seededBytes } from '../support/fake-http.ts'
-import { createFakeStores, type FakeStores } from '../support/fake-stores.ts'
 
 const DAY = 86_400_000
 /** With the quarter of another day in each, a year, of which a part is enough for every run. */

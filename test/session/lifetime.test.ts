@@ -9,8 +9,8 @@ import type { SessionRecord } from '../../src/model.ts'
 import type { SaveTarget } from '../../src/ports.ts'
 import { openSession } from '../../src/session/open.ts'
 import { nextDeadline, statusOf } from '../../src/session/status.ts'
+import { seededBytes } from '../../src/testing/http.ts'
 import { createFakeWorld, type FakeWorld, type Fault } from '../support/fake-atproto.ts'
-import { seededBytes } from '../support/fake-http.ts'
 import { Death, FATAL, mortal, STEPS, type Step } from '../support/mortal.ts'
 
 const DAY = 86_400_000

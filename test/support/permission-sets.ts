@@ -1,6 +1,7 @@
 /** A permission set in the fake world, where its name leads to it. */
+
+import { json } from '../../src/testing/http.ts'
 import type { FakeWorld } from './fake-atproto.ts'
-import { json } from './fake-http.ts'
 
 const PUBLISHER = 'did:plc:publisher234567publishe2'
 

@@ -3,8 +3,8 @@
  * somebody else than the code it is there to prove.
  */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+import { sha256 } from '../../src/testing/http.ts'
 import type { FakeWorld } from './fake-atproto.ts'
-import { sha256 } from './fake-http.ts'
 
 export const CLIENT = {
   client_id: 'http://localhost?redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback&scope=atproto+transition%3Ageneric',

@@ -2,9 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Faults } from '../../../src/testing/faults.ts'
 import { fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
-import type { Faults } from '../../support/faults.ts'
 import { CALM } from '../../support/login.ts'
 
 vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))

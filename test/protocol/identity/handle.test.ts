@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Handle } from '../../../src/model.ts'
 import { resolveHandle } from '../../../src/protocol/identity/handle.ts'
+import type { TxtRecords } from '../../../src/testing/faults.ts'
 import { createFakeWorld, type FakeWorld, type FakeWorldOptions, json } from '../../support/fake-atproto.ts'
-import type { TxtAnswer } from '../../support/fake-identity.ts'
 import { failure } from '../helpers.ts'
 
 const ALICE = 'did:plc:alice234567alice234567ab'
@@ -12,7 +12,7 @@ const TXT = '_atproto.alice.fake.dev'
 const WELL_KNOWN = 'https://alice.fake.dev/.well-known/atproto-did'
 
 /** A world in which alice's handle has just what the test gives it. */
-function worldWith(txt: TxtAnswer | undefined, web?: string | Response, options: FakeWorldOptions = {}): FakeWorld {
+function worldWith(txt: TxtRecords | undefined, web?: string | Response, options: FakeWorldOptions = {}): FakeWorld {
   const world = createFakeWorld(options)
   world.identity.wellKnown.delete(HANDLE)
   if (txt) world.identity.txt.set(TXT, txt)
@@ -23,7 +23,7 @@ function worldWith(txt: TxtAnswer | undefined, web?: string | Response, options:
 }
 
 describe('by DNS', () => {
-  test.each<[string, TxtAnswer]>([
+  test.each<[string, TxtRecords]>([
     ['1.7 alone', [[`did=${ALICE}`]]],
     ['1.8 beside other values', [['v=spf1'], [`did=${ALICE}`], ['google-site=did=x']]],
     ['1.8 in chunks', [['did=', ALICE]]],

@@ -8,8 +8,8 @@ import {
   createState,
   PROMPTS,
 } from '../../../src/protocol/oauth/authorization-request.ts'
+import { seededBytes } from '../../../src/testing/http.ts'
 import { createFakeWorld, type FakeWorld, formOf, json } from '../../support/fake-atproto.ts'
-import { seededBytes } from '../../support/fake-http.ts'
 import { agentOf, failure, serverOf } from '../helpers.ts'
 
 const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'

@@ -12,7 +12,7 @@ import {
   proofClaims,
   sha256,
 } from '../../../src/protocol/oauth/dpop.ts'
-import { seededBytes } from '../../support/fake-http.ts'
+import { seededBytes } from '../../../src/testing/http.ts'
 import { generateSecp256k1Jwk } from '../../support/keys.ts'
 import { failure } from '../helpers.ts'
 

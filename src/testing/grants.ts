@@ -2,12 +2,12 @@
  * The token endpoint: authorization_code and refresh_token, with what the reference
  * server does to those who get it wrong (test/conformance.md, sections 10, 11 and 17).
  */
-import type { Did } from '../../src/model.ts'
-import { type Refusal, refusal } from './fake-client.ts'
-import { authComplaint, type ClientAuth } from './fake-client-auth.ts'
-import { type Json, sha256 } from './fake-http.ts'
-import type { FakeSession, SessionBook } from './fake-sessions.ts'
+import type { Did } from '../model.ts'
+import { authComplaint, type ClientAuth } from './client-auth.ts'
+import { type Refusal, refusal } from './clients.ts'
 import type { Faults } from './faults.ts'
+import { type Json, sha256 } from './http.ts'
+import type { FakeSession, SessionBook } from './sessions.ts'
 
 /** What the person's consent leaves behind for the exchange. */
 export interface FakeCode {

@@ -1,12 +1,9 @@
 /**
  * Who is who: accounts, their DID documents, their handles in DNS and on HTTPS.
  */
-import type { Did } from '../../src/model.ts'
-import { type FakeRequest, type Handler, type Json, json, pathOf } from './fake-http.ts'
-import type { Faults } from './faults.ts'
-
-/** Records, each as its chunks, or how the lookup fails. */
-export type TxtAnswer = readonly (readonly string[])[] | 'NXDOMAIN' | 'SERVFAIL' | 'TIMEOUT'
+import type { Did } from '../model.ts'
+import type { Faults, TxtRecords } from './faults.ts'
+import { type FakeRequest, type Handler, type Json, json, pathOf } from './http.ts'
 
 export interface Account {
   readonly did: Did
@@ -17,9 +14,9 @@ export interface FakeIdentity {
   readonly accounts: readonly Account[]
   /** Documents by DID, as PLC or the host of a `did:web` gives them; deleted ones are 404. */
   readonly documents: Map<string, Json>
-  /** TXT answers by name; names that are not there do not exist. */
-  readonly txt: Map<string, TxtAnswer>
-  /** Body of `/.well-known/atproto-did` by host; hosts that are not there cannot be reached. */
+  /** TXT records by name; other names do not exist. */
+  readonly txt: Map<string, TxtRecords>
+  /** Body of `/.well-known/atproto-did` by host; other hosts cannot be reached. */
   readonly wellKnown: Map<string, string>
   /** Every TXT name asked for. */
   readonly txtQueries: string[]
@@ -32,14 +29,14 @@ export interface FakeIdentity {
   resolveHandle: Handler
   /** The PLC directory. */
   plc: Handler
-  /** A host that only proves a handle or holds a `did:web`; `undefined` if there is none of that name. */
+  /** A host that only proves a handle or holds a `did:web`; `undefined` for another name. */
   host(hostname: string): Handler | undefined
 }
 
 export function createFakeIdentity(faults: Faults): FakeIdentity {
   const accounts: Account[] = []
   const documents = new Map<string, Json>()
-  const txt = new Map<string, TxtAnswer>()
+  const txt = new Map<string, TxtRecords>()
   const wellKnown = new Map<string, string>()
   const txtQueries: string[] = []
   const reads = new Map<string, number>()
@@ -73,11 +70,11 @@ export function createFakeIdentity(faults: Faults): FakeIdentity {
     },
     async resolveTxt(name) {
       txtQueries.push(name)
-      const answer = faults.txt(name) ?? txt.get(name) ?? 'NXDOMAIN'
-      if (answer === 'NXDOMAIN') return []
-      if (answer === 'SERVFAIL') throw dnsError('ESERVFAIL', name)
-      if (answer === 'TIMEOUT') throw dnsError('ETIMEOUT', name)
-      return answer.map((chunks) => [...chunks])
+      const response = faults.txt(name) ?? txt.get(name) ?? 'NXDOMAIN'
+      if (response === 'NXDOMAIN') return []
+      if (response === 'SERVFAIL') throw dnsError('ESERVFAIL', name)
+      if (response === 'TIMEOUT') throw dnsError('ETIMEOUT', name)
+      return response.map((chunks) => [...chunks])
     },
     resolveHandle(request) {
       const handle = new URL(request.url).searchParams.get('handle')

@@ -1,10 +1,8 @@
 /**
- * How a PDS says no, and what faulty servers say, as data.
+ * The error responses of a PDS, and those of faulty servers, as data.
  */
-import { json } from './fake-http.ts'
-import type { Faults } from './faults.ts'
 
-interface RsError {
+export interface RsError {
   readonly status: number
   readonly error: string
   readonly message: string
@@ -13,7 +11,7 @@ interface RsError {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-const RS_ERRORS = {
+export const RS_ERRORS = {
   authMissing: { status: 401, error: 'AuthMissing', message: 'Authentication Required' },
   unknownScheme: { status: 400, error: 'InvalidToken', message: 'Unsupported authorization type: Basic' },
   malformedAuthorization: { status: 400, error: 'InvalidToken', message: 'Malformed authorization header' },
@@ -61,37 +59,4 @@ export type RsErrorName = keyof typeof RS_ERRORS
 
 function limited(headers: Record<string, string>): RsError {
   return { status: 429, error: 'RateLimitExceeded', message: 'Rate Limit Exceeded', headers }
-}
-
-export function rsError(name: RsErrorName, faults: Faults, message?: string): Response {
-  const row: RsError = RS_ERRORS[name]
-  const told = message ?? row.message
-  if (row.error === '') return new Response(told, { status: row.status, headers: { ...row.headers } })
-  if (row.challenge) return rsChallenge(row.error, told, faults)
-  const error = faults.personality === 'cirrus' && name === 'missingPermission' ? 'InsufficientScope' : row.error
-  return json(row.status, { error, message: told }, { ...row.headers })
-}
-
-/** A 401 that concerns the token or the proof. At cirrus they are all the same (25.10). */
-export function rsChallenge(error: string, message: string, faults: Faults): Response {
-  const isCirrus = faults.personality === 'cirrus'
-  const answer = json(401, { error: isCirrus ? 'InvalidToken' : error, message })
-  return challenge(answer, isCirrus ? 'invalid_token' : error, message, faults)
-}
-
-/** Puts the challenge on a response. The reference form: `algs` first, and no description that would need escaping (13.8). */
-export function challenge(answer: Response, error: string, description: string, faults: Faults): Response {
-  const told = description.includes('"') ? '' : `, error_description="${description}"`
-  const reference = `DPoP algs="RS256 RS384 ES256 ES256K", error="${error}"${told}`
-  const lines = faults.writeChallenge?.(error, description) ?? reference
-  for (const line of [lines].flat()) answer.headers.append('www-authenticate', line)
-  return answer
-}
-
-/** Asks for a nonce in the form that the fault asks for; the other place then says nothing of use. */
-export function nonceChallenge(server: 'as' | 'rs', description: string, faults: Faults): Response {
-  const { status, form } = server === 'as' ? faults.asChallenge : faults.rsChallenge
-  const error = form === 'header' ? 'unauthorized' : 'use_dpop_nonce'
-  const answer = json(status, { error, [server === 'as' ? 'error_description' : 'message']: description })
-  return form === 'json' ? answer : challenge(answer, 'use_dpop_nonce', description, faults)
 }

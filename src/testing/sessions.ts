@@ -1,8 +1,8 @@
 /**
  * The sessions of the authorization server: which tokens are good, and what ends a session.
  */
-import type { Did } from '../../src/model.ts'
-import { type ClientAuth, PUBLIC } from './fake-client-auth.ts'
+import type { Did } from '../model.ts'
+import { type ClientAuth, PUBLIC } from './client-auth.ts'
 import type { Faults } from './faults.ts'
 
 export const DAY_MS = 86_400_000
@@ -31,7 +31,7 @@ export interface FakeSession extends Omit<SessionStart, 'auth'> {
   accessTokenExpiresAt: number
   /** Refresh tokens before the current one. */
   readonly spent: Set<string>
-  /** Why it is over. */
+  /** Why it has ended. */
   endedBecause: string | undefined
 }
 
@@ -39,7 +39,7 @@ export interface SessionBook {
   /** All there ever were, oldest first. */
   readonly sessions: readonly FakeSession[]
   open(start: SessionStart): FakeSession
-  /** New tokens; both old ones are dead from now on (11.2, 11.14). */
+  /** New tokens; both old ones are invalid from now on (11.2, 11.14). */
   rotate(session: FakeSession): void
   end(session: FakeSession, reason: string): void
   /** A living session by its current refresh token or by one of the spent. */

@@ -1,10 +1,12 @@
 /**
- * Everything a test can make the fake world do wrong. Faults are read at each
- * request, so that a test may turn them between two steps.
+ * Everything that the servers can do wrong. Faults are read at each request, so that a test can change them between two
+ * steps.
  */
-import type { FakeRequest, Json } from './fake-http.ts'
-import type { TxtAnswer } from './fake-identity.ts'
-import type { RsErrorName } from './fake-rs-errors.ts'
+import type { FakeRequest, Json } from './http.ts'
+import type { RsErrorName } from './xrpc-errors.ts'
+
+/** Records, each as its chunks, or how the lookup fails. */
+export type TxtRecords = readonly (readonly string[])[] | 'NXDOMAIN' | 'SERVFAIL' | 'TIMEOUT'
 
 /**
  * `rotate` a new nonce with every response, older ones stale; `constant` the same one for ever;
@@ -29,7 +31,7 @@ export type Fault =
   | 'unreachable'
   | 'lostBefore'
   | 'lostAfter'
-  | ((answer: Response) => Response | Promise<Response>)
+  | ((response: Response) => Response | Promise<Response>)
 
 /** Takes the honest document, returns what is sent: `(json) => ({ ...json, issuer: undefined })` removes a member. */
 export type Mutator = (json: Json) => unknown
@@ -56,7 +58,7 @@ export interface Faults {
   /** Lifetime of access tokens, cut at the end of the session. */
   accessTokenSeconds: number
   /** What DNS says about a name, instead of the records there. */
-  txt: (name: string) => TxtAnswer | undefined
+  txt: (name: string) => TxtRecords | undefined
   /** A DID document, in PLC or of a `did:web`; `reads` counts those of this document, from 1. */
   mutateDidDocument: (document: Json, reads: number) => unknown
   /** What `getRepoStatus` says of every account, besides its DID. */
@@ -71,13 +73,13 @@ export interface Faults {
   parStatus: number
   /** The response to an exchange or a refresh, after the server committed it. */
   mutateToken: Mutator
-  /** `silent` answers 200 even where it revokes nothing (reference); `challenge` refuses bad proofs aloud. */
+  /** `silent` returns 200 even where it revokes nothing (reference); `challenge` refuses bad proofs aloud. */
   revocation: 'silent' | 'challenge' | 'unavailable' | 'absent'
-  /** What the PDS answers to a call whose token and proof are good: a known error, or a function of the call. */
+  /** The response of the PDS to a call whose token and proof are valid: a known error, or a function of the call. */
   rsError: RsErrorName | undefined | ((request: FakeRequest) => RsErrorName | undefined)
   /** How a proxied method names its service in the permission it needs: deployed servers differ (15.14). */
   rpcAud: 'fragment' | 'bare'
-  /** Asked at every request; it may wait, which makes the network slow. */
+  /** Called for every request; it may wait, which makes the network slow. */
   httpFault: (request: FakeRequest) => Fault | Promise<Fault>
 }
 

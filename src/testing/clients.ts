@@ -1,7 +1,7 @@
 /**
  * What the authorization server makes of a `client_id`, and of a request for it (test/conformance.md, sections 5 and 7).
  */
-import type { ClientDocument } from './fake-client-auth.ts'
+import type { JWK } from 'jose'
 import type { Faults } from './faults.ts'
 
 export interface FakeClient {
@@ -14,6 +14,13 @@ export interface Refusal {
   readonly status: number
   readonly error: string
   readonly description: string
+}
+
+export interface ClientDocument {
+  readonly redirect_uris: readonly string[]
+  readonly scope: string
+  /** The public keys of a confidential client; without, it is a public one. */
+  readonly jwks?: { readonly keys: readonly JWK[] }
 }
 
 /** Documents by `client_id`, as the server would have fetched them. */
@@ -52,7 +59,7 @@ function loopbackClient(clientId: string): FakeClient | Refusal {
 }
 
 /** What is wrong with a pushed authorization request of this client, if anything. */
-export function judgeAuthorizationRequest(
+export function checkAuthorizationRequest(
   form: Readonly<Record<string, string>>,
   client: FakeClient,
   personality: Faults['personality'],
@@ -73,10 +80,10 @@ export function judgeAuthorizationRequest(
   if (form['prompt'] === 'none') {
     return refusal('invalid_request', 'Public clients are not allowed to use silent-sign-on')
   }
-  return judgeScope(form['scope'] ?? '', client, personality)
+  return checkScope(form['scope'] ?? '', client, personality)
 }
 
-function judgeScope(scope: string, client: FakeClient, personality: Faults['personality']): Refusal | undefined {
+function checkScope(scope: string, client: FakeClient, personality: Faults['personality']): Refusal | undefined {
   const tokens = scope.split(' ')
   const declared = client.scope.split(' ')
   const missing = tokens.find((token) => !declared.includes(token))

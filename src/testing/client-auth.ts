@@ -2,22 +2,15 @@
  * How the authorization server recognises a client: public ones by their name alone, confidential
  * ones by an assertion signed with a key that their document publishes (test/conformance.md, sections 16 and 17).
  */
-import { calculateJwkThumbprint, decodeProtectedHeader, importJWK, type JWK, jwtVerify } from 'jose'
-import { type Refusal, refusal } from './fake-client.ts'
-
-export interface ClientDocument {
-  readonly redirect_uris: readonly string[]
-  readonly scope: string
-  /** The public keys of a confidential client; without, it is a public one. */
-  readonly jwks?: { readonly keys: readonly JWK[] }
-}
+import { calculateJwkThumbprint, decodeProtectedHeader, importJWK, jwtVerify } from 'jose'
+import { type ClientDocument, type Refusal, refusal } from './clients.ts'
 
 /** What a session is bound to besides the client_id. */
 export type ClientAuth = { readonly method: 'none' } | { readonly method: 'private_key_jwt'; readonly key: string }
 
 export const PUBLIC: ClientAuth = { method: 'none' }
 
-export interface AssertionJudge {
+export interface AssertionVerifier {
   authenticate(
     form: Readonly<Record<string, string>>,
     document: ClientDocument | undefined,
@@ -28,7 +21,7 @@ const TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 /** Seconds. */
 const MAX_AGE = 60
 
-export function createAssertionJudge(issuer: string, clock: () => number): AssertionJudge {
+export function createAssertionVerifier(issuer: string, clock: () => number): AssertionVerifier {
   const seen = new Set<string>()
   return {
     async authenticate(form, document) {

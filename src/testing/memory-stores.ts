@@ -1,8 +1,8 @@
 /**
  * The stores in memory: what another process could read after a power cut, and no more.
  */
-import type { Nonces, PendingRecord, RevokedSession, SessionRecord } from '../../src/model.ts'
-import type { Stores, Transaction } from '../../src/ports.ts'
+import type { Nonces, PendingRecord, RevokedSession, SessionRecord } from '../model.ts'
+import type { Stores, Transaction } from '../ports.ts'
 
 export interface FakeStores extends Stores {
   /** What is stored, by state; a test may edit it. */
@@ -28,7 +28,7 @@ export function createFakeStores(): FakeStores {
   const nonces = new Map<string, Nonces>()
   const revocations = new Map<string, RevokedSession>()
   const history: FakeStores['history'] = []
-  /** By thumbprint, when the last transaction in line is over. */
+  /** By thumbprint, resolved when the last transaction in line has ended. */
   const queues = new Map<string, Promise<void>>()
 
   async function update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T> {

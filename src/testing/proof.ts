@@ -1,10 +1,9 @@
 /**
- * The judge of DPoP proofs (RFC 9449 §4.3), one for each server: its nonces, its
- * memory of `jti`s, its clock.
+ * Verifies DPoP proofs (RFC 9449 §4.3), for one server with its nonces, the `jti`s that it has seen, and its clock.
  */
 import { calculateJwkThumbprint, decodeProtectedHeader, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose'
-import { type FakeRequest, seededBytes, sha256 } from './fake-http.ts'
 import type { Faults, NonceMode } from './faults.ts'
+import { type FakeRequest, seededBytes, sha256 } from './http.ts'
 
 export type Verdict =
   | { readonly ok: true; readonly jkt: string }
@@ -15,11 +14,14 @@ const NONCE_AGE_MS = 180_000
 /** Seconds, as jose wants them: a proof may be `maxAge + tolerance` old and `tolerance` early (12.7, 25.13). */
 const WINDOW = { reference: { maxAge: 10, tolerance: 180 }, cirrus: { maxAge: 60, tolerance: 5 } }
 
-export interface ProofJudge {
+/** Proofs, and nonces, of one server. Older ones are rejected by their age, and a world that runs for long does not grow. */
+const REMEMBERED = 1000
+
+export interface ProofVerifier {
   /** `accessToken` only at the resource server: then `ath` must match, elsewhere it must be absent. */
-  judge(request: FakeRequest, accessToken?: string): Promise<Verdict>
+  verify(request: FakeRequest, accessToken?: string): Promise<Verdict>
   /** Puts the `DPoP-Nonce` on a response, as the mode says. */
-  giveNonce(answer: Response): Response
+  giveNonce(response: Response): Response
   /** Makes every nonce given so far stale. */
   forgetNonces(): void
 }
@@ -32,12 +34,13 @@ interface Surroundings {
   readonly clock: () => number
 }
 
-export function createProofJudge(surroundings: Surroundings): ProofJudge {
+export function createProofVerifier(surroundings: Surroundings): ProofVerifier {
   const { faults, clock } = surroundings
   const nonces = createNonces(surroundings)
+  /** In the order in which they came. */
   const seen = new Set<string>()
 
-  async function judge(request: FakeRequest, accessToken?: string): Promise<Verdict> {
+  async function verify(request: FakeRequest, accessToken?: string): Promise<Verdict> {
     const proof = request.headers['dpop']
     if (proof === undefined) return bad('DPoP proof required')
     let payload: JWTPayload
@@ -56,6 +59,7 @@ export function createProofJudge(surroundings: Surroundings): ProofJudge {
     // Stricter than the reference, which remembers only proofs it liked: a retry needs a new `jti` too (12.3).
     if (seen.has(payload.jti)) return bad('DPoP proof replayed')
     seen.add(payload.jti)
+    if (seen.size > REMEMBERED) seen.delete(seen.values().next().value!)
     if (!Number.isInteger(payload.iat)) return bad('DPoP "iat" is not in whole seconds')
     if (payload['htm'] !== request.method) return bad('DPoP "htm" mismatch')
     const target = new URL(request.url)
@@ -66,7 +70,7 @@ export function createProofJudge(surroundings: Surroundings): ProofJudge {
     return complaint ? { ok: false, error: 'use_dpop_nonce', description: complaint } : { ok: true, jkt }
   }
 
-  return { judge, giveNonce: nonces.give, forgetNonces: nonces.forget }
+  return { verify, giveNonce: nonces.give, forgetNonces: nonces.forget }
 }
 
 function createNonces({ label, faults, mode: asked, clock }: Surroundings) {
@@ -88,13 +92,13 @@ function createNonces({ label, faults, mode: asked, clock }: Surroundings) {
       if (mode() === 'none' || isGood(nonce)) return undefined
       return nonce === undefined ? 'Authorization server requires nonce in DPoP proof' : 'DPoP "nonce" mismatch'
     },
-    give(answer: Response): Response {
-      if (mode() === 'none' || (mode() === 'absentOnSuccess' && answer.ok)) return answer
+    give(response: Response): Response {
+      if (mode() === 'none' || (mode() === 'absentOnSuccess' && response.ok)) return response
       const value = mode() === 'constant' ? constant : fresh()
-      if (mode() !== 'constant') issued.push({ value, at: clock() })
-      answer.headers.append('dpop-nonce', value)
-      if (mode() === 'duplicate') answer.headers.append('dpop-nonce', fresh())
-      return answer
+      if (mode() !== 'constant') issued = [...issued.slice(1 - REMEMBERED), { value, at: clock() }]
+      response.headers.append('dpop-nonce', value)
+      if (mode() === 'duplicate') response.headers.append('dpop-nonce', fresh())
+      return response
     },
     forget(): void {
       issued = []

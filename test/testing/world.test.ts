@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createFakeWorld, type FakeWorld, type FakeWorldOptions } from './fake-atproto.ts'
-import { CLIENT, createRawClient } from './raw-client.ts'
+import { createFakeWorld, type FakeWorld, type FakeWorldOptions } from '../../src/testing/world.ts'
+import { CLIENT, createRawClient } from '../support/raw-client.ts'
 
 async function start(options: FakeWorldOptions = {}) {
   const world = createFakeWorld(options)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Did, Origin, SessionRecord } from '../../src/model.ts'
-import { createFakeStores } from './fake-stores.ts'
+import { createFakeStores } from '../../src/testing/memory-stores.ts'
 
 const record: SessionRecord = {
   version: 1,

@@ -1,8 +1,8 @@
 /**
- * What a request looks like to the fake servers and to a test, and how they answer.
+ * Requests as the servers and the tests see them, and JSON responses.
  */
 import { createHash } from 'node:crypto'
-import type { HttpInit } from '../../src/ports.ts'
+import type { HttpInit } from '../ports.ts'
 
 export type Json = Record<string, unknown>
 

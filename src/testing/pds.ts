@@ -1,12 +1,15 @@
 /**
  * The account's PDS as a resource server: who may call, and a few methods that say who called.
  */
-import { type FakeRequest, type Handler, json, pathOf, sha256 } from './fake-http.ts'
-import type { FakeIdentity } from './fake-identity.ts'
-import type { ProofJudge } from './fake-proof.ts'
-import { nonceChallenge, type RsErrorName, rsChallenge, rsError } from './fake-rs-errors.ts'
-import type { FakeSession, SessionBook } from './fake-sessions.ts'
+
+import type { Did } from '../model.ts'
 import type { Faults } from './faults.ts'
+import { type FakeRequest, type Handler, json, pathOf, sha256 } from './http.ts'
+import type { FakeIdentity } from './identity.ts'
+import type { ProofVerifier } from './proof.ts'
+import { nonceChallenge, rsChallenge, rsError } from './refusals.ts'
+import type { FakeSession, SessionBook } from './sessions.ts'
+import type { RsErrorName } from './xrpc-errors.ts'
 
 export interface FakeRecord {
   readonly uri: string
@@ -14,16 +17,20 @@ export interface FakeRecord {
   readonly value: unknown
 }
 
+/** A method that a test adds. */
+export type MethodHandler = (request: FakeRequest, did: Did) => Response | Promise<Response>
+
 interface Surroundings {
   readonly origin: string
   readonly issuer: string
   readonly faults: Faults
   readonly clock: () => number
-  readonly judge: ProofJudge
+  readonly proofs: ProofVerifier
   readonly book: SessionBook
   readonly identity: FakeIdentity
   /** Where created records go. */
   readonly records: FakeRecord[]
+  readonly methods: ReadonlyMap<string, MethodHandler>
 }
 
 interface Method {
@@ -36,7 +43,7 @@ interface Method {
 }
 
 export function createPds(surroundings: Surroundings): Handler {
-  const { origin, issuer, faults, clock, judge, book, identity } = surroundings
+  const { origin, issuer, faults, clock, proofs, book, identity } = surroundings
   const methods = createMethods(surroundings)
   const no = (name: RsErrorName, message?: string) => rsError(name, faults, message)
 
@@ -54,7 +61,7 @@ export function createPds(surroundings: Surroundings): Handler {
     }
     if (!path.startsWith('/xrpc/')) return json(404, { error: 'NotFound' })
     const nsid = path.slice('/xrpc/'.length)
-    // Methods without auth answer without a nonce (13.9).
+    // Methods without authentication give no nonce (13.9).
     if (nsid === 'com.atproto.identity.resolveHandle') return identity.resolveHandle(request)
     if (nsid === 'com.atproto.sync.getRepoStatus') {
       const did = new URL(request.url).searchParams.get('did')
@@ -62,7 +69,8 @@ export function createPds(surroundings: Surroundings): Handler {
     }
     if (nsid === '_health') return json(200, { version: 'fake' })
     if (nsid === 'com.atproto.repo.getRecord') return getRecord(request, surroundings.records)
-    return judge.giveNonce(await call(nsid, request))
+    if (nsid === 'com.atproto.repo.listRecords') return listRecords(request, surroundings.records)
+    return proofs.giveNonce(await call(nsid, request))
   }
 
   async function call(nsid: string, request: FakeRequest): Promise<Response> {
@@ -71,6 +79,8 @@ export function createPds(surroundings: Surroundings): Handler {
     if (caller instanceof Response) return caller
     const wanted = typeof faults.rsError === 'function' ? faults.rsError(request) : faults.rsError
     if (wanted) return no(wanted)
+    const added = surroundings.methods.get(nsid)
+    if (added && caller) return added(request, caller.sub)
     if (nsid.endsWith('AppPassword')) return no('closedToOAuth')
     if (!method) return no('notImplemented')
     if (request.method !== method.verb) {
@@ -92,7 +102,7 @@ export function createPds(surroundings: Surroundings): Handler {
     if (scheme.toLowerCase() === 'bearer') return no('bearer')
     const isDpop = faults.personality === 'cirrus' ? scheme === 'DPoP' : scheme.toLowerCase() === 'dpop'
     if (!isDpop) return no('unknownScheme', `Unsupported authorization type: ${scheme}`)
-    const verdict = await judge.judge(request, token)
+    const verdict = await proofs.verify(request, token)
     if (!verdict.ok) {
       return verdict.error === 'use_dpop_nonce'
         ? nonceChallenge('rs', verdict.description, faults)
@@ -110,6 +120,21 @@ export function createPds(surroundings: Surroundings): Handler {
 function createMethods({ faults, identity, records }: Surroundings): Record<string, Method> {
   const handleOf = (did: string) => identity.accounts.find((account) => account.did === did)?.handle ?? 'handle.invalid'
   const collectionOf = (request: FakeRequest) => String(jsonBody(request)?.['collection'])
+  const uriOf = (did: string, request: FakeRequest, key: string) => `at://${did}/${collectionOf(request)}/${key}`
+
+  function write(
+    request: FakeRequest,
+    { sub }: FakeSession,
+    key: string,
+    keep: (record: FakeRecord) => void,
+  ): Response {
+    const body = jsonBody(request)
+    if (!body?.['record']) return rsError('invalidRequest', faults, 'A request body is expected but none was provided')
+    if (body['repo'] !== sub) return rsError('foreignRepo', faults)
+    const written = { uri: uriOf(sub, request, key), cid: `bafy${base32(request.body)}` }
+    keep({ ...written, value: body['record'] })
+    return json(200, written)
+  }
 
   return {
     'com.atproto.server.getSession': {
@@ -124,20 +149,28 @@ function createMethods({ faults, identity, records }: Surroundings): Record<stri
       verb: 'POST',
       scope: (request) => `repo:${collectionOf(request)}?action=create`,
       run: (request, session) => {
+        const key = jsonBody(request)?.['rkey'] ?? `3k${String(records.length + 1).padStart(11, '2')}`
+        return write(request, session!, String(key), (record) => records.push(record))
+      },
+    },
+    'com.atproto.repo.putRecord': {
+      verb: 'POST',
+      scope: (request) => `repo:${collectionOf(request)}?action=update`,
+      run: (request, session) =>
+        write(request, session!, String(jsonBody(request)?.['rkey']), (record) => {
+          const at = records.findIndex(({ uri }) => uri === record.uri)
+          records.splice(at < 0 ? records.length : at, 1, record)
+        }),
+    },
+    'com.atproto.repo.deleteRecord': {
+      verb: 'POST',
+      scope: (request) => `repo:${collectionOf(request)}?action=delete`,
+      run: (request, session) => {
         const body = jsonBody(request)
-        if (!body?.['record'])
-          return rsError('invalidRequest', faults, 'A request body is expected but none was provided')
-        if (body['repo'] !== session!.sub) return rsError('foreignRepo', faults)
-        const key = `3k${String(records.length + 1).padStart(11, '2')}`
-        const uri = `at://${session!.sub}/${collectionOf(request)}/${key}`
-        const record = {
-          uri,
-          cid: `bafy${sha256(request.body)
-            .toLowerCase()
-            .replace(/[^a-z2-7]/g, 'a')}`,
-        }
-        records.push({ ...record, value: body['record'] })
-        return json(200, record)
+        if (body?.['repo'] !== session!.sub) return rsError('foreignRepo', faults)
+        const at = records.findIndex(({ uri }) => uri === uriOf(session!.sub, request, String(body['rkey'])))
+        if (at >= 0) records.splice(at, 1)
+        return json(200, {})
       },
     },
     'com.atproto.repo.uploadBlob': {
@@ -146,11 +179,7 @@ function createMethods({ faults, identity, records }: Surroundings): Record<stri
       run: (request) => {
         const mimeType = request.headers['content-type']
         if (mimeType === undefined) return rsError('invalidRequest', faults, 'Request encoding (Content-Type) required')
-        const ref = {
-          $link: `bafkrei${sha256(request.body)
-            .toLowerCase()
-            .replace(/[^a-z2-7]/g, 'a')}`,
-        }
+        const ref = { $link: `bafkrei${base32(request.body)}` }
         return json(200, { blob: { $type: 'blob', ref, mimeType, size: request.body.length } })
       },
     },
@@ -167,6 +196,25 @@ function createMethods({ faults, identity, records }: Surroundings): Record<stri
       },
     },
   }
+}
+
+/** Looks like the hash in a CID. */
+function base32(text: string): string {
+  return sha256(text)
+    .toLowerCase()
+    .replace(/[^a-z2-7]/g, 'a')
+}
+
+/** Newest first, unless `reverse`; the cursor is the URI of the last record. */
+function listRecords(request: FakeRequest, records: readonly FakeRecord[]): Response {
+  const query = new URL(request.url).searchParams
+  const prefix = `at://${query.get('repo')}/${query.get('collection')}/`
+  const all = records.filter(({ uri }) => uri.startsWith(prefix))
+  if (query.get('reverse') !== 'true') all.reverse()
+  const start = all.findIndex(({ uri }) => uri === query.get('cursor')) + 1
+  const page = all.slice(start, start + Number(query.get('limit') ?? 50))
+  const isMore = start + page.length < all.length
+  return json(200, { records: page, ...(isMore && { cursor: page.at(-1)?.uri }) })
 }
 
 function getRecord(request: FakeRequest, records: readonly FakeRecord[]): Response {

@@ -1,21 +1,15 @@
 /**
  * The authorization server: metadata, pushed requests, the person's decision, tokens, revocation.
  */
-import type { Did } from '../../src/model.ts'
-import {
-  type ClientDocuments,
-  identifyClient,
-  judgeAuthorizationRequest,
-  knownScope,
-  type Refusal,
-} from './fake-client.ts'
-import { type ClientAuth, createAssertionJudge } from './fake-client-auth.ts'
-import { createGrants } from './fake-grants.ts'
-import { type FakeRequest, formOf, type Handler, json, pathOf } from './fake-http.ts'
-import type { ProofJudge } from './fake-proof.ts'
-import { challenge, nonceChallenge } from './fake-rs-errors.ts'
-import type { SessionBook } from './fake-sessions.ts'
+import type { Did } from '../model.ts'
+import { type ClientAuth, createAssertionVerifier } from './client-auth.ts'
+import { type ClientDocuments, checkAuthorizationRequest, identifyClient, knownScope, type Refusal } from './clients.ts'
 import type { Faults } from './faults.ts'
+import { createGrants } from './grants.ts'
+import { type FakeRequest, formOf, type Handler, json, pathOf } from './http.ts'
+import type { ProofVerifier } from './proof.ts'
+import { challenge, nonceChallenge } from './refusals.ts'
+import type { SessionBook } from './sessions.ts'
 
 const FIVE_MINUTES_MS = 300_000
 export const PATHS = {
@@ -49,7 +43,7 @@ interface Surroundings {
   readonly clock: () => number
   readonly randomHex: () => string
   readonly secrets: Set<string>
-  readonly judge: ProofJudge
+  readonly proofs: ProofVerifier
   readonly book: SessionBook
   readonly clients: ClientDocuments
   /** The account that a `login_hint` names; the first one without a hint. */
@@ -65,10 +59,10 @@ interface PushedRequest {
 }
 
 export function createAuthorizationServer(surroundings: Surroundings): AuthorizationServerFake {
-  const { origin, faults, clock, randomHex, secrets, judge, book, clients } = surroundings
+  const { origin, faults, clock, randomHex, secrets, proofs, book, clients } = surroundings
   const pushed = new Map<string, PushedRequest>()
   const challenges = new Set<string>()
-  const assertions = createAssertionJudge(origin, clock)
+  const assertions = createAssertionVerifier(origin, clock)
   const grants = createGrants({ faults, book, clock })
 
   async function handle(request: FakeRequest): Promise<Response> {
@@ -76,7 +70,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     if (path === PATHS.metadata) return json(200, faults.mutateAuthorizationServer(metadata(surroundings)))
     if (path !== PATHS.par && path !== PATHS.token && path !== PATHS.revoke) return json(404, { error: 'not_found' })
     if (request.method !== 'POST') return json(405, { error: 'invalid_request' })
-    return judge.giveNonce(path === PATHS.revoke ? await revoke(request) : await issue(path, request))
+    return proofs.giveNonce(path === PATHS.revoke ? await revoke(request) : await issue(path, request))
   }
 
   async function issue(path: string, request: FakeRequest): Promise<Response> {
@@ -87,7 +81,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     if ('error' in client) return refuse(client)
     const auth = await assertions.authenticate(form, clients.get(client.clientId))
     if ('error' in auth) return refuse(auth)
-    const verdict = await judge.judge(request)
+    const verdict = await proofs.verify(request)
     if (!verdict.ok) {
       if (path === PATHS.token) grants.proofRefused(form, verdict.error)
       return refuseProof(verdict.error, verdict.description)
@@ -98,7 +92,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
         ? refuse(granted)
         : json(200, faults.mutateToken(granted), { 'cache-control': 'no-store' })
     }
-    const refused = judgeAuthorizationRequest(form, client, faults.personality)
+    const refused = checkAuthorizationRequest(form, client, faults.personality)
     if (refused) return refuse(refused)
     return push(form, verdict.jkt, auth)
   }
@@ -120,7 +114,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
   async function revoke(request: FakeRequest): Promise<Response> {
     if (faults.revocation === 'absent' || faults.personality === 'cirrus') return json(404, { error: 'not_found' })
     if (faults.revocation === 'unavailable') return json(503, { error: 'temporarily_unavailable' })
-    const verdict = await judge.judge(request)
+    const verdict = await proofs.verify(request)
     if (!verdict.ok) {
       return faults.revocation === 'silent' ? json(200, {}) : refuseProof(verdict.error, verdict.description)
     }
@@ -147,7 +141,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     const clientId = page.searchParams.get('client_id')
     if (!request || request.form['client_id'] !== clientId) throw new Error('the page says: Invalid request_uri')
     const { form, jkt, auth, expiresAt, used } = request
-    const answer: Record<string, string> = { iss: origin, state: form['state']! }
+    const response: Record<string, string> = { iss: origin, state: form['state']! }
     const gone = used
       ? 'This request was already authorized'
       : clock() > expiresAt
@@ -156,7 +150,7 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
     request.used = true
     if (gone !== undefined || decision.deny) {
       const error_description = gone ?? 'The user denied the request'
-      return callback(form, { ...answer, error: 'access_denied', error_description })
+      return callback(form, { ...response, error: 'access_denied', error_description })
     }
     const code = `cod-${randomHex()}`
     secrets.add(code)
@@ -172,16 +166,16 @@ export function createAuthorizationServer(surroundings: Surroundings): Authoriza
       used: false,
       session: undefined,
     })
-    return callback(form, { ...answer, code })
+    return callback(form, { ...response, code })
   }
 
   return { handle, authorize }
 }
 
-function callback(form: Readonly<Record<string, string>>, answer: Record<string, string>): string {
+function callback(form: Readonly<Record<string, string>>, response: Record<string, string>): string {
   const url = new URL(form['redirect_uri']!)
-  if (form['response_mode'] === 'fragment') url.hash = new URLSearchParams(answer).toString()
-  else for (const [name, value] of Object.entries(answer)) url.searchParams.set(name, value)
+  if (form['response_mode'] === 'fragment') url.hash = new URLSearchParams(response).toString()
+  else for (const [name, value] of Object.entries(response)) url.searchParams.set(name, value)
   return url.href
 }
 
