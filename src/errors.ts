@@ -500,7 +500,11 @@ export class OAuthError extends Error {
   readonly code: ErrorCode
   readonly session: SessionState
   readonly facts: ErrorFacts
-  /** Whether `session` was set explicitly, instead of by the code. */
+  /**
+   * Whether `session` was set explicitly, instead of by the code.
+   *
+   * @internal
+   */
   readonly hasExplicitState: boolean
 
   constructor(code: ErrorCode, message: string, { cause, facts = {}, session }: ErrorDetails = {}) {
@@ -512,7 +516,11 @@ export class OAuthError extends Error {
     this.hasExplicitState = session !== undefined
   }
 
-  /** A copy with other details, for a caller that knows more; the cause stays. */
+  /**
+   * A copy with other details, for a caller that knows more; the cause stays.
+   *
+   * @internal
+   */
   with({ code = this.code, message = this.message, facts = this.facts, session }: ErrorChanges): OAuthError {
     return new OAuthError(code, message, {
       cause: this.cause,

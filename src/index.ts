@@ -1,32 +1,22 @@
 /**
- * The public API of the library: operations, types, errors, and the Node runtime.
+ * The public API of the library: `OAuthClient` signs in and opens sessions, and `OAuthSession` makes requests.
  *
  * @module
  */
 
-export { itemsOf, type Page, type PagesOptions, pages } from './call/paginate.ts'
-export type { RateLimit, RetryOptions } from './call/retry.ts'
-export {
-  type CheckClientPorts,
-  type ClientCheck,
-  type ClientFinding,
-  type ClientVerdict,
-  checkClient,
-} from './client/check.ts'
+export type { ClientCheck, ClientFinding, ClientVerdict } from './client/check.ts'
 export type { ClientChoice } from './client/client-id.ts'
+export { type AtcuteSession, fromAtcuteSession, toAtcuteSession } from './credentials/atcute-session.ts'
 export {
   fromNodeSession,
   type NodeSession,
   type NodeSessionOptions,
   toNodeSession,
 } from './credentials/node-session.ts'
-export { readCredentials } from './credentials/read.ts'
-export type { Environment } from './credentials/variables.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
-export { type DoctorOptions, type DoctorPorts, diagnose } from './doctor/doctor.ts'
+export type { DoctorOptions } from './doctor/doctor.ts'
 export {
   type Advice,
-  type ErrorChanges,
   type ErrorCode,
   type ErrorDetails,
   type ErrorFacts,
@@ -41,11 +31,46 @@ export {
   type SessionState,
   type StoreTrouble,
 } from './errors.ts'
-export { type CompletePorts, complete } from './login/complete.ts'
-export { type Initiated, type InitOptions, type InitPorts, init } from './login/init.ts'
-export type { DeliverOption } from './login/journal.ts'
+export type * from './lexicon-types.ts'
+export type { SessionChange } from './library/changes.ts'
+export {
+  type Authorization,
+  type AuthorizeOptions,
+  type ImportSessionOptions,
+  OAuthClient,
+} from './library/client.ts'
+export { memoryStores } from './library/memory-stores.ts'
 export type {
-  AuthorizationServer,
+  ItemOf,
+  ItemOptions,
+  PageOptions,
+  ProcedureArguments,
+  ProcedureInput,
+  ProcedureName,
+  ProcedureOptions,
+  ProcedureOutput,
+  ProcedureParams,
+  QueryArguments,
+  QueryName,
+  QueryOutput,
+  QueryParams,
+} from './library/method-types.ts'
+export type { OAuthClientOptions, VaultOptions } from './library/options.ts'
+export type { CallOptions, Parameters, ParameterValue } from './library/request.ts'
+export { type ParseOptions, parseCredentials } from './library/saved.ts'
+export {
+  type HandOverOptions,
+  type LeaseOptions,
+  type Login,
+  OAuthSession,
+  type RefreshOptions,
+  type SessionFormats,
+  type SignalOption,
+  type UploadOptions,
+} from './library/session.ts'
+export { XrpcError } from './library/xrpc-error.ts'
+export type { InitOptions } from './login/init.ts'
+export type {
   ClientJwk,
   ClientKeyName,
   Completed,
@@ -53,9 +78,7 @@ export type {
   Did,
   Ended,
   Handle,
-  Identity,
   Nonces,
-  Nsid,
   Origin,
   P256Jwk,
   PendingAuthorization,
@@ -65,47 +88,23 @@ export type {
   RevokedSession,
   SessionRecord,
   SpentAuthorization,
-  TokenSet,
 } from './model.ts'
-export { type NodeRuntimeOptions, nodeRuntime } from './node/runtime.ts'
-export type { LockHolder } from './node/store/lock.ts'
 export type {
   Adoption,
   Body,
   Clock,
   Dns,
   Finding,
-  Http,
-  HttpBody,
-  HttpHeaders,
-  HttpInit,
-  HttpResponse,
-  Network,
-  Notices,
   PendingStore,
-  Random,
-  Runtime,
   SaveTarget,
-  Saving,
-  Secp256k1,
   SessionStore,
   SessionTransaction,
-  Settings,
   Stores,
   Timer,
   Transaction,
 } from './ports.ts'
-export type { JsonObject } from './protocol/http/response.ts'
 export type { Prompt } from './protocol/oauth/authorization-request.ts'
 export type { SignedHeaders } from './protocol/oauth/dpop-fetch.ts'
 export type { DroppedEntry, DropReason, LocalizedText, PermissionSet } from './protocol/scope/permission-set.ts'
-export type { XrpcRequest } from './protocol/xrpc/request.ts'
 export type { SessionInit } from './session/body.ts'
-export { type ExportOptions, exportSession } from './session/export.ts'
-export { type ImportOptions, importSession } from './session/import.ts'
-export { openSession, openStoredSession } from './session/open.ts'
-export type { RefreshPorts } from './session/ports.ts'
-export { type Revoked, revoke } from './session/revoke.ts'
-export { saveSession } from './session/saving.ts'
-export type { Session } from './session/session.ts'
-export { type SessionStatus, statusOf } from './session/status.ts'
+export type { SessionStatus } from './session/status.ts'

@@ -21,7 +21,8 @@ export interface Clock {
 }
 
 export interface Timer {
-  sleep(milliseconds: number): Promise<void>
+  /** @throws the `reason` of the signal, once that is aborted */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
 }
 
 export interface Random {

@@ -24,8 +24,14 @@ export interface Page {
 export interface PagesOptions {
   readonly limitPages?: number | undefined
   readonly retry?: RetryOptions | undefined
-  /** Called with the body of an error response, without secrets, before its error is thrown. */
-  readonly onRefusal?: ((body: string) => void) | undefined
+  /** Called with the body of an error response, without secrets, before its error is thrown; may throw another one. */
+  readonly onRefusal?: ((body: string, refusal: Refusal) => void | Promise<void>) | undefined
+}
+
+export interface Refusal {
+  readonly error: OAuthError
+  /** Its body was read. */
+  readonly response: HttpResponse
 }
 
 /** Bytes. */
@@ -61,7 +67,7 @@ export async function* pages(
     const response = await callWithRetry(session, next, retry, ports)
     if (!response.ok) {
       const { error, body } = await readXrpcError(request, response, session.record(), ports.now())
-      onRefusal?.(body)
+      await onRefusal?.(body, { error, response })
       throw error
     }
     const page = await readPage(request.nsid, response)
@@ -88,7 +94,7 @@ async function readPage(nsid: string, response: HttpResponse): Promise<Page> {
 }
 
 /** The lists among the top-level members. */
-function listsOf({ json }: Page): Map<string, readonly unknown[]> {
+function listsOf({ json }: Pick<Page, 'json'>): Map<string, readonly unknown[]> {
   return new Map(Object.entries(json).flatMap(([name, value]) => (Array.isArray(value) ? [[name, value]] : [])))
 }
 
@@ -104,11 +110,16 @@ export function countItems(page: Page): number {
  * @see https://atproto.com/specs/data-model#data-types
  */
 export function itemsOf(page: Page, key?: string): string[] {
+  return listOf(page, key).map((item) => JSON.stringify(item))
+}
+
+/** As {@link itemsOf}, as values. */
+export function listOf(page: Pick<Page, 'json'>, key?: string): readonly unknown[] {
   const lists = listsOf(page)
   const name = key ?? [...lists.keys()][0]
   if (name === undefined || (lists.size === 0 && page.json[name] === undefined)) return []
   const list = lists.get(name)
-  if (list && (key !== undefined || lists.size === 1)) return list.map((item) => JSON.stringify(item))
+  if (list && (key !== undefined || lists.size === 1)) return list
   const what = key === undefined ? 'the response has several lists' : `the response has no list ${JSON.stringify(key)}`
   if (lists.size === 0) throw new OAuthError('USAGE', what)
   const names = [...lists.keys()]

@@ -52,7 +52,9 @@ export async function callWithRetry(
   const isRead = (request.method ?? (request.body === undefined ? 'GET' : 'POST')) === 'GET'
   const isRepeatable = !(request.body instanceof ReadableStream)
   for (let failures = 0; ; ) {
-    while (limit.until > ports.now()) await ports.sleep(Math.min(limit.until - ports.now(), LONGEST_SLEEP))
+    while (limit.until > ports.now()) {
+      await ports.sleep(Math.min(limit.until - ports.now(), LONGEST_SLEEP), request.signal)
+    }
     const response = await session.call(request)
     const isLimited = response.status === 429 && wait && isRepeatable
     const isGateway = isRead && GATEWAY.includes(response.status) && failures < RETRIES
@@ -63,7 +65,7 @@ export async function callWithRetry(
       onRateLimit?.(limit.until)
     } else {
       failures += 1
-      await ports.sleep(FIRST_PAUSE * 2 ** (failures - 1) * (1 + ports.randomBytes(1)[0]! / 255))
+      await ports.sleep(FIRST_PAUSE * 2 ** (failures - 1) * (1 + ports.randomBytes(1)[0]! / 255), request.signal)
     }
   }
 }

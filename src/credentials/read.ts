@@ -138,6 +138,24 @@ function readBundle(text: string, dev: boolean): Credentials {
   throw new OAuthError('CREDENTIALS_INVALID', `${names.SESSION} is incomplete`)
 }
 
+/**
+ * {@link Credentials} that were saved as JSON, and parsed.
+ *
+ * @param members untrusted
+ * @throws {OAuthError} `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_INVALID`; the message never quotes a value
+ */
+export function readSaved(members: Readonly<Record<string, unknown>>, dev: boolean): Credentials {
+  const { bundled, ...read } = checked({ ...fromStored(members), ...('server' in members && members) }, String, dev)
+  const { refreshToken, accessToken, clientId, server } = read
+  const missing = [
+    ...(refreshToken === undefined && accessToken === undefined ? ['refreshToken'] : []),
+    ...(refreshToken !== undefined && clientId === undefined ? ['clientId'] : []),
+    ...(refreshToken !== undefined && server === undefined ? ['server'] : []),
+  ]
+  if (missing.length === 0) return read
+  throw new OAuthError('CREDENTIALS_INCOMPLETE', `the credentials are incomplete: no ${missing.join(', ')}`)
+}
+
 /** @param name returns the source of a member, for messages */
 function checked(members: Record<string, unknown>, name: (field: string) => string, dev: boolean): Credentials {
   const credentials = givenSchema(dev).try(members, { mode: 'strip' })

@@ -86,7 +86,7 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     ...createHttp({ dev, userAgent, onRequest: options.onRequest }),
     resolveTxt,
     now: Date.now,
-    sleep: (milliseconds) => setTimeout(Math.min(milliseconds, TIMER_LONGEST)),
+    sleep,
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     signEs256k,
     warn: options.onWarning ?? (() => undefined),
@@ -178,6 +178,15 @@ function createSaving(options: NodeRuntimeOptions): Saving {
         'no durable save target: the rotated refresh token would be lost with this CI job; nothing was sent',
       )
     },
+  }
+}
+
+async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted()
+  try {
+    await setTimeout(Math.min(milliseconds, TIMER_LONGEST), undefined, signal && { signal })
+  } catch (error) {
+    throw signal?.aborted ? signal.reason : error
   }
 }
 

@@ -3,12 +3,14 @@
  */
 import { type NodeSession, toNodeSession } from '../credentials/node-session.ts'
 import { OAuthError } from '../errors.ts'
-import type { SessionRecord } from '../model.ts'
+import type { Credentials, SessionRecord } from '../model.ts'
 import type { Clock, Stores } from '../ports.ts'
 import type { Session } from './session.ts'
 import { endedError, handedOver, isElsewhere, newerOf, toCredentials, tokenElsewhere } from './token-family.ts'
 
-export interface ExportOptions {
+export interface ExportOptions<Value = NodeSession> {
+  /** The format; by default that of `@atproto/oauth-client-node`. */
+  readonly convert?: ((credentials: Credentials) => Value) | undefined
   /** Keep the session here too. Two owners end a session: the second to refresh sends a spent token. */
   readonly keep?: boolean | undefined
 }
@@ -24,10 +26,10 @@ const AT_LEAST = 60
  * @throws {OAuthError} `SESSION_MISSING`, `CREDENTIALS_INCOMPLETE` for a lease, those of a refresh,
  *   `SESSION_OUTDATED`, `STORE_COPIED`
  */
-export async function exportSession(
+export async function exportSession<Value = NodeSession>(
   session: Session,
-  hand: (value: NodeSession) => Promise<void>,
-  { keep = false }: ExportOptions,
+  hand: (value: Value) => Promise<void>,
+  { keep = false, convert }: ExportOptions<Value>,
   { now, stores }: Clock & { readonly stores: Pick<Stores, 'sessions'> },
 ): Promise<SessionRecord> {
   const { refreshToken, ended, issuer, intent, thumbprint } = session.record()
@@ -49,7 +51,8 @@ export async function exportSession(
     await stores.sessions.assertNewest(record) // the other program would send a spent token
     const { accessToken, accessTokenExpiresAt } = record
     await confirm()
-    await hand(toNodeSession({ ...toCredentials(record), accessToken, accessTokenExpiresAt }))
+    const whole = { ...toCredentials(record), accessToken, accessTokenExpiresAt }
+    await hand(convert ? convert(whole) : (toNodeSession(whole) as Value))
     if (!keep) await commit(await handedOver(record, now())).catch((error: unknown) => stillHere(error))
     return record
   })

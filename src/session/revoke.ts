@@ -103,3 +103,19 @@ async function issuingServer(record: SessionRecord, ports: RefreshPorts): Promis
   if (record.issuer === undefined) return (await verifyIssuer(record, ports)).server
   return fetchAuthorizationServer(record.issuer, undefined, ports)
 }
+
+/**
+ * The error for sessions that were removed here, and that the server may not have ended.
+ *
+ * @param outcomes none of them `revoked`
+ * @param rest what else is to be done, as the end of the sentence
+ */
+export function revocationUnconfirmed(outcomes: readonly Revoked['outcome'][], rest = ''): OAuthError {
+  const isUnsupported = outcomes.every((outcome) => outcome === 'unsupported')
+  const why = isUnsupported
+    ? 'the server does not support revocation: the session expires there at most 14 days after its last refresh'
+    : 'the server did not confirm the revocation'
+  return new OAuthError('REVOCATION_UNCONFIRMED', `${why}; it was removed from this machine${rest}`, {
+    session: isUnsupported ? 'alive' : undefined,
+  })
+}

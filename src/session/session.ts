@@ -183,7 +183,8 @@ export class Session {
       this.#warnedOf.add(request.nsid)
       this.#ports.warn(`${request.nsid}: ${warning}`)
     }
-    return this.#primed(path, { ...init, timeoutSeconds: request.timeoutSeconds }, body)
+    const { timeoutSeconds, signal } = request
+    return this.#primed(path, { ...init, timeoutSeconds, ...(signal && { signal }) }, body)
   }
 
   /**

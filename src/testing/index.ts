@@ -6,10 +6,10 @@
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
 import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials } from '../model.ts'
-import type { Clock, Dns, Http, Stores, Timer } from '../ports.ts'
+import type { Clock, Dns, Stores, Timer } from '../ports.ts'
 import { json, pathOf, sha256 } from './http.ts'
 import { createFakeStores } from './memory-stores.ts'
-import { createFakeWorld, type FakeRequest, type Fault } from './world.ts'
+import { createFakeWorld, type FakeRequest, type Fault, type FakeWorld } from './world.ts'
 
 export interface TestAccount {
   readonly did: string
@@ -216,7 +216,11 @@ export function createTestWorld(): TestWorld {
 }
 
 /** As the global `fetch` fails, because that is what it replaces. */
-async function platformFetch(world: Http, input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+async function platformFetch(
+  world: Pick<FakeWorld, 'fetch'>,
+  input: string | URL | Request,
+  init: RequestInit = {},
+): Promise<Response> {
   const { signal = input instanceof Request ? input.signal : undefined, ...rest } = init
   signal?.throwIfAborted()
   // Without the signal: a request that follows it would stay on it.

@@ -5,18 +5,15 @@ import type { NodeOAuthClientOptions, NodeSavedSession, NodeSavedState } from '@
 import { parse } from 'dotenv'
 import { calculateJwkThumbprint, decodeJwt } from 'jose'
 import { expect, test } from 'vitest'
-import {
-  complete,
-  exportSession,
-  formatCredentials,
-  importSession,
-  init,
-  type NodeSession,
-  nodeRuntime,
-  openSession,
-  openStoredSession,
-} from '../../src/index.ts'
+import type { NodeSession } from '../../src/credentials/node-session.ts'
+import { formatCredentials } from '../../src/credentials/write.ts'
+import { complete } from '../../src/login/complete.ts'
+import { init } from '../../src/login/init.ts'
+import { nodeRuntime } from '../../src/node/runtime.ts'
 import { generateClientJwk, publicClientJwk } from '../../src/protocol/oauth/client-auth.ts'
+import { exportSession } from '../../src/session/export.ts'
+import { importSession } from '../../src/session/import.ts'
+import { openSession, openStoredSession } from '../../src/session/open.ts'
 import { runCli } from '../world/cli.ts'
 import { loadOfficialClient } from '../world/packages.ts'
 import { signIn } from '../world/person.ts'

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { complete, formatCredentials } from '../../src/index.ts'
+import { formatCredentials } from '../../src/credentials/write.ts'
+import { complete } from '../../src/login/complete.ts'
 import { lacks } from '../support/machine.ts'
 import { readWorkflow } from '../support/workflow.ts'
 import { signIn } from '../world/person.ts'

@@ -1,7 +1,10 @@
 /** A session as the libraries next door want one: no wrapper, no cast, real servers. */
 import { Client, ok } from '@atcute/client'
 import { expect, test } from 'vitest'
-import { type Credentials, complete, openSession, type Session } from '../../src/index.ts'
+import { complete } from '../../src/login/complete.ts'
+import type { Credentials } from '../../src/model.ts'
+import { openSession } from '../../src/session/open.ts'
+import type { Session } from '../../src/session/session.ts'
 import { loadApi } from '../world/packages.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, library, newHome } from './support.ts'

@@ -1,6 +1,7 @@
 /** Permissions through the built CLI, on the real PDS: what is asked for, what a refusal asks for, what a person leaves out. */
 import { expect, test } from 'vitest'
-import { complete, formatCredentials } from '../../src/index.ts'
+import { formatCredentials } from '../../src/credentials/write.ts'
+import { complete } from '../../src/login/complete.ts'
 import { PRESETS, presetScope } from '../../src/protocol/scope/presets.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { requiredScope } from '../../src/protocol/xrpc/required-scope.ts'

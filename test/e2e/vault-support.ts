@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { complete } from '../../src/index.ts'
+import { complete } from '../../src/login/complete.ts'
 import type { SessionRecord } from '../../src/model.ts'
 import { connectEngine } from '../../src/node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../src/node/vault/engine.ts'

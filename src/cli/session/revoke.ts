@@ -2,10 +2,9 @@
  * `revoke`: revokes the session on the server and deletes it from the store.
  */
 import { Command } from 'commander'
-import { OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import { findEarlier } from '../../session/earlier.ts'
-import { type Revoked, revoke } from '../../session/revoke.ts'
+import { type Revoked, revocationUnconfirmed, revoke } from '../../session/revoke.ts'
 import { isElsewhere } from '../../session/token-family.ts'
 import type { Context } from '../context.ts'
 import type { Runner } from '../invocation.ts'
@@ -31,7 +30,7 @@ async function runRevoke(options: RevokeOptions, context: Context): Promise<void
   const { outcome, record } = await revoke(session.record(), runtime)
   const elsewhere = leftIn(options.account, record, context)
   const rest = elsewhere.length > 0 ? `; delete it from ${elsewhere.join(' and ')} too` : ''
-  if (outcome !== 'revoked') throw unconfirmed([outcome], rest)
+  if (outcome !== 'revoked') throw revocationUnconfirmed([outcome], rest)
   const { sessions, vault } = runtime.stores
   const isShared = sessions.isSharedSession?.(record.thumbprint) === true
   const done = isShared
@@ -56,7 +55,7 @@ async function revokeOthers(account: string | undefined, context: Context): Prom
   const outcomes: Revoked['outcome'][] = []
   for (const other of others) outcomes.push((await revoke(other, besideVault(runtime))).outcome)
   const failed = outcomes.filter((outcome) => outcome !== 'revoked')
-  if (failed.length > 0) throw unconfirmed(failed, '')
+  if (failed.length > 0) throw revocationUnconfirmed(failed, '')
   if (others.length === 0) output.note(`no other session of ${kept.did} is stored here`)
   else output.note(`revoked ${counted(others)} of ${kept.did}, and kept the newest`)
 }
@@ -69,15 +68,4 @@ function counted(sessions: readonly unknown[]): string {
 async function othersOf({ did, thumbprint }: SessionRecord, { runtime }: Context): Promise<SessionRecord[]> {
   const found = await findEarlier(did, { except: thumbprint }, runtime)
   return found.filter(({ isStored }) => isStored).map(({ record }) => record)
-}
-
-/** @param outcomes none of them `revoked` */
-function unconfirmed(outcomes: readonly Revoked['outcome'][], rest: string): OAuthError {
-  const isUnsupported = outcomes.every((outcome) => outcome === 'unsupported')
-  const why = isUnsupported
-    ? 'the server does not support revocation: the session expires there at most 14 days after its last refresh'
-    : 'the server did not confirm the revocation'
-  return new OAuthError('REVOCATION_UNCONFIRMED', `${why}; it was removed from this machine${rest}`, {
-    session: isUnsupported ? 'alive' : undefined,
-  })
 }

@@ -10,8 +10,10 @@ import { asNsid, isDid } from '../identity/syntax.ts'
 
 export interface XrpcRequest {
   readonly nsid: string
-  /** In order; names may repeat. `{did}` in a value is replaced by the account's DID. */
+  /** In order; names may repeat. `{did}` in a value is replaced by the account's DID, unless `isLiteral`. */
   readonly parameters?: readonly (readonly [name: string, value: string])[]
+  /** The parameters are sent as they are. */
+  readonly isLiteral?: boolean
   /** By default POST with a body, GET without. */
   readonly method?: 'GET' | 'POST' | undefined
   readonly body?: Body | undefined
@@ -21,6 +23,8 @@ export interface XrpcRequest {
    * body.
    */
   readonly timeoutSeconds?: number | undefined
+  /** Ends the request, and the wait before a retry. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface HttpRequest {
@@ -47,7 +51,8 @@ export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
   }
   const method = request.method ?? (body === undefined ? 'GET' : 'POST')
   if (method === 'GET' && body !== undefined) throw new OAuthError('USAGE', 'a GET request has no body')
-  const query = parameters.map(([name, value]) => `${encode(name)}=${encode(value.replaceAll('{did}', did))}`).join('&')
+  const filled = (value: string) => (request.isLiteral ? value : value.replaceAll('{did}', did))
+  const query = parameters.map(([name, value]) => `${encode(name)}=${encode(filled(value))}`).join('&')
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(request.headers ?? {})) headers[checkHeader(name, value)] = value
   if (typeof body === 'string' && headers['content-type'] === undefined) headers['content-type'] = 'application/json'

@@ -1,0 +1,81 @@
+/**
+ * The ports of a client: those of Node, as far as the program does not bring its own.
+ */
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type Environment, VAULT, VAULT_KEY, variable } from '../credentials/variables.ts'
+import { expandTilde, userFolders } from '../node/folders.ts'
+import { httpOver } from '../node/http/given-fetch.ts'
+import { nodeRuntime, type VaultChoice } from '../node/runtime.ts'
+import { packageVersion } from '../node/version.ts'
+import type { Runtime, SaveTarget, Saving } from '../ports.ts'
+import { endSession } from '../session/revoke.ts'
+import { observed } from './changes.ts'
+import type { OAuthClientOptions } from './options.ts'
+
+/** What a client has to know of its sessions. */
+export type Observer = Parameters<typeof observed>[1]
+
+/** @param environment of a program that names its vault there */
+export function createRuntime(options: OAuthClientOptions, observer: Observer, environment?: Environment): Runtime {
+  const { home, stores, clientKey, plcUrl, handleResolver, storeKey, onWarning, dev = false } = options
+  const choice = stores ? undefined : vaultOf(options, environment, () => runtime)
+  const isOnlyVault = choice?.only === true
+  const save = options.save ?? [isOnlyVault ? 'vault' : 'store']
+  const base = nodeRuntime({
+    home,
+    plcUrl,
+    handleResolver,
+    clientJwk: clientKey,
+    dev,
+    save: save.filter((target) => typeof target === 'string'),
+    vault: choice,
+    storeKey,
+    onWarning,
+  })
+  const { fetch, resolveTxt, clock } = options
+  const userAgent = `atproto-oauth/${packageVersion()}`
+  const runtime: Runtime = {
+    ...base,
+    ...(fetch && httpOver(fetch, { dev, userAgent })),
+    ...(resolveTxt && { resolveTxt }),
+    ...(clock && { now: () => clock.now() }),
+    ...(clock?.sleep && { sleep: (milliseconds, signal) => clock.sleep!(milliseconds, signal) }),
+    stores: observed(stores ?? base.stores, observer),
+    saving: withTargets(
+      base.saving,
+      save.filter((target) => typeof target !== 'string'),
+    ),
+  }
+  return runtime
+}
+
+function withTargets(saving: Saving, own: readonly SaveTarget[]): Saving {
+  if (own.length === 0) return saving
+  return {
+    ...saving,
+    targets: [...saving.targets, ...own],
+    open: (name) => own.find((target) => target.name === name) ?? saving.open(name),
+  }
+}
+
+function vaultOf(
+  { home, vault }: OAuthClientOptions,
+  environment: Environment | undefined,
+  runtime: () => Runtime,
+): VaultChoice | undefined {
+  const folder = home === undefined ? userFolders()?.data : resolve(expandTilde(home))
+  const isNamed = environment !== undefined && variable(environment, VAULT) !== undefined
+  const given = vault ? { [VAULT]: vault.address, [VAULT_KEY]: vault.key } : {}
+  const named = isNamed ? environment : given
+  const only = isNamed || Boolean(vault)
+  if (!only && (vault === false || folder === undefined || !existsSync(join(folder, 'vault.json')))) return undefined
+  return {
+    async find() {
+      const { vaultSetting } = await import('../node/vault/connect.ts')
+      return vaultSetting(named, folder)
+    },
+    only,
+    endSession: (record) => endSession(record, runtime()),
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Abort signals that outlive many operations. `AbortSignal.any` would keep something of each operation on some versions of
+ * Node, so listeners are removed here.
+ */
+
+/** Several signals as one, until `release`. */
+export interface Joined {
+  readonly signal: AbortSignal | undefined
+  /** Removes the listeners. */
+  release(): void
+}
+
+export function join(...given: readonly (AbortSignal | null | undefined)[]): Joined {
+  const signals = [...new Set(given.filter((signal) => signal instanceof AbortSignal))]
+  const [only] = signals
+  if (signals.length < 2) return { signal: only, release: () => undefined }
+  const controller = new AbortController()
+  const listeners = signals.map((signal) => ({ signal, abort: () => controller.abort(signal.reason) }))
+  for (const { signal, abort } of listeners) {
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+  }
+  const release = () => {
+    for (const { signal, abort } of listeners) signal.removeEventListener('abort', abort)
+  }
+  return { signal: controller.signal, release }
+}
+
+/** A response whose body releases the signals once it was read, has failed or was cancelled. */
+export function releasing(response: Response, { signal, release }: Joined): Response {
+  const { body, status, statusText, headers } = response
+  if (signal === undefined) return response
+  if (body === null) {
+    release()
+    return response
+  }
+  const reader = body.getReader()
+  const passed = new ReadableStream<Uint8Array>({
+    async pull(stream) {
+      try {
+        const { done, value } = await reader.read()
+        if (!done) return stream.enqueue(value)
+        release()
+        stream.close()
+      } catch (error) {
+        release()
+        stream.error(error)
+      }
+    },
+    async cancel(reason) {
+      release()
+      await reader.cancel(reason)
+    },
+  })
+  return new Response(passed, { status, statusText, headers })
+}

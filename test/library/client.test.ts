@@ -1,0 +1,337 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { CliError } from '../../src/cli/errors.ts'
+import {
+  formatCredentials,
+  isOAuthError,
+  memoryStores,
+  OAuthClient,
+  OAuthError,
+  parseCredentials,
+  type SaveTarget,
+  type SessionChange,
+} from '../../src/index.ts'
+import { failure } from '../support/failure.ts'
+import { HOUR, isRefresh } from '../support/login.ts'
+import { clientOf, countingListeners, createWorld, portsOf, SCOPE, signedIn } from './support.ts'
+
+const PROFILE = 'app.bsky.actor.getProfile'
+
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'library-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+describe('a login', () => {
+  test('authorize, callback, restore: the session is verified and stored', async () => {
+    const world = createWorld()
+    const client = clientOf(world)
+    const authorization = await client.authorize('alice.fake.dev', { scope: SCOPE })
+    expect(authorization).toMatchObject({ did: world.alice.did, handle: 'alice.fake.dev', pds: world.pds })
+    expect(authorization).not.toHaveProperty('pending')
+    const session = await client.callback(world.authorize(authorization.url))
+    expect(session.did).toBe(world.alice.did)
+    expect(session.login).toMatchObject({ grantedScope: SCOPE, missingScopes: [] })
+    expect(session.login).not.toHaveProperty('credentials')
+    for (const which of [undefined, world.alice.did, 'alice.fake.dev']) {
+      const restored = await client.restore(which)
+      expect(await restored.query(PROFILE, { actor: session.did })).toMatchObject({ did: session.did })
+    }
+    expect(await client.accounts()).toMatchObject([{ did: session.did, state: 'alive', handle: 'alice.fake.dev' }])
+  })
+
+  test('the callback as URL and as parameters', async () => {
+    const world = createWorld()
+    const client = clientOf(world)
+    for (const asGiven of [(url: string) => new URL(url), (url: string) => new URL(url).searchParams]) {
+      const { url } = await client.authorize('alice.fake.dev', { scope: SCOPE })
+      expect((await client.callback(asGiven(world.authorize(url)))).did).toBe(world.alice.did)
+    }
+  })
+
+  test('a signal that is aborted before the code is sent leaves the login open', async () => {
+    const world = createWorld()
+    const client = clientOf(world)
+    const { url } = await client.authorize('alice.fake.dev', { scope: SCOPE })
+    const callback = world.authorize(url)
+    const controller = new AbortController()
+    world.faults.httpFault = (request) => {
+      if (request.url.includes('oauth-authorization-server')) controller.abort('enough')
+      return undefined
+    }
+    await expect(client.callback(callback, { signal: controller.signal })).rejects.toBe('enough')
+    world.faults.httpFault = () => undefined
+    expect(world.sent('/oauth/token')).toStrictEqual([])
+    expect((await client.callback(callback)).did).toBe(world.alice.did)
+  })
+
+  test('one that is aborted while the code is on its way does not lose the session', async () => {
+    const world = createWorld()
+    const client = clientOf(world)
+    const { url } = await client.authorize('alice.fake.dev', { scope: SCOPE })
+    const { controller, count } = countingListeners()
+    world.faults.httpFault = (request) => {
+      if (request.url.endsWith('/oauth/token')) controller.abort('too late')
+      return undefined
+    }
+    const session = await client.callback(world.authorize(url), { signal: controller.signal })
+    expect((await client.restore(session.did)).did).toBe(world.alice.did)
+    expect(count()).toBe(0)
+  })
+
+  test('of a hosted client, with what was given to its constructor', async () => {
+    const world = createWorld()
+    const clientId = 'https://app.fake.dev/client.json'
+    const client = clientOf(world, { clientId, redirectUri: 'https://app.fake.dev/callback' })
+    await client.authorize('alice.fake.dev', { scope: SCOPE }).catch(() => undefined)
+    expect(world.sent('/oauth/par').at(-1)?.body).toContain(encodeURIComponent(clientId))
+  })
+})
+
+describe('restore', () => {
+  test('what export returned, as JSON; the text of each format; and variables', async () => {
+    const world = createWorld()
+    const session = await signedIn(world)
+    const saved = JSON.stringify(session.export())
+    expect(saved).not.toContain('accessToken')
+    const elsewhere = () => clientOf(world, { stores: memoryStores() })
+    const bundle = formatCredentials(session.export(), 'bundle').trim()
+    const env = { PATH: '/bin', ATPROTO_OAUTH_SESSION: bundle }
+    const variables = JSON.parse(formatCredentials(session.export(), 'json'))
+    for (const which of [JSON.parse(saved), env, variables]) {
+      expect((await elsewhere().restore(which)).did).toBe(session.did)
+    }
+    for (const format of ['dotenv', 'export', 'bundle', 'json', 'raw'] as const) {
+      const parsed = parseCredentials(formatCredentials(session.export(), format))
+      expect(parsed, format).toMatchObject({ did: session.did, refreshToken: session.export().refreshToken })
+    }
+    expect(parseCredentials(saved)).toStrictEqual(parseCredentials(JSON.parse(saved)))
+    // One refresh, and the rest is kept with the client.
+    const other = elsewhere()
+    const restored = await other.restore(JSON.parse(saved))
+    expect(await restored.query(PROFILE, { actor: session.did })).toMatchObject({ did: session.did })
+    expect((await other.restore(JSON.parse(saved))).export().rotation).toBe(1)
+  })
+
+  test.each([
+    ['no credentials', {}, 'SESSION_MISSING'],
+    ['half of them', { ATPROTO_OAUTH_REFRESH_TOKEN: 'token' }, 'CREDENTIALS_INCOMPLETE'],
+    ['a session of another library', { dpopJwk: {}, tokenSet: {} }, 'CREDENTIALS_INVALID'],
+    ['a key that is none', { did: 'did:plc:alice234567alice234567ab', dpopPrivateJwk: 'no' }, 'CREDENTIALS_INVALID'],
+  ])('%s', async (_, which, code) => {
+    const error = await failure(clientOf(createWorld()).restore(which))
+    expect(error).toMatchObject({ code })
+  })
+
+  test('a saved session without what a refresh needs says which member is missing, and no value', () => {
+    const dpopPrivateJwk = { kty: 'EC', crv: 'P-256', x: 'A'.repeat(43), y: 'A'.repeat(43), d: 'S'.repeat(43) }
+    const saved = { did: 'did:plc:alice234567alice234567ab', dpopPrivateJwk, refreshToken: 'canary' }
+    const parse = () => parseCredentials(JSON.stringify(saved))
+    expect(parse).toThrow('the credentials are incomplete: no clientId, server')
+    expect(() => parseCredentials('canary of a text')).toThrow(/^(?!.*canary)/)
+    expect(() => parseCredentials({})).toThrow('there is no session in the saved value')
+  })
+
+  test('one that has ended, and none', async () => {
+    const world = createWorld()
+    const client = clientOf(world)
+    expect(await failure(client.restore())).toMatchObject({ code: 'SESSION_MISSING' })
+    const session = await signedIn(world, client)
+    const saved = session.export()
+    await session.signOut()
+    expect(world.sessionAlive(session.did)).toBe(false)
+    expect(await failure(client.restore(saved))).toMatchObject({ code: 'SESSION_DEAD' })
+    expect(await failure(client.restore(session.did))).toMatchObject({ code: 'SESSION_MISSING' })
+    expect(await client.accounts()).toStrictEqual([])
+  })
+})
+
+test('a lease has no refresh token, and works elsewhere', async () => {
+  const world = createWorld()
+  const session = await signedIn(world)
+  const lease = await session.lease()
+  expect(lease).not.toHaveProperty('refreshToken')
+  const borrowed = await clientOf(world, { stores: memoryStores() }).restore(JSON.parse(JSON.stringify(lease)))
+  expect(await borrowed.query(PROFILE, { actor: session.did })).toMatchObject({ did: session.did })
+  expect(borrowed.export()).toMatchObject({ accessToken: lease.accessToken })
+  expect(await failure(borrowed.signOut())).toMatchObject({ code: 'CREDENTIALS_INCOMPLETE' })
+})
+
+describe('onSessionChange', () => {
+  test('rotated once for each refresh, and ended at sign-out', async () => {
+    const world = createWorld()
+    const changes: SessionChange[] = []
+    const client = clientOf(world, { onSessionChange: (change) => void changes.push(change) })
+    const session = await signedIn(world, client)
+    expect(changes).toStrictEqual([])
+    world.advance(HOUR)
+    const { did } = session
+    await Promise.all([1, 2, 3].map(() => session.query(PROFILE, { actor: did })))
+    const { thumbprint } = session.status
+    expect(changes).toStrictEqual([{ kind: 'rotated', did, thumbprint, rotation: 1 }])
+    await session.refresh()
+    expect(changes.at(-1)).toMatchObject({ kind: 'rotated', rotation: 2 })
+    await client.signOut(did)
+    expect(changes).toHaveLength(3)
+    expect(changes.at(-1)).toStrictEqual({ kind: 'ended', did, thumbprint, reason: 'it was revoked here' })
+  })
+
+  test('ended by the server, of given credentials too; an error in it is a warning', async () => {
+    const world = createWorld()
+    const saved = (await signedIn(world)).export()
+    const kinds: string[] = []
+    const warnings: string[] = []
+    const client = clientOf(world, {
+      stores: memoryStores(),
+      onWarning: (message) => void warnings.push(message),
+      onSessionChange: ({ kind }) => {
+        kinds.push(kind)
+        throw new Error('a fault of the program')
+      },
+    })
+    const session = await client.restore(saved)
+    await clientOf(world).signOut(saved.did)
+    expect(await failure(session.refresh())).toMatchObject({ code: 'SESSION_DEAD' })
+    expect(kinds).toStrictEqual(['ended'])
+    expect(warnings).toStrictEqual(['onSessionChange failed: a fault of the program'])
+  })
+})
+
+describe('ports', () => {
+  test('a save target of the program gets the new session and each rotation, awaited', async () => {
+    const world = createWorld()
+    const saved: Record<string, string>[] = []
+    const target: SaveTarget = {
+      name: 'database',
+      durable: true,
+      save: async (entries) => void saved.push(Object.fromEntries(entries)),
+    }
+    const client = clientOf(world, { save: [target] })
+    const session = await signedIn(world, client)
+    expect(saved).toHaveLength(1)
+    expect(parseCredentials(saved[0]!)).toMatchObject({ did: session.did, rotation: 0 })
+    expect(await client.accounts()).toStrictEqual([])
+    await session.refresh()
+    expect(parseCredentials(saved.at(-1)!)).toMatchObject({ rotation: 1 })
+    const elsewhere = await clientOf(world, { stores: memoryStores() }).restore(saved.at(-1)!)
+    expect(await elsewhere.query(PROFILE, { actor: session.did })).toMatchObject({ did: session.did })
+  })
+
+  test('a store that is a class with private members', async () => {
+    const world = createWorld()
+    const { pending, sessions } = memoryStores()
+    class Sessions {
+      readonly #inner = sessions
+      read = undefined as never
+      list() {
+        return this.#inner.list()
+      }
+    }
+    for (const name of Object.keys(sessions) as (keyof typeof sessions)[]) {
+      if (name === 'list') continue
+      Object.defineProperty(Sessions.prototype, name, { value: sessions[name] })
+    }
+    const store = new Sessions() as unknown as typeof sessions
+    Object.assign(store, { read: sessions.read })
+    const client = clientOf(world, { stores: { pending, sessions: store } })
+    const session = await signedIn(world, client)
+    expect(await client.accounts()).toMatchObject([{ did: session.did }])
+  })
+
+  test('the per-user store is in the folder that home names, and is the one of the commands', async () => {
+    const world = createWorld()
+    const { stores, ...ports } = portsOf(world)
+    const home = await newFolder()
+    const one = new OAuthClient({ ...ports, home })
+    const session = await signedIn(world, one)
+    // A second client on the same folder: each refresh is one, whoever does it.
+    const other = await new OAuthClient({ ...ports, home }).restore(session.did)
+    world.advance(HOUR)
+    await Promise.all([session, other].map((each) => each.query(PROFILE, { actor: session.did })))
+    expect(world.sent(isRefresh)).toHaveLength(1)
+    expect(world.sessionAlive(session.did)).toBe(true)
+    expect(stores.sessionRecords.size).toBe(0)
+  })
+
+  test('ten accounts in one process', async () => {
+    const world = createWorld()
+    const accounts = Array.from({ length: 10 }, (_, at) =>
+      world.identity.addAccount({
+        did: `did:plc:${'abcdefghij'[at]}aaaaaaaaaaaaaaaaaaaaaaa`,
+        handle: `user${at}.fake.dev`,
+        pds: world.pds,
+      }),
+    )
+    const client = clientOf(world)
+    const sessions = []
+    for (const { handle } of accounts) {
+      const { url } = await client.authorize(handle, { scope: SCOPE })
+      sessions.push(await client.callback(world.authorize(url)))
+    }
+    world.advance(HOUR)
+    await Promise.all(sessions.map((session) => session.query('com.atproto.server.getSession')))
+    expect(world.sent(isRefresh)).toHaveLength(10)
+    expect(new Set((await client.accounts()).map(({ did }) => did)).size).toBe(10)
+    expect(await failure(client.restore())).toMatchObject({ code: 'ACCOUNT_UNCLEAR' })
+  })
+})
+
+test('a signal of the client ends its operations, and leaves no listener on the way', async () => {
+  const world = createWorld()
+  const { controller, count } = countingListeners()
+  const own = countingListeners()
+  const client = clientOf(world, { signal: controller.signal })
+  const session = await signedIn(world, client)
+  const { signal } = own.controller
+  const { did } = session
+  for (let round = 0; round < 20; round += 1) {
+    await session.query(PROFILE, { actor: did }, { signal })
+    const response = await session.fetchHandler(`/xrpc/${PROFILE}?actor=${did}`, { signal })
+    if (round % 2 === 0) await response.json()
+    else await response.body?.cancel()
+    await session.proof('GET', `${world.pds}/xrpc/${PROFILE}`, { signal })
+    await client.accounts({ signal })
+    await session.refresh({ signal })
+  }
+  expect([count(), own.count()]).toStrictEqual([0, 0])
+  controller.abort(new Error('shutting down'))
+  await expect(session.query(PROFILE, { actor: did })).rejects.toThrow('shutting down')
+  await expect(client.restore(did)).rejects.toThrow('shutting down')
+  await expect(session.fetchHandler('/xrpc/x')).rejects.toThrow('shutting down')
+})
+
+test('await using waits for a refresh whose caller has given up', async () => {
+  const world = createWorld()
+  const client = clientOf(world)
+  const session = await signedIn(world, client)
+  const controller = new AbortController()
+  world.faults.httpFault = (request) => {
+    if (isRefresh(request)) controller.abort('given up')
+    return undefined
+  }
+  {
+    await using held = session
+    await expect(held.refresh({ signal: controller.signal })).rejects.toBe('given up')
+  }
+  expect((await client.restore(session.did)).export().rotation).toBe(1)
+  await client[Symbol.asyncDispose]()
+})
+
+test('the errors of the library have no exit code and no hint', async () => {
+  const error = await failure(clientOf(createWorld()).authorize('not a handle'))
+  expect(isOAuthError(error, 'IDENTIFIER_INVALID')).toBe(true)
+  expect(error).toBeInstanceOf(OAuthError)
+  expect(error).not.toBeInstanceOf(CliError)
+  expect(Object.keys(error as object).sort()).toStrictEqual(['code', 'facts', 'hasExplicitState', 'name', 'session'])
+})
+
+test('diagnose and checkClient need no runtime', async () => {
+  const client = clientOf(createWorld())
+  const topics: string[] = []
+  for await (const { topic } of client.diagnose('alice.fake.dev')) topics.push(topic)
+  expect(topics).toContain('PDS')
+  expect(await client.checkClient({ clientId: 'http://localhost' })).toMatchObject({ kind: 'loopback' })
+})
