@@ -500,12 +500,7 @@ export class OAuthError extends Error {
   readonly code: ErrorCode
   readonly session: SessionState
   readonly facts: ErrorFacts
-  /**
-   * Whether `session` was set explicitly, instead of by the code.
-   *
-   * @internal
-   */
-  readonly hasExplicitState: boolean
+  readonly #hasExplicitState: boolean
 
   constructor(code: ErrorCode, message: string, { cause, facts = {}, session }: ErrorDetails = {}) {
     super(sanitize(message, 2000), cause === undefined ? undefined : { cause })
@@ -513,7 +508,16 @@ export class OAuthError extends Error {
     this.code = code
     this.session = session ?? USUAL_STATE[code]
     this.facts = facts
-    this.hasExplicitState = session !== undefined
+    this.#hasExplicitState = session !== undefined
+  }
+
+  /**
+   * Whether `session` was set explicitly, instead of by the code.
+   *
+   * @internal
+   */
+  get hasExplicitState(): boolean {
+    return this.#hasExplicitState
   }
 
   /**

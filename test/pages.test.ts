@@ -39,7 +39,8 @@ describe.each(pages)('$path', ({ path, text }) => {
     const helps = [...text.matchAll(/^<!-- help: /gm)].length
     const languages = blocksOf({ path, text, url: new URL(`file:///${path}`) }).map(({ language }) => language)
     expect(languages.filter((language) => language === 'text')).toHaveLength(helps)
-    for (const language of languages) expect(['sh', 'console', 'yaml', 'js', 'python', 'text']).toContain(language)
+    for (const language of languages)
+      expect(['sh', 'console', 'yaml', 'js', 'ts', 'python', 'text']).toContain(language)
     expect(text.replace(/^```[\s\S]*?^```$/gm, '')).not.toMatch(/^(?: {4}|\t|~~~|```)/m)
   })
 })

@@ -1,79 +1,186 @@
-import { execFile, spawn } from 'node:child_process'
+/** The programs of docs/library.md, as a reader copies them: compiled under `strict`, then run against the real PDS. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
+import { formatCredentials } from '../../src/credentials/write.ts'
+import { complete } from '../../src/login/complete.ts'
 import { packageFolder } from '../package/packed.ts'
+import { type Block, blocksToRun } from '../support/blocks.ts'
+import { HANG_MS } from '../support/machine.ts'
+import { createHome, type Home } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
-import { connectWorld } from '../world/world.ts'
-import { CONSENT, newHome } from './support.ts'
+import { type Account, connectWorld } from '../world/world.ts'
+import { CONSENT, callbackFor, library, newHome } from './support.ts'
 
 const world = connectWorld()
 const OURS = fileURLToPath(new URL('../../node_modules', import.meta.url))
+const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
 
-/** A program of somebody who has installed the package and read its README. */
-const PROGRAM = `
-import { once } from 'node:events'
-import { complete, init, isOAuthError, nodeRuntime, openSession } from 'atproto-oauth'
+const blocks = (await blocksToRun()).filter(({ page, language }) => page === 'docs/library.md' && language === 'ts')
+let home: Home
+let account: Account
 
-const [handle, plcUrl, handleResolver, home] = process.argv.slice(2)
-const world = nodeRuntime({ dev: true, plcUrl: plcUrl!, handleResolver: handleResolver!, home: home! })
-
-const { authorizationUrl } = await init(handle!, { scope: 'atproto transition:generic' }, world)
-process.stdout.write(authorizationUrl.href + '\\n')
-const [callback] = await once(process.stdin, 'data')
-
-const { credentials, grantedScope } = await complete(String(callback), world)
-const session = await openSession(credentials, world)
-const record = { $type: 'app.bsky.feed.post', text: 'from a program', createdAt: new Date().toISOString() }
-const created = await session.call({
-  nsid: 'com.atproto.repo.createRecord',
-  body: JSON.stringify({ repo: session.did, collection: 'app.bsky.feed.post', record }),
-})
-const profile = await session.fetchHandler('/xrpc/app.bsky.actor.getProfile?actor=' + session.did)
-const again = await complete(String(callback), world).catch((error) => error)
-process.stdout.write(
-  JSON.stringify({
-    did: session.did,
-    grantedScope,
-    created: [created.status, await created.json()],
-    profile: await profile.json(),
-    again: isOAuthError(again, 'CODE_USED') && again.session,
-  }),
-)
-process.stdin.destroy()
-`
-
-test('the library, used as a stranger would, on the real servers', async () => {
-  const account = await world.createAccount()
-  const home = await newHome()
-  await mkdir(join(home.path, 'node_modules'))
-  await symlink(packageFolder(), join(home.path, 'node_modules', 'atproto-oauth'))
+/** The programs, compiled; the account of the page is signed in by the first. */
+beforeAll(async () => {
+  home = await createHome()
+  account = await world.createAccount()
   await writeFile(join(home.path, 'package.json'), '{"type":"module"}')
-  await writeFile(join(home.path, 'program.mts'), PROGRAM)
+  await compile(home.path)
+  await writeFile(join(home.path, 'cat.png'), Buffer.from(PNG, 'base64'))
+  return () => home.remove()
+})
 
-  // Its types first: a stranger compiles against the declarations that are published.
+/** Against the published declarations, beside the packages of other people. */
+async function compile(folder: string): Promise<void> {
+  const source = join(folder, 'source')
+  await mkdir(join(source, 'node_modules'), { recursive: true })
+  await symlink(packageFolder(), join(source, 'node_modules', 'atproto-oauth'))
+  for (const scope of ['@atproto', '@types']) await symlink(join(OURS, scope), join(source, 'node_modules', scope))
+  await bringAtcute(join(source, 'node_modules', '@atcute'))
+  await writeFile(join(source, 'package.json'), '{"type":"module"}')
+  for (const block of blocks) {
+    await writeFile(join(source, `${nameOf(block)}.ts`), block.text.replaceAll('alice.bsky.social', account.handle))
+  }
   const tsc = join(OURS, 'typescript', 'bin', 'tsc')
-  const flags = '--module nodenext --target es2023 --strict --exactOptionalPropertyTypes --types node'.split(' ')
-  const roots = ['--typeRoots', join(OURS, '@types')]
-  await promisify(execFile)(process.execPath, [tsc, ...flags, ...roots, 'program.mts'], { cwd: home.path })
+  const flags = '--module nodenext --target es2023 --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess'
+  const files = blocks.map((block) => `${nameOf(block)}.ts`)
+  const args = [tsc, ...flags.split(' '), '--types', 'node', '--skipLibCheck', '--outDir', folder, ...files]
+  await promisify(execFile)(process.execPath, args, { cwd: source }).catch(({ stdout }) => expect(stdout).toBe(''))
+  await standIn(join(folder, 'node_modules'))
+}
 
+/** Types of methods for the client that is installed here; another package has brought an older version of what is below them. */
+async function bringAtcute(scope: string): Promise<void> {
+  await mkdir(scope)
+  for (const name of ['client', 'lexicons']) await symlink(join(OURS, '@atcute', name), join(scope, name))
+  const own = (path: string) => !path.slice(OURS.length).includes('node_modules')
+  await cp(join(OURS, '@atcute', 'atproto'), join(scope, 'atproto'), { recursive: true, filter: own })
+}
+
+/** The package, with the network and the home of this test as defaults. */
+async function standIn(modules: string): Promise<void> {
+  const stand = join(modules, 'atproto-oauth')
+  await mkdir(stand, { recursive: true })
+  for (const scope of ['@atproto', '@atcute']) await symlink(join(OURS, scope), join(modules, scope))
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const defaults = { dev: true, plcUrl, handleResolver, home: home.state }
+  const real = JSON.stringify(pathToFileURL(join(packageFolder(), 'dist', 'index.js')).href)
+  await writeFile(join(stand, 'package.json'), '{"type":"module","exports":"./index.js"}')
+  await writeFile(
+    join(stand, 'index.js'),
+    `import { OAuthClient as Real, parseCredentials as parse } from ${real}
+export * from ${real}
+export const parseCredentials = (saved) => parse(saved, { dev: true })
+export class OAuthClient extends Real {
+  constructor(options = {}) { super({ ...${JSON.stringify(defaults)}, ...options }) }
+}
+`,
+  )
+}
+
+const nameOf = ({ heading }: Block) => heading.replace(/\W+/g, '-').toLowerCase()
+
+/** The program under the heading with this number. */
+function start(number: number, env: Readonly<Record<string, string>> = {}): ChildProcess {
+  const block = blocks.find(({ heading }) => heading.startsWith(`${number}. `))
   const node = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
-  const args = ['program.mjs', account.handle, world.plcUrl, world.handleResolverUrl, home.state]
-  const child = spawn(node, args, { cwd: home.path, stdio: ['pipe', 'pipe', 'pipe'] })
-  const errors = text(child.stderr)
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  const output = text(child.stdout)
-  child.stdin.write(await signIn(line.toString().trim(), account, CONSENT))
-  expect(await once(child, 'exit'), await errors).toStrictEqual([0, null])
-  expect(JSON.parse(await output)).toMatchObject({
-    did: account.did,
-    grantedScope: 'atproto transition:generic',
-    created: [200, { uri: expect.stringContaining(account.did) }],
-    profile: { did: account.did },
-    again: 'alive',
+  return spawn(node, [`${nameOf(block!)}.js`], {
+    cwd: home.path,
+    env: { ...process.env, ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: HANG_MS,
   })
+}
+
+/** What a program prints. It has to end by itself. */
+async function finish(child: ChildProcess): Promise<string> {
+  const [output, errors] = [text(child.stdout!), text(child.stderr!)]
+  const [code] = await once(child, 'exit')
+  expect(code, await errors).toBe(0)
+  return output
+}
+
+const run = (number: number, env = {}) => finish(start(number, env))
+
+async function firstLine({ stdout }: ChildProcess): Promise<string> {
+  const [data] = (await once(stdout!, 'data')) as [Buffer]
+  return data.toString().split('\n')[0]!
+}
+
+/** Another session of the account, which no store has. */
+async function anotherSession() {
+  const elsewhere = await newHome()
+  return (await complete(await callbackFor(account, elsewhere), library(world, elsewhere))).credentials
+}
+
+test('there are ten, in their order', () => {
+  expect(blocks.map(({ heading }) => Number.parseInt(heading, 10))).toStrictEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+})
+
+test('1 to 5: sign in, requests, pages, a file, errors', async () => {
+  const login = start(1)
+  const errors = text(login.stderr!)
+  const url = await firstLine(login)
+  const output = text(login.stdout!)
+  login.stdin!.end(`${await signIn(url, account, CONSENT)}\n`)
+  expect(await once(login, 'exit'), await errors).toStrictEqual([0, null])
+  expect(await output).toContain(`signed in as ${account.did}, with atproto `)
+
+  expect(await run(2)).toMatch(new RegExp(`^${account.handle} posted at://${account.did}/app.bsky.feed.post/`))
+  const listed = await run(3)
+  expect(listed).toContain('"text":"hello from a program"')
+  expect(listed).toContain('a page of 1')
+  expect(await run(4)).toBe(`uploaded ${Buffer.from(PNG, 'base64').length} bytes\n`)
+  expect(await run(5)).toBe('the server says 400: there is no such record\n')
+})
+
+test('6: a bot refreshes, and ends when it is told to', async () => {
+  const bot = start(6)
+  const output = text(bot.stdout!)
+  const errors = text(bot.stderr!)
+  let seen = ''
+  await new Promise<void>((resolve) => {
+    bot.stdout!.on('data', (data) => {
+      seen += data
+      if (seen.includes('posts')) resolve()
+    })
+  })
+  bot.kill('SIGTERM')
+  expect(await once(bot, 'exit'), await errors).toStrictEqual([0, null])
+  expect(await output).toBe(`${account.did} rotated\n2 posts\n`)
+})
+
+test('7: a session in variables, and a lease for others', async () => {
+  const credentials = await anotherSession()
+  const env = { ATPROTO_OAUTH_SESSION: formatCredentials(credentials, 'bundle').trim() }
+  expect(await run(7, env)).toMatch(new RegExp(`^${world.pdsUrl} until 20.*Z\ntrue\n$`))
+  const lease = await readFile(join(home.path, 'lease.env'), 'utf8')
+  expect(lease).toContain('ATPROTO_OAUTH_ACCESS_TOKEN=')
+  expect(lease).not.toContain('REFRESH_TOKEN')
+  expect((await stat(join(home.path, 'lease.env'))).mode & 0o777).toBe(0o600)
+})
+
+test('8: a session in storage of its own', async () => {
+  const row = formatCredentials(await anotherSession(), 'json')
+  await writeFile(join(home.path, 'row.json'), row)
+  expect(await run(8)).toBe('refreshed\n')
+  expect(await readFile(join(home.path, 'row.json'), 'utf8')).not.toBe(row)
+})
+
+test('9: beside @atproto/api, @atcute/client and fetch', async () => {
+  expect(await run(9)).toBe('true\n200\n')
+})
+
+test('10: a server that waits for its callback', async () => {
+  const server = start(10)
+  const done = text(server.stderr!)
+  const callback = await signIn(await firstLine(server), account, CONSENT)
+  const response = await fetch(callback, { headers: { connection: 'close' } })
+  expect(await response.text()).toBe(`signed in as ${account.did}\n`)
+  expect(await once(server, 'exit'), await done).toStrictEqual([0, null])
 })

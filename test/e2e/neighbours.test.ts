@@ -1,10 +1,9 @@
 /** A session as the libraries next door want one: no wrapper, no cast, real servers. */
 import { Client, ok } from '@atcute/client'
 import { expect, test } from 'vitest'
+import { OAuthClient, type OAuthSession } from '../../src/index.ts'
 import { complete } from '../../src/login/complete.ts'
 import type { Credentials } from '../../src/model.ts'
-import { openSession } from '../../src/session/open.ts'
-import type { Session } from '../../src/session/session.ts'
 import { loadApi } from '../world/packages.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, library, newHome } from './support.ts'
@@ -18,16 +17,18 @@ const PIXEL = Buffer.from(
 )
 
 /** A session whose access token has to be replaced before anything comes of its first request. */
-async function opened(change: (credentials: Credentials) => Partial<Credentials>): Promise<Session> {
+async function opened(change: (credentials: Credentials) => Partial<Credentials>): Promise<OAuthSession> {
   const account = await world.createAccount()
   const home = await newHome()
   const ports = library(world, home)
   const { credentials } = await complete(await callbackFor(account, home), ports)
-  return openSession({ ...credentials, ...change(credentials) }, ports)
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const client = new OAuthClient({ home: home.state, plcUrl, handleResolver, dev: true })
+  return client.restore({ ...credentials, ...change(credentials) })
 }
 
 /** How often its tokens were replaced. */
-const rotations = (session: Session) => session.record().rotation
+const rotations = (session: OAuthSession) => session.export().rotation
 
 test('new Agent(session): post, paginate, upload, with a refresh underneath when the access token has run out', async () => {
   const session = await opened(() => ({ accessTokenExpiresAt: Date.now() }))

@@ -1,12 +1,10 @@
 /**
  * Whatever a reader of README.md and docs/ can copy, run as it stands there and in the order in which it does, against the
- * real PDS. Other names stand for those of the network. (docs/recipes.md, docs/ci.md and docs/run.md have test files of their own.)
+ * real PDS. Other names stand for those of the network. (docs/recipes.md, docs/ci.md, docs/run.md and docs/library.md have test files of their own.)
  */
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import { appendFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -14,7 +12,7 @@ import { complete } from '../../src/login/complete.ts'
 import { saveSession } from '../../src/session/saving.ts'
 import { installed, packageFolder } from '../package/packed.ts'
 import { type Block, blocksToRun, pasted } from '../support/blocks.ts'
-import { HANG_MS, lacks } from '../support/machine.ts'
+import { lacks } from '../support/machine.ts'
 import { startRedisServer } from '../support/redis-server.ts'
 import { readWorkflow } from '../support/workflow.ts'
 import { type Home, runCli, runShell } from '../world/cli.ts'
@@ -26,7 +24,7 @@ import { CONSENT, callbackFor, expectFailure, library, newHome } from './support
 const world = connectWorld()
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Pages with a test file of their own. */
-const OTHERS = ['docs/recipes.md', 'docs/ci.md', 'docs/run.md']
+const OTHERS = ['docs/recipes.md', 'docs/ci.md', 'docs/run.md', 'docs/library.md']
 const blocks = (await blocksToRun()).filter(({ page }) => !OTHERS.includes(page))
 const taken = new Set<Block>()
 
@@ -275,29 +273,6 @@ test('docs/client.md: a hosted client, up to the sign-in on its own page', async
     /(?<=^ATPROTO_OAUTH_CLIENT_JWK=').*(?=')/m.exec(await readFile(join(home.path, 'client.env'), 'utf8'))![0],
   )
   expect(JSON.parse(status.stdout)).toMatchObject({ did: account.did, clientKey: { kid } })
-})
-
-test('docs/library.md: the program, beside the installed package', async () => {
-  const account = await world.createAccount()
-  const home = await newHome()
-  await mkdir(join(home.path, 'node_modules'))
-  await symlink(packageFolder(), join(home.path, 'node_modules', 'atproto-oauth'))
-  const { plcUrl, handleResolverUrl: handleResolver } = world
-  const options = JSON.stringify({ dev: true, plcUrl, handleResolver, home: home.state })
-  const [program] = take('docs/library.md', 'The library')
-  const written = program!.text
-    .replace('nodeRuntime()', `nodeRuntime(${options})`)
-    .replace('alice.bsky.social', account.handle)
-  await writeFile(join(home.path, 'program.mjs'), written)
-  const node = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
-  const child = spawn(node, ['program.mjs'], { cwd: home.path, stdio: ['pipe', 'pipe', 'pipe'], timeout: HANG_MS })
-  const errors = text(child.stderr)
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  const output = text(child.stdout)
-  child.stdin.end(`${await signIn(line.toString().split('\n')[0]!, account, CONSENT)}\n`)
-  expect(await once(child, 'exit'), await errors).toStrictEqual([0, null])
-  expect(await output).toMatch(/^(?:.|\n)*200 \{/)
-  expect(await posts(account)).toStrictEqual(['hello from a program'])
 })
 
 test('README.md: the vault is set up as in docs/ci.md, which is tried there', async () => {

@@ -325,7 +325,7 @@ test('the errors of the library have no exit code and no hint', async () => {
   expect(isOAuthError(error, 'IDENTIFIER_INVALID')).toBe(true)
   expect(error).toBeInstanceOf(OAuthError)
   expect(error).not.toBeInstanceOf(CliError)
-  expect(Object.keys(error as object).sort()).toStrictEqual(['code', 'facts', 'hasExplicitState', 'name', 'session'])
+  expect(Object.keys(error as object).sort()).toStrictEqual(['code', 'facts', 'name', 'session'])
 })
 
 test('diagnose and checkClient need no runtime', async () => {
