@@ -9,7 +9,7 @@ import type { Credentials } from '../model.ts'
 import type { Clock, Dns, Stores, Timer } from '../ports.ts'
 import { json, pathOf, sha256 } from './http.ts'
 import { createFakeStores } from './memory-stores.ts'
-import { createFakeWorld, type FakeRequest, type Fault, type FakeWorld } from './world.ts'
+import { createFakeWorld, type FakeRequest, type FakeWorld, type Fault } from './world.ts'
 
 export interface TestAccount {
   readonly did: string
