@@ -14,6 +14,7 @@ import {
   forEachKill,
   GET_SESSION,
   KEY,
+  type Kill,
   killsOf,
   leftoversOf,
   openSession,
@@ -30,6 +31,8 @@ interface Start {
   /** Refresh tokens by where they are kept. */
   kept(): Promise<Record<string, string | undefined>>
   readonly isEncrypted?: boolean
+  /** The refresh token may be in the store from the response to its delivery, and no longer. */
+  readonly isWithoutStore?: boolean
 }
 
 const sessionsOf = ({ home }: Place) => createSessionStore(home.state, { holdSignals: (work) => work() })
@@ -60,6 +63,21 @@ async function fromEnvironment(place: Place): Promise<Start> {
   }
 }
 
+/** A target that cannot be read: the next run has the old token and the store. */
+async function withoutStore(place: Place): Promise<Start> {
+  const path = join(place.home.path, FILE)
+  const args = [...GET_SESSION, '--save', `exec:umask 077; cat > ${path}`, '--no-store']
+  return {
+    args,
+    env: credentialsFor(place),
+    isWithoutStore: true,
+    async kept() {
+      expect(await inStore(place)).toBeUndefined()
+      return { program: parse(await readFile(path, 'utf8'))['ATPROTO_OAUTH_REFRESH_TOKEN'] }
+    },
+  }
+}
+
 /** In which nothing but ciphertext may be left, wherever a process dies. */
 async function fromEncryptedStore(place: Place): Promise<Start> {
   const { state, path } = place.home
@@ -77,22 +95,44 @@ function secretsOf({ world }: Place): string[] {
   return [KEY.jwk.d, PASSPHRASE, ...(session?.spent ?? []), ...(current === undefined ? [] : [current])]
 }
 
+/** Whether a refresh token is in any file but that of the target. */
+async function holdsToken(place: Place): Promise<boolean> {
+  const [session] = place.world.sessions
+  const current = place.world.currentRefreshToken(place.world.alice.did)
+  const tokens = [...(session?.spent ?? []), ...(current === undefined ? [] : [current])]
+  const found = await findSecrets([place.home.path], tokens)
+  return found.some((line) => !line.includes(FILE))
+}
+
 /** From the moment at which the server has spent the old token to the one at which the new one is in the store. */
 const LOSING = ['before it is answered: send /oauth/token', 'rename state/sessions/*.tmp state/sessions/ID.json']
 
+/** Without the store, from the moment at which the new token is written there to the one at which it is removed. */
+const HOLDING = [
+  'rename state/sessions/*.tmp state/sessions/ID.json',
+  'mkdir .cache/atproto-oauth/refreshes',
+  ...['open', 'truncate', 'writeFile'].map((step) => `${step} .cache/atproto-oauth/refreshes/ID.json`),
+  'spawn ',
+  'utimes state/locks/ID/1',
+  'open state/sessions/*.tmp',
+  'rename state/sessions/*.tmp state/sessions/ID.json',
+]
+
 test.each([
-  ['the store', fromStore],
-  ['an encrypted store', fromEncryptedStore],
-  ['the environment, saved to a file', fromEnvironment],
-])('11.7 call with a session of %s', async (_, prepare) => {
+  ['the store', fromStore, []],
+  ['an encrypted store', fromEncryptedStore, []],
+  ['the environment, saved to a file', fromEnvironment, []],
+  ['the environment, saved by a program alone', withoutStore, HOLDING],
+])('11.7 call with a session of %s', async (_, prepare, held) => {
   const kills = await killsOf(async (place, log) => {
     const { args, env } = await prepare(place)
     return place.run(args, { env, log })
   })
+  const holding = new Set<Kill>()
   const lost = await forEachKill(kills, (kill) =>
     withPlace(async (place) => {
       const { world, home } = place
-      const { args, env, kept, isEncrypted = false } = await prepare(place)
+      const { args, env, kept, isEncrypted = false, isWithoutStore = false } = await prepare(place)
       const expectNoSecret = async () => {
         if (isEncrypted) expect(await findSecrets([home.path], secretsOf(place)), kill.label).toStrictEqual([])
       }
@@ -100,11 +140,13 @@ test.each([
       expect(killed.signal, kill.label).toBe('SIGKILL')
       expect(await openToOthers(home), kill.label).toStrictEqual([])
       await expectNoSecret()
+      if (isWithoutStore && (await holdsToken(place))) holding.add(kill)
       const rotated = world.sessions[0]!.spent.size > 0
 
-      await ageLeftovers(home)
+      if (!isWithoutStore) await ageLeftovers(home)
       const next = await place.run(args, { env })
-      expect(await leftoversOf(home), kill.label).toStrictEqual([])
+      if (!isWithoutStore) expect(await leftoversOf(home), kill.label).toStrictEqual([])
+      else expect(await holdsToken(place), kill.label).toBe(false)
       await expectNoSecret()
       const current = world.currentRefreshToken(world.alice.did)
       if (current === undefined) {
@@ -122,4 +164,5 @@ test.each([
   )
   const losing = kills.filter((_, index) => lost[index]).map(({ label }) => label)
   expect(losing).toStrictEqual(LOSING)
+  expect(kills.filter((kill) => holding.has(kill)).map(({ label }) => label)).toStrictEqual(held)
 })

@@ -104,7 +104,8 @@ export async function withPlace<T>(use: (place: Place) => Promise<T>, options: F
     if (kill) world.faults.httpFault = () => undefined
     if (kill && 'at' in kill) {
       const last = (await readFile(logged, 'utf8')).trimEnd().split('\n').at(-1)
-      if (last !== kill.label) throw new Error(`meant to be killed before ${kill.label}, it was before ${last}`)
+      if (last !== kill.label.trimEnd())
+        throw new Error(`meant to be killed before ${kill.label}, it was before ${last}`)
     }
     followClock(world)
     return { code, signal, stdout: stdout.toString(), stderr: stderr.toString(), stdoutBytes: stdout }

@@ -212,6 +212,11 @@ export async function sweepFolder(
   }
 }
 
+/** Removes what killed processes left of files that were to replace `path`: nobody else writes one now. */
+export async function sweepBeside(path: string): Promise<void> {
+  await sweepFolder(dirname(path), -Infinity, (name) => isBeside(name, path))
+}
+
 export function isTemporary(name: string): boolean {
   return name.startsWith('.') && name.endsWith('.tmp')
 }

@@ -18,6 +18,7 @@ import {
   readPrivate,
   removeFile,
   serialize,
+  sweepBeside,
   sweepFolder,
   writePrivate,
 } from './files.ts'
@@ -81,6 +82,7 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
       const path = pathOf(thumbprint)
       const work = async (lock: HeldLock) => {
         await sweepFolder(folder, LEFTOVERS_KEPT, isTemporary)
+        await sweepBeside(path) // it may have a token that is in the store nowhere else
         const content = await readPrivate(path)
         // The key is needed now: after a token was sent, nothing may depend on a keychain.
         const sealer = await cipher.sealer()

@@ -1,0 +1,246 @@
+/** `--no-store` on the real PDS: the refresh token is where it was saved, and in no file of the user besides. */
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parse } from 'dotenv'
+import { describe, expect, test } from 'vitest'
+import { findSecrets } from '../support/scan.ts'
+import { type CliResult, type Home, runCli } from '../world/cli.ts'
+import { connectWorld } from '../world/world.ts'
+import { callbackFor, expectFailure, logIn, newHome, sentByUs } from './support.ts'
+import { newVault } from './vault-support.ts'
+
+const world = connectWorld()
+const GET_SESSION = ['call', 'com.atproto.server.getSession']
+const PRELOAD = new URL('../sockets/kill-at.mjs', import.meta.url).href
+
+type Variables = Readonly<Record<string, string>>
+
+const tokenOf = (variables: Variables) => variables['ATPROTO_OAUTH_REFRESH_TOKEN']!
+const tokenRequests = async () =>
+  (await sentByUs(world)).filter((line) => line.startsWith('POST')).filter((line) => line.endsWith('/oauth/token'))
+
+interface Saved {
+  readonly home: Home
+  readonly options: { readonly home: Home; readonly env: Record<string, string> }
+  /** The flags that save to a place outside the home. */
+  readonly save: readonly string[]
+  readonly path: string
+  /** What was saved last. */
+  now(): Promise<Variables>
+  /** With the credentials that were saved last, or others. */
+  run(args: readonly string[], variables?: Variables): Promise<CliResult>
+}
+
+async function savedTo(kind: 'file' | 'exec', home: Home): Promise<Saved> {
+  const path = join((await newHome()).path, 'session.env')
+  const env = { TMPDIR: join(home.path, 'tmp') }
+  await mkdir(env.TMPDIR, { mode: 0o700, recursive: true })
+  const save = ['--save', kind === 'file' ? `file:${path}` : `exec:cat > ${path}`, '--no-store']
+  const now = async () => parse(await readFile(path, 'utf8'))
+  const run = async (args: readonly string[], variables?: Variables) =>
+    runCli([...args, ...save], { home, env: { ...env, ...(variables ?? (await now())) } })
+  return { home, options: { home, env }, save, path, now, run }
+}
+
+/** As if an hour had passed. */
+async function expire({ state }: Home): Promise<void> {
+  const folder = join(state, 'sessions')
+  for (const name of (await readdir(folder)).filter((each) => each.endsWith('.json'))) {
+    const path = join(folder, name)
+    const record = { ...JSON.parse(await readFile(path, 'utf8')), accessTokenExpiresAt: Date.now() - 1000 }
+    await writeFile(path, JSON.stringify(record))
+  }
+}
+
+/** A new session whose credentials are in the target. */
+async function begin(kind: 'file' | 'exec') {
+  const { account, home, env: first } = await logIn(world)
+  const saved = await savedTo(kind, home)
+  await writeFile(saved.path, '', { mode: 0o600 })
+  expect(await saved.run(['refresh'], first)).toMatchObject({ code: 0 })
+  return { ...saved, account, first }
+}
+
+describe.each(['file', 'exec'] as const)('%s', (kind) => {
+  test('a login, calls and refreshes leave no refresh token in any other file', async () => {
+    const [account, home] = [await world.createAccount(), await newHome()]
+    const { options, save, now, run, path } = await savedTo(kind, home)
+    const callback = await callbackFor(account, home)
+    const completed = await runCli(['complete', callback, ...save], options)
+    expect(completed).toMatchObject({ code: 0, stdout: '' })
+    expect(completed.stderr).toContain(`--no-store`)
+    const tokens = [tokenOf(await now())]
+    for (const args of [
+      GET_SESSION,
+      ['refresh'],
+      GET_SESSION,
+      ['lease'],
+      ['proof', 'GET', `${world.pdsUrl}/xrpc/com.atproto.server.getSession`],
+    ]) {
+      const result = await run(args)
+      expect(result.code, result.stderr).toBe(0)
+      if (args[0] === 'refresh') expect(result.stderr).toContain(`refreshed, saved to ${save[1]}\n`)
+      tokens.push(tokenOf(await now()))
+      expect(await findSecrets([home.path], tokens)).toStrictEqual([])
+    }
+    // The first call, and the refresh: the others used the access token.
+    expect(new Set(tokens)).toHaveLength(3)
+    expect(await findSecrets([path.replace(/[^/]+$/, '')], tokens.slice(-1))).not.toStrictEqual([])
+
+    const [status, accounts] = [await runCli(['status'], options), await runCli(['accounts'], options)]
+    expect(status.stdout).toMatch(/^refresh token +only where it was saved to$/m)
+    expect(accounts.stdout).toContain('save target')
+    expect((await runCli(['whoami'], options)).stdout).toContain(`refresh token only in ${save[1]}`)
+    expect(JSON.parse((await runCli(['status', '--json'], options)).stdout)).toMatchObject({ tokenElsewhere: true })
+    const known = await runCli(['status', '--json'], { ...options, env: { ...options.env, ...(await now()) } })
+    expect(JSON.parse(known.stdout)).toMatchObject({ tokenElsewhere: false, state: 'alive' })
+    expect((await runCli(['doctor'], options)).stdout).toContain(`its refresh token is in ${save[1]} only`)
+  })
+
+  test('two processes at once with the same credentials: one refreshes', async () => {
+    const { now, run, home, account } = await begin(kind)
+    const current = await now()
+    await expire(home)
+    for (const { code, stderr } of await Promise.all([run(GET_SESSION, current), run(GET_SESSION, current)])) {
+      expect(code, stderr).toBe(0)
+    }
+    const newest = await now()
+    expect(Number(newest['ATPROTO_OAUTH_ROTATION'])).toBe(Number(current['ATPROTO_OAUTH_ROTATION']) + 1)
+    expect(JSON.parse((await run(GET_SESSION, current)).stdout).did).toBe(account.did)
+    expect(await findSecrets([home.path], [tokenOf(current), tokenOf(newest)])).toStrictEqual([])
+
+    // Later, with the token that the other one has spent.
+    await expire(home)
+    const later = await run(GET_SESSION, current)
+    if (kind === 'file') expect(later.code, later.stderr).toBe(0)
+    else expectFailure(later, 2, 'CREDENTIALS_INCOMPLETE', 'alive')
+    expect((await run(GET_SESSION)).code).toBe(0)
+  })
+})
+
+test('killed between response and delivery, the next run delivers it, and removes it from the store', async () => {
+  const { home, options, path, now, first } = await begin('exec')
+  const current = await now()
+  await writeFile(`${path}.armed`, '')
+  // The first time it gets the token that was good before.
+  const kills = `exec:cat > ${path}.new; if [ -e ${path}.armed ] && ! cmp -s ${path}.new ${path}; then rm ${path}.armed; kill -9 $PPID; exit 1; fi; mv ${path}.new ${path}`
+  const args = ['refresh', '--save', kills, '--no-store']
+  const killed = await runCli(args, { ...options, env: { ...options.env, ...current } })
+  expect(killed.signal).toBe('SIGKILL')
+  expect(await now()).toStrictEqual(current)
+  const newest = tokenOf(parse(await readFile(`${path}.new`, 'utf8')))
+  expect(await findSecrets([home.state], [newest])).not.toStrictEqual([])
+
+  // Without flags, and with the oldest token of all.
+  const next = await runCli(GET_SESSION, { ...options, env: { ...options.env, ...first } })
+  expect(next.code, next.stderr).toBe(0)
+  expect(next.stderr).toContain('the newest credentials were not saved to exec:')
+  expect(tokenOf(await now())).toBe(newest)
+  expect(await findSecrets([home.path], [newest, tokenOf(current)])).toStrictEqual([])
+})
+
+test('without the token: the access token serves, and what needs more says where it is', async () => {
+  const { options, now, run, first, save, account } = await begin('exec')
+  expect((await runCli(GET_SESSION, options)).code).toBe(0)
+  await world.clearRequests()
+  const others = [
+    ['refresh'],
+    ['refresh', '--format', 'dotenv'],
+    ['export'],
+    ['revoke'],
+    ['revoke', '--account', account.did],
+  ]
+  for (const variables of [{}, first]) {
+    for (const args of others) {
+      const failed = await runCli(args, { ...options, env: { ...options.env, ...variables } })
+      expectFailure(failed, 2, 'CREDENTIALS_INCOMPLETE', 'alive')
+      expect(failed.stderr).toContain(`it was saved to ${save[1]} only; nothing was sent`)
+      expect(failed.stderr).toContain(`hint: set the variables to the credentials in ${save[1]}, then run`)
+    }
+  }
+  expect(await tokenRequests()).toStrictEqual([])
+  expect((await run(GET_SESSION)).code).toBe(0)
+  const revoked = await runCli(['revoke'], { ...options, env: { ...options.env, ...(await now()) } })
+  expect(revoked.code, revoked.stderr).toBe(0)
+  expect(revoked.stderr).toContain(save[1])
+})
+
+test('a file: its hint works when pasted, and revoke reads it', async () => {
+  const { options, path } = await begin('file')
+  const failed = await runCli(['refresh'], options)
+  expectFailure(failed, 2, 'CREDENTIALS_INCOMPLETE', 'alive')
+  const [, command] = /^atproto-oauth: hint: load it, .*: (set -a; .*)$/m.exec(failed.stderr) ?? []
+  expect(command).toBe(`set -a; . ${path}; set +a`)
+  expect((await runCli(['revoke'], options)).code).toBe(0)
+  expectFailure(
+    await runCli(GET_SESSION, { ...options, env: { ...options.env, ...parse(await readFile(path)) } }),
+    5,
+    'SESSION_DEAD',
+    'dead',
+  )
+})
+
+test('a session of the store loses its refresh token with the next call', async () => {
+  const [account, home] = [await world.createAccount(), await newHome()]
+  const { options, save, now } = await savedTo('file', home)
+  expect(await runCli(['complete', '--save', 'store', await callbackFor(account, home)], options)).toMatchObject({
+    code: 0,
+  })
+  await world.clearRequests()
+  const called = await runCli([...GET_SESSION, ...save], options)
+  expect(called.code, called.stderr).toBe(0)
+  expect(await tokenRequests()).toStrictEqual([])
+  expect(await findSecrets([home.path], [tokenOf(await now())])).toStrictEqual([])
+})
+
+describe('where it makes no sense', () => {
+  test('it is an error before anything is sent', async () => {
+    const { home, env } = await logIn(world)
+    await world.clearRequests()
+    const alone = await runCli(['refresh', '--no-store'], { home, env })
+    expectFailure(alone, 2, 'USAGE', 'none')
+    expect(alone.stderr).toContain('hint: add --save file:PATH')
+    for (const args of [
+      ['refresh', '--no-store', '--save', 'store'],
+      ['complete', '--no-store', '--save', 'store', 'http://127.0.0.1/'],
+    ]) {
+      const both = await runCli(args, { home, env })
+      expectFailure(both, 2, 'USAGE', 'none')
+      expect(both.stderr).toContain('--no-store (ATPROTO_OAUTH_NO_STORE) contradicts the target store of --save')
+    }
+    const set = { ...env, ATPROTO_OAUTH_NO_STORE: '1' }
+    expectFailure(await runCli(['refresh'], { home, env: set }), 2, 'SAVE_TARGET_MISSING', 'alive')
+    expect(await tokenRequests()).toStrictEqual([])
+    expect((await runCli(['status'], { home, env: set })).code).toBe(0)
+  })
+
+  test('a vault keeps what it promises anyway, also after a killed refresh', async () => {
+    const [vault, account, home] = [await newVault(), await world.createAccount(), await newHome()]
+    const env: Variables = { ...vault.env, ATPROTO_OAUTH_NO_STORE: '1', TMPDIR: join(home.path, 'tmp') }
+    await mkdir(env['TMPDIR']!, { mode: 0o700 })
+    const run = async (args: readonly string[], more: Variables = {}) =>
+      runCli(args, { home, env: { ...env, ...more } })
+    const completed = await run(['complete', '--save', 'vault', '--no-store', await callbackFor(account, home)])
+    expect(completed.code, completed.stderr).toBe(0)
+    const inFiles = async () =>
+      (await findSecrets([home.path], ['ref-'])).filter(
+        (line) => /plain|UTF-16|hex/.test(line) && !/\/steps$/.test(line),
+      )
+    const log = join(home.path, 'steps')
+    const preloaded = { NODE_OPTIONS: `--import ${PRELOAD}`, CRASH_LOG: log }
+    for (const args of [GET_SESSION, ['refresh']]) {
+      const { code, stderr } = await run(args, preloaded)
+      expect(code, stderr).toBe(0)
+      expect(await inFiles()).toStrictEqual([])
+    }
+    const steps = (await readFile(log, 'utf8')).trimEnd().split('\n')
+    const begun = steps.indexOf('exit') + 1
+    const sent = steps.findLastIndex((step) => step.startsWith('send ') && step.endsWith('/oauth/token'))
+    const killed = await run(['refresh'], { ...preloaded, CRASH_AT: String(sent + 2 - begun) })
+    expect(killed.signal).toBe('SIGKILL')
+    expect(await inFiles()).toStrictEqual([])
+    const next = await run(GET_SESSION)
+    expect([0, 5, 6]).toContain(next.code) // what becomes of the session is the matter of other tests
+    expect(await inFiles()).toStrictEqual([])
+  })
+})
