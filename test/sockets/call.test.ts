@@ -2,12 +2,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Origin } from '../../src/model.ts'
+import { systemKeychain } from '../../src/node/keychain/system.ts'
+import { changeStoreEncryption } from '../../src/node/store/change-encryption.ts'
 import { createSessionStore } from '../../src/node/store/sessions.ts'
 import { CLIENT } from '../support/raw-client.ts'
 import { findSecrets } from '../support/scan.ts'
-import { encryptStore, PASSPHRASE } from '../support/store-encryption.ts'
+import { lacksSecretService, openSecretService, type SecretService } from '../support/secret-service.ts'
+import { asNewProcess, encryptStore, PASSPHRASE } from '../support/store-encryption.ts'
 import {
   ageLeftovers,
   credentialsFor,
@@ -88,6 +91,25 @@ async function fromEncryptedStore(place: Place): Promise<Start> {
   return { args, kept, env: { ATPROTO_OAUTH_STORE_KEY: PASSPHRASE, TMPDIR: temporary }, isEncrypted: true }
 }
 
+let service: SecretService | undefined
+beforeAll(async () => {
+  service = lacksSecretService() ? undefined : await openSecretService()
+})
+afterAll(() => service?.close())
+
+/** The key of the store is in a real keychain, which each process reads. */
+async function fromKeychainStore(place: Place): Promise<Start> {
+  const { state, path } = place.home
+  const { env } = service!
+  const keychain = await systemKeychain({ environment: { ...process.env, ...env }, isInteractive: false })
+  asNewProcess(state, { keychain: async () => keychain })
+  await changeStoreEncryption(state, 'keychain', { keychain, elsewhere: [] })
+  const temporary = join(path, 'tmp')
+  await mkdir(temporary, { mode: 0o700, recursive: true })
+  const { args, kept } = await fromStore(place)
+  return { args, kept, env: { ...env, TMPDIR: temporary }, isEncrypted: true }
+}
+
 /** The key, and all tokens that there were. */
 function secretsOf({ world }: Place): string[] {
   const [session] = world.sessions
@@ -118,12 +140,14 @@ const HOLDING = [
   'rename state/sessions/*.tmp state/sessions/ID.json',
 ]
 
-test.each([
+test.for([
   ['the store', fromStore, []],
   ['an encrypted store', fromEncryptedStore, []],
+  ['a store whose key is in the keychain', fromKeychainStore, []],
   ['the environment, saved to a file', fromEnvironment, []],
   ['the environment, saved by a program alone', withoutStore, HOLDING],
-])('11.7 call with a session of %s', async (_, prepare, held) => {
+] as const)('11.7 call with a session of %s', async ([, prepare, held], { skip }) => {
+  skip(prepare === fromKeychainStore && service === undefined, 'there is no Secret Service')
   const kills = await killsOf(async (place, log) => {
     const { args, env } = await prepare(place)
     return place.run(args, { env, log })

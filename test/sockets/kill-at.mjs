@@ -12,7 +12,7 @@ import fs from 'node:fs'
 import promises from 'node:fs/promises'
 import http from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
-import { relative } from 'node:path'
+import { basename, relative } from 'node:path'
 
 const { CRASH_AT, CRASH_LOG } = process.env
 const log = fs.openSync(CRASH_LOG, 'a')
@@ -71,7 +71,7 @@ for (const name of ['write', 'writev', 'writeFile', 'appendFile', 'truncate', 'c
   })
 }
 
-before(childProcess, 'spawn', () => '')
+before(childProcess, 'spawn', (program) => basename(program))
 before(process.stdout, 'write', () => 'stdout')
 syncBuiltinESMExports()
 
