@@ -37,13 +37,17 @@ export function compare(first: Program, second: Program): Ratio {
   }
 }
 
+const PROBE = `process.on('exit', () => process.stderr.write('\\nPEAK ' + process.resourceUsage().maxRSS + '\\n'))`
+/** For Node, that its process says how much memory it had. */
+export const REPORT_PEAK = `--import=data:text/javascript,${encodeURIComponent(PROBE)}`
+
 /** MiB resident, at its largest. */
 export function peakMemory(program: Program): number {
-  const probe = `process.on('exit', () => process.stderr.write('\\nPEAK ' + process.resourceUsage().maxRSS + '\\n'))`
-  const { stderr } = ended({
-    ...program,
-    args: ['--import', `data:text/javascript,${encodeURIComponent(probe)}`, ...program.args],
-  })
+  return reportedPeak(ended({ ...program, args: [REPORT_PEAK, ...program.args] }).stderr)
+}
+
+/** MiB, of a process that had `REPORT_PEAK`. */
+export function reportedPeak(stderr: string): number {
   return Math.round(Number(/^PEAK (\d+)$/m.exec(stderr)![1]) / 1024)
 }
 
@@ -65,6 +69,6 @@ function ended({ name, args, env = {} }: Program): { stderr: string } {
   return { stderr }
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return values.toSorted((x, y) => x - y)[values.length >> 1]!
 }

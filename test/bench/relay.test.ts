@@ -82,6 +82,11 @@ test('the first request costs three round trips, for TCP, TLS 1.3 and itself; la
   expect(await answered('/one', '/two', '/three')).toStrictEqual(['TLSv1.3 /one', 'TLSv1.3 /two', 'TLSv1.3 /three'])
   expect(arrivals).toStrictEqual([2.5, 3.5, 4.5])
   expect([...relay.connections]).toStrictEqual([['pds.far.dev', 2]])
+  expect(relay.traffic()).toStrictEqual({
+    opened: 2,
+    requests: ['/one', '/one', '/two', '/three'].map((path) => `GET pds.far.dev${path}`),
+    roundTrips: expect.any(Number),
+  })
 })
 
 test('everything arrives in order, and then the end, however long the pieces take', async () => {

@@ -38,7 +38,7 @@ interface Command {
 const started = await startWorld()
 const world = connectWorld(started.addresses)
 const [pds, git, stored, inVault] = await Promise.all([
-  world.startPds(NAMES.pds),
+  world.startPds({ hostname: NAMES.pds }),
   startGitServer(),
   createHome(),
   createHome(),

@@ -5,7 +5,7 @@
  *
  *     GET    /requests             what the servers were asked, oldest first
  *     DELETE /requests[?origin=…]  forget it, or what one server was asked
- *     POST   /pds[?hostname=…]     one more PDS -> { id, url }
+ *     POST   /pds                  { hostname, … }: one more PDS -> { id, url }
  *     DELETE /pds/:id              stop it
  *     POST   /names/:name          { port, ca }: the name leads to this port of a test's, over TLS
  *     POST   /texts/:name          { text }: the name has this TXT record
@@ -17,7 +17,7 @@ import type { RequestListener } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { APP_VIEW_DID, startAppView } from './app-view.ts'
 import { type Destination, leadName, leadText } from './names.ts'
-import { openPort, type RecordedRequest, type Running, startPds, startPlc } from './servers.ts'
+import { openPort, type PdsOptions, type RecordedRequest, type Running, startPds, startPlc } from './servers.ts'
 import { type Sites, startSites } from './sites.ts'
 
 /** What a test must know to reach the world. Plain data: it crosses processes. */
@@ -75,7 +75,7 @@ const answer: RequestListener = async (request, response) => {
       return send({})
     }
     case 'POST /pds': {
-      const pds = await startPds(neighbours, url.searchParams.get('hostname') ?? undefined)
+      const pds = await startPds(neighbours, (await json(request)) as PdsOptions)
       const { port } = new URL(pds.url)
       extraPdses.set(port, pds)
       return send({ id: port, url: pds.url })

@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Secp256k1Keypair } from '@atproto/crypto'
+import type { PDS } from '@atproto/pds'
 import { Database, PlcServer } from '@did-plc/server'
 import { loadPds } from './packages.ts'
 
@@ -78,10 +79,18 @@ export interface PdsNeighbours {
   readonly record: Recorder
 }
 
-/** @param hostname under which its users reach it by `https:`; by default they use its own address */
+export interface PdsOptions {
+  /** Under which its users reach it by `https:`; by default they use its own address. */
+  readonly hostname?: string | undefined
+  /** A second name, under which it is an authorization server and nothing else, as an entryway is. */
+  readonly entryway?: string | undefined
+  /** Beginning with a dot. */
+  readonly handleDomains?: readonly string[] | undefined
+}
+
 export async function startPds(
   { plcUrl, appViewUrl, appViewDid, record }: PdsNeighbours,
-  hostname = 'localhost',
+  { hostname = 'localhost', entryway, handleDomains = ['.test'] }: PdsOptions = {},
 ): Promise<Running> {
   const port = await openPort('pds', record)
   const dataDirectory = await mkdtemp(join(tmpdir(), 'atproto-oauth-pds-'))
@@ -97,7 +106,7 @@ export async function startPds(
     plcRotationKeyK256PrivateKeyHex: Buffer.from(await rotationKey.export()).toString('hex'),
     adminPassword: randomBytes(16).toString('hex'),
     jwtSecret: randomBytes(16).toString('hex'),
-    serviceHandleDomains: ['.test'],
+    serviceHandleDomains: [...handleDomains],
     didPlcUrl: plcUrl,
     bskyAppViewUrl: appViewUrl,
     bskyAppViewDid: appViewDid,
@@ -110,13 +119,37 @@ export async function startPds(
     rateLimitsEnabled: false,
   }
   const { envToCfg, envToSecrets, PDS } = await loadPds()
-  const pds = await PDS.create(envToCfg(env), envToSecrets(env))
+  const config = envToCfg(env)
+  if (entryway !== undefined) Object.assign(config.oauth, { issuer: `https://${entryway}` })
+  const pds = await PDS.create(config, envToSecrets(env))
   await pds.ctx.sequencer.start() // what PDS.start() does, apart from opening a port
-  port.answerWith(pds.app)
+  port.answerWith(entryway === undefined ? pds.app : apart(pds, `https://${hostname}`, `https://${entryway}`))
   const stop = async () => {
     await port.close()
     await pds.destroy()
     await rm(dataDirectory, { recursive: true, force: true })
   }
   return { url: port.url, stop }
+}
+
+/**
+ * One PDS as two servers: the reference implementation has no entryway, and what of its metadata says that they are the
+ * same is the only thing that has to be otherwise.
+ */
+function apart({ app, ctx }: PDS, pds: string, entryway: string): RequestListener {
+  const resource = { resource: pds, authorization_servers: [entryway], bearer_methods_supported: ['header'] }
+  const documents = new Map<string, object>([
+    [`${new URL(pds).host}/.well-known/oauth-protected-resource`, resource],
+    [
+      `${new URL(entryway).host}/.well-known/oauth-authorization-server`,
+      { ...ctx.oauthProvider!.metadata, protected_resources: [pds] },
+    ],
+  ])
+  return (request, response) => {
+    const path = `${request.headers.host}${request.url}`
+    const document = documents.get(path)
+    if (document) return void response.setHeader('content-type', 'application/json').end(JSON.stringify(document))
+    if (/\/\.well-known\/oauth-/.test(path)) return void response.writeHead(404).end()
+    app(request, response)
+  }
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { WorldAddresses } from './main.ts'
 import type { Destination } from './names.ts'
 import { ownWorld } from './own.ts'
-import type { RecordedRequest } from './servers.ts'
+import type { PdsOptions, RecordedRequest } from './servers.ts'
 
 export interface Account {
   readonly did: string
@@ -34,8 +34,8 @@ export interface World extends WorldAddresses {
   requests(filter?: RequestFilter): Promise<RecordedRequest[]>
   /** Of the server at that origin, or of all. */
   clearRequests(origin?: string): Promise<void>
-  /** @param hostname its users reach it by `https:` under this name, which has to lead to it for them */
-  startPds(hostname?: string): Promise<ExtraPds>
+  /** The names in its options have to lead to it for its users. */
+  startPds(options?: PdsOptions): Promise<ExtraPds>
   /** When the servers fetch `https://<name>/…`, as they do for client documents, it is from there. */
   leadName(name: string, destination: Destination): Promise<void>
   /** A TXT record that the servers find. @returns the variables with which the CLI finds it, and no other */
@@ -70,9 +70,8 @@ export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
     },
     publish: async (host, folder) =>
       (await control('POST', `/site?${new URLSearchParams({ host, folder })}`)) as Record<string, string>,
-    async startPds(hostname) {
-      const query = hostname === undefined ? '' : `?${new URLSearchParams({ hostname })}`
-      const { id, url } = (await control('POST', `/pds${query}`)) as { id: string; url: string }
+    async startPds(options = {}) {
+      const { id, url } = (await control('POST', '/pds', options)) as { id: string; url: string }
       return {
         id,
         url,
