@@ -6,6 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { exportJWK, generateKeyPair } from 'jose'
+import { toStored } from '../../src/credentials/stored.ts'
 import { type Home, runCli } from '../world/cli.ts'
 import type { WorldAddresses } from '../world/main.ts'
 
@@ -63,11 +64,10 @@ export async function measureMemory(file: string, lines: number, home: Home): Pr
   }
 }
 
-/** As a bundle has it. */
+/** A bundle, where members have the names of stored records. */
 async function sessionAt(origin: string): Promise<string> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   const session = {
-    version: 1,
     did: 'did:plc:abcdefghijklmnopqrstuvwx',
     dpopPrivateJwk: await exportJWK(privateKey),
     server: origin,
@@ -75,5 +75,5 @@ async function sessionAt(origin: string): Promise<string> {
     accessToken: 'an-access-token',
     accessTokenExpiresAt: Date.now() + 3_600_000,
   }
-  return Buffer.from(JSON.stringify(session)).toString('base64url')
+  return Buffer.from(JSON.stringify({ version: 1, ...toStored(session) })).toString('base64url')
 }
