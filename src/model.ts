@@ -152,6 +152,8 @@ const pendingAuthorization = v.object({
   /** The account the login was started for; absent when it was started from a server. */
   did: did.optional(),
   handle: handle.optional(),
+  /** Its PDS at that time, which is only requested early: the DID document of that moment decides. */
+  pds: origin.optional(),
   nonces,
   /** Hashes of codes that the server has rejected: the complete code may follow a truncated one. */
   refusedCodes: texts.optional(),

@@ -92,6 +92,18 @@ export interface Http {
    *   `reason` of the signal, if that was aborted
    */
   fetch(url: URL, init?: HttpInit): Promise<HttpResponse>
+  /**
+   * Opens a connection to the server of the URL for a request that will probably follow, under the same rules, and sends
+   * nothing on it. It saves time only: it throws and reports nothing, and may be absent.
+   */
+  connect?(url: URL, options: ConnectOptions): void
+}
+
+export interface ConnectOptions {
+  /** For a request with `ownConnection`. */
+  readonly ownConnection?: boolean
+  /** Closes the connection if no request has used it. */
+  readonly signal: AbortSignal
 }
 
 /** A request to a server of this process. */

@@ -14,12 +14,20 @@ import type {
   TokenSet,
 } from '../model.ts'
 import type { Dns, Network, Saving, Settings, Stores } from '../ports.ts'
+import { type WithEarly, withEarly } from '../protocol/http/early.ts'
 import type { JsonObject } from '../protocol/http/response.ts'
 import { type WithServerClocks, withServerClocks } from '../protocol/http/server-clock.ts'
+import { beginDid } from '../protocol/identity/did.ts'
 import { sameClient } from '../protocol/oauth/client-auth.ts'
-import { type AccountLocation, fetchAuthorizationServer, locateAccount } from '../protocol/oauth/discovery.ts'
+import {
+  type AccountLocation,
+  beginDiscovery,
+  fetchAuthorizationServer,
+  locateAccount,
+} from '../protocol/oauth/discovery.ts'
 import { type DpopKey, importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
-import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
+import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
+import { beginNonce, OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { compareScopes } from '../protocol/scope/scope.ts'
 import { checkTargets, lockTargets } from '../session/saving.ts'
@@ -83,18 +91,26 @@ export async function assertLoginOpen(ports: Pick<CompletePorts, 'stores' | 'now
 async function completeLogin(paste: string, given: CompletePorts): Promise<Completed> {
   // Some servers use up the code before they check the proof, so their clocks have to be known by then.
   const ports = withServerClocks(given)
-  const { pending: store } = ports.stores
   const pasted = parseCallback(paste)
   const pending = await findPending(pasted.state ?? (await stateOfDenial(ports)), ports)
   if (pending.status === 'received') return resume(pending, pasted.parameters.get('code'), ports)
   const callback = validateCallback(pasted, pending)
   if ('denied' in callback) {
-    await store.put(spentRecord(pending, '', 'denied', ports.now()))
+    await ports.stores.pending.put(spentRecord(pending, '', 'denied', ports.now()))
     throw callback.denied
   }
 
   await checkTargets(pending.did, ports)
-  const exchange = await prepareExchange(pending, callback.code, ports)
+  return withEarly(ports, (early) => exchangeAndDeliver(pending, callback.code, early))
+}
+
+async function exchangeAndDeliver(
+  pending: PendingAuthorization,
+  code: string,
+  ports: CompletePorts & WithServerClocks & WithEarly,
+): Promise<Completed> {
+  const { pending: store } = ports.stores
+  const exchange = await prepareExchange(pending, code, ports)
   await checkSaving(exchange.key, ports)
   const { agent, spent, note } = exchange
   if (!(await store.claim(spent('sent')))) throw await claimedElsewhere(pending, store)
@@ -134,7 +150,7 @@ interface Exchange {
 async function prepareExchange(
   pending: PendingAuthorization,
   code: string,
-  ports: CompletePorts & WithServerClocks,
+  ports: CompletePorts & WithServerClocks & WithEarly,
 ): Promise<Exchange> {
   const codeHash = await sha256(code)
   const spent = (outcome: SpentAuthorization['outcome']) => spentRecord(pending, codeHash, outcome, ports.now())
@@ -142,11 +158,18 @@ async function prepareExchange(
 
   const { clientId, clientKey, nonces } = pending
   const client = await sameClient(clientId, clientKey, clientKey && ports.settings.clientJwk)
-  const server = await fetchAuthorizationServer(pending.issuer, undefined, ports)
-  // Resolved before the code is sent: if this fails, the code is still valid.
-  const account = pending.did && (await locate(pending.did, pending.issuer, ports))
   const key = await importDpopKey(pending.dpopPrivateJwk)
-  const agent = OAuthServerAgent.withKey({ server, client, key, nonces, noncesFrom: pending.createdAt }, ports)
+  const dpopFetch = createDpopFetch(key, { nonces, noncesFrom: pending.createdAt }, ports)
+  const { issuer, did, pds } = pending
+  if (did !== undefined) beginDid(did, ports)
+  beginDiscovery({ pds, issuer }, ports)
+  ports.early.connect(new URL(issuer), { ownConnection: true })
+  const earlyNonce = dpopFetch.isNonceCurrent(issuer) ? undefined : beginNonce(issuer, client, dpopFetch, ports)
+
+  const server = await fetchAuthorizationServer(issuer, undefined, ports)
+  // Resolved before the code is sent: if this fails, the code is still valid.
+  const account = did && (await locate(did, issuer, ports))
+  const agent = new OAuthServerAgent({ server, client, dpopFetch, earlyNonce }, ports)
   await agent.learnNonce()
   const note = (record: PendingRecord) => ports.stores.pending.put(record).catch(() => undefined)
   return { pending, code, codeHash, account, key, agent, spent, note }

@@ -5,16 +5,24 @@
 import { type ClientChoice, chooseClient } from '../client/client-id.ts'
 import { findClientFaults } from '../client/fetch.ts'
 import { isOAuthError, type LoginFacts, loginFacts, OAuthError, withoutSession } from '../errors.ts'
-import type { AuthorizationServer, Client, Did, Handle, Origin, PendingAuthorization } from '../model.ts'
-import type { Dns, Network, Settings, Stores } from '../ports.ts'
-import { withServerClocks } from '../protocol/http/server-clock.ts'
-import { resolveFromDid, resolveFromHandle } from '../protocol/identity/did.ts'
+import type { AuthorizationServer, Client, Handle, Origin, PendingAuthorization } from '../model.ts'
+import type { Dns, Network, Settings, Stores, Timer } from '../ports.ts'
+import { type WithEarly, withEarly } from '../protocol/http/early.ts'
+import { type WithServerClocks, withServerClocks } from '../protocol/http/server-clock.ts'
+import { resolveDid, resolveFromHandle, type VerifiedIdentity, verifyHandle } from '../protocol/identity/did.ts'
 import { type Identifier, parseIdentifier } from '../protocol/identity/syntax.ts'
 import { authorizationUrl, createPkce, createState, type Prompt } from '../protocol/oauth/authorization-request.ts'
-import { clientKeyName, identifyClient } from '../protocol/oauth/client-auth.ts'
-import { discoverFromAccount, discoverFromServer } from '../protocol/oauth/discovery.ts'
+import { type ClientIdentity, clientKeyName, identifyClient } from '../protocol/oauth/client-auth.ts'
+import {
+  type AccountLocation,
+  beginDiscovery,
+  discoverFromAccount,
+  discoverFromServer,
+  likelyIssuer,
+} from '../protocol/oauth/discovery.ts'
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
-import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
+import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
+import { beginNonce, type EarlyNonce, OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { findBrokenSet, type PermissionSet, readPermissionSets } from '../protocol/scope/permission-set.ts'
 
 /** Milliseconds to wait for the callback: enough time to sign in, and far more than the lifetime of a code. */
@@ -35,7 +43,9 @@ export interface Initiated {
   readonly permissionSets: readonly PermissionSet[]
 }
 
-export type InitPorts = Network & Dns & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
+export type InitPorts = Network &
+  Dns &
+  Partial<Timer> & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
 
 /**
  * Resolves `identifier` (handle, DID or server URL), finds its authorization server, pushes the request and stores the
@@ -50,24 +60,44 @@ export function init(identifier: string, options: InitOptions, ports: InitPorts)
 
 async function initLogin(identifier: string, options: InitOptions, given: InitPorts): Promise<Initiated> {
   const ports = withServerClocks(given)
-  const { dev } = ports.settings
-  const parsed = parseIdentifier(identifier, dev)
+  const parsed = parseIdentifier(identifier, ports.settings.dev)
   const client = chooseClient(options)
   const identity = identifyClient(client.clientId, ports.settings.clientJwk)
   await ports.stores.pending.prepare()
-  const { server, account } = await discover(parsed, ports)
-  checkPrompt(options.prompt, server)
+  return withEarly(ports, (early) => pushLogin({ parsed, client, identity, prompt: options.prompt }, early))
+}
 
+interface Login extends Pick<InitOptions, 'prompt'> {
+  readonly parsed: Identifier
+  readonly client: Client
+  readonly identity: ClientIdentity
+}
+
+async function pushLogin(
+  { parsed, client, identity, prompt }: Login,
+  ports: InitPorts & WithServerClocks & WithEarly,
+): Promise<Initiated> {
+  // Whoever has the handle, their document is probably there.
+  if (parsed.kind === 'handle') ports.early.connect(new URL(ports.settings.plcUrl))
   const dpopPrivateJwk = await generateDpopJwk()
   const key = await importDpopKey(dpopPrivateJwk)
-  const agent = OAuthServerAgent.withKey({ server, client: identity, key }, ports)
+  const dpopFetch = createDpopFetch(key, {}, ports)
+  let earlyNonce: EarlyNonce | undefined
+  const askNonce = (issuer: Origin) => {
+    if (earlyNonce?.url.origin !== issuer) earlyNonce = beginNonce(issuer, identity, dpopFetch, ports)
+  }
+  const { server, account } = await discover(parsed, askNonce, ports)
+  checkPrompt(prompt, server)
+
+  const agent = new OAuthServerAgent({ server, client: identity, dpopFetch, earlyNonce }, ports)
   const { codeVerifier, codeChallenge } = await createPkce(ports)
   const state = createState(ports)
   const createdAt = ports.now()
   const { redirectUri, scope } = client
   const loginHint = parsed.kind === 'handle' ? parsed.handle : account?.did
+  await agent.awaitNonce(ports)
   const { requestUri, expiresInSeconds } = await agent
-    .par({ redirectUri, scope, state, codeChallenge, loginHint, prompt: options.prompt })
+    .par({ redirectUri, scope, state, codeChallenge, loginHint, prompt })
     .catch(async (error: unknown) => {
       const asked = { ...client, issuer: server.issuer, did: account?.did, handle: account?.handle ?? handleOf(parsed) }
       throw await explained(error, asked, ports)
@@ -87,6 +117,7 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
     dpopPrivateJwk,
     ...(account && { did: account.did }),
     ...(account?.handle && { handle: account.handle }),
+    ...(account && { pds: account.pds }),
     nonces: agent.nonces(),
     createdAt,
     requestExpiresAt: createdAt + expiresInSeconds * 1000,
@@ -143,14 +174,44 @@ function handleOf(identifier: Identifier): Handle | undefined {
 
 interface Discovered {
   readonly server: AuthorizationServer
-  readonly account?: { readonly did: Did; readonly handle: Handle | undefined; readonly pds: Origin }
+  readonly account?: VerifiedIdentity
 }
 
-async function discover(identifier: Identifier, ports: InitPorts): Promise<Discovered> {
-  if (identifier.kind === 'server') return { server: await discoverFromServer(identifier.origin, ports) }
-  const account =
-    identifier.kind === 'handle'
-      ? await resolveFromHandle(identifier.handle, ports)
-      : await resolveFromDid(identifier.did, ports)
-  return { ...(await discoverFromAccount(account, {}, ports)), account }
+/**
+ * As soon as the PDS is known, everything that depends on it is requested at once, and also from the issuer that it probably
+ * names. "PAR must not be sent before the PDS has named the issuer": the server that is returned is the one named.
+ */
+async function discover(
+  identifier: Identifier,
+  askNonce: (issuer: Origin) => void,
+  ports: InitPorts & WithEarly,
+): Promise<Discovered> {
+  const begin = (pds: Origin) => {
+    const issuer = likelyIssuer(pds)
+    beginDiscovery({ pds, issuer }, ports)
+    askNonce(issuer)
+  }
+  if (identifier.kind === 'server') {
+    begin(identifier.origin)
+    return { server: await discoverFromServer(identifier.origin, { onIssuer: askNonce }, ports) }
+  }
+  const account = await resolve(identifier, begin, ports)
+  const verify = ({ issuer }: AccountLocation) => askNonce(issuer)
+  return { ...(await discoverFromAccount(account, { verify }, ports)), account }
+}
+
+/** @param onPds called when the document is known, for what does not depend on the handle; a handle is checked before that */
+async function resolve(
+  identifier: Exclude<Identifier, { readonly kind: 'server' }>,
+  onPds: (pds: Origin) => void,
+  ports: InitPorts,
+): Promise<VerifiedIdentity> {
+  if (identifier.kind === 'handle') {
+    const account = await resolveFromHandle(identifier.handle, ports)
+    onPds(account.pds)
+    return account
+  }
+  const found = await resolveDid(identifier.did, ports)
+  onPds(found.pds)
+  return verifyHandle(found, ports)
 }

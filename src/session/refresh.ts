@@ -8,10 +8,13 @@
 import { isRetired } from '../client/fetch.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { ClientKeyName, Handle, Origin, SessionRecord, TokenSet } from '../model.ts'
-import type { Clock, Network, SaveTarget } from '../ports.ts'
-import { clientKeyName } from '../protocol/oauth/client-auth.ts'
+import type { Clock, Network, SaveTarget, SessionTransaction } from '../ports.ts'
+import { type WithEarly, withEarly } from '../protocol/http/early.ts'
+import { beginDid } from '../protocol/identity/did.ts'
+import { type ClientIdentity, clientKeyName } from '../protocol/oauth/client-auth.ts'
+import { beginDiscovery, likelyIssuer } from '../protocol/oauth/discovery.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
+import { beginNonce, type EarlyNonce, OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { clientOf } from './client.ts'
@@ -112,31 +115,13 @@ export function refresh(
         if (isGood(current, transaction.isBusy)) return removeFromStore(current, { stored, commit }, ports)
         await transaction.awaitTurn?.()
         if (current.refreshToken !== stored?.refreshToken) await assertOwnToken(current, sessions)
-        const prepared = await prepare(current, dpopFetch, ports)
-
-        const { hash, targets } = prepared
-        if (transaction.sentBy !== undefined) await assertUnspent(current, transaction.sentBy, dpopFetch)
-        if (current.intent?.tokenHash === hash) {
-          ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
-        }
-        // The targets were tried with this token, and have it.
-        const ahead = { ...current, tokenElsewhere: isForTargetsOnly(targets, ports) ? hash : undefined }
-        await commit({ ...withoutToken(ahead), intent: { tokenHash: hash, at: ports.now() } })
         const confirm = async () => {
           await confirmTargets()
           await transaction.confirm()
         }
-        const next = await spend(prepared, confirm, ports).catch(async (error: unknown) => {
-          throw await withRetiredKey(
-            await recordFailedRefresh(error, prepared, { stored, commit, forget }, ports),
-            prepared,
-            ports,
-          )
-        })
-        await commit(next)
-        const outdated = leftOut(current, targets)
-        if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)
-        return deliverRotated(next, targets, commit)
+        const { sentBy } = transaction
+        const step = { stored, commit, forget, sentBy, confirm }
+        return withEarly(ports, (early) => refreshNow(current, step, dpopFetch, early))
       }),
     )
   })
@@ -145,6 +130,33 @@ export function refresh(
     if (isOAuthError(error, 'VAULT_UNREACHABLE') && isGood(given, true)) return given
     throw error
   })
+}
+
+/** The refresh itself, of the newest state and under the lock. */
+async function refreshNow(
+  current: SessionRecord,
+  transaction: Pick<SessionTransaction, 'stored' | 'commit' | 'forget' | 'sentBy' | 'confirm'>,
+  dpopFetch: DpopFetch,
+  ports: RefreshPorts & WithEarly,
+): Promise<SessionRecord> {
+  const { commit, sentBy } = transaction
+  const prepared = await prepare(current, dpopFetch, ports)
+
+  const { hash, targets } = prepared
+  if (sentBy !== undefined) await assertUnspent(current, sentBy, dpopFetch)
+  if (current.intent?.tokenHash === hash) {
+    ports.warn('an earlier refresh was sent, but no response was stored: retrying with the same token')
+  }
+  // The targets were tried with this token, and have it.
+  const ahead = { ...current, tokenElsewhere: isForTargetsOnly(targets, ports) ? hash : undefined }
+  await commit({ ...withoutToken(ahead), intent: { tokenHash: hash, at: ports.now() } })
+  const next = await spend(prepared, transaction.confirm, ports).catch(async (error: unknown) => {
+    throw await withRetiredKey(await recordFailedRefresh(error, prepared, transaction, ports), prepared, ports)
+  })
+  await commit(next)
+  const outdated = leftOut(current, targets)
+  if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)
+  return deliverRotated(next, targets, commit)
 }
 
 /** Everything that is checked before the token is sent. */
@@ -162,18 +174,23 @@ interface Prepared {
   readonly targets: readonly SaveTarget[]
 }
 
-async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: RefreshPorts): Promise<Prepared> {
+async function prepare(
+  current: SessionRecord,
+  dpopFetch: DpopFetch,
+  ports: RefreshPorts & WithEarly,
+): Promise<Prepared> {
   const { refreshToken, clientId } = current
   if (isElsewhere(current)) throw tokenElsewhere(current)
   if (refreshToken === undefined || clientId === undefined) throw notRefreshable(current)
   const client = await clientOf(clientId, current, ports)
   // A vault outlives each machine.
   if (!ports.stores.sessions.isSharedSession?.(current.thumbprint)) ports.saving.checkDurable()
+  const earlyNonce = begin(current, client, dpopFetch, ports)
   const { server, pds, claimedHandle } = await verifyIssuer(current, ports)
   await ports.stores.sessions.assertNewest(current)
   const targets = targetsFor(current, ports.saving)
   await tryTargets(current, targets)
-  const agent = new OAuthServerAgent({ server, client, dpopFetch }, ports)
+  const agent = new OAuthServerAgent({ server, client, dpopFetch, earlyNonce }, ports)
   // Last, so that the nonce is new when the token is sent.
   await agent.learnNonce()
   return {
@@ -187,6 +204,19 @@ async function prepare(current: SessionRecord, dpopFetch: DpopFetch, ports: Refr
     agent,
     targets,
   }
+}
+
+/** Begins all requests and connections that are needed if the account is where it was at the last refresh. */
+function begin(
+  { did, pds, issuer = likelyIssuer(pds) }: SessionRecord,
+  client: ClientIdentity,
+  dpopFetch: DpopFetch,
+  ports: RefreshPorts & WithEarly,
+): EarlyNonce | undefined {
+  beginDid(did, ports)
+  beginDiscovery({ pds, issuer }, ports)
+  ports.early.connect(new URL(issuer), { ownConnection: true })
+  return dpopFetch.isNonceCurrent(issuer) ? undefined : beginNonce(issuer, client, dpopFetch, ports)
 }
 
 /**

@@ -54,7 +54,7 @@ export interface FakeWorld extends Runtime {
   readonly methods: Map<string, MethodHandler>
   /** A session without a login, for a key of which only the thumbprint is needed. */
   openSession(start: Omit<SessionStart, 'scope'> & { scope?: string }): FakeSession
-  /** Requests by path (`/oauth/token`), by last segment (`token`, an NSID), or by predicate. */
+  /** Requests by path (`/oauth/token`), by last segment (`token`, an NSID), or by predicate; by path without those for a nonce. */
   sent(which: string | ((request: FakeRequest) => boolean)): FakeRequest[]
   /** Every secret the servers issued or received and the stores held, for canary tests. */
   secrets(): string[]
@@ -191,7 +191,7 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       requests.filter(
         typeof which === 'function'
           ? which
-          : (request) => pathOf(request) === which || pathOf(request).endsWith(`/${which}`),
+          : (request) => !isForNonce(request) && (pathOf(request) === which || pathOf(request).endsWith(`/${which}`)),
       ),
     secrets,
     sessionAlive: (sub) => book.of(sub) !== undefined,
@@ -205,6 +205,11 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     },
     serve: (origin, handler) => void hosts.set(origin, handler),
   }
+}
+
+/** A token request without a grant. */
+function isForNonce(request: FakeRequest): boolean {
+  return pathOf(request) === '/oauth/token' && !request.body.includes('grant_type=')
 }
 
 function either(first: Handler, second: Handler): Handler {

@@ -41,13 +41,13 @@ describe('what changes between init and complete', () => {
     const world = steadyWorld()
     const login = await consented(world)
     move(world)
-    const sent: Stage[] = ['asm', 'did', 'elsewhere']
+    const sent: Stage[] = ['did', 'prm', 'asm', 'elsewhere']
     await completeRefused(world, login, { code: 'ISSUER_MISMATCH', sent, login: 'open' })
 
     const other = steadyWorld()
     const credentials = await signedIn(other)
     move(other)
-    const moved = { code: 'ISSUER_MISMATCH', session: 'alive', sent: ['did', 'elsewhere'] } as const
+    const moved = { code: 'ISSUER_MISMATCH', session: 'alive', sent } as const
     await refreshRefused(other, credentials, moved)
   })
 
@@ -73,7 +73,7 @@ describe('what changes between init and complete', () => {
     world.faults.mutateAuthorizationServer = (document) => ({ ...document, token_endpoint: `${EVIL}/token` })
     world.serve(EVIL, () => json(400, { error: 'invalid_grant' }))
     const run = () => complete(callback, world)
-    const sent: Stage[] = ['asm', 'did', 'prm', 'elsewhere']
+    const sent: Stage[] = ['did', 'prm', 'asm', 'elsewhere']
     await refusedWithCodeSent(world, run, sent)
     const proof = world.requests.at(-1)!.headers['dpop']!
     expect(JSON.parse(atob(proof.split('.')[1]!.replace(/-/g, '+').replace(/_/g, '/')))).toMatchObject({

@@ -4,7 +4,7 @@ import { complete } from '../../src/login/complete.ts'
 import { type InitOptions, init } from '../../src/login/init.ts'
 import type { Completed } from '../../src/model.ts'
 import { failure } from '../support/failure.ts'
-import { createFakeWorld, type FakeWorld, pathOf } from '../support/fake-atproto.ts'
+import { createFakeWorld, type FakeRequest, type FakeWorld, pathOf } from '../support/fake-atproto.ts'
 
 async function started(world: FakeWorld, options: InitOptions = {}, identifier = 'alice.fake.dev') {
   return init(identifier, options, world)
@@ -22,7 +22,7 @@ async function calledBack(
   return { callback, pending, since: () => world.requests.slice(before).map((request) => pathOf(request)) }
 }
 
-const isTokenRequest = (request: { url: string }) => request.url.endsWith('/oauth/token')
+const isTokenRequest = ({ url, body }: FakeRequest) => url.endsWith('/oauth/token') && body.includes('grant_type=')
 
 describe('10 exchange', () => {
   test('10.1 sends exactly the parameters of the specification, with the key of the request', async () => {

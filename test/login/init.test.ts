@@ -173,15 +173,17 @@ test('26.4 an empty permission set is kept with the login, and reported at its e
 })
 
 describe('what init sends', () => {
-  test('a handle costs six requests with the nonce retry, each to the right place', async () => {
+  test('a handle costs eight requests, each to the right place, where the issuer is not the one that was guessed', async () => {
     const world = createFakeWorld({ settings: { handleResolver: 'https://resolver.fake.dev' } })
     await init('alice.fake.dev', {}, world)
     expect(world.requests.map(({ method, url }) => `${method} ${url}`)).toStrictEqual([
       'GET https://resolver.fake.dev/xrpc/com.atproto.identity.resolveHandle?handle=alice.fake.dev',
       `GET https://plc.directory/${world.alice.did}`,
       'GET https://pds.fake.dev/.well-known/oauth-protected-resource',
+      'GET https://pds.fake.dev/.well-known/oauth-authorization-server',
       'GET https://as.fake.dev/.well-known/oauth-authorization-server',
-      'POST https://as.fake.dev/oauth/par',
+      'POST https://pds.fake.dev/oauth/token',
+      'POST https://as.fake.dev/oauth/token',
       'POST https://as.fake.dev/oauth/par',
     ])
   })

@@ -8,7 +8,7 @@ import { createFakeWorld, type FakeRequest, type FakeWorld, formOf, pathOf } fro
 
 const HOUR = 3_600_000
 const PROFILE = { nsid: 'app.bsky.actor.getProfile', parameters: [['actor', 'alice.fake.dev']] } as const
-const isToken = (request: FakeRequest) => pathOf(request).endsWith('/token')
+const isToken = (request: FakeRequest) => pathOf(request).endsWith('/token') && request.body.includes('grant_type=')
 const isRefresh = (request: FakeRequest) => formOf(request)['grant_type'] === 'refresh_token'
 const forms = (world: FakeWorld) => world.sent(({ method, url }) => method === 'POST' && url.startsWith(world.as))
 

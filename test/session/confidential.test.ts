@@ -79,9 +79,11 @@ describe('what is sent', () => {
   })
 
   test('16.5 each attempt has an assertion of its own, a nonce retry too', async () => {
-    const { world } = await signedIn()
+    const { world, ours, callback } = await confidential()
+    world.forgetNonces()
+    await complete(callback, ours)
     const requests = world.sent(isAuthenticated)
-    expect(requests.length).toBeGreaterThan(2) // the first of PAR was answered with a nonce
+    expect(requests.length).toBeGreaterThan(2) // the first exchange was answered with a nonce
     expect(new Set(requests.map((request) => decodeJwt(assertionOf(request)).jti)).size).toBe(requests.length)
   })
 

@@ -7,6 +7,7 @@ import https from 'node:https'
 import { isIP, type Socket } from 'node:net'
 import tls from 'node:tls'
 import { checkHost, guardedLookup } from './address-guard.ts'
+import { type Connect, createEarlyConnections, type EarlyConnections, type OnConnect, type Target } from './early.ts'
 import { ConnectFailure, ProxyFailure, TunnelRefused } from './errors.ts'
 import type { Proxies } from './proxies.ts'
 
@@ -19,47 +20,69 @@ const VERIFIED = { rejectUnauthorized: true }
 const OFFERED = { ALPNProtocols: ['http/1.1'] }
 const KEPT = { keepAlive: true, timeout: KEPT_FOR }
 
-type OnConnect = (error: Error | null, socket?: Socket) => void
-type Options = http.ClientRequestArgs & tls.ConnectionOptions & { readonly host: string; readonly port: number }
-
 export interface Agents {
   /** @param own use a new connection for this request only */
   for(url: URL, own?: boolean): http.Agent
+  /** Opens a connection for the first request to this server. It is closed when the signal is aborted before that. */
+  open(url: URL, own: boolean, signal: AbortSignal): void
+  /** Whether a request to this URL may get a connection that has stood for a while. */
+  mayReuse(url: URL, own?: boolean): boolean
+}
+
+interface Pool {
+  readonly agent: http.Agent
+  readonly options: https.AgentOptions
+  readonly early: EarlyConnections
 }
 
 export function createAgents(dev: boolean, proxies: Proxies): Agents {
-  const made = new Map<string, http.Agent>()
+  const pools = new Map<string, Pool>()
   return {
-    for(url, own = false) {
-      const proxy = proxies.for(url)
-      const name = `${own} ${url.protocol}${proxy?.href ?? ''}`
-      const agent = made.get(name) ?? create(url, proxy, own)
-      made.set(name, agent)
-      return agent
+    for: (url, own) => pool(url, own).agent,
+    open(url, own, signal) {
+      const { options, early } = pool(url, own)
+      const host = url.hostname.replace(/^\[|\]$/g, '')
+      const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
+      // As Node calls an agent for a request.
+      early.open({ ...options, host, port, servername: isIP(host) ? '' : host }, signal)
+    },
+    mayReuse(url, own) {
+      const { agent, early } = pool(url, own)
+      return early.isAnyOpen || Object.keys(agent.freeSockets).length > 0
     },
   }
 
-  function create({ protocol }: URL, proxy: URL | undefined, own: boolean): http.Agent {
+  function pool(url: URL, own = false): Pool {
+    const proxy = proxies.for(url)
+    const name = `${own} ${url.protocol}${proxy?.href ?? ''}`
+    const made = pools.get(name) ?? create(url, proxy, own)
+    pools.set(name, made)
+    return made
+  }
+
+  function create({ protocol }: URL, proxy: URL | undefined, own: boolean): Pool {
     const secure = protocol === 'https:'
     const options = { ...VERIFIED, ...OFFERED, ...(!own && KEPT) }
-    if (proxy) return tunnelAgent(secure, proxy, options)
+    if (proxy) return throughTunnel(secure, proxy, options)
     if (!dev) Object.assign(options, { lookup: guardedLookup })
-    return secure ? directAgent(https, 'secureConnect', options, dev) : directAgent(http, 'connect', options, dev)
+    return secure ? directly(https, 'secureConnect', options, dev) : directly(http, 'connect', options, dev)
   }
 }
 
-function directAgent(
+function directly(
   { Agent }: typeof https | typeof http,
   ready: 'connect' | 'secureConnect',
   options: http.AgentOptions,
   dev: boolean,
-): http.Agent {
+): Pool {
   const agent = new Agent(options)
   const connect = agent.createConnection.bind(agent)
-  return createsConnections(agent, (target, done) => {
+  return poolOf(agent, options, (target, done, onSocket) => {
     try {
       if (!dev) checkHost(target.host)
-      onConnect(connect(target, () => undefined) as Socket, ready, done)
+      const socket = connect(target, () => undefined) as Socket
+      onConnect(socket, ready, done)
+      onSocket(socket)
     } catch (error) {
       done(error as Error)
     }
@@ -67,14 +90,14 @@ function directAgent(
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6 */
-function tunnelAgent(secure: boolean, proxy: URL, options: https.AgentOptions): http.Agent {
+function throughTunnel(secure: boolean, proxy: URL, options: https.AgentOptions): Pool {
   const agent = secure ? new https.Agent(options) : new http.Agent(options)
   const { request } = proxy.protocol === 'https:' ? https : http
   const password = [proxy.username, proxy.password].map(decodeURIComponent).join(':')
   const credentials = `Basic ${Buffer.from(password).toString('base64')}`
   const host = proxy.hostname.replace(/^\[|\]$/g, '')
   const servername = isIP(host) ? '' : host
-  return createsConnections(agent, (target, done) => {
+  return poolOf(agent, options, (target, done, onSocket) => {
     const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`
     const asked = request(proxy, {
       ...VERIFIED,
@@ -87,7 +110,8 @@ function tunnelAgent(secure: boolean, proxy: URL, options: https.AgentOptions): 
       headers: { host: authority, ...(password !== ':' && { 'proxy-authorization': credentials }) },
     })
     // Limits the whole handshake: a proxy that sends a byte now and then is not idle.
-    const timer = setTimeout(() => asked.destroy(tooLate()), CONNECT_TIMEOUT)
+    const timer = setTimeout(() => asked.destroy(tooLate()), CONNECT_TIMEOUT).unref()
+    asked.once('socket', onSocket)
     asked.once('error', (error) => {
       clearTimeout(timer)
       done(new ProxyFailure(error))
@@ -100,19 +124,23 @@ function tunnelAgent(secure: boolean, proxy: URL, options: https.AgentOptions): 
       }
       quiet(socket)
       if (!secure) return done(null, socket)
-      onConnect(tls.connect({ ...target, ...VERIFIED, ...OFFERED, socket }), 'secureConnect', done)
+      const secured = tls.connect({ ...target, ...VERIFIED, ...OFFERED, socket })
+      onConnect(secured, 'secureConnect', done)
+      onSocket(secured)
     })
     asked.end()
   })
 }
 
-/** Wraps an agent. Node waits for the callback if nothing is returned. */
-function createsConnections(agent: http.Agent, connect: (target: Options, done: OnConnect) => void): http.Agent {
-  return Object.assign(agent, { createConnection: connect })
+/** Replaces how an agent connects. Node waits for the callback if nothing is returned. */
+function poolOf(agent: http.Agent, options: https.AgentOptions, connect: Connect): Pool {
+  const early = createEarlyConnections(connect)
+  const createConnection = (target: Target, done: OnConnect) => early.connect(target, done)
+  return { agent: Object.assign(agent, { createConnection }), options, early }
 }
 
 function onConnect(socket: Socket, ready: 'connect' | 'secureConnect', done: OnConnect): void {
-  const timer = setTimeout(() => socket.destroy(tooLate()), CONNECT_TIMEOUT)
+  const timer = setTimeout(() => socket.destroy(tooLate()), CONNECT_TIMEOUT).unref() // the socket keeps the process running
   const end = (error: Error | null) => {
     clearTimeout(timer)
     socket.off('error', end).off('close', close).off(ready, succeed)

@@ -31,13 +31,24 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
     onRequest?.('a proxy is set and resolves names itself: only the spelling of a host behind it is checked')
   }
   const agents = createAgents(dev, proxies)
+  const check = (url: URL) => {
+    if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
+      throw new OAuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
+    }
+    // Checked here too, because behind a proxy the connection is not ours and the proxy resolves the name.
+    if (!dev) checkHost(url.hostname)
+  }
   return {
-    async fetch(url, init = {}) {
-      if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
-        throw new OAuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
+    connect(url, { ownConnection = false, signal }) {
+      try {
+        check(url)
+      } catch {
+        return // the request reports it
       }
-      // Checked here too, because behind a proxy the connection is not ours and the proxy resolves the name.
-      if (!dev) checkHost(url.hostname)
+      agents.open(url, ownConnection, signal)
+    },
+    async fetch(url, init = {}) {
+      check(url)
       const { method = 'GET', headers, body, streaming, ownConnection, pauseSeconds } = init
       const started = performance.now()
       const report = (outcome: string | number) =>
@@ -50,6 +61,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
           headers: { accept: '*/*', 'user-agent': userAgent, ...headers },
           body,
           agent: agents.for(url, ownConnection),
+          mayReuse: () => agents.mayReuse(url, ownConnection),
           idleMilliseconds: pauseSeconds === undefined ? idleMilliseconds : timerFor(pauseSeconds),
           signal: limit.signal,
           beforeSend: init.beforeSend,

@@ -18,6 +18,8 @@ export interface Exchange {
   readonly headers: Readonly<Record<string, string>>
   readonly body: Body | undefined
   readonly agent: http.Agent
+  /** Whether the request may get a connection that has stood for a while. */
+  mayReuse(): boolean
   /** Timeout for a pause of the server. */
   readonly idleMilliseconds: number
   readonly signal: AbortSignal
@@ -39,7 +41,7 @@ const BODILESS = [204, 205, 304]
 export async function exchange(asked: Exchange): Promise<HttpResponse> {
   const { url, method, signal, onEnd } = asked
   await turn() // a connection may become idle meanwhile
-  if (Object.keys(asked.agent.freeSockets).length > 0) {
+  if (asked.mayReuse()) {
     await pause(SETTLING)
     await turn() // Timers run before sockets are read: if the process was blocked, a close is noticed only now.
   }

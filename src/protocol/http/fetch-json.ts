@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, OAuthError } from '../../errors.ts'
 import type { Clock, Http } from '../../ports.ts'
+import type { DocumentInit, WithEarly } from './early.ts'
 import { type JsonObject, rateLimited, readJsonObject } from './response.ts'
 
 /** Seconds for one document, its body included. */
@@ -19,12 +20,23 @@ export interface DocumentRequest {
   readonly absent: { readonly code: ErrorCode; readonly message: string }
 }
 
+const JSON_TYPES = ['application/json']
+
+function initOf({ mediaTypes = JSON_TYPES }: Pick<DocumentRequest, 'mediaTypes'>): DocumentInit {
+  return { headers: { accept: mediaTypes.join(', ') }, timeoutSeconds: TIMEOUT }
+}
+
+/** Sends a request that `fetchJson` will probably be called with. */
+export function beginJson(request: Pick<DocumentRequest, 'url' | 'mediaTypes'>, { early }: WithEarly): void {
+  early.request(request.url, initOf(request))
+}
+
 /**
  * @throws {OAuthError} the codes of the request, `SERVER_UNAVAILABLE`, `RATE_LIMITED`, and those of the `Http` port
  */
 export async function fetchJson(request: DocumentRequest, ports: Http & Clock): Promise<JsonObject> {
-  const { url, what, code, mediaTypes = ['application/json'], absent } = request
-  const response = await ports.fetch(url, { headers: { accept: mediaTypes.join(', ') }, timeoutSeconds: TIMEOUT })
+  const { url, what, code, mediaTypes = JSON_TYPES, absent } = request
+  const response = await ports.fetch(url, initOf(request))
   const { status } = response
   if (status === 200) return readJsonObject(response, { what, code, mediaTypes })
   await response.body?.cancel()

@@ -6,8 +6,9 @@
  */
 import { OAuthError } from '../../errors.ts'
 import type { Did, Handle, Identity, Origin } from '../../model.ts'
-import type { Clock, IdentityPorts } from '../../ports.ts'
-import { fetchJson } from '../http/fetch-json.ts'
+import type { Clock, IdentityPorts, Settings } from '../../ports.ts'
+import type { WithEarly } from '../http/early.ts'
+import { beginJson, type DocumentRequest, fetchJson } from '../http/fetch-json.ts'
 import { type JsonObject, shown } from '../http/response.ts'
 import { resolveHandle } from './handle.ts'
 import { asHandle, asUrl, didWebHost, isSecure } from './syntax.ts'
@@ -40,10 +41,14 @@ export async function resolveFromHandle(handle: Handle, ports: IdentityPorts & C
  * @throws {OAuthError} those of `resolveDid`
  */
 export async function resolveFromDid(did: Did, ports: IdentityPorts & Clock): Promise<VerifiedIdentity> {
-  const identity = await resolveDid(did, ports)
-  const claimed = identity.claimedHandle
-  const leadsTo = claimed && (await resolveHandle(claimed, ports).catch(() => undefined))
-  return { ...identity, handle: leadsTo === did ? claimed : undefined }
+  return verifyHandle(await resolveDid(did, ports), ports)
+}
+
+/** With the claimed handle, if it resolves to the DID. */
+export async function verifyHandle(identity: Identity, ports: IdentityPorts & Clock): Promise<VerifiedIdentity> {
+  const { did, claimedHandle } = identity
+  const leadsTo = claimedHandle && (await resolveHandle(claimedHandle, ports).catch(() => undefined))
+  return { ...identity, handle: leadsTo === did ? claimedHandle : undefined }
 }
 
 /**
@@ -52,26 +57,31 @@ export async function resolveFromDid(did: Did, ports: IdentityPorts & Clock): Pr
  * @throws {OAuthError} `DID_NOT_FOUND`, `DID_DOCUMENT_INVALID`, those of `fetchJson`
  */
 export async function resolveDid(did: Did, ports: IdentityPorts & Clock): Promise<Identity> {
-  const { plcUrl, dev } = ports.settings
+  const document = await fetchJson(documentRequest(did, ports.settings), ports)
+  return parseDidDocument(document, did, ports.settings.dev)
+}
+
+/** Requests a document that `resolveDid` will probably be called for. */
+export function beginDid(did: Did, ports: WithEarly & { readonly settings: Settings }): void {
+  beginJson(documentRequest(did, ports.settings), ports)
+}
+
+function documentRequest(did: Did, { plcUrl, dev }: Settings): DocumentRequest {
   const plc = did.startsWith('did:plc:')
   const host = didWebHost(did, dev)
   const url = plc
     ? new URL(`/${did}`, plcUrl)
     : new URL(`${/^localhost(?::|$)/.test(host ?? '') ? 'http' : 'https'}://${host}/.well-known/did.json`)
-  const document = await fetchJson(
-    {
-      url,
-      what: `the DID document of ${did}`,
-      code: 'DID_DOCUMENT_INVALID',
-      mediaTypes: ['application/did+ld+json', 'application/json'],
-      absent: {
-        code: 'DID_NOT_FOUND',
-        message: `${did} not found at ${url.host}: it was never registered, or was deleted`,
-      },
+  return {
+    url,
+    what: `the DID document of ${did}`,
+    code: 'DID_DOCUMENT_INVALID',
+    mediaTypes: ['application/did+ld+json', 'application/json'],
+    absent: {
+      code: 'DID_NOT_FOUND',
+      message: `${did} not found at ${url.host}: it was never registered, or was deleted`,
     },
-    ports,
-  )
-  return parseDidDocument(document, did, dev)
+  }
 }
 
 /** @throws {OAuthError} `DID_DOCUMENT_INVALID` */

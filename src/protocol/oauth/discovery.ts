@@ -7,7 +7,8 @@
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Did, Handle, Identity, Origin } from '../../model.ts'
 import type { Clock, Http, IdentityPorts, Settings } from '../../ports.ts'
-import { fetchJson } from '../http/fetch-json.ts'
+import type { WithEarly } from '../http/early.ts'
+import { beginJson, type DocumentRequest, fetchJson } from '../http/fetch-json.ts'
 import { type JsonObject, shown } from '../http/response.ts'
 import { resolveDid } from '../identity/did.ts'
 import { asOrigin, asUrl, isSecure } from '../identity/syntax.ts'
@@ -29,15 +30,16 @@ export async function fetchIssuer(pds: Origin, ports: Ports): Promise<Origin> {
  * @throws {OAuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
 export function fetchProtectedResource(pds: Origin, ports: Http & Clock): Promise<JsonObject> {
-  return fetchJson(
-    {
-      url: new URL('/.well-known/oauth-protected-resource', pds),
-      what: `the protected-resource metadata of ${pds}`,
-      code: 'METADATA_INVALID',
-      absent: { code: 'OAUTH_UNSUPPORTED', message: `the PDS ${pds} does not offer OAuth` },
-    },
-    ports,
-  )
+  return fetchJson(resourceRequest(pds), ports)
+}
+
+function resourceRequest(pds: Origin): DocumentRequest {
+  return {
+    url: new URL('/.well-known/oauth-protected-resource', pds),
+    what: `the protected-resource metadata of ${pds}`,
+    code: 'METADATA_INVALID',
+    absent: { code: 'OAUTH_UNSUPPORTED', message: `the PDS ${pds} does not offer OAuth` },
+  }
 }
 
 /** @throws {OAuthError} `METADATA_INVALID` */
@@ -74,15 +76,46 @@ export async function fetchAuthorizationServer(
  * @throws {OAuthError} `OAUTH_UNSUPPORTED`, those of `fetchJson`
  */
 export function fetchServerMetadata(issuer: Origin, ports: Http & Clock): Promise<JsonObject> {
-  return fetchJson(
-    {
-      url: new URL('/.well-known/oauth-authorization-server', issuer),
-      what: `the authorization-server metadata of ${issuer}`,
-      code: 'METADATA_INVALID',
-      absent: { code: 'OAUTH_UNSUPPORTED', message: `${issuer} is not an OAuth authorization server` },
-    },
-    ports,
-  )
+  return fetchJson(serverRequest(issuer), ports)
+}
+
+function serverRequest(issuer: Origin): DocumentRequest {
+  return {
+    url: new URL('/.well-known/oauth-authorization-server', issuer),
+    what: `the authorization-server metadata of ${issuer}`,
+    code: 'METADATA_INVALID',
+    absent: { code: 'OAUTH_UNSUPPORTED', message: `${issuer} is not an OAuth authorization server` },
+  }
+}
+
+/** The PDSs of Bluesky have one authorization server. */
+const BLUESKY = { hosts: '.host.bsky.network', issuer: 'https://bsky.social' as Origin }
+
+/**
+ * The issuer that a PDS probably names. It only decides which metadata is requested early: what is sent where depends on
+ * what the PDS does name.
+ *
+ * @see https://docs.bsky.app/docs/advanced-guides/entryway
+ */
+export function likelyIssuer(pds: Origin): Origin {
+  return new URL(pds).hostname.endsWith(BLUESKY.hosts) ? BLUESKY.issuer : pds
+}
+
+/** Where an account probably is: of a stored session or login, or guessed. */
+export interface ExpectedLocation {
+  readonly pds?: Origin | undefined
+  readonly issuer: Origin
+}
+
+/**
+ * Requests both documents at once, without waiting until the DID document has named the PDS, or the PDS the issuer. The
+ * functions above use them only for a PDS and an issuer that were named by then. "Before a refresh token is used, the DID
+ * document must still lead to the issuer": that, and the same for a code and a pushed request, is for the callers to
+ * check with these documents, as with those requested one after the other.
+ */
+export function beginDiscovery({ pds, issuer }: ExpectedLocation, ports: WithEarly): void {
+  if (pds !== undefined) beginJson(resourceRequest(pds), ports)
+  beginJson(serverRequest(issuer), ports)
 }
 
 /** An account's PDS, and the issuer of its tokens. */
@@ -94,7 +127,9 @@ export interface AccountLocation {
 }
 
 export interface LocateOptions {
-  /** Called before the first request to the issuer; throws if the account is expected elsewhere. */
+  /**
+   * Called when the PDS has named the issuer, before its metadata is used; throws if the account is expected elsewhere.
+   */
   readonly verify?: (found: AccountLocation) => void | Promise<void>
 }
 
@@ -136,13 +171,19 @@ export async function discoverFromAccount(
 /**
  * Finds the authorization server for a URL, which may be that of a PDS or of the server itself; the PDS is tried first.
  *
+ * @param onIssuer called before the metadata of the issuer is requested
  * @throws {OAuthError} those of `fetchIssuer` and `fetchAuthorizationServer`
  */
-export async function discoverFromServer(origin: Origin, ports: Ports): Promise<AuthorizationServer> {
+export async function discoverFromServer(
+  origin: Origin,
+  { onIssuer }: { readonly onIssuer?: (issuer: Origin) => void },
+  ports: Ports,
+): Promise<AuthorizationServer> {
   const issuer = await fetchIssuer(origin, ports).catch((error) => {
     if (isOAuthError(error, 'OAUTH_UNSUPPORTED')) return undefined
     throw error
   })
+  onIssuer?.(issuer ?? origin)
   if (issuer !== undefined) return fetchAuthorizationServer(issuer, origin, ports)
   return fetchAuthorizationServer(origin, undefined, ports)
 }

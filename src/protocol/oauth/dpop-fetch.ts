@@ -16,7 +16,7 @@ import { createProof, type DpopKey, isNonce, type ProofTarget } from './dpop.ts'
 /** Longer nonces are ignored, because a nonce is part of every request (§8). */
 const NONCE_LONGEST = 1024
 /** Milliseconds; the reference accepts a nonce for three minutes. */
-const NONCE_CURRENT = 60_000
+export const NONCE_CURRENT = 60_000
 /** Also without a media type, with two, and as text: some servers and gateways send JSON like that. */
 const MAYBE_JSON = /^$|json|^text\/plain/
 /** Bytes. An error body is read to find a challenge in it; a larger one is replaced by an empty body. */
@@ -38,7 +38,12 @@ export interface DpopFetch {
   /** Whether a response within the last minute has shown the newest nonce of that origin, or that it gives none. */
   isNonceCurrent(origin: string): boolean
   /** One attempt, for the nonce in its response: whatever that is, it is not repeated. */
-  attempt(url: URL, init: DpopInit): Promise<HttpResponse>
+  attempt(url: URL, init: DpopInit, options?: AttemptOptions): Promise<HttpResponse>
+}
+
+export interface AttemptOptions {
+  /** Whether the URL is not known to be an endpoint: without a nonce, the response says nothing about nonces. */
+  readonly isGuess?: boolean
 }
 
 export interface SigningFetch extends DpopFetch {
@@ -95,7 +100,12 @@ export function createDpopFetch(
   const prove = (target: ProofTarget) =>
     createProof(key, target, { ...ports, now: () => clocks.now(target.url.origin) })
 
-  const attempt = async (url: URL, { accessToken, body, ...init }: DpopInit, { nonce }: Assumptions) => {
+  const attempt = async (
+    url: URL,
+    { accessToken, body, ...init }: DpopInit,
+    { nonce }: Assumptions,
+    { isGuess = false }: AttemptOptions = {},
+  ) => {
     const method = init.method ?? 'GET'
     const headers = {
       ...init.headers,
@@ -114,7 +124,7 @@ export function createDpopFetch(
     const isGiven = fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)
     if (isGiven) keep(url.origin, fresh)
     // A PDS without nonces says nothing of an authorization server at the same origin.
-    if (isGiven || accessToken === undefined) shownAt.set(url.origin, ports.now())
+    if (isGiven || (accessToken === undefined && !isGuess)) shownAt.set(url.origin, ports.now())
     return response
   }
 
@@ -140,7 +150,7 @@ export function createDpopFetch(
       const at = shownAt.get(origin) ?? noncesFrom
       return at !== undefined && Math.abs(ports.now() - at) <= NONCE_CURRENT
     },
-    attempt: (url: URL, init: DpopInit) => attempt(url, init, assume(url)),
+    attempt: (url: URL, init: DpopInit, options?: AttemptOptions) => attempt(url, init, assume(url), options),
     headersFor: async ({ method, url }: Pick<ProofTarget, 'method' | 'url'>, accessToken: string) => ({
       authorization: `DPoP ${accessToken}`,
       dpop: await prove({ method, url, nonce: nonces.get(url.origin), accessToken }),

@@ -9,14 +9,15 @@
  * @see https://atproto.com/specs/oauth#tokens-and-session-lifetime
  */
 import { type ErrorCode, isOAuthError, OAuthError } from '../../errors.ts'
-import type { AuthorizationServer, Nonces } from '../../model.ts'
-import type { Clock, HttpInit, HttpResponse, Network, Random } from '../../ports.ts'
+import type { AuthorizationServer, Nonces, Origin } from '../../model.ts'
+import type { Clock, HttpInit, HttpResponse, Network, Random, Timer } from '../../ports.ts'
+import type { WithEarly } from '../http/early.ts'
 import { describe, type JsonObject, rateLimited, readServerError, type ServerError } from '../http/response.ts'
 import type { WithServerClocks } from '../http/server-clock.ts'
 import { type AuthorizationRequest, type PushedRequest, pushAuthorizationRequest } from './authorization-request.ts'
 import { type ClientIdentity, withClientAssertion } from './client-auth.ts'
 import type { DpopKey } from './dpop.ts'
-import { createDpopFetch, type DpopFetch, type NonceOptions } from './dpop-fetch.ts'
+import { createDpopFetch, type DpopFetch, NONCE_CURRENT, type NonceOptions } from './dpop-fetch.ts'
 import { anyToken, exchangeRefused, readTokenResponse, refreshRefused } from './token-endpoint.ts'
 
 /** Seconds. */
@@ -34,10 +35,50 @@ export interface ServerAgentOptions {
   readonly client: ClientIdentity
   /** Signs with the DPoP key. Requests to other servers may share it: each origin has its own nonce. */
   readonly dpopFetch: DpopFetch
+  /** The request for the nonce, if it was sent before the server was known. */
+  readonly earlyNonce?: EarlyNonce | undefined
 }
 
-export interface KeyOptions extends Omit<ServerAgentOptions, 'dpopFetch'>, NonceOptions {
+/** A request of `learnNonce` that was sent early. */
+export interface EarlyNonce {
+  /** The URL that was taken for the token endpoint. */
+  readonly url: URL
+  readonly response: Promise<HttpResponse>
+  /** When it was sent, in milliseconds since the epoch. */
+  readonly sentAt: number
+}
+
+export interface KeyOptions extends Omit<ServerAgentOptions, 'dpopFetch' | 'earlyNonce'>, NonceOptions {
   readonly key: DpopKey
+}
+
+/** Of a request on a new connection with TLS. */
+const ROUND_TRIPS = 3
+/** Milliseconds. */
+const PATIENCE_MOST = 1000
+
+/** The path of the token endpoint at all servers known so far. */
+const TOKEN_PATH = '/oauth/token'
+
+/**
+ * Sends the request of `learnNonce` before the metadata has named the token endpoint, where it probably is. It contains the
+ * client's ID and a proof of a key that nothing is bound to yet, or that this issuer's tokens are bound to.
+ */
+export function beginNonce(
+  issuer: Origin,
+  { clientId }: ClientIdentity,
+  dpopFetch: DpopFetch,
+  { early, now }: WithEarly & Clock,
+): EarlyNonce {
+  const url = new URL(TOKEN_PATH, issuer)
+  const response = dpopFetch.attempt(url, { ...nonceInit(clientId), signal: early.signal }, { isGuess: true })
+  response.catch(() => undefined) // reported if it is used
+  return { url, response, sentAt: now() }
+}
+
+function nonceInit(clientId: string) {
+  const form = new URLSearchParams({ client_id: clientId })
+  return { method: 'POST', headers: FORM, body: form.toString(), timeoutSeconds: TIMEOUT } as const
 }
 
 /** The input of a code exchange (RFC 6749 §4.1.3, RFC 7636 §4.5). */
@@ -63,12 +104,15 @@ export class OAuthServerAgent {
   readonly #server: AuthorizationServer
   readonly #client: ClientIdentity
   readonly #dpopFetch: DpopFetch
+  /** Only if it went to the token endpoint. */
+  readonly #earlyNonce: EarlyNonce | undefined
   readonly #ports: Clock & Random
 
-  constructor({ server, client, dpopFetch }: ServerAgentOptions, ports: Clock & Random) {
+  constructor({ server, client, dpopFetch, earlyNonce }: ServerAgentOptions, ports: Clock & Random) {
     this.#server = server
     this.#client = client
     this.#dpopFetch = dpopFetch
+    this.#earlyNonce = earlyNonce?.url.href === new URL(server.token_endpoint).href ? earlyNonce : undefined
     this.#ports = ports
   }
 
@@ -119,19 +163,38 @@ export class OAuthServerAgent {
     const { issuer, token_endpoint } = this.#server
     const url = new URL(token_endpoint)
     if (this.#dpopFetch.isNonceCurrent(url.origin)) return
-    const form = new URLSearchParams({ client_id: this.#client.clientId })
-    const response = await this.#dpopFetch
-      .attempt(url, { method: 'POST', headers: FORM, body: form.toString(), timeoutSeconds: TIMEOUT })
-      .catch((error: unknown) => {
-        if (!isOAuthError(error, 'NETWORK_LOST')) throw error
-        throw new OAuthError('NETWORK_UNREACHABLE', error.message, { cause: error })
-      })
+    const init = nonceInit(this.#client.clientId)
+    const sent = this.#isRecent(this.#earlyNonce) ? this.#earlyNonce.response : this.#dpopFetch.attempt(url, init)
+    const response = await sent.catch((error: unknown) => {
+      if (!isOAuthError(error, 'NETWORK_LOST')) throw error
+      throw new OAuthError('NETWORK_UNREACHABLE', error.message, { cause: error })
+    })
     if (response.status === 429) throw rateLimited(issuer, response.headers, this.#ports.now())
     if (GATEWAY_ERRORS.includes(response.status)) {
-      const refusal = await readServerError(response, form)
+      const refusal = await readServerError(response)
       throw new OAuthError('SERVER_UNAVAILABLE', `${issuer} responded with ${describe(refusal)}`)
     }
     await response.body?.cancel().catch(() => undefined)
+  }
+
+  /**
+   * Waits for the nonce of a request that is on its way to the token endpoint, but not for longer than a rejection of the next
+   * request would take, which is what it saves.
+   */
+  async awaitNonce({ sleep }: Partial<Timer>): Promise<void> {
+    if (!this.#earlyNonce) return
+    const { url, response, sentAt } = this.#earlyNonce
+    if (this.#dpopFetch.isNonceCurrent(url.origin)) return
+    const settled = response.then(
+      () => undefined,
+      () => undefined,
+    )
+    const patience = (this.#ports.now() - sentAt) / ROUND_TRIPS
+    await (sleep && patience > 0 ? Promise.race([settled, sleep(Math.min(patience, PATIENCE_MOST))]) : settled)
+  }
+
+  #isRecent(early: EarlyNonce | undefined): early is EarlyNonce {
+    return early !== undefined && Math.abs(this.#ports.now() - early.sentAt) <= NONCE_CURRENT
   }
 
   /**

@@ -273,12 +273,12 @@ describe('from an account', () => {
 describe('4.20 from a server', () => {
   test('that is a PDS', async () => {
     const world = createFakeWorld()
-    expect(await discoverFromServer(PDS, world)).toMatchObject({ issuer: AS })
+    expect(await discoverFromServer(PDS, {}, world)).toMatchObject({ issuer: AS })
   })
 
   test('3.6 that is an authorization server', async () => {
     const world = createFakeWorld()
-    expect(await discoverFromServer(AS, world)).toMatchObject({ issuer: AS })
+    expect(await discoverFromServer(AS, {}, world)).toMatchObject({ issuer: AS })
     expect(world.requests.map(({ url }) => new URL(url).pathname)).toStrictEqual([
       '/.well-known/oauth-protected-resource',
       '/.well-known/oauth-authorization-server',
@@ -288,7 +288,7 @@ describe('4.20 from a server', () => {
   test('4.21 that is neither: OpenID is not tried', async () => {
     const world = createFakeWorld()
     world.serve('https://www.fake.dev', () => new Response('', { status: 404 }))
-    expect(await failure(() => discoverFromServer('https://www.fake.dev' as Origin, world))).toMatchObject({
+    expect(await failure(() => discoverFromServer('https://www.fake.dev' as Origin, {}, world))).toMatchObject({
       code: 'OAUTH_UNSUPPORTED',
     })
     expect(world.requests).toHaveLength(2)
@@ -296,7 +296,7 @@ describe('4.20 from a server', () => {
 
   test.each(ANSWERS.filter(([name]) => name !== '404'))('3.2 no fallback after %s', async (_, answer, code) => {
     const world = createFakeWorld({ faults: { httpFault: answer } })
-    expect(await failure(() => discoverFromServer(PDS, world))).toMatchObject({ code })
+    expect(await failure(() => discoverFromServer(PDS, {}, world))).toMatchObject({ code })
     expect(world.requests).toHaveLength(1)
   })
 })
