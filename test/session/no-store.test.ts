@@ -1,17 +1,21 @@
 /** A session whose refresh token only save targets are to have. */
 import { describe, expect, test } from 'vitest'
 import { parseDotenv } from '../../src/credentials/dotenv.ts'
+import { toNodeSession } from '../../src/credentials/node-session.ts'
 import { readCredentials } from '../../src/credentials/read.ts'
 import { OAuthError } from '../../src/errors.ts'
 import type { Credentials, SessionRecord } from '../../src/model.ts'
 import type { SaveTarget } from '../../src/ports.ts'
 import { exportSession } from '../../src/session/export.ts'
+import { importSession } from '../../src/session/import.ts'
+import { moveToVault } from '../../src/session/move.ts'
 import { openSession, openStoredSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import { saveSession } from '../../src/session/saving.ts'
 import { tokenHash } from '../../src/session/token-family.ts'
 import { failure } from '../support/failure.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
+import { createFakeStores } from '../support/fake-stores.ts'
 import { GET_SESSION, HOUR, isRefresh, signedIn, stored } from '../support/login.ts'
 
 interface Target extends SaveTarget {
@@ -304,6 +308,32 @@ describe('other operations', () => {
     const { ended, tokenElsewhere } = stored(world)
     expect(tokenElsewhere).toBeUndefined()
     expect(ended?.handedOver).toBe(await tokenHash(current(world)))
+  })
+
+  test('a move into the vault needs the token, and takes no trace of the target along', async () => {
+    const { world, target } = await apart(false)
+    const vault = { ...createFakeStores().sessions, place: async () => 'git:https://example.com/vault' }
+    const ports = { ...world, stores: { ...world.stores, local: world.stores.sessions, vault } }
+    const before = structuredClone(stored(world))
+    expect(await failure(moveToVault(stored(world), ports))).toMatchObject({ facts: { reason: 'token-elsewhere' } })
+    expect(stored(world)).toStrictEqual(before)
+    const session = await openSession(target.saved!, world)
+    expect(await moveToVault(session.record(), ports)).toStrictEqual(['gh:a/b'])
+    const moved = await vault.read(before.thumbprint)
+    expect(moved).toMatchObject({ refreshToken: current(world), tokenElsewhere: undefined })
+    expect(stored(world).ended?.movedTo).toBe('git:https://example.com/vault')
+    expect(stored(world).tokenElsewhere).toBeUndefined()
+  })
+
+  test('an import of the newest token knows how old it is; one of an older token says where that is', async () => {
+    const { world, target, separate } = await apart(false)
+    const { accessToken, issuer, scope, rotation } = stored(world)
+    const value = (credentials: Credentials) => toNodeSession({ ...credentials, accessToken, issuer, scope })
+    const clientId = separate.clientId!
+    const error = await failure(importSession(value(separate), { clientId }, world))
+    expect(error).toMatchObject({ code: 'CREDENTIALS_INCOMPLETE', facts: { reason: 'token-elsewhere' } })
+    const imported = await importSession(value(target.saved!), { clientId }, world)
+    expect(imported).toMatchObject({ refreshToken: current(world), rotation, rotatedAt: stored(world).rotatedAt })
   })
 
   test('a session that the server has ended', async () => {

@@ -68,6 +68,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   dev: 'set ATPROTO_OAUTH_DEV=1 where you need it',
   scope: 'set ATPROTO_OAUTH_SCOPE, or add --scope to the login',
   source: 'set ATPROTO_OAUTH_SOURCE',
+  'no-store': 'set ATPROTO_OAUTH_NO_STORE=1, or add --no-store',
   session: 'set ATPROTO_OAUTH_SESSION, or keep the session with --save store',
   did: 'choose the account: atproto-oauth config set account alice.bsky.social',
   'refresh-token': 'set ATPROTO_OAUTH_REFRESH_TOKEN, or keep the session with --save store',

@@ -83,6 +83,7 @@ describe('config set', () => {
     ],
     [['acount', 'a.dev'], 'did you mean account?', 'config set account a.dev\n'],
     [['home', '/x'], '"home" cannot be kept in the settings', 'set ATPROTO_OAUTH_HOME'],
+    [['no-store', '1'], '"no-store" cannot be kept in the settings', 'set ATPROTO_OAUTH_NO_STORE=1'],
     [['ATPROTO_OAUTH_REFRESH_TOKEN', 'canary'], 'cannot be kept in the settings', 'set ATPROTO_OAUTH_REFRESH_TOKEN'],
     [
       ['colour', 'red'],
