@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
 import { findSecrets } from '../support/scan.ts'
-import { type CliResult, type Home, runCli } from '../world/cli.ts'
+import { type CliResult, type Home, runCli, runShell } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, expectFailure, logIn, newHome, sentByUs } from './support.ts'
 import { newVault } from './vault-support.ts'
@@ -191,6 +191,33 @@ test('a session of the store loses its refresh token with the next call', async 
   expect(called.code, called.stderr).toBe(0)
   expect(await tokenRequests()).toStrictEqual([])
   expect(await findSecrets([home.path], [tokenOf(await now())])).toStrictEqual([])
+})
+
+test('what cannot be printed is where it was saved, and not in the store', async () => {
+  const [account, home] = [await world.createAccount(), await newHome()]
+  const { options, save, now } = await savedTo('file', home)
+  const words = ['complete', await callbackFor(account, home), ...save, '--format', 'dotenv'].map((word) => `'${word}'`)
+  const full = await runShell(`atproto-oauth ${words.join(' ')} > /dev/full`, options)
+  expectFailure(full, 10, 'SAVE_FAILED', 'alive')
+  expect(full.stderr).toContain(`the credentials could not be printed`)
+  expect(full.stderr).toContain(`they were saved to ${save[1]}`)
+  expect(await findSecrets([home.path], [tokenOf(await now())])).toStrictEqual([])
+})
+
+test('revoke --others revokes the others first', async () => {
+  const { options, account, home, save } = await begin('exec')
+  for (const _ of [1, 2]) {
+    const callback = await callbackFor(account, home)
+    expect(await runCli(['complete', '--save', 'store', callback], options)).toMatchObject({ code: 0 })
+  }
+  const failed = await runCli(['revoke', '--others'], options)
+  expectFailure(failed, 2, 'CREDENTIALS_INCOMPLETE', 'alive')
+  expect(failed.stderr).toContain(`it was saved to ${save[1]} only`)
+  const listed = JSON.parse((await runCli(['accounts', '--json'], options)).stdout)
+  expect(listed.map((session: { tokenElsewhere: boolean }) => session.tokenElsewhere).sort()).toStrictEqual([
+    false,
+    true,
+  ])
 })
 
 describe('where it makes no sense', () => {

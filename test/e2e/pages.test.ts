@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { appendFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parse } from 'dotenv'
 import { expect, onTestFinished, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { complete } from '../../src/login/complete.ts'
@@ -14,6 +15,7 @@ import { installed, packageFolder } from '../package/packed.ts'
 import { type Block, blocksToRun, pasted } from '../support/blocks.ts'
 import { lacks } from '../support/machine.ts'
 import { startRedisServer } from '../support/redis-server.ts'
+import { findSecrets } from '../support/scan.ts'
 import { readWorkflow } from '../support/workflow.ts'
 import { type Home, runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -203,6 +205,16 @@ test('docs/credentials.md: credentials from a program, which keeps the new ones'
   const used = { ...block!, text: `set -e\n${block!.text}atproto-oauth refresh\natproto-oauth whoami\n` }
   expect(await shellOf(home, account)(used, { env })).toContain(account.did)
   expect(await readFile(kept, 'utf8')).not.toBe(done.stdout)
+})
+
+test('docs/credentials.md: a call that keeps no refresh token in the store', async () => {
+  const [account, home] = [await world.createAccount(), await newHome()]
+  const path = join(home.path, 'session.env')
+  await runCli(['complete', '--save', `file:${path}`, await callbackFor(account, home)], { home })
+  const [block] = take('docs/credentials.md', 'No refresh token in the store')
+  expect(await shellOf(home, account)(block)).toContain(account.did)
+  const token = parse(await readFile(path, 'utf8'))['ATPROTO_OAUTH_REFRESH_TOKEN']!
+  expect(await findSecrets([home.state], [token])).toStrictEqual([])
 })
 
 test('docs/credentials.md: an encrypted store, with a passphrase', async () => {
