@@ -10,24 +10,15 @@
  * `--ours` leaves out the other clients, `--rounds=1` measures once instead of taking medians, `--requests` lists what was
  * sent. Exits with 1 if a limit is missed.
  */
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { createHome, runCli } from '../world/cli.ts'
-import { leadName } from '../world/names.ts'
-import { signIn } from '../world/person.ts'
+import { createHome } from '../world/cli.ts'
 import { startWorld } from '../world/start.ts'
-import { type Account, connectWorld } from '../world/world.ts'
-import { startNameServer } from './name-server.ts'
-import { median, REPORT_PEAK, reportedPeak } from './processes.ts'
-import { distance, startRelay, type Traffic } from './relay.ts'
+import { connectWorld } from '../world/world.ts'
+import { type Client, type Done, installOthers, startOther, startOurs } from './distance-clients.ts'
+import { APART, STEPS, type Step, startFar, TOGETHER, type Topology } from './far.ts'
+import { median } from './processes.ts'
+import type { Traffic } from './relay.ts'
 
-const SCOPE = 'atproto transition:generic'
-const METHOD = 'com.atproto.server.getSession'
-const PLC = 'plc.far.dev'
 /** MiB, of a warm `call`. */
 const MEMORY_LIMIT = 60
 /** Round trips by which a time may be wrong: timers are late by a millisecond or so, for each piece of data. */
@@ -35,318 +26,169 @@ const TOLERANCE = 0.25
 /** Round trips between time and count, from which on the time means nothing. */
 const DOUBT = 1
 
-/** Milliseconds, and how often each is measured. */
-const SETTINGS = [
-  { name: '0', roundTrip: 0, dns: 0, rounds: 5 },
-  { name: '50', roundTrip: 50, dns: 0, rounds: 3 },
-  { name: '200', roundTrip: 200, dns: 0, rounds: 2 },
-  { name: 'far DNS', roundTrip: 100, dns: 100, rounds: 1 },
-] as const
-type Setting = (typeof SETTINGS)[number]['name']
+/** Milliseconds to the servers and to DNS, and how often each is measured. */
+const NEAR = { name: '0', roundTrip: 0, dns: 0, rounds: 5 }
+const FAR = { name: '200', roundTrip: 200, dns: 0, rounds: 2 }
+const FAR_DNS = { name: 'far DNS', roundTrip: 100, dns: 100, rounds: 1 }
+const SETTINGS = [NEAR, { name: '50', roundTrip: 50, dns: 0, rounds: 3 }, FAR, FAR_DNS] as const
+type Setting = (typeof SETTINGS)[number]
 
-const STEPS = {
-  'init, DNS': 'a handle with a DNS record',
-  'init, well-known': 'a handle with a document at its own domain',
-  'init, of server': 'a handle below the name of its authorization server',
-  complete: 'the code of a login',
-  'call, first': 'the first of a session',
-  'call, warm': 'the second',
-  refresh: 'hours later, with no current nonce',
-} as const
-type Step = keyof typeof STEPS
-
-interface Limits {
-  readonly roundTrips?: number
-  readonly requests?: number
-}
-
-interface Topology {
-  readonly title: string
-  readonly pds: string
-  /** By default the PDS. */
-  readonly entryway?: string
-  /** A domain of an account's own, without a server of its own. */
-  readonly domain: string
-  readonly limits: Readonly<Partial<Record<Step, Limits>>>
-}
-
-const CALLS = { 'call, first': { roundTrips: 4 }, 'call, warm': { roundTrips: 3, requests: 1 } }
-const TOPOLOGIES: readonly Topology[] = [
-  {
-    title: 'The PDS is its own authorization server',
-    pds: 'pds.far.dev',
-    domain: 'together.dev',
-    limits: {
-      'init, DNS': { roundTrips: 7, requests: 8 },
-      'init, well-known': { roundTrips: 8, requests: 8 },
-      'init, of server': { roundTrips: 8, requests: 8 },
-      complete: { roundTrips: 5, requests: 6 },
-      refresh: { roundTrips: 5, requests: 6 },
-      ...CALLS,
-    },
-  },
-  {
-    title: 'The authorization server is apart from the PDS',
-    pds: 'host.far.dev',
-    entryway: 'entry.far.dev',
-    domain: 'apart.dev',
-    limits: {
-      // A connection to one server more than together.
-      'init, DNS': { roundTrips: 10, requests: 8 },
-      'init, well-known': { roundTrips: 11, requests: 8 },
-      'init, of server': { roundTrips: 8, requests: 8 },
-      complete: { roundTrips: 5, requests: 7 },
-      refresh: { roundTrips: 5, requests: 7 },
-      ...CALLS,
-    },
-  },
-]
-const CLIENTS = ['ours', 'official', 'atcute'] as const
-type Client = (typeof CLIENTS)[number]
-
-/** To the others all handles without a DNS record are the same. */
-const isSkipped = (client: Client, step: Step) => client !== 'ours' && step === 'init, of server'
+const NAMES = ['ours', 'official', 'atcute'] as const
+type Name = (typeof NAMES)[number]
 
 interface Measured extends Traffic {
   readonly milliseconds: number
 }
 
+interface Results {
+  /** The median; `NaN` where nothing was measured. */
+  of(name: Name, setting: Setting, step: Step, value: (measured: Measured) => number): number
+  requests(name: Name, step: Step): readonly string[]
+  /** MiB. */
+  readonly memory: number
+}
+
 const { values: flags } = parseArgs({
   options: { ours: { type: 'boolean' }, rounds: { type: 'string' }, requests: { type: 'boolean' } },
 })
-const clients = flags.ours ? CLIENTS.slice(0, 1) : CLIENTS
-const roundsOf = ({ rounds }: { rounds: number }) => (flags.rounds === undefined ? rounds : Number(flags.rounds))
+const names = flags.ours ? NAMES.slice(0, 1) : NAMES
 
-const installed = flags.ours ? undefined : installClients()
+const installed = flags.ours ? undefined : installOthers()
 const began = performance.now()
 const started = await startWorld()
-const world = connectWorld(started.addresses)
 const home = await createHome()
 const missed: string[] = []
 try {
-  for (const topology of TOPOLOGIES) await measure(topology)
+  for (const topology of [TOGETHER, APART]) report(topology, await measure(topology))
 } finally {
   await home.remove()
   await started.stop()
 }
-say(`In ${((performance.now() - began) / 1000).toFixed(0)} s.`)
+say(`\nIn ${((performance.now() - began) / 1000).toFixed(0)} s.`)
 say(missed.length === 0 ? 'No limit is missed.' : `Limits missed:\n${missed.map((line) => `  ${line}`).join('\n')}`)
 process.exit(missed.length === 0 ? 0 : 1)
 
-/** What the programs are, and the Node that they need. */
-function installClients(): { readonly folder: string; readonly node: string } {
-  const run = (script: string, ...args: string[]) =>
-    execFileSync(fileURLToPath(new URL(script, import.meta.url)), args, { encoding: 'utf8' }).trim()
-  return { folder: run('clients/install.sh'), node: join(run('../nodes/fetch.sh', '22'), 'bin', 'node') }
-}
-
-async function measure({ title, pds: pdsName, entryway, domain, limits }: Topology): Promise<void> {
-  const server = entryway ?? pdsName
-  const pds = await world.startPds({ hostname: pdsName, entryway, handleDomains: [`.${domain}`, `.${server}`] })
-  const handles = { own: `alice.${domain}`, ofServer: `bob.${server}` }
-  const account = await pds.createAccount({ handle: handles.own })
-  await pds.createAccount({ handle: handles.ofServer })
-
-  const port = portOf(pds.url)
-  const targets = { [PLC]: portOf(world.plcUrl), ...Object.fromEntries([pdsName, server].map((name) => [name, port])) }
-  const named = { ...targets, [handles.own]: port, [handles.ofServer]: port }
-  const names = await startNameServer(Object.keys(named))
-  const relay = await startRelay(named, names.port)
-  leadName(server, { port: relay.port, ca: relay.ca }) // for the person's browser, which is in this process
-
+async function measure(topology: Topology): Promise<Results> {
+  const far = await startFar(connectWorld(started.addresses), topology)
   const measured = new Map<string, Measured[]>()
-  const key = (client: Client, setting: Setting, step: Step) => `${client} ${setting} ${step}`
-  const use = ({ roundTrip, dns }: { roundTrip: number; dns: number }) => {
-    relay.setWay(distance(roundTrip))
-    names.setWay(dns === 0 ? async () => {} : () => relay.queryOver(dns))
+  const key = (name: Name, setting: Setting, step: Step) => `${name} ${setting.name} ${step}`
+  let stores = 0
+  const start = (name: Name): Client => {
+    stores += 1
+    return name === 'ours'
+      ? startOurs(far, home, started.addresses, `${topology.domain}-${stores}`)
+      : startOther(name, far, installed!)
   }
-  /** Their own time if they know it, or else that until their end. */
-  const timed = async (at: string, work: () => Promise<{ result: string; milliseconds?: number }>, isFirst = false) => {
-    relay.startTraffic(!(isFirst || at.startsWith('ours')))
-    const start = performance.now()
-    const { result, milliseconds = performance.now() - start } = await work()
-    measured.set(at, [...(measured.get(at) ?? []), { milliseconds, ...relay.traffic() }])
-    return result
-  }
-
-  let states = 0
-  const startOurs = () => {
-    states += 1
-    const env: Record<string, string | undefined> = {
-      ...relay.env,
-      ATPROTO_OAUTH_DEV: undefined,
-      ATPROTO_OAUTH_HANDLE_RESOLVER: undefined,
-      ATPROTO_OAUTH_PLC_URL: `https://${PLC}`,
-      ATPROTO_OAUTH_HOME: join(home.path, `${domain}-${states}`),
-    }
-    const run = async (
-      args: readonly string[],
-      { stdin, more = '' }: { readonly stdin?: string; readonly more?: string } = {},
-    ) => {
-      const options = {
-        home,
-        stdin,
-        world: started.addresses,
-        env: { ...env, NODE_OPTIONS: env['NODE_OPTIONS'] + more },
-      }
-      const { code, stdout, stderr } = await runCli(args, options)
-      if (code !== 0) throw new Error(`${args.join(' ')}: exit code ${code}: ${stderr}`)
-      return { result: stdout.trim(), stderr }
-    }
-    return {
-      init: (handle: string) => run(['init', handle, '--scope', SCOPE]),
-      complete: (callback: string) => run(['complete', '--save', 'store'], { stdin: callback }),
-      call: () => run(['call', METHOD]),
-      refresh: () => run(['refresh']),
-      memory: async () => reportedPeak((await run(['call', METHOD], { more: ` ${REPORT_PEAK}` })).stderr),
-      end: async () => undefined,
-    }
-  }
-  const startOther = (program: string) => {
-    const { node, folder } = installed!
-    const child = spawn(node, [join(folder, `${program}.mjs`), `https://${PLC}`], {
-      env: { PATH: process.env['PATH'], ...relay.env },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-    const ask = async (action: string, argument?: string) => {
-      child.stdin.write(`${JSON.stringify({ action, argument })}\n`)
-      const { value, done } = await lines.next()
-      if (done) throw new Error(`${program}: ${action} failed`)
-      return JSON.parse(value) as { result: string; milliseconds: number }
-    }
-    return {
-      init: (handle: string) => ask('init', handle),
-      complete: (callback: string) => ask('complete', callback),
-      call: () => ask('call', `/xrpc/${METHOD}`),
-      refresh: () => ask('refresh'),
-      async end() {
-        const ended = once(child, 'exit')
-        child.kill()
-        await ended
-      },
-    }
-  }
-  const start = (client: Client) => (client === 'ours' ? startOurs() : startOther(client))
 
   /** All steps once. */
-  const round = async (client: Client, setting: (typeof SETTINGS)[number]) => {
-    const at = (step: Step) => key(client, setting.name, step)
-    names.setText(`_atproto.${handles.own}`, `did=${account.did}`)
-    const program = start(client)
-    use(setting)
-    const url = await timed(at('init, DNS'), () => program.init(handles.own), true)
-    use({ roundTrip: 0, dns: 0 })
-    const callback = await signInAs(account, url)
-    use(setting)
-    await timed(at('complete'), () => program.complete(callback))
-    await timed(at('call, first'), program.call)
-    await timed(at('call, warm'), program.call)
-    await timed(at('refresh'), program.refresh)
-    await program.end()
-    names.setText(`_atproto.${handles.own}`, undefined)
-    const others = { 'init, well-known': handles.own, 'init, of server': handles.ofServer } as const
-    for (const [step, handle] of Object.entries(others) as [Step, string][]) {
-      if (isSkipped(client, step)) continue
-      const another = start(client)
-      await timed(at(step), () => another.init(handle), true)
+  const round = async (name: Name, setting: Setting) => {
+    const timed = async (step: Step, work: () => Promise<Done>) => {
+      far.relay.startTraffic(name !== 'ours' && !step.startsWith('init'))
+      const start = performance.now()
+      const { result, milliseconds = performance.now() - start } = await work()
+      const at = key(name, setting, step)
+      measured.set(at, [...(measured.get(at) ?? []), { milliseconds, ...far.relay.traffic() }])
+      return result
+    }
+    far.setDistance(setting.roundTrip, setting.dns)
+    far.setRecord(true)
+    const client = start(name)
+    const callback = await far.signIn(await timed('init, DNS', () => client.init(far.handles.own)))
+    await timed('complete', () => client.complete(callback))
+    await timed('call, first', client.call)
+    await timed('call, warm', client.call)
+    await timed('refresh', client.refresh)
+    await client.end()
+    far.setRecord(false)
+    for (const [step, handle] of [
+      ['init, well-known', far.handles.own],
+      ['init, of server', far.handles.ofServer],
+    ] as const) {
+      if (isSkipped(name, step)) continue
+      const another = start(name)
+      await timed(step, () => another.init(handle))
       await another.end()
     }
   }
 
-  const warmUp = SETTINGS[0]
-  for (const client of clients) await round(client, warmUp)
+  for (const name of names) await round(name, NEAR)
   measured.clear()
   for (const setting of SETTINGS) {
-    for (let count = 0; count < roundsOf(setting); count += 1) {
-      for (const client of clients) await round(client, setting)
+    const rounds = flags.rounds === undefined ? setting.rounds : Number(flags.rounds)
+    for (let count = 0; count < rounds; count += 1) {
+      for (const name of names) await round(name, setting)
     }
   }
-  use(warmUp)
-  names.setText(`_atproto.${handles.own}`, `did=${account.did}`)
-  const ours = startOurs()
-  await ours.complete(await signInAs(account, (await ours.init(handles.own)).result))
+  far.setDistance(0)
+  far.setRecord(true)
+  const ours = startOurs(far, home, started.addresses, `${topology.domain}-memory`)
+  await ours.complete(await far.signIn((await ours.init(far.handles.own)).result))
   await ours.call()
   const memory = await ours.memory()
-  await relay.close()
-  await names.close()
-  await pds.stop()
+  await far.close()
+  return {
+    of: (name, setting, step, value) => median((measured.get(key(name, setting, step)) ?? []).map(value)),
+    requests: (name, step) => measured.get(key(name, FAR, step))?.at(-1)?.requests ?? [],
+    memory,
+  }
+}
 
-  const take = (client: Client, setting: Setting, step: Step, value: (each: Measured) => number) =>
-    median((measured.get(key(client, setting, step)) ?? []).map(value))
-  const time = (client: Client, setting: Setting, step: Step) =>
-    take(client, setting, step, (each) => each.milliseconds)
-  const roundTrips = (client: Client, setting: Setting, step: Step) => {
-    const { roundTrip } = SETTINGS.find(({ name }) => name === setting)!
-    return (time(client, setting, step) - time(client, '0', step)) / roundTrip
+/** To the others all handles without a DNS record are the same. */
+function isSkipped(name: Name, step: Step): boolean {
+  return name !== 'ours' && step === 'init, of server'
+}
+
+function report({ title, limits }: Topology, { of, requests, memory }: Results): void {
+  const time = (name: Name, setting: Setting, step: Step) => of(name, setting, step, (each) => each.milliseconds)
+  const counted = (name: Name, setting: Setting, step: Step) => of(name, setting, step, (each) => each.roundTrips)
+  const byTime = (name: Name, step: Step) => (time(name, FAR, step) - time(name, NEAR, step)) / FAR.roundTrip
+  const requestsOf = (name: Name, step: Step) => of(name, FAR, step, (each) => each.requests.length)
+  const connections = (name: Name, step: Step) => of(name, FAR, step, (each) => each.opened)
+  const roundTrips = (step: Step) => {
+    const [count, difference] = [counted('ours', FAR, step), byTime('ours', step)]
+    return Math.abs(count - difference) > DOUBT ? count : Math.min(count, difference)
   }
-  const counted = (client: Client, setting: Setting, step: Step) =>
-    take(client, setting, step, (each) => each.roundTrips)
-  const judged = (step: Step) => {
-    const [count, byTime] = [counted('ours', '200', step), roundTrips('ours', '200', step)]
-    return Math.abs(count - byTime) > DOUBT ? count : Math.min(count, byTime)
-  }
-  const judge = (what: string, value: number, limit: number | undefined, tolerance = 0) => {
+  const judged = (what: string, value: number, limit: number | undefined, tolerance = 0) => {
     if (limit === undefined) return ''
     if (value <= limit + tolerance) return `${limit}`
     missed.push(`${title}: ${what}: ${Number(value.toFixed(1))}, limit ${limit}`)
     return `${limit} MISSED`
   }
-  const steps = Object.keys(STEPS) as Step[]
-  const others = clients.slice(1)
-  const cells = (step: Step, text: (client: Client) => string) =>
-    clients.map((client) => (isSkipped(client, step) ? '' : text(client)))
+  const others = names.slice(1)
+  const cells = (step: Step, text: (name: Name) => string) =>
+    names.map((name) => (isSkipped(name, step) ? '' : text(name)))
 
-  say(`\n${title}: round trips, counted and (by the time at 200 ms)\n`)
-  const far = clients.map((name) => `${name}, far DNS`)
+  say(`\n${title}: round trips, counted and (by the time at ${FAR.name} ms)\n`)
   table(
-    ['', 'limit', ...clients, ...far],
-    steps.map((step) => {
-      const limit = limits[step]?.roundTrips
-      return [
-        step,
-        judge(`${step}, round trips`, judged(step), limit, TOLERANCE),
-        ...cells(step, (client) => `${counted(client, '200', step)} (${roundTrips(client, '200', step).toFixed(1)})`),
-        ...cells(step, (client) => `${counted(client, 'far DNS', step)}`),
-      ]
-    }),
-  )
-  say(`\n${title}: milliseconds at 0 / 50 / 200, requests, connections\n`)
-  const requests = (client: Client, step: Step) => take(client, '200', step, (each) => each.requests.length)
-  const connections = (client: Client, step: Step) => take(client, '200', step, (each) => each.opened)
-  table(
-    ['', ...clients.map((name) => `${name}, ms`), 'limit', 'requests', ...others, 'connections', ...others],
-    steps.map((step) => [
+    ['', 'limit', ...names, ...names.map((name) => `${name}, far DNS`)],
+    STEPS.map((step) => [
       step,
-      ...cells(step, (client) =>
-        (['0', '50', '200'] as const).map((setting) => time(client, setting, step).toFixed(0)).join(' / '),
-      ),
-      judge(`${step}, requests`, requests('ours', step), limits[step]?.requests),
-      ...cells(step, (client) => `${requests(client, step)}`),
-      ...cells(step, (client) => `${connections(client, step)}`),
+      judged(`${step}, round trips`, roundTrips(step), limits[step].roundTrips, TOLERANCE),
+      ...cells(step, (name) => `${counted(name, FAR, step)} (${byTime(name, step).toFixed(1)})`),
+      ...cells(step, (name) => `${counted(name, FAR_DNS, step)}`),
     ]),
   )
-  if (flags.requests) {
-    for (const client of clients) {
-      say(`\n${client}:`)
-      for (const step of steps)
-        say(
-          `  ${step}: ${measured
-            .get(key(client, '200', step))!
-            .at(-1)!
-            .requests.join(', ')}`,
-        )
-    }
+  say(`\n${title}: requests, connections, milliseconds at 0 / 50 / 200\n`)
+  table(
+    ['', 'limit', 'requests', ...others, 'connections', ...others, ...names.map((name) => `${name}, ms`)],
+    STEPS.map((step) => [
+      step,
+      judged(`${step}, requests`, requestsOf('ours', step), limits[step].requests),
+      ...cells(step, (name) => `${requestsOf(name, step)}`),
+      ...cells(step, (name) => `${connections(name, step)}`),
+      ...cells(step, (name) =>
+        SETTINGS.slice(0, 3)
+          .map((setting) => time(name, setting, step).toFixed(0))
+          .join(' / '),
+      ),
+    ]),
+  )
+  say(`\nMemory of a warm call: ${memory} MiB (limit ${judged('call, warm, MiB', memory, MEMORY_LIMIT)})`)
+  if (!flags.requests) return
+  for (const name of names) {
+    say(`\n${name}:`)
+    for (const step of STEPS) say(`  ${step}: ${requests(name, step).join(', ')}`)
   }
-  say(`\nMemory of a warm call: ${memory} MiB (limit ${judge('call, warm, MiB', memory, MEMORY_LIMIT)})\n`)
-}
-
-function signInAs(account: Account, authorizationUrl: string): Promise<string> {
-  return signIn(authorizationUrl, account, { consent: true })
-}
-
-function portOf(url: string): number {
-  return Number(new URL(url).port)
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): void {

@@ -3,6 +3,7 @@
  * alike: a ratio is the median over the pairs.
  */
 import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 
 const PAIRS = 31
 
@@ -37,9 +38,8 @@ export function compare(first: Program, second: Program): Ratio {
   }
 }
 
-const PROBE = `process.on('exit', () => process.stderr.write('\\nPEAK ' + process.resourceUsage().maxRSS + '\\n'))`
-/** For Node, that its process says how much memory it had. */
-export const REPORT_PEAK = `--import=data:text/javascript,${encodeURIComponent(PROBE)}`
+/** For Node, so that a process says how much memory it had. */
+export const REPORT_PEAK = `--require=${fileURLToPath(new URL('report-peak.cjs', import.meta.url))}`
 
 /** MiB resident, at its largest. */
 export function peakMemory(program: Program): number {

@@ -56,8 +56,10 @@ async function connect(relay: Relay, servername: string): Promise<tls.TLSSocket>
 test('the first request costs three round trips, for TCP, TLS 1.3 and itself; later ones cost one each', async () => {
   const { newWay, ways } = countedTrips()
   const arrivals: (number | undefined)[] = []
+  const counted: number[] = []
   const server = http.createServer((request, response) => {
     arrivals.push(ways.at(-1)?.server)
+    counted.push(relay.traffic().roundTrips)
     response.end(request.url)
   })
   const relay = await relayTo({ 'pds.far.dev': await listen(server) })
@@ -79,14 +81,17 @@ test('the first request costs three round trips, for TCP, TLS 1.3 and itself; la
   }
   expect(await answered('/one')).toStrictEqual(['TLSv1.3 /one'])
   expect(arrivals.splice(0)).toStrictEqual([2.5])
+  expect(relay.traffic()).toMatchObject({ opened: 1, requests: ['GET pds.far.dev/one'] })
+  relay.startTraffic(false)
   expect(await answered('/one', '/two', '/three')).toStrictEqual(['TLSv1.3 /one', 'TLSv1.3 /two', 'TLSv1.3 /three'])
   expect(arrivals).toStrictEqual([2.5, 3.5, 4.5])
   expect([...relay.connections]).toStrictEqual([['pds.far.dev', 2]])
-  expect(relay.traffic()).toStrictEqual({
-    opened: 2,
-    requests: ['/one', '/one', '/two', '/three'].map((path) => `GET pds.far.dev${path}`),
-    roundTrips: expect.any(Number),
+  expect(relay.traffic()).toMatchObject({
+    opened: 1,
+    requests: ['/one', '/two', '/three'].map((path) => `GET pds.far.dev${path}`),
   })
+  // By the relay itself, when the client sent them: the first ones perhaps after a ticket of TLS that nobody waits for.
+  expect(counted.slice(2)).toStrictEqual([3, 4])
 })
 
 test('everything arrives in order, and then the end, however long the pieces take', async () => {

@@ -1,0 +1,67 @@
+/**
+ * What each command asks the real servers, and over how many connections. Both take time where the servers are far away:
+ * `npm run bench -- distance` says how much.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startOurs } from '../bench/distance-clients.ts'
+import { APART, type Far, type Step, startFar, TOGETHER } from '../bench/far.ts'
+import type { Traffic } from '../bench/relay.ts'
+import { createHome, type Home } from '../world/cli.ts'
+import { ownWorld } from '../world/own.ts'
+import { connectWorld } from '../world/world.ts'
+
+/** At most. A connection for `init` by DNS may be opened to the handle's own domain before the record is there. */
+const CONNECTIONS: Readonly<Record<Step, number>> = {
+  'init, DNS': 4,
+  'init, well-known': 4,
+  'init, of server': 4,
+  complete: 4,
+  'call, first': 1,
+  'call, warm': 1,
+  refresh: 4,
+}
+
+describe.each([TOGETHER, APART])('$title', (topology) => {
+  const seen = new Map<Step, Traffic>()
+  let home: Home
+  let far: Far
+
+  beforeAll(async () => {
+    home = await createHome()
+    far = await startFar(connectWorld(), topology)
+    const counted = async (step: Step, work: () => Promise<{ result: string }>) => {
+      far.relay.startTraffic(false)
+      const { result } = await work()
+      seen.set(step, far.relay.traffic())
+      return result
+    }
+    far.setRecord(true)
+    const ours = startOurs(far, home, ownWorld(), 'store')
+    const callback = await far.signIn(await counted('init, DNS', () => ours.init(far.handles.own)))
+    await counted('complete', () => ours.complete(callback))
+    await counted('call, first', ours.call)
+    await counted('call, warm', ours.call)
+    await counted('refresh', ours.refresh)
+    far.setRecord(false)
+    await counted('init, well-known', () => ours.init(far.handles.own))
+    await counted('init, of server', () => ours.init(far.handles.ofServer))
+  })
+  afterAll(async () => {
+    await far?.close()
+    await home.remove()
+  })
+
+  test.each(Object.keys(topology.limits) as Step[])('%s asks no more than it may, over few connections', (step) => {
+    const { requests, opened } = seen.get(step)!
+    expect(requests.length, requests.join('\n')).toBeLessThanOrEqual(topology.limits[step].requests ?? 2)
+    expect(opened).toBeLessThanOrEqual(CONNECTIONS[step])
+  })
+
+  test('nothing is sent to the authorization server before the PDS has named it', () => {
+    const { requests } = seen.get('init, well-known')!
+    const named = requests.indexOf(`GET ${topology.pds}/.well-known/oauth-protected-resource`)
+    const pushed = requests.indexOf(`POST ${topology.entryway ?? topology.pds}/oauth/par`)
+    expect(named).toBeGreaterThanOrEqual(0)
+    expect(pushed).toBeGreaterThan(named)
+  })
+})
