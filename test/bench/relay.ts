@@ -49,7 +49,8 @@ export interface Traffic {
   readonly requests: readonly string[]
   /**
    * How often the client waited for data that took a round trip, whatever else it waited for: what it sends depends on
-   * all that has reached it. A busy machine does not change it, as it does the time.
+   * all that has reached it. A busy client may send something so late that it seems to depend on more than it does, so the
+   * least of a few runs is right.
    */
   readonly roundTrips: number
 }
@@ -91,7 +92,7 @@ export async function startRelay(targets: Readonly<Record<string, number>>, name
   const connections = new Map<string, number>()
   const newSpan = (): Span => ({ opened: 0, requests: [], latest: 0 })
   let span = newSpan()
-  /** Connections of a client that has ended. */
+  /** Connections whose client has ended, or has hung up. */
   let earlier = new WeakSet<Socket>()
   const open = new Set<Socket>()
   const keep = (socket: Socket) => {
@@ -119,6 +120,8 @@ export async function startRelay(targets: Readonly<Record<string, number>>, name
     span.opened += 1
     const server = keep(net.connect({ port: innerPort, host: '127.0.0.1', allowHalfOpen: true }))
     let ends = { span, established: span.latest + 1, server: 0 }
+    // What a client that hangs up is sent after that, it does not wait for.
+    client.once('end', () => earlier.add(client))
     carry(keep(client), server, async () => {
       if (ends.span !== span) ends = { span, established: 0, server: 0 }
       const to = ends
