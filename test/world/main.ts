@@ -16,6 +16,7 @@
 import type { RequestListener } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { APP_VIEW_DID, startAppView } from './app-view.ts'
+import { hurry } from './haste.ts'
 import { type Destination, leadName, leadText } from './names.ts'
 import { openPort, type PdsOptions, type RecordedRequest, type Running, startPds, startPlc } from './servers.ts'
 import { type Sites, startSites } from './sites.ts'
@@ -30,6 +31,8 @@ export interface WorldAddresses {
   readonly handleResolverUrl: string
   readonly controlUrl: string
 }
+
+hurry()
 
 let requests: RecordedRequest[] = []
 const record = (request: RecordedRequest) => void requests.push(request)
