@@ -6,14 +6,16 @@
 /** Several signals as one, until `release`. */
 export interface Joined {
   readonly signal: AbortSignal | undefined
+  /** Whether it is none of the given ones, and listens to them. */
+  readonly isJoined: boolean
   /** Removes the listeners. */
   release(): void
 }
 
 export function join(...given: readonly (AbortSignal | null | undefined)[]): Joined {
-  const signals = [...new Set(given.filter((signal) => signal instanceof AbortSignal))]
+  const signals = [...new Set(given)].filter((signal) => signal !== undefined && signal !== null)
   const [only] = signals
-  if (signals.length < 2) return { signal: only, release: () => undefined }
+  if (signals.length < 2) return { signal: only, isJoined: false, release: () => undefined }
   const controller = new AbortController()
   const listeners = signals.map((signal) => ({ signal, abort: () => controller.abort(signal.reason) }))
   for (const { signal, abort } of listeners) {
@@ -23,13 +25,13 @@ export function join(...given: readonly (AbortSignal | null | undefined)[]): Joi
   const release = () => {
     for (const { signal, abort } of listeners) signal.removeEventListener('abort', abort)
   }
-  return { signal: controller.signal, release }
+  return { signal: controller.signal, isJoined: true, release }
 }
 
 /** A response whose body releases the signals once it was read, has failed or was cancelled. */
-export function releasing(response: Response, { signal, release }: Joined): Response {
+export function releasing(response: Response, { isJoined, release }: Joined): Response {
   const { body, status, statusText, headers } = response
-  if (signal === undefined) return response
+  if (!isJoined) return response
   if (body === null) {
     release()
     return response
