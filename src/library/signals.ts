@@ -2,6 +2,10 @@
  * Abort signals that outlive many operations. `AbortSignal.any` would keep something of each operation on some versions of
  * Node, so listeners are removed here.
  */
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events'
+
+/** As many as the global `fetch` allows: many requests may share a signal, and Node warns of a leak at the eleventh. */
+const MOST_LISTENERS = 1500
 
 /** Several signals as one, until `release`. */
 export interface Joined {
@@ -14,6 +18,9 @@ export interface Joined {
 
 export function join(...given: readonly (AbortSignal | null | undefined)[]): Joined {
   const signals = [...new Set(given)].filter((signal) => signal !== undefined && signal !== null)
+  for (const signal of signals) {
+    if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(MOST_LISTENERS, signal)
+  }
   const [only] = signals
   if (signals.length < 2) return { signal: only, isJoined: false, release: () => undefined }
   const controller = new AbortController()

@@ -99,11 +99,14 @@ export interface TestWorld {
   respond(nsid: string, method: (request: TestRequest, account: TestAccount) => unknown): void
   /** The records that were written, oldest first. */
   readonly records: readonly TestRecord[]
-  /** All requests, oldest first, with those that were lost. */
-  readonly requests: readonly TestRequest[]
+  /** All requests, oldest first, with those that were lost. `requests.length = 0` forgets them. */
+  readonly requests: TestRequest[]
   /** Makes the next requests of a session to the PDS fail, or those of one method. */
   failNext(fault: TestFault, options?: TestFaultOptions): void
-  /** Makes all access tokens expire. The next request of each session refreshes it. */
+  /**
+   * Makes the PDS reject all access tokens as expired, before clients expect it. The next request of each session refreshes
+   * it. Advances the clock by a minute, within which a client does not refresh twice.
+   */
   expireTokens(): void
   /** Ends all sessions, or those of one account, as when a person signs the app out at the server. */
   endSessions(account?: TestAccount): void
@@ -113,6 +116,12 @@ export interface TestWorld {
   advance(seconds: number): void
 }
 
+/** Nonces that are valid at a time: requests may be sent at the same time. */
+const CONCURRENT = 100
+
+/** Milliseconds, after which a client takes a rejected token for expired, and not for a sign of another fault. */
+const JUST_REFRESHED = 60_000
+
 /** The error code of Node for each way in which a request fails. */
 const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
   NETWORK_UNREACHABLE: 'ECONNREFUSED',
@@ -120,7 +129,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
 }
 
 export function createTestWorld(): TestWorld {
-  const world = createFakeWorld({ startAt: 0, clock: Date.now })
+  const world = createFakeWorld({ startAt: 0, clock: Date.now, faults: { nonceMemory: CONCURRENT } })
   const planted: { readonly fault: TestFault; readonly options: TestFaultOptions; left: number }[] = []
 
   world.faults.httpFault = (request) => {
@@ -177,7 +186,7 @@ export function createTestWorld(): TestWorld {
     fetch,
     clientOptions() {
       const { resolveTxt, now, sleep } = world
-      const { pending, sessions } = createFakeStores()
+      const { pending, sessions } = createFakeStores(0)
       return { fetch, resolveTxt, clock: { now, sleep }, stores: { pending, sessions } }
     },
     pds: world.pds,
@@ -202,6 +211,7 @@ export function createTestWorld(): TestWorld {
     requests: world.requests,
     failNext: (fault, options = {}) => void planted.push({ fault, options, left: options.times ?? 1 }),
     expireTokens() {
+      world.advance(JUST_REFRESHED)
       for (const session of world.sessions)
         session.accessTokenExpiresAt = Math.min(session.accessTokenExpiresAt, world.now())
     },

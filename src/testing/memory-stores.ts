@@ -12,7 +12,7 @@ export interface FakeStores extends Stores {
   readonly nonces: Map<string, Nonces>
   /** By thumbprint. */
   readonly revocations: Map<string, RevokedSession>
-  /** Every record ever made durable, oldest first. */
+  /** The records that were made durable, oldest first; of many the last. */
   readonly history: (PendingRecord | SessionRecord)[]
   /** Gives the error a `put` of this record fails with; nothing is stored then. */
   failPut: (record: PendingRecord) => unknown
@@ -22,7 +22,8 @@ export interface FakeStores extends Stores {
   failConfirm: () => unknown
 }
 
-export function createFakeStores(): FakeStores {
+/** @param remembered the most records that `history` has */
+export function createFakeStores(remembered = 1000): FakeStores {
   const pendingRecords = new Map<string, PendingRecord>()
   const sessionRecords = new Map<string, SessionRecord>()
   const nonces = new Map<string, Nonces>()
@@ -30,6 +31,11 @@ export function createFakeStores(): FakeStores {
   const history: FakeStores['history'] = []
   /** By thumbprint, resolved when the last transaction in line has ended. */
   const queues = new Map<string, Promise<void>>()
+
+  function note(record: PendingRecord | SessionRecord): void {
+    history.push(copy(record))
+    if (history.length > remembered) history.shift()
+  }
 
   async function update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T> {
     const before = queues.get(thumbprint) ?? Promise.resolve()
@@ -46,7 +52,7 @@ export function createFakeStores(): FakeStores {
           await tick()
           raise(stores.failCommit(next))
           sessionRecords.set(thumbprint, copy(next))
-          history.push(copy(next))
+          note(next)
         },
         forget: async () => {
           await tick()
@@ -76,14 +82,14 @@ export function createFakeStores(): FakeStores {
         raise(stores.failPut(record))
         if (pendingRecords.get(record.state)?.status !== 'pending') return false
         pendingRecords.set(record.state, copy(record))
-        history.push(copy(record))
+        note(record)
         return true
       },
       async put(record) {
         await tick()
         raise(stores.failPut(record))
         pendingRecords.set(record.state, copy(record))
-        history.push(copy(record))
+        note(record)
       },
       get: async (state) => copy(pendingRecords.get(state)),
       list: async () => [...pendingRecords.values()].map((record) => copy(record)!),

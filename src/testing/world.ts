@@ -42,7 +42,7 @@ export interface FakeWorld extends Runtime {
   /** Documents of hosted clients by `client_id`, which the server is taken to have fetched. */
   readonly clients: Map<string, ClientDocument>
   /** Every request made, those that were lost too. */
-  readonly requests: readonly FakeRequest[]
+  readonly requests: FakeRequest[]
   readonly warnings: readonly string[]
   /** What `createRecord` created. */
   readonly records: readonly FakeRecord[]
