@@ -1,6 +1,7 @@
 /**
  * Whatever a reader of README.md and docs/ can copy, run as it stands there and in the order in which it does, against the
- * real PDS. Other names stand for those of the network. (docs/recipes.md, docs/ci.md, docs/run.md and docs/library.md have test files of their own.)
+ * real PDS. Other names stand for those of the network. (docs/recipes.md, docs/ci.md, docs/run.md, docs/library.md and docs/testing.md have
+ * test files of their own.)
  */
 import { execFileSync } from 'node:child_process'
 import { appendFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
@@ -26,7 +27,7 @@ import { CONSENT, callbackFor, expectFailure, library, newHome } from './support
 const world = connectWorld()
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Pages with a test file of their own. */
-const OTHERS = ['docs/recipes.md', 'docs/ci.md', 'docs/run.md', 'docs/library.md']
+const OTHERS = ['docs/recipes.md', 'docs/ci.md', 'docs/run.md', 'docs/library.md', 'docs/testing.md']
 const blocks = (await blocksToRun()).filter(({ page }) => !OTHERS.includes(page))
 const taken = new Set<Block>()
 
