@@ -94,6 +94,7 @@ export type {
   Body,
   Clock,
   Dns,
+  FastCrypto,
   Finding,
   PendingStore,
   SaveTarget,

@@ -41,7 +41,25 @@ export interface Secp256k1 {
   signEs256k?(jwk: PrivateJwk, data: Uint8Array): Uint8Array | Promise<Uint8Array>
 }
 
+/** What a runtime does faster than WebCrypto, which is used where it is absent. */
+export interface FastCrypto {
+  /**
+   * A function that signs with a P-256 key.
+   *
+   * @returns the ES256 signature in 64 bytes
+   * @throws the private key does not belong to the public key; whatever is thrown is not shown
+   */
+  readonly openEs256?: ((jwk: PrivateJwk) => (data: Uint8Array) => Uint8Array) | undefined
+  readonly sha256?: ((data: Uint8Array) => Uint8Array) | undefined
+}
+
 export type Body = string | Uint8Array | Blob | ReadableStream<Uint8Array>
+
+/** Node loads its web streams when their name is first used, so that is avoided for text, bytes and nothing. */
+export function isStream(body: unknown): body is ReadableStream<Uint8Array> {
+  if (typeof body !== 'object' || body === null || body instanceof Uint8Array) return false
+  return body instanceof ReadableStream
+}
 
 export interface HttpInit {
   readonly method?: string
@@ -313,7 +331,7 @@ export interface Notices {
   warn(message: string): void
 }
 
-export type Network = Http & Clock & Random & Secp256k1
+export type Network = Http & Clock & Random & Secp256k1 & FastCrypto
 export type IdentityPorts = Http & Dns & { readonly settings: Settings }
 /** All ports, as `nodeRuntime()` returns them. */
 export type Runtime = Network &

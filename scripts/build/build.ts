@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { decode, encode, type SourceMapSegment } from '@jridgewell/sourcemap-codec'
 import { type OutputChunk, type Plugin, type PreRenderedChunk, rolldown } from 'rolldown'
 import { minify } from 'rolldown/utils'
+import { staticImports } from './imports.ts'
 import { licencesOf } from './licences.ts'
 import { helpText, manPage } from './man.ts'
 
@@ -20,12 +21,22 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const DIST = `${ROOT}dist`
 /** Chunk by module of the library. */
 const FACES = { 'index.js': 'library.cjs', 'testing.js': 'testing.cjs' }
+/**
+ * What each `call` loads, and most other commands do. It is in two files, because each file takes time to find, to read
+ * and to compile: one for the library too.
+ */
+const WARM = ['src/cli/program.ts', 'src/cli/context.ts', 'src/cli/call/call.ts']
+
+const first = await staticImports(['src/cli/entry.ts']) // for --version too
+const start = await staticImports(['src/cli/start.ts'])
+const warm = new Set([...(await staticImports(WARM))].filter((id) => !first.has(id) && !start.has(id)))
+const shared = await staticImports(['src/index.ts'])
 
 const bundle = await rolldown({
   cwd: ROOT,
   input: { entry: 'src/cli/entry.ts', library: 'src/index.ts', testing: 'src/testing/index.ts' },
   platform: 'node',
-  plugins: [withoutUnused()],
+  plugins: [withoutUnused(), withLazyBuiltins()],
   transform: { target: 'node20.19' },
 })
 const { output } = await bundle.generate({
@@ -41,6 +52,10 @@ const { output } = await bundle.generate({
     groups: [
       // Only the servers for tests verify: what starts with each command stays small.
       { name: 'vendor-jose-verify', test: /node_modules.jose.*(?:verify|embedded)\.js$/ },
+      { name: 'node-version', test: (id) => first.has(id) && !id.endsWith('entry.ts'), priority: 2 },
+      { name: 'cli-start', test: (id) => start.has(id) || id.includes('rolldown/runtime'), priority: 1 },
+      { name: 'warm-core', test: (id) => warm.has(id) && shared.has(id) },
+      { name: 'warm-cli', test: (id) => warm.has(id) && !shared.has(id) },
       { name: 'vendor-jose', test: /node_modules.jose/ },
       { name: 'vendor-commander', test: /node_modules.commander/ },
       { name: 'vendor-prompts', test: /node_modules.@inquirer/ },
@@ -87,26 +102,52 @@ function withoutUnused(): Plugin {
   }
 }
 
+/**
+ * The modules of Node that most commands do not need are loaded when something of them is first used. Commander alone
+ * would load `child_process`, which takes a millisecond.
+ */
+function withLazyBuiltins(): Plugin {
+  const LAZY = ['node:child_process', 'node:dns/promises', 'node:https', 'node:tls', 'node:tty', 'node:worker_threads']
+  return {
+    name: 'with-lazy-builtins',
+    resolveId: (id) => (LAZY.includes(id) ? `\0lazy:${id}` : undefined),
+    load(id) {
+      if (!id.startsWith('\0lazy:')) return undefined
+      const name = id.slice('\0lazy:'.length)
+      const members = Object.keys(process.getBuiltinModule(name)!)
+      return `for (const name of ${JSON.stringify(members)}) {
+        Object.defineProperty(exports, name, { enumerable: true, get: () => process.getBuiltinModule('${name}')[name] })
+      }`
+    },
+  }
+}
+
 /** By path, because files of several folders share a base name: `cli-call-request.cjs` for src/cli/call/request.ts. */
-function chunkName({ facadeModuleId, moduleIds }: PreRenderedChunk): string {
+function chunkName({ name, facadeModuleId, moduleIds }: PreRenderedChunk): string {
+  if (name.startsWith('warm-') || name === 'cli-start' || name === 'node-version') return '[name].cjs'
   const own = moduleIds.filter((id) => id.startsWith(`${ROOT}src/`))
   const path = (facadeModuleId ?? own.at(-1))?.slice(`${ROOT}src/`.length)
   return own.length === 0 || path === undefined ? '[name].cjs' : path.replaceAll('/', '-').replace(/\.ts$/, '.cjs')
 }
 
-async function writeChunk({ fileName, code, map, moduleIds }: OutputChunk): Promise<void> {
+async function writeChunk({ name, fileName, code, map, moduleIds }: OutputChunk): Promise<void> {
   const path = `${DIST}/cjs/${fileName}`
   const theirs = moduleIds.filter((id) => !id.startsWith(`${ROOT}src/`))
   if (theirs.length === moduleIds.length) {
     const { code: small, errors } = await minify(fileName, code)
     if (errors.length > 0) throw errors[0]
-    await writeFile(path, small)
+    await writeFile(path, ascii(small))
     return
   }
   const stray = theirs.find((id) => id.includes('node_modules'))
-  if (stray) throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
-  await writeFile(path, code)
+  if (stray && !name.startsWith('warm-')) throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
+  await writeFile(path, ascii(code))
   if (map) await writeFile(`${path}.map`, JSON.stringify(linesOnly(map)))
+}
+
+/** Node reads and compiles text that is all ASCII in half the time. The columns in a source map are of the line before. */
+function ascii(code: string): string {
+  return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** As much as leads to a line in src/: one mapping for each, without names. The rest is three quarters of a map. */

@@ -3,7 +3,16 @@
  *
  * @see https://atproto.com/specs/xrpc#summary-of-http-status-codes, RFC 9110 §10.2.3
  */
-import type { Clock, HttpHeaders, HttpResponse, Notices, Random, Timer } from '../ports.ts'
+
+import {
+  type Clock,
+  type HttpHeaders,
+  type HttpResponse,
+  isStream,
+  type Notices,
+  type Random,
+  type Timer,
+} from '../ports.ts'
 import { retryAt } from '../protocol/http/response.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import { relativeTime } from '../text.ts'
@@ -50,7 +59,7 @@ export async function callWithRetry(
   ports: Ports,
 ): Promise<HttpResponse> {
   const isRead = (request.method ?? (request.body === undefined ? 'GET' : 'POST')) === 'GET'
-  const isRepeatable = !(request.body instanceof ReadableStream)
+  const isRepeatable = !isStream(request.body)
   for (let failures = 0; ; ) {
     while (limit.until > ports.now()) {
       await ports.sleep(Math.min(limit.until - ports.now(), LONGEST_SLEEP), request.signal)

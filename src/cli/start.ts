@@ -1,24 +1,23 @@
 /**
  * Prepares the process before the program is loaded.
  */
-import module from 'node:module'
+import { join } from 'node:path'
 import { isPrivate, userFolders } from '../node/folders.ts'
+import { keepCode } from './code-cache.ts'
 import { inCi } from './io.ts'
 
 export async function start(): Promise<void> {
-  useCompileCache()
-  // Source maps are loaded only if a stack may be printed, because that takes time.
+  // Source maps are loaded only if a stack may be printed, because that takes time. Node finds them for what it compiles.
   if (process.argv.some((argument) => argument === '--verbose' || argument === '-v')) process.setSourceMapsEnabled(true)
+  else keepCompiledCode()
   return (await import('./program.ts')).runProcess()
 }
 
-/**
- * Enables the compile cache (Node 22.8), in a private folder. Node's default folder is shared by all users of a
- * machine, and its content is executed. The cache is optional.
- */
-function useCompileCache(): void {
-  const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => void }
-  if (!enableCompileCache || inCi({ environment: process.env })) return
+/** In a private folder, and not in CI, where nothing is kept. */
+function keepCompiledCode(): void {
+  if (inCi({ environment: process.env })) return
   const folder = userFolders()?.cache
-  if (folder !== undefined && isPrivate(folder)) enableCompileCache(folder)
+  if (folder === undefined || !isPrivate(folder)) return
+  const [, , command = ''] = process.argv
+  keepCode(join(folder, 'code'), /^[a-z]{1,16}$/.test(command) ? command : 'other')
 }

@@ -5,10 +5,9 @@
  * @see https://github.com/bluesky-social/atproto/tree/main/packages/oauth/oauth-client-node
  */
 import * as v from '@badrap/valita'
-import { calculateJwkThumbprint } from 'jose'
 import { type ErrorFacts, OAuthError } from '../errors.ts'
 import type { ClientJwk, ClientKeyName, Credentials, P256Jwk, PrivateJwk } from '../model.ts'
-import { importDpopKey } from '../protocol/oauth/dpop.ts'
+import { importDpopKey, jwkThumbprint } from '../protocol/oauth/dpop.ts'
 import { type Fault, firstFault } from './fault.ts'
 import { claimsOf } from './read.ts'
 import {
@@ -213,8 +212,7 @@ async function clientKeyFor(
     const message = `the session was created with the client key "${kid}", but "${clientJwk.kid}" is set`
     throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts })
   }
-  const { kty, crv, x, y } = clientJwk
-  return { kid, thumbprint: await calculateJwkThumbprint({ kty, crv, x, y }) }
+  return { kid, thumbprint: await jwkThumbprint(clientJwk) }
 }
 
 /** Milliseconds since the epoch. */

@@ -10,10 +10,10 @@ import { OAuthError } from '../errors.ts'
 import type { ClientJwk, SessionRecord } from '../model.ts'
 import { PLC_DIRECTORY, type Runtime, type Saving, type Stores } from '../ports.ts'
 import { encryptionSetting } from './config/encryption.ts'
+import { openEs256, sha256, signEs256k } from './ec-signing.ts'
 import { expandTilde, userFolders } from './folders.ts'
 import { createHttp } from './http/client.ts'
 import { normalizeTarget, openTarget, STORE, VAULT } from './save/targets.ts'
-import { signEs256k } from './secp256k1.ts'
 import { holdSignals } from './signals.ts'
 import { cacheFor, elsewhereFor } from './store/elsewhere.ts'
 import { isCode } from './store/files.ts'
@@ -89,6 +89,8 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     sleep,
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     signEs256k,
+    openEs256,
+    sha256,
     warn: options.onWarning ?? (() => undefined),
     settings: { plcUrl, handleResolver, clientJwk, dev },
     stores: withVault(createStores(home, stateFile, options), home, options, () => runtime),

@@ -1,7 +1,8 @@
 /**
  * The body of a request: whether it can be sent again, its size, its timeout, and what happens if the caller gives up.
  */
-import type { Body } from '../ports.ts'
+
+import { type Body, isStream } from '../ports.ts'
 
 /** Seconds for the headers of a response, and for each pause in its body. */
 const TIMEOUT = 60
@@ -29,7 +30,7 @@ export interface SendInit extends Omit<SessionInit, 'headers' | 'body'> {
 export async function repeatable(body: SessionInit['body']): Promise<Body | undefined> {
   if (body === null || body === undefined) return undefined
   if (typeof body === 'string' || body instanceof Uint8Array || body instanceof Blob) return body
-  if (body instanceof ReadableStream) return body
+  if (isStream(body)) return body
   return new Response(body).blob() // keeps the media type of a form, with its boundary
 }
 
@@ -40,7 +41,7 @@ export function sizeOf(body: Exclude<Body, ReadableStream> | undefined): number 
 
 /** Seconds. */
 export function timeoutFor(body: Body | undefined): number {
-  return body instanceof ReadableStream ? LONGEST : TIMEOUT + sizeOf(body) / SLOWEST
+  return isStream(body) ? LONGEST : TIMEOUT + sizeOf(body) / SLOWEST
 }
 
 /** Rejects with the signal's own reason if the caller gives up; the work goes on, for it may be that of others too. */

@@ -21,7 +21,7 @@ import { assertOwnToken, newestKnown, toSessionRecord } from './token-family.ts'
 export async function openSession(credentials: Credentials, ports: RefreshPorts): Promise<Session> {
   const { did, server } = credentials
   const located = { ...credentials, server: server ?? (await resolveDid(did, ports)).pds }
-  const given = await toSessionRecord(located)
+  const given = await toSessionRecord(located, ports)
   return Session.create(await newestOf(given, ports), ports)
 }
 

@@ -1,7 +1,8 @@
 /**
  * A small request before a large one, so that a large body is sent with a valid nonce and token.
  */
-import type { Body, Clock, HttpResponse } from '../ports.ts'
+
+import { type Body, type Clock, type HttpResponse, isStream } from '../ports.ts'
 import { type SendInit, sizeOf } from './body.ts'
 
 /** A read that every session is allowed, whose response contains the next nonce. */
@@ -24,7 +25,7 @@ export function withPriming(send: Send, { now }: Clock): Send {
   }
   return async (path, init, body) => {
     const isPrimed = Math.abs(now() - respondedAt) < NONCE_GOOD
-    if (body instanceof ReadableStream || (sizeOf(body) > LARGE && !isPrimed)) {
+    if (isStream(body) || (sizeOf(body) > LARGE && !isPrimed)) {
       const { timeoutSeconds } = init
       const primed = await sendAndNote(`/xrpc/${PRIMING}`, { timeoutSeconds }, undefined)
       await primed.body?.cancel()

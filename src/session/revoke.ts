@@ -90,7 +90,7 @@ async function endAtServer(
   const server = await issuingServer(record, ports)
   if (server.revocation_endpoint === undefined) return 'unsupported'
   const nonces = await ports.stores.sessions.readNonces(thumbprint)
-  const key = await importDpopKey(dpopPrivateJwk)
+  const key = await importDpopKey(dpopPrivateJwk, ports)
   await assertSigns(key, ports)
   const agent = OAuthServerAgent.withKey({ server, client, key, nonces }, ports)
   // Without a nonce, the first request may get a 200 and have no effect; the second one has the nonce.

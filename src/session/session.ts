@@ -4,7 +4,7 @@
 
 import { OAuthError } from '../errors.ts'
 import type { Credentials, Did, Handle, Nonces, Origin, SessionRecord } from '../model.ts'
-import type { Body, HttpResponse } from '../ports.ts'
+import { type Body, type HttpResponse, isStream } from '../ports.ts'
 import { toResponse } from '../protocol/http/http-response.ts'
 import { type WithServerClocks, withServerClocks } from '../protocol/http/server-clock.ts'
 import { resolveDid } from '../protocol/identity/did.ts'
@@ -91,7 +91,7 @@ export class Session {
    */
   static async create(record: SessionRecord, ports: RefreshPorts): Promise<Session> {
     const nonces = await ports.stores.sessions.readNonces(record.thumbprint)
-    const key = await importDpopKey(record.dpopPrivateJwk)
+    const key = await importDpopKey(record.dpopPrivateJwk, ports)
     await assertSigns(key, ports)
     return new Session(record, { key, nonces }, withServerClocks(ports))
   }
@@ -209,7 +209,7 @@ export class Session {
     const { isExpired, response } = await saysExpiredToken(await this.#send(path, init, body))
     if (!isExpired) return response
     await orAborted(this.#refreshRefused(used), init.signal)
-    if (this.#record.accessToken === used || body instanceof ReadableStream) return response
+    if (this.#record.accessToken === used || isStream(body)) return response
     await response.body?.cancel()
     return this.#send(path, init, body)
   }

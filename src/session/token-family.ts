@@ -4,7 +4,7 @@
  */
 import { loginFacts, OAuthError, requestedScope } from '../errors.ts'
 import type { Credentials, RevokedSession, SessionRecord } from '../model.ts'
-import type { SessionStore } from '../ports.ts'
+import type { FastCrypto, SessionStore } from '../ports.ts'
 import { importDpopKey, sha256 } from '../protocol/oauth/dpop.ts'
 
 import { relativeTime } from '../text.ts'
@@ -60,8 +60,11 @@ export function addSpentToken(hashes: readonly string[], hash: string): readonly
  * @throws {OAuthError} `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `CREDENTIALS_MISMATCH` the key is not the one
  *   named in them
  */
-export async function toSessionRecord({ server, scope, ...credentials }: Credentials): Promise<SessionRecord> {
-  const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk)
+export async function toSessionRecord(
+  { server, scope, ...credentials }: Credentials,
+  ports: FastCrypto = {},
+): Promise<SessionRecord> {
+  const { thumbprint } = await importDpopKey(credentials.dpopPrivateJwk, ports)
   if (credentials.thumbprint !== undefined && credentials.thumbprint !== thumbprint) {
     throw new OAuthError('CREDENTIALS_MISMATCH', 'the DPoP key does not match the thumbprint in the credentials')
   }

@@ -3,6 +3,7 @@
  * alike: a ratio is the median over the pairs.
  */
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const PAIRS = 31
@@ -20,6 +21,8 @@ export interface Ratio {
   /** Milliseconds, medians. */
   readonly first: number
   readonly second: number
+  /** Of the processor time of both, which other programs on the machine change less. */
+  readonly cpu: number
 }
 
 /** Both once for nothing, then in turns, each first as often as the other. */
@@ -32,9 +35,11 @@ export function compare(first: Program, second: Program): Ratio {
     return [run(first), late] as const
   })
   return {
-    ratio: median(pairs.map(([ours, theirs]) => ours / theirs)),
-    first: median(pairs.map(([ours]) => ours)),
-    second: median(pairs.map(([, theirs]) => theirs)),
+    ratio: median(pairs.map(([ours, theirs]) => ours.took / theirs.took)),
+    first: median(pairs.map(([ours]) => ours.took)),
+    second: median(pairs.map(([, theirs]) => theirs.took)),
+    // Of the sums: a tick is ten milliseconds.
+    cpu: sum(pairs.map(([ours]) => ours.cpu)) / sum(pairs.map(([, theirs]) => theirs.cpu)),
   }
 }
 
@@ -52,10 +57,17 @@ export function reportedPeak(stderr: string): number {
 }
 
 /** @returns milliseconds */
-function run(program: Program): number {
+function run(program: Program): { readonly took: number; readonly cpu: number } {
   const began = performance.now()
+  const before = processorTime()
   ended(program)
-  return performance.now() - began
+  return { took: performance.now() - began, cpu: processorTime() - before }
+}
+
+/** Of all processes that this one has waited for, in ticks of the kernel's clock where it tells (Linux). */
+function processorTime(): number {
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)!.split(' ')
+  return Number(fields[13]) + Number(fields[14])
 }
 
 function ended({ name, args, env = {} }: Program): { stderr: string } {
@@ -67,6 +79,10 @@ function ended({ name, args, env = {} }: Program): { stderr: string } {
   })
   if (status !== 0) throw new Error(`${name}: exit code ${status}: ${stderr}`)
   return { stderr }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
 }
 
 export function median(values: readonly number[]): number {

@@ -18,7 +18,11 @@ import { compare, type Program, peakMemory } from './processes.ts'
 
 const PASSPHRASE = 'correct horse battery staple'
 const METHOD = 'com.atproto.repo.listRecords'
-const BARE = `const response = await fetch(process.argv[2]); process.stdout.write(await response.text())`
+const BARE_FETCH = `const response = await fetch(process.argv[2]); process.stdout.write(await response.text())`
+const BARE_HTTP = `require('node:http').get(process.argv[2], (response) => response.pipe(process.stdout))`
+/** Of the processor time of a warm call to that of the least that sends the same request. */
+const CALL_LIMIT = 1.4
+const MEMORY_LIMIT = 60
 const OFFICIAL = fileURLToPath(new URL('official.mjs', import.meta.url))
 
 const started = await startWorld()
@@ -48,13 +52,19 @@ async function measure(world: World): Promise<void> {
   const fields = Object.entries(query).map(([name, value]) => `${name}=${value}`)
   const bare = join(home.path, 'bare.mjs')
   const stored = join(home.path, 'session.json')
-  await writeFile(bare, BARE)
+  await writeFile(bare, BARE_FETCH)
+  const bareHttp = join(home.path, 'bare.cjs')
+  await writeFile(bareHttp, BARE_HTTP)
   await writeFile(stored, JSON.stringify(session))
   const call: Program = { name: 'call', args: [LAUNCHER, 'call', METHOD, ...fields], env }
   const servers = [world.plcUrl, world.handleResolverUrl]
   const official: Program = { name: 'oauth-client', args: [OFFICIAL, stored, clientId, did, path, ...servers] }
   const fetching: Program = { name: 'bare fetch', args: [bare, `${world.pdsUrl}${path}`] }
   line(call, fetching, 'at most 1.5')
+  const { cpu, first, second } = compare(call, { name: 'bare node:http', args: [bareHttp, `${world.pdsUrl}${path}`] })
+  say(
+    `  call          ${first.toFixed(0).padStart(5)} ms   bare node:http ${second.toFixed(0)} ms   ratio of processor time ${cpu.toFixed(2)} (wanted: at most ${CALL_LIMIT})`,
+  )
   line(official, fetching, 'nothing, it is theirs: @atproto/oauth-client-node')
   line(call, official, 'less than 1')
   await measureSettings(call, did)
@@ -63,6 +73,8 @@ async function measure(world: World): Promise<void> {
   say('\nMemory, MiB resident at its largest:')
   for (const program of [nothing, call, official])
     say(`  ${program.name.padEnd(14)}${String(peakMemory(program)).padStart(5)}`)
+  say(`  (wanted of a warm call: at most ${MEMORY_LIMIT})`)
+  if (cpu > CALL_LIMIT || peakMemory(call) > MEMORY_LIMIT) process.exitCode = 1
 
   say('\nRequests of a command:')
   for (const [name, count] of counted) say(`  ${name.padEnd(28)}${String(count).padStart(3)}`)

@@ -1,19 +1,16 @@
-/** What Node keeps of the compiled program from one run to the next, where it can (22.8). */
+/** What is kept of the compiled program from one run to the next. */
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import module from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Home, runCli } from '../world/cli.ts'
-import { connectWorld } from '../world/world.ts'
 import { newHome } from './support.ts'
 
-connectWorld()
-
-/** Nothing is stored: a response that needs no server. */
-async function status(home: Home, env: Record<string, string> = {}) {
-  const { code, stderr } = await runCli(['status'], { home, env: { XDG_CACHE_HOME: join(home.path, 'cache'), ...env } })
-  expect(stderr).toMatch(/^.*: warning: development mode.*\n.*\[SESSION_MISSING\]\n.*: hint: .*\n$/)
-  expect(code).toBe(5)
+/** A response that needs no server. */
+async function list(home: Home, env: Record<string, string> = {}, text = 'createRecord') {
+  const cache = { XDG_CACHE_HOME: join(home.path, 'cache'), ...env }
+  const { code, stdout } = await runCli(['call', '--list', text], { home, env: cache })
+  expect(stdout).toContain('com.atproto.repo.createRecord')
+  expect(code).toBe(0)
 }
 
 /** The files, which lie in a folder for each version of Node. */
@@ -23,37 +20,60 @@ async function cached(home: Home): Promise<string[]> {
   return names.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
 }
 
-describe.runIf('enableCompileCache' in module)('the compile cache', () => {
-  test('is used by the next run, in a folder of the user’s own; one that is damaged does no harm', async () => {
+describe('compiled code', () => {
+  test('is used by the next run, in a folder of the user’s own; a damaged file is replaced', async () => {
     const home = await newHome()
-    await status(home)
+    await list(home)
     const files = await cached(home)
-    expect(files.length).toBeGreaterThan(5)
+    expect(files.map((file) => file.split(/[\\/]/).at(-1)).sort()).toStrictEqual(['call-warm-cli', 'call-warm-core'])
     expect((await stat(join(home.path, 'cache', 'atproto-oauth'))).mode & 0o777).toBe(0o700)
-    const times = await Promise.all(files.map(async (file) => (await stat(file)).mtimeMs))
-    await status(home)
-    expect(await Promise.all(files.map(async (file) => (await stat(file)).mtimeMs))).toStrictEqual(times)
+    const times = () => Promise.all(files.map(async (file) => (await stat(file)).mtimeMs))
+    const before = await times()
+    await list(home)
+    expect(await times()).toStrictEqual(before)
 
-    const [first, second, ...others] = files
-    await writeFile(first!, '')
-    await writeFile(second!, 'x'.repeat(5000))
-    for (const file of others) {
-      const bytes = await readFile(file)
-      await writeFile(file, bytes.fill(0xff, bytes.length / 2))
+    const [first, second] = files as [string, string]
+    const lengths = [(await stat(first)).size, (await stat(second)).size]
+    for (const damage of [
+      (bytes: Buffer) => bytes.fill(0xff, bytes.length / 2),
+      (bytes: Buffer) => bytes.subarray(0, bytes.length / 2),
+      () => Buffer.alloc(0),
+      () => Buffer.alloc(5000, 'x'),
+    ]) {
+      await writeFile(first, damage(await readFile(first)))
+      await writeFile(second, damage(await readFile(second)))
+      await list(home)
+      for (const [index, file] of [first, second].entries())
+        expect((await stat(file)).size).toBeGreaterThan(lengths[index]! / 2)
     }
-    await status(home)
-    expect((await readFile(first!)).length).toBeGreaterThan(0)
+  })
+
+  test('of another installation, or of another command, is not used', async () => {
+    const home = await newHome()
+    await list(home)
+    const [file] = await cached(home)
+    const code = await readFile(file!)
+    await runCli(['config', 'list'], { home, env: { XDG_CACHE_HOME: join(home.path, 'cache') } })
+    expect((await cached(home)).some((path) => /[\\/]config-/.test(path))).toBe(true)
+    expect((await readFile(file!)).equals(code)).toBe(true)
+  })
+
+  test('is not kept of a command that failed', async () => {
+    const home = await newHome()
+    const { code } = await runCli(['nonsense'], { home, env: { XDG_CACHE_HOME: join(home.path, 'cache') } })
+    expect(code).toBe(2)
+    expect(await cached(home)).toStrictEqual([])
   })
 
   test('is done without where others could write, where nothing can be made, and in CI', async () => {
     const home = await newHome()
     await mkdir(join(home.path, 'cache', 'atproto-oauth'), { recursive: true })
     await chmod(join(home.path, 'cache', 'atproto-oauth'), 0o777)
-    await status(home)
+    await list(home)
     expect(await cached(home)).toStrictEqual([])
-    await status(home, { XDG_CACHE_HOME: '/proc/none' })
+    await list(home, { XDG_CACHE_HOME: '/proc/none' })
     const other = await newHome()
-    await status(other, { CI: 'true' })
+    await list(other, { CI: 'true' })
     expect(await cached(other)).toStrictEqual([])
   })
 })

@@ -185,35 +185,10 @@ test.each([
   ['--help', ['entry', 'node-version'], []],
   [
     'status',
-    [
-      'cli-config-check',
-      'cli-context',
-      'cli-errors',
-      'cli-io',
-      'cli-options',
-      'cli-program',
-      'cli-session-select',
-      'cli-session-status',
-      'cli-start',
-    ],
+    ['cli-session-status', 'cli-start', 'warm-cli', 'warm-core'],
     ['vendor-prompts', 'vendor-open', 'vendor-conf'],
   ],
-  [
-    'call --list',
-    [
-      'cli-call-call',
-      'cli-config-check',
-      'cli-context',
-      'cli-errors',
-      'cli-io',
-      'cli-options',
-      'cli-program',
-      'cli-session-duration',
-      'cli-session-select',
-      'cli-start',
-    ],
-    ['vendor-prompts', 'vendor-open', 'vendor-conf'],
-  ],
+  ['call --list', ['cli-start', 'warm-cli', 'warm-core'], ['vendor-prompts', 'vendor-open', 'vendor-conf']],
 ])('%s loads what it uses', async (line, commands, unused) => {
   const home = await createHome()
   try {
@@ -226,6 +201,60 @@ test.each([
     expect(loaded.filter((name) => /^cli-/.test(name) || commands.includes(name)).sort()).toStrictEqual(commands)
     if (unused.length === 0) expect(loaded.sort()).toStrictEqual(commands)
     for (const name of unused) expect(loaded).not.toContain(name)
+  } finally {
+    await home.remove()
+  }
+})
+
+/**
+ * Parts of Node that a request over plain HTTP can do without. Each takes a millisecond, or ten, and what takes one is
+ * soon imported by mistake.
+ */
+const NOT_NEEDED = [
+  'internal/deps/undici/undici',
+  'internal/crypto/webcrypto',
+  'internal/webstreams/readablestream',
+  'internal/worker',
+  'internal/dns/promises',
+  'internal/perf/performance',
+  'child_process',
+  'https',
+  'http2',
+  'readline',
+  'readline/promises',
+  'tls',
+  'zlib',
+]
+
+test('a warm call loads six files, and no part of Node that it can do without', async () => {
+  const world = connectWorld()
+  const account = await world.createAccount()
+  const home = await createHome()
+  try {
+    const url = await runCli(['init', account.handle], { home })
+    const callback = await signIn(url.stdout.trim(), account, { consent: true })
+    expect(await runCli(['complete', '--save', 'store'], { home, stdin: callback })).toMatchObject({ code: 0 })
+    const tell = join(home.path, 'tell.cjs')
+    const told = `process.on('exit', () => process.stderr.write(JSON.stringify({
+      chunks: Object.keys(require('node:module')._cache), modules: process.moduleLoadList })))`
+    await writeFile(tell, told)
+    const call = ['call', 'com.atproto.server.getSession']
+    await runCli(call, { home })
+    const { code, stderr } = await runCli(call, { home, env: { NODE_OPTIONS: `--require=${tell}` } })
+    expect(code).toBe(0)
+    const { chunks, modules } = JSON.parse(stderr.slice(stderr.indexOf('{"chunks"')))
+    const files = chunks.flatMap((path: string) => /[\\/]dist[\\/]cjs[\\/]([\w-]+)\.cjs$/.exec(path)?.[1] ?? [])
+    expect(files.sort()).toStrictEqual([
+      'cli-start',
+      'entry',
+      'node-version',
+      'rolldown-runtime',
+      'warm-cli',
+      'warm-core',
+    ])
+    const loaded = modules.map((name: string) => name.replace(/^NativeModule /, ''))
+    expect(loaded).toContain('http') // the names mean something
+    expect(NOT_NEEDED.filter((name) => loaded.includes(name))).toStrictEqual([])
   } finally {
     await home.remove()
   }

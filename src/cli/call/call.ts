@@ -1,10 +1,12 @@
 /**
  * `call`: one signed XRPC request to the account's PDS.
  */
+
 import { Command } from 'commander'
 import { assertQuery } from '../../call/paginate.ts'
 import { callWithRetry } from '../../call/retry.ts'
 import { isOAuthError } from '../../errors.ts'
+import { isStream } from '../../ports.ts'
 import { findMethod } from '../../protocol/xrpc/lexicons.ts'
 import { buildXrpcRequest, type XrpcRequest } from '../../protocol/xrpc/request.ts'
 import { explainAccountState } from '../../session/account-state.ts'
@@ -131,7 +133,7 @@ async function runOnce(
   if (request.body instanceof Blob) output.note(`sending ${size(request.body.size)} of ${request.body.type}`)
   const wait = options.wait === true
   const limited = new RateLimitWait(runtime)
-  const isTyped = request.body instanceof ReadableStream && io.stdin.isTTY // the line would mix with what is typed
+  const isTyped = isStream(request.body) && io.stdin.isTTY // the line would mix with what is typed
   const upload = output.progress.isShown && !isTyped ? measuredUpload(request.body) : undefined
   const sent = upload ? { ...request, body: upload.content } : request
   const describe = upload || wait ? () => limited.text() ?? upload?.text() ?? '' : undefined

@@ -1,7 +1,8 @@
 /**
  * Counts the bytes of a body on its way, for the progress line. The bytes themselves pass through unchanged.
  */
-import type { Body, HttpBody, HttpResponse } from '../../ports.ts'
+
+import { type Body, type HttpBody, type HttpResponse, isStream } from '../../ports.ts'
 import { withBody } from '../../protocol/http/http-response.ts'
 import { size } from './progress-text.ts'
 
@@ -17,7 +18,7 @@ export function measuredUpload(body: Body | undefined): Transfer<Body> | undefin
   const onBytes = (length: number) => {
     sent += length
   }
-  if (body instanceof ReadableStream) {
+  if (isStream(body)) {
     return { content: countingStream(body, onBytes), text: () => (sent > 0 ? `sent ${size(sent)}` : '') }
   }
   if (!(body instanceof Blob)) return undefined

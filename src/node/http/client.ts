@@ -50,9 +50,9 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
     async fetch(url, init = {}) {
       check(url)
       const { method = 'GET', headers, body, streaming, ownConnection, pauseSeconds } = init
-      const started = performance.now()
+      const started = process.hrtime() // `performance` is a part of Node of its own to load
       const report = (outcome: string | number) =>
-        onRequest?.(`${method} ${url.href} ${outcome} (${Math.round(performance.now() - started)} ms)`)
+        onRequest?.(`${method} ${url.href} ${outcome} (${millisecondsSince(started)} ms)`)
       const limit = timeLimit(init)
       try {
         const response = await exchange({
@@ -83,6 +83,11 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
       }
     },
   }
+}
+
+function millisecondsSince(started: [number, number]): number {
+  const [seconds, nanoseconds] = process.hrtime(started)
+  return Math.round(seconds * 1000 + nanoseconds / 1e6)
 }
 
 /** Milliseconds. */

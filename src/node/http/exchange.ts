@@ -2,13 +2,14 @@
  * One request and its response, over Node's `http`. Node's `fetch` takes three times as long to start, because it
  * compiles a parser on first use (`npm run bench`).
  */
+
 import http from 'node:http'
 import https from 'node:https'
 import { type Duplex, pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
-import type { Body, HttpResponse } from '../../ports.ts'
+import { type Body, type HttpResponse, isStream } from '../../ports.ts'
 import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
 import { ResponseBody, ResponseHeaders } from './response.ts'
 
@@ -89,7 +90,7 @@ function send({
 }: Exchange): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     const stream = body instanceof Blob ? body.stream() : body
-    const source = stream instanceof ReadableStream ? Readable.fromWeb(stream as NodeStream) : undefined
+    const source = isStream(stream) ? Readable.fromWeb(stream as NodeStream) : undefined
     const request = (url.protocol === 'https:' ? https : http).request(url, {
       method,
       auth: '', // never sent
@@ -158,7 +159,7 @@ function send({
 /** The headers that describe a body, if the caller does not set them. Node would omit the length for some methods. */
 function describing(body: Body | undefined, headers: Exchange['headers']): Record<string, string> {
   if (body === undefined) return {}
-  if (body instanceof ReadableStream) return 'content-length' in headers ? {} : { 'transfer-encoding': 'chunked' }
+  if (isStream(body)) return 'content-length' in headers ? {} : { 'transfer-encoding': 'chunked' }
   if (!(body instanceof Blob)) return { 'content-length': String(Buffer.byteLength(body)) }
   return { 'content-length': String(body.size), ...(body.type !== '' && { 'content-type': body.type }) }
 }

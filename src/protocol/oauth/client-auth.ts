@@ -4,11 +4,11 @@
  * @see {@link https://www.rfc-editor.org/rfc/rfc7523.html#section-2.2 RFC 7523 §2.2, §3}
  * @see https://atproto.com/specs/oauth#confidential-client-authentication
  */
-import { base64url, calculateJwkThumbprint, importJWK, SignJWT } from 'jose'
+import { base64url } from 'jose'
 import { OAuthError } from '../../errors.ts'
 import type { ClientJwk, ClientKeyName, Origin } from '../../model.ts'
 import type { Random } from '../../ports.ts'
-import { generateDpopJwk } from './dpop.ts'
+import { generateDpopJwk, jwkThumbprint } from './dpop.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 const JTI_BYTES = 16
@@ -25,8 +25,7 @@ export interface ClientIdentity {
 /** Creates a client key, named by its RFC 7638 thumbprint. */
 export async function generateClientJwk(): Promise<ClientJwk> {
   const jwk = await generateDpopJwk()
-  const { kty, crv, x, y } = jwk
-  return { ...jwk, kid: await calculateJwkThumbprint({ kty, crv, x, y }) }
+  return { ...jwk, kid: await jwkThumbprint(jwk) }
 }
 
 /** The public half of a client key. */
@@ -37,8 +36,7 @@ export function publicClientJwk({ kty, crv, x, y, kid }: ClientJwk) {
 /** The client key as recorded in a session, which is bound to it. */
 export async function clientKeyName({ clientJwk }: ClientIdentity): Promise<ClientKeyName | undefined> {
   if (!clientJwk) return undefined
-  const { kid, kty, crv, x, y } = clientJwk
-  return { kid, thumbprint: await calculateJwkThumbprint({ kty, crv, x, y }) }
+  return { kid: clientJwk.kid, thumbprint: await jwkThumbprint(clientJwk) }
 }
 
 /** Only a hosted client can have published a key; the loopback client is public even if a key is set. */
@@ -104,6 +102,7 @@ async function createAssertion(
   { randomBytes }: Random,
 ): Promise<string> {
   const issuedAt = Math.floor(now / 1000) - BACKDATED
+  const { SignJWT } = await import('./web-crypto.ts')
   return new SignJWT({ jti: base64url.encode(randomBytes(JTI_BYTES)) })
     .setProtectedHeader({ alg: 'ES256', kid })
     .setIssuer(clientId)
@@ -116,7 +115,7 @@ async function createAssertion(
 
 async function importKey(jwk: Omit<ClientJwk, 'kid'>): Promise<CryptoKey> {
   try {
-    return (await importJWK(jwk, 'ES256')) as CryptoKey
+    return await (await import('./web-crypto.ts')).importP256Key(jwk)
   } catch {
     // Without the cause, whose message could quote the key.
     throw new OAuthError('CLIENT_INVALID', 'the client key is not a valid P-256 key')

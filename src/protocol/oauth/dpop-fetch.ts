@@ -4,8 +4,9 @@
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-8 RFC 9449 §8, §9}
  */
+
 import type { Nonces } from '../../model.ts'
-import type { HttpInit, HttpResponse, Network } from '../../ports.ts'
+import { type HttpInit, type HttpResponse, isStream, type Network } from '../../ports.ts'
 import { readBounded } from '../http/bounded-body.ts'
 import { bodyOf, withBody } from '../http/http-response.ts'
 import { mediaType, parseJsonObject } from '../http/response.ts'
@@ -137,7 +138,7 @@ export function createDpopFetch(
       const rejection = await readRejection(response)
       const wrong = wrongAssumption(rejection.errors, assumed, assume(url))
       // A stream cannot be sent again.
-      if (wrong === undefined || repeatedFor.has(wrong) || init.body instanceof ReadableStream) {
+      if (wrong === undefined || repeatedFor.has(wrong) || isStream(init.body)) {
         return rejection.response
       }
       repeatedFor.add(wrong)

@@ -4,10 +4,10 @@
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9449.html#section-4.2 RFC 9449 §4.2}
  */
-import { base64url, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose'
+import { base64url } from 'jose'
 import { OAuthError } from '../../errors.ts'
 import { type P256Jwk, type PrivateJwk, privateJwkSchema } from '../../model.ts'
-import type { Clock, Random, Secp256k1 } from '../../ports.ts'
+import type { Clock, FastCrypto, Random, Secp256k1 } from '../../ports.ts'
 
 /** §4.2 asks for at least 96 bits in `jti`; 128 costs nothing. */
 const JTI_BYTES = 16
@@ -16,7 +16,7 @@ const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
 /** The key pair of one session, created before PAR and kept until revocation. */
 export type DpopKey = (
-  | { readonly alg: 'ES256'; readonly privateKey: CryptoKey }
+  | { readonly alg: 'ES256'; readonly privateKey: CryptoKey | ReturnType<NonNullable<FastCrypto['openEs256']>> }
   | { readonly alg: 'ES256K'; readonly privateKey: PrivateJwk }
 ) & {
   readonly publicJwk: Omit<PrivateJwk, 'd'>
@@ -36,9 +36,7 @@ export interface ProofTarget {
 
 /** Creates the key of one session, or of a client. */
 export async function generateDpopJwk(): Promise<P256Jwk> {
-  const { privateKey } = await generateKeyPair('ES256', { extractable: true })
-  const { x, y, d } = await exportJWK(privateKey)
-  return { kty: 'EC', crv: 'P-256', x: x!, y: y!, d: d! }
+  return (await import('./web-crypto.ts')).generateP256Jwk()
 }
 
 /**
@@ -56,12 +54,13 @@ export function asPrivateJwk(value: unknown): PrivateJwk | undefined {
  *
  * @throws {OAuthError} `CREDENTIALS_INVALID` the numbers are not a key pair
  */
-export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk): Promise<DpopKey> {
+export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk, ports: FastCrypto = {}): Promise<DpopKey> {
   const publicJwk = { kty, crv, x, y }
-  const thumbprint = await calculateJwkThumbprint(publicJwk)
+  const thumbprint = await jwkThumbprint(publicJwk, ports)
   if (crv === 'secp256k1') return { alg: 'ES256K', privateKey: { ...publicJwk, d }, publicJwk, thumbprint }
   try {
-    const privateKey = (await importJWK({ ...publicJwk, d }, 'ES256')) as CryptoKey
+    const jwk = { ...publicJwk, crv, d }
+    const privateKey = ports.openEs256?.(jwk) ?? (await (await import('./web-crypto.ts')).importP256Key(jwk))
     return { alg: 'ES256', privateKey, publicJwk, thumbprint }
   } catch {
     throw notAKey(crv)
@@ -87,7 +86,10 @@ export function isNonce(value: string): boolean {
 }
 
 /** The claims, separate from signing so that a test can compare them. */
-export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clock & Random) {
+export async function proofClaims(
+  target: ProofTarget,
+  { now, randomBytes, sha256: hash }: Clock & Random & FastCrypto,
+) {
   const { method, url, nonce, accessToken } = target
   if (url.origin === 'null') {
     throw new OAuthError('DPOP_URL_INVALID', `cannot sign a request to a ${url.protocol} URL`)
@@ -101,7 +103,7 @@ export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clo
     htu: url.origin + url.pathname, // no query, no fragment (§4.2)
     iat: Math.floor(now() / 1000), // seconds; servers accept a window of minutes (§11.1)
     ...(nonce !== undefined && { nonce }),
-    ...(accessToken !== undefined && { ath: await sha256(accessToken) }),
+    ...(accessToken !== undefined && { ath: await sha256(accessToken, { sha256: hash }) }),
   }
 }
 
@@ -114,13 +116,20 @@ export async function proofClaims(target: ProofTarget, { now, randomBytes }: Clo
 export async function createProof(
   key: DpopKey,
   target: ProofTarget,
-  ports: Clock & Random & Secp256k1,
+  ports: Clock & Random & Secp256k1 & FastCrypto,
 ): Promise<string> {
   const claims = await proofClaims(target, ports)
   const header = { typ: 'dpop+jwt', alg: key.alg, jwk: key.publicJwk }
-  if (key.alg === 'ES256') return new SignJWT(claims).setProtectedHeader(header).sign(key.privateKey)
   const input = [header, claims].map((part) => base64url.encode(JSON.stringify(part))).join('.')
-  return `${input}.${await signEs256k(key.privateKey, input, ports)}`
+  const signature =
+    key.alg === 'ES256' ? await signEs256(key.privateKey, input) : signEs256k(key.privateKey, input, ports)
+  return `${input}.${await signature}`
+}
+
+async function signEs256(key: (DpopKey & { readonly alg: 'ES256' })['privateKey'], input: string): Promise<string> {
+  const data = new TextEncoder().encode(input)
+  if (typeof key === 'function') return base64url.encode(key(data))
+  return base64url.encode(await (await import('./web-crypto.ts')).signWithP256(key, data))
 }
 
 async function signEs256k(jwk: PrivateJwk, input: string, ports: Secp256k1): Promise<string> {
@@ -135,6 +144,12 @@ async function signEs256k(jwk: PrivateJwk, input: string, ports: Secp256k1): Pro
 }
 
 /** base64url of SHA-256, for `ath`, the PKCE challenge and stored hashes. */
-export async function sha256(text: string): Promise<string> {
-  return base64url.encode(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))))
+export async function sha256(text: string, { sha256: hash }: FastCrypto = {}): Promise<string> {
+  const data = new TextEncoder().encode(text)
+  return base64url.encode(hash ? hash(data) : new Uint8Array(await crypto.subtle.digest('SHA-256', data)))
+}
+
+/** RFC 7638: the hash of the members that make the key, in the order of their names. */
+export function jwkThumbprint({ kty, crv, x, y }: Omit<PrivateJwk, 'd'>, ports: FastCrypto = {}): Promise<string> {
+  return sha256(JSON.stringify({ crv, kty, x, y }), ports)
 }

@@ -1,7 +1,7 @@
 import { createPublicKey, verify } from 'node:crypto'
 import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, EmbeddedJWK, jwtVerify } from 'jose'
 import { describe, expect, test } from 'vitest'
-import { signEs256k } from '../../../src/node/secp256k1.ts'
+import { signEs256k } from '../../../src/node/ec-signing.ts'
 import {
   asPrivateJwk,
   assertSigns,

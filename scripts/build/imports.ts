@@ -1,0 +1,20 @@
+/**
+ * Which modules a module needs before it runs.
+ */
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+
+const STATEMENT = /^(?:import|export)\s+(?!type\b)(?:[\w*{][^'"]*?\sfrom\s+)?'([^']+)'/gm
+
+/**
+ * The paths of all modules that these import, directly or not, with `import` statements: what `import()` names is loaded later.
+ */
+export async function staticImports(files: readonly string[]): Promise<ReadonlySet<string>> {
+  const found = new Set(files.map((file) => resolve(file)))
+  for (const path of found) {
+    for (const [, name] of (await readFile(path, 'utf8')).matchAll(STATEMENT)) {
+      if (name!.startsWith('.')) found.add(resolve(dirname(path), name!))
+    }
+  }
+  return found
+}
