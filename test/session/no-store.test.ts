@@ -13,9 +13,9 @@ import { openSession, openStoredSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import { saveSession } from '../../src/session/saving.ts'
 import { tokenHash } from '../../src/session/token-family.ts'
+import { createFakeStores } from '../../src/testing/memory-stores.ts'
 import { failure } from '../support/failure.ts'
 import type { FakeWorld } from '../support/fake-atproto.ts'
-import { createFakeStores } from '../support/fake-stores.ts'
 import { GET_SESSION, HOUR, isRefresh, signedIn, stored } from '../support/login.ts'
 
 interface Target extends SaveTarget {

@@ -2,6 +2,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type GivenFetch, httpOver } from '../../../src/node/http/given-fetch.ts'
+import { toResponse } from '../../../src/protocol/http/http-response.ts'
 import { countingListeners } from '../../library/support.ts'
 import { failure } from '../../support/failure.ts'
 
@@ -87,7 +88,7 @@ describe('errors', () => {
       response.writeHead(200, { 'content-length': '10' }).write('12345', () => response.destroy())
     })
     const response = await over(fetch).fetch(url)
-    await expect(response.text()).rejects.toMatchObject({ code: 'NETWORK_LOST' })
+    await expect(toResponse(response).text()).rejects.toMatchObject({ code: 'NETWORK_LOST' })
   })
 
   test('no response within the timeout, and a body that pauses', async () => {
@@ -97,7 +98,7 @@ describe('errors', () => {
     const error = await failure(over(fetch).fetch(url, { timeoutSeconds: 0.05 }))
     expect(error).toMatchObject({ code: 'NETWORK_LOST', message: expect.stringContaining('timed out') })
     const paused = await over(fetch).fetch(new URL('/body', url), { streaming: true, pauseSeconds: 0.05 })
-    await expect(paused.text()).rejects.toMatchObject({ code: 'NETWORK_LOST' })
+    await expect(toResponse(paused).text()).rejects.toMatchObject({ code: 'NETWORK_LOST' })
   })
 })
 
@@ -110,7 +111,7 @@ test('the signal ends a request and a body, with its reason; no listener stays',
   const { signal } = controller
   const http = over(fetch)
   for (let round = 0; round < 5; round += 1) {
-    expect(await (await http.fetch(new URL('/whole', url), { signal })).text()).toBe('whole')
+    expect(await toResponse(await http.fetch(new URL('/whole', url), { signal })).text()).toBe('whole')
     await (await http.fetch(new URL('/whole', url), { signal })).body?.cancel()
     expect((await http.fetch(new URL('/whole', url), { signal, method: 'HEAD' })).body).toBeNull()
   }
@@ -119,7 +120,7 @@ test('the signal ends a request and a body, with its reason; no listener stays',
   const waiting = http.fetch(url, { signal })
   controller.abort('enough')
   await expect(waiting).rejects.toBe('enough')
-  await expect(response.text()).rejects.toBe('enough')
+  await expect(toResponse(response).text()).rejects.toBe('enough')
   await expect(http.fetch(url, { signal })).rejects.toBe('enough')
   expect(count()).toBe(0)
 })

@@ -15,8 +15,8 @@ import { tempFolder } from '../helpers.ts'
 
 /** With its responses as users of the library get them. */
 export function client(options: Partial<Parameters<typeof createHttp>[0]> = {}) {
-  const { fetch } = createHttp({ dev: true, userAgent: 'atproto-oauth/test', ...options })
-  return { fetch: async (url: URL, init?: HttpInit) => toResponse(await fetch(url, init)) }
+  const { fetch, connect } = createHttp({ dev: true, userAgent: 'atproto-oauth/test', ...options })
+  return { connect: connect!, fetch: async (url: URL, init?: HttpInit) => toResponse(await fetch(url, init)) }
 }
 
 async function listen(server: Server | http.Server): Promise<number> {
