@@ -26,10 +26,10 @@ export interface Ratio {
 }
 
 /** Both once for nothing, then in turns, each first as often as the other. */
-export function compare(first: Program, second: Program): Ratio {
+export function compare(first: Program, second: Program, count = PAIRS): Ratio {
   run(first)
   run(second)
-  const pairs = Array.from({ length: PAIRS }, (_, pair) => {
+  const pairs = Array.from({ length: count }, (_, pair) => {
     if (pair % 2 === 0) return [run(first), run(second)] as const
     const late = run(second)
     return [run(first), late] as const

@@ -1,4 +1,8 @@
-/** What a start costs: `--version` and `--help`, a warm call, how many requests a command makes, how much memory. */
+/**
+ * What a start costs: `--version` and `--help`, a warm call, how many requests a command makes, how much memory. With the
+ * argument `encryption`, only a warm call from a store that is encrypted in each way.
+ */
+import { randomBytes } from 'node:crypto'
 import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,6 +21,8 @@ import { connectWorld, type World } from '../world/world.ts'
 import { compare, type Program, peakMemory } from './processes.ts'
 
 const PASSPHRASE = 'correct horse battery staple'
+/** Fewer than elsewhere: the differences are large. */
+const PAIRS_ENCRYPTED = 7
 const METHOD = 'com.atproto.repo.listRecords'
 const BARE_FETCH = `const response = await fetch(process.argv[2]); process.stdout.write(await response.text())`
 const BARE_HTTP = `require('node:http').get(process.argv[2], (response) => response.pipe(process.stdout))`
@@ -36,7 +42,8 @@ try {
 
 async function measure(world: World): Promise<void> {
   // What speaks with the servers from this process comes first: while others run it hears nothing, and the servers hang up.
-  const counted = await requests(world)
+  const isPart = process.argv[2] === 'encryption'
+  const counted = isPart ? [] : await requests(world)
   const { did, clientId, session, env } = await signedIn(world)
   const nothing: Program = { name: 'node -e 0', args: ['-e', '0'] }
   say('Start, medians of paired runs on this machine:')
@@ -45,18 +52,20 @@ async function measure(world: World): Promise<void> {
     const times = `${ours.toFixed(0).padStart(5)} ms   ${second.name} ${theirs.toFixed(0)} ms`
     say(`  ${first.name.padEnd(14)}${times}   ratio ${ratio.toFixed(2)} (wanted: ${limit})`)
   }
-  for (const flag of ['--version', '--help']) line({ name: flag, args: [LAUNCHER, flag] }, nothing, 'at most 1.3')
+  for (const flag of isPart ? [] : ['--version', '--help'])
+    line({ name: flag, args: [LAUNCHER, flag] }, nothing, 'at most 1.3')
 
   const query = { repo: did, collection: 'app.bsky.feed.post' }
   const path = `/xrpc/${METHOD}?${new URLSearchParams(query)}`
   const fields = Object.entries(query).map(([name, value]) => `${name}=${value}`)
+  const call: Program = { name: 'call', args: [LAUNCHER, 'call', METHOD, ...fields], env }
+  if (isPart) return measureEncryption(call)
   const bare = join(home.path, 'bare.mjs')
   const stored = join(home.path, 'session.json')
   await writeFile(bare, BARE_FETCH)
   const bareHttp = join(home.path, 'bare.cjs')
   await writeFile(bareHttp, BARE_HTTP)
   await writeFile(stored, JSON.stringify(session))
-  const call: Program = { name: 'call', args: [LAUNCHER, 'call', METHOD, ...fields], env }
   const servers = [world.plcUrl, world.handleResolverUrl]
   const official: Program = { name: 'oauth-client', args: [OFFICIAL, stored, clientId, did, path, ...servers] }
   const fetching: Program = { name: 'bare fetch', args: [bare, `${world.pdsUrl}${path}`] }
@@ -104,19 +113,23 @@ async function measureSettings(call: Program, did: string): Promise<void> {
 
 /** The same call from stores that are encrypted in each way. */
 async function measureEncryption(call: Program): Promise<void> {
-  const measured = async (mode: 'passphrase' | 'keychain', more: Record<string, string>) => {
-    const state = join(home.path, `encrypted-${mode}`)
+  say('\nA warm call from an encrypted store, and from one that is not:')
+  const measured = async (name: string, mode: 'passphrase' | 'keychain', more: Record<string, string>) => {
+    const state = join(home.path, `encrypted-${name}`)
     await cp(home.state, state, { recursive: true })
     const keychain = await systemKeychain({ environment: { ...process.env, ...more }, isInteractive: false })
-    await changeStoreEncryption(state, mode, { keychain, passphrase: PASSPHRASE, elsewhere: [] })
-    const encrypted: Program = { ...call, name: mode, env: { ...call.env, ATPROTO_OAUTH_HOME: state, ...more } }
-    const { first, second } = compare(encrypted, call)
-    say(`  ${mode.padEnd(14)} ${(first - second).toFixed(1)} ms more than in a store that is not encrypted`)
+    const passphrase = more['ATPROTO_OAUTH_STORE_KEY']
+    await changeStoreEncryption(state, mode, { keychain, passphrase, elsewhere: [] })
+    const encrypted: Program = { ...call, name, env: { ...call.env, ATPROTO_OAUTH_HOME: state, ...more } }
+    const { first, second } = compare(encrypted, call, PAIRS_ENCRYPTED)
+    const times = [first, second, first - second].map((time) => time.toFixed(0).padStart(5))
+    say(`  ${name.padEnd(14)}${times[0]} ms   plain ${times[1]} ms   ${times[2]} ms more`)
   }
-  await measured('passphrase', { ATPROTO_OAUTH_STORE_KEY: PASSPHRASE })
+  await measured('passphrase', 'passphrase', { ATPROTO_OAUTH_STORE_KEY: PASSPHRASE })
+  await measured('generated key', 'passphrase', { ATPROTO_OAUTH_STORE_KEY: randomBytes(32).toString('base64') })
   if (lacksSecretService()) return
   const service = await openSecretService()
-  await measured('keychain', service.env).finally(() => service.close())
+  await measured('keychain', 'keychain', service.env).finally(() => service.close())
 }
 
 /** An account whose session is in the store of `home`, and another of its sessions as the official library keeps it. */
