@@ -33,7 +33,7 @@ async function runGet(name: string, _: CommonOptions, context: SettingsContext):
   const key = parseKey(name, 'get')
   const config = readConfig(placeOf(context).path, output.warn)
   const { value, source, origin, problem } = await effectiveValue(key, config, context)
-  if (problem) throw new CliError('USAGE', problem.message, { hint: problem.hint })
+  if (problem) throw new CliError(problem.isLocked ? 'STORE_LOCKED' : 'USAGE', problem.message, { hint: problem.hint })
   if (value === undefined) {
     const usual = defaultOf(key)
     throw new CliError('SETTING_MISSING', `${key} is not set${usual === undefined ? '' : `; the default is ${usual}`}`)

@@ -20,7 +20,12 @@ export interface Effective {
   readonly source: 'variable' | 'config' | 'vault' | 'default'
   /** The name of the variable, or the path of the file. */
   readonly origin: string | undefined
-  readonly problem?: { readonly message: string; readonly hint: string }
+  readonly problem?: {
+    readonly message: string
+    readonly hint: string
+    /** The value is not wrong: it cannot be read now. */
+    readonly isLocked?: boolean
+  }
 }
 
 /** @throws {OAuthError} `USAGE` the user has no home */
@@ -66,7 +71,7 @@ function unset(key: SettingKey): Effective {
 
 function problemOf(error: unknown): NonNullable<Effective['problem']> {
   if (!isOAuthError(error)) throw error
-  return { message: error.message, hint: hintOf(error) }
+  return { message: error.message, hint: hintOf(error), isLocked: isOAuthError(error, 'STORE_LOCKED') }
 }
 
 /** As the store itself says. */

@@ -50,7 +50,7 @@ describe('config set encrypt-store', () => {
       RegExp(`^encrypt-store +passphrase +${home}/store-encryption.json$`, 'm'),
     )
     const locked = await config(['get', 'vault'])
-    expect(locked.stderr).toMatch(/the store is encrypted, and no passphrase is set/)
+    expect(locked.stderr).toMatch(/the store is encrypted, and no passphrase is set; nothing was sent \[STORE_LOCKED\]/)
     expect(locked.code).not.toBe(0)
     expect(await config(['get', 'vault'], variables)).toMatchObject({ code: 0, stdout: 'redis://vault.fake.dev\n' })
 
