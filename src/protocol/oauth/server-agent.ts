@@ -112,7 +112,7 @@ export class OAuthServerAgent {
     this.#server = server
     this.#client = client
     this.#dpopFetch = dpopFetch
-    this.#earlyNonce = earlyNonce?.url.href === new URL(server.token_endpoint).href ? earlyNonce : undefined
+    this.#earlyNonce = earlyNonce?.url.href === server.token_endpoint ? earlyNonce : undefined
     this.#ports = ports
   }
 
