@@ -23,7 +23,7 @@ import { untilCodeIsSent, withSignal } from './abort.ts'
 import type { SessionChange } from './changes.ts'
 import type { OAuthClientOptions } from './options.ts'
 import { createRuntime } from './runtime.ts'
-import { credentialsIn } from './saved.ts'
+import { credentialsIn, isSavedText } from './saved.ts'
 import { type Login, OAuthSession, type SignalOption } from './session.ts'
 import { join } from './signals.ts'
 
@@ -118,9 +118,9 @@ export class OAuthClient {
    * Opens a session, and sends nothing unless a handle has to be resolved.
    *
    * - without an argument: the only stored session
-   * - text: the stored session of this handle or DID, or with this name
-   * - an object: credentials from `session.export()`, the parsed JSON of a saved session, or variables such as
-   *   `process.env`. If the store has newer tokens of the same session, these are used
+   * - a handle, a DID or the name of a session: the stored one
+   * - a saved session, as text or parsed JSON, or variables such as `process.env`: as {@link parseCredentials} reads it. If the
+   *   store has newer tokens of the same session, these are used
    *
    * @throws {OAuthError} `SESSION_MISSING`; `ACCOUNT_UNCLEAR` there are several; `SESSION_DEAD` it has ended;
    *   `CREDENTIALS_INVALID`, `CREDENTIALS_INCOMPLETE`, `COPIES_DIFFER`
@@ -217,11 +217,12 @@ export class OAuthClient {
 
   async #open(which: string | object | undefined): Promise<{ readonly session: Session; readonly runtime: Runtime }> {
     const runtime = this.#runtime
-    if (which === undefined || typeof which === 'string') {
+    if (which === undefined || (typeof which === 'string' && !isSavedText(which))) {
       return { session: await openStoredSession(which, runtime), runtime }
     }
     const environment = which as Environment
-    if (this.#options.stores === undefined && typeof environment[VAULT] === 'string') {
+    const isNamed = typeof which === 'object' && typeof environment[VAULT] === 'string'
+    if (this.#options.stores === undefined && isNamed) {
       const ofVault = this.#createRuntime(environment)
       return { session: await openStoredSession(variable(environment, DID), ofVault), runtime: ofVault }
     }

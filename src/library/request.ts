@@ -41,6 +41,10 @@ export function requestFor(
   { params = {}, input, isProcedure = false }: { params?: object; input?: unknown; isProcedure?: boolean },
   { headers = {}, service = defaultService(nsid), timeoutSeconds }: CallOptions,
 ): XrpcRequest {
+  const kind = findMethod(nsid)?.kind
+  if (kind === 'procedure' && !isProcedure)
+    throw new OAuthError('USAGE', `${nsid} is a procedure: call it with procedure`)
+  if (kind === 'query' && isProcedure) throw new OAuthError('USAGE', `${nsid} is a query: call it with query`)
   const body = bodyOf(input)
   const given = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
   const type = body === undefined ? undefined : (given['content-type'] ?? typeOf(nsid, input, body))

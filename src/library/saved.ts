@@ -9,6 +9,9 @@ import { OAuthError } from '../errors.ts'
 import type { Credentials } from '../model.ts'
 import { isObject, parseJson } from '../text.ts'
 
+/** The longest text without dots and colons that names a session is its thumbprint. */
+const LONGEST_NAME = 43
+
 export interface ParseOptions {
   /** Allows `http:` servers and `.test` handles. */
   readonly dev?: boolean | undefined
@@ -25,6 +28,11 @@ export function parseCredentials(saved: string | object, options: ParseOptions =
   const credentials = credentialsIn(saved, options)
   if (credentials) return credentials
   throw new OAuthError('CREDENTIALS_INVALID', 'there is no session in the saved value')
+}
+
+/** Whether a text is a saved session, and not an account: an error would quote that. */
+export function isSavedText(text: string): boolean {
+  return /[{\s=]/.test(text.trim()) || (text.length > LONGEST_NAME && !/[.:]/.test(text))
 }
 
 /** As {@link parseCredentials}; `undefined` if there are no credentials at all. */

@@ -10,7 +10,7 @@ const MOST_LISTENERS = 1500
 /** Several signals as one, until `release`. */
 export interface Joined {
   readonly signal: AbortSignal | undefined
-  /** Whether it is none of the given ones, and listens to them. */
+  /** Whether it is a new signal, which listens to the given ones. */
   readonly isJoined: boolean
   /** Removes the listeners. */
   release(): void
@@ -19,7 +19,9 @@ export interface Joined {
 export function join(...given: readonly (AbortSignal | null | undefined)[]): Joined {
   const signals = [...new Set(given)].filter((signal) => signal !== undefined && signal !== null)
   for (const signal of signals) {
-    if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(MOST_LISTENERS, signal)
+    if (signal instanceof AbortSignal && getMaxListeners(signal) === defaultMaxListeners) {
+      setMaxListeners(MOST_LISTENERS, signal)
+    }
   }
   const [only] = signals
   if (signals.length < 2) return { signal: only, isJoined: false, release: () => undefined }

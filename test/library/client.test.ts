@@ -101,7 +101,14 @@ describe('restore', () => {
     const bundle = formatCredentials(session.export(), 'bundle').trim()
     const env = { PATH: '/bin', ATPROTO_OAUTH_SESSION: bundle }
     const variables = JSON.parse(formatCredentials(session.export(), 'json'))
-    for (const which of [JSON.parse(saved), env, variables]) {
+    for (const which of [
+      JSON.parse(saved),
+      saved,
+      bundle,
+      formatCredentials(session.export(), 'dotenv'),
+      env,
+      variables,
+    ]) {
       expect((await elsewhere().restore(which)).did).toBe(session.did)
     }
     for (const format of ['dotenv', 'export', 'bundle', 'json', 'raw'] as const) {
@@ -134,6 +141,14 @@ describe('restore', () => {
     expect(() => parseCredentials('canary of a text')).toThrow(/^(?!.*canary)/)
     expect(() => parseCredentials({})).toThrow('there is no session in the saved value')
   })
+
+  test.each(['{"refreshToken": "canary', 'canary'.repeat(20), 'TOKEN=canary', 'canary of\nlines'])(
+    'no error quotes a text that may be a secret: %j',
+    async (text) => {
+      const error = await failure(clientOf(createWorld()).restore(text))
+      expect(error.message).not.toContain('canary')
+    },
+  )
 
   test('one that has ended, and none', async () => {
     const world = createWorld()

@@ -70,6 +70,16 @@ describe('parameters', () => {
   })
 })
 
+test('a published method of the other kind: nothing is sent', async () => {
+  const { world, session } = await opened()
+  const before = world.requests.length
+  const create = await failure(session.query('com.atproto.repo.createRecord'))
+  expect(create).toMatchObject({ code: 'USAGE', message: expect.stringContaining('call it with procedure') })
+  const get = await failure(session.procedure('com.atproto.repo.getRecord', {}))
+  expect(get).toMatchObject({ code: 'USAGE', message: expect.stringContaining('call it with query') })
+  expect(world.requests).toHaveLength(before)
+})
+
 describe('bodies and responses', () => {
   test('a plain object is sent as JSON, and the response is parsed', async () => {
     const { world, session } = await opened()
