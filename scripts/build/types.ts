@@ -24,12 +24,12 @@ for (const name of await readdir(TYPES, { recursive: true })) {
     continue
   }
   const text = await readFile(`${TYPES}/${file}`, 'utf8')
-  const standing = text.replace(/(?<=\bfrom ')[^.'][^']*(?=')/g, (specifier) => standAlone(specifier, file))
+  const standing = outdented(text).replace(/(?<=\bfrom ')[^.'][^']*(?=')/g, (specifier) => standAlone(specifier, file))
   if (standing !== text) await writeFile(`${TYPES}/${file}`, standing)
 }
 for (const { from, to } of Object.values(BUNDLED)) {
   await mkdir(dirname(`${TYPES}/${to}`), { recursive: true })
-  await writeFile(`${TYPES}/${to}`, await readFile(ROOT + from))
+  await writeFile(`${TYPES}/${to}`, withoutComments(await readFile(ROOT + from, 'utf8')))
 }
 
 async function reach(file: string, found = new Set<string>()): Promise<Set<string>> {
@@ -48,4 +48,14 @@ function standAlone(specifier: string, file: string): string {
   if (!bundled) throw new Error(`${file} names ${specifier}: give it its place in BUNDLED`)
   const path = posix.relative(posix.dirname(file), bundled.to).replace(/\.d\.ts$/, '.ts')
   return path.startsWith('.') ? path : `./${path}`
+}
+
+/** Nobody reads them there, and they are half of the file. */
+function withoutComments(text: string): string {
+  return outdented(text.replace(/^\s*\/\*[\s\S]*?\*\/\n/gm, ''))
+}
+
+/** With one space for four: that is a sixth of the types of the lexicons. */
+function outdented(text: string): string {
+  return text.replace(/^(?: {4})+/gm, (indent) => ' '.repeat(indent.length / 4))
 }

@@ -35,7 +35,11 @@ export interface CallOptions {
 const LARGEST = 64 * 1024 * 1024
 const JSON_TYPE = 'application/json'
 
-/** @throws {OAuthError} `USAGE` */
+/**
+ * @throws {OAuthError} `USAGE`
+ *
+ * @internal
+ */
 export function requestFor(
   nsid: string,
   { params = {}, input, isProcedure = false }: { params?: object; input?: unknown; isProcedure?: boolean },
@@ -93,6 +97,8 @@ function typeOf(nsid: string, input: unknown, body: Body): string {
  * JSON as values, an empty body as `undefined`, and anything else as bytes.
  *
  * @throws {OAuthError} `RESPONSE_INVALID`
+ *
+ * @internal
  */
 export async function readOutput(nsid: string, response: HttpResponse): Promise<unknown> {
   const bytes = await readBounded(response, LARGEST)

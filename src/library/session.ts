@@ -70,7 +70,11 @@ export interface SessionFormats {
 /** What a login has requested and received. */
 export type Login = Omit<Completed, 'credentials'>
 
-/** What a session is made of. */
+/**
+ * What a session is made of.
+ *
+ * @internal
+ */
 export interface OpenedSession {
   readonly session: Session
   readonly runtime: Runtime

@@ -32,6 +32,7 @@ export interface InitOptions extends ClientChoice {
   readonly prompt?: Prompt | undefined
 }
 
+/** @internal */
 export interface Initiated {
   /** The sign-in URL, to open in a browser. */
   readonly authorizationUrl: URL
@@ -43,6 +44,7 @@ export interface Initiated {
   readonly permissionSets: readonly PermissionSet[]
 }
 
+/** @internal */
 export type InitPorts = Network &
   Dns &
   Partial<Timer> & { readonly settings: Settings; readonly stores: Pick<Stores, 'pending'> }
@@ -53,6 +55,8 @@ export type InitPorts = Network &
  *
  * @throws {OAuthError} input errors, before anything was sent; network, identity, metadata and PAR errors, with nothing
  *   stored
+ *
+ * @internal
  */
 export function init(identifier: string, options: InitOptions, ports: InitPorts): Promise<Initiated> {
   return withoutSession(initLogin(identifier, options, ports))

@@ -23,6 +23,7 @@ const MAYBE_JSON = /^$|json|^text\/plain/
 /** Bytes. An error body is read to find a challenge in it; a larger one is replaced by an empty body. */
 const CHALLENGE_LARGEST = 1024 * 1024
 
+/** @internal */
 export interface DpopInit extends Omit<HttpInit, 'body'> {
   /** A function is called for each attempt. */
   readonly body?: HttpInit['body'] | (() => Promise<string>)
@@ -30,6 +31,7 @@ export interface DpopInit extends Omit<HttpInit, 'body'> {
   readonly accessToken?: string | undefined
 }
 
+/** @internal */
 export interface DpopFetch {
   (url: URL, init: DpopInit): Promise<HttpResponse>
   /** The nonces, for a later process with the same key. */
@@ -47,6 +49,7 @@ export interface AttemptOptions {
   readonly isGuess?: boolean
 }
 
+/** @internal */
 export interface SigningFetch extends DpopFetch {
   /** Headers for one request of another tool, with the newest nonce. */
   headersFor(request: Pick<ProofTarget, 'method' | 'url'>, accessToken: string): Promise<SignedHeaders>
@@ -65,6 +68,7 @@ interface Assumptions {
   readonly offset: number
 }
 
+/** @internal */
 export interface NonceOptions {
   /** Nonces of an earlier process with this key; malformed ones are ignored. */
   readonly nonces?: Nonces
@@ -79,6 +83,8 @@ export interface NonceOptions {
 
 /**
  * @throws {OAuthError} from the returned function: those of `createProof` and of the `Http` port
+ *
+ * @internal
  */
 export function createDpopFetch(
   key: DpopKey,
