@@ -2,7 +2,7 @@
  * dist/: the CLI and the library with all that they need inside, so that what was tested is what runs.
  *
  * - dist/cjs/: CommonJS, because that starts faster than modules do. All code is minified; ours has source maps
- *   (`node --enable-source-maps`) to the lines in src/, without columns and names.
+ *   (`node --enable-source-maps`) to the lines in src/, without columns and names. testing.cjs has none: no user runs it.
  * - dist/index.js, dist/testing.js: the library's faces, as modules.
  * - dist/types/: what `tsc -p src` declares, as far as the library's face refers to it.
  * - dist/help.txt, dist/atproto-oauth.1: what `--help` says in 80 columns; the manual page.
@@ -141,6 +141,10 @@ async function writeChunk({ name, fileName, code, map, moduleIds }: OutputChunk)
   }
   const stray = theirs.find((id) => id.includes('node_modules'))
   if (stray && !name.startsWith('warm-')) throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
+  if (fileName === FACES['testing.js']) {
+    await writeFile(path, ascii(code.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '')))
+    return
+  }
   await writeFile(path, ascii(code))
   if (map) await writeFile(`${path}.map`, JSON.stringify(linesOnly(map)))
 }

@@ -30,8 +30,11 @@ type Direction = 'sent' | 'received'
 export type LexiconDocument = { readonly id: string; readonly defs: object }
 
 const JSON_TYPE = 'application/json'
-/** Those that a user's account has a use for; `tools.ozone` is for moderation services, and nearly as large as these. */
-const GROUPS = /^(?:com\.atproto|app\.bsky|chat\.bsky)\./
+/**
+ * The methods that an account has a use for, and whose form is settled. The others can be called without types: together
+ * they would be nearly as large as these, and the package has to stay small.
+ */
+export const IS_TYPED = /^(?:com\.atproto\.(?!admin\.|temp\.)|app\.bsky\.(?!unspecced\.)|chat\.bsky\.(?!moderation\.))/
 
 const HEAD = `/**
  * Types of the published XRPC methods and records, made by \`npm run lexicons\`. They have no code at run time.
@@ -72,7 +75,7 @@ export interface BlobRef {
 export function methodTypes(documents: readonly LexiconDocument[]): string {
   const all = new Map(documents.map(({ id, defs }) => [id, defs as Readonly<Record<string, Main>>]))
   const mains = [...all]
-    .filter(([id]) => GROUPS.test(id))
+    .filter(([id]) => IS_TYPED.test(id))
     .flatMap(([id, { main }]) => (main ? [[id, main] as const] : []))
     .sort(([one], [other]) => (one < other ? -1 : 1))
   const ofKind = (kind: string) => mains.filter(([, { type }]) => type === kind)

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { growth, type LongRun, otherNode, runLong } from '../bench/long-running.ts'
 
 const CALLS = 4000
-/** Bytes for each call: less than a listener, a timer or a promise that nobody removes. Node's own noise is about half of it. */
+/** Bytes for each call: less than a controller, a listener or a timer that nobody removes. Node's own noise is about half of it. */
 const MOST = 150
 
 async function expectNoGrowth(run: Omit<LongRun, 'calls'>): Promise<void> {
