@@ -1,98 +1,53 @@
-import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { callWithRetry } from '../../src/call/retry.ts'
-import { isOAuthError, OAuthError } from '../../src/errors.ts'
-import { complete } from '../../src/login/complete.ts'
-import { init } from '../../src/login/init.ts'
-import type { Runtime } from '../../src/ports.ts'
-import { openSession } from '../../src/session/open.ts'
-import { createTestWorld, type TestWorld } from '../../src/testing/index.ts'
-import { createFakeWorld } from '../support/fake-atproto.ts'
-import { GET_SESSION } from '../support/login.ts'
+import { isOAuthError, OAuthClient, type OAuthSession } from '../../src/index.ts'
+import { createTestWorld, type TestAccount, type TestWorld } from '../../src/testing/index.ts'
 
-const CODES: Record<string, 'NETWORK_UNREACHABLE' | 'NETWORK_LOST'> = {
-  ECONNREFUSED: 'NETWORK_UNREACHABLE',
-  ECONNRESET: 'NETWORK_LOST',
+const SCOPE = 'atproto transition:generic'
+const COLLECTION = 'app.bsky.feed.post'
+
+/** A client on a machine of its own. */
+const clientOf = (world: TestWorld) => new OAuthClient(world.clientOptions())
+
+async function opened(world: TestWorld, account?: TestAccount, scope?: string): Promise<OAuthSession> {
+  return clientOf(world).restore(await world.createSession(account, scope))
 }
 
-/** The ports of a client of this world, which has the platform's `fetch`. */
-function portsOf(world: TestWorld): Runtime {
-  const { fetch, resolveTxt, clock, stores } = world.clientOptions()
-  return {
-    ...createFakeWorld(),
-    randomBytes,
-    ...clock,
-    resolveTxt,
-    stores,
-    async fetch(url, { method = 'GET', headers = {}, body, signal } = {}) {
-      try {
-        return await fetch(url, {
-          method,
-          headers,
-          ...(body !== undefined && { body: body as BodyInit }),
-          ...(signal && { signal }),
-        })
-      } catch (error) {
-        const code = CODES[Object((error as Error).cause).code]
-        if (!code) throw error
-        throw new OAuthError(code, 'the connection failed', { cause: error })
-      }
-    },
-  }
-}
-
-async function signedIn(world: TestWorld, scope = 'atproto transition:generic') {
-  const ports = portsOf(world)
-  const { authorizationUrl } = await init(world.alice.handle, { scope }, ports)
-  const { credentials } = await complete(world.signIn(authorizationUrl), ports)
-  return { session: await openSession(credentials, ports), ports }
-}
-
-async function opened(world: TestWorld) {
-  const ports = portsOf(world)
-  return { session: await openSession(await world.createSession(), ports), ports }
-}
-
-const post = (did: string, text: string) => ({
-  nsid: 'com.atproto.repo.createRecord',
-  body: JSON.stringify({ repo: did, collection: 'app.bsky.feed.post', record: { text } }),
-})
+const whoAmI = (session: OAuthSession) => session.query('com.atproto.server.getSession')
+const post = (session: OAuthSession, text: string) =>
+  session.procedure('com.atproto.repo.createRecord', { repo: session.did, collection: COLLECTION, record: { text } })
 const refreshes = (world: TestWorld) =>
   world.requests.filter(({ body }) => body.includes('grant_type=refresh_token')).length
 
 describe('sign-in', () => {
   test('a person signs in, and the session writes', async () => {
     const world = createTestWorld()
-    const { session } = await signedIn(world)
+    const client = clientOf(world)
+    const { url } = await client.authorize(world.alice.handle, { scope: SCOPE })
+    const session = await client.callback(world.signIn(url))
     expect(session.did).toBe(world.alice.did)
-    expect((await session.call(post(session.did, 'hello'))).status).toBe(200)
+    await post(session, 'hello')
     expect(world.records).toMatchObject([{ value: { text: 'hello' } }])
   })
 
   test('a person denies, grants less, or signs in as somebody else', async () => {
     const world = createTestWorld()
     const bob = world.addAccount('bob.example.com')
-    const ports = portsOf(world)
-    const begin = async () => {
-      const scope = 'atproto transition:generic'
-      return (await init('alice.fake.dev', { scope }, ports)).authorizationUrl
-    }
-    await expect(complete(world.signIn(await begin(), { deny: true }), ports)).rejects.toMatchObject({
-      code: 'AUTHORIZATION_DENIED',
-    })
-    const { grantedScope } = await complete(world.signIn(await begin(), { scope: 'atproto' }), ports)
-    expect(grantedScope).toBe('atproto')
-    await expect(complete(world.signIn(await begin(), { account: bob }), ports)).rejects.toMatchObject({
-      code: 'ACCOUNT_MISMATCH',
-    })
+    const client = clientOf(world)
+    const begin = async () => (await client.authorize(world.alice.handle, { scope: SCOPE })).url
+    const denied = client.callback(world.signIn(await begin(), { deny: true }))
+    await expect(denied).rejects.toMatchObject({ code: 'AUTHORIZATION_DENIED' })
+    const { login } = await client.callback(world.signIn(await begin(), { scope: 'atproto' }))
+    expect(login?.grantedScope).toBe('atproto')
+    const another = client.callback(world.signIn(await begin(), { account: bob }))
+    await expect(another).rejects.toMatchObject({ code: 'ACCOUNT_MISMATCH' })
   })
 
   test('an account that was added signs in by its handle, and has the same DID in each run', async () => {
     const world = createTestWorld()
     const bob = world.addAccount('bob.example.com')
-    const ports = portsOf(world)
-    const { authorizationUrl } = await init('bob.example.com', {}, ports)
-    expect((await complete(world.signIn(authorizationUrl), ports)).credentials.did).toBe(bob.did)
+    const client = clientOf(world)
+    const { url } = await client.authorize('bob.example.com')
+    expect((await client.callback(world.signIn(url))).did).toBe(bob.did)
     expect(createTestWorld().addAccount('bob.example.com')).toStrictEqual(bob)
     expect(bob.did).toMatch(/^did:plc:[a-z2-7]{24}$/)
   })
@@ -100,54 +55,55 @@ describe('sign-in', () => {
   test('a session without a sign-in, of any account and scope, can be refreshed', async () => {
     const world = createTestWorld()
     const bob = world.addAccount('bob.example.com')
-    const session = await openSession(await world.createSession(bob, 'atproto'), portsOf(world))
+    const session = await opened(world, bob, 'atproto')
     await session.refresh()
-    expect(await (await session.call(GET_SESSION)).json()).toMatchObject({ handle: 'bob.example.com' })
-    expect((await session.call(post(session.did, 'no'))).status).toBe(403)
+    expect(await whoAmI(session)).toMatchObject({ handle: 'bob.example.com' })
+    await expect(post(session, 'no')).rejects.toMatchObject({ code: 'PERMISSION_MISSING' })
     await expect(createTestWorld().createSession(bob)).rejects.toThrow(`there is no account ${bob.did}`)
+  })
+
+  test('each client is on a machine of its own', async () => {
+    const world = createTestWorld()
+    const [one, other] = [clientOf(world), clientOf(world)]
+    await one.callback(world.signIn((await one.authorize(world.alice.handle)).url))
+    expect(await one.accounts()).toHaveLength(1)
+    expect(await other.accounts()).toStrictEqual([])
   })
 })
 
 describe('methods', () => {
   test('records are created, replaced, listed by page and deleted', async () => {
     const world = createTestWorld()
-    const { session } = await opened(world)
-    const repo = session.did
-    const collection = 'app.bsky.feed.post'
-    for (const text of ['one', 'two', 'three']) await session.call(post(repo, text))
-    const list = async (more: [string, string][] = []) => {
-      const parameters: [string, string][] = [['repo', repo], ['collection', collection], ...more]
-      return (await session.call({ nsid: 'com.atproto.repo.listRecords', parameters })).json()
+    const session = await opened(world)
+    const repository = { repo: session.did, collection: COLLECTION }
+    for (const text of ['one', 'two', 'three']) await post(session, text)
+    const list = async (more: { limit?: number; cursor?: string | undefined; reverse?: boolean } = {}) => {
+      const page = await session.query('com.atproto.repo.listRecords', { ...repository, ...more })
+      return { ...page, texts: page.records.map(({ value }) => value['text']) }
     }
-    const texts = (page: { records: { value: { text: string } }[] }) => page.records.map(({ value }) => value.text)
-    const first = await list([['limit', '2']])
-    expect(texts(first)).toStrictEqual(['three', 'two'])
-    const second = await list([
-      ['limit', '2'],
-      ['cursor', first.cursor],
-    ])
-    expect([texts(second), second.cursor]).toStrictEqual([['one'], undefined])
-    expect(texts(await list([['reverse', 'true']]))).toStrictEqual(['one', 'two', 'three'])
+    const first = await list({ limit: 2 })
+    expect(first.texts).toStrictEqual(['three', 'two'])
+    const second = await list({ limit: 2, cursor: first.cursor })
+    expect([second.texts, second.cursor]).toStrictEqual([['one'], undefined])
+    expect((await list({ reverse: true })).texts).toStrictEqual(['one', 'two', 'three'])
 
-    const rkey = first.records[0].uri.split('/').at(-1)
-    const write = (nsid: string, body: object) =>
-      session.call({ nsid: `com.atproto.repo.${nsid}`, body: JSON.stringify({ repo, collection, rkey, ...body }) })
-    await write('putRecord', { record: { text: 'third' } })
-    expect(texts(await list())).toStrictEqual(['third', 'two', 'one'])
-    await write('deleteRecord', {})
-    expect(texts(await list())).toStrictEqual(['two', 'one'])
-    await write('createRecord', { record: { text: 'again' } })
-    expect(world.records.at(-1)?.uri).toBe(`at://${repo}/${collection}/${rkey}`)
+    const rkey = first.records[0]!.uri.split('/').at(-1)!
+    await session.procedure('com.atproto.repo.putRecord', { ...repository, rkey, record: { text: 'third' } })
+    expect((await list()).texts).toStrictEqual(['third', 'two', 'one'])
+    await session.procedure('com.atproto.repo.deleteRecord', { ...repository, rkey })
+    expect((await list()).texts).toStrictEqual(['two', 'one'])
+    await session.procedure('com.atproto.repo.createRecord', { ...repository, rkey, record: { text: 'again' } })
+    expect(world.records.at(-1)?.uri).toBe(`at://${session.did}/${COLLECTION}/${rkey}`)
   })
 
   test('a method that was added gets the request and the account', async () => {
     const world = createTestWorld()
-    const { session } = await opened(world)
-    world.respond('com.example.echo', (request, account) => ({ method: request.method, handle: account.handle }))
+    const session = await opened(world)
+    world.respond('com.example.echo', ({ method, body }, { handle }) => ({ method, body, handle }))
     world.respond('com.example.teapot', () => new Response(null, { status: 418 }))
-    const echo = await session.call({ nsid: 'com.example.echo', method: 'POST' })
-    expect(await echo.json()).toStrictEqual({ method: 'POST', handle: 'alice.fake.dev' })
-    expect((await session.call({ nsid: 'com.example.teapot' })).status).toBe(418)
+    const echo = { method: 'POST', body: '{"a":1}', handle: 'alice.fake.dev' }
+    expect(await session.procedure('com.example.echo', { a: 1 })).toStrictEqual(echo)
+    await expect(session.query('com.example.teapot')).rejects.toMatchObject({ status: 418 })
     expect((await world.fetch(`${world.pds}/xrpc/com.example.echo`)).status).toBe(401)
   })
 })
@@ -155,59 +111,61 @@ describe('methods', () => {
 describe('faults', () => {
   test('an access token that has expired costs a refresh', async () => {
     const world = createTestWorld()
-    const { session } = await opened(world)
-    await session.call(GET_SESSION)
-    world.expireTokens()
-    expect((await session.call(GET_SESSION)).status).toBe(200)
-    expect(refreshes(world)).toBe(1)
-    world.expireTokens()
-    expect((await session.call(GET_SESSION)).status).toBe(200)
-    expect(refreshes(world)).toBe(2)
+    const session = await opened(world)
+    await whoAmI(session)
+    for (const count of [1, 2]) {
+      world.expireTokens()
+      await whoAmI(session)
+      expect(refreshes(world)).toBe(count)
+    }
     world.advance(2 * 60 * 60)
-    expect((await session.call(GET_SESSION)).status).toBe(200)
+    await whoAmI(session)
     expect(refreshes(world)).toBe(3)
   })
 
   test('a session that has ended at the server cannot be refreshed; those of other accounts can', async () => {
     const world = createTestWorld()
-    const { session } = await opened(world)
-    const other = await openSession(await world.createSession(world.addAccount('bob.example.com')), portsOf(world))
+    const session = await opened(world)
+    const other = await opened(world, world.addAccount('bob.example.com'))
+    const ended = { code: 'SESSION_DEAD', session: 'dead' }
     world.endSessions(world.alice)
-    await expect(session.call(GET_SESSION)).rejects.toMatchObject({ code: 'SESSION_DEAD', session: 'dead' })
-    expect((await other.call(GET_SESSION)).status).toBe(200)
+    await expect(whoAmI(session)).rejects.toMatchObject(ended)
+    expect(await whoAmI(other)).toMatchObject({ did: other.did })
     world.endSessions()
-    await expect(other.refresh()).rejects.toMatchObject({ code: 'SESSION_DEAD' })
+    await expect(other.refresh()).rejects.toMatchObject(ended)
   })
 
   test('new nonces cost a retry', async () => {
     const world = createTestWorld()
-    const { session } = await opened(world)
-    await session.call(GET_SESSION)
+    const session = await opened(world)
+    await whoAmI(session)
     const before = world.requests.length
     world.changeNonces()
-    expect((await session.call(GET_SESSION)).status).toBe(200)
+    await whoAmI(session)
     expect(world.requests.length - before).toBe(2)
   })
 
   test('a rate limit ends when it says, and waiting for that takes no time', async () => {
     const world = createTestWorld()
-    const { session, ports } = await opened(world)
+    const { clock, ...options } = world.clientOptions()
+    const session = await new OAuthClient({ clock, ...options }).restore(await world.createSession())
     world.failNext('rateLimited', { seconds: 3600 })
-    const before = ports.now()
-    expect((await callWithRetry(session, GET_SESSION, { wait: true }, ports)).status).toBe(200)
-    expect(ports.now() - before).toBeGreaterThanOrEqual(3_600_000)
+    const before = clock.now()
+    await session.query('com.atproto.server.getSession', {}, { wait: true })
+    expect(clock.now() - before).toBeGreaterThanOrEqual(3_600_000)
     world.failNext('rateLimited', { times: 2 })
-    const statuses = []
-    for (let call = 0; call < 3; call += 1) statuses.push((await session.call(GET_SESSION)).status)
-    expect(statuses).toStrictEqual([429, 429, 200])
+    for (let call = 0; call < 2; call += 1) {
+      await expect(whoAmI(session)).rejects.toMatchObject({ code: 'RATE_LIMITED', status: 429 })
+    }
+    await whoAmI(session)
   })
 
   test('a fault can be for one method, also of the authorization server', async () => {
     const world = createTestWorld()
-    const { session } = await opened(world)
+    const session = await opened(world)
     world.failNext('serverError', { method: 'com.atproto.repo.createRecord' })
-    expect((await session.call(GET_SESSION)).status).toBe(200)
-    expect((await session.call(post(session.did, 'hello'))).status).toBe(500)
+    await whoAmI(session)
+    await expect(post(session, 'hello')).rejects.toMatchObject({ status: 500 })
     expect(world.records).toHaveLength(0)
     world.failNext('unreachable', { method: 'token' })
     await expect(session.refresh()).rejects.toMatchObject({ code: 'NETWORK_UNREACHABLE', session: 'alive' })
@@ -216,23 +174,24 @@ describe('faults', () => {
 
   test('a lost request has no effect, a lost response has one', async () => {
     const world = createTestWorld()
-    const { session } = await opened(world)
+    const session = await opened(world)
     const failure = { code: 'NETWORK_LOST' }
     world.failNext('requestLost', { method: 'com.atproto.repo.createRecord' })
-    await expect(session.call(post(session.did, 'hello'))).rejects.toMatchObject(failure)
+    await expect(post(session, 'hello')).rejects.toMatchObject(failure)
     expect(world.records).toHaveLength(0)
     world.failNext('responseLost', { method: 'com.atproto.repo.createRecord' })
-    await expect(session.call(post(session.did, 'hello'))).rejects.toMatchObject(failure)
+    await expect(post(session, 'hello')).rejects.toMatchObject(failure)
     expect(world.records).toHaveLength(1)
   })
 
   test('a fault can be a response, each time', async () => {
     const world = createTestWorld()
-    const { session } = await opened(world)
+    const session = await opened(world)
     world.failNext(new Response('{"error":"Odd"}', { status: 418 }), { times: 2 })
     for (let call = 0; call < 2; call += 1) {
-      expect(await (await session.call(GET_SESSION)).json()).toStrictEqual({ error: 'Odd' })
+      await expect(whoAmI(session)).rejects.toMatchObject({ status: 418, error: 'Odd' })
     }
+    await whoAmI(session)
   })
 })
 
@@ -256,12 +215,5 @@ describe('fetch', () => {
     const bodies = ['a=b', new URLSearchParams({ a: 'b' }), new Blob(['a=b']), new TextEncoder().encode('a=b')]
     for (const body of [...bodies, new Blob(['a=b']).stream()]) await world.fetch(url, { method: 'POST', body })
     expect(world.requests.map((request) => request.body)).toStrictEqual(Array(5).fill('a=b'))
-  })
-
-  test('clients of different machines have different stores', async () => {
-    const world = createTestWorld()
-    const { ports } = await signedIn(world)
-    expect(await ports.stores.pending.list?.()).toHaveLength(1)
-    expect(await world.clientOptions().stores.pending.list?.()).toStrictEqual([])
   })
 })
