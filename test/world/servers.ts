@@ -132,10 +132,7 @@ export async function startPds(
   return { url: port.url, stop }
 }
 
-/**
- * One PDS as two servers: the reference implementation has no entryway, and what of its metadata says that they are the
- * same is the only thing that has to be otherwise.
- */
+/** One PDS as two servers: its package has no entryway. Only its metadata says that both are the same, so that is replaced. */
 function apart({ app, ctx }: PDS, pds: string, entryway: string): RequestListener {
   const resource = { resource: pds, authorization_servers: [entryway], bearer_methods_supported: ['header'] }
   const documents = new Map<string, object>([
