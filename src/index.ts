@@ -93,6 +93,7 @@ export type {
   Adoption,
   Body,
   Clock,
+  ConnectOptions,
   Dns,
   FastCrypto,
   Finding,

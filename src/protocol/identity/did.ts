@@ -35,16 +35,7 @@ export async function resolveFromHandle(handle: Handle, ports: IdentityPorts & C
   return { ...identity, handle }
 }
 
-/**
- * From a DID. A handle that does not resolve to it is not shown, but is no obstacle.
- *
- * @throws {OAuthError} those of `resolveDid`
- */
-export async function resolveFromDid(did: Did, ports: IdentityPorts & Clock): Promise<VerifiedIdentity> {
-  return verifyHandle(await resolveDid(did, ports), ports)
-}
-
-/** With the claimed handle, if it resolves to the DID. */
+/** From a DID: with the claimed handle, if it resolves to the DID. One that does not is not shown, but is no obstacle. */
 export async function verifyHandle(identity: Identity, ports: IdentityPorts & Clock): Promise<VerifiedIdentity> {
   const { did, claimedHandle } = identity
   const leadsTo = claimedHandle && (await resolveHandle(claimedHandle, ports).catch(() => undefined))

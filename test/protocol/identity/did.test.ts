@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Did, Handle } from '../../../src/model.ts'
-import { parseDidDocument, resolveDid, resolveFromDid, resolveFromHandle } from '../../../src/protocol/identity/did.ts'
-import { createFakeWorld, json } from '../../support/fake-atproto.ts'
+import { parseDidDocument, resolveDid, resolveFromHandle, verifyHandle } from '../../../src/protocol/identity/did.ts'
+import { createFakeWorld, type FakeWorld, json } from '../../support/fake-atproto.ts'
 import { failure } from '../helpers.ts'
 
 const DID = 'did:plc:alice234567alice234567ab' as Did
@@ -46,6 +46,8 @@ describe('from a handle', () => {
 })
 
 describe('1.19 from a DID', () => {
+  const resolveFromDid = async (did: Did, world: FakeWorld) => verifyHandle(await resolveDid(did, world), world)
+
   test('the handle leads back', async () => {
     expect(await resolveFromDid(DID, createFakeWorld())).toMatchObject({ did: DID, handle: 'alice.fake.dev' })
   })
