@@ -107,10 +107,10 @@ function withoutUnused(): Plugin {
  * would load `child_process`, which takes a millisecond.
  */
 function withLazyBuiltins(): Plugin {
-  const LAZY = ['node:child_process', 'node:dns/promises', 'node:https', 'node:tls', 'node:tty', 'node:worker_threads']
+  const LAZY = /^node:(?:child_process|dns\/promises|https|tls|tty|worker_threads|zlib)$/
   return {
     name: 'with-lazy-builtins',
-    resolveId: (id) => (LAZY.includes(id) ? `\0lazy:${id}` : undefined),
+    resolveId: (id) => (LAZY.test(id) ? `\0lazy:${id}` : undefined),
     load(id) {
       if (!id.startsWith('\0lazy:')) return undefined
       const name = id.slice('\0lazy:'.length)
@@ -132,6 +132,7 @@ function chunkName({ name, facadeModuleId, moduleIds }: PreRenderedChunk): strin
 
 async function writeChunk({ name, fileName, code, map, moduleIds }: OutputChunk): Promise<void> {
   const path = `${DIST}/cjs/${fileName}`
+  if (/\bimport\(/.test(code)) throw new Error(`${fileName} has an import(), which kept code (code-cache.ts) cannot do`)
   const theirs = moduleIds.filter((id) => !id.startsWith(`${ROOT}src/`))
   if (theirs.length === moduleIds.length) {
     const { code: small, errors } = await minify(fileName, code)

@@ -8,6 +8,7 @@ import { batch } from '../../src/call/batch.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
 import { nodeRuntime } from '../../src/node/runtime.ts'
+import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { openSession } from '../../src/session/open.ts'
 import { createHome } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -46,12 +47,19 @@ async function compareRates(): Promise<void> {
     return (await complete(callback, world)).credentials
   }
   const session = await openSession(await logIn(), world)
+  // As `call --batch` sends them.
+  const sending = {
+    did: session.did,
+    record: () => session.record(),
+    currentHandle: () => session.currentHandle(),
+    call: (request: XrpcRequest) => session.send(request),
+  }
   const plain = await createPlainClient(await logIn(), pdsUrl, CONCURRENCY)
   const program = await startFrontClient(await logIn(), home, started.addresses, CONCURRENCY)
 
   const ours = async (posts: readonly Post[]) => {
     let created = 0
-    for await (const { status } of batch(asLines(posts), session, { concurrency: CONCURRENCY }, world)) {
+    for await (const { status } of batch(asLines(posts), sending, { concurrency: CONCURRENCY }, world)) {
       if (status === 200) created += 1
     }
     return created

@@ -231,8 +231,9 @@ test('a warm call loads six files, and no part of Node that it can do without', 
   const account = await world.createAccount()
   const home = await createHome()
   try {
-    const url = await runCli(['init', account.handle], { home })
-    const callback = await signIn(url.stdout.trim(), account, { consent: true })
+    const { stdout, stderr: problem } = await runCli(['init', account.handle], { home })
+    expect(stdout, problem).toMatch(/^http/)
+    const callback = await signIn(stdout.trim(), account, { consent: true })
     expect(await runCli(['complete', '--save', 'store'], { home, stdin: callback })).toMatchObject({ code: 0 })
     const tell = join(home.path, 'tell.cjs')
     const told = `process.on('exit', () => process.stderr.write(JSON.stringify({

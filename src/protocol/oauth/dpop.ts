@@ -103,7 +103,7 @@ export async function proofClaims(
     htu: url.origin + url.pathname, // no query, no fragment (§4.2)
     iat: Math.floor(now() / 1000), // seconds; servers accept a window of minutes (§11.1)
     ...(nonce !== undefined && { nonce }),
-    ...(accessToken !== undefined && { ath: await sha256(accessToken, { sha256: hash }) }),
+    ...(accessToken !== undefined && { ath: await hashOf(accessToken, { sha256: hash }) }),
   }
 }
 
@@ -119,11 +119,30 @@ export async function createProof(
   ports: Clock & Random & Secp256k1 & FastCrypto,
 ): Promise<string> {
   const claims = await proofClaims(target, ports)
-  const header = { typ: 'dpop+jwt', alg: key.alg, jwk: key.publicJwk }
-  const input = [header, claims].map((part) => base64url.encode(JSON.stringify(part))).join('.')
+  const input = `${headerOf(key)}.${base64url.encode(JSON.stringify(claims))}`
   const signature =
     key.alg === 'ES256' ? await signEs256(key.privateKey, input) : signEs256k(key.privateKey, input, ports)
   return `${input}.${await signature}`
+}
+
+const HEADERS = new WeakMap<DpopKey, string>()
+
+/** Encoded; it is the same in all proofs of a key. */
+function headerOf(key: DpopKey): string {
+  let header = HEADERS.get(key)
+  if (header === undefined) {
+    header = base64url.encode(JSON.stringify({ typ: 'dpop+jwt', alg: key.alg, jwk: key.publicJwk }))
+    HEADERS.set(key, header)
+  }
+  return header
+}
+
+let lastHash: { readonly token: string; readonly hash: string } | undefined
+
+/** The `ath` of a token. Many requests in a row have the same. */
+async function hashOf(token: string, ports: FastCrypto): Promise<string> {
+  if (lastHash?.token !== token) lastHash = { token, hash: await sha256(token, ports) }
+  return lastHash.hash
 }
 
 async function signEs256(key: (DpopKey & { readonly alg: 'ES256' })['privateKey'], input: string): Promise<string> {
