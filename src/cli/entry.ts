@@ -3,10 +3,11 @@
  * loading the command parser would take most of their time.
  */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { packageVersion } from '../node/version.ts'
 
 /** Next to the bundle: the output of `--help` at 80 columns, the width of most terminals and of no terminal. */
-const HELP = new URL('../help.txt', import.meta.url)
+const HELP = join(import.meta.dirname, '../help.txt')
 
 const USUAL_COLUMNS = 80
 
