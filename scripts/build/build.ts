@@ -56,6 +56,7 @@ const { output } = await bundle.generate({
       { name: 'cli-start', test: (id) => start.has(id) || id.includes('rolldown/runtime'), priority: 1 },
       { name: 'warm-core', test: (id) => warm.has(id) && shared.has(id) },
       { name: 'warm-cli', test: (id) => warm.has(id) && !shared.has(id) },
+      { name: 'node-zlib', test: /lazy:node:zlib/ },
       { name: 'vendor-jose', test: /node_modules.jose/ },
       { name: 'vendor-commander', test: /node_modules.commander/ },
       { name: 'vendor-prompts', test: /node_modules.@inquirer/ },
