@@ -133,11 +133,11 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     const fault = await faults.httpFault(request)
     if (fault instanceof Response) return fault
     if (fault === 'unreachable') throw new OAuthError('NETWORK_UNREACHABLE', `${url.host} cannot be reached`)
-    if (fault === 'lostBefore') throw new OAuthError('NETWORK_LOST', `${url.host} did not response`)
+    if (fault === 'lostBefore') throw new OAuthError('NETWORK_LOST', `${url.host} did not respond`)
     const handler = hosts.get(url.origin) ?? identity.host(url.hostname)
     if (!handler) throw new OAuthError('HOST_NOT_FOUND', `${url.host} does not exist`)
     const response = await handler(request)
-    if (fault === 'lostAfter') throw new OAuthError('NETWORK_LOST', `${url.host} did not response`)
+    if (fault === 'lostAfter') throw new OAuthError('NETWORK_LOST', `${url.host} did not respond`)
     return typeof fault === 'function' ? fault(response) : response
   }
 

@@ -146,11 +146,11 @@ test('20.1 the same guard: no private address, no http, no other scheme', async 
 })
 
 describe('in a process of its own', () => {
+  const IMPORTS = `
+    const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+    const { toResponse } = await import(process.env.SRC + 'protocol/http/http-response.ts')`
   const run = (code: string, args: string[], environment: string[] = []) =>
-    startNode(`const { createHttp } = await import(process.env.SRC + 'node/http/client.ts'); ${code}`, args, [
-      'env',
-      ...environment,
-    ]).ended
+    startNode(IMPORTS + code, args, ['env', ...environment]).ended
 
   test('an unused connection does not keep the process running', async () => {
     const { url } = await numbering()
@@ -160,7 +160,7 @@ describe('in a process of its own', () => {
       const http = createHttp({ dev: true, userAgent: 'test' })
       const { signal } = new AbortController()
       for (const url of process.argv.slice(1)) http.connect(new URL(url), { ownConnection: true, signal })
-      console.log(await (await http.fetch(new URL(process.argv[1]))).text())
+      console.log(await toResponse(await http.fetch(new URL(process.argv[1]))).text())
       console.log(process.getActiveResourcesInfo().filter((name) => /TCP|TLS/.test(name)).length)`
     const { stdout } = await run(code, [url.href, tls.href, silent.url.href.replace('http:', 'https:')])
     expect(stdout).toMatch(/^\d\n0\n$/)
@@ -172,7 +172,7 @@ describe('in a process of its own', () => {
       const http = createHttp({ dev: true, userAgent: 'test' })
       for (const url of process.argv.slice(1).map((href) => new URL(href))) {
         http.connect(url, { ownConnection: true, signal: new AbortController().signal })
-        console.log(await http.fetch(url, { ownConnection: true }).then((response) => response.text(), (error) => error.code))
+        console.log(await http.fetch(url, { ownConnection: true }).then((response) => toResponse(response).text(), (error) => error.code))
       }
       process.exit()`
     const elsewhere = `https://localhost:${url.port}/`
@@ -187,7 +187,7 @@ describe('in a process of its own', () => {
       const http = createHttp({ dev: false, userAgent: 'test' })
       const target = new URL('https://pds.example.com/')
       http.connect(target, { ownConnection: true, signal: new AbortController().signal })
-      console.log(await (await http.fetch(target, { ownConnection: true })).text())
+      console.log(await toResponse(await http.fetch(target, { ownConnection: true })).text())
       process.exit()`
     const environment = [`NODE_EXTRA_CA_CERTS=${certificate}`, `HTTPS_PROXY=${proxy.url.href}`]
     const { stdout, stderr } = await run(code, [], environment)

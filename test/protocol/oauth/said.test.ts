@@ -93,7 +93,7 @@ describe('tokens', () => {
       [() => agent.refresh('r'), 'the refresh was sent, but no response arrived'],
     ] as const) {
       const error = await failure(run)
-      expect(error.message).toBe(`${said} (as.fake.dev did not answer)`)
+      expect(error.message).toBe(`${said} (as.fake.dev did not respond)`)
       expect(isOAuthError(error.cause, 'NETWORK_LOST')).toBe(true)
     }
   })
