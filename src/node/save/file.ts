@@ -11,7 +11,7 @@ import type { Entries } from '../../credentials/write.ts'
 import { isOAuthError } from '../../errors.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { assertFolderOf } from '../given-file.ts'
-import { isCode, readPrivate, refuseMountPoint, unavailable, writePrivate } from '../store/files.ts'
+import { isCode, readPrivate, refuseMountPoint, sweepBeside, unavailable, writePrivate } from '../store/files.ts'
 import { withLock } from '../store/lock.ts'
 import { cannotSave } from './failure.ts'
 
@@ -28,8 +28,9 @@ export function fileTarget(name: string, path: string): SaveTarget {
       try {
         await assertFolderOf(path) // the lock would create it
         await refuseMountPoint(path)
-        return await withLock(lockOf(path), (held) => {
+        return await withLock(lockOf(path), async (held) => {
           isHeld = true
+          await sweepBeside(path) // of killed processes: nobody else may write the file now
           return work(held)
         })
       } catch (error) {

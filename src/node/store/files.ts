@@ -2,7 +2,7 @@
  * Files that hold secrets: readable by their owner only, replaced as a whole or not
  * at all, never through a symbolic link.
  */
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import {
   chmod,
@@ -35,8 +35,10 @@ const FOLDER_MODE = 0o700
 const PUBLIC_FOLDER_MODE = 0o755
 /** Bytes: more than a record can grow in one step. */
 const RESERVED_BYTES = 64 * 1024
-/** Milliseconds: longer than any write takes. */
-export const LEFTOVERS_KEPT = 24 * 3600 * 1000
+/** Milliseconds: longer than any write takes. A process that was suspended for longer reserves space again. */
+export const LEFTOVERS_KEPT = 3600 * 1000
+/** Characters, of at most three bytes each. */
+const NAME_LONGEST = 48
 /** Maximum file size in bytes; a record is a few kB. */
 const LARGEST = 4 * 1024 * 1024
 
@@ -115,9 +117,17 @@ export async function reserve(
         await held.truncate(content.length)
         await held.sync()
         await held.close()
-        await persist(() => rename(beside, path))
+        const isReplaced = await persist(() => rename(beside, path)).then(
+          () => true,
+          async (error: unknown) => {
+            if (isCode(error, 'ENOENT') && (await isFolder(dirname(path)))) return false
+            throw error
+          },
+        )
         done = true
-        await syncFolder(dirname(path))
+        // While this process was suspended, another one took the file for a leftover.
+        if (isReplaced) await syncFolder(dirname(path))
+        else await writePrivate(path, text, mode, model)
       } catch (error) {
         throw unavailable(error, 'write', path)
       }
@@ -231,9 +241,11 @@ export function isBeside(name: string, path: string, purpose = '(?:\\.claimed)?'
   return name.startsWith(prefix) && RegExp(`^[0-9a-f-]{36}${purpose}\\.tmp$`).test(name.slice(prefix.length))
 }
 
-/** Shortened, because a file name has at most 255 bytes. */
+/** Of a long name the hash, because a file name has at most 255 bytes, and another one may begin in the same way. */
 function prefixOf(path: string): string {
-  return `.${basename(path).slice(0, 48)}.`
+  const name = basename(path)
+  const isLong = name.length > NAME_LONGEST
+  return `.${isLong ? createHash('sha256').update(name).digest('hex').slice(0, 32) : name}.`
 }
 
 export function makePrivateFolder(path: string): Promise<void> {

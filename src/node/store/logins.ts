@@ -14,6 +14,7 @@ import {
   isBeside,
   isCode,
   isTemporary,
+  LEFTOVERS_KEPT,
   listFolder,
   ReservedFile,
   readPrivate,
@@ -55,6 +56,8 @@ export function createPendingStore(home: string, cipher: StoreCipher = storeCiph
     },
     async put(record) {
       await sweepFolder(folder, PENDING_KEPT, isOver)
+      // Of a killed process; it may have the tokens of a login, which are in its record too or were never used.
+      await sweepFolder(folder, LEFTOVERS_KEPT, (name) => isTemporary(name) && !name.endsWith(`${CLAIMED}.tmp`))
       const login = fileOf(record.state)
       const file = claimed.get(login.path) ?? new ReservedFile(login.path)
       claimed.delete(login.path)

@@ -9,6 +9,7 @@ import type { Keychain } from '../../../src/node/keychain/keychain.ts'
 import { changeStoreEncryption, storeEncryption } from '../../../src/node/store/change-encryption.ts'
 import { type StoreCipher, storeCipher } from '../../../src/node/store/cipher.ts'
 import { readEncryption, type StoreEncryption } from '../../../src/node/store/encryption.ts'
+import { besideOf } from '../../../src/node/store/files.ts'
 import { live } from '../../../src/node/store/lock-holder.ts'
 import { createPendingStore } from '../../../src/node/store/logins.ts'
 import { createRescue } from '../../../src/node/store/rescue.ts'
@@ -113,8 +114,8 @@ async function filled({ mode, passphrase }: Mode): Promise<Place> {
   const logins = createPendingStore(home)
   await logins.put(pendingRecord({ state: 'claimed' }))
   const [name] = await readdir(join(home, 'pending'))
-  const claimed = `.${name!.slice(0, 48)}.00000000-0000-4000-8000-000000000000.claimed.tmp`
-  await rename(join(home, 'pending', name!), join(home, 'pending', claimed))
+  const claimed = besideOf(join(home, 'pending', name!), '.claimed')
+  await rename(join(home, 'pending', name!), claimed)
   await logins.put(pendingRecord())
   await writeKnownVault(home, { address: 'redis://vault.example.com', key: VAULT_KEY })
   const rescued = sessionRecord({ thumbprint: OTHER, dpopPrivateJwk: OTHER_KEY })

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
-import { readdir, rename } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { readdir, rename, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { besideOf } from '../../../src/node/store/files.ts'
 import { createPendingStore, createStateFileStore } from '../../../src/node/store/logins.ts'
 import { hasTinyDisk, onTinyDisk, pendingRecord, sessionRecord, startNode, tempFolder } from '../helpers.ts'
 
@@ -33,7 +33,7 @@ describe.each([
     await create(home).put(pendingRecord({ did: DID }))
     const [name] = (await readdir(home, { recursive: true })).filter((each) => each.endsWith('.json'))
     const path = join(home, name!)
-    await rename(path, join(dirname(path), `.${basename(path).slice(0, 48)}.${randomUUID()}.claimed.tmp`))
+    await rename(path, besideOf(path, '.claimed'))
     expect(await create(home).get('canary-state')).toMatchObject({ status: 'spent', outcome: 'sent', did: DID })
     expect(await create(home).get('another-state')).toBeUndefined()
     expect(await create(home).claim(claims(1))).toBe(false)
@@ -46,6 +46,22 @@ describe.each([
     expect(await create(home).claim(claims(2))).toBe(false)
     expect(await create(home).get('canary-state')).toStrictEqual(SPENT)
   })
+})
+
+test('what a process leaves behind that was killed while it wrote a login goes with the next one', async () => {
+  const home = await tempFolder()
+  const store = createPendingStore(home)
+  await store.put(pendingRecord())
+  const [name] = (await readdir(home, { recursive: true })).filter((each) => each.endsWith('.json'))
+  const [left, claimed] = [besideOf(join(home, name!)), besideOf(join(home, name!), '.claimed')]
+  for (const path of [left, claimed]) await writeFile(path, 'a token')
+  const leftovers = async () => (await readdir(join(home, 'pending'))).filter((each) => each.endsWith('.tmp'))
+  await store.put(pendingRecord({ state: 'another-state' }))
+  expect(await leftovers()).toHaveLength(2) // it may be a process that is writing now
+  const hourAgo = Date.now() / 1000 - 3601
+  for (const path of [left, claimed]) await utimes(path, hourAgo, hourAgo)
+  await store.put(pendingRecord({ state: 'one-more-state' }))
+  expect(await leftovers()).toStrictEqual([claimed.slice(claimed.lastIndexOf('/') + 1)])
 })
 
 /** A process whose store is on a tiny disk with a pending login, and how to fill that disk. */

@@ -9,6 +9,7 @@ import {
   readPrivate,
   removeFile,
   reserve,
+  sweepBeside,
   sweepFolder,
   writePrivate,
 } from '../../../src/node/store/files.ts'
@@ -213,6 +214,29 @@ describe('reserve', () => {
     }
     expect(await readPrivate(join(home, 'file'))).toBe('z'.repeat(length))
     expect(await readdir(home)).toStrictEqual(['file'])
+  })
+})
+
+describe('a leftover', () => {
+  test('that its process still needs, as after a long suspension, is written again', async () => {
+    const home = await tempFolder()
+    const path = join(home, 'file')
+    await using room = await reserve(path)
+    await sweepBeside(path)
+    expect(await readdir(home)).toStrictEqual([])
+    await room.fill('a token')
+    expect(await readPrivate(path)).toBe('a token')
+    expect(await readdir(home)).toStrictEqual(['file'])
+  })
+
+  test('belongs to one file only, also where another long name begins in the same way', async () => {
+    const home = await tempFolder()
+    const [one, other] = ['one', 'other'].map((end) => join(home, `${'n'.repeat(60)}-${end}`))
+    await using _room = await reserve(one!)
+    await sweepBeside(other!)
+    expect(await readdir(home)).toHaveLength(1)
+    await sweepBeside(one!)
+    expect(await readdir(home)).toStrictEqual([])
   })
 })
 
