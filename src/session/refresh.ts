@@ -140,7 +140,7 @@ async function refreshNow(
   ports: RefreshPorts & WithEarly,
 ): Promise<SessionRecord> {
   const { commit, sentBy } = transaction
-  const prepared = await prepare(current, dpopFetch, ports)
+  const prepared = await prepare(current, commit, dpopFetch, ports)
 
   const { hash, targets } = prepared
   if (sentBy !== undefined) await assertUnspent(current, sentBy, dpopFetch)
@@ -176,6 +176,7 @@ interface Prepared {
 
 async function prepare(
   current: SessionRecord,
+  commit: Commit,
   dpopFetch: DpopFetch,
   ports: RefreshPorts & WithEarly,
 ): Promise<Prepared> {
@@ -189,7 +190,7 @@ async function prepare(
   const { server, pds, claimedHandle } = await verifyIssuer(current, ports)
   await ports.stores.sessions.assertNewest(current)
   const targets = targetsFor(current, ports.saving)
-  await tryTargets(current, targets)
+  await tryTargets(current, targets, commit, ports)
   const agent = new OAuthServerAgent({ server, client, dpopFetch, earlyNonce }, ports)
   // Last, so that the nonce is new when the token is sent.
   await agent.learnNonce()

@@ -151,13 +151,24 @@ export function readQuietly(variables: Readonly<Record<string, string>>, dev: bo
 }
 
 /**
- * Tries every target with the credentials that are good now, by writing them.
+ * Tries every target with the credentials that are good now, by writing them. A program that fails or is killed may
+ * have emptied the only place with the refresh token, so the store has it meanwhile, and keeps it if one fails.
  *
  * @throws {OAuthError} `SAVE_FAILED`; nothing was sent
  */
-export async function tryTargets(record: SessionRecord, targets: readonly SaveTarget[]): Promise<void> {
+export async function tryTargets(
+  record: SessionRecord,
+  targets: readonly SaveTarget[],
+  commit: Commit,
+  ports: Pick<RefreshPorts, 'saving'>,
+): Promise<void> {
+  // Files are replaced as a whole.
+  const mayBeEmptied = isForTargetsOnly(targets, ports) && targets.some(({ read }) => read === undefined)
+  const kept = { ...record, tokenElsewhere: undefined }
+  if (mayBeEmptied) await commit({ ...kept, undelivered: targets.map(({ name }) => name) })
   for (const target of targets) {
-    await save(record, target).catch((error: unknown) => {
+    await save(record, target).catch(async (error: unknown) => {
+      if (mayBeEmptied) await commit(kept)
       throw unusable(error)
     })
   }

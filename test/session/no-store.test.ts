@@ -65,6 +65,31 @@ async function call(credentials: Credentials | undefined, world: FakeWorld): Pro
   return session.record()
 }
 
+test('a program that fails with the token that is good now may have emptied the only place: the store keeps it', async () => {
+  const { world, target, separate, bare } = await begin()
+  await call(separate, world)
+  const { saved } = target
+  world.advance(2 * HOUR)
+  const written: (SessionRecord | undefined)[] = []
+  const failing = {
+    ...target,
+    async save() {
+      written.push(stored(world)) // as it is for the next run if this one is killed now
+      throw new Error('killed by SIGKILL')
+    },
+  }
+  const saving = { ...world.saving, targets: [failing], open: () => failing }
+  await expect(call(saved, { ...world, saving })).rejects.toMatchObject({ code: 'SAVE_FAILED', session: 'alive' })
+  const { refreshToken } = saved!
+  expect(written).toMatchObject([{ refreshToken, undelivered: ['gh:a/b'] }])
+  expect(stored(world)).toMatchObject({ refreshToken })
+  expect(stored(world).undelivered).toBeUndefined()
+  expect(refreshesOf(world)).toBe(1)
+  // Without anything that the target had.
+  await call(undefined, { ...bare, saving: { ...bare.saving, targets: [] } })
+  expect(refreshesOf(world)).toBe(2)
+})
+
 describe('after a refresh', () => {
   test('the store has the access token and a hash of the refresh token, which the target has', async () => {
     const { world, target, separate } = await begin()
@@ -78,8 +103,8 @@ describe('after a refresh', () => {
       tokenElsewhere: await tokenHash(current(world)),
       savedTo: ['gh:a/b'],
     })
-    // Only between the response and its delivery.
-    expect(tokensStored(world)).toStrictEqual([current(world)])
+    // Only while the target is tried, and between the response and its delivery.
+    expect(tokensStored(world)).toStrictEqual([separate.refreshToken, current(world)])
   })
 
   test('calls with the credentials of the target use the access token, then refresh again', async () => {
