@@ -269,7 +269,7 @@ function wordRefusal({ nsid, reason, scope, error }: Refusal, context: Context):
 }
 
 /** Options of `run` that narrow what a program may do, or choose the account. */
-const OURS: readonly string[] = ['--account', '--allow', '--as', '--listen', '--read-only', '--save']
+const OURS: readonly string[] = ['--account', '--allow', '--as', '--listen', '--no-store', '--read-only', '--save']
 
 /** A program that ignores it would run with more than was meant. */
 function warnOfMisplaced(words: readonly string[], { io, output }: Context): void {

@@ -33,6 +33,7 @@ describe('the words of the program', () => {
   test.each([
     ['--read-only', ['--read-only']],
     ['--allow', ['--allow=app.bsky.*']],
+    ['--no-store', ['--no-store']],
   ])('%s among them is noted, because the program may ignore it', async (flag, last) => {
     const { code, stderr } = await run(world, ['run', ...words(), ...last], { env })
     expect(code).toBe(0)
