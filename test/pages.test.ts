@@ -17,6 +17,7 @@ const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = {
   accounts: ['accounts list', 'accounts name', 'accounts use'],
   client: ['client new', 'client check'],
   config: ['list', 'get', 'set', 'unset'].map((name) => `config ${name}`),
+  scope: ['scope explain'],
   vault: ['new', 'use', 'key', 'check', 'list', 'rekey', 'move', 'remove', 'destroy'].map((name) => `vault ${name}`),
 }
 const names = COMMANDS.flatMap(({ name }) => SUBCOMMANDS[name] ?? [name]).sort()
@@ -70,8 +71,8 @@ test('docs/run.md has the table of programs', () => {
 test('every command is in the table of the README, and has its help in docs/commands.md', () => {
   const [, table = ''] = /^## Commands\n([\s\S]*?)^## /m.exec(README)!
   const listed = [...table.matchAll(/^\| `([a-z]+(?: (?:new|check))?)[ `]/gm)].map(([, name]) => name!)
-  const inOneRow = names.filter((name) => !/^(?:accounts|config|vault) /.test(name))
-  expect(listed.sort()).toStrictEqual([...inOneRow, 'accounts', 'config', 'vault'].sort())
+  const inOneRow = names.filter((name) => !/^(?:accounts|config|scope|vault) /.test(name))
+  expect(listed.sort()).toStrictEqual([...inOneRow, 'accounts', 'config', 'scope', 'vault'].sort())
   const helped = [...pageAt('docs/commands.md').matchAll(/^<!-- help: (.+) -->$/gm)].map(([, name]) => name!)
   expect(helped.sort()).toStrictEqual(names)
 })

@@ -103,6 +103,12 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./session/export.ts')).exportCommand,
   },
   {
+    name: 'scope',
+    usage: '[options] [command]',
+    summary: 'Explain the permissions of a scope',
+    load: async () => (await import('./scope/scope.ts')).scopeCommand,
+  },
+  {
     name: 'client',
     usage: '[options] [command]',
     summary: 'Create or check a client metadata document',

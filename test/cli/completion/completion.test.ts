@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 const COMMANDS = [
   ...['accounts', 'call', 'client', 'complete', 'completion', 'config', 'doctor', 'export', 'import', 'init'],
-  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'run', 'status', 'vault', 'whoami'],
+  ...['lease', 'login', 'proof', 'refresh', 'revoke', 'run', 'scope', 'status', 'vault', 'whoami'],
 ]
 const LIST = 'com.atproto.repo.listRecords'
 const CREATE = 'com.atproto.repo.createRecord'
