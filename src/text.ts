@@ -116,3 +116,16 @@ export function relativeTime(time: number, now: number): string {
   const count = Math.trunc(seconds / length)
   return count === 0 ? 'now' : new Intl.RelativeTimeFormat('en').format(count, unit)
 }
+
+/** Whether one character was inserted, deleted, replaced, or exchanged with the next. */
+export function isOneSlip(one: string, other: string): boolean {
+  const [short, long] = one.length < other.length ? [one, other] : [other, one]
+  const surplus = long.length - short.length
+  if (surplus > 1) return false
+  let at = 0
+  while (at < short.length && short[at] === long[at]) at += 1
+  if (surplus === 1) return short.slice(at) === long.slice(at + 1)
+  if (short.slice(at + 1) === long.slice(at + 1)) return true
+  const isExchanged = short[at] === long[at + 1] && short[at + 1] === long[at]
+  return isExchanged && short.slice(at + 2) === long.slice(at + 2)
+}

@@ -93,7 +93,8 @@ describe('requests', () => {
   test('26.1 a method that is closed to OAuth sessions is sent with a warning, and the server decides', async () => {
     const result = await run(['call', 'com.atproto.server.createAppPassword', 'name=x'])
     expectFailure(result, 8, 'XRPC_ERROR')
-    expect(result.stderr).toContain('warning: com.atproto.server.createAppPassword: servers reject it for OAuth')
+    expect(result.stderr).toContain('warning: com.atproto.server.createAppPassword: the server is likely to reject it')
+    expect(result.stderr).toContain(': this server rejects it for OAuth sessions')
     expect(result.stderr).toContain('returned 403 Forbidden')
     expect(result.stderr).toContain('hint: use a sign-in with that password')
   })

@@ -21,7 +21,7 @@ import {
 } from '../http/response.ts'
 import { challengeError } from '../http/www-authenticate.ts'
 import { requestable, scopeTokens } from '../scope/scope.ts'
-import { unavailableReason } from './lexicons.ts'
+import { refusalReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 import { missingScope, requiredScope } from './required-scope.ts'
 import { serviceAt } from './services.ts'
@@ -124,7 +124,7 @@ export function xrpcError(
   if (isWithoutAppView(request, refusal)) {
     return new OAuthError('XRPC_ERROR', said, { facts: { ...returned, reason: 'app-view-missing' } })
   }
-  const closed = [400, 401, 403].includes(refusal.status) ? unavailableReason(nsid) : undefined
+  const closed = [400, 401, 403].includes(refusal.status) ? refusalReason(nsid) : undefined
   if (closed !== undefined) {
     return new OAuthError('XRPC_ERROR', `${said}: ${closed}`, { facts: { ...returned, reason: 'method-unavailable' } })
   }

@@ -4,6 +4,7 @@
  * @see https://atproto.com/specs/lexicon
  */
 import type { MethodNeeds } from '../../errors.ts'
+import { isOneSlip } from '../../text.ts'
 import { METHOD_TABLE } from './lexicon-table.ts'
 
 export interface Field {
@@ -75,19 +76,6 @@ export function nearestMethod(nsid: string): Method | undefined {
   return meant && findMethod(meant[1])
 }
 
-/** Whether one character was inserted, deleted, replaced, or exchanged with the next. */
-function isOneSlip(one: string, other: string): boolean {
-  const [short, long] = one.length < other.length ? [one, other] : [other, one]
-  const surplus = long.length - short.length
-  if (surplus > 1) return false
-  let at = 0
-  while (at < short.length && short[at] === long[at]) at += 1
-  if (surplus === 1) return short.slice(at) === long.slice(at + 1)
-  if (short.slice(at + 1) === long.slice(at + 1)) return true
-  const isExchanged = short[at] === long[at + 1] && short[at + 1] === long[at]
-  return isExchanged && short.slice(at + 2) === long.slice(at + 2)
-}
-
 function parse(nsid: string, line: string): Method {
   const [, kind, ...words] = line.split(' ')
   const output = words.find((word) => word.startsWith('<'))
@@ -119,11 +107,14 @@ export function needsOf({ nsid, kind, parameters, input }: Method): MethodNeeds 
   return { nsid, fields, isUpload: kind === 'procedure' && input !== undefined && input.mediaType !== JSON_TYPE }
 }
 
+/** The server on which the methods below were seen to be closed. */
+const SEEN_ON = 'PDS 0.5.35'
+
 /**
- * Methods that the reference PDS rejects for OAuth sessions, whatever the scope. Other servers and versions may differ,
- * so requests are sent with a warning.
+ * Methods that the reference PDS rejects for OAuth sessions, whatever the scope. Other servers and versions differ, so
+ * that requests are sent, with a warning: only a server's refusal is certain.
  */
-const CLOSED = new Set(
+const LIKELY_CLOSED = new Set(
   [
     'server.createAppPassword',
     'server.listAppPasswords',
@@ -141,7 +132,19 @@ const CLOSED = new Set(
 
 /** The reason why a server is likely to reject a method for an OAuth session. */
 export function unavailableReason(nsid: string): string | undefined {
-  if (CLOSED.has(nsid)) return 'servers reject it for OAuth sessions; it requires a sign-in with the account password'
+  if (LIKELY_CLOSED.has(nsid)) {
+    return `the server is likely to reject it for OAuth sessions, as ${SEEN_ON} does; it requires a sign-in with the account password`
+  }
+  return nsid.startsWith('com.atproto.admin.')
+    ? 'the server is likely to reject it, because it requires the administrator password'
+    : undefined
+}
+
+/** The reason for a refusal of such a method by a server. */
+export function refusalReason(nsid: string): string | undefined {
+  if (LIKELY_CLOSED.has(nsid)) {
+    return 'this server rejects it for OAuth sessions; it requires a sign-in with the account password'
+  }
   return nsid.startsWith('com.atproto.admin.') ? 'it requires the administrator password of the server' : undefined
 }
 

@@ -4,6 +4,7 @@ import {
   listMethods,
   methodWarning,
   nearestMethod,
+  refusalReason,
   unavailableReason,
 } from '../../../src/protocol/xrpc/lexicons.ts'
 
@@ -43,8 +44,14 @@ test('a prefix is a part of a name as it is typed', () => {
   expect(listMethods('com.nobody')).toStrictEqual([])
 })
 
-test('what OAuth sessions may not call is named', () => {
-  expect(unavailableReason('com.atproto.server.createAppPassword')).toContain('OAuth')
+test('26.1 what a server is likely to reject is named, with the version that did; only its refusal is certain', () => {
+  const closed = 'com.atproto.server.createAppPassword'
+  expect(unavailableReason(closed)).toMatch(
+    /^the server is likely to reject it for OAuth sessions, as PDS \d+\.\d+\.\d+ does;/,
+  )
+  expect(refusalReason(closed)).toMatch(/^this server rejects it for OAuth sessions;/)
+  expect(refusalReason('com.atproto.admin.getAccountInfo')).toContain('administrator')
+  expect(refusalReason('com.atproto.server.getSession')).toBeUndefined()
   expect(unavailableReason('com.atproto.admin.getAccountInfo')).toContain('administrator')
   for (const nsid of ['com.atproto.server.getSession', 'com.atproto.server.deactivateAccount']) {
     expect(unavailableReason(nsid)).toBeUndefined()
