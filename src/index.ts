@@ -105,6 +105,12 @@ export type {
   Timer,
   Transaction,
 } from './ports.ts'
+export {
+  type ExplainedPermission,
+  explainScope,
+  type ScopeExplanation,
+  type ScopeFault,
+} from './protocol/explain/explain.ts'
 export type { Prompt } from './protocol/oauth/authorization-request.ts'
 export type { SignedHeaders } from './protocol/oauth/dpop-fetch.ts'
 export type { DroppedEntry, DropReason, LocalizedText, PermissionSet } from './protocol/scope/permission-set.ts'

@@ -138,7 +138,7 @@ test('no cycles: between files, between rooms, between the folders of a room', (
 
 test('a folder of cli/ has the name of a room, or of commands that belong to none', () => {
   const folders = readdirSync('src/cli', { withFileTypes: true }).filter((entry) => entry.isDirectory())
-  const rooms = [...Object.keys(MAY_IMPORT), 'completion', 'config', 'run', 'vault']
+  const rooms = [...Object.keys(MAY_IMPORT), 'completion', 'config', 'scope', 'run', 'vault']
   expect(folders.map(({ name }) => name).filter((name) => !rooms.includes(name))).toStrictEqual([])
 })
 

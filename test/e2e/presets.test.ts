@@ -122,6 +122,26 @@ describe('15.16 init --for: granted whole, enough for its task, and for nothing 
     await refused(upload('application/pdf'), repo('deleteRecord', { collection: POST, rkey: ONE }))
   })
 
+  test('15.16 post-media: a video that the video service stores, with a service token for the PDS', async () => {
+    const { repo, answer, refused } = await as('post-media')
+    const described = await fetch(`${world.pdsUrl}/xrpc/com.atproto.server.describeServer`)
+    const { did: aud } = (await described.json()) as { did: string }
+    const token = (lxm: string, audience = aud) => get('com.atproto.server.getServiceAuth', { aud: audience, lxm })
+    await answer(token('app.bsky.video.getUploadLimits', 'did:web:video.bsky.app'))
+
+    const { token: jwt } = await answer(token('com.atproto.repo.uploadBlob'))
+    const stored = await fetch(`${world.pdsUrl}/xrpc/com.atproto.repo.uploadBlob`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${jwt}`, 'content-type': 'video/mp4' },
+      body: 'a video, as the service made it',
+    })
+    expect(stored.status).toBe(200)
+    const { blob: video } = (await stored.json()) as { blob: object }
+    const embed = { $type: 'app.bsky.embed.video', video }
+    await answer(repo('createRecord', { collection: POST, record: post('x', { embed }) }))
+    await refused(token('com.atproto.repo.createRecord'), token('app.bsky.feed.getTimeline'))
+  })
+
   // The AppView of the tests knows two methods: the others are seen to have arrived there, in the account’s name.
   test('15.14 read, by the methods a server handles itself, and by those it only forwards', async () => {
     const { account, repo, answer, refused } = await as('read')

@@ -31,7 +31,7 @@ export function addRequestedOptions(command: Command): Command {
     .addOption(new Option('--prompt <what>', 'Page that the server should show').choices(PROMPTS))
 }
 
-function collectPreset(value: string, before: Preset[] = []): Preset[] {
+export function collectPreset(value: string, before: Preset[] = []): Preset[] {
   if (isPreset(value)) return [...before, value]
   throw new InvalidArgumentError(`Allowed choices are ${PRESET_NAMES.join(', ')}.`)
 }

@@ -7,7 +7,7 @@ import type { Did } from '../../model.ts'
 import { asDid, asNsid } from '../identity/syntax.ts'
 import { coversSpaces, describeSpaces, SPACE } from './space.ts'
 
-interface Parameter {
+export interface Parameter {
   readonly isValid: (value: string) => boolean
   /** Whether `granted` includes `wanted`; both are valid. */
   readonly covers: (granted: string, wanted: string) => boolean
@@ -66,6 +66,7 @@ const RESOURCES = {
 } as const satisfies Record<string, Record<string, Parameter>>
 
 export type Resource = keyof typeof RESOURCES
+export const RESOURCE_NAMES = Object.keys(RESOURCES) as Resource[]
 type Values = ReadonlyMap<string, readonly string[]>
 
 export interface Permission {
@@ -74,7 +75,7 @@ export interface Permission {
   readonly values: Values
 }
 
-const STATIC = ['atproto', 'transition:generic', 'transition:email', 'transition:chat.bsky']
+export const STATIC = ['atproto', 'transition:generic', 'transition:email', 'transition:chat.bsky']
 
 export function isStatic(token: string): boolean {
   return STATIC.includes(token)
@@ -116,7 +117,7 @@ export function parsePermission(token: string): Permission | undefined {
   return { resource, values }
 }
 
-function parametersOf(resource: Resource): [name: string, parameter: Parameter][] {
+export function parametersOf(resource: Resource): [name: string, parameter: Parameter][] {
   return Object.entries(RESOURCES[resource])
 }
 

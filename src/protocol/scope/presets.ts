@@ -31,7 +31,12 @@ export const PRESETS = {
   post: { about: 'Write posts, with links and mentions', tokens: [POST] },
   'post-media': {
     about: 'Write posts, and upload images, videos and captions',
-    tokens: [POST, normalToken('blob?accept=image/*&accept=video/*&accept=text/vtt')],
+    tokens: [
+      POST,
+      normalToken('blob?accept=image/*&accept=video/*&accept=text/vtt'),
+      // The video service converts a video and stores it in the repository itself, with a service token for the PDS.
+      rpc('app.bsky.video.getUploadLimits', 'com.atproto.repo.uploadBlob'),
+    ],
   },
   read: {
     about: 'Read timeline, feeds, threads, profiles, search and notifications',

@@ -65,6 +65,30 @@ function partsOf(token: string): string[] {
   )
 }
 
+/** The permissions of a scope, however they are separated, and what is wrong with that. */
+export function splitScope(text: string): { readonly tokens: string[]; readonly faults: string[] } {
+  const bare = text.replace(/^\s*(?:--)?scopes?\s*[=:]\s*/i, '')
+  const pieces = bare
+    .split(/[\s\u200b"'\u201c\u201d\u2018\u2019[\]]+|;|,(?=$|[\s"]|[a-z]+[:?]|atproto\b)/i)
+    .filter(Boolean)
+  const tokens = pieces.flatMap(partsOf).filter(Boolean)
+  const has = (pattern: RegExp) => pattern.test(bare)
+  const faults = [
+    ...(bare === text ? [] : ['"scope=" is not a part of the scope']),
+    ...(has(/["'\u201c\u201d\u2018\u2019[\]]/) ? ['quotes and brackets are not a part of the scope'] : []),
+    ...(has(/[,;]\s*(?:$|["']|[a-z]+[:?]|atproto\b)/i)
+      ? ['permissions are separated by spaces, not by commas or semicolons']
+      : []),
+    ...(pieces.some((piece) => partsOf(piece).some((part, _, all) => all.length > 1 && part !== ''))
+      ? ['permissions are separated by spaces: + and %20 are spaces only in a URL']
+      : []),
+    ...(has(/[^\S ]/) ? ['permissions are separated by spaces, not by tabs or line breaks'] : []),
+    ...(has(/^ | $| {2}/) ? ['permissions are separated by single spaces'] : []),
+    ...(tokens.length === 0 ? ['the scope is empty'] : []),
+  ]
+  return { tokens, faults }
+}
+
 /** The same permissions, separated by spaces alone; `undefined` if they are invalid that way too. */
 function meantScope(text: string): string | undefined {
   const tokens = text

@@ -25,8 +25,17 @@ describe('each preset', () => {
     ],
     [
       'post-media',
-      ['repo:app.bsky.feed.post?action=create', 'blob:image/png', 'blob:video/mp4', 'blob:text/vtt'],
-      ['repo:app.bsky.feed.post?action=delete', 'repo:app.bsky.feed.like?action=create', 'blob:text/html', 'blob:*/*'],
+      [
+        ...['repo:app.bsky.feed.post?action=create', 'blob:image/png', 'blob:video/mp4', 'blob:text/vtt'],
+        ...['app.bsky.video.getUploadLimits', 'com.atproto.repo.uploadBlob'].map((lxm) => `rpc:${lxm}?aud=*`),
+      ],
+      [
+        'rpc:com.atproto.repo.createRecord?aud=*',
+        'repo:app.bsky.feed.post?action=delete',
+        'repo:app.bsky.feed.like?action=create',
+        'blob:text/html',
+        'blob:*/*',
+      ],
     ],
     [
       'read',
