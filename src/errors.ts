@@ -119,6 +119,12 @@ export interface ResponseFacts {
   readonly serverError?: string | undefined
 }
 
+/**
+ * The first step to a permission set that failed: the lookup itself; there is no TXT record; it does not name one DID; the
+ * DID document; the PDS, which did not respond with the record; the record does not exist; it is not a permission set.
+ */
+export type SetStep = 'dns-failed' | 'txt-missing' | 'txt-unclear' | 'did' | 'pds' | 'record-missing' | 'record-invalid'
+
 /** Reasons that need no facts of their own. */
 export type PlainReason =
   /** The credentials are complete except for the client_id. */
@@ -388,6 +394,8 @@ export type ReasonFacts =
   | { readonly reason: 'account-in-vault'; readonly did: string; readonly handle?: string | undefined }
   /** The host that the DID document names as the PDS does not exist. */
   | { readonly reason: 'pds-not-found'; readonly did: string }
+  /** A permission set cannot be resolved; `why` is the cause alone, at the first step that failed. */
+  | { readonly reason: 'permission-set-broken'; readonly nsid: string; readonly step: SetStep; readonly why: string }
   /** The permission is not valid syntax. */
   | { readonly reason: 'permission-malformed'; readonly permission: string }
   /** The environment variable is not the URL of an HTTP proxy. */

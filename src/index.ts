@@ -15,6 +15,7 @@ export {
 } from './credentials/node-session.ts'
 export { formatCredentials, TEXT_FORMATS, type TextFormat } from './credentials/write.ts'
 export type { DoctorOptions } from './doctor/doctor.ts'
+export type { PermissionSetCheck } from './doctor/permission-set.ts'
 export {
   type Advice,
   type ErrorCode,
@@ -29,6 +30,7 @@ export {
   type ReasonFacts,
   type ResponseFacts,
   type SessionState,
+  type SetStep,
   type StoreTrouble,
 } from './errors.ts'
 export type * from './lexicon-types.ts'
@@ -113,6 +115,12 @@ export {
 } from './protocol/explain/explain.ts'
 export type { Prompt } from './protocol/oauth/authorization-request.ts'
 export type { SignedHeaders } from './protocol/oauth/dpop-fetch.ts'
-export type { DroppedEntry, DropReason, LocalizedText, PermissionSet } from './protocol/scope/permission-set.ts'
+export type {
+  DroppedEntry,
+  DropReason,
+  LocalizedText,
+  PermissionSet,
+  UnresolvedSet,
+} from './protocol/scope/permission-set.ts'
 export type { SessionInit } from './session/body.ts'
 export type { SessionStatus } from './session/status.ts'

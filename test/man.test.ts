@@ -44,7 +44,7 @@ const COMMANDS = [
     'proof',
     'run',
   ],
-  ...['import', 'export', 'scope explain', 'client new', 'client check'],
+  ...['import', 'export', 'scope explain', 'scope resolve', 'client new', 'client check'],
   ...['vault new', 'vault use', 'vault key', 'vault check', 'vault list', 'vault rekey', 'vault move'],
   ...['vault remove', 'vault destroy'],
   ...['config list', 'config get', 'config set', 'config unset'],

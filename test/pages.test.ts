@@ -17,7 +17,7 @@ const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = {
   accounts: ['accounts list', 'accounts name', 'accounts use'],
   client: ['client new', 'client check'],
   config: ['list', 'get', 'set', 'unset'].map((name) => `config ${name}`),
-  scope: ['scope explain'],
+  scope: ['scope explain', 'scope resolve'],
   vault: ['new', 'use', 'key', 'check', 'list', 'rekey', 'move', 'remove', 'destroy'].map((name) => `vault ${name}`),
 }
 const names = COMMANDS.flatMap(({ name }) => SUBCOMMANDS[name] ?? [name]).sort()

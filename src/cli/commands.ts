@@ -105,7 +105,7 @@ export const COMMANDS: readonly Entry[] = [
   {
     name: 'scope',
     usage: '[options] [command]',
-    summary: 'Explain the permissions of a scope',
+    summary: 'Explain permissions, and resolve permission sets',
     load: async () => (await import('./scope/scope.ts')).scopeCommand,
   },
   {

@@ -557,6 +557,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'permission-malformed':
       if (isPreset(facts.permission)) return `request it as a task: --for ${facts.permission}`
       return PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ?? SCOPE
+    case 'permission-set-broken':
+      return `correct the name ${facts.nsid} in --scope, or list the permissions themselves there; for the author of the set: atproto-oauth scope resolve ${shellQuote(facts.nsid)}`
     case 'proxy-password-unencoded':
       return `percent-encode the user name and the password in ${facts.variable}: # is %23, % is %25, / is %2F, ? is %3F, @ is %40, \\ is %5C`
     case 'proxy-malformed':

@@ -16,7 +16,7 @@ export async function printFindings(
   for await (const found of findings) {
     const finding = worded(found)
     seen.push(finding)
-    await output.data(output.json ? `${toSafeJson(finding)}\n` : lines(finding, output.paint))
+    await output.data(output.json ? `${toSafeJson(finding)}\n` : findingLines(finding, output.paint))
   }
   return seen
 }
@@ -38,7 +38,8 @@ const SYMBOLS = { ok: 'ok', warning: '!!', broken: 'xx' } as const
 const COLOURS = { ok: 'green', warning: 'yellow', broken: 'red' } as const
 const TOPIC_WIDTH = 17
 
-function lines({ topic, verdict, detail, fix, milliseconds }: Worded<Finding>, paint: Paint): string {
+/** A finding, with its fix below it. */
+export function findingLines({ topic, verdict, detail, fix, milliseconds }: Worded<Finding>, paint: Paint): string {
   const time = milliseconds > 0 ? ` (${Math.round(milliseconds)} ms)` : ''
   const [first, ...more] = fix?.split('\n') ?? []
   return [

@@ -6,12 +6,13 @@ import { type ClientCheck, type ClientVerdict, checkClient } from '../client/che
 import { asNodeSession } from '../credentials/atcute-session.ts'
 import { DID, type Environment, VAULT, variable } from '../credentials/variables.ts'
 import { type DoctorOptions, diagnose } from '../doctor/doctor.ts'
+import { checkPermissionSet, type PermissionSetCheck } from '../doctor/permission-set.ts'
 import { OAuthError } from '../errors.ts'
 import { complete } from '../login/complete.ts'
 import { type InitOptions, init } from '../login/init.ts'
 import type { Completed, Did, Handle, Origin } from '../model.ts'
 import type { Finding, Runtime } from '../ports.ts'
-import type { PermissionSet } from '../protocol/scope/permission-set.ts'
+import { includeToken, type PermissionSet, type UnresolvedSet } from '../protocol/scope/permission-set.ts'
 import { orAborted } from '../session/body.ts'
 import { importSession } from '../session/import.ts'
 import { openSession, openStoredSession } from '../session/open.ts'
@@ -46,6 +47,8 @@ export interface Authorization {
   readonly pds?: Origin | undefined
   /** The requested permission sets (`include:`), with what they grant. */
   readonly permissionSets: readonly PermissionSet[]
+  /** Those that cannot be resolved, although the server accepted them. */
+  readonly unresolvedSets: readonly UnresolvedSet[]
 }
 
 export interface ImportSessionOptions extends SignalOption {
@@ -81,11 +84,11 @@ export class OAuthClient {
   async authorize(identifier: string, { signal, ...options }: AuthorizeOptions = {}): Promise<Authorization> {
     const { clientId, redirectUri } = this.#options
     const choice = { clientId, redirectUri, ...options }
-    const { authorizationUrl, pending, pds, permissionSets } = await this.#until(signal, (joined) =>
+    const { authorizationUrl, pending, pds, permissionSets, unresolvedSets } = await this.#until(signal, (joined) =>
       init(identifier, choice, withSignal(this.#runtime, joined)),
     )
     const { state, expiresAt, did, handle } = pending
-    return { url: authorizationUrl, state, expiresAt, did, handle, pds, permissionSets }
+    return { url: authorizationUrl, state, expiresAt, did, handle, pds, permissionSets, unresolvedSets }
   }
 
   /**
@@ -191,6 +194,22 @@ export class OAuthClient {
   /** Checks a published client against every rule that a server may apply to it. */
   checkClient({ signal, ...check }: ClientCheck & SignalOption): Promise<ClientVerdict> {
     return this.#until(signal, (joined) => checkClient(check, withSignal(this.#runtime, joined)))
+  }
+
+  /**
+   * Follows a permission set to its record as a server would, and expands it. A set that cannot be resolved is a finding.
+   *
+   * @param set its NSID, or the `include:` permission that requests it
+   * @param options with `aud`, the service for the entries that inherit it, as `did:web:api.bsky.app#bsky_appview`
+   * @throws {OAuthError} `SCOPE_INVALID`
+   */
+  checkPermissionSet(
+    set: string,
+    { aud, signal }: { readonly aud?: string | undefined } & SignalOption = {},
+  ): Promise<PermissionSetCheck> {
+    return this.#until(signal, async (joined) =>
+      checkPermissionSet(includeToken(set, aud), withSignal(this.#runtime, joined)),
+    )
   }
 
   /** Resolves when no session of this client is being refreshed or saved. The client can still be used. */

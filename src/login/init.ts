@@ -23,7 +23,12 @@ import {
 import { generateDpopJwk, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { beginNonce, type EarlyNonce, OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
-import { findBrokenSet, type PermissionSet, readPermissionSets } from '../protocol/scope/permission-set.ts'
+import {
+  findBrokenSet,
+  type PermissionSet,
+  readPermissionSets,
+  type UnresolvedSet,
+} from '../protocol/scope/permission-set.ts'
 
 /** Milliseconds to wait for the callback: enough time to sign in, and far more than the lifetime of a code. */
 const PENDING_LIFETIME = 60 * 60 * 1000
@@ -42,6 +47,8 @@ export interface Initiated {
   readonly pds?: Origin | undefined
   /** The requested permission sets (`include:`) that can be read from here. */
   readonly permissionSets: readonly PermissionSet[]
+  /** Those that cannot be resolved, although the server accepted them. */
+  readonly unresolvedSets: readonly UnresolvedSet[]
 }
 
 /** @internal */
@@ -107,7 +114,7 @@ async function pushLogin(
       throw await explained(error, asked, ports)
     })
 
-  const permissionSets = await readPermissionSets(scope, ports)
+  const { sets: permissionSets, unresolved: unresolvedSets } = await readPermissionSets(scope, ports)
   const emptyIncludes = permissionSets.filter(({ granted }) => granted.length === 0).map(({ include }) => include)
   const pending: PendingAuthorization = {
     version: 1,
@@ -133,6 +140,7 @@ async function pushLogin(
     pending,
     pds: account?.pds,
     permissionSets,
+    unresolvedSets,
   }
 }
 
@@ -157,8 +165,8 @@ async function explained(error: unknown, asked: Client & LoginFacts, ports: Init
   if (facts.reason !== undefined) return error.with({ facts })
   const set = SCOPE_ERRORS.includes(facts.serverError ?? '') ? await findBrokenSet(scope, ports) : undefined
   if (set) {
-    const message = `the permission set ${set.nsid} cannot be resolved: ${set.why} (${error.message})`
-    return error.with({ code: 'PERMISSION_SET_UNRESOLVED', message, facts })
+    const message = `${set.message} (${error.message})`
+    return error.with({ code: set.code, message, facts: { ...facts, ...set.facts } })
   }
   if (!clientId.startsWith('https:')) {
     return error.with({ facts: { ...facts, reason: 'loopback-client-refused' } })

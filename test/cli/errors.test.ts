@@ -81,6 +81,11 @@ describe('the hint follows from the code and the facts', () => {
     ['PAR_REFUSED', { reason: 'request-too-large', status: 413 }, /^request fewer permissions with --scope/],
     ['OAUTH_UNSUPPORTED', { reason: 'prompt-unsupported' }, /then omit --prompt$/],
     ['PERMISSION_SET_UNRESOLVED', {}, /^check the name after include: in --scope/],
+    [
+      'PERMISSION_SET_UNRESOLVED',
+      { reason: 'permission-set-broken', nsid: 'a.b.authC', step: 'txt-missing', why: 'x' },
+      /^correct the name a\.b\.authC in --scope, .* for the author of the set: atproto-oauth scope resolve a\.b\.authC$/,
+    ],
     ['PAR_REFUSED', { serverError: 'temporarily_unavailable' }, 'run the same command again in a few minutes'],
     ['PAR_REFUSED', { serverError: 'constructor' }, 'find the cause with: atproto-oauth doctor'],
     ['PAR_REFUSED', { serverError: '__proto__' }, 'find the cause with: atproto-oauth doctor'],

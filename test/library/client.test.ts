@@ -15,6 +15,7 @@ import {
 } from '../../src/index.ts'
 import { failure } from '../support/failure.ts'
 import { HOUR, isRefresh } from '../support/login.ts'
+import { publishSet } from '../support/permission-sets.ts'
 import { clientOf, countingListeners, createWorld, portsOf, SCOPE, signedIn } from './support.ts'
 
 const PROFILE = 'app.bsky.actor.getProfile'
@@ -341,6 +342,29 @@ test('the errors of the library have no exit code and no hint', async () => {
   expect(error).toBeInstanceOf(OAuthError)
   expect(error).not.toBeInstanceOf(CliError)
   expect(Object.keys(error as object).sort()).toStrictEqual(['code', 'facts', 'name', 'session'])
+})
+
+test('checkPermissionSet expands a set, and has a finding for one that cannot be resolved', async () => {
+  const world = createWorld()
+  publishSet(world, { permissions: [{ resource: 'repo', collection: ['dev.fake.lex.post'] }] })
+  const client = clientOf(world)
+  expect(await client.checkPermissionSet('dev.fake.lex.authAll')).toMatchObject({
+    include: 'include:dev.fake.lex.authAll',
+    set: { granted: ['repo:dev.fake.lex.post'], dropped: [] },
+    error: undefined,
+  })
+  const { set, error, findings } = await client.checkPermissionSet('dev.fake.none.authAll')
+  expect([set, error?.code]).toStrictEqual([undefined, 'PERMISSION_SET_UNRESOLVED'])
+  expect(findings).toMatchObject([{ topic: 'TXT record', verdict: 'broken' }])
+  const scope = 'atproto include:dev.fake.lex.authAll include:dev.fake.none.authAll'
+  expect(await client.authorize('alice.fake.dev', { scope })).toMatchObject({
+    permissionSets: [{ nsid: 'dev.fake.lex.authAll' }],
+    unresolvedSets: [{ include: 'include:dev.fake.none.authAll', error: { code: 'PERMISSION_SET_UNRESOLVED' } }],
+  })
+  await expect(client.checkPermissionSet('authAll')).rejects.toMatchObject({ code: 'SCOPE_INVALID' })
+  await expect(
+    client.checkPermissionSet('dev.fake.lex.authAll', { signal: AbortSignal.abort() }),
+  ).rejects.toMatchObject({ name: 'AbortError' })
 })
 
 test('diagnose and checkClient need no runtime', async () => {

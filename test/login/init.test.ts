@@ -130,7 +130,15 @@ describe('26.3 a permission set that cannot be resolved', () => {
       return answer()
     })
   }
-  const record = (type: string) => Response.json({ value: { lexicon: 1, id: NSID, defs: { main: { type } } } })
+  const record = (type: string) => {
+    const value = {
+      $type: 'com.atproto.lexicon.schema',
+      lexicon: 1,
+      id: NSID,
+      defs: { main: { type, permissions: [] } },
+    }
+    return Response.json({ value })
+  }
   const noRecord = () => Response.json({ error: 'RecordNotFound' }, { status: 400 })
 
   test.each<[string, (world: FakeWorld) => void, string]>([
@@ -143,11 +151,13 @@ describe('26.3 a permission set that cannot be resolved', () => {
     ['no DID in it', ({ identity }) => void identity.txt.set(NAME, [['did=x']]), 'does not name one DID'],
     ['no DID document', named, `${PUBLISHER} not found`],
     ['no host', hosted, 'lex-pds.fake.dev does not exist'],
+    ['a failing host', answering(() => Response.json({}, { status: 503 })), 'lex-pds.fake.dev returned 503'],
     ['no record', answering(noRecord), 'lex-pds.fake.dev returned 400 RecordNotFound'],
     ['a record of another type', answering(() => record('record')), 'is not a permission set'],
   ])('%s', async (_, plant, why) => {
     const error = await asking(plant)
-    expect(error).toMatchObject({ code: 'PERMISSION_SET_UNRESOLVED', session: 'none', facts: { status: 400 } })
+    const facts = { status: 400, reason: 'permission-set-broken', nsid: NSID }
+    expect(error).toMatchObject({ code: 'PERMISSION_SET_UNRESOLVED', session: 'none', facts })
     expect(error.message).toContain(`the permission set ${NSID} cannot be resolved: `)
     expect(error.message).toContain(why)
   })

@@ -3,12 +3,27 @@
 import { json } from '../../src/testing/http.ts'
 import type { FakeWorld } from './fake-atproto.ts'
 
-const PUBLISHER = 'did:plc:publisher234567publishe2'
+export const PUBLISHER = 'did:plc:publisher234567publishe2'
 
-/** Publishes one set; whatever NSID below `dev.fake.lex` is asked for is this one. */
-export function publishSet(world: FakeWorld, set: object): void {
+interface PermissionSet {
+  readonly permissions: readonly unknown[]
+  readonly [text: string]: unknown
+}
+
+/** Publishes one set; whatever NSID below `dev.fake.lex` is asked for is this one. Its entries need no type. */
+export function publishSet(world: FakeWorld, set: PermissionSet): void {
+  const permissions = set.permissions.map((entry) =>
+    typeof entry === 'object' ? { type: 'permission', ...entry } : entry,
+  )
+  publishRecord(world, { defs: { main: { type: 'permission-set', ...set, permissions } } })
+}
+
+/** Publishes a record as it is, besides what all records of lexicons have. */
+export function publishRecord(world: FakeWorld, fields: object): void {
   world.identity.txt.set('_lexicon.lex.fake.dev', [[`did=${PUBLISHER}`]])
   world.identity.addAccount({ did: PUBLISHER, handle: 'lex.fake.dev', pds: 'https://lex-pds.fake.dev' })
-  const value = { lexicon: 1, defs: { main: { type: 'permission-set', ...set } } }
-  world.serve('https://lex-pds.fake.dev', () => json(200, { value }))
+  world.serve('https://lex-pds.fake.dev', ({ url }) => {
+    const id = new URL(url).searchParams.get('rkey')
+    return json(200, { value: { $type: 'com.atproto.lexicon.schema', lexicon: 1, id, ...fields } })
+  })
 }

@@ -1,10 +1,12 @@
 /**
  * What a login says about its scope: before the sign-in what the request means, after it what was not granted.
  */
+
+import { whyDropped } from '../../doctor/permission-set.ts'
 import type { Initiated } from '../../login/init.ts'
 import type { Completed } from '../../model.ts'
 import { describeToken } from '../../protocol/scope/permission.ts'
-import { type DropReason, inLanguage, type PermissionSet } from '../../protocol/scope/permission-set.ts'
+import { type DroppedEntry, inLanguage, type PermissionSet } from '../../protocol/scope/permission-set.ts'
 import { scopeAdvice, scopeTokens } from '../../protocol/scope/scope.ts'
 import { sanitize } from '../../text.ts'
 import type { Context } from '../context.ts'
@@ -27,19 +29,21 @@ export function scopeLines({ pending, permissionSets }: Initiated, io: CliIO): s
 }
 
 /** As POSIX looks for it; `undefined` if none is set. */
-function languageOf({ LC_ALL, LC_MESSAGES, LANG }: CliIO['environment']): string | undefined {
+export function languageOf({ LC_ALL, LC_MESSAGES, LANG }: CliIO['environment']): string | undefined {
   const language = (LC_ALL || LC_MESSAGES || LANG || '').replace(/[.@].*$/, '').replaceAll('_', '-')
   return language === '' || language === 'C' || language === 'POSIX' ? undefined : language
 }
 
 /** Before the sign-in: what of the requested scope will not be granted, as far as it can be known. */
-export function warnOfRequest({ pending, permissionSets }: Initiated, { output }: Context): void {
+export function warnOfRequest({ pending, permissionSets, unresolvedSets }: Initiated, { output }: Context): void {
   const advice = scopeAdvice(pending.scope)
   if (advice !== undefined) output.warn(advice)
+  for (const { error } of unresolvedSets) {
+    output.warn(`${error.message}; the server accepted it, and may grant nothing from it`)
+  }
   for (const set of permissionSets) {
-    for (const why of ['audience', 'namespace', 'kind', 'invalid'] as const) {
-      const entries = set.dropped.filter((one) => one.why === why).map(({ entry }) => entry)
-      if (entries.length > 0) output.warn(`${set.include} will not grant ${entries.join(' ')}: ${REASONS[why](set)}`)
+    for (const [why, entries] of byReason(set)) {
+      output.warn(`${set.include} will not grant ${entries.join(' ')}: ${why}`)
     }
     const spaces = set.granted.filter((token) => describeToken(token) !== undefined)
     if (spaces.length > 0) {
@@ -49,12 +53,22 @@ export function warnOfRequest({ pending, permissionSets }: Initiated, { output }
   }
 }
 
-const REASONS: Readonly<Record<DropReason, (set: PermissionSet) => string>> = {
-  audience: ({ nsid }) =>
-    `the service is missing; add it, as in include:${nsid}?aud=did:web:api.bsky.app%23bsky_appview`,
-  namespace: ({ nsid }) => `a permission set grants only what is in its namespace ${nsid.replace(/\.[^.]*$/, '')}`,
-  kind: () => 'a permission set grants no blob:, account: or identity: permissions; request them separately',
-  invalid: () => 'invalid entries of the permission set',
+/** The entries that are not granted, by what the requester can do about them. */
+function byReason(set: PermissionSet): ReadonlyMap<string, readonly string[]> {
+  const reasons = new Map<string, string[]>()
+  for (const dropped of set.dropped) {
+    const why = reasonFor(set, dropped)
+    reasons.set(why, [...(reasons.get(why) ?? []), dropped.entry])
+  }
+  return reasons
+}
+
+function reasonFor(set: PermissionSet, dropped: DroppedEntry): string {
+  if (dropped.why === 'audience') {
+    return `the service is missing; add it, as in include:${set.nsid}?aud=did:web:api.bsky.app%23bsky_appview`
+  }
+  const isElsewhere = dropped.why === 'kind' || dropped.why === 'namespace'
+  return whyDropped(set, dropped) + (isElsewhere ? '; request it separately' : '')
 }
 
 /**

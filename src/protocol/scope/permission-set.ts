@@ -1,25 +1,16 @@
 /**
- * Resolves permission sets, as servers do for each request: what an `include:` grants, and what is wrong with it. Servers say
+ * Expands permission sets, as servers do for each request: what an `include:` grants, and what it does not. Servers say
  * little about either.
  *
- * @see https://atproto.com/specs/permission#permission-sets https://atproto.com/specs/lexicon#lexicon-publication-and-resolution
+ * @see https://atproto.com/specs/permission#permission-sets
  */
-import { isOAuthError } from '../../errors.ts'
-import type { Did } from '../../model.ts'
-import type { Clock, IdentityPorts } from '../../ports.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import { isObject } from '../../text.ts'
-import { readText } from '../http/bounded-body.ts'
-import { type JsonObject, parseJsonObject, serverError } from '../http/response.ts'
-import { resolveDid } from '../identity/did.ts'
-import { asDid } from '../identity/syntax.ts'
-import { isInSets, isOfSet, namespaceOf, normalToken, type Permission, parsePermission } from './permission.ts'
-import { scopeTokens } from './scope.ts'
-
-const COLLECTION = 'com.atproto.lexicon.schema'
-/** Seconds for the record, its body included. */
-const TIMEOUT = 10
-/** Bytes. */
-const RECORD_LARGEST = 512 * 1024
+import type { JsonObject } from '../http/response.ts'
+import { asNsid } from '../identity/syntax.ts'
+import { isOfSet, nameParameter, normalToken, type Permission, parametersIn, parsePermission } from './permission.ts'
+import { type ResolvePorts, resolveDefinition } from './published-set.ts'
+import { parseScope, scopeTokens } from './scope.ts'
 
 /** A text and its translations, by language tag. */
 export interface LocalizedText {
@@ -39,127 +30,154 @@ export interface PermissionSet {
 }
 
 /**
- * Why an entry of a set is not granted: it needs the `aud` that the `include:` does not have; it is outside the namespace of
- * the set; sets cannot contain permissions of its kind; it is invalid.
+ * Why an entry of a set is not granted: sets cannot contain permissions of its `kind`; it has a `field` that its kind does
+ * not have, which voids all of it; it has a `wildcard`; it names a `service` of its own; it is `invalid` otherwise; it is
+ * outside the `namespace` of the set; it needs the `audience` that the `include:` does not have.
  */
-export type DropReason = 'audience' | 'namespace' | 'kind' | 'invalid'
+export type DropReason = 'kind' | 'field' | 'wildcard' | 'service' | 'invalid' | 'namespace' | 'audience'
 
 export interface DroppedEntry {
+  /** Its position in the set, from 0. */
+  readonly index: number
   /** As a permission, as far as it can be written as one. */
   readonly entry: string
   readonly why: DropReason
+  /** The name of the field that is not valid, for `field`. */
+  readonly field?: string | undefined
 }
 
-export interface BrokenSet {
-  readonly nsid: string
-  /** What is missing, at the first step that fails. */
-  readonly why: string
+/** A permission set that cannot be resolved, and the first step that failed. */
+export interface UnresolvedSet {
+  readonly include: string
+  /** `PERMISSION_SET_UNRESOLVED` */
+  readonly error: OAuthError
 }
 
-type Ports = IdentityPorts & Clock
-
-/** The permission sets of a scope, without those that cannot be read here: the server may be able to. */
-export async function readPermissionSets(scope: string, ports: Ports): Promise<PermissionSet[]> {
-  const sets = includesIn(scope).map(async ({ token, include, nsid }) => {
-    const found = await resolveSet(nsid, ports)
-    return typeof found === 'object' ? [expandSet(token, include, found)] : []
-  })
-  return (await Promise.all(sets)).flat()
+/** The permission sets of a scope, and those that cannot be resolved. */
+export async function readPermissionSets(
+  scope: string,
+  ports: ResolvePorts,
+): Promise<{ readonly sets: readonly PermissionSet[]; readonly unresolved: readonly UnresolvedSet[] }> {
+  const read = scopeTokens(scope)
+    .filter(isInclude)
+    .map(async (include) => ({
+      include,
+      found: await orError(resolvePermissionSet(include, ports)),
+    }))
+  const all = await Promise.all(read)
+  return {
+    sets: all.flatMap(({ found }) => (isOAuthError(found) ? [] : [found])),
+    unresolved: all.flatMap(({ include, found }) => (isCertain(found) ? [{ include, error: found }] : [])),
+  }
 }
 
-/** The first permission set in a scope that cannot be resolved. A failed DNS lookup does not count: the server's may work. */
-export async function findBrokenSet(scope: string, ports: Ports): Promise<BrokenSet | undefined> {
-  for (const { nsid } of includesIn(scope)) {
-    const why = await resolveSet(nsid, ports)
-    if (typeof why === 'string') return { nsid, why }
+/** The first permission set in a scope that cannot be resolved. */
+export async function findBrokenSet(scope: string, ports: ResolvePorts): Promise<OAuthError | undefined> {
+  for (const include of scopeTokens(scope).filter(isInclude)) {
+    const found = await orError(resolvePermissionSet(include, ports))
+    if (isCertain(found)) return found
   }
   return undefined
 }
 
-function includesIn(scope: string) {
-  return scopeTokens(scope).flatMap((token) => {
-    const include = parsePermission(token)
-    return include?.resource === 'include' ? [{ token, include, nsid: include.values.get('nsid')![0]! }] : []
-  })
+/** Where DNS fails here, the server's may work, and nothing is known about the set. */
+function isCertain(found: PermissionSet | OAuthError): found is OAuthError {
+  return isOAuthError(found) && !(found.facts.reason === 'permission-set-broken' && found.facts.step === 'dns-failed')
 }
 
-/** @returns the definition, what is missing, or `undefined` if DNS fails here */
-async function resolveSet(nsid: string, ports: Ports): Promise<JsonObject | string | undefined> {
-  const name = `_lexicon.${namespaceOf(nsid).split('.').reverse().join('.')}`
-  let records: string[][]
+/**
+ * @param include as from {@link includeToken}
+ * @throws {OAuthError} `PERMISSION_SET_UNRESOLVED`
+ */
+export async function resolvePermissionSet(include: string, ports: ResolvePorts): Promise<PermissionSet> {
+  return expandSet(include, await resolveDefinition(nsidOf(include), ports))
+}
+
+async function orError<T>(work: Promise<T>): Promise<T | OAuthError> {
   try {
-    records = await ports.resolveTxt(name)
-  } catch {
-    return undefined
-  }
-  const dids = records.map((chunks) => chunks.join('')).filter((text) => text.startsWith('did='))
-  const did = dids.length === 1 ? asDid(dids[0]!.slice('did='.length), ports.settings.dev) : undefined
-  if (dids.length === 0) return `no TXT record with did= at ${name}`
-  if (did === undefined) return `the TXT record at ${name} does not name one DID`
-  try {
-    return await fetchSet(did, nsid, ports)
+    return await work
   } catch (error) {
-    if (isOAuthError(error)) return error.message
+    if (isOAuthError(error)) return error
     throw error
   }
 }
 
-async function fetchSet(did: Did, nsid: string, ports: Ports): Promise<JsonObject | string> {
-  const { pds } = await resolveDid(did, ports)
-  const url = new URL('/xrpc/com.atproto.repo.getRecord', pds)
-  url.search = new URLSearchParams({ repo: did, collection: COLLECTION, rkey: nsid }).toString()
-  const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT })
-  const body = parseJsonObject(await readText(response, RECORD_LARGEST))
-  if (!response.ok) {
-    const { error } = serverError(response.status, body)
-    return `no record ${COLLECTION}/${nsid} of ${did}: ${url.host} returned ${[response.status, error].filter(Boolean).join(' ')}`
+/**
+ * The token that requests a permission set.
+ *
+ * @param set its NSID, or the token itself
+ * @param audience the service for its entries, as `did:web:api.bsky.app#bsky_appview`
+ * @throws {OAuthError} `SCOPE_INVALID`
+ */
+export function includeToken(set: string, audience?: string): string {
+  const isToken = set.startsWith('include:') || set.startsWith('include?')
+  if (!isToken && asNsid(set) === undefined) {
+    const message = `${JSON.stringify(set)} is not the NSID of a permission set`
+    throw new OAuthError('SCOPE_INVALID', message, { facts: { reason: 'permission-malformed', permission: 'include' } })
   }
-  const defs = isObject(body?.value) ? body.value.defs : undefined
-  const main = isObject(defs) ? defs.main : undefined
-  if (isObject(main) && main.type === 'permission-set') return main
-  return `the record ${COLLECTION}/${nsid} of ${did} is not a permission set`
+  const [, token] = parseScope(`atproto ${isToken ? set : `include:${set}`}`).split(' ')
+  const { values } = parsePermission(token!)!
+  if (audience === undefined) return token!
+  const [nsid] = values.get('nsid')!
+  // Also as it is written in a scope, with its # encoded.
+  const given = encodeURIComponent(audience.replace(/%23/g, '#'))
+  return normalToken(parseScope(`atproto include:${nsid}?aud=${given}`).split(' ')[1]!)
 }
 
-function expandSet(token: string, include: Permission, set: JsonObject): PermissionSet {
+export function nsidOf(include: string): string {
+  return parsePermission(include)!.values.get('nsid')![0]!
+}
+
+function isInclude(token: string): boolean {
+  return parsePermission(token)?.resource === 'include'
+}
+
+export function expandSet(token: string, set: JsonObject): PermissionSet {
+  const include = parsePermission(token)!
   const granted: string[] = []
   const dropped: DroppedEntry[] = []
-  for (const entry of Array.isArray(set.permissions) ? set.permissions : []) {
-    const { permission, why } = readEntry(isObject(entry) ? entry : {}, include)
-    if (why === undefined) granted.push(permission)
-    else dropped.push({ entry: permission, why })
+  for (const [index, entry] of (Array.isArray(set.permissions) ? set.permissions : []).entries()) {
+    const { permission, ...drop } = readEntry(isObject(entry) ? entry : {}, include)
+    if (drop.why === undefined) granted.push(permission)
+    else dropped.push({ index, entry: permission, ...drop })
   }
-  const title = localized(set, 'title')
-  return {
-    nsid: include.values.get('nsid')![0]!,
-    include: token,
-    title,
-    detail: localized(set, 'detail'),
-    granted,
-    dropped,
-  }
+  const nsid = nsidOf(token)
+  return { nsid, include: token, title: localized(set, 'title'), detail: localized(set, 'detail'), granted, dropped }
 }
 
+type Reading = { readonly permission: string } & (
+  | { readonly why?: undefined }
+  | { readonly why: DropReason; readonly field?: string }
+)
+
 /** The permission of an entry, and why it is not granted if it is not. */
-function readEntry(entry: JsonObject, include: Permission): { permission: string; why?: DropReason } {
-  const { type: _, resource, inheritAud, ...own } = entry
+function readEntry({ type: _, resource: kind, ...fields }: JsonObject, include: Permission): Reading {
+  const resource = textOf(kind)
+  const { inheritAud, ...own } = fields
   const isInherited = resource === 'rpc' && inheritAud === true && own.aud === undefined
   const [audience] = include.values.get('aud') ?? []
   const parameters = isInherited && audience !== undefined ? { ...own, aud: audience } : own
-  const token = tokenOf(textOf(resource), parameters)
-  const permission = parsePermission(token)
-  if (isInherited && audience === undefined) return { permission: token, why: 'audience' }
-  if (KINDS_OUTSIDE.includes(textOf(resource))) return { permission: normalToken(token), why: 'kind' }
-  if (!permission || !isInSets(permission) || !hasLists(parameters)) return { permission: token, why: 'invalid' }
-  if (!isOfSet(permission, include)) return { permission: normalToken(token), why: 'namespace' }
-  return { permission: normalToken(token) }
+  const permission = normalToken(tokenOf(resource, parameters))
+  const known = parametersIn(resource)
+  const name = nameParameter(resource)
+  if (known === undefined || name === undefined) return { permission, why: 'kind' }
+  const odd = Object.keys(isInherited ? own : fields).find((field) => !known.has(field))
+  if (odd !== undefined) return { permission, why: 'field', field: odd }
+  if ([own[name]].flat().includes('*')) return { permission, why: 'wildcard' }
+  if (own.aud !== undefined && own.aud !== '*') return { permission, why: 'service' }
+  // Any service stands in for the one that is missing, to find what else is wrong.
+  const complete = isInherited && audience === undefined ? { ...own, aud: '*' } : parameters
+  const parsed = hasLists(complete, known) ? parsePermission(tokenOf(resource, complete)) : undefined
+  if (parsed === undefined) return { permission, why: 'invalid' }
+  if (!isOfSet(parsed, include)) return { permission, why: 'namespace' }
+  return isInherited && audience === undefined ? { permission, why: 'audience' } : { permission }
 }
 
-const KINDS_OUTSIDE: readonly string[] = ['blob', 'account', 'identity', 'include']
-/** Parameters that are lists in a set, also with one value. */
-const LISTS = ['collection', 'action', 'lxm', 'manage']
-
-function hasLists(parameters: JsonObject): boolean {
-  return LISTS.every((name) => parameters[name] === undefined || Array.isArray(parameters[name]))
+/** Whether all lists are written as such, also those with one value, and nothing else is. */
+function hasLists(parameters: JsonObject, known: NonNullable<ReturnType<typeof parametersIn>>): boolean {
+  return Object.entries(parameters).every(([name, value]) =>
+    known.get(name)?.isList ? Array.isArray(value) && value.length > 0 : !Array.isArray(value),
+  )
 }
 
 function tokenOf(resource: string, parameters: JsonObject): string {

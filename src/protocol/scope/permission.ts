@@ -121,6 +121,11 @@ export function parametersOf(resource: Resource): [name: string, parameter: Para
   return Object.entries(RESOURCES[resource])
 }
 
+/** The parameters of a resource by name, and whether each is a list; `undefined` if there is no such resource. */
+export function parametersIn(resource: string): ReadonlyMap<string, { readonly isList: boolean }> | undefined {
+  return Object.hasOwn(RESOURCES, resource) ? new Map(parametersOf(resource as Resource)) : undefined
+}
+
 /** Decoded like a form, as servers do: `+` is a space. */
 function pairs(query: string): [string, string][] | undefined {
   const result: [string, string][] = []
@@ -237,7 +242,12 @@ const NAMES: Partial<Record<Resource, string>> = { repo: 'collection', rpc: 'lxm
 
 /** Whether a permission set can contain permissions for this resource. */
 export function isInSets({ resource }: Permission): boolean {
-  return NAMES[resource] !== undefined
+  return nameParameter(resource) !== undefined
+}
+
+/** The parameter with the NSIDs of a permission; `undefined` if no permission set can contain the resource. */
+export function nameParameter(resource: string): string | undefined {
+  return Object.hasOwn(NAMES, resource) ? NAMES[resource as Resource] : undefined
 }
 
 /** Whether an `include:` can grant this permission: its names are in the namespace of the set ("Namespace Authority"). */

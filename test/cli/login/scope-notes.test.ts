@@ -34,8 +34,8 @@ test('26.4 init names what a permission set will not grant, and why', async () =
   expect(code).toBe(0)
   expect(warnings(stderr)).toStrictEqual([
     `${SET} will not grant rpc?lxm=dev.fake.lex.getThing: the service is missing; add it, as in ${SET}?aud=did:web:api.bsky.app%23bsky_appview`,
-    `${SET} will not grant repo:app.bsky.feed.post: a permission set grants only what is in its namespace dev.fake.lex`,
-    `${SET} will not grant blob:image/*: a permission set grants no blob:, account: or identity: permissions; request them separately`,
+    `${SET} will not grant repo:app.bsky.feed.post: it is outside the namespace of the set, dev.fake.lex; request it separately`,
+    `${SET} will not grant blob:image/*: a permission set grants only repo: and rpc: permissions; request it separately`,
     `${SET} will grant nothing`,
   ])
 })
@@ -44,6 +44,14 @@ test('26.2 a set with a space: entry: whether it is granted depends on the serve
   const { stderr } = await started([{ resource: 'space', spaceType: 'dev.fake.lex.forum', authority: '*' }])
   expect(warnings(stderr)).toStrictEqual([
     `${SET} grants space:dev.fake.lex.forum?authority=* only if the server supports space: permissions`,
+  ])
+})
+
+test('26.3 init says that a set cannot be resolved, although the server accepted it', async () => {
+  const { code, stderr } = await run(createFakeWorld(), ['init', 'alice.fake.dev', '--scope', `atproto ${SET}`])
+  expect(code).toBe(0)
+  expect(warnings(stderr)).toStrictEqual([
+    'the permission set dev.fake.lex.authAll cannot be resolved: no TXT record with did= at _lexicon.lex.fake.dev; the server accepted it, and may grant nothing from it',
   ])
 })
 

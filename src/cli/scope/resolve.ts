@@ -1,0 +1,67 @@
+/**
+ * `scope resolve`: follows a permission set to its record, and lists what it grants.
+ */
+import { Command } from 'commander'
+import { checkPermissionSet, type PermissionSetCheck } from '../../doctor/permission-set.ts'
+import { includeToken, inLanguage } from '../../protocol/scope/permission-set.ts'
+import { serviceOf } from '../../protocol/xrpc/services.ts'
+import { sanitize, toSafeJson } from '../../text.ts'
+import type { Context } from '../context.ts'
+import { CliError, worded } from '../errors.ts'
+import { findingLines } from '../findings.ts'
+import type { Runner } from '../invocation.ts'
+import { languageOf } from '../login/scope-notes.ts'
+import type { CommonOptions } from '../options.ts'
+
+interface ResolveOptions extends CommonOptions {
+  readonly aud?: string
+}
+
+export function resolveCommand(runner: Runner): Command {
+  return new Command('resolve')
+    .description('Resolve a permission set as a server would, and list what it grants')
+    .argument('<nsid>', 'NSID of the permission set, or the include: permission that requests it')
+    .option('--aud <service>', 'Service for the entries that inherit one: appview, chat, ozone, or did#service')
+    .addHelpText('after', EXAMPLES)
+    .action(runner.action(runResolve, 'login'))
+}
+
+const EXAMPLES = `
+Examples:
+  atproto-oauth scope resolve app.bsky.authCreatePosts
+  atproto-oauth scope resolve app.bsky.authFullApp --aud appview
+
+Checks the _lexicon TXT record, the DID document and the record, in this order, and stops at the first that fails. Then
+lists the entries of the set that are not granted, with the repair for its author, and the permissions that are. With
+--json, prints one object. Exits with 4 if the set cannot be resolved (PERMISSION_SET_UNRESOLVED).
+`
+
+async function runResolve(nsid: string, { aud }: ResolveOptions, { io, output, runtime }: Context): Promise<void> {
+  const include = includeToken(nsid, aud === undefined ? undefined : serviceOf(aud))
+  const check = await checkPermissionSet(include, runtime)
+  const { error, set } = check
+  const findings = check.findings.map(worded)
+  const language = languageOf(io.environment)
+  const title = set && inLanguage(set.title, language)
+  const detail = set && inLanguage(set.detail, language)
+  if (output.json) {
+    const { nsid, granted, dropped } = set ?? {}
+    await output.data(`${toSafeJson({ include, nsid, title, detail, granted, dropped, findings })}\n`)
+  } else {
+    const printed = findings.map((finding) => findingLines(finding, output.paint)).join('')
+    await output.data(printed + summaryOf(check, [title, detail]))
+  }
+  if (error) throw new CliError(error.code, error.message, { facts: error.facts, hint: findings.at(-1)?.fix })
+}
+
+function summaryOf({ include, set }: PermissionSetCheck, [title, detail]: readonly (string | undefined)[]): string {
+  if (!set) return ''
+  const rows: [name: string, value: string][] = [
+    ...(title ? [['title', title] as [string, string]] : []),
+    ...(detail ? [['detail', detail] as [string, string]] : []),
+    ['request', include],
+    ...set.granted.map((token, index): [string, string] => [index === 0 ? 'grants' : '', token]),
+    ...(set.granted.length === 0 ? [['grants', 'nothing'] as [string, string]] : []),
+  ]
+  return `\n${rows.map(([name, value]) => `${name.padEnd(9)}${sanitize(value, 4000)}\n`).join('')}`
+}
