@@ -6,5 +6,5 @@ cd "$(dirname "$0")/../.."
 node=$(test/nodes/fetch.sh 22)
 packages=$(test/newest/install.sh)
 export ATPROTO_OAUTH_TEST_PACKAGES="$packages" ATPROTO_OAUTH_WORLD_NODE="$node/bin/node"
-[ $# -gt 0 ] || set -- --project e2e --project unit test/e2e test/world test/lexicons
+[ $# -gt 0 ] || set -- --project e2e --project unit test/e2e test/world test/lexicons test/protocol/scope
 exec test/on-node.sh 22 "$@"

@@ -152,10 +152,13 @@ function reduced(list: readonly string[], { covers }: Parameter): string[] {
   return unique.filter((value) => !unique.some((other) => other !== value && covers(other, value)))
 }
 
+/** A fragment of a URL (RFC 3986). */
+const FRAGMENT = /^(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9a-fA-F]{2})+$/
+
 /** Whether a value is a `did#service`, as in `aud`. */
 function isServiceReference(value: string): boolean {
   const [did, service, ...rest] = value.split('#')
-  return rest.length === 0 && asDid(did!, true) !== undefined && /^[!-~]+$/.test(service ?? '')
+  return rest.length === 0 && asDid(did!, true) !== undefined && FRAGMENT.test(service ?? '')
 }
 
 /** The normal form, equal for all tokens with the same meaning. */
