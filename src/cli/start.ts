@@ -9,8 +9,13 @@ import { inCi } from './io.ts'
 export async function start(): Promise<void> {
   // Source maps are loaded only if a stack may be printed, because that takes time. Node finds them for what it compiles.
   if (process.argv.some((argument) => argument === '--verbose' || argument === '-v')) process.setSourceMapsEnabled(true)
-  else keepCompiledCode()
+  else if (!hasSourceMaps()) keepCompiledCode()
   return (await import('./program.ts')).runProcess()
+}
+
+/** `process.sourceMapsEnabled` is newer than the oldest Node that is supported. */
+function hasSourceMaps(): boolean {
+  return [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].some((text) => text.includes('--enable-source-maps'))
 }
 
 /** In a private folder, and not in CI, where nothing is kept. */
@@ -19,5 +24,9 @@ function keepCompiledCode(): void {
   const folder = userFolders()?.cache
   if (folder === undefined || !isPrivate(folder)) return
   const [, , command = ''] = process.argv
-  keepCode(join(folder, 'code'), /^[a-z]{1,16}$/.test(command) ? command : 'other')
+  keepCode({
+    folder: join(folder, 'code'),
+    command: /^[a-z]{1,16}$/.test(command) ? command : 'other',
+    program: import.meta.dirname,
+  })
 }
