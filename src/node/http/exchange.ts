@@ -44,7 +44,7 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
   await turn() // a connection may become idle meanwhile
   if (asked.mayReuse()) {
     await pause(SETTLING)
-    await turn() // Timers run before sockets are read: if the process was blocked, a close is noticed only now.
+    await socketsRead()
   }
   signal.throwIfAborted()
   const message = await send(asked)
@@ -76,6 +76,12 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
     return isGivenUp ? signal.reason : networkError(error, url)
   }
   return { status, statusText, ok: isOk, headers, body: new ResponseBody(content, explain) }
+}
+
+/** If the process was blocked, only now is it noticed that a connection was closed meanwhile: timers run before sockets are read. */
+async function socketsRead(): Promise<void> {
+  await turn()
+  await turn() // the first may come before sockets are read once more
 }
 
 function send({
@@ -150,6 +156,7 @@ function send({
     // Nothing is written before the body begins, and there is a socket as soon as the connection stands.
     request.once('socket', () => {
       beforeSend()
+        .then(socketsRead)
         .then(() => !isOver && !request.destroyed && begin())
         .catch(fail)
     })

@@ -204,6 +204,25 @@ describe('what is awaited before a request is sent', () => {
     },
   )
 
+  test('the server has closed the connection while the process was blocked: nothing was sent', async () => {
+    const sockets: net.Socket[] = []
+    const received: string[] = []
+    const server = createServer((socket) => {
+      sockets.push(socket.on('data', (data) => received.push(String(data))))
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close())
+    const url = new URL(`http://127.0.0.1:${(server.address() as net.AddressInfo).port}`)
+    const beforeSend = async () => {
+      while (sockets.length === 0) await setImmediate()
+      await setImmediate()
+      sockets[0]!.destroy() // closes it at once, and nothing is read between that and the end of this function
+    }
+    const asked = client().fetch(url, { method: 'POST', body: 'secret', ownConnection: true, beforeSend })
+    expect(await failure(asked)).toMatchObject({ code: 'NETWORK_UNREACHABLE' })
+    expect(received).toStrictEqual([])
+  })
+
   test('no connection: it is not asked', async () => {
     const beforeSend = vi.fn()
     const url = await serve(() => undefined)
