@@ -2,6 +2,7 @@
  * Requests that are sent early, to servers that are only expected to be the right ones. What is wrong with a guess must not be
  * noticed, and what changes between guess and proof must be.
  */
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
@@ -82,6 +83,25 @@ describe('init guesses that the PDS is its own issuer', () => {
     }
     await init('alice.fake.dev', {}, world)
     expect(world.sent('par')).toHaveLength(2)
+  })
+
+  test('a timer that was only for a response that has arrived does not keep the process running', async () => {
+    const world = createFakeWorld({ startAt: Date.UTC(2026, 0, 1) })
+    world.faults.httpFault = (request) => {
+      world.advance(1000)
+      if (stageOf(request) !== 'nonce') return undefined
+      return async (answer) => {
+        while (timers.length === 0) await setImmediate()
+        return answer
+      }
+    }
+    const timers: (AbortSignal | undefined)[] = []
+    const sleep = (_: number, signal?: AbortSignal) => {
+      timers.push(signal)
+      return new Promise<void>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+    }
+    await init('alice.fake.dev', {}, { ...world, sleep })
+    expect(timers.map((signal) => signal?.aborted)).toStrictEqual([true])
   })
 
   test('a Bluesky PDS: the entryway is asked, and only the PDS decides', async () => {
@@ -183,6 +203,40 @@ describe('complete and refresh expect the account where it was', () => {
     await expect(session.refresh()).rejects.toMatchObject({ session: 'alive' })
     expect(world.sent('token')).toHaveLength(before)
   })
+
+  test.each(
+    ([429, 503] as const).flatMap((status) =>
+      (['did', 'prm', 'asm', 'nonce'] as const).map((stage) => ({ status, stage })),
+    ),
+  )(
+    '$status for the $stage, because too much was requested at once: once more, and all goes on',
+    async ({ status, stage }) => {
+      const world = createFakeWorld()
+      const { callback } = await consented(world)
+      let isRefused = false
+      world.faults.httpFault = (request) => {
+        if (stageOf(request) === stage && !isRefused) {
+          isRefused = true
+          return html(status)
+        }
+        if (stageOf(request) !== 'prm' || stage === 'prm') return undefined
+        return async (answer) => {
+          while (!isRefused) await setImmediate()
+          return answer
+        }
+      }
+      world.advance(120_000) // no nonce is current
+      const { credentials } = await complete(callback, world)
+      const session = await openSession(credentials, world)
+      isRefused = false
+      world.advance(120_000)
+      await session.refresh()
+      expect(isRefused).toBe(true)
+      expect(world.warnings).toStrictEqual([])
+      const granted = world.sent('token').map(({ body }) => new URLSearchParams(body).get('grant_type'))
+      expect(granted.filter((grant) => grant !== null)).toStrictEqual(['authorization_code', 'refresh_token'])
+    },
+  )
 
   test('26.12 the token endpoint has another path: the nonce is learned there before the token is sent', async () => {
     const world = createFakeWorld({ faults: { spendsBeforeNonce: true } })

@@ -47,7 +47,12 @@ export async function withEarly<P extends Http, T>(ports: P, work: (ports: P & W
       ports.connect?.(url, { ...options, signal })
     },
   }
-  const fetch: Http['fetch'] = (url, init = {}) => take(url, init) ?? ports.fetch(url, init)
+  const fetch: Http['fetch'] = async (url, init = {}) => {
+    const response = await take(url, init)
+    if (response && !isMomentary(response.status)) return response
+    await response?.body?.cancel()
+    return ports.fetch(url, init)
+  }
   try {
     return await work({ ...ports, fetch, early })
   } finally {
@@ -61,6 +66,14 @@ export async function withEarly<P extends Http, T>(ports: P, work: (ports: P & W
         .catch(() => undefined)
     }
   }
+}
+
+/**
+ * Whether a response may be due to several requests at once, of which a server allows few. One after the other they may
+ * pass, so such a response is not the last word on an early request.
+ */
+export function isMomentary(status: number): boolean {
+  return status === 429 || status === 503
 }
 
 /** What makes two requests the same one; none for a request that is more than that of a document. */

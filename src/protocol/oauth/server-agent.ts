@@ -11,7 +11,7 @@
 import { type ErrorCode, isOAuthError, OAuthError } from '../../errors.ts'
 import type { AuthorizationServer, Nonces, Origin } from '../../model.ts'
 import type { Clock, HttpInit, HttpResponse, Network, Random, Timer } from '../../ports.ts'
-import type { WithEarly } from '../http/early.ts'
+import { isMomentary, type WithEarly } from '../http/early.ts'
 import { describe, type JsonObject, rateLimited, readServerError, type ServerError } from '../http/response.ts'
 import type { WithServerClocks } from '../http/server-clock.ts'
 import { type AuthorizationRequest, type PushedRequest, pushAuthorizationRequest } from './authorization-request.ts'
@@ -164,8 +164,7 @@ export class OAuthServerAgent {
     const url = new URL(token_endpoint)
     if (this.#dpopFetch.isNonceCurrent(url.origin)) return
     const init = nonceInit(this.#client.clientId)
-    const sent = this.#isRecent(this.#earlyNonce) ? this.#earlyNonce.response : this.#dpopFetch.attempt(url, init)
-    const response = await sent.catch((error: unknown) => {
+    const response = await this.#firstOf(() => this.#dpopFetch.attempt(url, init)).catch((error: unknown) => {
       if (!isOAuthError(error, 'NETWORK_LOST')) throw error
       throw new OAuthError('NETWORK_UNREACHABLE', error.message, { cause: error })
     })
@@ -190,11 +189,22 @@ export class OAuthServerAgent {
       () => undefined,
     )
     const patience = (this.#ports.now() - sentAt) / ROUND_TRIPS
-    await (sleep && patience > 0 ? Promise.race([settled, sleep(Math.min(patience, PATIENCE_MOST))]) : settled)
+    if (!sleep || patience <= 0) return settled
+    // A timer that still ran would keep the process running.
+    const over = new AbortController()
+    const waited = sleep(Math.min(patience, PATIENCE_MOST), over.signal).catch(() => undefined)
+    await Promise.race([settled, waited])
+    over.abort()
   }
 
-  #isRecent(early: EarlyNonce | undefined): early is EarlyNonce {
-    return early !== undefined && Math.abs(this.#ports.now() - early.sentAt) <= NONCE_CURRENT
+  /** The response to the early request if there is a recent one, or else to another. */
+  async #firstOf(ask: () => Promise<HttpResponse>): Promise<HttpResponse> {
+    const early = this.#earlyNonce
+    if (early === undefined || Math.abs(this.#ports.now() - early.sentAt) > NONCE_CURRENT) return ask()
+    const response = await early.response
+    if (!isMomentary(response.status)) return response
+    await response.body?.cancel().catch(() => undefined)
+    return ask()
   }
 
   /**

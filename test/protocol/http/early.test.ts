@@ -55,6 +55,18 @@ describe('an early response', () => {
     await withEarly(ports, async ({ early }) => early.request(URL_, INIT))
   })
 
+  test.each([429, 503])('with %i is not the last word: the request is made once more', async (status) => {
+    const cancel = vi.fn()
+    const answers = [new Response(new ReadableStream({ cancel }), { status }), new Response(null, { status })]
+    const ports = network(async () => answers.shift()!)
+    await withEarly(ports, async ({ early, fetch }) => {
+      early.request(URL_, INIT)
+      expect((await fetch(URL_, INIT)).status).toBe(status)
+      expect(ports.fetch).toHaveBeenCalledTimes(2)
+    })
+    expect(cancel).toHaveBeenCalledOnce()
+  })
+
   test('that nobody used is given up at the end, also if the work fails', async () => {
     const cancel = vi.fn()
     const signals: (AbortSignal | undefined)[] = []
