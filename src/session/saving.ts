@@ -304,7 +304,7 @@ export async function deliverRotated(
   if (failed.size === 0) return done
   throw new OAuthError(
     'SAVE_FAILED',
-    `${[...failed.values()].join('; ')}; the session is valid, and the new credentials are in the per-user store`,
+    `${[...failed.values()].join('; ')}; the session is valid, and the new credentials are in the store`,
     { facts: { reason: 'undelivered' }, session: 'alive' },
   )
 }

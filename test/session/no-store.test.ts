@@ -186,7 +186,7 @@ test.each([true, false])(
     })
     const error = await failure(session.call(GET_SESSION))
     expect(error).toMatchObject({ code: 'SAVE_FAILED', session: 'alive' })
-    expect(error.message).toContain('the new credentials are in the per-user store')
+    expect(error.message).toContain('the new credentials are in the store')
     expect(stored(world)).toMatchObject({ refreshToken: current(world), undelivered: ['gh:a/b'] })
 
     await call(separate, { ...world, saving: { ...world.saving, withoutStore } })

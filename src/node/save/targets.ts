@@ -55,8 +55,17 @@ export function openTarget(spec: string, programs: ProgramSettings): SaveTarget 
   const [kind, rest] = split(spec)
   if (kind === 'file') return fileTarget(spec, rest)
   if (kind === 'exec') return programTarget(spec, rest, programs)
+  if (kind !== 'gh') return foreignTarget(spec)
   const { repository, environment } = GITHUB.exec(rest)?.groups ?? {}
   return githubTarget(spec, { repository, environment }, programs)
+}
+
+/** A program's own target, recorded in a store that others use too: only that program can save there. */
+function foreignTarget(name: string): SaveTarget {
+  const save = async () => {
+    throw new OAuthError('SAVE_FAILED', `the save target ${JSON.stringify(name)} belongs to another program`)
+  }
+  return { name, durable: false, save }
 }
 
 function split(spec: string): [kind: string, rest: string] {
