@@ -487,6 +487,15 @@ export type Advice = Pick<OAuthError, 'code' | 'facts'>
 /** What to do: a sentence, which may be followed by lines to copy, or advice that a program words for its own users. */
 export type Fix = string | Advice
 
+/**
+ * The name of a class, as Node and loggers show it: the minified code has another one.
+ *
+ * @internal
+ */
+export function keepName(type: object, name: string): void {
+  Object.defineProperty(type, 'name', { value: name })
+}
+
 export interface ErrorDetails {
   readonly cause?: unknown
   readonly facts?: ErrorFacts | undefined
@@ -505,6 +514,10 @@ export interface ErrorChanges extends Omit<ErrorDetails, 'cause'> {
  * terminal.
  */
 export class OAuthError extends Error {
+  static {
+    keepName(OAuthError, 'OAuthError')
+  }
+
   readonly code: ErrorCode
   readonly session: SessionState
   readonly facts: ErrorFacts

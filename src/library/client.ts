@@ -7,7 +7,7 @@ import { asNodeSession } from '../credentials/atcute-session.ts'
 import { DID, type Environment, VAULT, variable } from '../credentials/variables.ts'
 import { type DoctorOptions, diagnose } from '../doctor/doctor.ts'
 import { checkPermissionSet, type PermissionSetCheck } from '../doctor/permission-set.ts'
-import { OAuthError } from '../errors.ts'
+import { keepName, OAuthError } from '../errors.ts'
 import { complete } from '../login/complete.ts'
 import { type InitOptions, init } from '../login/init.ts'
 import type { Completed, Did, Handle, Origin } from '../model.ts'
@@ -65,10 +65,15 @@ export interface ImportSessionOptions extends SignalOption {
  * @see https://atproto.com/specs/oauth
  */
 export class OAuthClient {
+  static {
+    keepName(OAuthClient, 'OAuthClient')
+  }
+
   readonly #options: OAuthClientOptions
   readonly #runtime: Runtime
   readonly #updates = new Set<Promise<unknown>>()
 
+  /** @throws {OAuthError} `USAGE` options that cannot be used together, or an unknown save target */
   constructor(options: OAuthClientOptions = {}) {
     this.#options = options
     this.#runtime = this.#createRuntime()
@@ -227,11 +232,10 @@ export class OAuthClient {
   }
 
   #report(change: SessionChange): void {
-    try {
-      this.#options.onSessionChange?.(change)
-    } catch (error) {
+    const report = async (): Promise<unknown> => this.#options.onSessionChange?.(change)
+    report().catch((error: unknown) => {
       this.#runtime.warn(`onSessionChange failed: ${error instanceof Error ? error.message : String(error)}`)
-    }
+    })
   }
 
   async #open(which: string | object | undefined): Promise<{ readonly session: Session; readonly runtime: Runtime }> {
@@ -240,7 +244,7 @@ export class OAuthClient {
       return { session: await openStoredSession(which, runtime), runtime }
     }
     const environment = which as Environment
-    const isNamed = typeof which === 'object' && typeof environment[VAULT] === 'string'
+    const isNamed = typeof which === 'object' && typeof environment?.[VAULT] === 'string'
     if (this.#options.stores === undefined && isNamed) {
       const ofVault = this.#createRuntime(environment)
       return { session: await openStoredSession(variable(environment, DID), ofVault), runtime: ofVault }

@@ -16,7 +16,7 @@ export interface VaultOptions {
 export interface OAuthClientOptions {
   /** Directory for pending logins and sessions; by default the per-user store, which the commands use too. */
   readonly home?: string | undefined
-  /** Stores of your own, or {@link memoryStores}; instead of `home` and `vault`. */
+  /** Stores of your own, or {@link memoryStores}. Cannot be used with `home` or `vault`. */
   readonly stores?: Stores | undefined
   /**
    * The vault to find and keep sessions in. By default the one that this user has chosen with the commands, if there is
@@ -51,10 +51,10 @@ export interface OAuthClientOptions {
   readonly signal?: AbortSignal | undefined
   /**
    * Called when this process has rotated the tokens of a session, or found that it has ended, after that was saved.
-   * Errors that it throws are warnings. To keep tokens elsewhere, use a {@link SaveTarget}: it is awaited, and retried.
+   * It is not awaited, and its errors are warnings. To keep tokens elsewhere, use a {@link SaveTarget}: it is awaited, and retried.
    */
   readonly onSessionChange?: ((change: SessionChange) => void) | undefined
-  /** Called with a problem that does not stop the operation, in one sentence. */
+  /** Called with a problem that does not stop the operation, in one sentence. It is not awaited, and its errors are ignored. */
   readonly onWarning?: ((message: string) => void) | undefined
   /** The passphrase of an encrypted store; by default the variable that the commands read. */
   readonly storeKey?: (() => Promise<string | undefined>) | undefined

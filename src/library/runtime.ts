@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Environment, VAULT, VAULT_KEY, variable } from '../credentials/variables.ts'
+import { OAuthError } from '../errors.ts'
 import { expandTilde, userFolders } from '../node/folders.ts'
 import { httpOver } from '../node/http/given-fetch.ts'
 import { nodeRuntime, type VaultChoice } from '../node/runtime.ts'
@@ -18,10 +19,11 @@ export type Observer = Parameters<typeof observed>[1]
 
 /** @param environment of a program that names its vault there */
 export function createRuntime(options: OAuthClientOptions, observer: Observer, environment?: Environment): Runtime {
-  const { home, stores, clientKey, plcUrl, handleResolver, storeKey, onWarning, dev = false } = options
+  const { home, stores, clientKey, plcUrl, handleResolver, storeKey, dev = false } = options
   const choice = stores ? undefined : vaultOf(options, environment, () => runtime)
   const isOnlyVault = choice?.only === true
   const save = options.save ?? [isOnlyVault ? 'vault' : 'store']
+  checkCombination(options, choice !== undefined)
   const base = nodeRuntime({
     home,
     plcUrl,
@@ -31,7 +33,7 @@ export function createRuntime(options: OAuthClientOptions, observer: Observer, e
     save: save.filter((target) => typeof target === 'string'),
     vault: choice,
     storeKey,
-    onWarning,
+    onWarning: guarded(options.onWarning),
   })
   const { fetch, resolveTxt, clock } = options
   const userAgent = `atproto-oauth/${packageVersion()}`
@@ -48,6 +50,23 @@ export function createRuntime(options: OAuthClientOptions, observer: Observer, e
     ),
   }
   return runtime
+}
+
+/** @throws {OAuthError} `USAGE` */
+function checkCombination({ home, stores, vault, save = [] }: OAuthClientOptions, hasVault: boolean): void {
+  const fail = (message: string) => {
+    throw new OAuthError('USAGE', message)
+  }
+  if (stores && home !== undefined) fail('stores cannot be used with home')
+  if (stores && vault) fail('stores cannot be used with vault')
+  if (save.includes('vault') && !hasVault) fail('the save target "vault" cannot be used without a vault')
+}
+
+/** A warning may come in the middle of a refresh, which an error of the program must not end. */
+function guarded(onWarning: OAuthClientOptions['onWarning']): OAuthClientOptions['onWarning'] {
+  if (onWarning === undefined) return undefined
+  const report = async (message: string): Promise<unknown> => onWarning(message)
+  return (message) => void report(message).catch(() => undefined)
 }
 
 function withTargets(saving: Saving, own: readonly SaveTarget[]): Saving {

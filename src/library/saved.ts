@@ -37,7 +37,8 @@ export function isSavedText(text: string): boolean {
 
 /** As {@link parseCredentials}; `undefined` if there are no credentials at all. */
 export function credentialsIn(saved: string | object, { dev = false }: ParseOptions): Credentials | undefined {
-  return typeof saved === 'string' ? fromText(saved, dev) : fromObject(saved, dev)
+  if (typeof saved === 'string') return fromText(saved, dev)
+  return isObject(saved) ? fromObject(saved, dev) : undefined // parsed JSON may be anything
 }
 
 function fromText(text: string, dev: boolean): Credentials | undefined {

@@ -6,7 +6,7 @@ import { listOf, type Refusal, pages as readPages } from '../call/paginate.ts'
 import { callWithRetry } from '../call/retry.ts'
 import { type AtcuteSession, toAtcuteSession } from '../credentials/atcute-session.ts'
 import { type NodeSession, toNodeSession } from '../credentials/node-session.ts'
-import { OAuthError } from '../errors.ts'
+import { keepName, OAuthError } from '../errors.ts'
 import type { BlobRef } from '../lexicon-types.ts'
 import type { Completed, Credentials, Did, Handle } from '../model.ts'
 import type { Body, Runtime } from '../ports.ts'
@@ -95,6 +95,10 @@ const LEASE = 600
  * the request may have arrived, `SESSION_DEAD` and the other codes of a refresh, or the `reason` of an aborted signal.
  */
 export class OAuthSession {
+  static {
+    keepName(OAuthSession, 'OAuthSession')
+  }
+
   /** The account. */
   readonly did: Did
   /** Of a session that `callback` returned: which permissions were granted. */

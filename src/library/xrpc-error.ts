@@ -1,7 +1,7 @@
 /**
  * The error response of an XRPC method.
  */
-import { OAuthError } from '../errors.ts'
+import { keepName, OAuthError } from '../errors.ts'
 
 export interface XrpcRefusal {
   readonly status: number
@@ -16,6 +16,10 @@ export interface XrpcRefusal {
  * @see https://atproto.com/specs/xrpc#error-responses
  */
 export class XrpcError extends OAuthError {
+  static {
+    keepName(XrpcError, 'XrpcError')
+  }
+
   /** The HTTP status. */
   readonly status: number
   /** The server's name of the error, such as `RecordNotFound`; `undefined` if it gave none. */

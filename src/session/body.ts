@@ -14,8 +14,8 @@ const SLOWEST = 50_000
 /** The options of `fetch` that a session supports, and a timeout. */
 export interface SessionInit {
   readonly method?: string
-  readonly headers?: HeadersInit
-  readonly body?: BodyInit | Body | null
+  readonly headers?: NonNullable<RequestInit['headers']>
+  readonly body?: NonNullable<RequestInit['body']> | Body | null
   readonly signal?: AbortSignal | null
   /** Timeout for the headers of the response, and for each pause in its body. */
   readonly timeoutSeconds?: number | undefined

@@ -177,7 +177,7 @@ export function createTestWorld(): TestWorld {
     const { refreshToken, accessToken, accessTokenExpiresAt } = session
     const tokens = { refreshToken, accessToken, accessTokenExpiresAt }
     const server = { server: world.pds, issuer: world.as }
-    return { did, clientId, dpopPrivateJwk, thumbprint, scope, ...server, ...tokens } as Credentials
+    return { did, clientId, dpopPrivateJwk, thumbprint, scope, ...server, ...tokens, rotation: 0 } as Credentials
   }
 
   const fetch: TestFetch = (input, init) => platformFetch(world, input, init)

@@ -151,6 +151,12 @@ describe('restore', () => {
     },
   )
 
+  test.each([[null], [5], [[]]])('parsed JSON that is %j', async (value) => {
+    const parsed = value as unknown as object
+    expect(await failure(clientOf(createWorld()).restore(parsed))).toMatchObject({ code: 'SESSION_MISSING' })
+    expect(() => parseCredentials(parsed)).toThrow(expect.objectContaining({ code: 'CREDENTIALS_INVALID' }))
+  })
+
   test('one that has ended, and none', async () => {
     const world = createWorld()
     const client = clientOf(world)
@@ -214,6 +220,24 @@ describe('onSessionChange', () => {
     expect(kinds).toStrictEqual(['ended'])
     expect(warnings).toStrictEqual(['onSessionChange failed: a fault of the program'])
   })
+
+  test('an async function that fails is a warning too, and one of onWarning ends nothing', async () => {
+    const world = createWorld()
+    const warnings: string[] = []
+    const client = clientOf(world, {
+      onWarning: async (message) => {
+        warnings.push(message)
+        throw new Error('a fault of the program')
+      },
+      onSessionChange: async () => {
+        throw new Error('a fault of the program')
+      },
+    })
+    const session = await signedIn(world, client)
+    await session.refresh()
+    expect(await session.query(PROFILE, { actor: session.did })).toMatchObject({ did: session.did })
+    expect(warnings).toStrictEqual(['onSessionChange failed: a fault of the program'])
+  })
 })
 
 describe('ports', () => {
@@ -234,6 +258,93 @@ describe('ports', () => {
     expect(parseCredentials(saved.at(-1)!)).toMatchObject({ rotation: 1 })
     const elsewhere = await clientOf(world, { stores: memoryStores() }).restore(saved.at(-1)!)
     expect(await elsewhere.query(PROFILE, { actor: session.did })).toMatchObject({ did: session.did })
+  })
+
+  describe('a save target that fails once the token was sent', () => {
+    async function failing() {
+      const world = createWorld()
+      const saved: Record<string, string>[] = []
+      const target = {
+        name: 'database',
+        durable: true,
+        saves: 0,
+        async save(entries: Parameters<SaveTarget['save']>[0]) {
+          // The first is the attempt before the token is sent.
+          if (++this.saves === 2) throw new Error('the database is down')
+          saved.push(Object.fromEntries(entries))
+        },
+      }
+      const session = await signedIn(world)
+      const warnings: string[] = []
+      const onWarning = (message: string) => void warnings.push(message)
+      const client = clientOf(world, { save: [target], onWarning })
+      const own = await client.restore(session.did)
+      expect(await failure(own.refresh())).toMatchObject({
+        code: 'SAVE_FAILED',
+        session: 'alive',
+        message: 'the database is down; the session is valid, and the new credentials are in the store',
+      })
+      expect(parseCredentials(saved.at(-1)!)).toMatchObject({ rotation: 0 })
+      return { world, saved, own, warnings, onWarning }
+    }
+
+    test('gets the tokens with the next request, without another refresh', async () => {
+      const { world, saved, own, warnings } = await failing()
+      await own.query(PROFILE, { actor: own.did })
+      expect(parseCredentials(saved.at(-1)!)).toMatchObject({ rotation: 1 })
+      expect(warnings).toStrictEqual(['the newest credentials were not saved to database: saving them now'])
+      expect(world.sent(isRefresh)).toHaveLength(1)
+    })
+
+    test('does not stop a program that has no such target, and starts no other program there', async () => {
+      const { world, own, warnings, onWarning } = await failing()
+      const other = await clientOf(world, { onWarning }).restore(own.did)
+      await other.refresh()
+      expect(warnings.at(-1)).toBe(
+        'database keeps older credentials, because other places were named: the save target "database" belongs to another program; the session is valid, and the new credentials are in the store',
+      )
+      expect(world.sessionAlive(own.did)).toBe(true)
+    })
+  })
+
+  test('two programs with stores of their own share a target that can be read and locked', async () => {
+    const world = createWorld()
+    const saved = (await signedIn(world)).export()
+    let row: Record<string, string> | undefined
+    let turn: Promise<unknown> = Promise.resolve()
+    const target: SaveTarget = {
+      name: 'database',
+      durable: true,
+      save: async (entries) => {
+        row = Object.fromEntries(entries)
+      },
+      read: async () => row,
+      lock(work) {
+        const done = turn.then(() => work({ confirm: async () => undefined }))
+        turn = done.catch(() => undefined)
+        return done
+      },
+    }
+    const programs = [1, 2, 3].map(() => clientOf(world, { stores: memoryStores(), save: [target] }))
+    const sessions = await Promise.all(programs.map((program) => program.restore(saved)))
+    for (const round of [1, 2, 3]) {
+      await Promise.all(sessions.map((session) => session.refresh()))
+      expect(parseCredentials(row!)).toMatchObject({ rotation: 3 * round })
+    }
+    for (const session of sessions) await session.query(PROFILE, { actor: session.did })
+    expect(world.sessionAlive(saved.did)).toBe(true)
+  })
+
+  test.each([
+    [{ stores: memoryStores(), home: 'sessions' }, 'stores cannot be used with home'],
+    [{ stores: memoryStores(), vault: { address: 'git:x', key: 'x' } }, 'stores cannot be used with vault'],
+    [{ stores: memoryStores(), save: ['vault'] }, 'the save target "vault" cannot be used without a vault'],
+    [
+      { home: 'sessions', vault: false as const, save: ['vault'] },
+      'the save target "vault" cannot be used without a vault',
+    ],
+  ])('options that cannot be used together: %#', (options, message) => {
+    expect(() => new OAuthClient(options)).toThrow(expect.objectContaining({ code: 'USAGE', message }))
   })
 
   test('a store that is a class with private members', async () => {

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin, SourceMap } from 'node:module'
 import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
 import { publint } from 'publint'
@@ -142,6 +143,26 @@ test('the types stand alone: each member of a stored record has its own, without
   } finally {
     await rm(file)
   }
+})
+
+test('the types need neither the DOM nor skipLibCheck, with the types of the oldest supported Node', async () => {
+  const folder = join(packageFolder(), '../..')
+  const file = join(folder, 'without-dom.ts')
+  await writeFile(file, `export * from 'atproto-oauth'\nexport * from 'atproto-oauth/testing'\n`)
+  const types = `--types node --typeRoots ${resolve('node_modules/@types')} --lib es2023`
+  const args = [...`--noEmit --strict --module nodenext --target es2023 ${types}`.split(' '), file]
+  try {
+    await promisify(execFile)(resolve('node_modules/.bin/tsc'), args, { cwd: folder })
+  } catch (error) {
+    expect.unreachable(String(Object(error).stdout))
+  } finally {
+    await rm(file)
+  }
+})
+
+test('the classes keep their names, which Node shows for an uncaught error', async () => {
+  const library = await import(pathToFileURL(join(packageFolder(), 'dist/index.js')).href)
+  for (const name of ['OAuthClient', 'OAuthError', 'OAuthSession', 'XrpcError']) expect(library[name].name).toBe(name)
 })
 
 test('the licence of each package whose code is inside goes along', async () => {
