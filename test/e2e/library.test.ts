@@ -8,6 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
 import { formatCredentials } from '../../src/credentials/write.ts'
+import { OAuthClient, type Stores } from '../../src/index.ts'
 import { complete } from '../../src/login/complete.ts'
 import { packageFolder } from '../package/packed.ts'
 import { type Block, blocksToRun } from '../support/blocks.ts'
@@ -19,8 +20,10 @@ import { CONSENT, callbackFor, library, newHome } from './support.ts'
 
 const world = connectWorld()
 const OURS = fileURLToPath(new URL('../../node_modules', import.meta.url))
+const GET_SESSION = 'com.atproto.server.getSession'
 const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
 
+const STORES = 'Stores in a database'
 const blocks = (await blocksToRun()).filter(({ page, language }) => page === 'docs/library.md' && language === 'ts')
 let home: Home
 let account: Account
@@ -68,7 +71,7 @@ async function standIn(modules: string): Promise<void> {
   await mkdir(stand, { recursive: true })
   for (const scope of ['@atproto', '@atcute']) await symlink(join(OURS, scope), join(modules, scope))
   const { plcUrl, handleResolverUrl: handleResolver } = world
-  const defaults = { dev: true, plcUrl, handleResolver, home: home.state }
+  const defaults = { dev: true, plcUrl, handleResolver }
   const real = JSON.stringify(pathToFileURL(join(packageFolder(), 'dist', 'index.js')).href)
   await writeFile(join(stand, 'package.json'), '{"type":"module","exports":"./index.js"}')
   await writeFile(
@@ -77,7 +80,10 @@ async function standIn(modules: string): Promise<void> {
 export * from ${real}
 export const parseCredentials = (saved) => parse(saved, { dev: true })
 export class OAuthClient extends Real {
-  constructor(options = {}) { super({ ...${JSON.stringify(defaults)}, ...options }) }
+  constructor(options = {}) {
+    const home = options.stores ? undefined : ${JSON.stringify(home.state)}
+    super({ ...${JSON.stringify(defaults)}, home, ...options })
+  }
 }
 `,
   )
@@ -119,7 +125,8 @@ async function anotherSession() {
 }
 
 test('there are ten, in their order', () => {
-  expect(blocks.map(({ heading }) => Number.parseInt(heading, 10))).toStrictEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+  const headings = blocks.map(({ heading }) => (heading === STORES ? heading : Number.parseInt(heading, 10)))
+  expect(headings).toStrictEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, STORES])
 })
 
 test('1 to 5: sign in, requests, pages, a file, errors', async () => {
@@ -136,6 +143,7 @@ test('1 to 5: sign in, requests, pages, a file, errors', async () => {
   expect(listed).toContain('"text":"hello from a program"')
   expect(listed).toContain('a page of 1')
   expect(await run(4)).toBe(`uploaded ${Buffer.from(PNG, 'base64').length} bytes\n`)
+  expect((await stat(join(home.path, 'repo.car'))).size).toBeGreaterThan(100)
   expect(await run(5)).toBe('the server says 400: there is no such record\n')
 })
 
@@ -183,4 +191,38 @@ test('10: a server that waits for its callback', async () => {
   const response = await fetch(callback, { headers: { connection: 'close' } })
   expect(await response.text()).toBe(`signed in as ${account.did}\n`)
   expect(await once(server, 'exit'), await done).toStrictEqual([0, null])
+})
+
+test('stores in a database: many clients sign in and refresh with them, and no session is lost', async () => {
+  const file = join(home.path, `${nameOf(blocks.find(({ heading }) => heading === STORES)!)}.js`)
+  const { storesIn } = (await import(pathToFileURL(file).href)) as { storesIn(database: object): Stores }
+  const rows = new Map<string, string>()
+  const turns = new Map<string, Promise<unknown>>()
+  const database = {
+    get: async (key: string) => rows.get(key),
+    set: async (key: string, value: string) => void rows.set(key, value),
+    delete: async (key: string) => void rows.delete(key),
+    values: async (prefix: string) => [...rows].filter(([key]) => key.startsWith(prefix)).map(([, value]) => value),
+    lock<T>(key: string, work: (confirm: () => Promise<void>) => Promise<T>): Promise<T> {
+      const done = (turns.get(key) ?? Promise.resolve()).then(() => work(async () => undefined))
+      turns.set(
+        key,
+        done.catch(() => undefined),
+      )
+      return done
+    },
+  }
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const open = () => new OAuthClient({ dev: true, plcUrl, handleResolver, stores: storesIn(database) })
+  const { url } = await open().authorize(account.handle)
+  const callbackUrl = await signIn(url.href, account, CONSENT)
+  // A browser may load the callback URL twice.
+  const [first, second] = await Promise.allSettled([open().callback(callbackUrl), open().callback(callbackUrl)])
+  expect([first.status, second.status].sort()).toStrictEqual(['fulfilled', 'rejected'])
+  const sessions = await Promise.all([1, 2, 3].map(() => open().restore(account.did)))
+  for (const _ of [1, 2]) await Promise.all(sessions.map((session) => session.refresh()))
+  for (const session of sessions) expect(await session.query(GET_SESSION)).toMatchObject({ did: account.did })
+  expect(await open().accounts()).toMatchObject([{ did: account.did }])
+  await sessions[0]!.signOut()
+  expect([...rows.keys()].filter((key) => !key.startsWith('login:'))).toStrictEqual([])
 })
