@@ -196,13 +196,13 @@ export interface SessionStore {
   list(isAsked?: boolean): Promise<SessionRecord[]>
   /**
    * The only way to change a session. Runs `transaction` while no other process changes the session with this
-   * thumbprint. Signals are delayed until the end. Where machines share the store, the transaction is run again if
+   * thumbprint: two that send the same refresh token end the session. A store that cannot lock is for one process. Signals are delayed until the end. Where machines share the store, the transaction is run again if
    * another one came first; nothing was sent then.
    */
   update<T>(thumbprint: string, transaction: Transaction<T>): Promise<T>
   /**
    * Before a refresh token is sent: whether this machine knows the tokens to be an old copy, or the store to be one
-   * from another machine.
+   * from another machine. A store that is never copied has nothing to do.
    *
    * @throws {OAuthError} `SESSION_OUTDATED`, `STORE_COPIED`; nothing was sent
    */
@@ -225,7 +225,7 @@ export interface SessionStore {
    * @throws {OAuthError} those of `update`
    */
   prepare?(): Promise<void>
-  /** Says whose the store is, after it was moved here or when several machines share it. */
+  /** Says whose the store is, after it was moved here or when several machines share it; nothing to do if it does not matter. */
   adopt(adoption: Adoption): Promise<void>
   /** Records that the server has revoked a session. Best effort. */
   noteRevoked?(session: RevokedSession): Promise<void>
@@ -291,19 +291,21 @@ export interface Stores {
 
 /** A save target outside the store for rotated credentials. */
 export interface SaveTarget {
-  /** As given, with an absolute path. */
+  /** Tells targets apart, and stays the same: the store records it as long as tokens are not saved there. */
   readonly name: string
   /** Whether the saved credentials outlive a CI job. */
   readonly durable: boolean
   /**
-   * Saves the variables; durable when it resolves.
+   * Saves the variables, which replace earlier ones with the same name; durable when it resolves. Called before a refresh
+   * with the tokens as they are, and after it with the new ones.
    *
-   * @throws {OAuthError} `SAVE_FAILED`
+   * @throws anything: the operation throws `SAVE_FAILED` with its message, and the next one saves them first
    */
   save(entries: readonly (readonly [name: string, value: string])[]): Promise<void>
   /**
    * Runs `work` while no other process does so for this target, whichever store it uses. `confirm` is that of
-   * {@link SessionTransaction}.
+   * {@link SessionTransaction}. With `read`, it lets processes that have stores of their own use one session. Without it,
+   * two of them can send the same refresh token, which ends the session.
    *
    * @throws {OAuthError} `SESSION_BUSY`
    */
