@@ -4,17 +4,8 @@
  * joiners, and no line that begins with `::`, which a CI runner would obey.
  */
 
-/** ESC sequences are removed first and completely, so that their parameters do not remain as text. */
-const ANSI = new RegExp(
-  [
-    '\\u001b\\[[0-?]*[ -/]*[@-~]', // CSI
-    '\\u001b[\\]PX^_][^\\u0007\\u001b]*(?:\\u0007|\\u001b\\\\)?', // OSC, DCS, SOS, PM, APC
-    '\\u001b[ -/]*[0-~]', // two-character sequences
-  ].join('|'),
-  'g',
-)
-const LINE_BREAKS = /[\r\n\u0085\u2028\u2029]+/g
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu
+/** Most text. What looks for other characters takes a millisecond to prepare, so it is prepared at its first use. */
+const PLAIN = /^[ -~]*$/
 const LONGEST = 500
 /** Maximum nesting depth: more than any real document has, and safe for the recursion of `JSON.stringify`. */
 const DEEPEST = 1000
@@ -23,15 +14,30 @@ const DEEPEST = 1000
  * Makes text one line of at most `longest` characters, without anything that a terminal or a CI runner would act on.
  */
 export function sanitize(text: string, longest: number = LONGEST): string {
-  const line = text
-    .slice(0, longest * 8) // limits the work, not the result
-    .replace(ANSI, '')
-    .replace(LINE_BREAKS, ' ')
-    .replace(UNSEEN, '')
-    .replace(/^\s*:{2,}/, ':')
-    .trim()
+  const start = text.slice(0, longest * 8) // limits the work, not the result
+  const seen = PLAIN.test(start) ? start : withoutUnseen(start)
+  const line = seen.replace(/^\s*:{2,}/, ':').trim()
   const characters = [...line]
   return characters.length > longest ? `${characters.slice(0, longest).join('')}…` : line
+}
+
+function withoutUnseen(text: string): string {
+  return text
+    .replace(ansi(), '')
+    .replace(/[\r\n\u0085\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, '')
+}
+
+/** ESC sequences are removed first and completely, so that their parameters do not remain as text. */
+function ansi(): RegExp {
+  return new RegExp(
+    [
+      '\\u001b\\[[0-?]*[ -/]*[@-~]', // CSI
+      '\\u001b[\\]PX^_][^\\u0007\\u001b]*(?:\\u0007|\\u001b\\\\)?', // OSC, DCS, SOS, PM, APC
+      '\\u001b[ -/]*[0-~]', // two-character sequences
+    ].join('|'),
+    'g',
+  )
 }
 
 /** As {@link sanitize}, but keeping the lines of a longer text. */
@@ -52,7 +58,8 @@ export function toSafeJson(value: unknown): string {
     Array.from({ length: character.length }, (_, index) => character.charCodeAt(index))
       .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
       .join('')
-  return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, escaped)
+  const text = JSON.stringify(value)
+  return PLAIN.test(text) ? text : text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, escaped)
 }
 
 /** Quotes any text for a POSIX shell, with single quotes. */

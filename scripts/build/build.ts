@@ -54,6 +54,8 @@ const { output } = await bundle.generate({
       { name: 'cli-start', test: (id) => start.has(id) || id.includes('rolldown/runtime'), priority: 1 },
       { name: 'warm-core', test: (id) => warm.has(id) && shared.has(id) },
       { name: 'warm-cli', test: (id) => warm.has(id) && !shared.has(id) },
+      // Only the servers for tests verify: what starts with each command stays small.
+      { name: 'vendor-jose-verify', test: /node_modules.jose.*(?:verify|embedded)\.js$/ },
       { name: 'node-zlib', test: /lazy:node:zlib/ },
       // Only the servers for tests verify. After what is warm, because a group takes all that its modules import.
       { name: 'vendor-jose-verify', test: /node_modules.jose.*(?:verify|embedded)\.js$/ },

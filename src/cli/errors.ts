@@ -107,159 +107,163 @@ const PROXY_HINTS: ReadonlyMap<number | undefined, string> = new Map([
   [403, 'the proxy forbids this host: ask for it to be allowed, or list it in NO_PROXY to connect directly'],
 ])
 
-const CATALOGUE: Record<ErrorCode, Entry> = {
-  // 1 — ours
-  UNEXPECTED: { exit: 1, hint: 'run the same command with --verbose and report its output' },
+/** A function, because most runs print no error, and making the table takes as long as reading the session. */
+function catalogue(): Record<ErrorCode, Entry> {
+  return {
+    // 1 — ours
+    UNEXPECTED: { exit: 1, hint: 'run the same command with --verbose and report its output' },
 
-  // 2 — usage: nothing was sent
-  USAGE: { exit: 2, hint: running('--help', '') },
-  IDENTIFIER_INVALID: {
-    exit: 2,
-    hint: (facts, command) =>
-      running(shellQuote(facts.handle ?? facts.did ?? 'alice.bsky.social'), 'init')(facts, command),
-  },
-  DID_METHOD_UNSUPPORTED: {
-    exit: 2,
-    hint: ({ did }) =>
-      did?.startsWith('did:plc:')
-        ? 'check the spelling of the DID (did:plc: and 24 characters of a-z and 2-7), or use the handle of the account'
-        : 'use a handle, a did:plc or a did:web',
-  },
-  CLIENT_INVALID: { exit: 2, hint: running('--help', 'init') },
-  SCOPE_INVALID: {
-    exit: 2,
-    hint: ({ scope }) => (scope === undefined ? SCOPE : `write it as --scope "${scope}"`),
-  },
-  NSID_INVALID: { exit: 2, hint: 'atproto-oauth call com.atproto.server.getSession' },
-  CALLBACK_UNREADABLE: {
-    exit: 2,
-    hint: 'sign in, copy the whole URL from the browser’s address bar, and paste it into: atproto-oauth complete',
-  },
-  CALLBACK_INCOMPLETE: {
-    exit: 2,
-    hint: 'nothing was sent; a shell cuts an unquoted URL at the first &, so paste the whole URL into: atproto-oauth complete',
-  },
-  CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables to the values that `complete` printed' },
-  CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable to exactly the value that `complete` printed' },
-  CREDENTIALS_MISMATCH: { exit: 2, hint: 'set all variables to the output of the same `complete`' },
-  SOURCE_FAILED: {
-    exit: 2,
-    hint: `run the command of ${SOURCE} by itself: it has to exit with 0, and to print what \`complete\` printed`,
-  },
-  SAVE_TARGET_MISSING: {
-    exit: 2,
-    hint: 'add --save gh:OWNER/REPO, --save file:PATH or --save exec:COMMAND; if ATPROTO_OAUTH_HOME is kept between jobs, --save store',
-  },
-  ACCOUNT_UNCLEAR: {
-    exit: 2,
-    hint: ({ handle, did }) =>
-      `choose one of the accounts, as in: --account ${account({ handle, did })}; or always use it: atproto-oauth accounts use ${account({ handle, did })}`,
-  },
-  SETTING_MISSING: { exit: 2, hint: 'atproto-oauth config set --help' },
-  STORE_INVALID: { exit: 2, hint: KEEP_RECORD },
-  STORE_LOCKED: { exit: 2, hint: `unlock the keychain, then ${AGAIN}` },
-  STORE_UNAVAILABLE: { exit: 2, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
+    // 2 — usage: nothing was sent
+    USAGE: { exit: 2, hint: running('--help', '') },
+    IDENTIFIER_INVALID: {
+      exit: 2,
+      hint: (facts, command) =>
+        running(shellQuote(facts.handle ?? facts.did ?? 'alice.bsky.social'), 'init')(facts, command),
+    },
+    DID_METHOD_UNSUPPORTED: {
+      exit: 2,
+      hint: ({ did }) =>
+        did?.startsWith('did:plc:')
+          ? 'check the spelling of the DID (did:plc: and 24 characters of a-z and 2-7), or use the handle of the account'
+          : 'use a handle, a did:plc or a did:web',
+    },
+    CLIENT_INVALID: { exit: 2, hint: running('--help', 'init') },
+    SCOPE_INVALID: {
+      exit: 2,
+      hint: ({ scope }) => (scope === undefined ? SCOPE : `write it as --scope "${scope}"`),
+    },
+    NSID_INVALID: { exit: 2, hint: 'atproto-oauth call com.atproto.server.getSession' },
+    CALLBACK_UNREADABLE: {
+      exit: 2,
+      hint: 'sign in, copy the whole URL from the browser’s address bar, and paste it into: atproto-oauth complete',
+    },
+    CALLBACK_INCOMPLETE: {
+      exit: 2,
+      hint: 'nothing was sent; a shell cuts an unquoted URL at the first &, so paste the whole URL into: atproto-oauth complete',
+    },
+    CREDENTIALS_INCOMPLETE: { exit: 2, hint: 'set the missing variables to the values that `complete` printed' },
+    CREDENTIALS_INVALID: { exit: 2, hint: 'set the variable to exactly the value that `complete` printed' },
+    CREDENTIALS_MISMATCH: { exit: 2, hint: 'set all variables to the output of the same `complete`' },
+    SOURCE_FAILED: {
+      exit: 2,
+      hint: `run the command of ${SOURCE} by itself: it has to exit with 0, and to print what \`complete\` printed`,
+    },
+    SAVE_TARGET_MISSING: {
+      exit: 2,
+      hint: 'add --save gh:OWNER/REPO, --save file:PATH or --save exec:COMMAND; if ATPROTO_OAUTH_HOME is kept between jobs, --save store',
+    },
+    ACCOUNT_UNCLEAR: {
+      exit: 2,
+      hint: ({ handle, did }) =>
+        `choose one of the accounts, as in: --account ${account({ handle, did })}; or always use it: atproto-oauth accounts use ${account({ handle, did })}`,
+    },
+    SETTING_MISSING: { exit: 2, hint: 'atproto-oauth config set --help' },
+    STORE_INVALID: { exit: 2, hint: KEEP_RECORD },
+    STORE_LOCKED: { exit: 2, hint: `unlock the keychain, then ${AGAIN}` },
+    STORE_UNAVAILABLE: { exit: 2, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
 
-  // 3 — before anything was consumed
-  NETWORK_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
-  NETWORK_LOST: { exit: 3, hint: AGAIN },
-  HOST_NOT_FOUND: {
-    exit: 3,
-    hint: (_, command) =>
-      NAMES_HOSTS.has(command)
-        ? 'check the spelling of the host name, and the network connection'
-        : 'check the network connection, then: atproto-oauth doctor',
-  },
-  HANDLE_LOOKUP_FAILED: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
-  SERVER_UNAVAILABLE: { exit: 3, hint: `${AGAIN} in a few minutes` },
-  SESSION_BUSY: { exit: 3, hint: `${AGAIN} when the other process has finished` },
-  VAULT_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
+    // 3 — before anything was consumed
+    NETWORK_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
+    NETWORK_LOST: { exit: 3, hint: AGAIN },
+    HOST_NOT_FOUND: {
+      exit: 3,
+      hint: (_, command) =>
+        NAMES_HOSTS.has(command)
+          ? 'check the spelling of the host name, and the network connection'
+          : 'check the network connection, then: atproto-oauth doctor',
+    },
+    HANDLE_LOOKUP_FAILED: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
+    SERVER_UNAVAILABLE: { exit: 3, hint: `${AGAIN} in a few minutes` },
+    SESSION_BUSY: { exit: 3, hint: `${AGAIN} when the other process has finished` },
+    VAULT_UNREACHABLE: { exit: 3, hint: `check the network connection, then ${AGAIN}` },
 
-  // 4 — refused, by the server or by a check of ours
-  ADDRESS_REFUSED: { exit: 4, hint: 'for a server on this machine or network, add --dev' },
-  HANDLE_NOT_FOUND: { exit: 4, hint: 'check the spelling of the handle, or use the DID of the account instead' },
-  HANDLE_AMBIGUOUS: {
-    exit: 4,
-    hint: 'remove the wrong _atproto TXT record, or use the DID of the account instead of the handle',
-  },
-  HANDLE_NOT_CLAIMED: {
-    exit: 4,
-    hint: ({ did }) =>
-      did === undefined
-        ? 'use the DID of the account instead of the handle'
-        : `if this is your account: atproto-oauth init ${did}`,
-  },
-  DID_NOT_FOUND: { exit: 4, hint: 'check the spelling of the DID, and --plc-url if you set it' },
-  DID_DOCUMENT_INVALID: { exit: 4, hint: 'the DID document of the account must be repaired first' },
-  OAUTH_UNSUPPORTED: { exit: 4, hint: 'the server of this account must be updated to support OAuth' },
-  METADATA_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
-  RESPONSE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
-  CLIENT_BROKEN: { exit: 4, hint: `correct and publish the client metadata document, then ${AGAIN}` },
-  PERMISSION_SET_UNRESOLVED: {
-    exit: 4,
-    hint: 'check the name after include: in --scope, or list the permissions themselves there',
-  },
-  PAR_REFUSED: { exit: 4, hint: (facts) => PAR_HINTS.get(facts.serverError ?? '') ?? doctorHint(facts) },
-  DPOP_URL_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
-  DPOP_NONCE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
-  CALLBACK_STATE_UNKNOWN: { exit: 4, hint: init },
-  CALLBACK_REFUSED: {
-    exit: 4,
-    hint: 'nothing was sent: paste the callback URL of this login into: atproto-oauth complete',
-  },
-  AUTHORIZATION_DENIED: { exit: 4, hint: init },
-  AUTHORIZATION_EXPIRED: { exit: 4, hint: init },
-  CODE_USED: { exit: 4, hint: init },
-  EXCHANGE_REFUSED: { exit: 4, hint: init },
-  TOKEN_RESPONSE_INVALID: { exit: 4, hint: init },
-  ACCOUNT_MISMATCH: { exit: 4, hint: init },
-  ACCOUNT_UNVERIFIED: { exit: 4, hint: init },
-  ISSUER_MISMATCH: { exit: 4, hint: init },
-  REVOCATION_UNCONFIRMED: {
-    exit: 4,
-    hint: 'remove the app in the settings of the account, or wait until the session expires',
-  },
-  DOCTOR_FOUND: { exit: 4, hint: `fix the lines marked xx, then ${AGAIN}` },
-  REFRESH_REFUSED: { exit: 4, hint: AGAIN },
-  VAULT_REFUSED: { exit: 4, hint: 'find the cause with: atproto-oauth vault check' },
+    // 4 — refused, by the server or by a check of ours
+    ADDRESS_REFUSED: { exit: 4, hint: 'for a server on this machine or network, add --dev' },
+    HANDLE_NOT_FOUND: { exit: 4, hint: 'check the spelling of the handle, or use the DID of the account instead' },
+    HANDLE_AMBIGUOUS: {
+      exit: 4,
+      hint: 'remove the wrong _atproto TXT record, or use the DID of the account instead of the handle',
+    },
+    HANDLE_NOT_CLAIMED: {
+      exit: 4,
+      hint: ({ did }) =>
+        did === undefined
+          ? 'use the DID of the account instead of the handle'
+          : `if this is your account: atproto-oauth init ${did}`,
+    },
+    DID_NOT_FOUND: { exit: 4, hint: 'check the spelling of the DID, and --plc-url if you set it' },
+    DID_DOCUMENT_INVALID: { exit: 4, hint: 'the DID document of the account must be repaired first' },
+    OAUTH_UNSUPPORTED: { exit: 4, hint: 'the server of this account must be updated to support OAuth' },
+    METADATA_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
+    RESPONSE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
+    CLIENT_BROKEN: { exit: 4, hint: `correct and publish the client metadata document, then ${AGAIN}` },
+    PERMISSION_SET_UNRESOLVED: {
+      exit: 4,
+      hint: 'check the name after include: in --scope, or list the permissions themselves there',
+    },
+    PAR_REFUSED: { exit: 4, hint: (facts) => PAR_HINTS.get(facts.serverError ?? '') ?? doctorHint(facts) },
+    DPOP_URL_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
+    DPOP_NONCE_INVALID: { exit: 4, hint: 'report this to the operator of the server' },
+    CALLBACK_STATE_UNKNOWN: { exit: 4, hint: init },
+    CALLBACK_REFUSED: {
+      exit: 4,
+      hint: 'nothing was sent: paste the callback URL of this login into: atproto-oauth complete',
+    },
+    AUTHORIZATION_DENIED: { exit: 4, hint: init },
+    AUTHORIZATION_EXPIRED: { exit: 4, hint: init },
+    CODE_USED: { exit: 4, hint: init },
+    EXCHANGE_REFUSED: { exit: 4, hint: init },
+    TOKEN_RESPONSE_INVALID: { exit: 4, hint: init },
+    ACCOUNT_MISMATCH: { exit: 4, hint: init },
+    ACCOUNT_UNVERIFIED: { exit: 4, hint: init },
+    ISSUER_MISMATCH: { exit: 4, hint: init },
+    REVOCATION_UNCONFIRMED: {
+      exit: 4,
+      hint: 'remove the app in the settings of the account, or wait until the session expires',
+    },
+    DOCTOR_FOUND: { exit: 4, hint: `fix the lines marked xx, then ${AGAIN}` },
+    REFRESH_REFUSED: { exit: 4, hint: AGAIN },
+    VAULT_REFUSED: { exit: 4, hint: 'find the cause with: atproto-oauth vault check' },
 
-  COPIES_DIFFER: { exit: 2, hint: 'remove the older copy' },
-  SESSION_OUTDATED: { exit: 2, hint: init },
-  STORE_COPIED: { exit: 2, hint: 'atproto-oauth refresh --adopt' },
-  VAULT_INVALID: { exit: 2, hint: 'find the cause with: atproto-oauth vault check' },
-  VAULT_KEY_WRONG: { exit: 2, hint: 'set ATPROTO_OAUTH_VAULT_KEY to the key of this vault' },
+    COPIES_DIFFER: { exit: 2, hint: 'remove the older copy' },
+    SESSION_OUTDATED: { exit: 2, hint: init },
+    STORE_COPIED: { exit: 2, hint: 'atproto-oauth refresh --adopt' },
+    VAULT_INVALID: { exit: 2, hint: 'find the cause with: atproto-oauth vault check' },
+    VAULT_KEY_WRONG: { exit: 2, hint: 'set ATPROTO_OAUTH_VAULT_KEY to the key of this vault' },
 
-  // 5, 6 — the session
-  SESSION_MISSING: { exit: 5, hint: initCommandLine },
-  SESSION_DEAD: { exit: 5, hint: init },
-  SESSION_NOT_REFRESHABLE: { exit: 5, hint: init },
-  EXCHANGE_AMBIGUOUS: { exit: 6, hint: init },
-  REFRESH_AMBIGUOUS: { exit: 6, hint: `${AGAIN}: it first checks for a newer token` },
+    // 5, 6 — the session
+    SESSION_MISSING: { exit: 5, hint: initCommandLine },
+    SESSION_DEAD: { exit: 5, hint: init },
+    SESSION_NOT_REFRESHABLE: { exit: 5, hint: init },
+    EXCHANGE_AMBIGUOUS: { exit: 6, hint: init },
+    REFRESH_AMBIGUOUS: { exit: 6, hint: `${AGAIN}: it first checks for a newer token` },
 
-  // 7, 8, 9, 10 — calls and saving
-  PERMISSION_MISSING: {
-    exit: 7,
-    hint: (facts) => (facts.scope ? init(facts) : 'sign in again with a --scope that includes the missing permission'),
-  },
-  XRPC_ERROR: {
-    exit: 8,
-    hint: ({ status = 0 }) =>
-      status === 501
-        ? 'check the spelling of the method; the published ones are listed by: atproto-oauth call --list'
-        : status >= 500
-          ? status === 500
-            ? `check the values of the request, or ${AGAIN} later; the server failed`
-            : `${AGAIN} later; the server failed`
-          : 'correct the request; the session is not the cause',
-  },
-  RATE_LIMITED: {
-    exit: 9,
-    hint: (_, command) => (command === 'call' ? `${AGAIN} later, or add --wait` : `${AGAIN} later`),
-  },
-  OUTPUT_FAILED: { exit: 10, hint: 'free some disk space, or write the output somewhere else' },
-  SAVE_FAILED: { exit: 10, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
-  DEADLINE_NEAR: { exit: 11, hint: init },
-  INTERRUPTED: { exit: 130, hint: AGAIN },
+    // 7, 8, 9, 10 — calls and saving
+    PERMISSION_MISSING: {
+      exit: 7,
+      hint: (facts) =>
+        facts.scope ? init(facts) : 'sign in again with a --scope that includes the missing permission',
+    },
+    XRPC_ERROR: {
+      exit: 8,
+      hint: ({ status = 0 }) =>
+        status === 501
+          ? 'check the spelling of the method; the published ones are listed by: atproto-oauth call --list'
+          : status >= 500
+            ? status === 500
+              ? `check the values of the request, or ${AGAIN} later; the server failed`
+              : `${AGAIN} later; the server failed`
+            : 'correct the request; the session is not the cause',
+    },
+    RATE_LIMITED: {
+      exit: 9,
+      hint: (_, command) => (command === 'call' ? `${AGAIN} later, or add --wait` : `${AGAIN} later`),
+    },
+    OUTPUT_FAILED: { exit: 10, hint: 'free some disk space, or write the output somewhere else' },
+    SAVE_FAILED: { exit: 10, hint: `${MAKE_WRITABLE}, then ${AGAIN}` },
+    DEADLINE_NEAR: { exit: 11, hint: init },
+    INTERRUPTED: { exit: 130, hint: AGAIN },
+  }
 }
 
 /** Commands with a host in their arguments; the others get theirs from a session. */
@@ -740,7 +744,7 @@ export function worded<T extends { readonly fix?: Fix | undefined }>({ fix, ...r
  */
 export function exitOf(error: Pick<OAuthError, 'code'>, command = ''): number {
   if (error instanceof CliError && error.exit !== undefined) return error.exit
-  return command === 'run' ? NOT_STARTED : CATALOGUE[error.code].exit
+  return command === 'run' ? NOT_STARTED : catalogue()[error.code].exit
 }
 
 /**
@@ -756,6 +760,6 @@ function wordHint(error: Advice, command: string): string {
   if (error instanceof CliError && error.hint !== undefined) return error.hint
   const { code, facts } = error
   if (facts.reason !== undefined) return reasonHint(facts, command)
-  const { hint } = CATALOGUE[code]
+  const { hint } = catalogue()[code]
   return typeof hint === 'string' ? hint : hint(facts, command)
 }
