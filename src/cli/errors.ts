@@ -560,7 +560,10 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
       return 'pass the https URL of your site, as in: --origin https://alice.github.io/bot'
     case 'permission-malformed':
       if (isPreset(facts.permission)) return `request it as a task: --for ${facts.permission}`
-      return PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ?? SCOPE
+      return (
+        PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ??
+        `see how permissions are written: atproto-oauth scope explain ${shellQuote(facts.permission)}`
+      )
     case 'permission-set-broken':
       return `correct the name ${facts.nsid} in --scope, or list the permissions themselves there; for the author of the set: atproto-oauth scope resolve ${shellQuote(facts.nsid)}`
     case 'proxy-password-unencoded':

@@ -70,6 +70,11 @@ function commandHint(unknown: string, program: Command, words: readonly string[]
   const lower = unknown.toLowerCase()
   const group = words.find((word) => isCommand(word, program))
   if (group === 'config' && Object.hasOwn(OF_CONFIG, lower)) return `atproto-oauth config ${OF_CONFIG[lower]}`
+  if (group === 'scope' && /^(?:check|describe|list|ls|show)$/.test(lower)) return 'atproto-oauth scope explain'
+  if (group === 'scope' && isAtprotoToken(unknown.split(/[\s,+]/)[0]!)) {
+    const scope = words.slice(words.indexOf(unknown)).filter((word) => !word.startsWith('-'))
+    return `atproto-oauth scope explain ${shellQuote(scope.join(' '))}`
+  }
   if (isCommand(lower, program)) return `atproto-oauth ${lower}${words.length > 1 ? ' --help' : ''}`
   // A line that was copied with its prompt, or behind an alias.
   if (!/^(?:npx|sudo|\$|atproto-oauth(?:@.*)?)$/.test(unknown)) return undefined
@@ -207,11 +212,13 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   'log-out': 'revoke',
   logout: 'revoke',
   ls: 'accounts',
+  permissions: 'scope explain --help',
   profiles: 'accounts',
   proxy: 'run --help',
   renew: 'refresh',
   request: 'call --list',
   rotate: 'refresh',
+  scopes: 'scope explain --help',
   sessions: 'accounts',
   settings: 'config list',
   'sign-in': 'login --help',

@@ -176,6 +176,11 @@ describe('the hint follows from the code and the facts', () => {
       'write atproto in lower case, followed by a space',
     ],
     [
+      'SCOPE_INVALID',
+      { reason: 'permission-malformed', permission: 'a*b' },
+      "see how permissions are written: atproto-oauth scope explain 'a*b'",
+    ],
+    [
       'USAGE',
       { reason: 'json-malformed' },
       `write names and text in double quotes, and the whole JSON in single quotes, as in: '{"text":"hello"}'`,

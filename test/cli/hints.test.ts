@@ -156,12 +156,23 @@ test.each([
   ['list', 'accounts'],
   ['sessions', 'accounts'],
   ['version', '--version'],
+  ['scopes', 'scope explain --help'],
+  ['permissions', 'scope explain --help'],
 ])('%s is a command of other programs: the hint is %s', async (command, hint) => {
   const { code, stderr } = await run(createFakeWorld(), [command])
   expect(code).toBe(2)
   expect(stderr).toBe(
     `atproto-oauth: error: unknown command "${command}" [USAGE]\natproto-oauth: hint: atproto-oauth ${hint}\n`,
   )
+})
+
+test.each([
+  [['scope', 'atproto blob:*/*'], "scope explain 'atproto blob:*/*'"],
+  [['scope', 'atproto', 'blob:*/*'], "scope explain 'atproto blob:*/*'"],
+  [['scope', 'show'], 'scope explain'],
+])('the name of the subcommand was omitted, or guessed: %j', async (args, hint) => {
+  const { code, stderr } = await run(createFakeWorld(), args)
+  expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(`hint: atproto-oauth ${hint}\n`) })
 })
 
 test.each([

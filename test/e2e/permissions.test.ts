@@ -73,12 +73,12 @@ test('15.12 scopes denied on the consent screen are listed in full, with the com
   const account = await world.createAccount()
   const home = await newHome()
   const scope = presetScope(['post-media', 'read'])
-  const [create, blobs] = PRESETS['post-media'].tokens
+  const [create, ...media] = PRESETS['post-media'].tokens
   const decision = { consent: true, scope: `atproto ${create}` } as const
   const { code, stderr } = await runCli(['complete', await callbackFor(account, home, { scope, decision })], { home })
   expect(code).toBe(0)
   expect(stderr).toContain(`scope: atproto ${create}\n`)
-  expect(stderr).toContain(`not granted: ${blobs} ${PRESETS.read.tokens[0]}\n`)
+  expect(stderr).toContain(`not granted: ${media.join(' ')} ${PRESETS.read.tokens[0]}\n`)
   expect(stderr).toContain(`  atproto-oauth init ${account.handle} --scope '${scope}'\n`)
 })
 
