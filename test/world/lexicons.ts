@@ -9,10 +9,15 @@ export interface PublishedLexicons {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** Publishes the `main` definition of each name, as the namespace makes it. */
+/**
+ * Publishes the `main` definition of each name, as the namespace makes it.
+ *
+ * @param spoil what is wrong with the record of a name besides its definition
+ */
 export async function publishLexicons(
   world: World,
   definitions: (namespace: string) => Readonly<Record<string, object>>,
+  spoil: Readonly<Record<string, object>> = {},
 ): Promise<PublishedLexicons> {
   const { did, handle: identifier, password } = await world.createAccount()
   const label = `lex-${randomBytes(4).toString('hex')}`
@@ -28,7 +33,7 @@ export async function publishLexicons(
   for (const [name, main] of Object.entries(definitions(namespace))) {
     const id = `${namespace}.${name}`
     const collection = 'com.atproto.lexicon.schema'
-    const record = { $type: collection, lexicon: 1, id, defs: { main } }
+    const record = { $type: collection, lexicon: 1, id, defs: { main }, ...spoil[name] }
     await send('repo.createRecord', { repo: did, collection, rkey: id, record, validate: false }, accessJwt)
   }
   return { namespace, env: await world.leadText(`_lexicon.${label}.fake.dev`, `did=${did}`) }
