@@ -145,6 +145,8 @@ const pendingAuthorization = v.object({
   scope: text,
   /** Requested permission sets (`include:`) that, as they were read, grant nothing. */
   emptyIncludes: texts.optional(),
+  /** What the requested permission sets grant, as they were read. */
+  setPermissions: texts.optional(),
   codeVerifier: text,
   /** Absent for a public client. */
   clientKey: clientKeyNameSchema.optional(),
@@ -236,6 +238,8 @@ export interface Completed {
   readonly unsupportedScopes: readonly string[]
   /** Requested permission sets (`include:`) from which nothing was granted. */
   readonly emptyIncludes: readonly string[]
+  /** Permissions of the requested sets that were not granted, as far as the sets could be read before the sign-in. */
+  readonly missingFromSets: readonly string[]
   /** Granted scopes that were not requested. */
   readonly unaskedScopes: readonly string[]
 }

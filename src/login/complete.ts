@@ -276,7 +276,7 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, { key, pds, 
     handle: did === undefined ? undefined : handle,
     requestedScope,
     grantedScope: tokens.scope,
-    ...compareScopes(requestedScope, tokens.scope, tokens.sub, pending.emptyIncludes),
+    ...compareScopes(requestedScope, tokens.scope, tokens.sub, pending),
   }
 }
 

@@ -116,6 +116,7 @@ async function pushLogin(
 
   const { sets: permissionSets, unresolved: unresolvedSets } = await readPermissionSets(scope, ports)
   const emptyIncludes = permissionSets.filter(({ granted }) => granted.length === 0).map(({ include }) => include)
+  const setPermissions = permissionSets.flatMap(({ granted }) => granted)
   const pending: PendingAuthorization = {
     version: 1,
     status: 'pending',
@@ -123,6 +124,7 @@ async function pushLogin(
     issuer: server.issuer,
     ...client,
     ...(emptyIncludes.length > 0 && { emptyIncludes }),
+    ...(setPermissions.length > 0 && { setPermissions }),
     codeVerifier,
     clientKey: await clientKeyName(identity),
     dpopPrivateJwk,

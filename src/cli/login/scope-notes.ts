@@ -77,7 +77,7 @@ function reasonFor(set: PermissionSet, dropped: DroppedEntry): string {
  * @param again the command that requests a scope again
  */
 export function warnOfGrant(completed: Completed, again: (scope: string) => string, output: Output): void {
-  const { requestedScope, missingScopes, unsupportedScopes, emptyIncludes, unaskedScopes } = completed
+  const { requestedScope, missingScopes, unsupportedScopes, emptyIncludes, missingFromSets, unaskedScopes } = completed
   const denied = missingScopes.filter((token) => !unsupportedScopes.includes(token))
   if (denied.length > 0) {
     const supported = scopeTokens(requestedScope).filter((token) => !unsupportedScopes.includes(token))
@@ -97,5 +97,6 @@ export function warnOfGrant(completed: Completed, again: (scope: string) => stri
       : '; it may need the service, as in ?aud=did:web:api.bsky.app%23bsky_appview'
     output.warn(`nothing was granted from the permission set ${token}${audience}`)
   }
+  if (missingFromSets.length > 0) output.warn(`not granted from a permission set: ${missingFromSets.join(' ')}`)
   if (unaskedScopes.length > 0) output.warn(`granted but not requested: ${unaskedScopes.join(' ')}`)
 }

@@ -4,7 +4,7 @@
  * @see https://atproto.com/specs/permission
  */
 import { OAuthError } from '../../errors.ts'
-import type { Did } from '../../model.ts'
+import type { Did, PendingAuthorization } from '../../model.ts'
 import {
   isAtprotoToken,
   isCovered,
@@ -106,19 +106,21 @@ export function scopeTokens(scope: string): string[] {
 /**
  * All differences between a requested and a granted scope; each is described at its function.
  *
- * @param knownEmpty requested `include:` that were found to grant nothing, before the sign-in
+ * @param known what the requested permission sets were found to grant before the sign-in, and those that grant nothing
  */
 export function compareScopes(
   requested: string,
   granted: string,
   account?: Did,
-  knownEmpty: readonly string[] | undefined = [],
+  known: Pick<PendingAuthorization, 'emptyIncludes' | 'setPermissions'> = {},
 ) {
   const missing = missingScopes(requested, granted, account)
+  const empty = emptyIncludes(requested, granted, known.emptyIncludes)
   return {
     missingScopes: missing,
     unsupportedScopes: unsupportedScopes(missing, granted),
-    emptyIncludes: emptyIncludes(requested, granted, knownEmpty),
+    emptyIncludes: empty,
+    missingFromSets: missingFromSets(known.setPermissions ?? [], granted, empty),
     unaskedScopes: unaskedScopes(requested, granted, account),
   }
 }
@@ -155,6 +157,16 @@ export function emptyIncludes(requested: string, granted: string, knownEmpty: re
     if (include === undefined || isAmong(token, have)) return false
     return knownEmpty.includes(token) || !have.some((other) => isFrom(other, include))
   })
+}
+
+/**
+ * Permissions of sets that were not granted, compared by meaning. Not those of an `include:` from which nothing was granted,
+ * and not those of one that the server has not expanded.
+ */
+function missingFromSets(permissions: readonly string[], granted: string, empty: readonly string[]): string[] {
+  const have = scopeTokens(granted)
+  const unknown = [...have, ...empty].flatMap((token) => includeOf(token) ?? [])
+  return permissions.filter((token) => !isAmong(token, have) && !unknown.some((include) => isFrom(token, include)))
 }
 
 /** Granted scopes that were not requested. The permissions that a requested `include:` can contain are requested. */

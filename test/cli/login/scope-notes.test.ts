@@ -80,6 +80,34 @@ test('26.4 complete says that nothing came of an include:', async () => {
   ])
 })
 
+test('26.4 complete names the permissions of a set that were not granted, by meaning', async () => {
+  const warned = async (scope: string) => {
+    const world = createFakeWorld()
+    publishSet(world, {
+      permissions: [
+        { resource: 'repo', collection: ['dev.fake.lex.post', 'dev.fake.lex.like'], action: ['create'] },
+        { resource: 'rpc', lxm: ['dev.fake.lex.getThing'], aud: '*' },
+      ],
+    })
+    const { stdout } = await run(world, ['init', 'alice.fake.dev', '--scope', `atproto ${SET}`])
+    const { code, stderr } = await run(world, ['complete'], { stdin: world.authorize(stdout.trim(), { scope }) })
+    expect(code).toBe(0)
+    return warnings(stderr)
+  }
+  const both = 'repo:dev.fake.lex.like?action=create repo:dev.fake.lex.post'
+  expect(await warned(`atproto ${both} rpc:dev.fake.lex.getThing?aud=*`)).toStrictEqual([])
+  expect(await warned(`atproto ${both}`)).toStrictEqual([
+    'not granted from a permission set: rpc:dev.fake.lex.getThing?aud=*',
+  ])
+  expect(await warned('atproto rpc:dev.fake.lex.getThing?aud=* repo:dev.fake.lex.post')).toStrictEqual([
+    'not granted from a permission set: repo?collection=dev.fake.lex.like&collection=dev.fake.lex.post&action=create',
+  ])
+  expect(await warned(`atproto ${SET}`)).toStrictEqual([])
+  expect(await warned('atproto')).toStrictEqual([
+    expect.stringContaining('nothing was granted from the permission set'),
+  ])
+})
+
 test.each([
   [`atproto ${SET}`, 'atproto repo:dev.fake.lex.post'],
   [`atproto ${SET}`, `atproto ${SET}`],
