@@ -3,8 +3,9 @@
  */
 import { Command } from 'commander'
 import { checkPermissionSet, type PermissionSetCheck } from '../../doctor/permission-set.ts'
-import { includeToken, inLanguage } from '../../protocol/scope/permission-set.ts'
-import { serviceOf } from '../../protocol/xrpc/services.ts'
+import { isOAuthError } from '../../errors.ts'
+import { includeToken, inLanguage, nsidOf } from '../../protocol/scope/permission-set.ts'
+import { serviceAt, serviceOf } from '../../protocol/xrpc/services.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
 import type { Context } from '../context.ts'
 import { CliError, worded } from '../errors.ts'
@@ -37,7 +38,7 @@ lists the entries of the set that are not granted, with the repair for its autho
 `
 
 async function runResolve(nsid: string, { aud }: ResolveOptions, { io, output, runtime }: Context): Promise<void> {
-  const include = includeToken(nsid, aud === undefined ? undefined : serviceOf(aud))
+  const include = requestOf(nsid, aud)
   const check = await checkPermissionSet(include, runtime)
   const { error, set } = check
   const findings = check.findings.map(worded)
@@ -45,13 +46,29 @@ async function runResolve(nsid: string, { aud }: ResolveOptions, { io, output, r
   const title = set && inLanguage(set.title, language)
   const detail = set && inLanguage(set.detail, language)
   if (output.json) {
-    const { nsid, granted, dropped } = set ?? {}
-    await output.data(`${toSafeJson({ include, nsid, title, detail, granted, dropped, findings })}\n`)
+    const { granted, dropped } = set ?? {}
+    await output.data(`${toSafeJson({ include, nsid: nsidOf(include), title, detail, granted, dropped, findings })}\n`)
   } else {
     const printed = findings.map((finding) => findingLines(finding, output.paint)).join('')
     await output.data(printed + summaryOf(check, [title, detail]))
   }
   if (error) throw new CliError(error.code, error.message, { facts: error.facts, hint: findings.at(-1)?.fix })
+}
+
+/** The permission that requests the set. */
+function requestOf(nsid: string, aud: string | undefined): string {
+  const alone = includeToken(nsid)
+  if (aud === undefined) return alone
+  try {
+    return includeToken(nsid, serviceOf(aud))
+  } catch (error) {
+    if (!isOAuthError(error)) throw error
+    const meant = serviceAt(aud) ?? 'did:web:api.bsky.app#bsky_appview'
+    throw new CliError('USAGE', `--aud ${JSON.stringify(aud)} is not a service`, {
+      hint: `pass its DID and its name in the DID document, as in: --aud ${meant}`,
+      session: 'none',
+    })
+  }
 }
 
 function summaryOf({ include, set }: PermissionSetCheck, [title, detail]: readonly (string | undefined)[]): string {

@@ -63,6 +63,7 @@ test('--json prints one object, also if the set cannot be resolved', async () =>
   expect(broken.code).toBe(4)
   expect(JSON.parse(broken.stdout)).toMatchObject({
     include: `include:${NSID}`,
+    nsid: NSID,
     findings: [{ topic: 'TXT record', verdict: 'broken', detail: `no TXT record with did= at ${NAME}` }],
   })
   expect(JSON.parse(broken.stdout)).not.toHaveProperty('granted')
@@ -204,14 +205,15 @@ test('an empty set', async () => {
 })
 
 test.each([
-  ['app.bsky', []],
-  [NSID, ['--aud', 'did:web:api.bsky.app']],
-])('%s %j is a mistake, and nothing is sent', async (nsid, more) => {
+  ['app.bsky', [], '[SCOPE_INVALID]', 'hint: write it as include:app.bsky.authFullApp, or with ?aud='],
+  [NSID, ['--aud', 'did:web:api.bsky.chat'], '[USAGE]', 'as in: --aud did:web:api.bsky.chat#bsky_chat\n'],
+  [NSID, ['--aud', '*'], '[USAGE]', 'as in: --aud did:web:api.bsky.app#bsky_appview\n'],
+])('%s %j is a mistake, and nothing is sent', async (nsid, more, error, hint) => {
   const world = createFakeWorld()
   const { code, stderr } = await run(world, ['scope', 'resolve', nsid, ...more])
   expect(code).toBe(2)
-  expect(stderr).toContain('[SCOPE_INVALID]')
-  expect(stderr).toContain('hint: write it as include:app.bsky.authFullApp, or with ?aud=')
+  expect(stderr).toContain(error)
+  expect(stderr).toContain(hint)
   expect(stderr).not.toContain('session:')
   expect(world.requests).toStrictEqual([])
 })
