@@ -16,7 +16,7 @@ import { createHome } from '../world/cli.ts'
 import { startWorld } from '../world/start.ts'
 import { connectWorld } from '../world/world.ts'
 import { type Client, type Done, installOthers, startOther, startOurs } from './distance-clients.ts'
-import { APART, STEPS, type Step, startFar, TOGETHER, type Topology } from './far.ts'
+import { STEPS, type Step, startFar, TOPOLOGIES, type Topology } from './far.ts'
 import { median } from './processes.ts'
 import type { Traffic } from './relay.ts'
 
@@ -63,7 +63,7 @@ const started = await startWorld()
 const home = await createHome()
 const missed: string[] = []
 try {
-  for (const topology of [TOGETHER, APART]) report(topology, await measure(topology))
+  for (const topology of TOPOLOGIES) report(topology, await measure(topology))
 } finally {
   await home.remove()
   await started.stop()

@@ -56,15 +56,28 @@ export const APART: Topology = {
   entryway: 'entry.far.dev',
   domain: 'apart.dev',
   limits: {
-    // The connection to one more server, where the server cannot be guessed.
+    // The connection to one more server, which cannot be guessed.
     'init, DNS': { roundTrips: 10, requests: 8 },
     'init, well-known': { roundTrips: 11, requests: 8 },
-    'init, of server': { roundTrips: 8, requests: 8 },
+    'init, of server': { roundTrips: 11, requests: 8 },
     complete: { roundTrips: 5, requests: 7 },
     refresh: { roundTrips: 5, requests: 7 },
     ...CALLS,
   },
 }
+export const BLUESKY: Topology = {
+  title: 'They are apart, under the names of Bluesky',
+  pds: 'morel.host.bsky.network',
+  entryway: 'bsky.social',
+  domain: 'guessed.dev',
+  limits: {
+    ...APART.limits,
+    'init, DNS': { roundTrips: 7, requests: 8 },
+    'init, well-known': { roundTrips: 8, requests: 8 },
+    'init, of server': { roundTrips: 8, requests: 8 },
+  },
+}
+export const TOPOLOGIES = [TOGETHER, APART, BLUESKY]
 
 export interface Far {
   readonly relay: Relay
