@@ -7,6 +7,7 @@ import { editDotenv, parseDotenv } from '../../src/credentials/dotenv.ts'
 import { readCredentials } from '../../src/credentials/read.ts'
 import { isOAuthError, USUAL_STATE } from '../../src/errors.ts'
 import { parseCallback } from '../../src/login/callback.ts'
+import { explainScope } from '../../src/protocol/explain/explain.ts'
 import { parseChallenges } from '../../src/protocol/http/www-authenticate.ts'
 import { parseIdentifier } from '../../src/protocol/identity/syntax.ts'
 import { parseScope } from '../../src/protocol/scope/scope.ts'
@@ -21,6 +22,8 @@ const DOORS: Record<string, (text: string) => unknown> = {
   'a server': (text) => parseIdentifier(`https://${text}`, true),
   'a DID': (text) => parseIdentifier(`did:web:${text}`, true),
   scope: parseScope,
+  'a scope to explain': explainScope,
+  'a permission to explain': (text) => explainScope(`atproto repo:${text}?action=${text} rpc:${text}`),
   client: (text) => chooseClient({ clientId: `https://app.example.com/${text}` }),
   'loopback client': (text) => chooseClient({ clientId: `http://localhost?scope=${text}` }),
   redirect: (text) => chooseClient({ redirectUri: `http://127.0.0.1/${text}` }),

@@ -39,6 +39,9 @@ export interface ScopeExplanation {
   readonly faults: readonly ScopeFault[]
 }
 
+/** Permissions that are compared with each other; more are explained without. */
+const COMPARED_MOST = 100
+
 /** Explains a scope, also an invalid one. Nothing is sent: what a permission set contains is not looked up. */
 export function explainScope(scope: string): ScopeExplanation {
   const { tokens, faults } = splitScope(scope)
@@ -49,10 +52,25 @@ export function explainScope(scope: string): ScopeExplanation {
     return found === undefined ? token : found.meant
   }
   const valid = unique.flatMap((token) => meantBy(token)?.split(' ') ?? []).filter(Boolean)
-  const permissions = unique.map((token) => explained(token, tokens, unique, valid))
+  const counts = new Map<string, number>()
+  for (const token of tokens) counts.set(token, (counts.get(token) ?? 0) + 1)
+  const firsts = new Map<string, string>()
+  for (const token of unique) {
+    const normal = normalToken(token)
+    if (!firsts.has(normal)) firsts.set(normal, token)
+  }
+  const isComparable = unique.length <= COMPARED_MOST
+  const permissions = unique.map((token) =>
+    explained(token, {
+      isTwice: counts.get(token)! > 1,
+      first: firsts.get(normalToken(token))!,
+      others: isComparable ? unique.filter((other) => normalToken(other) !== normalToken(token)) : [],
+      valid,
+    }),
+  )
   const isCorrectable = unique.length > 0 && unique.every((token) => meantBy(token) !== undefined)
   return {
-    ...(isCorrectable && { scope: shortest(valid) }),
+    ...(isCorrectable && { scope: isComparable ? shortest(valid) : [...new Set(['atproto', ...valid])].join(' ') }),
     permissions,
     faults: [
       ...faults.map((message): ScopeFault => ({ level: 'error', message })),
@@ -95,21 +113,22 @@ function shortest(tokens: readonly string[]): string {
 
 const EMAIL = parsePermission('account:email')!
 
-function explained(
-  token: string,
-  tokens: readonly string[],
-  unique: readonly string[],
-  valid: readonly string[],
-): ExplainedPermission {
+interface Surroundings {
+  readonly isTwice: boolean
+  /** The first one in the scope with the same meaning. */
+  readonly first: string
+  /** Those with another meaning. */
+  readonly others: readonly string[]
+  readonly valid: readonly string[]
+}
+
+function explained(token: string, { isTwice, first, others, valid }: Surroundings): ExplainedPermission {
   const found = faultsOf(token)
   const permission = parsePermission(token)
-  const isTwice = tokens.filter((other) => other === token).length > 1
-  const same = unique.find((other) => other !== token && normalToken(other) === normalToken(token))
-  const isLater = same !== undefined && unique.indexOf(same) < unique.indexOf(token)
   const advice = token === 'transition:chat.bsky' ? scopeAdvice(valid.join(' ')) : undefined
   const warnings = [
     ...(isTwice ? ['it is repeated: once is enough'] : []),
-    ...(isLater ? [`it is ${same}, written in another way`] : []),
+    ...(first === token ? [] : [`it is ${first}, written in another way`]),
     ...(advice === undefined ? [] : [advice]),
     ...(permission ? warningsOf(permission) : []),
   ]
@@ -117,7 +136,7 @@ function explained(
     permission: token,
     ...(permission && describe(permission)),
     ...(isStatic(token) && STATIC_MEANINGS[token]),
-    coveredBy: permission && same === undefined ? covering(permission, token, unique) : [],
+    coveredBy: permission ? covering(permission, others) : [],
     faults: [
       ...(found?.messages ?? []).map((message): ScopeFault => ({ level: 'error', message })),
       ...warnings.map((message): ScopeFault => ({ level: 'warning', message })),
@@ -127,9 +146,8 @@ function explained(
 }
 
 /** One permission that covers it, or all that do so together. */
-function covering(permission: Permission, token: string, tokens: readonly string[]): string[] {
+function covering(permission: Permission, others: readonly string[]): string[] {
   if (permission.resource === 'include') return []
-  const others = tokens.filter((other) => other !== token)
   const alone = others.find((other) => isCovered(permission, [other]))
   if (alone !== undefined) return [alone]
   if (!isCovered(permission, others)) return []

@@ -656,8 +656,8 @@ const tooMany: Rule = (token) => (token.length > 20_000 ? { message: 'it has too
 
 /** In this order: a later rule relies on what the earlier ones have corrected. */
 const RULES: readonly Rule[] = [
-  oddCharacter,
   tooMany,
+  oddCharacter,
   encodedWhole,
   foreign,
   staticScope,

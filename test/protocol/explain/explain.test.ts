@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { explainScope, isFaulty } from '../../../src/protocol/explain/explain.ts'
+import { parseScope } from '../../../src/protocol/scope/scope.ts'
 
 const one = (token: string) => explainScope(`atproto ${token}`).permissions[1]!
 
@@ -141,4 +142,25 @@ describe('15.1 the scope as a whole', () => {
     ])
     expect(explainScope('openid atproto').scope).toBe('atproto')
   })
+})
+
+test.each([
+  'atproto repo:a.b.c repo:a.b.c?action=create Blob:image,video',
+  'transition:email account:email openid rpc:app.bsky.feed.getTimeline rpc:app.bsky.feed.getTimeline?aud=*',
+  'space:a.b.c?action=read space:*?authority=*&key=x include:a.b.c?aud=did:web:api.bsky.app',
+])('the corrected scope has nothing more to correct: %s', (scope) => {
+  const corrected = explainScope(scope).scope!
+  expect(parseScope(corrected)).toBe(corrected)
+  const again = explainScope(corrected)
+  expect(isFaulty(again)).toBe(false)
+  expect(again.scope).toBe(corrected)
+  expect(again.permissions.flatMap(({ coveredBy }) => coveredBy)).toStrictEqual([])
+})
+
+test('of more permissions than anybody requests each is explained, and none is compared', () => {
+  const tokens = Array.from({ length: 5000 }, (_, index) => `repo:a.b.c${index}`)
+  const { scope, permissions } = explainScope(['repo:*', ...tokens].join(' '))
+  expect(permissions).toHaveLength(5001)
+  expect(permissions.at(-1)).toMatchObject({ allows: expect.stringContaining('a.b.c4999'), coveredBy: [] })
+  expect(scope).toBe(['atproto', 'repo:*', ...tokens].join(' '))
 })
