@@ -21,7 +21,7 @@ import {
 } from '../http/response.ts'
 import { challengeError } from '../http/www-authenticate.ts'
 import { requestable, scopeTokens } from '../scope/scope.ts'
-import { refusalReason } from './lexicons.ts'
+import { refusalReason, unavailableReason } from './lexicons.ts'
 import type { XrpcRequest } from './request.ts'
 import { missingScope, requiredScope } from './required-scope.ts'
 import { serviceAt } from './services.ts'
@@ -124,7 +124,13 @@ export function xrpcError(
   if (isWithoutAppView(request, refusal)) {
     return new OAuthError('XRPC_ERROR', said, { facts: { ...returned, reason: 'app-view-missing' } })
   }
-  const closed = [400, 401, 403].includes(refusal.status) ? refusalReason(nsid) : undefined
+  // A 400 may also be about the request.
+  const closed =
+    refusal.status === 401 || refusal.status === 403
+      ? refusalReason(nsid)
+      : refusal.status === 400
+        ? unavailableReason(nsid)
+        : undefined
   if (closed !== undefined) {
     return new OAuthError('XRPC_ERROR', `${said}: ${closed}`, { facts: { ...returned, reason: 'method-unavailable' } })
   }
