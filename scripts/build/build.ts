@@ -12,6 +12,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { decode, encode, type SourceMapSegment } from '@jridgewell/sourcemap-codec'
 import { type OutputChunk, type Plugin, type PreRenderedChunk, rolldown } from 'rolldown'
+import { parseAst } from 'rolldown/parseAst'
 import { minify } from 'rolldown/utils'
 import { staticImports } from './imports.ts'
 import { licencesOf } from './licences.ts'
@@ -149,8 +150,29 @@ async function writeChunk({ name, fileName, code, map, moduleIds }: OutputChunk)
     await writeFile(path, ascii(code.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '')))
     return
   }
-  await writeFile(path, ascii(code))
-  if (map) await writeFile(`${path}.map`, JSON.stringify(linesOnly(map)))
+  const { lines, mappings } = byStatement(code, decode(map?.mappings ?? ''))
+  await writeFile(path, ascii(lines.join('\n')))
+  if (map) await writeFile(`${path}.map`, JSON.stringify(linesOnly(map, mappings)))
+}
+
+/** Each statement on a line of its own: Node prints the line of an uncaught error, which would be most of the file. */
+function byStatement(code: string, mappings: readonly SourceMapSegment[][]) {
+  const starts = parseAst(code).body.map(({ start }) => start)
+  const lines: string[] = []
+  const mapped: SourceMapSegment[][] = []
+  let offset = 0
+  for (const [at, line] of code.split('\n').entries()) {
+    const end = offset + line.length
+    const breaks = starts.filter((start) => start > offset && start < end).map((start) => start - offset)
+    for (const [index, from] of [0, ...breaks].entries()) {
+      const to = breaks[index] ?? Number.POSITIVE_INFINITY
+      const segments = mappings[at]?.filter(([column]) => column >= from && column < to) ?? []
+      lines.push(line.slice(from, to))
+      mapped.push(segments.map(([column, ...rest]) => [column - from, ...rest] as unknown as SourceMapSegment))
+    }
+    offset = end + 1
+  }
+  return { lines, mappings: mapped }
 }
 
 /** Node reads and compiles text that is all ASCII in half the time. The columns in a source map are of the line before. */
@@ -159,8 +181,8 @@ function ascii(code: string): string {
 }
 
 /** As much as leads to a line in src/: one mapping for each, without names. The rest is three quarters of a map. */
-function linesOnly({ mappings, ...map }: NonNullable<OutputChunk['map']>) {
-  const lines = decode(mappings).map((segments) => {
+function linesOnly({ mappings: _, ...map }: NonNullable<OutputChunk['map']>, mappings: SourceMapSegment[][]) {
+  const lines = mappings.map((segments) => {
     let last = ''
     return segments.flatMap(([column, source, line = 0, start = 0]): SourceMapSegment[] => {
       const place = `${source} ${line}`

@@ -160,6 +160,17 @@ test('the types need neither the DOM nor skipLibCheck, with the types of the old
   }
 })
 
+test('an uncaught error prints a statement of the minified code, not the file', async () => {
+  const face = pathToFileURL(join(packageFolder(), 'dist/index.js')).href
+  const program = `import { OAuthClient } from '${face}'\nawait new OAuthClient({ home: 'missing' }).restore()`
+  const args = ['--input-type=module', '--eval', program]
+  const { stderr } = await promisify(execFile)(process.execPath, args, { cwd: packageFolder(), env: {} }).catch(
+    (e) => e,
+  )
+  expect(stderr).toContain('OAuthError: no credentials are set, and no session is stored here')
+  expect(stderr.length).toBeLessThan(4000)
+})
+
 test('the classes keep their names, which Node shows for an uncaught error', async () => {
   const library = await import(pathToFileURL(join(packageFolder(), 'dist/index.js')).href)
   for (const name of ['OAuthClient', 'OAuthError', 'OAuthSession', 'XrpcError']) expect(library[name].name).toBe(name)
