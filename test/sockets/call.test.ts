@@ -134,7 +134,7 @@ const HOLDING = [
   'rename state/sessions/*.tmp state/sessions/ID.json',
   'mkdir .cache/atproto-oauth/refreshes',
   ...['open', 'truncate', 'writeFile'].map((step) => `${step} .cache/atproto-oauth/refreshes/ID.json`),
-  'spawn ',
+  'spawn session.env', // the last word of the command line
   'utimes state/locks/ID/1',
   'open state/sessions/*.tmp',
   'rename state/sessions/*.tmp state/sessions/ID.json',
