@@ -4,7 +4,6 @@
 import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import path from 'node:path'
-import { OAuthError } from '../errors.ts'
 
 /** The parts of the environment that determine the folders. */
 export interface Machine {
@@ -23,7 +22,7 @@ export interface Folders {
   readonly config: string | undefined
 }
 
-const THIS_MACHINE: Machine = {
+export const THIS_MACHINE: Machine = {
   platform: process.platform,
   environment: process.env,
   homedir() {
@@ -76,41 +75,15 @@ function attempt(place: () => string): string | undefined {
   }
 }
 
-function pathsOf({ platform }: Machine): path.PlatformPath {
+export function pathsOf({ platform }: Machine): path.PlatformPath {
   return platform === 'win32' ? path.win32 : path.posix
 }
 
 /** Throws if the system knows none. */
-function absoluteHome(machine: Machine): string {
+export function absoluteHome(machine: Machine): string {
   const home = machine.homedir()
   if (pathsOf(machine).isAbsolute(home)) return home
   throw new Error('the home directory is not an absolute path')
-}
-
-/**
- * A path that begins with `~/`, as a shell expands it. A shell does so only at the beginning of a word: not in
- * `file:~/x` or `--home=~/x`, and not in a variable of a container or a CI job.
- *
- * @throws {OAuthError} `USAGE` the user has no home directory
- */
-export function expandTilde(text: string, machine: Machine = THIS_MACHINE): string {
-  const isOfHome = machine.platform === 'win32' ? /^~(?:[\\/]|$)/ : /^~(?:\/|$)/
-  if (!isOfHome.test(text)) return text
-  try {
-    return pathsOf(machine).join(absoluteHome(machine), text.slice(1))
-  } catch (error) {
-    throw new OAuthError('USAGE', `cannot expand ${JSON.stringify(text)}: this user has no home directory`, {
-      cause: error,
-      session: 'none',
-    })
-  }
-}
-
-/** Nothing was sent, because what comes back could not be stored. */
-export function homeNeeded(): OAuthError {
-  return new OAuthError('USAGE', 'this user has no home directory to store sessions in; nothing was sent', {
-    facts: { reason: 'home-needed' },
-  })
 }
 
 /** Whether only this user can access the folder, which is created if missing. On Windows its location decides that. */

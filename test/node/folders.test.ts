@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/
 import { join } from 'node:path'
 import envPaths from 'env-paths'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { expandTilde, isPrivate, type Machine, userFolders } from '../../src/node/folders.ts'
+import { isPrivate, type Machine, userFolders } from '../../src/node/folders.ts'
 import { tempFolder } from './helpers.ts'
 
 const machine = (platform: NodeJS.Platform, home: string, environment: Machine['environment'] = {}): Machine => ({
@@ -88,31 +88,6 @@ describe('a user without a home', () => {
     onTestFinished(() => void vi.unstubAllEnvs())
     expect(unset?.data).toMatch(/^[/A-Z]/)
     expect(userFolders()).toStrictEqual(unset)
-  })
-})
-
-describe('~ in a path', () => {
-  test.each([
-    ['~/session.env', '/home/ann/session.env'],
-    ['~', '/home/ann'],
-    ['~/', '/home/ann/'],
-    ['./~/session.env', './~/session.env'],
-    ['/tmp/~/x', '/tmp/~/x'],
-    ['~bob/x', '~bob/x'],
-    ['~\\x', '~\\x'],
-  ])('%s', (text, expanded) => {
-    expect(expandTilde(text, machine('linux', '/home/ann'))).toBe(expanded)
-  })
-
-  test('on Windows with either separator', () => {
-    for (const text of ['~/x.env', '~\\x.env']) expect(expandTilde(text, machine('win32', ANN))).toBe(`${ANN}\\x.env`)
-  })
-
-  test('cannot be expanded without a home', () => {
-    for (const of of [homeless('linux'), machine('linux', ''), machine('linux', 'ann')]) {
-      expect(() => expandTilde('~/x', of)).toThrow(expect.objectContaining({ code: 'USAGE', session: 'none' }))
-      expect(expandTilde('/x', of)).toBe('/x')
-    }
   })
 })
 

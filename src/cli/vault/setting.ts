@@ -3,7 +3,7 @@
  */
 import { VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
-import { homeNeeded } from '../../node/folders.ts'
+import { homeNeeded } from '../../node/home.ts'
 import { holdSignals } from '../../node/signals.ts'
 import {
   connectEngine,

@@ -4,7 +4,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
-import { expandTilde, userFolders } from '../folders.ts'
+import { userFolders } from '../folders.ts'
+import { expandTilde } from '../home.ts'
 import { isCode, unavailable } from '../store/files.ts'
 import { ownerName, ownUid } from '../store/owners.ts'
 

@@ -4,7 +4,7 @@
 import { resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import type { SaveTarget } from '../../ports.ts'
-import { expandTilde } from '../folders.ts'
+import { expandTilde } from '../home.ts'
 import { fileTarget } from './file.ts'
 import { githubTarget, type ProgramSettings, programTarget } from './program.ts'
 

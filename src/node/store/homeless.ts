@@ -2,7 +2,7 @@
  * The stores of a user without a home directory: nothing is stored there, and nothing can be.
  */
 import type { Stores } from '../../ports.ts'
-import { homeNeeded } from '../folders.ts'
+import { homeNeeded } from '../home.ts'
 
 export function createHomelessStores(): Stores {
   const refuse = async () => {

@@ -3,7 +3,7 @@
  */
 import path from 'node:path'
 import { OAuthError } from '../../errors.ts'
-import { expandTilde } from '../folders.ts'
+import { expandTilde } from '../home.ts'
 import { isRedisAddress, parseRedisAddress, type RedisAddress } from './redis-address.ts'
 
 /** By kind, so that another engine adds another member. */
