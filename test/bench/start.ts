@@ -149,6 +149,7 @@ async function signedIn(world: World) {
     ATPROTO_OAUTH_DEV: '1',
     ATPROTO_OAUTH_PLC_URL: plcUrl,
     ATPROTO_OAUTH_HANDLE_RESOLVER: handleResolver,
+    TMPDIR: home.path, // rescued sessions are looked for there, and that of the machine may have thousands of files
   }
   return { did: account.did, clientId: theirs.credentials.clientId!, session: toNodeSession(theirs.credentials), env }
 }
