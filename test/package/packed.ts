@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Bytes that the package may have, packed and unpacked. */
-export const LIMITS = { packed: 550_000, unpacked: 2_000_000 } as const
+export const LIMITS = { packed: 600_000, unpacked: 2_000_000 } as const
 
 /** For the workers: what was packed, as JSON. It is installed next to the tarball. */
 const INSTALLED = 'ATPROTO_OAUTH_TEST_PACKAGE'

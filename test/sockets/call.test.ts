@@ -129,8 +129,18 @@ async function holdsToken(place: Place): Promise<boolean> {
 /** From the moment at which the server has spent the old token to the one at which the new one is in the store. */
 const LOSING = ['before it is answered: send /oauth/token', 'rename state/sessions/*.tmp state/sessions/ID.json']
 
-/** Without the store, from the moment at which the new token is written there to the one at which it is removed. */
+/**
+ * Without the store, while the program gets the token that is good now, and from the moment at which the new one is
+ * written to the store to the one at which it is removed.
+ */
 const HOLDING = [
+  'rename state/sessions/*.tmp state/sessions/ID.json',
+  'spawn session.env',
+  // For the nonce only.
+  ...['', 'before it is handled: ', 'before it is answered: '].map((when) => `${when}send /oauth/token`),
+  'utimes state/locks/ID/1',
+  'open state/sessions/*.tmp',
+  'rename state/sessions/*.tmp state/sessions/ID.json',
   'rename state/sessions/*.tmp state/sessions/ID.json',
   'mkdir .cache/atproto-oauth/refreshes',
   ...['open', 'truncate', 'writeFile'].map((step) => `${step} .cache/atproto-oauth/refreshes/ID.json`),
