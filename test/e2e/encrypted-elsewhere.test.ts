@@ -4,7 +4,7 @@ import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { hasTinyDisk, onTinyDisk } from '../node/helpers.ts'
-import { findSecrets } from '../support/scan.ts'
+import { findRefreshTokens } from '../support/scan.ts'
 import { lacksSecretService, openSecretService, type SecretService } from '../support/secret-service.ts'
 import { type CliResult, type Home, runCli, runShell } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -143,7 +143,7 @@ test('a state file is plain, and what is completed from it is encrypted', async 
   const complete = ['complete', '--save', 'store', '--state-file', path]
   expectFailure(await runCli(complete, { home, stdin: callback }), 2, 'STORE_LOCKED', 'none')
   await ok(complete, home, GENERATED, callback)
-  expect(await findSecrets([home.state], ['ref-'])).toStrictEqual([])
+  expect(await findRefreshTokens([home.state])).toStrictEqual([])
   expect((await ok(['whoami'], home, GENERATED)).stdout).toContain(account.did)
 })
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../support/machine.ts'
-import { findSecrets } from '../support/scan.ts'
+import { findRefreshTokens, findSecrets } from '../support/scan.ts'
 import { lacksSecretService, openSecretService, type SecretService } from '../support/secret-service.ts'
 import { type CliResult, type Home, runAtTerminal, runCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -194,11 +194,8 @@ describe.skipIf(lacksSecretService())('with GNOME Keyring', () => {
     expect(killed.signal).toBe('SIGKILL')
     // The new tokens are known to nobody: what they look like has to do.
     expect(await findSecrets([home.path], secrets)).toStrictEqual([])
-    for (const beginning of ['ref-', 'DPoP ']) {
-      const found = (await findSecrets([home.state, env['TMPDIR']!], [beginning])).filter(
-        (line) => !line.includes('steps'),
-      )
-      expect(found.filter((line) => /plain|UTF-16|hex/.test(line))).toStrictEqual([])
-    }
+    expect(await findRefreshTokens([home.state, env['TMPDIR']!])).toStrictEqual([])
+    const proofs = await findSecrets([home.state, env['TMPDIR']!], ['DPoP '])
+    expect(proofs.filter((line) => /plain|UTF-16|hex/.test(line))).toStrictEqual([])
   })
 })

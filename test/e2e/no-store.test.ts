@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
-import { findSecrets } from '../support/scan.ts'
+import { findRefreshTokens, findSecrets } from '../support/scan.ts'
 import { type CliResult, type Home, runCli, runShell } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, expectFailure, logIn, newHome, sentByUs } from './support.ts'
@@ -249,10 +249,7 @@ describe('where it makes no sense', () => {
       runCli(args, { home, env: { ...env, ...more } })
     const completed = await run(['complete', '--save', 'vault', '--no-store', await callbackFor(account, home)])
     expect(completed.code, completed.stderr).toBe(0)
-    const inFiles = async () =>
-      (await findSecrets([home.path], ['ref-'])).filter(
-        (line) => /plain|UTF-16|hex/.test(line) && !/\/steps$/.test(line),
-      )
+    const inFiles = async () => (await findRefreshTokens([home.path])).filter((line) => !/\/steps$/.test(line))
     const log = join(home.path, 'steps')
     const preloaded = { NODE_OPTIONS: `--import ${PRELOAD}`, CRASH_LOG: log }
     for (const args of [GET_SESSION, ['refresh']]) {

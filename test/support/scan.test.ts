@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { tempFolder } from '../node/helpers.ts'
-import { findSecrets } from './scan.ts'
+import { findRefreshTokens, findSecrets } from './scan.ts'
 
 const TOKEN = `ref-${'0a'.repeat(32)}`
 const KEY = Buffer.from('a key of thirty-two bytes, yes!!').toString('base64url')
@@ -28,4 +28,21 @@ test('what is no secret is not', async () => {
   const folder = await tempFolder()
   await writeFile(join(folder, 'file'), `${TOKEN.slice(0, -2)} ${KEY.slice(3)}`)
   expect(await findSecrets([folder], [TOKEN, KEY])).toStrictEqual([])
+})
+
+test.each([
+  ['plain', `x${TOKEN}`],
+  ['hex', Buffer.from(TOKEN).toString('hex').toUpperCase()],
+  ['UTF-16', Buffer.from(`x${TOKEN}`, 'utf16le')],
+  ['UTF-16', Buffer.from(TOKEN, 'utf16le').swap16()],
+])('a refresh token that is not known is found: %s', async (form, content) => {
+  const folder = await tempFolder()
+  await writeFile(join(folder, 'file'), content)
+  expect(await findRefreshTokens([folder])).toStrictEqual([`${form} in ${join(folder, 'file')}`])
+})
+
+test('text that begins like one is not', async () => {
+  const folder = await tempFolder()
+  await writeFile(join(folder, 'file'), 'eyJhbGciOi.ref-xQ0')
+  expect(await findRefreshTokens([folder])).toStrictEqual([])
 })

@@ -33,13 +33,31 @@ export async function findSecrets(folders: readonly string[], secrets: readonly 
     [...formsOf(secret)].map(([form, bytes]) => ({ name: `secret ${index} as ${form}`, bytes })),
   )
   const found: string[] = []
-  for (const folder of folders) {
-    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile()) continue
-      const path = join(entry.parentPath, entry.name)
-      const content = await readFile(path)
-      for (const { name, bytes } of forms) if (content.includes(bytes)) found.push(`${name} in ${path}`)
-    }
+  for (const path of await filesIn(folders)) {
+    const content = await readFile(path)
+    for (const { name, bytes } of forms) if (content.includes(bytes)) found.push(`${name} in ${path}`)
   }
   return found
+}
+
+/** A refresh token of the reference PDS, and enough of it that encrypted text is never taken for one. */
+const TOKEN = {
+  plain: /ref-[0-9a-f]{16}/,
+  hex: /7265662d(?:3\d|6[1-6]){16}/i,
+  'UTF-16': /r\0e\0f\0-\0(?:[0-9a-f]\0){15}/, // of either byte order
+}
+
+/** @returns a line for each file with a refresh token of the reference PDS, whichever it is */
+export async function findRefreshTokens(folders: readonly string[]): Promise<string[]> {
+  const found: string[] = []
+  for (const path of await filesIn(folders)) {
+    const content = await readFile(path, 'latin1')
+    for (const [form, token] of Object.entries(TOKEN)) if (token.test(content)) found.push(`${form} in ${path}`)
+  }
+  return found
+}
+
+async function filesIn(folders: readonly string[]): Promise<string[]> {
+  const entries = await Promise.all(folders.map((folder) => readdir(folder, { recursive: true, withFileTypes: true })))
+  return entries.flat().flatMap((entry) => (entry.isFile() ? [join(entry.parentPath, entry.name)] : []))
 }

@@ -55,9 +55,6 @@ export function createPendingStore(home: string, cipher: StoreCipher = storeCiph
       await using _ = await reserve(join(folder, 'login.json'))
     },
     async put(record) {
-      await sweepFolder(folder, PENDING_KEPT, isOver)
-      // Of a killed process; it may have the tokens of a login, which are in its record too or were never used.
-      await sweepFolder(folder, LEFTOVERS_KEPT, (name) => isTemporary(name) && !name.endsWith(`${CLAIMED}.tmp`))
       const login = fileOf(record.state)
       const file = claimed.get(login.path) ?? new ReservedFile(login.path)
       claimed.delete(login.path)
@@ -72,6 +69,10 @@ export function createPendingStore(home: string, cipher: StoreCipher = storeCiph
         if (isBegun) throw error
         return work()
       })
+      // Afterwards: it may have been the tokens of a login, which nothing else has.
+      await sweepFolder(folder, PENDING_KEPT, isOver)
+      // Of a killed process; it may have the tokens of a login, which are in its record too or were never used.
+      await sweepFolder(folder, LEFTOVERS_KEPT, (name) => isTemporary(name) && !name.endsWith(`${CLAIMED}.tmp`))
     },
     async get(state) {
       const record = await readLogin(fileOf(state))
