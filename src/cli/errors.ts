@@ -272,6 +272,11 @@ const NAMES_HOSTS: ReadonlySet<string> = new Set(['', 'init', 'login', 'doctor',
 /** Commands whose argument is an account or a server. */
 const NAMES_ACCOUNT: ReadonlySet<string> = new Set(['init', 'login', 'doctor'])
 
+/** How a permission of this kind is written. */
+export function permissionForm(permission: string): string | undefined {
+  return PERMISSION_FORMS.get(/^[a-z]*/i.exec(permission)![0].toLowerCase())
+}
+
 /** The syntax of permissions, by resource. */
 const PERMISSION_FORMS: ReadonlyMap<string, string> = new Map([
   ['atproto', 'write atproto in lower case, followed by a space'],
@@ -561,7 +566,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'permission-malformed':
       if (isPreset(facts.permission)) return `request it as a task: --for ${facts.permission}`
       return (
-        PERMISSION_FORMS.get(/^[a-z]*/i.exec(facts.permission)![0].toLowerCase()) ??
+        permissionForm(facts.permission) ??
         `see how permissions are written: atproto-oauth scope explain ${shellQuote(facts.permission)}`
       )
     case 'permission-set-broken':

@@ -16,7 +16,7 @@ import { compareScopes } from '../../protocol/scope/scope.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
 import type { Paint } from '../colour.ts'
 import type { Context } from '../context.ts'
-import { CliError } from '../errors.ts'
+import { CliError, permissionForm } from '../errors.ts'
 import type { Runner } from '../invocation.ts'
 import { collectPreset, TASKS } from '../login/options.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
@@ -41,6 +41,8 @@ export function explainCommand(runner: Runner): Command {
     .action(runner.action(runExplain))
 }
 
+const EXAMPLE = 'atproto-oauth scope explain "atproto repo:app.bsky.feed.post?action=create blob:image/*"'
+
 const NOTES = `${TASKS}
 For each permission: what it allows, its limits, and which other permissions cover it. An error is a permission that servers reject or
 drop silently, with the way to write it. With a scope, nothing is sent and no session is needed. Without one, the
@@ -49,7 +51,7 @@ the scope has errors.
 
 Examples:
   atproto-oauth scope explain
-  atproto-oauth scope explain "atproto repo:app.bsky.feed.post?action=create blob:image/*"
+  ${EXAMPLE}
   atproto-oauth scope explain --for post-media --json | jq -r .scope
 `
 
@@ -70,9 +72,9 @@ function faultyScope({ scope, permissions, faults }: ScopeExplanation): CliError
   const wrong = permissions.find((each) => each.faults.some(isError))
   const fault = [...faults, ...(wrong?.faults ?? [])].find(isError)!
   const name = wrong?.faults.includes(fault) ? `permission ${JSON.stringify(wrong.permission)}` : 'scope'
-  return new CliError('SCOPE_INVALID', `invalid ${name}: ${fault.message}`, {
-    hint: scope === undefined ? 'correct the permissions with an error' : `write it as --scope "${scope}"`,
-  })
+  const message = `invalid ${name}: ${fault.message}`
+  if (scope !== undefined) return new CliError('SCOPE_INVALID', message, { hint: `write it as --scope "${scope}"` })
+  return new CliError('SCOPE_INVALID', message, { hint: (wrong && permissionForm(wrong.permission)) ?? EXAMPLE })
 }
 
 /** What the session was granted, beside what its login requested. */

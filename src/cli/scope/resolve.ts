@@ -57,7 +57,7 @@ async function runResolve(nsid: string, { aud }: ResolveOptions, { io, output, r
 
 /** The permission that requests the set. */
 function requestOf(nsid: string, aud: string | undefined): string {
-  const alone = includeToken(nsid)
+  const alone = setOf(nsid)
   if (aud === undefined) return alone
   try {
     return includeToken(nsid, serviceOf(aud))
@@ -68,6 +68,15 @@ function requestOf(nsid: string, aud: string | undefined): string {
       hint: `pass its DID and its name in the DID document, as in: --aud ${meant}`,
       session: 'none',
     })
+  }
+}
+
+function setOf(nsid: string): string {
+  try {
+    return includeToken(nsid)
+  } catch (error) {
+    if (!isOAuthError(error, 'SCOPE_INVALID')) throw error
+    throw new CliError(error.code, error.message, { hint: 'atproto-oauth scope resolve app.bsky.authFullApp' })
   }
 }
 

@@ -53,7 +53,7 @@ atproto-oauth: hint: write it as --scope "atproto ${POST}"
     expect(stdout).toContain('  write      nothing: omit it\n')
     expect(stdout).toContain('  covered by transition:generic\n')
     expect(stdout).not.toMatch(/^ {2}scope/m)
-    expect(stderr).toContain('hint: correct the permissions with an error\n')
+    expect(stderr).toContain('hint: write it as repo:app.bsky.feed.post or repo:*')
   })
 
   test('--json: one object, and the error beside it', async () => {

@@ -205,7 +205,7 @@ test('an empty set', async () => {
 })
 
 test.each([
-  ['app.bsky', [], '[SCOPE_INVALID]', 'hint: write it as include:app.bsky.authFullApp, or with ?aud='],
+  ['app.bsky', [], '[SCOPE_INVALID]', 'hint: atproto-oauth scope resolve app.bsky.authFullApp\n'],
   [NSID, ['--aud', 'did:web:api.bsky.chat'], '[USAGE]', 'as in: --aud did:web:api.bsky.chat#bsky_chat\n'],
   [NSID, ['--aud', '*'], '[USAGE]', 'as in: --aud did:web:api.bsky.app#bsky_appview\n'],
 ])('%s %j is a mistake, and nothing is sent', async (nsid, more, error, hint) => {
