@@ -136,7 +136,10 @@ function killer({ request, when }: Extract<Kill, { request: number }>, kill: () 
 }
 
 /** All the kills that a run has room for, in their order. */
-export async function killsOf(command: (place: Place, log: string) => Promise<CliResult>): Promise<Kill[]> {
+export async function killsOf(
+  command: (place: Place, log: string) => Promise<CliResult>,
+  options?: FakeWorldOptions,
+): Promise<Kill[]> {
   return withPlace(async (place) => {
     const log = join(place.home.path, 'steps')
     const { code, stderr } = await command(place, log)
@@ -154,7 +157,7 @@ export async function killsOf(command: (place: Place, log: string) => Promise<Cl
       })
       return [own, at('before it is handled'), at('before it is answered')]
     })
-  })
+  }, options)
 }
 
 /** Does `work` for each kill, two at a time, and gives the results in the order of the kills. */
