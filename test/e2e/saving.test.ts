@@ -143,7 +143,7 @@ describe('programs', () => {
     const save = ['--save', `exec:cd '${home.path}' && ${command}`]
     const failed = await runCli(['refresh', ...save], { home, env: { ...env, ...tool } })
     expectFailure(failed, 10, 'SAVE_FAILED')
-    expect(failed.stderr).toContain('per-user store')
+    expect(failed.stderr).toContain('the new credentials are in the store')
 
     await world.clearRequests()
     const again = await runCli([...GET_SESSION, ...save], { home, env })

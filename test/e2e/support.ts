@@ -102,7 +102,10 @@ export function expectFailure(result: CliResult, exit: number, code: string, sta
 /** What our tool sent, as `METHOD server path`; the servers talk with each other too. */
 export async function sentByUs(world: World): Promise<string[]> {
   const ours = await world.requests(({ userAgent }) => userAgent?.startsWith('atproto-oauth/') === true)
-  return ours.map(({ method, server, path }) => `${method} ${server} ${path.replace(/\?.*/, '')}`)
+  return ours.map(({ method, server, path, grantType }) => {
+    const isForNonce = path === '/oauth/token' && grantType === undefined
+    return `${method} ${server} ${path.replace(/\?.*/, '')}${isForNonce ? ' for a nonce' : ''}`
+  })
 }
 
 /** The program with which a Linux desktop opens a URL. */

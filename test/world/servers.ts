@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,6 +24,8 @@ export interface RecordedRequest {
   /** With the query string. */
   readonly path: string
   readonly userAgent: string | undefined
+  /** Of a token request; one for a nonce has none. */
+  grantType?: string | undefined
 }
 
 export type Recorder = (request: RecordedRequest) => void
@@ -43,8 +45,11 @@ export async function openPort(server: RecordedRequest['server'] | 'control', re
   const { port } = http.address() as AddressInfo
   const url = `http://localhost:${port}`
   if (server !== 'control') {
-    http.on('request', ({ method = '', url: path = '', headers }) => {
-      record?.({ server, origin: url, method, path, userAgent: headers['user-agent'] })
+    http.on('request', (incoming) => {
+      const { method = '', url: path = '', headers } = incoming
+      const request: RecordedRequest = { server, origin: url, method, path, userAgent: headers['user-agent'] }
+      record?.(request)
+      if (path === '/oauth/token') overhear(incoming, (body) => Object.assign(request, { grantType: grantIn(body) }))
     })
   }
   return {
@@ -59,6 +64,23 @@ export async function openPort(server: RecordedRequest['server'] | 'control', re
       await closed
     },
   }
+}
+
+/** Gets the text as it arrives, whoever reads it. */
+function overhear(incoming: IncomingMessage, onText: (text: string) => void): void {
+  let text = ''
+  const push = incoming.push.bind(incoming)
+  incoming.push = (chunk, ...more) => {
+    if (chunk) {
+      text += String(chunk)
+      onText(text)
+    }
+    return push(chunk, ...more)
+  }
+}
+
+function grantIn(body: string): string | undefined {
+  return new URLSearchParams(body).get('grant_type') ?? undefined
 }
 
 export async function startPlc(record: Recorder): Promise<Running> {
