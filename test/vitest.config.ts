@@ -35,7 +35,15 @@ const MORE_OF = [
 /** Files that are not run this time. */
 const SKIPPED = process.env['ATPROTO_OAUTH_TEST_SKIP']?.split(':') ?? []
 /** Long ones among the tests of e2e/, which are run with those. */
-const ONCE = ['vault-thief', 'vault-move', 'vault-rekey', 'run-parallel'].map((name) => `test/e2e/${name}.test.ts`)
+const ONCE = [
+  'encrypted-elsewhere',
+  'run-parallel',
+  'vault-beside',
+  'vault-move',
+  'vault-rekey',
+  'vault-session',
+  'vault-thief',
+].map((name) => `test/e2e/${name}.test.ts`)
 /** A real Chromium on the servers' own pages. */
 const IN_BROWSER = 'test/browser/sign-in.test.ts'
 /** What runs the CLI runs it from the package, packed and installed. */

@@ -9,8 +9,7 @@ import { keptInStore, sentByUs } from './support.ts'
 
 const world = connectWorld()
 const PARALLEL = fileURLToPath(new URL('programs/parallel.mjs', import.meta.url))
-/** The first request is for the nonce. */
-const ONE_REFRESH = ['POST pds /oauth/token', 'POST pds /oauth/token']
+const ONE_REFRESH = ['POST pds /oauth/token']
 
 async function expire(state: string): Promise<void> {
   const folder = join(state, 'sessions')

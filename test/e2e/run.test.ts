@@ -114,8 +114,7 @@ describe('a program', () => {
     const line = `for i in 1 2 3 4; do node ${name} & done; wait`
     expect(await runCli(['run', 'sh', '-c', line], { home, env })).toMatchObject({ code: 0 })
     expect(await readFile(join(home.path, 'seen'), 'utf8')).toBe('200\n'.repeat(100))
-    // The first request is for the nonce.
-    expect((await sentByUs(world)).filter((sent) => sent === 'POST pds /oauth/token')).toHaveLength(2)
+    expect((await sentByUs(world)).filter((sent) => sent === 'POST pds /oauth/token')).toHaveLength(1)
   })
 
   test('goes on after another command has refreshed the same session, which ends the token of the front', async () => {
