@@ -306,7 +306,9 @@ describe('the client', () => {
       home,
     })
     expectFailure(refused, 4, 'PERMISSION_SET_UNRESOLVED')
-    expect(refused.stderr).toContain('hint: check the name after include: in --scope, or list the permissions')
+    expect(refused.stderr).toContain(
+      'hint: correct the name com.example.unknownPermissions in --scope, or list the permissions',
+    )
     succeeded(await runShell(`atproto-oauth init ${handle} --scope '${GENERIC}'`, { home }))
   })
 
