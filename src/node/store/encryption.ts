@@ -289,7 +289,8 @@ export async function lockWithKeychain(
   keychain: Keychain,
 ): Promise<{ readonly lock: KeychainLock; readonly secret: Uint8Array }> {
   const secret = new Uint8Array(random(KEY_BYTES))
-  const id = random(SALT_BYTES).toString('base64url')
+  // An argument of the keychain's program, which would take one that begins with a hyphen for an option.
+  const id = random(SALT_BYTES).toString('hex')
   return { lock: { by: 'keychain', keychain: keychain.kind, id, ...(await wrap(key, secret)) }, secret }
 }
 

@@ -4,9 +4,10 @@ import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ReceivedAuthorization } from '../../../src/model.ts'
+import type { Keychain } from '../../../src/node/keychain/keychain.ts'
 import { changeStoreEncryption, storeEncryption } from '../../../src/node/store/change-encryption.ts'
 import { PLAIN, storeCipher } from '../../../src/node/store/cipher.ts'
-import { GENERATED_COST, readEncryption, SCRYPT_COST } from '../../../src/node/store/encryption.ts'
+import { GENERATED_COST, lockWithKeychain, readEncryption, SCRYPT_COST } from '../../../src/node/store/encryption.ts'
 import { createPendingStore, createStateFileStore } from '../../../src/node/store/logins.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
 import { readKnownVault, writeKnownVault } from '../../../src/node/vault/known.ts'
@@ -489,4 +490,12 @@ test('a state file is for another machine, and never encrypted', async () => {
   expect(await readFile(path, 'utf8')).toMatch(/canary-verifier/)
   expect(await PLAIN.open('text', '', path)).toBe('text')
   expect(storeCipher(home)).toBe(storeCipher(`${home}/.`))
+})
+
+test('the entry of a keychain has a name that no program takes for an option', async () => {
+  const keychain = { kind: 'secret-service' } as Keychain
+  for (let count = 0; count < 1000; count += 1) {
+    const { lock } = await lockWithKeychain(randomBytes(32), keychain)
+    expect(lock.id).toMatch(/^[0-9a-f]{32}$/)
+  }
 })
