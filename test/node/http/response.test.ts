@@ -47,7 +47,7 @@ describe('a body', () => {
       sent += 1
       await turn()
     }
-    expect(sent).toBeLessThan(10)
+    expect(sent).toBeLessThan(50) // streams of newer Nodes hold 64 KiB each
     content.end()
     expect(Buffer.concat(await collected(body))).toHaveLength((sent + 1) * block.length)
   })
