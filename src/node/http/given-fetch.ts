@@ -24,6 +24,7 @@ const UNSENT = ['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETU
 
 export function httpOver(given: GivenFetch, { dev, userAgent }: GivenFetchOptions): Http {
   return {
+    connect: () => undefined, // whatever is opened is up to that `fetch`
     async fetch(url, init = {}) {
       if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
         throw new OAuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
