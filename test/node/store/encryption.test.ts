@@ -336,7 +336,11 @@ describe('a store that is not encrypted as its user has set it', () => {
   const work = (home: string) => [
     () => store(home, { rotation: 1 }),
     () => createPendingStore(home).prepare(),
-    () => createPendingStore(home).claim(SPENT),
+    async () => {
+      const logins = createPendingStore(home)
+      expect(await logins.claim(SPENT)).toBe(true)
+      await logins.put(SPENT)
+    },
     () => writeKnownVault(home, { address: 'redis://vault.example.com', key: VAULT_KEY }),
     () => sessionsOf(home).keepClientKey!('https://app.example.com/client.json', { ...KEY, kid: 'one' }),
   ]

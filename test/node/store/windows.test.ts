@@ -120,18 +120,15 @@ describe('the store', () => {
   test('6.7 grants the claim of a login once', async () => {
     const home = await tempFolder()
     await createPendingStore(home).put(pendingRecord())
-    const claim = (at: number) =>
-      createPendingStore(home).claim({
-        version: 1,
-        status: 'spent',
-        state: 'canary-state',
-        codeHash: `hash-${at}`,
-        outcome: 'sent',
-        at,
-      })
-    const granted = await Promise.all([1, 2, 3].map(claim))
+    const spent = { version: 1, status: 'spent', state: 'canary-state', outcome: 'sent' } as const
+    const stores = [0, 1, 2].map(() => createPendingStore(home))
+    const granted = await Promise.all(stores.map((each, at) => each.claim({ ...spent, codeHash: `hash-${at}`, at })))
     expect(granted.filter(Boolean)).toHaveLength(1)
-    expect(await createPendingStore(home).get('canary-state')).toMatchObject({ at: granted.indexOf(true) + 1 })
+    const winner = granted.indexOf(true)
+    expect(await createPendingStore(home).get('canary-state')).toMatchObject({ at: winner })
+
+    await stores[winner]!.put({ ...spent, codeHash: 'x', at: 9 }) // what was reserved for it is used
+    expect((await readdir(home, { recursive: true })).filter((name) => name.endsWith('.tmp'))).toStrictEqual([])
   })
 
   test('a lock is held by one at a time, and given back', async () => {
