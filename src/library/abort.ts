@@ -1,6 +1,8 @@
 /**
  * Abort signals for operations that send several requests.
  */
+
+import { holdSignals } from '../node/signals.ts'
 import type { Runtime } from '../ports.ts'
 import { join } from './signals.ts'
 
@@ -22,21 +24,21 @@ export function withSignal(runtime: Runtime, signal: AbortSignal | undefined): R
 
 /**
  * Completes a login. The signal ends it as long as its code is not claimed: from then on the code is used up, and the
- * session would be lost.
+ * session would be lost. Signals of the system wait from then on, too.
  */
 export async function untilCodeIsSent<T>(
   runtime: Runtime,
   signal: AbortSignal | undefined,
   work: (runtime: Runtime) => Promise<T>,
 ): Promise<T> {
-  if (signal === undefined) return work(runtime)
-  signal.throwIfAborted()
+  signal?.throwIfAborted()
   let isClaimed = false
   const abortable = withSignal(runtime, signal)
   const { pending } = runtime.stores
   const claim: typeof pending.claim = async (record) => {
-    signal.throwIfAborted()
+    signal?.throwIfAborted()
     isClaimed = true
+    void holdSignals(() => settled)
     return pending.claim(record)
   }
   const guarded: Runtime = {
@@ -44,14 +46,18 @@ export async function untilCodeIsSent<T>(
     fetch: (url, init) => (isClaimed ? runtime : abortable).fetch(url, init),
     stores: { ...runtime.stores, pending: overriding(pending, { claim }) },
   }
+  const done = work(guarded)
+  const settled = done.then(
+    () => undefined,
+    () => undefined,
+  )
+  if (signal === undefined) return done
   return new Promise((resolve, reject) => {
     const abort = () => {
       if (!isClaimed) reject(signal.reason)
     }
     signal.addEventListener('abort', abort, { once: true })
-    void work(guarded)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', abort))
+    void done.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
 }
 

@@ -1,0 +1,48 @@
+/** What a signal of the system does to a program that uses the library. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { createSessionStore } from '../../src/node/store/sessions.ts'
+import { startNode, tempFolder } from '../node/helpers.ts'
+
+/** Signs in, in the fake world; the request with the code waits for a word on stdin. */
+const LOGIN = `
+  const { OAuthClient } = await import(process.env.SRC + 'index.ts')
+  const { createFakeWorld } = await import(process.env.SRC + 'testing/world.ts')
+  const world = createFakeWorld({ startAt: Date.now() })
+  const fetch = async (url, init) => {
+    const response = await world.fetch(url, init)
+    if (String(init.body).includes('authorization_code') && response.ok) {
+      console.log('the code was sent')
+      await new Promise((resolve) => process.stdin.once('data', resolve))
+    }
+    return response
+  }
+  const client = new OAuthClient({ home: process.argv[1], fetch, resolveTxt: world.resolveTxt })
+  const { url } = await client.authorize('alice.fake.dev')
+  const callback = world.authorize(url)
+`
+
+test.each(['SIGTERM', 'SIGHUP', 'SIGUSR2'] as const)(
+  '%s after the code of a login was sent: the session is saved first',
+  async (signal) => {
+    const home = await tempFolder()
+    const child = startNode(
+      `${LOGIN} await client.callback(callback); await new Promise((_, no) => setTimeout(no, 600_000))`,
+      [home],
+    )
+    await child.said('the code was sent')
+    child.kill(signal)
+    child.write('go on')
+    expect(await child.ended).toMatchObject({ code: null, signal, stderr: '' })
+    expect(await createSessionStore(home, { holdSignals: (work) => work(), elsewhere: [] }).list()).toHaveLength(1)
+  },
+)
+
+test('one that comes before the code is sent ends the program, and the login stays open', async () => {
+  const home = await tempFolder()
+  const code = `${LOGIN} console.log(callback); process.kill(process.pid, 'SIGTERM'); await client.callback(callback)`
+  expect(await startNode(code, [home]).ended).toMatchObject({ code: null, signal: 'SIGTERM' })
+  const [name] = await (await import('node:fs/promises')).readdir(join(home, 'pending'))
+  expect(await readFile(join(home, 'pending', name!), 'utf8')).toContain('"status": "pending"')
+})
