@@ -113,11 +113,18 @@ export function takeSignals(
   })
   return () => {
     for (const [signal, listeners] of others) {
-      for (const other of listeners) process.on(signal, other as NodeJS.SignalsListener)
-      process.off(signal, listener)
       hold.taken.delete(signal)
+      if (hold.depth > 0) holdBack(signal, listeners)
+      else for (const other of listeners) process.on(signal, other as NodeJS.SignalsListener)
+      process.off(signal, listener)
     }
   }
+}
+
+/** A signal that was taken when the work began, and is not any more. */
+function holdBack(signal: NodeJS.Signals, listeners: ReturnType<typeof process.rawListeners>): void {
+  process.on(signal, hold.remember)
+  hold.others.push([signal, listeners])
 }
 
 /**

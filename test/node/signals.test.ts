@@ -206,6 +206,19 @@ describe('taken signals', () => {
   })
 })
 
+test.each([
+  ['wait for its end, as they do if it begins later', 'SIGTERM', { exit: 4, by: null, said: ['finished', 'earlier'] }],
+  ['end the process then, where nobody else listens', 'SIGUSR2', { exit: null, by: 'SIGUSR2', said: ['finished'] }],
+])('signals that are released while a token is sent %s', async (_, signal, ended) => {
+  const code = `
+    const { takeSignals } = await import(process.env.SRC + 'node/signals.ts')
+    process.on('SIGTERM', () => { console.log('earlier'); process.exit(4) })
+    const release = takeSignals(['SIGTERM', 'SIGUSR2'], () => console.log('taken'))
+    await hold(async () => { release(); process.kill(me, '${signal}'); await sleep(20); console.log('finished') })
+    await stay()`
+  expect(await run(code)).toStrictEqual(ended)
+})
+
 describe('on Windows, where a process that signals itself is gone before it can listen', () => {
   test.each(['SIGINT', 'SIGHUP', 'SIGBREAK'] as const)('%s: who listens is asked afterwards', async (signal) => {
     const kill = vi.spyOn(process, 'kill').mockReturnValue(true)

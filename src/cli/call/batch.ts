@@ -77,7 +77,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   const count = () => known.count + tally.succeeded + tally.failed
 
   let accountState: OAuthError | undefined
-  await withSignals(output, async (signal) => {
+  await withSignals(session, output, async (signal) => {
     let read = 0
     const isFinished = (line: number) => known.has(line)
     const onLine = (length: number) => {
@@ -183,7 +183,11 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 type Signal = keyof typeof SIGNALS
 
 /** The first signal stops the batch, which reports how far it got; the second one ends the process. */
-async function withSignals(output: Output, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+async function withSignals(
+  session: Pick<Session, 'settled'>,
+  output: Output,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
   const controller = new AbortController()
   let received: Signal | undefined
   const listener = (signal: Signal) => {
@@ -196,7 +200,8 @@ async function withSignals(output: Output, work: (signal: AbortSignal) => Promis
   const others = names.map((name) => [name, process.rawListeners(name)] as const)
   for (const name of names) process.removeAllListeners(name).on(name, listener)
   try {
-    await work(controller.signal)
+    // A refresh that was given up goes on, and delays signals until it is saved.
+    await work(controller.signal).finally(() => session.settled())
   } catch (error) {
     if (received && isOAuthError(error, 'INTERRUPTED')) {
       output.finish(error)
