@@ -84,16 +84,34 @@ export function lockTargets<T>(
  *
  * @throws {OAuthError} `SAVE_FAILED` a target has another session, which would be overwritten
  */
-export async function newestOfTargets(record: SessionRecord, { saving, settings }: Ports): Promise<SessionRecord> {
+export async function newestOfTargets(record: SessionRecord, ports: Ports): Promise<SessionRecord> {
   let current = record
-  for (const target of saving.targets) {
-    const variables = await target.read?.()
-    const there = variables && readQuietly(variables, settings.dev)
-    if (there?.refreshToken === undefined) continue
-    const other = await toSessionRecord(there).catch(() => undefined)
+  for (const target of ports.saving.targets) {
+    const other = await copyIn(target, ports)
     if (!other) continue
     if (other.thumbprint !== record.thumbprint) throw holdsAnother(target, other)
     current = await newerOf(other, current, { given: target.name, known: 'the session in use' })
+  }
+  return current
+}
+
+/** The session that a readable target has, if it can be refreshed. */
+async function copyIn(target: SaveTarget, { settings }: Pick<Ports, 'settings'>): Promise<SessionRecord | undefined> {
+  const variables = await target.read?.()
+  const there = variables && readQuietly(variables, settings.dev)
+  return there?.refreshToken === undefined ? undefined : toSessionRecord(there).catch(() => undefined)
+}
+
+/**
+ * A new session, or what became of it since: a login or an import that is run again, from a store that does not know
+ * that, must not replace a newer copy in a target. One that cannot be read cannot be written either, which is reported then.
+ */
+async function newestSaved(record: SessionRecord, ports: Ports): Promise<SessionRecord> {
+  let current = record
+  for (const target of ports.saving.targets) {
+    const other = await copyIn(target, ports).catch(() => undefined)
+    if (other?.thumbprint !== record.thumbprint) continue
+    current = await newerOf(other, current, { given: target.name, known: 'the session to be saved' })
   }
   return current
 }
@@ -228,7 +246,7 @@ export async function saveSession(
   const save: Transaction<SessionRecord> = async ({ stored, commit, forget }) => {
     const undelivered = targets.length > 0 ? targets.map(({ name }) => name) : undefined
     // Found only after a killed run; it may have been refreshed since.
-    const newest = { ...(await newerOf(record, stored)), handle }
+    const newest = { ...(await newestSaved(await newerOf(record, stored), ports)), handle }
     const current = isForTargets ? { ...newest, tokenElsewhere: await newestHash(newest) } : newest
     await commit({ ...current, undelivered })
     const saved = await deliverRotated(current, targets, commit).catch((error: unknown) => {

@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { parseDotenv } from '../../src/credentials/dotenv.ts'
+import { readCredentials } from '../../src/credentials/read.ts'
+import { dotenvLines, type Entries } from '../../src/credentials/write.ts'
 import { OAuthError } from '../../src/errors.ts'
 import { complete } from '../../src/login/complete.ts'
 import { init } from '../../src/login/init.ts'
@@ -6,6 +9,7 @@ import type { Completed } from '../../src/model.ts'
 import { openSession, openStoredSession } from '../../src/session/open.ts'
 import { revoke } from '../../src/session/revoke.ts'
 import { saveSession } from '../../src/session/saving.ts'
+import { createFakeStores } from '../../src/testing/memory-stores.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
 import { CALM, GET_SESSION, HOUR, signIn } from '../support/login.ts'
@@ -114,6 +118,29 @@ test('credentials of an old copy that were never delivered do not replace the ne
   expect(saved).toStrictEqual([])
   await (await openStoredSession(undefined, { ...world, saving })).refresh()
   expect(saved.length).toBeGreaterThan(0)
+})
+
+test('a login that is delivered again, from a store that does not know what became of it: a newer copy stays', async () => {
+  const world = createFakeWorld()
+  const { credentials, handle } = await signIn(world)
+  let variables: Record<string, string> = {}
+  const target = {
+    name: 'file:/x',
+    durable: true,
+    read: async () => variables,
+    save: async (entries: Entries) => {
+      variables = parseDotenv(dotenvLines(entries))
+    },
+  }
+  const saving = { ...world.saving, targets: [target] }
+  await saveSession(credentials, handle, { ...world, saving })
+  const elsewhere = { ...world, saving, stores: createFakeStores() }
+  await (await openSession(readCredentials(variables, false)!, elsewhere)).refresh()
+  await saveSession(credentials, handle, { ...world, saving })
+  expect(variables).toMatchObject({
+    ATPROTO_OAUTH_REFRESH_TOKEN: world.currentRefreshToken(world.alice.did),
+    ATPROTO_OAUTH_ROTATION: '1',
+  })
 })
 
 describe('10.17 a second login of the same account', () => {
