@@ -50,7 +50,8 @@ export function httpOver(given: GivenFetch, { dev, userAgent }: GivenFetchOption
 function requestOf({ method = 'GET', headers, body }: HttpInit, userAgent: string, signal: AbortSignal): RequestInit {
   return {
     method,
-    headers: { accept: '*/*', 'user-agent': userAgent, ...headers },
+    // Most kinds of `fetch` return the half of a compressed body as if it were whole.
+    headers: { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': userAgent, ...headers },
     ...(body !== undefined && { body: body as BodyInit }),
     ...(body instanceof ReadableStream && { duplex: 'half' }),
     redirect: 'manual',

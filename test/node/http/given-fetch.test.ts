@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type GivenFetch, httpOver } from '../../../src/node/http/given-fetch.ts'
 import { toResponse } from '../../../src/protocol/http/http-response.ts'
@@ -89,6 +90,17 @@ describe('errors', () => {
     })
     const response = await over(fetch).fetch(url)
     await expect(toResponse(response).text()).rejects.toMatchObject({ code: 'NETWORK_LOST' })
+  })
+
+  test('a body that is compressed for whoever takes it, and cut off', async () => {
+    const text = 'not a word of it is missing. '.repeat(1000)
+    const url = await serve(({ headers }, response) => {
+      const isCompressed = headers['accept-encoding']?.includes('gzip')
+      const body = isCompressed ? gzipSync(text) : Buffer.from(text)
+      if (isCompressed) response.writeHead(200, { 'content-encoding': 'gzip' }).end(body.subarray(0, body.length / 2))
+      else response.end(body)
+    })
+    expect(await toResponse(await over(fetch).fetch(url)).text()).toBe(text)
   })
 
   test('no response within the timeout, and a body that pauses', async () => {
