@@ -204,10 +204,13 @@ export class Session {
 
   /** Sends a request, and retries with a newer token if the PDS rejects the token as expired. */
   async #request(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {
+    // Whoever has given up starts no refresh.
+    init.signal?.throwIfAborted()
     await orAborted(this.#prepare(), init.signal)
     const used = this.#record.accessToken
     const { isExpired, response } = await saysExpiredToken(await this.#send(path, init, body))
     if (!isExpired) return response
+    init.signal?.throwIfAborted()
     await orAborted(this.#refreshRefused(used), init.signal)
     if (this.#record.accessToken === used || isStream(body)) return response
     await response.body?.cancel()

@@ -107,6 +107,16 @@ describe('many callers in one process', () => {
     await expect(session.fetchHandler(path, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
     expect(stored(world).intent).toBeUndefined()
   })
+
+  test('whoever has given up before starts no refresh, which nobody would wait for', async () => {
+    const { world, separate } = await signedIn()
+    const session = await openSession(separate, world)
+    const path = `/xrpc/${GET_SESSION.nsid}`
+    const reason = new Error('no longer interested')
+    await expect(session.fetchHandler(path, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    await session.settled()
+    expect(world.sent(isRefresh)).toHaveLength(0)
+  })
 })
 
 describe('two stores with one file as their save target', () => {
