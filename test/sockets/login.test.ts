@@ -67,18 +67,8 @@ const UNSENT = [
   'send /oauth/token',
   'before it is handled: send /oauth/token',
 ]
-/**
- * From the moment at which the server has made the session to the one at which its tokens are on this disk. The lock is
- * for a change of the encryption, which must not miss them.
- */
-const LOSING = [
-  'before it is answered: send /oauth/token',
-  ...['open ', 'writeFile '].map((step) => `${step}state/locks/logins/.*`),
-  'link state/locks/logins/.* state/locks/logins/N',
-  'rm state/locks/logins/N',
-  'rm state/locks/logins/.*',
-  'rename state/pending/*.tmp state/pending/ID.json',
-]
+/** From the moment at which the server has made the session to the one at which its tokens are on this disk. */
+const LOSING = ['before it is answered: send /oauth/token', 'rename state/pending/*.tmp state/pending/ID.json']
 
 const atFile = ({ home }: Place) => readFile(join(home.path, FILE), 'utf8').then(tokenIn, () => undefined)
 

@@ -1,7 +1,9 @@
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { withLock } from '../../../src/node/store/lock.ts'
 import { createPendingStore, createStateFileStore } from '../../../src/node/store/logins.ts'
+import { lockFolder } from '../../../src/node/store/parts.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
 import { failure } from '../../support/failure.ts'
 import { KEY, pendingRecord, sessionRecord, shown, THUMBPRINT, tempFolder, thumbprintOf } from '../helpers.ts'
@@ -24,6 +26,20 @@ describe('pending authorizations of this machine', () => {
     await utimes(join(home, 'pending', file!), EIGHT_DAYS_AGO, EIGHT_DAYS_AGO)
     await store.put(pendingRecord({ state: 'another' }))
     expect(await store.get(SPENT.state)).toMatchObject({ status: 'received' })
+  })
+
+  test('credentials that were received are stored at once, whoever has the lock', async () => {
+    const home = await tempFolder()
+    const store = createPendingStore(home)
+    await store.put(pendingRecord())
+    await store.claim(SPENT)
+    const { outcome: _, ...record } = SPENT
+    const { did, dpopPrivateJwk, pds } = sessionRecord()
+    const credentials = { did, dpopPrivateJwk, server: pds }
+    await withLock(lockFolder(home, 'logins'), () =>
+      store.put({ ...record, status: 'received', did, requestedScope: 'a', credentials }),
+    )
+    expect(await store.get(SPENT.state)).toMatchObject({ status: 'received', credentials })
   })
 
   test('one file each, found by its state alone', async () => {
