@@ -42,8 +42,8 @@ Examples:
 
 async function runMove(given: string, _: CommonOptions, context: Context): Promise<void> {
   const { io, output } = context
-  const vault = await usedVault(context)
   const to = await normalizeAddress(given, io.environment)
+  const vault = await usedVault(context)
   if (await isSameAddress(vault.address, to, io.environment)) {
     await readContents(vault.engine, vault.key)
     await print({ address: to, records: 0, unreadable: [] }, context)

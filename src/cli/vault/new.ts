@@ -7,7 +7,7 @@ import { OAuthError } from '../../errors.ts'
 import { normalizeAddress, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey } from '../../node/vault/envelope.ts'
-import { changeKnownVaults, readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
+import { changeKnownVaults, prepareKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
 import { makeVault, opens, removeForeignRecords } from '../../node/vault/make.ts'
 import { assertHere } from '../../node/vault/moved.ts'
 import type { SaveTarget } from '../../ports.ts'
@@ -93,9 +93,9 @@ interface Made {
 async function make(place: Place, { replace = false }: NewOptions, { runtime }: Context): Promise<Made> {
   const { address, login, engine, home, keyOutput } = place
   const { targets } = keyOutput
+  const known = (await prepareKnownVaults(home)).vaults.filter((vault) => vault.address === address)
   const records = await engine.list()
   const before = records.get(VAULT_RECORD)
-  const known = (await readKnownVaults(home)).vaults.filter((vault) => vault.address === address)
   const opening = before === undefined ? undefined : await keyThatOpens(before, known, engine)
   // An earlier run was interrupted after it had made the vault.
   const isUnfinished = opening?.unconfirmed === true

@@ -6,7 +6,7 @@ import type { OAuthError } from '../../errors.ts'
 import { VAULT_RECORD } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey, unwrapKeys } from '../../node/vault/envelope.ts'
 import { vaultNotFound } from '../../node/vault/keyring.ts'
-import { changeKnownVaults, readKnownVaults } from '../../node/vault/known.ts'
+import { changeKnownVaults, prepareKnownVaults, readKnownVaults } from '../../node/vault/known.ts'
 import { inheritMemory } from '../../node/vault/open.ts'
 import { addKey, finishRekey, newestOf } from '../../node/vault/rekey.ts'
 import { toSafeJson } from '../../text.ts'
@@ -59,9 +59,9 @@ interface Candidates {
 }
 
 async function candidates({ address, engine, home, key }: UsedVault): Promise<Candidates> {
+  const known = (await readKnownVaults(home)).vaults.filter((vault) => vault.address === address)
   const text = await engine.read(VAULT_RECORD)
   if (text === undefined) throw vaultNotFound(engine.address)
-  const known = (await readKnownVaults(home)).vaults.filter((vault) => vault.address === address)
   const found = newestOf(text, [key, ...known.map((vault) => vault.key)], parseUserKey)
   // Says what is wrong with it.
   await unwrapKeys(text, parseUserKey(found?.key ?? key), engine.address)
@@ -74,6 +74,7 @@ async function begin(vault: UsedVault, options: RekeyOptions, context: Context):
   const keyOutput = await keyOutputFor(options, context)
   const { targets } = keyOutput
 
+  await prepareKnownVaults(home)
   const { text, found } = await candidates(vault)
   await keyOutput.refuseTaken(address)
   const unused = (await readKnownVaults(home)).vaults.find((one) => one.address === address && one.unconfirmed)?.key

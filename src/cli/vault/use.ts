@@ -8,7 +8,7 @@ import { normalizeAddress, resolveAddress, vaultFolders, withoutLogin } from '..
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { parseUserKey, unwrapKeys, userKeyId, wrapsOf } from '../../node/vault/envelope.ts'
 import { vaultNotFound } from '../../node/vault/keyring.ts'
-import { type KnownVault, readKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
+import { type KnownVault, prepareKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
 import { opens } from '../../node/vault/make.ts'
 import { inheritMemory } from '../../node/vault/open.ts'
 import { toSafeJson } from '../../text.ts'
@@ -45,7 +45,7 @@ async function runUse(given: string, _: CommonOptions, context: Context): Promis
   const { io, output } = context
   const home = requireHome(context)
   const address = await normalizeAddress(given, io.environment)
-  const { current, vaults } = await readKnownVaults(home)
+  const { current, vaults } = await prepareKnownVaults(home)
   const inVariable = variable(io.environment, VAULT_KEY)
   const known = vaults.find((vault) => vault.address === address)
   const login = (await withoutLogin(given)).login ?? known?.login

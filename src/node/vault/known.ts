@@ -102,6 +102,16 @@ export async function readKnownVaults(home: string): Promise<KnownVaults> {
   })
 }
 
+/**
+ * Checks that a vault can be kept, before its service is asked for anything, or a key is typed.
+ *
+ * @throws {OAuthError} `STORE_LOCKED`, `STORE_INVALID`, and those of `readKnownVaults`
+ */
+export async function prepareKnownVaults(home: string): Promise<KnownVaults> {
+  await storeCipher(home).sealer()
+  return readKnownVaults(home)
+}
+
 /** Changes the file while no other process does. Durable when it resolves. */
 export async function changeKnownVaults(home: string, change: (known: KnownVaults) => KnownVaults): Promise<void> {
   const path = vaultsPath(home)

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test, vi } from 'vitest'
@@ -109,6 +109,16 @@ describe('vault move', () => {
     expect(stderr).toContain(`there is something else at ${OTHER_ADDRESS}; nothing was moved there [VAULT_INVALID]`)
     expect(stderr).toContain('choose an address where there is nothing')
     expect(world.service.version).toBe(version)
+  })
+
+  test('an address of no known kind is refused before this machine or the service is asked', async () => {
+    const world = await createWorld()
+    await writeFile(join(world.home, 'vault.json'), '{')
+    const { code, stderr } = await world.vault(['move', 'ftp://x'])
+    expect(code).toBe(2)
+    expect(stderr).toContain('ftp://x')
+    expect(stderr).toContain('[USAGE]')
+    expect(world.asked()).toBe(0)
   })
 
   test('with the vault in variables, this machine keeps nothing', async () => {

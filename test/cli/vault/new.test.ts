@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test, vi } from 'vitest'
 import { OAuthError } from '../../../src/errors.ts'
+import { forgetKeys } from '../../../src/node/store/cipher.ts'
 import { VAULT_RECORD } from '../../../src/node/vault/engine.ts'
 import { createUserKey, parseUserKey, unwrapKeys } from '../../../src/node/vault/envelope.ts'
 import { readKnownVault, readKnownVaults, writeKnownVault } from '../../../src/node/vault/known.ts'
 import { tempFolder } from '../../node/helpers.ts'
-import { fakeNodeRuntime } from '../../support/cli.ts'
+import { fakeNodeRuntime, run } from '../../support/cli.ts'
 import { ADDRESS, type CommandWorld, connectEngine, createCommandWorld } from '../../support/vault-commands.ts'
 
 const saved: Record<string, string>[] = []
@@ -288,4 +289,34 @@ test('a variable that names another vault is pointed out', async () => {
   const world = await createCommandWorld(false)
   const { stderr } = await world.vault(['new', ADDRESS], { env: { ATPROTO_OAUTH_VAULT: 'git:/srv/other' } })
   expect(stderr).toContain('warning: ATPROTO_OAUTH_VAULT is set to git:/srv/other')
+})
+
+describe('in a store that is locked, the service is not asked', () => {
+  const locked = async (known: boolean) => {
+    const world = await createCommandWorld(known)
+    if (!known) world.service.set('f'.repeat(40), 'left')
+    const env = { ATPROTO_OAUTH_HOME: world.home, ATPROTO_OAUTH_STORE_KEY: 'correct horse battery staple' }
+    expect(await run(world.fake, ['config', 'set', 'encrypt-store', 'passphrase'], { env })).toMatchObject({ code: 0 })
+    forgetKeys(world.home)
+    return world
+  }
+  const variables = ({ userKey }: CommandWorld) => ({
+    ATPROTO_OAUTH_VAULT: ADDRESS,
+    ATPROTO_OAUTH_VAULT_KEY: userKey,
+  })
+
+  test.each([
+    ['new', false, ['new', ADDRESS]],
+    ['new --replace', false, ['new', ADDRESS, '--replace']],
+    ['new --replace, with a key of another vault', true, ['new', ADDRESS, '--replace']],
+    ['use', false, ['use', ADDRESS]],
+    ['rekey', false, ['rekey']],
+  ])('%s', async (_, known, args) => {
+    const world = await locked(known)
+    const { version } = world.service
+    const env = args[0] === 'new' ? {} : variables(world)
+    const { code, stderr } = await world.vault(args, { env })
+    expect([code, stderr]).toStrictEqual([2, expect.stringContaining('[STORE_LOCKED]')])
+    expect([world.asked(), world.service.version]).toStrictEqual([0, version])
+  })
 })

@@ -214,6 +214,28 @@ test('two machines that move it at the same time both succeed', async () => {
   expect(await sessionsAt(world.target, world.key)).toHaveLength(2)
 })
 
+test.each([1, 2])(
+  'what another machine has copied, and what was changed there since read %i of the record, is not overwritten',
+  async (moment) => {
+    const world = await createWorld()
+    const [name = ''] = world.names
+    let reads = 0
+    let newer = ''
+    const hooks: MemoryHooks = {
+      async after({ operation, name: read }) {
+        if (operation !== 'read' || read !== name || ++reads !== moment) return
+        await move(world)
+        const keys = await unwrapKeys(world.target.records.get(VAULT_RECORD)!, parseUserKey(world.key), 'memory:new')
+        newer = (await seal({ version: 1, kind: 'session', session: { ...SESSION, rotation: 3 } }, keys)).text
+        world.target.set(name, newer)
+      },
+    }
+    expect(await move(world, { hooks })).toMatchObject({ isRepeated: false })
+    expect(newer).toMatch(/^eyJ/)
+    expect(world.target.records.get(name)).toBe(newer)
+  },
+)
+
 test('of two machines that move it to different places, the second one leaves nothing at its place', async () => {
   const world = await createWorld()
   const third = new MemoryService('memory:third')
