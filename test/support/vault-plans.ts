@@ -227,6 +227,26 @@ export function racingMovePlan(seed: number): Plan {
   }
 }
 
+/** One of two machines that move it sleeps in the middle of that, while the other one finishes, and others go on there. */
+export function sleepingMovePlan(seed: number): Plan {
+  const random = createRandom(seed ^ 0x51ee)
+  const machines = Array.from({ length: 4 }, (_, index) => ({ durable: index < 2 }))
+  const minutes = (count: number) => BEGIN + count * MINUTE
+  return {
+    ...smallPlan([], { machines, seed, together: random() < 0.5 }),
+    operations: [
+      { at: BEGIN, machine: 0, kind: 'move' },
+      { at: minutes(1), machine: 1, kind: 'move' },
+      { at: minutes(2), machine: 2, kind: 'take-address' },
+      { at: minutes(3), machine: 2, kind: 'refresh' },
+      { at: minutes(30), machine: 3, kind: 'take-address' },
+      { at: minutes(31), machine: 3, kind: 'refresh' },
+    ],
+    mishaps: [{ step: 1 + Math.floor(random() * 40), kind: 'suspend', milliseconds: 20 * MINUTE }],
+    quietAt: minutes(90),
+  }
+}
+
 /** A machine loses the old place while it refreshes, and finds it left. Later it gets the new address. */
 export function owingMovePlan(seed: number): Plan {
   const random = createRandom(seed ^ 0x0e3d)

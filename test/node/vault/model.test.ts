@@ -29,6 +29,7 @@ import {
   randomReplacePlan,
   rekeyPlan,
   singleFaults,
+  sleepingMovePlan,
   smallPlan,
 } from '../../support/vault-plans.ts'
 
@@ -188,6 +189,7 @@ test('random schedules with a move to another address', async () => {
   for (let seed = FIRST; seed < FIRST + RUNS / 10; seed++) {
     await findings.run(racingMovePlan(seed), `racing ${seed}`)
     await findings.run(owingMovePlan(seed), `owing ${seed}`)
+    await findings.run(sleepingMovePlan(seed), `sleeping ${seed}`)
   }
   findings.assertNone()
 })
@@ -368,6 +370,18 @@ const MOVE_RULES: Readonly<Record<string, Mutation & { readonly plan?: (seed: nu
       override async mayTakeOver() {
         return true
       }
+    },
+  },
+  'what another machine has copied is not overwritten': {
+    plan: sleepingMovePlan,
+    move: (source, target) => {
+      const overwriting: VaultEngine = {
+        ...target,
+        async swap(name, before, after) {
+          return target.swap(name, name === VAULT_RECORD ? before : await target.read(name), after)
+        },
+      }
+      return [source, overwriting]
     },
   },
   'what was received at the old address is not forgotten': {
