@@ -53,15 +53,21 @@ async function runMove(given: string, _: CommonOptions, context: Context): Promi
   const { login } = await withoutLogin(given)
   const known = (await readKnownVaults(vault.home)).vaults.find(({ address }) => address === to)
   const target = await connect(to, context, login ?? known?.login)
-  const { isRepeated, records, unreadable } = await output.progress.during(
+  const { isRepeated, records, unreadable, onward } = await output.progress.during(
     () => `moving the vault from ${vault.address} to ${to}`,
     () => move(vault, { to, target }, context),
   )
   await switchKnownVault(vault.home, await spellings(vault, context), { address: to, key: vault.key, login })
-  await print({ address: to, previous: vault.address, records, unreadable }, context)
+  await print({ address: to, previous: vault.address, records, unreadable, onward }, context)
   if (unreadable.length > 0) {
     const names = unreadable.join(', ')
     output.warn(`${counted(unreadable.length, 'record')} could not be read, and stayed at the old address: ${names}`)
+  }
+  if (onward !== undefined) {
+    const move = `${VAULT}=${shellQuote(to)} ${programName(io)} vault move ${shellQuote(onward)}${carriedFlags(context.common)}`
+    output.warn(
+      `the vault has moved on from ${to} to ${onward}; to move ${counted(records, 'record')} there too: ${move}`,
+    )
   }
   output.note(summary(vault, to, isRepeated, context))
   if (login !== undefined) {
@@ -94,9 +100,10 @@ async function spellings({ address, home }: UsedVault, { io }: Context): Promise
   return found
 }
 
-interface Result extends Omit<Moved, 'isRepeated'> {
+interface Result extends Omit<Moved, 'isRepeated' | 'onward'> {
   readonly address: string
   readonly previous?: string
+  readonly onward?: string | undefined
 }
 
 async function print(result: Result, { output }: Context): Promise<void> {

@@ -2,10 +2,10 @@
  * Keys of confidential clients in the vault, so that a job needs no other secret than the vault's own.
  */
 import * as v from '@badrap/valita'
-import { OAuthError } from '../../errors.ts'
+import { isOAuthError, OAuthError } from '../../errors.ts'
 import { type ClientJwk, type ClientKeyName, p256JwkSchema } from '../../model.ts'
 import { clientKeyRecordName, openRecord, sealRecord } from './envelope.ts'
-import { goneTo, vaultMoved } from './moved.ts'
+import { goneTo, isMovedError, vaultMoved } from './moved.ts'
 import { canOpen, type VaultStore } from './store.ts'
 
 type Place = Pick<VaultStore, 'engine' | 'keys' | 'refreshKeys'>
@@ -48,19 +48,37 @@ export async function keepClientKey(clientId: string, jwk: ClientJwk, place: Pla
   const { kid, kty, crv, x, y, d } = jwk
   const name = await nameFor(clientId, kid, place)
   const content = { version: 1, kind: 'client-key', clientId, jwk: { kid, kty, crv, x, y, d } }
+  let sent: Change | undefined
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const known = await readClientKey(clientId, { kid }, place)
-    if (known !== undefined && known.x === x && known.y === y && known.d === d) return
-    const before = await place.engine.read(name)
-    const text = await sealRecord(content, name, await place.keys())
-    if ((await place.engine.swap(name, before, text)) !== 'won') continue
-    await place.refreshKeys()
-    // The data key may have been replaced at this moment.
-    const keys = await place.keys()
-    if (!canOpen(text, keys)) await place.engine.swap(name, text, await sealRecord(content, name, keys))
+    const isThere = known !== undefined && known.x === x && known.y === y && known.d === d
+    if (!isThere) {
+      const before = await place.engine.read(name)
+      sent = { before, text: await sealRecord(content, name, await place.keys()) }
+      if ((await place.engine.swap(name, before, sent.text)) !== 'won') continue
+    }
+    if (sent !== undefined) await assertKept(name, sent, place)
+    if (sent === undefined || canOpen(sent.text, await place.keys())) return
+    // The data key was replaced at this moment.
+    await place.engine.swap(name, sent.text, await sealRecord(content, name, await place.keys()))
     return
   }
   throw new OAuthError('VAULT_UNREACHABLE', 'the client key could not be stored in the vault')
 }
 
 const ATTEMPTS = 5
+
+interface Change {
+  readonly before: string | undefined
+  readonly text: string
+}
+
+/** The vault may have moved or have been replaced at this moment, and nobody would look for the key here. */
+async function assertKept(name: string, { before, text }: Change, place: Place): Promise<void> {
+  try {
+    await place.refreshKeys()
+  } catch (error) {
+    if (isMovedError(error) || isOAuthError(error, 'VAULT_KEY_WRONG')) await place.engine.swap(name, text, before)
+    throw error
+  }
+}

@@ -42,6 +42,8 @@ export interface Moved {
   readonly records: number
   /** Names of records that could not be read, and stay where they are. */
   readonly unreadable: readonly string[]
+  /** The new place has been left for this one since: what was copied late is to be moved from there. */
+  readonly onward?: string
 }
 
 /** Both places during one run. */
@@ -95,11 +97,14 @@ export async function moveVault(
   const moved = new Set<string>()
   const isMade = createConfirmation(ports)
   const moveLate = async (keys: VaultKeys, arriving: VaultKeys) => {
-    const there = await targetState(target, arriving, userKey).catch(() => undefined)
-    const openKeys = there?.openKeys
-    // It may have moved on since.
-    if (openKeys === undefined || openKeys.move !== undefined) return []
-    return moveRecords({ store, source, target, keys, openKeys, to, isMade }, moved)
+    const keysThere = async () => (await targetState(target, arriving, userKey).catch(() => undefined))?.openKeys
+    const openKeys = await keysThere()
+    if (openKeys === undefined) return { unreadable: [] }
+    const before = moved.size
+    const unreadable = await moveRecords({ store, source, target, keys, openKeys, to, isMade }, moved)
+    // It may have moved on, also in the meantime: what comes to a place that was left is moved like any late record.
+    const onward = moved.size > before ? (await keysThere())?.move?.address : undefined
+    return { unreadable, ...(onward !== undefined && { onward }) }
   }
   for (let isBegun = false; ; isBegun = true) {
     const text = await source.read(VAULT_RECORD)
@@ -122,8 +127,8 @@ export async function moveVault(
     }
     if (move?.isFinished) {
       if (!(await reopen(arriving))) continue
-      const unreadable = await moveLate(keys, arriving)
-      return { isRepeated: !isBegun, records: moved.size, unreadable }
+      const late = await moveLate(keys, arriving)
+      return { isRepeated: !isBegun, records: moved.size, ...late }
     }
     if (keys.earlier !== undefined) throw rekeyUnfinished()
     const wraps = wrapsOf(text)
@@ -147,8 +152,8 @@ export async function moveVault(
     const unreadable = await moveRecords(places, moved)
     if (there.openKeys === undefined && !(await replace(target, there.text, { ...arriving, move: undefined }))) continue
     if (await replace(source, text, { ...rest, move: { ...move, isFinished: true } })) {
-      await moveLate(keys, arriving)
-      return { isRepeated: false, records: moved.size, unreadable }
+      const { onward } = await moveLate(keys, arriving)
+      return { isRepeated: false, records: moved.size, unreadable, ...(onward !== undefined && { onward }) }
     }
   }
 }
@@ -281,7 +286,7 @@ async function copyRecord(
     const next = record?.claim === undefined ? content : released(record)
     // What comes after it was opened was put here by a process that had not learned of the move.
     const copy = openKeys === undefined && next === content ? text : await sealRecord(next, name, openKeys ?? keys)
-    const isNewer = openKeys !== undefined && there !== undefined
+    const isNewer = openKeys !== undefined && there !== undefined && !(await isLeft(there, name, openKeys))
     // Neither place knows the session of a login then, once this one is gone.
     const unused = isNewer && record ? await unusedSession(record, name, there, openKeys) : undefined
     if (!isNewer && there !== copy && !(await isMade(await target.swap(name, there, copy)))) continue
@@ -290,6 +295,11 @@ async function copyRecord(
     if (unused !== undefined) await store.endTokens(unused)
     return 'moved'
   }
+}
+
+/** Whether it only says where a record has gone. */
+async function isLeft(text: string, name: string, keys: VaultKeys): Promise<boolean> {
+  return goneTo(await openRecord(text, name, keys).catch(() => undefined)) !== undefined
 }
 
 /** The session of a record that is not copied, if the new place has another one of the account. */

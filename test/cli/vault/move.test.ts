@@ -224,6 +224,30 @@ describe('the address that a vault has left', () => {
     expect(world.service.records.size).toBe(0)
   })
 
+  test('a late record of a vault that has moved on is moved with the command that is printed', async () => {
+    const world = await createWorld()
+    const last = `${OTHER_ADDRESS}#third`
+    const third = addPlace(last)
+    const [[name, text] = ['', '']] = [...world.service.records].filter(([each]) => each !== 'vault')
+    await world.vault(['move', OTHER_ADDRESS])
+    await world.vault(['move', last])
+    world.service.set(name, text)
+    const { code, stderr } = await world.vault(['move', OTHER_ADDRESS], { env: FROM_OLD })
+    expect(code, stderr).toBe(0)
+    const command = `ATPROTO_OAUTH_VAULT=${OTHER_ADDRESS} atproto-oauth vault move '${last}'`
+    expect(stderr).toContain(`has moved on from ${OTHER_ADDRESS} to ${last}; to move 1 record there too: ${command}`)
+    const { version } = third
+    const onward = await world.vault(['move', last], { env: { ATPROTO_OAUTH_VAULT: OTHER_ADDRESS } })
+    expect(onward).toMatchObject({ code: 0 })
+    expect(onward.stderr).not.toContain('has moved on')
+    // It is the session that is there already.
+    expect(third.version).toBe(version)
+    for (const address of [ADDRESS, OTHER_ADDRESS]) {
+      const env = { ATPROTO_OAUTH_VAULT: address }
+      expect(await world.vault(['destroy', '--yes'], { env })).toMatchObject({ code: 0 })
+    }
+  })
+
   test('vault check at the new address counts what was received at the old one', async () => {
     const world = await createWorld()
     await world.vault(['move', OTHER_ADDRESS])

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, test } from 'vitest'
 import type { Did, SessionRecord } from '../../../src/model.ts'
+import { keepClientKey } from '../../../src/node/vault/client-keys.ts'
 import { VAULT_RECORD } from '../../../src/node/vault/engine.ts'
 import {
   clientKeyRecordName,
@@ -459,6 +461,49 @@ describe('a machine that had the old address', () => {
       const found = await sessionsAt(world.target, world.key)
       expect(found.map(([did]) => did)).toContain(EVE)
       expect(await readLeftBehind(world.source.connect(), parseUserKey(world.key))).toMatchObject({ pending: [] })
+    }
+  })
+
+  test('a late login is moved on, also if the vault has moved twice since', async () => {
+    for (const isKnown of [false, true]) {
+      const world = await createWorld()
+      const next = { ...world, source: world.target, target: new MemoryService('memory:last') }
+      await move(world)
+      await move(next)
+      const session = isKnown ? { ...SESSION, thumbprint: 'e'.repeat(43) } : sessionRecord({ did: EVE })
+      await world.put({ session })
+      expect(await move(world)).toStrictEqual({ isRepeated: true, records: 1, unreadable: [], onward: 'memory:last' })
+      const ended: string[] = []
+      const endTokens = async ({ thumbprint }: SessionRecord) => void ended.push(thumbprint)
+      expect(await move(next, { endTokens })).toStrictEqual({ isRepeated: true, records: 1, unreadable: [] })
+      for (const { source } of [world, next]) {
+        expect(await readLeftBehind(source.connect(), parseUserKey(world.key))).toMatchObject({ pending: [] })
+      }
+      const found = (await sessionsAt(next.target, world.key)).map(([did]) => did)
+      expect(found.includes(EVE)).toBe(!isKnown)
+      expect(ended).toStrictEqual(isKnown ? [session.thumbprint] : [])
+      expect(await move(world)).toStrictEqual({ isRepeated: true, records: 0, unreadable: [] })
+    }
+  })
+
+  test('that keeps a client key at this moment leaves nothing there, or has it moved', async () => {
+    for (const isTaken of [false, true]) {
+      const world = await createWorld()
+      let isDone = false
+      const once = async ({ operation, after }: { operation: string; after?: string | undefined }) => {
+        if (operation !== 'swap' || after === undefined || isDone) return undefined
+        isDone = true
+        await move(world)
+        return undefined
+      }
+      const hooks: MemoryHooks = isTaken ? { after: once } : { before: once }
+      const { store } = await machine(world.source, world.key, { hooks })
+      const { x, y, d } = await exportJWK((await generateKeyPair('ES256', { extractable: true })).privateKey)
+      const jwk = { kty: 'EC', crv: 'P-256', x: x!, y: y!, d: d!, kid: 'first' } as const
+      await expect(keepClientKey('https://client.example.com', jwk, store)).rejects.toMatchObject(MOVED)
+      expect(isDone).toBe(true)
+      expect(await readLeftBehind(world.source.connect(), parseUserKey(world.key))).toMatchObject({ pending: [] })
+      expect(world.target.records.size).toBe(1 + 3 + (isTaken ? 1 : 0))
     }
   })
 
