@@ -142,6 +142,8 @@ export interface LocalResponse {
   readonly status: number
   readonly headers: Iterable<readonly [name: string, value: string]>
   readonly body: string | Uint8Array | ReadableStream<Uint8Array> | null
+  /** To be called once the body has been sent, or is not needed. */
+  readonly end?: () => void
 }
 
 export interface Dns {

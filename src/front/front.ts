@@ -3,13 +3,14 @@
  */
 import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Handle } from '../model.ts'
-import type { Clock, LocalRequest, LocalResponse, Notices, Random } from '../ports.ts'
+import type { Clock, LocalRequest, LocalResponse, Notices, Random, Timer } from '../ports.ts'
 import { asNsid } from '../protocol/identity/syntax.ts'
 import { isSubscription } from '../protocol/xrpc/request.ts'
 import type { Session } from '../session/session.ts'
 import { createLocalMethods, didOf } from './account.ts'
 import { passOn } from './pass-on.ts'
 import { isServiceAuth, type Permit, type PermitRefusal, SERVICE_AUTH } from './permit.ts'
+import { createPlaces, type PlaceLimits } from './places.ts'
 import { failureResponse, xrpcFailure } from './xrpc-response.ts'
 
 export interface FrontOptions {
@@ -26,6 +27,8 @@ export interface FrontOptions {
   readonly explain?: ((refusal: Refusal) => string) | undefined
   /** Called once for each code of an error that kept a request from being passed on; by default it is a warning. */
   readonly onFailure?: ((error: OAuthError) => void) | undefined
+  /** Of requests that are at the PDS at the same time. */
+  readonly limits?: PlaceLimits | undefined
 }
 
 export interface Refusal {
@@ -46,7 +49,7 @@ export interface Front {
 }
 
 export type FrontSession = Pick<Session, 'did' | 'fetchHandler' | 'record' | 'settled'>
-export type FrontPorts = Clock & Random & Notices
+export type FrontPorts = Clock & Random & Notices & Timer
 
 const XRPC = /^\/xrpc\/([^/?#]*)(?:\?([^#]*))?$/
 /** A program chooses the names of the methods. */
@@ -58,6 +61,7 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
   const { did } = session
   const { host } = new URL(origin)
   const hosts = [host, host.replace('127.0.0.1', 'localhost')]
+  const places = createPlaces(ports, options.limits)
   let death: OAuthError | undefined
   const local = createLocalMethods({ did, handle, password, origin, death: () => death }, ports)
 
@@ -107,7 +111,17 @@ export function createFront(session: FrontSession, options: FrontOptions, ports:
     const onScopeMissing = (error: OAuthError, scope: string | undefined) =>
       report({ nsid, reason: 'scope', scope, error })
     const passed = isServiceAuth(nsid) ? { ...request, target: serviceAuthTarget(query) } : request
-    return passOn(session, { nsid, request: passed, onScopeMissing }, ports)
+    const end = await places.take(request.signal)
+    try {
+      const response = await passOn(session, { nsid, request: passed, onScopeMissing }, ports)
+      const { status, headers, body } = response
+      if (body instanceof ReadableStream) return { status, headers, body, end }
+      end()
+      return response
+    } catch (error) {
+      end()
+      throw error
+    }
   }
 
   /**

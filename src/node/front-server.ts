@@ -121,7 +121,11 @@ async function answer(front: RequestHandler, request: IncomingMessage, response:
     body: () => bodyOf(request),
     signal: controller.signal,
   })
-  await respond(response, answered, request.method === 'HEAD')
+  try {
+    await respond(response, answered, request.method === 'HEAD')
+  } finally {
+    answered.end?.()
+  }
   if (request.complete) return
   setTimeout(() => {
     if (!request.complete) request.socket.destroy()

@@ -34,10 +34,11 @@ function misplaced(message: string): OAuthError {
 }
 
 /**
- * Masks every value with a workflow command on stdout before it is written to a file. When this resolves, the values
+ * Masks the values with a workflow command on stdout before they are written to a file. When this resolves, the values
  * are on the disk; when it rejects, no file has any of them.
  *
  * @param secrets additional values to mask: parts that would reveal the others
+ * @param isSecret whether the value of this name is masked
  * @throws {OAuthError} `OUTPUT_FAILED`
  */
 export async function writeGithub(
@@ -45,9 +46,10 @@ export async function writeGithub(
   secrets: readonly string[],
   files: readonly string[],
   stdout: (text: string) => Promise<void>,
+  isSecret: (name: string) => boolean = () => true,
 ): Promise<void> {
   // A small number would be masked wherever the log has that digit, and is no secret.
-  const values = entries.filter(([name]) => name !== ROTATION).map(([, value]) => value)
+  const values = entries.filter(([name]) => name !== ROTATION && isSecret(name)).map(([, value]) => value)
   const masked = [...values, ...secrets].filter((value) => value !== '')
   // In a workflow command %, CR and LF are escaped.
   const escaped = (value: string) => value.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')

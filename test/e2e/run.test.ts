@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
 import { lacks } from '../support/machine.ts'
+import { masked, readByRunner } from '../support/runner-files.ts'
 import { type Home, LAUNCHER, runAtTerminal, runCli, runShell, spawnCli, talkToShell } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { expectFailure, keptInStore, logIn, newHome, sentByUs } from './support.ts'
@@ -560,6 +561,31 @@ describe('without a program', () => {
     expect((await errors).toString()).toContain(`signed in as ${account.handle}; the front runs until Ctrl-C`)
     expect(await postsOf(account.did, home)).toStrictEqual(['from beside'])
   })
+})
+
+test('--format github masks the password of the front, and neither its URL nor the account', async () => {
+  const { account, home, env } = await logIn(world)
+  const file = join(home.path, 'github-env')
+  const given = { ...env, GITHUB_ENV: file }
+  const args = ['run', '--format', 'github', '--save', 'store', '--env', 'PAIR={handle}:{password}']
+  const child = spawnCli(args, { home, env: given })
+  const closed = once(child, 'close')
+  let printed = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))
+  let noted = ''
+  await new Promise<void>((resolve) => {
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      noted += text
+      if (noted.includes('until Ctrl-C')) resolve()
+    })
+  })
+  child.kill('SIGTERM')
+  expect(await closed).toStrictEqual([143, null])
+  const written = readByRunner(await readFile(file, 'utf8'))
+  const { ATPROTO_OAUTH_RUN_PASSWORD: password } = written
+  expect(written).toMatchObject({ ATPROTO_OAUTH_RUN_HANDLE: account.handle, ATPROTO_OAUTH_RUN_DID: account.did })
+  expect(written).toMatchObject({ PAIR: `${account.handle}:${password}` })
+  expect(new Set(masked(printed))).toStrictEqual(new Set([password, `${account.handle}:${password}`]))
 })
 
 describe('where the session is', () => {

@@ -6,9 +6,11 @@ import { gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFront } from '../../src/front/front.ts'
 import { parsePermit } from '../../src/front/permit.ts'
+import type { PlaceLimits } from '../../src/front/places.ts'
 import type { Credentials } from '../../src/model.ts'
 import { startFrontServer } from '../../src/node/front-server.ts'
 import { nodeRuntime } from '../../src/node/runtime.ts'
+import type { Timer } from '../../src/ports.ts'
 import { openSession } from '../../src/session/open.ts'
 import { signedIn } from '../support/login.ts'
 import { tempFolder } from './helpers.ts'
@@ -18,7 +20,7 @@ const PASSWORD = 'password'
 const LARGE = 5 * 1024 * 1024
 
 /** @returns sends one request of a program that has signed in */
-async function startFront(pds: RequestListener) {
+async function startFront(pds: RequestListener, limits?: PlaceLimits, sleep?: Timer['sleep']) {
   const { credentials } = await signedIn()
   const server = (await serve(pds)).origin
   const accessTokenExpiresAt = Date.now() + 3_600_000
@@ -28,8 +30,8 @@ async function startFront(pds: RequestListener) {
   onTestFinished(() => listener.close())
   const permit = parsePermit({})
   const { origin } = listener
-  const options = { origin, handle: undefined, password: PASSWORD, permit, onRefused: () => undefined }
-  listener.serve(createFront(session, options, runtime))
+  const options = { origin, handle: undefined, password: PASSWORD, permit, onRefused: () => undefined, limits }
+  listener.serve(createFront(session, options, { ...runtime, ...(sleep && { sleep }) }))
   const body = JSON.stringify({ identifier: session.did, password: PASSWORD })
   const signIn = await fetch(`${origin}/xrpc/com.atproto.server.createSession`, { method: 'POST', body })
   const { accessJwt } = (await signIn.json()) as { accessJwt: string }
@@ -101,4 +103,41 @@ test('a PDS that breaks off makes the response incomplete', async () => {
     response.write('beginning', () => response.destroy())
   })
   await expect(ask('com.atproto.sync.getRepo')).rejects.toThrow()
+})
+
+test('500 requests at once open no more connections than there are places', async () => {
+  const sockets = new Set<unknown>()
+  const ask = await startFront((request, response) => {
+    sockets.add(request.socket)
+    response.end('{}')
+  })
+  const all = await Promise.all(Array.from({ length: 500 }, () => ask('com.atproto.repo.listRecords')))
+  expect(all.filter(({ status }) => status === 200)).toHaveLength(500)
+  expect(sockets.size).toBeLessThanOrEqual(32)
+})
+
+test('downloads that never end do not keep a short request waiting', async () => {
+  const downloads = new AbortController()
+  let begun = 0
+  let full = () => {}
+  const isFull = new Promise<void>((resolve) => (full = resolve))
+  const ask = await startFront(
+    (request, response) => {
+      if (request.url!.endsWith('getRepo')) {
+        begun += 1
+        response.write('beginning', begun === 2 ? full : undefined)
+      } else response.end('short')
+    },
+    { places: 2, longMost: 2 },
+    async () => {
+      await isFull // and all of them take long from then on
+    },
+  )
+  const repositories = [1, 2, 3].map(() =>
+    ask('com.atproto.sync.getRepo', { signal: downloads.signal }).catch(() => 'ended'),
+  )
+  const { status, body } = await ask('com.atproto.repo.listRecords')
+  expect([status, body.toString()]).toStrictEqual([200, 'short'])
+  downloads.abort()
+  expect(await Promise.all(repositories)).toStrictEqual(['ended', 'ended', 'ended'])
 })

@@ -46,6 +46,17 @@ describe('writeGithub', () => {
     ).toBe(true)
   })
 
+  test('values that are no secrets are not masked', async () => {
+    const path = join(await tempFolder(), 'env')
+    let stdout = ''
+    const print = async (text: string) => {
+      stdout += text
+    }
+    await writeGithub(ENTRIES, ['secret-d'], [path], print, (name) => name === 'TOKEN')
+    expect(masked(stdout)).toStrictEqual(['plain', 'secret-d'])
+    expect(readByRunner(await readFile(path, 'utf8'))).toStrictEqual(Object.fromEntries(ENTRIES))
+  })
+
   test('masks come before any file has a value', async () => {
     expect(await written(ENTRIES, 'BEFORE=1\n')).toMatchObject({ atFirstMask: 'BEFORE=1\n' })
   })

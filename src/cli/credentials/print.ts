@@ -36,12 +36,12 @@ export function credentialPrinter(format: Format, context: Context): (credential
 /**
  * A printer for other secrets.
  *
- * @returns prints the entries; `parts` are values in them that logs must mask too
+ * @returns prints the entries; `parts` are values in them that logs must mask too, and only those with `isSecret` are masked
  */
 export function entryPrinter(
   format: Exclude<Format, 'bundle'>,
   context: Context,
-): (entries: Entries, parts: readonly string[]) => Promise<void> {
+): (entries: Entries, parts: readonly string[], isSecret?: (name: string) => boolean) => Promise<void> {
   return format === 'github'
     ? githubPrinter(context)
     : async (entries) => printText(formatEntries(entries, format), context)
@@ -49,7 +49,8 @@ export function entryPrinter(
 
 function githubPrinter({ io, output }: Context) {
   const files = githubTargets(io.environment)
-  return (entries: Entries, parts: readonly string[]) => writeGithub(entries, parts, files, output.data)
+  return (entries: Entries, parts: readonly string[], isSecret?: (name: string) => boolean) =>
+    writeGithub(entries, parts, files, output.data, isSecret)
 }
 
 async function printText(text: string, context: Context): Promise<void> {

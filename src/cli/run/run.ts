@@ -122,7 +122,10 @@ async function runInFront(words: readonly string[], options: RunOptions, context
       )
     }
     const ended = untilEnded(io.platform)
-    await print(variables, [opened.access.password])
+    const { password } = opened.access
+    const secret = new Set(variables.filter(([, value]) => value.includes(password)).map(([name]) => name))
+    // In a log, a masked URL or handle would hide what the program says of them.
+    await print(variables, [password], (name) => secret.has(name))
     output.note(`signed in as ${opened.access.handle}; the front runs until Ctrl-C`)
     return exitCodeOf(await ended)
   } finally {
