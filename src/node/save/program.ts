@@ -3,6 +3,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { StringDecoder } from 'node:string_decoder'
 import { setTimeout as pause } from 'node:timers/promises'
 import { withoutOurs } from '../../credentials/variables.ts'
 import { dotenvLines } from '../../credentials/write.ts'
@@ -31,7 +32,10 @@ const OUTPUT_SHOWN = 4 * 1024
 
 export interface ProgramSettings {
   readonly environment: NodeJS.ProcessEnv
-  /** Gets what a failed program printed, safe to show. Without it, programs print to stderr themselves. */
+  /**
+   * Gets what a failed program printed, safe to show. Without it, programs print to stderr themselves; what they print to
+   * stdout goes there too, safe to show, when they have ended.
+   */
   readonly onOutput?: ((text: string) => void) | undefined
   readonly limits?: ProgramLimits
 }
@@ -47,10 +51,10 @@ interface Run {
   readonly limits?: ProgramLimits | undefined
   /** Written to its stdin, which is empty otherwise. */
   readonly input?: string
-  /** Instead of printing to stderr what it prints there; without `onData` also what it prints to stdout. */
+  /** Gets what it prints to stderr, which is ours otherwise. */
   readonly onText?: ((text: string) => void) | undefined
   /** Gets its stdout. An error that it throws ends the program. */
-  readonly onData?: (bytes: Buffer) => void
+  readonly onData: (bytes: Buffer) => void
   /** It ends when this process does. Otherwise it is waited for, whatever signal arrives. */
   readonly endsWithUs?: boolean
 }
@@ -76,21 +80,32 @@ function target(name: string, program: Program, settings: ProgramSettings): Save
     name,
     durable: true,
     async save(entries) {
+      const { environment, limits, onOutput } = settings
       let printed = ''
       const keep = (text: string) => {
         printed = (printed + text).slice(-OUTPUT_KEPT)
       }
-      try {
-        const { environment, limits, onOutput } = settings
-        const input = dotenvLines(entries)
-        await run(program, { environment: withoutOurs(environment), limits, input, onText: onOutput && keep })
-      } catch (error) {
+      const show = (print: (text: string) => void) => {
         const shown = shownOutput(printed, entries, OUTPUT_SHOWN)
-        if (shown !== '') settings.onOutput?.(shown)
+        if (shown !== '') print(shown)
+      }
+      const decoder = new StringDecoder()
+      // `cat` and `tee` print what they are given, and a log must not have it.
+      const onData = (bytes: Buffer) => keep(decoder.write(bytes))
+      const input = dotenvLines(entries)
+      try {
+        await run(program, { environment: withoutOurs(environment), limits, input, onData, onText: onOutput && keep })
+      } catch (error) {
+        show(onOutput ?? toStderr)
         throw cannotSave(name, isCode(error, 'ENOENT') ? new Error(`command not found: ${program.command}`) : error)
       }
+      if (onOutput === undefined) show(toStderr)
     },
   }
+}
+
+function toStderr(text: string): void {
+  process.stderr.write(`${text}\n`)
 }
 
 /** @throws {Error} it failed, and why, without anything that it printed */
@@ -99,12 +114,11 @@ export async function run(
   { environment, limits = PROGRAM_LIMITS, input, onText, onData, endsWithUs = false }: Run,
 ): Promise<void> {
   const { command, shell } = program
-  // Its stdout is not ours, which carries data.
-  const output = onText ? 'pipe' : 2
   const child = spawn(command, [...program.arguments], {
     shell,
     env: environment,
-    stdio: [input === undefined ? 'ignore' : 'pipe', onData ? 'pipe' : output, output],
+    // Its stdout is not ours, which carries data.
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', onText ? 'pipe' : 2],
     // In a group of its own: a signal to ours would reach it in the middle of the save that we wait for.
     detached: process.platform !== 'win32',
     windowsHide: true,
@@ -114,17 +128,14 @@ export async function run(
     fail = reject
   })
   failed.catch(() => undefined)
-  const texts = [onData ? null : child.stdout, child.stderr].filter((pipe) => pipe !== null)
-  for (const pipe of texts) pipe.setEncoding('utf8').on('data', onText!)
-  if (onData) {
-    child.stdout?.on('data', (bytes: Buffer) => {
-      try {
-        onData(bytes)
-      } catch (error) {
-        fail(error)
-      }
-    })
-  }
+  if (onText) child.stderr?.setEncoding('utf8').on('data', onText)
+  child.stdout?.on('data', (bytes: Buffer) => {
+    try {
+      onData(bytes)
+    } catch (error) {
+      fail(error)
+    }
+  })
   child.stdin?.on('error', () => undefined) // a program that ends without reading reports that by its exit code
   child.stdin?.end(input)
   const closed = once(child, 'close')

@@ -75,6 +75,23 @@ describe('what a program printed', () => {
     ])
   })
 
+  test('its stdout, without the credentials, on stderr where nobody collects it', async () => {
+    const written: string[] = []
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0)
+    try {
+      for (const text of ['cat; echo saved', 'cat; exit 3']) {
+        const target = programTarget('exec:x', text, { environment: process.env, limits: NEVER })
+        await target.save(ENTRIES).catch(() => undefined)
+      }
+    } finally {
+      write.mockRestore()
+    }
+    expect(written).toStrictEqual([
+      "ATPROTO_OAUTH_REFRESH_TOKEN='[redacted]'\nsaved\n",
+      "ATPROTO_OAUTH_REFRESH_TOKEN='[redacted]'\n",
+    ])
+  })
+
   test('nothing, if it succeeded or was silent', async () => {
     const loud = command('echo saved')
     await loud.save()
