@@ -191,6 +191,8 @@ export interface PendingStore {
 
 export interface SessionStore {
   read(thumbprint: string): Promise<SessionRecord | undefined>
+  /** The sessions as this machine has seen them last; nothing is sent. Absent where `list` sends nothing either. */
+  remembered?(): Promise<SessionRecord[]>
   /**
    * @param isAsked whether a session was missing in the last list: it is read again from where it is kept
    * @throws {OAuthError} with `isAsked`: one cannot be read, and may be the one that is missing

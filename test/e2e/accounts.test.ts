@@ -2,6 +2,8 @@
  * Several accounts in one store. And what becomes of an account under a session: another handle, another owner of the old
  * one, deactivation.
  */
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { runCli } from '../world/cli.ts'
 import { isNewest } from '../world/packages.ts'
@@ -182,6 +184,19 @@ test('two sessions of one account with different scopes: the handle means the ne
   expect(await scopeOf([])).toBe('atproto transition:generic')
 })
 
+test('a setting that is not valid is no matter where credentials are given and moved into the vault', async () => {
+  const [vault, { env, home }] = [await newVault(), await logIn(world)]
+  await mkdir(home.state, { recursive: true, mode: 0o700 })
+  const path = join(home.state, 'config.json')
+  await writeFile(path, JSON.stringify({ account: 'https://pds.example.com' }), { mode: 0o600 })
+  const refresh = (more: object) => runCli(['refresh', '--save', 'vault'], { home, env: { ...vault.env, ...more } })
+  const invalid = await refresh({})
+  expectFailure(invalid, 2, 'USAGE', 'none')
+  expect(invalid.stderr).toContain(`account in ${path}`)
+  const moved = await refresh(env)
+  expect(moved.code, moved.stderr).toBe(0)
+})
+
 test('a session of the vault and one of the store: both are listed, and a name goes to every machine', async () => {
   const vault = await newVault()
   const shared = await vaultSession(world, vault)
@@ -198,6 +213,17 @@ test('a session of the vault and one of the store: both are listed, and a name g
     expect([listed.length, stderr]).toStrictEqual([2, expect.not.stringContaining('error')])
     const address = vault.env.ATPROTO_OAUTH_VAULT
     expect(listed.find(({ kept }) => kept === 'vault')).toMatchObject({ place: address })
+
+    // What shells complete, without a request: the vault is as this machine has seen it.
+    const [moved, unmoved] = [`${vault.repository.folder}.moved`, vault.repository.folder]
+    await rename(unmoved, moved)
+    const names = async (env: object) =>
+      (await runCli(['accounts', '--names'], { home, env: { ...env } })).stdout.trim().split('\n')
+    expect(await names(vault.env)).toStrictEqual([shared.handle])
+    expect(await names({})).toStrictEqual([account.handle])
+    const never = { ...vault.env, ATPROTO_OAUTH_HOME: (await newHome()).state }
+    expect(await names(never)).toStrictEqual([''])
+    await rename(moved, unmoved)
 
     const named = await runCli(['accounts', 'name', shared.handle, 'team'], { home, env: vault.env })
     expect(named.code, named.stderr).toBe(0)

@@ -154,7 +154,7 @@ export function accountsCommand(name: string): string {
 }
 
 /** The save targets: complete ones, and prefixes. */
-export const TARGETS = { whole: ['store'], prefixes: ['file:', 'gh:', 'exec:'] } as const
+export const TARGETS = { whole: ['store', 'vault'], prefixes: ['file:', 'gh:', 'exec:'] } as const
 /** Placeholders in field values. */
 export const PLACEHOLDERS = ['{did}', '{handle}', '{pds}'] as const
 

@@ -2,6 +2,7 @@
  * `accounts list`: the sessions at hand, as a table.
  */
 import { Command, Option } from 'commander'
+import { VAULT, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
 import { accountsOf } from '../../session/choice.ts'
 import { nextDeadline, statusOf, timeOf } from '../../session/status.ts'
@@ -55,13 +56,21 @@ async function runList({ offline, names }: ListOptions, context: Context): Promi
   }
 }
 
-/** For shell completion: sends nothing, and does not look into a vault. */
-async function printNames({ output, runtime }: Context): Promise<void> {
-  const { sessions, local = sessions } = runtime.stores
-  const records = await local.list().catch((error: unknown) => {
-    if (isOAuthError(error)) return []
-    throw error
-  })
+/** For shell completion: sends nothing, and knows of a vault what this machine has seen there last. */
+async function printNames({ io, output, runtime }: Context): Promise<void> {
+  const { sessions, local = sessions, vault } = runtime.stores
+  const isVaultOnly = variable(io.environment, VAULT) !== undefined
+  const listed = await Promise.all(
+    [vault?.remembered?.(), isVaultOnly ? undefined : local.list()].map(async (list) => {
+      try {
+        return (await list) ?? []
+      } catch (error) {
+        if (isOAuthError(error)) return []
+        throw error
+      }
+    }),
+  )
+  const records = listed.flat()
   const words = accountsOf(records.filter(({ ended }) => !ended)).flatMap(({ did, handle, names }) => [
     handle ?? did,
     ...names,

@@ -5,6 +5,8 @@ import { readCredentials } from '../../credentials/read.ts'
 import { DID, type Environment, SOURCE, VAULT, VAULT_KEY, variable } from '../../credentials/variables.ts'
 import { type ErrorCode, isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
 import type { Did, PendingRecord, SessionRecord } from '../../model.ts'
+import { parseIdentifier } from '../../protocol/identity/syntax.ts'
+import { accountOf } from '../../session/account.ts'
 import { isSessionName, namedSession } from '../../session/choice.ts'
 import { moveToVault, requireVault } from '../../session/move.ts'
 import { openSession, openStoredSession } from '../../session/open.ts'
@@ -52,18 +54,34 @@ export function chosenAccount(
   return found
 }
 
-/** Two variables that contradict each other, by a DID or the name of a session. A handle is not resolved for this. */
-async function refuseOtherAccount({ did }: Pick<SessionRecord, 'did'>, { io, runtime }: Context): Promise<void> {
-  const chosen = SETTINGS.account.read({}, io.environment)
-  if (chosen === undefined) return
-  const isName = isSessionName(chosen)
-  if (!isName && !chosen.startsWith('did:')) return
-  const named = isName ? namedSession(chosen, await runtime.stores.sessions.list().catch(() => []))?.did : chosen
-  if (named === undefined || named === did) return
+/** Variables that contradict each other: whoever names an account must not act as another one. */
+async function refuseOtherAccount({ did }: Pick<SessionRecord, 'did'>, context: Context): Promise<void> {
+  const chosen = SETTINGS.account.find({}, context.io.environment)
+  const other = chosen && (await accountNamed(chosen, context))
+  if (chosen === undefined || other === undefined || other === did) return
   const { variable: name } = SETTINGS.account
-  throw new CliError('USAGE', `${name} is ${chosen}, but the credentials in the environment are of ${did}`, {
-    hint: `unset ${name}, or use a stored session: --account ${shellQuote(chosen)}`,
+  const { variables } = givenIn(context.io.environment, undefined)
+  const whose = variables === SOURCE ? `credentials of ${SOURCE}` : 'credentials in the environment'
+  throw new CliError('USAGE', `${name} is ${chosen.value}, but the ${whose} are of ${did}`, {
+    hint: `unset ${name}, or use a stored session: --account ${shellQuote(chosen.value)}`,
   })
+}
+
+/** @returns `undefined` for a name that no session here has */
+async function accountNamed(chosen: Found<string>, { runtime, dev }: Context): Promise<Did | undefined> {
+  const stored = await runtime.stores.sessions.list().catch(() => [])
+  const named = namedSession(chosen.value, stored)
+  if (named !== undefined || isSessionName(chosen.value)) return named?.did
+  checkSetting('account', chosen, dev)
+  const identifier = parseIdentifier(chosen.value, dev)
+  if (identifier.kind === 'did') return identifier.did
+  if (identifier.kind !== 'handle') return undefined
+  try {
+    return await accountOf(identifier.handle, stored, runtime)
+  } catch (error) {
+    if (!isOAuthError(error)) throw error
+    throw error.with({ message: `${error.message} (${SETTINGS.account.variable})` })
+  }
 }
 
 /** The session of a program has ended: no variable can be unset but that of the program. */
@@ -92,9 +110,9 @@ export function besideVault(runtime: Context['runtime']): Context['runtime'] {
 export async function localSessionFor(account: string | undefined, context: Context): Promise<Session | undefined> {
   const { output, runtime } = context
   const beside = besideVault(runtime)
-  const chosen = chosenAccount(account, context)
   const credentials = account === undefined ? await context.given() : undefined
   if (credentials) await refuseOtherAccount(credentials, context)
+  const chosen = credentials ? undefined : chosenAccount(account, context)
   output.sessionInvolved()
   try {
     const session = await (credentials ? openSession(credentials, beside) : openStoredSession(chosen?.value, beside))

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { isOAuthError, OAuthError, VAULT_ERRORS } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Random, SessionStore } from '../../ports.ts'
+import type { VaultEngine } from './engine.ts'
 import type { KnownVault } from './known.ts'
 import { engineLater } from './later.ts'
 import type { VaultOptions } from './open.ts'
@@ -49,6 +50,8 @@ export function createVaultSessions(options: VaultSessionsOptions & Random): Vau
     renewsEarlier: () => VAULT_TIMES.early,
     isSharedSession: () => true,
     list: async (isAsked) => (await open()).list(isAsked),
+    remembered: async () =>
+      (await openFor(options, async () => Promise.reject(new Error('offline'))))?.remembered() ?? [],
     read: async (thumbprint) => (await open()).read(thumbprint),
     update: async (thumbprint, transaction) => (await open()).update(thumbprint, transaction),
     prepare: async () => (await open()).prepare(),
@@ -64,7 +67,11 @@ export function createVaultSessions(options: VaultSessionsOptions & Random): Vau
 
 const clientKeys = () => import('./client-keys.ts')
 
-async function openFor(options: VaultSessionsOptions & Random): Promise<VaultStore | undefined> {
+/** @param connect instead of connecting to the service */
+async function openFor(
+  options: VaultSessionsOptions & Random,
+  connect?: () => Promise<VaultEngine>,
+): Promise<VaultStore | undefined> {
   const { home, environment } = options
   const known = await options.find()
   if (known === undefined) return undefined
@@ -76,7 +83,7 @@ async function openFor(options: VaultSessionsOptions & Random): Promise<VaultSto
   const { identity, address } = await resolveAddress(known.address, environment)
   const openAt = async (place: string, isTemporary = false) => {
     const { memory, cache } = vaultFolders(place)
-    const engine = engineLater(identity, () => connectEngine(address, { environment, cache, login }))
+    const engine = engineLater(identity, connect ?? (() => connectEngine(address, { environment, cache, login })))
     return openVault({ ...options, engine, key, folder: memory, isTemporary })
   }
   const openTemporary = async () => {
