@@ -233,6 +233,8 @@ export type PlainReason =
   | 'identifier-email'
   /** The redirect URI of a loopback client names `localhost`; `redirectUri` has the address in its place. */
   | 'redirect-host-localhost'
+  /** The redirect URI has parameters of a callback URL; `redirectUri` is without them. */
+  | 'redirect-uri-completed'
   /** The method is a subscription. */
   | 'websocket-needed'
   /** The vault's address contains a user name and password, or a token; it is stored and printed. */

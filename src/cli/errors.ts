@@ -296,7 +296,7 @@ const PERMISSION_FORMS: ReadonlyMap<string, string> = new Map([
 ])
 
 /** The hint of a reason, which is more exact than that of its code. */
-function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
+function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountGiven: boolean): string {
   switch (facts.reason) {
     case 'access-missing':
     case 'directory-expected':
@@ -584,6 +584,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
         ? 'undo the change; the file may hold the only key of the vault. With another copy of the key, move the file away, then: atproto-oauth vault use ADDRESS'
         : 'undo the change, or start the login again with `init`'
     case 'redirect-host-localhost':
+    case 'redirect-uri-completed':
       return `write it as --redirect-uri ${shellQuote(facts.redirectUri ?? 'http://127.0.0.1/callback')}`
     case 'redirect-uri-needed':
       return 'add --redirect-uri with one of the redirect_uris of the client metadata document'
@@ -602,7 +603,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string): string {
     case 'store-excluded':
       return 'add --save file:PATH, --save gh:OWNER/REPO or --save exec:COMMAND, or omit --no-store (ATPROTO_OAUTH_NO_STORE)'
     case 'token-elsewhere':
-      return elsewhereHint(facts.targets)
+      return elsewhereHint(facts.targets, isAccountGiven)
     case 'state-file-foreign':
       return 'pass another --state-file'
     case 'state-file-missing':
@@ -664,13 +665,15 @@ export function unreadableFileHint(path: string, error: unknown, folder: string)
   return isCode(error, 'EISDIR') ? 'name a file in this directory' : 'correct the permissions of the file'
 }
 
-function elsewhereHint(targets: readonly string[]): string {
+/** With `--account`, a stored session is used, whatever the variables hold. */
+function elsewhereHint(targets: readonly string[], isAccountGiven: boolean): string {
+  const again = `run the same command ${isAccountGiven ? 'without --account' : 'again'}`
   const file = targets.find((name) => name.startsWith('file:'))?.slice('file:'.length)
   if (file !== undefined) {
-    return `load it, then run the same command without --account: set -a; . ${shellQuote(file)}; set +a`
+    return `load it, then ${again}: set -a; . ${shellQuote(file)}; set +a`
   }
   const where = targets.length > 0 ? `in ${targets.join(' and ')}` : 'in the save target'
-  return `set the variables to the credentials ${where}, then run the same command without --account`
+  return `set the variables to the credentials ${where}, then ${again}`
 }
 
 function storeHint(facts: StoreTrouble, command: string): string {
@@ -759,15 +762,16 @@ export function exitOf(error: Pick<OAuthError, 'code'>, command = ''): number {
  * What to type next.
  *
  * @param command the one that was running, without the program's name, such as `client new`; nothing if none was
+ * @param isAccountGiven whether it has the option `--account`
  */
-export function hintOf(error: Advice, command = ''): string {
-  return sanitize(wordHint(error, command), 4000)
+export function hintOf(error: Advice, command = '', isAccountGiven = false): string {
+  return sanitize(wordHint(error, command, isAccountGiven), 4000)
 }
 
-function wordHint(error: Advice, command: string): string {
+function wordHint(error: Advice, command: string, isAccountGiven: boolean): string {
   if (error instanceof CliError && error.hint !== undefined) return error.hint
   const { code, facts } = error
-  if (facts.reason !== undefined) return reasonHint(facts, command)
+  if (facts.reason !== undefined) return reasonHint(facts, command, isAccountGiven)
   const { hint } = catalogue()[code]
   return typeof hint === 'string' ? hint : hint(facts, command)
 }

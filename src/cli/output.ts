@@ -18,6 +18,8 @@ export interface OutputOptions {
   readonly json?: boolean | undefined
   /** The one that is running, such as `client new`: hints may be about it. */
   readonly command?: string | undefined
+  /** That of `--account`. */
+  readonly account?: string | undefined
   /** Returns the flags of this run that a command in a hint needs too. */
   readonly flags?: ((command: string) => string) | undefined
 }
@@ -87,7 +89,7 @@ function describeSession(code: ErrorCode, state: SessionState): string | undefin
 
 export function createOutput(io: CliIO, options: OutputOptions, progress = createProgress(io, options)): Output {
   const { environment, stdout, stderr, platform } = io
-  const { quiet = false, verbose = false, json = false, flags, command } = options
+  const { quiet = false, verbose = false, json = false, flags, command, account } = options
   const warnings: string[] = []
   let serverBody: string | undefined
   const programOutput: string[] = []
@@ -174,7 +176,7 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
       if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
       const failure = asOAuthError(error)
       const exit = exitOf(failure, command)
-      const next = hintOf(failure, command)
+      const next = hintOf(failure, command, account !== undefined)
       const start = next.search(COMMAND_AT_END)
       const [advice, given] = start < 0 ? [next, ''] : [next.slice(0, start), next.slice(start)]
       const whole = given === '' || given.includes('--help') ? given : given + (flags?.(given) ?? '')

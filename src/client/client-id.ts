@@ -26,6 +26,13 @@ export interface ClientChoice {
  * @throws {OAuthError} `CLIENT_INVALID`, `SCOPE_INVALID`
  */
 export function chooseClient({ clientId, redirectUri, scope }: ClientChoice): Client {
+  const parameter = redirectUri === undefined ? undefined : callbackParameter(redirectUri)
+  if (parameter !== undefined) {
+    throw invalid(`a redirect URI cannot have the parameter "${parameter}", which the server adds for the callback`, {
+      reason: 'redirect-uri-completed',
+      redirectUri: withoutCallback(redirectUri ?? ''),
+    })
+  }
   if (clientId === undefined) {
     const client = { redirectUri: redirectUri ?? LOOPBACK_REDIRECT, scope: parseScope(scope ?? DEFAULT_SCOPE) }
     if (!isLoopbackRedirect(client.redirectUri)) {
@@ -130,6 +137,21 @@ function checkRedirect(redirectUri: string, client: URL): void {
     scheme: reversedHost(client),
   })
 }
+
+/** A parameter of the query that only a callback URL has. */
+export function callbackParameter(redirectUri: string): string | undefined {
+  const names = [...(asUrl(redirectUri)?.searchParams.keys() ?? [])]
+  return names.find((name) => RESPONSE.includes(name))
+}
+
+function withoutCallback(redirectUri: string): string {
+  const url = new URL(redirectUri)
+  for (const name of RESPONSE) url.searchParams.delete(name)
+  return url.href
+}
+
+/** RFC 6749, 4.1.2, RFC 9207 and JARM. */
+const RESPONSE: readonly string[] = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'response']
 
 /** https, loopback, or a scheme that is the reversed host; otherwise `undefined`. */
 export function redirectKind(redirectUri: string, client: URL): 'https' | 'loopback' | 'scheme' | undefined {

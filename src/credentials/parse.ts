@@ -27,10 +27,14 @@ function fromJson(text: string): Record<string, string> | undefined {
   }
 }
 
-/** One value, which some tools break into lines. */
-function fromBundle(text: string): Record<string, string> | undefined {
+/** Whether the text is one value without a name, which some tools break into lines. */
+export function isBundleAlone(text: string): boolean {
   const value = cleaned(text)
-  return /^[\w+/-]+(?:\s+[\w+/-]+)*=*$/.test(value) && !OURS.test(value) ? { [SESSION]: value } : undefined
+  return /^[\w+/-]+(?:\s+[\w+/-]+)*=*$/.test(value) && !OURS.test(value)
+}
+
+function fromBundle(text: string): Record<string, string> | undefined {
+  return isBundleAlone(text) ? { [SESSION]: cleaned(text) } : undefined
 }
 
 const WRITTEN = [

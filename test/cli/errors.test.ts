@@ -41,6 +41,13 @@ test('an error of run exits with 125, whatever its code, unless it says otherwis
   expect(exitOf({ code: 'SESSION_DEAD' }, 'refresh')).toBe(5)
 })
 
+test('with --account, the credentials in the variables would not be used', () => {
+  const error = { code: 'CREDENTIALS_INCOMPLETE', facts: { reason: 'token-elsewhere', targets: ['gh:a/b'] } } as const
+  expect(hintOf(error, 'refresh', true)).toBe(
+    'set the variables to the credentials in gh:a/b, then run the same command without --account',
+  )
+})
+
 describe('the hint follows from the code and the facts', () => {
   const cases: [code: ErrorCode, facts: ErrorFacts, hint: string | RegExp][] = [
     ['SOURCE_FAILED', {}, /^run the command of ATPROTO_OAUTH_SOURCE by itself: /],
@@ -48,12 +55,17 @@ describe('the hint follows from the code and the facts', () => {
     [
       'CREDENTIALS_INCOMPLETE',
       { reason: 'token-elsewhere', targets: ['gh:a/b', "file:/home/a/it's.env"] },
-      "load it, then run the same command without --account: set -a; . '/home/a/it'\\''s.env'; set +a",
+      "load it, then run the same command again: set -a; . '/home/a/it'\\''s.env'; set +a",
     ],
     [
       'CREDENTIALS_INCOMPLETE',
       { reason: 'token-elsewhere', targets: ['gh:a/b'] },
-      'set the variables to the credentials in gh:a/b, then run the same command without --account',
+      'set the variables to the credentials in gh:a/b, then run the same command again',
+    ],
+    [
+      'CLIENT_INVALID',
+      { reason: 'redirect-uri-completed', redirectUri: 'https://a.dev/cb' },
+      'write it as --redirect-uri https://a.dev/cb',
     ],
     ['USAGE', { reason: 'source-malformed' }, "write it as in: ATPROTO_OAUTH_SOURCE='exec:pass show atproto/alice'"],
     ['SESSION_DEAD', {}, 'sign in with your own handle, as in: atproto-oauth init alice.bsky.social'],

@@ -204,6 +204,16 @@ describe('a hosted client', () => {
     expect(await failure(() => choose(HOSTED, redirectUri))).toMatchObject({ code: 'CLIENT_INVALID' })
   })
 
+  test.each([
+    [HOSTED, 'https://app.example.com/cb?x=1&code=2&state=3', 'code', 'https://app.example.com/cb?x=1'],
+    [undefined, 'http://127.0.0.1:8080/cb?error=x', 'error', 'http://127.0.0.1:8080/cb'],
+  ])('a callback URL is no redirect URI: %s, %s', async (clientId, redirectUri, parameter, meant) => {
+    expect(await failure(() => chooseClient({ clientId, redirectUri }))).toMatchObject({
+      message: `a redirect URI cannot have the parameter "${parameter}", which the server adds for the callback`,
+      facts: { reason: 'redirect-uri-completed', redirectUri: meant },
+    })
+  })
+
   test('needs its redirect named', async () => {
     expect(await failure(() => chooseClient({ clientId: HOSTED }))).toMatchObject({
       code: 'CLIENT_INVALID',

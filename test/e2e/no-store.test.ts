@@ -155,7 +155,9 @@ test('without the token: the access token serves, and what needs more says where
       const failed = await runCli(args, { ...options, env: { ...options.env, ...variables } })
       expectFailure(failed, 2, 'CREDENTIALS_INCOMPLETE', 'alive')
       expect(failed.stderr).toContain(`it was saved to ${save[1]} only; nothing was sent`)
-      expect(failed.stderr).toContain(`hint: set the variables to the credentials in ${save[1]}, then run`)
+      const again = args.includes('--account') ? 'without --account' : 'again'
+      const hint = `hint: set the variables to the credentials in ${save[1]}, then run the same command ${again}\n`
+      expect(failed.stderr).toContain(hint)
     }
   }
   expect(await tokenRequests()).toStrictEqual([])

@@ -3,7 +3,7 @@
  */
 
 import { isAbsolute } from 'node:path'
-import { checkClientId, chooseClient } from '../../client/client-id.ts'
+import { callbackParameter, checkClientId, chooseClient } from '../../client/client-id.ts'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { Origin } from '../../model.ts'
 import type { ConfigKey } from '../../node/config/read.ts'
@@ -76,10 +76,8 @@ export function checkSetting(key: ConfigKey, found: Found<string | readonly stri
       named(found.name, () => checkClientId(text))
       return
     case 'redirect-uri':
-      if (asUrl(text) !== undefined) return
-      throw new CliError('USAGE', `${found.name} must be a URI, as in https://app.example.com/callback`, {
-        hint: 'use a redirect URI that the client metadata document lists',
-      })
+      checkRedirectUri(text, found.name)
+      return
     case 'account':
       // A name that was set by another command, for a session that has it.
       if (found.source === 'config' && isSessionName(text)) return
@@ -100,6 +98,24 @@ export function checkSetting(key: ConfigKey, found: Found<string | readonly stri
         hint: `atproto-oauth config set encrypt-store ${text === 'keyring' ? 'keychain' : 'passphrase'}`,
       })
   }
+}
+
+/** What no client can have as a redirect URI. */
+function checkRedirectUri(text: string, name: string): void {
+  const url = asUrl(text)
+  const parameter = callbackParameter(text)
+  const why =
+    url === undefined
+      ? 'must be a URI, as in https://app.example.com/callback'
+      : parameter !== undefined
+        ? `cannot have the parameter "${parameter}", which the server adds for the callback`
+        : text.includes('#')
+          ? 'cannot have a fragment'
+          : url.username !== '' || url.password !== ''
+            ? 'cannot have a user name or a password'
+            : undefined
+  if (why === undefined) return
+  throw new CliError('USAGE', `${name} ${why}`, { hint: 'use a redirect URI that the client metadata document lists' })
 }
 
 /** @returns why a client cannot have this redirect URI, as far as that is known without its document */

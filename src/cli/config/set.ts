@@ -6,7 +6,7 @@ import { cleaned, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
 import { type ConfigKey, readConfig } from '../../node/config/read.ts'
 import { changeConfig } from '../../node/config/write.ts'
-import { normalizeTarget } from '../../node/save/targets.ts'
+import { normalizeTarget, VAULT } from '../../node/save/targets.ts'
 import { CliError } from '../errors.ts'
 import type { Runner, SettingsContext } from '../invocation.ts'
 import type { CommonOptions } from '../options.ts'
@@ -14,7 +14,7 @@ import { shellQuote } from '../shell.ts'
 import { checkPair, checkSetting } from './check.ts'
 import { encryptStore, type StoreEncryption } from './encryption.ts'
 import { isSettingKey, parseKey, SETTING_KEYS, type SettingKey, settingOf } from './keys.ts'
-import { placeOf } from './values.ts'
+import { effectiveValue, placeOf } from './values.ts'
 import { chooseVault, leaveVault } from './vault.ts'
 
 export function configSetCommand(runner: Runner): Command {
@@ -84,6 +84,7 @@ async function runSet(
   const place = placeOf(context)
   const given = key === 'save' ? values.map(savedAs) : value
   checkSetting(key, { value: given, source: 'flag', name: key }, dev)
+  if (key === 'save' && given.includes(VAULT)) await requireVaultHere(context)
   const change = () =>
     key === 'encrypt-store'
       ? encryptStore(place, value as StoreEncryption, context)
@@ -92,6 +93,19 @@ async function runSet(
   output.note(`${key} is set in ${place.path}`)
   warnOfVariable(key, context)
   warnOfPair(new Map([...before, [key, given]]), output)
+}
+
+/**
+ * A login could not be saved.
+ *
+ * @throws {OAuthError} `USAGE`
+ */
+async function requireVaultHere(context: SettingsContext): Promise<void> {
+  const { value, problem } = await effectiveValue('vault', undefined, context)
+  if (value !== undefined || problem !== undefined) return
+  throw new CliError('USAGE', 'save cannot be vault: no vault is set', {
+    hint: 'make one, as in: atproto-oauth vault new git:https://github.com/OWNER/REPO; or use one: atproto-oauth vault use --help',
+  })
 }
 
 /** Not relative to the folder of one day. */
@@ -128,7 +142,13 @@ async function runUnset(name: string, _: CommonOptions, context: SettingsContext
   // A name of a newer version, or a misspelt one, is in the file, and can be removed from it.
   const isForeign = !isSettingKey(name) && readConfig(place.path, output.warn)?.entries.has(name) === true
   const key = isForeign ? name : parseKey(name, 'unset')
-  if (key === 'vault' && (await leaveVault(context))) return
+  if (key === 'vault' && (await leaveVault(context))) {
+    const save = readConfig(place.path, output.warn)?.entries.get('save')
+    if ([save].flat().includes(VAULT)) {
+      output.warn(`save in ${place.path} is vault: logins fail as long as no vault is set`)
+    }
+    return
+  }
   const change = () =>
     key === 'encrypt-store' ? encryptStore(place, undefined, context) : changeConfig(place, { [key]: undefined })
   const before = await change()

@@ -2,10 +2,10 @@
  * The credentials that are given to a command: in variables, or printed by the program of `ATPROTO_OAUTH_SOURCE`.
  */
 import { readCredentials } from '../../credentials/read.ts'
-import { SOURCE, variable } from '../../credentials/variables.ts'
+import { SESSION, SOURCE, variable } from '../../credentials/variables.ts'
 import { isOAuthError } from '../../errors.ts'
 import type { Credentials } from '../../model.ts'
-import { readSource, sourceCommand } from '../../node/save/source.ts'
+import { readSource, type SourceOutput, sourceCommand } from '../../node/save/source.ts'
 import { CliError } from '../errors.ts'
 import type { CliIO } from '../io.ts'
 import type { Output } from '../output.ts'
@@ -35,8 +35,12 @@ export function givenCredentials(
   }
 }
 
-function fromProgram(variables: Readonly<Record<string, string | undefined>>, dev: boolean): Credentials {
-  const wrong = (why: string) => `what the command of ${SOURCE} printed cannot be used: ${why}`
+function fromProgram({ variables, isBare }: SourceOutput, dev: boolean): Credentials {
+  const wrong = (why: string) => {
+    // The program named no variable, so neither does the message.
+    const said = isBare ? why.replace(` in ${SESSION}`, ' in the bundle').replace(SESSION, 'it') : why
+    return `what the command of ${SOURCE} printed cannot be used: ${said}`
+  }
   const hint = `make the command of ${SOURCE} print all that \`complete\` printed, unchanged`
   try {
     const credentials = readCredentials(variables, dev)

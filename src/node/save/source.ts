@@ -1,7 +1,7 @@
 /**
  * `ATPROTO_OAUTH_SOURCE=exec:COMMAND`: a program that prints the credentials.
  */
-import { parseVariables } from '../../credentials/parse.ts'
+import { isBundleAlone, parseVariables } from '../../credentials/parse.ts'
 import { type Environment, SOURCE } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
 import { isCode } from '../store/files.ts'
@@ -13,6 +13,12 @@ const LARGEST = 256 * 1024
 /** Characters of what the program printed to stderr: how many are kept, and how many are shown. */
 const ERRORS_KEPT = 64 * 1024
 const ERRORS_SHOWN = 4 * 1024
+
+export interface SourceOutput {
+  readonly variables: Environment
+  /** The program printed the value of a bundle, and no name. */
+  readonly isBare: boolean
+}
 
 /**
  * The command of a source.
@@ -30,10 +36,9 @@ export function sourceCommand(spec: string): string {
 /**
  * Runs the command, by /bin/sh or cmd.exe, and reads what it prints.
  *
- * @returns the variables
  * @throws {OAuthError} `SOURCE_FAILED`; what the program printed is never in the message
  */
-export async function readSource(command: string, settings: ProgramSettings): Promise<Environment> {
+export async function readSource(command: string, settings: ProgramSettings): Promise<SourceOutput> {
   const { environment, limits, onOutput } = settings
   const chunks: Buffer[] = []
   let size = 0
@@ -61,7 +66,7 @@ export async function readSource(command: string, settings: ProgramSettings): Pr
   if (text.trim() === '') throw failed('it printed nothing')
   const variables = parseVariables(text)
   if (variables === undefined) throw failed('it printed no credentials in a known format')
-  return variables
+  return { variables, isBare: isBundleAlone(text) }
 }
 
 function failed(why: string): OAuthError {

@@ -49,6 +49,11 @@ describe('config set', () => {
     [['client-id', 'https://app.fake.dev'], 'client-id: invalid client_id "https://app.fake.dev"', 'use the URL of a'],
     [['client-id', 'http://app.fake.dev/c'], 'client-id: http://app.fake.dev/c is not a loopback client_id', ''],
     [['redirect-uri', 'callback'], 'redirect-uri must be a URI', ''],
+    [['redirect-uri', 'https://a.dev/cb?code=1'], 'redirect-uri cannot have the parameter "code"', 'metadata document'],
+    [['redirect-uri', 'https://a.dev/cb?x=1&iss=a'], 'redirect-uri cannot have the parameter "iss"', ''],
+    [['redirect-uri', 'https://a.dev/cb#x'], 'redirect-uri cannot have a fragment', ''],
+    [['redirect-uri', 'https://me:canary@a.dev/cb'], 'redirect-uri cannot have a user name or a password', ''],
+    [['save', 'vault'], 'save cannot be vault: no vault is set', 'make one, as in: atproto-oauth vault new git:'],
     [['account', 'https://pds.fake.dev'], 'account: "https://pds.fake.dev" is a server', 'write a handle'],
     [['account', 'alice'], 'account: ', 'write a handle'],
     [['account', 'a.dev', 'b.dev'], 'account has one value, not 2', 'config set account a.dev\n'],
@@ -234,6 +239,18 @@ describe('the setting vault', () => {
     expect(await config(['set', 'vault', TWO])).toMatchObject({ code: 0 })
     await expect(stat(path)).rejects.toThrow()
     expect((await config(['get', 'vault'], { ATPROTO_OAUTH_VAULT: ONE })).stdout).toBe(`${ONE}\n`)
+  })
+
+  test('has to be set for the save target vault, and a save target without it is named', async () => {
+    const { home, config, path } = await newHome()
+    expect(await config(['set', 'save', 'vault'], { ATPROTO_OAUTH_VAULT: ONE })).toMatchObject({ code: 0 })
+    await writeKnownVault(home, { address: ONE, key: KEY })
+    expect(await config(['set', 'save', 'vault'])).toMatchObject({ code: 0 })
+    const { stderr } = await config(['unset', 'vault'])
+    expect(stderr).toContain(`warning: save in ${path} is vault: logins fail as long as no vault is set`)
+    await config(['set', 'save', 'store'])
+    await config(['set', 'vault', ONE])
+    expect((await config(['unset', 'vault'])).stderr).not.toContain('warning')
   })
 
   test('is none whose creation was not finished', async () => {

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import type { Did } from '../../../src/model.ts'
+import type { Did, Handle } from '../../../src/model.ts'
 import { tempFolder } from '../../node/helpers.ts'
 import { callbackFor, fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
 import { createFakeWorld, type FakeWorld } from '../../support/fake-atproto.ts'
@@ -90,6 +90,39 @@ test('a variable with the name of another account’s session contradicts creden
   expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
   expect(stderr).toContain(`ATPROTO_OAUTH_ACCOUNT is his, but the credentials in the environment are of ${alice}`)
   expect(stderr).toContain('--account his\n')
+})
+
+describe('a variable with a handle beside credentials', () => {
+  test('is resolved, and contradicts those of another account', async () => {
+    const { world, alice } = await twoAccounts()
+    const bob = world.stores.sessionRecords.get('other')!
+    world.stores.sessionRecords.set('other', { ...bob, handle: 'bob.dev' as Handle })
+    const env = await signIn(world)
+    const whoami = (account: string) => run(world, ['whoami'], { env: { ...env, ATPROTO_OAUTH_ACCOUNT: account } })
+    for (const account of ['alice.fake.dev', '@alice.fake.dev']) {
+      expect(await whoami(account)).toMatchObject({ code: 0, stderr: '' })
+    }
+    // It cannot be resolved, and was the handle of a stored session.
+    const other = await whoami('bob.dev')
+    expect(other).toMatchObject({ code: 2, stdout: '' })
+    expect(other.stderr).toContain(
+      `ATPROTO_OAUTH_ACCOUNT is bob.dev, but the credentials in the environment are of ${alice}`,
+    )
+    const unknown = await whoami('carol.dev')
+    expect(unknown).toMatchObject({ code: 4, stdout: '' })
+    expect(unknown.stderr).toContain('(ATPROTO_OAUTH_ACCOUNT) [HANDLE_NOT_FOUND]')
+    const server = await whoami('https://pds.fake.dev')
+    expect(server).toMatchObject({ code: 2, stdout: '' })
+    expect(server.stderr).toContain('(ATPROTO_OAUTH_ACCOUNT): "https://pds.fake.dev" is a server')
+  })
+
+  test('names the program that prints them', async () => {
+    const { world, alice } = await twoAccounts()
+    const { stdout } = await run(world, ['complete', await callbackFor(world), '--format', 'bundle'])
+    const env = { ATPROTO_OAUTH_SOURCE: `exec:echo ${stdout.trim()}`, ATPROTO_OAUTH_ACCOUNT: BOB }
+    const { stderr } = await run(world, ['whoami'], { env })
+    expect(stderr).toContain(`but the credentials of ATPROTO_OAUTH_SOURCE are of ${alice} [USAGE]`)
+  })
 })
 
 describe('--account, before and after the command', () => {

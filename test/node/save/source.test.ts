@@ -22,7 +22,8 @@ async function isAlive(pid: number): Promise<boolean> {
 function read(command: string, { env = {}, limits = NEVER }: { env?: object; limits?: ProgramLimits } = {}) {
   const shown: string[] = []
   const onOutput = (text: string) => void shown.push(text)
-  return { shown, result: readSource(command, { environment: { ...process.env, ...env }, onOutput, limits }) }
+  const reading = readSource(command, { environment: { ...process.env, ...env }, onOutput, limits })
+  return { shown, result: reading.then(({ variables }) => variables) }
 }
 
 describe('the setting', () => {
