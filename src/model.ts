@@ -199,6 +199,9 @@ const receivedAuthorization = v.object({
   did,
   handle: handle.optional(),
   requestedScope: text,
+  /** As in the {@link PendingAuthorization}. */
+  emptyIncludes: texts.optional(),
+  setPermissions: texts.optional(),
   credentials: credentialsSchema.check(({ server }) => server !== undefined, {
     path: ['server'],
     message: 'is missing',

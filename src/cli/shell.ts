@@ -2,6 +2,7 @@
  * Builds commands to paste, and quotes values in them, which may come from a server.
  */
 import type { LoginFacts, MethodNeeds } from '../errors.ts'
+import { parsePermission } from '../protocol/scope/permission.ts'
 import { sanitize, singleQuote } from '../text.ts'
 
 /** `atproto-oauth init …` for the same account, with the same scope, client and redirect URI. */
@@ -51,6 +52,17 @@ const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['record', `:='{"$type":"app.bsky.feed.post","text":"Hello","createdAt":"2026-01-01T00:00:00Z"}'`],
   ['q', '=atproto'],
 ])
+
+/** `atproto-oauth scope resolve …` for a valid `include:`. */
+export function resolveCommandLine(include: string): string {
+  const { values } = parsePermission(include)!
+  const [audience] = values.get('aud') ?? []
+  return [
+    'atproto-oauth scope resolve',
+    shellQuote(values.get('nsid')![0]!),
+    ...(audience === undefined ? [] : ['--aud', shellQuote(audience)]),
+  ].join(' ')
+}
 
 /** Quotes any text as one word of a POSIX shell. */
 export function shellQuote(text: string): string {

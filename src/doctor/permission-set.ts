@@ -3,6 +3,7 @@
  */
 import type { Fix, OAuthError } from '../errors.ts'
 import type { Finding } from '../ports.ts'
+import { type ExplainedPermission, explainScope } from '../protocol/explain/explain.ts'
 import { namespaceOf } from '../protocol/scope/permission.ts'
 import { type DroppedEntry, expandSet, nsidOf, type PermissionSet } from '../protocol/scope/permission-set.ts'
 import {
@@ -21,6 +22,8 @@ export interface PermissionSetCheck {
   readonly include: string
   /** Absent if it cannot be resolved: the last finding says why. */
   readonly set?: PermissionSet | undefined
+  /** What each permission that the set grants allows, as {@link explainScope} says; absent if it cannot be resolved. */
+  readonly permissions?: readonly ExplainedPermission[] | undefined
   /** `PERMISSION_SET_UNRESOLVED` */
   readonly error?: OAuthError | undefined
   readonly findings: readonly Finding[]
@@ -58,7 +61,8 @@ export async function checkPermissionSet(include: string, ports: ResolvePorts): 
   findings.push(ok({ topic: 'record', detail, milliseconds: record.milliseconds }))
 
   const set = expandSet(include, record.value)
-  return { include, set, findings: [...findings, ...entryFindings(set)] }
+  const { permissions } = explainScope(set.granted.join(' '))
+  return { include, set, permissions, findings: [...findings, ...entryFindings(set)] }
 }
 
 function repair({ code, facts, cause }: OAuthError, nsid: string, did: string | undefined): Fix {

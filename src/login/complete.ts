@@ -117,7 +117,7 @@ async function exchangeAndDeliver(
   const response = await sendCode(exchange)
   const result = await verifyResponse(response, exchange, ports)
   const login = {
-    keep: () => store.put(receivedFor(spent('sent'), result)),
+    keep: () => store.put(receivedFor(spent('sent'), result, pending)),
     close: () => note({ ...spent('completed'), ...filesOf(ports) }),
     end: () => agent.revokeIssued(response),
   }

@@ -169,24 +169,30 @@ function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded:
   })
 }
 
-/** @param sent the stored record of the login */
+/**
+ * @param sent the stored record of the login
+ * @param known what was found about the requested permission sets
+ */
 export function receivedFor(
   { state, codeHash, at }: SpentAuthorization,
   { credentials, handle, requestedScope }: Completed,
+  { emptyIncludes, setPermissions }: PendingAuthorization,
 ): ReceivedAuthorization {
   const { did } = credentials
-  return { version: 1, status: 'received', state, codeHash, did, handle, requestedScope, credentials, at }
+  const known = { ...(emptyIncludes && { emptyIncludes }), ...(setPermissions && { setPermissions }) }
+  return { version: 1, status: 'received', state, codeHash, did, handle, requestedScope, ...known, credentials, at }
 }
 
 /** The result that an earlier run received but did not deliver. */
-export function completedOf({ credentials, handle, requestedScope }: ReceivedAuthorization): Completed {
+export function completedOf(record: ReceivedAuthorization): Completed {
+  const { credentials, handle, requestedScope } = record
   const grantedScope = credentials.scope ?? ''
   return {
     credentials,
     handle,
     requestedScope,
     grantedScope,
-    ...compareScopes(requestedScope, grantedScope, credentials.did),
+    ...compareScopes(requestedScope, grantedScope, credentials.did, record),
   }
 }
 

@@ -462,6 +462,7 @@ test('checkPermissionSet expands a set, and has a finding for one that cannot be
   expect(await client.checkPermissionSet('dev.fake.lex.authAll')).toMatchObject({
     include: 'include:dev.fake.lex.authAll',
     set: { granted: ['repo:dev.fake.lex.post'], dropped: [] },
+    permissions: [{ allows: 'Create, update and delete records of dev.fake.lex.post.' }],
   })
   const { set, error, findings } = await client.checkPermissionSet('dev.fake.none.authAll')
   expect([set, error?.code]).toStrictEqual([undefined, 'PERMISSION_SET_UNRESOLVED'])

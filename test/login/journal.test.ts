@@ -6,6 +6,7 @@ import { init } from '../../src/login/init.ts'
 import type { Completed } from '../../src/model.ts'
 import { failure } from '../support/failure.ts'
 import { createFakeWorld, type FakeWorld } from '../support/fake-atproto.ts'
+import { publishSet } from '../support/permission-sets.ts'
 
 async function calledBack(world: FakeWorld) {
   const { authorizationUrl, pending } = await init('alice.fake.dev', {}, world)
@@ -48,6 +49,28 @@ describe('11.2 the credentials of a login', () => {
     expect(again.credentials.refreshToken).toBe(world.currentRefreshToken(world.alice.did))
     expect(world.requests).toHaveLength(sent)
     expect(record()).toMatchObject({ status: 'spent', outcome: 'completed' })
+  })
+
+  test('26.4 that could not be delivered: what was not granted of a permission set is still known', async () => {
+    const world = createFakeWorld()
+    publishSet(world, {
+      permissions: ['post', 'like'].map((name) => ({ resource: 'repo', collection: [`dev.fake.lex.${name}`] })),
+    })
+    const scope = 'atproto include:dev.fake.lex.authAll'
+    const { authorizationUrl } = await init('alice.fake.dev', { scope }, world)
+    const callback = world.authorize(authorizationUrl, { scope: 'atproto repo:dev.fake.lex.post' })
+    await failure(complete(callback, { ...world, deliver: () => Promise.reject(FULL) }))
+    expect(await complete(callback, { ...world, deliver: async () => undefined })).toMatchObject({
+      emptyIncludes: [],
+      missingFromSets: ['repo:dev.fake.lex.like'],
+    })
+
+    publishSet(world, { permissions: [] })
+    const next = await init('alice.fake.dev', { scope }, world)
+    const back = world.authorize(next.authorizationUrl, { scope: 'atproto repo:dev.fake.lex.post' })
+    await failure(complete(back, { ...world, deliver: () => Promise.reject(FULL) }))
+    const { emptyIncludes } = await complete(back, { ...world, deliver: async () => undefined })
+    expect(emptyIncludes).toStrictEqual(['include:dev.fake.lex.authAll'])
   })
 
   test('are not given for another code', async () => {

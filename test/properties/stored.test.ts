@@ -20,7 +20,15 @@ const clientKey = { kid: 'first', thumbprint: THUMBPRINT }
 const AT = 1_700_000_000_000
 
 /** Records that have every member. */
-const PENDING = { ...pendingRecord(), did, handle, clientKey, refusedCodes: ['h'] }
+const PENDING = {
+  ...pendingRecord(),
+  did,
+  handle,
+  clientKey,
+  refusedCodes: ['h'],
+  emptyIncludes: ['include:a.b.c'],
+  setPermissions: ['repo:a.b.d'],
+}
 const SPENT = { version: 1, status: 'spent', state: 'canary-state', codeHash: 'h', outcome: 'completed', did, at: AT }
 const RECEIVED = {
   version: 1,
@@ -30,6 +38,8 @@ const RECEIVED = {
   did,
   handle,
   requestedScope: 'atproto',
+  emptyIncludes: ['include:a.b.c'],
+  setPermissions: ['repo:a.b.d'],
   credentials: {
     did,
     clientId,

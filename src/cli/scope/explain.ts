@@ -10,10 +10,11 @@ import {
   type ScopeExplanation,
   type ScopeFault,
 } from '../../protocol/explain/explain.ts'
+import { isInclude } from '../../protocol/scope/permission-set.ts'
 import type { Preset } from '../../protocol/scope/presets.ts'
 import { presetScope } from '../../protocol/scope/presets.ts'
 import { compareScopes } from '../../protocol/scope/scope.ts'
-import { sanitize, toSafeJson } from '../../text.ts'
+import { toSafeJson } from '../../text.ts'
 import type { Paint } from '../colour.ts'
 import type { Context } from '../context.ts'
 import { CliError, permissionForm } from '../errors.ts'
@@ -21,6 +22,8 @@ import type { Runner } from '../invocation.ts'
 import { collectPreset, TASKS } from '../login/options.ts'
 import { type CommonOptions, SETTINGS } from '../options.ts'
 import { sessionFor } from '../session/select.ts'
+import { resolveCommandLine } from '../shell.ts'
+import { describedPermission, faultRow, row } from './explained.ts'
 
 interface ExplainOptions extends CommonOptions {
   readonly account?: string
@@ -64,6 +67,7 @@ async function runExplain(words: readonly string[], options: ExplainOptions, con
   const text = words.join(' ')
   const explanation = explainScope(options.for ? presetScope(options.for, text === '' ? undefined : text) : text)
   await output.data(output.json ? `${toSafeJson(explanation)}\n` : report(explanation, text, output.paint))
+  noteSets(explanation.permissions, context)
   if (isFaulty(explanation)) throw faultyScope(explanation)
 }
 
@@ -97,11 +101,11 @@ async function explainGrant(account: string | undefined, context: Context): Prom
   }
   const lines = [
     ...explanation.permissions.map((each) => [
-      ...described(each, output.paint),
+      ...describedPermission(each, output.paint),
       ...(unaskedScopes.includes(each.permission) ? [row('granted', 'although it was not requested')] : []),
     ]),
     ...missing.map((each) => [
-      ...described(each, output.paint),
+      ...describedPermission(each, output.paint),
       row(
         'missing',
         unsupportedScopes.includes(each.permission)
@@ -111,41 +115,22 @@ async function explainGrant(account: string | undefined, context: Context): Prom
     ]),
   ]
   await output.data(`${lines.map((block) => block.join('\n')).join('\n\n')}\n`)
+  noteSets([...explanation.permissions, ...missing], context)
 }
 
-const WIDTH = 11
-const COLOURS = { error: 'red', warning: 'yellow' } as const
-/** Characters; enough for a permission with many methods. */
-const LONGEST = 8000
+/** What a permission set contains is known only where it is published. */
+function noteSets(permissions: readonly ExplainedPermission[], { output }: Context): void {
+  const written = permissions.flatMap(({ permission, corrected = permission }) => corrected.split(' '))
+  const commands = new Set(written.filter(isInclude).map((include) => `  ${resolveCommandLine(include)}`))
+  if (commands.size > 0) output.note(['To list what a permission set grants:', ...commands].join('\n'))
+}
 
 function report({ scope, permissions, faults }: ScopeExplanation, given: string, paint: Paint): string {
   const whole = [
     ...faults.map((fault) => faultRow(fault, paint)),
     ...(scope === undefined || scope === given ? [] : [row('scope', scope)]),
   ]
-  return [...permissions.map((each) => described(each, paint)), ...(whole.length > 0 ? [whole] : [])]
+  return [...permissions.map((each) => describedPermission(each, paint)), ...(whole.length > 0 ? [whole] : [])]
     .map((block) => `${block.join('\n')}\n`)
     .join('\n')
-}
-
-function described(
-  { permission, allows, excludes, coveredBy, faults, corrected }: ExplainedPermission,
-  paint: Paint,
-): string[] {
-  return [
-    sanitize(permission, LONGEST),
-    ...(allows === undefined ? [] : [row('allows', allows)]),
-    ...(excludes === undefined ? [] : [row('limits', excludes)]),
-    ...(coveredBy.length > 0 ? [row('covered by', coveredBy.join(' '))] : []),
-    ...faults.map((fault) => faultRow(fault, paint)),
-    ...(corrected === undefined ? [] : [row('write', corrected === '' ? 'nothing: omit it' : corrected)]),
-  ]
-}
-
-function faultRow({ level, message }: ScopeFault, paint: Paint): string {
-  return row(level, message).replace(level, (word) => paint(COLOURS[level], word))
-}
-
-function row(name: string, value: string): string {
-  return `  ${name.padEnd(WIDTH)}${sanitize(value, LONGEST)}`
 }

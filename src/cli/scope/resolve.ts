@@ -7,12 +7,14 @@ import { isOAuthError } from '../../errors.ts'
 import { includeToken, inLanguage, nsidOf } from '../../protocol/scope/permission-set.ts'
 import { serviceAt, serviceOf } from '../../protocol/xrpc/services.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
+import type { Paint } from '../colour.ts'
 import type { Context } from '../context.ts'
 import { CliError, worded } from '../errors.ts'
 import { findingLines } from '../findings.ts'
 import type { Runner } from '../invocation.ts'
 import { languageOf } from '../login/scope-notes.ts'
 import type { CommonOptions } from '../options.ts'
+import { describedPermission } from './explained.ts'
 
 interface ResolveOptions extends CommonOptions {
   readonly aud?: string
@@ -33,24 +35,25 @@ Examples:
   atproto-oauth scope resolve app.bsky.authFullApp --aud appview
 
 Checks the _lexicon TXT record, the DID document and the record, in this order, and stops at the first that fails. Then
-lists the entries of the set that are not granted, with the repair for its author, and the permissions that are. With
---json, prints one object. Exits with 4 if the set cannot be resolved (PERMISSION_SET_UNRESOLVED).
+lists the entries of the set that are not granted, with the repair for its author, and explains the permissions that
+are. With --json, prints one object. Exits with 4 if the set cannot be resolved (PERMISSION_SET_UNRESOLVED).
 `
 
 async function runResolve(nsid: string, { aud }: ResolveOptions, { io, output, runtime }: Context): Promise<void> {
   const include = requestOf(nsid, aud)
   const check = await checkPermissionSet(include, runtime)
-  const { error, set } = check
+  const { error, set, permissions } = check
   const findings = check.findings.map(worded)
   const language = languageOf(io.environment)
   const title = set && inLanguage(set.title, language)
   const detail = set && inLanguage(set.detail, language)
   if (output.json) {
     const { granted, dropped } = set ?? {}
-    await output.data(`${toSafeJson({ include, nsid: nsidOf(include), title, detail, granted, dropped, findings })}\n`)
+    const texts = { include, nsid: nsidOf(include), title, detail }
+    await output.data(`${toSafeJson({ ...texts, granted, permissions, dropped, findings })}\n`)
   } else {
     const printed = findings.map((finding) => findingLines(finding, output.paint)).join('')
-    await output.data(printed + summaryOf(check, [title, detail]))
+    await output.data(printed + summaryOf(check, [title, detail], output.paint))
   }
   if (error) throw new CliError(error.code, error.message, { facts: error.facts, hint: findings.at(-1)?.fix })
 }
@@ -80,14 +83,19 @@ function setOf(nsid: string): string {
   }
 }
 
-function summaryOf({ include, set }: PermissionSetCheck, [title, detail]: readonly (string | undefined)[]): string {
+function summaryOf(
+  { include, set, permissions = [] }: PermissionSetCheck,
+  [title, detail]: readonly (string | undefined)[],
+  paint: Paint,
+): string {
   if (!set) return ''
   const rows: [name: string, value: string][] = [
     ...(title ? [['title', title] as [string, string]] : []),
     ...(detail ? [['detail', detail] as [string, string]] : []),
     ['request', include],
-    ...set.granted.map((token, index): [string, string] => [index === 0 ? 'grants' : '', token]),
-    ...(set.granted.length === 0 ? [['grants', 'nothing'] as [string, string]] : []),
+    ...(permissions.length === 0 ? [['grants', 'nothing'] as [string, string]] : []),
   ]
-  return `\n${rows.map(([name, value]) => `${name.padEnd(9)}${sanitize(value, 4000)}\n`).join('')}`
+  const texts = rows.map(([name, value]) => `${name.padEnd(9)}${sanitize(value, 4000)}\n`).join('')
+  const granted = permissions.map((each) => `\n${describedPermission(each, paint).join('\n')}\n`)
+  return `\n${texts}${granted.join('')}`
 }

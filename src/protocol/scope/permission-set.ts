@@ -128,7 +128,7 @@ export function nsidOf(include: string): string {
   return parsePermission(include)!.values.get('nsid')![0]!
 }
 
-function isInclude(token: string): boolean {
+export function isInclude(token: string): boolean {
   return parsePermission(token)?.resource === 'include'
 }
 

@@ -76,6 +76,28 @@ atproto-oauth: hint: write it as --scope "atproto ${POST}"
     expect((await explain('--for', 'everything')).code).toBe(2)
   })
 
+  test('a permission set: the command that lists what it grants, once, as it is corrected', async () => {
+    const set = 'include:dev.fake.lex.authAll'
+    const { code, stdout, stderr } = await explain('atproto', set, `${set}?aud=did:web:api.fake.dev%23x`, set)
+    expect(code).toBe(0)
+    expect(stdout).not.toContain('scope resolve')
+    expect(stderr).toBe(`To list what a permission set grants:
+  atproto-oauth scope resolve dev.fake.lex.authAll
+  atproto-oauth scope resolve dev.fake.lex.authAll --aud 'did:web:api.fake.dev#x'
+`)
+    const faulty = await explain('atproto', `Include:dev.fake.lex.authAll?aud=did:web:api.fake.dev#x`)
+    expect(faulty.code).toBe(2)
+    expect(faulty.stderr).toContain(
+      `  atproto-oauth scope resolve dev.fake.lex.authAll --aud 'did:web:api.fake.dev#x'\n`,
+    )
+    expect((await explain('atproto', 'include:authAll')).stderr).not.toContain('scope resolve')
+    expect((await explain('atproto', set, '--json')).stderr).toBe('')
+    const windows = await run(createFakeWorld(), ['scope', 'explain', `${set}?aud=did:web:api.fake.dev%23x`], {
+      platform: 'win32',
+    })
+    expect(windows.stderr).toContain('--aud "did:web:api.fake.dev#x"\n')
+  })
+
   test('--account is for the grant of a session', async () => {
     const { code, stdout, stderr } = await explain('atproto', '--account', 'alice.fake.dev')
     expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
@@ -122,6 +144,13 @@ describe('without a scope: the grant of the session', () => {
       permissions: [{ permission: 'atproto' }, { permission: POST }, { permission: 'account:email' }],
       missing: [{ permission: 'blob:image/*' }, { permission: 'space:com.example.forum' }],
     })
+  })
+
+  test('a permission set that the server has not expanded: the command that lists what it grants', async () => {
+    const set = 'include:dev.fake.lex.authAll'
+    const { stderr } = await run(await stored({ scope: `atproto ${set}` }), ['scope', 'explain'])
+    expect(stderr).toContain('\n  atproto-oauth scope resolve dev.fake.lex.authAll\n')
+    expect((await run(await stored(), ['scope', 'explain'])).stderr).toBe('')
   })
 
   test('26.2 self is the account of the session', async () => {

@@ -34,8 +34,14 @@ ok  permissions      all 2 entries are granted
 title    Alles
 detail   All of it
 request  include:${NSID}?aud=did:web:api.fake.dev%23x
-grants   repo:dev.fake.lex.post
-         rpc:dev.fake.lex.getThing?aud=did:web:api.fake.dev%23x
+
+repo:dev.fake.lex.post
+  allows     Create, update and delete records of dev.fake.lex.post.
+  limits     It permits no uploads and no calls of other services.
+
+rpc:dev.fake.lex.getThing?aud=did:web:api.fake.dev%23x
+  allows     Call dev.fake.lex.getThing at did:web:api.fake.dev#x as the account.
+  limits     It permits no other method, and no other service.
 `)
 })
 
@@ -49,6 +55,7 @@ test('--json prints one object, also if the set cannot be resolved', async () =>
     nsid: NSID,
     title: 'All',
     granted: [],
+    permissions: [],
     dropped: [{ index: 0, entry: 'rpc?lxm=dev.fake.lex.getThing', why: 'audience' }],
     findings: [
       { topic: 'TXT record', verdict: 'ok' },
@@ -67,6 +74,28 @@ test('--json prints one object, also if the set cannot be resolved', async () =>
     findings: [{ topic: 'TXT record', verdict: 'broken', detail: `no TXT record with did= at ${NAME}` }],
   })
   expect(JSON.parse(broken.stdout)).not.toHaveProperty('granted')
+  expect(JSON.parse(broken.stdout)).not.toHaveProperty('permissions')
+})
+
+test('what is granted is explained as `scope explain` explains it, with its warnings', async () => {
+  const world = createFakeWorld()
+  publishSet(world, {
+    permissions: [
+      { resource: 'repo', collection: ['dev.fake.lex.post', 'dev.fake.lex.like'], action: ['create'] },
+      { resource: 'repo', collection: ['dev.fake.lex.like'], action: ['create'] },
+      rpc({ lxm: ['a', 'b', 'c', 'd', 'e'].map((name) => `dev.fake.lex.${name}`), aud: '*' }),
+      { resource: 'space', spaceType: 'dev.fake.lex.forum', authority: '*' },
+    ],
+  })
+  const { permissions, granted } = JSON.parse((await resolve(world, '--json')).stdout)
+  expect(permissions).toHaveLength(4)
+  expect(permissions[1].coveredBy).toStrictEqual([permissions[0].permission])
+  const explained = await run(createFakeWorld(), ['scope', 'explain', ...granted, '--json'])
+  expect(permissions).toStrictEqual(JSON.parse(explained.stdout).permissions)
+  const blocks = (text: string) => text.split('\n\n').filter((block) => /^[a-z]+[:?].*\n {2}allows/.test(block))
+  const [here, there] = [await resolve(world), await run(createFakeWorld(), ['scope', 'explain', ...granted])]
+  expect(blocks(`${here.stdout}\n`)).toHaveLength(4)
+  expect(blocks(`${here.stdout}\n`)).toStrictEqual(blocks(there.stdout))
 })
 
 const named = ({ identity }: FakeWorld) => void identity.txt.set(NAME, [[`did=${PUBLISHER}`]])
@@ -192,7 +221,7 @@ test('--aud by its short name', async () => {
   const world = createFakeWorld()
   publishSet(world, { permissions: [rpc({ inheritAud: true })] })
   const { stdout } = await resolve(world, '--aud', 'appview')
-  expect(stdout).toContain('grants   rpc:dev.fake.lex.getThing?aud=did:web:api.bsky.app%23bsky_appview\n')
+  expect(stdout).toContain('\nrpc:dev.fake.lex.getThing?aud=did:web:api.bsky.app%23bsky_appview\n')
 })
 
 test('an empty set', async () => {
