@@ -16,6 +16,8 @@ const RECORDS = [sessionRecord(), sessionRecord({ thumbprint: thumbprintOf(OTHER
 const LOGINS = ['one', 'two', 'three'].map((state) => pendingRecord({ state }))
 /** Pages that are free: from none, where not even a lock can be taken, to enough. */
 const LARGEST = 40
+/** A part is enough for every run: CI tries more once. */
+const STRIDE = process.env['ATPROTO_OAUTH_TEST_THOROUGH'] === undefined ? 13 : 3
 
 const PRELUDE = `
   import { appendFile, mkdir, rm, truncate, stat } from 'node:fs/promises'
@@ -25,7 +27,7 @@ const PRELUDE = `
   const { changeConfig } = await import(process.env.SRC + 'node/config/write.ts')
   const { encryptionSetting } = await import(process.env.SRC + 'node/config/encryption.ts')
   const support = await import(process.env.SRC + '../test/support/store-encryption.ts')
-  const [disk, records, logins, largest] = [process.argv[1], ...process.argv.slice(2).map((text) => JSON.parse(text))]
+  const [disk, records, logins, largest, stride] = [process.argv[1], ...process.argv.slice(2).map((text) => JSON.parse(text))]
   const passphrase = 'a passphrase for a disk'
   const filler = disk + '/filler'
   const fill = async (pages) => {
@@ -63,7 +65,7 @@ test.runIf(hasTinyDisk())('a change that runs out of space loses nothing, and go
   const modes = ['off', 'passphrase', 'keychain']
   for (const from of modes) for (const to of modes.filter((mode) => mode !== from)) {
     const ends = new Set()
-    for (let pages = 0; pages < largest; pages += 3) {
+    for (let pages = 0; pages < largest; pages += stride) {
       const home = disk + '/home'
       await mkdir(home)
       const { keychain, change, read } = await place(home, from)
@@ -80,7 +82,7 @@ test.runIf(hasTinyDisk())('a change that runs out of space loses nothing, and go
     }
     console.log(from, to, [...ends].sort().join(' '))
   }`
-  const args = [home, JSON.stringify(RECORDS), JSON.stringify(LOGINS), `${LARGEST}`]
+  const args = [home, JSON.stringify(RECORDS), JSON.stringify(LOGINS), `${LARGEST}`, `${STRIDE}`]
   const { stdout, stderr } = await startNode(code, args, onTinyDisk(home)).ended
   expect(stderr).toBe('')
   expect(stdout.trimEnd().split('\n')).toStrictEqual(
@@ -116,7 +118,7 @@ test.runIf(hasTinyDisk())(
   console.log(await next.catch((error) => error.code), entered)`
     const { stdout, stderr } = await startNode(
       code,
-      [home, JSON.stringify(RECORDS), JSON.stringify(LOGINS), '0'],
+      [home, JSON.stringify(RECORDS), JSON.stringify(LOGINS), '0', '1'],
       onTinyDisk(home),
     ).ended
     expect(stderr).toBe('')
