@@ -121,7 +121,8 @@ export function relativeTime(time: number, now: number): string {
   const seconds = Math.trunc((time - now) / 1000)
   const [unit, length] = UNITS.find(([, size, least]) => Math.abs(seconds) >= size * least) ?? UNITS[3]
   const count = Math.trunc(seconds / length)
-  return count === 0 ? 'now' : new Intl.RelativeTimeFormat('en').format(count, unit)
+  if (count === 0) return time > now ? 'now' : 'just now'
+  return new Intl.RelativeTimeFormat('en').format(count, unit)
 }
 
 /** Whether one character was inserted, deleted, replaced, or exchanged with the next. */

@@ -134,7 +134,9 @@ test.each([
   [48 * 3600, 'in 2 days'],
   [14 * 86_400 - 1, 'in 13 days'],
   [1.9, 'in 1 second'],
-  [-0.4, 'now'],
+  [0.4, 'now'],
+  [0, 'just now'],
+  [-0.4, 'just now'],
 ])('a moment %d seconds from now is %j', (seconds, said) => {
   const now = Date.UTC(2026, 0, 1)
   expect(relativeTime(now + seconds * 1000, now)).toBe(said)

@@ -33,9 +33,9 @@ export function doctorCommand(runner: Runner): Command {
 
 const NOTES = `
 Requires no login, uses no token and changes no session. It sends one pushed authorization request, which expires
-within minutes. A save to a vault that was cut off is finished, as by any command. Results are written to stdout, one
-per line: ok, !! (warning) or xx (broken). With --json, each line is a JSON object. The exit code is 0 if nothing is
-broken, and 4 otherwise.
+within minutes. Like any command, it finishes a save to a vault that was interrupted. Results are written to stdout,
+one per line: ok, !! (warning) or xx (broken). With --json, each line is a JSON object. The exit code is 0 if nothing
+is broken, and 4 otherwise.
 
 Examples:
   atproto-oauth doctor                         # this machine and its sessions

@@ -296,7 +296,7 @@ export function givenIn(
 ): { variables: string; origin: string } {
   const isProgram = ![SESSION, REFRESH_TOKEN].some((name) => variable(environment, name) !== undefined)
   return isProgram && variable(environment, SOURCE) !== undefined
-    ? { variables: SOURCE, origin: `the place that the command of ${SOURCE} reads` }
+    ? { variables: SOURCE, origin: `the secret store that the command of ${SOURCE} reads` }
     : { variables: secretVariables(isBundled), origin: 'the environment and the secret store behind it' }
 }
 

@@ -26,7 +26,7 @@ export async function* checkHandle(
   if (claimed !== handle) {
     yield broken({
       topic: 'handle',
-      detail: `${handle} leads to ${did}, but that account claims ${claimed ?? 'no handle'}`,
+      detail: `${handle} resolves to ${did}, but that account claims ${claimed ?? 'no handle'}`,
       fix: { code: 'HANDLE_NOT_CLAIMED', facts: { reason: 'handle-unclaimed', handle, did } },
       milliseconds: 0,
     })
@@ -58,7 +58,7 @@ export async function* checkDid(did: Did, ports: Ports): AsyncGenerator<Finding,
   if (found === did) {
     yield ok({ topic: 'handle', detail: `${handle} and ${did} name each other`, milliseconds: 0 })
   } else if (found !== undefined) {
-    const detail = `${did} claims ${handle}, which leads to ${found}; logins work, and show the DID instead`
+    const detail = `${did} claims ${handle}, which resolves to ${found}; logins work, and show the DID instead`
     yield warning({ topic: 'handle', detail, fix: recordFix(handle, did), milliseconds: 0 })
   }
   return identity

@@ -115,7 +115,7 @@ function entryFindings(set: PermissionSet): Finding[] {
     findings.push(ok({ topic, detail: `all ${set.granted.length} entries are granted`, milliseconds: 0 }))
   }
   if (set.granted.length > 0) return findings
-  const detail = set.dropped.length === 0 ? 'the set is empty' : 'the set grants nothing as it is requested'
+  const detail = set.dropped.length === 0 ? 'the set is empty' : 'this request of the set grants nothing'
   const fix = set.dropped.length === 0 ? 'add entries to "permissions"' : undefined
   return [...findings, warning({ topic, detail, fix, milliseconds: 0 })]
 }
@@ -153,7 +153,7 @@ function fixOfEntry({ nsid }: PermissionSet, { why, field = '' }: DroppedEntry):
     case 'service':
       return 'replace "aud" by "inheritAud": true; whoever requests the set names the service'
     case 'invalid':
-      return 'write lists as lists with at least one value, and list the collections or methods by their NSID'
+      return 'write each list with at least one value, and list the collections or methods by their NSID'
     case 'namespace':
       return `publish a set under that namespace, or tell the users of the set to request this permission separately`
     case 'audience':

@@ -95,7 +95,7 @@ export async function checkResource(pds: Origin, ports: Ports): Promise<Named> {
   )
   if (validated.error) findings.push(failed(topic, validated.error, milliseconds, serverFix(document, pds)))
   else if (findings.length === 0) {
-    findings.push(ok({ topic, detail: `${pds} names ${validated.value}`, milliseconds }))
+    findings.push(ok({ topic, detail: `${pds} names the authorization server ${validated.value}`, milliseconds }))
   }
   return { findings, issuer: validated.value, isAbsent: false }
 }

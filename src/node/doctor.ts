@@ -124,7 +124,7 @@ async function* checkCa(environment: Environment): AsyncGenerator<Finding> {
     if (!certificates) yield finding('CA', 'broken', `${name} contains no PEM certificate: Node ignores it`, fix)
     else {
       const ended = certificates.filter((pem) => Date.parse(new X509Certificate(pem).validTo) < Date.now()).length
-      const count = `${name} adds ${certificates.length}`
+      const count = `${name} adds ${certificates.length} ${certificates.length === 1 ? 'certificate' : 'certificates'}`
       if (ended === 0) yield finding('CA', 'ok', count)
       else yield finding('CA', 'warning', `${count}, ${ended} of them expired`, 'replace the expired certificates')
     }

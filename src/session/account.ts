@@ -60,7 +60,7 @@ export async function accountOf(handle: Handle, stored: readonly SessionRecord[]
 export function handleTaken(handle: Handle, did: Did, stored: SessionRecord): OAuthError {
   return new OAuthError(
     'SESSION_MISSING',
-    `${handle} now belongs to ${did}, of which no session is stored here; the stored one is of ${stored.did}`,
+    `${handle} now belongs to ${did}, which has no session here; the stored session is of ${stored.did}`,
     { facts: { handle } },
   )
 }

@@ -292,7 +292,7 @@ export async function deliverLeftOver(
     const isReplaced = (inStore || named.size > 0) && !record.undelivered.some((name) => named.has(name))
     if (!isReplaced || !isOAuthError(error, 'SAVE_FAILED')) throw error
     warn(
-      `${record.undelivered.join(' and ')} keeps older credentials, because other places were named: ${error.message}`,
+      `${record.undelivered.join(' and ')} keeps older credentials, because other save targets were given: ${error.message}`,
     )
     const given = { ...record, undelivered: undefined, tokenElsewhere: undefined }
     await commit(given)

@@ -159,7 +159,7 @@ async function withTokens(known: SessionRecord, given: SessionRecord): Promise<S
 }
 
 function copiesDiffer(given: SessionRecord, known: SessionRecord, places: Places): OAuthError {
-  const message = `${places.given} and ${places.known} have different refresh tokens of one session of ${known.did}, and nothing says which one is newer; nothing was sent`
+  const message = `${places.given} and ${places.known} have different refresh tokens of one session of ${known.did}, and which one is newer is not known; nothing was sent`
   // A count beside one copy orders them only if the other one has a count, and the store's own cannot be given one.
   const { thumbprint, rotation: count } = known
   const canBeOrdered = count !== undefined || (given.rotation !== undefined && places !== GIVEN_AND_STORED)

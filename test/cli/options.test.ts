@@ -54,7 +54,7 @@ describe('a setting', () => {
     expect(SETTINGS.handleResolver.read({}, {}, config)).toBeUndefined()
     // What was typed is not affected by what is wrong in the file.
     expect(SETTINGS.clientId.read({ clientId: 'https://a.dev/c' }, {}, config)).toBe('https://a.dev/c')
-    expect(() => SETTINGS.clientId.read({}, {}, config)).toThrow('client-id in /a/config.json must be a text')
+    expect(() => SETTINGS.clientId.read({}, {}, config)).toThrow('client-id in /a/config.json must be a string')
   })
 
   test('only some can be in the file of the user', () => {

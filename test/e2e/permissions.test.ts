@@ -45,7 +45,7 @@ test('14.6 what the server misses is what requiredScope says, and the hint, past
     const data = request.body === undefined ? [] : ['-d', request.body as string]
     const result = await runCli(['call', request.nsid, ...data], { home, env })
     expectFailure(result, 7, 'PERMISSION_MISSING')
-    const named = /Missing required scope "([^"]+)"/.exec(result.stderr)![1]!
+    const named = /Missing required scope '([^']+)'/.exec(result.stderr)![1]!
     expect(requiredScope(request)).toStrictEqual([named])
     hint = /hint: (.*)$/m.exec(result.stderr)![1]!
     expect(hint).toBe(`atproto-oauth init ${account.did} --scope 'atproto blob:image/png ${named}'`)

@@ -301,7 +301,7 @@ describe('ports', () => {
       const other = await clientOf(world, { onWarning }).restore(own.did)
       await other.refresh()
       expect(warnings.at(-1)).toBe(
-        'database keeps older credentials, because other places were named: the save target "database" belongs to another program; the session is valid, and the new credentials are in the store',
+        'database keeps older credentials, because other save targets were given: the save target "database" belongs to another program; the session is valid, and the new credentials are in the store',
       )
       expect(world.sessionAlive(own.did)).toBe(true)
     })

@@ -108,7 +108,9 @@ describe('CAs', () => {
 
   test('of one’s own are counted', async () => {
     const path = await certificate()
-    expect(await ca(path)).toMatchObject([{ verdict: 'ok', detail: `NODE_EXTRA_CA_CERTS (${path}) adds 1` }])
+    expect(await ca(path)).toMatchObject([
+      { verdict: 'ok', detail: `NODE_EXTRA_CA_CERTS (${path}) adds 1 certificate` },
+    ])
   })
 
   test('that cannot be used are broken', async () => {

@@ -124,7 +124,7 @@ describe('a session that was revoked from here has ended, also for its other cop
       for (const work of [session.call(GET_SESSION), session.refresh(), revoke(session.record(), world)]) {
         const error = await failure(work)
         expect(error).toMatchObject(dead)
-        expect(error.message).toMatch(/was revoked here now$/)
+        expect(error.message).toMatch(/was revoked here just now$/)
         expect(error.facts.scope).toBe('atproto transition:generic')
       }
       expect(sent()).toBe(0)
@@ -137,7 +137,7 @@ describe('a session that was revoked from here has ended, also for its other cop
     for (const account of [undefined, world.alice.did]) {
       const error = await failure(openStoredSession(account, world))
       expect(error).toMatchObject({ code: 'SESSION_MISSING', facts: { scope: 'atproto transition:generic' } })
-      expect(error.message).toContain('was revoked here now, and no other one of this account is stored')
+      expect(error.message).toContain('was revoked here just now, and no other one of this account is stored')
     }
     expect((await failure(openStoredSession(world.mallory.did, world))).message).not.toContain('revoked')
   })
@@ -178,7 +178,7 @@ describe('a session that another process revokes while this one uses it', () => 
   const revokedHere = {
     code: 'SESSION_DEAD',
     session: 'dead',
-    message: expect.stringMatching(/was revoked here now$/),
+    message: expect.stringMatching(/was revoked here just now$/),
     facts: expect.not.objectContaining({ reason: expect.anything() }),
   }
 

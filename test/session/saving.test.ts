@@ -89,7 +89,7 @@ test.each([
   expect(await failure(call({}))).toMatchObject({ code: 'SAVE_FAILED', session: 'alive' })
   expect(await failure(call({ inStore: true, targets: [broken] }))).toMatchObject({ code: 'SAVE_FAILED' })
   await call(inStore ? { inStore } : { targets: [good] })
-  expect(world.warnings.join()).toContain('exec:broken keeps older credentials, because other places were named')
+  expect(world.warnings.join()).toContain('exec:broken keeps older credentials, because other save targets were given')
   await call({})
   expect(world.sessionAlive(world.alice.did)).toBe(true)
 })

@@ -480,7 +480,7 @@ describe('the per-user store', () => {
       const before = world.requests.length
       expect(await failure(openStoredSession('alice.fake.dev', world))).toMatchObject({
         code: 'SESSION_MISSING',
-        message: `alice.fake.dev now belongs to ${world.mallory.did}, of which no session is stored here; the stored one is of ${world.alice.did}`,
+        message: `alice.fake.dev now belongs to ${world.mallory.did}, which has no session here; the stored session is of ${world.alice.did}`,
       })
       expect(world.requests.slice(before).filter(({ url }) => url.startsWith(world.pds))).toStrictEqual([])
       await expect(openStoredSession('new.fake.dev', world)).resolves.toMatchObject({ did: world.alice.did })

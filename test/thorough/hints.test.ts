@@ -9,7 +9,9 @@ import https from 'node:https'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { generateDpopJwk } from '../../src/protocol/oauth/dpop.ts'
 import { CONSENT, callbackFor, expectFailure, GENERIC, newHome } from '../e2e/support.ts'
+import { withPlace } from '../sockets/matrix.ts'
 import { createCertificate } from '../support/certificates.ts'
 import { type CliResult, type Home, runCli, runShell } from '../world/cli.ts'
 import { createDid } from '../world/other-hosts.ts'
@@ -31,6 +33,16 @@ function commandIn(result: CliResult): string {
   if (command === undefined) throw new Error(`no command in the hint of: ${result.stderr}`)
   return command
 }
+
+/** Has the process find no host whose name ends in `.invalid`, whether there is a name server or not. */
+const WITHOUT_HOST = `import dns from 'node:dns'
+  import { syncBuiltinESMExports } from 'node:module'
+  const { lookup } = dns
+  dns.lookup = (name, ...rest) =>
+    name.endsWith('.invalid')
+      ? rest.at(-1)(Object.assign(new Error('getaddrinfo ENOTFOUND ' + name), { code: 'ENOTFOUND' }))
+      : lookup(name, ...rest)
+  syncBuiltinESMExports()`
 
 const succeeded = (result: CliResult) => expect(result, result.stderr).toMatchObject({ code: 0 })
 
@@ -222,19 +234,22 @@ describe('the network', () => {
     succeeded(await runCli(['init', did], { home, env: { ...env, NO_PROXY: 'localhost' } }))
   })
 
-  test('a PDS whose host does not exist: doctor looks at the account', async () => {
+  test('a host that does not exist: of a PDS, doctor looks at the account; of an argument, its spelling', async () => {
     const handle = uniqueHandle('moved')
     const did = await createDid(world.plcUrl, { handle, pds: 'https://no-such-host.invalid' })
     const home = await newHome()
-    const refused = await runCli(['init', did], { home })
-    // Without a name server, no host can be said not to exist.
-    if (refused.stderr.includes('temporary DNS failure'))
-      return expectFailure(refused, 3, 'NETWORK_UNREACHABLE', 'none')
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(WITHOUT_HOST)}` }
+    const refused = await runCli(['init', did], { home, env })
     expectFailure(refused, 3, 'HOST_NOT_FOUND', 'none')
     expect(commandIn(refused)).toBe(`atproto-oauth doctor ${did}`)
-    const looked = await runShell(commandIn(refused), { home })
+    const looked = await runShell(commandIn(refused), { home, env })
     expect(looked.stderr).toContain('[DOCTOR_FOUND]')
     expect(looked.stdout).toContain('no-such-host.invalid')
+
+    const misspelt = await runCli(['init', 'https://no-such-host.invalid'], { home, env })
+    expectFailure(misspelt, 3, 'HOST_NOT_FOUND', 'none')
+    expect(hintIn(misspelt)).toBe('check the spelling of the host name, and the network connection')
+    succeeded(await runCli(['init', world.pdsUrl], { home, env }))
   })
 
   test('an unknown handle: the DID', async () => {
@@ -355,6 +370,96 @@ describe('the client', () => {
     const retired = await shell('second.env', commandIn(refused))
     expectFailure({ ...retired, stdout: '' }, 4, 'CLIENT_BROKEN')
     expect(retired.stdout).toContain('ATPROTO_OAUTH_CLIENT_JWK')
+  })
+})
+
+describe('the client, at servers of the fake world: the real PDS has no such refusal, or only after ten minutes', () => {
+  const NO_WORLD = {
+    ATPROTO_OAUTH_DEV: undefined,
+    ATPROTO_OAUTH_PLC_URL: undefined,
+    ATPROTO_OAUTH_HANDLE_RESOLVER: undefined,
+  }
+
+  test.each([
+    ['invalid_scope', "--scope 'atproto repo:a.b.c'", "--scope 'atproto transition:generic'"],
+    ['invalid_scope', `--scope '${GENERIC}'`, ''],
+    ['invalid_client_metadata', "--scope 'atproto repo:a.b.c'", "--scope 'atproto transition:generic'"],
+    ['invalid_redirect_uri', '--redirect-uri http://127.0.0.1:8080/here', ''],
+  ])('a pushed request of the loopback client: %s of %s', async (error, flags, instead) =>
+    withPlace(async ({ world: { alice, faults }, home, sockets }) => {
+      const shell = (script: string) => runShell(script, { home, env: { ...NO_WORLD, ...sockets.env } })
+      let rejections = 1
+      faults.httpFault = ({ url }) =>
+        url.endsWith('/oauth/par') && rejections-- > 0 ? Response.json({ error }, { status: 400 }) : undefined
+      const refused = await shell(`atproto-oauth init ${alice.did} ${flags}`)
+      expectFailure(refused, 4, 'PAR_REFUSED', 'none')
+      expect(hintIn(refused)).not.toContain('document')
+      expect(commandIn(refused)).toBe(`atproto-oauth init ${alice.did} ${instead}`.trim())
+      succeeded(await shell(commandIn(refused)))
+    }),
+  )
+
+  test('a server that rejects loopback clients: a hosted one; another refusal: doctor sends the same', async () =>
+    withPlace(async ({ world: { alice, faults }, home, sockets }) => {
+      const shell = (script: string) => runShell(script, { home, env: { ...NO_WORLD, ...sockets.env } })
+      let error = 'invalid_client'
+      faults.httpFault = ({ url }) =>
+        url.endsWith('/oauth/par') ? Response.json({ error }, { status: 400 }) : undefined
+      const refused = await shell(`atproto-oauth init ${alice.did}`)
+      expectFailure(refused, 4, 'PAR_REFUSED', 'none')
+      expect(hintIn(refused)).toContain('add --client-id with the URL of a hosted client metadata document')
+      error = 'server_error'
+      const strange = await shell(`atproto-oauth init ${alice.did}`)
+      expectFailure(strange, 4, 'PAR_REFUSED', 'none')
+      const looked = await shell(commandIn(strange))
+      expectFailure({ ...looked, stdout: '' }, 4, 'DOCTOR_FOUND')
+      expect(looked.stdout).toContain('server_error')
+    }))
+
+  test('a key that the document of the client no longer publishes: the same login again, with the new key', async () => {
+    const CLIENT_ID = 'https://app.fake.dev/oauth-client-metadata.json'
+    const redirectUri = 'https://app.fake.dev/callback'
+    const [first, second] = [
+      { ...(await generateDpopJwk()), kid: 'first' },
+      { ...(await generateDpopJwk()), kid: 'second' },
+    ]
+    await withPlace(async ({ world: servers, home, sockets }) => {
+      const publish = (jwk: { readonly d: string }) => {
+        const { d, ...open } = jwk
+        const jwks = { keys: [open] }
+        servers.clients.set(CLIENT_ID, { redirect_uris: [redirectUri], scope: 'atproto', jwks } as never)
+        const document = {
+          client_id: CLIENT_ID,
+          token_endpoint_auth_method: 'private_key_jwt',
+          jwks,
+        }
+        servers.serve('https://app.fake.dev', () => Response.json(document))
+      }
+      const shell = (script: string, key: object, stdin?: string) =>
+        runShell(script, {
+          home,
+          stdin,
+          env: { ...NO_WORLD, ...sockets.env, ATPROTO_OAUTH_CLIENT_JWK: JSON.stringify(key) },
+        })
+      publish(first)
+      const started = await shell(
+        `atproto-oauth init ${servers.alice.did} --client-id ${CLIENT_ID} --redirect-uri ${redirectUri}`,
+        first,
+      )
+      succeeded(started)
+      const callback = servers.authorize(new URL(started.stdout.trim()))
+      succeeded(await shell('atproto-oauth complete --save store', first, callback))
+      publish(second)
+      const refused = await shell('atproto-oauth refresh', first)
+      expectFailure(refused, 4, 'REFRESH_REFUSED', 'alive')
+      expect(hintIn(refused)).toContain('the key first is retired: publish it again, or sign in again: ')
+      expect(commandIn(refused)).toBe(
+        `atproto-oauth init ${servers.alice.did} --client-id ${CLIENT_ID} --redirect-uri ${redirectUri}`,
+      )
+      succeeded(await shell(commandIn(refused), second))
+      publish(first)
+      succeeded(await shell('atproto-oauth refresh', first))
+    })
   })
 })
 

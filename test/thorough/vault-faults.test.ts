@@ -400,14 +400,14 @@ describe('a git server', () => {
       what: 'foreign',
       exit: 2,
       code: 'VAULT_INVALID',
-      says: /not that of a vault: it contains notes.txt/,
+      says: /not a vault: it contains notes.txt/,
       prepare: ({ repository }) => repository.commit({ 'notes.txt': 'mine' }),
     },
     {
       what: 'no-readme',
       exit: 2,
       code: 'VAULT_INVALID',
-      says: /not that of a vault/,
+      says: /not a vault/,
       prepare: ({ repository }) => repository.commit({ 'README.md': undefined }),
     },
     {

@@ -118,7 +118,10 @@ async function preview(read: ReadRequest, options: CallOptions, context: Context
   })
   const request = session ? await read.for(session, context) : read.unfilled
   if (options.explain) return explainRequest(request, session, context)
-  if (!session) context.output.note(`no session: the PDS${placeholdersIn(request)} would be those of the account`)
+  if (!session) {
+    const others = placeholdersIn(request)
+    context.output.note(`no session: the PDS${others} ${others === '' ? 'is' : 'are'} not filled in`)
+  }
   return context.output.data(shown(request, session))
 }
 

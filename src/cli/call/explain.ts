@@ -56,7 +56,7 @@ export async function explainRequest(
     output.note('the grant has a permission set (include:) that the server did not expand: what it contains is unknown')
   }
   if (!login || missing.length === 0) return
-  throw new OAuthError('PERMISSION_MISSING', `this session is not allowed ${nsid}: it lacks ${missing.join(' ')}`, {
+  throw new OAuthError('PERMISSION_MISSING', `this session lacks the permission for ${nsid}: ${missing.join(' ')}`, {
     facts: { ...loginFacts(login), scope: widened(login, missing) },
   })
 }

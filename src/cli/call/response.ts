@@ -49,7 +49,7 @@ export async function printResponse(
   const { io, output } = context
   const encodings = undecodedEncodings(response)
   if (encodings.length > 0) {
-    output.warn(`the response is encoded as ${encodings.join(', ')}, which was not requested: it is not decoded`)
+    output.warn(`the response is encoded as ${encodings.join(', ')}, which was not requested: it was not decoded`)
   }
   if (sink) {
     const download = output.progress.isShown ? measuredDownload(response) : undefined

@@ -30,7 +30,7 @@ Examples:
   atproto-oauth client check https://alice.github.io/bot/oauth-client-metadata.json
   atproto-oauth client check https://alice.github.io/bot/oauth-client-metadata.json --scope "atproto repo:app.bsky.feed.post"
 
-The findings are on stdout, each an error or a warning, with how to correct it; with --json as one object.
+Findings are written to stdout, each an error or a warning with a fix; with --json as one object.
 With ATPROTO_OAUTH_CLIENT_JWK set, that private key is compared with the published ones. Exits with 4 if there is an error.
 `
 

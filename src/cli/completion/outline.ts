@@ -126,7 +126,7 @@ export function outlineOf(command: Command, path: readonly string[] = []): Outli
 function taken(name: string, choices: readonly string[] | undefined): Taken {
   if (choices) return choices
   if (Object.hasOwn(TAKEN, name)) return TAKEN[name]!
-  throw new Error(`what <${name}> can be completed with has to stand in outline.ts`)
+  throw new Error(`outline.ts does not say how to complete <${name}>`)
 }
 
 /** The command and all its subcommands. */

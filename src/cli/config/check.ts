@@ -34,7 +34,7 @@ export function parseServer({ value, name, source }: Found<string>, { flag }: Wr
 export function checkTargets(found: Pick<Found<readonly string[]>, 'value' | 'source' | 'name'> | undefined): void {
   if (!found?.value.includes('vault') || found.value.every((target) => target === 'vault')) return
   const what = found.source === 'config' ? `the target vault (${found.name})` : '--save vault'
-  throw new CliError('USAGE', `${what} does not combine with other targets: the vault has the only copy`, {
+  throw new CliError('USAGE', `${what} cannot be used with other targets: the vault has the only copy`, {
     hint: 'omit the other targets; other machines need the address and the key of the vault only',
   })
 }
@@ -134,7 +134,7 @@ function checkTarget(target: string, source: Found<string>['source']): void {
   const normal = normalizeTarget(target)
   if (source === 'variable') return
   if (/^gh:(?:@|$)/.test(target)) {
-    throw new CliError('USAGE', `${JSON.stringify(target)} means another repository in each directory`, {
+    throw new CliError('USAGE', `${JSON.stringify(target)} depends on the current directory`, {
       hint: 'write it with the repository, as in gh:alice/bot',
     })
   }

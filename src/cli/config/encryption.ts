@@ -46,7 +46,7 @@ export async function encryptStore(
   const text = () => (mode === 'off' ? 'decrypting the store' : 'encrypting the store')
   const { files } = await output.progress.during(text, change).catch((error: unknown) => {
     if (!isOAuthError(error) || error.code === 'USAGE' || error instanceof CliError) throw error
-    const outcome = isBegun ? 'what was stored can be read, and the same command goes on' : 'nothing was changed'
+    const outcome = isBegun ? 'stored sessions can still be read; the same command continues' : 'nothing was changed'
     throw error.with({ message: `${error.message.replace(/; nothing was sent$/, '')}; ${outcome}` })
   })
   if (files > 0)

@@ -20,8 +20,8 @@ export function configGetCommand(runner: Runner): Command {
 }
 
 const NOTES = `
-Prints the value that commands use, which may come from a variable; save targets one per line. If neither a variable
-nor the file has it, nothing is printed and the exit code is 2.
+Prints the value that commands use, which may come from a variable. Save targets are printed one per line. If it is
+neither in a variable nor in the file, nothing is printed and the exit code is 2.
 
 Examples:
   atproto-oauth config get account

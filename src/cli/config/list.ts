@@ -11,14 +11,13 @@ import { type Effective, effectiveValue, placeOf } from './values.ts'
 
 export function configListCommand(runner: Runner): Command {
   return new Command('list')
-    .description('List the settings with where each comes from')
+    .description('List the settings and where each comes from')
     .addHelpText('after', NOTES)
     .action(runner.settings(runList))
 }
 
 const NOTES = `
-A variable is used instead of a setting in the file, and an option instead of both. A value that is not valid is
-reported on stderr, so that it can be corrected.
+A variable overrides a setting in the file, and an option overrides both. Invalid values are reported on stderr.
 
 Examples:
   atproto-oauth config list

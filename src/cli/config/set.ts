@@ -27,8 +27,8 @@ export function configSetCommand(runner: Runner): Command {
 }
 
 const NOTES = `
-The value is checked. A variable is used instead of it, and an option instead of both. The settings are never used in
-place of the credentials of a session: client-id is the client of new logins only.
+The value is checked. A variable overrides it, and an option overrides both. Settings never replace the
+credentials of a session: client-id is used for new logins only.
 
 Examples:
   atproto-oauth config set client-id https://alice.github.io/bot/oauth-client-metadata.json
@@ -126,7 +126,7 @@ function savedAs(target: string): string {
 function warnOfVariable(key: ConfigKey, { io, output }: SettingsContext): void {
   const name = settingOf(key)?.variable
   if (name === undefined || variable(io.environment, name) === undefined) return
-  output.warn(`${name} is set, and is used instead of this setting as long as it is`)
+  output.warn(`${name} is set, and overrides this setting`)
 }
 
 function warnOfPair(entries: ReadonlyMap<string, unknown>, { warn }: SettingsContext['output']): void {

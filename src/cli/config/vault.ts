@@ -37,6 +37,6 @@ export async function leaveVault(context: SettingsContext): Promise<boolean> {
   const { current } = await readKnownVaults(home)
   if (current === undefined) return false
   await changeKnownVaults(home, ({ vaults }) => ({ current: undefined, vaults }))
-  context.output.note(`the vault at ${current} is not used any more; its key is kept`)
+  context.output.note(`the vault at ${current} is no longer used; its key is kept`)
   return true
 }

@@ -105,7 +105,7 @@ export async function chooseDestination(options: DestinationOptions, given: Cont
 }
 
 export function noCopy(): CliError {
-  return new CliError('USAGE', '--format does not combine with --save vault: the vault has the only copy', {
+  return new CliError('USAGE', '--format cannot be used with --save vault: the vault has the only copy', {
     hint: 'omit --format; an access token for another program is printed by: atproto-oauth lease',
   })
 }

@@ -35,8 +35,8 @@ Examples:
   atproto-oauth scope resolve app.bsky.authFullApp --aud appview
 
 Checks the _lexicon TXT record, the DID document and the record, in this order, and stops at the first that fails. Then
-lists the entries of the set that are not granted, with the repair for its author, and explains the permissions that
-are. With --json, prints one object. Exits with 4 if the set cannot be resolved (PERMISSION_SET_UNRESOLVED).
+lists the entries of the set that are not granted, each with a fix for its author, and explains the granted permissions.
+With --json, prints one object. Exits with 4 if the set cannot be resolved (PERMISSION_SET_UNRESOLVED).
 `
 
 async function runResolve(nsid: string, { aud }: ResolveOptions, { io, output, runtime }: Context): Promise<void> {

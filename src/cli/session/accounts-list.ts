@@ -27,11 +27,12 @@ export function accountsListCommand(runner: Runner): Command {
 }
 
 const NOTES = `
-The session that commands use without --account has an asterisk. Handles are resolved, for at most 5 seconds: one that
-could not be resolved is the last known one, and marked "(stored)". No server is asked whether a session is still alive.
+The session that commands use without --account has an asterisk. Handles are resolved, for at most 5 seconds. A
+handle that could not be resolved is the last known one, marked "(stored)". No server is asked whether a session is
+still alive.
 
-A terminal gets as many columns as fit. Otherwise each session is one line, with tabs between: asterisk, handle, name,
-DID, scope, where it is kept, last refresh, end, PDS, client. With --json, the sessions are a JSON array.
+At a terminal, as many columns are shown as fit. Otherwise each session is one line of tab-separated fields: asterisk,
+handle, name, DID, scope, where it is kept, last refresh, end, PDS, client. With --json, the sessions are a JSON array.
 
 Examples:
   atproto-oauth accounts

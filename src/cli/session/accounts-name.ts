@@ -28,8 +28,8 @@ export function accountsNameCommand(runner: Runner): Command {
 }
 
 const NOTES = `
-An account may have several sessions, for example with different scopes. Its handle means the newest one. A name means
-one session, also after it was refreshed. The key of each session is shown by \`status --all\`.
+An account may have several sessions, for example with different scopes. Its handle selects the newest one. A name
+selects one session, also after a refresh. The key of each session is shown by \`status --all\`.
 
 Examples:
   atproto-oauth accounts name alice.bsky.social posts
@@ -71,7 +71,7 @@ async function runName(
     await commit(name === undefined ? rest : { ...stored, name })
   })
   const whose = `the session of ${record.handle ?? record.did}`
-  output.note(name === undefined ? `${whose} has no name any more` : `${whose} is named ${name}`)
+  output.note(name === undefined ? `${whose} no longer has a name` : `${whose} is named ${name}`)
 }
 
 async function storedSession(account: string, context: Context): Promise<SessionRecord> {

@@ -30,8 +30,8 @@ export function accountsUseCommand(runner: Runner): Command {
 }
 
 const NOTES = `
-Writes the setting \`account\`, as \`config set account\` does, but only for an account with a session. --account and
-ATPROTO_OAUTH_ACCOUNT are used instead of it, and so are credentials in the environment.
+Writes the setting \`account\`, as \`config set account\` does, but only for an account with a session. --account,
+ATPROTO_OAUTH_ACCOUNT and credentials in the environment override it.
 
 Examples:
   atproto-oauth accounts use alice.bsky.social
@@ -61,7 +61,7 @@ async function runUse(account: string | undefined, { none }: UseOptions, context
   output.note(`commands use ${describeAccount(accountsOf([record])[0]!)} by default: ${place.path}`)
   const { variable: name } = SETTINGS.account
   if (name !== undefined && variable(io.environment, name) !== undefined) {
-    output.warn(`${name} is set, and is used instead as long as it is`)
+    output.warn(`${name} is set, and overrides this setting`)
   } else if (holdsSession(io.environment)) {
     output.warn('the environment has a session, which is used instead unless --account is given')
   }
@@ -88,9 +88,13 @@ async function settingFor(record: SessionRecord, { runtime }: Context): Promise<
   const { did, name, thumbprint } = record
   if (chooseSession(did, await runtime.stores.sessions.list())?.thumbprint === thumbprint) return did
   if (name !== undefined) return name
-  throw new CliError('USAGE', `${did} has a newer session, which its DID and handle mean: name this one to choose it`, {
-    hint: `atproto-oauth accounts name ${thumbprint} older`,
-  })
+  throw new CliError(
+    'USAGE',
+    `${did} has a newer session, which its DID and handle select: to choose this one, give it a name`,
+    {
+      hint: `atproto-oauth accounts name ${thumbprint} older`,
+    },
+  )
 }
 
 /** What can be used. */

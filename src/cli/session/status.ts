@@ -29,7 +29,11 @@ interface StatusOptions extends CommonOptions {
 export function statusCommand(runner: Runner): Command {
   return new Command('status')
     .option('--warn-days <days>', 'Exit with 11 if the session ends within this many days, or with 5 if it has ended')
-    .addOption(new Option('--all', 'Show every session at hand').conflicts('account'))
+    .addOption(
+      new Option('--all', 'Show all sessions: of the environment, the per-user store and the vault').conflicts(
+        'account',
+      ),
+    )
     .addOption(SETTINGS.account.option())
     .addHelpText('after', NOTES)
     .action(runner.action(runStatus))
@@ -37,10 +41,10 @@ export function statusCommand(runner: Runner): Command {
 
 const NOTES = `
 Resolves the handle, and asks neither the PDS nor its authorization server: a session that the server has ended in
-the meantime is still shown as alive. One that was revoked from here is shown as ended, also if the variables are still
-set. Deadlines are those of the reference server: 14 days for public clients. The login time is known for sessions in the per-user store and in ATPROTO_OAUTH_SESSION, but not for separate variables.
+the meantime is still shown as alive. A session revoked on this machine is shown as ended, even if its variables are
+still set. Deadlines are those of the reference server: 14 days for public clients. The login time is known for sessions in the per-user store and in ATPROTO_OAUTH_SESSION, but not for separate variables.
 
-With --all, --warn-days is about all sessions: one that has ended counts only if its account has no other one.
+With --all, --warn-days applies to all sessions; an ended session counts only if its account has no other one.
 `
 
 export function whoamiCommand(runner: Runner): Command {

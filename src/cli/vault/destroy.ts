@@ -41,7 +41,7 @@ export function vaultDestroyCommand(runner: Runner): Command {
 const NOTES = `
 Asks at a terminal, and requires --yes without one. End the sessions first, with \`revoke\`. In a git repository, the
 branch of the vault is deleted, and nothing else; its host may keep deleted commits, which are encrypted, for some time.
-Of a vault that has moved, only what is left at the old address is deleted, and only once everything has moved.
+After a move, only what is left at the old address is deleted, and only if everything has moved.
 `
 
 async function runDestroy(options: DestroyOptions, context: Context): Promise<void> {

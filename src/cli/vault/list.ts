@@ -20,8 +20,8 @@ export function vaultListCommand(runner: Runner): Command {
 }
 
 const NOTES = `
-Asks no server but that of the vault: handles are those of the login, and a session that its server has ended in the
-meantime is still shown as alive. With --json, the sessions are a JSON array, without tokens and keys.
+Only the server of the vault is asked: each handle is the one at the login, and a session that its own server has
+ended is still shown as alive. With --json, the sessions are a JSON array, without tokens and keys.
 `
 
 interface Listed {
@@ -79,4 +79,4 @@ function block({ status, now, claim }: Listed): string {
 }
 
 /** Its intent is that of the claim, and no sign of a lost response. */
-const IN_USE = 'alive, and being changed by the machine of the claim'
+const IN_USE = 'alive, and being changed by another machine (see claim)'

@@ -32,8 +32,8 @@ still use it fail, and name the new one. A refresh that has begun there is waite
 If the command is interrupted, run it again. The new address is written to stdout.
 
 On other machines, \`vault use\` switches to the new address, without the key. Where ATPROTO_OAUTH_VAULT is set, set it
-to the new address, also as a secret or variable of a CI job. What the old place still says of the vault is deleted by
-\`vault destroy\`, once no machine has the old address.
+to the new address, also as a secret or variable of a CI job. Once no machine uses the old address, delete what is left
+there with \`vault destroy\`.
 
 Examples:
   atproto-oauth vault move git:https://github.com/alice/vault
@@ -120,7 +120,7 @@ function summary({ address }: UsedVault, to: string, isRepeated: boolean, { comm
     `  ${program} vault use ${shellQuote(to)}`,
     `Where ${VAULT} is set, as for CI jobs, set it to:`,
     `  ${to}`,
-    'When nothing has the old address any more, delete what is left there:',
+    'Once nothing uses the old address, delete what is left there:',
     `  ${VAULT}=${shellQuote(address)} ${program} vault destroy${flags}`,
   ].join('\n')
 }

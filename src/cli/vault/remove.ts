@@ -58,7 +58,7 @@ async function runRemove(options: RemoveOptions, context: Context): Promise<void
   const wasLiving = removed.record.session.ended === undefined
   if (output.json) await output.data(`${toSafeJson({ did, wasLiving })}\n`)
   output.note(`removed the ${wasLiving ? '' : 'ended '}session of ${accountOf(sealed)} from the vault`)
-  if (wasLiving) output.note('Its server was not told: it stays valid there until it expires.')
+  if (wasLiving) output.note('It was not revoked: it stays valid on its server until it expires.')
 }
 
 function missing(did: string, address: string): OAuthError {

@@ -33,8 +33,8 @@ export function vaultUseCommand(runner: Runner): Command {
 
 const NOTES = `
 The key is read from ATPROTO_OAUTH_VAULT_KEY or stdin; at a terminal it is asked for, and not shown. It is checked
-against the vault before it is kept. The key of a vault that was used before is kept too: to switch back, name its
-address, without a key. If the vault has a newer one since, it is asked for. A vault that has moved has the same key.
+against the vault before it is kept. Keys of earlier vaults are kept too: to switch back, only the address is needed.
+The key is asked for again if it was replaced in the meantime. A vault that has moved keeps its key.
 
 Examples:
   atproto-oauth vault use git:https://github.com/alice/bot

@@ -132,10 +132,10 @@ export function configValue(config: Config, key: ConfigKey): ConfigValue | undef
   if (key === 'save') {
     const list: unknown[] = Array.isArray(value) ? value : [value]
     if (list.length > 0 && list.every(isText)) return list
-    throw malformed(config, key, 'must be a list of texts')
+    throw malformed(config, key, 'must be a list of strings')
   }
   if (isText(value)) return value
-  throw malformed(config, key, 'must be a text')
+  throw malformed(config, key, 'must be a string')
 }
 
 function isText(value: unknown): value is string {

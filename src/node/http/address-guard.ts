@@ -53,6 +53,6 @@ export function guardedLookup(host: string, options: LookupOptions, callback: Lo
 }
 
 function refused(host: string, address: string): OAuthError {
-  const leads = host === address ? 'is' : `leads to ${address},`
+  const leads = host === address ? 'is' : `resolves to ${address},`
   return new OAuthError('ADDRESS_REFUSED', `${host} ${leads} not a public address: nothing was sent there`)
 }

@@ -82,7 +82,7 @@ const WINDOWS_PATH = /^[A-Za-z]:[\\/]/
 /** In the way in which git tells URLs, `host:path` and paths apart. */
 function locate(text: string, given: string, folder: string): Location {
   if (given.startsWith('-')) throw malformed(text, 'git would read it as an option')
-  if (/^[A-Za-z0-9+.-]+::/.test(given)) throw malformed(text, 'helper programs for transports are not supported')
+  if (/^[A-Za-z0-9+.-]+::/.test(given)) throw malformed(text, 'remote helpers are not supported')
   if (/^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(given)) return locateUrl(text, given)
   const scp = process.platform === 'win32' && WINDOWS_PATH.test(given) ? null : SCP.exec(given)
   if (scp && !/^[./~]/.test(given)) return locateScp(text, scp)

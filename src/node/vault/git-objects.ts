@@ -42,7 +42,7 @@ const OBJECT_ID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 
 /** @returns the id, which is about to be part of a command: an empty one would delete a branch */
 export function objectId(text: string): string {
-  if (!OBJECT_ID.test(text)) throw new CacheFault(`git gave no object id, but ${JSON.stringify(text.slice(0, 80))}`)
+  if (!OBJECT_ID.test(text)) throw new CacheFault(`git printed no object ID, but ${JSON.stringify(text.slice(0, 80))}`)
   return text
 }
 
@@ -85,7 +85,7 @@ export class ObjectReader implements AsyncDisposable {
     if (/ missing$/.test(header)) return undefined
     const [, id, actual, digits] = /^([0-9a-f]+) ([a-z]+) (\d+)$/.exec(header) ?? []
     if (id === undefined) throw new CacheFault(`git printed ${JSON.stringify(header.slice(0, 80))} for an object`)
-    if (actual !== type) throw foreign(`there is a ${actual} where a ${type} should be`)
+    if (actual !== type) throw foreign(`found a ${actual} where a ${type} was expected`)
     const size = Number(digits)
     if (size > longest) throw damaged(`an object of the vault has ${size} bytes`)
     const content = await this.#bytes(size + 1)
@@ -121,7 +121,7 @@ export class ObjectReader implements AsyncDisposable {
   async #more(): Promise<void> {
     const next = await within(GIT_TIMES.local, this.#chunks.next())
     if (this.#failure) throw this.#failure
-    if (next === undefined || next.done) throw new CacheFault('git ended while it was read from')
+    if (next === undefined || next.done) throw new CacheFault('git ended before its output was complete')
     this.#rest = Buffer.concat([this.#rest, next.value])
   }
 
@@ -161,9 +161,9 @@ export async function readTip(reader: ObjectReader): Promise<Tip> {
       }
     } else throw foreign(`it contains ${name}`)
   }
-  if (readme === undefined) throw foreign(`it has no ${README} of a vault`)
+  if (readme === undefined) throw foreign(`${README} is missing`)
   const { content } = await reader.need(readme, 'blob', LONGEST.readme)
-  if (!content.includes(MARKER)) throw foreign(`its ${README} is not that of a vault`)
+  if (!content.includes(MARKER)) throw foreign(`${README} was not written by this program`)
   return { commit, readme, records }
 }
 
@@ -171,7 +171,7 @@ export async function readRecord(reader: ObjectReader, id: string): Promise<stri
   const { content } = await reader.need(id, 'blob', LONGEST.record)
   const text = decodeUtf8(content, { keepsMark: true })
   if (text === undefined || text.length > RECORD_LONGEST)
-    throw damaged('a record of the vault is not a text, or is too long')
+    throw damaged('a record of the vault is not text, or is too long')
   return text
 }
 
@@ -240,7 +240,7 @@ export async function makeCommit(
 }
 
 function foreign(why: string): OAuthError {
-  const message = `the branch is not that of a vault: ${why}; nothing was changed`
+  const message = `the branch is not a vault: ${why}; nothing was changed`
   return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-foreign' } })
 }
 

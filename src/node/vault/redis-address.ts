@@ -46,7 +46,7 @@ export function parseRedisAddress(text: string): RedisAddress {
   if (url.hash !== '') throw malformed('it contains a "#"')
   const port = url.port === '' ? DEFAULT_PORT : Number(url.port)
   const [, digits] = /^\/?(\d{0,5})$/.exec(url.pathname) ?? []
-  if (digits === undefined) throw malformed('its path is not the number of a database')
+  if (digits === undefined) throw malformed('its path is not a database number')
   const database = Number(digits)
   const prefix = prefixOf(url.searchParams)
   const login = url.username === '' && url.password === '' ? undefined : `${url.username}:${url.password}`
@@ -85,7 +85,7 @@ export function redisLogin(login: string): RedisLogin {
 function prefixOf(parameters: URLSearchParams): string {
   const prefixes = parameters.getAll('prefix')
   if (prefixes.length > 1 || [...parameters.keys()].some((name) => name !== 'prefix')) {
-    throw malformed('its query has something else than a prefix')
+    throw malformed('its query may contain only a prefix')
   }
   const prefix = prefixes[0] ?? DEFAULT_PREFIX
   if (!/^[\x21-\x7e]{1,200}$/.test(prefix))

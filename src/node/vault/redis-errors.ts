@@ -16,7 +16,7 @@ interface Kind {
 const KINDS = {
   login: {
     code: 'VAULT_REFUSED',
-    message: (place) => `${place} accepted no login: user or password is wrong, or missing`,
+    message: (place) => `${place} rejected the login: the user name or password is wrong or missing`,
     reason: 'redis-login-refused',
   },
   protected: {

@@ -17,7 +17,7 @@ export async function* describeServer(
   key: string,
 ): AsyncGenerator<EngineFact> {
   const { server } = session
-  const role = server.role === undefined ? 'its role was not told' : 'primary'
+  const role = server.role === undefined ? 'its role is unknown' : 'primary'
   const cluster = server.mode === 'cluster' ? ', a node of a cluster' : ''
   yield ok('server', `${server.name} ${server.version ?? 'before 6'}, ${role}${cluster}`)
   yield connectionFact(session, address)
@@ -51,7 +51,7 @@ return 'ok'`
 async function permissionFact(session: RedisSession, key: string): Promise<EngineFact> {
   const missing = String(await session.ask('EVAL', PERMISSIONS, 1, key))
   if (missing === 'ok') return ok('permissions', 'to read and change the vault')
-  if (missing === '') return ok('permissions', 'to run scripts; whether it may change the vault was not told')
+  if (missing === '') return ok('permissions', 'to run scripts; whether it may change the vault is unknown')
   const detail = `the user may not use ${missing} on ${JSON.stringify(key)}`
   return { ...broken('permissions', detail), fix: fixOf('redis-permission-missing') }
 }
@@ -88,13 +88,13 @@ async function durabilityFact(session: RedisSession): Promise<EngineFact> {
   const policy = await configOf(session, 'appendfsync')
   // Of a file that is written when the system does so, nothing is confirmed.
   if (policy !== 'no' && (await canWaitForDisk(session)))
-    return ok('durability', `append-only file (${policy ?? 'its policy was not told'}); each change is waited for`)
+    return ok('durability', `append-only file (${policy ?? 'policy unknown'}); each change is waited for`)
   if (policy === 'always') return ok('durability', 'append-only file, written before a change is confirmed')
   if (policy === 'everysec') {
     const detail = 'append-only file, written once per second: if its machine crashes, it loses up to a second'
     return { ...warning('durability', detail), fix }
   }
-  const detail = policy === 'no' ? 'when its system does so' : 'at times that were not told'
+  const detail = policy === 'no' ? 'when the operating system decides' : 'at unknown times'
   return {
     ...warning('durability', `append-only file, written ${detail}: a crash of its machine can lose changes`),
     fix,
@@ -106,7 +106,7 @@ async function replicasFact(session: RedisSession): Promise<EngineFact> {
   const count = info?.get('connected_slaves')
   if (count === undefined) return notTold('replicas', 'whether there are any')
   if (count === '0') return ok('replicas', 'none')
-  return ok('replicas', `${count}; one that takes over may lack the changes of the last moments`)
+  return ok('replicas', `${count}; after a failover, the most recent changes may be missing`)
 }
 
 async function canWaitForDisk(session: RedisSession): Promise<boolean> {
@@ -155,7 +155,7 @@ function broken(topic: string, detail: string): EngineFact {
 }
 
 function notTold(topic: string, what: string): EngineFact {
-  return warning(topic, `not told: the server does not say ${what}`)
+  return warning(topic, `unknown: the server does not report ${what}`)
 }
 
 function fixOf(reason: 'redis-permission-missing' | 'redis-evicting' | 'redis-not-durable' | 'redis-disk-failed'): Fix {

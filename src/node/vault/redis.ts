@@ -193,7 +193,7 @@ function flagged(text: string | undefined): [flag: string, text: string] {
 function textOf(value: RedisReply | undefined): string {
   const text = Buffer.isBuffer(value) ? decodeUtf8(value, { keepsMark: true }) : undefined
   if (text !== undefined && text.length <= RECORD_LONGEST) return text
-  throw new OAuthError('VAULT_INVALID', 'a record of the vault is not a text, or is too long', {
+  throw new OAuthError('VAULT_INVALID', 'a record of the vault is not text, or is too long', {
     facts: { reason: 'vault-damaged' },
   })
 }

@@ -193,7 +193,10 @@ export class VaultStore implements SessionStore {
   async #assertCurrent(): Promise<void> {
     this.#handedOver ??= handedOver(this.memory)
     if ((await this.#handedOver) === (await handedOver(this.memory))) return
-    throw new OAuthError('SESSION_BUSY', 'this machine has got another key or address of the vault; nothing was sent')
+    throw new OAuthError(
+      'SESSION_BUSY',
+      'the key or address of the vault was changed on this machine; nothing was sent',
+    )
   }
 
   /**
@@ -217,7 +220,7 @@ export class VaultStore implements SessionStore {
   }
 
   async adopt(): Promise<void> {
-    throw new OAuthError('USAGE', 'the session is in a vault, which any number of machines share')
+    throw new OAuthError('USAGE', 'the session is in a vault, which several machines can share')
   }
 
   async readNonces(thumbprint: string): Promise<Nonces> {

@@ -319,7 +319,7 @@ function replaced({ did, handle, scope }: SessionRecord, current: Sealed | undef
     return new OAuthError('SESSION_BUSY', `another login has just replaced this session of ${did} in the vault`)
   }
   if (current === undefined) {
-    const message = `the session of ${did} is not in the vault any more; nothing was sent`
+    const message = `the session of ${did} is no longer in the vault; nothing was sent`
     return new OAuthError('SESSION_MISSING', message, { session: 'unknown', facts: { did } })
   }
   const message = `the session of ${did} was ended in the vault by another machine`
@@ -333,7 +333,7 @@ function takenOver(): OAuthError {
 
 function keptHere(cause: unknown, { did }: SessionRecord): OAuthError {
   const why = cause instanceof Error ? cause.message : 'unknown reason'
-  const message = `the vault did not take the new tokens of ${did}: ${why}; they are kept here, encrypted, and the next command on this machine stores them`
+  const message = `the new tokens of ${did} could not be stored in the vault: ${why}; they are kept here, encrypted, and the next command on this machine stores them`
   return new OAuthError('SAVE_FAILED', message, { cause, session: 'alive' })
 }
 

@@ -93,7 +93,7 @@ function wholeFaults(tokens: readonly string[]): string[] {
       ? ['atproto is missing: without it a server grants nothing']
       : []),
     ...(transitional!.length > 0 && granular!.length > 0
-      ? ['some servers reject a scope that has transition: beside other permissions']
+      ? ['some servers reject a scope that combines transition: with other permissions']
       : []),
   ]
 }

@@ -115,8 +115,8 @@ const FOREIGN: Readonly<Record<string, readonly [message: string, repaired?: str
   'atproto:generic': ['it is not a permission of atproto', 'transition:generic'],
   read: ['there is no such permission: what is public is read without one', ''],
   write: ['there is no such permission: name the records to write, as in repo:app.bsky.feed.post'],
-  all: ['no permission is for everything: transition:generic is the widest'],
-  '*': ['no permission is for everything: transition:generic is the widest'],
+  all: ['no permission covers everything: transition:generic is the broadest'],
+  '*': ['no permission covers everything: transition:generic is the broadest'],
 }
 
 const foreign: Rule = (token) => {
@@ -207,7 +207,7 @@ const valueAlone: Rule = (token) => {
   }
   if (asNsid(head.replace(/\.\*$/, '.x')) === undefined) return undefined
   if (/^com\.atproto\.repo\.uploadBlob$/.test(head)) {
-    return { message: 'uploads are permitted by their media type', repaired: 'blob:*/*' }
+    return { message: 'uploads are permitted by media type', repaired: 'blob:*/*' }
   }
   if (/^com\.atproto\./.test(head)) {
     return {

@@ -94,7 +94,7 @@ export function serverError(status: number, body: JsonObject | undefined): Serve
 
 /** `400 invalid_grant "Refresh token replayed"`, for messages. */
 export function describe({ status, error, description }: ServerError): string {
-  return [status, error, description && `"${description}"`].filter(Boolean).join(' ')
+  return [status, error, description && `"${description.replaceAll('"', "'")}"`].filter(Boolean).join(' ')
 }
 
 /** Seconds; a time far beyond it would be no date. */

@@ -28,7 +28,7 @@ export async function resolveFromHandle(handle: Handle, ports: IdentityPorts & C
   const identity = await resolveDid(did, ports)
   if (identity.claimedHandle !== handle) {
     const claims = identity.claimedHandle ? `claims ${identity.claimedHandle}` : 'claims no handle'
-    throw new OAuthError('HANDLE_NOT_CLAIMED', `${handle} leads to ${did}, but that account ${claims}`, {
+    throw new OAuthError('HANDLE_NOT_CLAIMED', `${handle} resolves to ${did}, but that account ${claims}`, {
       facts: { did },
     })
   }

@@ -47,7 +47,7 @@ export async function resolveHandle(handle: Handle, ports: IdentityPorts & Clock
         facts: web.kind === 'failed' ? web.facts : undefined,
       })
     }
-    throw new OAuthError('HANDLE_NOT_FOUND', `${handle} does not lead to an account: ${reasons}`)
+    throw new OAuthError('HANDLE_NOT_FOUND', `${handle} does not resolve to an account: ${reasons}`)
   } finally {
     giveUpHttps.abort()
   }

@@ -54,7 +54,7 @@ test('an encoding that was not requested is passed on as it came, with a warning
   const result = await callWith(['com.atproto.server.getSession'], zstd)
   expect([result.code, result.stdout]).toStrictEqual([0, '(zstd)'])
   expect(result.stderr).toContain(
-    'warning: the response is encoded as zstd, which was not requested: it is not decoded',
+    'warning: the response is encoded as zstd, which was not requested: it was not decoded',
   )
 })
 

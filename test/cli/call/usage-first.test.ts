@@ -84,10 +84,10 @@ describe('without a session', () => {
     const { code, stdout, stderr } = await call(...LISTED, '--dry-run')
     expect(code).toBe(0)
     expect(stdout).toMatch(/^GET \/xrpc\/com\.atproto\.repo\.listRecords\?repo=\{did\}&collection=a\.b\.c\n/)
-    expect(stderr).toBe('no session: the PDS and {did} would be those of the account\n')
+    expect(stderr).toBe('no session: the PDS and {did} are not filled in\n')
     const body = await call(CREATE, 'repo={did}', 'collection=a.b.c', 'record={"by":"{handle}"}', '--dry-run')
     expect(body.stdout).toContain('\n{"repo":"{did}","collection":"a.b.c","record":{"by":"{handle}"}}\n')
-    expect(body.stderr).toBe('no session: the PDS, {did} and {handle} would be those of the account\n')
+    expect(body.stderr).toBe('no session: the PDS, {did} and {handle} are not filled in\n')
   })
 
   test('--explain prints what the request requires, as unknown', async () => {

@@ -62,8 +62,8 @@ describe('config set', () => {
     [['save', 'store', ''], 'the value of save is empty', ''],
     [['save', 'stroe'], 'unknown save target "stroe"', 'use store, vault, file:PATH'],
     [['save', 'store,file:/a'], 'unknown save target', 'config set save store file:/a\n'],
-    [['save', 'gh:'], 'means another repository in each directory', 'gh:alice/bot'],
-    [['save', 'vault', 'store'], 'does not combine with other targets', ''],
+    [['save', 'gh:'], 'depends on the current directory', 'gh:alice/bot'],
+    [['save', 'vault', 'store'], 'cannot be used with other targets', ''],
     [['plc-url', 'http://plc.fake.dev'], 'plc-url must be an https origin', 'add --dev'],
     [['plc-url', 'https://plc.fake.dev/x'], 'plc-url must be an https origin', ''],
     [
@@ -115,7 +115,7 @@ describe('config set', () => {
   test('a variable that takes its place is named', async () => {
     const { config } = await newHome()
     const { stderr } = await config(['set', 'account', 'alice.fake.dev'], { ATPROTO_OAUTH_ACCOUNT: 'bob.fake.dev' })
-    expect(stderr).toContain('warning: ATPROTO_OAUTH_ACCOUNT is set, and is used instead of this setting')
+    expect(stderr).toContain('warning: ATPROTO_OAUTH_ACCOUNT is set, and overrides this setting')
   })
 
   test('a redirect URI that the client cannot have is set with a warning, because the client may be set next', async () => {
@@ -201,7 +201,7 @@ describe('config list', () => {
     const { code, stdout, stderr } = await config(['list'])
     expect(code).toBe(0)
     expect(stdout).toMatch(/^plc-url +not valid +/m)
-    expect(stderr).toContain(`warning: plc-url in ${path} must be a text: `)
+    expect(stderr).toContain(`warning: plc-url in ${path} must be a string: `)
     expect(stderr).toContain(`warning: account in ${path}: "https://a.dev" is a server, not an account: `)
     expect(stderr).toContain(`warning: ${path} has settings that this version does not know: colour, vault`)
     for (const key of ['plc-url', 'colour']) expect(await config(['unset', key])).toMatchObject({ code: 0 })

@@ -121,7 +121,7 @@ describe('config set encrypt-store', () => {
     const kept = await config(['unset', 'encrypt-store'])
     expect(kept).toMatchObject({ code: 2, stdout: '' })
     expect(kept.stderr).toMatch(
-      /the keychain is locked; what was stored can be read, and the same command goes on \[STORE_LOCKED\]/,
+      /the keychain is locked; stored sessions can still be read; the same command continues \[STORE_LOCKED\]/,
     )
     expect(await stored()).toContain(KEY)
     await rm(join(bin, 'kept'))

@@ -217,10 +217,10 @@ describe('a server or a save target', () => {
   test.each([
     ['plc-url', 'http://plc.fake.dev', 'must be an https origin', 'add --dev or set ATPROTO_OAUTH_DEV=1'],
     ['handle-resolver', 'bsky', 'must be an https origin', 'config set handle-resolver https://host.example.com'],
-    ['plc-url', 5, 'must be a text', 'or remove it: atproto-oauth config unset plc-url'],
+    ['plc-url', 5, 'must be a string', 'or remove it: atproto-oauth config unset plc-url'],
     ['save', ['stroe'], ': unknown save target "stroe"', ''],
     ['save', ['file:a.env'], ': the path in "file:a.env" is relative', 'write it as file:/'],
-    ['save', ['vault', 'store'], ') does not combine with other targets', 'omit the other targets'],
+    ['save', ['vault', 'store'], ') cannot be used with other targets', 'omit the other targets'],
   ])(
     '%s: %j is refused with the path of the file, and not if a flag replaces it',
     async (key, value, message, hint) => {
@@ -241,7 +241,7 @@ describe('a server or a save target', () => {
     const { code, stderr } = await run(createFakeWorld(), ['call', 'com.atproto.server.getSession'], {
       env: { ATPROTO_OAUTH_HOME },
     })
-    expect([code, stderr]).toStrictEqual([2, expect.stringContaining('must be a text')])
+    expect([code, stderr]).toStrictEqual([2, expect.stringContaining('must be a string')])
     expect(stderr).not.toContain('session:')
   })
 

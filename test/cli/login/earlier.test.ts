@@ -118,7 +118,7 @@ describe('--replace', () => {
     }
     const { code, stderr } = await replace(world, { scope: 'atproto' })
     expect(code).toBe(0)
-    expect(stderr).toContain('revoked an earlier session of alice.fake.dev (in the per-user store, signed in now')
+    expect(stderr).toContain('revoked an earlier session of alice.fake.dev (in the per-user store, signed in just now')
     expect(stderr).not.toContain('warning')
     expect(alive(world)).toStrictEqual([false, true])
     expect(storedAtRevocation).toBe(2)
@@ -132,7 +132,7 @@ describe('--replace', () => {
     const { stderr } = await login(world, ['--replace'], { env })
     expect(stderr).toContain('; unset ATPROTO_OAUTH_REFRESH_TOKEN and ATPROTO_OAUTH_DPOP_PRIVATE_JWK\n')
     expect(alive(world)).toStrictEqual([false, true])
-    expect((await run(world, ['status'], { env })).stdout).toContain('ended (revoked here now)')
+    expect((await run(world, ['status'], { env })).stdout).toContain('ended (revoked here just now)')
   })
 
   test('there is none: it says so', async () => {

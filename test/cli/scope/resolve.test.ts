@@ -62,7 +62,7 @@ test('--json prints one object, also if the set cannot be resolved', async () =>
       { topic: 'DID document', verdict: 'ok' },
       { topic: 'record', verdict: 'ok' },
       { topic: 'permissions', verdict: 'warning', fix: expect.stringContaining(`include:${NSID}?aud=`) },
-      { topic: 'permissions', verdict: 'warning', detail: 'the set grants nothing as it is requested' },
+      { topic: 'permissions', verdict: 'warning', detail: 'this request of the set grants nothing' },
     ],
   })
 
@@ -195,7 +195,7 @@ test('26.4 each entry that is not granted: why, and the repair', async () => {
     [rpc({ aud: '*', inheritAud: true }), /"inheritAud" is valid only as true/, /^remove "inheritAud"/],
     [{ resource: 'repo', collection: ['*'] }, /grants no wildcard/, /by name$/],
     [rpc({ aud: 'did:web:api.fake.dev#x' }), /cannot name a service itself/, /^replace "aud" by "inheritAud": true/],
-    [{ resource: 'repo', collection: 'dev.fake.lex.post' }, /not a valid permission/, /^write lists as lists/],
+    [{ resource: 'repo', collection: 'dev.fake.lex.post' }, /not a valid permission/, /^write each list/],
   ]
   publishSet(world, {
     permissions: [

@@ -59,7 +59,18 @@ describe('accounts', () => {
     const { stdout } = await run(world, ['accounts'])
     expect(fields(stdout)).toStrictEqual(
       [
-        ['*', 'alice.fake.dev', '', alice.did, alice.scope, 'store', 'now', 'in 13 days', alice.pds, alice.clientId],
+        [
+          '*',
+          'alice.fake.dev',
+          '',
+          alice.did,
+          alice.scope,
+          'store',
+          'just now',
+          'in 13 days',
+          alice.pds,
+          alice.clientId,
+        ],
       ].map((row) => row.map((each) => (each === 'in 13 days' ? expect.stringMatching(/^in 1[34] days$/) : each))),
     )
   })
@@ -208,7 +219,7 @@ describe('accounts use', () => {
   test('what is used instead is said', async () => {
     const { all, alice } = await withBoth()
     const variable = await all(['accounts', 'use', BOB], { ATPROTO_OAUTH_ACCOUNT: alice.did })
-    expect(variable.stderr).toContain('warning: ATPROTO_OAUTH_ACCOUNT is set, and is used instead')
+    expect(variable.stderr).toContain('warning: ATPROTO_OAUTH_ACCOUNT is set, and overrides this setting')
     const given = await all(['accounts', 'use', BOB], { ATPROTO_OAUTH_REFRESH_TOKEN: 'x' })
     expect(given.stderr).toContain('warning: the environment has a session, which is used instead')
   })

@@ -31,7 +31,7 @@ test('a session that was moved into a vault has not ended', async () => {
   expect((await run(world, ['status'])).stdout).toContain(`moved (into the vault at ${movedTo})\n`)
   const { code, stderr } = await run(world, ['status', '--warn-days', '3'])
   expect(code).toBe(5)
-  expect(stderr).toContain(`was moved into the vault at ${movedTo} now [SESSION_MISSING]`)
+  expect(stderr).toContain(`was moved into the vault at ${movedTo} just now [SESSION_MISSING]`)
 })
 
 const DAY = 86_400_000
@@ -120,7 +120,7 @@ describe('after `revoke`', () => {
       const before = world.requests.length
       const status = await run(world, ['status'], { env })
       expect(status.code).toBe(0)
-      expect(status.stdout).toMatch(/^session +ended \(revoked here now\)$/m)
+      expect(status.stdout).toMatch(/^session +ended \(revoked here just now\)$/m)
       const secrets = ['ATPROTO_OAUTH_REFRESH_TOKEN', 'ATPROTO_OAUTH_DPOP_PRIVATE_JWK']
       const names = format === 'bundle' ? ['ATPROTO_OAUTH_SESSION'] : secrets
       expect(status.stderr).toContain(`Unset ${names.join(' and ')}, then sign in again:\n  `)
@@ -129,7 +129,7 @@ describe('after `revoke`', () => {
       for (const args of [WARN, ['refresh'], ['lease'], ['call', 'com.atproto.server.getSession'], ['revoke']]) {
         const failed = await run(world, args, { env })
         expect(failed.code, failed.stderr).toBe(5)
-        expect(failed.stderr).toMatch(/was revoked here now \[SESSION_DEAD\]/)
+        expect(failed.stderr).toMatch(/was revoked here just now \[SESSION_DEAD\]/)
         expect(failed.stderr).toContain(
           `hint: unset ${names.join(' and ')}; if no other session is stored here, sign in again: ${init}`,
         )
@@ -143,7 +143,7 @@ describe('after `revoke`', () => {
         env: { ...env, ...Object.fromEntries(names.map((name) => [name, ''])) },
       })
       expect(rest.stderr).toContain(
-        'was revoked here now, and no other one of this account is stored [SESSION_MISSING]',
+        'was revoked here just now, and no other one of this account is stored [SESSION_MISSING]',
       )
     },
   )
@@ -155,7 +155,7 @@ describe('after `revoke`', () => {
     for (const account of [[], ['--account', 'alice.fake.dev']]) {
       const { code, stderr } = await run(world, ['status', ...account])
       expect(code).toBe(5)
-      expect(stderr).toContain(`the session of alice.fake.dev (${world.alice.did}) was revoked here now`)
+      expect(stderr).toContain(`the session of alice.fake.dev (${world.alice.did}) was revoked here just now`)
       expect(stderr).toContain("hint: atproto-oauth init alice.fake.dev --scope 'atproto transition:generic'")
     }
   })

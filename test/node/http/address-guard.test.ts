@@ -126,7 +126,7 @@ describe('guardedLookup', () => {
   test.each([{ all: true }, { all: false }, {}])('a name that leads to this machine, %j', async (options) => {
     expect(await lookup('localhost', options)).toMatchObject({
       code: 'ADDRESS_REFUSED',
-      message: expect.stringMatching(/^localhost leads to (?:127\.0\.0\.1|::1), not a public address/),
+      message: expect.stringMatching(/^localhost resolves to (?:127\.0\.0\.1|::1), not a public address/),
     })
   })
 

@@ -110,7 +110,7 @@ describe.each(REDIS_PROGRAMS)('%s', (program) => {
     expect(facts[0]!.detail).toMatch(/^(?:Redis|Valkey) \d+\.\d+\.\d+, primary$/)
     expect(facts.at(-1)!.detail).toBe(`1 under "${KEY}"`)
     const settings: [name: string, value: string, topic: string, said: RegExp][] = [
-      ['appendfsync', 'no', 'durability', /^warning: .*when its system does so/],
+      ['appendfsync', 'no', 'durability', /^warning: .*when the operating system decides/],
       ['appendfsync', 'everysec', 'durability', /^(?:warning: .*loses up to a second|ok: .*waited for)/],
       ['maxmemory-policy', 'volatile-lru', 'eviction', /^ok: volatile-lru$/],
       ['maxmemory-policy', 'allkeys-lru', 'eviction', /^warning: allkeys-lru, without a limit so far/],
@@ -129,9 +129,9 @@ describe.each(REDIS_PROGRAMS)('%s', (program) => {
     server.onCommand = ([name]) =>
       ['INFO', 'CONFIG', 'WAITAOF'].includes(name!) ? { reply: '-NOPERM this user has no permissions' } : undefined
     expect(await verdicts(connect())).toMatchObject({
-      eviction: expect.stringMatching(/^warning: not told/),
-      durability: expect.stringMatching(/^warning: not told/),
-      replicas: expect.stringMatching(/^warning: not told/),
+      eviction: expect.stringMatching(/^warning: unknown: the server does not report/),
+      durability: expect.stringMatching(/^warning: unknown: the server does not report/),
+      replicas: expect.stringMatching(/^warning: unknown: the server does not report/),
       stored: 'ok: none yet',
     })
   })
@@ -277,7 +277,7 @@ describe.each(REDIS_PROGRAMS)('%s', (program) => {
     server.onCommand = ([name]) => (name === 'HELLO' ? { reply: '-ERR unknown command `HELLO`' } : undefined)
     const engine = connect()
     expect(await engine.swap(A, undefined, 'one')).toBe('won')
-    expect(await verdicts(engine)).toMatchObject({ server: 'ok: Redis before 6, its role was not told' })
+    expect(await verdicts(engine)).toMatchObject({ server: 'ok: Redis before 6, its role is unknown' })
   })
 
   test('a script that the server has forgotten is sent again, as nothing was done', async () => {

@@ -75,7 +75,7 @@ const FAULTS: readonly (readonly [written: string, messages: readonly string[], 
   ['rpc:a.b.c?audience=*', ['no parameter "audience"'], 'rpc:a.b.c?aud=*'],
   [TIMELINE, ['NSID alone', 'lacks aud'], `rpc:${TIMELINE}?aud=${APP_VIEW}`],
   ['app.bsky.feed.post', ['NSID alone'], 'repo:app.bsky.feed.post'],
-  ['com.atproto.repo.uploadBlob', ['by their media type'], 'blob:*/*'],
+  ['com.atproto.repo.uploadBlob', ['by media type'], 'blob:*/*'],
   ['com.atproto.repo.createRecord', ['is a method of the PDS'], undefined],
   // 15.5: blob
   ['blob', ['names no media type'], 'blob:*/*'],

@@ -223,7 +223,7 @@ describe('what went wrong', () => {
   ])('%s %s names the scope to ask for', (_, error, message) => {
     expect(errorOf(403, JSON.stringify({ error, message }))).toMatchObject({
       code: 'PERMISSION_MISSING',
-      message: `${NSID} returned 403 ${error} "${message}"`,
+      message: `${NSID} returned 403 ${error} "${message.replaceAll(`"`, `'`)}"`,
       facts: { handle: 'alice.fake.dev', scope: 'atproto transition:email repo:a.b.c?action=create', status: 403 },
     })
   })
