@@ -450,7 +450,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'copies-differ':
       return facts.rotation === undefined
         ? `remove the older copy; that of the store is the file sessions/${facts.thumbprint}.json in its directory`
-        : `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} beside the newer one`
+        : `remove the older copy, or set ATPROTO_OAUTH_ROTATION=${facts.rotation} together with the newer one`
     case 'vault-address-malformed':
       return facts.meant !== undefined
         ? `write it as ${shellQuote(facts.meant)}`
@@ -466,21 +466,21 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'vault-exists':
       return `if its key is lost, add --replace; to use it here: atproto-oauth vault use ${shellQuote(facts.address)}`
     case 'vault-not-found':
-      return `check the address, or make a vault there: atproto-oauth vault new ${shellQuote(facts.address)}`
+      return `check the address, or create a vault there: atproto-oauth vault new ${shellQuote(facts.address)}`
     case 'vault-moved':
       return `use the new address: atproto-oauth vault use ${shellQuote(facts.address)}; where ATPROTO_OAUTH_VAULT is set, set it to that address`
     case 'vault-move-unfinished':
       return `finish it: ATPROTO_OAUTH_VAULT=${shellQuote(facts.from)} atproto-oauth vault move ${shellQuote(facts.address)}`
     case 'vault-target-taken':
-      return 'choose an address where there is nothing, such as another branch or prefix: git:URL#BRANCH, or redis://HOST?prefix=PREFIX'
+      return 'choose an unused address, such as another branch or prefix: git:URL#BRANCH, or redis://HOST?prefix=PREFIX'
     case 'vault-copied':
       return 'use the address that the vault was made for; two copies of a session would end it'
     case 'vault-foreign':
-      return 'choose a branch or prefix that holds nothing else, as in: git:URL#BRANCH, or redis://HOST?prefix=PREFIX'
+      return 'choose an unused branch or prefix, as in: git:URL#BRANCH, or redis://HOST?prefix=PREFIX'
     case 'vault-damaged':
       return 'restore the branch or database as it was before the last change, or sign in again with --save vault'
     case 'vault-unset':
-      return 'make one, as in: atproto-oauth vault new git:https://github.com/OWNER/REPO'
+      return 'create one, as in: atproto-oauth vault new git:https://github.com/OWNER/REPO'
     case 'vault-key-missing':
       return `set ATPROTO_OAUTH_VAULT_KEY, or enter the key once with: atproto-oauth vault use ${shellQuote(facts.address)}`
     case 'vault-key-malformed':
@@ -532,7 +532,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'redis-expected':
       return 'check host and port; a server that expects TLS needs rediss://, and one without TLS redis://'
     case 'redis-evicting':
-      return 'set maxmemory-policy noeviction, or use a server that is no cache'
+      return 'set maxmemory-policy noeviction, or use a server that is not a cache'
     case 'redis-not-durable':
       return 'set appendonly yes; before Redis 7.2 and Valkey 7.2, also appendfsync always'
     case 'ended-elsewhere':
@@ -556,7 +556,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'new-token-refused':
       return `check the clock of this machine; if it is right, sign in again: ${initCommandLine(facts)}`
     case 'account-in-vault':
-      return `keep the one in the vault, or end it first: atproto-oauth revoke --account ${shellQuote(facts.handle ?? facts.did)}`
+      return `use the session in the vault, or end it first: atproto-oauth revoke --account ${shellQuote(facts.handle ?? facts.did)}`
     case 'newer-token-stored':
       return `atproto-oauth status --account ${facts.did}`
     case 'node-session-expected':
@@ -636,7 +636,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'keychain-missing':
       return `start the keychain of this system; on Linux, install secret-tool (libsecret-tools) and run a Secret Service such as gnome-keyring`
     case 'keychain-entry-missing':
-      return `run this as the user, and on the machine, that encrypted the store; if its keychain is lost, the sessions are: ${START_AGAIN}`
+      return `run this as the user and on the machine that encrypted the store; if its keychain is lost, the sessions are lost: ${START_AGAIN}`
     case 'store-encryption-damaged':
     case 'store-encryption-foreign':
       return `restore store-encryption.json from a backup; without it the sessions are lost: ${START_AGAIN}`

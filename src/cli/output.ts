@@ -72,7 +72,7 @@ const UNKNOWN_BECAUSE: Readonly<Partial<Record<ErrorCode, string>>> = {
   CODE_USED: 'an earlier attempt sent the authorization code, and its outcome is not known',
   REFRESH_AMBIGUOUS: 'the refresh token was sent, and no valid response was received',
   REVOCATION_UNCONFIRMED: 'the server did not confirm the revocation',
-  SESSION_OUTDATED: 'only the newest copy of its tokens can tell',
+  SESSION_OUTDATED: 'this is an old copy of its tokens',
   SESSION_DEAD: 'the given refresh token was rejected, and the stored one was not sent',
   SAVE_FAILED: 'a token was sent, and the response could not be saved',
   XRPC_ERROR: 'the server rejected its access token',

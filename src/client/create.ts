@@ -138,7 +138,7 @@ function checkedName(name: string | undefined): string | undefined {
 function confidentialKeys(document: JsonObject): JsonObject[] {
   const keys = publishedKeys(document.jwks)
   if (document.token_endpoint_auth_method === 'private_key_jwt' && keys.length > 0) return keys
-  throw invalid('the document does not belong to a confidential client with its keys in jwks', {
+  throw invalid('the document must be that of a confidential client, with its keys in jwks', {
     reason: 'client-not-confidential',
   })
 }

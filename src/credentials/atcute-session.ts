@@ -55,7 +55,7 @@ export function toAtcuteSession(credentials: Credentials): AtcuteSession {
   if (dpopJwk.crv !== 'P-256') {
     throw new OAuthError(
       'CREDENTIALS_INVALID',
-      'the session has a secp256k1 key, and @atcute/oauth-node-client has none',
+      'the session has a secp256k1 key, which @atcute/oauth-node-client does not support',
     )
   }
   const { expires_at, ...tokens } = tokenSet

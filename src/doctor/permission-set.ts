@@ -115,7 +115,7 @@ function entryFindings(set: PermissionSet): Finding[] {
     findings.push(ok({ topic, detail: `all ${set.granted.length} entries are granted`, milliseconds: 0 }))
   }
   if (set.granted.length > 0) return findings
-  const detail = set.dropped.length === 0 ? 'the set is empty' : 'this request of the set grants nothing'
+  const detail = set.dropped.length === 0 ? 'the set is empty' : 'the set grants nothing for this request'
   const fix = set.dropped.length === 0 ? 'add entries to "permissions"' : undefined
   return [...findings, warning({ topic, detail, fix, milliseconds: 0 })]
 }

@@ -84,7 +84,7 @@ async function checkSession(
     const detail = `${who} has ended: ${status.ended.reason}`
     const isReplaced = all.some((other) => other.did === did && !other.ended)
     if (status.ended.handedOver !== undefined || status.ended.movedTo !== undefined) {
-      return ok({ ...found, detail: `${who} was moved away: ${status.ended.reason}` })
+      return ok({ ...found, detail: `${who} is no longer here: ${status.ended.reason}` })
     }
     return isReplaced
       ? ok({ ...found, detail: `${detail}; a newer session exists` })

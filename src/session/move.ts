@@ -53,7 +53,7 @@ export async function assertReplacesNone(given: SessionRecord, vault: SessionSto
   )
   if (other === undefined) return
   const { did, handle } = other
-  const message = `the vault has another session of ${handle ?? did}, and would have only one of them`
+  const message = `the vault already has another session of ${handle ?? did}, and can keep only one`
   throw new OAuthError('CREDENTIALS_MISMATCH', message, { facts: { reason: 'account-in-vault', did, handle } })
 }
 
@@ -64,6 +64,6 @@ export function requireVault({ stores }: Pick<RefreshPorts, 'stores'>): SessionS
 }
 
 function onlyLeased({ did }: SessionRecord): OAuthError {
-  const message = `a leased access token of ${did} is not the session, and cannot be moved into the vault`
+  const message = `a leased access token of ${did} cannot be moved into the vault`
   return new OAuthError('CREDENTIALS_INCOMPLETE', message, { facts: { reason: 'leased', operation: 'lease' } })
 }

@@ -513,7 +513,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'COPIES_DIFFER',
       { reason: 'copies-differ', rotation: 8, thumbprint: 't' },
-      /or set ATPROTO_OAUTH_ROTATION=8 beside the newer one$/,
+      /or set ATPROTO_OAUTH_ROTATION=8 together with the newer one$/,
     ],
     [
       'COPIES_DIFFER',
@@ -543,11 +543,11 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'vault-move-unfinished', from: 'git:/a', address: 'git:/b' },
       'finish it: ATPROTO_OAUTH_VAULT=git:/a atproto-oauth vault move git:/b',
     ],
-    ['VAULT_INVALID', { reason: 'vault-target-taken', address: 'git:/a' }, /^choose an address where there is nothing/],
+    ['VAULT_INVALID', { reason: 'vault-target-taken', address: 'git:/a' }, /^choose an unused address/],
     ['VAULT_INVALID', { reason: 'vault-copied' }, /^use the address that the vault was made for/],
     ['VAULT_INVALID', { reason: 'vault-foreign' }, /as in: git:URL#BRANCH, or redis:/],
     ['VAULT_INVALID', { reason: 'vault-damaged' }, /^restore the branch or database/],
-    ['VAULT_INVALID', { reason: 'vault-unset' }, /^make one, as in: atproto-oauth vault new git:https/],
+    ['VAULT_INVALID', { reason: 'vault-unset' }, /^create one, as in: atproto-oauth vault new git:https/],
     [
       'VAULT_INVALID',
       { reason: 'vault-key-missing', address: 'git:/a' },
@@ -590,7 +590,7 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['STORE_LOCKED', { reason: 'keychain-locked' }, /^unlock the keychain/],
     ['STORE_LOCKED', { reason: 'keychain-missing' }, /install secret-tool/],
-    ['STORE_LOCKED', { reason: 'keychain-entry-missing' }, /^run this as the user, and on the machine,/],
+    ['STORE_LOCKED', { reason: 'keychain-entry-missing' }, /^run this as the user and on the machine,/],
     [
       'STORE_INVALID',
       { reason: 'store-encryption-damaged' },

@@ -34,7 +34,7 @@ describe('sessions', () => {
       'one that was moved into a vault',
       { ended: { at: 1, reason: 'moved into the vault', movedTo: 'git:/b' } },
       'ok',
-      /was moved away/,
+      /is no longer here/,
     ],
     ['one that ended', { ended: { at: 1, reason: 'replayed' } }, 'broken', /has ended: replayed/],
     ['17 one that is over', {}, 'broken', /ended \d+ hours ago$/, 15 * DAY],

@@ -70,7 +70,7 @@ test('a store that was restored from a backup sends nothing, and goes on from it
   const outdated = await refresh()
   expectFailure(outdated, 2, 'SESSION_OUTDATED')
   expect(outdated.stderr).toContain(`atproto-oauth init ${account.did}`)
-  expect(outdated.stderr).toContain('session: unknown: only the newest copy of its tokens can tell')
+  expect(outdated.stderr).toContain('session: unknown: this is an old copy of its tokens')
   expect((await sentByUs(world)).filter((request) => request.endsWith('/oauth/token'))).toStrictEqual([])
   await restore(newest)
   expect((await refresh()).code).toBe(0)

@@ -90,7 +90,7 @@ async function encryption(config: Config | undefined, { common, io }: SettingsCo
   if (value === undefined) return unset(key)
   if (value === 'off') return { key, value, source: 'config', origin: config?.path }
   const problem = {
-    message: `${key} in ${config?.path} is ${value}, and the store is ${now === 'off' ? 'not encrypted' : `encrypted by ${now}`}`,
+    message: `${key} in ${config?.path} is ${value}, and the store is ${now === 'off' ? 'not encrypted' : `encrypted with a ${now}`}`,
     hint: `atproto-oauth config set ${key} ${value}`,
   }
   return { key, value: undefined, source: 'config', origin: config?.path, problem }

@@ -155,7 +155,7 @@ function nearError(near: readonly Shown[]): OAuthError {
 /** Its tokens are nowhere but in the variables. */
 async function afterRevocation(record: SessionRecord, context: Context): Promise<string> {
   const { did, thumbprint } = record
-  const still = `\nThe tokens of this session are still given to each command. Unset ${givenIn(context.io.environment, record.bundled).variables}`
+  const still = `\nCommands still use the credentials of this session. Unset ${givenIn(context.io.environment, record.bundled).variables}`
   const others = await findEarlier(did, { except: thumbprint }, context.runtime)
   if (others.some(({ isStored }) => isStored)) return `${still} to use the session in the per-user store.`
   const command = commandToPaste(initCommandLine(loginFacts(record)), context)

@@ -114,7 +114,7 @@ async function refuseLeftBehind({ address, engine, key }: UsedVault, movedTo: st
     throw new CliError(
       'USAGE',
       `${counted(unreadable.length, 'record')} at ${address} could not be moved because ${unreadable.length === 1 ? 'it' : 'they'} cannot be read, and may hold a session`,
-      { hint: 'delete what is left there all the same with --abandon-sessions' },
+      { hint: 'to delete what is left there anyway, add --abandon-sessions' },
     )
   }
 }

@@ -95,7 +95,7 @@ function warnOfOthers(path: string, { uid, mode }: Stats, warn: (message: string
   const own = ownUid()
   if (own === undefined) return
   if (uid !== own && uid !== 0 && own !== 0) warn(`${path} belongs to ${ownerName(uid)}, who can change your settings`)
-  else if ((mode & 0o022) !== 0) warn(`other users can change ${path}: chmod 600 it`)
+  else if ((mode & 0o022) !== 0) warn(`other users can change ${path}: run chmod 600 on it`)
   const folder = dirname(path)
   // With the sticky bit, others cannot replace the file. The group may be this user's alone.
   if ((statSync(folder).mode & 0o1002) === 0o0002) warn(`other users can replace ${path}: run chmod o-w ${folder}`)

@@ -128,7 +128,7 @@ export function assertAsSet(home: string, text: string | undefined, { mode, path
   const { mode: now = 'off', isChanging = false } = header ?? {}
   // Between two ways to encrypt, the setting is changed last.
   if (now === mode || mode === 'off' || (now !== 'off' && isChanging)) return
-  const is = now === 'off' ? 'the store is not encrypted' : `the store is encrypted by ${now}`
+  const is = now === 'off' ? 'the store is not encrypted' : `the store is encrypted with a ${now}`
   throw new OAuthError('STORE_INVALID', `${is}, but encrypt-store in ${path} is ${mode}; nothing was sent`, {
     facts: { reason: 'store-encryption-differs', mode },
   })

@@ -427,7 +427,7 @@ const repeated: Rule = (token) => {
     }
     if (!parameter.isList) {
       return {
-        message: `${name} has one value: each other one needs a permission of its own`,
+        message: `${name} can have only one value: write a permission for each value`,
         repaired: split(resource, pairs, name, values),
       }
     }
@@ -516,7 +516,8 @@ const value: Rule = (token) => {
       // Without its last value, the parameter would mean all of them.
       const isEmptied = corrected !== undefined && !corrected.some(([known]) => known === name)
       const isHandle = resource === 'account' && given.toLowerCase() === 'handle'
-      if (isHandle) return { message: 'the handle is a part of the identity', repaired: 'identity:handle' }
+      if (isHandle)
+        return { message: 'the handle is an attribute of identity:, not of account:', repaired: 'identity:handle' }
       return { message, repaired: isEmptied ? '' : corrected && writeToken({ resource, pairs: corrected }) }
     }
   }

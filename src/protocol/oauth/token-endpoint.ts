@@ -40,7 +40,7 @@ export async function readTokenResponse(
   const document = parseJsonObject(await readText(response, JSON_LARGEST))
   if (document && anyToken(document) !== undefined) return document
   const came = `${response.status}, ${mediaType(response.headers) || 'no media type'}`
-  throw new OAuthError(ambiguous, `the token response of ${issuer} (${came}) has no tokens in it`)
+  throw new OAuthError(ambiguous, `the token response of ${issuer} (${came}) contains no tokens`)
 }
 
 /** After a 5xx from a gateway it is unknown whether the server has processed the request. */

@@ -169,12 +169,12 @@ test('a store that was encrypted in another way is used only when the setting sa
   const failed = await run(world, ['init', world.alice.did], { env })
   expect(failed).toMatchObject({ code: 2, stdout: '' })
   expect(failed.stderr).toMatch(
-    /encrypted by passphrase, but encrypt-store in .*config.json is keychain; nothing was sent/,
+    /encrypted with a passphrase, but encrypt-store in .*config.json is keychain; nothing was sent/,
   )
   expect(failed.stderr).toContain('hint: atproto-oauth config set encrypt-store keychain\n')
   const got = await config(['get', 'encrypt-store'], variables)
-  expect(got.stderr).toContain('is keychain, and the store is encrypted by passphrase')
+  expect(got.stderr).toContain('is keychain, and the store is encrypted with a passphrase')
   forgetKeys(home)
   const { stdout } = await run(createFakeWorld(), ['doctor'], { env })
-  expect(stdout).toMatch(/the store is encrypted by passphrase, but/)
+  expect(stdout).toMatch(/the store is encrypted with a passphrase, but/)
 })

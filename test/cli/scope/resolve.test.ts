@@ -62,7 +62,7 @@ test('--json prints one object, also if the set cannot be resolved', async () =>
       { topic: 'DID document', verdict: 'ok' },
       { topic: 'record', verdict: 'ok' },
       { topic: 'permissions', verdict: 'warning', fix: expect.stringContaining(`include:${NSID}?aud=`) },
-      { topic: 'permissions', verdict: 'warning', detail: 'this request of the set grants nothing' },
+      { topic: 'permissions', verdict: 'warning', detail: 'the set grants nothing for this request' },
     ],
   })
 

@@ -107,7 +107,7 @@ describe('vault move', () => {
     const { code, stderr } = await world.vault(['move', OTHER_ADDRESS])
     expect(code).toBe(2)
     expect(stderr).toContain(`there is something else at ${OTHER_ADDRESS}; nothing was moved there [VAULT_INVALID]`)
-    expect(stderr).toContain('choose an address where there is nothing')
+    expect(stderr).toContain('choose an unused address')
     expect(world.service.version).toBe(version)
   })
 

@@ -135,7 +135,7 @@ describe('vault key', () => {
       const world = await createCommandWorld(false)
       const { code, stdout, stderr } = await world.vault(args)
       expect({ code, stdout }).toStrictEqual({ code: 2, stdout: '' })
-      expect(stderr).toMatch(/no vault is set.*\n.*hint: make one, as in: atproto-oauth vault new git:https:/)
+      expect(stderr).toMatch(/no vault is set.*\n.*hint: create one, as in: atproto-oauth vault new git:https:/)
     },
   )
 })

@@ -115,7 +115,7 @@ test.skipIf(process.platform === 'win32')('a file that others can change is read
   const warn = vi.fn()
   const path = await written({ account: 'a.dev' }, 0o666)
   expect(readConfig(path, warn)?.entries.get('account')).toBe('a.dev')
-  expect(warn).toHaveBeenCalledWith(`other users can change ${path}: chmod 600 it`)
+  expect(warn).toHaveBeenCalledWith(`other users can change ${path}: run chmod 600 on it`)
   warn.mockClear()
   readConfig(await written({ account: 'a.dev' }, 0o644), warn)
   expect(warn).not.toHaveBeenCalled()

@@ -380,7 +380,7 @@ describe('a store that is not encrypted as its user has set it', () => {
     await writeFile(header(home), backup)
     asNewProcess(home, { ...NEVER, setting: () => SETTING })
     expect(await failure(store(home))).toMatchObject({
-      message: expect.stringContaining('the store is encrypted by passphrase, but'),
+      message: expect.stringContaining('the store is encrypted with a passphrase, but'),
       facts: { reason: 'store-encryption-differs' },
     })
   })

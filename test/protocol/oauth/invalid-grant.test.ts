@@ -27,7 +27,7 @@ test.each([
 ])('17 %s', (description, meaning) => {
   const text = explainInvalidGrant(refusal(description))
   expect(text).toMatch(meaning)
-  expect(text).toContain(`(400 invalid_grant "${description}")`)
+  expect(text).toContain(`(400 invalid_grant "${description.replaceAll('"', "'")}")`)
 })
 
 test.each([

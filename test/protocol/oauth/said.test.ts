@@ -118,7 +118,7 @@ describe('tokens', () => {
   test('10.5 with which status and media type a response came that has no tokens', async () => {
     const agent = answeredAgent(world, () => new Response('<html>'))
     const error = await failure(() => agent.refresh('r'))
-    expect(error.message).toBe(`the token response of ${AS} (200, text/plain) has no tokens in it`)
+    expect(error.message).toBe(`the token response of ${AS} (200, text/plain) contains no tokens`)
   })
 
   test('a revocation with an empty response is confirmed', async () => {
