@@ -11,6 +11,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { appendFile, link, open, readFile, rm, stat, utimes } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
@@ -26,6 +27,7 @@ import {
   unavailable,
 } from './files.ts'
 import { type Fate, fateOf, type Holder, live, parseHolder, thisHolder } from './lock-holder.ts'
+import { standInLine, type Turn } from './lock-line.ts'
 
 /** All in milliseconds. */
 export const LOCK_TIMES = {
@@ -89,15 +91,32 @@ export async function withLock<T>(
   { times: given = {}, onWait }: LockOptions = {},
 ): Promise<T> {
   const times = { ...LOCK_TIMES, ...given }
+  const turn = await standInLine(folder, times.timeout)
+  if (turn === undefined) throw busy(folder, { pid: process.pid, host: hostname() })
+  try {
+    return await hold(folder, work, { times, onWait, turn })
+  } finally {
+    turn.end()
+  }
+}
+
+interface HoldOptions extends Pick<LockOptions, 'onWait'> {
+  readonly times: LockTimes
+  readonly turn: Turn
+}
+
+async function hold<T>(folder: string, work: (held: HeldLock) => Promise<T>, options: HoldOptions): Promise<T> {
+  const { times, turn } = options
   const id = randomUUID()
   live.add(id)
   let number: number
   try {
-    number = await acquire(folder, id, times, onWait)
+    number = await acquire(folder, id, options)
   } catch (error) {
     live.delete(id)
     throw error
   }
+  turn.begin()
   const beat = () => showAlive(fileOf(folder, number))
   const heart = setInterval(() => void beat().catch(() => undefined), times.heartbeat)
   heart.unref()
@@ -110,13 +129,13 @@ export async function withLock<T>(
   }
 }
 
-async function acquire(folder: string, id: string, times: LockTimes, onWait: LockOptions['onWait']): Promise<number> {
+async function acquire(folder: string, id: string, { times, turn, onWait }: HoldOptions): Promise<number> {
   await makePrivateFolder(folder)
   await sweepFolder(folder, LEFTOVERS_KEPT, (name) => name.startsWith('.'))
   const me = await thisHolder(id)
   const own = join(folder, `.${id}`)
   const text = `${JSON.stringify(me)}\n`
-  const watch = new Watch(times)
+  const watch = new Watch(times, turn.waited)
   let endWait: (() => void) | undefined
   try {
     await createPrivate(own, text)
@@ -149,9 +168,12 @@ class Watch {
   #stamp: string | undefined
   #last = performance.now()
   readonly #times: LockTimes
+  readonly #inLine: number
 
-  constructor(times: LockTimes) {
+  /** @param inLine milliseconds waited before */
+  constructor(times: LockTimes, inLine: number) {
     this.#times = times
+    this.#inLine = inLine
   }
 
   /** @param stamp changes with each heartbeat and each holder */
@@ -175,7 +197,7 @@ class Watch {
 
   /** Who may turn out to have died is watched for as long as that takes. */
   isLate(fate: Blocker['fate']): boolean {
-    return this.waited > this.#times.timeout && (fate === 'alive' || this.#hasChanged)
+    return this.#inLine + this.waited > this.#times.timeout && (fate === 'alive' || this.#hasChanged)
   }
 }
 
@@ -308,7 +330,7 @@ function fileOf(folder: string, number: number): string {
   return join(folder, String(number))
 }
 
-function busy(folder: string, holder: Holder | undefined): OAuthError {
+function busy(folder: string, holder: LockHolder | undefined): OAuthError {
   const who = holder?.pid ? `process ${holder.pid} on ${holder.host}` : 'another process'
   return new OAuthError('SESSION_BUSY', `timed out waiting for ${who}, which is refreshing this session`, {
     facts: { reason: 'lock-held', folder },

@@ -89,6 +89,36 @@ describe('11.5 mutual exclusion', () => {
     expect(seen).toStrictEqual([1, 1, 1, 1, 1])
   })
 
+  test('a hundred at once in one process: each gets it, in the order of their calls, and only one waits for files', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    const order: number[] = []
+    const looks: number[] = []
+    const take = (index: number) =>
+      withLock(folder, async () => {
+        order.push(index)
+        looks.push((await readdir(folder)).filter((name) => name.startsWith('.')).length)
+      })
+    await Promise.all(Array.from({ length: 100 }, (_, index) => take(index)))
+    expect(order).toStrictEqual([...order.keys()])
+    expect(order).toHaveLength(100)
+    expect(Math.max(...looks)).toBe(0)
+  })
+
+  test('held for too long in this process: whoever is behind is told, and the next gets it', async () => {
+    const folder = join(await tempFolder(), 'lock')
+    let end = () => {}
+    const holder = withLock(folder, () => new Promise<void>((resolve) => (end = resolve)), { times: PATIENT })
+    const waiting = [failure(acquired(folder, PATIENT)), failure(acquired(folder, PATIENT))]
+    for (const error of await Promise.all(waiting)) {
+      expect(error).toMatchObject({ code: 'SESSION_BUSY', facts: { reason: 'lock-held', folder } })
+      expect(error.message).toContain(`process ${process.pid} on ${hostname()}`)
+    }
+    const next = acquired(folder)
+    end()
+    await holder
+    expect(await next).toBe('acquired')
+  })
+
   test('another folder is another lock', async () => {
     const home = await tempFolder()
     expect(await withLock(join(home, 'a'), () => acquired(join(home, 'b')))).toBe('acquired')
