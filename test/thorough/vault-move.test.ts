@@ -1,16 +1,15 @@
 /** A move of a vault that is killed at its steps, from a git server to Redis and back. */
-import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connectEngine } from '../../src/node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../src/node/vault/engine.ts'
-import { createUserKey, createVault, parseUserKey } from '../../src/node/vault/envelope.ts'
 import { expectFailure, newHome } from '../e2e/support.ts'
 import { newSession, newVault, put, stored, type TestVault } from '../e2e/vault-support.ts'
 import { type GitServer, startGitServer, WRITER } from '../support/git-server.ts'
 import { lacks } from '../support/machine.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
+import { newRedisVault } from '../support/redis-vault.ts'
 import { type CliResult, runCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 
@@ -18,7 +17,6 @@ const STEPS = new URL('../support/vault-steps.mjs', import.meta.url).href
 /** At how many steps of each direction, spread over all of them: each takes six runs of the CLI. `99` is every step. */
 const KILLS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_KILLS'] ?? 4)
 const TOKEN = { ATPROTO_OAUTH_VAULT_TOKEN: WRITER.password }
-const random = { randomBytes: (length: number) => new Uint8Array(randomBytes(length)) }
 
 type UsedVault = Pick<TestVault, 'env' | 'engine' | 'keys'>
 
@@ -45,17 +43,9 @@ describe.skipIf(lacks('redis-server'))('a move that is killed is finished by the
   const engineAt = async (address: string): Promise<VaultEngine> =>
     connectEngine(address, { environment: { ...process.env, ...TOKEN }, cache: join((await newHome()).path, 'cache') })
 
-  async function redisVault(): Promise<UsedVault> {
-    const engine = await engineAt(redisAddress())
-    const key = createUserKey(random)
-    const { keys, text } = await createVault(engine.address, parseUserKey(key), random)
-    expect(await engine.swap(VAULT_RECORD, undefined, text)).toBe('won')
-    return { engine, keys, env: { ATPROTO_OAUTH_VAULT: engine.address, ATPROTO_OAUTH_VAULT_KEY: key } }
-  }
-
   const directions: [string, () => Promise<UsedVault>, () => string][] = [
     ['from git to Redis', () => newVault(gits, `from${++count}`), redisAddress],
-    ['from Redis to git', redisVault, gitAddress],
+    ['from Redis to git', () => newRedisVault(redis, `from${++count}:`), gitAddress],
   ]
 
   test.each(directions)('%s, at steps throughout', async (_, createSource, targetAddress) => {
