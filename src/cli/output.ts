@@ -47,6 +47,8 @@ export interface Output {
   serverBody(text: string): void
   /** What a failed program printed: with `--json` it goes into the object, because stderr holds nothing else. */
   programOutput(text: string): void
+  /** An error that does not end the command, in the form of one that does; not with `--json`. */
+  failure(error: OAuthError): void
   /**
    * Another program has the terminal from now on: what is said in the middle of its screen waits for its end. Without a
    * terminal, lines stay among those of the program, as in a log. What `--verbose` logs never waits.
@@ -117,6 +119,32 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
     return `${NAME}: ${colour === undefined ? label : paint(colour, label)} ${text}`
   }
   const lines = (prefix: string, text: string, colour?: Colour) => say(labelled(prefix, text, colour))
+  /** @returns the exit code */
+  const fail = (error: unknown): number => {
+    const failure = asOAuthError(error)
+    const exit = exitOf(failure, command)
+    const next = hintOf(failure, command, account !== undefined)
+    const start = next.search(COMMAND_AT_END)
+    const [advice, given] = start < 0 ? [next, ''] : [next.slice(0, start), next.slice(start)]
+    const whole = given === '' || given.includes('--help') ? given : given + (flags?.(given) ?? '')
+    const hint = (advice + pasted(whole)).replace(/(?<![\w/-])atproto-oauth (?=\w|--)/g, `${programName(io)} `)
+    const { code, message } = failure
+    const session = isSessionInvolved ? failure.session : stateWithoutSession(failure)
+    if (json) {
+      const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
+      const also = warnings.length > 0 ? { warnings } : {}
+      const printed = programOutput.length > 0 ? { stderr: programOutput.join('\n') } : {}
+      say(toSafeJson({ code, message, session, hint, exit, ...body, ...printed, ...also }))
+      return exit
+    }
+    if (serverBody) say(sanitizeLines(serverBody))
+    lines('error', `${message} [${code}]`, 'red')
+    const fate = describeSession(code, session)
+    if (fate !== undefined) lines('session', fate)
+    lines('hint', hint, 'cyan')
+    if (verbose && code === 'UNEXPECTED' && error instanceof Error) say(sanitizeLines(error.stack ?? ''))
+    return exit
+  }
 
   return {
     json,
@@ -156,6 +184,9 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
     programOutput(text) {
       programOutput.push(text)
     },
+    failure(error) {
+      fail(error)
+    },
     handOver() {
       if (stderr.isTTY !== true) return () => undefined
       const resume = progress.pause()
@@ -174,29 +205,7 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
       }
       // Whoever read stdout has had enough, as in `… | head`.
       if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return 0
-      const failure = asOAuthError(error)
-      const exit = exitOf(failure, command)
-      const next = hintOf(failure, command, account !== undefined)
-      const start = next.search(COMMAND_AT_END)
-      const [advice, given] = start < 0 ? [next, ''] : [next.slice(0, start), next.slice(start)]
-      const whole = given === '' || given.includes('--help') ? given : given + (flags?.(given) ?? '')
-      const hint = (advice + pasted(whole)).replace(/(?<![\w/-])atproto-oauth (?=\w|--)/g, `${programName(io)} `)
-      const { code, message } = failure
-      const session = isSessionInvolved ? failure.session : stateWithoutSession(failure)
-      if (json) {
-        const body = serverBody === undefined ? {} : { body: parsed(serverBody) }
-        const also = warnings.length > 0 ? { warnings } : {}
-        const printed = programOutput.length > 0 ? { stderr: programOutput.join('\n') } : {}
-        say(toSafeJson({ code, message, session, hint, exit, ...body, ...printed, ...also }))
-        return exit
-      }
-      if (serverBody) say(sanitizeLines(serverBody))
-      lines('error', `${message} [${code}]`, 'red')
-      const fate = describeSession(code, session)
-      if (fate !== undefined) lines('session', fate)
-      lines('hint', hint, 'cyan')
-      if (verbose && code === 'UNEXPECTED' && error instanceof Error) say(sanitizeLines(error.stack ?? ''))
-      return exit
+      return fail(error)
     },
   }
 }

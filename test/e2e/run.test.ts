@@ -9,6 +9,7 @@ import { lacks } from '../support/machine.ts'
 import { masked, readByRunner } from '../support/runner-files.ts'
 import { type Home, LAUNCHER, runAtTerminal, runCli, runShell, spawnCli, talkToShell } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
+import { tokenAt } from './front-support.ts'
 import { expectFailure, keptInStore, logIn, newHome, sentByUs } from './support.ts'
 import { newVault, vaultSession } from './vault-support.ts'
 
@@ -150,8 +151,10 @@ describe('a program', () => {
       `const session = await client.signIn()
        const { execFileSync } = await import('node:child_process')
        execFileSync(process.execPath, ['${LAUNCHER}', 'revoke'], { env: { ...process.env, ...JSON.parse(process.argv[2]) }, stdio: 'ignore' })
-       const { status } = await client.post(session, 'after')
+       const { status, body } = await client.post(session, 'after')
        console.log(status)
+       console.error('program: ' + body.error + ': ' + body.message)
+       await client.post(session, 'after')
        process.exit(3)`,
     )
     const { plcUrl, handleResolverUrl } = world
@@ -165,8 +168,9 @@ describe('a program', () => {
     expect(result.code, result.stderr).toBe(3)
     expect(result.stdout).toMatch(/^[45]\d\d\n$/)
     expect(result.stderr).toMatch(
-      /error: .* was revoked here .*\[SESSION_DEAD\]\natproto-oauth: session: ended\natproto-oauth: hint: atproto-oauth init /,
+      /error: .* was revoked here .*\[SESSION_DEAD\]\natproto-oauth: session: ended\natproto-oauth: hint: atproto-oauth init .*\nprogram: \w+: .* was revoked here/,
     )
+    expect(result.stderr.match(/SESSION_DEAD/g), 'once').toHaveLength(1)
   })
 
   test('narrowed by --read-only and --allow: a refused method is said once', async () => {
@@ -470,6 +474,26 @@ describe.skipIf(lacks('script'))('at a terminal', () => {
     expect(screen.match(/interrupt \d/g)).toStrictEqual(['interrupt 1'])
   })
 
+  test('Ctrl-C reaches a program in a session of its own once, too', async () => {
+    const { home, env } = await logIn(world)
+    const name = await program(
+      home,
+      `let count = 0
+       process.on('SIGINT', () => {
+         console.log('interrupt ' + ++count)
+         if (count === 1) setTimeout(() => process.exit(40 + count), 300) // for a second one to arrive
+       })
+       console.log('ready')
+       setInterval(() => {}, 1000)`,
+    )
+    const { code, screen } = await runAtTerminal(`run setsid node ${name}`, [['ready', '\x03']], {
+      home,
+      env: { ...env, SHELL },
+    })
+    expect(code).toBe(41)
+    expect(screen.match(/interrupt \d/g)).toStrictEqual(['interrupt 1'])
+  })
+
   test('Ctrl-C and Ctrl-\\ end a program that does not listen: 130 and 131', async () => {
     const { home, env } = await logIn(world)
     const waiting = `run -- node -e "console.log('ready'); setInterval(() => {}, 1000)"`
@@ -561,6 +585,33 @@ describe('without a program', () => {
     expect((await errors).toString()).toContain(`signed in as ${account.handle}; the front runs until Ctrl-C`)
     expect(await postsOf(account.did, home)).toStrictEqual(['from beside'])
   })
+})
+
+test.each([
+  [
+    '',
+    /^error: .* was revoked here .*\[SESSION_DEAD\]\natproto-oauth: session: ended\natproto-oauth: hint: atproto-oauth init /,
+  ],
+  ['--json', /^\{"code":"SESSION_DEAD",.*"hint":"atproto-oauth init .*"exit":130/],
+])('without a program, a session that ends is said once, with what to type: %s', async (flag, says) => {
+  const { account, home, env } = await logIn(world)
+  const child = spawnCli(['run', '--format', 'json', ...(flag ? [flag] : [])], { home, env })
+  const errors = buffer(child.stderr)
+  const closed = once(child, 'close')
+  const [printed] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
+  const { ATPROTO_OAUTH_RUN_URL: url, ATPROTO_OAUTH_RUN_PASSWORD: password } = JSON.parse(printed)
+  const headers = { authorization: `Bearer ${await tokenAt(url, account.did, password)}` }
+  expect((await runCli(['revoke'], { home, env })).code).toBe(0)
+  for (const _ of [1, 2]) {
+    const response = await fetch(`${url}/xrpc/com.atproto.server.checkAccountStatus`, { headers })
+    expect(await response.json()).toMatchObject({ message: expect.stringContaining('was revoked here') })
+    expect(response.status).toBe(401)
+  }
+  child.kill('SIGINT')
+  expect(await closed).toStrictEqual([130, null])
+  const text = (await errors).toString().replace(/^atproto-oauth: warning: development mode.*\n/m, '')
+  expect(text.slice(text.search(/error: |\{/))).toMatch(says)
+  expect(text.match(/SESSION_DEAD/g)).toHaveLength(1)
 })
 
 test('--format github masks the password of the front, and neither its URL nor the account', async () => {

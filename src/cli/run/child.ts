@@ -38,7 +38,7 @@ export function takeProgramSignals(platform: NodeJS.Platform): Signals {
   const hasProgram = (signal: NodeJS.Signals) => {
     // All processes of a Windows console get what is typed there.
     if (platform === 'win32') return true
-    if (!BY_TERMINAL.includes(signal)) return false
+    if (!BY_TERMINAL.includes(signal) || isElsewhere(target?.pid)) return false
     // A terminal that is gone has sent it; while it is there, somebody else has.
     if (signal === 'SIGHUP') return hadTerminal && !hasTerminal()
     return isInForeground()
@@ -123,12 +123,26 @@ export function exitCodeOf(signal: NodeJS.Signals): number {
 /** Whether this process is in the group to which its terminal sends signals. */
 function isInForeground(): boolean {
   try {
-    // `pid (name) state ppid pgrp session tty_nr tpgid`: the name may contain anything.
-    const [, , group, , , foreground] = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)!.split(' ')
+    const { group, foreground } = groupOf('self')
     return group === foreground
   } catch {
     return hasTerminal() // not Linux: a background job that gets SIGINT does not pass it on
   }
+}
+
+/** Whether the program has gone into a group of its own, as with `setsid`. What a terminal sends to ours does not reach it. */
+function isElsewhere(pid: number | undefined): boolean {
+  try {
+    return pid !== undefined && groupOf(pid).group !== groupOf('self').group
+  } catch {
+    return false // it has ended, or this is not Linux
+  }
+}
+
+function groupOf(pid: number | 'self') {
+  // `pid (name) state ppid pgrp session tty_nr tpgid`: the name may contain anything.
+  const [, , group, , , foreground] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
+  return { group, foreground }
 }
 
 function hasTerminal(): boolean {

@@ -74,7 +74,7 @@ Placeholders, in --env and in the arguments of the program:
   {handle}    handle of the account
   {did}       DID of the account
   {password}  password for this run; not in arguments, which other users can see
-Other braces stay as they are. Write {{did}} for the text {did}.
+A misspelt one, such as {URL}, is an error. Other braces stay as they are. Write {{did}} for the text {did}.
 
 Each program also gets these as variables, without {host}:
   ATPROTO_OAUTH_RUN_URL, ATPROTO_OAUTH_RUN_HANDLE, ATPROTO_OAUTH_RUN_DID,
@@ -109,7 +109,8 @@ async function runInFront(words: readonly string[], options: RunOptions, context
   warnOfMisplaced(words, context)
   const server = await listenLocally(port)
   try {
-    const opened = await open(server, permit, options.account, context)
+    const isHeld = print === undefined && io.stderr.isTTY === true
+    const opened = await open(server, permit, { account: options.account, isHeld }, context)
     const variables = frontVariables(opened.access, known, added)
     if (print === undefined) {
       const command = words.map((word) => fillIn(word, opened.access))
@@ -127,7 +128,9 @@ async function runInFront(words: readonly string[], options: RunOptions, context
     // In a log, a masked URL or handle would hide what the program says of them.
     await print(variables, [password], (name) => secret.has(name))
     output.note(`signed in as ${opened.access.handle}; the front runs until Ctrl-C`)
-    return exitCodeOf(await ended)
+    const exit = exitCodeOf(await ended)
+    await server.close()
+    return conclude(exit, opened)
   } finally {
     await server.close()
   }
@@ -143,9 +146,15 @@ function refuseLists(allow: readonly string[] = []): void {
   })
 }
 
+interface OpenOptions {
+  readonly account: string | undefined
+  /** The program has the terminal: what is lasting is said once it has ended, and then with its hint. */
+  readonly isHeld: boolean
+}
+
 interface Opened {
   readonly access: FrontAccess
-  /** What has gone wrong with the session since, if it still matters. */
+  /** What has gone wrong with the session since, if it still matters and was not said with its hint. */
   failure(): OAuthError | undefined
 }
 
@@ -153,10 +162,10 @@ interface Opened {
 async function open(
   server: FrontServer,
   permit: Permit,
-  account: string | undefined,
+  { account, isHeld }: OpenOptions,
   context: Context,
 ): Promise<Opened> {
-  const { io, output, runtime } = context
+  const { output, runtime } = context
   const session = await sessionFor(account, context)
   // Otherwise it would be found out at the first refresh, in the middle of the program.
   if (session.record().refreshToken !== undefined) runtime.saving.checkDurable()
@@ -181,9 +190,12 @@ async function open(
       explain: (refusal) => wordRefusal(refusal, context),
       onFailure(error) {
         const failure = { error, accessToken: session.record().accessToken }
+        const isEnd = error.session === 'dead'
+        // A program may go on for days after its session has ended.
+        if (isEnd && !isHeld && !output.json) return output.failure(error)
         failures.push(failure)
-        // At a terminal it is shown once the program has ended, and then with its hint.
-        if (!isLasting(failure, session) || io.stderr.isTTY !== true) output.warn(`${error.message} [${error.code}]`)
+        const isSaidLater = isLasting(failure, session) && (isHeld || isEnd)
+        if (!isSaidLater) output.warn(`${error.message} [${error.code}]`)
       },
     },
     runtime,
@@ -217,7 +229,7 @@ async function runProgram(
   command: readonly string[],
   environment: Record<string, string | undefined>,
   server: FrontServer,
-  { failure }: Opened,
+  opened: Opened,
   { io, output }: Context,
 ): Promise<number> {
   const signals = takeProgramSignals(io.platform)
@@ -232,6 +244,11 @@ async function runProgram(
   }
   const { exit, signal } = ended
   if (signal === 'SIGINT') endByInterrupt(io.platform)
+  return conclude(exit, opened)
+}
+
+/** @throws {CliError} what has gone wrong meanwhile */
+function conclude(exit: number, { failure }: Opened): number {
   const error = failure()
   if (error === undefined) return exit
   const { code, message, facts, hasExplicitState, session } = error

@@ -17,11 +17,14 @@ export interface FrontAccess {
 }
 
 const NAMES = ['url', 'host', 'handle', 'did', 'password'] as const satisfies (keyof FrontAccess)[]
-/** A placeholder, or in double braces the text of one. */
-const PLACEHOLDER = new RegExp(`\\{\\{(?:${NAMES.join('|')})\\}\\}|\\{(${NAMES.join('|')})\\}`, 'g')
+type Name = (typeof NAMES)[number]
+/** A word in double or in single braces. After a dollar sign, it is a variable of a shell. */
+const BRACES = /\$\{+\w+\}+|\{\{(\w+)\}\}|\{(\w+)\}/g
+/** Of this length, a word with one other letter is hardly meant as it is. */
+const LONG = 6
 
 /** What others call these values. */
-const MEANT: Readonly<Record<string, (typeof NAMES)[number]>> = {
+const MEANT: Readonly<Record<string, Name>> = {
   account: 'handle',
   app_password: 'password',
   base_url: 'url',
@@ -40,12 +43,36 @@ const MEANT: Readonly<Record<string, (typeof NAMES)[number]>> = {
 
 /**
  * Fills in the known placeholders and nothing else, so that JSON and other braces stay as they are. `{{did}}` becomes
- * the text `{did}`.
+ * the text `{did}`, and so do words that would be rejected as misspelt ones.
  */
 export function fillIn(template: string, access: FrontAccess): string {
-  return template.replace(PLACEHOLDER, (written, name?: keyof FrontAccess) =>
-    name === undefined ? written.slice(1, -1) : access[name],
-  )
+  return template.replace(BRACES, (written, text: string | undefined, word = '') => {
+    if (text !== undefined) return isName(text) || misspelt(text) !== undefined ? `{${text}}` : written
+    return isName(word) ? access[word] : written
+  })
+}
+
+function isName(word: string): word is Name {
+  return (NAMES as readonly string[]).includes(word)
+}
+
+/** The name that is meant by one with a slip in it, such as `URL` or `passwrod`. */
+function misspelt(word: string): Name | undefined {
+  const lower = word.toLowerCase()
+  return isName(word) ? undefined : NAMES.find((name) => name === lower || isSlip(lower, name))
+}
+
+/** Two letters are swapped, or one letter of a long name is missing, wrong or too many. A longer word is another word. */
+function isSlip(word: string, name: string): boolean {
+  const least = Math.min(word.length, name.length)
+  let start = 0
+  while (start < least && word[start] === name[start]) start += 1
+  let end = 0
+  while (end < least - start && word.at(-1 - end) === name.at(-1 - end)) end += 1
+  const given = word.slice(start, word.length - end)
+  const meant = name.slice(start, name.length - end)
+  if (given.length === 2 && meant.length === 2) return given[0] === meant[1] && given[1] === meant[0]
+  return name.length >= LONG && start < name.length && given.length <= 1 && meant.length <= 1
 }
 
 /** Name and template of a variable. */
@@ -73,24 +100,43 @@ export function parseVariable(argument: string): VariableTemplate {
 
 /** A slip would reach the program as text, which would only say that the sign-in failed. */
 function checkPlaceholders(name: string, template: string): void {
-  for (const [written, word = ''] of template.matchAll(/(?<!\{)\{(\w+)\}(?!\})/g)) {
-    const lower = word.toLowerCase()
-    const meant = NAMES.find((known) => known === lower) ?? (Object.hasOwn(MEANT, lower) ? MEANT[lower] : undefined)
-    if (meant === undefined || meant === word) continue
-    throw new CliError('USAGE', `unknown placeholder "${written}" in --env ${name}`, {
-      hint: `write it as {${meant}}; the placeholders are ${NAMES.map((known) => `{${known}}`).join(' ')}`,
-    })
+  const outside = `to pass this text, set ${name} before the command, without --env`
+  const known = `the placeholders are ${listed(NAMES)}`
+  const reject = (written: string, hint: string) => {
+    throw new CliError('USAGE', `unknown placeholder "${written}" in --env ${name}`, { hint })
   }
+  for (const [written, , word = ''] of template.matchAll(BRACES)) {
+    const lower = word.toLowerCase()
+    const meant = misspelt(word) ?? (Object.hasOwn(MEANT, lower) ? MEANT[lower] : undefined)
+    if (meant !== undefined) reject(written, `write it as {${meant}}; ${known}`)
+    const inShell = NAMES.find((each) => written === `\${${each}}`)
+    if (inShell !== undefined) reject(written, `write it as {${inShell}}; ${outside}`)
+  }
+  const whole = /^\{([\w-]+)\}$/.exec(template)?.[1]
+  if (whole !== undefined && !isName(whole)) reject(template, `${known}; ${outside}`)
+}
+
+function listed(names: readonly Name[]): string {
+  return names.map((name) => `{${name}}`).join(' ')
 }
 
 /**
- * The arguments of other processes can be read by all users of a machine.
+ * The arguments of other processes can be read by all users of a machine. Braces are frequent in arguments: of the unknown
+ * words in them, only slips are rejected.
  *
- * @throws {OAuthError} `USAGE` the password is in one
+ * @throws {OAuthError} `USAGE` the password is in one, or a misspelt placeholder
  */
 export function checkArguments(words: readonly string[]): void {
-  const hasPassword = words.some((word) => [...word.matchAll(PLACEHOLDER)].some(([, name]) => name === 'password'))
-  if (!hasPassword) return
+  const written = words.flatMap((word) => [...word.matchAll(BRACES)].flatMap(([, , name]) => name ?? []))
+  const slip = written.find((name) => misspelt(name) !== undefined)
+  if (slip !== undefined) {
+    const others = NAMES.filter((name) => name !== 'password')
+    const meant = misspelt(slip) === 'password' ? `pass {password} with --env` : `write it as {${misspelt(slip)}}`
+    throw new CliError('USAGE', `unknown placeholder "{${slip}}" in the arguments`, {
+      hint: `${meant}, or as {{${slip}}} for this text; the placeholders are ${listed(others)}`,
+    })
+  }
+  if (!written.includes('password')) return
   throw new CliError('USAGE', 'other users of this machine can see the arguments: {password} cannot be used in them', {
     hint: `pass it in a variable that the program reads, as in: --env 'BSKY_PASSWORD={password}'`,
   })

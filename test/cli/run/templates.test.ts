@@ -9,6 +9,9 @@ const ACCESS = {
   password: 'aaaa-bbbb-cccc-dddd',
 }
 
+/** So that no template literal is meant. */
+const DOLLAR = '$'
+
 describe('placeholders', () => {
   test.each([
     ['{url}/xrpc/', 'http://127.0.0.1:41234/xrpc/'],
@@ -17,9 +20,11 @@ describe('placeholders', () => {
     ['{"repo":"{did}","limit":{"n":1}}', '{"repo":"did:plc:abc","limit":{"n":1}}'],
     ['{did}{did}', 'did:plc:abcdid:plc:abc'],
     ['{"did":"x"} { did } {DID} {pds} {} {constructor}', '{"did":"x"} { did } {DID} {pds} {} {constructor}'],
+    ['{{URL}} {{passwrod}} {{user}} {{urls}}', '{URL} {passwrod} {{user}} {{urls}}'],
     ['{{did}}', '{did}'],
     ['{{{did}}}', '{{did}}'],
     ['{{x}}', '{{x}}'],
+    [`${DOLLAR}{{{did}}} ${DOLLAR} {did}`, `${DOLLAR}{{{did}}} ${DOLLAR} did:plc:abc`],
     ['$& $1 $$', '$& $1 $$'],
   ])('%s', (template, filled) => {
     expect(fillIn(template, ACCESS)).toBe(filled)
@@ -36,6 +41,43 @@ describe('placeholders', () => {
   test('the text {password} may be in an argument', () => {
     expect(() => checkArguments(['program', '{{password}}', 'password', '{did}'])).not.toThrow()
   })
+
+  test.each([
+    [
+      '{URL}/xrpc',
+      /^write it as \{url\}, or as \{\{URL\}\} for this text; the placeholders are \{url\} \{host\} \{handle\} \{did\}$/,
+    ],
+    ['{"repo":"{Did}"}', /^write it as \{did\}, /],
+    ['{ulr}', /^write it as \{url\}, /],
+    ['{hots}', /^write it as \{host\}, /],
+    ['--user={handel}', /^write it as \{handle\}, /],
+    ['{hande}', /^write it as \{handle\}, /],
+    ['{hanndle}', /^write it as \{handle\}, /],
+    ['{passwrod}', /^pass \{password\} with --env, or as \{\{passwrod\}\} for this text; /],
+    ['{PASSWORD}', /^pass \{password\} with --env, /],
+  ])('%s is a slip in an argument', (word, hint) => {
+    expect(() => checkArguments(['program', word])).toThrow(
+      expect.objectContaining({
+        code: 'USAGE',
+        message: `unknown placeholder "${/\{\w+\}/.exec(word)![0]}" in the arguments`,
+        hint: expect.stringMatching(hint),
+      }),
+    )
+  })
+
+  test.each([
+    '{"url":1,"did":{"x":{}},"PASSWORD":"{a}"}',
+    '{ print $1 }',
+    '{print}',
+    'file-{1..3}.{jpg,png}',
+    '{}',
+    '{id} {uri} {urls} {post} {hosts} {handler} {handles} {passwords} {user} {name} {pds}',
+    `${DOLLAR}{URL} ${DOLLAR}{url} ${DOLLAR}{{did}} ${DOLLAR}{passwrod} ${DOLLAR}{password}`,
+    '%{http_code} {0} {url:>10} {did!r} {_}',
+  ])('%s is no placeholder', (word) => {
+    expect(() => checkArguments(['program', word])).not.toThrow()
+    expect(fillIn(word, ACCESS)).toBe(word)
+  })
 })
 
 describe('--env', () => {
@@ -44,6 +86,8 @@ describe('--env', () => {
     ['_a1=b=c\n', ['_a1', 'b=c\n']],
     ['JSON={"a":{b}}', ['JSON', '{"a":{b}}']],
     ['TEXT={{user}}', ['TEXT', '{{user}}']],
+    ['TEXT={{URL}} {name} {}', ['TEXT', '{{URL}} {name} {}']],
+    ['ALL={url} {host} {handle} {did} {password}', ['ALL', '{url} {host} {handle} {did} {password}']],
   ])('%j', (argument, parsed) => {
     expect(parseVariable(argument)).toStrictEqual(parsed)
   })
@@ -55,6 +99,23 @@ describe('--env', () => {
     ['=c', /^"" is not the name of a variable$/, /--env BSKY_HOST=c$/],
     ['A={URL}', /^unknown placeholder "\{URL\}" in --env A$/, /^write it as \{url\}; the placeholders are \{url\} /],
     ['A=x{username}', /^unknown placeholder "\{username\}"/, /^write it as \{handle\};/],
+    [
+      'A={passwrod}',
+      /^unknown placeholder "\{passwrod\}" in --env A$/,
+      /^write it as \{password\}; the placeholders are /,
+    ],
+    ['A={handle}:{pasword}', /^unknown placeholder "\{pasword\}"/, /^write it as \{password\};/],
+    [
+      `A=${DOLLAR}{url}`,
+      /^unknown placeholder "\$\{url\}" in --env A$/,
+      /^write it as \{url\}; to pass this text, set A before the command/,
+    ],
+    [
+      'A={secret}',
+      /^unknown placeholder "\{secret\}" in --env A$/,
+      /\{password\}; to pass this text, set A before the command/,
+    ],
+    ['A={app-password}', /^unknown placeholder "\{app-password\}"/, /^the placeholders are \{url\} /],
     ['A={app_password}', /^unknown placeholder "\{app_password\}"/, /^write it as \{password\};/],
   ])('%s is rejected', (argument, message, hint) => {
     const error = { code: 'USAGE', message: expect.stringMatching(message) }
