@@ -16,18 +16,18 @@ export const ACCOUNTS = ['alice.example', 'did:plc:ewvi7nxzyoun6zhxrhs64oiz', 'w
 /** What ends an answer; the echo of what was typed holds no control characters. */
 const [BEGIN, BETWEEN, END] = ['\x02', '\x1f', '\x03']
 const PROMPT = 'READY> '
-const PRINTER = `atproto-oauth() {
-  if [ "$1 $2" = 'accounts --names' ]; then printf '%s\\n' ${ACCOUNTS.join(' ')}; return; fi
+/** @param names the command that lists accounts and names */
+const printer = (names = `printf '%s\\n' ${ACCOUNTS.join(' ')}`) => `atproto-oauth() {
+  if [ "$1 $2" = 'accounts --names' ]; then ${names}; return; fi
   printf '\\002'; printf '%s\\037' "$@"; printf '\\003'
 }`
 /** Inserts all that TAB would offer. */
 export const ALL = '\x1b*'
 
 const SETUPS = {
-  bash: (script: string) => `${PRINTER}\n. ${script}\nbind '"\\e*": insert-completions'\n`,
+  bash: (script: string) => `. ${script}\nbind '"\\e*": insert-completions'\n`,
   // As a function that zsh loads when it is needed.
-  zsh: (script: string) => `${PRINTER}
-fpath=(${script.replace(/\/[^/]*$/, '')} $fpath)
+  zsh: (script: string) => `fpath=(${script.replace(/\/[^/]*$/, '')} $fpath)
 autoload -Uz compinit
 compinit -u -D
 zle -C all complete-word _generic
@@ -43,19 +43,20 @@ const STARTS = { bash: 'bash --norc --noprofile -i', zsh: 'zsh -f -i' } as const
  * Types the lines at a terminal, which `script` provides, each when the shell is ready for it. The shell has no PATH.
  *
  * @param more run by the shell before, in the place of what makes it load the script
+ * @param names the command that lists accounts and names
  * @returns the arguments that the command got, of each line
  */
 export async function typed(
   shell: keyof typeof STARTS,
   script: string,
   lines: readonly string[],
-  more?: (path: string) => string,
+  { more, names }: { more?: (path: string) => string; names?: string } = {},
 ): Promise<string[][]> {
   const folder = await mkdtemp(join(tmpdir(), 'completion-'))
   const path = join(folder, '_atproto-oauth')
   await writeFile(path, script)
-  const setup = more ? `${PRINTER}\n${more(path)}\n` : SETUPS[shell](path)
-  await writeFile(join(folder, 'setup'), `${setup}PATH=/nowhere\n`)
+  const setup = more ? `${more(path)}\n` : SETUPS[shell](path)
+  await writeFile(join(folder, 'setup'), `${printer(names)}\n${setup}PATH=/nowhere\n`)
   const child = spawn('script', ['-qec', STARTS[shell], '/dev/null'], {
     cwd: folder,
     env: { PATH: process.env.PATH, TERM: 'dumb', PS1: PROMPT, HOME: folder, HISTFILE: '/dev/null', LC_ALL: 'C.UTF-8' },
@@ -86,11 +87,16 @@ export async function typed(
 }
 
 /** What fish offers for the last word of each line. */
-export async function offeredByFish(script: string, lines: readonly string[], cwd: string): Promise<string[][]> {
+export async function offeredByFish(
+  script: string,
+  lines: readonly string[],
+  cwd: string,
+  names = `string join \\n -- ${ACCOUNTS.join(' ')}`,
+): Promise<string[][]> {
   const commands = lines.map((line) => `complete -C ${quoted(line)}; echo ${BETWEEN}`)
   const path = join(await mkdtemp(join(tmpdir(), 'completion-')), 'script.fish')
   await writeFile(path, script)
-  const accounts = `function atproto-oauth; string join \\n -- ${ACCOUNTS.join(' ')}; end`
+  const accounts = `function atproto-oauth; ${names}; end`
   const source = `source ${quoted(path)}\nset -g PATH /nowhere\n${accounts}\n${commands.join('\n')}`
   const { stdout } = await run('fish', ['--no-config', '-c', source], { cwd, env: { ...process.env, HOME: cwd } })
   return stdout

@@ -164,7 +164,7 @@ test.for([
     skip(lacks(shell, 'script'))
     const home = `${folder}/bel\there/`
     const line = `atproto-oauth cal\t--hom\t${home} com.atproto.repo.createR\trep\t{d\trec\t@${folder}/pos\t--wa\t`
-    expect(await typed(shell, scripts[shell]!, [line], load)).toStrictEqual([
+    expect(await typed(shell, scripts[shell]!, [line], { more: load })).toStrictEqual([
       [
         'call',
         ...(shell === 'zsh' ? [`--home=${folder}/below/here/`] : ['--home', `${folder}/below/here/`]),
