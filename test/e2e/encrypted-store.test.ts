@@ -1,10 +1,11 @@
 /** An encrypted store, on the real PDS: with a passphrase, and with the keychain of a desktop. */
+import { execFileSync } from 'node:child_process'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../support/machine.ts'
-import { findRefreshTokens, findSecrets } from '../support/scan.ts'
+import { filesIn, findSecrets, findTokens } from '../support/scan.ts'
 import { lacksSecretService, openSecretService, type SecretService } from '../support/secret-service.ts'
 import { type CliResult, type Home, runAtTerminal, runCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
@@ -43,7 +44,8 @@ async function secretsOf(home: Home, env: Env): Promise<string[]> {
   const { stdout } = await ok(['refresh', '--format', 'dotenv'], home, env)
   const printed = parse(stdout)
   const key = JSON.parse(printed['ATPROTO_OAUTH_DPOP_PRIVATE_JWK']!)
-  return [printed['ATPROTO_OAUTH_REFRESH_TOKEN']!, printed['ATPROTO_OAUTH_ACCESS_TOKEN'] ?? '', key.d].filter(Boolean)
+  const lease = parse((await ok(['lease', '--format', 'dotenv'], home, env)).stdout)
+  return [printed['ATPROTO_OAUTH_REFRESH_TOKEN']!, lease['ATPROTO_OAUTH_ACCESS_TOKEN']!, key.d]
 }
 
 describe('with a passphrase', () => {
@@ -177,25 +179,55 @@ describe.skipIf(lacksSecretService())('with GNOME Keyring', () => {
     expect(await findSecrets([home.path], await secretsOf(home, service.env))).toStrictEqual([])
   })
 
-  test('killed in the middle of a refresh, no token is in any file of the user', async () => {
+  test('no token or key is in any file of the user, also when killed in the middle of a refresh', async () => {
     const [account, home] = [await world.createAccount(), await newHome()]
-    const env = { ...service.env, ...(await ownFolders(home)) }
+    // The folders of the system: those of data, cache and settings are apart.
+    const env = { ...service.env, ...(await ownFolders(home)), ATPROTO_OAUTH_HOME: undefined }
     await ok(['config', 'set', 'encrypt-store', 'keychain'], home, env)
+    const vault = `git:${join((await newHome()).path, 'vault.git')}`
+    execFileSync('git', ['init', '--quiet', '--bare', vault.slice('git:'.length)])
+    const made = parse((await ok(['vault', 'new', vault, '--format', 'dotenv'], home, env)).stdout)
+    await ok(['config', 'unset', 'vault'], home, env)
     await ok(['complete', '--save', 'store'], home, env, await begin(account, home, env))
-    const secrets = await secretsOf(home, env)
-    const log = join(home.path, 'steps')
+    const secrets = [...(await secretsOf(home, env)), made['ATPROTO_OAUTH_VAULT_KEY']!]
+    expect(secrets.length).toBe(4)
+    const expectNone = async (when: string) => {
+      expect(await findSecrets([home.path], secrets), when).toStrictEqual([])
+      // What was received last is known to nobody: what it looks like has to do.
+      expect(await findTokens([home.path]), when).toStrictEqual([])
+    }
+    const log = join((await newHome()).path, 'steps')
     const preloaded = { ...env, NODE_OPTIONS: `--import ${PRELOAD}`, CRASH_LOG: log }
     await ok(['refresh'], home, preloaded)
+    await expectNone('after a refresh')
     const steps = (await readFile(log, 'utf8')).trimEnd().split('\n')
     const sent = steps.findIndex((step) => step.startsWith('send '))
     const written = steps.findIndex((step, at) => at > sent && /^rename .*\/sessions\//.test(step))
     expect([sent, written]).not.toContain(-1)
-    const killed = await runCli(['refresh'], { home, env: { ...preloaded, CRASH_AT: String(written + 1) } })
-    expect(killed.signal).toBe('SIGKILL')
-    // The new tokens are known to nobody: what they look like has to do.
-    expect(await findSecrets([home.path], secrets)).toStrictEqual([])
-    expect(await findRefreshTokens([home.state, env['TMPDIR']!])).toStrictEqual([])
-    const proofs = await findSecrets([home.state, env['TMPDIR']!], ['DPoP '])
-    expect(proofs.filter((line) => /plain|UTF-16|hex/.test(line))).toStrictEqual([])
+    const seen = new Set<string>()
+    // The first kill loses the session, so it comes last.
+    for (let at = steps.length; at > written; at -= 1) {
+      const killed = await runCli(['refresh'], { home, env: { ...preloaded, CRASH_AT: String(at) } })
+      expect(killed.signal, steps[at - 1]).toBe('SIGKILL')
+      await expectNone(`killed before ${steps[at - 1]}`)
+      for (const path of await filesIn([home.path])) seen.add(path.slice(home.path.length + 1))
+    }
+    const folders = {
+      data: '.local/share/atproto-oauth',
+      cache: '.cache/atproto-oauth',
+      config: '.config/atproto-oauth',
+    }
+    for (const place of [
+      ...['sessions/', 'pending/', 'nonces/', 'locks/', 'vaults/'].map((name) => `${folders.data}/${name}`),
+      ...['vault.json', 'store-encryption.json'].map((name) => `${folders.data}/${name}`),
+      ...['code/', 'refreshes/'].map((name) => `${folders.cache}/${name}`),
+      `${folders.config}/config.json`,
+    ]) {
+      expect(
+        [...seen].some((path) => path.startsWith(place)),
+        place,
+      ).toBe(true)
+    }
+    expect([...seen].some((path) => /\/sessions\/.*\.tmp$/.test(path))).toBe(true)
   })
 })

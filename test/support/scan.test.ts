@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { tempFolder } from '../node/helpers.ts'
-import { findRefreshTokens, findSecrets } from './scan.ts'
+import { findRefreshTokens, findSecrets, findTokens } from './scan.ts'
 
 const TOKEN = `ref-${'0a'.repeat(32)}`
 const KEY = Buffer.from('a key of thirty-two bytes, yes!!').toString('base64url')
@@ -35,10 +35,26 @@ test.each([
   ['hex', Buffer.from(TOKEN).toString('hex').toUpperCase()],
   ['UTF-16', Buffer.from(`x${TOKEN}`, 'utf16le')],
   ['UTF-16', Buffer.from(TOKEN, 'utf16le').swap16()],
+  ['base64', Buffer.from(`x${TOKEN}`).toString('base64')],
+  ['base64', `x${Buffer.from(`xy${TOKEN}`).toString('base64url')}`],
 ])('a refresh token that is not known is found: %s', async (form, content) => {
   const folder = await tempFolder()
   await writeFile(join(folder, 'file'), content)
   expect(await findRefreshTokens([folder])).toStrictEqual([`${form} in ${join(folder, 'file')}`])
+})
+
+test('an access token that is not known is found, and no encrypted text', async () => {
+  const folder = await tempFolder()
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const token = `${part({ typ: 'at+jwt' })}.${part({ sub: 'did:web:a.dev' })}.${'s'.repeat(86)}`
+  await writeFile(join(folder, 'encrypted'), `${part({ alg: 'dir', enc: 'A256GCM' })}..${KEY}.${KEY}.${KEY}`)
+  expect(await findTokens([folder])).toStrictEqual([])
+  await writeFile(join(folder, 'token'), JSON.stringify({ token }))
+  await writeFile(join(folder, 'encoded'), Buffer.from(token).toString('base64'))
+  expect((await findTokens([folder])).sort()).toStrictEqual([
+    `base64 in ${join(folder, 'encoded')}`,
+    `plain in ${join(folder, 'token')}`,
+  ])
 })
 
 test('text that begins like one is not', async () => {

@@ -40,24 +40,44 @@ export async function findSecrets(folders: readonly string[], secrets: readonly 
   return found
 }
 
-/** A refresh token of the reference PDS, and enough of it that encrypted text is never taken for one. */
-const TOKEN = {
-  plain: /ref-[0-9a-f]{16}/,
-  hex: /7265662d(?:3\d|6[1-6]){16}/i,
-  'UTF-16': /r\0e\0f\0-\0(?:[0-9a-f]\0){15}/, // of either byte order
-}
+/** Tokens of the reference PDS, and enough of them that encrypted text is never taken for one. */
+const REFRESH_TOKEN = /ref-[0-9a-f]{16}/
+/** A JWT with claims, which encrypted text has not. */
+const ACCESS_TOKEN = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8}/
 
 /** @returns a line for each file with a refresh token of the reference PDS, whichever it is */
-export async function findRefreshTokens(folders: readonly string[]): Promise<string[]> {
+export function findRefreshTokens(folders: readonly string[]): Promise<string[]> {
+  return findText(folders, REFRESH_TOKEN)
+}
+
+/** @returns a line for each file with an access token or a refresh token of the reference PDS, whichever it is */
+export async function findTokens(folders: readonly string[]): Promise<string[]> {
+  return [...(await findText(folders, REFRESH_TOKEN)), ...(await findText(folders, ACCESS_TOKEN))]
+}
+
+async function findText(folders: readonly string[], pattern: RegExp): Promise<string[]> {
   const found: string[] = []
   for (const path of await filesIn(folders)) {
     const content = await readFile(path, 'latin1')
-    for (const [form, token] of Object.entries(TOKEN)) if (token.test(content)) found.push(`${form} in ${path}`)
+    const forms = new Set([...readings(content)].filter(([, text]) => pattern.test(text)).map(([form]) => form))
+    for (const form of forms) found.push(`${form} in ${path}`)
   }
   return found
 }
 
-async function filesIn(folders: readonly string[]): Promise<string[]> {
+/** What a file may mean, part by part, where it is an encoding of something. */
+function* readings(content: string): Generator<[form: string, text: string]> {
+  yield ['plain', content]
+  if (content.includes('\0')) yield ['UTF-16', content.replaceAll('\0', '')]
+  for (const [run] of content.matchAll(/(?:[0-9a-f]{2}){20,}/gi)) {
+    for (const at of [0, 1]) yield ['hex', Buffer.from(run.slice(at), 'hex').toString('latin1')]
+  }
+  for (const [run] of content.matchAll(/[\w+/-]{28,}/g)) {
+    for (const at of [0, 1, 2, 3]) yield ['base64', Buffer.from(run.slice(at), 'base64').toString('latin1')]
+  }
+}
+
+export async function filesIn(folders: readonly string[]): Promise<string[]> {
   const entries = await Promise.all(folders.map((folder) => readdir(folder, { recursive: true, withFileTypes: true })))
   return entries.flat().flatMap((entry) => (entry.isFile() ? [join(entry.parentPath, entry.name)] : []))
 }
