@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { parsePermission } from '../../src/protocol/scope/permission.ts'
-import { runCli } from '../world/cli.ts'
+import published from '../vectors/permission-sets.json' with { type: 'json' }
+import { type Home, runCli } from '../world/cli.ts'
 import { publishLexicons } from '../world/lexicons.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
@@ -133,8 +134,45 @@ test('26.4 a set with each fault of an entry: what it will not grant is said bef
   expect(completed.code).toBe(0)
   expect(warnings(completed.stderr)).toStrictEqual([])
   const { scope } = JSON.parse((await runCli(['status', '--json'], { home })).stdout)
-  const meant = (tokens: readonly string[]) => tokens.map(parsePermission).sort(byText)
-  expect(meant(scope.split(' ').filter((token: string) => token !== 'atproto'))).toStrictEqual(meant(granted))
+  expect(meantBy(scope.split(' '))).toStrictEqual(meantBy(granted))
+})
+
+const meantBy = (tokens: readonly string[]) =>
+  tokens
+    .filter((token) => token !== 'atproto')
+    .map(parsePermission)
+    .sort(byText)
+
+test('a set of Bluesky grants what --for delete does, until it is changed: then the session is wider after a refresh', async () => {
+  const name = 'authDeleteContent'
+  const nsid = `app.bsky.${name}` as const
+  const main = published.sets[nsid]
+  const { env, change } = await publishLexicons(world, () => ({ [name]: main }), {}, 'app.bsky')
+  const resolved = await runCli(['scope', 'resolve', nsid], { home: await newHome(), env })
+  expect(resolved.stdout).toMatch(/^task {5}--for delete grants the same, also if the set changes later$/m)
+  expect(resolved.stdout).toMatch(/^ {2}allows {5}Delete records of app\.bsky\.feed\.like \(likes\), /m)
+
+  const signedIn = async (...args: string[]) => {
+    const [account, home] = [await world.createAccount(), await newHome()]
+    const started = await runCli(['init', account.handle, ...args], { home, env })
+    expect(started.code).toBe(0)
+    const stdin = await signIn(started.stdout.trim(), account, CONSENT)
+    expect(await runCli(['complete', '--save', 'store'], { home, stdin })).toMatchObject({ code: 0 })
+    return home
+  }
+  const grantOf = async (home: Home) =>
+    meantBy(JSON.parse((await runCli(['scope', 'explain', '--json'], { home })).stdout).granted.split(' '))
+  const [bySet, byTask] = [await signedIn('--scope', `atproto include:${nsid}`), await signedIn('--for', 'delete')]
+  const before = await grantOf(byTask)
+  expect(await grantOf(bySet)).toStrictEqual(before)
+
+  const entry = main.permissions[0]!
+  await change(name, { ...main, permissions: [{ ...entry, action: ['create', 'update', 'delete'] }] })
+  for (const home of [bySet, byTask]) expect((await runCli(['refresh'], { home })).code).toBe(0)
+  expect(await grantOf(byTask)).toStrictEqual(before)
+  const after = await grantOf(bySet)
+  expect(after).not.toStrictEqual(before)
+  expect(after).toStrictEqual(meantBy([`repo?${entry.collection.map((one) => `collection=${one}`).join('&')}`]))
 })
 
 function byText(one: unknown, other: unknown): number {

@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto'
 import type { World } from './world.ts'
 
 export interface PublishedLexicons {
-  /** Nobody else has it. */
+  /** Nobody else has it, unless it was given. */
   readonly namespace: string
   /** What leads the CLI to them. */
   readonly env: Readonly<Record<string, string>>
+  /** Publishes another definition under the same name, and lets the PDS forget the one that it has read. */
+  change(name: string, main: object): Promise<void>
 }
 
 /**
@@ -18,10 +20,9 @@ export async function publishLexicons(
   world: World,
   definitions: (namespace: string) => Readonly<Record<string, object>>,
   spoil: Readonly<Record<string, object>> = {},
+  namespace = `dev.fake.lex-${randomBytes(4).toString('hex')}`,
 ): Promise<PublishedLexicons> {
   const { did, handle: identifier, password } = await world.createAccount()
-  const label = `lex-${randomBytes(4).toString('hex')}`
-  const namespace = `dev.fake.${label}`
   const send = async (method: string, body: object, token?: string) => {
     const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
     const url = `${world.pdsUrl}/xrpc/com.atproto.${method}`
@@ -30,11 +31,17 @@ export async function publishLexicons(
     return (await response.json()) as { accessJwt: string }
   }
   const { accessJwt } = await send('server.createSession', { identifier, password })
-  for (const [name, main] of Object.entries(definitions(namespace))) {
+  const put = async (name: string, main: object) => {
     const id = `${namespace}.${name}`
     const collection = 'com.atproto.lexicon.schema'
     const record = { $type: collection, lexicon: 1, id, defs: { main }, ...spoil[name] }
-    await send('repo.createRecord', { repo: did, collection, rkey: id, record, validate: false }, accessJwt)
+    await send('repo.putRecord', { repo: did, collection, rkey: id, record, validate: false }, accessJwt)
   }
-  return { namespace, env: await world.leadText(`_lexicon.${label}.fake.dev`, `did=${did}`) }
+  for (const [name, main] of Object.entries(definitions(namespace))) await put(name, main)
+  const change = async (name: string, main: object) => {
+    await put(name, main)
+    await world.expireSets()
+  }
+  const domain = namespace.split('.').reverse().join('.')
+  return { namespace, env: await world.leadText(`_lexicon.${domain}`, `did=${did}`), change }
 }

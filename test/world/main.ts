@@ -9,6 +9,7 @@
  *     DELETE /pds/:id              stop it
  *     POST   /names/:name          { port, ca }: the name leads to this port of a test's, over TLS
  *     POST   /texts/:name          { text }: the name has this TXT record
+ *     POST   /sets/expire          the PDS reads permission sets again
  *     POST   /site?host=…&folder=… serve a folder over TLS -> what leads the CLI there
  *
  * It ends when its parent lets go of it, however that came about.
@@ -63,7 +64,9 @@ process.once('SIGINT', stop) // Ctrl-C reaches every process of the terminal
 const plcUrl = await keep(startPlc(record))
 const appViewUrl = await keep(startAppView(plcUrl, record))
 const neighbours = { plcUrl, appViewUrl, appViewDid: APP_VIEW_DID, record }
-const pdsUrl = await keep(startPds(neighbours))
+const pds = await startPds(neighbours)
+running.push(pds)
+const pdsUrl = pds.url
 
 const answer: RequestListener = async (request, response) => {
   const url = new URL(request.url ?? '/', controlUrl)
@@ -78,15 +81,15 @@ const answer: RequestListener = async (request, response) => {
       return send({})
     }
     case 'POST /pds': {
-      const pds = await startPds(neighbours, (await json(request)) as PdsOptions)
-      const { port } = new URL(pds.url)
-      extraPdses.set(port, pds)
-      return send({ id: port, url: pds.url })
+      const extra = await startPds(neighbours, (await json(request)) as PdsOptions)
+      const { port } = new URL(extra.url)
+      extraPdses.set(port, extra)
+      return send({ id: port, url: extra.url })
     }
     case 'DELETE /pds': {
-      const pds = extraPdses.get(id)
+      const extra = extraPdses.get(id)
       extraPdses.delete(id) // before the wait: one who asks twice stops it once
-      await pds?.stop()
+      await extra?.stop()
       return send({})
     }
     case 'POST /names':
@@ -94,6 +97,9 @@ const answer: RequestListener = async (request, response) => {
       return send({})
     case 'POST /texts':
       leadText(id, ((await json(request)) as { text: string }).text)
+      return send({})
+    case 'POST /sets':
+      await pds.expireSets()
       return send({})
     case 'POST /site': {
       sites ??= startSites()

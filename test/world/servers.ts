@@ -110,10 +110,15 @@ export interface PdsOptions {
   readonly handleDomains?: readonly string[] | undefined
 }
 
+export interface RunningPds extends Running {
+  /** As if the time had passed for which it keeps the permission sets that it has read: it reads them again. */
+  expireSets(): Promise<void>
+}
+
 export async function startPds(
   { plcUrl, appViewUrl, appViewDid, record }: PdsNeighbours,
   { hostname = 'localhost', entryway, handleDomains = ['.test'] }: PdsOptions = {},
-): Promise<Running> {
+): Promise<RunningPds> {
   const port = await openPort('pds', record)
   const dataDirectory = await mkdtemp(join(tmpdir(), 'atproto-oauth-pds-'))
   await mkdir(join(dataDirectory, 'blobs'))
@@ -151,7 +156,11 @@ export async function startPds(
     await pds.destroy()
     await rm(dataDirectory, { recursive: true, force: true })
   }
-  return { url: port.url, stop }
+  const expireSets = async () => {
+    const updatedAt = '2000-01-01T00:00:00.000Z'
+    await pds.ctx.accountManager.db.db.updateTable('lexicon').set({ updatedAt }).execute()
+  }
+  return { url: port.url, stop, expireSets }
 }
 
 /** One PDS as two servers: its package has no entryway. Only its metadata says that both are the same, so that is replaced. */

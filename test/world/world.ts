@@ -40,6 +40,8 @@ export interface World extends WorldAddresses {
   leadName(name: string, destination: Destination): Promise<void>
   /** A TXT record that the servers find. @returns the variables with which the CLI finds it, and no other */
   leadText(name: string, text: string): Promise<Record<string, string>>
+  /** As if the time had passed for which the shared PDS keeps the permission sets that it has read. */
+  expireSets(): Promise<void>
   /**
    * Serves a folder over TLS under a name that ends in `.fake.dev`, to the servers and to whoever has these variables
    * set. The servers remember a client document for ten minutes: take another name for another document.
@@ -68,6 +70,7 @@ export function connectWorld(addresses: WorldAddresses = ownWorld()): World {
       await control('POST', `/texts/${name}`, { text })
       return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(findingText(name, text))}` }
     },
+    expireSets: async () => void (await control('POST', '/sets/expire')),
     publish: async (host, folder) =>
       (await control('POST', `/site?${new URLSearchParams({ host, folder })}`)) as Record<string, string>,
     async startPds(options = {}) {

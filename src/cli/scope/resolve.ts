@@ -4,7 +4,9 @@
 import { Command } from 'commander'
 import { checkPermissionSet, type PermissionSetCheck } from '../../doctor/permission-set.ts'
 import { isOAuthError } from '../../errors.ts'
-import { includeToken, inLanguage, nsidOf } from '../../protocol/scope/permission-set.ts'
+import { faultsOf } from '../../protocol/explain/faults.ts'
+import { includeToken, inLanguage, isInclude, nsidOf } from '../../protocol/scope/permission-set.ts'
+import { presetOf } from '../../protocol/scope/presets.ts'
 import { serviceAt, serviceOf } from '../../protocol/xrpc/services.ts'
 import { sanitize, toSafeJson } from '../../text.ts'
 import type { Paint } from '../colour.ts'
@@ -14,6 +16,7 @@ import { findingLines } from '../findings.ts'
 import type { Runner } from '../invocation.ts'
 import { languageOf } from '../login/scope-notes.ts'
 import type { CommonOptions } from '../options.ts'
+import { resolveCommandLine } from '../shell.ts'
 import { describedPermission } from './explained.ts'
 
 interface ResolveOptions extends CommonOptions {
@@ -49,8 +52,9 @@ async function runResolve(nsid: string, { aud }: ResolveOptions, { io, output, r
   const detail = set && inLanguage(set.detail, language)
   if (output.json) {
     const { granted, dropped } = set ?? {}
+    const task = set && presetOf(set.granted)
     const texts = { include, nsid: nsidOf(include), title, detail }
-    await output.data(`${toSafeJson({ ...texts, granted, permissions, dropped, findings })}\n`)
+    await output.data(`${toSafeJson({ ...texts, granted, task, permissions, dropped, findings })}\n`)
   } else {
     const printed = findings.map((finding) => findingLines(finding, output.paint)).join('')
     await output.data(printed + summaryOf(check, [title, detail], output.paint))
@@ -79,8 +83,17 @@ function setOf(nsid: string): string {
     return includeToken(nsid)
   } catch (error) {
     if (!isOAuthError(error, 'SCOPE_INVALID')) throw error
-    throw new CliError(error.code, error.message, { hint: 'atproto-oauth scope resolve app.bsky.authFullApp' })
+    throw new CliError(error.code, error.message, { hint: resolveCommandLine(meantSet(nsid)) })
   }
+}
+
+/** The permission that was probably meant by something else, or an example. */
+function meantSet(text: string): string {
+  const include = /^include[:?]/.test(text) ? text : `include:${text}`
+  const { meant = include } = faultsOf(include) ?? {}
+  if (isInclude(meant)) return meant
+  const [name = 'app.bsky.authFullApp'] = /[\w-]+(?:\.[\w-]+)*\.auth[A-Z][A-Za-z0-9]*/.exec(text) ?? []
+  return isInclude(`include:${name}`) ? `include:${name}` : 'include:app.bsky.authFullApp'
 }
 
 function summaryOf(
@@ -89,11 +102,13 @@ function summaryOf(
   paint: Paint,
 ): string {
   if (!set) return ''
+  const task = presetOf(set.granted)
   const rows: [name: string, value: string][] = [
     ...(title ? [['title', title] as [string, string]] : []),
     ...(detail ? [['detail', detail] as [string, string]] : []),
     ['request', include],
     ...(permissions.length === 0 ? [['grants', 'nothing'] as [string, string]] : []),
+    ...(task ? [['task', `--for ${task} grants the same, also if the set changes later`] as [string, string]] : []),
   ]
   const texts = rows.map(([name, value]) => `${name.padEnd(9)}${sanitize(value, 4000)}\n`).join('')
   const granted = permissions.map((each) => `\n${describedPermission(each, paint).join('\n')}\n`)

@@ -84,6 +84,18 @@ export function isPreset(name: string): name is Preset {
   return Object.hasOwn(PRESETS, name)
 }
 
+/** The task that needs exactly these permissions, compared by meaning. */
+export function presetOf(tokens: readonly string[]): Preset | undefined {
+  return PRESET_NAMES.find((name) => {
+    const needed: readonly string[] = PRESETS[name].tokens
+    return needed.length > 0 && areCovered(tokens, needed) && areCovered(needed, tokens)
+  })
+}
+
+function areCovered(wanted: readonly string[], tokens: readonly string[]): boolean {
+  return wanted.map(parsePermission).every((permission) => permission && isCovered(permission, tokens))
+}
+
 /** `scope` and the permissions of the tasks, without duplicates and without permissions that others cover. */
 export function presetScope(presets: readonly Preset[], scope = 'atproto'): string {
   const asked = scopeTokens(scope)

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { isCovered, normalToken, parsePermission } from '../../../src/protocol/scope/permission.ts'
-import { PRESET_NAMES, PRESETS, type Preset, presetScope } from '../../../src/protocol/scope/presets.ts'
+import { expandSet } from '../../../src/protocol/scope/permission-set.ts'
+import { PRESET_NAMES, PRESETS, type Preset, presetOf, presetScope } from '../../../src/protocol/scope/presets.ts'
 import { parseScope, scopeTokens } from '../../../src/protocol/scope/scope.ts'
 import { findMethod } from '../../../src/protocol/xrpc/lexicons.ts'
+import published from '../../vectors/permission-sets.json' with { type: 'json' }
 
 const APP_VIEW = 'did:web:api.bsky.app%23bsky_appview'
 const CHAT = 'did:web:api.bsky.chat%23bsky_chat'
@@ -123,5 +125,75 @@ describe('several', () => {
 
   test('a scope that is wrong stays wrong, for parseScope to say so', () => {
     expect(() => parseScope(presetScope(['post'], 'repo:nonsense'))).toThrow('"repo:nonsense"')
+  })
+})
+
+describe('beside the permission sets that Bluesky publishes', () => {
+  const { sets } = published
+  const grantOf = (nsid: keyof typeof sets, aud: string) => expandSet(`include:${nsid}?aud=${aud}`, sets[nsid]).granted
+  const nsids = Object.keys(sets) as (keyof typeof sets)[]
+
+  test('one is the same as a task, compared by meaning', () => {
+    const same = nsids.flatMap((nsid) =>
+      [APP_VIEW, CHAT].map((aud) => [nsid, presetOf(grantOf(nsid, aud))] as const).filter(([, preset]) => preset),
+    )
+    expect(nsids).toHaveLength(10)
+    expect(new Map(same)).toStrictEqual(new Map([['app.bsky.authDeleteContent', 'delete']]))
+    expect(presetOf(PRESETS.read.tokens)).toBe('read')
+    expect(presetOf([])).toBeUndefined()
+    expect(presetOf([...PRESETS.delete.tokens, 'blob:image/*'])).toBeUndefined()
+    expect(presetOf(['repo:app.bsky.feed.like?action=delete'])).toBeUndefined()
+    expect(presetOf(['future:thing'])).toBeUndefined()
+  })
+
+  const app = (names: string, aud: string) => names.split(' ').map((name) => `rpc:app.bsky.${name}?aud=${aud}`)
+  const chat = (names: string, aud: string) => names.split(' ').map((name) => `rpc:chat.bsky.${name}?aud=${aud}`)
+  test.each<[Preset, keyof typeof sets, string, string[], string[]]>([
+    [
+      'post',
+      'app.bsky.authCreatePosts',
+      APP_VIEW,
+      ['repo:app.bsky.feed.threadgate?action=create', ...app('video.uploadVideo', APP_VIEW)],
+      [],
+    ],
+    [
+      'post-media',
+      'app.bsky.authCreatePosts',
+      APP_VIEW,
+      ['repo:app.bsky.feed.postgate?action=create', ...app('video.abortUpload', APP_VIEW)],
+      ['blob:image/png', ...app('video.getUploadLimits', '*'), 'rpc:com.atproto.repo.uploadBlob?aud=*'],
+    ],
+    [
+      'read',
+      'app.bsky.authViewAll',
+      APP_VIEW,
+      app('actor.getPreferences bookmark.getBookmarks notification.updateSeen', APP_VIEW),
+      app('graph.getList feed.getTimeline', '*'),
+    ],
+    [
+      'dm',
+      'chat.bsky.authFullChatClient',
+      CHAT,
+      [
+        ...chat('convo.leaveConvo convo.addReaction actor.deleteAccount group.createGroup', CHAT),
+        'repo:chat.bsky.actor.declaration',
+      ],
+      chat('convo.sendMessage', '*'),
+    ],
+    [
+      'profile',
+      'app.bsky.authManageProfile',
+      APP_VIEW,
+      [
+        'repo:app.bsky.actor.profile?action=delete',
+        'repo:app.bsky.actor.status',
+        'repo:app.bsky.notification.declaration',
+      ],
+      ['blob:image/*'],
+    ],
+  ])('%s is not %s', (name, nsid, aud, more, less) => {
+    const [task, set] = [presetScope([name]), grantOf(nsid, aud).join(' ')]
+    expect(more.filter((token) => !has(set, token) || has(task, token))).toStrictEqual([])
+    expect(less.filter((token) => has(set, token) || !has(task, token))).toStrictEqual([])
   })
 })

@@ -16,8 +16,9 @@ import {
   unpacked,
 } from '../../support/scopes.ts'
 import golden from '../../vectors/oauth-scopes.json' with { type: 'json' }
+import published from '../../vectors/permission-sets.json' with { type: 'json' }
 import { isNewest } from '../../world/packages.ts'
-import { askReference } from './reference.ts'
+import { askReference, readPublishedSets } from './reference.ts'
 
 const { seed, scopes, sets }: Golden = golden
 
@@ -78,4 +79,5 @@ test('2,000 generated permission sets are expanded alike', () => {
 
 test.skipIf(!isNewest)('what is checked in is what the newest reference says (else: npm run scopes)', async () => {
   expect(await askReference()).toStrictEqual(golden)
+  expect(await readPublishedSets()).toStrictEqual(published)
 })

@@ -1,8 +1,9 @@
 /**
- * What the reference parser says about the generated permissions and sets. `npm run scopes` writes it to
- * test/vectors/oauth-scopes.json, on Node 22, which the package needs; test/protocol/scope/reference.test.ts compares ours.
+ * What the reference parser says about the generated permissions and sets, and the permission sets that Bluesky publishes.
+ * `npm run scopes` writes both to test/vectors/, on Node 22, which the packages need; reference.test.ts and presets.test.ts
+ * in test/protocol/scope/ compare ours.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import {
   digest,
@@ -15,7 +16,8 @@ import {
 } from '../../support/scopes.ts'
 import { inNewest } from '../../world/packages.ts'
 
-export const GOLDEN = new URL('../../vectors/oauth-scopes.json', import.meta.url)
+const GOLDEN = new URL('../../vectors/oauth-scopes.json', import.meta.url)
+const PUBLISHED = new URL('../../vectors/permission-sets.json', import.meta.url)
 
 type Parsed = Readonly<Record<string, string | readonly string[] | undefined>> & {
   toPermissions?(set: Pick<GeneratedSet, 'permissions'>): Parsed[]
@@ -90,6 +92,28 @@ function orNothing<T>(work: () => T): T | undefined {
   }
 }
 
+/** The permission sets among the lexicons that the newest PDS comes with. */
+export async function readPublishedSets() {
+  const pds = 'node_modules/@atproto/pds'
+  const { version } = JSON.parse(readFileSync(inNewest(`${pds}/package.json`), 'utf8'))
+  const sets: Record<string, object> = {}
+  for (const folder of ['app/bsky', 'chat/bsky']) {
+    const lexicons = inNewest(`${pds}/dist/lexicons/${folder}`)
+    for (const file of readdirSync(lexicons).filter((name) => /^auth.*\.defs\.js$/.test(name))) {
+      const { main } = await import(pathToFileURL(`${lexicons}/${file}`).href)
+      const { title, detail } = main.options
+      const permissions = main.permissions.map(({ resource, options }: { resource: string; options: object }) => ({
+        type: 'permission',
+        resource,
+        ...options,
+      }))
+      sets[main.nsid] = { type: 'permission-set', title, detail, permissions }
+    }
+  }
+  return { version, sets }
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   writeFileSync(GOLDEN, `${JSON.stringify(await askReference(), null, 2)}\n`)
+  writeFileSync(PUBLISHED, `${JSON.stringify(await readPublishedSets(), null, 2)}\n`)
 }
