@@ -4,7 +4,15 @@
  * @see https://atproto.com/specs/permission
  */
 
-import { isCovered, isStatic, namespaceOf, normalToken, type Permission, parsePermission } from '../scope/permission.ts'
+import {
+  isCovered,
+  isSetName,
+  isStatic,
+  namespaceOf,
+  normalToken,
+  type Permission,
+  parsePermission,
+} from '../scope/permission.ts'
 import { scopeAdvice, splitScope } from '../scope/scope.ts'
 import { describeSpaces } from '../scope/space.ts'
 import { findMethod, unavailableReason } from '../xrpc/lexicons.ts'
@@ -331,7 +339,24 @@ function describeInclude(nsid: string, audience: string | undefined): Meaning {
   }
 }
 
-function warningsOf({ resource, values }: Permission): string[] {
+/** Names that are valid, and are those of something else. */
+function misplacedNames({ resource, values }: Permission): string[] {
+  const [set = ''] = values.get('nsid') ?? []
+  if (resource === 'include') {
+    if (findMethod(set)) return [`${set} is a method, and not a permission set: it is requested with rpc:`]
+    return Object.hasOwn(RECORDS, set)
+      ? [`${set} is a collection, and not a permission set: it is requested with repo:`]
+      : []
+  }
+  const names = [...(values.get('collection') ?? []), ...(values.get('lxm') ?? [])].filter(isSetName)
+  return names.map((name) => `${name} has the name of a permission set: sets are requested with include:`)
+}
+
+function warningsOf(permission: Permission): string[] {
+  return [...misplacedNames(permission), ...likelySurprises(permission)]
+}
+
+function likelySurprises({ resource, values }: Permission): string[] {
   if (resource !== 'rpc') {
     return (values.get('accept') ?? []).includes('image/jpg') ? ['the media type of JPEG files is image/jpeg'] : []
   }

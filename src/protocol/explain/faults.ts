@@ -7,6 +7,7 @@
 import { isOneSlip } from '../../text.ts'
 import { asNsid } from '../identity/syntax.ts'
 import {
+  isSetName,
   isStatic,
   type Parameter,
   parametersOf,
@@ -201,7 +202,10 @@ const METHOD_VERB =
 /** An NSID, a media type or an AT URI where a permission is expected. */
 const valueAlone: Rule = (token) => {
   const head = /^[^:?]*/.exec(token)![0]
-  if (token.startsWith('at://')) return { message: 'an AT URI is not a permission', repaired: `repo:${token}` }
+  if (token.startsWith('at://')) {
+    const resource = isSetName(inUri(token) ?? '') ? 'include' : 'repo'
+    return { message: 'an AT URI is not a permission', repaired: `${resource}:${token}` }
+  }
   if (/^(?:image|video|audio|text|application|\*)\/[\w*.+-]+$/.test(token)) {
     return { message: 'a media type alone is not a permission', repaired: `blob:${token}` }
   }
@@ -214,8 +218,13 @@ const valueAlone: Rule = (token) => {
       message: `${head} is a method of the PDS: permissions name what it changes, as in repo:app.bsky.feed.post`,
     }
   }
-  const resource = METHOD_VERB.test(head) ? 'rpc' : 'repo'
+  const resource = isSetName(head) ? 'include' : METHOD_VERB.test(head) ? 'rpc' : 'repo'
   return { message: `an NSID alone is not a permission: it follows ${resource}:`, repaired: `${resource}:${token}` }
+}
+
+/** The NSID that an AT URI leads to: the name of a published lexicon, else the collection. */
+function inUri(text: string): string | undefined {
+  return /^at:\/\/[^/]+\/(?:com\.atproto\.lexicon\.schema\/)?([^/?#]+)/.exec(text)?.[1]
 }
 
 function queryOf(
@@ -551,7 +560,7 @@ const COLLECTIONS: Readonly<Record<string, string>> = Object.fromEntries([
 ])
 
 function nsidFault(resource: Resource, name: string, given: string): ValueFault {
-  const uri = /^at:\/\/[^/]+\/([^/?#]+)/.exec(given)?.[1]
+  const uri = inUri(given)
   if (uri !== undefined) return { message: `${name} is an NSID, not an AT URI`, values: [uri] }
   if (given.includes('#'))
     return { message: `${name} is an NSID without a fragment`, values: [given.replace(/#.*/, '')] }

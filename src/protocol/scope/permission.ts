@@ -262,6 +262,11 @@ export function isOfSet(permission: Permission, include: Permission): boolean {
   return names?.every((name) => name.startsWith(namespace)) === true && (service === '*' || service === inherited)
 }
 
+/** Whether an NSID is named as permission sets are by convention, such as `app.bsky.authFullApp`. */
+export function isSetName(nsid: string): boolean {
+  return /\.auth[A-Z][A-Za-z0-9]*$/.test(nsid)
+}
+
 export function namespaceOf(nsid: string): string {
   return nsid.slice(0, nsid.lastIndexOf('.'))
 }

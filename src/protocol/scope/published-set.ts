@@ -24,6 +24,12 @@ const RECORD_LARGEST = 512 * 1024
 /** The form of a language tag, as far as it is worth checking. */
 const LANGUAGE = /^[a-zA-Z]{1,8}(?:-[a-zA-Z0-9]{1,8})*$/
 
+/** Of definitions beside `main`, which servers validate too; their members are not checked here. */
+const NAMED_TYPES: readonly string[] = [
+  ...['array', 'blob', 'boolean', 'bytes', 'cid-link', 'integer', 'object', 'ref', 'string', 'token', 'union'],
+  'unknown',
+]
+
 export type ResolvePorts = IdentityPorts & Clock
 
 /** Where the account is that publishes a set. */
@@ -106,16 +112,23 @@ function unresolved(nsid: string, step: SetStep, why: string, cause?: unknown): 
 
 /** Why servers cannot use the record, in words that follow its name: they reject the whole set for one wrong type. */
 function documentFault(value: JsonObject, nsid: string): string | undefined {
-  const { $type, lexicon, id, defs } = value
+  const { $type, lexicon, id, revision, description, defs } = value
   const main = isObject(defs) ? defs.main : undefined
   if (!isObject(main) || main.type !== 'permission-set') {
-    const type = isObject(main) ? `has the type ${shown(main.type)}` : 'is missing'
-    return `is not a permission set: its main definition ${type}`
+    return `is not a permission set: its main definition ${isObject(main) ? typeOf(main) : 'is missing'}`
   }
   const invalid = (fault: string) => `is not a valid permission set: ${fault}`
   if ($type !== COLLECTION) return invalid(`its $type is ${shown($type)} and not "${COLLECTION}"`)
   if (lexicon !== 1) return invalid('its "lexicon" is not 1')
   if (id !== nsid) return invalid(`its id is ${shown(id)} and not "${nsid}"`)
+  if (revision !== undefined && !Number.isInteger(revision)) return invalid('its "revision" is not a whole number')
+  if (description !== undefined && typeof description !== 'string') return invalid('its "description" is not text')
+  for (const [name, definition] of Object.entries(defs as JsonObject)) {
+    const { type } = isObject(definition) ? definition : {}
+    if (name !== 'main' && !NAMED_TYPES.includes(String(type))) {
+      return invalid(`its definition ${JSON.stringify(name)} ${typeOf({ type })}`)
+    }
+  }
   for (const name of ['title', 'detail', 'description']) {
     if (main[name] !== undefined && typeof main[name] !== 'string') return invalid(`"${name}" is not text`)
   }
@@ -130,6 +143,10 @@ function documentFault(value: JsonObject, nsid: string): string | undefined {
     if (fault !== undefined) return invalid(`entry ${index + 1} of "permissions" ${fault}`)
   }
   return undefined
+}
+
+function typeOf({ type }: JsonObject): string {
+  return type === undefined ? 'has no type' : `has the type ${shown(type)}`
 }
 
 function isTranslated(value: unknown): boolean {

@@ -235,6 +235,27 @@ test('an empty set', async () => {
 
 test.each([
   ['app.bsky', [], '[SCOPE_INVALID]', 'hint: atproto-oauth scope resolve app.bsky.authFullApp\n'],
+  ...[
+    'app.bsky.authViewAll?aud=did:web:api.bsky.app%23bsky_appview',
+    'include:app.bsky.authViewAll&aud=did:web:api.bsky.app#bsky_appview',
+    'app.bsky.authViewAll?aud=appview',
+  ].map((text): [string, string[], string, string] => [
+    text,
+    [],
+    '[SCOPE_INVALID]',
+    "hint: atproto-oauth scope resolve app.bsky.authViewAll --aud 'did:web:api.bsky.app#bsky_appview'\n",
+  ]),
+  ...[
+    'at://did:plc:abc/com.atproto.lexicon.schema/app.bsky.authViewAll',
+    'https://lexicon.example/app.bsky.authViewAll?a=b',
+    'app.bsky.authViewAll#main',
+    'repo:app.bsky.authViewAll',
+  ].map((text): [string, string[], string, string] => [
+    text,
+    [],
+    '[SCOPE_INVALID]',
+    'hint: atproto-oauth scope resolve app.bsky.authViewAll\n',
+  ]),
   [NSID, ['--aud', 'did:web:api.bsky.chat'], '[USAGE]', 'as in: --aud did:web:api.bsky.chat#bsky_chat\n'],
   [NSID, ['--aud', '*'], '[USAGE]', 'as in: --aud did:web:api.bsky.app#bsky_appview\n'],
 ])('%s %j is a mistake, and nothing is sent', async (nsid, more, error, hint) => {

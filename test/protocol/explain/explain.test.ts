@@ -100,6 +100,25 @@ describe('15.1 the scope as a whole', () => {
     expect(explanation.scope).toBe(scope)
   })
 
+  test('a name of another kind: a valid permission that does not do what it seems to', () => {
+    const warned = (token: string) => one(token).faults.map(({ message }) => message)
+    expect(warned('repo:app.bsky.authFullApp')).toStrictEqual([
+      'app.bsky.authFullApp has the name of a permission set: sets are requested with include:',
+    ])
+    expect(warned('rpc:app.bsky.authViewAll?aud=*')).toStrictEqual([
+      'app.bsky.authViewAll has the name of a permission set: sets are requested with include:',
+    ])
+    expect(warned('include:app.bsky.feed.getTimeline')).toStrictEqual([
+      'app.bsky.feed.getTimeline is a method, and not a permission set: it is requested with rpc:',
+    ])
+    expect(warned('include:app.bsky.feed.post')).toStrictEqual([
+      'app.bsky.feed.post is a collection, and not a permission set: it is requested with repo:',
+    ])
+    for (const token of ['include:app.bsky.authFullApp', 'repo:com.example.author', 'repo:com.example.auth']) {
+      expect(warned(token)).toStrictEqual([])
+    }
+  })
+
   test('a list within a permission is not a list of permissions', () => {
     const { faults, scope } = explainScope('atproto,repo:a.b.c?action=create,update,blob:image/*')
     expect(faults).toHaveLength(1)

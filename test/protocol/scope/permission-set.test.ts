@@ -95,17 +95,23 @@ describe('26.3 a set that cannot be resolved', () => {
     return readPermissionSets('atproto include:dev.fake.lex.authAll repo:*', world)
   }
   const main = (fields: object) => ({ defs: { main: { type: 'permission-set', permissions: [], ...fields } } })
+  const beside = (more: object) => ({ defs: { ...main({}).defs, more } })
   const entry = (fields: object) => main({ permissions: [{ type: 'permission', resource: 'repo', ...fields }] })
 
   test.each<[string, object]>([
     ['is not a permission set: its main definition is missing', { defs: {} }],
     ['is not a permission set: its main definition is missing', {}],
     ['is not a permission set: its main definition has the type "query"', main({ type: 'query' })],
+    ['is not a permission set: its main definition has no type', { defs: { main: {} } }],
     ['its $type is "app.bsky.feed.post"', { ...main({}), $type: 'app.bsky.feed.post' }],
     ['its "lexicon" is not 1', { ...main({}), lexicon: 2 }],
     ['its id is "dev.fake.lex.auth" and not "dev.fake.lex.authAll"', { ...main({}), id: 'dev.fake.lex.auth' }],
     ['"title" is not text', main({ title: { de: 'Alles' } })],
     ['"detail:lang" is not an object with a text for each language tag', main({ 'detail:lang': 'none' })],
+    ['its "revision" is not a whole number', { ...main({}), revision: 'two' }],
+    ['its "description" is not text', { ...main({}), description: 5 }],
+    ['its definition "more" has the type "permission-set"', beside({ type: 'permission-set', permissions: [] })],
+    ['its definition "more" has no type', beside({})],
     ['"title:lang" is not an object with a text for each language tag', main({ 'title:lang': { fr: 1 } })],
     ['"title:lang" is not an object with a text for each language tag', main({ 'title:lang': { de_DE: 'Alles' } })],
     ['"permissions" is not a list', main({ permissions: {} })],
