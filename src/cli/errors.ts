@@ -253,7 +253,9 @@ function catalogue(): Record<ErrorCode, Entry> {
             ? status === 500
               ? `check the values of the request, or ${AGAIN} later; the server failed`
               : `${AGAIN} later; the server failed`
-            : 'correct the request; the session is not the cause',
+            : status === 413
+              ? 'send less: the server limits the size of a request; the session is not the cause'
+              : 'correct the request; the session is not the cause',
     },
     RATE_LIMITED: {
       exit: 9,

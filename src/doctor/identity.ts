@@ -31,7 +31,7 @@ export async function* checkHandle(
       milliseconds: 0,
     })
   } else if (found !== undefined) {
-    yield ok({ topic: 'handle', detail: `${handle} and ${did} name each other`, milliseconds: 0 })
+    yield ok({ topic: 'handle', detail: `${handle} resolves to ${did}, which claims this handle`, milliseconds: 0 })
   }
   return identity
 }
@@ -56,7 +56,7 @@ export async function* checkDid(did: Did, ports: Ports): AsyncGenerator<Finding,
     yield next.value.verdict === 'broken' ? { ...next.value, verdict: 'warning' } : next.value
   }
   if (found === did) {
-    yield ok({ topic: 'handle', detail: `${handle} and ${did} name each other`, milliseconds: 0 })
+    yield ok({ topic: 'handle', detail: `${handle} resolves to ${did}, which claims this handle`, milliseconds: 0 })
   } else if (found !== undefined) {
     const detail = `${did} claims ${handle}, which resolves to ${found}; logins work, and show the DID instead`
     yield warning({ topic: 'handle', detail, fix: recordFix(handle, did), milliseconds: 0 })

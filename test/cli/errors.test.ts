@@ -109,6 +109,7 @@ describe('the hint follows from the code and the facts', () => {
     ['HANDLE_NOT_CLAIMED', {}, 'use the DID of the account instead of the handle'],
     ['HANDLE_NOT_CLAIMED', { did: 'did:web:a.dev' }, 'if this is your account: atproto-oauth init did:web:a.dev'],
     ['XRPC_ERROR', { status: 400 }, 'correct the request; the session is not the cause'],
+    ['XRPC_ERROR', { status: 413 }, 'send less: the server limits the size of a request; the session is not the cause'],
     [
       'XRPC_ERROR',
       { status: 500 },
@@ -590,7 +591,7 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['STORE_LOCKED', { reason: 'keychain-locked' }, /^unlock the keychain/],
     ['STORE_LOCKED', { reason: 'keychain-missing' }, /install secret-tool/],
-    ['STORE_LOCKED', { reason: 'keychain-entry-missing' }, /^run this as the user and on the machine,/],
+    ['STORE_LOCKED', { reason: 'keychain-entry-missing' }, /^run this as the user and on the machine that/],
     [
       'STORE_INVALID',
       { reason: 'store-encryption-damaged' },

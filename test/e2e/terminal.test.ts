@@ -1,14 +1,16 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
+import { withLock } from '../../src/node/store/lock.ts'
 import { lacks } from '../support/machine.ts'
+import { screenOf } from '../support/terminal.ts'
 import { runAtTerminal, runCli, runShell, spawnCli } from '../world/cli.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
-import { CONSENT, callbackFor, expectFailure, logIn, newHome } from './support.ts'
+import { CONSENT, callbackFor, expectFailure, keptInStore, logIn, newHome } from './support.ts'
 
 const world = connectWorld()
 
@@ -302,6 +304,27 @@ describe('streams', () => {
     const { stderr } = await runShell('atproto-oauth call com.atproto.server.getSession | true', { home, env })
     expect(stderr).not.toContain('    at ')
   })
+})
+
+test.skipIf(lacks('script'))('a wait for the lock of a session is on the screen, and gone afterwards', async () => {
+  const { account, home } = await keptInStore(world)
+  const [name] = await readdir(join(home.state, 'sessions'))
+  const lock = join(home.state, 'locks', name!.replace(/\.json$/, ''))
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const seen = async () => {
+    release()
+    return ''
+  }
+  const line = `waiting for process ${process.pid}, which is refreshing this session`
+  const holding = withLock(lock, () => held)
+  const { code, screen } = await runAtTerminal('refresh', [[line, seen]], { home, env: { TERM: 'xterm' } })
+  await holding
+  await home.remove()
+  expect([code, screenOf(screen).at(-2)]).toStrictEqual([0, `${account.did}: refreshed, saved to the per-user store`])
+  expect(screenOf(screen).join()).not.toContain('waiting for')
 })
 
 describe('signals', () => {

@@ -63,7 +63,7 @@ function firstFault(token: string): Fault {
     if (fault !== undefined) return fault
   }
   return {
-    message: `${quoted(token)} is not a permission that atproto defines: they begin with ${RESOURCE_NAMES.join(', ')} or transition, and a colon`,
+    message: `atproto defines no such permission: each begins with ${RESOURCE_NAMES.join(', ')} or transition, and a colon`,
   }
 }
 
@@ -530,7 +530,7 @@ const value: Rule = (token) => {
       return { message, repaired: isEmptied ? '' : corrected && writeToken({ resource, pairs: corrected }) }
     }
   }
-  return { message: `${quoted(token)} is not a permission that a server can parse` }
+  return { message: 'servers cannot parse this permission' }
 }
 
 interface ValueFault {

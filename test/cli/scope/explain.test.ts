@@ -170,7 +170,7 @@ describe('without a scope: the grant of the session', () => {
     const world = await stored({ scope: 'atproto future:thing', requestedScope: 'atproto future:thing' })
     const { code, stdout } = await run(world, ['scope', 'explain'])
     expect(code).toBe(0)
-    expect(stdout).toContain('future:thing\n  error      "future:thing" is not a permission that atproto defines')
+    expect(stdout).toContain('future:thing\n  error      atproto defines no such permission')
   })
 
   test('no session: 5; a session of which nobody knows the grant: 2', async () => {

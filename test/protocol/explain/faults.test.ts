@@ -132,9 +132,9 @@ const FAULTS: readonly (readonly [written: string, messages: readonly string[], 
   ['email', ['OpenID Connect'], 'account:email'],
   ['com.atproto.access', ['with a password'], 'transition:generic'],
   ['com.atproto.appPassPrivileged', ['app password'], 'transition:generic transition:chat.bsky'],
-  ['foo', ['not a permission that atproto defines'], undefined],
-  ['__proto__', ['not a permission that atproto defines'], undefined],
-  ['constructor:x', ['not a permission that atproto defines'], undefined],
+  ['foo', ['atproto defines no such permission'], undefined],
+  ['__proto__', ['atproto defines no such permission'], undefined],
+  ['constructor:x', ['atproto defines no such permission'], undefined],
 ]
 
 test.each(FAULTS)('15.1 to 15.9 %s', (written, messages, meant) => {
