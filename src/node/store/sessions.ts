@@ -1,8 +1,9 @@
 /**
  * Sessions by the thumbprint of their key, each in its own file, with files for its nonces and its lock.
  */
+import { stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isOAuthError, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
@@ -155,12 +156,19 @@ class SessionFile extends ReservedFile {
   #isRefreshed = false
   /** What is in the file, as far as this process knows. */
   #known: string | undefined
+  /** The folder in which space was reserved. */
+  #folder: string | undefined
   readonly #options: SessionFileOptions
 
   constructor(path: string, content: string | undefined, options: SessionFileOptions) {
     super(path)
     this.#known = content
     this.#options = options
+  }
+
+  override async reserve(content?: string): Promise<void> {
+    await super.reserve(content)
+    this.#folder = await folderId(dirname(this.path))
   }
 
   async commit(next: SessionRecord): Promise<void> {
@@ -212,7 +220,10 @@ class SessionFile extends ReservedFile {
     for (let waited = 0, pause = 50; ; waited += pause, pause = Math.min(pause * 2, 2_000)) {
       try {
         await write()
-        if (rescued !== undefined) await rescue.remove(thumbprint)
+        // A new folder may be hidden when that of a share is back, and then this copy is the only one.
+        if (rescued !== undefined && (await folderId(dirname(this.path))) === this.#folder) {
+          await rescue.remove(thumbprint)
+        }
         return
       } catch (error) {
         write = () => writePrivate(this.path, text) // the folder may have been removed, and the room with it
@@ -242,6 +253,12 @@ class SessionFile extends ReservedFile {
       return undefined
     }
   }
+}
+
+/** Tells a folder from another one of the same name. */
+async function folderId(path: string): Promise<string | undefined> {
+  const stats = await stat(path).catch(() => undefined)
+  return stats && `${stats.dev} ${stats.ino}`
 }
 
 function takenOver(outcome: string): OAuthError {

@@ -224,10 +224,36 @@ describe('the folder is missing when the new token arrives', () => {
       await commit(sessionRecord({ refreshToken: 'next', rotation: 1 }))
     })
 
+  const NEXT = sessionRecord({ refreshToken: 'next', rotation: 1 })
+
+  /** With a folder of its own for a session that cannot be written, and a refresh as above. */
+  async function withElsewhere(harm: (home: string) => Promise<unknown>) {
+    const [home, elsewhere] = [await stored(), await tempFolder()]
+    const sessions = createSessionStore(home, { holdSignals: (work) => work(), elsewhere: [elsewhere] })
+    await sessions.update(THUMBPRINT, async ({ commit }) => {
+      await commit(sessionRecord({ intent: INTENT }))
+      await harm(home)
+      await commit(NEXT)
+    })
+    return { home, elsewhere, sessions }
+  }
+
   test('the folder was removed: it is made again', async () => {
-    const home = await stored()
-    await refreshed(home, () => rm(home, { recursive: true }))
-    expect(await store(home).read(THUMBPRINT)).toStrictEqual(sessionRecord({ refreshToken: 'next', rotation: 1 }))
+    const { home, elsewhere, sessions } = await withElsewhere((path) => rm(path, { recursive: true }))
+    expect(JSON.parse(await readFile(pathIn(home), 'utf8'))).toMatchObject({ refreshToken: 'next' })
+    expect(await sessions.update(THUMBPRINT, async ({ stored }) => stored)).toStrictEqual(NEXT)
+    expect(await readdir(elsewhere)).toStrictEqual([])
+  })
+
+  test('the folder was away, such as that of a share: the session is found when it is back', async () => {
+    const away = join(await tempFolder(), 'away')
+    const { home, elsewhere, sessions } = await withElsewhere((path) => rename(path, away))
+    await rm(home, { recursive: true })
+    await rename(away, home)
+    expect(await sessions.read(THUMBPRINT)).toStrictEqual(NEXT)
+    expect(await sessions.update(THUMBPRINT, async ({ stored }) => stored)).toStrictEqual(NEXT)
+    expect(JSON.parse(await readFile(pathIn(home), 'utf8'))).toMatchObject({ refreshToken: 'next' })
+    expect(await readdir(elsewhere)).toStrictEqual([])
   })
 
   test('it cannot be written: the message says where the session is now', async () => {
