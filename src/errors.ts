@@ -257,8 +257,6 @@ export type PlainReason =
   | 'vault-key-malformed'
   /** The key is that of another vault. */
   | 'vault-key-wrong'
-  /** A new key is being handed out, and this machine does not have it. */
-  | 'vault-rekey-begun'
   /** The vault has only begun to be encrypted with its new keys. */
   | 'vault-rekey-unfinished'
   /** A newer version wrote the vault. */
@@ -420,11 +418,18 @@ export type ReasonFacts =
   | { readonly reason: 'refresh-unanswered'; readonly did: string }
   /** The refreshed session could not be written to the store, and was written to a temporary file. */
   | { readonly reason: 'session-elsewhere'; readonly from: string; readonly to: string }
-  /** There is a vault already, none, one for which no key is set, or one whose key was replaced. */
+  /** There is a vault already, none, one for which no key is set, or one whose key was replaced or is being replaced. */
   | {
-      readonly reason: 'vault-exists' | 'vault-not-found' | 'vault-key-missing' | 'vault-key-replaced'
+      readonly reason:
+        | 'vault-exists'
+        | 'vault-not-found'
+        | 'vault-key-missing'
+        | 'vault-key-replaced'
+        | 'vault-rekey-begun'
       readonly address: string
     }
+  /** It is gone from there, and this machine has a copy of it, with a session of `account`. */
+  | { readonly reason: 'vault-lost'; readonly address: string; readonly account: string }
   /** It is at `address` now; something else is where it was to move. */
   | { readonly reason: 'vault-moved' | 'vault-target-taken'; readonly address: string }
   /** Not everything has arrived yet. */

@@ -492,7 +492,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'vault-key-replaced':
       return `print the new key on a machine that has it: atproto-oauth vault key; then enter it here: atproto-oauth vault use ${shellQuote(facts.address)}`
     case 'vault-rekey-begun':
-      return 'run it on the machine that began to replace the key, or enter the new key here with: atproto-oauth vault use ADDRESS'
+      return `run it on the machine that began to replace the key, or enter the new key here with: atproto-oauth vault use ${shellQuote(facts.address)}`
+    case 'vault-lost':
+      return `to store it there again: atproto-oauth refresh --account ${shellQuote(facts.account)}; to give it up: atproto-oauth vault new ${shellQuote(facts.address)} --replace`
     case 'vault-rekey-unfinished':
       return 'finish it first: atproto-oauth vault rekey --finish'
     case 'vault-newer':

@@ -561,7 +561,16 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'vault-key-replaced', address: 'git:/a b' },
       /: atproto-oauth vault key; .*: atproto-oauth vault use 'git:\/a b'$/,
     ],
-    ['VAULT_INVALID', { reason: 'vault-rekey-begun' }, /^run it on the machine that began/],
+    [
+      'VAULT_INVALID',
+      { reason: 'vault-rekey-begun', address: 'git:/a b' },
+      /^run it on the machine that began .*: atproto-oauth vault use 'git:\/a b'$/,
+    ],
+    [
+      'VAULT_INVALID',
+      { reason: 'vault-lost', address: 'git:/a', account: 'alice.test' },
+      'to store it there again: atproto-oauth refresh --account alice.test; to give it up: atproto-oauth vault new git:/a --replace',
+    ],
     ['VAULT_INVALID', { reason: 'vault-rekey-unfinished' }, /: atproto-oauth vault rekey --finish$/],
     ['VAULT_INVALID', { reason: 'vault-newer' }, 'update this tool: npx atproto-oauth@latest'],
     ['VAULT_INVALID', { reason: 'git-missing' }, 'install git, as in: apt-get install git'],

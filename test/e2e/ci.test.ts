@@ -132,7 +132,7 @@ done
   const [block] = take('Kubernetes')
   const script = block!.text.replace('rediss://redis.example.com', address)
   await follow(script, account, home, PATH, `${password}\n`)
-  expect(await readFile(join(home.path, 'kubectl'), 'utf8')).toBe('create secret\napply -f\n')
+  expect(await readFile(join(home.path, 'kubectl'), 'utf8')).toBe('create secret\n')
 
   const content = (await template('kubernetes-cronjob.yml')).replace('rediss://redis.example.com', address)
   const { spec } = parse(content)
@@ -178,6 +178,21 @@ test.skipIf(lacks('jq'))('without a vault: the workflow posts and saves the next
   const after = await github.secrets('atproto')
   expect(Object.keys(after)).toStrictEqual(Object.keys(before))
   expect(after['ATPROTO_OAUTH_SESSION']).not.toBe(before['ATPROTO_OAUTH_SESSION'])
+})
+
+test.each([
+  ['GitHub Actions', 4],
+  ['GitLab CI', 4],
+  ['Forgejo Actions', 3],
+  ['cron', 1],
+  ['Kubernetes', 4],
+])('%s: at most four commands to type, and one secret', (heading, expected) => {
+  const [block] = blocks.filter((each) => each.heading === heading)
+  const lines = block!.text.replaceAll(/\\\n|\|\n/g, '').match(/^\S.*$/gm) ?? []
+  expect(lines).toHaveLength(expected)
+  // Forgejo has no command for it.
+  const secrets = lines.filter((line) => /\b(?:secret set|variable set|create secret)\b/.test(line))
+  expect(secrets).toHaveLength(/cron|Forgejo/.test(heading) ? 0 : 1)
 })
 
 test.skipIf(lacks('jq', 'redis-server'))('nothing else is there to copy, and every file is named', async () => {

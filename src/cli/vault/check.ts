@@ -11,6 +11,7 @@ import type { Context } from '../context.ts'
 import { concludeFindings, printFindings } from '../findings.ts'
 import type { Runner } from '../invocation.ts'
 import type { CommonOptions } from '../options.ts'
+import { shellQuote } from '../shell.ts'
 import { type UsedVault, usedVault } from './setting.ts'
 import { accountOf, claimText, counted } from './words.ts'
 
@@ -33,7 +34,7 @@ async function runCheck(_: CommonOptions, context: Context): Promise<void> {
 }
 
 async function* findings(vault: UsedVault, { runtime }: Context): AsyncGenerator<Finding> {
-  const { address, source, engine, key } = vault
+  const { address, source, engine, key, memory } = vault
   const from = source === 'environment' ? 'ATPROTO_OAUTH_VAULT' : 'kept on this machine'
   yield finding('vault', 'ok', `${address} (${from})`)
   const started = runtime.now()
@@ -41,7 +42,7 @@ async function* findings(vault: UsedVault, { runtime }: Context): AsyncGenerator
   for (const fact of facts) yield { ...fact, milliseconds: 0 }
   let contents: VaultContents
   try {
-    contents = await readContents(engine, key)
+    contents = await readContents(engine, key, memory)
   } catch (error) {
     if (!(error instanceof OAuthError)) throw error
     const { message } = error
@@ -100,13 +101,14 @@ async function* owedFindings({ engine, key, memory }: UsedVault, contents: Vault
     yield finding('this machine', 'ok', 'has nothing that is missing in the vault')
     return
   }
-  const fix = 'use the session on this machine, as in: atproto-oauth status'
   if (ahead.length > 0) {
     const detail = `has new tokens of ${counted(ahead.length, 'session')} that are not in the vault yet`
+    const fix = 'use the session on this machine, as in: atproto-oauth status'
     yield { ...finding('this machine', 'warning', detail), fix }
   }
   for (const sealed of later) {
     const detail = `has a newer copy of the session of ${accountOf(sealed)}: the vault has lost a change`
+    const fix = `store it there again: atproto-oauth refresh --account ${shellQuote(accountOf(sealed))}`
     yield { ...finding('this machine', 'warning', detail), fix }
   }
 }

@@ -33,8 +33,8 @@ interface Listed {
 
 async function runList(_: CommonOptions, context: Context): Promise<void> {
   const { output, runtime } = context
-  const { address, engine, key } = await usedVault(context)
-  const { sessions, unreadable } = await readContents(engine, key)
+  const { address, engine, key, memory } = await usedVault(context)
+  const { sessions, unreadable } = await readContents(engine, key, memory)
   const listed = sessions.map((sealed) => describe(sealed, runtime.now()))
   listed.sort((one, other) => (one.status.did < other.status.did ? -1 : 1))
   if (output.json) {

@@ -4,9 +4,10 @@
 import { Command } from 'commander'
 import { VAULT_KEY, VAULT_TOKEN } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
-import { normalizeAddress, withoutLogin } from '../../node/vault/connect.ts'
+import { normalizeAddress, vaultFolders, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey } from '../../node/vault/envelope.ts'
+import { lostVault } from '../../node/vault/inspect.ts'
 import { changeKnownVaults, prepareKnownVaults, writeKnownVault } from '../../node/vault/known.ts'
 import { makeVault, opens, removeForeignRecords } from '../../node/vault/make.ts'
 import { assertHere } from '../../node/vault/moved.ts'
@@ -31,7 +32,7 @@ export function vaultNewCommand(runner: Runner): Command {
       '<address>',
       'Where to create it: git:URL[#BRANCH], git:. for the repository of this folder, or redis://HOST',
     )
-    .option('--replace', 'Replace a vault whose key is lost; the sessions in it are lost too')
+    .option('--replace', 'Replace a vault whose key is lost, or that is gone; the sessions in it are lost too')
   return addKeyOutputOptions(command, 'address and key')
     .addHelpText('after', EXAMPLES)
     .action(runner.action(runNew, 'login'))
@@ -100,6 +101,12 @@ async function make(place: Place, { replace = false }: NewOptions, { runtime }: 
   // An earlier run was interrupted after it had made the vault.
   const isUnfinished = opening?.unconfirmed === true
   if (!isUnfinished) refuseExisting(place, records, { replace, isKeyKnown: opening !== undefined })
+  if (records.size === 0 && !replace) {
+    for (const vault of known) {
+      const lost = await lostVault(engine, vault.key, vaultFolders(home).memory)
+      if (lost !== undefined) throw lost
+    }
+  }
   await keyOutput.refuseTaken(address)
 
   const key = known.find(({ unconfirmed }) => unconfirmed)?.key ?? createUserKey(runtime)

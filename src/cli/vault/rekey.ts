@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import type { OAuthError } from '../../errors.ts'
 import { VAULT_RECORD } from '../../node/vault/engine.ts'
 import { createUserKey, parseUserKey, unwrapKeys } from '../../node/vault/envelope.ts'
+import { explainedKeyError } from '../../node/vault/inspect.ts'
 import { vaultNotFound } from '../../node/vault/keyring.ts'
 import { changeKnownVaults, prepareKnownVaults, readKnownVaults } from '../../node/vault/known.ts'
 import { inheritMemory } from '../../node/vault/open.ts'
@@ -58,13 +59,15 @@ interface Candidates {
   readonly found: { readonly key: string; readonly isNewest: boolean; readonly isShared: boolean }
 }
 
-async function candidates({ address, engine, home, key }: UsedVault): Promise<Candidates> {
+async function candidates({ address, engine, home, key, memory }: UsedVault): Promise<Candidates> {
   const known = (await readKnownVaults(home)).vaults.filter((vault) => vault.address === address)
   const text = await engine.read(VAULT_RECORD)
   if (text === undefined) throw vaultNotFound(engine.address)
   const found = newestOf(text, [key, ...known.map((vault) => vault.key)], parseUserKey)
   // Says what is wrong with it.
-  await unwrapKeys(text, parseUserKey(found?.key ?? key), engine.address)
+  await unwrapKeys(text, parseUserKey(found?.key ?? key), engine.address).catch(async (error: unknown) => {
+    throw await explainedKeyError(error, text, engine, key, memory)
+  })
   return { text, found: found! }
 }
 

@@ -46,7 +46,7 @@ async function runRemove(options: RemoveOptions, context: Context): Promise<void
   const account = SETTINGS.account.read(options, {})!
   const identifier = accountIn(account, runtime.settings.dev)
   const vault = await usedVault(context)
-  const { sessions } = await readContents(vault.engine, vault.key)
+  const { sessions } = await readContents(vault.engine, vault.key, vault.memory)
   const records = sessions.map(({ record }) => record.session)
   const did = identifier.kind === 'did' ? identifier.did : await didOf(identifier.handle, records, runtime)
   const sealed = sessions.find(({ record }) => record.session.did === did)

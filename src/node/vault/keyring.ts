@@ -189,7 +189,7 @@ export function vaultNotFound(address: string): OAuthError {
   return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-not-found', address } })
 }
 
-function keyReplaced(address: string): OAuthError {
+export function keyReplaced(address: string): OAuthError {
   const message = `the key of the vault at ${address} was replaced by a new one`
   return new OAuthError('VAULT_KEY_WRONG', message, { facts: { reason: 'vault-key-replaced', address } })
 }

@@ -132,7 +132,7 @@ export async function moveVault(
     }
     if (keys.earlier !== undefined) throw rekeyUnfinished()
     const wraps = wrapsOf(text)
-    if (wraps.length > 1) throw wraps.at(-1)?.kid === userKeyId(userKey) ? keysShared() : rekeyBegun()
+    if (wraps.length > 1) throw wraps.at(-1)?.kid === userKeyId(userKey) ? keysShared() : rekeyBegun(source.address)
     if (move === undefined && !isBegun) {
       // What this machine owes to it, or knows that it has lost.
       await store.readAll()

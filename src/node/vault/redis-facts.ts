@@ -60,6 +60,10 @@ async function evictionFact(session: RedisSession): Promise<EngineFact> {
   const info = await infoOf(session, 'memory')
   const policy = info?.get('maxmemory_policy') ?? (await configOf(session, 'maxmemory-policy'))
   if (policy === undefined) return notTold('eviction', 'whether it deletes keys when its memory is full')
+  if (policy === 'noeviction' && isFull(info)) {
+    const detail = `${policy}, and its memory is full: it rejects changes`
+    return { ...broken('eviction', detail), fix: fixOf('redis-memory-full') }
+  }
   if (!policy.startsWith('allkeys-')) return ok('eviction', policy)
   const fix = fixOf('redis-evicting')
   if (info?.get('maxmemory') === '0') {
@@ -67,6 +71,11 @@ async function evictionFact(session: RedisSession): Promise<EngineFact> {
     return { ...warning('eviction', detail), fix }
   }
   return { ...broken('eviction', `${policy}: it deletes sessions when its memory is full`), fix }
+}
+
+function isFull(info: ReadonlyMap<string, string> | undefined): boolean {
+  const limit = Number(info?.get('maxmemory') ?? 0)
+  return limit > 0 && Number(info?.get('used_memory')) >= limit
 }
 
 async function durabilityFact(session: RedisSession): Promise<EngineFact> {
@@ -158,6 +167,13 @@ function notTold(topic: string, what: string): EngineFact {
   return warning(topic, `unknown: the server does not report ${what}`)
 }
 
-function fixOf(reason: 'redis-permission-missing' | 'redis-evicting' | 'redis-not-durable' | 'redis-disk-failed'): Fix {
+type FaultOfServer =
+  | 'redis-permission-missing'
+  | 'redis-evicting'
+  | 'redis-memory-full'
+  | 'redis-not-durable'
+  | 'redis-disk-failed'
+
+function fixOf(reason: FaultOfServer): Fix {
   return { code: 'VAULT_REFUSED', facts: { reason } }
 }

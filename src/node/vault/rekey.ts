@@ -58,7 +58,7 @@ export async function addKey(
 ): Promise<boolean> {
   const keys = await unwrapKeys(text, userKey, engine.address)
   if (keys.earlier !== undefined) throw rekeyUnfinished()
-  if (wrapsOf(text).length > 1) throw rekeyBegun()
+  if (wrapsOf(text).length > 1) throw rekeyBegun(engine.address)
   const after = `${text}\n${await wrapKeys(keys, newKey)}`
   const unclear = `it is not known whether the vault at ${engine.address} has the new key`
   return replaceVaultRecord(engine, { before: text, after, unclear }, ports)
@@ -85,7 +85,7 @@ export async function finishRekey(
     if (text === undefined) throw vaultNotFound(address)
     const keys = await unwrapKeys(text, userKey, address)
     const wraps = wrapsOf(text)
-    if (wraps.at(-1)?.kid !== userKeyId(userKey)) throw rekeyBegun()
+    if (wraps.at(-1)?.kid !== userKeyId(userKey)) throw rekeyBegun(address)
     if (keys.earlier === undefined) {
       if (wraps.length < 2) return isBegun ? { encrypted: done.size, unreadable: [] } : undefined
       const { kid, dataKey } = keys
@@ -154,7 +154,7 @@ export function keysShared(): OAuthError {
   return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-unfinished' } })
 }
 
-export function rekeyBegun(): OAuthError {
+export function rekeyBegun(address: string): OAuthError {
   const message = 'the vault has a newer key, which is not known on this machine'
-  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-begun' } })
+  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-rekey-begun', address } })
 }

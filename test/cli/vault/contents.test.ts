@@ -8,12 +8,13 @@ import {
   parseUserKey,
   sealRecord,
   sessionName,
+  wrapKeys,
 } from '../../../src/node/vault/envelope.ts'
 import { readKnownVault, readKnownVaults } from '../../../src/node/vault/known.ts'
 import { createFolderMemory } from '../../../src/node/vault/machine.ts'
 import { vaultFolder } from '../../../src/node/vault/open.ts'
 import { seal, unseal, type VaultRecord } from '../../../src/node/vault/record.ts'
-import { fakeNodeRuntime } from '../../support/cli.ts'
+import { fakeNodeRuntime, run } from '../../support/cli.ts'
 import { ADDRESS, type CommandWorld, connectEngine, createCommandWorld } from '../../support/vault-commands.ts'
 
 vi.mock('../../../src/node/runtime.ts', async (load) => ({ ...(await load<object>()), nodeRuntime: fakeNodeRuntime }))
@@ -94,7 +95,11 @@ ok  this machine     has nothing that is missing in the vault
         fix: expect.stringContaining('run 7'),
       },
       { topic: 'this machine', detail: 'has new tokens of 1 session that are not in the vault yet' },
-      { topic: 'this machine', detail: expect.stringContaining('newer copy of the session of alice.fake.dev') },
+      {
+        topic: 'this machine',
+        detail: expect.stringContaining('newer copy of the session of alice.fake.dev'),
+        fix: 'store it there again: atproto-oauth refresh --account alice.fake.dev',
+      },
     ])
   })
 
@@ -129,6 +134,46 @@ ok  this machine     has nothing that is missing in the vault
     const { code, stdout } = await world.vault(['check'])
     expect(code).toBe(4)
     expect(stdout).toMatch(/^xx {2}key .*\n +fix: /m)
+  })
+
+  test('a vault that is gone, with a copy here: how to store it again, and `vault new` replaces nothing', async () => {
+    const world = await createCommandWorld()
+    const session = await world.put()
+    await world.vault(['check'])
+    world.service.clear()
+    const without = await world.vault(['check'])
+    expect(without.stdout).toContain(`xx  key              there is no vault at ${world.service.address}\n`)
+    const memory = memoryOf(world)
+    await memory.write('keys', VAULT_RECORD, await wrapKeys(world.keys, parseUserKey(world.userKey)))
+    const seen = await seal({ version: 1, kind: 'session', session }, world.keys)
+    await memory.write('seen', seen.name, seen.text)
+    const said = `there is no vault at ${world.service.address} any more, and this machine has a copy of it`
+    const { version } = world.service
+    for (const args of [['check'], ['list'], ['new', ADDRESS]]) {
+      const { stdout, stderr } = await world.vault(args)
+      expect(stdout + stderr).toContain(said)
+      expect(stdout + stderr).toContain('to store it there again: atproto-oauth refresh --account alice.fake.dev')
+    }
+    expect(world.service.version).toBe(version)
+    const env = { ATPROTO_OAUTH_HOME: world.home }
+    await run(world.fake, ['refresh', '--account', 'alice.fake.dev'], { env })
+    expect((await world.vault(['check'])).stdout).toMatch(/^ok {2}key +opens the vault/m)
+    world.service.clear()
+    await memory.write('seen', seen.name, seen.text)
+    expect(await world.vault(['new', ADDRESS])).toMatchObject({ code: 2 })
+    expect(await world.vault(['new', ADDRESS, '--replace'])).toMatchObject({ code: 0 })
+  })
+
+  test('a key that was replaced is called that where it was used before', async () => {
+    const world = await createCommandWorld()
+    const memory = memoryOf(world)
+    await memory.write('keys', VAULT_RECORD, await wrapKeys(world.keys, parseUserKey(world.userKey)))
+    world.service.set(VAULT_RECORD, await wrapKeys(world.keys, parseUserKey(createUserKey(world.fake))))
+    for (const args of [['check'], ['list'], ['rekey'], ['rekey', '--finish']]) {
+      const { stdout, stderr } = await world.vault(args)
+      expect(stdout + stderr).toContain('was replaced by a new one')
+      expect(stdout + stderr).toContain(`then enter it here: atproto-oauth vault use ${world.service.address}`)
+    }
   })
 
   test('a service that is unfit is named, and the records are checked all the same', async () => {

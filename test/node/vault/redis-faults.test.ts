@@ -162,6 +162,7 @@ describe.each(REDIS_PROGRAMS)('%s', (program) => {
     const error = await failure(engine.swap(A, 'one', 'two'))
     expect(error).toMatchObject({ code: 'VAULT_REFUSED', facts: { reason: 'redis-memory-full' } })
     expect(await engine.read(A)).toBe('one')
+    expect(await verdicts(engine)).toMatchObject({ eviction: expect.stringMatching(/^broken: .*its memory is full/) })
   })
 
   test('a replica is refused, and has the records once it is promoted', async () => {
