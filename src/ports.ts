@@ -133,6 +133,8 @@ export interface LocalRequest {
   readonly headers: Readonly<Record<string, string>>
   /** A small body is read, a large one is a stream. To be called once. */
   body(): Promise<Uint8Array | ReadableStream<Uint8Array> | undefined>
+  /** In place of `body`, from somebody unknown: the connection is closed if it is late. One of more bytes is a stream. */
+  smallBody(most: number): Promise<Uint8Array | ReadableStream<Uint8Array> | undefined>
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal
 }

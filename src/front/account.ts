@@ -19,6 +19,9 @@ export interface LocalAccount {
   readonly death: () => OAuthError | undefined
 }
 
+/** Bytes; anybody on this machine can send a sign-in. */
+const SIGN_IN_MOST = 16 * 1024
+
 export type LocalMethod = (request: LocalRequest) => Promise<LocalResponse>
 
 export interface LocalMethods {
@@ -60,7 +63,7 @@ export function createLocalMethods(account: LocalAccount, ports: Clock & Random)
     }
 
   const createSession: LocalMethod = async (request) => {
-    const body = await request.body()
+    const body = await request.smallBody(SIGN_IN_MOST)
     if (body instanceof ReadableStream) return xrpcFailure(413, 'PayloadTooLarge', 'request entity too large')
     const { identifier, password } = parseJsonObject(new TextDecoder().decode(body)) ?? {}
     if (typeof identifier !== 'string' || typeof password !== 'string') {

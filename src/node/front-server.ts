@@ -20,6 +20,10 @@ const KEEP_ALIVE = 75_000
 const GRACE = 5_000
 /** Whoever opens more, without a password, would use up the files with which this process saves a session. */
 const CONNECTIONS_MOST = 4_000
+/** Milliseconds for the headers of a request, and for a body that is read before anybody has signed in. */
+const ANONYMOUS = 60_000
+/** Milliseconds between two looks at which headers are late. */
+const LOOKING = 30_000
 /** Those of one connection (RFC 9110 §7.6.1); the content of a message is framed anew. */
 const HOP_BY_HOP = new Set([
   'connection',
@@ -30,6 +34,8 @@ const HOP_BY_HOP = new Set([
   'trailer',
   'transfer-encoding',
 ])
+/** A request cannot declare these to be of its connection, because who sent it is checked by them. */
+const CHECKED = new Set(['host', 'origin', 'sec-fetch-site', 'upgrade'])
 
 /** Handles the requests; a `Front` is one. */
 export interface RequestHandler {
@@ -47,11 +53,23 @@ export interface FrontServer {
   close(): Promise<void>
 }
 
+export interface FrontServerLimits {
+  readonly connectionsMost?: number
+  /** In milliseconds. */
+  readonly headersTimeout?: number
+  readonly lookingInterval?: number
+}
+
 /** @throws {NodeJS.ErrnoException} the port is in use */
-export async function startFrontServer(port = 0, connectionsMost = CONNECTIONS_MOST): Promise<FrontServer> {
+export async function startFrontServer(
+  port = 0,
+  { connectionsMost = CONNECTIONS_MOST, headersTimeout = ANONYMOUS, lookingInterval = LOOKING }: FrontServerLimits = {},
+): Promise<FrontServer> {
   const server = createServer({
     keepAliveTimeout: KEEP_ALIVE,
     requestTimeout: 0, // a large upload takes as long as the PDS does
+    headersTimeout, // that of the request would be the default
+    connectionsCheckingInterval: lookingInterval,
     requireHostHeader: false, // the front checks it
     insecureHTTPParser: false, // whatever NODE_OPTIONS says
   })
@@ -118,7 +136,8 @@ async function answer(front: RequestHandler, request: IncomingMessage, response:
     method: request.method!,
     target: request.url!,
     headers: headersOf(request),
-    body: () => bodyOf(request),
+    body: () => bodyOf(request, WHOLE),
+    smallBody: (most) => inTime(request, bodyOf(request, most)),
     signal: controller.signal,
   })
   try {
@@ -141,21 +160,35 @@ function headersOf({ rawHeaders }: IncomingMessage): Record<string, string> {
     headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`
   }
   for (const name of (headers['connection'] ?? '').toLowerCase().split(',')) {
-    if (name.trim() !== 'upgrade' && name.trim() !== 'host') delete headers[name.trim()]
+    if (!CHECKED.has(name.trim())) delete headers[name.trim()]
   }
   for (const name of HOP_BY_HOP) delete headers[name]
   return headers
 }
 
-async function bodyOf(request: IncomingMessage): Promise<Uint8Array | ReadableStream<Uint8Array> | undefined> {
+/** Closes the connection if the body is late. */
+async function inTime<T>(request: IncomingMessage, reading: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => request.destroy(), ANONYMOUS).unref()
+  try {
+    return await reading
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** @param whole the largest body, in bytes, that is read and not a stream */
+async function bodyOf(
+  request: IncomingMessage,
+  whole: number,
+): Promise<Uint8Array | ReadableStream<Uint8Array> | undefined> {
   const length = request.headers['content-length']
   if (length === undefined && request.headers['transfer-encoding'] === undefined) return undefined
   // The connection is still needed for the response if the rest is not read.
   const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>
   const read: Buffer[] = []
   let size = 0
-  if (!(Number(length) > WHOLE)) {
-    while (size <= WHOLE) {
+  if (!(Number(length) > whole)) {
+    while (size <= whole) {
       const { done, value } = await chunks.next()
       if (done) return size === 0 ? undefined : Buffer.concat(read)
       read.push(value)

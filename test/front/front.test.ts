@@ -29,6 +29,7 @@ function fetchOf(front: OpenFront): typeof fetch {
       target: pathname + search,
       headers: { host, ...Object.fromEntries(request.headers) },
       body: async () => (bytes.length > 0 ? bytes : undefined),
+      smallBody: async () => (bytes.length > 0 ? bytes : undefined),
       signal: request.signal,
     })
     return new Response(body as BodyInit, { status, headers: new Headers([...headers] as [string, string][]) })
@@ -189,6 +190,7 @@ describe('tokens', () => {
       target: `/xrpc/${SERVER}.getSession`,
       headers: { host: '127.0.0.1:1234', authorization },
       body: async () => undefined,
+      smallBody: async () => undefined,
       signal: new AbortController().signal,
     })
     expect(later).toMatchObject({ status: 400, body: expect.stringContaining('InvalidToken') })

@@ -14,7 +14,8 @@ test('how long a response may take is for the program to say, which closes its c
   }
   const { signal } = new AbortController()
   const nsid = 'com.atproto.repo.listRecords'
-  const request = { method: 'GET', target: `/xrpc/${nsid}`, headers: {}, body: async () => undefined, signal }
+  const body = async () => undefined
+  const request = { method: 'GET', target: `/xrpc/${nsid}`, headers: {}, body, smallBody: body, signal }
   await passOn(session, { nsid, request, onScopeMissing: () => {} }, { now: () => 0 })
   expect(given).toStrictEqual([expect.objectContaining({ signal, timeoutSeconds: 3600 })])
 })

@@ -63,11 +63,13 @@ export async function openFront({
   const front = createFront(session, options, world)
   const ask: OpenFront['ask'] = async (nsid, { method, headers = {}, body, signal } = {}) => {
     const isBytes = body instanceof Uint8Array || body instanceof ReadableStream
+    const content = async () => (body === undefined || isBytes ? body : new TextEncoder().encode(JSON.stringify(body)))
     const answer = await front.handle({
       method: method ?? (body === undefined ? 'GET' : 'POST'),
       target: nsid.startsWith('/') ? nsid : `/xrpc/${nsid}`,
       headers: { host: '127.0.0.1:1234', ...(body && !isBytes && { 'content-type': 'application/json' }), ...headers },
-      body: async () => (body === undefined || isBytes ? body : new TextEncoder().encode(JSON.stringify(body))),
+      body: content,
+      smallBody: content,
       signal: signal ?? new AbortController().signal,
     })
     const text = await new Response(answer.body as BodyInit).text()

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { text } from 'node:stream/consumers'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type FrontServer, type RequestHandler, startFrontServer } from '../../src/node/front-server.ts'
 import type { LocalRequest, LocalResponse } from '../../src/ports.ts'
 import { openFront, PASSWORD } from '../front/support.ts'
@@ -352,6 +352,11 @@ describe('hostile requests, on a real front', () => {
     ['of another name', 403, [GET, 'Host: evil.example:1234']],
     ['of HTTP/1.0, without a host', 403, [GET.replace('1.1', '1.0')]],
     ['of a page', 403, [GET, HOST, 'Origin: https://evil.example']],
+    [
+      'of a page, in a header that is said to be of the connection',
+      403,
+      [GET, HOST, 'Origin: https://evil.example', 'Connection: close, origin'],
+    ],
     ['of an image', 403, [GET, HOST, 'Sec-Fetch-Site: same-site']],
     ['preflight', 405, [GET.replace('GET', 'OPTIONS'), HOST, 'Access-Control-Request-Method: POST']],
     ['for all of the server', 404, ['OPTIONS * HTTP/1.1', HOST]],
@@ -422,6 +427,41 @@ describe('hostile requests, on a real front', () => {
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 401 /)
   })
 
+  test('a sign-in whose body never ends is closed after a minute', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    let reading = () => {}
+    const isReading = new Promise<void>((resolve) => (reading = resolve))
+    const { handle, settled } = await openFront()
+    const server = await serve((request) => {
+      const smallBody: LocalRequest['smallBody'] = (most) => {
+        const body = request.smallBody(most)
+        reading()
+        return body
+      }
+      return handle({ ...request, smallBody })
+    }, settled)
+    const { port, hostname } = new URL(server.origin)
+    const socket = net.connect(Number(port), hostname).resume()
+    const closed = once(socket, 'close')
+    socket.write(`POST /xrpc/com.atproto.server.createSession HTTP/1.1\r\n${HOST}\r\nContent-Length: 9\r\n\r\n{`)
+    await isReading
+    vi.advanceTimersByTime(59_999)
+    expect(socket.destroyed).toBe(false)
+    vi.advanceTimersByTime(1)
+    await closed
+  })
+
+  test('a sign-in of more than 16 kB is refused before its end', async () => {
+    const { server } = await start()
+    const { port, hostname } = new URL(server.origin)
+    const socket = net.connect(Number(port), hostname)
+    onTestFinished(() => void socket.destroy())
+    socket.write(`POST /xrpc/com.atproto.server.createSession HTTP/1.1\r\n${HOST}\r\nContent-Length: 16385\r\n\r\n{`)
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 413 /)
+  })
+
   test('an upload that breaks off sends nothing more, and is no failure of the session', async () => {
     const { front, server } = await start()
     const { authorization } = await front.signIn()
@@ -469,8 +509,21 @@ describe('hostile requests, on a real front', () => {
   })
 })
 
+test.each([
+  ['headers that never end', `${GET}\r\n${HOST}\r\n`],
+  ['a connection on which nothing is sent', ''],
+])('%s: the connection is closed', async (_, sent) => {
+  const server = await startFrontServer(0, { headersTimeout: 1, lookingInterval: 1 })
+  onTestFinished(() => server.close())
+  server.serve({ handle: async () => OK, settled: async () => {} })
+  const { port, hostname } = new URL(server.origin)
+  const socket = net.connect(Number(port), hostname)
+  socket.write(sent)
+  expect(await text(socket)).toMatch(/^$|^HTTP\/1\.1 408 /)
+})
+
 test('connections beyond the limit are closed, and those within it stay', async () => {
-  const server = await startFrontServer(0, 1)
+  const server = await startFrontServer(0, { connectionsMost: 1 })
   server.serve({ handle: async () => OK, settled: async () => {} })
   onTestFinished(() => server.close())
   const { hostname, port } = new URL(server.origin)
