@@ -1,12 +1,15 @@
 /** `--no-store` on the real PDS: the refresh token is where it was saved, and in no file of the user besides. */
+import { once } from 'node:events'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { parse } from 'dotenv'
 import { describe, expect, test } from 'vitest'
 import { findRefreshTokens, findSecrets } from '../support/scan.ts'
-import { type CliResult, type Home, runCli, runShell } from '../world/cli.ts'
+import { type CliResult, type Home, runCli, runShell, spawnCli } from '../world/cli.ts'
+import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
-import { callbackFor, expectFailure, logIn, newHome, sentByUs } from './support.ts'
+import { CONSENT, callbackFor, expectFailure, GENERIC, logIn, newHome, sentByUs } from './support.ts'
 import { newVault } from './vault-support.ts'
 
 const world = connectWorld()
@@ -19,6 +22,9 @@ const tokenOf = (variables: Variables) => variables['ATPROTO_OAUTH_REFRESH_TOKEN
 const tokenRequests = async () =>
   (await sentByUs(world)).filter((line) => line.startsWith('POST')).filter((line) => line.endsWith('/oauth/token'))
 
+/** Puts more after the flags. */
+type Words = (args: readonly string[]) => readonly string[]
+
 interface Saved {
   readonly home: Home
   readonly options: { readonly home: Home; readonly env: Record<string, string> }
@@ -28,7 +34,7 @@ interface Saved {
   /** What was saved last. */
   now(): Promise<Variables>
   /** With the credentials that were saved last, or others. */
-  run(args: readonly string[], variables?: Variables): Promise<CliResult>
+  run(args: readonly string[], variables?: Variables, words?: Words): Promise<CliResult>
 }
 
 async function savedTo(kind: 'file' | 'exec', home: Home): Promise<Saved> {
@@ -37,8 +43,8 @@ async function savedTo(kind: 'file' | 'exec', home: Home): Promise<Saved> {
   await mkdir(env.TMPDIR, { mode: 0o700, recursive: true })
   const save = ['--save', kind === 'file' ? `file:${path}` : `exec:cat > ${path}`, '--no-store']
   const now = async () => parse(await readFile(path, 'utf8'))
-  const run = async (args: readonly string[], variables?: Variables) =>
-    runCli([...args, ...save], { home, env: { ...env, ...(variables ?? (await now())) } })
+  const run = async (args: readonly string[], variables?: Variables, words: Words = (all) => all) =>
+    runCli(words([...args, ...save]), { home, env: { ...env, ...(variables ?? (await now())) } })
   return { home, options: { home, env }, save, path, now, run }
 }
 
@@ -115,6 +121,87 @@ describe.each(['file', 'exec'] as const)('%s', (kind) => {
     if (kind === 'file') expect(later.code, later.stderr).toBe(0)
     else expectFailure(later, 2, 'CREDENTIALS_INCOMPLETE', 'alive')
     expect((await run(GET_SESSION)).code).toBe(0)
+  })
+})
+
+/** It is as many hours later as the file `hours` has bytes. */
+const LATER = `--import=data:text/javascript,${encodeURIComponent(`import { statSync } from 'node:fs'
+  const now = Date.now
+  Date.now = () => now() + statSync('hours').size * 3_600_000`)}`
+
+describe.each(['file', 'exec'] as const)('other commands, with %s', (kind) => {
+  test('a login at the browser leaves no refresh token in the store, and the next command has it', async () => {
+    const [account, home] = [await world.createAccount(), await newHome()]
+    const { options, save, now, run } = await savedTo(kind, home)
+    const child = spawnCli(['login', account.handle, '--no-open', '--scope', GENERIC, ...save], options)
+    const stdout = buffer(child.stdout)
+    const closed = once(child, 'close')
+    let stderr = ''
+    let back: Promise<unknown> | undefined
+    child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+      stderr += piece
+      const [url] = /http:\S+\/oauth\/authorize\S+/.exec(stderr) ?? []
+      if (url && !back && stderr.includes('continues when the browser returns')) {
+        back = signIn(url, account, CONSENT).then((to) => fetch(to))
+      }
+    })
+    expect([(await closed)[0], (await stdout).toString()], stderr).toStrictEqual([0, ''])
+    await back
+    expect(stderr).toContain('--no-store')
+    const first = tokenOf(await now())
+    expect(await findSecrets([home.path], [first])).toStrictEqual([])
+    expect(JSON.parse((await run(GET_SESSION)).stdout).did).toBe(account.did)
+    expect(await findSecrets([home.path], [first, tokenOf(await now())])).toStrictEqual([])
+  })
+
+  test('an import leaves no refresh token in the store', async () => {
+    const [{ home: other, env }, home] = [await logIn(world), await newHome()]
+    const exported = await runCli(['export'], { home: other, env })
+    expect(exported.code, exported.stderr).toBe(0)
+    const { options, save, now, run } = await savedTo(kind, home)
+    const args = ['import', '--client-id', env['ATPROTO_OAUTH_CLIENT_ID']!, ...save]
+    const imported = await runCli(args, { ...options, stdin: exported.stdout })
+    expect([imported.code, imported.stdout], imported.stderr).toStrictEqual([0, ''])
+    const tokens = [tokenOf(await now())]
+    expect(await findSecrets([home.path], tokens)).toStrictEqual([])
+    for (const args of [GET_SESSION, ['refresh'], GET_SESSION]) {
+      const result = await run(args)
+      expect(result.code, result.stderr).toBe(0)
+      tokens.push(tokenOf(await now()))
+      expect(await findSecrets([home.path], tokens)).toStrictEqual([])
+    }
+  })
+
+  test('a program that runs past two access tokens: each new refresh token goes to the target alone', async () => {
+    const { home, run, now } = await begin(kind)
+    const before = await now()
+    const program = `
+      const { appendFileSync } = require('node:fs')
+      const { ATPROTO_OAUTH_RUN_URL: url, ATPROTO_OAUTH_RUN_HANDLE: identifier, ATPROTO_OAUTH_RUN_PASSWORD: password } = process.env
+      const send = async (method, nsid, token, body) => {
+        const headers = { 'content-type': 'application/json', ...(token && { authorization: 'Bearer ' + token }) }
+        const response = await fetch(url + '/xrpc/' + nsid, { method, headers, ...(body && { body: JSON.stringify(body) }) })
+        if (response.status !== 200) throw new Error(response.status + await response.text())
+        return response.json()
+      }
+      const work = async () => {
+        for (const _ of [1, 2]) {
+          appendFileSync('hours', 'x')
+          const { accessJwt } = await send('POST', 'com.atproto.server.createSession', undefined, { identifier, password })
+          await send('GET', 'com.atproto.repo.listRecords?collection=a.b.c&repo=' + identifier, accessJwt)
+        }
+      }
+      work().catch((error) => { console.error(error); process.exit(1) })`
+    await writeFile(join(home.path, 'program.cjs'), program)
+    const flags = (args: readonly string[]) => [...args, '--', process.execPath, 'program.cjs']
+    await writeFile(join(home.path, 'hours'), '')
+    const result = await run(['run'], { ...before, NODE_OPTIONS: LATER }, flags)
+    expect(result.code, result.stderr).toBe(0)
+    const after = await now()
+    expect(Number(after['ATPROTO_OAUTH_ROTATION'])).toBe(Number(before['ATPROTO_OAUTH_ROTATION']) + 2)
+    expect(await findSecrets([home.path], [tokenOf(before), tokenOf(after)])).toStrictEqual([])
+    expect(await findRefreshTokens([home.path])).toStrictEqual([])
+    expect((await run(['refresh'])).code).toBe(0)
   })
 })
 
