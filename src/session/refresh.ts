@@ -8,7 +8,7 @@
 import { isRetired } from '../client/fetch.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { ClientKeyName, Handle, Origin, SessionRecord, TokenSet } from '../model.ts'
-import type { Clock, Network, SaveTarget, SessionTransaction } from '../ports.ts'
+import type { Clock, SaveTarget, SessionTransaction } from '../ports.ts'
 import { type WithEarly, withEarly } from '../protocol/http/early.ts'
 import { beginDid } from '../protocol/identity/did.ts'
 import { type ClientIdentity, clientKeyName } from '../protocol/oauth/client-auth.ts'
@@ -18,12 +18,12 @@ import { beginNonce, type EarlyNonce, OAuthServerAgent } from '../protocol/oauth
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
 import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { clientOf } from './client.ts'
+import { type IsGood, isForTargetsOnly } from './freshness.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import {
   deliverLeftOver,
   deliverRotated,
-  isForTargetsOnly,
   lockForRefresh,
   newestOfTargets,
   removeFromStore,
@@ -43,47 +43,6 @@ import {
   tokenHash,
   withoutToken,
 } from './token-family.ts'
-
-/** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
-const MARGIN = 10_000
-const MARGIN_RANDOM = 30_000
-/** Of the lifetime of a token, the most that the margin and the random part may take. */
-const MARGIN_SHARE = 1 / 4
-
-/**
- * Whether the access token stays valid for a while. Without an `expires_in` it is used until the PDS rejects it, and
- * without a refresh token as long as it lasts. The margin is a share of a short lifetime: a token that never has enough
- * left would be refreshed at each request.
- *
- * @param atLeastSeconds how long it should last; of a server whose tokens have less, three quarters of their lifetime
- */
-export function isFresh(record: SessionRecord, ports: FreshnessPorts, atLeastSeconds = 0): boolean {
-  const { now, randomBytes } = ports
-  const spread = Math.max(MARGIN_RANDOM, ports.stores?.sessions.renewsEarlier?.(record.thumbprint) ?? 0)
-  const { accessToken, accessTokenExpiresAt, rotatedAt, refreshToken, clockOffset = 0 } = record
-  if (accessToken === undefined) return false
-  if (accessTokenExpiresAt === undefined) return atLeastSeconds <= 0
-  const left = accessTokenExpiresAt - now()
-  // By our clock, as the expiry is.
-  const issuedAt = rotatedAt === undefined ? undefined : rotatedAt - clockOffset
-  const lifetime = issuedAt === undefined ? Number.POSITIVE_INFINITY : Math.max(0, accessTokenExpiresAt - issuedAt)
-  if (left < Math.min(atLeastSeconds * 1000, lifetime * (1 - MARGIN_SHARE))) return false
-  if (refreshToken === undefined) return left > 0
-  // Issued in the future: the clock was set back, so the expiry time is unreliable.
-  if (issuedAt !== undefined && issuedAt - now() > CLOCK_SLACK) return false
-  const margin = MARGIN + (randomBytes(1)[0]! / 255) * spread
-  return left > margin * Math.min(1, (lifetime * MARGIN_SHARE) / (MARGIN + spread))
-}
-
-type FreshnessPorts = Network & { readonly stores?: Pick<RefreshPorts['stores'], 'sessions'> }
-
-/** Whether the access token works for one more request, by what is known here. */
-export function stillWorks({ accessToken, accessTokenExpiresAt }: SessionRecord, { now }: Clock): boolean {
-  return accessToken !== undefined && (accessTokenExpiresAt ?? Number.POSITIVE_INFINITY) - now() > MARGIN
-}
-
-/** @param isBusy another machine is refreshing the session just now */
-export type IsGood = (current: SessionRecord, isBusy?: boolean) => boolean
 
 /**
  * The session after a refresh, or as it is if `isGood` finds that none is needed (any more).

@@ -9,6 +9,7 @@ import { isOAuthError, OAuthError } from '../errors.ts'
 import type { Credentials, Did, Handle, SessionRecord } from '../model.ts'
 import type { SaveTarget, Saving, Transaction } from '../ports.ts'
 import { keepClientKey } from './client.ts'
+import { isForTargetsOnly } from './freshness.ts'
 import type { Commit, RefreshPorts } from './ports.ts'
 import {
   isElsewhere,
@@ -27,11 +28,6 @@ export function targetsFor(record: SessionRecord, { targets, open }: Saving): Sa
   const names = new Set(targets.map(({ name }) => name))
   const earlier = (record.undelivered ?? []).filter((name) => !names.has(name))
   return [...targets, ...earlier.map(open)]
-}
-
-/** Whether the store keeps no refresh token that these targets have. */
-export function isForTargetsOnly(targets: readonly SaveTarget[], { saving }: Pick<RefreshPorts, 'saving'>): boolean {
-  return saving.withoutStore === true && targets.length > 0
 }
 
 /**
