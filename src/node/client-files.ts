@@ -5,7 +5,8 @@
 import { fstatSync } from 'node:fs'
 import { chmod, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { listFolder, makePublicFolder, type Reservation, readPrivate, reserve, unavailable } from './store/files.ts'
+import { listFolder, makePublicFolder, type Reservation, readPrivate, reserve } from './store/files.ts'
+import { unavailable } from './store/obstacles.ts'
 
 const PUBLIC_FILE = 0o644
 

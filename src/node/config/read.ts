@@ -6,7 +6,8 @@ import { dirname, join, resolve } from 'node:path'
 import { OAuthError } from '../../errors.ts'
 import { userFolders } from '../folders.ts'
 import { expandTilde } from '../home.ts'
-import { isCode, unavailable } from '../store/files.ts'
+import { isCode } from '../store/files.ts'
+import { unavailable } from '../store/obstacles.ts'
 import { ownerName, ownUid } from '../store/owners.ts'
 
 /** In the order in which they are listed. */

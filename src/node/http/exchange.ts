@@ -7,7 +7,7 @@ import http from 'node:http'
 import https from 'node:https'
 import { type Duplex, pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
-import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
 import { type Body, type HttpResponse, isStream } from '../../ports.ts'
 import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
@@ -76,6 +76,10 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
     return isGivenUp ? signal.reason : networkError(error, url)
   }
   return { status, statusText, ok: isOk, headers, body: new ResponseBody(content, explain) }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
 }
 
 /** If the process was blocked, only now is it noticed that a connection was closed meanwhile: timers run before sockets are read. */

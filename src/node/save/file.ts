@@ -11,8 +11,9 @@ import type { Entries } from '../../credentials/write.ts'
 import { isOAuthError } from '../../errors.ts'
 import type { SaveTarget } from '../../ports.ts'
 import { assertFolderOf } from '../given-file.ts'
-import { isCode, readPrivate, refuseMountPoint, sweepBeside, unavailable, writePrivate } from '../store/files.ts'
+import { isCode, readPrivate, refuseMountPoint, sweepBeside, writePrivate } from '../store/files.ts'
 import { withLock } from '../store/lock.ts'
+import { unavailable } from '../store/obstacles.ts'
 import { cannotSave } from './failure.ts'
 
 const PRIVATE = 0o600

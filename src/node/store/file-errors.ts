@@ -52,7 +52,7 @@ export function isInUse(error: unknown, platform: NodeJS.Platform = process.plat
 export async function persist<T>(
   work: () => Promise<T>,
   platform: NodeJS.Platform = process.platform,
-  sleep: (milliseconds: number) => Promise<unknown> = delay,
+  sleep?: (milliseconds: number) => Promise<unknown>,
 ): Promise<T> {
   for (let pause = 10, waited = 0; ; waited += pause, pause = Math.min(pause * 2, LONGEST_PAUSE)) {
     try {
@@ -60,6 +60,6 @@ export async function persist<T>(
     } catch (error) {
       if (!isInUse(error, platform) || waited >= RETRY_TIMEOUT) throw error
     }
-    await sleep(pause)
+    await (sleep ?? delay)(pause)
   }
 }

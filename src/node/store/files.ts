@@ -3,7 +3,7 @@
  * at all, never through a symbolic link.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { constants, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, type Stats } from 'node:fs'
 import {
   chmod,
   type FileHandle,
@@ -25,7 +25,6 @@ import { unavailable } from './obstacles.ts'
 import { inheritOwner, keepOwner, ownUid, shareOwner } from './owners.ts'
 
 export { isCode, reasonOf } from './file-errors.ts'
-export { unavailable } from './obstacles.ts'
 
 /** Do not follow links, and do not block on a named pipe. Windows has neither flag. */
 const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_DIRECTORY = 0 } = constants
@@ -42,27 +41,32 @@ const NAME_LONGEST = 48
 /** Maximum file size in bytes; a record is a few kB. */
 const LARGEST = 4 * 1024 * 1024
 
-/** The text, or `undefined` if there is no such file. */
+/**
+ * The text, or `undefined` if there is no such file. Read without promises: these files are small and on this machine, and
+ * `node:fs/promises` takes longer to load than they take to read.
+ */
 export async function readPrivate(path: string): Promise<string | undefined> {
-  let file: FileHandle
+  let file: number
   try {
+    // Many of these files are usually missing, and an error takes a hundred times as long to make.
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined
     if (O_NOFOLLOW === 0) await refuseLink(path)
-    file = await persist(() => open(path, READ_FLAGS))
+    file = await persist(async () => openSync(path, READ_FLAGS))
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
     if (isCode(error, 'ELOOP')) throw await linked(path)
-    if (isCode(error, 'ENXIO')) throw irregular(path, await lstat(path))
+    if (isCode(error, 'ENXIO')) throw irregular(path, lstatSync(path))
     throw unavailable(error, 'read', path)
   }
   try {
-    const stats = await file.stat()
+    const stats = fstatSync(file)
     if (!stats.isFile()) throw irregular(path, stats)
     if (stats.size > LARGEST) throw new OAuthError('STORE_INVALID', `${path} is larger than 4 MiB`)
-    return await file.readFile('utf8')
+    return readFileSync(file, 'utf8')
   } catch (error) {
     throw unavailable(error, 'read', path)
   } finally {
-    await file.close()
+    closeSync(file)
   }
 }
 
@@ -201,7 +205,7 @@ export async function removeFile(path: string): Promise<void> {
 
 export async function listFolder(path: string): Promise<string[]> {
   try {
-    return await readdir(path)
+    return readdirSync(path)
   } catch (error) {
     if (isCode(error, 'ENOENT')) return []
     throw unavailable(error, 'read', path)

@@ -24,10 +24,10 @@ import {
   makePrivateFolder,
   removeFile,
   sweepFolder,
-  unavailable,
 } from './files.ts'
 import { type Fate, fateOf, type Holder, live, parseHolder, thisHolder } from './lock-holder.ts'
 import { standInLine, type Turn } from './lock-line.ts'
+import { unavailable } from './obstacles.ts'
 
 /** All in milliseconds. */
 export const LOCK_TIMES = {

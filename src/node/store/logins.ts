@@ -22,9 +22,9 @@ import {
   reserve,
   serialize,
   sweepFolder,
-  unavailable,
 } from './files.ts'
 import { withLock } from './lock.ts'
+import { unavailable } from './obstacles.ts'
 import { lockFolder, loginsFolder } from './parts.ts'
 import { parsePending, storedLogin } from './records.ts'
 

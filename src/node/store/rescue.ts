@@ -3,7 +3,7 @@
  * the session finds it there.
  */
 import { createHash } from 'node:crypto'
-import { lstat, realpath } from 'node:fs/promises'
+import { lstatSync, realpathSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isOAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
@@ -34,40 +34,48 @@ export function createRescue(
 ): Rescue {
   let real: string | undefined
   /** The home under its one name, also when it is away: this process had it before it sent a token. */
-  const places = async () => {
-    real ??= await realpath(home).catch(() => undefined)
+  const places = () => {
+    real ??= realPathOf(home)
     return [...new Set([real ?? resolve(home), resolve(home)])].map(prefixOf)
   }
-  const pathsOf = async (thumbprint: string) =>
-    (await places()).flatMap((prefix) => folders.map((folder) => join(folder, `${prefix}${thumbprint}.json`)))
+  const pathsOf = (thumbprint: string) =>
+    places().flatMap((prefix) => folders.map((folder) => join(folder, `${prefix}${thumbprint}.json`)))
   return {
     async files(thumbprint) {
-      const paths = await pathsOf(thumbprint)
+      const paths = pathsOf(thumbprint)
       const areOurs = await Promise.all(paths.map((path) => isOwn(path, home).catch(() => false)))
       return paths.filter((_, index) => areOurs[index])
     },
     async write(thumbprint, text) {
-      for (const path of await pathsOf(thumbprint)) {
+      for (const path of pathsOf(thumbprint)) {
         if (await put(path, text, home).catch(() => false)) return path
       }
       return undefined
     },
     async read(thumbprint) {
-      const paths = await pathsOf(thumbprint)
+      const paths = pathsOf(thumbprint)
       const records = await Promise.all(paths.map((path) => readOwn(path, { thumbprint, home, cipher })))
       return records.filter((record) => record !== undefined).reduce(newer, undefined)
     },
     async remove(thumbprint) {
-      for (const path of await pathsOf(thumbprint)) await removeFile(path).catch(() => undefined)
+      for (const path of pathsOf(thumbprint)) await removeFile(path).catch(() => undefined)
     },
     async list() {
       const names = (await Promise.all(folders.map((folder) => listFolder(folder).catch(() => [])))).flat()
-      const prefixes = await places()
+      const prefixes = places()
       return names.flatMap((name) => {
         const prefix = prefixes.find((start) => name.startsWith(start))
         return prefix === undefined ? [] : [name.slice(prefix.length, -'.json'.length)]
       })
     },
+  }
+}
+
+function realPathOf(path: string): string | undefined {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    return undefined
   }
 }
 
@@ -90,7 +98,8 @@ export function newer(one: SessionRecord | undefined, other: SessionRecord | und
 
 /** Others may write to a folder for temporary files: only a file that is ours, and private, is read. */
 async function isOwn(path: string, home: string): Promise<boolean> {
-  const stats = await lstat(path)
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return false
   return process.platform === 'win32' || ((stats.mode & 0o077) === 0 && (await isTrusted(stats, home)))
 }
 

@@ -14,8 +14,9 @@ import * as v from '@badrap/valita'
 import { isOAuthError, loginFacts, OAuthError } from '../../errors.ts'
 import type { SessionRecord } from '../../model.ts'
 import type { Adoption } from '../../ports.ts'
-import { makePrivateFolder, readPrivate, removeFile, serialize, unavailable } from './files.ts'
+import { makePrivateFolder, readPrivate, removeFile, serialize } from './files.ts'
 import { type LockOptions, withLock } from './lock.ts'
+import { unavailable } from './obstacles.ts'
 import { isOpenTo, shareOwner } from './owners.ts'
 
 /** Windows has neither of the last two. */

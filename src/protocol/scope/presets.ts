@@ -27,39 +27,46 @@ function rpc(...lxm: string[]): string {
 
 const POST = 'repo:app.bsky.feed.post?action=create'
 
+/** The permissions are getters: to normalize them takes time, which most commands do not need to spend. */
 export const PRESETS = {
   post: { about: 'Write posts, with links and mentions', tokens: [POST] },
   'post-media': {
     about: 'Write posts, and upload images, videos and captions',
-    tokens: [
-      POST,
-      normalToken('blob?accept=image/*&accept=video/*&accept=text/vtt'),
-      // The video service converts a video and stores it in the repository itself, with a service token for the PDS.
-      rpc('app.bsky.video.getUploadLimits', 'com.atproto.repo.uploadBlob'),
-    ],
+    get tokens() {
+      return [
+        POST,
+        normalToken('blob?accept=image/*&accept=video/*&accept=text/vtt'),
+        // The video service converts a video and stores it in the repository itself, with a service token for the PDS.
+        rpc('app.bsky.video.getUploadLimits', 'com.atproto.repo.uploadBlob'),
+      ]
+    },
   },
   read: {
     about: 'Read timeline, feeds, threads, profiles, search and notifications',
-    tokens: [
-      rpc(
-        ...methods('app.bsky.actor', 'getProfile getProfiles searchActors'),
-        // A feed is produced by another server, for which the AppView needs this permission.
-        ...methods('app.bsky.feed', 'getActorLikes getAuthorFeed getFeed getFeedSkeleton getLikes getListFeed'),
-        ...methods('app.bsky.feed', 'getPostThread getPosts getQuotes getRepostedBy getTimeline searchPosts'),
-        ...methods('app.bsky.graph', 'getFollowers getFollows getList getLists'),
-        ...methods('app.bsky.notification', 'getUnreadCount listNotifications'),
-      ),
-    ],
+    get tokens() {
+      return [
+        rpc(
+          ...methods('app.bsky.actor', 'getProfile getProfiles searchActors'),
+          // A feed is produced by another server, for which the AppView needs this permission.
+          ...methods('app.bsky.feed', 'getActorLikes getAuthorFeed getFeed getFeedSkeleton getLikes getListFeed'),
+          ...methods('app.bsky.feed', 'getPostThread getPosts getQuotes getRepostedBy getTimeline searchPosts'),
+          ...methods('app.bsky.graph', 'getFollowers getFollows getList getLists'),
+          ...methods('app.bsky.notification', 'getUnreadCount listNotifications'),
+        ),
+      ]
+    },
   },
   archive: { about: 'Export the repository and its blobs (public: needs no permission)', tokens: [] },
   dm: {
     about: 'Read and send direct messages',
-    tokens: [
-      rpc(
-        ...methods('chat.bsky.convo', 'acceptConvo getConvo getConvoAvailability getConvoForMembers getLog'),
-        ...methods('chat.bsky.convo', 'getMessages listConvos sendMessage updateRead'),
-      ),
-    ],
+    get tokens() {
+      return [
+        rpc(
+          ...methods('chat.bsky.convo', 'acceptConvo getConvo getConvoAvailability getConvoForMembers getLog'),
+          ...methods('chat.bsky.convo', 'getMessages listConvos sendMessage updateRead'),
+        ),
+      ]
+    },
   },
   profile: {
     about: 'Change the profile, avatar and banner',
@@ -67,13 +74,15 @@ export const PRESETS = {
   },
   delete: {
     about: 'Delete posts (with their reply and quote rules), reposts and likes',
-    tokens: [
-      normalToken(
-        `repo?${methods('app.bsky.feed', 'like post postgate repost threadgate')
-          .map((name) => `collection=${name}`)
-          .join('&')}&action=delete`,
-      ),
-    ],
+    get tokens() {
+      return [
+        normalToken(
+          `repo?${methods('app.bsky.feed', 'like post postgate repost threadgate')
+            .map((name) => `collection=${name}`)
+            .join('&')}&action=delete`,
+        ),
+      ]
+    },
   },
 } as const satisfies Record<string, PresetDetails>
 

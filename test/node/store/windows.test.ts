@@ -17,7 +17,11 @@ const system = vi.hoisted(() => ({ refused: [] as string[], busy: new Set<string
 vi.mock('node:fs', async (load) => {
   const { constants, ...fs } = await load<typeof import('node:fs')>()
   const { O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY, ...known } = constants
-  return { ...fs, constants: known }
+  const openSync: typeof fs.openSync = (path, flags, mode) => {
+    if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return fs.openSync(path, flags, mode)
+    throw Object.assign(new Error('EPERM: open a folder'), { code: 'EPERM' })
+  }
+  return { ...fs, openSync, constants: known }
 })
 vi.mock('node:fs/promises', async (load) => {
   const fs = await load<typeof import('node:fs/promises')>()
