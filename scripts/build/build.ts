@@ -8,13 +8,16 @@
  * - dist/help.txt, dist/atproto-oauth.1: what `--help` says in 80 columns; the manual page.
  * - dist/THIRD-PARTY-LICENSES.txt: whose code is inside, and on what terms.
  */
+import { createHash } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decode, encode, type SourceMapSegment } from '@jridgewell/sourcemap-codec'
 import { type OutputChunk, type Plugin, type PreRenderedChunk, rolldown } from 'rolldown'
 import { parseAst } from 'rolldown/parseAst'
 import { minify } from 'rolldown/utils'
 import { staticImports } from './imports.ts'
+import { lazyImports, withSynchronousLoads } from './lazy-imports.ts'
 import { licencesOf } from './licences.ts'
 import { helpText, manPage } from './man.ts'
 
@@ -24,20 +27,91 @@ const DIST = `${ROOT}dist`
 const FACES = { 'index.js': 'library.cjs', 'testing.js': 'testing.cjs' }
 /**
  * What each `call` loads, and most other commands do. It is in two files, because each file takes time to find, to read
- * and to compile: one for the library too.
+ * and to compile: one for the library too. What they import and seldom need is in two files more.
  */
 const WARM = ['src/cli/program.ts', 'src/cli/context.ts', 'src/cli/call/call.ts']
 
-const first = await staticImports(['src/cli/entry.ts']) // for --version too
-const start = await staticImports(['src/cli/start.ts'])
-const warm = new Set([...(await staticImports(WARM))].filter((id) => !first.has(id) && !start.has(id)))
+/**
+ * Modules that those import, and of which a usual `call` uses nothing: they are loaded at their first use. If one of them is
+ * used by a warm call after all, test/package/package.test.ts fails.
+ */
+const RARE = [
+  'call/batch-line.ts',
+  'call/batch.ts',
+  'call/paginate.ts',
+  'cli/call/batch-output.ts',
+  'cli/call/explain.ts',
+  'cli/call/lines.ts',
+  'cli/call/list.ts',
+  'cli/errors.ts',
+  'cli/session/duration.ts',
+  'cli/shell.ts',
+  'cli/store-key.ts',
+  'client/client-id.ts',
+  'client/document-rules.ts',
+  'client/fault.ts',
+  'client/fetch.ts',
+  'client/key-rules.ts',
+  'credentials/dotenv.ts',
+  'credentials/fault.ts',
+  'credentials/parse.ts',
+  'credentials/stored.ts',
+  'credentials/write.ts',
+  'node/config/encryption.ts',
+  'node/given-file.ts',
+  'node/http/errors.ts',
+  'node/save/failure.ts',
+  'node/save/file.ts',
+  'node/save/program.ts',
+  'node/save/redact.ts',
+  'node/save/source.ts',
+  'node/store/homeless.ts',
+  'node/store/lock-holder.ts',
+  'node/store/lock.ts',
+  'node/store/obstacles.ts',
+  'node/vault/later.ts',
+  'protocol/http/early.ts',
+  'protocol/http/fetch-json.ts',
+  'protocol/http/http-response.ts',
+  'protocol/identity/did.ts',
+  'protocol/identity/handle.ts',
+  'protocol/oauth/authorization-request.ts',
+  'protocol/oauth/client-auth.ts',
+  'protocol/oauth/discovery.ts',
+  'protocol/oauth/invalid-grant.ts',
+  'protocol/oauth/server-agent.ts',
+  'protocol/oauth/token-endpoint.ts',
+  'protocol/scope/permission.ts',
+  'protocol/scope/presets.ts',
+  'protocol/scope/scope.ts',
+  'protocol/xrpc/required-scope.ts',
+  'session/account-state.ts',
+  'session/account.ts',
+  'session/client.ts',
+  'session/issuer.ts',
+  'session/move.ts',
+  'session/proof.ts',
+  'session/refresh.ts',
+  'session/revoke.ts',
+  'session/saving.ts',
+  'session/share-refresh.ts',
+  'session/token-family.ts',
+]
+/** In src/cli/start.ts. */
+const PLACEHOLDER = '{digest of the build}'
+
+const rarely = new Set(RARE.map((path) => resolve('src', path)))
+
+const start = await staticImports(['src/cli/entry.ts', 'src/cli/start.ts'])
+const warm = await staticImports(WARM, rarely)
+const rare = new Set([...(await staticImports([...WARM, ...rarely]))].filter((id) => !warm.has(id)))
 const shared = await staticImports(['src/index.ts'])
 
 const bundle = await rolldown({
   cwd: ROOT,
   input: { entry: 'src/cli/entry.ts', library: 'src/index.ts', testing: 'src/testing/index.ts' },
   platform: 'node',
-  plugins: [withoutUnused(), withLazyBuiltins()],
+  plugins: [lazyImports(warm, rarely), withoutUnused(), withLazyBuiltins()],
   transform: { target: 'node20.19' },
 })
 const { output } = await bundle.generate({
@@ -51,10 +125,15 @@ const { output } = await bundle.generate({
   comments: { legal: false, jsdoc: false },
   codeSplitting: {
     groups: [
-      { name: 'node-version', test: (id) => first.has(id) && !id.endsWith('entry.ts'), priority: 2 },
-      { name: 'cli-start', test: (id) => start.has(id) || id.includes('rolldown/runtime'), priority: 1 },
+      {
+        name: 'cli-start',
+        test: (id) => (start.has(id) && !id.endsWith('entry.ts')) || id.includes('rolldown/runtime'),
+        priority: 1,
+      },
       { name: 'warm-core', test: (id) => warm.has(id) && shared.has(id) },
       { name: 'warm-cli', test: (id) => warm.has(id) && !shared.has(id) },
+      { name: 'rare-core', test: (id) => rare.has(id) && shared.has(id) },
+      { name: 'rare-cli', test: (id) => rare.has(id) && !shared.has(id) },
       // Only the servers for tests verify: what starts with each command stays small.
       { name: 'vendor-jose-verify', test: /node_modules.jose.*(?:verify|embedded)\.js$/ },
       { name: 'node-zlib', test: /lazy:node:zlib/ },
@@ -78,6 +157,10 @@ const { output } = await bundle.generate({
   },
 })
 const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk')
+/** Of all files, because the compiled code of each is kept: src/cli/code-cache.ts. */
+const digest = createHash('sha256')
+  .update(chunks.map(({ code }) => code).join('\0'))
+  .digest('hex')
 
 await rm(DIST, { recursive: true, force: true })
 await mkdir(`${DIST}/cjs`, { recursive: true })
@@ -107,8 +190,8 @@ function withoutUnused(): Plugin {
 }
 
 /**
- * The modules of Node that most commands do not need are loaded when something of them is first used. Commander alone
- * would load `child_process`, which takes a millisecond.
+ * The modules of Node that most commands do not need are loaded when something of them is first used, also by other
+ * packages, which {@link lazyImports} leaves alone. Commander would load `child_process`, which takes a millisecond.
  */
 function withLazyBuiltins(): Plugin {
   const LAZY = /^node:(?:child_process|dns\/promises|https|tls|tty|worker_threads|zlib)$/
@@ -128,14 +211,16 @@ function withLazyBuiltins(): Plugin {
 
 /** By path, because files of several folders share a base name: `cli-call-request.cjs` for src/cli/call/request.ts. */
 function chunkName({ name, facadeModuleId, moduleIds }: PreRenderedChunk): string {
-  if (name.startsWith('warm-') || name === 'cli-start' || name === 'node-version') return '[name].cjs'
+  if (/^(?:warm|rare)-/.test(name) || name === 'cli-start') return '[name].cjs'
   const own = moduleIds.filter((id) => id.startsWith(`${ROOT}src/`))
   const path = (facadeModuleId ?? own.at(-1))?.slice(`${ROOT}src/`.length)
   return own.length === 0 || path === undefined ? '[name].cjs' : path.replaceAll('/', '-').replace(/\.ts$/, '.cjs')
 }
 
-async function writeChunk({ name, fileName, code, map, moduleIds }: OutputChunk): Promise<void> {
+async function writeChunk({ name, fileName, code: generated, map, moduleIds }: OutputChunk): Promise<void> {
   const path = `${DIST}/cjs/${fileName}`
+  const loading = withSynchronousLoads(generated)
+  const code = name === 'cli-start' ? withDigest(loading) : loading
   if (/\bimport\(/.test(code)) throw new Error(`${fileName} has an import(), which kept code (code-cache.ts) cannot do`)
   const theirs = moduleIds.filter((id) => !id.startsWith(`${ROOT}src/`))
   if (theirs.length === moduleIds.length) {
@@ -145,7 +230,8 @@ async function writeChunk({ name, fileName, code, map, moduleIds }: OutputChunk)
     return
   }
   const stray = theirs.find((id) => id.includes('node_modules'))
-  if (stray && !name.startsWith('warm-')) throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
+  if (stray && !/^(?:warm|rare)-/.test(name))
+    throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
   if (fileName === FACES['testing.js']) {
     await writeFile(path, ascii(code.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '')))
     return
@@ -153,6 +239,13 @@ async function writeChunk({ name, fileName, code, map, moduleIds }: OutputChunk)
   const { lines, mappings } = byStatement(code, decode(map?.mappings ?? ''))
   await writeFile(path, ascii(lines.join('\n')))
   if (map) await writeFile(`${path}.map`, JSON.stringify(linesOnly(map, mappings)))
+}
+
+/** In place of its placeholder in src/cli/start.ts, of the same length, so that the source map stays true. */
+function withDigest(code: string): string {
+  const [before, after, ...more] = code.split(PLACEHOLDER)
+  if (before === undefined || after === undefined || more.length > 0) throw new Error('where does the digest go?')
+  return before + digest.slice(0, PLACEHOLDER.length) + after
 }
 
 /** Each statement on a line of its own: Node prints the line of an uncaught error, which would be most of the file. */

@@ -12,9 +12,10 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -22,8 +23,8 @@ import Module from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { Script } from 'node:vm'
 
-/** Bytes before the compiled code. */
-const DIGEST_LENGTH = 20
+/** Bytes of the digest before the compiled code, which V8 would copy if it did not begin at a multiple of 8. */
+const DIGEST_LENGTH = 24
 /** Milliseconds after which a file is deleted: it may be of a Node or a command that nobody uses any more. */
 const KEPT_FOR = 30 * 24 * 60 * 60 * 1000
 
@@ -40,56 +41,75 @@ export interface KeptCode {
   readonly command: string
   /** The folder of the program. Files elsewhere, such as those of `NODE_OPTIONS=--require`, are loaded as they would be. */
   readonly program: string
+  /** Differs for any two builds of which a file differs. */
+  readonly build: string
 }
 
 /**
  * From now on, CommonJS files of the program are compiled with what is kept of them, or kept when the process ends.
  */
-export function keepCode({ folder, command, program }: KeptCode): void {
+export function keepCode({ folder, command, program, build }: KeptCode): void {
   const place = join(folder, `${process.version}-${process.arch}`)
-  const compiled: { readonly path: string; readonly kept: string; readonly source: Buffer; readonly script: Script }[] =
-    []
+  const compiled: { readonly kept: string; readonly key: string; readonly script: Script }[] = []
   const loadOther = loaders['.cjs'] ?? loaders['.js']
   loaders['.cjs'] = (loaded, path) => {
     if (dirname(path) !== program) return loadOther(loaded, path)
-    const source = readFileSync(path)
+    const { text, key } = sourceAt(path, build)
     const kept = join(place, `${command}-${basename(path, '.cjs')}`)
-    const cachedData = codeIn(kept, path, source)
-    const [before, after] = wrapper
-    const options = { filename: path, columnOffset: -before.length, ...(cachedData && { cachedData }) }
-    const script = new Script(before + textOf(source) + after, options)
-    if (cachedData === undefined || script.cachedDataRejected) compiled.push({ path, kept, source, script })
+    const cachedData = codeIn(kept, key)
+    const options = { filename: path, columnOffset: -wrapper[0].length, ...(cachedData && { cachedData }) }
+    const script = new Script(text, options)
+    if (cachedData === undefined || script.cachedDataRejected) compiled.push({ kept, key, script })
     const require = (name: string) => loaded.require(name)
     script.runInThisContext().call(loaded.exports, loaded.exports, require, loaded, path, dirname(path))
   }
   process.once('exit', (code) => {
     if (code !== 0 || compiled.length === 0) return
     // With the functions that were compiled when they were first called.
-    for (const { path, kept, source, script } of compiled) {
+    for (const { kept, key, script } of compiled) {
       const code = script.createCachedData()
-      attempt(() => write(kept, Buffer.concat([digest(path, source, code), code])))
+      attempt(() => write(kept, Buffer.concat([digest(key, code), code])))
     }
     attempt(() => removeOld(folder))
   })
 }
 
-/** The build writes nothing but ASCII, which is read faster. */
-function textOf(source: Buffer): string {
-  return source.toString(isAscii(source) ? 'latin1' : 'utf8')
+/**
+ * The text, in the wrapper of a CommonJS module, and what tells this text from any other. The text itself is not compared,
+ * which takes longer than to load it. Some installers give all files the same time, and some file systems have no other:
+ * the build tells. Who changes a file of a build changes its ctime.
+ */
+function sourceAt(path: string, build: string): { readonly text: string; readonly key: string } {
+  const { bytes, stats } = read(path, ...wrapper)
+  const { ino, size, mtimeMs, ctimeMs } = stats
+  // The build writes nothing but ASCII, which is read faster.
+  const text = bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8')
+  return { text, key: JSON.stringify([process.execPath, path, build, ino, size, mtimeMs, ctimeMs]) }
+}
+
+/** The content of a file between two texts. In one piece, because V8 would copy joined text. */
+function read(path: string, before = '', after = ''): { readonly bytes: Buffer; readonly stats: Stats } {
+  const file = openSync(path, 'r')
+  try {
+    const stats = fstatSync(file)
+    const { size } = stats
+    const bytes = Buffer.allocUnsafeSlow(before.length + size + after.length)
+    bytes.write(before, 0, 'latin1')
+    if (readSync(file, bytes, before.length, size, 0) !== size) throw new Error(`${path} is being changed`)
+    bytes.write(after, before.length + size, 'latin1')
+    return { bytes, stats }
+  } finally {
+    closeSync(file)
+  }
 }
 
 /** What another user has written is not executed, even if they have exchanged a folder since it was checked. */
-function codeIn(path: string, of: string, source: Buffer): Buffer | undefined {
+function codeIn(path: string, key: string): Buffer | undefined {
   return attempt(() => {
-    const file = openSync(path, 'r')
-    try {
-      if (fstatSync(file).uid !== (process.geteuid?.() ?? 0)) return undefined
-      const kept = readFileSync(file)
-      const code = kept.subarray(DIGEST_LENGTH)
-      return digest(of, source, code).equals(kept.subarray(0, DIGEST_LENGTH)) ? code : undefined
-    } finally {
-      closeSync(file)
-    }
+    const { bytes, stats } = read(path)
+    if (stats.uid !== (process.geteuid?.() ?? 0)) return undefined
+    const code = bytes.subarray(DIGEST_LENGTH)
+    return digest(key, code).equals(bytes.subarray(0, DIGEST_LENGTH)) ? code : undefined
   })
 }
 
@@ -122,11 +142,8 @@ function attempt<T>(work: () => T): T | undefined {
   }
 }
 
-/**
- * V8 does not notice when the code is damaged, or when it is of another text of the same length. Some installers give all files
- * the same time, so only the text itself tells. Nothing else is meant by the digest, and SHA-1 takes the least time.
- */
-function digest(of: string, source: Buffer, code: Buffer): Buffer {
-  const program = JSON.stringify([process.execPath, of, source.length])
-  return createHash('sha1').update(program).update(source).update(code).digest()
+/** V8 does not notice when the code is damaged. Nothing else is meant by the digest, and SHA-1 takes the least time. */
+function digest(key: string, code: Buffer): Buffer {
+  const sha1 = createHash('sha1').update(key).update(code).digest()
+  return Buffer.concat([sha1], DIGEST_LENGTH)
 }

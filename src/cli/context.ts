@@ -85,7 +85,7 @@ export function createContext(
     vault: {
       find: () => findVault(environment, home),
       only: variable(environment, VAULT) !== undefined,
-      endSession,
+      endSession: (record, runtime) => endSession(record, runtime),
       onClaim: (label) => showClaim(label, output),
     },
     onWarning: output.warn,

@@ -4,10 +4,12 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { packageVersion } from '../node/version.ts'
 
 /** Next to the bundle: the output of `--help` at 80 columns, the width of most terminals and of no terminal. */
 const HELP = join(import.meta.dirname, '../help.txt')
+
+/** As in node/version.ts, which is part of a larger file. */
+const PACKAGE = join(import.meta.dirname, '../../package.json')
 
 const USUAL_COLUMNS = 80
 
@@ -27,7 +29,7 @@ function failed({ code }: NodeJS.ErrnoException): void {
 }
 
 function answerTo(asked: string): string | undefined {
-  if (asked === '--version' || asked === '-V') return `${packageVersion()}\n`
+  if (asked === '--version' || asked === '-V') return `${JSON.parse(readFileSync(PACKAGE, 'utf8')).version}\n`
   if (asked !== '--help' && asked !== '-h') return undefined
   const columns = process.stdout.isTTY ? process.stdout.columns : USUAL_COLUMNS
   return columns === USUAL_COLUMNS ? readFileSync(HELP, 'utf8') : undefined

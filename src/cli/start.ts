@@ -6,6 +6,9 @@ import { isPrivate, userFolders } from '../node/folders.ts'
 import { keepCode } from './code-cache.ts'
 import { inCi } from './io.ts'
 
+/** The build writes its digest here. */
+const BUILD = '{digest of the build}'
+
 export async function start(): Promise<void> {
   // Source maps are loaded only if a stack may be printed, because that takes time. Node finds them for what it compiles.
   if (process.argv.some((argument) => argument === '--verbose' || argument === '-v')) process.setSourceMapsEnabled(true)
@@ -28,5 +31,6 @@ function keepCompiledCode(): void {
     folder: join(folder, 'code'),
     command: /^[a-z]{1,16}$/.test(command) ? command : 'other',
     program: import.meta.dirname,
+    build: BUILD,
   })
 }

@@ -7,8 +7,8 @@ import { startNode, tempFolder } from '../node/helpers.ts'
 const LOAD = `
   const { createRequire } = await import('node:module')
   const { keepCode } = await import(process.env.SRC + 'cli/code-cache.ts')
-  const [folder, program, file] = process.argv.slice(1)
-  keepCode({ folder, command: 'call', program })
+  const [folder, program, file, build] = process.argv.slice(1)
+  keepCode({ folder, command: 'call', program, build })
   console.log(await createRequire(file)(file)())`
 
 async function place() {
@@ -16,7 +16,7 @@ async function place() {
   const [folder, program] = [join(root, 'code'), join(root, 'program')]
   await mkdir(program)
   const file = join(program, 'main.cjs')
-  const run = (path = file) => startNode(LOAD, [folder, program, path]).ended
+  const run = (path = file, build = 'one') => startNode(LOAD, [folder, program, path, build]).ended
   const kept = async () => {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true })
     return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
@@ -36,6 +36,20 @@ test('another text of the same length and time is another program: some installe
     expect(await run()).toMatchObject(printed(`${name}\n`))
   }
   expect(await kept()).toHaveLength(1)
+})
+
+test('the same file of another build is another program: some file systems have one time for all, and nothing else', async () => {
+  const { file, run, kept } = await place()
+  await writeFile(file, `module.exports = () => 'runs'`)
+  await run()
+  const [path] = await kept()
+  const before = await readFile(path!)
+  expect(await run(file, 'two')).toMatchObject(printed('runs\n'))
+  expect(await kept()).toStrictEqual([path])
+  const after = await readFile(path!)
+  expect(after.equals(before)).toBe(false)
+  await run(file, 'two')
+  expect((await readFile(path!)).equals(after)).toBe(true)
 })
 
 test('text that is not ASCII is read as what it is', async () => {
