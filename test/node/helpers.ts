@@ -10,8 +10,7 @@ import { onTestFinished } from 'vitest'
 import { hintOf } from '../../src/cli/errors.ts'
 import { isOAuthError } from '../../src/errors.ts'
 import type { Did, Origin, P256Jwk, PendingAuthorization, PrivateJwk, SessionRecord } from '../../src/model.ts'
-
-export const SRC = new URL('../../src/', import.meta.url).pathname
+import { compiled } from '../support/compiled.ts'
 
 /** The private members of a real key: whatever of them is in a message is a leak. */
 export const KEY: P256Jwk = {
@@ -95,16 +94,8 @@ export interface Running {
  * @param command what starts it: the program, and before Node's own arguments its own
  */
 export function startNode(code: string, args: readonly string[] = [], command: readonly string[] = []): Running {
-  const node = [
-    process.execPath,
-    '--import',
-    import.meta.resolve('tsx'),
-    '--input-type=module',
-    '-e',
-    code,
-    '--',
-    ...args,
-  ]
+  const { code: script, source: SRC } = compiled(code)
+  const node = [process.execPath, '--input-type=module', '-e', script, '--', ...args]
   const [program, ...rest] = [...command, ...node]
   const child = spawn(program!, rest, { env: { ...process.env, LC_ALL: 'C', SRC } })
   let stdout = ''

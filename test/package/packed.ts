@@ -2,9 +2,9 @@
  * The package as it is published: what the end-to-end tests install and run.
  */
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -12,8 +12,11 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Bytes that the package may have, packed and unpacked. */
 export const LIMITS = { packed: 600_000, unpacked: 2_000_000 } as const
 
-/** For the workers: what was packed, as JSON. It is installed next to the tarball. */
+/** For the workers: what was packed, as JSON, and where it is installed. */
 const INSTALLED = 'ATPROTO_OAUTH_TEST_PACKAGE'
+
+/** A folder with what `npm pack --json` has written, as `packed.json`, and the tarball: it is not packed again. */
+const READY = 'ATPROTO_OAUTH_TEST_PACKED'
 
 export interface Packed {
   readonly tarball: string
@@ -27,7 +30,11 @@ export interface Packed {
 /** `npm pack`, which builds. */
 export async function pack(folder: string): Promise<Packed> {
   const { stdout } = await npm(['pack', '--json', '--pack-destination', folder], ROOT)
-  const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
+  return readPacked(stdout, folder)
+}
+
+function readPacked(output: string, folder: string): Packed {
+  const [packed] = JSON.parse(output.slice(output.indexOf('[\n')))
   return { ...packed, tarball: join(folder, packed.filename) }
 }
 
@@ -51,17 +58,24 @@ export default async function setup(): Promise<() => Promise<void>> {
 
 async function install(): Promise<void> {
   folder = await mkdtemp(join(tmpdir(), 'atproto-oauth-package-'))
-  const packed = await pack(folder)
+  const ready = process.env[READY]
+  const packed = ready ? readPacked(await readFile(join(ready, 'packed.json'), 'utf8'), ready) : await pack(folder)
+  await mkdir(join(folder, 'code'), { mode: 0o700 })
   await npm(['install', '--no-save', '--prefix', folder, packed.tarball], folder)
-  process.env[INSTALLED] = JSON.stringify(packed)
+  process.env[INSTALLED] = JSON.stringify({ ...packed, folder })
 }
 
-/** What vitest's global setup has packed. */
-export function installed(): Packed {
+/** What vitest's global setup has packed, and the folder in which it is installed. */
+export function installed(): Packed & { readonly folder: string } {
   return JSON.parse(process.env[INSTALLED]!)
+}
+
+/** Where the homes of tests keep the compiled program, all of them together. */
+export function codeFolder(): string | undefined {
+  return process.env[INSTALLED] ? join(installed().folder, 'code') : undefined
 }
 
 /** Where tests find the package; outside of them, and in a worktree that was only built, it is this one. */
 export function packageFolder(): string {
-  return process.env[INSTALLED] ? join(dirname(installed().tarball), 'node_modules', 'atproto-oauth') : ROOT
+  return process.env[INSTALLED] ? join(installed().folder, 'node_modules', 'atproto-oauth') : ROOT
 }

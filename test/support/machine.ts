@@ -25,12 +25,16 @@ export const HANG_MS = 600_000
 /** Gives this process and its children an empty home, and a PATH without what tests bring. Once, before any test. */
 export function isolateFromMachine(): void {
   const folder = mkdtempSync(join(tmpdir(), 'atproto-oauth-machine-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const compiled = folder.replace('machine', 'compiled') // test/support/compiled.ts
+  process.once('exit', () => {
+    for (const path of [folder, compiled]) rmSync(path, { recursive: true, force: true })
+  })
   const [home, bin] = [join(folder, 'home'), join(folder, 'bin')]
   for (const path of [home, bin]) mkdirSync(path)
   const isWindows = process.platform === 'win32'
   if (!isWindows) linkPrograms(process.env['PATH'] ?? '', bin)
   for (const name of Object.keys(process.env)) if (!isKept(name)) delete process.env[name]
+  process.env['ATPROTO_OAUTH_TEST_COMPILED'] = compiled
   Object.assign(process.env, { HOME: home, USERPROFILE: home, ...(!isWindows && { PATH: bin }) })
 }
 
