@@ -7,19 +7,23 @@ import { titlesUnder } from './support/suite.ts'
 
 /** What to write, and what not. */
 const GLOSSARY: readonly (readonly [say: string, not: RegExp])[] = [
-  ['callback URL', /\bon which the browser\b/],
+  ['callback URL', /\bon which the browser\b|\bpage on which\b/],
   ['refresh, rotate', /\brenew(?:s|ed|ing|al|als)?\b(?! the certificate)/i],
   ['response', /\banswers\b(?! to\b)|\bthe answer\b|\bno answer\b|\ban answer\b/i],
   ['retry', /\bmake (?:it )?again\b|\bonce more\b|\banew\b/],
   ['expired, revoked, ended', /\b(?:session|lease|login) is over\b|\bis dead\b/],
   ['skip, omit', /\bleave(?:s)?(?: [\w-]+){0,3} out\b|\bleft out\b/],
-  ['cannot be used with', /\bstands? beside\b/],
+  ['cannot be used with', /\bstands? beside\b|\bis for one request\b|\bdoes not combine\b/],
   ['validate, check', /\bjudge[sd]?\b/],
   ['invalid, unknown, not found', /\bis none of\b|\bstands for nothing\b|\bno such place\b/],
   ['hosted client', /\b(?:document|client|PDS) of (?:yours|one[’']s own)\b/],
   ['consent screen', /\bon which people consent\b/],
   ['per line, comma-separated', /\bone a line\b|\bobject a line\b|\bwith commas between\b|\bno more than that\b/],
   ['timeout, backoff', /\bpatience\b/],
+  ['secret, credentials', /\bwhat is secret in\b/],
+  ['store, vault, save target', /\bwhere (?:it|they) (?:is|are) wanted\b|\bplaces? to save\b/],
+  ['unknown, is reported', /\b(?:was|is|were) not told\b|\bsays? nothing of\b/],
+  ['no longer', /\bnot [\w ]{0,20}any more\b/],
   ['a question', /\bWhat shall become\b/],
   ['an instruction', /\bwithout a look at\b|\bon their way\b|\ba header more\b/],
 ]
@@ -44,6 +48,9 @@ const SOURCES = ['src', 'oauth-templates']
   .sort()
 const PAGES = [
   'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
   ...readdirSync('docs')
     .filter((file) => file.endsWith('.md'))
     .map((file) => `docs/${file}`),
@@ -99,8 +106,11 @@ test.each(SOURCES)('%s has no command with a placeholder in angle brackets', (fi
 
 test('the rules catch what they are for', () => {
   expect(
-    violations(['renewed, and saved', 'one JSON object a line', 'leave the lines out', 'a client of yours']),
-  ).toHaveLength(4)
+    violations([
+      ...['renewed, and saved', 'one JSON object a line', 'leave the lines out', 'a client of yours'],
+      ...['what is secret in it', 'its role was not told', 'it is not used any more', '-X is for one request'],
+    ]),
+  ).toHaveLength(8)
   expect(violations(['refreshed and saved', 'a line of JSON', 'Timeout in seconds, for the response'])).toStrictEqual(
     [],
   )
