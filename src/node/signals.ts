@@ -57,7 +57,8 @@ export async function holdSignals<T>(work: () => Promise<T>, platform: NodeJS.Pl
     return await work()
   } finally {
     await turns()
-    end(platform)
+    // With nothing else to do, a process would end before its listeners are called.
+    if (end(platform)) await turns()
   }
 }
 
@@ -75,14 +76,16 @@ function begin(platform: NodeJS.Platform): void {
   })
 }
 
-function end(platform: NodeJS.Platform): void {
+/** @returns whether a signal was raised again */
+function end(platform: NodeJS.Platform): boolean {
   hold.depth -= 1
-  if (hold.depth > 0) return
+  if (hold.depth > 0) return false
   for (const [signal, listeners] of hold.others) {
     for (const listener of listeners) process.on(signal, listener as NodeJS.SignalsListener)
     process.off(signal, hold.remember)
   }
   for (const signal of hold.received) raise(signal, platform)
+  return hold.received.size > 0
 }
 
 function heldSignals(platform: NodeJS.Platform): NodeJS.Signals[] {

@@ -51,6 +51,13 @@ describe('11.7 a signal while a token is between two places', () => {
     expect(await run(code, 'SIGINT')).toStrictEqual({ exit: 7, by: null, said: ['working', 'finished', 'their turn'] })
   })
 
+  test('somebody else listens, and nothing else is to be done: they decide before the process ends by itself', async () => {
+    const code = `
+      process.on('SIGTERM', () => process.exit(7))
+      await hold(async () => { process.kill(me, 'SIGTERM'); await sleep(20); console.log('finished') })`
+    expect(await run(code)).toStrictEqual({ exit: 7, by: null, said: ['finished'] })
+  })
+
   test('a second one changes nothing', async () => {
     const code = `
       await hold(async () => {
