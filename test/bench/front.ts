@@ -3,6 +3,7 @@
  * built CLI, in a process of its own.
  */
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { parse } from 'dotenv'
 import { Pool } from 'undici'
 import { formatCredentials } from '../../src/credentials/write.ts'
@@ -40,6 +41,8 @@ export async function startFrontClient(
     return statusCode === 200 && response.uri !== undefined
   }
   return {
+    /** Milliseconds of processor time that the front has used; `undefined` where it cannot be read. */
+    frontCpu: () => cpuOf(cli.pid!),
     /** @returns how many were created */
     async send(posts: readonly Post[]): Promise<number> {
       let next = 0
@@ -57,4 +60,11 @@ export async function startFrontClient(
       await ended
     },
   }
+}
+
+/** A hundredth of a second is the unit of Linux. */
+async function cpuOf(pid: number): Promise<number | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  const fields = stat?.split(') ').at(-1)!.split(' ')
+  return fields && (Number(fields[11]) + Number(fields[12])) * 10
 }
