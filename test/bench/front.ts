@@ -65,6 +65,7 @@ export async function startFrontClient(
 /** A hundredth of a second is the unit of Linux. */
 async function cpuOf(pid: number): Promise<number | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  const fields = stat?.split(') ').at(-1)!.split(' ')
-  return fields && (Number(fields[11]) + Number(fields[12])) * 10
+  if (stat === undefined) return undefined
+  const fields = stat.split(') ').at(-1)!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
