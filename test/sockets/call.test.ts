@@ -114,7 +114,8 @@ async function fromKeychainStore(place: Place): Promise<Start> {
 function secretsOf({ world }: Place): string[] {
   const [session] = world.sessions
   const current = world.currentRefreshToken(world.alice.did)
-  return [KEY.jwk.d, PASSPHRASE, ...(session?.spent ?? []), ...(current === undefined ? [] : [current])]
+  const tokens = [...(session?.spent ?? []), session?.accessToken, current]
+  return [KEY.jwk.d, PASSPHRASE, ...tokens.filter((token) => token !== undefined)]
 }
 
 /** Whether a refresh token is in any file but that of the target. */

@@ -8,7 +8,7 @@ import { currentHandles, type ListedHandle } from '../../session/account.ts'
 import { chooseSession, namedSession } from '../../session/choice.ts'
 import { openSession } from '../../session/open.ts'
 import { type Context, homeOf } from '../context.ts'
-import { fromEnvironment, givenIn } from '../options.ts'
+import { fromEnvironment, givenIn, SETTINGS } from '../options.ts'
 import { chosenAccount } from './select.ts'
 
 /** How many handles are resolved at the same time, and milliseconds after which the rest are shown as they are stored. */
@@ -66,7 +66,7 @@ export async function sessionsAtHand(
   const usable = listed.map(({ record }) => record).filter(({ thumbprint }) => keys.has(thumbprint))
   // Credentials that cannot be used are no reason to use another session: commands fail.
   const isGiven = fromEnvironment(undefined, io.environment)
-  const used = given?.thumbprint ?? (isGiven ? undefined : defaultOf(usable, context))
+  const used = given ? ownUnlessOther(given, listed, context) : isGiven ? undefined : defaultOf(usable, context)
   return listed.map((each) => ({ ...each, isDefault: each.record.thumbprint === used })).sort(inOrder)
 }
 
@@ -82,6 +82,19 @@ async function givenRecord(context: Context): Promise<SessionRecord | undefined>
     output.warn(error.message)
     return undefined
   }
+}
+
+/** Beside a variable that names another account, commands fail. */
+function ownUnlessOther(
+  { thumbprint, did }: SessionRecord,
+  listed: readonly Pick<AtHand, 'record' | 'isCurrent'>[],
+  { io }: Context,
+): string | undefined {
+  const account = SETTINGS.account.read({}, io.environment)?.replace(/^@/, '')
+  const records = listed.map(({ record }) => record)
+  const other = records.find(({ handle }) => handle === account?.toLowerCase())
+  const meant = account?.startsWith('did:') ? account : (account && namedSession(account, records)?.did) || other?.did
+  return meant === undefined || meant === did ? thumbprint : undefined
 }
 
 /** @param records with their handles as they resolve now */

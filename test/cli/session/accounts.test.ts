@@ -139,6 +139,15 @@ describe('accounts', () => {
     ])
   })
 
+  test('beside a variable that names another account, credentials are not the default', async () => {
+    const { world, all } = await withBoth()
+    const env = await signIn(world)
+    const marks = async (account: string) =>
+      fields((await all(['accounts'], { ...env, ATPROTO_OAUTH_ACCOUNT: account })).stdout).map(([mark]) => mark)
+    expect(await marks('@alice.fake.dev')).toContain('*')
+    for (const account of [BOB, 'bob.dev']) expect(await marks(account)).not.toContain('*')
+  })
+
   test('beside credentials that cannot be used, no stored session is the default: commands fail', async () => {
     const { world } = await withAlice()
     const env = { ATPROTO_OAUTH_REFRESH_TOKEN: 'a token alone' }
