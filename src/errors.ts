@@ -121,9 +121,19 @@ export interface ResponseFacts {
 
 /**
  * The first step to a permission set that failed: the lookup itself; there is no TXT record; it does not name one DID; the
- * DID document; the PDS, which did not respond with the record; the record does not exist; it is not a permission set.
+ * DID document; the PDS, which did not respond with the record; the account, which is not active; the record does not
+ * exist; it is not a permission set; or only the authorization server says that it cannot resolve the set.
  */
-export type SetStep = 'dns-failed' | 'txt-missing' | 'txt-unclear' | 'did' | 'pds' | 'record-missing' | 'record-invalid'
+export type SetStep =
+  | 'dns-failed'
+  | 'txt-missing'
+  | 'txt-unclear'
+  | 'did'
+  | 'pds'
+  | 'account'
+  | 'record-missing'
+  | 'record-invalid'
+  | 'server'
 
 /** Reasons that need no facts of their own. */
 export type PlainReason =

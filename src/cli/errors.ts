@@ -574,6 +574,9 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
         `see how permissions are written: atproto-oauth scope explain ${shellQuote(facts.permission)}`
       )
     case 'permission-set-broken':
+      if (facts.step === 'server') {
+        return `servers keep what they have read for some minutes: run the same command again later, or find the cause with: atproto-oauth scope resolve ${shellQuote(facts.nsid)}`
+      }
       return `correct the name ${facts.nsid} in --scope, or list the permissions themselves there; for the author of the set: atproto-oauth scope resolve ${shellQuote(facts.nsid)}`
     case 'proxy-password-unencoded':
       return `percent-encode the user name and the password in ${facts.variable}: # is %23, % is %25, / is %2F, ? is %3F, @ is %40, \\ is %5C`

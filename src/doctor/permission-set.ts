@@ -8,7 +8,7 @@ import { namespaceOf } from '../protocol/scope/permission.ts'
 import { type DroppedEntry, expandSet, nsidOf, type PermissionSet } from '../protocol/scope/permission-set.ts'
 import {
   COLLECTION,
-  fetchDefinition,
+  fetchDefinitions,
   findPublisher,
   findPublisherDid,
   type ResolvePorts,
@@ -55,12 +55,18 @@ export async function checkPermissionSet(include: string, ports: ResolvePorts): 
   const names = `${did} names the PDS ${pds}`
   findings.push(ok({ topic: 'DID document', detail: names, milliseconds: document.milliseconds }))
 
-  const record = await attempt(() => fetchDefinition(nsid, document.value, ports), ports)
+  const record = await attempt(() => fetchDefinitions(nsid, document.value, ports), ports)
   if (record.error) return stop('record', record.error, record.milliseconds, did)
   const detail = `${COLLECTION}/${nsid} is a permission set`
   findings.push(ok({ topic: 'record', detail, milliseconds: record.milliseconds }))
 
-  const set = expandSet(include, record.value)
+  const { main, ...others } = record.value
+  const more = Object.keys(others)
+  if (more.length > 0) {
+    const detail = `it also defines ${more.join(', ')}: servers reject the set if one of these is invalid`
+    findings.push(warning({ topic: 'record', detail, fix: 'leave only "main" in "defs"', milliseconds: 0 }))
+  }
+  const set = expandSet(include, main)
   const { permissions } = explainScope(set.granted.join(' '))
   return { include, set, permissions, findings: [...findings, ...entryFindings(set)] }
 }
@@ -82,6 +88,10 @@ function repair({ code, facts, cause }: OAuthError, nsid: string, did: string | 
       return isCause(cause) && cause.facts.reason !== undefined
         ? { code: cause.code, facts: cause.facts }
         : `the PDS of ${did} must respond; run the same command again later, or correct its address in the DID document`
+    case 'account':
+      return `reactivate the account ${did}, or publish the set with another account and name that in the TXT record at ${name}`
+    case 'server':
+      return { code, facts }
     case 'record-missing':
       return `create the record ${record} in the repository of ${did}, with the record key ${nsid}, or correct the name of the set`
     case 'record-invalid':
@@ -112,7 +122,9 @@ function entryFindings(set: PermissionSet): Finding[] {
     findings.push(warning({ topic, detail, fix: undefined, milliseconds: 0 }))
   }
   if (set.granted.length > 0 && set.dropped.length === 0) {
-    findings.push(ok({ topic, detail: `all ${set.granted.length} entries are granted`, milliseconds: 0 }))
+    const count = set.granted.length
+    const detail = count === 1 ? 'its only entry is granted' : `all ${count} entries are granted`
+    findings.push(ok({ topic, detail, milliseconds: 0 }))
   }
   if (set.granted.length > 0) return findings
   const detail = set.dropped.length === 0 ? 'the set is empty' : 'the set grants nothing for this request'

@@ -25,6 +25,7 @@ import { createDpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { beginNonce, type EarlyNonce, OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import {
   findBrokenSet,
+  findRefusedSet,
   type PermissionSet,
   readPermissionSets,
   type UnresolvedSet,
@@ -165,7 +166,9 @@ async function explained(error: unknown, asked: Client & LoginFacts, ports: Init
   const { clientId, scope } = asked
   const facts = { ...loginFacts(asked), ...error.facts }
   if (facts.reason !== undefined) return error.with({ facts })
-  const set = SCOPE_ERRORS.includes(facts.serverError ?? '') ? await findBrokenSet(scope, ports) : undefined
+  const set = SCOPE_ERRORS.includes(facts.serverError ?? '')
+    ? ((await findBrokenSet(scope, ports)) ?? findRefusedSet(scope, error.message))
+    : undefined
   if (set) {
     const message = `${set.message} (${error.message})`
     return error.with({ code: set.code, message, facts: { ...facts, ...set.facts } })

@@ -95,6 +95,11 @@ describe('the hint follows from the code and the facts', () => {
     ['PERMISSION_SET_UNRESOLVED', {}, /^check the name after include: in --scope/],
     [
       'PERMISSION_SET_UNRESOLVED',
+      { reason: 'permission-set-broken', nsid: 'a.b.authC', step: 'server', why: 'x' },
+      /^servers keep .* run the same command again later, or .* with: atproto-oauth scope resolve a\.b\.authC$/,
+    ],
+    [
+      'PERMISSION_SET_UNRESOLVED',
       { reason: 'permission-set-broken', nsid: 'a.b.authC', step: 'txt-missing', why: 'x' },
       /^correct the name a\.b\.authC in --scope, .* for the author of the set: atproto-oauth scope resolve a\.b\.authC$/,
     ],

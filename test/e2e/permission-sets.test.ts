@@ -41,6 +41,7 @@ test('26.3 a set that cannot be resolved: scope resolve names the step and the r
   const newName = () => `lex-${randomBytes(4).toString('hex')}`
   for (const [text, topic, why, fix] of [
     ['none', 'TXT record', 'no TXT record with did= at', 'add the DNS record: _lexicon.'],
+    ['"did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"', 'TXT record', 'does not begin with did=: ', 'keep only one TXT record'],
     ['did=alice.test', 'TXT record', 'does not name one DID', 'keep only one TXT record at _lexicon.'],
     [
       'did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa',
@@ -55,10 +56,13 @@ test('26.3 a set that cannot be resolved: scope resolve names the step and the r
   }
 
   const good = set({ resource: 'repo', collection: ['dev.fake.x.post'] })
-  const { namespace, env } = await publishLexicons(
+  const { namespace, env, deactivate } = await publishLexicons(
     world,
     () => ({
       getThing: { type: 'query' },
+      authRevision: good,
+      authMore: good,
+      authMember: good,
       authId: good,
       authVersion: good,
       authTitle: { ...good, 'title:lang': { de_DE: 'Alles' } },
@@ -66,13 +70,21 @@ test('26.3 a set that cannot be resolved: scope resolve names the step and the r
       authEntry: { ...good, permissions: [{ resource: 'repo', collection: ['dev.fake.x.post'] }] },
       authMixed: set({ resource: 'repo', collection: ['dev.fake.x.post', 1] }),
     }),
-    { authId: { id: 'dev.fake.x.authId' }, authVersion: { lexicon: 2 } },
+    {
+      authId: { id: 'dev.fake.x.authId' },
+      authVersion: { lexicon: 2 },
+      authRevision: { revision: 'two' },
+      authMore: { defs: { main: good, more: good } },
+      authMember: { defs: { main: good, more: { type: 'string', maxLength: 'x' } } },
+    },
   )
   for (const [name, why, fix] of [
     ['authNone', 'no record com.atproto.lexicon.schema/', 'create the record com.atproto.lexicon.schema/'],
     ['getThing', 'is not a permission set: its main definition has the type "query"', 'correct the record '],
     ['authId', 'its id is "dev.fake.x.authId"', 'correct the record '],
     ['authVersion', 'its "lexicon" is not 1', 'correct the record '],
+    ['authRevision', 'its "revision" is not a whole number', 'correct the record '],
+    ['authMore', 'its definition "more" has the type "permission-set"', 'correct the record '],
     ['authTitle', '"title:lang" is not an object with a text for each language tag', 'correct the record '],
     ['authList', '"permissions" is not a list', 'correct the record '],
     ['authEntry', 'entry 1 of "permissions" has no "type": "permission"', 'correct the record '],
@@ -80,6 +92,19 @@ test('26.3 a set that cannot be resolved: scope resolve names the step and the r
   ] as const) {
     await fails(`${namespace}.${name}`, env, 'record', why, fix)
   }
+
+  // Only the server checks the members of other definitions.
+  const nsid = `${namespace}.authMember`
+  const resolved = await runCli(['scope', 'resolve', nsid], { home, env })
+  expect(resolved.code).toBe(0)
+  expect(resolved.stdout).toContain('it also defines more: servers reject the set if one of these is invalid')
+  const refused = await runCli(['init', account.handle, '--scope', `atproto include:${nsid}`], { home, env })
+  expectFailure(refused, 4, 'PERMISSION_SET_UNRESOLVED')
+  expect(refused.stderr).toContain(`the permission set ${nsid} cannot be resolved: the server gives no reason (`)
+  expect(refused.stderr).toContain(`find the cause with: atproto-oauth scope resolve ${nsid}`)
+
+  await deactivate()
+  await fails(`${namespace}.authTop`, env, 'record', 'is deactivated at localhost', 'reactivate the account did:plc:')
 })
 
 test('26.4 a set with each fault of an entry: what it will not grant is said before the sign-in, and is not granted', async () => {

@@ -110,10 +110,10 @@ describe('26.3 a permission set that cannot be resolved', () => {
   const NSID = 'dev.fake.lex.authPosts'
   const NAME = '_lexicon.lex.fake.dev'
   const PUBLISHER = 'did:plc:publisher234567publishe2'
-  const refused = (error: string) => Response.json({ error, error_description: 'no' }, { status: 400 })
-  const asking = async (plant: (world: FakeWorld) => void, error = 'invalid_scope') => {
+  const refused = (error: string, why: string) => Response.json({ error, error_description: why }, { status: 400 })
+  const asking = async (plant: (world: FakeWorld) => void, error = 'invalid_scope', why = 'no') => {
     const world = createFakeWorld()
-    world.faults.httpFault = (request) => (isPar(request) ? refused(error) : undefined)
+    world.faults.httpFault = (request) => (isPar(request) ? refused(error, why) : undefined)
     plant(world)
     return failure(init('alice.fake.dev', { scope: `atproto include:${NSID}?aud=did:web:a.fake.dev%23x` }, world))
   }
@@ -125,7 +125,8 @@ describe('26.3 a permission set that cannot be resolved', () => {
   const answering = (answer: () => Response) => (world: FakeWorld) => {
     hosted(world)
     world.serve('https://lex-pds.fake.dev', (request) => {
-      const { repo, collection, rkey } = Object.fromEntries(new URL(request.url).searchParams)
+      const { repo, collection, rkey, did } = Object.fromEntries(new URL(request.url).searchParams)
+      if (did !== undefined) return Response.json({ did, active: true })
       expect([repo, collection, rkey]).toStrictEqual([PUBLISHER, 'com.atproto.lexicon.schema', NSID])
       return answer()
     })
@@ -160,6 +161,17 @@ describe('26.3 a permission set that cannot be resolved', () => {
     expect(error).toMatchObject({ code: 'PERMISSION_SET_UNRESOLVED', session: 'none', facts })
     expect(error.message).toContain(`the permission set ${NSID} cannot be resolved: `)
     expect(error.message).toContain(why)
+  })
+
+  test('is the one that only the server cannot resolve, if the server names it', async () => {
+    const whole = answering(() => record('permission-set'))
+    const error = await asking(whole, 'invalid_scope', `Could not resolve Lexicon for NSID (${NSID})`)
+    const facts = { reason: 'permission-set-broken', nsid: NSID, step: 'server' }
+    expect(error).toMatchObject({ code: 'PERMISSION_SET_UNRESOLVED', session: 'none', facts })
+    expect(error.message).toContain(`the permission set ${NSID} cannot be resolved: the server gives no reason (`)
+    for (const why of [`Could not resolve Lexicon for NSID (${NSID}2)`, `invalid scope ${NSID}`]) {
+      expect(await asking(whole, 'invalid_scope', why)).toMatchObject({ code: 'PAR_REFUSED' })
+    }
   })
 
   test('is not to blame where it resolves, DNS fails here, or something else is rejected', async () => {

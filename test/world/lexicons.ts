@@ -9,6 +9,8 @@ export interface PublishedLexicons {
   readonly env: Readonly<Record<string, string>>
   /** Publishes another definition under the same name, and lets the PDS forget the one that it has read. */
   change(name: string, main: object): Promise<void>
+  /** Deactivates the account. */
+  deactivate(): Promise<void>
 }
 
 /**
@@ -28,7 +30,8 @@ export async function publishLexicons(
     const url = `${world.pdsUrl}/xrpc/com.atproto.${method}`
     const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
     if (!response.ok) throw new Error(`${method} returned ${response.status}: ${await response.text()}`)
-    return (await response.json()) as { accessJwt: string }
+    const text = await response.text()
+    return JSON.parse(text || '{}') as { accessJwt: string }
   }
   const { accessJwt } = await send('server.createSession', { identifier, password })
   const put = async (name: string, main: object) => {
@@ -42,6 +45,7 @@ export async function publishLexicons(
     await put(name, main)
     await world.expireSets()
   }
+  const deactivate = async () => void (await send('server.deactivateAccount', {}, accessJwt))
   const domain = namespace.split('.').reverse().join('.')
-  return { namespace, env: await world.leadText(`_lexicon.${domain}`, `did=${did}`), change }
+  return { namespace, env: await world.leadText(`_lexicon.${domain}`, `did=${did}`), change, deactivate }
 }

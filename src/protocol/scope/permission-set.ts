@@ -9,7 +9,7 @@ import { isObject } from '../../text.ts'
 import type { JsonObject } from '../http/response.ts'
 import { asNsid } from '../identity/syntax.ts'
 import { isOfSet, nameParameter, normalToken, type Permission, parametersIn, parsePermission } from './permission.ts'
-import { type ResolvePorts, resolveDefinition } from './published-set.ts'
+import { type ResolvePorts, resolveDefinition, unresolved } from './published-set.ts'
 import { parseScope, scopeTokens } from './scope.ts'
 
 /** A text and its translations, by language tag. */
@@ -78,6 +78,22 @@ export async function findBrokenSet(scope: string, ports: ResolvePorts): Promise
     if (isCertain(found)) return found
   }
   return undefined
+}
+
+/**
+ * The permission set that a server says it cannot resolve, where no fault is found from here: it may have read the set
+ * before, or check more of it.
+ *
+ * @param refusal what the server said
+ */
+export function findRefusedSet(scope: string, refusal: string): OAuthError | undefined {
+  if (!/lexicon|permission.?set/i.test(refusal)) return undefined
+  const words = new Set(refusal.split(/[^\w.-]+/).map((word) => word.replace(/\.$/, '')))
+  const nsid = scopeTokens(scope)
+    .filter(isInclude)
+    .map(nsidOf)
+    .find((each) => words.has(each))
+  return nsid === undefined ? undefined : unresolved(nsid, 'server', 'the server gives no reason')
 }
 
 /** Where DNS fails here, the server's may work, and nothing is known about the set. */

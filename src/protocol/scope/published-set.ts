@@ -46,7 +46,8 @@ export function recordName(nsid: string): string {
 /** @throws {OAuthError} `PERMISSION_SET_UNRESOLVED` */
 export async function resolveDefinition(nsid: string, ports: ResolvePorts): Promise<JsonObject> {
   const did = await findPublisherDid(nsid, ports)
-  return fetchDefinition(nsid, await findPublisher(nsid, did, ports), ports)
+  const { main } = await fetchDefinitions(nsid, await findPublisher(nsid, did, ports), ports)
+  return main
 }
 
 /** @throws {OAuthError} `PERMISSION_SET_UNRESOLVED` */
@@ -59,8 +60,14 @@ export async function findPublisherDid(nsid: string, { resolveTxt, settings }: R
     const why = error instanceof Error ? error.message : String(error)
     throw unresolved(nsid, 'dns-failed', `DNS failed for ${name} (${why})`)
   }
-  const dids = records.map((chunks) => chunks.join('')).filter((text) => text.startsWith('did='))
-  if (dids.length === 0) throw unresolved(nsid, 'txt-missing', `no TXT record with did= at ${name}`)
+  const texts = records.map((chunks) => chunks.join(''))
+  const dids = texts.filter((text) => text.startsWith('did='))
+  if (dids.length === 0) {
+    const similar = texts.find((text) => /\bdid\s*[=:]/i.test(text))
+    throw similar === undefined
+      ? unresolved(nsid, 'txt-missing', `no TXT record with did= at ${name}`)
+      : unresolved(nsid, 'txt-unclear', `the TXT record at ${name} does not begin with did=: ${shown(similar)}`)
+  }
   const did = dids.length === 1 ? asDid(dids[0]!.slice('did='.length), settings.dev) : undefined
   if (did === undefined) throw unresolved(nsid, 'txt-unclear', `the TXT record at ${name} does not name one DID`)
   return did
@@ -76,8 +83,15 @@ export async function findPublisher(nsid: string, did: Did, ports: ResolvePorts)
   }
 }
 
+/** The definitions of a record; `main` is the permission set. */
+export type Definitions = JsonObject & { readonly main: JsonObject }
+
 /** @throws {OAuthError} `PERMISSION_SET_UNRESOLVED` */
-export async function fetchDefinition(nsid: string, { did, pds }: Publisher, ports: ResolvePorts): Promise<JsonObject> {
+export async function fetchDefinitions(
+  nsid: string,
+  { did, pds }: Publisher,
+  ports: ResolvePorts,
+): Promise<Definitions> {
   const url = new URL('/xrpc/com.atproto.repo.getRecord', pds)
   url.search = new URLSearchParams({ repo: did, collection: COLLECTION, rkey: nsid }).toString()
   const record = `${COLLECTION}/${nsid} of ${did}`
@@ -89,21 +103,37 @@ export async function fetchDefinition(nsid: string, { did, pds }: Publisher, por
   } catch (error) {
     throw isOAuthError(error) ? unresolved(nsid, 'pds', error.message, error) : error
   }
-  if (!response.ok) {
-    const { error } = serverError(response.status, body)
-    const returned = `${url.host} returned ${[response.status, error].filter(Boolean).join(' ')}`
-    const isAbsent = response.status >= 400 && response.status < 500 && response.status !== 429
-    throw isAbsent
-      ? unresolved(nsid, 'record-missing', `no record ${record}: ${returned}`)
-      : unresolved(nsid, 'pds', `cannot read the record ${record}: ${returned}`)
+  const { error } = serverError(response.status, body)
+  const returned = `${url.host} returned ${[response.status, error].filter(Boolean).join(' ')}`
+  if (!response.ok && (response.status < 400 || response.status >= 500 || response.status === 429)) {
+    throw unresolved(nsid, 'pds', `cannot read the record ${record}: ${returned}`)
   }
-  const value = isObject(body?.value) ? body.value : {}
-  const fault = documentFault(value, nsid)
-  if (fault !== undefined) throw unresolved(nsid, 'record-invalid', `the record ${record} ${fault}`)
-  return (value.defs as { main: JsonObject }).main
+  const value = response.ok && isObject(body?.value) ? body.value : undefined
+  const fault = value && documentFault(value, nsid)
+  if (value && fault === undefined) return value.defs as Definitions
+  // A PDS may ask another server for what an inactive account no longer shows.
+  const state = await inactiveState({ did, pds }, ports)
+  if (state !== undefined) throw unresolved(nsid, 'account', `the account ${did} is ${state} at ${url.host}`)
+  throw value
+    ? unresolved(nsid, 'record-invalid', `the record ${record} ${fault}`)
+    : unresolved(nsid, 'record-missing', `no record ${record}: ${returned}`)
 }
 
-function unresolved(nsid: string, step: SetStep, why: string, cause?: unknown): OAuthError {
+/** Such as `deactivated`; `undefined` if the account is active, or nobody can tell. */
+async function inactiveState({ did, pds }: Publisher, ports: ResolvePorts): Promise<string | undefined> {
+  const url = new URL(`/xrpc/com.atproto.sync.getRepoStatus?${new URLSearchParams({ did })}`, pds)
+  try {
+    const response = await ports.fetch(url, { headers: { accept: 'application/json' }, timeoutSeconds: TIMEOUT })
+    const body = parseJsonObject(await readText(response, RECORD_LARGEST))
+    if (!response.ok || body?.active !== false) return undefined
+    return typeof body.status === 'string' && /^[a-z]+$/.test(body.status) ? body.status : 'not active'
+  } catch (error) {
+    if (isOAuthError(error)) return undefined
+    throw error
+  }
+}
+
+export function unresolved(nsid: string, step: SetStep, why: string, cause?: unknown): OAuthError {
   return new OAuthError('PERMISSION_SET_UNRESOLVED', `the permission set ${nsid} cannot be resolved: ${why}`, {
     cause,
     facts: { reason: 'permission-set-broken', nsid, step, why },

@@ -157,6 +157,34 @@ describe('26.3 the first step that fails, with the repair for the author of the 
       answering(() => json(400, { error: 'RecordNotFound' })),
     ],
     [
+      'a TXT record with quotes in it',
+      'TXT record',
+      `does not begin with did=: "\\"did=${PUBLISHER}\\""`,
+      `keep only one TXT record at ${NAME}`,
+      ({ identity }) => {
+        identity.txt.set(NAME, [[`"did=${PUBLISHER}"`]])
+      },
+    ],
+    [
+      'an account that is not active, where the PDS asks another server for the record',
+      'record',
+      `the account ${PUBLISHER} is deactivated at lex-pds.fake.dev`,
+      `reactivate the account ${PUBLISHER}`,
+      (world) => {
+        publishRecord(world, {})
+        world.serve('https://lex-pds.fake.dev', ({ url }) =>
+          url.includes('getRepoStatus') ? json(200, { active: false, status: 'deactivated' }) : json(200, {}),
+        )
+      },
+    ],
+    [
+      'a response without a record',
+      'record',
+      `no record ${RECORD} of ${PUBLISHER}: lex-pds.fake.dev returned 200`,
+      `create the record ${RECORD}`,
+      answering(() => json(200, {})),
+    ],
+    [
       'another record',
       'record',
       'is not a permission set',
@@ -215,6 +243,19 @@ test('26.4 each entry that is not granted: why, and the repair', async () => {
     undefined,
   ])
   expect(warned).toHaveLength(entries.length + 1)
+})
+
+test('a record with more definitions: a warning, because servers validate these too', async () => {
+  const world = createFakeWorld()
+  const main = {
+    type: 'permission-set',
+    permissions: [{ type: 'permission', resource: 'repo', collection: ['a.b.c'] }],
+  }
+  publishRecord(world, { defs: { main, thing: { type: 'string', maxLength: 'x' } } })
+  const { code, stdout } = await resolve(world)
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^!! {2}record +it also defines thing: servers reject the set if one of these is invalid$/m)
+  expect(stdout).toMatch(/^ +fix: leave only "main" in "defs"$/m)
 })
 
 test('--aud by its short name', async () => {
