@@ -27,23 +27,32 @@ const OUTSIDE = 'test/{world,e2e,package,sockets,browser,thorough}/**'
 const THOROUGH = process.argv.includes('thorough')
 /** They try more when they are among those. */
 const MORE_OF = [
+  'test/cli/canary.test.ts',
   'test/node/store/change-encryption.test.ts',
+  'test/node/store/encryption-disk.test.ts',
   'test/node/vault/model.test.ts',
+  'test/node/vault/model-changes.test.ts',
   'test/session/copies.test.ts',
   'test/session/lifetime.test.ts',
 ]
 /** Files that are not run this time. */
 const SKIPPED = process.env['ATPROTO_OAUTH_TEST_SKIP']?.split(':') ?? []
-/** Long ones among the tests of e2e/, which are run with those. */
+/** Long ones among the others, which are run with those. */
 const ONCE = [
-  'encrypted-elsewhere',
-  'run-parallel',
-  'vault-beside',
-  'vault-move',
-  'vault-rekey',
-  'vault-session',
-  'vault-thief',
-].map((name) => `test/e2e/${name}.test.ts`)
+  'test/node/vault/git.test.ts',
+  ...[
+    'encrypted-elsewhere',
+    'encrypted-store',
+    'many-at-once',
+    'no-store',
+    'run-parallel',
+    'vault-beside',
+    'vault-move',
+    'vault-rekey',
+    'vault-session',
+    'vault-thief',
+  ].map((name) => `test/e2e/${name}.test.ts`),
+]
 /** A real Chromium on the servers' own pages. */
 const IN_BROWSER = 'test/browser/sign-in.test.ts'
 /** What runs the CLI runs it from the package, packed and installed. */
@@ -111,7 +120,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [OUTSIDE, ...MOCKING, ...SKIPPED],
+          exclude: [OUTSIDE, ...MOCKING, ...ONCE, ...SKIPPED],
           // A process and its modules for many files: a third of the time was spent on starting and loading.
           isolate: false,
           ...LIMITS,

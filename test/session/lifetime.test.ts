@@ -142,7 +142,7 @@ const MORTAL = STEPS.filter((step) => !FATAL.includes(step))
 
 describe.each(Object.entries(KINDS))('job after job, %s client', (name, { days, every }) => {
   const kind = name as keyof typeof KINDS
-  const seeds = kind === 'public' ? Array.from({ length: 10 }, (_, index) => `public ${index}`) : ['one']
+  const seeds = kind === 'public' ? Array.from({ length: THOROUGH ? 10 : 4 }, (_, index) => `public ${index}`) : ['one']
 
   test.each(seeds)('lives as long as the server allows, whatever else happens (%s)', async (seed) => {
     const life = await begin(kind, seed)
