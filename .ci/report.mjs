@@ -1,5 +1,5 @@
 // Reads what vitest has written of runs of the suite (`--reporter=json`), as `.ci/run` needs it.
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 /** Each test of a run, with its file as `test/…`, whichever clone it was in. */
 function testsOf(report) {
@@ -37,9 +37,16 @@ const COMMANDS = {
     return `${passed.length} tests have passed`
   },
 
-  /** Tells what was skipped in every run, and fails if it is something for which the machine lacked a program at first. */
+  /**
+   * Tells what was skipped in every run, and fails if it is something for which the machine lacked a program at first, or
+   * the whole of a file: one that the configuration gives to no run.
+   */
   everywhere(...reports) {
     const tests = reports.flatMap(testsOf)
+    const tested = new Set(tests.filter(({ status }) => status === 'passed').map(({ file }) => file))
+    const files = readdirSync('test', { recursive: true }).filter((name) => name.endsWith('.test.ts'))
+    const idle = files.map((name) => `test/${name.replaceAll('\\', '/')}`).filter((file) => !tested.has(file))
+    if (idle.length > 0) throw new Error(`no test was run of ${idle.join(', ')}`)
     const idOf = ({ file, name }) => `${file}: ${name}`
     const passed = new Set(tests.filter(({ status }) => status === 'passed').map(idOf))
     const never = new Map(tests.map((test) => [idOf(test), test.file]).filter(([id]) => !passed.has(id)))

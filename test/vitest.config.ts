@@ -39,12 +39,15 @@ const MORE_OF = [
 const SKIPPED = process.env['ATPROTO_OAUTH_TEST_SKIP']?.split(':') ?? []
 /** Long ones among the others, which are run with those. */
 const ONCE = [
-  'test/node/vault/git.test.ts',
+  // The thorough ones are run on Linux.
+  ...(process.platform === 'linux' ? ['test/node/vault/git.test.ts'] : []),
   ...[
+    'broken-homes',
     'encrypted-elsewhere',
     'encrypted-store',
     'many-at-once',
     'no-store',
+    'old-copies',
     'run-parallel',
     'vault-beside',
     'vault-move',

@@ -1,6 +1,7 @@
 /** `src/` as JavaScript, for processes of tests: with `tsx`, each takes five times as long to start. */
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -12,7 +13,7 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Beside `src/`, which such a process may import. */
@@ -34,7 +35,7 @@ export function compiled(code: string): { readonly code: string; readonly source
       if (!existsSync(folder)) throw error // another process has not made it either
     }
   }
-  return { code: compiledNames(code), source: join(folder, 'src/') }
+  return { code: compiledNames(code), source: pathToFileURL(join(folder, 'src/')).pathname }
 }
 
 interface Compiler {
@@ -51,7 +52,8 @@ function build(folder: string): void {
     const path = join(folder, name)
     writeFileSync(path, compiledNames(readFileSync(path, 'utf8')))
   }
-  for (const name of ['package.json', 'node_modules']) symlinkSync(join(ROOT, name), join(folder, name))
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction')
+  copyFileSync(join(ROOT, 'package.json'), join(folder, 'package.json'))
   chmodSync(folder, 0o755) // some processes are another user's
 }
 
