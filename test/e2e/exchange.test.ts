@@ -1,7 +1,7 @@
 /** A session goes to the official library and comes back, each side with the one good token in turn. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { NodeOAuthClientOptions, NodeSavedSession, NodeSavedState } from '@atproto/oauth-client-node'
+import type { NodeOAuthClientOptions, NodeSavedSession } from '@atproto/oauth-client-node'
 import { parse } from 'dotenv'
 import { calculateJwkThumbprint, decodeJwt } from 'jose'
 import { expect, test } from 'vitest'
@@ -18,34 +18,17 @@ import { runCli } from '../world/cli.ts'
 import { loadOfficialClient } from '../world/packages.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld, uniqueHandle } from '../world/world.ts'
+import { officialClient } from './official-client.ts'
 import { CONSENT, callbackFor, expectFailure, GENERIC, library, newHome, sentByUs } from './support.ts'
 
-const { atprotoLoopbackClientMetadata, JoseKey, NodeOAuthClient, requestLocalLock } = await loadOfficialClient()
+const { atprotoLoopbackClientMetadata, JoseKey } = await loadOfficialClient()
 const world = connectWorld()
 const GET_SESSION = 'com.atproto.server.getSession'
 
 /** That library, with at most one session in its store. */
-function officialClient(options: Pick<NodeOAuthClientOptions, 'clientMetadata' | 'keyset'>, session?: NodeSession) {
+function clientWith(options: Parameters<typeof officialClient>[1], session?: NodeSession) {
   const sessions = new Map<string, NodeSavedSession>(session && [[session.tokenSet.sub, session]])
-  const logins = new Map<string, NodeSavedState>()
-  const client = new NodeOAuthClient({
-    ...options,
-    stateStore: {
-      get: (state) => logins.get(state),
-      set: (state, value) => void logins.set(state, value),
-      del: (state) => void logins.delete(state),
-    },
-    sessionStore: {
-      get: (did) => sessions.get(did),
-      set: (did, value) => void sessions.set(did, value),
-      del: (did) => void sessions.delete(did),
-    },
-    requestLock: requestLocalLock,
-    handleResolver: world.handleResolverUrl,
-    plcDirectoryUrl: world.plcUrl,
-    allowHttp: true,
-  })
-  return { client, sessions }
+  return { client: officialClient(world, options, sessions), sessions }
 }
 
 test('export, a refresh and a call by @atproto/oauth-client-node, import, a call and a refresh by us', async () => {
@@ -73,7 +56,7 @@ test('export, a refresh and a call by @atproto/oauth-client-node, import, a call
   expect(gone.stderr).toContain('session: still valid')
   expect(await sentByUs(world)).toStrictEqual([])
 
-  const { client, sessions } = officialClient({ clientMetadata: atprotoLoopbackClientMetadata(clientId!) }, value)
+  const { client, sessions } = clientWith({ clientMetadata: atprotoLoopbackClientMetadata(clientId!) }, value)
   const theirs = await client.restore(did)
   expect((await theirs.fetchHandler(`/xrpc/${GET_SESSION}`)).status).toBe(200)
   expect(sessions.get(did)).toBe(value) // good as it was
@@ -109,7 +92,7 @@ test('26.15 a session that @atproto/oauth-client-node has made: import, calls an
   const home = await newHome()
   const clientId = `http://localhost?${new URLSearchParams({ redirect_uri: 'http://127.0.0.1/callback', scope: GENERIC })}`
   const clientMetadata = atprotoLoopbackClientMetadata(clientId)
-  const { client, sessions } = officialClient({ clientMetadata })
+  const { client, sessions } = clientWith({ clientMetadata })
   const url = await client.authorize(account.handle, { scope: GENERIC })
   const callback = new URL(await signIn(url.href, account, CONSENT))
   const { did } = (await client.callback(callback.searchParams)).session
@@ -147,7 +130,7 @@ test('26.15 a session that @atproto/oauth-client-node has made: import, calls an
   expect(exported.code, exported.stderr).toBe(0)
   const value: NodeSession = JSON.parse(exported.stdout)
   expect(value.dpopJwk).toMatchObject({ crv: 'secp256k1', alg: 'ES256K' })
-  const back = officialClient({ clientMetadata }, value)
+  const back = clientWith({ clientMetadata }, value)
   const theirs = await back.client.restore(did, true)
   expect((await theirs.fetchHandler(`/xrpc/${GET_SESSION}`)).status).toBe(200)
 
@@ -197,7 +180,7 @@ test('a session of a confidential client goes there and back with the name of it
   const keyset = [await JoseKey.fromImportable(JSON.stringify(clientJwk), clientJwk.kid)]
   const values: NodeSession[] = []
   await exportSession(session, async (value) => void values.push(value), {}, ports)
-  const { client, sessions } = officialClient({ clientMetadata, keyset }, values[0]!)
+  const { client, sessions } = clientWith({ clientMetadata, keyset }, values[0]!)
   const theirs = await client.restore(session.did, true)
   expect((await theirs.fetchHandler(`/xrpc/${GET_SESSION}`)).status).toBe(200)
 

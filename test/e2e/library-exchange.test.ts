@@ -8,10 +8,11 @@ import { runCli } from '../world/cli.ts'
 import { loadOfficialClient } from '../world/packages.ts'
 import { signIn } from '../world/person.ts'
 import { connectWorld } from '../world/world.ts'
+import { officialClient } from './official-client.ts'
 import { CONSENT, GENERIC, newHome } from './support.ts'
 import { newVault, stored } from './vault-support.ts'
 
-const { atprotoLoopbackClientMetadata, NodeOAuthClient, requestLocalLock } = await loadOfficialClient()
+const { atprotoLoopbackClientMetadata } = await loadOfficialClient()
 const world = connectWorld()
 const { plcUrl, handleResolverUrl: handleResolver } = world
 const NSID = 'com.atproto.server.getSession'
@@ -24,25 +25,7 @@ test('a session of @atproto/oauth-client-node with its secp256k1 key: taken over
   const client = clientAt(await newHome())
   const clientId = `http://localhost?${new URLSearchParams({ redirect_uri: 'http://127.0.0.1/callback', scope: GENERIC })}`
   const sessions = new Map<string, NodeSavedSession>()
-  const logins = new Map()
-  const official = () =>
-    new NodeOAuthClient({
-      clientMetadata: atprotoLoopbackClientMetadata(clientId),
-      stateStore: {
-        get: (state) => logins.get(state),
-        set: (state, value) => void logins.set(state, value),
-        del: (state) => void logins.delete(state),
-      },
-      sessionStore: {
-        get: (did) => sessions.get(did),
-        set: (did, value) => void sessions.set(did, value),
-        del: (did) => void sessions.delete(did),
-      },
-      requestLock: requestLocalLock,
-      handleResolver,
-      plcDirectoryUrl: plcUrl,
-      allowHttp: true,
-    })
+  const official = () => officialClient(world, { clientMetadata: atprotoLoopbackClientMetadata(clientId) }, sessions)
   const theirs = official()
   const url = await theirs.authorize(account.handle, { scope: GENERIC })
   const callback = new URL(await signIn(url.href, account, CONSENT))

@@ -1,6 +1,6 @@
 /** Issue 7: what is published, by its tarball. How it behaves is what test/e2e, sockets and browser are about. */
 import { execFile } from 'node:child_process'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { isBuiltin, SourceMap } from 'node:module'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -120,9 +120,22 @@ test('the types are right, for whoever imports the module; `require` of it is No
   ])
 })
 
-test('the types stand alone: each member of a stored record has its own, without another package', async () => {
-  const folder = join(packageFolder(), '../..') // outside of the project, whose tsconfig.json is not meant
+/** A module that imports the package, outside of the project, whose tsconfig.json is not meant. */
+async function compile(lines: readonly string[], options: readonly string[]): Promise<void> {
+  const folder = await mkdtemp(join(packageFolder(), '../../consumer-'))
   const file = join(folder, 'consumer.ts')
+  await writeFile(file, lines.join('\n'))
+  const args = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', ...options, file]
+  try {
+    await promisify(execFile)(resolve('node_modules/.bin/tsc'), args, { cwd: folder })
+  } catch (error) {
+    expect.unreachable(String(Object(error).stdout))
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+test('the types stand alone: each member of a stored record has its own, without another package', async () => {
   const lines = [
     `import type { Credentials, PendingRecord, SessionRecord } from 'atproto-oauth'`,
     'export const spent = (record: SessionRecord): readonly string[] => record.spentTokens',
@@ -134,30 +147,12 @@ test('the types stand alone: each member of a stored record has its own, without
     '// @ts-expect-error',
     'export const change = (record: SessionRecord) => record.spentTokens.push("")',
   ]
-  await writeFile(file, lines.join('\n'))
-  const args = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2023', file]
-  try {
-    await promisify(execFile)(resolve('node_modules/.bin/tsc'), args, { cwd: folder })
-  } catch (error) {
-    expect.unreachable(String(Object(error).stdout))
-  } finally {
-    await rm(file)
-  }
+  await compile(lines, ['--skipLibCheck'])
 })
 
 test('the types need neither the DOM nor skipLibCheck, with the types of the oldest supported Node', async () => {
-  const folder = join(packageFolder(), '../..')
-  const file = join(folder, 'without-dom.ts')
-  await writeFile(file, `export * from 'atproto-oauth'\nexport * from 'atproto-oauth/testing'\n`)
-  const types = `--types node --typeRoots ${resolve('node_modules/@types')} --lib es2023`
-  const args = [...`--noEmit --strict --module nodenext --target es2023 ${types}`.split(' '), file]
-  try {
-    await promisify(execFile)(resolve('node_modules/.bin/tsc'), args, { cwd: folder })
-  } catch (error) {
-    expect.unreachable(String(Object(error).stdout))
-  } finally {
-    await rm(file)
-  }
+  const types = ['--types', 'node', '--typeRoots', resolve('node_modules/@types'), '--lib', 'es2023']
+  await compile([`export * from 'atproto-oauth'`, `export * from 'atproto-oauth/testing'`], types)
 })
 
 test('an uncaught error prints a statement of the minified code, not the file', async () => {
