@@ -235,7 +235,7 @@ async function unwrap(lock: StoreLock, unlock: Unlock): Promise<Uint8Array> {
   if (checkOf(secret) !== lock.check) {
     throw lock.by === 'keychain'
       ? locked('the keychain has another key than that of this store', 'keychain-entry-missing')
-      : locked('the passphrase is not that of this store', 'store-key-wrong')
+      : locked('the passphrase of the store is wrong', 'store-key-wrong')
   }
   const text = await decryptText(lock.key, derive(secret, 'wrap')).catch(() => '')
   const key = Buffer.from(text, 'base64url')

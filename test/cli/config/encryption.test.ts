@@ -71,7 +71,7 @@ describe('config set encrypt-store', () => {
     expect(changed).toMatchObject({ code: 0, stdout: '' })
     const wrong = await config(['set', 'encrypt-store', 'off'], { ATPROTO_OAUTH_STORE_KEY: FIRST })
     expect(wrong).toMatchObject({ code: 2, stdout: '' })
-    expect(wrong.stderr).toMatch(/the passphrase is not that of this store; nothing was changed \[STORE_LOCKED\]/)
+    expect(wrong.stderr).toMatch(/the passphrase of the store is wrong; nothing was changed \[STORE_LOCKED\]/)
     expect(await config(['set', 'encrypt-store', 'off'], { ATPROTO_OAUTH_STORE_KEY: SECOND })).toMatchObject({
       code: 0,
     })
