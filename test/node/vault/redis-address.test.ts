@@ -20,7 +20,7 @@ test.each([
   ['redis://127.0.0.1/00?prefix=atproto-oauth:', 'redis://127.0.0.1', '127.0.0.1', 6379, 0, 'atproto-oauth:'],
   ['redis://h?prefix=bot/a%26b:', 'redis://h?prefix=bot%2Fa%26b:', 'h', 6379, 0, 'bot/a&b:'],
 ])('%s', (text, normalized, ...[host, port, database, prefix]) => {
-  if (normalized === undefined) return void expect(() => parseRedisAddress(text)).toThrow(/number of a database/)
+  if (normalized === undefined) return void expect(() => parseRedisAddress(text)).toThrow(/database number/)
   const address = parseRedisAddress(text)
   expect(address).toMatchObject({ kind: 'redis', text: normalized, host, port, database, prefix })
   expect(address.isEncrypted).toBe(text.startsWith('rediss:'))
