@@ -23,6 +23,8 @@ export interface ProgramLimits {
 export const PROGRAM_LIMITS: ProgramLimits = { timeout: 30_000, grace: 3_000 }
 /** Milliseconds; a process that the program left behind may hold its streams open for ever. */
 const DRAIN = 200
+/** Milliseconds to end after SIGTERM, if this process ends as well. */
+const LAST_GRACE = 200
 /** Milliseconds that one save by a program takes at most. */
 export const PROGRAM_LONGEST = PROGRAM_LIMITS.timeout + 2 * PROGRAM_LIMITS.grace + DRAIN
 
@@ -141,7 +143,12 @@ export async function run(
   const closed = once(child, 'close')
   const ended = once(child, 'exit') as Promise<[code: number | null, signal: NodeJS.Signals | null]>
   closed.catch(() => undefined)
-  const endNow = () => signalGroup(child, 'SIGTERM')
+  const endNow = () => {
+    if (!signalGroup(child, 'SIGTERM') || process.platform === 'win32') return
+    // The process ends, and nothing can be awaited.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LAST_GRACE)
+    signalGroup(child, 'SIGKILL')
+  }
   if (endsWithUs) process.once('exit', endNow)
   try {
     const outcome = await within(limits.timeout, Promise.race([ended, failed])).catch(async (error: unknown) => {

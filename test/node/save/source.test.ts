@@ -1,4 +1,5 @@
 /** A program that prints credentials: what it gets, and how it can fail. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
@@ -6,7 +7,7 @@ import type { ProgramLimits } from '../../../src/node/save/program.ts'
 import { readSource, sourceCommand } from '../../../src/node/save/source.ts'
 import { failure } from '../../support/failure.ts'
 import { HANG_MS } from '../../support/machine.ts'
-import { tempFolder } from '../helpers.ts'
+import { startNode, tempFolder, until } from '../helpers.ts'
 
 const TOKEN = 'ref-canary-0123456789abcdefghijklmnopqrstuvwxyz'
 /** A zombie that nobody collects keeps its group alive: what is ended here is not waited for. */
@@ -78,6 +79,22 @@ describe('the program', () => {
     const command = `cd '${folder}'; sleep 1000 & echo $! > pid; wait`
     const error = await failure(read(command, { limits: { timeout: 1_500, grace: 200 } }).result)
     expect(error).toMatchObject({ message: expect.stringMatching(/: timed out after 1.5 seconds$/) })
+    const pid = Number(await readFile(join(folder, 'pid'), 'utf8'))
+    await vi.waitFor(async () => expect(await isAlive(pid)).toBe(false))
+  })
+
+  test.runIf(process.platform === 'linux')('that ignores SIGTERM does not outlive this process', async () => {
+    const folder = await tempFolder()
+    const command = `cd '${folder}'; trap '' TERM; sleep 1000 & echo $! > made; mv made pid; wait`
+    const child = startNode(
+      `const { readSource } = await import(process.env.SRC + 'node/save/source.ts')
+       process.on('SIGTERM', () => process.exit(143))
+       await readSource(process.argv[1], { environment: process.env })`,
+      [command],
+    )
+    await until(() => existsSync(join(folder, 'pid')))
+    child.kill('SIGTERM')
+    expect(await child.ended).toMatchObject({ code: 143 })
     const pid = Number(await readFile(join(folder, 'pid'), 'utf8'))
     await vi.waitFor(async () => expect(await isAlive(pid)).toBe(false))
   })
