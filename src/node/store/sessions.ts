@@ -79,13 +79,13 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
       if (failed && (records.length === 0 || isOAuthError(failed, 'STORE_LOCKED'))) throw failed
       return records
     },
-    update(thumbprint, transaction) {
+    async update(thumbprint, transaction) {
       const path = pathOf(thumbprint)
       const work = async (lock: HeldLock) => {
         await sweepFolder(folder, LEFTOVERS_KEPT, isTemporary)
         await sweepBeside(path) // it may have a token that is in the store nowhere else
         const content = await readPrivate(path)
-        // The key is needed now: after a token was sent, nothing may depend on a keychain.
+        // After a token was sent, nothing may depend on a keychain.
         const sealer = await cipher.sealer()
         const text = content === undefined ? undefined : await cipher.open(content, sessionName(thumbprint), path)
         await using file = new SessionFile(path, content, { thumbprint, lock, rescue, saveTimes, cipher, sealer })
@@ -107,6 +107,9 @@ export function createSessionStore(home: string, options: SessionStoreOptions): 
         })
       }
       const alone = (lock: HeldLock) => witness.alone(thumbprint, () => holdSignals(() => work(lock)), onWait)
+      // Whoever has to be asked for the key is asked now: not under the lock, and while signals still end this process.
+      await cipher.assertAsSet()
+      await cipher.sealer({ isBegun: true })
       return withLock(lockFolder(home, thumbprint), alone, { onWait })
     },
     assertNewest: (record) => witness.check(record),

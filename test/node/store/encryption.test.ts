@@ -2,13 +2,16 @@ import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { ReceivedAuthorization } from '../../../src/model.ts'
 import type { Keychain } from '../../../src/node/keychain/keychain.ts'
+import type { SignalHold } from '../../../src/node/signals.ts'
 import { changeStoreEncryption, storeEncryption } from '../../../src/node/store/change-encryption.ts'
 import { PLAIN, storeCipher } from '../../../src/node/store/cipher.ts'
 import { GENERATED_COST, lockWithKeychain, readEncryption, SCRYPT_COST } from '../../../src/node/store/encryption.ts'
+import { listFolder } from '../../../src/node/store/files.ts'
 import { createPendingStore, createStateFileStore } from '../../../src/node/store/logins.ts'
+import { lockFolder } from '../../../src/node/store/parts.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
 import { readKnownVault, writeKnownVault } from '../../../src/node/vault/known.ts'
 import { failure } from '../../support/failure.ts'
@@ -181,6 +184,24 @@ describe('a store that cannot be unlocked', () => {
     await failure(sessionsOf(home).list())
     await Promise.all([sessionsOf(home).list(), readKnownVault(home), createPendingStore(home).get('canary-state')])
     expect(asked).toBe(2)
+  })
+
+  test('the key is asked for without the lock of the session, and while signals still end the process', async () => {
+    const home = await filled('passphrase')
+    const other = thumbprintOf({ ...KEY, x: KEY.y, y: KEY.x })
+    let isHeld = false
+    const passphrase = vi.fn(async () => {
+      expect(isHeld).toBe(false)
+      expect(await listFolder(lockFolder(home, other))).toStrictEqual([])
+      return PASSPHRASE
+    })
+    asNewProcess(home, { passphrase })
+    const holdSignals: SignalHold = (work) => {
+      isHeld = true
+      return work()
+    }
+    await createSessionStore(home, { holdSignals, elsewhere: [] }).update(other, async () => undefined)
+    expect(passphrase).toHaveBeenCalledOnce()
   })
 
   test('once a process has the key, a keychain that is locked then does not matter', async () => {
