@@ -6,7 +6,7 @@ import { VAULT_RECORD, type VaultEngine } from './engine.ts'
 import { unwrapAnyKeys, unwrapKeys, type VaultKeys, wrapKeys, wrapsOf } from './envelope.ts'
 import { HANDED_OVER, handedOver, REPLACED, type VaultMemory } from './memory.ts'
 import { assertHere, isMovedError, movesOf } from './moved.ts'
-import { unseal, type VaultRecord } from './record.ts'
+import { isLater, type Sealed, unseal } from './record.ts'
 import type { VaultStoreOptions } from './store.ts'
 
 interface KeyringOptions {
@@ -137,7 +137,13 @@ export async function copyMemory(from: KeyMemory, to: KeyMemory): Promise<void> 
   for (const kind of ['ahead', 'seen'] as const) {
     for (const name of await from.memory.names(kind)) {
       const text = await from.memory.read(kind, name)
-      if (text === undefined || (await to.memory.read(kind, name)) !== undefined) continue
+      if (text === undefined) continue
+      if (
+        (await to.memory.read(kind, name)) !== undefined &&
+        (kind === 'ahead' || !(await isLaterIn(name, from, to)))
+      ) {
+        continue
+      }
       await to.memory.write(kind, name, text)
       if (kind === 'ahead') await from.memory.remove(kind, name)
     }
@@ -150,7 +156,7 @@ export async function copyMemory(from: KeyMemory, to: KeyMemory): Promise<void> 
  */
 export async function handOverMemory(from: KeyMemory, to: KeyMemory): Promise<void> {
   const thumbprints = new Set(await from.memory.names('ahead'))
-  for (const { session } of await seenIn(from)) thumbprints.add(session.thumbprint)
+  for (const { record } of await seenIn(from)) thumbprints.add(record.session.thumbprint)
   const handOver = async () => {
     const times = Number(await handedOver(from.memory)) + 1
     await from.memory.write('keys', HANDED_OVER, String(times))
@@ -161,16 +167,23 @@ export async function handOverMemory(from: KeyMemory, to: KeyMemory): Promise<vo
   await lockAll([...thumbprints].sort())
 }
 
-async function seenIn({ memory, userKey, address }: KeyMemory): Promise<VaultRecord[]> {
+/** One goes back to an earlier key or address if a backup from before was restored: what was seen there is older then. */
+async function isLaterIn(name: string, from: KeyMemory, to: KeyMemory): Promise<boolean> {
+  const find = async (memory: KeyMemory) => (await seenIn(memory)).find((sealed) => sealed.name === name)?.record
+  const record = await find(from)
+  return record !== undefined && isLater(record, await find(to))
+}
+
+async function seenIn({ memory, userKey, address }: KeyMemory): Promise<Sealed[]> {
   const texts = await Promise.all((await memory.names('keys')).map((name) => memory.read('keys', name)))
   const opened = texts.map((text) => text && unwrapAnyKeys(text, userKey, address).catch(() => undefined))
   const keys = (await Promise.all(opened)).filter((each) => typeof each === 'object')
-  const found: VaultRecord[] = []
+  const found: Sealed[] = []
   for (const name of await memory.names('seen')) {
     const text = (await memory.read('seen', name)) ?? ''
     for (const each of keys) {
       const sealed = await unseal(name, text, each).catch(() => undefined)
-      if (sealed) found.push(sealed.record)
+      if (sealed) found.push(sealed)
     }
   }
   return found

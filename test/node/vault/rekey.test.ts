@@ -242,6 +242,26 @@ test('what a machine has received with the old key is stored once it has the new
   expect(await old.names('ahead')).toStrictEqual([])
 })
 
+test('a machine that goes back to the old key, as a backup was restored, stores the newer session that it has seen', async () => {
+  const world = await createWorld()
+  const { service, oldKey, newKey } = world
+  const folder = await tempFolder()
+  await (await machine(world, oldKey, folder)).store.list()
+  const { version } = service
+  await add(world)
+  await inheritMemory(service, oldKey, newKey, folder)
+  await finish(world)
+  const { store } = await machine(world, newKey, folder)
+  const next = await seal({ version: 1, kind: 'session', session: { ...SESSION, rotation: 3 } }, await store.keys())
+  service.set(next.name, next.text)
+  await store.list()
+  service.restore(version)
+  await expect(store.list(true)).rejects.toMatchObject({ facts: { reason: 'vault-key-replaced' } })
+  await inheritMemory(service, newKey, oldKey, folder)
+  const found = await (await machine(world, oldKey, folder)).store.list(true)
+  expect(found.find(({ did }) => did === SESSION.did)).toMatchObject({ rotation: 3 })
+})
+
 test('a service that has lost the new key gets it again from a machine that has it', async () => {
   const world = await createWorld()
   const { version } = world.service
