@@ -9,7 +9,7 @@ if (version[0] < 20 || (version[0] === 20 && version[1] < 19)) {
 } else if (!require('node:fs').existsSync(__dirname + '/../dist/cjs/entry.cjs')) {
   fail('this clone is not built yet', 'npm ci && npm run build')
 } else {
-  require('../dist/cjs/entry.cjs').main()
+  require('../dist/cjs/entry.cjs').main(require.extensions)
 }
 
 function fail(problem, hint) {

@@ -19,7 +19,6 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import Module from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { Script } from 'node:vm'
 
@@ -28,10 +27,12 @@ const DIGEST_LENGTH = 24
 /** Milliseconds after which a file is deleted: it may be of a Node or a command that nobody uses any more. */
 const KEPT_FOR = 30 * 24 * 60 * 60 * 1000
 
-type Load = (loaded: NodeJS.Module & { exports: unknown }, path: string) => void
-const { _extensions: loaders, wrapper } = Module as unknown as {
-  readonly _extensions: { '.js': Load; '.cjs'?: Load }
-  readonly wrapper: readonly [before: string, after: string]
+/** As Node has it, whose module for modules takes time to load. */
+const WRAPPER = ['(function (exports, require, module, __filename, __dirname) { ', '\n});'] as const
+
+interface ModuleConstructor {
+  new (path: string, parent: NodeJS.Module): NodeJS.Module
+  readonly _cache: NodeJS.Dict<NodeJS.Module>
 }
 
 export interface KeptCode {
@@ -43,25 +44,44 @@ export interface KeptCode {
   readonly program: string
   /** Differs for any two builds of which a file differs. */
   readonly build: string
+  /** `require.extensions`: what Node loads files with. */
+  readonly loaders: NodeJS.RequireExtensions
 }
 
 /**
  * From now on, CommonJS files of the program are compiled with what is kept of them, or kept when the process ends.
  */
-export function keepCode({ folder, command, program, build }: KeptCode): void {
+export function keepCode({ folder, command, program, build, loaders }: KeptCode): void {
   const place = join(folder, `${process.version}-${process.arch}`)
   const compiled: { readonly kept: string; readonly key: string; readonly script: Script }[] = []
   const loadOther = loaders['.cjs'] ?? loaders['.js']
-  loaders['.cjs'] = (loaded, path) => {
+  loaders['.cjs'] = (loaded: NodeJS.Module, path: string) => {
     if (dirname(path) !== program) return loadOther(loaded, path)
     const { text, key } = sourceAt(path, build)
     const kept = join(place, `${command}-${basename(path, '.cjs')}`)
     const cachedData = codeIn(kept, key)
-    const options = { filename: path, columnOffset: -wrapper[0].length, ...(cachedData && { cachedData }) }
+    const options = { filename: path, columnOffset: -WRAPPER[0].length, ...(cachedData && { cachedData }) }
     const script = new Script(text, options)
     if (cachedData === undefined || script.cachedDataRejected) compiled.push({ kept, key, script })
-    const require = (name: string) => loaded.require(name)
+    const require = (name: string) =>
+      name.startsWith('./') ? beside(loaded, join(program, name)) : loaded.require(name)
     script.runInThisContext().call(loaded.exports, loaded.exports, require, loaded, path, dirname(path))
+  }
+  /** As `loaded.require`, for a file of which the path is known: Node would look for it, and for its links. */
+  const beside = (loaded: NodeJS.Module, path: string): unknown => {
+    const Module = loaded.constructor as ModuleConstructor
+    const before = Module._cache[path]
+    if (before) return before.exports
+    const module = new Module(path, loaded)
+    module.filename = path
+    Module._cache[path] = module
+    try {
+      loaders['.cjs']!(module, path)
+      module.loaded = true
+    } finally {
+      if (!module.loaded) delete Module._cache[path]
+    }
+    return module.exports
   }
   process.once('exit', (code) => {
     if (code !== 0 || compiled.length === 0) return
@@ -80,7 +100,7 @@ export function keepCode({ folder, command, program, build }: KeptCode): void {
  * the build tells. Who changes a file of a build changes its ctime.
  */
 function sourceAt(path: string, build: string): { readonly text: string; readonly key: string } {
-  const { bytes, stats } = read(path, ...wrapper)
+  const { bytes, stats } = read(path, ...WRAPPER)
   const { ino, size, mtimeMs, ctimeMs } = stats
   // The build writes nothing but ASCII, which is read faster.
   const text = bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8')

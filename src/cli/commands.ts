@@ -141,18 +141,31 @@ export const COMMANDS: readonly Entry[] = [
 ]
 
 /**
- * All commands. Each one named anywhere in the arguments is loaded in full, because only the parser can tell which
- * argument is the command.
+ * The commands. Each one named anywhere in the arguments is loaded in full, because only the parser can tell which
+ * argument is the command. Of the others only help and errors say something: where the first argument is a command, they
+ * are omitted.
  */
 export function loadCommands(args: readonly string[], runner: Runner): Promise<Command[]> {
   const all = args.includes(COMPLETION)
+  const isFirst = COMMANDS.some(({ name }) => name === args[0])
+  const wanted = isFirst && !all ? COMMANDS.filter(({ name }) => args.includes(name)) : COMMANDS
   return Promise.all(
-    COMMANDS.map(async ({ name, usage, summary, load }) => {
-      const isNamed = all || args.includes(name)
-      const command = isNamed ? withCommonOptions((await load())(runner)) : new Command(name).usage(usage)
-      return command.description(summary)
+    wanted.map(async (about) => {
+      const isNamed = all || args.includes(about.name)
+      return isNamed
+        ? withCommonOptions((await about.load())(runner)).description(about.summary)
+        : withoutOptions(about)
     }),
   )
+}
+
+/** Those that {@link loadCommands} omits. */
+export function otherCommands(program: Command): Command[] {
+  return COMMANDS.filter(({ name }) => program.commands.every((command) => command.name() !== name)).map(withoutOptions)
+}
+
+function withoutOptions({ name, usage, summary }: (typeof COMMANDS)[number]): Command {
+  return new Command(name).usage(usage).description(summary)
 }
 
 /** Only a command that runs gets options: a command with subcommands does not run itself. */

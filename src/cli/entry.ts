@@ -13,10 +13,11 @@ const PACKAGE = join(import.meta.dirname, '../../package.json')
 
 const USUAL_COLUMNS = 80
 
-export async function main(): Promise<void> {
+/** @param loaders of the launcher: `require.extensions` */
+export async function main(loaders: NodeJS.RequireExtensions): Promise<void> {
   const said = process.argv.length === 3 ? answerTo(process.argv[2]!) : undefined
   if (said === undefined) {
-    return (await import('./start.ts')).start()
+    return (await import('./start.ts')).start(loaders)
   }
   process.stdout.on('error', failed)
   process.stdout.write(said)

@@ -1,7 +1,7 @@
 /**
  * The interface between the commands and the process, which tests replace.
  */
-import { type Environment, variable } from '../credentials/variables.ts'
+import type { Environment } from '../credentials/variables.ts'
 
 export interface CliIO {
   readonly arguments: readonly string[]
@@ -34,12 +34,6 @@ export function processIO(): CliIO {
 /** The command line of this program, for the commands in hints. */
 export function programName({ environment }: CliIO): string {
   return environment.npm_command === 'exec' ? 'npx atproto-oauth' : 'atproto-oauth'
-}
-
-/** Whether this is a CI job, in which nothing prompts. */
-export function inCi({ environment }: Pick<CliIO, 'environment'>): boolean {
-  const value = variable(environment, 'CI')?.toLowerCase()
-  return value !== undefined && value !== 'false' && value !== '0'
 }
 
 /** The current directory, or a word for one that was removed since. */

@@ -4,7 +4,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../node/version.ts'
-import { loadCommands } from './commands.ts'
+import { loadCommands, otherCommands } from './commands.ts'
 import { HELP_LAYOUT, helpColumns, reflow } from './help.ts'
 import { Invocation, withSubcommands } from './invocation.ts'
 import { type CliIO, processIO } from './io.ts'
@@ -40,6 +40,7 @@ export async function runProgram(io: CliIO): Promise<number> {
     if (!(error instanceof CommanderError)) return invocation.finish(error)
     if (error.exitCode !== 0) {
       const { usageError } = await import('./usage.ts')
+      for (const command of otherCommands(program)) program.addCommand(command)
       return invocation.finish(usageError(error, program, io.arguments))
     }
     await turn() // --help, --version: a failed write is known only now

@@ -3,7 +3,8 @@
  */
 import { fstatSync } from 'node:fs'
 import { variable } from '../credentials/variables.ts'
-import { type CliIO, inCi } from './io.ts'
+import { inCi } from './ci.ts'
+import type { CliIO } from './io.ts'
 
 /** The text of the line, asked for several times a second; empty for no line. */
 export type Describe = (elapsedMilliseconds: number) => string

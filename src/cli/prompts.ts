@@ -2,8 +2,10 @@
  * The prompts of `complete`: the callback URL, and where the credentials should go. They are written to stderr, and only
  * at a terminal.
  */
+
+import { inCi } from './ci.ts'
 import { CliError } from './errors.ts'
-import { type CliIO, inCi, readStdin } from './io.ts'
+import { type CliIO, readStdin } from './io.ts'
 import { type Asked, readPaste } from './login/paste.ts'
 
 const PASTE_LARGEST = 64 * 1024

@@ -3,8 +3,9 @@
  */
 import { cleaned, STORE_KEY, variable } from '../credentials/variables.ts'
 import { openKeychain, prepareUnlock, type UnlockSettings } from '../node/store/unlock.ts'
+import { inCi } from './ci.ts'
 import { CliError } from './errors.ts'
-import { type CliIO, inCi, readStdin } from './io.ts'
+import { type CliIO, readStdin } from './io.ts'
 import type { Output } from './output.ts'
 
 const LARGEST = 4 * 1024

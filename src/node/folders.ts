@@ -3,7 +3,7 @@
  */
 import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
-import path from 'node:path'
+import { dirname, isAbsolute, type PlatformPath, posix, win32 } from 'node:path'
 
 /** The parts of the environment that determine the folders. */
 export interface Machine {
@@ -28,7 +28,7 @@ export const THIS_MACHINE: Machine = {
   homedir() {
     const named = homedir()
     // A variable that is empty or relative counts as unset: secrets must not land in the current folder.
-    return path.isAbsolute(named) ? named : userInfo().homedir
+    return isAbsolute(named) ? named : userInfo().homedir
   },
 }
 
@@ -75,8 +75,8 @@ function attempt(place: () => string): string | undefined {
   }
 }
 
-export function pathsOf({ platform }: Machine): path.PlatformPath {
-  return platform === 'win32' ? path.win32 : path.posix
+export function pathsOf({ platform }: Machine): PlatformPath {
+  return platform === 'win32' ? win32 : posix
 }
 
 /** Throws if the system knows none. */
@@ -104,8 +104,8 @@ export function isPrivate(folder: string, platform: NodeJS.Platform = process.pl
  */
 function make(folder: string): void {
   if (existsSync(folder)) return
-  const above = path.dirname(folder)
-  const base = existsSync(above) ? above : path.dirname(above)
+  const above = dirname(folder)
+  const base = existsSync(above) ? above : dirname(above)
   if (process.getuid?.() === 0 && statSync(base).uid !== 0) throw new Error(`${base} is not root's`)
   if (!existsSync(above)) mkdirSync(above, { mode: 0o700 })
   mkdirSync(folder, { mode: 0o700 })

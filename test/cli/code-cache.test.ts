@@ -8,8 +8,9 @@ const LOAD = `
   const { createRequire } = await import('node:module')
   const { keepCode } = await import(process.env.SRC + 'cli/code-cache.ts')
   const [folder, program, file, build] = process.argv.slice(1)
-  keepCode({ folder, command: 'call', program, build })
-  console.log(await createRequire(file)(file)())`
+  const require = createRequire(file)
+  keepCode({ folder, command: 'call', program, build, loaders: require.extensions })
+  console.log(await require(file)())`
 
 async function place() {
   const root = await tempFolder()

@@ -3,8 +3,8 @@
  * system has a keychain.
  */
 import { isOAuthError } from '../../errors.ts'
+import { inCi } from '../ci.ts'
 import type { Context } from '../context.ts'
-import { inCi } from '../io.ts'
 import { isKeychainThere } from '../store-key.ts'
 import { encryptStore } from './encryption.ts'
 import { placeOf } from './values.ts'

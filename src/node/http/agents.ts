@@ -2,10 +2,10 @@
  * Opens connections: direct ones, guarded unless `dev` is set, or through a proxy. A connection is used only once it is
  * complete, including TLS, so that the request was certainly not sent if anything fails before.
  */
-import http from 'node:http'
-import https from 'node:https'
+import { type AgentOptions, Agent as HttpAgent, request as requestHttp } from 'node:http'
+import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions, request as requestHttps } from 'node:https'
 import { isIP, type Socket } from 'node:net'
-import tls from 'node:tls'
+import { connect as connectTls } from 'node:tls'
 import { checkHost, guardedLookup } from './address-guard.ts'
 import { type Connect, createEarlyConnections, type EarlyConnections, type OnConnect, type Target } from './early.ts'
 import { ConnectFailure, ProxyFailure, TunnelRefused } from './errors.ts'
@@ -22,7 +22,7 @@ const KEPT = { keepAlive: true, timeout: KEPT_FOR }
 
 export interface Agents {
   /** @param own use a new connection for this request only */
-  for(url: URL, own?: boolean): http.Agent
+  for(url: URL, own?: boolean): HttpAgent
   /** Opens a connection for the first request to this server. It is closed when the signal is aborted before that. */
   open(url: URL, own: boolean, signal: AbortSignal): void
   /** Whether a request to this URL may get a connection that has stood for a while. */
@@ -30,8 +30,8 @@ export interface Agents {
 }
 
 interface Pool {
-  readonly agent: http.Agent
-  readonly options: https.AgentOptions
+  readonly agent: HttpAgent
+  readonly options: HttpsAgentOptions
   readonly early: EarlyConnections
 }
 
@@ -65,14 +65,14 @@ export function createAgents(dev: boolean, proxies: Proxies): Agents {
     const options = { ...VERIFIED, ...OFFERED, ...(!own && KEPT) }
     if (proxy) return throughTunnel(secure, proxy, options)
     if (!dev) Object.assign(options, { lookup: guardedLookup })
-    return secure ? directly(https, 'secureConnect', options, dev) : directly(http, 'connect', options, dev)
+    return secure ? directly(HttpsAgent, 'secureConnect', options, dev) : directly(HttpAgent, 'connect', options, dev)
   }
 }
 
 function directly(
-  { Agent }: typeof https | typeof http,
+  Agent: typeof HttpsAgent | typeof HttpAgent,
   ready: 'connect' | 'secureConnect',
-  options: http.AgentOptions,
+  options: AgentOptions,
   dev: boolean,
 ): Pool {
   const agent = new Agent(options)
@@ -90,9 +90,9 @@ function directly(
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6 */
-function throughTunnel(secure: boolean, proxy: URL, options: https.AgentOptions): Pool {
-  const agent = secure ? new https.Agent(options) : new http.Agent(options)
-  const { request } = proxy.protocol === 'https:' ? https : http
+function throughTunnel(secure: boolean, proxy: URL, options: HttpsAgentOptions): Pool {
+  const agent = secure ? new HttpsAgent(options) : new HttpAgent(options)
+  const request = proxy.protocol === 'https:' ? requestHttps : requestHttp
   const password = [proxy.username, proxy.password].map(decodeURIComponent).join(':')
   const credentials = `Basic ${Buffer.from(password).toString('base64')}`
   const host = proxy.hostname.replace(/^\[|\]$/g, '')
@@ -124,7 +124,7 @@ function throughTunnel(secure: boolean, proxy: URL, options: https.AgentOptions)
       }
       quiet(socket)
       if (!secure) return done(null, socket)
-      const secured = tls.connect({ ...target, ...VERIFIED, ...OFFERED, socket })
+      const secured = connectTls({ ...target, ...VERIFIED, ...OFFERED, socket })
       onConnect(secured, 'secureConnect', done)
       onSocket(secured)
     })
@@ -133,7 +133,7 @@ function throughTunnel(secure: boolean, proxy: URL, options: https.AgentOptions)
 }
 
 /** Replaces how an agent connects. Node waits for the callback if nothing is returned. */
-function poolOf(agent: http.Agent, options: https.AgentOptions, connect: Connect): Pool {
+function poolOf(agent: HttpAgent, options: HttpsAgentOptions, connect: Connect): Pool {
   const early = createEarlyConnections(connect)
   const createConnection = (target: Target, done: OnConnect) => early.connect(target, done)
   return { agent: Object.assign(agent, { createConnection }), options, early }

@@ -8,6 +8,7 @@ import { checkHost } from './address-guard.ts'
 import { createAgents } from './agents.ts'
 import { networkError, Timeout } from './errors.ts'
 import { exchange } from './exchange.ts'
+import { Limit } from './limit.ts'
 import { proxiesFrom } from './proxies.ts'
 
 const IDLE_TIMEOUT = 60_000
@@ -53,7 +54,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
       const started = process.hrtime() // `performance` is a part of Node of its own to load
       const report = (outcome: string | number) =>
         onRequest?.(`${method} ${url.href} ${outcome} (${millisecondsSince(started)} ms)`)
-      const limit = timeLimit(init)
+      const time = timeLimit(init)
       try {
         const response = await exchange({
           url,
@@ -63,15 +64,15 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
           agent: agents.for(url, ownConnection),
           mayReuse: () => agents.mayReuse(url, ownConnection),
           idleMilliseconds: pauseSeconds === undefined ? idleMilliseconds : timerFor(pauseSeconds),
-          signal: limit.signal,
+          limit: time.limit,
           beforeSend: init.beforeSend,
-          onEnd: limit.end,
+          onEnd: time.end,
         })
-        if (streaming) limit.lift()
+        if (streaming) time.lift()
         report(response.status)
         return response
       } catch (error) {
-        limit.end()
+        time.end()
         // The caller gave up, and is told so in their own words.
         if (init.signal?.aborted) {
           report('aborted')
@@ -96,22 +97,22 @@ function timerFor(seconds: number): number {
 }
 
 /**
- * The caller's signal and the timeout as one signal. Not with `AbortSignal.any`: a signal that is used for many requests
+ * The caller's signal and the timeout as one limit. Not with `AbortSignal.any`: a signal that is used for many requests
  * would keep something of each of them, on some versions of Node for good.
  */
 function timeLimit({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit) {
   if (!(timeoutSeconds > 0)) {
     throw new OAuthError('USAGE', `the timeout must be a positive number of seconds, not ${timeoutSeconds}`)
   }
-  const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(new Timeout(timeoutSeconds)), timerFor(timeoutSeconds))
+  const limit = new Limit()
+  const timer = setTimeout(() => limit.reach(new Timeout(timeoutSeconds)), timerFor(timeoutSeconds))
   timer.unref() // only the socket keeps the process running
-  const abort = () => controller.abort(signal?.reason)
+  const abort = () => limit.reach(signal?.reason)
   if (signal?.aborted) abort()
   else signal?.addEventListener('abort', abort, { once: true })
   const lift = () => clearTimeout(timer)
   return {
-    signal: controller.signal,
+    limit,
     lift,
     end() {
       lift()

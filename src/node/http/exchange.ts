@@ -3,14 +3,15 @@
  * compiles a parser on first use (`npm run bench`).
  */
 
-import http from 'node:http'
-import https from 'node:https'
+import { type Agent, type IncomingMessage, request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
 import { type Duplex, pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { setTimeout as pause } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
 import { type Body, type HttpResponse, isStream } from '../../ports.ts'
 import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
+import type { Limit } from './limit.ts'
 import { ResponseBody, ResponseHeaders } from './response.ts'
 
 export interface Exchange {
@@ -18,12 +19,12 @@ export interface Exchange {
   readonly method: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Body | undefined
-  readonly agent: http.Agent
+  readonly agent: Agent
   /** Whether the request may get a connection that has stood for a while. */
   mayReuse(): boolean
   /** Timeout for a pause of the server. */
   readonly idleMilliseconds: number
-  readonly signal: AbortSignal
+  readonly limit: Limit
   readonly beforeSend: (() => Promise<void>) | undefined
   /** Called when the exchange has ended. */
   onEnd(): void
@@ -40,13 +41,13 @@ const BODILESS = [204, 205, 304]
 
 /** @throws the cause, for `networkError`; errors of the body are already `OAuthError`s */
 export async function exchange(asked: Exchange): Promise<HttpResponse> {
-  const { url, method, signal, onEnd } = asked
+  const { url, method, limit, onEnd } = asked
   await turn() // a connection may become idle meanwhile
   if (asked.mayReuse()) {
     await pause(SETTLING)
     await socketsRead()
   }
-  signal.throwIfAborted()
+  limit.throwIfReached()
   const message = await send(asked)
   const { statusCode: status = 0, statusMessage = '' } = message
   if (status < 200 || status > 599) {
@@ -64,16 +65,16 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
     return { status, statusText, ok: isOk, headers, body: null }
   }
   const content = await decoded(message, headers.get('content-encoding'))
-  const abort = () => content.destroy(signal.reason as Error)
-  signal.addEventListener('abort', abort, { once: true })
+  const abort = () => content.destroy(limit.reason as Error)
+  const ignoreLimit = limit.onReached(abort)
   content.once('close', () => {
-    signal.removeEventListener('abort', abort)
+    ignoreLimit()
     onEnd()
   })
-  if (signal.aborted) abort()
+  if (limit.isReached) abort()
   const explain = (error: unknown) => {
-    const isGivenUp = signal.aborted && !(signal.reason instanceof Timeout)
-    return isGivenUp ? signal.reason : networkError(error, url)
+    const isGivenUp = limit.isReached && !(limit.reason instanceof Timeout)
+    return isGivenUp ? limit.reason : networkError(error, url)
   }
   return { status, statusText, ok: isOk, headers, body: new ResponseBody(content, explain) }
 }
@@ -95,13 +96,13 @@ function send({
   body,
   agent,
   idleMilliseconds,
-  signal,
+  limit,
   beforeSend,
-}: Exchange): Promise<http.IncomingMessage> {
+}: Exchange): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const stream = body instanceof Blob ? body.stream() : body
     const source = isStream(stream) ? Readable.fromWeb(stream as NodeStream) : undefined
-    const request = (url.protocol === 'https:' ? https : http).request(url, {
+    const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, {
       method,
       auth: '', // never sent
       headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body, headers), ...headers },
@@ -119,9 +120,8 @@ function send({
       request.destroy(reason)
       give(reason) // immediately: Node reports it only once there is a connection
     }
-    const abort = () => fail(signal.reason as Error)
-    signal.addEventListener('abort', abort, { once: true })
-    let answer: http.IncomingMessage | undefined
+    const ignoreLimit = limit.onReached(() => fail(limit.reason as Error))
+    let answer: IncomingMessage | undefined
     request.once('socket', (socket) => {
       let wasOurTurn = false
       const idle = () => {
@@ -137,7 +137,7 @@ function send({
     })
     request.once('response', (message) => {
       answer = message
-      signal.removeEventListener('abort', abort)
+      ignoreLimit()
       // The rest of a request is not needed once its response is complete.
       message.once('close', () => {
         if (!request.writableFinished) request.destroy()
@@ -176,7 +176,7 @@ function describing(body: Body | undefined, headers: Exchange['headers']): Recor
 }
 
 /** The decoded content (RFC 9110 §8.4). With an encoding that was not asked for, the bytes stay as they are. */
-async function decoded(message: http.IncomingMessage, encodings: string | null): Promise<Readable> {
+async function decoded(message: IncomingMessage, encodings: string | null): Promise<Readable> {
   const names = encodingsIn(encodings)
   // A response without content has no packed content either, whatever its headers say.
   if (names.length === 0 || message.headers['content-length'] === '0') return message

@@ -28,9 +28,15 @@ const JSON_TYPE = 'application/json'
 const KINDS = { q: 'query', p: 'procedure', s: 'subscription' } as const
 const TYPES = { '': 'text', '#': 'integer', '~': 'boolean', '{}': 'json' } as const
 
+/** The only place that names it: the build writes a constant wherever it is used. */
+function table(): string {
+  return METHOD_TABLE
+}
+
 /** The lines of the table by their group: `name kind parameter… >input field… <output`. */
 function lines(): string[][] {
-  return METHOD_TABLE.trim()
+  return table()
+    .trim()
     .split('\n')
     .map((line) => line.split('|'))
 }
@@ -48,7 +54,10 @@ export function findMethod(nsid: string): Method | undefined {
 
 function lookUp(nsid: string): Method | undefined {
   const at = nsid.lastIndexOf('.')
-  const [, ...methods] = lines().find(([group]) => group === nsid.slice(0, at)) ?? []
+  const all = table()
+  const start = all.indexOf(`\n${nsid.slice(0, at)}|`) + 1
+  const [group, ...methods] = all.slice(start, all.indexOf('\n', start)).split('|')
+  if (group !== nsid.slice(0, at)) return undefined
   const line = methods.find((text) => text.startsWith(`${nsid.slice(at + 1)} `))
   return line === undefined ? undefined : parse(nsid, line)
 }
