@@ -1,5 +1,6 @@
 /**
- * The tasks of `--for`, each with the fewest permissions that it needs.
+ * The tasks of `--for`, each with the fewest permissions that it needs. They are requested themselves, also where a
+ * published permission set grants the same: servers expand sets again at each refresh, so a set could widen a task later.
  *
  * @see https://atproto.com/specs/permission
  */
