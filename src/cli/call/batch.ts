@@ -98,7 +98,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
       })
       if (signal.aborted) throw new OAuthError('INTERRUPTED', 'interrupted')
     } catch (error) {
-      throw isOAuthError(error) ? endedEarly(error, count(), path) : error
+      throw isOAuthError(error) ? endedEarly(error, count(), path, options.account !== undefined) : error
     }
     if (known.highest > read) {
       throw new CliError('USAGE', `${path} has a response to line ${known.highest}, but ${file} ends at line ${read}`, {
@@ -165,13 +165,13 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
 }
 
 /** The results so far are kept; the error tells how to resume. */
-function endedEarly(error: OAuthError, count: number, path: string | undefined): OAuthError {
+function endedEarly(error: OAuthError, count: number, path: string | undefined, isAccountGiven: boolean): OAuthError {
   const message = `${error.message}; ${count === 0 ? 'no' : count.toLocaleString('en')} ${count === 1 ? 'request was' : 'requests were'} answered`
   const resume = isFile(path)
     ? '$& with --resume'
     : '$& with -o results.jsonl --resume, after you have written the printed results to that file'
-  const next = hintOf(error, 'call')
-  const hint = count === 0 ? next : next.replace('the same command again', resume)
+  const next = hintOf(error, 'call', isAccountGiven)
+  const hint = count === 0 ? next : next.replace(/the same command (?:again|without --account)/, resume)
   return new CliError(error.code, message, { cause: error, hint, session: error.session })
 }
 

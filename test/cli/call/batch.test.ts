@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Faults } from '../../../src/testing/faults.ts'
-import { fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
+import { callbackFor, fakeNodeRuntime, run, signIn } from '../../support/cli.ts'
 import { createFakeWorld } from '../../support/fake-atproto.ts'
 import { CALM } from '../../support/login.ts'
 
@@ -42,6 +42,21 @@ test('26.14 a deactivated account: its state in each line, and where to change i
   expect(stderr).toMatch(/error: 2 of 2 requests failed; did:plc:\S+ is deactivated at /)
   expect(stderr).toContain('session: unknown')
   expect(stderr).toContain('hint: reactivate the account with its password')
+})
+
+test.each([
+  ['again', []],
+  ['without --account', ['--account', 'alice.fake.dev']],
+])('a refresh token that only a save target has: the same command %s', async (how, flags) => {
+  const world = createFakeWorld({ faults: CALM })
+  await run(world, ['complete', await callbackFor(world), '--save', 'store'])
+  const { sessionRecords } = world.stores
+  for (const [key, { refreshToken: _, ...record }] of sessionRecords) {
+    sessionRecords.set(key, { ...record, tokenElsewhere: 'x', savedTo: ['gh:a/b'], accessTokenExpiresAt: 1 })
+  }
+  const { code, stderr } = await run(world, ['call', '--batch', '-', ...flags], { stdin: `${GOOD}\n` })
+  expect([code, stderr]).toStrictEqual([2, expect.stringContaining('[CREDENTIALS_INCOMPLETE]')])
+  expect(stderr).toContain(`credentials in gh:a/b, then run the same command ${how}\n`)
 })
 
 describe('the summary', () => {
