@@ -53,8 +53,10 @@ export const MACHINES: readonly (readonly MachinePlan[])[] = [
   [{ durable: true }],
 ]
 
-export function* seeded(planFor: (seed: number) => Plan): Generator<Plan> {
-  for (let seed = 1; seed <= 4000; seed++) yield planFor(seed)
+const SEEDS = 4000
+/** All of them, from the one on that has shown a fault before: nobody has to wait for it. */
+export function* seeded(planFor: (seed: number) => Plan, first = 1): Generator<Plan> {
+  for (let count = 0; count < SEEDS; count++) yield planFor(((first - 1 + count) % SEEDS) + 1)
 }
 
 /** That one of the plans shows what is wrong without a rule, and that nothing is wrong in it with the rule. */

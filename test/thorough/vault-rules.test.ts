@@ -54,9 +54,13 @@ const cutOff = (begin: number): Partial<Plan> => ({
   partitions: [{ from: begin + 2000, until: begin + 60_000, machine: 0 }],
 })
 
+/** @property seed of a plan that shows that it is missing */
+type Rule = Mutation & { readonly seed?: number }
+
 /** The rules for a change of the key, each switched off. */
-const REKEY_RULES: Readonly<Record<string, Mutation>> = {
+const REKEY_RULES: Readonly<Record<string, Rule>> = {
   'new tokens are encrypted with the present key': {
+    seed: 1268,
     store: class extends VaultStore {
       override async resealed(sealed: Sealed) {
         return sealed
@@ -99,7 +103,7 @@ function pretending(
 }
 
 /** The rules for a move, each switched off. */
-const MOVE_RULES: Readonly<Record<string, Mutation & { readonly plan?: (seed: number) => Plan }>> = {
+const MOVE_RULES: Readonly<Record<string, Rule & { readonly plan?: (seed: number) => Plan }>> = {
   'the old place is closed first': {
     move: (source, target) => [
       pretending(source, (name, after) => name === VAULT_RECORD && after?.includes('"isFinished":false') === true),
@@ -124,6 +128,7 @@ const MOVE_RULES: Readonly<Record<string, Mutation & { readonly plan?: (seed: nu
     },
   },
   'a claim is waited for': {
+    seed: 587,
     moveStore: class extends VaultStore {
       override async mayTakeOver() {
         return true
@@ -150,12 +155,13 @@ const MOVE_RULES: Readonly<Record<string, Mutation & { readonly plan?: (seed: nu
 
 test.each(Object.entries(MOVE_RULES))(
   'the model notices that a rule for a move is missing: %s',
-  (rule, { plan = randomMovePlan, ...mutation }) => expectNoticed(rule, seeded(plan), mutation),
+  (rule, { plan = randomMovePlan, seed, ...mutation }) => expectNoticed(rule, seeded(plan, seed), mutation),
 )
 
 /** The rules for a vault that is replaced, each switched off. */
-const REPLACE_RULES: Readonly<Record<string, Mutation>> = {
+const REPLACE_RULES: Readonly<Record<string, Rule>> = {
   'what is stored after it was replaced is taken back': {
+    seed: 1000,
     store: class extends VaultStore {
       override async refreshKeys() {
         // The keys are still those that it has.
@@ -166,12 +172,12 @@ const REPLACE_RULES: Readonly<Record<string, Mutation>> = {
 
 test.each(Object.entries(REPLACE_RULES))(
   'the model notices that a rule for a replaced vault is missing: %s',
-  (rule, mutation) => expectNoticed(rule, seeded(randomReplacePlan), mutation),
+  (rule, { seed, ...mutation }) => expectNoticed(rule, seeded(randomReplacePlan, seed), mutation),
 )
 
 test.each(Object.entries(REKEY_RULES))(
   'the model notices that a rule for a change of the key is missing: %s',
-  (rule, mutation) => expectNoticed(rule, seeded(randomRekeyPlan), mutation),
+  (rule, { seed, ...mutation }) => expectNoticed(rule, seeded(randomRekeyPlan, seed), mutation),
 )
 
 /** The rules of the vault, each switched off. */
