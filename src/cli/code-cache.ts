@@ -56,8 +56,9 @@ export function keepCode({ folder, command, program, build, loaders }: KeptCode)
   const compiled: { readonly kept: string; readonly key: string; readonly script: Script }[] = []
   const loadOther = loaders['.cjs'] ?? loaders['.js']
   loaders['.cjs'] = (loaded: NodeJS.Module, path: string) => {
-    if (dirname(path) !== program) return loadOther(loaded, path)
-    const { text, key } = sourceAt(path, build)
+    const source = dirname(path) === program ? attempt(() => sourceAt(path, build)) : undefined
+    if (source === undefined) return loadOther(loaded, path)
+    const { text, key } = source
     const kept = join(place, `${command}-${basename(path, '.cjs')}`)
     const cachedData = codeIn(kept, key)
     const options = { filename: path, columnOffset: -WRAPPER[0].length, ...(cachedData && { cachedData }) }

@@ -70,6 +70,14 @@ test('a file that is not of the program is loaded as without', async () => {
   await expect(stat(folder)).rejects.toMatchObject({ code: 'ENOENT' })
 })
 
+test('a file of the program that cannot be read is reported by Node', async () => {
+  const { file, run } = await place()
+  await writeFile(file, `require('./missing.cjs')`)
+  const { code, stderr } = await run()
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/no such file or directory, open '.*missing\.cjs'/)
+})
+
 test('there is a file instead of the folder: nothing is kept, and nothing is said', async () => {
   const { folder, file, run } = await place()
   await writeFile(folder, '')
