@@ -105,7 +105,9 @@ describe('errors', () => {
     const world = createFakeWorld()
     const env = { ATPROTO_OAUTH_SOURCE: sourceOf(await signIn(world)) }
     const revoked = await run(world, ['revoke'], { env })
-    expect(revoked.stderr).toContain('delete it from the secret store that the command of ATPROTO_OAUTH_SOURCE reads too')
+    expect(revoked.stderr).toContain(
+      'delete it from the secret store that the command of ATPROTO_OAUTH_SOURCE reads too',
+    )
     const { code, stderr } = await run(world, ['call', 'com.atproto.server.getSession'], { env })
     expect(code).toBe(5)
     expect(stderr).toContain('hint: unset ATPROTO_OAUTH_SOURCE; if no other session is stored here, sign in again:')
