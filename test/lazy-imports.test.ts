@@ -30,6 +30,14 @@ test('names are looked up when they are used, on the same lines', () => {
   ])
 })
 
+test('the member of a module is constructed, not the function that loads the module', () => {
+  const code = [`import * as tls from 'node:tls'`, 'export const open = (x: X) => new tls.TLSSocket(x, tls.a.b)']
+  expect(changed(code)).toStrictEqual([
+    `const $lazy0 = () => process.getBuiltinModule('node:tls');`,
+    'export const open = (x: X) => new ($lazy0()).TLSSocket(x, $lazy0().a.b)',
+  ])
+})
+
 test('other modules, other imports and types stay as they are', () => {
   expect(changed([`import { two } from './two.ts'`, 'two()'], '/src/other.ts')).toBeUndefined()
   expect(

@@ -93,7 +93,7 @@ function uses(root: Node, loads: ReadonlyMap<string, string>, file: string): rea
       for (const [member, value] of Object.entries(node)) {
         if (isName(member, node) || isType(member)) continue
         for (const child of [value].flat().filter(isValue)) {
-          visit(child, { isDeferred, isConstructed: node.type === 'NewExpression' && member === 'callee' })
+          visit(child, { isDeferred, isConstructed: isConstructed(member, node, place) })
         }
       }
     }
@@ -115,6 +115,12 @@ function uses(root: Node, loads: ReadonlyMap<string, string>, file: string): rea
     if (load === undefined || isDeferred) return load
     throw new Error(`${file} uses ${name} while it is loaded, so it cannot be a lazy import`)
   }
+}
+
+/** Also `new name.Member()`. */
+function isConstructed(member: string, { type }: Node, place: Place): boolean {
+  if (type === 'NewExpression') return member === 'callee'
+  return type === 'MemberExpression' && member === 'object' && place.isConstructed === true
 }
 
 /** The name of a member, not of a variable. */
