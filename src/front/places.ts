@@ -69,6 +69,7 @@ export function createPlaces({ sleep }: Timer, { places = PLACES, longMost = LON
 
   return {
     async take(signal) {
+      signal.throwIfAborted()
       if (short.size < places) return begin()
       return new Promise((resolve, reject) => {
         const leave = () => {

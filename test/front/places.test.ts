@@ -125,4 +125,11 @@ describe('places', () => {
     await end('a')
     expect(begun).toStrictEqual(['a', 'b: gone', 'c'])
   })
+
+  test('whose client has gone away before: it does not wait either', async () => {
+    const { begun, ask, askWith, timers } = start({ places: 1 })
+    await ask('a')
+    await askWith('b', AbortSignal.abort('gone'))
+    expect([begun, timers.size]).toStrictEqual([['a', 'b: gone'], 0])
+  })
 })
