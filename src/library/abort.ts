@@ -33,6 +33,10 @@ export async function untilCodeIsSent<T>(
 ): Promise<T> {
   signal?.throwIfAborted()
   let isClaimed = false
+  let settle = () => {}
+  const settled = new Promise<void>((resolve) => {
+    settle = resolve
+  })
   const abortable = withSignal(runtime, signal)
   const { pending } = runtime.stores
   const claim: typeof pending.claim = async (record) => {
@@ -46,11 +50,7 @@ export async function untilCodeIsSent<T>(
     fetch: (url, init) => (isClaimed ? runtime : abortable).fetch(url, init),
     stores: { ...runtime.stores, pending: overriding(pending, { claim }) },
   }
-  const done = work(guarded)
-  const settled = done.then(
-    () => undefined,
-    () => undefined,
-  )
+  const done = work(guarded).finally(settle)
   if (signal === undefined) return done
   return new Promise((resolve, reject) => {
     const abort = () => {
