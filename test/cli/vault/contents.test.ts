@@ -14,6 +14,7 @@ import { readKnownVault, readKnownVaults } from '../../../src/node/vault/known.t
 import { createFolderMemory } from '../../../src/node/vault/machine.ts'
 import { vaultFolder } from '../../../src/node/vault/open.ts'
 import { seal, unseal, type VaultRecord } from '../../../src/node/vault/record.ts'
+import { createVaultSessions } from '../../../src/node/vault/sessions.ts'
 import { fakeNodeRuntime, run } from '../../support/cli.ts'
 import { ADDRESS, type CommandWorld, connectEngine, createCommandWorld } from '../../support/vault-commands.ts'
 
@@ -41,6 +42,20 @@ const end = (world: CommandWorld) =>
 
 function memoryOf({ home, service, userKey }: CommandWorld) {
   return createFolderMemory(join(home, 'vaults', vaultFolder(service.address, parseUserKey(userKey))))
+}
+
+/** For commands that use a session: it is that of the vault which this machine has. */
+function withVault({ fake, home }: CommandWorld): CommandWorld['fake'] {
+  const vault = createVaultSessions({
+    home,
+    find: () => readKnownVault(home),
+    environment: {},
+    holdSignals: (work) => work(),
+    endTokens: async () => {},
+    randomBytes: fake.randomBytes,
+    warn: fake.warn,
+  })
+  return { ...fake, stores: { ...fake.stores, local: fake.stores.sessions, vault, sessions: vault } }
 }
 
 describe('vault check', () => {
@@ -156,7 +171,8 @@ ok  this machine     has nothing that is missing in the vault
     }
     expect(world.service.version).toBe(version)
     const env = { ATPROTO_OAUTH_HOME: world.home }
-    await run(world.fake, ['refresh', '--account', 'alice.fake.dev'], { env })
+    const refreshed = await run(withVault(world), ['refresh', '--account', 'alice.fake.dev'], { env })
+    expect(refreshed).toMatchObject({ code: 0, stderr: expect.stringContaining('saved to the vault') })
     expect((await world.vault(['check'])).stdout).toMatch(/^ok {2}key +opens the vault/m)
     world.service.clear()
     await memory.write('seen', seen.name, seen.text)
