@@ -93,10 +93,10 @@ export async function explainedKeyError(
   if (!isOAuthError(error, 'VAULT_KEY_WRONG')) return error
   const before = await memoryOf(address, key, folder)
     .read('keys', VAULT_RECORD)
-    .catch(() => undefined)
-  const [vault] = wrapsOf(text)
-  const isSame = before !== undefined && wrapsOf(before).some((wrap) => wrap.vault === vault?.vault)
-  return isSame ? keyReplaced(address) : error
+    .then((record) => (record === undefined ? [] : wrapsOf(record)))
+    .catch(() => [])
+  const [wrap] = wrapsOf(text)
+  return before.some(({ vault }) => vault === wrap?.vault) ? keyReplaced(address) : error
 }
 
 function memoryOf(address: string, key: string, folder: string): VaultMemory {

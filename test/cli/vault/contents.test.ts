@@ -192,6 +192,13 @@ ok  this machine     has nothing that is missing in the vault
     }
   })
 
+  test('a key of which this machine has a damaged record is wrong, and the vault is not called damaged', async () => {
+    const world = await createCommandWorld()
+    await memoryOf(world).write('keys', VAULT_RECORD, 'damaged')
+    world.service.set(VAULT_RECORD, await wrapKeys(world.keys, parseUserKey(createUserKey(world.fake))))
+    expect((await world.vault(['list'])).stderr).toContain('[VAULT_KEY_WRONG]')
+  })
+
   test('a service that is unfit is named, and the records are checked all the same', async () => {
     const world = await createCommandWorld()
     const found = { topic: 'eviction', verdict: 'broken', detail: 'allkeys-lru', fix: 'set noeviction' } as const
