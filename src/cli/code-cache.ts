@@ -27,7 +27,7 @@ const DIGEST_LENGTH = 24
 /** Milliseconds after which a file is deleted: it may be of a Node or a command that nobody uses any more. */
 const KEPT_FOR = 30 * 24 * 60 * 60 * 1000
 
-/** As Node has it, whose module for modules takes time to load. */
+/** A copy of `Module.wrapper`: `node:module` takes time to load. */
 const WRAPPER = ['(function (exports, require, module, __filename, __dirname) { ', '\n});'] as const
 
 interface ModuleConstructor {
@@ -42,7 +42,7 @@ export interface KeptCode {
   readonly command: string
   /** The folder of the program. Files elsewhere, such as those of `NODE_OPTIONS=--require`, are loaded as they would be. */
   readonly program: string
-  /** Differs for any two builds of which a file differs. */
+  /** A digest of all files of the program. */
   readonly build: string
   /** `require.extensions`: what Node loads files with. */
   readonly loaders: NodeJS.RequireExtensions
@@ -96,9 +96,9 @@ export function keepCode({ folder, command, program, build, loaders }: KeptCode)
 }
 
 /**
- * The text, in the wrapper of a CommonJS module, and what tells this text from any other. The text itself is not compared,
- * which takes longer than to load it. Some installers give all files the same time, and some file systems have no other:
- * the build tells. Who changes a file of a build changes its ctime.
+ * The text, in the wrapper of a CommonJS module, and a key that no other text has. The key is not a digest of the text,
+ * which would take longer than loading it. The build is in it because some installers and file systems give all files the
+ * same time. The ctime is in it because a file of a build may be changed afterwards.
  */
 function sourceAt(path: string, build: string): { readonly text: string; readonly key: string } {
   const { bytes, stats } = read(path, ...WRAPPER)

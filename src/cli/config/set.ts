@@ -96,7 +96,7 @@ async function runSet(
 }
 
 /**
- * A login could not be saved.
+ * Without a vault, a login with this setting could not be saved.
  *
  * @throws {OAuthError} `USAGE`
  */
@@ -104,7 +104,7 @@ async function requireVaultHere(context: SettingsContext): Promise<void> {
   const { value, problem } = await effectiveValue('vault', undefined, context)
   if (value !== undefined || problem !== undefined) return
   throw new CliError('USAGE', 'save cannot be vault: no vault is set', {
-    hint: 'make one, as in: atproto-oauth vault new git:https://github.com/OWNER/REPO; or use one: atproto-oauth vault use --help',
+    hint: 'create one, as in: atproto-oauth vault new git:https://github.com/OWNER/REPO; or use one: atproto-oauth vault use --help',
   })
 }
 

@@ -57,7 +57,7 @@ async function runList({ offline, names }: ListOptions, context: Context): Promi
   }
 }
 
-/** For shell completion: sends nothing, and knows of a vault what this machine has seen there last. */
+/** For shell completion: sends nothing, and lists of a vault what this machine has last seen there. */
 async function printNames({ io, output, runtime }: Context): Promise<void> {
   const { sessions, local = sessions, vault } = runtime.stores
   const isVaultOnly = variable(io.environment, VAULT) !== undefined

@@ -1,6 +1,5 @@
 /**
- * What an `AbortSignal` does within one exchange. Not an `AbortSignal`, which is a part of Node of its own to load: a
- * request that nobody aborts takes less time without.
+ * Takes the place of an `AbortSignal` within one exchange, because Node takes time to load its `AbortSignal`.
  */
 export class Limit {
   #listeners = new Set<() => void>()
@@ -30,7 +29,11 @@ export class Limit {
     if (this.#isReached) throw this.#reason
   }
 
-  /** Called when the limit is reached, unless it has been. @returns the listener is not called any more */
+  /**
+   * Adds a listener, which is not called if the limit was reached before.
+   *
+   * @returns removes the listener
+   */
   onReached(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

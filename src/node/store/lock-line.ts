@@ -1,15 +1,15 @@
 /**
- * Those in this process that want one lock stand in line, and only the first looks at the files: hundreds that look at once
- * keep each other from the lock for minutes.
+ * The callers in this process that wait for the same lock stand in line, and only the first one looks at the files.
+ * Hundreds of them looking at once would keep each other from the lock for minutes.
  */
 import { resolve } from 'node:path'
 
 export interface Turn {
   /** Milliseconds in line. */
   readonly waited: number
-  /** The lock is taken: whoever is next waits for its end from now on. */
+  /** The caller has the lock. The timeout of those behind begins again. */
   begin(): void
-  /** The next one's turn. */
+  /** Lets the next one look at the files. */
   end(): void
 }
 
@@ -28,8 +28,8 @@ const lines: Map<string, Line> = shared[LINES]
 
 /**
  * @param folder that of the lock
- * @param timeout milliseconds in which somebody else has to be done with the lock
- * @returns `undefined` if they were not
+ * @param timeout milliseconds for which the caller waits for one holder of the lock
+ * @returns `undefined` after the timeout
  */
 export async function standInLine(folder: string, timeout: number): Promise<Turn | undefined> {
   const key = resolve(folder)

@@ -53,7 +53,7 @@ describe('config set', () => {
     [['redirect-uri', 'https://a.dev/cb?x=1&iss=a'], 'redirect-uri cannot have the parameter "iss"', ''],
     [['redirect-uri', 'https://a.dev/cb#x'], 'redirect-uri cannot have a fragment', ''],
     [['redirect-uri', 'https://me:canary@a.dev/cb'], 'redirect-uri cannot have a user name or a password', ''],
-    [['save', 'vault'], 'save cannot be vault: no vault is set', 'make one, as in: atproto-oauth vault new git:'],
+    [['save', 'vault'], 'save cannot be vault: no vault is set', 'create one, as in: atproto-oauth vault new git:'],
     [['account', 'https://pds.fake.dev'], 'account: "https://pds.fake.dev" is a server', 'write a handle'],
     [['account', 'alice'], 'account: ', 'write a handle'],
     [['account', 'a.dev', 'b.dev'], 'account has one value, not 2', 'config set account a.dev\n'],
