@@ -59,8 +59,8 @@ export function createPendingStore(home: string, cipher: StoreCipher = storeCiph
       const file = claimed.get(login.path) ?? new ReservedFile(login.path)
       claimed.delete(login.path)
       const work = () => writeLogin(file, record, login)
-      // Not for the tokens of a login, which are nowhere yet: what `claim` has left is plain text that no change touches,
-      // and a change that begins now finds them.
+      // The tokens of a login are nowhere else yet, so they do not wait for the lock. They replace what `claim` has left,
+      // which is plain text that a change does not touch. A change that begins after this write finds them.
       if (record.status === 'received') return work()
       let isBegun = false
       const begin = () => {
