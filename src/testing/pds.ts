@@ -35,8 +35,8 @@ interface Surroundings {
 
 interface Method {
   readonly verb: 'GET' | 'POST'
-  /** The permission it needs (15.3, 15.4). */
-  readonly scope?: (request: FakeRequest) => string
+  /** The permissions it needs (15.3, 15.4). */
+  readonly scope?: (request: FakeRequest) => readonly string[]
   /** A proxied method: cirrus forwards it as from nobody if the token is expired. */
   readonly proxied?: boolean
   readonly run: (request: FakeRequest, session: FakeSession | undefined) => Response
@@ -86,10 +86,8 @@ export function createPds(surroundings: Surroundings): Handler {
     if (request.method !== method.verb) {
       return no('invalidRequest', `Incorrect HTTP method (${request.method}) expected ${method.verb}`)
     }
-    const scope = method.scope?.(request)
-    if (caller && scope !== undefined && !permits(caller.scope, scope)) {
-      return no('missingPermission', `Missing required scope "${scope}"`)
-    }
+    const missing = caller && method.scope?.(request).find((scope) => !permits(caller.scope, scope))
+    if (missing !== undefined) return no('missingPermission', `Missing required scope "${missing}"`)
     return method.run(request, caller)
   }
 
@@ -147,7 +145,7 @@ function createMethods({ faults, identity, records }: Surroundings): Record<stri
     },
     'com.atproto.repo.createRecord': {
       verb: 'POST',
-      scope: (request) => `repo:${collectionOf(request)}?action=create`,
+      scope: (request) => [`repo:${collectionOf(request)}?action=create`],
       run: (request, session) => {
         const key = jsonBody(request)?.['rkey'] ?? `3k${String(records.length + 1).padStart(11, '2')}`
         return write(request, session!, String(key), (record) => records.push(record))
@@ -155,7 +153,8 @@ function createMethods({ faults, identity, records }: Surroundings): Record<stri
     },
     'com.atproto.repo.putRecord': {
       verb: 'POST',
-      scope: (request) => `repo:${collectionOf(request)}?action=update`,
+      // Both, whether or not the record exists.
+      scope: (request) => ['create', 'update'].map((action) => `repo:${collectionOf(request)}?action=${action}`),
       run: (request, session) =>
         write(request, session!, String(jsonBody(request)?.['rkey']), (record) => {
           const at = records.findIndex(({ uri }) => uri === record.uri)
@@ -164,7 +163,7 @@ function createMethods({ faults, identity, records }: Surroundings): Record<stri
     },
     'com.atproto.repo.deleteRecord': {
       verb: 'POST',
-      scope: (request) => `repo:${collectionOf(request)}?action=delete`,
+      scope: (request) => [`repo:${collectionOf(request)}?action=delete`],
       run: (request, session) => {
         const body = jsonBody(request)
         if (body?.['repo'] !== session!.sub) return rsError('foreignRepo', faults)
@@ -175,7 +174,7 @@ function createMethods({ faults, identity, records }: Surroundings): Record<stri
     },
     'com.atproto.repo.uploadBlob': {
       verb: 'POST',
-      scope: (request) => `blob:${request.headers['content-type']}`,
+      scope: (request) => [`blob:${request.headers['content-type']}`],
       run: (request) => {
         const mimeType = request.headers['content-type']
         if (mimeType === undefined) return rsError('invalidRequest', faults, 'Request encoding (Content-Type) required')
@@ -186,8 +185,9 @@ function createMethods({ faults, identity, records }: Surroundings): Record<stri
     'app.bsky.actor.getProfile': {
       verb: 'GET',
       proxied: true,
-      scope: () =>
+      scope: () => [
         `rpc:app.bsky.actor.getProfile?aud=did:web:api.bsky.app${faults.rpcAud === 'bare' ? '' : '%23bsky_appview'}`,
+      ],
       run: (request, session) => {
         const actor = new URL(request.url).searchParams.get('actor')
         const account = identity.accounts.find(({ did, handle }) => did === actor || handle === actor)
@@ -225,18 +225,31 @@ function getRecord(request: FakeRequest, records: readonly FakeRecord[]): Respon
 }
 
 /**
- * Enough of the scope rules for tests: `transition:generic`, the permission itself, without its parameters, or `*`;
- * the `aud` of an `rpc` as it stands (15.14), or any.
+ * The scope rules that tests need: `transition:generic`; `repo` with its collections and actions; `blob` with its media
+ * types; `rpc` without lists, the `aud` as it stands (15.14) or any.
  */
 function permits(granted: string, needed: string): boolean {
-  const bare = needed.split('?')[0]!
-  const kind = bare.split(':')[0]!
-  const tokens = granted.replaceAll('#', '%23').split(' ')
-  const good =
-    kind === 'rpc'
-      ? ['transition:generic', needed, `${bare}?aud=*`]
-      : ['transition:generic', needed, bare, `${kind}:*`, `${kind}:*/*`]
-  return tokens.some((token) => good.includes(token))
+  return granted.split(' ').some((token) => {
+    if (token === 'transition:generic') return true
+    if (needed.startsWith('rpc:')) {
+      return [needed, `${needed.split('?')[0]}?aud=*`].includes(token.replaceAll('#', '%23'))
+    }
+    const has = permissionOf(token)
+    const { kind, names, actions } = permissionOf(needed)
+    const name = names[0]!
+    const wildcards = kind === 'blob' ? ['*/*', `${name.split('/')[0]}/*`] : ['*']
+    const isNamed = has.names.some((other) => other === name || wildcards.includes(other))
+    return (
+      has.kind === kind && isNamed && (has.actions.length === 0 || actions.every((one) => has.actions.includes(one)))
+    )
+  })
+}
+
+function permissionOf(token: string) {
+  const [, kind = '', name, parameters] = /^([^:?]*)(?::([^?]*))?(?:\?(.*))?$/.exec(token) ?? []
+  const query = new URLSearchParams(parameters)
+  const listed = [...query.getAll('collection'), ...query.getAll('accept')]
+  return { kind, names: name === undefined ? listed : [name], actions: query.getAll('action') }
 }
 
 function jsonBody(request: FakeRequest): Record<string, unknown> | undefined {

@@ -62,6 +62,33 @@ describe('sign-in', () => {
     await expect(createTestWorld().createSession(bob)).rejects.toThrow(`there is no account ${bob.did}`)
   })
 
+  test.each([
+    ['blob:image/*', true],
+    ['blob:*/*', true],
+    ['blob?accept=video/mp4&accept=image/*', true],
+    ['blob:video/*', false],
+    ['repo:*', false],
+  ])('with %s, an image can be uploaded: %s', async (permission, isAllowed) => {
+    const session = await opened(createTestWorld(), undefined, `atproto ${permission}`)
+    const upload = session.upload(new Uint8Array(3), { mimeType: 'image/png' })
+    if (isAllowed) await expect(upload).resolves.toMatchObject({ mimeType: 'image/png' })
+    else await expect(upload).rejects.toMatchObject({ code: 'PERMISSION_MISSING' })
+  })
+
+  test.each([
+    [`repo:${COLLECTION}`, 'nothing'],
+    ['repo:*?action=create&action=update', 'nothing'],
+    [`repo?collection=a.b.c&collection=${COLLECTION}`, 'nothing'],
+    [`repo:${COLLECTION}?action=create`, 'update'],
+    [`repo:${COLLECTION}?action=update`, 'create'],
+  ])('with %s, putRecord lacks %s', async (permission, missing) => {
+    const session = await opened(createTestWorld(), undefined, `atproto ${permission}`)
+    const input = { repo: session.did, collection: COLLECTION, rkey: 'one', record: { text: 'hello' } }
+    const put = session.procedure('com.atproto.repo.putRecord', input)
+    if (missing === 'nothing') await expect(put).resolves.toHaveProperty('uri')
+    else await expect(put).rejects.toThrow(`${COLLECTION}?action=${missing}`)
+  })
+
   test('each client is on a machine of its own', async () => {
     const world = createTestWorld()
     const [one, other] = [clientOf(world), clientOf(world)]
