@@ -13,10 +13,10 @@ const SLOWEST = 50_000
 
 /** The options of `fetch` that a session supports, and a timeout. */
 export interface SessionInit {
-  readonly method?: string
-  readonly headers?: NonNullable<RequestInit['headers']>
-  readonly body?: NonNullable<RequestInit['body']> | Body | null
-  readonly signal?: AbortSignal | null
+  readonly method?: string | undefined
+  readonly headers?: NonNullable<RequestInit['headers']> | undefined
+  readonly body?: NonNullable<RequestInit['body']> | Body | null | undefined
+  readonly signal?: AbortSignal | null | undefined
   /** Timeout for the headers of the response, and for each pause in its body. */
   readonly timeoutSeconds?: number | undefined
 }

@@ -15,6 +15,13 @@ export async function typed(session: OAuthSession): Promise<void> {
   for await (const { uri } of session.items('com.atproto.repo.listRecords', { repo: '', collection: '' })) {
     uri satisfies string
   }
+  const signal = undefined as AbortSignal | undefined
+  await session.fetchHandler('/xrpc/com.example.anything', {
+    signal,
+    method: undefined,
+    headers: undefined,
+    body: undefined,
+  })
   ;(await session.query('com.example.anything', { any: ['parameter', 1, true] })) satisfies unknown
   await session.procedure('com.example.anything', { any: [{ input: null }] })
 }
