@@ -99,7 +99,10 @@ export interface TestWorld {
   respond(nsid: string, method: (request: TestRequest, account: TestAccount) => unknown): void
   /** The records that were written, oldest first. */
   readonly records: readonly TestRecord[]
-  /** All requests, oldest first, with those that were lost. `requests.length = 0` forgets them. */
+  /**
+   * All requests, oldest first, with those that were lost, and those that a client sends by itself, such as a retry with a
+   * new nonce. `requests.length = 0` forgets them.
+   */
   readonly requests: TestRequest[]
   /** Makes the next requests of a session to the PDS fail, or those of one method. */
   failNext(fault: TestFault, options?: TestFaultOptions): void

@@ -162,6 +162,15 @@ describe('faults', () => {
     await expect(other.refresh()).rejects.toMatchObject(ended)
   })
 
+  test('public methods need no session, as on a real PDS', async () => {
+    const world = createTestWorld()
+    const session = await opened(world)
+    world.endSessions()
+    const collection = { repo: session.did, collection: COLLECTION }
+    await expect(session.query('com.atproto.repo.listRecords', collection)).resolves.toMatchObject({ records: [] })
+    await expect(whoAmI(session)).rejects.toMatchObject({ code: 'SESSION_DEAD' })
+  })
+
   test('new nonces cost a retry', async () => {
     const world = createTestWorld()
     const session = await opened(world)
