@@ -109,6 +109,8 @@ export interface LoginFacts {
   readonly clientId?: string | undefined
   /** If known. A hosted client has to send it. */
   readonly redirectUri?: string | undefined
+  /** What `authorize` was given, for a login that was denied or failed. */
+  readonly appState?: string | undefined
 }
 
 /** The response of a server. */
@@ -574,8 +576,9 @@ export class OAuthError extends Error {
 
 /** The facts of a login or session that are not secret. */
 export function loginFacts(login: RequestedLogin): LoginFacts {
-  const { handle, did, issuer, clientId, redirectUri } = login
-  return { handle, did, issuer, scope: requestedScope(login), clientId, redirectUri }
+  const { handle, did, issuer, clientId, redirectUri, appState } = login
+  const facts = { handle, did, issuer, scope: requestedScope(login), clientId, redirectUri }
+  return appState === undefined ? facts : { ...facts, appState }
 }
 
 type RequestedLogin = LoginFacts & { readonly requestedScope?: string | undefined }

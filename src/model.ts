@@ -162,6 +162,8 @@ const pendingAuthorization = v.object({
   createdAt: timeSchema,
   /** When the pushed request expires, unless the sign-in page was opened before. */
   requestExpiresAt: timeSchema,
+  /** What the program that started the login gave for its own use. */
+  appState: text.optional(),
   /** When we stop waiting for the callback. */
   expiresAt: timeSchema,
 })
@@ -202,6 +204,7 @@ const receivedAuthorization = v.object({
   /** As in the {@link PendingAuthorization}. */
   emptyIncludes: texts.optional(),
   setPermissions: texts.optional(),
+  appState: text.optional(),
   credentials: credentialsSchema.check(({ server }) => server !== undefined, {
     path: ['server'],
     message: 'is missing',
@@ -245,6 +248,8 @@ export interface Completed {
   readonly missingFromSets: readonly string[]
   /** Granted scopes that were not requested. */
   readonly unaskedScopes: readonly string[]
+  /** What `authorize` was given as `appState`. */
+  readonly appState?: string | undefined
 }
 
 /** How a session ended. */

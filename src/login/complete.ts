@@ -252,7 +252,17 @@ interface Issued {
 }
 
 function completed(pending: PendingAuthorization, tokens: TokenSet, { key, pds, now, clockOffset }: Issued): Completed {
-  const { issuer, clientId, redirectUri, clientKey, dpopPrivateJwk, did, handle, scope: requestedScope } = pending
+  const {
+    issuer,
+    clientId,
+    redirectUri,
+    clientKey,
+    dpopPrivateJwk,
+    did,
+    handle,
+    scope: requestedScope,
+    appState,
+  } = pending
   return {
     credentials: {
       did: tokens.sub,
@@ -276,6 +286,7 @@ function completed(pending: PendingAuthorization, tokens: TokenSet, { key, pds, 
     handle: did === undefined ? undefined : handle,
     requestedScope,
     grantedScope: tokens.scope,
+    ...(appState !== undefined && { appState }),
     ...compareScopes(requestedScope, tokens.scope, tokens.sub, pending),
   }
 }

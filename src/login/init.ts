@@ -36,6 +36,11 @@ const PENDING_LIFETIME = 60 * 60 * 1000
 
 export interface InitOptions extends ClientChoice {
   readonly prompt?: Prompt | undefined
+  /**
+   * Text for your own use, such as the page to return to: `callback` returns it as `session.login.appState`. It is stored with
+   * the login, and sent nowhere.
+   */
+  readonly appState?: string | undefined
 }
 
 /** @internal */
@@ -76,17 +81,17 @@ async function initLogin(identifier: string, options: InitOptions, given: InitPo
   const client = chooseClient(options)
   const identity = identifyClient(client.clientId, ports.settings.clientJwk)
   await ports.stores.pending.prepare()
-  return withEarly(ports, (early) => pushLogin({ parsed, client, identity, prompt: options.prompt }, early))
+  return withEarly(ports, (early) => pushLogin({ parsed, client, identity, ...options }, early))
 }
 
-interface Login extends Pick<InitOptions, 'prompt'> {
+interface Login extends Pick<InitOptions, 'prompt' | 'appState'> {
   readonly parsed: Identifier
   readonly client: Client
   readonly identity: ClientIdentity
 }
 
 async function pushLogin(
-  { parsed, client, identity, prompt }: Login,
+  { parsed, client, identity, prompt, appState }: Login,
   ports: InitPorts & WithServerClocks & WithEarly,
 ): Promise<Initiated> {
   // Whoever has the handle, their document is probably there.
@@ -134,6 +139,7 @@ async function pushLogin(
     ...(account && { pds: account.pds }),
     nonces: agent.nonces(),
     createdAt,
+    ...(appState !== undefined && { appState }),
     requestExpiresAt: createdAt + expiresInSeconds * 1000,
     expiresAt: createdAt + PENDING_LIFETIME,
   }

@@ -175,23 +175,28 @@ function endedAgain(error: unknown, { credentials, handle }: Completed, isEnded:
  */
 export function receivedFor(
   { state, codeHash, at }: SpentAuthorization,
-  { credentials, handle, requestedScope }: Completed,
+  { credentials, handle, requestedScope, appState }: Completed,
   { emptyIncludes, setPermissions }: PendingAuthorization,
 ): ReceivedAuthorization {
   const { did } = credentials
-  const known = { ...(emptyIncludes && { emptyIncludes }), ...(setPermissions && { setPermissions }) }
+  const known = {
+    ...(emptyIncludes && { emptyIncludes }),
+    ...(setPermissions && { setPermissions }),
+    ...(appState !== undefined && { appState }),
+  }
   return { version: 1, status: 'received', state, codeHash, did, handle, requestedScope, ...known, credentials, at }
 }
 
 /** The result that an earlier run received but did not deliver. */
 export function completedOf(record: ReceivedAuthorization): Completed {
-  const { credentials, handle, requestedScope } = record
+  const { credentials, handle, requestedScope, appState } = record
   const grantedScope = credentials.scope ?? ''
   return {
     credentials,
     handle,
     requestedScope,
     grantedScope,
+    ...(appState !== undefined && { appState }),
     ...compareScopes(requestedScope, grantedScope, credentials.did, record),
   }
 }

@@ -184,13 +184,26 @@ test('9: beside @atproto/api, @atcute/client and fetch', async () => {
   expect(await run(9)).toBe('true\n200\n')
 })
 
-test('10: a server that waits for its callback', async () => {
+test('10: a server signs in the browser that started the login', async () => {
   const server = start(10)
   const done = text(server.stderr!)
-  const callback = await signIn(await firstLine(server), account, CONSENT)
-  const response = await fetch(callback, { headers: { connection: 'close' } })
-  expect(await response.text()).toBe(`signed in as ${account.did}\n`)
-  expect(await once(server, 'exit'), await done).toStrictEqual([0, null])
+  const ended = once(server, 'exit')
+  const login = await firstLine(server)
+  const get = (url: string, cookie = '') => fetch(url, { redirect: 'manual', headers: { cookie } })
+  const begin = async () => {
+    const { headers } = await get(login)
+    const callback = await signIn(headers.get('location')!, account, CONSENT)
+    return { callback, cookie: headers.get('set-cookie')!.split(';')[0]! }
+  }
+  const [own, foreign] = [await begin(), await begin()]
+  expect((await get(foreign.callback, own.cookie)).status).toBe(403)
+  expect((await get(new URL('/', login).href, own.cookie)).status).toBe(401)
+  expect((await get(own.callback, own.cookie)).headers.get('location')).toBe('/')
+  const page = await get(new URL('/', login).href, own.cookie)
+  expect(await page.text()).toBe(`signed in as ${account.handle}`)
+  server.kill()
+  await ended
+  expect(await done).toBe('')
 })
 
 test('stores in a database: many clients sign in and refresh with them, and no session is lost', async () => {

@@ -53,6 +53,19 @@ describe('a login', () => {
     }
   })
 
+  test('appState comes back with the session, also of another client with the same stores, and with a denial', async () => {
+    const world = createWorld()
+    const stores = memoryStores()
+    const client = () => new OAuthClient({ ...portsOf(world), stores })
+    const begin = (appState?: string) => client().authorize('alice.fake.dev', { scope: SCOPE, appState })
+    const { url, state } = await begin('/settings?user=7')
+    expect([url.href, state, JSON.stringify(world.requests)].join()).not.toContain('settings')
+    expect((await client().callback(world.authorize(url))).login?.appState).toBe('/settings?user=7')
+    expect((await client().callback(world.authorize((await begin()).url))).login).not.toHaveProperty('appState')
+    const denied = client().callback(world.authorize((await begin('')).url, { deny: true }))
+    await expect(denied).rejects.toMatchObject({ code: 'AUTHORIZATION_DENIED', facts: { appState: '' } })
+  })
+
   test('a signal that is aborted before the code is sent leaves the login open', async () => {
     const world = createWorld()
     const client = clientOf(world)

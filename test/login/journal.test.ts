@@ -51,6 +51,14 @@ describe('11.2 the credentials of a login', () => {
     expect(record()).toMatchObject({ status: 'spent', outcome: 'completed' })
   })
 
+  test('that could not be delivered: the state of the application is still known', async () => {
+    const world = createFakeWorld()
+    const { authorizationUrl } = await init('alice.fake.dev', { scope: 'atproto', appState: 'user 7' }, world)
+    const callback = world.authorize(authorizationUrl)
+    await failure(complete(callback, { ...world, deliver: () => Promise.reject(FULL) }))
+    expect(await complete(callback, { ...world, deliver: async () => undefined })).toMatchObject({ appState: 'user 7' })
+  })
+
   test('26.4 that could not be delivered: what was not granted of a permission set is still known', async () => {
     const world = createFakeWorld()
     publishSet(world, {

@@ -28,6 +28,7 @@ const PENDING = {
   refusedCodes: ['h'],
   emptyIncludes: ['include:a.b.c'],
   setPermissions: ['repo:a.b.d'],
+  appState: 'user 7',
 }
 const SPENT = { version: 1, status: 'spent', state: 'canary-state', codeHash: 'h', outcome: 'completed', did, at: AT }
 const RECEIVED = {
@@ -40,6 +41,7 @@ const RECEIVED = {
   requestedScope: 'atproto',
   emptyIncludes: ['include:a.b.c'],
   setPermissions: ['repo:a.b.d'],
+  appState: 'user 7',
   credentials: {
     did,
     clientId,
