@@ -14,14 +14,22 @@ const PACKAGE = /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/
  */
 export async function licencesOf(moduleIds: readonly string[]): Promise<string> {
   const folders = new Set(moduleIds.map((id) => PACKAGE.exec(id)?.[0]).filter((folder) => folder !== undefined))
-  const texts = await Promise.all([...folders].sort().map(licenceOf))
-  return `atproto-oauth contains code of these packages:\n${texts.map((text) => `\n${'-'.repeat(80)}\n${text}\n`).join('')}`
+  const licences = await Promise.all([...folders].sort().map(licenceOf))
+  // The packages of one author often have one text, which is printed once.
+  const first = new Map<string, string>()
+  const sections = licences.map(({ name, heading, text }) => {
+    const other = first.get(text)
+    if (other === undefined) first.set(text, name)
+    return `\n${'-'.repeat(80)}\n${heading}\n\n${other === undefined ? text : `The same text as that of ${other}, with the same copyright notice.`}\n`
+  })
+  return `atproto-oauth contains code of these packages:\n${sections.join('')}`
 }
 
-async function licenceOf(folder: string): Promise<string> {
+async function licenceOf(folder: string) {
   const { name, version, license } = JSON.parse(await readFile(`${folder}/package.json`, 'utf8'))
   if (!ALLOWED.test(license)) throw new Error(`${name} has the licence ${license}`)
   const file = (await readdir(folder)).find((entry) => /^licen[cs]e(?:-mit)?(?:\.(?:md|txt))?$/i.test(entry))
   if (file === undefined) throw new Error(`${name} comes without the text of its licence`)
-  return `${name} ${version} (${license})\n\n${(await readFile(`${folder}/${file}`, 'utf8')).trim()}`
+  const text = (await readFile(`${folder}/${file}`, 'utf8')).replaceAll('\r\n', '\n').trim()
+  return { name: String(name), heading: `${name} ${version} (${license})`, text }
 }
