@@ -261,6 +261,7 @@ describe('to other libraries and back', () => {
       value = JSON.parse(JSON.stringify(given))
     })
     expect(await failure(session.refresh())).toMatchObject({ code: 'SESSION_MISSING' })
+    expect(await client.accounts()).toMatchObject([{ did: session.did, state: 'ended' }])
     const back = await clientOf(world, { stores: memoryStores() }).importSession(value, { clientId: clientId! })
     expect(await back.query('app.bsky.actor.getProfile', { actor: back.did })).toMatchObject({ did: session.did })
     expect(await failure(client.importSession(value, { clientId: 'http://localhost?scope=atproto' }))).toMatchObject({
