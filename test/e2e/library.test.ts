@@ -23,6 +23,7 @@ const OURS = fileURLToPath(new URL('../../node_modules', import.meta.url))
 const GET_SESSION = 'com.atproto.server.getSession'
 const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
 
+const ALL = 'All sessions of an account'
 const STORES = 'Stores in a database'
 const blocks = (await blocksToRun()).filter(({ page, language }) => page === 'docs/library.md' && language === 'ts')
 let home: Home
@@ -91,9 +92,9 @@ export class OAuthClient extends Real {
 
 const nameOf = ({ heading }: Block) => heading.replace(/\W+/g, '-').toLowerCase()
 
-/** The program under the heading with this number. */
-function start(number: number, env: Readonly<Record<string, string>> = {}): ChildProcess {
-  const block = blocks.find(({ heading }) => heading.startsWith(`${number}. `))
+/** The program under a heading, or the heading with this number. */
+function start(which: number | string, env: Readonly<Record<string, string>> = {}): ChildProcess {
+  const block = blocks.find(({ heading }) => heading === which || heading.startsWith(`${which}. `))
   const node = process.env['ATPROTO_OAUTH_TEST_NODE'] ?? process.execPath
   return spawn(node, [`${nameOf(block!)}.js`], {
     cwd: home.path,
@@ -111,7 +112,7 @@ async function finish(child: ChildProcess): Promise<string> {
   return output
 }
 
-const run = (number: number, env = {}) => finish(start(number, env))
+const run = (which: number | string, env = {}) => finish(start(which, env))
 
 async function firstLine({ stdout }: ChildProcess): Promise<string> {
   const [data] = (await once(stdout!, 'data')) as [Buffer]
@@ -125,8 +126,8 @@ async function anotherSession() {
 }
 
 test('there are ten, in their order', () => {
-  const headings = blocks.map(({ heading }) => (heading === STORES ? heading : Number.parseInt(heading, 10)))
-  expect(headings).toStrictEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, STORES])
+  const headings = blocks.map(({ heading }) => Number.parseInt(heading, 10) || heading)
+  expect(headings).toStrictEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ALL, STORES])
 })
 
 test('1 to 5: sign in, requests, pages, a file, errors', async () => {
@@ -204,6 +205,10 @@ test('10: a server signs in the browser that started the login', async () => {
   server.kill()
   await ended
   expect(await done).toBe('')
+})
+
+test('all sessions of the account are signed out', async () => {
+  expect(await run(ALL)).toBe('0 left\n')
 })
 
 test('stores in a database: many clients sign in and refresh with them, and no session is lost', async () => {
