@@ -2,10 +2,10 @@
  * docs/ci.md and the files in oauth-templates/ that it names: set up by the commands as they stand there, then run step by
  * step as a runner does, on github.com's stand-in or Redis, and the real PDS. (The others: test/thorough/ci-recipes.test.ts.)
  */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { parse } from 'yaml'
+import { parseAllDocuments } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
 import type { Block } from '../support/blocks.ts'
 import { type GitHost, startGitHost } from '../support/git-host.ts'
@@ -120,36 +120,42 @@ test.skipIf(lacks('redis-server'))('Kubernetes: a Secret with the key and the pa
   const account = await world.createAccount()
   const kubectl = `#!/bin/bash
 set -eu
-echo "$1 $2" >> "$HOME/kubectl"
-[ "$1" = create ] || exit 0
-mkdir "$HOME/secret-$4"
-for option in "\${@:5}"; do
-  [[ $option =~ ^--from-file=([A-Z_]+)=(.*)$ ]]
-  cat "\${BASH_REMATCH[2]}" > "$HOME/secret-$4/\${BASH_REMATCH[1]}"
-done
+if [ "$1" = apply ]; then
+  [ "$2 $3 $4 $5" = '--filename - --filename kubernetes-cronjob.yml' ]
+  cat - <(echo ---) "$5" > "$HOME/applied"
+else
+  [ "$1 $2 $3 $5 $6 $7" = 'create secret generic --dry-run=client --output yaml' ]
+  printf 'kind: Secret\\nmetadata: { name: %s }\\ndata:\\n' "$4"
+  for option in "\${@:8}"; do
+    [[ $option =~ ^--from-file=([A-Z_]+)=(.*)$ ]]
+    printf '  %s: %s\\n' "\${BASH_REMATCH[1]}" "$(base64 -w 0 "\${BASH_REMATCH[2]}")"
+  done
+fi
 `
   const { home, PATH } = await newMachine({ kubectl })
+  const content = (await template('kubernetes-cronjob.yml')).replace('rediss://redis.example.com', address)
+  await writeFile(join(home.path, 'kubernetes-cronjob.yml'), content)
   const [block] = take('Kubernetes')
   const script = block!.text.replace('rediss://redis.example.com', address)
   await follow(script, account, home, PATH, `${password}\n`)
-  expect(await readFile(join(home.path, 'kubectl'), 'utf8')).toBe('create secret\n')
+  const applied = parseAllDocuments(await readFile(join(home.path, 'applied'), 'utf8')).map((each) => each.toJS())
+  const [kept, job] = applied
+  expect(applied.map(({ kind }) => kind)).toStrictEqual(['Secret', 'CronJob'])
 
-  const content = (await template('kubernetes-cronjob.yml')).replace('rediss://redis.example.com', address)
-  const { spec } = parse(content)
+  const { spec } = job
   expect(spec.jobTemplate.spec.backoffLimit).toBe(0)
   const [container] = spec.jobTemplate.spec.template.spec.containers
-  const secret = container.envFrom[0].secretRef.name
-  const names = ['ATPROTO_OAUTH_VAULT_KEY', 'ATPROTO_OAUTH_VAULT_TOKEN']
-  const values = names.map(async (name) => [name, await readFile(join(home.path, `secret-${secret}`, name), 'utf8')])
+  expect(kept.metadata.name).toBe(container.envFrom[0].secretRef.name)
+  const values = Object.entries<string>(kept.data).map(([name, value]) => [name, `${Buffer.from(value, 'base64')}`])
+  expect(values.map(([name]) => name)).toStrictEqual(['ATPROTO_OAUTH_VAULT_KEY', 'ATPROTO_OAUTH_VAULT_TOKEN'])
   const own = container.env.map(({ name, value }: { name: string; value: string }) => [name, value])
   const pod = await newMachine()
-  const env = { ...Object.fromEntries([...own, ...(await Promise.all(values))]), PATH: pod.PATH, HOME: pod.home.path }
+  const env = { ...Object.fromEntries([...own, ...values]), PATH: pod.PATH, HOME: pod.home.path }
   const words = [...container.command, ...container.args].map((word: string) => `'${word.replaceAll("'", `'\\''`)}'`)
   const done = await runShell(`${words.join(' ')} 2>&1`, { home: pod.home, env })
   expect(done.code, done.stdout).toBe(0)
   expect(await posts(account)).toStrictEqual(['Good morning'])
-  const [key] = await Promise.all(names.map((name) => readFile(join(home.path, `secret-${secret}`, name), 'utf8')))
-  for (const each of [password, key!.trim()]) expect(done.stdout).not.toContain(each)
+  for (const [, value] of values) expect(done.stdout).not.toContain(value!.trim())
   expect(await runCli(['vault', 'check'], { home, env: { ATPROTO_OAUTH_VAULT_TOKEN: password } })).toMatchObject({
     code: 0,
   })
