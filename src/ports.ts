@@ -75,7 +75,10 @@ export interface HttpInit {
   readonly signal?: AbortSignal
   /** Use a new connection: a server may close a kept connection just when it is used again. */
   readonly ownConnection?: boolean
-  /** Awaited when the connection stands, immediately before the request is sent; if it rejects, nothing was sent. */
+  /**
+   * Awaited when the connection stands, immediately before the request is sent. If it rejects, nothing was sent; what is
+   * no `Error` is thrown as it is.
+   */
   readonly beforeSend?: () => Promise<void>
 }
 

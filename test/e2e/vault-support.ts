@@ -82,7 +82,7 @@ export async function stored(vault: Pick<TestVault, 'engine' | 'keys'>): Promise
 }
 
 /** As if an hour had passed, for whoever reads the vault. */
-export async function expire(vault: TestVault): Promise<void> {
+export async function expire(vault: Pick<TestVault, 'engine' | 'keys'>): Promise<void> {
   for (const { name, text, record: before } of await records(vault)) {
     const session = { ...before.session, accessTokenExpiresAt: Date.now() - 1000 }
     const next = await seal({ ...before, session }, vault.keys)

@@ -1,5 +1,6 @@
 // Preloaded into a CLI that works on a vault: finds the steps that another machine, a server or a later run could
 // notice, writes them down in STEPS_LOG, and ends the process with SIGKILL at one of them: STEPS_KILL is "2 before push".
+// STEPS_STOP stops it there with SIGSTOP instead; when it goes on, its clock has advanced by STEPS_STOPPED milliseconds.
 //
 // kill-at.mjs has every write of a file; these are those of a vault, with what comes between them: before and after each
 // push and each change in Redis, each request that has a token in it, and each file of what this machine owes to the vault
@@ -11,15 +12,28 @@ import http from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
 
-const { STEPS_LOG, STEPS_KILL } = process.env
+const { STEPS_LOG, STEPS_KILL, STEPS_STOP, STEPS_STOPPED } = process.env
 const log = fs.openSync(STEPS_LOG, 'a')
-const [, nth, last] = /^(\d+) (.+)$/.exec(STEPS_KILL ?? '') ?? []
+const [, nth, last] = /^(\d+) (.+)$/.exec(STEPS_KILL ?? STEPS_STOP ?? '') ?? []
 let seen = 0
+
+const { now } = Date
+let stopped = 0
+Date.now = () => now() + stopped
+
+function stop() {
+  process.kill(process.pid, 'SIGSTOP')
+  // Another thread may receive the signal: this one does nothing until it is stopped too.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+  stopped = Number(STEPS_STOPPED ?? 0)
+}
 
 function step(what) {
   fs.writeSync(log, `${what}\n`)
   if (what === last) seen += 1
-  if (what === last && seen === Number(nth)) process.kill(process.pid, 'SIGKILL')
+  if (what !== last || seen !== Number(nth)) return
+  if (STEPS_KILL) process.kill(process.pid, 'SIGKILL')
+  else stop()
 }
 
 const spawn = childProcess.spawn

@@ -6,7 +6,7 @@ import { OAuthError } from '../../errors.ts'
 import type { Http, HttpInit } from '../../ports.ts'
 import { checkHost } from './address-guard.ts'
 import { createAgents } from './agents.ts'
-import { networkError, Timeout } from './errors.ts'
+import { keepingReason, networkError, Timeout } from './errors.ts'
 import { exchange } from './exchange.ts'
 import { Limit } from './limit.ts'
 import { proxiesFrom } from './proxies.ts'
@@ -55,6 +55,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
       const report = (outcome: string | number) =>
         onRequest?.(`${method} ${url.href} ${outcome} (${millisecondsSince(started)} ms)`)
       const time = timeLimit(init)
+      const confirming = init.beforeSend && keepingReason(init.beforeSend)
       try {
         const response = await exchange({
           url,
@@ -65,7 +66,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
           mayReuse: () => agents.mayReuse(url, ownConnection),
           idleMilliseconds: pauseSeconds === undefined ? idleMilliseconds : timerFor(pauseSeconds),
           limit: time.limit,
-          beforeSend: init.beforeSend,
+          beforeSend: confirming?.run,
           onEnd: time.end,
         })
         if (streaming) time.lift()
@@ -77,6 +78,10 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
         if (init.signal?.aborted) {
           report('aborted')
           throw init.signal.reason
+        }
+        if (confirming?.reason !== undefined) {
+          report('not sent')
+          throw confirming.reason
         }
         const failure = networkError(error, url)
         report(failure.code)

@@ -30,6 +30,18 @@ export class TunnelRefused extends Error {
   }
 }
 
+/** A `beforeSend` whose reason to send nothing is kept, if that is no `Error`: it is meant for whoever gave it. */
+export function keepingReason(beforeSend: () => Promise<void>) {
+  const kept: { reason?: unknown; readonly run: () => Promise<void> } = {
+    run: () =>
+      beforeSend().catch((reason: unknown) => {
+        if (!(reason instanceof Error)) kept.reason = reason
+        throw reason
+      }),
+  }
+  return kept
+}
+
 /** The error for a failed exchange. */
 export function networkError(error: unknown, url: URL): OAuthError {
   const chain = causes(error)

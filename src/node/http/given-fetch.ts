@@ -5,7 +5,7 @@
 import { OAuthError } from '../../errors.ts'
 import type { Http, HttpInit } from '../../ports.ts'
 import { checkHost } from './address-guard.ts'
-import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
+import { ConnectFailure, IdleTimeout, keepingReason, networkError, Timeout } from './errors.ts'
 
 /** As the `fetch` of the platform. */
 export type GivenFetch = (url: URL, init: RequestInit) => Promise<Response>
@@ -31,9 +31,10 @@ export function httpOver(given: GivenFetch, { dev, userAgent }: GivenFetchOption
       }
       if (!dev) checkHost(url.hostname)
       const limit = limitsOf(init)
+      const confirming = init.beforeSend && keepingReason(init.beforeSend)
       try {
         limit.signal.throwIfAborted()
-        await init.beforeSend?.()
+        await confirming?.run()
         const response = await limit.orAborted(given(url, requestOf(init, userAgent, limit.signal)))
         if (response.redirected || response.type === 'opaqueredirect') {
           throw new OAuthError('ADDRESS_REFUSED', `the given fetch followed a redirect of ${url.origin}`)
@@ -41,7 +42,7 @@ export function httpOver(given: GivenFetch, { dev, userAgent }: GivenFetchOption
         return await limit.bounded(response, (error) => explained(error, url, init))
       } catch (error) {
         limit.end()
-        throw explained(error, url, init)
+        throw confirming?.reason ?? explained(error, url, init)
       }
     },
   }

@@ -165,7 +165,10 @@ describe('what is awaited before a request is sent', () => {
     expect([await response.text(), ...events]).toStrictEqual(['done', 'before', 'confirmed', 'request'])
   })
 
-  test('it rejects: not a byte is sent', async () => {
+  test.each([
+    ['an error of ours', new OAuthError('SESSION_BUSY', 'taken over')],
+    ['what is no error, such as the wish to begin again', { wait: 'for another machine' }],
+  ])('it rejects with %s, which is thrown: not a byte is sent', async (_, refusal) => {
     const received: string[] = []
     const server = createServer((socket) => {
       socket.on('data', (data) => received.push(String(data))).on('close', () => received.push('closed'))
@@ -173,7 +176,6 @@ describe('what is awaited before a request is sent', () => {
     await once(server.listen(0, '127.0.0.1'), 'listening')
     onTestFinished(() => void server.close())
     const url = new URL(`http://127.0.0.1:${(server.address() as net.AddressInfo).port}`)
-    const refusal = new OAuthError('SESSION_BUSY', 'taken over')
     const beforeSend = () => Promise.reject(refusal)
     const asked = client().fetch(url, { method: 'POST', body: 'secret', ownConnection: true, beforeSend })
     await expect(asked).rejects.toBe(refusal)

@@ -61,6 +61,10 @@ describe('what is checked from outside', () => {
       .fetch(new URL('http://a.test/'), { beforeSend })
       .catch(() => undefined)
     expect(given).not.toHaveBeenCalled()
+    const refusal = { wait: 'for another machine' }
+    const asked = over(given).fetch(new URL('http://a.test/'), { beforeSend: () => Promise.reject(refusal) })
+    await expect(asked).rejects.toBe(refusal)
+    expect(given).not.toHaveBeenCalled()
   })
 })
 
