@@ -494,7 +494,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'vault-rekey-begun':
       return `run it on the machine that began to replace the key, or enter the new key here with: atproto-oauth vault use ${shellQuote(facts.address)}`
     case 'vault-lost':
-      return `to store it there again: atproto-oauth refresh --account ${shellQuote(facts.account)}; to give it up: atproto-oauth vault new ${shellQuote(facts.address)} --replace`
+      return `to store it there again, on the machine that refreshed last: atproto-oauth refresh --account ${shellQuote(facts.account)}; to give it up: atproto-oauth vault new ${shellQuote(facts.address)} --replace`
     case 'vault-rekey-unfinished':
       return 'finish it first: atproto-oauth vault rekey --finish'
     case 'vault-newer':

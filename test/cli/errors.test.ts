@@ -574,7 +574,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'VAULT_INVALID',
       { reason: 'vault-lost', address: 'git:/a', account: 'alice.test' },
-      'to store it there again: atproto-oauth refresh --account alice.test; to give it up: atproto-oauth vault new git:/a --replace',
+      'to store it there again, on the machine that refreshed last: atproto-oauth refresh --account alice.test; to give it up: atproto-oauth vault new git:/a --replace',
     ],
     ['VAULT_INVALID', { reason: 'vault-rekey-unfinished' }, /: atproto-oauth vault rekey --finish$/],
     ['VAULT_INVALID', { reason: 'vault-newer' }, 'update this tool: npx atproto-oauth@latest'],

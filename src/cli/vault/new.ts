@@ -2,7 +2,7 @@
  * `vault new`: makes a vault and its key, keeps both on this machine, and prints or saves them for others.
  */
 import { Command } from 'commander'
-import { VAULT_KEY, VAULT_TOKEN } from '../../credentials/variables.ts'
+import { type Environment, VAULT_KEY, VAULT_TOKEN, variable } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
 import { normalizeAddress, vaultFolders, withoutLogin } from '../../node/vault/connect.ts'
 import { VAULT_RECORD, type VaultEngine } from '../../node/vault/engine.ts'
@@ -91,7 +91,7 @@ interface Made {
   readonly isReplaced: boolean
 }
 
-async function make(place: Place, { replace = false }: NewOptions, { runtime }: Context): Promise<Made> {
+async function make(place: Place, { replace = false }: NewOptions, { io, runtime }: Context): Promise<Made> {
   const { address, login, engine, home, keyOutput } = place
   const { targets } = keyOutput
   const known = (await prepareKnownVaults(home)).vaults.filter((vault) => vault.address === address)
@@ -102,8 +102,8 @@ async function make(place: Place, { replace = false }: NewOptions, { runtime }: 
   const isUnfinished = opening?.unconfirmed === true
   if (!isUnfinished) refuseExisting(place, records, { replace, isKeyKnown: opening !== undefined })
   if (records.size === 0 && !replace) {
-    for (const vault of known) {
-      const lost = await lostVault(engine, vault.key, vaultFolders(home).memory)
+    for (const key of [...known.map((vault) => vault.key), ...givenKey(io.environment)]) {
+      const lost = await lostVault(engine, key, vaultFolders(home).memory)
       if (lost !== undefined) throw lost
     }
   }
@@ -136,6 +136,18 @@ async function make(place: Place, { replace = false }: NewOptions, { runtime }: 
   }
   await writeKnownVault(home, { address, key, login })
   return { key, isReplaced: before !== undefined && !isUnfinished }
+}
+
+/** That of the environment, if it has the form of one: the vault may have been used with it. */
+function givenKey(environment: Environment): string[] {
+  const key = variable(environment, VAULT_KEY)
+  if (key === undefined) return []
+  try {
+    parseUserKey(key)
+    return [key]
+  } catch {
+    return []
+  }
 }
 
 async function keyThatOpens<T extends { readonly key: string }>(

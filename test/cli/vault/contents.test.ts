@@ -167,7 +167,9 @@ ok  this machine     has nothing that is missing in the vault
     for (const args of [['check'], ['list'], ['new', ADDRESS]]) {
       const { stdout, stderr } = await world.vault(args)
       expect(stdout + stderr).toContain(said)
-      expect(stdout + stderr).toContain('to store it there again: atproto-oauth refresh --account alice.fake.dev')
+      expect(stdout + stderr).toContain(
+        'to store it there again, on the machine that refreshed last: atproto-oauth refresh --account alice.fake.dev',
+      )
     }
     expect(world.service.version).toBe(version)
     const env = { ATPROTO_OAUTH_HOME: world.home }
