@@ -182,6 +182,20 @@ ok  this machine     has nothing that is missing in the vault
     expect(await world.vault(['new', ADDRESS, '--replace'])).toMatchObject({ code: 0 })
   })
 
+  test('a vault that is gone, whose key is a variable only, is not replaced either', async () => {
+    const world = await createCommandWorld(false)
+    const memory = memoryOf(world)
+    await memory.write('keys', VAULT_RECORD, await wrapKeys(world.keys, parseUserKey(world.userKey)))
+    const seen = await seal({ version: 1, kind: 'session', session: await world.put() }, world.keys)
+    await memory.write('seen', seen.name, seen.text)
+    world.service.clear()
+    const refused = await world.vault(['new', ADDRESS], { env: { ATPROTO_OAUTH_VAULT_KEY: world.userKey } })
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('this machine has a copy of it') })
+    expect(world.service.records.size).toBe(0)
+    const malformed = await world.vault(['new', ADDRESS], { env: { ATPROTO_OAUTH_VAULT_KEY: 'x' } })
+    expect(malformed, malformed.stderr).toMatchObject({ code: 0 })
+  })
+
   test('a key that was replaced is called that where it was used before', async () => {
     const world = await createCommandWorld()
     const memory = memoryOf(world)
