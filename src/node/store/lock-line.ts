@@ -24,7 +24,7 @@ interface Line {
 const LINES = Symbol.for('atproto-oauth.lock-lines.1')
 const shared = globalThis as { [LINES]?: Map<string, Line> }
 shared[LINES] ??= new Map()
-const lines: Map<string, Line> = shared[LINES]
+export const lines: Map<string, Line> = shared[LINES]
 
 /**
  * @param folder that of the lock

@@ -12,7 +12,7 @@ import {
 } from '../../../src/node/vault/envelope.ts'
 import { readKnownVault, readKnownVaults } from '../../../src/node/vault/known.ts'
 import { createFolderMemory } from '../../../src/node/vault/machine.ts'
-import { openVault, vaultFolder } from '../../../src/node/vault/open.ts'
+import { vaultFolder } from '../../../src/node/vault/open.ts'
 import { seal, unseal, type VaultRecord } from '../../../src/node/vault/record.ts'
 import { createVaultSessions } from '../../../src/node/vault/sessions.ts'
 import { fakeNodeRuntime, run } from '../../support/cli.ts'

@@ -11,6 +11,7 @@ import { type StoreCipher, storeCipher } from '../../../src/node/store/cipher.ts
 import { readEncryption, type StoreEncryption } from '../../../src/node/store/encryption.ts'
 import { besideOf } from '../../../src/node/store/files.ts'
 import { live } from '../../../src/node/store/lock-holder.ts'
+import { lines } from '../../../src/node/store/lock-line.ts'
 import { createPendingStore } from '../../../src/node/store/logins.ts'
 import { createRescue } from '../../../src/node/store/rescue.ts'
 import { createSessionStore } from '../../../src/node/store/sessions.ts'
@@ -91,6 +92,12 @@ function change(place: Place, { mode, passphrase }: Mode) {
     elsewhere: [elsewhere],
     saveSetting,
   })
+}
+
+/** Whoever had a lock in this process, or waited for one, is gone. */
+function endProcess(): void {
+  live.clear()
+  lines.clear()
 }
 
 /** A process of a user who knows one passphrase, and compares the store with the setting. */
@@ -223,7 +230,7 @@ describe.each(CHANGES)('from %s', (_, from, to) => {
       })
       Object.assign(mortality, { steps: 0, last })
       const end = await Promise.race([change(place, to).then(() => 'done' as const), death])
-      live.clear()
+      endProcess()
       const passphrase = await openedWith(place, [to.passphrase, from.passphrase])
       await expectAll(place)
       // A refresh meanwhile, in whichever form is the one now.
@@ -309,7 +316,7 @@ test('killed when all is decrypted and the key is removed, another change begins
     })
     void change(place, OFF)
     await death
-    live.clear()
+    endProcess()
     place.keychain.remove = remove
     expect(place.keychain.entries.size).toBe(0)
     begin(place, undefined)
@@ -337,6 +344,7 @@ test('a login that is stored while the store is decrypted is in plain text, also
               resolve()
               return () => undefined
             }
+            lines.clear() // the change is made by another process
             changing = changeStoreEncryption(place.home, 'off', { elsewhere: [place.elsewhere], onWait })
             void changing.then(() => resolve())
           })
@@ -348,7 +356,7 @@ test('a login that is stored while the store is decrypted is in plain text, also
   }
   const put = createPendingStore(place.home, slow).put(pendingRecord({ state: 'late' }))
   await until(async () => (await readdir(join(place.home, 'pending'))).length > 2)
-  live.clear()
+  endProcess()
   await until(() => changing !== undefined)
   await changing
   void put
