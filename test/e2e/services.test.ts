@@ -51,7 +51,7 @@ test('19.7, 19.8, 19.9, 15.14 service tokens: for one method of one service, a n
 
   const missing = await issue('lxm=app.bsky.feed.getFeed')
   expectFailure(missing, 7, 'PERMISSION_MISSING')
-  expect(missing.stderr).toContain('"rpc:app.bsky.feed.getFeed?aud=did:web:api.bsky.app"')
+  expect(missing.stderr).toContain("'rpc:app.bsky.feed.getFeed?aud=did:web:api.bsky.app'")
   const scope = /--scope '([^']+)'/.exec(missing.stderr)![1]!
   expect(scope).toBe('atproto rpc:app.bsky.feed.getTimeline?aud=* rpc:app.bsky.feed.getFeed?aud=*')
   expect((await runCli(['init', account.handle, '--scope', scope], { home })).code).toBe(0)
