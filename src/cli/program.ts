@@ -34,7 +34,7 @@ export async function runProgram(io: CliIO): Promise<number> {
   const program = createProgram(io, await loadCommands(io.arguments, invocation))
   invocation.follow(program)
   try {
-    await program.parseAsync(askedOf(program, io.arguments), { from: 'user' })
+    await program.parseAsync(askedOf(program, withSessionKeys(io.arguments)), { from: 'user' })
     return invocation.finish()
   } catch (error) {
     if (!(error instanceof CommanderError)) return invocation.finish(error)
@@ -71,6 +71,14 @@ export function createProgram(io: CliIO, commands: readonly Command[]): Command 
   }
   return program
 }
+
+/** One in 64 keys of sessions begins with a hyphen, and would be taken for an option. With an `@` it is an account. */
+function withSessionKeys(words: readonly string[]): readonly string[] {
+  const at = words.indexOf('accounts')
+  return at < 0 ? words : words.map((word, index) => (index > at && SESSION_KEY.test(word) ? `@${word}` : word))
+}
+
+const SESSION_KEY = /^-[\w-]{42}$/
 
 /** Without `help` if what follows is no command: commander would show the general help, and rejects the command itself. */
 function askedOf(program: Command, words: readonly string[]): readonly string[] {

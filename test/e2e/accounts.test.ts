@@ -175,7 +175,7 @@ test('two sessions of one account with different scopes: the handle means the ne
   const unclear = await runCli(['accounts', 'name', account.handle, 'posts'], { home })
   expectFailure(unclear, 2, 'USAGE')
   const key = sessions[1].thumbprint
-  expect(await runCli(['accounts', 'name', '--', key, 'posts'], { home })).toMatchObject({ code: 0 })
+  expect(await runCli(['accounts', 'name', key, 'posts'], { home })).toMatchObject({ code: 0 })
   const scopeOf = async (args: readonly string[]) =>
     JSON.parse((await runCli(['whoami', '--json', ...args], { home })).stdout).scope
   expect(await scopeOf(['--account', account.handle])).toBe('atproto')

@@ -58,7 +58,7 @@ async function runName(
   const { sessions } = runtime.stores
   const record = await storedSession(account, context)
   const all = await sessions.list()
-  if (namedSession(account, all) === undefined) refuseSeveral(record, all)
+  if (namedSession(account.replace(/^@/, ''), all) === undefined) refuseSeveral(record, all)
   const other = name === undefined ? undefined : namedSession(name, all)
   if (other !== undefined && other.thumbprint !== record.thumbprint) {
     throw new CliError('USAGE', `${name} is the name of another session, of ${other.handle ?? other.did}`, {

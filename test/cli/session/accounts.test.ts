@@ -267,6 +267,18 @@ describe('names', () => {
     expect((await all(['status', '--account', 'posts'])).stdout).toMatch(/^name {10}posts$/m)
   })
 
+  test('a key may begin with a hyphen', async () => {
+    const { all, world, alice } = await withBoth()
+    for (const letter of ['-', '-a']) {
+      const key = letter.padEnd(43, '_')
+      world.stores.sessionRecords.set(key, { ...alice, thumbprint: key, createdAt: 1 })
+      expect(await all(['accounts', 'name', key, 'mail'])).toMatchObject({ code: 0 })
+      expect(world.stores.sessionRecords.get(key)).toMatchObject({ name: 'mail' })
+      expect(await all(['--dev', 'accounts', 'use', key])).toMatchObject({ code: 0 })
+      expect(await all(['accounts', 'name', key, '--remove'])).toMatchObject({ code: 0 })
+    }
+  })
+
   test('an account with several sessions has to be told apart first', async () => {
     const { all, thumbprint, older } = await withTwo()
     const { code, stderr } = await all(['accounts', 'name', 'alice.fake.dev', 'work'])
