@@ -1,6 +1,6 @@
 /** An encrypted store, on the real PDS: with a passphrase, and with the keychain of a desktop. */
 import { execFileSync } from 'node:child_process'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -181,6 +181,8 @@ describe.skipIf(lacksSecretService())('with GNOME Keyring', () => {
 
   test('no token or key is in any file of the user, also when killed in the middle of a refresh', async () => {
     const [account, home] = [await world.createAccount(), await newHome()]
+    // With compiled code of its own, which other homes share.
+    await rm(join(home.path, '.cache'), { recursive: true })
     // The folders of the system: those of data, cache and settings are apart.
     const env = { ...service.env, ...(await ownFolders(home)), ATPROTO_OAUTH_HOME: undefined }
     await ok(['config', 'set', 'encrypt-store', 'keychain'], home, env)
