@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { lstat, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { lacks } from '../support/machine.ts'
+import { unrecognizable } from '../support/media.ts'
 import {
   type CliOptions,
   type CliResult,
@@ -123,7 +123,7 @@ describe('requests', () => {
 
 describe('uploads', () => {
   test('18.6 five megabytes: the first signed attempt works, after a nonce that is good', async () => {
-    await writeFile(join(home.path, 'cat.png'), randomBytes(5_000_000))
+    await writeFile(join(home.path, 'cat.png'), unrecognizable(5_000_000))
     await writeFile(join(home.state, 'nonces', (await readdir(join(home.state, 'nonces')))[0]!), '{}')
     await world.clearRequests()
     const { blob } = await json(['call', 'com.atproto.repo.uploadBlob', '--upload', 'cat.png'])

@@ -1,5 +1,5 @@
 /** A front on a session of the real PDS, in this process: what `run` adds to it is tested in run.test.ts. */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { AtpAgent, type BlobRef } from '@atproto/api'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFront, type Refusal } from '../../src/front/front.ts'
@@ -8,6 +8,7 @@ import { complete } from '../../src/login/complete.ts'
 import { startFrontServer } from '../../src/node/front-server.ts'
 import type { Runtime } from '../../src/ports.ts'
 import { openSession } from '../../src/session/open.ts'
+import { unrecognizable } from '../support/media.ts'
 import { connectWorld } from '../world/world.ts'
 import { callbackFor, GENERIC, library, newHome } from './support.ts'
 
@@ -54,7 +55,7 @@ async function signedIn(scope = GENERIC) {
 
 test('5 MB up and down, a post with it, and its end', async () => {
   const { account, agent } = await signedIn()
-  const bytes = new Uint8Array(randomBytes(LARGE))
+  const bytes = new Uint8Array(unrecognizable(LARGE))
   const encoding = 'application/octet-stream'
   const { data: same } = await agent.uploadBlob(new Blob([bytes]), { encoding }) // in chunks
   const { data } = await agent.uploadBlob(bytes, { encoding })

@@ -2,11 +2,12 @@
  * Unmodified libraries and programs that sign in with an app password, started by `run`, against the real PDS. Each of
  * programs/ is what a user of the library would write; none of them has been told of OAuth.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { unrecognizable } from '../support/media.ts'
 import { runCli } from '../world/cli.ts'
 import { inNewest, isNewest } from '../world/packages.ts'
 import { connectWorld } from '../world/world.ts'
@@ -29,7 +30,7 @@ const PROGRAMS = [
 
 async function started(program: string, scope: string) {
   const { account, home, env } = await logIn(world, scope)
-  const clip = randomBytes(5_000_000)
+  const clip = unrecognizable(5_000_000)
   await writeFile(join(home.path, 'clip.mp4'), clip)
   const result = await runCli(['run', ...VARIABLES, '--', process.execPath, program], { home, env })
   expect(result.code, result.stderr).toBe(0)
@@ -84,7 +85,7 @@ test.skipIf(!isNewest)('the unmodified sequoia CLI, as --as knows it, finds and 
   await mkdir(join(home.path, 'posts'))
   const config = { siteUrl: 'https://blog.test', contentDir: 'posts', publicationUri: publication }
   await writeFile(join(home.path, 'sequoia.json'), JSON.stringify(config))
-  await writeFile(join(home.path, 'posts', 'cover.png'), randomBytes(900_000))
+  await writeFile(join(home.path, 'posts', 'cover.png'), unrecognizable(900_000))
   const front = ['---', 'title: Hello', 'publishDate: 2026-01-02', 'ogImage: cover.png', '---', 'text', '']
   await writeFile(join(home.path, 'posts', 'hello.md'), front.join('\n'))
   const sequoia = inNewest('node_modules/sequoia-cli/dist/index.js')
