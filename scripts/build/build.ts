@@ -20,6 +20,7 @@ import { staticImports } from './imports.ts'
 import { lazyImports, withSynchronousLoads } from './lazy-imports.ts'
 import { licencesOf } from './licences.ts'
 import { helpText, manPage } from './man.ts'
+import { withPlainExports } from './plain-exports.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const DIST = `${ROOT}dist`
@@ -224,7 +225,7 @@ async function writeChunk({ name, fileName, code: generated, map, moduleIds }: O
   if (/\bimport\(/.test(code)) throw new Error(`${fileName} has an import(), which kept code (code-cache.ts) cannot do`)
   const theirs = moduleIds.filter((id) => !id.startsWith(`${ROOT}src/`))
   if (theirs.length === moduleIds.length) {
-    const { code: small, errors } = await minify(fileName, code)
+    const { code: small, errors } = await minify(fileName, withPlainExports(code))
     if (errors.length > 0) throw errors[0]
     await writeFile(path, ascii(small))
     return
@@ -237,7 +238,7 @@ async function writeChunk({ name, fileName, code: generated, map, moduleIds }: O
     return
   }
   const { lines, mappings } = byStatement(code, decode(map?.mappings ?? ''))
-  await writeFile(path, ascii(lines.join('\n')))
+  await writeFile(path, ascii(withPlainExports(lines.join('\n'))))
   if (map) await writeFile(`${path}.map`, JSON.stringify(linesOnly(map, mappings)))
 }
 
