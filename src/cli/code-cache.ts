@@ -5,7 +5,7 @@
  * used, and never adds those of others.
  */
 import { isAscii } from 'node:buffer'
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import {
   closeSync,
   fstatSync,
@@ -23,7 +23,7 @@ import { basename, dirname, join } from 'node:path'
 import { Script } from 'node:vm'
 
 /** Bytes of the digest before the compiled code, which V8 would copy if it did not begin at a multiple of 8. */
-const DIGEST_LENGTH = 24
+const DIGEST_LENGTH = 40
 /** Milliseconds after which a file is deleted: it may be of a Node or a command that nobody uses any more. */
 const KEPT_FOR = 30 * 24 * 60 * 60 * 1000
 
@@ -89,7 +89,7 @@ export function keepCode({ folder, command, program, build, loaders }: KeptCode)
     // With the functions that were compiled when they were first called.
     for (const { kept, key, script } of compiled) {
       const code = script.createCachedData()
-      attempt(() => write(kept, Buffer.concat([digest(key, code), code])))
+      attempt(() => write(kept, [code, Buffer.from(key)]))
     }
     attempt(() => removeOld(folder))
   })
@@ -129,17 +129,21 @@ function codeIn(path: string, key: string): Buffer | undefined {
   return attempt(() => {
     const { bytes, stats } = read(path)
     if (stats.uid !== (process.geteuid?.() ?? 0)) return undefined
-    const code = bytes.subarray(DIGEST_LENGTH)
-    return digest(key, code).equals(bytes.subarray(0, DIGEST_LENGTH)) ? code : undefined
+    const end = bytes.length - Buffer.byteLength(key)
+    const isOf = bytes.toString('utf8', end) === key
+    return isOf && bytes.toString('latin1', 0, DIGEST_LENGTH) === digest(bytes.subarray(DIGEST_LENGTH))
+      ? bytes.subarray(DIGEST_LENGTH, end)
+      : undefined
   })
 }
 
 /** Under another name first, because another process may read or write the same. */
-function write(path: string, content: Buffer): void {
+function write(path: string, parts: readonly Buffer[]): void {
+  const content = Buffer.concat(parts)
   const beside = `${path}.${process.pid}`
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   try {
-    writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
+    writeFileSync(beside, Buffer.concat([Buffer.from(digest(content)), content]), { mode: 0o600, flag: 'wx' })
     renameSync(beside, path)
   } catch {
     rmSync(beside, { force: true })
@@ -163,8 +167,11 @@ function attempt<T>(work: () => T): T | undefined {
   }
 }
 
-/** V8 does not notice when the code is damaged. Nothing else is meant by the digest, and SHA-1 takes the least time. */
-function digest(key: string, code: Buffer): Buffer {
-  const sha1 = createHash('sha1').update(key).update(code).digest()
-  return Buffer.concat([sha1], DIGEST_LENGTH)
+/**
+ * V8 does not notice when the code is damaged. Nothing else is meant by the digest, and SHA-1 takes the least time.
+ *
+ * @returns in hexadecimal
+ */
+function digest(content: Buffer): string {
+  return hash('sha1', content)
 }

@@ -4,7 +4,7 @@
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc8812.html#section-3 RFC 8812 §3}
  */
-import { createECDH, createHash, createPrivateKey, sign } from 'node:crypto'
+import { createECDH, createPrivateKey, hash, sign } from 'node:crypto'
 import type { PrivateJwk } from '../model.ts'
 
 const CURVES: Readonly<Record<PrivateJwk['crv'], string>> = { 'P-256': 'prime256v1', secp256k1: 'secp256k1' }
@@ -30,5 +30,5 @@ export function openEs256({ kty, crv, x, y, d }: PrivateJwk): (data: Uint8Array)
 }
 
 export function sha256(data: Uint8Array): Uint8Array {
-  return createHash('sha256').update(data).digest()
+  return hash('sha256', data, 'buffer')
 }

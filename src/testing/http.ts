@@ -1,7 +1,7 @@
 /**
  * Requests as the servers and the tests see them, and JSON responses.
  */
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import type { HttpInit } from '../ports.ts'
 
 export type Json = Record<string, unknown>
@@ -48,7 +48,7 @@ export function json(status: number, body: unknown, headers: Record<string, stri
 }
 
 export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
+  return hash('sha256', text, 'base64url')
 }
 
 /**

@@ -2,7 +2,7 @@
  * `file:PATH`: the variables in a dotenv file, replaced as a whole or not at all, with a lock beside it: two stores may
  * have it as their target.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { lstat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { editDotenv, parseDotenv } from '../../credentials/dotenv.ts'
@@ -58,7 +58,7 @@ export function fileTarget(name: string, path: string): SaveTarget {
 /** Beside the file, hidden. */
 function lockOf(path: string): string {
   const name = basename(path)
-  const short = name.length > NAME_LONGEST ? createHash('sha256').update(name).digest('hex').slice(0, 32) : name
+  const short = name.length > NAME_LONGEST ? hash('sha256', name, 'hex').slice(0, 32) : name
   return join(dirname(path), `.${short}.lock`)
 }
 

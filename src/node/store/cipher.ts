@@ -4,7 +4,7 @@
  *
  * What is loaded only for an encrypted store is in encryption.ts.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { dirname, join, resolve } from 'node:path'
 import type { StoreKeys, Unlock } from './encryption.ts'
 import { listFolder, readPrivate } from './files.ts'
@@ -182,7 +182,7 @@ export function sessionName(thumbprint: string): string {
 
 /** The state comes from a browser and must not be used as a file name. */
 export function loginId(state: string): string {
-  return createHash('sha256').update(state).digest('hex')
+  return hash('sha256', state, 'hex')
 }
 
 export function loginName(id: string): string {

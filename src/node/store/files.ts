@@ -2,7 +2,7 @@
  * Files that hold secrets: readable by their owner only, replaced as a whole or not
  * at all, never through a symbolic link.
  */
-import { createHash, randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, type Stats } from 'node:fs'
 import {
   chmod,
@@ -249,7 +249,7 @@ export function isBeside(name: string, path: string, purpose = '(?:\\.claimed)?'
 function prefixOf(path: string): string {
   const name = basename(path)
   const isLong = name.length > NAME_LONGEST
-  return `.${isLong ? createHash('sha256').update(name).digest('hex').slice(0, 32) : name}.`
+  return `.${isLong ? hash('sha256', name, 'hex').slice(0, 32) : name}.`
 }
 
 export function makePrivateFolder(path: string): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * Parses and validates stored records: a file may be truncated, edited or from another version.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import * as v from '@badrap/valita'
 import { type Fault, firstFault } from '../../credentials/fault.ts'
 import { fromStored, storedName, toStored } from '../../credentials/stored.ts'
@@ -51,7 +51,7 @@ export function sealed(record: SessionRecord): object {
 
 function sealOf({ thumbprint, did, clientId, pds, refreshToken }: SessionRecord): string {
   const bound = JSON.stringify([thumbprint, did, clientId, pds, refreshToken])
-  return createHash('sha256').update(bound).digest('base64url')
+  return hash('sha256', bound, 'base64url')
 }
 
 /** @throws {OAuthError} `STORE_INVALID`, as {@link parsePending} */
@@ -71,7 +71,7 @@ export function parseSession(text: string, path: string, thumbprint: string): Se
 /** RFC 7638 §3. */
 function thumbprintOf({ crv, kty, x, y }: PrivateJwk): string {
   const jwk = JSON.stringify({ crv, kty, x, y })
-  return createHash('sha256').update(jwk).digest('base64url')
+  return hash('sha256', jwk, 'base64url')
 }
 
 /** `undefined` for an unreadable file: that a session was revoked can be found out from the server as well. */

@@ -2,7 +2,7 @@
  * A second place for a session that could not be written to the store after its token was sent. The next run that opens
  * the session finds it there.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { lstatSync, realpathSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isOAuthError } from '../../errors.ts'
@@ -80,7 +80,7 @@ function realPathOf(path: string): string | undefined {
 }
 
 function prefixOf(home: string): string {
-  return `atproto-oauth-${createHash('sha256').update(home).digest('hex').slice(0, 16)}-`
+  return `atproto-oauth-${hash('sha256', home, 'hex').slice(0, 16)}-`
 }
 
 async function put(path: string, text: string, home: string): Promise<boolean> {

@@ -5,7 +5,7 @@
  * stands which machine uses it. What is missing proves nothing: a new container may have an old volume.
  */
 import { execFile } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { constants, existsSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -181,7 +181,7 @@ export async function machineId(
 ): Promise<string | undefined> {
   if (!isLasting(environment)) return undefined
   const id = await systemId(platform).catch(() => undefined)
-  return id ? createHash('sha256').update(`atproto-oauth ${id}`).digest('base64url').slice(0, 22) : undefined
+  return id ? hash('sha256', `atproto-oauth ${id}`, 'base64url').slice(0, 22) : undefined
 }
 
 async function systemId(platform: NodeJS.Platform): Promise<string | undefined> {

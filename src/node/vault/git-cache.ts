@@ -1,7 +1,7 @@
 /**
  * A bare repository for what git fetches and makes. It may be deleted at any time; nothing is only in it.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -27,7 +27,7 @@ export class GitCache {
   /** @param place the address, which has a cache of its own */
   constructor(cache: string, place: string) {
     this.#place = place
-    this.#folder = join(cache, `git-${createHash('sha256').update(place).digest('hex').slice(0, 32)}`)
+    this.#folder = join(cache, `git-${hash('sha256', place, 'hex').slice(0, 32)}`)
   }
 
   get folder(): string {

@@ -1,7 +1,7 @@
 /**
  * What the vault must know of the machine, and its memory in a folder.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { readlink, realpath, stat } from 'node:fs/promises'
 import { hostname, uptime } from 'node:os'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ export async function systemClock(): Promise<VaultClock> {
     now: Date.now,
     monotonic: () => performance.now(),
     uptime: () => uptime() * 1000,
-    boot: createHash('sha256').update(boot).digest('base64url').slice(0, 22),
+    boot: hash('sha256', boot, 'base64url').slice(0, 22),
     sleep: (milliseconds) => setTimeout(milliseconds),
   }
 }
@@ -61,7 +61,7 @@ export async function describeMachine(
   const space = await readlink('/proc/self/ns/mnt').catch(() => '')
   const parts = [boot, space, id, await realpath(folder), dev, ino, birthtimeMs]
   return {
-    holder: createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22),
+    holder: hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 22),
     label: labelOf(environment),
     durable: isLasting(environment),
   }

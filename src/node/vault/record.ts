@@ -1,7 +1,7 @@
 /**
  * What the vault keeps of one account, in plain text.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import * as v from '@badrap/valita'
 import { OAuthError } from '../../errors.ts'
 import { rotationSchema, type SessionRecord, sessionRecordSchema } from '../../model.ts'
@@ -106,7 +106,7 @@ export function tombstone(session: SessionRecord, now: number): SessionRecord {
 
 /** As in session/token-family.ts. */
 function tokenHash(token: string): string {
-  return createHash('sha256').update(token).digest('base64url').slice(0, 16)
+  return hash('sha256', token, 'base64url').slice(0, 16)
 }
 
 /** Whether what this machine has seen is later than what the engine has: the engine has lost a change. */

@@ -2,7 +2,7 @@
  * A vault in one hash of Redis or Valkey: a field for each record. A hash is in one slot of a cluster, and is listed at
  * one moment.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type Environment, VAULT_TOKEN, variable } from '../../credentials/variables.ts'
 import { OAuthError } from '../../errors.ts'
 import { decodeUtf8 } from '../../text.ts'
@@ -183,7 +183,7 @@ async function run(
 }
 
 function script(text: string): Script {
-  return { text, digest: createHash('sha1').update(text).digest('hex') }
+  return { text, digest: hash('sha1', text, 'hex') }
 }
 
 function flagged(text: string | undefined): [flag: string, text: string] {
