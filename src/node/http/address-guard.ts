@@ -34,21 +34,17 @@ export function checkHost(host: string): void {
 }
 
 /** Only text of these characters can be one: to find out that a name is none, `isIP` would compile a pattern for 4 ms. */
-function isAddress(name: string): boolean {
+export function isAddress(name: string): boolean {
   return /^[\d.]+$|:/.test(name) && isIP(name) !== 0
 }
 
-type LookupCallback = (error: Error | null, address: string | LookupAddress[], family?: number) => void
+type LookupCallback = (error: Error | null, addresses?: readonly LookupAddress[]) => void
 
-/** Replaces `dns.lookup`, so that exactly the checked addresses are used for the connection. */
+/** As `dns.lookup` of all addresses, so that exactly the checked addresses are used for the connection. */
 export function guardedLookup(host: string, options: LookupOptions, callback: LookupCallback): void {
   dnsLookup(host, { ...options, all: true }, (error, addresses) => {
-    if (error) return callback(error, '')
-    const bad = addresses.find(({ address }) => !isPublicAddress(address))
-    if (bad) return callback(refused(host, bad.address), '')
-    if (options.all) return callback(null, addresses)
-    const [first] = addresses
-    callback(null, first?.address ?? '', first?.family)
+    const bad = addresses?.find(({ address }) => !isPublicAddress(address))
+    callback(error ?? (bad ? refused(host, bad.address) : null), addresses)
   })
 }
 

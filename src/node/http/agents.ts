@@ -2,11 +2,12 @@
  * Opens connections: direct ones, guarded unless `dev` is set, or through a proxy. A connection is used only once it is
  * complete, including TLS, so that the request was certainly not sent if anything fails before.
  */
+import { ADDRCONFIG, lookup as dnsLookup, type LookupAddress } from 'node:dns'
 import { type AgentOptions, Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions, request as requestHttps } from 'node:https'
-import { isIP, type Socket } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { checkHost, guardedLookup } from './address-guard.ts'
+import { checkHost, guardedLookup, isAddress } from './address-guard.ts'
 import { type Connect, createEarlyConnections, type EarlyConnections, type OnConnect, type Target } from './early.ts'
 import { ConnectFailure, ProxyFailure, TunnelRefused } from './errors.ts'
 import type { Proxies } from './proxies.ts'
@@ -41,10 +42,9 @@ export function createAgents(dev: boolean, proxies: Proxies): Agents {
     for: (url, own) => pool(url, own).agent,
     open(url, own, signal) {
       const { options, early } = pool(url, own)
-      const host = url.hostname.replace(/^\[|\]$/g, '')
       const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
       // As Node calls an agent for a request.
-      early.open({ ...options, host, port, servername: isIP(host) ? '' : host }, signal)
+      early.open({ ...options, host: hostOf(url), port, servername: serverName(url) }, signal)
     },
     mayReuse(url, own) {
       const { agent, early } = pool(url, own)
@@ -64,9 +64,21 @@ export function createAgents(dev: boolean, proxies: Proxies): Agents {
     const secure = protocol === 'https:'
     const options = { ...VERIFIED, ...OFFERED, ...(!own && KEPT) }
     if (proxy) return throughTunnel(secure, proxy, options)
-    if (!dev) Object.assign(options, { lookup: guardedLookup })
     return secure ? directly(HttpsAgent, 'secureConnect', options, dev) : directly(HttpAgent, 'connect', options, dev)
   }
+}
+
+/**
+ * The name for the TLS handshake, which an address has not. Node would take that of the host header, and compile a large
+ * pattern to find out that it is not an address.
+ */
+export function serverName(url: URL): string {
+  const host = hostOf(url)
+  return url.protocol === 'https:' && !isAddress(host) ? host : ''
+}
+
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '')
 }
 
 function directly(
@@ -78,15 +90,56 @@ function directly(
   const agent = new Agent(options)
   const connect = agent.createConnection.bind(agent)
   return poolOf(agent, options, (target, done, onSocket) => {
-    try {
-      if (!dev) checkHost(target.host)
-      const socket = connect(target, () => undefined) as Socket
+    const open = (place: Target) => {
+      const socket = connect(place, () => undefined) as Socket
       onConnect(socket, ready, done)
       onSocket(socket)
-    } catch (error) {
-      done(error as Error)
     }
+    const attempt = (work: () => void) => {
+      try {
+        work()
+      } catch (error) {
+        done(error as Error)
+      }
+    }
+    attempt(() => {
+      if (!dev) checkHost(target.host)
+      if (isAddress(target.host)) return open(target)
+      lookUp(target.host, dev, (error, addresses) => {
+        if (error) done(new ConnectFailure(error))
+        else attempt(() => open({ ...target, ...among(addresses) }))
+      })
+    })
   })
+}
+
+type Found = (error: Error | null, addresses?: readonly LookupAddress[]) => void
+
+/** As Node looks a name up for a connection: only addresses of the kinds that this machine has itself. */
+function lookUp(host: string, dev: boolean, found: Found): void {
+  const timer = setTimeout(() => {
+    found(tooLate())
+    found = () => undefined
+  }, CONNECT_TIMEOUT).unref()
+  const options = { all: true as const, hints: process.platform === 'win32' ? 0 : ADDRCONFIG }
+  const lookup = dev ? dnsLookup : guardedLookup
+  lookup(host, options, (error, addresses) => {
+    clearTimeout(timer)
+    found(error, addresses)
+  })
+}
+
+/**
+ * Where to connect to. Of several addresses, Node tries one after the other. If there is only one, it takes the place of the
+ * name: Node would look whether the name is an address, with a pattern that takes 4 ms to compile.
+ */
+function among(addresses: readonly LookupAddress[] = []): { host: string } | { lookup: LookupFunction } {
+  const [first, ...others] = addresses
+  if (first && others.length === 0) return { host: first.address }
+  return {
+    lookup: (_, { all }, callback) =>
+      all ? callback(null, [...addresses]) : callback(null, first?.address ?? '', first?.family),
+  }
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6 */
@@ -95,8 +148,6 @@ function throughTunnel(secure: boolean, proxy: URL, options: HttpsAgentOptions):
   const request = proxy.protocol === 'https:' ? requestHttps : requestHttp
   const password = [proxy.username, proxy.password].map(decodeURIComponent).join(':')
   const credentials = `Basic ${Buffer.from(password).toString('base64')}`
-  const host = proxy.hostname.replace(/^\[|\]$/g, '')
-  const servername = isIP(host) ? '' : host
   return poolOf(agent, options, (target, done, onSocket) => {
     const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`
     const asked = request(proxy, {
@@ -104,7 +155,7 @@ function throughTunnel(secure: boolean, proxy: URL, options: HttpsAgentOptions):
       method: 'CONNECT',
       path: authority,
       auth: '', // in proxy-authorization, and in no header that a proxy may pass on
-      servername, // Node would take that of the host header
+      servername: serverName(proxy),
       agent: false,
       insecureHTTPParser: false,
       headers: { host: authority, ...(password !== ':' && { 'proxy-authorization': credentials }) },

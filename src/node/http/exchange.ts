@@ -10,6 +10,7 @@ import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { setTimeout as pause } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
 import { type Body, type HttpResponse, isStream } from '../../ports.ts'
+import { serverName } from './agents.ts'
 import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
 import type { Limit } from './limit.ts'
 import { ResponseBody, ResponseHeaders } from './response.ts'
@@ -107,6 +108,7 @@ function send({
       auth: '', // never sent
       headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body, headers), ...headers },
       agent,
+      servername: serverName(url),
       insecureHTTPParser: false, // whatever NODE_OPTIONS says
     })
     let isOver = false

@@ -1,9 +1,11 @@
 /** What fails, or is refused, before a byte of the request is on its way; and ways around: proxies and CAs. */
 import { readFile, writeFile } from 'node:fs/promises'
 import http2 from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, isIP } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { readText } from '../../../src/protocol/http/bounded-body.ts'
 import { failure } from '../../support/failure.ts'
 import { startNode, tempFolder } from '../helpers.ts'
 import { certificateFor, client, serve, serveBytes, serveProxy, serveTls, unusedPort } from './servers.ts'
@@ -12,11 +14,22 @@ const guarded = () => client({ dev: false })
 
 /** A name as an attacker would set it up: one address to be checked by, and one to get at. */
 const REBINDING = 'a.rebinding.com'
+/** A name that is never answered. */
+const SILENT = 'a.silent.com'
+const askedFor = vi.fn()
+/** A name with several addresses, of which one has a server. */
+const SEVERAL = 'a.several.com'
 vi.mock(import('node:dns'), async (original) => {
   const dns = await original()
-  const both = ['1.1.1.1', '127.0.0.1'].map((address) => ({ address, family: 4 }))
+  const found = (...addresses: string[]) => addresses.map((address) => ({ address, family: isIP(address) }))
   const lookup = (host: string, options: object, callback: (error: Error | null, addresses: unknown) => void) =>
-    host === REBINDING ? callback(null, both) : dns.lookup(host, options, callback as never)
+    host === SILENT
+      ? askedFor()
+      : host === REBINDING
+        ? callback(null, found('1.1.1.1', '127.0.0.1'))
+        : host === SEVERAL
+          ? callback(null, found('127.0.0.3', '::1', '127.0.0.1'))
+          : dns.lookup(host, options, callback as never)
   return { ...dns, lookup: lookup as typeof dns.lookup }
 })
 
@@ -50,6 +63,28 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
       ? ['HOST_NOT_FOUND', 'no such host']
       : ['NETWORK_UNREACHABLE', 'temporary DNS failure']
     expect(error).toMatchObject({ code, message: `cannot reach no-such-host.invalid: ${why}` })
+  })
+
+  test('of several addresses, each is tried', async () => {
+    const { port } = await serve((_, response) => response.end('yes'))
+    const response = await client().fetch(new URL(`http://${SEVERAL}:${port}`))
+    expect(await readText(response, 100)).toBe('yes')
+  })
+
+  test.each([true, false])('a name server that does not respond is given up, dev: %s', async (dev) => {
+    askedFor.mockClear()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const error = failure(client({ dev }).fetch(new URL(`https://${SILENT}`)))
+      while (askedFor.mock.calls.length === 0) await setImmediate()
+      vi.advanceTimersByTime(5000)
+      expect(await error).toMatchObject({
+        code: 'NETWORK_UNREACHABLE',
+        message: `cannot reach ${SILENT}: timed out`,
+      })
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test.each([

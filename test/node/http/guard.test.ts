@@ -38,7 +38,7 @@ beforeEach(() => {
   }
 })
 
-/** In the place of the system: looks a name up as a socket does, notes where it would connect to, and does not. */
+/** In the place of the system: looks up as a socket does what is not an address, notes where it would connect to, and does not. */
 function watchConnections(): string[] {
   const connected: string[] = []
   const connect = (options: tls.ConnectionOptions & net.TcpNetConnectOpts) => {
@@ -47,7 +47,8 @@ function watchConnections(): string[] {
       if (!error) connected.push(...[found].flat().map((one) => (typeof one === 'string' ? one : one.address)))
       socket.destroy(error ?? Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }))
     }
-    options.lookup!(options.host!, { all: true }, give as never)
+    if (net.isIP(options.host!)) give(null, options.host!)
+    else options.lookup!(options.host!, { all: true }, give as never)
     return socket
   }
   vi.spyOn(tls, 'connect').mockImplementation(connect as never)
