@@ -6,9 +6,10 @@ const getter = (name: string, value: string) =>
   `Object.defineProperty(exports,"${name}",{enumerable:!0,get:function(){return ${value}}})`
 
 test('what cannot change is a plain member', () => {
-  const code = (a: string, b: string, c: string) => `const x=1;function y(){}class z{}${a},${b},${c};`
-  expect(withPlainExports(code(getter('a', 'x'), getter('b$', 'y'), getter('c', '`text`')))).toBe(
-    code('exports.a=x', 'exports.b$=y', 'exports.c=`text`'),
+  const code = 'const x=1;function y(){}class z{}'
+  const exports = [getter('a', 'x'), 'exports.b$=y', getter('c', '`text`')]
+  expect(withPlainExports(`${code}${exports.join(',')};\n//# end`)).toBe(
+    `${code}module.exports={a:x,b$:y,c:\`text\`};\n//# end`,
   )
 })
 
@@ -17,7 +18,13 @@ test.each(['x=2', 'x??=2', 'x++', '[x]=[2]', '({y:x}={})', '({y:[,...x]}={})', '
   (change) => {
     const code = `let x=1,other=3;function later(){${change}}`
     expect(withPlainExports(`${code}${getter('a', 'x')},${getter('b', 'other')};`)).toBe(
-      `${code}${getter('a', 'x')},exports.b=other;`,
+      `${code}module.exports={get a(){return x},b:other};`,
     )
   },
 )
+
+test('what is no list of exports stays', () => {
+  for (const code of ['', 'exports.a=x,y();', 'exports.a=x;y();', 'exports.a=y();']) {
+    expect(withPlainExports(code)).toBe(code)
+  }
+})

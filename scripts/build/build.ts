@@ -28,7 +28,8 @@ const DIST = `${ROOT}dist`
 const FACES = { 'index.js': 'library.cjs', 'testing.js': 'testing.cjs' }
 /**
  * What each `call` loads, and most other commands do. It is in two files, because each file takes time to find, to read
- * and to compile: one for the library too. What they import and seldom need is in two files more.
+ * and to compile: one for the library too. What they import and seldom need is in two files more, and the parser of options in
+ * another.
  */
 const WARM = ['src/cli/program.ts', 'src/cli/context.ts', 'src/cli/call/call.ts']
 
@@ -106,13 +107,14 @@ const rarely = new Set(RARE.map((path) => resolve('src', path)))
 const start = await staticImports(['src/cli/entry.ts', 'src/cli/start.ts'])
 const warm = await staticImports(WARM, rarely)
 const rare = new Set([...(await staticImports([...WARM, ...rarely]))].filter((id) => !warm.has(id)))
+const parsing = await staticImports(['src/cli/parser.ts'], rarely)
 const shared = await staticImports(['src/index.ts'])
 
 const bundle = await rolldown({
   cwd: ROOT,
   input: { entry: 'src/cli/entry.ts', library: 'src/index.ts', testing: 'src/testing/index.ts' },
   platform: 'node',
-  plugins: [lazyImports(warm, rarely), withoutUnused(), withLazyBuiltins()],
+  plugins: [lazyImports(warm, new Set([...rarely, 'commander'])), withoutUnused(), withLazyBuiltins()],
   transform: { target: 'node20.19' },
 })
 const { output } = await bundle.generate({
@@ -135,13 +137,11 @@ const { output } = await bundle.generate({
       { name: 'warm-cli', test: (id) => warm.has(id) && !shared.has(id) },
       { name: 'rare-core', test: (id) => rare.has(id) && shared.has(id) },
       { name: 'rare-cli', test: (id) => rare.has(id) && !shared.has(id) },
-      // Only the servers for tests verify: what starts with each command stays small.
-      { name: 'vendor-jose-verify', test: /node_modules.jose.*(?:verify|embedded)\.js$/ },
       { name: 'node-zlib', test: /lazy:node:zlib/ },
       // Only the servers for tests verify. After what is warm, because a group takes all that its modules import.
       { name: 'vendor-jose-verify', test: /node_modules.jose.*(?:verify|embedded)\.js$/ },
       { name: 'vendor-jose', test: /node_modules.jose/ },
-      { name: 'vendor-commander', test: /node_modules.commander/ },
+      { name: 'cli-parser', test: (id) => (parsing.has(id) && !warm.has(id)) || /node_modules.commander/.test(id) },
       { name: 'vendor-prompts', test: /node_modules.@inquirer/ },
       { name: 'vendor-open', test: /node_modules.open\b/ },
       { name: 'vendor-addresses', test: /node_modules.ipaddr/ },
@@ -158,6 +158,8 @@ const { output } = await bundle.generate({
   },
 })
 const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk')
+const circle = circleAmong(chunks)
+if (circle) throw new Error(`${circle} imports itself: see withPlainExports`)
 /** Of all files, because the compiled code of each is kept: src/cli/code-cache.ts. */
 const digest = createHash('sha256')
   .update(chunks.map(({ code }) => code).join('\0'))
@@ -210,9 +212,25 @@ function withLazyBuiltins(): Plugin {
   }
 }
 
+/** What rolldown puts into a file of its own, which a call would have to find, to read and to check as well. */
+function withRuntime(code: string, name: string): string {
+  if (!/^(?:warm-|cli-start$)/.test(name)) return code
+  const runtime = chunks.find(({ fileName }) => fileName === 'rolldown-runtime.cjs')!
+  const inside = `(module=>{${withPlainExports(runtime.code.trim())}return module.exports})({})`
+  return code.replace(`require("./${runtime.fileName}")`, () => inside)
+}
+
+/** A chunk that is loaded before those that it imports are. */
+function circleAmong(chunks: readonly OutputChunk[]): string | undefined {
+  const importsOf = new Map(chunks.map(({ fileName, imports }) => [fileName, imports]))
+  const leadsTo = (end: string, name: string, seen = new Set<string>()): boolean =>
+    (importsOf.get(name) ?? []).some((next) => next === end || (!seen.has(next) && leadsTo(end, next, seen.add(next))))
+  return [...importsOf.keys()].find((name) => leadsTo(name, name))
+}
+
 /** By path, because files of several folders share a base name: `cli-call-request.cjs` for src/cli/call/request.ts. */
 function chunkName({ name, facadeModuleId, moduleIds }: PreRenderedChunk): string {
-  if (/^(?:warm|rare)-/.test(name) || name === 'cli-start') return '[name].cjs'
+  if (/^(?:warm|rare)-/.test(name) || /^cli-(?:start|parser)$/.test(name)) return '[name].cjs'
   const own = moduleIds.filter((id) => id.startsWith(`${ROOT}src/`))
   const path = (facadeModuleId ?? own.at(-1))?.slice(`${ROOT}src/`.length)
   return own.length === 0 || path === undefined ? '[name].cjs' : path.replaceAll('/', '-').replace(/\.ts$/, '.cjs')
@@ -231,14 +249,14 @@ async function writeChunk({ name, fileName, code: generated, map, moduleIds }: O
     return
   }
   const stray = theirs.find((id) => id.includes('node_modules'))
-  if (stray && !/^(?:warm|rare)-/.test(name))
+  if (stray && !/^(?:warm|rare|cli)-/.test(name))
     throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
   if (fileName === FACES['testing.js']) {
     await writeFile(path, ascii(code.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '')))
     return
   }
   const { lines, mappings } = byStatement(code, decode(map?.mappings ?? ''))
-  await writeFile(path, ascii(withPlainExports(lines.join('\n'))))
+  await writeFile(path, ascii(withRuntime(withPlainExports(lines.join('\n')), name)))
   if (map) await writeFile(`${path}.map`, JSON.stringify(linesOnly(map, mappings)))
 }
 

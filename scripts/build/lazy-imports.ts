@@ -28,7 +28,7 @@ interface Edit {
 
 /**
  * @param importers the modules whose imports are changed
- * @param rarely the modules that they load at their first use
+ * @param rarely the modules and packages that they load at their first use
  */
 export function lazyImports(importers: ReadonlySet<string>, rarely: ReadonlySet<string>): Plugin {
   return {
@@ -42,7 +42,8 @@ export function lazyImports(importers: ReadonlySet<string>, rarely: ReadonlySet<
         if (node.type !== 'ImportDeclaration' || node['importKind'] === 'type') continue
         const source = (node['source'] as Node & { readonly value: string }).value
         const isBuiltin = LAZY_BUILTIN.test(source)
-        if (!isBuiltin && !(source.startsWith('.') && rarely.has(resolve(dirname(id), source)))) continue
+        const imported = source.startsWith('.') ? resolve(dirname(id), source) : source
+        if (!isBuiltin && !rarely.has(imported)) continue
         const load = `$lazy${index}`
         const asked = isBuiltin ? `process.getBuiltinModule('${source}')` : `${MARK}(import('${source}'))`
         for (const specifier of node['specifiers'] as readonly Node[]) {

@@ -7,7 +7,7 @@ import type { Command } from 'commander'
 import { COMMANDS, loadCommands } from '../../src/cli/commands.ts'
 import { type OptionOutline, type Outline, outlineOf } from '../../src/cli/completion/outline.ts'
 import { USUAL_COLUMNS } from '../../src/cli/help.ts'
-import { createProgram } from '../../src/cli/program.ts'
+import { createProgram } from '../../src/cli/parser.ts'
 
 /** What `--help` prints without a terminal. */
 export async function helpText(): Promise<string> {

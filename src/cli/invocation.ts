@@ -63,6 +63,12 @@ export class Invocation implements Runner {
     }
   }
 
+  /** For a command whose arguments need no parser. */
+  async run<Words extends unknown[]>(command: string, work: Work<Words>, ...words: Words): Promise<void> {
+    this.#output = outputOf(this.#io, this.#options, command)
+    this.#exitCode = (await work(...words, await this.#context(undefined))) ?? 0
+  }
+
   action<Words extends unknown[]>(work: Work<Words>, before?: 'login', readSettings?: ConfigReader) {
     return async (...words: [...Words, Command]) => {
       // The last argument is the command, which the context replaces.

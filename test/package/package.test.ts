@@ -217,10 +217,14 @@ test.each([
   ['--help', ['entry'], []],
   [
     'status',
-    ['cli-session-status', 'cli-start', 'warm-cli', 'warm-core'],
+    ['cli-parser', 'cli-session-status', 'cli-start', 'warm-cli', 'warm-core'],
     ['vendor-prompts', 'vendor-open', 'vendor-conf'],
   ],
-  ['call --list', ['cli-start', 'warm-cli', 'warm-core'], ['vendor-prompts', 'vendor-open', 'vendor-conf']],
+  [
+    'call --list',
+    ['cli-parser', 'cli-start', 'warm-cli', 'warm-core'],
+    ['vendor-prompts', 'vendor-open', 'vendor-conf'],
+  ],
 ])('%s loads what it uses', async (line, commands, unused) => {
   const home = await createHome()
   try {
@@ -259,7 +263,7 @@ const NOT_NEEDED = [
   'zlib',
 ]
 
-test('a warm call loads five files, and no part of Node that it can do without', async () => {
+test('a warm call loads four files, and no part of Node that it can do without', async () => {
   const world = connectWorld()
   const account = await world.createAccount()
   const home = await createHome()
@@ -278,7 +282,7 @@ test('a warm call loads five files, and no part of Node that it can do without',
     expect(code).toBe(0)
     const { chunks, modules } = JSON.parse(stderr.slice(stderr.indexOf('{"chunks"')))
     const files = chunks.flatMap((path: string) => /[\\/]dist[\\/]cjs[\\/]([\w-]+)\.cjs$/.exec(path)?.[1] ?? [])
-    expect(files.sort()).toStrictEqual(['cli-start', 'entry', 'rolldown-runtime', 'warm-cli', 'warm-core'])
+    expect(files.sort()).toStrictEqual(['cli-start', 'entry', 'warm-cli', 'warm-core'])
     const loaded = modules.map((name: string) => name.replace(/^NativeModule /, ''))
     expect(loaded).toContain('http') // the names mean something
     expect(NOT_NEEDED.filter((name) => loaded.includes(name))).toStrictEqual([])

@@ -71,7 +71,7 @@ Examples:
   atproto-oauth call --list createRecord
 `
 
-async function runCall(
+export async function runCall(
   nsid: string | undefined,
   words: string[],
   options: CallOptions,
