@@ -19,6 +19,7 @@ import {
   KEY,
   type Kill,
   killsOf,
+  LOCKS,
   leftoversOf,
   openSession,
   openToOthers,
@@ -152,17 +153,17 @@ const HOLDING = [
 ]
 
 test.for([
-  ['the store', fromStore, []],
-  ['an encrypted store', fromEncryptedStore, []],
-  ['a store whose key is in the keychain', fromKeychainStore, []],
-  ['the environment, saved to a file', fromEnvironment, []],
-  ['the environment, saved by a program alone', withoutStore, HOLDING],
-] as const)('11.7 call with a session of %s', async ([, prepare, held], { skip }) => {
+  ['the store', fromStore, LOCKS.session, []],
+  ['an encrypted store', fromEncryptedStore, [], []],
+  ['a store whose key is in the keychain', fromKeychainStore, [], []],
+  ['the environment, saved to a file', fromEnvironment, LOCKS.file, []],
+  ['the environment, saved by a program alone', withoutStore, [], HOLDING],
+] as const)('11.7 call with a session of %s', async ([, prepare, locks, held], { skip }) => {
   skip(prepare === fromKeychainStore && service === undefined, 'there is no Secret Service')
   const kills = await killsOf(async (place, log) => {
     const { args, env } = await prepare(place)
     return place.run(args, { env, log })
-  })
+  }, locks)
   const holding = new Set<Kill>()
   const lost = await forEachKill(kills, (kill) =>
     withPlace(async (place) => {

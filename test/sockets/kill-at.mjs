@@ -4,15 +4,15 @@
 // A step is whatever another process or a server could notice. Being killed after a step is being killed before
 // the next one, for nothing that could be noticed is between them; the last step is the exit. These are no steps:
 // reading; `sync`, which only a power cut would tell from its absence; what goes into a file that is there under a
-// temporary name only, which nobody reads; making a folder that is there; GET requests, which change nothing
-// anywhere; that an answer came, of which only this process knows until it writes something. That a request was
-// sent is a matter of the server, which kills the CLI itself then (matrix.ts).
+// temporary name only, which nobody reads; making a folder that is there, or in one that is not, which fails; GET
+// requests, which change nothing anywhere; that an answer came, of which only this process knows until it writes
+// something. That a request was sent is a matter of the server, which kills the CLI itself then (matrix.ts).
 import childProcess from 'node:child_process'
 import fs from 'node:fs'
 import promises from 'node:fs/promises'
 import http from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
-import { basename, relative } from 'node:path'
+import { basename, dirname, relative } from 'node:path'
 
 const { CRASH_AT, CRASH_LOG } = process.env
 const log = fs.openSync(CRASH_LOG, 'a')
@@ -43,7 +43,7 @@ function before(object, name, label) {
   }
 }
 
-before(promises, 'mkdir', (path) => (fs.existsSync(path) ? undefined : named(path)))
+before(promises, 'mkdir', (path) => (fs.existsSync(path) || !fs.existsSync(dirname(path)) ? undefined : named(path)))
 for (const name of ['rm', 'unlink', 'writeFile', 'appendFile', 'truncate', 'chmod', 'utimes']) {
   before(promises, name, named)
 }

@@ -135,9 +135,30 @@ function killer({ request, when }: Extract<Kill, { request: number }>, kill: () 
   }
 }
 
-/** All the kills that a run has room for, in their order. */
+/** The locks that a command takes. */
+export const LOCKS = {
+  session: ['state/locks/ID', '.cache/atproto-oauth/locks/ID'],
+  logins: ['state/locks/logins'],
+  file: ['.session.env.lock'],
+} as const
+
+/**
+ * Whether a kill says something new: what it leaves of a lock does not depend on the work that the lock is for, so one
+ * test for each lock is killed at every step of taking and releasing it, and the others outside of it.
+ */
+export function isTried(label: string, locks: readonly string[]): boolean {
+  const [, lock] = /^(?!mkdir |utimes ).* (\S*lock\S*)\/\S+$/.exec(label) ?? []
+  return lock === undefined || locks.includes(lock)
+}
+
+/**
+ * All the kills that a run has room for, in their order.
+ *
+ * @param locks those of which each step is tried
+ */
 export async function killsOf(
   command: (place: Place, log: string) => Promise<CliResult>,
+  locks: readonly string[],
   options?: FakeWorldOptions,
 ): Promise<Kill[]> {
   return withPlace(async (place) => {
@@ -146,7 +167,7 @@ export async function killsOf(
     if (code !== 0) throw new Error(`without a kill it failed: ${stderr}`)
     const steps = (await readFile(log, 'utf8')).trimEnd().split('\n')
     let request = 0
-    return steps.flatMap((label, index): Kill[] => {
+    const kills = steps.flatMap((label, index): Kill[] => {
       const own = { at: index + 1, label }
       if (!label.startsWith('send ')) return [own]
       request += 1
@@ -157,6 +178,7 @@ export async function killsOf(
       })
       return [own, at('before it is handled'), at('before it is answered')]
     })
+    return kills.filter(({ label }) => isTried(label, locks))
   }, options)
 }
 
