@@ -8,11 +8,11 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Secp256k1Keypair } from '@atproto/crypto'
 import type { PDS } from '@atproto/pds'
 import { Database, PlcServer } from '@did-plc/server'
+import { quickFolder } from './haste.ts'
 import { loadPds } from './packages.ts'
 
 /** One request as a server saw it. Never headers or bodies: they hold secrets. */
@@ -120,7 +120,7 @@ export async function startPds(
   { hostname = 'localhost', entryway, handleDomains = ['.test'] }: PdsOptions = {},
 ): Promise<RunningPds> {
   const port = await openPort('pds', record)
-  const dataDirectory = await mkdtemp(join(tmpdir(), 'atproto-oauth-pds-'))
+  const dataDirectory = await mkdtemp(join(quickFolder(), 'atproto-oauth-pds-'))
   await mkdir(join(dataDirectory, 'blobs'))
   const rotationKey = await Secp256k1Keypair.create({ exportable: true })
   const env = {

@@ -17,8 +17,8 @@ export async function startWorld(): Promise<StartedWorld> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => isKept(name)))
   const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), {
     execPath: process.env['ATPROTO_OAUTH_WORLD_NODE'] ?? process.execPath,
-    // The servers' dependencies are full of deprecations that are not ours to mend.
-    execArgv: ['--no-deprecation', '--import', 'tsx'],
+    // The servers' dependencies are full of deprecations that are not ours to mend, and need none of what tsx does to CommonJS.
+    execArgv: ['--no-deprecation', '--import', 'tsx/esm'],
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
     env: { ...env, LOG_ENABLED: 'false' },
     stdio: ['ignore', 2, 2, 'ipc'], // a demo keeps stdout for itself
