@@ -2,13 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { HANG_MS, isolateFromMachine } from './support/machine.ts'
 
 isolateFromMachine()
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** One more than processors: a test waits for processes and servers most of its time. */
-const WORKERS = Math.min(availableParallelism() + 1, 4)
+const WORKERS = Number(process.env['ATPROTO_OAUTH_TEST_WORKERS'] ?? Math.min(availableParallelism() + 1, 4))
 /** For what hangs, not for what is slow. */
 const LIMITS = { testTimeout: HANG_MS, hookTimeout: HANG_MS, expect: { poll: { timeout: HANG_MS } } }
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' }).map(
@@ -43,8 +44,10 @@ const ONCE = [
   ...(process.platform === 'linux' ? ['test/node/vault/git.test.ts'] : []),
   ...[
     'broken-homes',
+    'config',
     'encrypted-elsewhere',
     'encrypted-store',
+    'front',
     'many-at-once',
     'no-store',
     'old-copies',
@@ -56,6 +59,15 @@ const ONCE = [
     'vault-thief',
   ].map((name) => `test/e2e/${name}.test.ts`),
 ]
+/** Short files that take long: vitest begins with the largest file, and would have one processor wait for these. */
+const LONG = /\/(?:long-running|model|vault-year|year)\.test\.ts$/
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const isLong = ({ moduleId }: TestSpecification) => LONG.test(moduleId)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
 /** A real Chromium on the servers' own pages. */
 const IN_BROWSER = 'test/browser/sign-in.test.ts'
 /** What runs the CLI runs it from the package, packed and installed. */
@@ -65,6 +77,7 @@ export default defineConfig({
   root,
   test: {
     maxWorkers: WORKERS,
+    sequence: { sequencer: LongFirst },
     // Only with --coverage: `npm run coverage`.
     coverage: {
       include: [

@@ -5,10 +5,10 @@ import { type MachinePlan, type Mutation, type Outcome, type Plan, simulate } fr
 
 /** More find more: `ATPROTO_OAUTH_TEST_VAULT_RUNS=100000 npx vitest run … model`. */
 export const THOROUGH = process.env['ATPROTO_OAUTH_TEST_THOROUGH'] !== undefined
-export const RUNS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_RUNS'] ?? (THOROUGH ? 1000 : 50))
+export const RUNS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_RUNS'] ?? (THOROUGH ? 1000 : 25))
 export const FIRST = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_SEED'] ?? 1)
 /** Of how many schedules of the exhaustive tests one is run; 1 for all. */
-export const STRIDE = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_STRIDE'] ?? (THOROUGH ? 30 : 300))
+export const STRIDE = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_STRIDE'] ?? (THOROUGH ? 30 : 600))
 /** Where each kind of violation is written, with its schedule and what happened. */
 const FOLDER = process.env['ATPROTO_OAUTH_TEST_VAULT_REPORT']
 

@@ -205,7 +205,7 @@ const CHANGES: readonly (readonly [name: string, from: Mode, to: Mode])[] = [
 ]
 
 /** A part is enough for every run: CI tries every step once. */
-const STRIDE = process.env['ATPROTO_OAUTH_TEST_THOROUGH'] === undefined ? 8 : 1
+const STRIDE = process.env['ATPROTO_OAUTH_TEST_THOROUGH'] === undefined ? 24 : 1
 
 describe.each(CHANGES)('from %s', (_, from, to) => {
   test('everything is changed, and changing it again changes nothing', async () => {
