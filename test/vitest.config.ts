@@ -8,7 +8,7 @@ import { HANG_MS, isolateFromMachine } from './support/machine.ts'
 isolateFromMachine()
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-/** One more than processors: a test waits for processes and servers most of its time. */
+/** One more than processors: a test waits for processes and servers most of its time. Fewer where runs share a machine. */
 const WORKERS = Number(process.env['ATPROTO_OAUTH_TEST_WORKERS'] ?? Math.min(availableParallelism() + 1, 4))
 /** For what hangs, not for what is slow. */
 const LIMITS = { testTimeout: HANG_MS, hookTimeout: HANG_MS, expect: { poll: { timeout: HANG_MS } } }
