@@ -342,13 +342,28 @@ export interface Notices {
   warn(message: string): void
 }
 
+/** For stores that do not see each other's records, and may have one session; and for what a store has failed to take. */
+export interface RefreshedHere {
+  /** By thumbprint; the session that was refreshed last comes last. */
+  readonly refreshedHere?: Map<string, Refreshed> | undefined
+}
+
+/** The refreshes of a session in this process. */
+export interface Refreshed {
+  /** Resolved when no refresh is under way. */
+  turn: Promise<unknown>
+  /** The session with the newest tokens that were received. */
+  newest?: SessionRecord
+}
+
 export type Network = Http & Clock & Random & Secp256k1 & FastCrypto
 export type IdentityPorts = Http & Dns & { readonly settings: Settings }
 /** All ports, as `nodeRuntime()` returns them. */
 export type Runtime = Network &
   Dns &
   Timer &
-  Notices & { readonly settings: Settings; readonly stores: Stores; readonly saving: Saving }
+  Notices &
+  RefreshedHere & { readonly settings: Settings; readonly stores: Stores; readonly saving: Saving }
 export type { Did }
 
 /** The finding of one check of `doctor`. */

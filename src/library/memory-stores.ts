@@ -5,8 +5,9 @@ import type { Nonces, PendingRecord, RevokedSession, SessionRecord } from '../mo
 import type { Stores, Transaction } from '../ports.ts'
 
 /**
- * Stores that live as long as the program. Two clients that are given the same ones share their sessions. Another process
- * cannot see a refresh here: one process uses a session at a time.
+ * Stores that live as long as the program. Two clients that are given the same ones share their sessions; with stores of
+ * their own, and the same credentials, each still gets the tokens that the other has refreshed. Another process cannot see
+ * a refresh here: one process uses a session at a time.
  */
 export function memoryStores(): Stores {
   const pending = new Map<string, PendingRecord>()

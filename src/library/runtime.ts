@@ -15,6 +15,9 @@ import { endSession } from '../session/revoke.ts'
 import { observed } from './changes.ts'
 import type { OAuthClientOptions } from './options.ts'
 
+/** Two clients with stores of their own may be given the same credentials, and a store of the program may fail. */
+const REFRESHED_HERE: NonNullable<Runtime['refreshedHere']> = new Map()
+
 /** What a client has to know of its sessions. */
 export type Observer = Parameters<typeof observed>[1]
 
@@ -45,6 +48,7 @@ export function createRuntime(options: OAuthClientOptions, observer: Observer, e
     ...(clock && { now: () => clock.now() }),
     ...(clock?.sleep && { sleep: (milliseconds, signal) => clock.sleep!(milliseconds, signal) }),
     stores: observed(stores ?? base.stores, observer),
+    ...(stores && { refreshedHere: REFRESHED_HERE }),
     saving: withTargets(
       base.saving,
       save.filter((target) => typeof target !== 'string'),

@@ -8,7 +8,7 @@
 import { isRetired } from '../client/fetch.ts'
 import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { ClientKeyName, Handle, Origin, SessionRecord, TokenSet } from '../model.ts'
-import type { Clock, SaveTarget, SessionTransaction } from '../ports.ts'
+import type { Clock, Refreshed, SaveTarget, SessionTransaction } from '../ports.ts'
 import { type WithEarly, withEarly } from '../protocol/http/early.ts'
 import { beginDid } from '../protocol/identity/did.ts'
 import { type ClientIdentity, clientKeyName } from '../protocol/oauth/client-auth.ts'
@@ -31,12 +31,13 @@ import {
   tryTargets,
 } from './saving.ts'
 import { CLOCK_SLACK } from './server-time.ts'
-import { shareRefresh } from './share-refresh.ts'
+import { afterOtherStores, shareRefresh } from './share-refresh.ts'
 import {
   addSpentToken,
   assertOwnToken,
   endedError,
   isElsewhere,
+  newerOf,
   newestHash,
   newestKnown,
   tokenElsewhere,
@@ -59,13 +60,14 @@ export function refresh(
   ports: RefreshPorts,
 ): Promise<SessionRecord> {
   const { sessions } = ports.stores
-  const refreshed = shareRefresh(sessions, given.thumbprint, isGood, async () => {
+  const begin = async (here?: Refreshed) => {
     const undelivered = (await sessions.read(given.thumbprint))?.undelivered ?? given.undelivered
     const shared = targetsFor({ ...given, undelivered }, ports.saving)
     return lockForRefresh(shared, (confirmTargets) =>
       sessions.update(given.thumbprint, async (transaction) => {
         const { stored, commit, forget } = transaction
-        const known = await newestOfTargets(await newestKnown(given, stored, sessions), ports)
+        const own = await newestOfTargets(await newestKnown(given, stored, sessions), ports)
+        const known = await takeSuccessor(own, here?.newest, shared, commit)
         if (known.ended) throw endedError(known, ports.now(), !given.ended)
         if (known.movingTo !== undefined) throw stillMoving(known.movingTo)
         // An old copy would replace newer credentials in a save target.
@@ -79,11 +81,14 @@ export function refresh(
           await transaction.confirm()
         }
         const { sentBy } = transaction
-        const step = { stored, commit, forget, sentBy, confirm }
+        const step = { stored, commit, forget, sentBy, confirm, here }
         return withEarly(ports, (early) => refreshNow(current, step, dpopFetch, early))
       }),
     )
-  })
+  }
+  const refreshed = shareRefresh(sessions, given.thumbprint, isGood, () =>
+    afterOtherStores(ports, given.thumbprint, begin),
+  )
   return refreshed.catch((error: unknown) => {
     // Nothing was sent, and as long as the access token works nothing has to be.
     if (isOAuthError(error, 'VAULT_UNREACHABLE') && isGood(given, true)) return given
@@ -91,14 +96,30 @@ export function refresh(
   })
 }
 
+/** What this process has got for the token, and this store does not have: to send the token again would end the session. */
+async function takeSuccessor(
+  own: SessionRecord,
+  newest: SessionRecord | undefined,
+  targets: readonly SaveTarget[],
+  commit: Commit,
+): Promise<SessionRecord> {
+  const hash = await newestHash(own)
+  if (hash === undefined || !newest?.spentTokens.includes(hash)) return own
+  const next = { ...(await newerOf(newest, own)), undelivered: targets.map(({ name }) => name) }
+  await commit(next)
+  return deliverRotated(next, targets, commit)
+}
+
 /** The refresh itself, of the newest state and under the lock. */
 async function refreshNow(
   current: SessionRecord,
-  transaction: Pick<SessionTransaction, 'stored' | 'commit' | 'forget' | 'sentBy' | 'confirm'>,
+  transaction: Pick<SessionTransaction, 'stored' | 'commit' | 'forget' | 'sentBy' | 'confirm'> & {
+    readonly here: Refreshed | undefined
+  },
   dpopFetch: DpopFetch,
   ports: RefreshPorts & WithEarly,
 ): Promise<SessionRecord> {
-  const { commit, sentBy } = transaction
+  const { commit, sentBy, here } = transaction
   const prepared = await prepare(current, commit, dpopFetch, ports)
 
   const { hash, targets } = prepared
@@ -112,6 +133,7 @@ async function refreshNow(
   const next = await spend(prepared, transaction.confirm, ports).catch(async (error: unknown) => {
     throw await withRetiredKey(await recordFailedRefresh(error, prepared, transaction, ports), prepared, ports)
   })
+  if (here) here.newest = next
   await commit(next)
   const outdated = leftOut(current, targets)
   if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)

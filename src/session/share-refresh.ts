@@ -1,8 +1,9 @@
 /**
- * One refresh for all callers in this process: whoever comes while one is under way gets its result, or its failure.
+ * One refresh for all callers in this process: whoever comes while one is under way gets its result, or its failure. Those
+ * with a store of their own follow each other, and the next one gets the newest tokens.
  */
 import type { SessionRecord } from '../model.ts'
-import type { SessionStore } from '../ports.ts'
+import type { Refreshed, RefreshedHere, SessionStore } from '../ports.ts'
 
 /** By store and thumbprint. */
 const IN_FLIGHT = new WeakMap<SessionStore, Map<string, Promise<SessionRecord>>>()
@@ -22,5 +23,24 @@ export async function shareRefresh(
   }
   const own = work().finally(() => running.delete(thumbprint))
   running.set(thumbprint, own)
+  return own
+}
+
+/** Sessions: each has some 2 kB. */
+const MOST_REMEMBERED = 1000
+
+/** @param work is given what was received by the refreshes before, and notes there what it receives */
+export function afterOtherStores(
+  { refreshedHere }: RefreshedHere,
+  thumbprint: string,
+  work: (here?: Refreshed) => Promise<SessionRecord>,
+): Promise<SessionRecord> {
+  if (refreshedHere === undefined) return work()
+  const here = refreshedHere.get(thumbprint) ?? { turn: Promise.resolve() }
+  const own = here.turn.then(() => work(here))
+  here.turn = own.catch(() => undefined)
+  refreshedHere.delete(thumbprint)
+  refreshedHere.set(thumbprint, here)
+  for (const oldest of refreshedHere.keys()) if (refreshedHere.size > MOST_REMEMBERED) refreshedHere.delete(oldest)
   return own
 }

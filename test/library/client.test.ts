@@ -9,6 +9,7 @@ import {
   memoryStores,
   OAuthClient,
   OAuthError,
+  type OAuthSession,
   parseCredentials,
   type SaveTarget,
   type SessionChange,
@@ -318,6 +319,90 @@ describe('ports', () => {
       )
       expect(world.sessionAlive(own.did)).toBe(true)
     })
+  })
+
+  describe('clients of one process with stores of their own, and the same credentials', () => {
+    async function several() {
+      const world = createWorld()
+      const saved = (await signedIn(world)).export()
+      const rows: Record<string, string>[] = []
+      const database = { saves: 0, isDownAt: 0 }
+      const open = async () => {
+        const row: Record<string, string> = {}
+        rows.push(row)
+        const save: SaveTarget['save'] = async (entries) => {
+          if (++database.saves === database.isDownAt) throw new Error('the database is down')
+          Object.assign(row, Object.fromEntries(entries))
+        }
+        const target = { name: 'database', durable: true, save }
+        return clientOf(world, { stores: memoryStores(), save: [target] }).restore(saved)
+      }
+      const query = (session: OAuthSession) => session.query(PROFILE, { actor: session.did })
+      return { world, saved, rows, database, open, query }
+    }
+
+    test('at the same time: the token is sent once, and each saves the new ones', async () => {
+      const { world, saved, rows, open, query } = await several()
+      await Promise.all((await Promise.all([open(), open(), open()])).map(query))
+      expect(world.sent(isRefresh)).toHaveLength(1)
+      expect(rows.map((row) => parseCredentials(row))).toMatchObject([1, 2, 3].map(() => ({ rotation: 1 })))
+      expect(new Set(rows.map((row) => parseCredentials(row).refreshToken)).size).toBe(1)
+      expect(world.sessionAlive(saved.did)).toBe(true)
+    })
+
+    test('later, after any number of refreshes, and in turn', async () => {
+      const { world, saved, rows, open, query } = await several()
+      const [one, other] = [await open(), await open()]
+      for (let refresh = 1; refresh <= 3; refresh++) await one.refresh()
+      await query(other)
+      expect(world.sent(isRefresh)).toHaveLength(3)
+      expect(parseCredentials(rows[1]!)).toMatchObject({ rotation: 3 })
+      await other.refresh()
+      await one.refresh()
+      await query(await open())
+      expect(parseCredentials(rows[2]!)).toMatchObject({ rotation: 5 })
+      expect(world.sent(isRefresh)).toHaveLength(5)
+      expect(world.sessionAlive(saved.did)).toBe(true)
+    })
+
+    test.each([1, 2])(
+      'one could not save, at attempt %i: the next one has the newest tokens anyway',
+      async (failing) => {
+        const { world, saved, database, open, query } = await several()
+        const [one, other] = [await open(), await open()]
+        await one.refresh()
+        database.isDownAt = database.saves + failing
+        expect(await failure(one.refresh())).toMatchObject({ code: 'SAVE_FAILED' })
+        await query(other)
+        expect(world.sent(isRefresh)).toHaveLength(failing)
+        expect(world.sessionAlive(saved.did)).toBe(true)
+      },
+    )
+  })
+
+  test('a store that fails after the token was sent gets the new tokens with the next request', async () => {
+    const world = createWorld()
+    const { pending, sessions } = memoryStores()
+    const down = { isDown: false }
+    const update: typeof sessions.update = (thumbprint, transaction) =>
+      sessions.update(thumbprint, (given) =>
+        transaction({
+          ...given,
+          async commit(next) {
+            if (down.isDown && next.intent === undefined) throw new Error('the database is down')
+            await given.commit(next)
+          },
+        }),
+      )
+    const client = clientOf(world, { stores: { pending, sessions: { ...sessions, update } } })
+    const session = await signedIn(world, client)
+    down.isDown = true
+    await expect(session.refresh()).rejects.toThrow('the database is down')
+    down.isDown = false
+    expect(await session.query(PROFILE, { actor: session.did })).toMatchObject({ did: session.did })
+    await (await client.restore(session.did)).refresh()
+    expect(world.sent(isRefresh)).toHaveLength(2)
+    expect(world.sessionAlive(session.did)).toBe(true)
   })
 
   test('two programs with stores of their own share a target that can be read and locked', async () => {
