@@ -49,7 +49,7 @@ export interface Witness {
    */
   alone<T>(thumbprint: string, work: () => Promise<T>, onWait?: LockOptions['onWait']): Promise<T>
   /**
-   * Makes this machine the owner of the store, or any machine.
+   * Makes this machine the owner of the store, or any machine. Without a lasting name, it leaves the store to the next one.
    *
    * @throws {OAuthError} `STORE_UNAVAILABLE`
    */
@@ -111,8 +111,12 @@ export function createWitness(home: string, { cache, machine = machineId }: Witn
       }
     },
     async adopt(adoption) {
-      const me = (await machine()) ?? 'unknown'
-      await write(ownerPath, { machine: me, shared: adoption === 'shared' }, home).catch((error: unknown) => {
+      const me = await machine()
+      const shared = adoption === 'shared'
+      // Where there is nothing to compare with later, the next machine that has a name is the owner.
+      const isNobodys = me === undefined && !shared
+      const done = isNobodys ? removeFile(ownerPath) : write(ownerPath, { machine: me ?? 'unknown', shared }, home)
+      await done.catch((error: unknown) => {
         throw unavailable(error, 'write', ownerPath)
       })
     },

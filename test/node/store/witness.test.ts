@@ -148,6 +148,17 @@ test('a new container with an old volume, or a machine without a name, is no rea
   await nameless.on('two').check(after(1))
 })
 
+test('adopted in a container: the machine that has the folder is no other machine', async () => {
+  const { on } = await place()
+  await on('one').note(after(1), REFRESH)
+  await on(undefined).adopt('moved')
+  await on('one').check(after(1))
+  await on('one').note(after(2), REFRESH)
+  expect(await failure(on('two').check(after(2)))).toMatchObject({ code: 'STORE_COPIED' })
+  await on(undefined).adopt('shared')
+  await on('two').check(after(2))
+})
+
 test('a note that cannot be written is no failure', async () => {
   const { home, cache, on } = await place()
   await writeFile(join(cache, 'refreshes'), '')
