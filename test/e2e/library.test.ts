@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
 import { formatCredentials } from '../../src/credentials/write.ts'
-import { OAuthClient, type Stores } from '../../src/index.ts'
+import { memoryStores, OAuthClient, type Stores } from '../../src/index.ts'
 import { complete } from '../../src/login/complete.ts'
 import { packageFolder } from '../package/packed.ts'
 import { type Block, blocksToRun } from '../support/blocks.ts'
@@ -243,4 +243,17 @@ test('stores in a database: many clients sign in and refresh with them, and no s
   expect(await open().accounts()).toMatchObject([{ did: account.did }])
   await sessions[0]!.signOut()
   expect([...rows.keys()].filter((key) => !key.startsWith('login:'))).toStrictEqual([])
+})
+
+test('clients of one process with stores in memory of their own, and the same credentials: no token is sent twice', async () => {
+  const credentials = await anotherSession()
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const open = () => new OAuthClient({ dev: true, plcUrl, handleResolver, stores: memoryStores() }).restore(credentials)
+  const sessions = await Promise.all([open(), open(), open()])
+  await Promise.all(sessions.map((session) => session.query(GET_SESSION)))
+  for (const session of sessions) await session.refresh()
+  for (const session of [...sessions, await open()]) {
+    expect(await session.query(GET_SESSION)).toMatchObject({ did: account.did })
+  }
+  await sessions[0]!.signOut()
 })
