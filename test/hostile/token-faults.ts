@@ -6,6 +6,7 @@ import { brokenOff, endless, fattened, html, JSON_TYPE, retyped } from '../suppo
 
 export const MALLORY = 'did:plc:mallory234567mallory2345'
 export const refuse = (status: number, error: string) => () => json(status, { error, error_description: 'why' })
+const refuseProof = (why: string) => json(400, { error: 'invalid_dpop_proof', error_description: why })
 export const instead =
   (body: BodyInit | null, status = 200) =>
   () =>
@@ -19,6 +20,8 @@ export const NO_TOKENS: readonly [string, () => Fault][] = [
   ['500', refuse(500, 'server_error')],
   ['502 HTML, after the server committed', () => () => html(502)],
   ['503 with tokens in it', () => (answer) => new Response(answer.body, { status: 503, headers: JSON_TYPE })],
+  ['the request arrived twice, and the second response came back', () => () => refuseProof('DPoP proof replayed')],
+  ['the same, in other words', () => () => refuseProof('the jti of the proof was already used')],
   ['10.5 200 HTML', () => () => html()],
   ['10.5 200 without a body', instead(null)],
   ['10.5 200 with half of it', instead('{"access_token":"at-')],

@@ -44,8 +44,20 @@ export async function readTokenResponse(
 }
 
 /** After a 5xx from a gateway it is unknown whether the server has processed the request. */
-function isUnclear({ status }: ServerError): boolean {
-  return status >= 500
+function isUnclear(refusal: ServerError): boolean {
+  return refusal.status >= 500 || isRepeated(refusal)
+}
+
+/**
+ * Each proof is sent once, so somebody on the way has repeated the request: the server has probably spent the token, and
+ * its first response is lost. Nothing but the description tells this from another error of the proof.
+ */
+function isRepeated({ error, description = '' }: ServerError): boolean {
+  return error === 'invalid_dpop_proof' && /replay|reuse|already/i.test(description)
+}
+
+function whyRepeated(refusal: ServerError): string {
+  return isRepeated(refusal) ? '; something between here and the server, such as a proxy, sends requests twice' : ''
 }
 
 /** `EXCHANGE_AMBIGUOUS` or `EXCHANGE_REFUSED`. */
@@ -55,7 +67,9 @@ export function exchangeRefused(issuer: string, refusal: ServerError, clientId: 
     code === 'EXCHANGE_REFUSED' && mayBeCutOff(refusal)
       ? { ...responseFacts(refusal), reason: 'code-rejected' }
       : refusalFacts(refusal, clientId)
-  return new OAuthError(code, `${issuer} rejected the code: ${explainInvalidGrant(refusal)}`, { facts })
+  return new OAuthError(code, `${issuer} rejected the code: ${explainInvalidGrant(refusal)}${whyRepeated(refusal)}`, {
+    facts,
+  })
 }
 
 /** `SESSION_DEAD`, `REFRESH_AMBIGUOUS` or `REFRESH_REFUSED`. */
@@ -64,7 +78,7 @@ export function refreshRefused(issuer: string, refusal: ServerError, clientId: s
   if (isRefused && refusal.error === 'invalid_grant') {
     return new OAuthError('SESSION_DEAD', ended(issuer, refusal))
   }
-  const said = `${issuer} responded to the refresh with ${describe(refusal)}`
+  const said = `${issuer} responded to the refresh with ${describe(refusal)}${whyRepeated(refusal)}`
   const facts = refusalFacts(refusal, clientId)
   return new OAuthError(isUnclear(refusal) ? 'REFRESH_AMBIGUOUS' : 'REFRESH_REFUSED', said, { facts })
 }
