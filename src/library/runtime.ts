@@ -9,9 +9,11 @@ import { userFolders } from '../node/folders.ts'
 import { expandTilde } from '../node/home.ts'
 import { httpOver } from '../node/http/given-fetch.ts'
 import { nodeRuntime, type VaultChoice } from '../node/runtime.ts'
+import { holdSignals } from '../node/signals.ts'
 import { packageVersion } from '../node/version.ts'
-import type { Runtime, SaveTarget, Saving } from '../ports.ts'
+import type { Runtime, SaveTarget, Saving, Stores } from '../ports.ts'
 import { endSession } from '../session/revoke.ts'
+import { overriding } from './abort.ts'
 import { observed } from './changes.ts'
 import type { OAuthClientOptions } from './options.ts'
 
@@ -47,7 +49,7 @@ export function createRuntime(options: OAuthClientOptions, observer: Observer, e
     ...(resolveTxt && { resolveTxt }),
     ...(clock && { now: () => clock.now() }),
     ...(clock?.sleep && { sleep: (milliseconds, signal) => clock.sleep!(milliseconds, signal) }),
-    stores: observed(stores ?? base.stores, observer),
+    stores: observed(stores ? delayingSignals(stores) : base.stores, observer),
     ...(stores && { refreshedHere: REFRESHED_HERE }),
     saving: withTargets(
       base.saving,
@@ -65,6 +67,14 @@ function checkCombination({ home, stores, vault, save = [] }: OAuthClientOptions
   if (stores && home !== undefined) fail('stores cannot be used with home')
   if (stores && vault) fail('stores cannot be used with vault')
   if (save.includes('vault') && !hasVault) fail('the save target "vault" cannot be used without a vault')
+}
+
+/** As the per-user store does by itself: no signal ends the process before new tokens are stored, and saved to all targets. */
+function delayingSignals(stores: Stores): Stores {
+  const { sessions } = stores
+  const update: typeof sessions.update = (thumbprint, transaction) =>
+    sessions.update(thumbprint, (given) => holdSignals(async () => transaction(given)))
+  return { ...stores, sessions: overriding(sessions, { update }) }
 }
 
 /** A warning may come in the middle of a refresh, which an error of the program must not end. */

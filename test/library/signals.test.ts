@@ -46,3 +46,36 @@ test('one that comes before the code is sent ends the program, and the login sta
   const [name] = await (await import('node:fs/promises')).readdir(join(home, 'pending'))
   expect(await readFile(join(home, 'pending', name!), 'utf8')).toContain('"status": "pending"')
 })
+
+/** A session in memory, whose refresh is saved to the file; the request waits as above. */
+const REFRESH = `
+  const { memoryStores, OAuthClient } = await import(process.env.SRC + 'index.ts')
+  const { createFakeWorld } = await import(process.env.SRC + 'testing/world.ts')
+  const { writeFile } = await import('node:fs/promises')
+  const world = createFakeWorld({ startAt: Date.now() })
+  const fetch = async (url, init) => {
+    const response = await world.fetch(url, init)
+    if (String(init.body).includes('refresh_token=') && response.ok) {
+      console.log('the token was sent')
+      await new Promise((resolve) => process.stdin.once('data', resolve))
+    }
+    return response
+  }
+  const save = (entries) => writeFile(process.argv[1], JSON.stringify(Object.fromEntries(entries)))
+  const options = { stores: memoryStores(), save: [{ name: 'row', durable: true, save }] }
+  const client = new OAuthClient({ ...options, fetch, resolveTxt: world.resolveTxt })
+  const { url } = await client.authorize('alice.fake.dev')
+  const session = await client.callback(world.authorize(url))
+  await session.refresh()
+  await new Promise((_, no) => setTimeout(no, 600_000))
+`
+
+test('SIGTERM after a refresh token was sent, with stores in memory: the new one is saved first', async () => {
+  const row = join(await tempFolder(), 'row')
+  const child = startNode(REFRESH, [row])
+  await child.said('the token was sent')
+  child.kill('SIGTERM')
+  child.write('go on')
+  expect(await child.ended).toMatchObject({ code: null, signal: 'SIGTERM', stderr: '' })
+  expect(JSON.parse(await readFile(row, 'utf8'))).toMatchObject({ ATPROTO_OAUTH_ROTATION: '1' })
+})
