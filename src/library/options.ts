@@ -30,7 +30,8 @@ export interface OAuthClientOptions {
   readonly save?: readonly (string | SaveTarget)[] | undefined
   /**
    * Sends all HTTP requests; by default a client that connects to public addresses only. It gets one URL and
-   * `redirect: 'manual'`, and has to obey that: a followed redirect is an error.
+   * `redirect: 'manual'`, and has to obey that: a followed redirect is an error. It sends each request once: one with a
+   * refresh token that it retries ends the session.
    *
    * Still checked: https, the spelling of each host, timeouts, the size of responses. Not checked, and yours: whether the
    * name of a host leads to a private address (names come from untrusted documents), proxies, TLS, and the reuse of a
