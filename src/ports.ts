@@ -350,7 +350,9 @@ export interface RefreshedHere {
 
 /** The refreshes of a session in this process. */
 export interface Refreshed {
-  /** Resolved when no refresh is under way. */
+  /** Those that are refreshing it, or wait for their turn. */
+  callers: number
+  /** Resolved when the last of them is done. */
   turn: Promise<unknown>
   /** The session with the newest tokens that were received. */
   newest?: SessionRecord

@@ -26,8 +26,8 @@ export async function shareRefresh(
   return own
 }
 
-/** Sessions: each has some 2 kB. */
-const MOST_REMEMBERED = 1000
+/** Sessions that nobody is refreshing: each has some 2 kB. */
+export const MOST_REMEMBERED = 1000
 
 /** @param work is given what was received by the refreshes before, and notes there what it receives */
 export function afterOtherStores(
@@ -36,11 +36,19 @@ export function afterOtherStores(
   work: (here?: Refreshed) => Promise<SessionRecord>,
 ): Promise<SessionRecord> {
   if (refreshedHere === undefined) return work()
-  const here = refreshedHere.get(thumbprint) ?? { turn: Promise.resolve() }
-  const own = here.turn.then(() => work(here))
-  here.turn = own.catch(() => undefined)
-  refreshedHere.delete(thumbprint)
+  const here = refreshedHere.get(thumbprint) ?? { callers: 0, turn: Promise.resolve() }
+  here.callers += 1
   refreshedHere.set(thumbprint, here)
-  for (const oldest of refreshedHere.keys()) if (refreshedHere.size > MOST_REMEMBERED) refreshedHere.delete(oldest)
+  const own = here.turn.then(() => work(here))
+  const leave = () => {
+    here.callers -= 1
+    refreshedHere.delete(thumbprint)
+    refreshedHere.set(thumbprint, here)
+    for (const [other, { callers }] of refreshedHere) {
+      if (refreshedHere.size <= MOST_REMEMBERED) break
+      if (callers === 0) refreshedHere.delete(other)
+    }
+  }
+  here.turn = own.then(leave, leave)
   return own
 }
