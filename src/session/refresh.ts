@@ -105,7 +105,8 @@ async function takeSuccessor(
 ): Promise<SessionRecord> {
   const hash = await newestHash(own)
   if (hash === undefined || !newest?.spentTokens.includes(hash)) return own
-  const next = { ...(await newerOf(newest, own)), undelivered: targets.map(({ name }) => name) }
+  const { spentTokens } = newest // all of them: the next store to ask may have any
+  const next = { ...(await newerOf(newest, own)), spentTokens, undelivered: targets.map(({ name }) => name) }
   await commit(next)
   return deliverRotated(next, targets, commit)
 }

@@ -365,6 +365,18 @@ describe('ports', () => {
       expect(world.sessionAlive(saved.did)).toBe(true)
     })
 
+    test('each in its turn, and then the first again', async () => {
+      const { world, saved, open, query } = await several()
+      const sessions = await Promise.all([open(), open(), open()])
+      for (const session of sessions) {
+        await session.refresh()
+        world.advance(HOUR)
+      }
+      for (const session of sessions) await query(session)
+      expect(world.sent(isRefresh)).toHaveLength(4)
+      expect(world.sessionAlive(saved.did)).toBe(true)
+    })
+
     test.each([1, 2])(
       'one could not save, at attempt %i: the next one has the newest tokens anyway',
       async (failing) => {
