@@ -259,8 +259,6 @@ export type PlainReason =
   | 'vault-only'
   /** The vault was copied or moved here: it says that it lives at another address. */
   | 'vault-copied'
-  /** What stands at the address was not written by a vault. */
-  | 'vault-foreign'
   /** A record of the vault was cut short, or is not what was written there. */
   | 'vault-damaged'
   /** No vault is set, neither by a variable nor on this machine. */
@@ -279,18 +277,12 @@ export type PlainReason =
   | 'git-outdated'
   /** `git:.` was given where there is no checkout, or one without a remote. */
   | 'git-remote-missing'
-  /** The service accepted no credentials, or knows no such repository. */
-  | 'vault-read-denied'
   /** The credentials may read the vault, but not change it. */
   | 'vault-write-denied'
-  /** A rule of the service protects the branch. */
-  | 'vault-branch-protected'
   /** A rule of the service wants signed commits. */
   | 'vault-signature-required'
   /** An address of Redis, of which nothing is shown. */
   | 'redis-address-malformed'
-  /** Redis accepted no user and password. */
-  | 'redis-login-refused'
   /** Redis has no password, and accepts connections from its own machine only. */
   | 'redis-protected'
   /** The user of Redis may not use the keys or commands. */
@@ -438,6 +430,14 @@ export type ReasonFacts =
         | 'vault-key-missing'
         | 'vault-key-replaced'
         | 'vault-rekey-begun'
+      readonly address: string
+    }
+  /**
+   * What stands at the address was not written by a vault; the service accepted no credentials, or knows no such
+   * repository; a rule of it protects the branch; Redis accepted no user and password.
+   */
+  | {
+      readonly reason: 'vault-foreign' | 'vault-read-denied' | 'vault-branch-protected' | 'redis-login-refused'
       readonly address: string
     }
   /** It is gone from there, and this machine has a copy of it, with a session of `account`. */

@@ -473,12 +473,11 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
       return `use the new address: atproto-oauth vault use ${shellQuote(facts.address)}; where ATPROTO_OAUTH_VAULT is set, set it to that address`
     case 'vault-move-unfinished':
       return `finish it: ATPROTO_OAUTH_VAULT=${shellQuote(facts.from)} atproto-oauth vault move ${shellQuote(facts.address)}`
+    case 'vault-foreign':
     case 'vault-target-taken':
-      return 'choose an unused address, such as another branch or prefix: git:URL#BRANCH, or redis://HOST?prefix=PREFIX'
+      return `choose an unused address, such as ${shellQuote(unusedAddress(facts.address))}`
     case 'vault-copied':
       return 'use the address that the vault was made for; two copies of a session would end it'
-    case 'vault-foreign':
-      return 'choose an unused branch or prefix, as in: git:URL#BRANCH, or redis://HOST?prefix=PREFIX'
     case 'vault-damaged':
       return 'restore the branch or database as it was before the last change, or sign in again with --save vault'
     case 'vault-unset':
@@ -506,17 +505,17 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'git-remote-missing':
       return 'run this inside a clone with a remote, or name the repository: git:https://github.com/OWNER/REPO'
     case 'vault-read-denied':
-      return 'check the address, and that git can read it here: git ls-remote URL; in a job, set GITHUB_TOKEN on GitHub, else ATPROTO_OAUTH_VAULT_TOKEN'
+      return `check the address, and that git can read it here: git ls-remote ${shellQuote(facts.address.replace(/^git:|#.*/g, ''))}; in a job, set GITHUB_TOKEN on GitHub, else ATPROTO_OAUTH_VAULT_TOKEN`
     case 'vault-write-denied':
       return 'use credentials that may push; in GitHub Actions: permissions: contents: write'
     case 'vault-branch-protected':
-      return 'exclude the branch of the vault from the rule, or choose another branch: git:URL#BRANCH'
+      return `exclude the branch of the vault from the rule, or choose another branch, such as ${shellQuote(unusedAddress(facts.address))}`
     case 'vault-signature-required':
       return 'exclude the branch of the vault from the rule: its commits are made by machines, and are not signed'
     case 'redis-address-malformed':
       return 'write it as redis://HOST:PORT, or rediss:// for TLS; percent-encode user and password, or set ATPROTO_OAUTH_VAULT_TOKEN to the password'
     case 'redis-login-refused':
-      return 'set ATPROTO_OAUTH_VAULT_TOKEN to the password, or enter the address with user and password again: atproto-oauth vault use ADDRESS'
+      return `set ATPROTO_OAUTH_VAULT_TOKEN to the password, or put user and password into the address: atproto-oauth ${command === 'vault new' ? command : 'vault use'} ${shellQuote(facts.address.replace('://', '://USER:PASSWORD@'))}`
     case 'redis-protected':
       return 'set a password in the configuration of the server (requirepass), and use it here'
     case 'redis-permission-missing':
@@ -588,7 +587,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
         return 'remove the file, and set ATPROTO_OAUTH_CLIENT_JWK to the private key of the client'
       }
       return facts.kind === 'vault'
-        ? 'undo the change; the file may hold the only key of the vault. With another copy of the key, move the file away, then: atproto-oauth vault use ADDRESS'
+        ? 'undo the change; the file may hold the only key of the vault. With another copy of the key, move the file away, then enter the vault again, as in: atproto-oauth vault use git:https://github.com/OWNER/REPO'
         : 'undo the change, or start the login again with `init`'
     case 'redirect-host-localhost':
     case 'redirect-uri-completed':
@@ -656,6 +655,15 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'workflow-step-needed':
       return 'use --format dotenv outside GitHub Actions'
   }
+}
+
+/** Another branch of the same repository, or another prefix at the same server. */
+function unusedAddress(address: string): string {
+  const [place = '', branch = 'atproto-oauth'] = address.split('#')
+  if (address.startsWith('git:')) return `${place}#${branch}-2`
+  const [server, query] = address.split('?')
+  const prefix = new URLSearchParams(query).get('prefix') ?? 'atproto-oauth:'
+  return `${server}?prefix=${prefix.replace(/:?$/, '-2:')}`
 }
 
 /** A file of the store, which cannot have another path. */

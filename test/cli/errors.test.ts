@@ -487,7 +487,7 @@ describe('the hint follows from the code and the facts', () => {
     [
       'STORE_INVALID',
       { reason: 'record-damaged', path: '/a', kind: 'vault' },
-      /^undo the change; the file may hold the only key of the vault\. .*: atproto-oauth vault use ADDRESS$/,
+      /^undo the change; the file may hold the only key of the vault\. .*: atproto-oauth vault use git:https:\/\/github\.com\/OWNER\/REPO$/,
     ],
     [
       'STORE_INVALID',
@@ -549,9 +549,17 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'vault-move-unfinished', from: 'git:/a', address: 'git:/b' },
       'finish it: ATPROTO_OAUTH_VAULT=git:/a atproto-oauth vault move git:/b',
     ],
-    ['VAULT_INVALID', { reason: 'vault-target-taken', address: 'git:/a' }, /^choose an unused address/],
+    [
+      'VAULT_INVALID',
+      { reason: 'vault-target-taken', address: 'redis://redis.example?prefix=bot:' },
+      "choose an unused address, such as 'redis://redis.example?prefix=bot-2:'",
+    ],
     ['VAULT_INVALID', { reason: 'vault-copied' }, /^use the address that the vault was made for/],
-    ['VAULT_INVALID', { reason: 'vault-foreign' }, /as in: git:URL#BRANCH, or redis:/],
+    [
+      'VAULT_INVALID',
+      { reason: 'vault-foreign', address: 'git:/a b#c' },
+      "choose an unused address, such as 'git:/a b#c-2'",
+    ],
     ['VAULT_INVALID', { reason: 'vault-damaged' }, /^restore the branch or database/],
     ['VAULT_INVALID', { reason: 'vault-unset' }, /^create one, as in: atproto-oauth vault new git:https/],
     [
@@ -581,12 +589,24 @@ describe('the hint follows from the code and the facts', () => {
     ['VAULT_INVALID', { reason: 'git-missing' }, 'install git, as in: apt-get install git'],
     ['VAULT_INVALID', { reason: 'git-outdated' }, 'install git 2.20 or newer'],
     ['VAULT_INVALID', { reason: 'git-remote-missing' }, /^run this inside a clone with a remote/],
-    ['VAULT_REFUSED', { reason: 'vault-read-denied' }, /git ls-remote URL/],
+    [
+      'VAULT_REFUSED',
+      { reason: 'vault-read-denied', address: 'git:https://git.example/bot#v' },
+      /: git ls-remote https:\/\/git\.example\/bot; in a job/,
+    ],
     ['VAULT_REFUSED', { reason: 'vault-write-denied' }, /permissions: contents: write$/],
-    ['VAULT_REFUSED', { reason: 'vault-branch-protected' }, /another branch: git:URL#BRANCH$/],
+    [
+      'VAULT_REFUSED',
+      { reason: 'vault-branch-protected', address: 'git:/a' },
+      /another branch, such as 'git:\/a#atproto-oauth-2'$/,
+    ],
     ['VAULT_REFUSED', { reason: 'vault-signature-required' }, /are not signed$/],
     ['USAGE', { reason: 'redis-address-malformed' }, /^write it as redis:\/\/HOST:PORT, or rediss:/],
-    ['VAULT_REFUSED', { reason: 'redis-login-refused' }, /^set ATPROTO_OAUTH_VAULT_TOKEN to the password/],
+    [
+      'VAULT_REFUSED',
+      { reason: 'redis-login-refused', address: 'redis://redis.example/3' },
+      /^set ATPROTO_OAUTH_VAULT_TOKEN to the password.*: atproto-oauth vault use redis:\/\/USER:PASSWORD@redis\.example\/3$/,
+    ],
     ['VAULT_REFUSED', { reason: 'redis-protected' }, /requirepass/],
     ['VAULT_REFUSED', { reason: 'redis-permission-missing' }, /ACL SETUSER: ~atproto-oauth:\* /],
     ['VAULT_REFUSED', { reason: 'redis-replica' }, 'use the address of the primary'],

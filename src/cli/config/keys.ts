@@ -74,7 +74,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'refresh-token': 'set ATPROTO_OAUTH_REFRESH_TOKEN, or keep the session with --save store',
   'dpop-private-jwk': 'set ATPROTO_OAUTH_DPOP_PRIVATE_JWK, or keep the session with --save store',
   'client-jwk': 'set ATPROTO_OAUTH_CLIENT_JWK',
-  'vault-key': 'keep it with: atproto-oauth vault use',
+  'vault-key': 'keep it with its vault, as in: atproto-oauth vault use git:https://github.com/OWNER/REPO',
   'vault-token': 'set ATPROTO_OAUTH_VAULT_TOKEN',
 }
 

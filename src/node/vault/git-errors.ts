@@ -2,7 +2,7 @@
  * What git and the services behind it print, as outcomes. Its language is fixed, and services are told apart by the
  * codes and sentences that they document.
  */
-import { OAuthError, type PlainReason } from '../../errors.ts'
+import { OAuthError, type ReasonFacts } from '../../errors.ts'
 import { shownOutput } from '../save/redact.ts'
 import type { GitResult } from './git-program.ts'
 
@@ -69,10 +69,13 @@ export function fetchError(result: GitResult, place: string, shown: Shown): Erro
 function connectionError(stderr: string, place: string, said: string): OAuthError | undefined {
   if (REDIRECTED.test(stderr)) {
     const message = `${place} has moved: the service redirects to another address`
-    return new OAuthError('VAULT_REFUSED', message, { facts: { reason: 'vault-read-denied' } })
+    return new OAuthError('VAULT_REFUSED', message, { facts: { reason: 'vault-read-denied', address: `git:${place}` } })
   }
   if (READ_DENIED.test(stderr)) {
-    return refused(`cannot read ${place}, or there is no such repository`, said, 'vault-read-denied')
+    return refused(`cannot read ${place}, or there is no such repository`, said, {
+      reason: 'vault-read-denied',
+      address: `git:${place}`,
+    })
   }
   if (NOT_CONNECTED.test(stderr) || INTERRUPTED.test(stderr)) return unreachable(place, said, stderr)
   return undefined
@@ -117,21 +120,27 @@ export function pushOutcome(
   }
   if (timedOut || code === undefined) return { kind: 'unknown', said }
   if (WRITE_DENIED.test(stderr) && (NOT_CONNECTED.test(stderr) || READ_DENIED.test(stderr))) {
-    return fail(refused(`no permission to change ${place}`, said, 'vault-write-denied'))
+    return fail(refused(`no permission to change ${place}`, said, { reason: 'vault-write-denied' }))
   }
   if (NOT_CONNECTED.test(stderr)) return fail(connectionError(stderr, place, said) ?? unreachable(place, said, stderr))
   return { kind: 'unknown', said }
 }
 
 function pushRefused(text: string, place: string, said: string): OAuthError {
-  if (SIGNATURE.test(text)) return refused(`${place} accepts signed commits only`, said, 'vault-signature-required')
-  if (PROTECTED.test(text)) return refused(`a rule protects the branch of ${place}`, said, 'vault-branch-protected')
-  if (WRITE_DENIED.test(text)) return refused(`no permission to change ${place}`, said, 'vault-write-denied')
+  if (SIGNATURE.test(text))
+    return refused(`${place} accepts signed commits only`, said, { reason: 'vault-signature-required' })
+  if (PROTECTED.test(text))
+    return refused(`a rule protects the branch of ${place}`, said, {
+      reason: 'vault-branch-protected',
+      address: `git:${place}`,
+    })
+  if (WRITE_DENIED.test(text))
+    return refused(`no permission to change ${place}`, said, { reason: 'vault-write-denied' })
   return refused(`${place} rejected the change`, said)
 }
 
-function refused(message: string, said: string, reason?: PlainReason): OAuthError {
-  return new OAuthError('VAULT_REFUSED', said === '' ? message : `${message}: ${said}`, { facts: reason && { reason } })
+function refused(message: string, said: string, facts?: ReasonFacts): OAuthError {
+  return new OAuthError('VAULT_REFUSED', said === '' ? message : `${message}: ${said}`, { facts })
 }
 
 export function unreachable(place: string, said: string, stderr = ''): OAuthError {

@@ -63,12 +63,15 @@ interface GitObject {
 
 /** One git process that returns objects by name; nothing that is too long is read. */
 export class ObjectReader implements AsyncDisposable {
+  readonly #address: string
   readonly #child: ChildProcess
   readonly #chunks: AsyncIterator<Buffer>
   #rest: Buffer = Buffer.alloc(0)
   #failure: unknown
 
-  constructor(git: Git, repository: string) {
+  /** @param address for errors */
+  constructor(git: Git, repository: string, address: string) {
+    this.#address = address
     this.#child = git.start(repository, ['cat-file', '--batch'])
     this.#child.on('error', (error) => {
       this.#failure = notStarted(error)
@@ -85,11 +88,17 @@ export class ObjectReader implements AsyncDisposable {
     if (/ missing$/.test(header)) return undefined
     const [, id, actual, digits] = /^([0-9a-f]+) ([a-z]+) (\d+)$/.exec(header) ?? []
     if (id === undefined) throw new CacheFault(`git printed ${JSON.stringify(header.slice(0, 80))} for an object`)
-    if (actual !== type) throw foreign(`found a ${actual} where a ${type} was expected`)
+    if (actual !== type) throw this.foreign(`found a ${actual} where a ${type} was expected`)
     const size = Number(digits)
     if (size > longest) throw damaged(`an object of the vault has ${size} bytes`)
     const content = await this.#bytes(size + 1)
     return { id: objectId(id), type, content: content.subarray(0, size) }
+  }
+
+  /** What was read is not what a vault has there. */
+  foreign(why: string): OAuthError {
+    const message = `the branch is not a vault: ${why}; nothing was changed`
+    return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-foreign', address: this.#address } })
   }
 
   /** @throws {CacheFault} it is not there, though something refers to it */
@@ -156,14 +165,14 @@ export async function readTip(reader: ObjectReader): Promise<Tip> {
       const tree = await reader.need(id, 'tree', LONGEST.tree)
       for (const entry of entriesOf(tree.content, commit.length / 2)) {
         if (entry.mode !== FILE || !NAME.test(entry.name) || entry.name === VAULT_RECORD)
-          throw foreign(`it contains ${RECORDS}/${entry.name}`)
+          throw reader.foreign(`it contains ${RECORDS}/${entry.name}`)
         records.set(entry.name, entry.id)
       }
-    } else throw foreign(`it contains ${name}`)
+    } else throw reader.foreign(`it contains ${name}`)
   }
-  if (readme === undefined) throw foreign(`${README} is missing`)
+  if (readme === undefined) throw reader.foreign(`${README} is missing`)
   const { content } = await reader.need(readme, 'blob', LONGEST.readme)
-  if (!content.includes(MARKER)) throw foreign(`${README} was not written by this program`)
+  if (!content.includes(MARKER)) throw reader.foreign(`${README} was not written by this program`)
   return { commit, readme, records }
 }
 
@@ -237,11 +246,6 @@ export async function makeCommit(
   const parent = tip === undefined ? [] : ['-p', tip.commit]
   const commit = await make(['commit-tree', root, ...parent], 'Update the vault [skip ci]\n')
   return { commit, readme, records }
-}
-
-function foreign(why: string): OAuthError {
-  const message = `the branch is not a vault: ${why}; nothing was changed`
-  return new OAuthError('VAULT_INVALID', message, { facts: { reason: 'vault-foreign' } })
 }
 
 function damaged(why: string): OAuthError {

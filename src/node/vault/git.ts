@@ -103,7 +103,7 @@ class GitEngine implements VaultEngine {
       await this.#fetch(git, repository)
       const id = this.#seen?.tip?.records.get(name)
       if (id === undefined) return undefined
-      await using reader = new ObjectReader(git, repository)
+      await using reader = new ObjectReader(git, repository, `git:${this.#place}`)
       return await readRecord(reader, id)
     })
   }
@@ -113,7 +113,7 @@ class GitEngine implements VaultEngine {
       const { tip } = await this.#fetch(git, repository)
       const texts = new Map<string, string>()
       if (!tip) return texts
-      await using reader = new ObjectReader(git, repository)
+      await using reader = new ObjectReader(git, repository, `git:${this.#place}`)
       for (const [name, id] of tip.records) texts.set(name, await readRecord(reader, id))
       return texts
     })
@@ -295,7 +295,7 @@ class GitEngine implements VaultEngine {
   }
 
   async #readTip(git: Git, repository: string): Promise<Tip> {
-    await using reader = new ObjectReader(git, repository)
+    await using reader = new ObjectReader(git, repository, `git:${this.#place}`)
     try {
       return await readTip(reader)
     } catch (error) {

@@ -2,7 +2,7 @@
  * What Redis and Valkey reply, as errors. The text of a reply is shown only where it is known to repeat no parameter:
  * that of an unknown command does, and the parameter may be the password.
  */
-import { type ErrorCode, OAuthError, type PlainReason } from '../../errors.ts'
+import { type ErrorCode, type ErrorFacts, OAuthError, type PlainReason } from '../../errors.ts'
 import { sanitize } from '../../text.ts'
 import { isUntrusted } from '../http/errors.ts'
 import type { RedisAddress, RedisLogin } from './redis-address.ts'
@@ -10,7 +10,7 @@ import type { RedisAddress, RedisLogin } from './redis-address.ts'
 interface Kind {
   readonly code: ErrorCode
   readonly message: (place: string) => string
-  readonly reason?: PlainReason
+  readonly reason?: Extract<ErrorFacts['reason'], `redis-${string}` | 'vault-foreign'>
 }
 
 const KINDS = {
@@ -125,7 +125,7 @@ export class RedisRejection extends Error {
     if (this.kind === undefined) return new OAuthError('VAULT_REFUSED', `${text}: ${this.message}${quote}`)
     const { code, message, reason }: Kind = KINDS[this.kind]
     const why = QUOTED.includes(this.kind) ? quote : ''
-    return new OAuthError(code, message(text) + why, { facts: reason && { reason } })
+    return new OAuthError(code, message(text) + why, { facts: reason && { reason, address: text } })
   }
 
   #shown({ password }: RedisLogin): string {

@@ -50,7 +50,12 @@ test('with a token that may push, over HTTP; the token is in no output and no fi
 const RULE = 'echo "error: GH006: Protected branch update failed for refs/heads/atproto-oauth." >&2; exit 1'
 
 test.each([
-  ['no token at all', '', undefined, /\[VAULT_REFUSED\]\n(?:.*\n)?.*hint: check the address/],
+  [
+    'no token at all',
+    '',
+    undefined,
+    /\[VAULT_REFUSED\]\n(?:.*\n)?.*hint: check the address.*: git ls-remote http:\/\/127\.0\.0\.1:\d+\/vault; /,
+  ],
   ['a wrong token', 'nonsense', undefined, /\[VAULT_REFUSED\]\n(?:.*\n)?.*hint: check the address/],
   [
     'a token that may only read',
