@@ -402,6 +402,8 @@ export type ReasonFacts =
   | { readonly reason: 'permission-set-broken'; readonly nsid: string; readonly step: SetStep; readonly why: string }
   /** The permission is not valid syntax. */
   | { readonly reason: 'permission-malformed'; readonly permission: string }
+  /** The session signs for its PDS only; `url` is the same request there. */
+  | { readonly reason: 'proof-url-meant'; readonly method: string; readonly url: string }
   /** The environment variable is not the URL of an HTTP proxy. */
   | { readonly reason: 'proxy-malformed'; readonly variable: string }
   /** The user name or password in the URL of the proxy has characters that end it. */

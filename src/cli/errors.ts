@@ -577,6 +577,8 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
         return `servers keep what they have read for some minutes: run the same command again later, or find the cause with: atproto-oauth scope resolve ${shellQuote(facts.nsid)}`
       }
       return `correct the name ${facts.nsid} in --scope, or list the permissions themselves there; for the author of the set: atproto-oauth scope resolve ${shellQuote(facts.nsid)}`
+    case 'proof-url-meant':
+      return `atproto-oauth proof ${facts.method} ${shellQuote(facts.url)}`
     case 'proxy-password-unencoded':
       return `percent-encode the user name and the password in ${facts.variable}: # is %23, % is %25, / is %2F, ? is %3F, @ is %40, \\ is %5C`
     case 'proxy-malformed':

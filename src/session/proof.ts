@@ -3,10 +3,10 @@
  *
  * @see RFC 9449 §4.2, §7.1
  */
-import { OAuthError } from '../errors.ts'
+import { type ErrorFacts, OAuthError } from '../errors.ts'
 import type { Origin, SessionRecord } from '../model.ts'
 import type { Clock, HttpResponse, IdentityPorts } from '../ports.ts'
-import { asUrl } from '../protocol/identity/syntax.ts'
+import { asNsid, asUrl } from '../protocol/identity/syntax.ts'
 import type { ProofTarget } from '../protocol/oauth/dpop.ts'
 import type { SignedHeaders } from '../protocol/oauth/dpop-fetch.ts'
 import { readXrpcError } from '../protocol/xrpc/error.ts'
@@ -27,13 +27,20 @@ export function proofTarget(method: string, text: string, pds: string | undefine
   const url = asUrl(text)
   if (!url) refuse(`invalid URL ${JSON.stringify(text)}`)
   if (url.username !== '' || url.password !== '') refuse('the URL must not contain a user name or password')
-  if (pds !== undefined && url.origin !== pds) refuse(`${url.origin} is not the session's PDS, ${pds}`)
-  if (!/^\/xrpc\/./.test(url.pathname)) refuse(`the path "${url.pathname}" is not below /xrpc/`)
+  const meant = (origin: string, path: string) =>
+    ({ reason: 'proof-url-meant', method: upper, url: origin + path + url.search }) as const
+  if (pds !== undefined && url.origin !== pds) {
+    refuse(`${url.origin} is not the session's PDS, ${pds}`, meant(pds, url.pathname))
+  }
+  if (!/^\/xrpc\/./.test(url.pathname)) {
+    const nsid = asNsid(url.pathname.split('/').at(-1)!)
+    refuse(`the path "${url.pathname}" is not below /xrpc/`, nsid && meant(url.origin, `/xrpc/${nsid}`))
+  }
   return { method: upper, url }
 }
 
-function refuse(message: string): never {
-  throw new OAuthError('USAGE', message)
+function refuse(message: string, facts?: ErrorFacts): never {
+  throw new OAuthError('USAGE', message, { facts })
 }
 
 export interface ProvingSession {

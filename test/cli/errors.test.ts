@@ -586,6 +586,11 @@ describe('the hint follows from the code and the facts', () => {
     ],
     ['VAULT_INVALID', { reason: 'vault-rekey-unfinished' }, /: atproto-oauth vault rekey --finish$/],
     ['VAULT_INVALID', { reason: 'vault-newer' }, 'update this tool: npx atproto-oauth@latest'],
+    [
+      'USAGE',
+      { reason: 'proof-url-meant', method: 'GET', url: 'https://a.example/xrpc/a.b.c?d=e' },
+      "atproto-oauth proof GET 'https://a.example/xrpc/a.b.c?d=e'",
+    ],
     ['VAULT_INVALID', { reason: 'git-missing' }, 'install git, as in: apt-get install git'],
     ['VAULT_INVALID', { reason: 'git-outdated' }, 'install git 2.20 or newer'],
     ['VAULT_INVALID', { reason: 'git-remote-missing' }, /^run this inside a clone with a remote/],

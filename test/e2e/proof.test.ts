@@ -43,6 +43,19 @@ test('12.8, 12.10 are valid once, from credentials that have to be refreshed fir
   expect(created.status).toBe(200)
 })
 
+test('the hint for a URL that is not signed is the same request at the PDS', async () => {
+  const { account, home, env } = await logIn(world)
+  const url = `${world.pdsUrl}/xrpc/com.atproto.repo.describeRepo?repo=${account.did}&x=it's`
+  for (const given of [url.replace('localhost', '127.0.0.1'), url.replace('/xrpc', ''), url.replace('/xrpc', '/api')]) {
+    const refused = await runCli(['proof', 'get', given], { home, env })
+    expectFailure(refused, 2, 'USAGE')
+    const command = /hint: (atproto-oauth proof GET .+)\n$/.exec(refused.stderr)![1]!
+    const { stdout, stderr } = await runShell(command, { home, env })
+    const answer = await fetch(url, { headers: headersOf(stdout) })
+    await expect(answer.json(), stderr).resolves.toMatchObject({ did: account.did })
+  }
+})
+
 test('for another server no token is spent', async () => {
   const { account, home, env } = await logIn(world)
   await world.clearRequests()
