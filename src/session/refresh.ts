@@ -16,6 +16,7 @@ import { beginDiscovery, likelyIssuer } from '../protocol/oauth/discovery.ts'
 import type { DpopFetch } from '../protocol/oauth/dpop-fetch.ts'
 import { beginNonce, type EarlyNonce, OAuthServerAgent } from '../protocol/oauth/server-agent.ts'
 import { parseTokenResponse } from '../protocol/oauth/token-endpoint.ts'
+import { addedScopes } from '../protocol/scope/scope.ts'
 import { saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { clientOf } from './client.ts'
 import { type IsGood, isForTargetsOnly } from './freshness.ts'
@@ -136,6 +137,8 @@ async function refreshNow(
   })
   if (here) here.newest = next
   await commit(next)
+  const change = describeScopeChange(current, next)
+  if (change !== undefined) ports.warn(change)
   const outdated = leftOut(current, targets)
   if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)
   return deliverRotated(next, targets, commit)
@@ -267,6 +270,22 @@ async function rotated(prepared: Prepared, tokens: TokenSet, ports: RefreshPorts
     savedTo: undefined,
     undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined,
   }
+}
+
+/** A server reads permission sets again at each refresh, so that their publishers change what sessions may do. */
+function describeScopeChange({ scope: before, did }: SessionRecord, { scope: now }: SessionRecord): string | undefined {
+  if (!before || !now) return undefined
+  const [added, removed] = [addedScopes(now, before, did), addedScopes(before, now, did)]
+  if (added.length === 0 && removed.length === 0) return undefined
+  const changes = [...listed('added', added), ...listed('removed', removed)].join('; ')
+  return `the server changed the permissions of ${did}, as after a change of a permission set: ${changes}`
+}
+
+const NAMED_MOST = 5
+
+function listed(what: string, scopes: readonly string[]): string[] {
+  const more = scopes.length > NAMED_MOST ? [`${scopes.length - NAMED_MOST} more`] : []
+  return scopes.length === 0 ? [] : [`${what} ${[...scopes.slice(0, NAMED_MOST), ...more].join(', ')}`]
 }
 
 /** Targets of an earlier refresh that are none of this one. */

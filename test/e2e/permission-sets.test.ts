@@ -193,11 +193,27 @@ test('a set of Bluesky grants what --for delete does, until it is changed: then 
 
   const entry = main.permissions[0]!
   await change(name, { ...main, permissions: [{ ...entry, action: ['create', 'update', 'delete'] }] })
-  for (const home of [bySet, byTask]) expect((await runCli(['refresh'], { home })).code).toBe(0)
+  const refreshed = async (home: Home) => {
+    const result = await runCli(['refresh'], { home })
+    expect(result.code).toBe(0)
+    return warnings(result.stderr)
+  }
+  expect(await refreshed(byTask)).toStrictEqual([])
+  const changed = (how: string) => [
+    expect.stringMatching(`^the server changed the permissions of did:plc:[a-z2-7]+, as after .* set: ${how}$`),
+  ]
+  const [like, post, gate] = ['like', 'post', 'postgate'].map((kind) => `repo:app\\.bsky\\.feed\\.${kind}\\?action=`)
+  const five = `${like}create, ${like}update, ${post}create, ${post}update, ${gate}create, 5 more`
+  expect(await refreshed(bySet)).toStrictEqual(changed(`added ${five}`))
+  expect(await refreshed(bySet)).toStrictEqual([])
   expect(await grantOf(byTask)).toStrictEqual(before)
   const after = await grantOf(bySet)
   expect(after).not.toStrictEqual(before)
   expect(after).toStrictEqual(meantBy([`repo?${entry.collection.map((one) => `collection=${one}`).join('&')}`]))
+
+  await change(name, main)
+  expect(await refreshed(bySet)).toStrictEqual(changed(`removed ${five}`))
+  expect(await grantOf(bySet)).toStrictEqual(before)
 })
 
 function byText(one: unknown, other: unknown): number {

@@ -262,6 +262,16 @@ export function isOfSet(permission: Permission, include: Permission): boolean {
   return names?.every((name) => name.startsWith(namespace)) === true && (service === '*' || service === inherited)
 }
 
+/** The same permission as tokens with one value for each parameter. */
+export function splitValues(token: string): string[] {
+  const permission = parsePermission(token)
+  if (permission === undefined || permission.resource === 'space') return [token]
+  const { resource } = permission
+  return combinations(permission).map((atom) =>
+    formatPermission({ resource, values: new Map([...atom].map(([name, value]) => [name, [value]])) }),
+  )
+}
+
 /** Whether an NSID is named as permission sets are by convention, such as `app.bsky.authFullApp`. */
 export function isSetName(nsid: string): boolean {
   return /\.auth[A-Z][A-Za-z0-9]*$/.test(nsid)

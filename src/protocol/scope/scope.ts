@@ -15,6 +15,7 @@ import {
   ofAccount,
   type Permission,
   parsePermission,
+  splitValues,
 } from './permission.ts'
 
 const TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
@@ -186,6 +187,16 @@ export function perhapsInSets(tokens: readonly string[], granted: string): strin
     const permission = parsePermission(token)
     return permission !== undefined && isInSets(permission)
   })
+}
+
+/**
+ * What `granted` allows and `other` does not, one NSID and one action in each token. Not what `other` may allow by a permission set that
+ * the server has not expanded.
+ */
+export function addedScopes(granted: string, other: string, account?: Did): string[] {
+  const added = missingScopes(scopeTokens(granted).flatMap(splitValues).join(' '), other, account)
+  const perhaps = perhapsInSets(added, other)
+  return added.filter((token) => !perhaps.includes(token))
 }
 
 function includeOf(token: string): Permission | undefined {

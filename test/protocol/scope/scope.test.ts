@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  addedScopes,
   emptyIncludes,
   missingScopes,
   parseScope,
@@ -9,6 +10,23 @@ import {
   unaskedScopes,
 } from '../../../src/protocol/scope/scope.ts'
 import { failure } from '../helpers.ts'
+
+describe('what one grant allows and another does not', () => {
+  test.each<[granted: string, other: string, added: string[]]>([
+    [
+      'atproto repo?collection=a.b.c&collection=a.b.d',
+      'atproto repo:a.b.c',
+      ['create', 'delete', 'update'].map((action) => `repo:a.b.d?action=${action}`),
+    ],
+    ['atproto repo:a.b.c', 'atproto repo:a.b.c?action=delete&action=create', ['repo:a.b.c?action=update']],
+    ['atproto rpc?lxm=a.b.c&lxm=a.b.d&aud=*', 'atproto rpc:a.b.d?aud=*', ['rpc:a.b.c?aud=*']],
+    ['atproto repo:a.b.c blob:*/*', 'atproto transition:generic', []],
+    ['atproto repo:a.b.c account:email', 'atproto include:a.b.authX', ['account:email']],
+    ['atproto transition:email', 'atproto', ['transition:email']],
+  ])('%s, and not %s', (granted, other, added) => {
+    expect(addedScopes(granted, other)).toStrictEqual(added)
+  })
+})
 
 describe('the scope to ask for', () => {
   test.each([
