@@ -205,8 +205,6 @@ export type PlainReason =
   | 'loopback-client-id-unusable'
   /** The server rejected a method that is known to be closed to OAuth sessions. */
   | 'method-unavailable'
-  /** The server rejected an access token that was just issued: a clock is wrong, or the session has ended. */
-  | 'new-token-refused'
   /** The media type of a body is a range such as `image/*`, and not one type. */
   | 'media-type-unclear'
   /** Not the value that the session store of `@atproto/oauth-client-node` has for one account. */
@@ -333,6 +331,11 @@ export type ReasonFacts =
   | { readonly reason: PlainReason }
   /** The audience of a service token is a bare DID, which no permission can name; `audience` has a service, if one is known. */
   | { readonly reason: 'audience-bare'; readonly audience: string | undefined }
+  /**
+   * The server rejected an access token that has not expired: the session has ended, or a clock is wrong.
+   * `isClockRight`: not that of this machine, as the response shows.
+   */
+  | { readonly reason: 'new-token-refused'; readonly isClockRight: boolean }
   /** The account is on another PDS now; within the issuer of the session, a refresh is enough. */
   | ({ readonly reason: 'account-moved' | 'account-moved-within-issuer'; readonly did: string } & LoginFacts)
   /** By its owner, or by the operator of its PDS; it has not moved. */

@@ -557,7 +557,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
     case 'method-unavailable':
       return 'use a sign-in with that password, as in an app or in the account settings of the PDS'
     case 'new-token-refused':
-      return `check the clock of this machine; if it is right, sign in again: ${initCommandLine(facts)}`
+      return `${facts.isClockRight ? '' : 'check the clock of this machine; if it is right, '}find out whether the session has ended: atproto-oauth refresh`
     case 'account-in-vault':
       return `use the session in the vault, or end it first: atproto-oauth revoke --account ${shellQuote(facts.handle ?? facts.did)}`
     case 'newer-token-stored':

@@ -3,8 +3,8 @@
  */
 import type { SessionRecord } from '../model.ts'
 import type { Clock, Network, SaveTarget } from '../ports.ts'
+import { CLOCK_SLACK } from '../protocol/http/server-clock.ts'
 import type { RefreshPorts } from './ports.ts'
-import { CLOCK_SLACK } from './server-time.ts'
 
 /** Milliseconds; the random part keeps parallel jobs from all refreshing at once. */
 const MARGIN = 10_000

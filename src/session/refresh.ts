@@ -10,6 +10,7 @@ import { isOAuthError, loginFacts, OAuthError } from '../errors.ts'
 import type { ClientKeyName, Handle, Origin, SessionRecord, TokenSet } from '../model.ts'
 import type { Clock, Refreshed, SaveTarget, SessionTransaction } from '../ports.ts'
 import { type WithEarly, withEarly } from '../protocol/http/early.ts'
+import { CLOCK_SLACK } from '../protocol/http/server-clock.ts'
 import { beginDid } from '../protocol/identity/did.ts'
 import { type ClientIdentity, clientKeyName } from '../protocol/oauth/client-auth.ts'
 import { beginDiscovery, likelyIssuer } from '../protocol/oauth/discovery.ts'
@@ -31,7 +32,6 @@ import {
   targetsFor,
   tryTargets,
 } from './saving.ts'
-import { CLOCK_SLACK } from './server-time.ts'
 import { afterOtherStores, shareRefresh } from './share-refresh.ts'
 import {
   addSpentToken,

@@ -4,9 +4,7 @@
  * decides whether to send the token. `clockOffset` is the difference between the two at the last refresh.
  */
 import type { SessionRecord } from '../model.ts'
-
-/** Tolerated difference between two clocks, in milliseconds. */
-export const CLOCK_SLACK = 60_000
+import { CLOCK_SLACK } from '../protocol/http/server-clock.ts'
 
 /**
  * The time at the session's server: that of our clock, or that of our clock with the last offset added. Only the first is

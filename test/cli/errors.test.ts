@@ -129,8 +129,13 @@ describe('the hint follows from the code and the facts', () => {
     ],
     [
       'XRPC_ERROR',
-      { reason: 'new-token-refused', handle: 'a.dev' },
-      'check the clock of this machine; if it is right, sign in again: atproto-oauth init a.dev',
+      { reason: 'new-token-refused', isClockRight: false },
+      'check the clock of this machine; if it is right, find out whether the session has ended: atproto-oauth refresh',
+    ],
+    [
+      'XRPC_ERROR',
+      { reason: 'new-token-refused', isClockRight: true },
+      'find out whether the session has ended: atproto-oauth refresh',
     ],
     [
       'XRPC_ERROR',

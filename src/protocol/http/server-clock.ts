@@ -12,6 +12,9 @@ const RESOLUTION = 1000
 /** Milliseconds; a clock that is off by more is no clock, and a time moved by that much may be no date. */
 const OFFSET_LARGEST = 100 * 365 * 24 * 3600 * 1000
 
+/** Tolerated difference between two clocks, in milliseconds. */
+export const CLOCK_SLACK = 60_000
+
 export interface ServerClocks {
   /** Milliseconds since the epoch by that server's clock, or by ours if it is not known. */
   now(origin: string): number
@@ -39,6 +42,12 @@ export function withServerClocks<P extends Http & Clock & Partial<WithServerCloc
       return response
     },
   }
+}
+
+/** Whether a response shows that the clock of its server is ours; `false` if it has no time. */
+export function isClockOf(headers: HttpHeaders, now: number): boolean {
+  const offset = smallestOffset(headers, now, now)
+  return offset !== undefined && Math.abs(offset) <= CLOCK_SLACK
 }
 
 /** The server created its response between `sentAt` and `receivedAt`. Of the possible offsets, this is the smallest. */

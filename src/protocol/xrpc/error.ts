@@ -19,6 +19,7 @@ import {
   serverError,
   withoutSecrets,
 } from '../http/response.ts'
+import { isClockOf } from '../http/server-clock.ts'
 import { challengeError } from '../http/www-authenticate.ts'
 import { requestable, scopeTokens } from '../scope/scope.ts'
 import { refusalReason, unavailableReason } from './lexicons.ts'
@@ -116,9 +117,14 @@ export function xrpcError(
     })
   }
   if (isExpiredToken(response, body)) {
-    return new OAuthError('XRPC_ERROR', `${said}, although the token was just issued`, {
+    return new OAuthError('XRPC_ERROR', `${said}, although the token has not expired`, {
       session: 'unknown',
-      facts: { ...loginFacts(session), ...returned, reason: 'new-token-refused' },
+      facts: {
+        ...loginFacts(session),
+        ...returned,
+        reason: 'new-token-refused',
+        isClockRight: isClockOf(response.headers, now),
+      },
     })
   }
   if (isWithoutAppView(request, refusal)) {

@@ -265,15 +265,24 @@ describe('what went wrong', () => {
     expect(errorOf(400, '{"error":"InvalidRequest"}').facts).toMatchObject({ serverError: 'InvalidRequest' })
   })
 
-  test('11.13 a new token that is refused as over: the clock is the first suspect', () => {
-    const headers = { 'www-authenticate': 'DPoP error="invalid_token"' }
-    expect(errorOf(401, '{"error":"invalid_token"}', headers)).toMatchObject({
-      code: 'XRPC_ERROR',
-      session: 'unknown',
-      message: expect.stringContaining('although the token was just issued'),
-      facts: { reason: 'new-token-refused', handle: 'alice.fake.dev' },
-    })
-  })
+  test.each([
+    [undefined, false],
+    [new Date(61_000).toUTCString(), false],
+    [new Date(-62_000).toUTCString(), false],
+    [new Date(59_000).toUTCString(), true],
+    [new Date(-59_000).toUTCString(), true],
+  ])(
+    '11.13 a token that is refused before it expires: at %s the clock of this machine is no suspect: %s',
+    (date, isClockRight) => {
+      const headers = { 'www-authenticate': 'DPoP error="invalid_token"', ...(date && { date }) }
+      expect(errorOf(401, '{"error":"invalid_token"}', headers)).toMatchObject({
+        code: 'XRPC_ERROR',
+        session: 'unknown',
+        message: expect.stringContaining('although the token has not expired'),
+        facts: { reason: 'new-token-refused', isClockRight, handle: 'alice.fake.dev' },
+      })
+    },
+  )
 
   test('18.8 429 with its time', () => {
     expect(errorOf(429, '{}', { 'retry-after': '60' })).toMatchObject({
