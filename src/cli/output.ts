@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, OAuthError, type SessionState } from '../errors.ts'
 import { reasonOf } from '../node/store/file-errors.ts'
+import { packageVersion } from '../node/version.ts'
 import { parseJson, sanitize, sanitizeLines, toSafeJson } from '../text.ts'
 import { type Colour, hasColours, type Paint, painter } from './colour.ts'
 import { exitOf, hintOf } from './errors.ts'
@@ -142,7 +143,11 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
     const fate = describeSession(code, session)
     if (fate !== undefined) lines('session', fate)
     lines('hint', hint, 'cyan')
-    if (verbose && code === 'UNEXPECTED' && error instanceof Error) say(sanitizeLines(error.stack ?? ''))
+    if (verbose && code === 'UNEXPECTED') {
+      const { version, arch } = process
+      say(sanitizeLines(`${NAME} ${packageVersion()}, Node ${version}, ${platform} ${arch}`))
+      if (error instanceof Error) say(sanitizeLines(error.stack ?? ''))
+    }
     return exit
   }
 

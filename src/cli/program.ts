@@ -13,14 +13,16 @@ export async function runProcess(io: CliIO = processIO()): Promise<void> {
     process.exitCode ??= 1
   }
   process.once('exit', unfinished)
-  process.exitCode = await runProgram(io)
+  const invocation = new Invocation(io)
+  // An error that nobody waits for: Node would print a line of minified code.
+  process.on('uncaughtException', (error) => process.exit(invocation.finish(error)))
+  process.exitCode = await runProgram(io, invocation)
   process.off('exit', unfinished)
 }
 
 /** @returns the exit code (docs/commands.md#errors) */
-export async function runProgram(io: CliIO): Promise<number> {
+export async function runProgram(io: CliIO, invocation = new Invocation(io)): Promise<number> {
   io.stdout.on('error', () => undefined) // whoever writes reports it
-  const invocation = new Invocation(io)
   try {
     if (isPlainCall(io.arguments)) await callPlainly(io.arguments, invocation)
     else await (await import('./parser.ts')).parseAndRun(io, invocation)
