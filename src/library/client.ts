@@ -126,7 +126,7 @@ export class OAuthClient {
    * Opens a session, and sends nothing unless a handle has to be resolved.
    *
    * - without an argument: the only stored session
-   * - a handle, a DID or the name of a session: the stored one
+   * - a handle, a DID, or the name or thumbprint of a session: the stored one
    * - a saved session, as text or parsed JSON, or variables such as `process.env`: as {@link parseCredentials} reads it. If the
    *   store has newer tokens of the same session, these are used
    *

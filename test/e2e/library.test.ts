@@ -24,6 +24,7 @@ const GET_SESSION = 'com.atproto.server.getSession'
 const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
 
 const ALL = 'All sessions of an account'
+const NEWEST = 'Only the newest session'
 const STORES = 'Stores in a database'
 const blocks = (await blocksToRun()).filter(({ page, language }) => page === 'docs/library.md' && language === 'ts')
 let home: Home
@@ -127,7 +128,7 @@ async function anotherSession() {
 
 test('there are ten, in their order', () => {
   const headings = blocks.map(({ heading }) => Number.parseInt(heading, 10) || heading)
-  expect(headings).toStrictEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ALL, STORES])
+  expect(headings).toStrictEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ALL, NEWEST, STORES])
 })
 
 test('1 to 5: sign in, requests, pages, a file, errors', async () => {
@@ -205,6 +206,24 @@ test('10: a server signs in the browser that started the login', async () => {
   server.kill()
   await ended
   expect(await done).toBe('')
+})
+
+test('all sessions of the account but the newest are signed out, at the server too', async () => {
+  const { plcUrl, handleResolverUrl: handleResolver } = world
+  const client = new OAuthClient({ home: home.state, plcUrl, handleResolver, dev: true })
+  const signInAgain = async () => {
+    const { url } = await client.authorize(account.handle)
+    return client.callback(await signIn(url.href, account, CONSENT))
+  }
+  const earlier = await signInAgain()
+  const newest = await signInAgain()
+  const given = earlier.export()
+  await run(NEWEST)
+  const alive = (await client.accounts()).filter(({ state }) => state === 'alive')
+  expect(alive.map(({ thumbprint }) => thumbprint)).toStrictEqual([newest.status.thumbprint])
+  await expect(newest.query(GET_SESSION)).resolves.toMatchObject({ did: account.did })
+  const elsewhere = new OAuthClient({ home: (await newHome()).state, plcUrl, handleResolver, dev: true })
+  await expect((await elsewhere.restore(given)).refresh()).rejects.toMatchObject({ code: 'SESSION_DEAD' })
 })
 
 test('all sessions of the account are signed out', async () => {
