@@ -5,17 +5,26 @@ import type { Command, CommanderError } from 'commander'
 import { OAuthError } from '../errors.ts'
 import { asHandle, isDid } from '../protocol/identity/syntax.ts'
 import { isAtprotoToken } from '../protocol/scope/permission.ts'
+import { isPreset } from '../protocol/scope/presets.ts'
 import { findMethod } from '../protocol/xrpc/lexicons.ts'
 import { CliError } from './errors.ts'
 import { shellQuote } from './shell.ts'
 
 export function usageError(error: CommanderError, program: Command, words: readonly string[]): OAuthError {
   if (error.code === 'commander.help') return new OAuthError('USAGE', 'a command is missing')
-  const message = reworded(error.message)
+  const message = unknownOfGroup(error, program) ?? reworded(error.message)
   const hint = hintFor(error, program, words)
   if (hint === undefined) return new OAuthError('USAGE', message)
   // A name that only looks similar would contradict the hint.
   return new CliError('USAGE', message.replace(/: did you mean [^?]*\?$/, ''), { hint })
+}
+
+/** Commander takes it for an argument of the default command. */
+function unknownOfGroup({ code }: CommanderError, program: Command): string | undefined {
+  const accounts = program.commands.find((command) => command.name() === 'accounts')
+  const [word] = accounts?.args ?? []
+  if (code !== 'commander.excessArguments' || word === undefined || isCommand(word, accounts!)) return undefined
+  return word.startsWith('-') ? undefined : `unknown command ${JSON.stringify(word)}`
 }
 
 /** Commander's messages in the form of ours: the value in double quotes, one sentence, no full stop. */
@@ -48,6 +57,10 @@ function hintFor({ code, message }: CommanderError, program: Command, words: rea
       return optionHint(unknown, command, program, words)
     case 'commander.excessArguments':
       return command && excessHint(command, words)
+    case 'commander.missingArgument': {
+      const [url = ''] = command?.name() === 'proof' ? command.args : []
+      return /^https?:/i.test(url) ? `atproto-oauth proof GET ${shellQuote(url)}` : undefined
+    }
     case 'commander.invalidArgument':
       return choiceHint(message)
     default:
@@ -170,12 +183,17 @@ function excessHint(command: Command, words: readonly string[]): string | undefi
     if (isCommand(name, command)) return writtenAfter(name, command, args[0]!)
     if (Object.hasOwn(OF_ACCOUNTS, name)) return `atproto-oauth ${OF_ACCOUNTS[name]}`
   }
+  const task = args.find(isPreset)
+  if (task !== undefined && command.options.some(({ long }) => long === '--for')) {
+    return line(words.flatMap((each) => (each === task ? ['--for', task] : [each])))
+  }
   const [word, ...rest] = args
   if (word === undefined || rest.length > 0) return undefined
   if (command.name() === 'accounts')
     return LISTS.has(word)
       ? 'atproto-oauth accounts'
       : `to use this account by default: ${line(['accounts', 'use', word.replace(/^@/, '')])}`
+  if (command.name() === 'lease' && /^\d+[smhd]$/.test(word)) return line(['lease', '--at-least', word])
   if (/\.(?:json|env|txt)$/.test(word))
     return `redirect stdout to write a file: atproto-oauth ${command.name()} > ${shellQuote(word)}`
   // The only argument of a command that takes the account as an option.

@@ -8,9 +8,13 @@ import { asPrivateJwk } from '../protocol/oauth/dpop.ts'
 
 /** VSCHAR, RFC 6749 appendix A.17. */
 const TOKEN = /^[\x20-\x7e]+$/
+/** A masked secret, and an expression of GitHub Actions outside a workflow. */
+const PLACEHOLDER = /^(?:\*+|\$\{\{.*\}\})$/
 
 export const textSchema = v.string().assert((text) => text !== '', 'is missing')
-export const tokenSchema = textSchema.assert((text) => TOKEN.test(text), 'contains invalid characters')
+export const tokenSchema = textSchema
+  .assert((text) => TOKEN.test(text), 'contains invalid characters')
+  .assert((text) => !PLACEHOLDER.test(text), 'is a placeholder, such as a log shows in place of a secret')
 export const scopeSchema = textSchema.assert(isAtprotoScope, 'does not include "atproto"')
 export const NOT_A_DPOP_KEY = 'is not a private P-256 or secp256k1 JWK'
 export const privateJwkMembersSchema = v.record(v.unknown()).chain(readWith(asPrivateJwk, NOT_A_DPOP_KEY))

@@ -23,9 +23,18 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
  */
 export function proofTarget(method: string, text: string, pds: string | undefined): RequestToSign {
   const upper = method.toUpperCase()
-  if (!METHODS.includes(upper)) refuse(`invalid HTTP method ${JSON.stringify(method)}`)
+  if (!METHODS.includes(upper))
+    refuse(`invalid HTTP method ${JSON.stringify(method)}: use one of ${METHODS.join(', ')}`)
   const url = asUrl(text)
-  if (!url) refuse(`invalid URL ${JSON.stringify(text)}`)
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    const bare = text.replace(/^[\s"'<]+|(?<![\s"'>])[\s"'>]+$/g, '')
+    const { href, pathname } = asUrl(/^https?:/i.test(bare) ? bare : `https://${bare}`) ?? {}
+    const isMeant = pathname?.startsWith('/xrpc/') && !bare.includes('@')
+    refuse(
+      `invalid URL ${JSON.stringify(text)}`,
+      isMeant ? { reason: 'proof-url-meant', method: upper, url: href! } : undefined,
+    )
+  }
   if (url.username !== '' || url.password !== '') refuse('the URL must not contain a user name or password')
   const meant = (origin: string, path: string) =>
     ({ reason: 'proof-url-meant', method: upper, url: origin + path + url.search }) as const

@@ -164,6 +164,8 @@ describe('wrong: the variable is named, its value is not quoted', () => {
     ['PDS_ISSUER', 'https://user:canary@pds.example.com'],
     ['PDS_ISSUER', 'http://pds.example.com'],
     ['PDS_ISSUER', 'http://127.0.0.1:2583'],
+    ['REFRESH_TOKEN', '***'],
+    ['REFRESH_TOKEN', '\u0024{{ secrets.canary }}'],
     ['DID', 'did:key:canary'],
     ['DID', 'alice.canary.example'],
     ['DID', 'did:plc:canary'],

@@ -98,7 +98,7 @@ function locateUrl(text: string, given: string): Location {
   } catch {
     throw malformed(text, 'its URL is not valid')
   }
-  if (url.search !== '') throw malformed(text, 'its URL has a query')
+  if (url.search !== '') throw malformed(text, 'its URL has a query', meantBy(given))
   const pathname = url.pathname.replace(/\/+$/, '')
   switch (url.protocol) {
     case 'file:': {
@@ -184,10 +184,17 @@ function isBranch(name: string): boolean {
   )
 }
 
-/** A repository without `git:`, as it is given to git itself. */
+/** A repository without `git:`, as it is given to git itself or copied from a browser, or a server of Redis. */
 function meantBy(text: string): string | undefined {
-  return /^(?:https:\/\/[^\s@]+\/[^\s@]+|ssh:\/\/\S+|[\w-]+@[\w.-]+:\S+|[~.]?\.?\/\S+)$/.test(text)
-    ? `git:${text}`
+  if (/^(?:localhost|[\w-]+(?:\.[\w-]+)+):6379$/.test(text)) return `redis://${text}`
+  const place = text
+    .replace(/^git clone\s+/, '')
+    .replace(/^(?=(?:[\w-]+\.)+[a-z]{2,}\/[\w.-]+\/[\w.-])/i, 'https://')
+    // A page of the repository.
+    .replace(/^(https:\/\/github\.com\/[^/\s]+\/[^/\s]+)\/.*$/i, '$1')
+    .replace(/^(https:\/\/\S+?)(?:\/-\/|[?#]).*$/, '$1')
+  return /^(?:https:\/\/[^\s@]+\/[^\s@]+|ssh:\/\/\S+|[\w-]+@[\w.-]+:\S+|[~.]?\.?\/\S+)$/.test(place)
+    ? `git:${place}`
     : undefined
 }
 

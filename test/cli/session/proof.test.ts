@@ -34,14 +34,14 @@ test('two lines, which are the headers of the request', async () => {
 })
 
 test('what cannot be signed leaves stdout empty', async () => {
-  for (const args of [
-    ['GET', 'https://evil.dev/xrpc/x.y.z'],
-    ['FETCH', url],
-    ['GET', `${world.pds}/oauth/token`],
-  ]) {
-    const { code, stdout, stderr } = await run(world, ['proof', ...args], { env })
+  for (const [method, target, hint] of [
+    ['GET', 'https://evil.dev/xrpc/x.y.z', `GET ${world.pds}/xrpc/x.y.z`],
+    ['FETCH', url, '--help'],
+    ['GET', `${world.pds}/oauth/token`, '--help'],
+  ] as const) {
+    const { code, stdout, stderr } = await run(world, ['proof', method, target], { env })
     expect([code, stdout]).toStrictEqual([2, ''])
-    expect(stderr).toContain('hint: atproto-oauth proof --help')
+    expect(stderr).toContain(`hint: atproto-oauth proof ${hint}\n`)
   }
 })
 

@@ -85,7 +85,14 @@ test.each([
   ['git@github.com:alice/bot', 'git:git@github.com:alice/bot'],
   ['./bot.git', 'git:./bot.git'],
   ['https://alice:secret@github.com/bot', undefined],
-  ['github.com/alice/bot', undefined],
+  ['github.com/alice/bot', 'git:https://github.com/alice/bot'],
+  ['git clone git@github.com:alice/bot.git', 'git:git@github.com:alice/bot.git'],
+  ['https://github.com/alice/bot/tree/main?tab=readme', 'git:https://github.com/alice/bot'],
+  ['https://gitlab.com/a/b/c/-/tree/main', 'git:https://gitlab.com/a/b/c'],
+  ['git:https://codeberg.org/alice/bot?a=b', 'git:https://codeberg.org/alice/bot'],
+  ['redis.example:6379', 'redis://redis.example:6379'],
+  ['alice/bot', undefined],
+  ['https://alice:secret@github.com/alice/bot/tree/main', undefined],
 ])('%j lacks the kind, or more', async (text, meant) => {
   expect((await failure(parse(text))).facts).toStrictEqual({ reason: 'vault-address-malformed', meant })
 })
