@@ -15,7 +15,7 @@ export async function runProcess(io: CliIO = processIO()): Promise<void> {
   process.once('exit', unfinished)
   const invocation = new Invocation(io)
   // An error that nobody waits for: Node would print a line of minified code.
-  process.on('uncaughtException', (error) => process.exit(invocation.finish(error)))
+  process.on('uncaughtException', (error) => process.exit(invocation.finish(error) || 1))
   process.exitCode = await runProgram(io, invocation)
   process.off('exit', unfinished)
 }
