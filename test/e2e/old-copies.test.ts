@@ -2,9 +2,11 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { hintOf } from '../../src/cli/errors.ts'
+import { OAuthClient, type OAuthError } from '../../src/index.ts'
 import { type Home, runCli, runShell } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
-import { expectFailure, keptInStore, sentByUs } from './support.ts'
+import { expectFailure, keptInStore, logIn, newHome, sentByUs } from './support.ts'
 
 const world = connectWorld()
 const GET_SESSION = ['call', 'com.atproto.server.getSession']
@@ -98,4 +100,23 @@ test('from another machine: the hint adopts the store that the command used, wha
   expect(hint).toContain(`--home ${home.state}`)
   await runShell(hint!.replace(/ --account \S+/, ''), { home, env })
   expect(await runCli(refresh, { home, env })).toMatchObject({ code: 0 })
+})
+
+test('a session that another machine has refreshed and ended: not the clock is blamed, and the hint finds it out', async () => {
+  const { home, env } = await logIn(world)
+  const clientIn = ({ state }: Home) => {
+    const { plcUrl, handleResolverUrl: handleResolver } = world
+    return new OAuthClient({ home: state, plcUrl, handleResolver, dev: true })
+  }
+  const waiting = await clientIn(home).restore(env)
+  await waiting.refresh()
+  const other = await clientIn(home).restore(env)
+  await other.refresh()
+  await (await clientIn(await newHome()).restore(other.export())).signOut()
+
+  const error = await waiting.query('com.atproto.server.getSession').catch((thrown: OAuthError) => thrown)
+  expect(error).toMatchObject({ code: 'XRPC_ERROR', facts: { reason: 'new-token-refused', isClockRight: true } })
+  const hint = hintOf(error as OAuthError, 'call')
+  expect(hint).toBe('find out whether the session has ended: atproto-oauth refresh')
+  expectFailure(await runShell(hint.replace(/^.*: /, ''), { home, env }), 5, 'SESSION_DEAD')
 })
