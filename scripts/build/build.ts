@@ -292,15 +292,16 @@ function ascii(code: string): string {
   return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** As much as leads to a line in src/: one mapping for each, without names. The rest is three quarters of a map. */
+/** As much as leads to a line in src/: one mapping for each, without names, and where code of others begins. The rest is most of a map. */
 function linesOnly({ mappings: _, ...map }: NonNullable<OutputChunk['map']>, mappings: SourceMapSegment[][]) {
   const lines = mappings.map((segments) => {
     let last = ''
     return segments.flatMap(([column, source, line = 0, start = 0]): SourceMapSegment[] => {
-      const place = `${source} ${line}`
-      const isSame = place === last
+      const isOurs = source !== undefined && !map.sources[source]?.includes('node_modules')
+      const place = isOurs ? `${source} ${line}` : 'elsewhere'
+      if (place === last) return []
       last = place
-      return isSame || source === undefined ? [] : [[column, source, line, start]]
+      return isOurs ? [[column, source, line, start]] : [[column]]
     })
   })
   return { ...map, names: [], mappings: encode(lines) }
