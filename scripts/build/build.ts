@@ -99,6 +99,8 @@ const RARE = [
   'session/share-refresh.ts',
   'session/token-family.ts',
 ]
+/** The chunks of many modules, which are not named by one of them. */
+const GROUPED = /^(?:warm|rare)-|^cli-(?:start|parser)$/
 /** In src/cli/start.ts. */
 const PLACEHOLDER = '{digest of the build}'
 
@@ -214,7 +216,7 @@ function withLazyBuiltins(): Plugin {
 
 /** What rolldown puts into a file of its own, which a call would have to find, to read and to check as well. */
 function withRuntime(code: string, name: string): string {
-  if (!/^(?:warm-|cli-start$)/.test(name)) return code
+  if (!GROUPED.test(name)) return code
   const runtime = chunks.find(({ fileName }) => fileName === 'rolldown-runtime.cjs')!
   const inside = `(module=>{${withPlainExports(runtime.code.trim())}return module.exports})({})`
   return code.replace(`require("./${runtime.fileName}")`, () => inside)
@@ -230,7 +232,7 @@ function circleAmong(chunks: readonly OutputChunk[]): string | undefined {
 
 /** By path, because files of several folders share a base name: `cli-call-request.cjs` for src/cli/call/request.ts. */
 function chunkName({ name, facadeModuleId, moduleIds }: PreRenderedChunk): string {
-  if (/^(?:warm|rare)-/.test(name) || /^cli-(?:start|parser)$/.test(name)) return '[name].cjs'
+  if (GROUPED.test(name)) return '[name].cjs'
   const own = moduleIds.filter((id) => id.startsWith(`${ROOT}src/`))
   const path = (facadeModuleId ?? own.at(-1))?.slice(`${ROOT}src/`.length)
   return own.length === 0 || path === undefined ? '[name].cjs' : path.replaceAll('/', '-').replace(/\.ts$/, '.cjs')
@@ -249,8 +251,7 @@ async function writeChunk({ name, fileName, code: generated, map, moduleIds }: O
     return
   }
   const stray = theirs.find((id) => id.includes('node_modules'))
-  if (stray && !/^(?:warm|rare|cli)-/.test(name))
-    throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
+  if (stray && !GROUPED.test(name)) throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
   if (fileName === FACES['testing.js']) {
     await writeFile(path, ascii(code.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '')))
     return

@@ -64,21 +64,25 @@ export interface Found<Value> {
  */
 export class Setting<Key extends string, Value extends boolean | string | readonly string[]> {
   readonly #declared: Declaration<Key, Value>
-  /** `--plc-url` */
-  readonly flag: string
-  /** For messages: `--plc-url (ATPROTO_OAUTH_PLC_URL)`. */
-  readonly name: string
   readonly variable: string | undefined
   readonly configKey: ConfigKey | undefined
   readonly defaultValue: string | undefined
 
   constructor(declared: Declaration<Key, Value>) {
     this.#declared = declared
-    this.flag = flagOf(declared.key)
     this.variable = declared.variable
     this.configKey = declared.configKey
     this.defaultValue = declared.defaultValue
-    this.name = declared.variable === undefined ? this.flag : `${this.flag} (${declared.variable})`
+  }
+
+  /** `--plc-url` */
+  get flag(): string {
+    return flagOf(this.#declared.key)
+  }
+
+  /** For messages: `--plc-url (ATPROTO_OAUTH_PLC_URL)`. */
+  get name(): string {
+    return this.variable === undefined ? this.flag : `${this.flag} (${this.variable})`
   }
 
   /**

@@ -37,7 +37,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
  * A value without what secret stores, editors and shells add: a byte order mark, line endings and surrounding quotes.
  */
 export function cleaned(value: string): string {
-  let text = value.replace(/^\ufeff/, '').trim()
+  let text = value.trim() // also of a byte order mark
   for (
     let quote = text[0];
     (quote === '"' || quote === "'") && text.length > 1 && text.endsWith(quote);

@@ -46,7 +46,7 @@ function obstacleOf(error: unknown, given: string): Obstacle {
     if (file === undefined) return {}
     return { words: file === path ? undefined : file, facts: { reason: 'directory-expected', path: file, isEmpty } }
   }
-  if (isCode(error, 'EISDIR')) return { facts: { reason: 'file-expected', path, isEmpty } }
+  if (isCode(error, 'EISDIR', 'ERR_FS_EISDIR')) return { facts: { reason: 'file-expected', path, isEmpty } }
   const uid = ownUid()
   if (uid === undefined || !isCode(error, 'EACCES', 'EPERM')) return {}
   // Root is kept out with EPERM by an attribute of the file, whoever owns it.
