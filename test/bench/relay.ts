@@ -273,7 +273,7 @@ Socket.prototype.connect = function (...given) {
   // Node calls it with the arguments it has put in order already: a list with the options first.
   const list = Array.isArray(given[0]) ? given[0] : given
   const options = list[0]
-  if (names.has(options?.host) && Number(options.port) === 443) {
+  if ((names.has(options?.host) || names.has(options?.servername)) && Number(options.port) === 443) {
     // Whatever address is found, and whoever judges it: the relay is here.
     const find = options.lookup ?? dns.lookup
     const lookup = (name, asked, callback) =>
@@ -281,7 +281,9 @@ Socket.prototype.connect = function (...given) {
         if (error) return callback(error)
         return asked.all ? callback(null, [{ address: '127.0.0.1', family: 4 }]) : callback(null, '127.0.0.1', 4)
       })
-    list[0] = { ...options, port: ${port}, lookup }
+    // Who has looked a name up already gives its address.
+    const place = names.has(options.host) ? { lookup } : { host: '127.0.0.1' }
+    list[0] = { ...options, port: ${port}, ...place }
   }
   return connect.apply(this, given)
 }
