@@ -186,13 +186,15 @@ function isBranch(name: string): boolean {
 
 /** A repository without `git:`, as it is given to git itself or copied from a browser, or a server of Redis. */
 function meantBy(text: string): string | undefined {
+  // A password may contain anything, and `@` comes after it.
+  if (/\/\/.*@/s.test(text) && !/^(?:git clone\s+)?ssh:\/\/[\w-]+@[^@]*$/.test(text)) return undefined
   if (/^(?:localhost|[\w-]+(?:\.[\w-]+)+):6379$/.test(text)) return `redis://${text}`
   const place = text
     .replace(/^git clone\s+/, '')
     .replace(/^(?=(?:[\w-]+\.)+[a-z]{2,}\/[\w.-]+\/[\w.-])/i, 'https://')
     // A page of the repository.
     .replace(/^(https:\/\/github\.com\/[^/\s]+\/[^/\s]+)\/.*$/i, '$1')
-    .replace(/^(https:\/\/\S+?)(?:\/-\/|[?#]).*$/, '$1')
+    .replace(/^((?:https|ssh):\/\/\S+?)(?:\/-\/|[?#]).*$/, '$1')
   return /^(?:https:\/\/[^\s@]+\/[^\s@]+|ssh:\/\/\S+|[\w-]+@[\w.-]+:\S+|[~.]?\.?\/\S+)$/.test(place)
     ? `git:${place}`
     : undefined

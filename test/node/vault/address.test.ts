@@ -93,6 +93,12 @@ test.each([
   ['redis.example:6379', 'redis://redis.example:6379'],
   ['alice/bot', undefined],
   ['https://alice:secret@github.com/alice/bot/tree/main', undefined],
+  ['https://alice:se/cr?et@git.example/bot', undefined],
+  ['ssh://git:secret@git.example/bot', undefined],
+  ['git clone ssh://git:secret@git.example/bot', undefined],
+  ['git:ssh://git:secret@git.example/bot?a=b', undefined],
+  ['git clone ssh://git@git.example/bot', 'git:ssh://git@git.example/bot'],
+  ['git:ssh://git@git.example/bot?a=b', 'git:ssh://git@git.example/bot'],
 ])('%j lacks the kind, or more', async (text, meant) => {
   expect((await failure(parse(text))).facts).toStrictEqual({ reason: 'vault-address-malformed', meant })
 })
