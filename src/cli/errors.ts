@@ -663,8 +663,7 @@ function reasonHint(facts: ErrorFacts & ReasonFacts, command: string, isAccountG
 function unusedAddress(address: string): string {
   const [place = '', branch = 'atproto-oauth'] = address.split('#')
   if (address.startsWith('git:')) return `${place}#${branch}-2`
-  const [server, query] = address.split('?')
-  const prefix = new URLSearchParams(query).get('prefix') ?? 'atproto-oauth:'
+  const [server, prefix = 'atproto-oauth:'] = address.split('?prefix=')
   return `${server}?prefix=${prefix.replace(/:?$/, '-2:')}`
 }
 

@@ -559,6 +559,11 @@ describe('the hint follows from the code and the facts', () => {
       { reason: 'vault-target-taken', address: 'redis://redis.example?prefix=bot:' },
       "choose an unused address, such as 'redis://redis.example?prefix=bot-2:'",
     ],
+    [
+      'VAULT_INVALID',
+      { reason: 'vault-foreign', address: 'redis://redis.example/1?prefix=a%26b%25' },
+      "choose an unused address, such as 'redis://redis.example/1?prefix=a%26b%25-2:'",
+    ],
     ['VAULT_INVALID', { reason: 'vault-copied' }, /^use the address that the vault was made for/],
     [
       'VAULT_INVALID',
