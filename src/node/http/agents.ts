@@ -90,6 +90,7 @@ function directly(
   const agent = new Agent(options)
   const connect = agent.createConnection.bind(agent)
   return poolOf(agent, options, (target, done, onSocket) => {
+    const fail = (error: unknown) => done(new ConnectFailure(error as Error))
     const open = (place: Target) => {
       const socket = connect(place, () => undefined) as Socket
       onConnect(socket, ready, done)
@@ -99,14 +100,14 @@ function directly(
       try {
         work()
       } catch (error) {
-        done(error as Error)
+        fail(error)
       }
     }
     attempt(() => {
       if (!dev) checkHost(target.host)
       if (isAddress(target.host)) return open(target)
       lookUp(target.host, dev, (error, addresses) => {
-        if (error) done(new ConnectFailure(error))
+        if (error) fail(error)
         else attempt(() => open({ ...target, ...among(addresses) }))
       })
     })

@@ -19,6 +19,8 @@ const SILENT = 'a.silent.com'
 const askedFor = vi.fn()
 /** A name with several addresses, of which one has a server. */
 const SEVERAL = 'a.several.com'
+/** A name that exists, and has no address. */
+const NOWHERE = 'a.nowhere.com'
 vi.mock(import('node:dns'), async (original) => {
   const dns = await original()
   const found = (...addresses: string[]) => addresses.map((address) => ({ address, family: isIP(address) }))
@@ -29,7 +31,9 @@ vi.mock(import('node:dns'), async (original) => {
         ? callback(null, found('1.1.1.1', '127.0.0.1'))
         : host === SEVERAL
           ? callback(null, found('127.0.0.3', '::1', '127.0.0.1'))
-          : dns.lookup(host, options, callback as never)
+          : host === NOWHERE
+            ? callback(null, found())
+            : dns.lookup(host, options, callback as never)
   return { ...dns, lookup: lookup as typeof dns.lookup }
 })
 
@@ -71,6 +75,13 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
     expect(await readText(response, 100)).toBe('yes')
   })
 
+  test.each([true, false])('a name without addresses, dev: %s', async (dev) => {
+    expect(await failure(client({ dev }).fetch(new URL(`https://${NOWHERE}`)))).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: expect.stringContaining(`cannot reach ${NOWHERE}: `),
+    })
+  })
+
   test.each([true, false])('a name server that does not respond is given up, dev: %s', async (dev) => {
     askedFor.mockClear()
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -108,6 +119,9 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
   test('20.4 a certificate of somebody else', async () => {
     const { url, certificate } = await serveTls((_, response) => response.end('yes'))
     const code = `
+      const dns = process.getBuiltinModule('dns')
+      dns.lookup = (host, options, found) => found(null, [{ address: '127.0.0.1', family: 4 }])
+      process.getBuiltinModule('module').syncBuiltinESMExports()
       const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
       const { readText } = await import(process.env.SRC + 'protocol/http/bounded-body.ts')
       const http = createHttp({ dev: true, userAgent: 'test' })
@@ -116,10 +130,16 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
         console.log(said)
       }
       process.exit()`
-    const elsewhere = `https://localhost:${url.port}/`
-    const { stdout } = await startNode(code, [url.href, elsewhere], ['env', `NODE_EXTRA_CA_CERTS=${certificate}`]).ended
+    // Both names have the address of the server, for which the certificate is too.
+    const [named, elsewhere] = ['pds.example.com', 'localhost'].map((name) => `https://${name}:${url.port}/`)
+    const { stdout } = await startNode(
+      code,
+      [url.href, named!, elsewhere!],
+      ['env', `NODE_EXTRA_CA_CERTS=${certificate}`],
+    ).ended
     expect(stdout.split('\n')).toStrictEqual([
-      'yes', // with the CA, and for its own name
+      'yes', // with the CA, and for its own address
+      'yes', // and name
       `NETWORK_UNREACHABLE cannot reach localhost:${url.port}: its TLS certificate is for another name`,
       '',
     ])
