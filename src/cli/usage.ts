@@ -165,6 +165,12 @@ const SWITCHES: ReadonlySet<string> = new Set(['--dev', '--help', '--json', '--q
 function excessHint(command: Command, words: readonly string[]): string | undefined {
   const { args } = command
   const line = (changed: readonly string[]) => `atproto-oauth ${changed.map(shellQuote).join(' ')}`
+  const withFlag = (flag: string, meant: readonly string[]) =>
+    line(
+      words.flatMap((each, index) =>
+        meant.includes(each) && words[index - 1] !== flag ? [flag, each.replace(/^@/, '')] : [each],
+      ),
+    )
   const dash = args.find((word) => /^[\u2010-\u2015\u2212]/.test(word))
   if (dash !== undefined)
     return `begin options with two hyphens: --${dash.replace(/^[\u2010-\u2015\u2212-]+/, '').replace(/=.*/s, '')}`
@@ -180,26 +186,25 @@ function excessHint(command: Command, words: readonly string[]): string | undefi
   if (command.name() === 'accounts') {
     const name = args.find((each) => !each.startsWith('-')) ?? ''
     // An option before the name: commander takes the name as an argument of the default command.
-    if (isCommand(name, command)) return writtenAfter(name, command, args[0]!)
+    if (isCommand(name, command)) return name === args[0] ? undefined : writtenAfter(name, command, args[0]!)
     if (Object.hasOwn(OF_ACCOUNTS, name)) return `atproto-oauth ${OF_ACCOUNTS[name]}`
+    if (args.length > 1) return 'atproto-oauth accounts --help'
   }
-  const task = args.find(isPreset)
-  if (task !== undefined && command.options.some(({ long }) => long === '--for')) {
-    return line(words.flatMap((each) => (each === task ? ['--for', task] : [each])))
-  }
+  const tasks = args.filter(isPreset)
+  if (tasks.length > 0 && command.options.some(({ long }) => long === '--for')) return withFlag('--for', tasks)
   const [word, ...rest] = args
   if (word === undefined || rest.length > 0) return undefined
   if (command.name() === 'accounts')
     return LISTS.has(word)
       ? 'atproto-oauth accounts'
       : `to use this account by default: ${line(['accounts', 'use', word.replace(/^@/, '')])}`
-  if (command.name() === 'lease' && /^\d+[smhd]$/.test(word)) return line(['lease', '--at-least', word])
+  if (command.name() === 'lease' && /^\d+[smhd]$/.test(word)) return withFlag('--at-least', [word])
   if (/\.(?:json|env|txt)$/.test(word))
     return `redirect stdout to write a file: atproto-oauth ${command.name()} > ${shellQuote(word)}`
   // The only argument of a command that takes the account as an option.
   const takesAccount = command.options.some(({ long }) => long === '--account')
   if (!takesAccount || !(isDid(word) || asHandle(word.replace(/^@/, '')))) return undefined
-  return line(words.flatMap((each) => (each === word ? ['--account', word.replace(/^@/, '')] : [each])))
+  return withFlag('--account', [word])
 }
 
 /** Values joined by commas, or in other letters. */
