@@ -59,7 +59,7 @@ function hintFor({ code, message }: CommanderError, program: Command, words: rea
       return command && excessHint(command, words)
     case 'commander.missingArgument': {
       const [url = ''] = command?.name() === 'proof' ? command.args : []
-      return /^https?:/i.test(url) ? `atproto-oauth proof GET ${shellQuote(url)}` : undefined
+      return /^https?:[^@]*$/i.test(url) ? `atproto-oauth proof GET ${shellQuote(url)}` : undefined
     }
     case 'commander.invalidArgument':
       return choiceHint(message)

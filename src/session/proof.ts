@@ -23,17 +23,13 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
  */
 export function proofTarget(method: string, text: string, pds: string | undefined): RequestToSign {
   const upper = method.toUpperCase()
-  if (!METHODS.includes(upper))
-    refuse(`invalid HTTP method ${JSON.stringify(method)}: use one of ${METHODS.join(', ')}`)
+  if (!METHODS.includes(upper)) refuse(`invalid HTTP method ${shown(method)}: use one of ${METHODS.join(', ')}`)
   const url = asUrl(text)
   if (!url || !/^https?:$/.test(url.protocol)) {
     const bare = text.replace(/^[\s"'<]+|(?<![\s"'>])[\s"'>]+$/g, '')
     const { href, pathname } = asUrl(/^https?:/i.test(bare) ? bare : `https://${bare}`) ?? {}
     const isMeant = pathname?.startsWith('/xrpc/') && !bare.includes('@')
-    refuse(
-      `invalid URL ${JSON.stringify(text)}`,
-      isMeant ? { reason: 'proof-url-meant', method: upper, url: href! } : undefined,
-    )
+    refuse(`invalid URL ${shown(text)}`, isMeant ? { reason: 'proof-url-meant', method: upper, url: href! } : undefined)
   }
   if (url.username !== '' || url.password !== '') refuse('the URL must not contain a user name or password')
   const meant = (origin: string, path: string) =>
@@ -46,6 +42,11 @@ export function proofTarget(method: string, text: string, pds: string | undefine
     refuse(`the path "${url.pathname}" is not below /xrpc/`, nsid && meant(url.origin, `/xrpc/${nsid}`))
   }
   return { method: upper, url }
+}
+
+/** Without a password. It may contain anything, and `@` comes after it. */
+function shown(text: string): string {
+  return JSON.stringify(text.replace(/^.*@/s, ''))
 }
 
 function refuse(message: string, facts?: ErrorFacts): never {

@@ -150,7 +150,16 @@ const KINDS: Readonly<Record<string, readonly Mistake[]>> = {
       hint: /proof GET https:\/\/pds\./,
     },
     { typed: ['proof', 'GET', `'${PROOF_URL}'\n`], says: /invalid URL/, hint: /proof GET https:\/\/\S+getSession$/ },
-    { typed: ['proof', 'GET', 'alice:x@pds.fake.dev/xrpc/a.b.c'], hint: /proof --help$/ },
+    ...[
+      ['GET', 'alice:canary@pds.fake.dev/xrpc/a.b.c'],
+      ['GET', 'ftp://alice:canary@pds.fake.dev/xrpc/a.b.c'],
+      ['https://alice:canary@pds.fake.dev/xrpc/a.b.c', 'GET'],
+    ].map((words) => ({
+      typed: ['proof', ...words],
+      says: /^invalid (?:URL|HTTP method) "pds\.fake\.dev\/xrpc\/a\.b\.c"/,
+      hint: /proof --help$/,
+    })),
+    { typed: ['proof', 'https://alice:canary@pds.fake.dev/xrpc/a.b.c'], hint: /proof --help$/ },
     {
       typed: ['proof', 'GET', 'pds.fake.dev:8443/xrpc/a.b.c'],
       says: /invalid URL/,

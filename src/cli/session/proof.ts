@@ -70,7 +70,7 @@ async function runProof(
 }
 
 function checkOrder(method: string, url: string): void {
-  if (/^https?:/i.test(method)) {
+  if (/^https?:[^@]*$/i.test(method)) {
     throw new CliError('USAGE', 'the URL is before the HTTP method', {
       hint: `atproto-oauth proof ${shellQuote(url.toUpperCase())} ${shellQuote(method)}`,
     })
