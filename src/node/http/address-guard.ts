@@ -30,7 +30,7 @@ export function isPublicAddress(address: string): boolean {
  */
 export function checkHost(host: string): void {
   const name = host.replace(/^\[|\]$/g, '')
-  if (isAddress(name) ? !isPublicAddress(name) : !PUBLIC_NAME.test(name)) throw refused(host, name)
+  if (isAddress(name) ? !isPublicAddress(name) : !PUBLIC_NAME.test(name)) throw refused(name, name)
 }
 
 /** Only text of these characters can be one: to find out that a name is none, `isIP` would compile a pattern for 4 ms. */

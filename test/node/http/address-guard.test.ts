@@ -99,7 +99,10 @@ describe('checkHost, with a host as a URL has it', () => {
       error = reason
     }
     expect(error).toBeInstanceOf(OAuthError)
-    expect(error).toMatchObject({ code: 'ADDRESS_REFUSED' })
+    expect(error).toMatchObject({
+      code: 'ADDRESS_REFUSED',
+      message: expect.stringMatching(/^[^\s[\]]+ is not a public address: nothing was sent there$/),
+    })
   })
 
   test.each([
