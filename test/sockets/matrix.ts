@@ -147,8 +147,12 @@ export const LOCKS = {
  * test for each lock is killed at every step of taking and releasing it, and the others outside of it.
  */
 export function isTried(label: string, locks: readonly string[]): boolean {
-  const [, lock] = /^(?!mkdir |utimes ).* (\S*lock\S*)\/\S+$/.exec(label) ?? []
+  const lock = lockIn(label)
   return lock === undefined || locks.includes(lock)
+}
+
+function lockIn(label: string): string | undefined {
+  return /^(?!mkdir |utimes ).* (\S*lock\S*)\/\S+$/.exec(label)?.[1]
 }
 
 /**
@@ -178,6 +182,11 @@ export async function killsOf(
       })
       return [own, at('before it is handled'), at('before it is answered')]
     })
+    const taken = new Set(kills.flatMap(({ label }) => lockIn(label) ?? []))
+    const unknown = [...taken].filter((lock) => !Object.values<readonly string[]>(LOCKS).flat().includes(lock))
+    if (unknown.length > 0) throw new Error(`no test is killed in ${unknown.join(', ')}: add it to LOCKS`)
+    const untaken = locks.filter((lock) => !taken.has(lock))
+    if (untaken.length > 0) throw new Error(`this run does not take ${untaken.join(', ')}`)
     return kills.filter(({ label }) => isTried(label, locks))
   }, options)
 }
