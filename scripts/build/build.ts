@@ -251,7 +251,8 @@ async function writeChunk({ name, fileName, code: generated, map, moduleIds }: O
     return
   }
   const stray = theirs.find((id) => id.includes('node_modules'))
-  if (stray && !GROUPED.test(name)) throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
+  if (stray && (!GROUPED.test(name) || name === 'cli-start'))
+    throw new Error(`${stray} came into ${fileName}: give it a group of its own`)
   if (fileName === FACES['testing.js']) {
     await writeFile(path, ascii(code.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '')))
     return
