@@ -26,7 +26,13 @@ describe('compiled code', () => {
     await list(home)
     const files = await cached(home)
     const names = files.map((file) => file.split(/[\\/]/).at(-1)).sort()
-    expect(names).toStrictEqual(['call-cli-parser', 'call-rare-cli', 'call-rare-core', 'call-warm-cli', 'call-warm-core'])
+    expect(names).toStrictEqual([
+      'call-cli-parser',
+      'call-rare-cli',
+      'call-rare-core',
+      'call-warm-cli',
+      'call-warm-core',
+    ])
     expect((await stat(join(home.path, 'cache', 'atproto-oauth'))).mode & 0o777).toBe(0o700)
     const times = () => Promise.all(files.map(async (file) => (await stat(file)).mtimeMs))
     const before = await times()

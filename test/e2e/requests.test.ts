@@ -58,7 +58,9 @@ describe.each([TOGETHER, APART])('$title', (topology) => {
   })
 
   test.each(Object.keys(MOST) as Step[])('%s asks no more than it may, over few connections', (step) => {
-    const { requests, opened } = seen.get(step)!
+    const { requests: sent, opened } = seen.get(step)!
+    // On a busy machine a request is not kept waiting for the nonce that was asked for early: it is sent again with it.
+    const requests = sent.filter((request, index) => !(request.endsWith('/oauth/par') && request === sent[index - 1]))
     const kind = topology === TOGETHER ? 0 : 1
     expect(requests.length, requests.join('\n')).toBeLessThanOrEqual(MOST[step].requests[kind])
     expect(requests.length).toBeLessThanOrEqual(topology.limits[step].requests ?? Number.POSITIVE_INFINITY)
