@@ -38,9 +38,9 @@ import {
   assertOwnToken,
   endedError,
   isElsewhere,
-  newerOf,
   newestHash,
   newestKnown,
+  successorOf,
   tokenElsewhere,
   tokenHash,
   withoutToken,
@@ -104,10 +104,9 @@ async function takeSuccessor(
   targets: readonly SaveTarget[],
   commit: Commit,
 ): Promise<SessionRecord> {
-  const hash = await newestHash(own)
-  if (hash === undefined || !newest?.spentTokens.includes(hash)) return own
-  const { spentTokens } = newest // all of them: the next store to ask may have any
-  const next = { ...(await newerOf(newest, own)), spentTokens, undelivered: targets.map(({ name }) => name) }
+  const successor = await successorOf(own, newest)
+  if (successor === undefined) return own
+  const next = { ...successor, undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined }
   await commit(next)
   return deliverRotated(next, targets, commit)
 }

@@ -243,6 +243,26 @@ export function endedIfRevoked(given: SessionRecord, revoked: RevokedSession | u
 }
 
 /**
+ * The session with the tokens that this process has received since it had those of `own`. What its server said with them
+ * belongs to them; the rest is that of the copy.
+ *
+ * @param newest the session with the newest tokens that this process has received
+ * @returns `undefined` if there are none
+ */
+export async function successorOf(
+  own: SessionRecord,
+  newest: SessionRecord | undefined,
+): Promise<SessionRecord | undefined> {
+  const hash = await newestHash(own)
+  if (hash === undefined || newest === undefined) return undefined
+  // Of many hashes, those in the middle are not kept.
+  const isOlder = (own.rotation ?? Number.POSITIVE_INFINITY) < (newest.rotation ?? 0)
+  if (!isOlder && !newest.spentTokens.includes(hash)) return undefined
+  const { pds, issuer, clientKey, scope, clockOffset, spentTokens, ended } = newest
+  return { ...(await withTokens(own, newest)), pds, issuer, clientKey, scope, clockOffset, spentTokens, ended }
+}
+
+/**
  * Why a session cannot be used.
  *
  * @param wasInUse it has ended while this process used it: its credentials were not given again

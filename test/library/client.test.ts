@@ -377,6 +377,37 @@ describe('ports', () => {
       expect(world.sessionAlive(saved.did)).toBe(true)
     })
 
+    test('what the server said with the tokens comes with them, such as its time and the scope', async () => {
+      const { world, open, query } = await several()
+      world.faults.clockOffsetMs = 2 * HOUR
+      world.faults.mutateToken = (token) => ({ ...token, scope: `${SCOPE} transition:email` })
+      for (const session of [await open(), await open(), await open()]) {
+        await query(session)
+        expect(session.status.scope).toBe(`${SCOPE} transition:email`)
+      }
+      expect(world.sent(isRefresh)).toHaveLength(1)
+    })
+
+    test('one that was idle for more refreshes than there are hashes of spent tokens', async () => {
+      const { world, saved, open, query } = await several()
+      const [busy, idle] = [await open(), await open()]
+      for (let count = 1; count <= 60; count++) await busy.refresh()
+      await idle.refresh()
+      for (let count = 1; count <= 60; count++) await busy.refresh()
+      await query(idle)
+      expect(world.sent(isRefresh)).toHaveLength(121)
+      expect(world.sessionAlive(saved.did)).toBe(true)
+    })
+
+    test('without a save target: nothing is left to be saved', async () => {
+      const { world, saved, open, query } = await several()
+      const stores = memoryStores()
+      const session = await clientOf(world, { stores }).restore(saved)
+      await query(await open())
+      await query(session)
+      expect(await stores.sessions.read(saved.thumbprint!)).toMatchObject({ rotation: 1, undelivered: undefined })
+    })
+
     test.each([1, 2])(
       'one could not save, at attempt %i: the next one has the newest tokens anyway',
       async (failing) => {
