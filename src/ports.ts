@@ -348,13 +348,13 @@ export interface RefreshedHere {
   readonly refreshedHere?: Map<string, Refreshed> | undefined
 }
 
-/** The refreshes of a session in this process. */
+/** The refreshes of a session in this process, and its export and revocation. */
 export interface Refreshed {
   /** Those that are refreshing it, or wait for their turn. */
   callers: number
   /** Resolved when the last of them is done. */
   turn: Promise<unknown>
-  /** The session with the newest tokens that were received. */
+  /** The session with the newest tokens that were received, or without those that were handed over. */
   newest?: SessionRecord
 }
 

@@ -4,9 +4,18 @@
 import { type NodeSession, toNodeSession } from '../credentials/node-session.ts'
 import { OAuthError } from '../errors.ts'
 import type { Credentials, SessionRecord } from '../model.ts'
-import type { Clock, Stores } from '../ports.ts'
+import type { Clock, Refreshed, RefreshedHere, Stores } from '../ports.ts'
 import type { Session } from './session.ts'
-import { endedError, handedOver, isElsewhere, newerOf, toCredentials, tokenElsewhere } from './token-family.ts'
+import { afterOtherStores } from './share-refresh.ts'
+import {
+  endedError,
+  handedOver,
+  isElsewhere,
+  newerOf,
+  successorOf,
+  toCredentials,
+  tokenElsewhere,
+} from './token-family.ts'
 
 export interface ExportOptions<Value = NodeSession> {
   /** The format; by default that of `@atproto/oauth-client-node`. */
@@ -30,8 +39,9 @@ export async function exportSession<Value = NodeSession>(
   session: Session,
   hand: (value: Value) => Promise<void>,
   { keep = false, convert }: ExportOptions<Value>,
-  { now, stores }: Clock & { readonly stores: Pick<Stores, 'sessions'> },
+  ports: Clock & RefreshedHere & { readonly stores: Pick<Stores, 'sessions'> },
 ): Promise<SessionRecord> {
+  const { now, stores } = ports
   const { refreshToken, ended, issuer, intent, thumbprint } = session.record()
   if (ended) throw endedError(session.record(), now())
   if (isElsewhere(session.record())) throw tokenElsewhere(session.record())
@@ -43,19 +53,25 @@ export async function exportSession<Value = NodeSession>(
   // A refresh also finds a missing issuer, and whether a token that was sent without a response is still valid.
   if (issuer === undefined || intent !== undefined) await session.refresh()
   else await session.lease(AT_LEAST)
-  // Under the lock: no other process may refresh the session during the export.
-  return stores.sessions.update(thumbprint, async ({ stored, commit, confirm }) => {
-    const record = await newerOf(session.record(), stored)
-    if (record.ended) throw endedError(record, now())
-    if (isElsewhere(record)) throw tokenElsewhere(record)
-    await stores.sessions.assertNewest(record) // the other program would send a spent token
-    const { accessToken, accessTokenExpiresAt } = record
-    await confirm()
-    const whole = { ...toCredentials(record), accessToken, accessTokenExpiresAt }
-    await hand(convert ? convert(whole) : (toNodeSession(whole) as Value))
-    if (!keep) await commit(await handedOver(record, now())).catch((error: unknown) => stillHere(error))
-    return record
-  })
+  // Under the lock: no other process may refresh the session during the export, and no other client in this one.
+  const exportNow = (here?: Refreshed) =>
+    stores.sessions.update(thumbprint, async ({ stored, commit, confirm }) => {
+      const own = await newerOf(session.record(), stored)
+      const record = (await successorOf(own, here?.newest)) ?? own
+      if (record.ended) throw endedError(record, now())
+      if (isElsewhere(record)) throw tokenElsewhere(record)
+      await stores.sessions.assertNewest(record) // the other program would send a spent token
+      const { accessToken, accessTokenExpiresAt } = record
+      await confirm()
+      const whole = { ...toCredentials(record), accessToken, accessTokenExpiresAt }
+      await hand(convert ? convert(whole) : (toNodeSession(whole) as Value))
+      if (keep) return record
+      const left = await handedOver(record, now())
+      if (here) here.newest = left
+      await commit(left).catch((error: unknown) => stillHere(error))
+      return record
+    })
+  return afterOtherStores(ports, thumbprint, exportNow)
 }
 
 function stillHere(error: unknown): never {

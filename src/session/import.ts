@@ -51,6 +51,8 @@ export async function importSession(
   if (ports.saving.inVault) await assertReplacesNone(given, requireVault(ports))
   await assertOwnToken(given, stores.sessions)
   const { pds } = await verifyIssuer(given, ports)
+  const here = ports.refreshedHere?.get(given.thumbprint)
+  if (here?.newest && (await takenBack(here.newest, credentials.refreshToken!)) !== here.newest) delete here.newest
   return stores.sessions.update(given.thumbprint, async ({ stored, commit }) => {
     if (!stored) return { ...credentials, server: pds }
     const known = await takenBack(stored, credentials.refreshToken!)

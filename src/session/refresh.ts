@@ -106,6 +106,7 @@ async function takeSuccessor(
 ): Promise<SessionRecord> {
   const successor = await successorOf(own, newest)
   if (successor === undefined) return own
+  if (successor.ended) return successor
   const next = { ...successor, undelivered: targets.length > 0 ? targets.map(({ name }) => name) : undefined }
   await commit(next)
   return deliverRotated(next, targets, commit)

@@ -5,6 +5,7 @@
  */
 import { loginFacts, OAuthError } from '../errors.ts'
 import type { AuthorizationServer, SessionRecord } from '../model.ts'
+import type { Refreshed } from '../ports.ts'
 import { withServerClocks } from '../protocol/http/server-clock.ts'
 import { fetchAuthorizationServer } from '../protocol/oauth/discovery.ts'
 import { assertSigns, importDpopKey } from '../protocol/oauth/dpop.ts'
@@ -13,7 +14,8 @@ import { clientOf } from './client.ts'
 import { verifyIssuer } from './issuer.ts'
 import type { RefreshPorts } from './ports.ts'
 import { savedElsewhere } from './saving.ts'
-import { endedError, isElsewhere, newestKnown, revokedFrom, tokenElsewhere } from './token-family.ts'
+import { afterOtherStores } from './share-refresh.ts'
+import { endedError, isElsewhere, newestKnown, revokedFrom, successorOf, tokenElsewhere } from './token-family.ts'
 
 export interface Revoked {
   /** `unsupported`: the server has no revocation endpoint; `unconfirmed`: it did not confirm the revocation. */
@@ -30,28 +32,32 @@ export interface Revoked {
  */
 export function revoke(given: SessionRecord, ports: RefreshPorts): Promise<Revoked> {
   const { sessions } = ports.stores
-  return sessions.update(given.thumbprint, async ({ stored, forget, confirm }) => {
-    const record = await savedElsewhere(await newestKnown(given, stored, sessions), ports)
-    // The server need not end a session by its access token, and would not say so.
-    if (isElsewhere(record)) throw tokenElsewhere(record)
-    if (record.ended?.revoked) throw endedError(record, ports.now(), !given.ended)
-    const { clientId, refreshToken, accessToken } = record
-    const token = refreshToken ?? accessToken
-    if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)
-    if (record.ended || token === undefined || clientId === undefined) {
-      const isHandedOver = record.ended?.handedOver !== undefined
-      await forget(record.ended !== undefined && !isHandedOver)
-      if (isHandedOver) throw foreign(record)
-      const isKept = sessions.isSharedSession?.(record.thumbprint) === true
-      const message = `the session of ${record.did} had already ended${isKept ? '' : '; it was removed here'}`
-      throw new OAuthError('SESSION_MISSING', message, { facts: loginFacts(record) })
-    }
-    await confirm()
-    const outcome = await endAtServer(record, { clientId, token }, ports)
-    if (outcome === 'revoked') await sessions.noteRevoked?.(revokedFrom(record, ports.now()))
-    await forget(outcome === 'revoked')
-    return { outcome, record }
-  })
+  const revokeNow = (here?: Refreshed) =>
+    sessions.update(given.thumbprint, async ({ stored, forget, confirm }) => {
+      const own = await savedElsewhere(await newestKnown(given, stored, sessions), ports)
+      const record = (await successorOf(own, here?.newest)) ?? own
+      // The server need not end a session by its access token, and would not say so.
+      if (isElsewhere(record)) throw tokenElsewhere(record)
+      if (record.ended?.revoked) throw endedError(record, ports.now(), !given.ended)
+      const { clientId, refreshToken, accessToken } = record
+      const token = refreshToken ?? accessToken
+      if (!record.ended && token !== undefined && clientId === undefined) throw onlyLeased(record)
+      if (record.ended || token === undefined || clientId === undefined) {
+        const isHandedOver = record.ended?.handedOver !== undefined
+        await forget(record.ended !== undefined && !isHandedOver)
+        if (isHandedOver) throw foreign(record)
+        const isKept = sessions.isSharedSession?.(record.thumbprint) === true
+        const message = `the session of ${record.did} had already ended${isKept ? '' : '; it was removed here'}`
+        throw new OAuthError('SESSION_MISSING', message, { facts: loginFacts(record) })
+      }
+      await confirm()
+      const outcome = await endAtServer(record, { clientId, token }, ports)
+      if (outcome === 'revoked') await sessions.noteRevoked?.(revokedFrom(record, ports.now()))
+      await forget(outcome === 'revoked')
+      delete here?.newest
+      return { outcome, record }
+    })
+  return afterOtherStores(ports, given.thumbprint, revokeNow)
 }
 
 /**

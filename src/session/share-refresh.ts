@@ -30,11 +30,11 @@ export async function shareRefresh(
 export const MOST_REMEMBERED = 1000
 
 /** @param work is given what was received by the refreshes before, and notes there what it receives */
-export function afterOtherStores(
+export function afterOtherStores<T>(
   { refreshedHere }: RefreshedHere,
   thumbprint: string,
-  work: (here?: Refreshed) => Promise<SessionRecord>,
-): Promise<SessionRecord> {
+  work: (here?: Refreshed) => Promise<T>,
+): Promise<T> {
   if (refreshedHere === undefined) return work()
   const here = refreshedHere.get(thumbprint) ?? { callers: 0, turn: Promise.resolve() }
   here.callers += 1

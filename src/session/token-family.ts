@@ -248,16 +248,18 @@ export function endedIfRevoked(given: SessionRecord, revoked: RevokedSession | u
  *
  * @param newest the session with the newest tokens that this process has received
  * @returns `undefined` if there are none
+ * @throws {OAuthError} `CREDENTIALS_MISMATCH` they are for another client_id
  */
 export async function successorOf(
   own: SessionRecord,
   newest: SessionRecord | undefined,
 ): Promise<SessionRecord | undefined> {
   const hash = await newestHash(own)
-  if (hash === undefined || newest === undefined) return undefined
+  if (hash === undefined || newest?.did !== own.did) return undefined
   // Of many hashes, those in the middle are not kept.
   const isOlder = (own.rotation ?? Number.POSITIVE_INFINITY) < (newest.rotation ?? 0)
   if (!isOlder && !newest.spentTokens.includes(hash)) return undefined
+  checkSame(own, newest)
   const { pds, issuer, clientKey, scope, clockOffset, spentTokens, ended } = newest
   return { ...(await withTokens(own, newest)), pds, issuer, clientKey, scope, clockOffset, spentTokens, ended }
 }

@@ -408,6 +408,44 @@ describe('ports', () => {
       expect(await stores.sessions.read(saved.thumbprint!)).toMatchObject({ rotation: 1, undelivered: undefined })
     })
 
+    test.each([
+      ['later', async (refreshed: Promise<void>) => refreshed],
+      ['meanwhile', async () => undefined],
+    ])('one hands the session over, which another one has refreshed %s: with the newest tokens', async (_, when) => {
+      const { world, saved, rows, open, query } = await several()
+      const [one, other, third] = [await open(), await open(), await open()]
+      const refreshed = one.refresh()
+      await when(refreshed)
+      let value: unknown
+      await other.handOver('atcute', (given) => {
+        value = JSON.parse(JSON.stringify(given))
+      })
+      await refreshed
+      expect(value).toMatchObject({ tokenSet: { refresh_token: world.currentRefreshToken(saved.did) } })
+      world.advance(HOUR)
+      expect(await failure(query(third))).toMatchObject({ code: 'SESSION_MISSING', facts: { reason: 'exported' } })
+      expect(await failure(third.signOut())).toMatchObject({
+        code: 'SESSION_MISSING',
+        facts: { reason: 'handed-over' },
+      })
+      expect(world.sent(isRefresh)).toHaveLength(1)
+      expect(rows[2]).toStrictEqual({})
+      const client = clientOf(world, { stores: memoryStores() })
+      await query(await client.importSession(value, { clientId: saved.clientId! }))
+      expect(world.sessionAlive(saved.did)).toBe(true)
+    })
+
+    test('one signs out, with the newest token', async () => {
+      const { world, saved, open, query } = await several()
+      const [one, other] = [await open(), await open()]
+      await one.refresh()
+      const token = world.currentRefreshToken(saved.did)!
+      await other.signOut()
+      expect(world.sent(({ body }) => body.includes(`token=${token}`)).length).toBeGreaterThan(0)
+      world.advance(HOUR)
+      expect(await failure(query(one))).toMatchObject({ code: 'SESSION_DEAD' })
+    })
+
     test.each([1, 2])(
       'one could not save, at attempt %i: the next one has the newest tokens anyway',
       async (failing) => {
