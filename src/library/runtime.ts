@@ -17,7 +17,7 @@ import { overriding } from './abort.ts'
 import { observed } from './changes.ts'
 import type { OAuthClientOptions } from './options.ts'
 
-/** Two clients with stores of their own may be given the same credentials, and a store of the program may fail. */
+/** Two clients with stores of their own may be given the same credentials, and a store may fail. A vault has claims for this. */
 const REFRESHED_HERE: NonNullable<Runtime['refreshedHere']> = new Map()
 
 /** What a client has to know of its sessions. */
@@ -50,7 +50,7 @@ export function createRuntime(options: OAuthClientOptions, observer: Observer, e
     ...(clock && { now: () => clock.now() }),
     ...(clock?.sleep && { sleep: (milliseconds, signal) => clock.sleep!(milliseconds, signal) }),
     stores: observed(stores ? delayingSignals(stores) : base.stores, observer),
-    ...(stores && { refreshedHere: REFRESHED_HERE }),
+    ...(choice === undefined && { refreshedHere: REFRESHED_HERE }),
     saving: withTargets(
       base.saving,
       save.filter((target) => typeof target !== 'string'),

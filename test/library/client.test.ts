@@ -408,6 +408,16 @@ describe('ports', () => {
       expect(await stores.sessions.read(saved.thumbprint!)).toMatchObject({ rotation: 1, undelivered: undefined })
     })
 
+    test('some have a per-user store, others one of their own', async () => {
+      const { world, saved, open, query } = await several()
+      const homes = await Promise.all([newFolder(), newFolder()])
+      const users = homes.map((home) => clientOf(world, { stores: undefined, home }).restore(saved))
+      for (const session of await Promise.all([open(), ...users])) await query(session)
+      expect(world.sent(isRefresh)).toHaveLength(1)
+      const again = await clientOf(world, { stores: undefined, home: homes[1]! }).restore(saved.did)
+      expect(again.export()).toMatchObject({ rotation: 1 })
+    })
+
     test.each([
       ['later', async (refreshed: Promise<void>) => refreshed],
       ['meanwhile', async () => undefined],
