@@ -352,7 +352,7 @@ export interface RefreshedHere {
 export interface Refreshed {
   /** Those that are refreshing it, or wait for their turn. */
   callers: number
-  /** Resolved when the last of them is done. */
+  /** Resolved when the last of them is done, with its failure if it has failed. */
   turn: Promise<unknown>
   /** The session with the newest tokens that were received, or without those that were handed over. */
   newest?: SessionRecord

@@ -61,7 +61,8 @@ export function refresh(
   ports: RefreshPorts,
 ): Promise<SessionRecord> {
   const { sessions } = ports.stores
-  const begin = async (here?: Refreshed) => {
+  const begin = async (here?: Refreshed, failure?: unknown) => {
+    if (isOAuthError(failure, ...FOR_ALL)) throw failure
     const undelivered = (await sessions.read(given.thumbprint))?.undelivered ?? given.undelivered
     const shared = targetsFor({ ...given, undelivered }, ports.saving)
     return lockForRefresh(shared, (confirmTargets) =>
@@ -96,6 +97,16 @@ export function refresh(
     throw error
   })
 }
+
+/** What is no different for the next client of this process with the session: it would wait as long, or send the token again. */
+const FOR_ALL = [
+  'HOST_NOT_FOUND',
+  'NETWORK_UNREACHABLE',
+  'NETWORK_LOST',
+  'SERVER_UNAVAILABLE',
+  'RATE_LIMITED',
+  'REFRESH_AMBIGUOUS',
+] as const
 
 /** What this process has got for the token, and this store does not have: to send the token again would end the session. */
 async function takeSuccessor(

@@ -1,6 +1,6 @@
 /**
  * One refresh for all callers in this process: whoever comes while one is under way gets its result, or its failure. Those
- * with a store of their own follow each other, and the next one gets the newest tokens.
+ * with a store of their own follow each other, and the next one gets the newest tokens, or the failure.
  */
 import type { SessionRecord } from '../model.ts'
 import type { Refreshed, RefreshedHere, SessionStore } from '../ports.ts'
@@ -29,18 +29,22 @@ export async function shareRefresh(
 /** Sessions that nobody is refreshing: each has some 2 kB. */
 export const MOST_REMEMBERED = 1000
 
-/** @param work is given what was received by the refreshes before, and notes there what it receives */
+/**
+ * @param work is given what was received by the refreshes before, and notes there what it receives; `failure` is that of
+ *   the one it has waited for
+ */
 export function afterOtherStores<T>(
   { refreshedHere }: RefreshedHere,
   thumbprint: string,
-  work: (here?: Refreshed) => Promise<T>,
+  work: (here?: Refreshed, failure?: unknown) => Promise<T>,
 ): Promise<T> {
   if (refreshedHere === undefined) return work()
   const here = refreshedHere.get(thumbprint) ?? { callers: 0, turn: Promise.resolve() }
+  const hasToWait = here.callers > 0
   here.callers += 1
   refreshedHere.set(thumbprint, here)
-  const own = here.turn.then(() => work(here))
-  const leave = () => {
+  const own = here.turn.then((failure) => work(here, hasToWait ? failure : undefined))
+  const leave = (failure?: unknown) => {
     here.callers -= 1
     refreshedHere.delete(thumbprint)
     refreshedHere.set(thumbprint, here)
@@ -48,7 +52,8 @@ export function afterOtherStores<T>(
       if (refreshedHere.size <= MOST_REMEMBERED) break
       if (callers === 0) refreshedHere.delete(other)
     }
+    return failure
   }
-  here.turn = own.then(leave, leave)
+  here.turn = own.then(() => leave(), leave)
   return own
 }

@@ -408,6 +408,29 @@ describe('ports', () => {
       expect(await stores.sessions.read(saved.thumbprint!)).toMatchObject({ rotation: 1, undelivered: undefined })
     })
 
+    test.each([
+      ['lostAfter', 'REFRESH_AMBIGUOUS', 1],
+      ['unreachable', 'NETWORK_UNREACHABLE', 0],
+    ] as const)(
+      'those that wait for a refresh get its failure (%s), and try nothing themselves',
+      async (fault, code, sent) => {
+        const { world, saved, open, query } = await several()
+        const sessions = await Promise.all([open(), open(), open()])
+        world.faults.httpFault = (request) => (isRefresh(request) || sent === 0 ? fault : undefined)
+        const lookups = () => world.sent(({ url }) => url.startsWith('https://plc.directory')).length
+        const before = lookups()
+        const failures = await Promise.all(sessions.map((session) => failure(query(session))))
+        expect(failures).toMatchObject([{ code }, { code }, { code }])
+        expect(world.sent(isRefresh)).toHaveLength(sent)
+        expect(lookups() - before).toBe(1)
+        if (sent > 0) return
+        world.faults.httpFault = () => undefined
+        await Promise.all(sessions.map(query))
+        expect(world.sent(isRefresh)).toHaveLength(1)
+        expect(world.sessionAlive(saved.did)).toBe(true)
+      },
+    )
+
     test('some have a per-user store, others one of their own', async () => {
       const { world, saved, open, query } = await several()
       const homes = await Promise.all([newFolder(), newFolder()])
