@@ -148,11 +148,13 @@ async function refreshNow(
   })
   if (here) here.newest = next
   await commit(next)
+  const saved = deliverRotated(next, targets, commit)
+  await Promise.allSettled([saved]) // the new tokens first
   const change = describeScopeChange(current, next)
   if (change !== undefined) ports.warn(change)
   const outdated = leftOut(current, targets)
   if (outdated.length > 0) ports.warn(`not updated, still with the previous token: ${outdated.join(' and ')}`)
-  return deliverRotated(next, targets, commit)
+  return saved
 }
 
 /** Everything that is checked before the token is sent. */

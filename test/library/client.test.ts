@@ -321,6 +321,18 @@ describe('ports', () => {
     })
   })
 
+  test('new tokens are saved before a change of the permissions is looked for and reported', async () => {
+    const world = createWorld()
+    const events: string[] = []
+    const target = { name: 'database', durable: true, save: async () => void events.push('saved') }
+    const client = clientOf(world, { save: [target], onWarning: () => events.push('warned') })
+    const session = await signedIn(world, client)
+    events.length = 0
+    world.faults.mutateToken = (token) => ({ ...token, scope: `${SCOPE} transition:email` })
+    await session.refresh()
+    expect(events).toStrictEqual(['saved', 'saved', 'warned'])
+  })
+
   describe('clients of one process with stores of their own, and the same credentials', () => {
     async function several() {
       const world = createWorld()
