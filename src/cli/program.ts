@@ -14,10 +14,19 @@ export async function runProcess(io: CliIO = processIO()): Promise<void> {
   }
   process.once('exit', unfinished)
   const invocation = new Invocation(io)
-  // An error that nobody waits for: Node would print a line of minified code.
-  process.on('uncaughtException', (error) => process.exit(invocation.finish(error) || 1))
+  process.once('uncaughtException', (error) => endWith(invocation.finish(error) || 1))
   process.exitCode = await runProgram(io, invocation)
   process.off('exit', unfinished)
+}
+
+/** After an error that nobody waits for, which Node would print as a line of minified code. Tokens in hand are stored first. */
+async function endWith(code: number): Promise<void> {
+  process.on('uncaughtException', () => undefined) // the first one was reported
+  process.on('exit', () => {
+    process.exitCode = code // also if the command comes to its end meanwhile
+  })
+  const { afterHold } = await import('../node/signals.ts')
+  afterHold(() => process.exit(code))
 }
 
 /** @returns the exit code (docs/commands.md#errors) */

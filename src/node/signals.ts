@@ -37,17 +37,25 @@ interface Hold {
   /** Signals that end nothing at present, and are not delayed: {@link takeSignals}. */
   readonly taken: Set<NodeJS.Signals>
   others: (readonly [NodeJS.Signals, ReturnType<typeof process.rawListeners>])[]
+  readonly waiting: (() => void)[]
 }
 
 /** The listeners of a process are shared by all copies of this module in it, so their hold must be as well. */
-const HOLD = Symbol.for('atproto-oauth.signal-hold.1')
+const HOLD = Symbol.for('atproto-oauth.signal-hold.2')
 const shared = globalThis as { [HOLD]?: Hold }
 shared[HOLD] ??= createHold()
 const hold: Hold = shared[HOLD]
 
 function createHold(): Hold {
   const received = new Set<NodeJS.Signals>()
-  return { depth: 0, received, remember: (signal) => void received.add(signal), taken: new Set(), others: [] }
+  return {
+    depth: 0,
+    received,
+    remember: (signal) => void received.add(signal),
+    taken: new Set(),
+    others: [],
+    waiting: [],
+  }
 }
 
 /** One hold for the process: overlapping calls end together, and the last one restores the listeners. */
@@ -60,6 +68,12 @@ export async function holdSignals<T>(work: () => Promise<T>, platform: NodeJS.Pl
     // With nothing else to do, a process would end before its listeners are called.
     if (end(platform)) await turns()
   }
+}
+
+/** Runs `work` now, or when nothing is held any more: for what ends the process without a signal. */
+export function afterHold(work: () => void): void {
+  if (hold.depth === 0) work()
+  else hold.waiting.push(work)
 }
 
 function begin(platform: NodeJS.Platform): void {
@@ -84,6 +98,7 @@ function end(platform: NodeJS.Platform): boolean {
     for (const listener of listeners) process.on(signal, listener as NodeJS.SignalsListener)
     process.off(signal, hold.remember)
   }
+  for (const work of hold.waiting.splice(0)) work()
   for (const signal of hold.received) raise(signal, platform)
   return hold.received.size > 0
 }
