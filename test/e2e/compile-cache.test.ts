@@ -41,8 +41,9 @@ describe('compiled code', () => {
 
     const lengths = await Promise.all(files.map(async (file) => (await stat(file)).size))
     for (const damage of [
-      (bytes: Buffer) => bytes.fill(0xff, bytes.length / 2),
-      (bytes: Buffer) => bytes.subarray(0, bytes.length / 2),
+      (bytes: Buffer) => bytes.fill(0xff, 1000, 2000),
+      (bytes: Buffer) => bytes.fill(0xff, 1000),
+      (bytes: Buffer) => bytes.subarray(0, 1000),
       () => Buffer.alloc(0),
       () => Buffer.alloc(5000, 'x'),
     ]) {
