@@ -1,23 +1,28 @@
 /** What a signal of the system does to a program that uses the library. */
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createSessionStore } from '../../src/node/store/sessions.ts'
 import { startNode, tempFolder } from '../node/helpers.ts'
 
-/** Signs in, in the fake world; the request with the code waits for a word on stdin. */
-const LOGIN = `
-  const { OAuthClient } = await import(process.env.SRC + 'index.ts')
+/** A fake world whose response to the requests with this text waits for a word on stdin, after it was said that they were sent. */
+const worldThatWaits = (text: string, said: string) => `
+  const { memoryStores, OAuthClient } = await import(process.env.SRC + 'index.ts')
   const { createFakeWorld } = await import(process.env.SRC + 'testing/world.ts')
   const world = createFakeWorld({ startAt: Date.now() })
   const fetch = async (url, init) => {
     const response = await world.fetch(url, init)
-    if (String(init.body).includes('authorization_code') && response.ok) {
-      console.log('the code was sent')
+    if (String(init.body).includes('${text}') && response.ok) {
+      console.log('${said}')
       await new Promise((resolve) => process.stdin.once('data', resolve))
     }
     return response
   }
+`
+
+/** Signs in; the request with the code waits. */
+const LOGIN = `
+  ${worldThatWaits('authorization_code', 'the code was sent')}
   const client = new OAuthClient({ home: process.argv[1], fetch, resolveTxt: world.resolveTxt })
   const { url } = await client.authorize('alice.fake.dev')
   const callback = world.authorize(url)
@@ -43,24 +48,14 @@ test('one that comes before the code is sent ends the program, and the login sta
   const home = await tempFolder()
   const code = `${LOGIN} console.log(callback); process.kill(process.pid, 'SIGTERM'); await client.callback(callback)`
   expect(await startNode(code, [home]).ended).toMatchObject({ code: null, signal: 'SIGTERM' })
-  const [name] = await (await import('node:fs/promises')).readdir(join(home, 'pending'))
+  const [name] = await readdir(join(home, 'pending'))
   expect(await readFile(join(home, 'pending', name!), 'utf8')).toContain('"status": "pending"')
 })
 
-/** A session in memory, whose refresh is saved to the file; the request waits as above. */
+/** A session in memory, whose refresh is saved to the file; the request with the token waits. */
 const REFRESH = `
-  const { memoryStores, OAuthClient } = await import(process.env.SRC + 'index.ts')
-  const { createFakeWorld } = await import(process.env.SRC + 'testing/world.ts')
+  ${worldThatWaits('refresh_token=', 'the token was sent')}
   const { writeFile } = await import('node:fs/promises')
-  const world = createFakeWorld({ startAt: Date.now() })
-  const fetch = async (url, init) => {
-    const response = await world.fetch(url, init)
-    if (String(init.body).includes('refresh_token=') && response.ok) {
-      console.log('the token was sent')
-      await new Promise((resolve) => process.stdin.once('data', resolve))
-    }
-    return response
-  }
   const save = (entries) => writeFile(process.argv[1], JSON.stringify(Object.fromEntries(entries)))
   const options = { stores: memoryStores(), save: [{ name: 'row', durable: true, save }] }
   const client = new OAuthClient({ ...options, fetch, resolveTxt: world.resolveTxt })
