@@ -20,6 +20,9 @@ const VERIFIED = { rejectUnauthorized: true }
 /** Said in the handshake, so that a server with HTTP/2 alone ends it. Node 20 says nothing by itself. */
 const OFFERED = { ALPNProtocols: ['http/1.1'] }
 const KEPT = { keepAlive: true, timeout: KEPT_FOR }
+/** Names of this machine, whatever a resolver says of them: none is asked (RFC 6761 §6.3). */
+const LOCALHOST = /(?:^|\.)localhost\.?$/i
+const UNUSED = ['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH']
 
 export interface Agents {
   /** @param own use a new connection for this request only */
@@ -91,10 +94,16 @@ function directly(
   const connect = agent.createConnection.bind(agent)
   return poolOf(agent, options, (target, done, onSocket) => {
     const fail = (error: unknown) => done(new ConnectFailure(error as Error))
-    const open = (place: Target) => {
+    const open = (place: Target, whenOpen = done) => {
       const socket = connect(place, () => undefined) as Socket
-      onConnect(socket, ready, done)
+      onConnect(socket, ready, whenOpen)
       onSocket(socket)
+    }
+    const openHere = () => {
+      open({ ...target, host: '127.0.0.1' }, (refusal, socket) => {
+        if (!refusal || !isUnused(refusal)) return done(refusal, socket)
+        attempt(() => open({ ...target, host: '::1' }, (error, other) => done(error && refusal, other)))
+      })
     }
     const attempt = (work: () => void) => {
       try {
@@ -106,6 +115,7 @@ function directly(
     attempt(() => {
       if (!dev) checkHost(target.host)
       if (isAddress(target.host)) return open(target)
+      if (LOCALHOST.test(target.host)) return openHere()
       lookUp(target.host, dev, (error, addresses) => {
         if (error) fail(error)
         else attempt(() => open({ ...target, ...among(addresses) }))
@@ -141,6 +151,12 @@ function among(addresses: readonly LookupAddress[] = []): { host: string } | { l
     lookup: (_, { all }, callback) =>
       all ? callback(null, [...addresses]) : callback(null, first?.address ?? '', first?.family),
   }
+}
+
+/** Whether nobody listens at an address, or the machine has none of its kind. */
+function isUnused({ cause }: Error): boolean {
+  const { code = '' } = cause as NodeJS.ErrnoException
+  return UNUSED.includes(code)
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6 */

@@ -1,5 +1,8 @@
 /** What fails, or is refused, before a byte of the request is on its way; and ways around: proxies and CAs. */
+
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import http from 'node:http'
 import http2 from 'node:http2'
 import { type AddressInfo, isIP } from 'node:net'
 import { join } from 'node:path'
@@ -25,8 +28,8 @@ vi.mock(import('node:dns'), async (original) => {
   const dns = await original()
   const found = (...addresses: string[]) => addresses.map((address) => ({ address, family: isIP(address) }))
   const lookup = (host: string, options: object, callback: (error: Error | null, addresses: unknown) => void) =>
-    host === SILENT
-      ? askedFor()
+    host === SILENT || host.includes('localhost')
+      ? askedFor(host)
       : host === REBINDING
         ? callback(null, found('1.1.1.1', '127.0.0.1'))
         : host === SEVERAL
@@ -73,6 +76,33 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
     const { port } = await serve((_, response) => response.end('yes'))
     const response = await client().fetch(new URL(`http://${SEVERAL}:${port}`))
     expect(await readText(response, 100)).toBe('yes')
+  })
+
+  test.each([
+    ['127.0.0.1', 'localhost'],
+    ['127.0.0.1', 'a.localhost'],
+    ['::1', 'localhost'],
+  ])('without a resolver, at %s: %s', async (address, name) => {
+    const server = http.createServer((_, response) => response.end('yes'))
+    onTestFinished(() => void server.close())
+    await once(server.listen(0, address), 'listening')
+    const { port } = server.address() as AddressInfo
+    const response = await client().fetch(new URL(`http://${name}:${port}`))
+    expect(await readText(response, 100)).toBe('yes')
+    expect(askedFor).not.toHaveBeenCalledWith(name)
+  })
+
+  test('a failed handshake at an address of localhost is not repeated at the other', async () => {
+    let connections = 0
+    const { port } = await serveBytes((socket) => {
+      connections++
+      socket.end()
+    })
+    expect(await failure(client().fetch(new URL(`https://localhost:${port}`)))).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: expect.not.stringContaining('refused'),
+    })
+    expect(connections).toBe(1)
   })
 
   test.each([true, false])('a name without addresses, dev: %s', async (dev) => {
