@@ -199,7 +199,7 @@ function withoutUnused(): Plugin {
  * packages, which {@link lazyImports} leaves alone. Commander would load `child_process`, which takes a millisecond.
  */
 function withLazyBuiltins(): Plugin {
-  const LAZY = /^node:(?:child_process|dns\/promises|https|tls|tty|worker_threads|zlib)$/
+  const LAZY = /^node:(?:child_process|dns(?:\/promises)?|https|tls|tty|worker_threads|zlib)$/
   return {
     name: 'with-lazy-builtins',
     resolveId: (id) => (LAZY.test(id) ? `\0lazy:${id}` : undefined),
