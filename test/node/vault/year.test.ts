@@ -19,7 +19,7 @@ vi.mock('../../../src/node/vault/envelope.ts', async (original) => {
 
 const THOROUGH = process.env['ATPROTO_OAUTH_TEST_THOROUGH'] !== undefined
 /** More find more: `ATPROTO_OAUTH_TEST_VAULT_YEARS=1000 ATPROTO_OAUTH_TEST_VAULT_SEED=7 npx vitest run … year.test.ts`. */
-const YEARS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_YEARS'] ?? (THOROUGH ? 10 : 2))
+const YEARS = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_YEARS'] ?? (THOROUGH ? 3 : 1))
 /** Where the sums are written. */
 const FOLDER = process.env['ATPROTO_OAUTH_TEST_VAULT_REPORT']
 const FIRST = Number(process.env['ATPROTO_OAUTH_TEST_VAULT_SEED'] ?? 1)
