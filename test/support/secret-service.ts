@@ -106,8 +106,10 @@ export async function openSecretService(): Promise<SecretService> {
     },
     async close() {
       await stop()
-      bus.kill('SIGKILL')
-      bus.stdin.destroy()
+      // Killed, it would leave the bus behind, which has our pipe open.
+      const closed = new Promise((resolve) => bus.once('close', resolve))
+      bus.stdin.end()
+      await closed
       await rm(folder, { recursive: true, force: true })
     },
   }
