@@ -31,9 +31,15 @@ export function proofTarget(method: string, text: string, pds: string | undefine
     const isMeant = pathname?.startsWith('/xrpc/') && !bare.includes('@')
     refuse(`invalid URL ${shown(text)}`, isMeant ? { reason: 'proof-url-meant', method: upper, url: href! } : undefined)
   }
-  if (url.username !== '' || url.password !== '') refuse('the URL must not contain a user name or password')
   const meant = (origin: string, path: string) =>
     ({ reason: 'proof-url-meant', method: upper, url: origin + path + url.search }) as const
+  if (url.username !== '' || url.password !== '') {
+    const isMeant = url.pathname.startsWith('/xrpc/')
+    refuse(
+      'the URL must not contain a user name or password',
+      isMeant ? meant(pds ?? url.origin, url.pathname) : undefined,
+    )
+  }
   if (pds !== undefined && url.origin !== pds) {
     refuse(`${url.origin} is not the session's PDS, ${pds}`, meant(pds, url.pathname))
   }

@@ -176,6 +176,16 @@ const KINDS: Readonly<Record<string, readonly Mistake[]>> = {
     },
     { typed: ['proof', 'GET', 'com.atproto.server.getSession'], hint: /\/xrpc\/com\.atproto\.server\.getSession$/ },
     { typed: ['proof', 'GET', PROOF_URL, 'curl', '-s'], hint: /-- before curl/ },
+    {
+      typed: ['proof', 'GET', PROOF_URL.replace('://', '://me:hunter2@')],
+      says: /user name or password/,
+      hint: / proof GET https:\/\/[^@]*$/,
+    },
+    {
+      typed: ['call', 'app.bsky.feed.getAuthorFeed?actor=a.example&filter=posts%20with'],
+      code: 'NSID_INVALID',
+      hint: /call app\.bsky\.feed\.getAuthorFeed actor=a\.example 'filter=posts with'$/,
+    },
     { typed: ['completion', '/usr/bin/zsh'], hint: /completion zsh$/ },
     {
       typed: ['call', 'GET', 'com.atproto.server.getSession'],

@@ -136,6 +136,12 @@ function methodHint(typed: string, next = ''): string {
   const ending = `.${name.toLowerCase()}`
   const meant = asNsid(name) ? [] : listMethods().filter(({ nsid }) => nsid.toLowerCase().endsWith(ending))
   const known = meant.length === 1 ? meant[0] : findMethod(name)
+  const parameters = new URLSearchParams(/\?([^#]*)/.exec(word)?.[1])
+  const method = known?.nsid ?? asNsid(name)
+  if (method && parameters.size > 0) {
+    const fields = [...parameters].map(([key, value]) => shellQuote(`${key}=${value}`))
+    return `atproto-oauth call ${method} ${fields.join(' ')}`
+  }
   if (known) return callCommandLine(needsOf(known))
   return asNsid(name) ? `atproto-oauth call ${name}` : 'atproto-oauth call --list'
 }
