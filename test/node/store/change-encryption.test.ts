@@ -330,6 +330,7 @@ test('a login that is stored while the store is decrypted is in plain text, also
   const place = await filled(WITH_FIRST)
   const cipher = storeCipher(place.home)
   let changing: Promise<unknown> | undefined
+  let isWritten = false
   const slow: StoreCipher = {
     ...cipher,
     async sealer(options) {
@@ -350,14 +351,16 @@ test('a login that is stored while the store is decrypted is in plain text, also
           })
           return sealed
         },
-        isCurrent: () => new Promise<never>(() => {}), // killed when it is written
+        isCurrent() {
+          isWritten = true
+          return new Promise<never>(() => {}) // killed now
+        },
       }
     },
   }
   const put = createPendingStore(place.home, slow).put(pendingRecord({ state: 'late' }))
-  await until(async () => (await readdir(join(place.home, 'pending'))).length > 2)
+  await until(() => isWritten)
   endProcess()
-  await until(() => changing !== undefined)
   await changing
   void put
   expect(await contents(place)).not.toContainEqual(expect.stringMatching(/^[0-9a-f]{64}\.json eyJ/))
