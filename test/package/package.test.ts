@@ -251,6 +251,7 @@ const NOT_NEEDED = [
   'internal/crypto/webcrypto',
   'internal/webstreams/readablestream',
   'internal/worker',
+  'dns',
   'internal/dns/promises',
   'internal/perf/performance',
   'child_process',

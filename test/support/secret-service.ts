@@ -58,6 +58,7 @@ export async function openSecretService(): Promise<SecretService> {
     [`--config-file=${join(folder, 'bus.conf')}`, '--', 'sh', '-c', 'echo "$DBUS_SESSION_BUS_ADDRESS"; exec cat'],
     { stdio: ['pipe', 'pipe', 'ignore'] },
   )
+  const ended = new Promise((resolve) => bus.once('close', resolve))
   const address = (await said(bus, '\n')).trim()
   const env = {
     DBUS_SESSION_BUS_ADDRESS: address,
@@ -86,7 +87,7 @@ export async function openSecretService(): Promise<SecretService> {
   const stop = async () => {
     const child = daemon
     daemon = undefined
-    if (!child || child.exitCode !== null) return
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
     const closed = new Promise((resolve) => child.on('close', resolve))
     child.kill('SIGKILL')
     await closed
@@ -107,9 +108,8 @@ export async function openSecretService(): Promise<SecretService> {
     async close() {
       await stop()
       // Killed, it would leave the bus behind, which has our pipe open.
-      const closed = new Promise((resolve) => bus.once('close', resolve))
       bus.stdin.end()
-      await closed
+      await ended
       await rm(folder, { recursive: true, force: true })
     },
   }

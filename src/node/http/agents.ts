@@ -20,8 +20,11 @@ const VERIFIED = { rejectUnauthorized: true }
 /** Said in the handshake, so that a server with HTTP/2 alone ends it. Node 20 says nothing by itself. */
 const OFFERED = { ALPNProtocols: ['http/1.1'] }
 const KEPT = { keepAlive: true, timeout: KEPT_FOR }
-/** Names of this machine, whatever a resolver says of them: none is asked (RFC 6761 §6.3). */
-const LOCALHOST = /(?:^|\.)localhost\.?$/i
+/**
+ * Names of this machine, whatever a resolver says of them: none is asked (RFC 6761 §6.3). Windows would take two seconds for
+ * an address where nobody listens.
+ */
+const LOCALHOST = process.platform === 'win32' ? /(?!)/ : /(?:^|\.)localhost\.?$/i
 const UNUSED = ['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH']
 
 export interface Agents {
@@ -102,7 +105,7 @@ function directly(
     const openHere = () => {
       open({ ...target, host: '127.0.0.1' }, (refusal, socket) => {
         if (!refusal || !isUnused(refusal)) return done(refusal, socket)
-        attempt(() => open({ ...target, host: '::1' }, (error, other) => done(error && refusal, other)))
+        attempt(() => open({ ...target, host: '::1' }, (error, other) => done(error && telling(error, refusal), other)))
       })
     }
     const attempt = (work: () => void) => {
@@ -157,6 +160,11 @@ function among(addresses: readonly LookupAddress[] = []): { host: string } | { l
 function isUnused({ cause }: Error): boolean {
   const { code = '' } = cause as NodeJS.ErrnoException
   return UNUSED.includes(code)
+}
+
+/** Of the failures at both addresses of this machine, the one that says more. */
+function telling(second: Error, first: Error): Error {
+  return isUnused(second) ? first : second
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6 */

@@ -4,7 +4,9 @@ import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import http2 from 'node:http2'
-import { type AddressInfo, isIP } from 'node:net'
+import https from 'node:https'
+import net, { type AddressInfo, isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -48,6 +50,12 @@ beforeEach(() => {
   return () => vi.unstubAllEnvs()
 })
 
+async function listening(server: net.Server, address: string): Promise<number> {
+  onTestFinished(() => void server.close())
+  await once(server.listen(0, address), 'listening')
+  return (server.address() as AddressInfo).port
+}
+
 describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
   test.each([
     ['nothing listens', async () => `http://127.0.0.1:${await unusedPort()}`, 'connection refused'],
@@ -78,32 +86,44 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
     expect(await readText(response, 100)).toBe('yes')
   })
 
+  const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
+
   test.each([
-    ['127.0.0.1', 'localhost'],
-    ['127.0.0.1', 'a.localhost'],
-    ['::1', 'localhost'],
+    ['127.0.0.1', 'localhost'] as const,
+    ['127.0.0.1', 'a.localhost'] as const,
+    ...(hasIPv6 ? [['::1', 'localhost'] as const] : []),
   ])('without a resolver, at %s: %s', async (address, name) => {
-    const server = http.createServer((_, response) => response.end('yes'))
-    onTestFinished(() => void server.close())
-    await once(server.listen(0, address), 'listening')
-    const { port } = server.address() as AddressInfo
+    const port = await listening(
+      http.createServer((_, response) => response.end('yes')),
+      address,
+    )
     const response = await client().fetch(new URL(`http://${name}:${port}`))
     expect(await readText(response, 100)).toBe('yes')
     expect(askedFor).not.toHaveBeenCalledWith(name)
   })
 
   test('a failed handshake at an address of localhost is not repeated at the other', async () => {
-    let connections = 0
-    const { port } = await serveBytes((socket) => {
-      connections++
-      socket.end()
-    })
+    const asked = vi.spyOn(net.Socket.prototype, 'connect')
+    onTestFinished(() => asked.mockRestore())
+    const { port } = await serveBytes((socket) => socket.end())
     expect(await failure(client().fetch(new URL(`https://localhost:${port}`)))).toMatchObject({
       code: 'NETWORK_UNREACHABLE',
       message: expect.not.stringContaining('refused'),
     })
-    expect(connections).toBe(1)
+    const hosts = asked.mock.calls.flat(2).map((argument) => (argument as { host?: string } | null)?.host)
+    expect(hosts.filter(Boolean)).toStrictEqual(['127.0.0.1'])
   })
+
+  test.skipIf(!hasIPv6)(
+    'what fails at the second address of localhost is said, not that nobody was at the first',
+    async () => {
+      const { key, cert } = await certificateFor('localhost')
+      const port = await listening(https.createServer({ key, cert }), '::1')
+      expect(await failure(client().fetch(new URL(`https://localhost:${port}`)))).toMatchObject({
+        facts: { reason: 'certificate-untrusted' },
+      })
+    },
+  )
 
   test.each([true, false])('a name without addresses, dev: %s', async (dev) => {
     expect(await failure(client({ dev }).fetch(new URL(`https://${NOWHERE}`)))).toMatchObject({
