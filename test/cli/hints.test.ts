@@ -104,7 +104,7 @@ test.each([
     ['init', 'did:plc:y5vqoeppujadi5nyd2ryfq'],
     'check the spelling of the DID (did:plc: and 24 characters of a-z and 2-7), or use the handle of the account',
   ],
-  [['call', 'https://pds.example.com/xrpc/com.example.getThing?x=1'], 'atproto-oauth call com.example.getThing'],
+  [['call', 'https://pds.example.com/xrpc/com.example.getThing?x=1'], 'atproto-oauth call com.example.getThing x=1'],
   [['call', 'GET', 'com.atproto.server.getSession'], 'atproto-oauth call com.atproto.server.getSession'],
   [['call', 'listrecords'], 'atproto-oauth call com.atproto.repo.listRecords repo={did} collection=app.bsky.feed.post'],
   [['call', 'nothing'], 'atproto-oauth call --list'],
