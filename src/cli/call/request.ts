@@ -137,13 +137,10 @@ function methodHint(typed: string, next = ''): string {
   const meant = asNsid(name) ? [] : listMethods().filter(({ nsid }) => nsid.toLowerCase().endsWith(ending))
   const known = meant.length === 1 ? meant[0] : findMethod(name)
   const parameters = new URLSearchParams(/\?([^#]*)/.exec(word)?.[1])
+  if (known && parameters.size === 0) return callCommandLine(needsOf(known))
   const method = known?.nsid ?? asNsid(name)
-  if (method && parameters.size > 0) {
-    const fields = [...parameters].map(([key, value]) => shellQuote(`${key}=${value}`))
-    return `atproto-oauth call ${method} ${fields.join(' ')}`
-  }
-  if (known) return callCommandLine(needsOf(known))
-  return asNsid(name) ? `atproto-oauth call ${name}` : 'atproto-oauth call --list'
+  const fields = [...parameters].map(([key, value]) => shellQuote(`${key}=${value}`))
+  return method ? ['atproto-oauth call', method, ...fields].join(' ') : 'atproto-oauth call --list'
 }
 
 /** Parses `key=value`, `key:=json`, `key=@file` and `key:=@file`. */

@@ -20,11 +20,7 @@ const VERIFIED = { rejectUnauthorized: true }
 /** Said in the handshake, so that a server with HTTP/2 alone ends it. Node 20 says nothing by itself. */
 const OFFERED = { ALPNProtocols: ['http/1.1'] }
 const KEPT = { keepAlive: true, timeout: KEPT_FOR }
-/**
- * Names of this machine, whatever a resolver says of them: none is asked (RFC 6761 §6.3). Windows would take two seconds for
- * an address where nobody listens.
- */
-const LOCALHOST = process.platform === 'win32' ? /(?!)/ : /(?:^|\.)localhost\.?$/i
+/** Of an address where nobody listens, or of a kind that the machine does not have. */
 const UNUSED = ['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH']
 
 export interface Agents {
@@ -118,7 +114,7 @@ function directly(
     attempt(() => {
       if (!dev) checkHost(target.host)
       if (isAddress(target.host)) return open(target)
-      if (LOCALHOST.test(target.host)) return openHere()
+      if (isThisMachine(target.host)) return openHere()
       lookUp(target.host, dev, (error, addresses) => {
         if (error) fail(error)
         else attempt(() => open({ ...target, ...among(addresses) }))
@@ -156,7 +152,16 @@ function among(addresses: readonly LookupAddress[] = []): { host: string } | { l
   }
 }
 
-/** Whether nobody listens at an address, or the machine has none of its kind. */
+/**
+ * Names of this machine, whatever a resolver says of them: none is asked. Windows would take two seconds for an address
+ * where nobody listens.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6761#section-6.3
+ */
+function isThisMachine(host: string): boolean {
+  return process.platform !== 'win32' && /(?:^|\.)localhost\.?$/i.test(host)
+}
+
 function isUnused({ cause }: Error): boolean {
   const { code = '' } = cause as NodeJS.ErrnoException
   return UNUSED.includes(code)

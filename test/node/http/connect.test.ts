@@ -1,6 +1,4 @@
 /** What fails, or is refused, before a byte of the request is on its way; and ways around: proxies and CAs. */
-
-import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import http2 from 'node:http2'
@@ -13,7 +11,7 @@ import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { readText } from '../../../src/protocol/http/bounded-body.ts'
 import { failure } from '../../support/failure.ts'
 import { startNode, tempFolder } from '../helpers.ts'
-import { certificateFor, client, serve, serveBytes, serveProxy, serveTls, unusedPort } from './servers.ts'
+import { certificateFor, client, listen, serve, serveBytes, serveProxy, serveTls, unusedPort } from './servers.ts'
 
 const guarded = () => client({ dev: false })
 
@@ -49,12 +47,6 @@ beforeEach(() => {
   }
   return () => vi.unstubAllEnvs()
 })
-
-async function listening(server: net.Server, address: string): Promise<number> {
-  onTestFinished(() => void server.close())
-  await once(server.listen(0, address), 'listening')
-  return (server.address() as AddressInfo).port
-}
 
 describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
   test.each([
@@ -93,7 +85,7 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
     ['127.0.0.1', 'a.localhost'] as const,
     ...(hasIPv6 ? [['::1', 'localhost'] as const] : []),
   ])('without a resolver, at %s: %s', async (address, name) => {
-    const port = await listening(
+    const port = await listen(
       http.createServer((_, response) => response.end('yes')),
       address,
     )
@@ -118,7 +110,7 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
     'what fails at the second address of localhost is said, not that nobody was at the first',
     async () => {
       const { key, cert } = await certificateFor('localhost')
-      const port = await listening(https.createServer({ key, cert }), '::1')
+      const port = await listen(https.createServer({ key, cert }), '::1')
       expect(await failure(client().fetch(new URL(`https://localhost:${port}`)))).toMatchObject({
         facts: { reason: 'certificate-untrusted' },
       })

@@ -19,8 +19,8 @@ export function client(options: Partial<Parameters<typeof createHttp>[0]> = {}) 
   return { connect: connect!, fetch: async (url: URL, init?: HttpInit) => toResponse(await fetch(url, init)) }
 }
 
-async function listen(server: Server | http.Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+export async function listen(server: Server | http.Server, address = '127.0.0.1'): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, address, resolve))
   onTestFinished(() => {
     server.close()
     if ('closeAllConnections' in server) server.closeAllConnections()
