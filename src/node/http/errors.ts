@@ -121,6 +121,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'timed out',
   EHOSTUNREACH: 'no route to host',
   ENETUNREACH: 'network is unreachable',
+  EAFNOSUPPORT: 'this machine has no address of that kind',
+  EADDRNOTAVAIL: 'this machine has no address of that kind',
   ERR_STREAM_PREMATURE_CLOSE: 'closed before the response was complete',
   Z_DATA_ERROR: 'cannot decompress the response',
   Z_BUF_ERROR: 'cannot decompress the response',
@@ -128,6 +130,8 @@ const REASONS: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_CA,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_CA,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_CA,
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS',
   CERT_HAS_EXPIRED: 'its TLS certificate has expired',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its TLS certificate is for another name',
 }

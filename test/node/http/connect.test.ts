@@ -53,7 +53,11 @@ describe('it certainly did not arrive: NETWORK_UNREACHABLE', () => {
     ['nothing listens', async () => `http://127.0.0.1:${await unusedPort()}`, 'connection refused'],
     ['nothing listens, by name', async () => `http://localhost:${await unusedPort()}`, 'connection refused'],
     ['self-signed', async () => (await serveTls(() => undefined)).url.href, 'NODE_EXTRA_CA_CERTS'],
-    ['no TLS there', async () => (await serve(() => undefined)).href.replace('http:', 'https:'), ''],
+    [
+      'no TLS there',
+      async () => (await serve(() => undefined)).href.replace('http:', 'https:'),
+      'it does not speak TLS',
+    ],
     ['closed during the TLS handshake', async () => `https://${(await serveBytes((s) => s.end())).host}`, ''],
   ])('%s', async (_, where, why) => {
     const url = new URL(await where())
