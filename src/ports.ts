@@ -51,6 +51,8 @@ export interface FastCrypto {
    */
   readonly openEs256?: ((jwk: PrivateJwk) => (data: Uint8Array) => Uint8Array) | undefined
   readonly sha256?: ((data: Uint8Array) => Uint8Array) | undefined
+  /** Encodes without padding (RFC 4648 §5). */
+  readonly base64url?: ((data: Uint8Array) => string) | undefined
 }
 
 export type Body = string | Uint8Array | Blob | ReadableStream<Uint8Array>
@@ -65,14 +67,14 @@ export interface HttpInit {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   /** A stream can be sent only once. */
-  readonly body?: Body
+  readonly body?: Body | undefined
   /** Limits the whole exchange including the body, unless `streaming`. */
-  readonly timeoutSeconds?: number
+  readonly timeoutSeconds?: number | undefined
   /** Limits the wait for the headers and each pause in the body, but not the whole body. */
   readonly streaming?: boolean
   /** Limits each pause of the server; by default a minute. */
-  readonly pauseSeconds?: number
-  readonly signal?: AbortSignal
+  readonly pauseSeconds?: number | undefined
+  readonly signal?: AbortSignal | undefined
   /** Use a new connection: a server may close a kept connection just when it is used again. */
   readonly ownConnection?: boolean
   /**
@@ -91,6 +93,11 @@ export interface HttpHeaders extends Iterable<[name: string, value: string]> {
 /** To be read once. `ReadableStream` fits. */
 export interface HttpBody {
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array>
+  /**
+   * All of it in one step, where that takes less than to iterate. `undefined` as soon as it is larger than `largest`
+   * bytes, and then it is cancelled.
+   */
+  read?(largest: number): Promise<Uint8Array | undefined>
   cancel(reason?: unknown): Promise<void>
 }
 

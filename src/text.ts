@@ -67,14 +67,18 @@ export function singleQuote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`
 }
 
+let strict: TextDecoder | undefined
+
 /**
  * The text, or `undefined` if the bytes are not UTF-8. A leading byte order mark is removed, unless `keepsMark` is set.
  *
  * @see https://encoding.spec.whatwg.org/#interface-textdecoder
  */
 export function decodeUtf8(bytes: Uint8Array, { keepsMark = false } = {}): string | undefined {
+  strict ??= new TextDecoder('utf-8', { fatal: true })
+  const decoder = keepsMark ? new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }) : strict
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: keepsMark }).decode(bytes)
+    return decoder.decode(bytes)
   } catch {
     return undefined
   }
@@ -92,6 +96,7 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
+  if (text.length <= 2 * DEEPEST) return value // each level has two brackets
   let level = [value]
   for (let depth = 0; level.length > 0; depth += 1) {
     if (depth > DEEPEST) throw new SyntaxError('nested too deep')

@@ -26,9 +26,14 @@ export function openEs256({ kty, crv, x, y, d }: PrivateJwk): (data: Uint8Array)
   const point = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')])
   if (!pair.getPublicKey().equals(point)) throw new Error('the private key does not belong to the public key')
   const key = createPrivateKey({ key: { kty, crv, x, y, d }, format: 'jwk' })
-  return (data) => new Uint8Array(sign('sha256', data, { key, dsaEncoding: 'ieee-p1363' }))
+  const options = { key, dsaEncoding: 'ieee-p1363' } as const
+  return (data) => sign('sha256', data, options)
 }
 
 export function sha256(data: Uint8Array): Uint8Array {
   return hash('sha256', data, 'buffer')
+}
+
+export function base64url({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('base64url')
 }

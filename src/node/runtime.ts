@@ -1,7 +1,6 @@
 /**
  * Implements the ports of the core with Node.
  */
-import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import { setTimeout } from 'node:timers/promises'
 import { isatty } from 'node:tty'
@@ -10,10 +9,11 @@ import { OAuthError } from '../errors.ts'
 import type { ClientJwk, SessionRecord } from '../model.ts'
 import { PLC_DIRECTORY, type Runtime, type Saving, type Stores } from '../ports.ts'
 import { encryptionSetting } from './config/encryption.ts'
-import { openEs256, sha256, signEs256k } from './ec-signing.ts'
+import { base64url, openEs256, sha256, signEs256k } from './ec-signing.ts'
 import { userFolders } from './folders.ts'
 import { expandTilde } from './home.ts'
 import { createHttp } from './http/client.ts'
+import { randomBytes } from './random.ts'
 import { normalizeTarget, openTarget, STORE, VAULT } from './save/targets.ts'
 import { holdSignals } from './signals.ts'
 import { cacheFor, elsewhereFor } from './store/elsewhere.ts'
@@ -88,10 +88,11 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
     resolveTxt,
     now: Date.now,
     sleep,
-    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    randomBytes,
     signEs256k,
     openEs256,
     sha256,
+    base64url,
     warn: options.onWarning ?? (() => undefined),
     settings: { plcUrl, handleResolver, clientJwk, dev },
     stores: withVault(createStores(home, stateFile, options), home, options, () => runtime),
@@ -115,7 +116,7 @@ function withVault(
     holdSignals,
     nonces: local,
     endTokens: async (record) => void (await choice.endSession(record, runtime())),
-    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    randomBytes,
     onWait,
     onClaim: choice.onClaim,
     ...(onWarning && { warn: onWarning }),

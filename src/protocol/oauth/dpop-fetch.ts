@@ -104,28 +104,19 @@ export function createDpopFetch(
   }
   const assume = ({ origin }: URL): Assumptions => ({ nonce: nonces.get(origin), offset: clocks.offset(origin) })
 
-  const prove = (target: ProofTarget) =>
-    createProof(key, target, { ...ports, now: () => clocks.now(target.url.origin) })
-
   const attempt = async (
     url: URL,
-    { accessToken, body, ...init }: DpopInit,
-    { nonce }: Assumptions,
+    init: DpopInit,
+    { nonce, offset: clockOffset }: Assumptions,
     { isGuess = false }: AttemptOptions = {},
   ) => {
-    const method = init.method ?? 'GET'
-    const headers = {
-      ...init.headers,
-      ...(accessToken !== undefined && { authorization: `DPoP ${accessToken}` }),
-      dpop: await prove({ method, url, nonce, accessToken }),
-    }
+    const { method = 'GET', accessToken, body } = init
+    const headers: Record<string, string> = { ...init.headers }
+    if (accessToken !== undefined) headers['authorization'] = `DPoP ${accessToken}`
+    headers['dpop'] = await createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
     const content = typeof body === 'function' ? await body() : body
-    const response = await ports.fetch(url, {
-      ...init,
-      method,
-      headers,
-      ...(content !== undefined && { body: content }),
-    })
+    const request: DpopInit & HttpInit = { ...init, method, headers, body: content }
+    const response = await ports.fetch(url, request)
     // Success or failure, the server's newest nonce is the one to use next (§8.2).
     const fresh = response.headers.get('dpop-nonce')
     const isGiven = fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)
@@ -158,10 +149,11 @@ export function createDpopFetch(
       return at !== undefined && Math.abs(ports.now() - at) <= NONCE_CURRENT
     },
     attempt: (url: URL, init: DpopInit, options?: AttemptOptions) => attempt(url, init, assume(url), options),
-    headersFor: async ({ method, url }: Pick<ProofTarget, 'method' | 'url'>, accessToken: string) => ({
-      authorization: `DPoP ${accessToken}`,
-      dpop: await prove({ method, url, nonce: nonces.get(url.origin), accessToken }),
-    }),
+    headersFor: async ({ method, url }: Pick<ProofTarget, 'method' | 'url'>, accessToken: string) => {
+      const { nonce, offset: clockOffset } = assume(url)
+      const dpop = await createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
+      return { authorization: `DPoP ${accessToken}`, dpop }
+    },
   })
 }
 

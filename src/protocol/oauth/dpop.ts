@@ -11,6 +11,7 @@ import type { Clock, FastCrypto, Random, Secp256k1 } from '../../ports.ts'
 
 /** §4.2 asks for at least 96 bits in `jti`; 128 costs nothing. */
 const JTI_BYTES = 16
+const UTF8 = new TextEncoder()
 /** NQCHAR, the only characters a `DPoP-Nonce` may hold (§8.1). */
 const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
@@ -30,6 +31,8 @@ export interface ProofTarget {
   readonly url: URL
   /** Newest `DPoP-Nonce` of this origin; a nonce is valid only for its origin (§8.2, §9). */
   readonly nonce?: string | undefined
+  /** Milliseconds between the server's clock and ours; 0 if it is not known. */
+  readonly clockOffset?: number
   /** For resource requests only: authorization servers reject a proof with `ath`. */
   readonly accessToken?: string | undefined
 }
@@ -73,7 +76,7 @@ export async function importDpopKey({ kty, crv, x, y, d }: PrivateJwk, ports: Fa
  * @throws {OAuthError} `CREDENTIALS_INVALID`
  */
 export async function assertSigns(key: DpopKey, ports: Secp256k1): Promise<void> {
-  if (key.alg === 'ES256K') await signEs256k(key.privateKey, '', ports)
+  if (key.alg === 'ES256K') await signEs256k(key.privateKey, new Uint8Array(), ports)
 }
 
 /** Without the cause, whose message could quote the key. */
@@ -85,26 +88,34 @@ export function isNonce(value: string): boolean {
   return NONCE.test(value)
 }
 
+interface ProofClaims {
+  jti: string
+  htm: string
+  htu: string
+  iat: number
+  nonce?: string
+  ath?: string
+}
+
 /** The claims, separate from signing so that a test can compare them. */
-export async function proofClaims(
-  target: ProofTarget,
-  { now, randomBytes, sha256: hash }: Clock & Random & FastCrypto,
-) {
-  const { method, url, nonce, accessToken } = target
+export async function proofClaims(target: ProofTarget, ports: Clock & Random & FastCrypto): Promise<ProofClaims> {
+  const { method, url, nonce, clockOffset = 0, accessToken } = target
   if (url.origin === 'null') {
     throw new OAuthError('DPOP_URL_INVALID', `cannot sign a request to a ${url.protocol} URL`)
   }
   if (nonce !== undefined && !isNonce(nonce)) {
     throw new OAuthError('DPOP_NONCE_INVALID', `${url.origin} sent a malformed DPoP-Nonce`)
   }
-  return {
-    jti: base64url.encode(randomBytes(JTI_BYTES)),
+  const claims: ProofClaims = {
+    jti: encode(ports.randomBytes(JTI_BYTES), ports),
     htm: method,
     htu: url.origin + url.pathname, // no query, no fragment (§4.2)
-    iat: Math.floor(now() / 1000), // seconds; servers accept a window of minutes (§11.1)
-    ...(nonce !== undefined && { nonce }),
-    ...(accessToken !== undefined && { ath: await hashOf(accessToken, { sha256: hash }) }),
+    iat: Math.floor((ports.now() + clockOffset) / 1000), // seconds; servers accept a window of minutes (§11.1)
   }
+  if (nonce !== undefined) claims.nonce = nonce
+  if (accessToken !== undefined)
+    claims.ath = lastHash?.token === accessToken ? lastHash.hash : await hashOf(accessToken, ports)
+  return claims
 }
 
 /**
@@ -119,10 +130,16 @@ export async function createProof(
   ports: Clock & Random & Secp256k1 & FastCrypto,
 ): Promise<string> {
   const claims = await proofClaims(target, ports)
-  const input = `${headerOf(key)}.${base64url.encode(JSON.stringify(claims))}`
+  const input = `${headerOf(key)}.${encode(UTF8.encode(JSON.stringify(claims)), ports)}`
+  const data = UTF8.encode(input)
   const signature =
-    key.alg === 'ES256' ? await signEs256(key.privateKey, input) : signEs256k(key.privateKey, input, ports)
-  return `${input}.${await signature}`
+    key.alg === 'ES256' ? signEs256(key.privateKey, data) : await signEs256k(key.privateKey, data, ports)
+  return `${input}.${encode(signature instanceof Promise ? await signature : signature, ports)}`
+}
+
+/** As base64url without padding. */
+function encode(data: Uint8Array, ports: FastCrypto): string {
+  return ports.base64url ? ports.base64url(data) : base64url.encode(data)
 }
 
 const HEADERS = new WeakMap<DpopKey, string>()
@@ -141,22 +158,25 @@ let lastHash: { readonly token: string; readonly hash: string } | undefined
 
 /** The `ath` of a token. Many requests in a row have the same. */
 async function hashOf(token: string, ports: FastCrypto): Promise<string> {
-  if (lastHash?.token !== token) lastHash = { token, hash: await sha256(token, ports) }
-  return lastHash.hash
+  const hash = await sha256(token, ports)
+  lastHash = { token, hash }
+  return hash
 }
 
-async function signEs256(key: (DpopKey & { readonly alg: 'ES256' })['privateKey'], input: string): Promise<string> {
-  const data = new TextEncoder().encode(input)
-  if (typeof key === 'function') return base64url.encode(key(data))
-  return base64url.encode(await (await import('./web-crypto.ts')).signWithP256(key, data))
+function signEs256(
+  key: (DpopKey & { readonly alg: 'ES256' })['privateKey'],
+  data: Uint8Array<ArrayBuffer>,
+): Uint8Array | Promise<Uint8Array> {
+  if (typeof key === 'function') return key(data)
+  return import('./web-crypto.ts').then(({ signWithP256 }) => signWithP256(key, data))
 }
 
-async function signEs256k(jwk: PrivateJwk, input: string, ports: Secp256k1): Promise<string> {
+async function signEs256k(jwk: PrivateJwk, data: Uint8Array, ports: Secp256k1): Promise<Uint8Array> {
   if (!ports.signEs256k) {
     throw new OAuthError('CREDENTIALS_INVALID', 'this runtime cannot sign with the secp256k1 DPoP key of the session')
   }
   try {
-    return base64url.encode(await ports.signEs256k(jwk, new TextEncoder().encode(input)))
+    return await ports.signEs256k(jwk, data)
   } catch {
     throw notAKey('secp256k1')
   }
@@ -164,7 +184,7 @@ async function signEs256k(jwk: PrivateJwk, input: string, ports: Secp256k1): Pro
 
 /** base64url of SHA-256, for `ath`, the PKCE challenge and stored hashes. */
 export async function sha256(text: string, { sha256: hash }: FastCrypto = {}): Promise<string> {
-  const data = new TextEncoder().encode(text)
+  const data = UTF8.encode(text)
   return base64url.encode(hash ? hash(data) : new Uint8Array(await crypto.subtle.digest('SHA-256', data)))
 }
 
