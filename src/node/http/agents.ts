@@ -75,12 +75,14 @@ export function createAgents(dev: boolean, proxies: Proxies): Agents {
  * pattern to find out that it is not an address.
  */
 export function serverName(url: URL): string {
+  if (url.protocol !== 'https:') return ''
   const host = hostOf(url)
-  return url.protocol === 'https:' && !isAddress(host) ? host : ''
+  return isAddress(host) ? '' : host
 }
 
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[|\]$/g, '')
+/** As a connection takes it: an IPv6 address without brackets. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
 }
 
 function directly(

@@ -50,30 +50,30 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
     },
     async fetch(url, init = {}) {
       check(url)
-      const { method = 'GET', headers, body, streaming, ownConnection, pauseSeconds } = init
+      const { method = 'GET', ownConnection, pauseSeconds, streaming } = init
       const started = process.hrtime() // `performance` is a part of Node of its own to load
       const report = (outcome: string | number) =>
         onRequest?.(`${method} ${url.href} ${outcome} (${millisecondsSince(started)} ms)`)
-      const time = timeLimit(init)
+      const limit = limitOf(init)
       const confirming = init.beforeSend && keepingReason(init.beforeSend)
       try {
         const response = await exchange({
           url,
           method,
-          headers: { accept: '*/*', 'user-agent': userAgent, ...headers },
-          body,
+          headers: init.headers,
+          userAgent,
+          body: init.body,
           agent: agents.for(url, ownConnection),
           mayReuse: () => agents.mayReuse(url, ownConnection),
           idleMilliseconds: pauseSeconds === undefined ? idleMilliseconds : timerFor(pauseSeconds),
-          limit: time.limit,
+          limit,
           beforeSend: confirming?.run,
-          onEnd: time.end,
         })
-        if (streaming) time.lift()
+        if (streaming) limit.lift()
         report(response.status)
         return response
       } catch (error) {
-        time.end()
+        limit.end()
         // The caller gave up, and is told so in their own words.
         if (init.signal?.aborted) {
           report('aborted')
@@ -101,27 +101,8 @@ function timerFor(seconds: number): number {
   return Math.min(seconds * 1000, TIMER_LONGEST)
 }
 
-/**
- * The caller's signal and the timeout as one limit. Not with `AbortSignal.any`: a signal that is used for many requests
- * would keep something of each of them, on some versions of Node for good.
- */
-function timeLimit({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit) {
-  if (!(timeoutSeconds > 0)) {
-    throw new OAuthError('USAGE', `the timeout must be a positive number of seconds, not ${timeoutSeconds}`)
-  }
-  const limit = new Limit()
-  const timer = setTimeout(() => limit.reach(new Timeout(timeoutSeconds)), timerFor(timeoutSeconds))
-  timer.unref() // only the socket keeps the process running
-  const abort = () => limit.reach(signal?.reason)
-  if (signal?.aborted) abort()
-  else signal?.addEventListener('abort', abort, { once: true })
-  const lift = () => clearTimeout(timer)
-  return {
-    limit,
-    lift,
-    end() {
-      lift()
-      signal?.removeEventListener('abort', abort)
-    },
-  }
+/** The caller's signal and the timeout as one limit. */
+function limitOf({ timeoutSeconds = TOTAL_TIMEOUT_SECONDS, signal }: HttpInit): Limit {
+  if (timeoutSeconds > 0) return new Limit(timerFor(timeoutSeconds), () => new Timeout(timeoutSeconds), signal)
+  throw new OAuthError('USAGE', `the timeout must be a positive number of seconds, not ${timeoutSeconds}`)
 }

@@ -7,10 +7,9 @@ import { type Agent, type IncomingMessage, request as requestHttp } from 'node:h
 import { request as requestHttps } from 'node:https'
 import { type Duplex, pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
-import { setTimeout as pause } from 'node:timers/promises'
 import { OAuthError } from '../../errors.ts'
 import { type Body, type HttpResponse, isStream } from '../../ports.ts'
-import { serverName } from './agents.ts'
+import { hostOf, serverName } from './agents.ts'
 import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
 import type { Limit } from './limit.ts'
 import { ResponseBody, ResponseHeaders } from './response.ts'
@@ -18,17 +17,17 @@ import { ResponseBody, ResponseHeaders } from './response.ts'
 export interface Exchange {
   readonly url: URL
   readonly method: string
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string>> | undefined
+  readonly userAgent: string
   readonly body: Body | undefined
   readonly agent: Agent
   /** Whether the request may get a connection that has stood for a while. */
   mayReuse(): boolean
   /** Timeout for a pause of the server. */
   readonly idleMilliseconds: number
+  /** Ended when the exchange has. */
   readonly limit: Limit
   readonly beforeSend: (() => Promise<void>) | undefined
-  /** Called when the exchange has ended. */
-  onEnd(): void
 }
 
 /**
@@ -42,12 +41,8 @@ const BODILESS = [204, 205, 304]
 
 /** @throws the cause, for `networkError`; errors of the body are already `OAuthError`s */
 export async function exchange(asked: Exchange): Promise<HttpResponse> {
-  const { url, method, limit, onEnd } = asked
-  await turn() // a connection may become idle meanwhile
-  if (asked.mayReuse()) {
-    await pause(SETTLING)
-    await socketsRead()
-  }
+  const { url, method, limit } = asked
+  await settled(asked)
   limit.throwIfReached()
   const message = await send(asked)
   const { statusCode: status = 0, statusMessage = '' } = message
@@ -55,45 +50,53 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
     message.destroy()
     throw new OAuthError('NETWORK_LOST', `${url.host} returned the invalid status ${status}`)
   }
-  const isOk = status < 300
   const headers = new ResponseHeaders(message.rawHeaders)
+  // All that Node reads of them, in place of an object with all that it would create for that.
+  message.headers = { 'keep-alive': headers.get('keep-alive') ?? undefined }
   // A reason phrase may contain any text, but a `Response` rejects some characters.
   const statusText = /^[\t\x20-\x7e]*$/.test(statusMessage) ? statusMessage : ''
   if (method === 'HEAD' || BODILESS.includes(status)) {
-    message.once('close', onEnd)
+    message.once('close', () => limit.end())
     if (message.complete) message.resume()
     else message.destroy() // a 205 with content
-    return { status, statusText, ok: isOk, headers, body: null }
+    return { status, statusText, ok: status < 300, headers, body: null }
   }
-  const content = await decoded(message, headers.get('content-encoding'))
+  const content = headers.has('content-encoding') ? await decoded(message, headers) : message
   const abort = () => content.destroy(limit.reason as Error)
   const ignoreLimit = limit.onReached(abort)
   content.once('close', () => {
     ignoreLimit()
-    onEnd()
+    limit.end()
   })
   if (limit.isReached) abort()
   const explain = (error: unknown) => {
     const isGivenUp = limit.isReached && !(limit.reason instanceof Timeout)
     return isGivenUp ? limit.reason : networkError(error, url)
   }
-  return { status, statusText, ok: isOk, headers, body: new ResponseBody(content, explain) }
+  return { status, statusText, ok: status < 300, headers, body: new ResponseBody(content, explain) }
 }
 
-function turn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve))
+/** Resolves once a connection that is reused has shown that it is still open. */
+function settled({ mayReuse }: Exchange): Promise<void> {
+  return new Promise((resolve) => {
+    const wait = () => (mayReuse() ? setTimeout(onceSocketsAreRead, SETTLING, resolve) : resolve())
+    setImmediate(wait) // a connection may become idle meanwhile
+  })
 }
 
-/** If the process was blocked, only now is it noticed that a connection was closed meanwhile: timers run before sockets are read. */
-async function socketsRead(): Promise<void> {
-  await turn()
-  await turn() // the first may come before sockets are read once more
+/**
+ * If the process was blocked, only now is it noticed that a connection was closed meanwhile: timers run before sockets are
+ * read.
+ */
+function onceSocketsAreRead(proceed: () => void): void {
+  setImmediate(() => setImmediate(proceed)) // the first may come before sockets are read once more
 }
 
 function send({
   url,
   method,
   headers,
+  userAgent,
   body,
   agent,
   idleMilliseconds,
@@ -101,12 +104,24 @@ function send({
   beforeSend,
 }: Exchange): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const stream = body instanceof Blob ? body.stream() : body
+    // As bytes: Node would join text to the headers, and encode both in the slower way.
+    const content = typeof body === 'string' ? Buffer.from(body) : body
+    const stream = content instanceof Blob ? content.stream() : content
     const source = isStream(stream) ? Readable.fromWeb(stream as NodeStream) : undefined
-    const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, {
+    const request = (url.protocol === 'https:' ? requestHttps : requestHttp)({
+      // Not the URL itself: its user name and password are never sent.
+      protocol: url.protocol,
+      hostname: hostOf(url),
+      port: url.port,
+      path: url.pathname + url.search,
       method,
-      auth: '', // never sent
-      headers: { 'accept-encoding': 'gzip, deflate, br', ...describing(body, headers), ...headers },
+      headers: {
+        'accept-encoding': 'gzip, deflate, br',
+        accept: '*/*',
+        'user-agent': userAgent,
+        ...describing(content, headers),
+        ...headers,
+      },
       agent,
       servername: serverName(url),
       insecureHTTPParser: false, // whatever NODE_OPTIONS says
@@ -162,7 +177,7 @@ function send({
     // Nothing is written before the body begins, and there is a socket as soon as the connection stands.
     request.once('socket', () => {
       beforeSend()
-        .then(socketsRead)
+        .then(() => new Promise<void>(onceSocketsAreRead))
         .then(() => !isOver && !request.destroyed && begin())
         .catch(fail)
     })
@@ -170,18 +185,21 @@ function send({
 }
 
 /** The headers that describe a body, if the caller does not set them. Node would omit the length for some methods. */
-function describing(body: Body | undefined, headers: Exchange['headers']): Record<string, string> {
+function describing(
+  body: Exclude<Body, string> | undefined,
+  headers: Exchange['headers'] = {},
+): Record<string, string> {
   if (body === undefined) return {}
+  if (body instanceof Uint8Array) return { 'content-length': String(body.length) }
   if (isStream(body)) return 'content-length' in headers ? {} : { 'transfer-encoding': 'chunked' }
-  if (!(body instanceof Blob)) return { 'content-length': String(Buffer.byteLength(body)) }
   return { 'content-length': String(body.size), ...(body.type !== '' && { 'content-type': body.type }) }
 }
 
 /** The decoded content (RFC 9110 §8.4). With an encoding that was not asked for, the bytes stay as they are. */
-async function decoded(message: IncomingMessage, encodings: string | null): Promise<Readable> {
-  const names = encodingsIn(encodings)
+async function decoded(message: IncomingMessage, headers: ResponseHeaders): Promise<Readable> {
+  const names = encodingsIn(headers.get('content-encoding'))
   // A response without content has no packed content either, whatever its headers say.
-  if (names.length === 0 || message.headers['content-length'] === '0') return message
+  if (names.length === 0 || headers.get('content-length') === '0') return message
   if (names.length > MOST_ENCODINGS) {
     message.destroy()
     throw new Error('too many content encodings')

@@ -75,21 +75,37 @@ export class ResponseBody implements HttpBody {
           yield chunk
         } else if (this.#failure) throw this.#failure.error
         else if (this.#isEnded) return
-        else {
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve
-          })
-        }
+        else await this.#change()
       }
     } finally {
       await this.cancel()
     }
   }
 
+  async read(largest: number): Promise<Uint8Array | undefined> {
+    while (!this.#isEnded && this.#length <= largest) {
+      if (this.#content.isPaused()) this.#content.resume()
+      await this.#change()
+    }
+    if (this.#failure) throw this.#failure.error
+    if (this.#length > largest) {
+      await this.cancel()
+      return undefined
+    }
+    const chunks = this.#chunks.splice(0)
+    return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, this.#length)
+  }
+
   async cancel(): Promise<void> {
     if (this.#isEnded) return
     this.#end()
     this.#content.destroy()
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
   }
 
   #end(): void {

@@ -1,6 +1,6 @@
 /** Reads bodies up to a limit, which counts bytes after decompression: a small gzip body can expand to gigabytes. */
 import { OAuthError } from '../../errors.ts'
-import type { HttpResponse } from '../../ports.ts'
+import type { HttpBody, HttpResponse } from '../../ports.ts'
 import { decodeUtf8 } from '../../text.ts'
 import { joined } from './http-response.ts'
 
@@ -10,16 +10,20 @@ import { joined } from './http-response.ts'
  * @throws {OAuthError} `NETWORK_LOST` the body was cut off
  */
 export async function readBounded({ body }: HttpResponse, largest: number): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = []
-  let length = 0
   try {
-    for await (const chunk of body ?? []) {
-      length += chunk.length
-      if (length > largest) return undefined
-      chunks.push(chunk)
-    }
+    return await (body?.read ? body.read(largest) : collect(body, largest))
   } catch (error) {
     throw new OAuthError('NETWORK_LOST', 'the response was cut off', { cause: error })
+  }
+}
+
+async function collect(body: HttpBody | null, largest: number): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of body ?? []) {
+    length += chunk.length
+    if (length > largest) return undefined
+    chunks.push(chunk)
   }
   return joined(chunks, length)
 }

@@ -76,6 +76,50 @@ describe('a body', () => {
     expect(left.destroyed).toBe(true)
   })
 
+  test('in one step: all of it, however it comes', async () => {
+    const content = new PassThrough()
+    const read = new ResponseBody(content, explain).read(1000)
+    for (const part of ['one', 'two']) {
+      content.write(part)
+      await turn()
+    }
+    content.end('three')
+    expect(Buffer.from((await read)!).toString()).toBe('onetwothree')
+    const empty = new PassThrough()
+    empty.end()
+    expect(await new ResponseBody(empty, explain).read(0)).toHaveLength(0)
+  })
+
+  test('in one step: one that is larger than what is read ahead', async () => {
+    const content = new PassThrough()
+    const body = new ResponseBody(content, explain)
+    const block = Buffer.alloc(200 * 1024, 'x')
+    content.end(block)
+    await turn()
+    expect(Buffer.compare((await body.read(block.length))!, block)).toBe(0)
+  })
+
+  test('in one step: one that is too large ends the connection', async () => {
+    const content = new PassThrough()
+    content.write(Buffer.alloc(300 * 1024))
+    expect(await new ResponseBody(content, explain).read(300 * 1024 - 1)).toBeUndefined()
+    expect(content.destroyed).toBe(true)
+    const whole = new PassThrough()
+    whole.end('four')
+    const body = new ResponseBody(whole, explain)
+    await new Promise((resolve) => whole.once('close', resolve))
+    expect(await body.read(3)).toBeUndefined()
+  })
+
+  test('in one step: one that breaks off says why', async () => {
+    const content = new PassThrough()
+    const read = new ResponseBody(content, explain).read(1000)
+    content.write('half')
+    await turn()
+    content.destroy(new Error('reset'))
+    await expect(read).rejects.toThrow('explained: reset')
+  })
+
   async function collected(body: ResponseBody): Promise<Uint8Array[]> {
     const chunks: Uint8Array[] = []
     for await (const chunk of body) chunks.push(chunk)
