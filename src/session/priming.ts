@@ -18,18 +18,16 @@ export type Send = (path: string, init: SendInit, body: Body | undefined) => Pro
 /** Wraps `send`: a small request precedes each stream, which can be sent only once, and a large body after a pause. */
 export function withPriming(send: Send, { now }: Clock): Send {
   let respondedAt = Number.NEGATIVE_INFINITY
-  const sendAndNote: Send = async (...request) => {
-    const response = await send(...request)
-    respondedAt = now()
-    return response
-  }
   return async (path, init, body) => {
     const isPrimed = Math.abs(now() - respondedAt) < NONCE_GOOD
     if (isStream(body) || (sizeOf(body) > LARGE && !isPrimed)) {
       const { timeoutSeconds } = init
-      const primed = await sendAndNote(`/xrpc/${PRIMING}`, { timeoutSeconds }, undefined)
+      const primed = await send(`/xrpc/${PRIMING}`, { timeoutSeconds }, undefined)
+      respondedAt = now()
       await primed.body?.cancel()
     }
-    return sendAndNote(path, init, body)
+    const response = await send(path, init, body)
+    respondedAt = now()
+    return response
   }
 }

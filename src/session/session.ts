@@ -10,7 +10,7 @@ import { type WithServerClocks, withServerClocks } from '../protocol/http/server
 import { resolveDid } from '../protocol/identity/did.ts'
 import { assertSigns, type DpopKey, importDpopKey } from '../protocol/oauth/dpop.ts'
 import { createDpopFetch, type SignedHeaders, type SigningFetch } from '../protocol/oauth/dpop-fetch.ts'
-import { saysExpiredToken } from '../protocol/xrpc/error.ts'
+import { maySayExpiredToken, saysExpiredToken } from '../protocol/xrpc/error.ts'
 import { methodWarning } from '../protocol/xrpc/lexicons.ts'
 import { buildXrpcRequest, proxyAdvice, type XrpcRequest } from '../protocol/xrpc/request.ts'
 import { currentHandle } from './account.ts'
@@ -59,6 +59,8 @@ export class Session {
 
   readonly #refreshes = new Set<Promise<void>>()
   #refreshFailure: unknown
+  /** The last URL: many requests in a row have the same. */
+  #asked: { readonly path: string; readonly pds: Origin; readonly url: URL } | undefined
   /** Methods of which a warning was given. */
   readonly #warnedOf = new Set<string>()
 
@@ -175,7 +177,7 @@ export class Session {
    * @internal
    */
   async send(request: XrpcRequest): Promise<HttpResponse> {
-    const { path, body, ...init } = buildXrpcRequest(request, this.did)
+    const { path, method, headers, body } = buildXrpcRequest(request, this.did)
     const advice = proxyAdvice(request)
     if (advice !== undefined) this.#ports.warn(advice)
     const warning = methodWarning(request.nsid)
@@ -184,7 +186,7 @@ export class Session {
       this.#ports.warn(`${request.nsid}: ${warning}`)
     }
     const { timeoutSeconds, signal } = request
-    return this.#primed(path, { ...init, timeoutSeconds, ...(signal && { signal }) }, body)
+    return this.#primed(path, { method, headers, timeoutSeconds, signal }, body)
   }
 
   /**
@@ -206,9 +208,12 @@ export class Session {
   async #request(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {
     // Whoever has given up starts no refresh.
     init.signal?.throwIfAborted()
-    await orAborted(this.#prepare(), init.signal)
+    const preparing = this.#prepare()
+    if (preparing) await orAborted(preparing, init.signal)
     const used = this.#record.accessToken
-    const { isExpired, response } = await saysExpiredToken(await this.#send(path, init, body))
+    const first = await this.#send(path, init, body)
+    if (!maySayExpiredToken(first)) return first
+    const { isExpired, response } = await saysExpiredToken(first)
     if (!isExpired) return response
     init.signal?.throwIfAborted()
     await orAborted(this.#refreshRefused(used), init.signal)
@@ -217,17 +222,24 @@ export class Session {
     return this.#send(path, init, body)
   }
 
-  async #prepare(): Promise<void> {
+  /** @returns nothing if a request can be sent at once */
+  #prepare(): Promise<void> | undefined {
     const mayBeStored = !this.#isStoreChecked && isForTargetsOnly(this.#ports.saving.targets, this.#ports)
-    if (!isFresh(this.#record, this.#ports) || this.#record.undelivered || (mayBeStored && this.#keepsToken())) {
-      await this.#refreshUnless(
+    const isKept = mayBeStored && this.#keepsToken()
+    if (!isFresh(this.#record, this.#ports) || this.#record.undelivered || isKept) {
+      return this.#refreshUnless(
         (newer, isBusy) => isFresh(newer, this.#ports) || (isBusy === true && stillWorks(newer, this.#ports)),
-      )
-    } else if (!this.#isLocated) {
-      this.#record = { ...this.#record, pds: await this.#locate() }
+      ).then(() => {
+        this.#isLocated = true
+        this.#isStoreChecked = true
+      })
     }
-    this.#isLocated = true
     this.#isStoreChecked = true
+    if (this.#isLocated) return undefined
+    return this.#locate().then((pds) => {
+      this.#record = { ...this.#record, pds }
+      this.#isLocated = true
+    })
   }
 
   /** Its refresh token may be in the store, where it is not to stay. */
@@ -237,24 +249,33 @@ export class Session {
     return refreshToken !== undefined && tokenElsewhere === undefined && !isShared
   }
 
-  #send(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {
-    const { pds, accessToken } = this.#record
+  async #send(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {
+    const url = this.#urlOf(path)
+    try {
+      return await this.#dpopFetch(url, {
+        method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
+        headers: init.headers ?? {},
+        accessToken: this.#record.accessToken,
+        body,
+        signal: init.signal ?? undefined,
+        streaming: true,
+        timeoutSeconds: init.timeoutSeconds ?? timeoutFor(body),
+        pauseSeconds: init.timeoutSeconds,
+      })
+    } finally {
+      if (this.#nonces !== this.#storedNonces) await this.#storeNonces()
+    }
+  }
+
+  #urlOf(path: string): URL {
+    const { pds } = this.#record
+    if (this.#asked?.path === path && this.#asked.pds === pds) return this.#asked.url
     const url = new URL(path, pds)
     if (url.origin !== pds || !url.pathname.startsWith('/xrpc/')) {
       throw new OAuthError('USAGE', 'a session can only send requests to /xrpc/ on its own PDS')
     }
-    return this.#keepingNonces(() =>
-      this.#dpopFetch(url, {
-        method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
-        ...(init.headers && { headers: init.headers }),
-        accessToken,
-        ...(body !== undefined && { body }),
-        ...(init.signal && { signal: init.signal }),
-        streaming: true,
-        timeoutSeconds: init.timeoutSeconds ?? timeoutFor(body),
-        ...(init.timeoutSeconds !== undefined && { pauseSeconds: init.timeoutSeconds }),
-      }),
-    )
+    this.#asked = { path, pds, url }
+    return url
   }
 
   /** Refreshes after the PDS has rejected this token. */
@@ -296,32 +317,30 @@ export class Session {
 
   async #refreshOnce(isGood: IsGood): Promise<void> {
     const { accessToken } = this.#record
-    this.#record = await this.#keepingNonces(async () => {
+    try {
       const newer = await refresh(this.#record, isGood, this.#dpopFetch, this.#ports)
-      if (newer.accessToken !== accessToken) this.#nonceStoredFor.clear()
-      return newer
-    })
-    if (this.#record.accessToken !== accessToken) this.#refreshed = this.#record.accessToken
+      if (newer.accessToken !== accessToken) {
+        this.#nonceStoredFor.clear()
+        this.#refreshed = newer.accessToken
+      }
+      this.#record = newer
+    } finally {
+      if (this.#nonces !== this.#storedNonces) await this.#storeNonces()
+    }
   }
 
   /**
-   * Stores the nonces that `run` has learned once it is done: nothing comes between a refresh and its save. They save a
-   * later process one round trip, which is not worth a durable write for each response of a server with a new nonce in
-   * each. So a nonce is stored once for each server, and once more after each refresh.
+   * Stores the nonces that a request or a refresh has learned. Called once it is done: nothing comes between a refresh and
+   * its save. They save a later process one round trip, which is not worth a durable write for each response of a server
+   * with a new nonce in each. So a nonce is stored once for each server, and once more after each refresh.
    */
-  async #keepingNonces<T>(run: () => Promise<T>): Promise<T> {
-    try {
-      return await run()
-    } finally {
-      const nonces = this.#nonces
-      const changed = Object.keys(nonces).filter((origin) => nonces[origin] !== this.#storedNonces[origin])
-      const isDue = changed.some((origin) => !this.#nonceStoredFor.has(origin))
-      if (isDue) {
-        this.#storedNonces = nonces
-        for (const origin of changed) this.#nonceStoredFor.add(origin)
-        await this.#ports.stores.sessions.writeNonces(this.#record.thumbprint, nonces).catch(() => undefined)
-      }
-    }
+  async #storeNonces(): Promise<void> {
+    const nonces = this.#nonces
+    const changed = Object.keys(nonces).filter((origin) => nonces[origin] !== this.#storedNonces[origin])
+    if (changed.every((origin) => this.#nonceStoredFor.has(origin))) return
+    this.#storedNonces = nonces
+    for (const origin of changed) this.#nonceStoredFor.add(origin)
+    await this.#ports.stores.sessions.writeNonces(this.#record.thumbprint, nonces).catch(() => undefined)
   }
 
   async #locate(): Promise<Origin> {

@@ -55,10 +55,15 @@ export function isExpiredToken({ status, headers }: HttpResponse, body?: string)
     const errors = [challengeError(headers, 'dpop'), challengeError(headers, 'bearer')]
     return status === 401 && errors.includes('invalid_token')
   }
-  if (status !== 401 && status !== 400) return false
+  if (!maySayExpiredToken({ status })) return false
   const error = parseJsonObject(body)?.error
   // With a 400, the reference server says InvalidToken of a token that no refresh would repair.
   return error === 'ExpiredToken' || (error === 'InvalidToken' && status === 401)
+}
+
+/** Whether it is worth to look further. */
+export function maySayExpiredToken({ status }: Pick<HttpResponse, 'status'>): boolean {
+  return status === 400 || status === 401
 }
 
 /** As {@link isExpiredToken}, for a response whose body is not read yet: that of the returned one can still be read. */
@@ -66,7 +71,7 @@ export async function saysExpiredToken(
   response: HttpResponse,
 ): Promise<{ readonly isExpired: boolean; readonly response: HttpResponse }> {
   const { status, headers } = response
-  const isInBody = (status === 400 || status === 401) && !headers.has('www-authenticate')
+  const isInBody = maySayExpiredToken({ status }) && !headers.has('www-authenticate')
   if (!isInBody || mediaType(headers) !== 'application/json') return { isExpired: isExpiredToken(response), response }
   const { bytes, response: again } = await peek(response, LARGEST)
   return { isExpired: isExpiredToken(response, bytes && decodeUtf8(bytes)), response: again }
