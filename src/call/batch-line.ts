@@ -35,7 +35,7 @@ function requestOf(line: JsonObject, account: GivenRequest['account']): XrpcRequ
   const assembled = assembleRequest({
     nsid,
     fields: fieldsOf(params, method === undefined ? nsid : undefined),
-    ...(input !== undefined && { data: JSON.stringify(input) }),
+    input,
     method,
     account,
   })

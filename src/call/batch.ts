@@ -75,7 +75,13 @@ export async function* batch(
   ports: Ports,
 ): AsyncGenerator<BatchResult, void, undefined> {
   const ending = new AbortController()
-  const end = () => ending.abort()
+  const room = new Change()
+  const queued = new Change()
+  const end = () => {
+    ending.abort()
+    room.announce()
+    queued.announce()
+  }
   const untilEnd = abortableBy(ending.signal)
   let failure: { readonly error: unknown } | undefined
   const fail = (error: unknown) => {
@@ -84,7 +90,7 @@ export async function* batch(
   }
 
   const retry: RetryOptions = { wait: true, limit: { until: Number.NEGATIVE_INFINITY }, onRateLimit }
-  const sleep = (milliseconds: number) => untilEnd(() => ports.sleep(milliseconds))
+  const sending = { ...ports, sleep: (milliseconds: number) => untilEnd(() => ports.sleep(milliseconds)) }
   let resolved: Promise<Handle | undefined> | undefined
   const handle = () => {
     resolved ??= session.currentHandle()
@@ -105,21 +111,25 @@ export async function* batch(
     states.set(serverError, asked)
     return asked
   }
-  const onTheirWay = new Set<Promise<unknown>>()
+  let underway = 0
   /** Without a result if the batch ends while it waits for the end of a rate limit. */
-  const ask = (line: Line): Promise<BatchResult | undefined> => {
-    const asked = resultOf(line, session, retry, { handle, stateOf }, { ...ports, sleep })
-      .catch((error) => void fail(error))
-      .finally(() => onTheirWay.delete(asked))
-    onTheirWay.add(asked)
-    return asked
+  const ask = async (line: Line): Promise<BatchResult | undefined> => {
+    underway += 1
+    try {
+      return await resultOf(line, session, retry, { handle, stateOf }, sending)
+    } catch (error) {
+      fail(error)
+    } finally {
+      underway -= 1
+      room.announce()
+    }
   }
 
   const input = lines[Symbol.asyncIterator]()
   let count = 0
   const nextLine = async (): Promise<Line | undefined> => {
     for (;;) {
-      const { done, value: text } = await untilEnd(() => input.next())
+      const { done, value: text } = await input.next()
       if (done) return undefined
       count += 1
       const isBlank = typeof text === 'string' && text.trim() === ''
@@ -127,33 +137,60 @@ export async function* batch(
     }
   }
 
-  const pull = async (window: ReadableStreamDefaultController<Promise<BatchResult | undefined>>) => {
+  const queue: Promise<BatchResult | undefined>[] = []
+  let isComplete = false
+  const fill = async () => {
     try {
-      const line = await nextLine()
-      if (onTheirWay.size >= concurrency) await Promise.race(onTheirWay)
-      ending.signal.throwIfAborted()
-      if (line) window.enqueue(ask(line))
-      else window.close()
+      for (;;) {
+        // The awaited result is no longer in the queue.
+        while (queue.length >= WINDOW * concurrency - 1 && !ending.signal.aborted) await room.next()
+        const line = await nextLine()
+        while (underway >= concurrency && !ending.signal.aborted) await room.next()
+        if (!line || ending.signal.aborted) return
+        queue.push(ask(line))
+        queued.announce()
+      }
     } catch (error) {
-      fail(error)
-      window.close()
+      if (!ending.signal.aborted) fail(error)
+    } finally {
+      isComplete = true
+      queued.announce()
     }
   }
 
   signal?.addEventListener('abort', end)
   try {
     if (signal?.aborted) end()
-    const highWaterMark = WINDOW * concurrency - 1 // the awaited result is no longer in the queue
-    const reader = new ReadableStream({ start: pull, pull }, { highWaterMark }).getReader()
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      const result = await next.value
-      if (result) yield result
+    void fill() // does not reject, and may wait for a line long after the end
+    for (;;) {
+      const asked = queue.shift()
+      if (asked) {
+        room.announce()
+        const result = await asked
+        if (result) yield result
+      } else if (isComplete || ending.signal.aborted) break
+      else await queued.next()
     }
     if (failure) throw failure.error
   } finally {
     signal?.removeEventListener('abort', end)
     end()
     void input.return?.()?.catch(() => undefined) // not awaited: it may be in the middle of a read
+  }
+}
+
+/** Wakes the one who waits for the next change. */
+class Change {
+  #wake = () => {}
+
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  announce(): void {
+    this.#wake()
   }
 }
 
@@ -189,22 +226,23 @@ async function resultOf(
   { handle, stateOf }: { readonly handle: () => Promise<Handle | undefined>; readonly stateOf: StateOf },
   ports: Ports,
 ): Promise<BatchResult> {
-  let head: { readonly line: number; readonly id?: unknown } = { line }
+  const result: { readonly line: number; id?: unknown } = { line }
   let request: XrpcRequest | undefined
   try {
     if (typeof text !== 'string') throw text
     const { pds } = session.record()
     const account = { did: session.did, handle: text.includes('{handle}') ? await handle() : undefined, pds }
     const given = parseBatchLine(text, account)
-    if ('id' in given) head = { line, id: given.id }
+    if ('id' in given) result.id = given.id
     request = given.request()
     const response = await callWithRetry(session, request, retry, ports)
-    return { ...head, status: response.status, ...(await contentOf(request, response, session, stateOf, ports)) }
+    const content = await contentOf(request, response, session, stateOf, ports)
+    return Object.assign(result, { status: response.status }, content)
   } catch (error) {
     if (!isOAuthError(error, ...OF_ONE_LINE)) throw error
     const isUnclear = error.code === 'NETWORK_LOST' && request?.method === 'POST'
     const message = isUnclear ? `${error.message}; the request may have taken effect` : error.message
-    return { ...head, error: error.code, message }
+    return Object.assign(result, { error: error.code, message })
   }
 }
 

@@ -395,6 +395,25 @@ describe('the end', () => {
     expect(sent).toStrictEqual([1, 2])
   })
 
+  test("lines that cannot be read after it are nobody's loss", async () => {
+    const { call, release, sentAre } = held()
+    const controller = new AbortController()
+    let breakOff = (_: Error) => {}
+    const source = async function* () {
+      yield readOf(1)
+      await new Promise((_, reject) => {
+        breakOff = reject
+      })
+    }
+    const collected = collect(begin(source(), call, { signal: controller.signal, concurrency: 2 }).answers)
+    await sentAre(1)
+    controller.abort()
+    breakOff(new Error('the file is gone'))
+    await turn()
+    await release(1)
+    expect(await collected).toMatchObject({ lines: [1], error: undefined })
+  })
+
   test('lines that cannot be read end it', async () => {
     const source = async function* () {
       yield readOf(1)

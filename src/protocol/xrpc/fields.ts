@@ -22,6 +22,8 @@ export interface GivenRequest {
   readonly fields: readonly GivenField[]
   /** A JSON body, as text. */
   readonly data?: string | undefined
+  /** A JSON body, as a value in place of `data`. */
+  readonly input?: unknown
   /** A file is sent as the body. */
   readonly hasUpload?: boolean | undefined
   /** Set by the caller; then the lexicon is not consulted. */
@@ -38,8 +40,8 @@ type Values = Map<string, unknown>
 export function assembleRequest(given: GivenRequest): XrpcRequest {
   const { nsid, method: asked, account } = given
   const known = checkMethod(nsid, asked)
-  const data = given.data === undefined ? undefined : fillIn(parseJson(given.data, 'the body'), account)
-  const isFilled = /\{(?:did|handle|pds)\}/.test(given.data ?? '')
+  const written = given.data === undefined ? given.input : parseJson(given.data, 'the body')
+  const data = fillIn(written, account)
   const isPost = known
     ? known.kind === 'procedure'
     : (asked ?? (data === undefined && !given.hasUpload ? 'GET' : 'POST')) === 'POST'
@@ -47,8 +49,9 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
   const isParameter = (name: string) => known?.parameters.some((field) => field.name === name)
   // Fields cannot be merged into a file.
   const hasFields = isPost && (known !== undefined || !given.hasUpload)
-  const own = new Map([...values].filter(([name]) => !hasFields || isParameter(name)))
-  const rest: Values = new Map([...values].filter(([name]) => !own.has(name)))
+  const own: Values = new Map()
+  const rest: Values = new Map()
+  for (const [name, value] of values) (hasFields && !isParameter(name) ? rest : own).set(name, value)
 
   if (!isPost && (data !== undefined || given.hasUpload)) {
     throw usage(`${asked ? 'a GET request' : `${nsid} is a query: it`} has no body`, known)
@@ -66,7 +69,7 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
     parameters: [...own].flatMap(([name, value]) => asParameters(name, value)),
     ...(body !== undefined && {
       // Unchanged if nothing was merged into it, so that numbers and whitespace are kept.
-      body: body === data && !isFilled ? given.data! : JSON.stringify(body),
+      body: body === written && given.data !== undefined ? given.data : JSON.stringify(body),
       headers: { 'content-type': 'application/json' },
     }),
   }
@@ -206,14 +209,25 @@ function placeholders(text: string, account: GivenRequest['account']): string {
   return text.replace(/\{(did|handle|pds)\}/g, (_, name: 'did' | 'handle' | 'pds') => known(name, account))
 }
 
-/** In a body, only whole identifiers are replaced: the text of a post may contain anything. */
+/**
+ * In a body, only whole identifiers are replaced: the text of a post may contain anything.
+ *
+ * @returns the same value if it has none
+ */
 function fillIn(value: unknown, account: GivenRequest['account']): unknown {
   if (typeof value === 'string') {
     return value.replace(/^(at:\/\/)?\{(did|handle|pds)\}(?=\/|$)/, (_, at = '', name) => at + known(name, account))
   }
-  if (Array.isArray(value)) return value.map((item) => fillIn(item, account))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, fillIn(item, account)]))
+  let filled = value as Record<string, unknown>
+  for (const name of Object.keys(value)) {
+    const item = fillIn(filled[name], account)
+    if (item === filled[name]) continue
+    // A spread, because a member may be called `__proto__`.
+    if (filled === value) filled = (Array.isArray(value) ? [...value] : { ...value }) as Record<string, unknown>
+    filled[name] = item
+  }
+  return filled
 }
 
 function known(name: 'did' | 'handle' | 'pds', account: GivenRequest['account']): string {

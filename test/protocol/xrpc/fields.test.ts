@@ -126,6 +126,10 @@ describe('a procedure', () => {
   test('in a body an identifier is filled in, a text is left alone', () => {
     const data = JSON.stringify({ a: 'at://{did}/x/y', b: ['{handle}', '{did}.'], c: 'see {did}' })
     const filled = { a: 'at://did:plc:alice/x/y', b: ['alice.fake.dev', '{did}.'], c: 'see {did}' }
+    const odd = '{"repo":"{did}","collection":"a.b.c","record":{"__proto__":{"a":"{did}"},"constructor":"{handle}"}}'
+    expect(assemble(CREATE, [], { data: odd }).body).toBe(
+      odd.replaceAll('{did}', ACCOUNT.did).replaceAll('{handle}', ACCOUNT.handle),
+    )
     expect(bodyOf('com.example.do.it', [], { data })).toStrictEqual(filled)
     expect(bodyOf('com.example.do.it', [`x:=${data}`], { method: 'POST' })).toStrictEqual({ x: filled })
     expect(bodyOf(CREATE, ['repo={did}', 'collection=a.b.c', `record=${data}`]).record).toStrictEqual(filled)
