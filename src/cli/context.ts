@@ -90,7 +90,7 @@ export function createContext(
       onClaim: (label) => showClaim(label, output),
     },
     onWarning: output.warn,
-    onRequest: output.debug,
+    onRequest: options.verbose ? output.debug : undefined,
     onWait: (holder) => showWait(holder, output),
     onProgramOutput: output.json ? output.programOutput : undefined,
   })

@@ -105,6 +105,11 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
   })
   /** What waits for the end of another program; the same line is said once. */
   let held: Set<string> | undefined
+  let stdoutIsFile: boolean | undefined
+  const isFile = () => {
+    stdoutIsFile ??= isRegularFile(stdout.fd)
+    return stdoutIsFile
+  }
   const write = (text: string) => {
     progress.clear()
     stderr.write(`${text}\n`)
@@ -172,13 +177,13 @@ export function createOutput(io: CliIO, options: OutputOptions, progress = creat
     async data(content) {
       if (broken) throw failedOutput(broken)
       progress.beforeData()
-      if (isRegularFile(stdout.fd)) return orFailedOutput(async () => writeWhole(stdout.fd, content))
+      if (isFile()) return orFailedOutput(() => writeWhole(stdout.fd, content))
       await new Promise<void>((resolve, reject) => {
         stdout.write(content, (error) => (error ? reject(failedOutput(error)) : resolve()))
       })
     },
     async durable() {
-      if (isRegularFile(stdout.fd)) await orFailedOutput(() => flush(stdout.fd))
+      if (isFile()) await orFailedOutput(() => flush(stdout.fd))
     },
     sessionInvolved() {
       isSessionInvolved = true
@@ -221,10 +226,12 @@ export function failedOutput(error: NodeJS.ErrnoException): Error {
   return new OAuthError('OUTPUT_FAILED', `cannot write the output: ${reasonOf(error)}`, { cause: error })
 }
 
-async function orFailedOutput(work: () => Promise<void>): Promise<void> {
-  await work().catch((error: NodeJS.ErrnoException) => {
-    throw failedOutput(error)
-  })
+async function orFailedOutput(work: () => void | Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    throw failedOutput(error as NodeJS.ErrnoException)
+  }
 }
 
 /** What is usual for a code supposes that there is a session; here none was looked for yet. */

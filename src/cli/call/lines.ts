@@ -15,33 +15,54 @@ export interface RawLine {
 
 const LINE_FEED = 0x0a
 
-/** @param longest in bytes; longer lines are dropped */
-export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<RawLine> {
-  let parts: Uint8Array[] = []
-  let length = 0
-  const line = (isWhole: boolean): RawLine => {
-    const bytes = length - (isWhole ? 1 : 0) > longest ? undefined : Buffer.concat(parts)
-    const whole = { bytes, length, isWhole }
-    parts = []
-    length = 0
-    return whole
+/** Splits a stream into lines. */
+class Lines {
+  readonly #longest: number
+  #parts: Uint8Array[] = []
+  #length = 0
+
+  /** @param longest in bytes; longer lines are dropped */
+  constructor(longest: number) {
+    this.#longest = longest
   }
-  const keep = (part: Uint8Array) => {
-    length += part.length
-    if (length <= longest) parts.push(part)
-    else parts = []
-  }
-  for await (const chunk of chunks) {
+
+  /** The lines that end in this chunk. */
+  *in(chunk: Uint8Array): Generator<RawLine> {
     let start = 0
     for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
-      keep(chunk.subarray(start, end))
-      length += 1
-      yield line(true)
+      this.#keep(chunk.subarray(start, end))
+      this.#length += 1
+      yield this.#take(true)
       start = end + 1
     }
-    keep(chunk.subarray(start))
+    this.#keep(chunk.subarray(start))
   }
-  if (length > 0) yield line(false)
+
+  /** The last line, if it has no line feed. */
+  *rest(): Generator<RawLine> {
+    if (this.#length > 0) yield this.#take(false)
+  }
+
+  #keep(part: Uint8Array): void {
+    this.#length += part.length
+    if (this.#length <= this.#longest) this.#parts.push(part)
+    else this.#parts = []
+  }
+
+  #take(isWhole: boolean): RawLine {
+    const [parts, length] = [this.#parts, this.#length]
+    this.#parts = []
+    this.#length = 0
+    const isKept = length - (isWhole ? 1 : 0) <= this.#longest
+    return { bytes: isKept ? Buffer.concat(parts) : undefined, length, isWhole }
+  }
+}
+
+/** @param longest in bytes; longer lines are dropped */
+export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<RawLine> {
+  const lines = new Lines(longest)
+  for await (const chunk of chunks) yield* lines.in(chunk)
+  yield* lines.rest()
 }
 
 /**
@@ -54,10 +75,13 @@ export async function* textLines(
   longest: number,
   onLine?: (length: number) => void,
 ): AsyncGenerator<string | OAuthError> {
-  for await (const { bytes, length } of rawLines(chunks, longest)) {
+  const lines = new Lines(longest)
+  const textOf = ({ bytes, length }: RawLine) => {
     onLine?.(length)
-    yield bytes ? (decodeUtf8(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
+    return bytes ? (decodeUtf8(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
   }
+  for await (const chunk of chunks) for (const line of lines.in(chunk)) yield textOf(line)
+  for (const line of lines.rest()) yield textOf(line)
 }
 
 function wrong(what: string): OAuthError {
