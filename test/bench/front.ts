@@ -3,14 +3,19 @@
  * built CLI, in a process of its own.
  */
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { parse } from 'dotenv'
 import { Pool } from 'undici'
 import { formatCredentials } from '../../src/credentials/write.ts'
 import type { Credentials } from '../../src/model.ts'
 import { type Home, spawnCli } from '../world/cli.ts'
 import type { WorldAddresses } from '../world/main.ts'
-import type { Post } from './plain.ts'
+import { cpuOf } from './line-client.ts'
+
+export interface Post {
+  readonly $type: string
+  readonly text: string
+  readonly createdAt: string
+}
 
 export async function startFrontClient(
   credentials: Credentials,
@@ -60,12 +65,4 @@ export async function startFrontClient(
       await ended
     },
   }
-}
-
-/** A hundredth of a second is the unit of Linux. */
-async function cpuOf(pid: number): Promise<number | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  if (stat === undefined) return undefined
-  const fields = stat.split(') ').at(-1)!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
 }

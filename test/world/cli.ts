@@ -13,7 +13,7 @@ import { ownWorld } from './own.ts'
 
 export const LAUNCHER = join(packageFolder(), 'bin', 'atproto-oauth.cjs')
 /** For stdin that a test writes to while the program runs. */
-const TYPED = '\0typed'
+export const TYPED = '\0typed'
 /** Milliseconds for one dialogue at a terminal: the whole of it takes a second or two. */
 const DIALOGUE_MS = 120_000
 
@@ -124,7 +124,12 @@ async function talk(command: string, questions: Dialogue, options: CliOptions) {
 
 /** For tests that send signals or watch the output grow; stdout and stderr are pipes that somebody must read. */
 export function spawnCli(args: readonly string[], options: CliOptions): CliProcess {
-  return spawnIn([nodeFor(options), LAUNCHER, ...args], options)
+  return spawnNode([LAUNCHER, ...args], options)
+}
+
+/** Another script, in the same environment. */
+export function spawnNode(args: readonly string[], options: CliOptions): CliProcess {
+  return spawnIn([nodeFor(options), ...args], options)
 }
 
 function nodeFor({ node }: CliOptions): string {
