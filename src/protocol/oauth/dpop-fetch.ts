@@ -106,17 +106,15 @@ export function createDpopFetch(
 
   const attempt = async (
     url: URL,
-    init: DpopInit,
+    { method = 'GET', accessToken, body, headers, ...init }: DpopInit,
     { nonce, offset: clockOffset }: Assumptions,
     { isGuess = false }: AttemptOptions = {},
   ) => {
-    const { method = 'GET', accessToken, body } = init
-    const headers: Record<string, string> = { ...init.headers }
-    if (accessToken !== undefined) headers['authorization'] = `DPoP ${accessToken}`
-    headers['dpop'] = await createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
+    const signed: Record<string, string> = { ...headers }
+    if (accessToken !== undefined) signed['authorization'] = `DPoP ${accessToken}`
+    signed['dpop'] = await createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
     const content = typeof body === 'function' ? await body() : body
-    const request: DpopInit & HttpInit = { ...init, method, headers, body: content }
-    const response = await ports.fetch(url, request)
+    const response = await ports.fetch(url, { ...init, method, headers: signed, body: content })
     // Success or failure, the server's newest nonce is the one to use next (§8.2).
     const fresh = response.headers.get('dpop-nonce')
     const isGiven = fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)

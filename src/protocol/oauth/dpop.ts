@@ -132,9 +132,8 @@ export async function createProof(
   const claims = await proofClaims(target, ports)
   const input = `${headerOf(key)}.${encode(UTF8.encode(JSON.stringify(claims)), ports)}`
   const data = UTF8.encode(input)
-  const signature =
-    key.alg === 'ES256' ? signEs256(key.privateKey, data) : await signEs256k(key.privateKey, data, ports)
-  return `${input}.${encode(signature instanceof Promise ? await signature : signature, ports)}`
+  const signature = key.alg === 'ES256' ? signEs256(key.privateKey, data) : signEs256k(key.privateKey, data, ports)
+  return `${input}.${encode(await signature, ports)}`
 }
 
 /** As base64url without padding. */
