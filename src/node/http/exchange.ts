@@ -42,7 +42,8 @@ const BODILESS = [204, 205, 304]
 /** @throws the cause, for `networkError`; errors of the body are already `OAuthError`s */
 export async function exchange(asked: Exchange): Promise<HttpResponse> {
   const { url, method, limit } = asked
-  await settled(asked)
+  await turn() // a connection may become idle meanwhile
+  if (asked.mayReuse()) await settling()
   limit.throwIfReached()
   const message = await send(asked)
   const { statusCode: status = 0, statusMessage = '' } = message
@@ -51,7 +52,7 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
     throw new OAuthError('NETWORK_LOST', `${url.host} returned the invalid status ${status}`)
   }
   const headers = new ResponseHeaders(message.rawHeaders)
-  // All that Node reads of them, in place of an object with all that it would create for that.
+  // Node's agent reads this one, and would have all of them parsed for it.
   message.headers = { 'keep-alive': headers.get('keep-alive') ?? undefined }
   // A reason phrase may contain any text, but a `Response` rejects some characters.
   const statusText = /^[\t\x20-\x7e]*$/.test(statusMessage) ? statusMessage : ''
@@ -76,12 +77,13 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
   return { status, statusText, ok: status < 300, headers, body: new ResponseBody(content, explain) }
 }
 
-/** Resolves once a connection that is reused has shown that it is still open. */
-function settled({ mayReuse }: Exchange): Promise<void> {
-  return new Promise((resolve) => {
-    const wait = () => (mayReuse() ? setTimeout(onceSocketsAreRead, SETTLING, resolve) : resolve())
-    setImmediate(wait) // a connection may become idle meanwhile
-  })
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
+}
+
+/** Long enough to notice that the server has closed a connection after its last response. */
+function settling(): Promise<void> {
+  return new Promise((resolve) => void setTimeout(onceSocketsAreRead, SETTLING, resolve))
 }
 
 /**
@@ -112,7 +114,7 @@ function send({
       // Not the URL itself: its user name and password are never sent.
       protocol: url.protocol,
       hostname: hostOf(url),
-      port: url.port,
+      port: Number(url.port) || undefined,
       path: url.pathname + url.search,
       method,
       headers: {

@@ -35,7 +35,7 @@ export function httpOver(given: GivenFetch, { dev, userAgent }: GivenFetchOption
       try {
         limit.signal.throwIfAborted()
         await confirming?.run()
-        const response = await limit.orAborted(given(url, requestOf(init, userAgent, limit.signal)))
+        const response = await limit.orAborted(given(new URL(url), requestOf(init, userAgent, limit.signal)))
         if (response.redirected || response.type === 'opaqueredirect') {
           throw new OAuthError('ADDRESS_REFUSED', `the given fetch followed a redirect of ${url.origin}`)
         }

@@ -92,8 +92,14 @@ export class ResponseBody implements HttpBody {
       await this.cancel()
       return undefined
     }
-    const chunks = this.#chunks.splice(0)
-    return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, this.#length)
+    // In memory of its own: chunks are parts of larger buffers.
+    const whole = new Uint8Array(this.#length)
+    let at = 0
+    for (const chunk of this.#chunks.splice(0)) {
+      whole.set(chunk, at)
+      at += chunk.length
+    }
+    return whole
   }
 
   async cancel(): Promise<void> {

@@ -62,7 +62,6 @@ export async function peek(
 
 /** One array from all parts. */
 export function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  if (parts.length === 1) return parts[0]!
   const whole = new Uint8Array(length)
   let offset = 0
   for (const part of parts) {

@@ -41,6 +41,17 @@ describe('what is checked from outside', () => {
     expect(init.headers).toMatchObject({ dpop: 'proof', 'user-agent': 'test/1' })
   })
 
+  test('a URL that it changes is its own', async () => {
+    const url = new URL('http://a.test/xrpc/x')
+    const given: GivenFetch = async (at) => {
+      at.host = 'elsewhere.test'
+      at.searchParams.set('key', 'value')
+      return new Response('ok')
+    }
+    await over(given).fetch(url)
+    expect(url.href).toBe('http://a.test/xrpc/x')
+  })
+
   test('a redirect is returned; one that was followed is an error', async () => {
     const url = await serve((request, response) => {
       if (request.url === '/x') response.writeHead(302, { location: '/y' }).end()

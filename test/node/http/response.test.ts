@@ -84,7 +84,11 @@ describe('a body', () => {
       await turn()
     }
     content.end('three')
-    expect(Buffer.from((await read)!).toString()).toBe('onetwothree')
+    const whole = await read
+    expect(Buffer.from(whole!).toString()).toBe('onetwothree')
+    // As users of the library get it: not a Buffer, and not a part of anything larger.
+    expect(Buffer.isBuffer(whole)).toBe(false)
+    expect(whole!.buffer.byteLength).toBe(11)
     const empty = new PassThrough()
     empty.end()
     expect(await new ResponseBody(empty, explain).read(0)).toHaveLength(0)
