@@ -130,7 +130,7 @@ export async function* batch(
   const nextLine = async (): Promise<Line | undefined> => {
     for (;;) {
       const { done, value: text } = await input.next()
-      if (done) return undefined
+      if (done || ending.signal.aborted) return undefined
       count += 1
       const isBlank = typeof text === 'string' && text.trim() === ''
       if (!isBlank && !isFinished(count)) return { line: count, text }
@@ -144,6 +144,7 @@ export async function* batch(
       for (;;) {
         // The awaited result is no longer in the queue.
         while (queue.length >= WINDOW * concurrency - 1 && !ending.signal.aborted) await room.next()
+        if (ending.signal.aborted) return
         const line = await nextLine()
         while (underway >= concurrency && !ending.signal.aborted) await room.next()
         if (!line || ending.signal.aborted) return

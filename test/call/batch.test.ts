@@ -395,6 +395,56 @@ describe('the end', () => {
     expect(sent).toStrictEqual([1, 2])
   })
 
+  test('no line is read after it', async () => {
+    const { call, release, sentAre } = held()
+    const controller = new AbortController()
+    let taken = 0
+    const source = (function* () {
+      for (const number of numbersTo(100)) {
+        taken += 1
+        yield readOf(number)
+      }
+    })()
+    const collected = collect(begin(source, call, { signal: controller.signal, concurrency: 2 }).answers)
+    for (const number of [2, 3, 4, 5, 6, 7, 8]) await release(number)
+    await sentAre(8) // the first is not answered, and the window is full
+    await turn()
+    const before = taken
+    controller.abort()
+    await release(1)
+    expect(await collected).toMatchObject({ lines: numbersTo(8), error: undefined })
+    await turn()
+    expect(taken).toBe(before)
+  })
+
+  test('before the start: no line is read', async () => {
+    let taken = 0
+    const source = (function* () {
+      taken += 1
+      yield readOf(1)
+    })()
+    const call = vi.fn(async () => json(200, {}))
+    expect((await collect(begin(source, call, { signal: AbortSignal.abort() }).answers)).lines).toStrictEqual([])
+    expect([taken, call.mock.calls]).toStrictEqual([0, []])
+  })
+
+  test('while finished lines are skipped: the rest is not read', async () => {
+    const controller = new AbortController()
+    let taken = 0
+    const source = (async function* () {
+      for (const number of numbersTo(1000)) {
+        taken += 1
+        if (number === 10) controller.abort()
+        yield readOf(number)
+      }
+    })()
+    const isFinished = () => true
+    const { answers } = begin(source, async () => json(200, {}), { signal: controller.signal, isFinished })
+    expect(await collect(answers)).toMatchObject({ lines: [], error: undefined })
+    await turn()
+    expect(taken).toBe(10)
+  })
+
   test("lines that cannot be read after it are nobody's loss", async () => {
     const { call, release, sentAre } = held()
     const controller = new AbortController()
