@@ -107,7 +107,8 @@ async function compareRates(): Promise<void> {
   say(`  call --batch, of plain undici  ${((our! / their!) * 100).toFixed(1)} % (wanted: at least 90 %)`)
   say(`  processor time, of plain undici ${ratio.toFixed(2)} (wanted: at most ${CPU_LIMIT})`)
   say(`  run, of call --batch           ${((fronts! / our!) * 100).toFixed(1)} % (wanted: at least 90 %)`)
-  if (ratio > CPU_LIMIT) process.exitCode = 1
+  // Not a number where processor time cannot be read.
+  if (!(ratio <= CPU_LIMIT)) process.exitCode = 1
 }
 
 /** Each is the first as often as the others. */

@@ -18,7 +18,7 @@ let nonce
 
 async function send({ nsid, input }) {
   const path = `/xrpc/${nsid}`
-  for (;;) {
+  for (let attempt = 0; ; attempt += 1) {
     const iat = Math.floor(Date.now() / 1000)
     const sent = nonce
     const claims = { jti: randomUUID(), htm: 'POST', htu: server + path, iat, ath, ...(sent && { nonce: sent }) }
@@ -34,14 +34,14 @@ async function send({ nsid, input }) {
     })
     const output = await body.json()
     nonce = headers['dpop-nonce'] ?? nonce
-    if (statusCode !== 401 || nonce === sent) return { status: statusCode, output }
+    if (statusCode !== 401 || nonce === sent || attempt > 0) return { status: statusCode, output }
   }
 }
 
 const waiting = []
 let underway = 0
 
-async function sendNext() {
+function sendNext() {
   while (underway < concurrency && waiting.length > 0) {
     underway += 1
     send(JSON.parse(waiting.shift())).then((result) => {

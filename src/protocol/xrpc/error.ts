@@ -61,7 +61,7 @@ export function isExpiredToken({ status, headers }: HttpResponse, body?: string)
   return error === 'ExpiredToken' || (error === 'InvalidToken' && status === 401)
 }
 
-/** Whether it is worth to look further. */
+/** By the status alone: if it is false, {@link isExpiredToken} is too. */
 export function maySayExpiredToken({ status }: Pick<HttpResponse, 'status'>): boolean {
   return status === 400 || status === 401
 }

@@ -136,8 +136,9 @@ describe('a procedure', () => {
   })
 
   test('a body to which nothing is added is sent as it was written', () => {
-    const data = '{ "n": 12345678901234567890, "f": 1.0 }'
+    const data = '{ "n": 12345678901234567890, "f": 1.0, "text": "see {did}" }'
     expect(assemble('com.example.do.it', [], { data }).body).toBe(data)
+    expect(bodyOf('com.example.do.it', [], { data: '{"repo":"\\u007bdid}"}' })).toStrictEqual({ repo: ACCOUNT.did })
     expect(assemble('com.example.do.it', ['a=1'], { data: '{ "b": 2 }' }).body).toBe('{"b":2,"a":"1"}')
   })
 
