@@ -7,7 +7,7 @@ import { assembleRequest, type GivenField, type GivenRequest } from '../protocol
 import { type Field, findMethod } from '../protocol/xrpc/lexicons.ts'
 import type { XrpcRequest } from '../protocol/xrpc/request.ts'
 import { defaultService } from '../protocol/xrpc/services.ts'
-import { isObject } from '../text.ts'
+import { isObject, parseJson } from '../text.ts'
 
 const MEMBERS = ['nsid', 'params', 'input', 'method', 'headers', 'id']
 
@@ -87,7 +87,7 @@ function headersOf(headers: JsonObject): Record<string, string> {
 function parse(text: string): JsonObject {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseJson(text)
   } catch (error) {
     throw usage(`invalid JSON: ${error instanceof SyntaxError ? error.message : String(error)}`)
   }

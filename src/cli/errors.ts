@@ -678,7 +678,9 @@ export function unreadableFileHint(path: string, error: unknown, folder: string)
     if (path.startsWith('~')) return 'write $HOME in place of ~, which the shell expands only at the start of a word'
     return isAbsolute(path) ? 'correct the path' : `correct the path, which is relative to ${folder}`
   }
-  return isCode(error, 'EISDIR') ? 'name a file in this directory' : 'correct the permissions of the file'
+  if (isCode(error, 'EISDIR')) return 'name a file in this directory'
+  if (isCode(error, 'EACCES', 'EPERM')) return 'correct the permissions of the file'
+  return 'check the disk or the network share, then run the same command again'
 }
 
 /** With `--account`, a stored session is used, whatever the variables hold. */

@@ -464,6 +464,13 @@ describe('the end', () => {
     expect(await collected).toMatchObject({ lines: [1], error: undefined })
   })
 
+  test.each(['id', 'input', 'params'])('a line that is nested too deep (%s) is an error of its own', async (member) => {
+    const deep = `{"nsid":"com.example.do","method":"POST","${member}":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
+    const { answers, error } = await collect(begin([readOf(1), deep, readOf(3)], async () => json(200, {})).answers)
+    expect(error).toBeUndefined()
+    expect(answers).toMatchObject([{ status: 200 }, { error: 'USAGE' }, { status: 200 }])
+  })
+
   test('lines that cannot be read end it', async () => {
     const source = async function* () {
       yield readOf(1)

@@ -141,3 +141,13 @@ test.each([
   expectFailure(refused, 2, 'USAGE')
   expect(refused.stderr).toContain(message)
 })
+
+test.skipIf(process.platform !== 'linux')(
+  'a file of which reading fails: said, with how far the batch got',
+  async () => {
+    const { code, stderr } = await runCli(['call', '--batch', '/proc/self/mem'], await logIn(world))
+    expect(stderr).toContain('cannot read "/proc/self/mem": input/output error; no requests were answered [USAGE]')
+    expect(stderr).toContain('hint: check the disk or the network share, then run the same command again\n')
+    expect(code).toBe(2)
+  },
+)

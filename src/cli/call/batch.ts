@@ -155,10 +155,17 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   }
   const handle = await open(file).catch(refuse)
   const chunks = handle.createReadStream()
+  async function* readable(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* chunks
+    } catch (error) {
+      refuse(error)
+    }
+  }
   const stats = await handle.stat()
   if (stats.isDirectory()) refuse(Object.assign(new Error('is a directory'), { code: 'EISDIR' }))
   return {
-    chunks,
+    chunks: readable(),
     size: stats.isFile() ? stats.size : undefined,
     [Symbol.asyncDispose]: async () => void chunks.destroy(),
   }
