@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
-import { runCli, spawnCli } from '../world/cli.ts'
+import { runCli, runShell, spawnCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { expectFailure, type LoggedIn, logIn, newHome, sentByUs } from './support.ts'
 
@@ -142,12 +142,12 @@ test.each([
   expect(refused.stderr).toContain(message)
 })
 
-test.skipIf(process.platform !== 'linux')(
-  'a file of which reading fails: said, with how far the batch got',
-  async () => {
-    const { code, stderr } = await runCli(['call', '--batch', '/proc/self/mem'], await logIn(world))
-    expect(stderr).toContain('cannot read "/proc/self/mem": input/output error; no requests were answered [USAGE]')
-    expect(stderr).toContain('hint: check the disk or the network share, then run the same command again\n')
-    expect(code).toBe(2)
-  },
-)
+test.skipIf(process.platform !== 'linux').each([
+  ['/proc/self/mem', '"/proc/self/mem"'],
+  ['- < /proc/self/mem', 'stdin'],
+])('reading of %s fails: said, with how far the batch got', async (input, what) => {
+  const { code, stderr } = await runShell(`atproto-oauth call --batch ${input}`, await logIn(world))
+  expect(stderr).toContain(`cannot read ${what}: input/output error; no requests were answered [USAGE]`)
+  expect(stderr).toContain('hint: check the disk or the network share, then run the same command again\n')
+  expect(code).toBe(2)
+})

@@ -147,27 +147,28 @@ interface Input extends AsyncDisposable {
 }
 
 async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
-  // Destroyed even if unread input remains: it would keep the process alive.
-  if (file === '-') return { chunks: stdin, [Symbol.asyncDispose]: async () => void stdin.destroy() }
   const refuse = (error: unknown): never => {
     const hint = unreadableFileHint(file, error, currentFolder())
-    throw new CliError('USAGE', `cannot read ${JSON.stringify(file)}: ${reasonOf(error)}`, { hint })
+    const what = file === '-' ? 'stdin' : JSON.stringify(file)
+    throw new CliError('USAGE', `cannot read ${what}: ${reasonOf(error)}`, { hint })
   }
-  const handle = await open(file).catch(refuse)
-  const chunks = handle.createReadStream()
-  async function* readable(): AsyncGenerator<Uint8Array> {
+  async function* chunksOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     try {
-      yield* chunks
+      yield* stream
     } catch (error) {
       refuse(error)
     }
   }
+  // Destroyed even if unread input remains: it would keep the process alive.
+  if (file === '-') return { chunks: chunksOf(stdin), [Symbol.asyncDispose]: async () => void stdin.destroy() }
+  const handle = await open(file).catch(refuse)
+  const stream = handle.createReadStream()
   const stats = await handle.stat()
   if (stats.isDirectory()) refuse(Object.assign(new Error('is a directory'), { code: 'EISDIR' }))
   return {
-    chunks: readable(),
+    chunks: chunksOf(stream),
     size: stats.isFile() ? stats.size : undefined,
-    [Symbol.asyncDispose]: async () => void chunks.destroy(),
+    [Symbol.asyncDispose]: async () => void stream.destroy(),
   }
 }
 

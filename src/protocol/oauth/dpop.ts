@@ -113,8 +113,7 @@ export async function proofClaims(target: ProofTarget, ports: Clock & Random & F
     iat: Math.floor((ports.now() + clockOffset) / 1000), // seconds; servers accept a window of minutes (§11.1)
   }
   if (nonce !== undefined) claims.nonce = nonce
-  if (accessToken !== undefined)
-    claims.ath = lastHash?.token === accessToken ? lastHash.hash : await hashOf(accessToken, ports)
+  if (accessToken !== undefined) claims.ath = await hashOf(accessToken, ports)
   return claims
 }
 
@@ -157,6 +156,7 @@ let lastHash: { readonly token: string; readonly hash: string } | undefined
 
 /** The `ath` of a token. Many requests in a row have the same. */
 async function hashOf(token: string, ports: FastCrypto): Promise<string> {
+  if (lastHash?.token === token) return lastHash.hash
   const hash = await sha256(token, ports)
   lastHash = { token, hash }
   return hash

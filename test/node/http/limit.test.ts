@@ -34,23 +34,17 @@ describe('the time', () => {
     expect(limit.reason).toBe(reason)
   })
 
-  test('is lifted: only the signal limits it', () => {
+  test.each([
+    ['is lifted: only the signal limits it', 'lift', true],
+    ['has ended: nothing limits it', 'end', false],
+  ] as const)('%s', (_, method, isReached) => {
     const controller = new AbortController()
     const limit = new Limit(1000, () => new Error('too late'), controller.signal)
-    limit.lift()
+    limit[method]()
     vi.advanceTimersByTime(5000)
     expect(limit.isReached).toBe(false)
     controller.abort()
-    expect(limit.isReached).toBe(true)
-  })
-
-  test('has ended: nothing limits it', () => {
-    const controller = new AbortController()
-    const limit = new Limit(1000, () => new Error('too late'), controller.signal)
-    limit.end()
-    vi.advanceTimersByTime(5000)
-    controller.abort()
-    expect(limit.isReached).toBe(false)
+    expect(limit.isReached).toBe(isReached)
   })
 })
 
