@@ -26,7 +26,7 @@ export function parseBatchLine(text: string, account: GivenRequest['account']): 
 
 function requestOf(line: JsonObject, account: GivenRequest['account']): XrpcRequest {
   const { nsid, params = {}, input, method, headers = {} } = line
-  const unknown = Object.keys(line).filter((name) => !MEMBERS.includes(name))
+  const unknown = Object.keys(line).filter(isUnknown)
   if (unknown.length > 0) throw usage(`unknown member "${unknown.join('", "')}"; a request has ${MEMBERS.join(', ')}`)
   if (typeof nsid !== 'string') throw usage('"nsid" must be a method name')
   if (method !== undefined && method !== 'GET' && method !== 'POST') throw usage('"method" must be "GET" or "POST"')
@@ -34,12 +34,13 @@ function requestOf(line: JsonObject, account: GivenRequest['account']): XrpcRequ
   if (!isObject(headers)) throw usage('"headers" must be an object')
   const assembled = assembleRequest({
     nsid,
-    fields: fieldsOf(params, method === undefined ? nsid : undefined),
+    fields: line.params === undefined ? [] : fieldsOf(params, method === undefined ? nsid : undefined),
     input,
     method,
     account,
   })
   const service = defaultService(nsid)
+  if (service === undefined && line.headers === undefined) return assembled
   return {
     ...assembled,
     headers: {
@@ -48,6 +49,10 @@ function requestOf(line: JsonObject, account: GivenRequest['account']): XrpcRequ
       ...headersOf(headers),
     },
   }
+}
+
+function isUnknown(member: string): boolean {
+  return !MEMBERS.includes(member)
 }
 
 /** JSON has types of its own: a value is what it is, and has to be what the method takes. */

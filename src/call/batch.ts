@@ -18,6 +18,9 @@ import { type Calling, callWithRetry, type RetryOptions } from './retry.ts'
 /** One line, without its end; or why it could not be read. */
 export type BatchLine = string | OAuthError
 
+/** Some lines at a time, as they are read: a chunk of a file has many. */
+export type BatchLines = AsyncIterable<object & Iterable<BatchLine>>
+
 export interface BatchResult {
   /** From 1. */
   readonly line: number
@@ -69,7 +72,7 @@ interface Line {
  * @throws {OAuthError} what concerns the session or the network as a whole, after all results
  */
 export async function* batch(
-  lines: AsyncIterable<BatchLine>,
+  lines: BatchLines,
   session: BatchSession,
   { concurrency, isFinished = () => false, signal, onRateLimit, onAccountState }: BatchOptions,
   ports: Ports,
@@ -126,30 +129,25 @@ export async function* batch(
   }
 
   const input = lines[Symbol.asyncIterator]()
-  let count = 0
-  const nextLine = async (): Promise<Line | undefined> => {
-    for (;;) {
-      const { done, value: text } = await input.next()
-      if (done || ending.signal.aborted) return undefined
-      count += 1
-      const isBlank = typeof text === 'string' && text.trim() === ''
-      if (!isBlank && !isFinished(count)) return { line: count, text }
-    }
-  }
-
   const queue: Promise<BatchResult | undefined>[] = []
   let isComplete = false
   const fill = async () => {
+    let count = 0
     try {
-      for (;;) {
-        // The awaited result is no longer in the queue.
-        while (queue.length >= WINDOW * concurrency - 1 && !ending.signal.aborted) await room.next()
-        if (ending.signal.aborted) return
-        const line = await nextLine()
-        while (underway >= concurrency && !ending.signal.aborted) await room.next()
-        if (!line || ending.signal.aborted) return
-        queue.push(ask(line))
-        queued.announce()
+      while (!ending.signal.aborted) {
+        const { done, value: some } = await input.next()
+        if (done || ending.signal.aborted) return
+        for (const text of some) {
+          count += 1
+          if (isBlank(text) || isFinished(count)) continue
+          while (underway >= concurrency && !ending.signal.aborted) await room.next()
+          if (ending.signal.aborted) return
+          queue.push(ask({ line: count, text }))
+          queued.announce()
+          // The awaited result is no longer in the queue.
+          while (queue.length >= WINDOW * concurrency - 1 && !ending.signal.aborted) await room.next()
+          if (ending.signal.aborted) return
+        }
       }
     } catch (error) {
       if (!ending.signal.aborted) fail(error)
@@ -178,6 +176,10 @@ export async function* batch(
     end()
     void input.return?.()?.catch(() => undefined) // not awaited: it may be in the middle of a read
   }
+}
+
+function isBlank(text: BatchLine): boolean {
+  return typeof text === 'string' && text.trim() === ''
 }
 
 /** Wakes the one who waits for the next change. */

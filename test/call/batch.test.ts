@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { type BatchLine, type BatchOptions, type BatchResult, batch } from '../../src/call/batch.ts'
+import { type BatchLine, type BatchLines, type BatchOptions, type BatchResult, batch } from '../../src/call/batch.ts'
 import { OAuthError } from '../../src/errors.ts'
 import type { XrpcRequest } from '../../src/protocol/xrpc/request.ts'
 import { openSession } from '../../src/session/open.ts'
@@ -10,14 +10,15 @@ const READ = 'com.example.read'
 const readOf = (number: number) => JSON.stringify({ nsid: READ, params: { number } })
 const numbersTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 
-async function* linesOf(lines: Iterable<BatchLine>): AsyncGenerator<BatchLine> {
-  yield* lines
+/** One at a time. */
+async function* linesOf(lines: Iterable<BatchLine>): AsyncGenerator<BatchLine[]> {
+  for (const line of lines) yield [line]
 }
 
 type Call = (request: XrpcRequest) => Promise<Response>
 
 /** A batch of a session whose server is `call`. */
-function begin(lines: Iterable<BatchLine> | AsyncIterable<BatchLine>, call: Call, options: Partial<BatchOptions> = {}) {
+function begin(lines: Iterable<BatchLine> | BatchLines, call: Call, options: Partial<BatchOptions> = {}) {
   const world = createFakeWorld()
   const record = () => ({ pds: world.pds, accessToken: 'the-access-token', dpopPrivateJwk: {} }) as never
   const session = { call, record, did: world.alice.did as never, currentHandle: async () => undefined }
@@ -125,7 +126,7 @@ describe('order and window', () => {
           write = resolve
         })
         if (line === undefined) return
-        yield line
+        yield [line]
       }
     }
     const { answers } = begin(source(), async () => json(200, {}))
@@ -141,7 +142,7 @@ describe('order and window', () => {
 
   test('nothing is read before the results are consumed', async () => {
     const source = vi.fn(async function* () {
-      yield readOf(1)
+      yield [readOf(1)]
     })
     const { answers } = begin({ [Symbol.asyncIterator]: source }, async () => json(200, {}))
     await turn()
@@ -383,7 +384,7 @@ describe('the end', () => {
     const { call, sent, release, sentAre } = held()
     const controller = new AbortController()
     const source = async function* () {
-      for (const number of numbersTo(3)) yield readOf(number)
+      for (const number of numbersTo(3)) yield [readOf(number)]
       await new Promise(() => undefined)
     }
     const collected = collect(begin(source(), call, { signal: controller.signal, concurrency: 2 }).answers)
@@ -435,7 +436,7 @@ describe('the end', () => {
       for (const number of numbersTo(1000)) {
         taken += 1
         if (number === 10) controller.abort()
-        yield readOf(number)
+        yield [readOf(number)]
       }
     })()
     const isFinished = () => true
@@ -450,7 +451,7 @@ describe('the end', () => {
     const controller = new AbortController()
     let breakOff = (_: Error) => {}
     const source = async function* () {
-      yield readOf(1)
+      yield [readOf(1)]
       await new Promise((_, reject) => {
         breakOff = reject
       })
@@ -473,7 +474,7 @@ describe('the end', () => {
 
   test('lines that cannot be read end it', async () => {
     const source = async function* () {
-      yield readOf(1)
+      yield [readOf(1)]
       throw new OAuthError('USAGE', 'the file is gone')
     }
     const { lines, error } = await collect(begin(source(), async () => json(200, {})).answers)

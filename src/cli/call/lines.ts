@@ -54,7 +54,9 @@ class Lines {
     this.#parts = []
     this.#length = 0
     const isKept = length - (isWhole ? 1 : 0) <= this.#longest
-    return { bytes: isKept ? Buffer.concat(parts) : undefined, length, isWhole }
+    const [first, ...others] = parts
+    const bytes = first && others.length === 0 ? first : Buffer.concat(parts)
+    return { bytes: isKept ? bytes : undefined, length, isWhole }
   }
 }
 
@@ -66,7 +68,7 @@ export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: numb
 }
 
 /**
- * Each line as text, or an error for an invalid one.
+ * Each line as text, or an error for an invalid one; the lines of each chunk together, read as they are taken.
  *
  * @param onLine is told the length in bytes, with the line feed, before the line is given
  */
@@ -74,14 +76,16 @@ export async function* textLines(
   chunks: AsyncIterable<Uint8Array>,
   longest: number,
   onLine?: (length: number) => void,
-): AsyncGenerator<string | OAuthError> {
+): AsyncGenerator<Generator<string | OAuthError>> {
   const lines = new Lines(longest)
-  const textOf = ({ bytes, length }: RawLine) => {
-    onLine?.(length)
-    return bytes ? (decodeUtf8(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
+  function* textsOf(raw: Iterable<RawLine>): Generator<string | OAuthError> {
+    for (const { bytes, length } of raw) {
+      onLine?.(length)
+      yield bytes ? (decodeUtf8(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
+    }
   }
-  for await (const chunk of chunks) for (const line of lines.in(chunk)) yield textOf(line)
-  for (const line of lines.rest()) yield textOf(line)
+  for await (const chunk of chunks) yield textsOf(lines.in(chunk))
+  yield textsOf(lines.rest())
 }
 
 function wrong(what: string): OAuthError {

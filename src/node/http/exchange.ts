@@ -30,6 +30,8 @@ export interface Exchange {
   readonly beforeSend: (() => Promise<void>) | undefined
 }
 
+type Content = Exclude<Body, string> | undefined
+
 /**
  * Milliseconds before a connection is reused: a server may close it after its response without announcing it, and the
  * next request would be lost.
@@ -38,11 +40,13 @@ const SETTLING = 2
 /** More than any server uses. */
 const MOST_ENCODINGS = 5
 const BODILESS = [204, 205, 304]
+/** Requests of which a server expects no body, so that none is said to be empty. */
+const BODILESS_METHODS = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
 
 /** @throws the cause, for `networkError`; errors of the body are already `OAuthError`s */
 export async function exchange(asked: Exchange): Promise<HttpResponse> {
   const { url, method, limit } = asked
-  await turn() // a connection may become idle meanwhile
+  if (!asked.mayReuse()) await turn() // a connection may become idle meanwhile
   if (asked.mayReuse()) await settling()
   limit.throwIfReached()
   const message = await send(asked)
@@ -65,7 +69,7 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
   const content = headers.has('content-encoding') ? await decoded(message, headers) : message
   const abort = () => content.destroy(limit.reason as Error)
   const ignoreLimit = limit.onReached(abort)
-  content.once('close', () => {
+  content.on('close', () => {
     ignoreLimit()
     limit.end()
   })
@@ -94,18 +98,9 @@ function onceSocketsAreRead(proceed: () => void): void {
   setImmediate(() => setImmediate(proceed)) // the first may come before sockets are read once more
 }
 
-function send({
-  url,
-  method,
-  headers,
-  userAgent,
-  body,
-  agent,
-  idleMilliseconds,
-  limit,
-  beforeSend,
-}: Exchange): Promise<IncomingMessage> {
+function send(asked: Exchange): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
+    const { url, method, body, agent, idleMilliseconds, limit, beforeSend } = asked
     // As bytes: Node would join text to the headers, and encode both in the slower way.
     const content = typeof body === 'string' ? Buffer.from(body) : body
     const stream = content instanceof Blob ? content.stream() : content
@@ -117,13 +112,7 @@ function send({
       port: Number(url.port) || undefined,
       path: url.pathname + url.search,
       method,
-      headers: {
-        'accept-encoding': 'gzip, deflate, br',
-        accept: '*/*',
-        'user-agent': userAgent,
-        ...describing(content, headers),
-        ...headers,
-      },
+      headers: headerList(asked, content),
       agent,
       servername: serverName(url),
       insecureHTTPParser: false, // whatever NODE_OPTIONS says
@@ -141,29 +130,29 @@ function send({
     }
     const ignoreLimit = limit.onReached(() => fail(limit.reason as Error))
     let answer: IncomingMessage | undefined
-    request.once('socket', (socket) => {
+    request.on('socket', (socket) => {
       let wasOurTurn = false
       const idle = () => {
         const isOurTurn = answer ? answer.readableLength > 0 : !request.writableEnded && request.writableLength === 0
         // After we have sent data, the timeout of the server starts again.
-        if (isOurTurn || wasOurTurn) socket.setTimeout(idleMilliseconds, idle)
+        if (isOurTurn || wasOurTurn) socket.setTimeout(idleMilliseconds)
         else if (answer) answer.destroy(new IdleTimeout('timed out in the middle of the response'))
         else request.destroy(new IdleTimeout('timed out waiting for the response'))
         wasOurTurn = isOurTurn
       }
-      socket.setTimeout(idleMilliseconds, idle)
-      request.once('close', () => socket.off('timeout', idle))
+      socket.setTimeout(idleMilliseconds).on('timeout', idle)
+      request.on('close', () => socket.off('timeout', idle))
     })
-    request.once('response', (message) => {
+    request.on('response', (message) => {
       answer = message
       ignoreLimit()
       // The rest of a request is not needed once its response is complete.
-      message.once('close', () => {
+      message.on('close', () => {
         if (!request.writableFinished) request.destroy()
       })
       resolve(message)
     })
-    request.once('upgrade', (_, socket) => {
+    request.on('upgrade', (_, socket) => {
       socket.destroy()
       reject(new Error('unexpected protocol upgrade'))
     })
@@ -186,15 +175,33 @@ function send({
   })
 }
 
+/** Names and values in turns: Node writes a list as it is, and would copy an object first. */
+function headerList({ url, method, userAgent, headers = {} }: Exchange, content: Content): string[] {
+  const given: Record<string, string> = {}
+  for (const name of Object.keys(headers)) given[name.toLowerCase()] = headers[name]!
+  const all: Record<string, string> = {
+    host: url.host,
+    'accept-encoding': 'gzip, deflate, br',
+    accept: '*/*',
+    'user-agent': userAgent,
+    ...describing(content, method, given),
+    ...given,
+  }
+  const list: string[] = []
+  for (const name of Object.keys(all)) list.push(name, all[name]!)
+  return list
+}
+
 /** The headers that describe a body, if the caller does not set them. Node would omit the length for some methods. */
 function describing(
-  body: Exclude<Body, string> | undefined,
-  headers: Exchange['headers'] = {},
-): Record<string, string> {
-  if (body === undefined) return {}
-  if (body instanceof Uint8Array) return { 'content-length': String(body.length) }
-  if (isStream(body)) return 'content-length' in headers ? {} : { 'transfer-encoding': 'chunked' }
-  return { 'content-length': String(body.size), ...(body.type !== '' && { 'content-type': body.type }) }
+  content: Content,
+  method: string,
+  given: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  if (content === undefined) return BODILESS_METHODS.includes(method) ? {} : { 'content-length': '0' }
+  if (content instanceof Uint8Array) return { 'content-length': String(content.length) }
+  if (isStream(content)) return 'content-length' in given ? {} : { 'transfer-encoding': 'chunked' }
+  return { 'content-length': String(content.size), ...(content.type !== '' && { 'content-type': content.type }) }
 }
 
 /** The decoded content (RFC 9110 §8.4). With an encoding that was not asked for, the bytes stay as they are. */

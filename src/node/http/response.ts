@@ -58,9 +58,9 @@ export class ResponseBody implements HttpBody {
       if (this.#length >= READ_AHEAD) content.pause()
       this.#wake?.()
     })
-    content.once('end', () => this.#end())
+    content.on('end', () => this.#end())
     content.on('error', (error) => this.#fail(error))
-    content.once('close', () => {
+    content.on('close', () => {
       if (!this.#isEnded) this.#fail(Object.assign(new Error('cut off'), { code: 'ERR_STREAM_PREMATURE_CLOSE' }))
     })
   }

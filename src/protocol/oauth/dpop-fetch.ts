@@ -106,15 +106,21 @@ export function createDpopFetch(
 
   const attempt = async (
     url: URL,
-    { method = 'GET', accessToken, body, headers, ...init }: DpopInit,
+    init: DpopInit,
     { nonce, offset: clockOffset }: Assumptions,
     { isGuess = false }: AttemptOptions = {},
   ) => {
-    const signed: Record<string, string> = { ...headers }
-    if (accessToken !== undefined) signed['authorization'] = `DPoP ${accessToken}`
-    signed['dpop'] = await createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
-    const content = typeof body === 'function' ? await body() : body
-    const response = await ports.fetch(url, { ...init, method, headers: signed, body: content })
+    const { method = 'GET', accessToken, body } = init
+    const dpop = await createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
+    const authorization = accessToken === undefined ? undefined : { authorization: `DPoP ${accessToken}` }
+    const signed = {
+      ...init,
+      method,
+      headers: { ...init.headers, ...authorization, dpop },
+      body: typeof body === 'function' ? await body() : body,
+      accessToken: undefined, // it goes nowhere but into the header
+    }
+    const response = await ports.fetch(url, signed)
     // Success or failure, the server's newest nonce is the one to use next (§8.2).
     const fresh = response.headers.get('dpop-nonce')
     const isGiven = fresh !== null && fresh.length <= NONCE_LONGEST && isNonce(fresh)
@@ -125,7 +131,7 @@ export function createDpopFetch(
   }
 
   const dpopFetch = async (url: URL, init: DpopInit): Promise<HttpResponse> => {
-    const repeatedFor = new Set<keyof Assumptions>()
+    let repeatedFor: (keyof Assumptions)[] = []
     for (;;) {
       const assumed = assume(url)
       const response = await attempt(url, init, assumed)
@@ -133,10 +139,10 @@ export function createDpopFetch(
       const rejection = await readRejection(response)
       const wrong = wrongAssumption(rejection.errors, assumed, assume(url))
       // A stream cannot be sent again.
-      if (wrong === undefined || repeatedFor.has(wrong) || isStream(init.body)) {
+      if (wrong === undefined || repeatedFor.includes(wrong) || isStream(init.body)) {
         return rejection.response
       }
-      repeatedFor.add(wrong)
+      repeatedFor = [...repeatedFor, wrong]
     }
   }
   return Object.assign(dpopFetch, {

@@ -97,9 +97,16 @@ interface ProofClaims {
   ath?: string
 }
 
-/** The claims, separate from signing so that a test can compare them. */
-export async function proofClaims(target: ProofTarget, ports: Clock & Random & FastCrypto): Promise<ProofClaims> {
-  const { method, url, nonce, clockOffset = 0, accessToken } = target
+/**
+ * The claims, separate from signing so that a test can compare them.
+ *
+ * @param ath the hash of the access token; absent without one
+ */
+export function proofClaims(
+  { method, url, nonce, clockOffset = 0 }: ProofTarget,
+  ath: string | undefined,
+  ports: Clock & Random & FastCrypto,
+): ProofClaims {
   if (url.origin === 'null') {
     throw new OAuthError('DPOP_URL_INVALID', `cannot sign a request to a ${url.protocol} URL`)
   }
@@ -113,7 +120,7 @@ export async function proofClaims(target: ProofTarget, ports: Clock & Random & F
     iat: Math.floor((ports.now() + clockOffset) / 1000), // seconds; servers accept a window of minutes (§11.1)
   }
   if (nonce !== undefined) claims.nonce = nonce
-  if (accessToken !== undefined) claims.ath = await hashOf(accessToken, ports)
+  if (ath !== undefined) claims.ath = ath
   return claims
 }
 
@@ -128,7 +135,9 @@ export async function createProof(
   target: ProofTarget,
   ports: Clock & Random & Secp256k1 & FastCrypto,
 ): Promise<string> {
-  const claims = await proofClaims(target, ports)
+  const { accessToken } = target
+  const ath = accessToken === undefined ? undefined : (knownHash(accessToken) ?? (await hashOf(accessToken, ports)))
+  const claims = proofClaims(target, ath, ports)
   const input = `${headerOf(key)}.${encode(UTF8.encode(JSON.stringify(claims)), ports)}`
   const data = UTF8.encode(input)
   const signature = key.alg === 'ES256' ? signEs256(key.privateKey, data) : signEs256k(key.privateKey, data, ports)
@@ -152,11 +161,14 @@ function headerOf(key: DpopKey): string {
   return header
 }
 
+/** Many requests in a row have the same token. */
 let lastHash: { readonly token: string; readonly hash: string } | undefined
 
-/** The `ath` of a token. Many requests in a row have the same. */
+function knownHash(token: string): string | undefined {
+  return lastHash?.token === token ? lastHash.hash : undefined
+}
+
 async function hashOf(token: string, ports: FastCrypto): Promise<string> {
-  if (lastHash?.token === token) return lastHash.hash
   const hash = await sha256(token, ports)
   lastHash = { token, hash }
   return hash

@@ -66,7 +66,7 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
   return {
     nsid,
     method: isPost ? 'POST' : 'GET',
-    parameters: [...own].flatMap(([name, value]) => asParameters(name, value)),
+    parameters: own.size === 0 ? [] : [...own].flatMap(([name, value]) => asParameters(name, value)),
     ...(body !== undefined && {
       // Unchanged if nothing was merged into it, so that numbers and whitespace are kept.
       body: body === written && given.data !== undefined ? given.data : JSON.stringify(body),
@@ -108,8 +108,9 @@ function checkSpelling(nsid: string): void {
 
 /** The fields by name, converted to the type in the lexicon; a repeated field is a list. */
 function collect({ fields, account }: GivenRequest, known: Method | undefined): Values {
-  const declared = [...(known?.parameters ?? []), ...(known?.input?.fields ?? [])]
   const values: Values = new Map()
+  if (fields.length === 0) return values
+  const declared = [...(known?.parameters ?? []), ...(known?.input?.fields ?? [])]
   for (const { name, value, isJson } of fields) {
     const field = declared.find((one) => one.name === name)
     if (known && !field) throw usage(`${known.nsid} has no field ${JSON.stringify(name)}${namesOf(declared)}`, known)
@@ -173,12 +174,13 @@ function bodyOf(data: unknown, fields: Values, known: Method | undefined): unkno
 }
 
 function checkComplete(known: Method, own: Values, body: unknown, { hasUpload }: GivenRequest): void {
-  const has = (name: string) => isObject(body) && Object.hasOwn(body, name)
-  const missing = [
-    ...known.parameters.filter(({ name, isRequired }) => isRequired && !own.has(name)),
-    ...(hasUpload ? [] : (known.input?.fields ?? []).filter(({ name, isRequired }) => isRequired && !has(name))),
-  ]
-  if (missing.length > 0) throw usage(`${known.nsid} requires ${missing.map(({ name }) => name).join(', ')}`, known)
+  const missing: string[] = []
+  for (const { name, isRequired } of known.parameters) if (isRequired && !own.has(name)) missing.push(name)
+  const members = hasUpload || !known.input ? [] : known.input.fields
+  for (const { name, isRequired } of members) {
+    if (isRequired && !(isObject(body) && Object.hasOwn(body, name))) missing.push(name)
+  }
+  if (missing.length > 0) throw usage(`${known.nsid} requires ${missing.join(', ')}`, known)
 }
 
 /** A list becomes a repeated parameter: servers do not split values. */

@@ -32,7 +32,7 @@ export interface HttpRequest {
   readonly path: string
   readonly method: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: Body
+  readonly body: Body | undefined
 }
 
 /** Set by this program: other values would invalidate the proof or expose the token. */
@@ -51,20 +51,20 @@ export function buildXrpcRequest(request: XrpcRequest, did: Did): HttpRequest {
   }
   const method = request.method ?? (body === undefined ? 'GET' : 'POST')
   if (method === 'GET' && body !== undefined) throw new OAuthError('USAGE', 'a GET request has no body')
-  const filled = (value: string) => (request.isLiteral ? value : value.replaceAll('{did}', did))
-  const query = parameters.map(([name, value]) => `${encode(name)}=${encode(filled(value))}`).join('&')
+  const path = parameters.length === 0 ? `/xrpc/${nsid}` : `/xrpc/${nsid}?${queryOf(request, did)}`
   const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(request.headers ?? {})) headers[checkHeader(name, value)] = value
+  const given = request.headers ?? {}
+  for (const name of Object.keys(given)) headers[checkHeader(name, given[name]!)] = given[name]!
   if (typeof body === 'string' && headers['content-type'] === undefined) headers['content-type'] = 'application/json'
   if (body !== undefined) checkMediaType(headers['content-type'])
   if (headers['atproto-proxy'] !== undefined) checkProxy(headers['atproto-proxy'])
   headers.accept ??= 'application/json, */*;q=0.8'
-  return {
-    path: `/xrpc/${nsid}${query === '' ? '' : `?${query}`}`,
-    method,
-    headers,
-    ...(body !== undefined && { body }),
-  }
+  return { path, method, headers, body }
+}
+
+function queryOf({ parameters = [], isLiteral }: XrpcRequest, did: Did): string {
+  const filled = (value: string) => (isLiteral ? value : value.replaceAll('{did}', did))
+  return parameters.map(([name, value]) => `${encode(name)}=${encode(filled(value))}`).join('&')
 }
 
 /** A lexicon's type is not in its name, but all known subscriptions are named so. */

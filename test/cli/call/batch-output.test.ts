@@ -124,8 +124,8 @@ describe('lines', () => {
   }
   const texts = async (content: string, size: number, longest = 100) => {
     const lines: string[] = []
-    for await (const line of textLines(chunksOf(content, size), longest)) {
-      lines.push(typeof line === 'string' ? line : `${line.code}: ${line.message}`)
+    for await (const some of textLines(chunksOf(content, size), longest)) {
+      for (const line of some) lines.push(typeof line === 'string' ? line : `${line.code}: ${line.message}`)
     }
     return lines
   }
@@ -147,7 +147,7 @@ describe('lines', () => {
       yield Buffer.from([0x61, 0xff, 0x0a, 0x62])
     })()
     const lines: unknown[] = []
-    for await (const line of textLines(chunks, 100)) lines.push(line)
+    for await (const some of textLines(chunks, 100)) lines.push(...some)
     expect(lines).toMatchObject([{ code: 'USAGE', message: 'the line is not UTF-8' }, 'b'])
   })
 

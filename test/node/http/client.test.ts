@@ -26,6 +26,44 @@ describe('an exchange', () => {
   })
 
   test.each([
+    ['GET', undefined],
+    ['HEAD', undefined],
+    ['DELETE', undefined],
+    ['POST', '0'],
+    ['PUT', '0'],
+    ['PATCH', '0'],
+  ])('without a body, the length of a %s is %s', async (method, length) => {
+    const seen: unknown[] = []
+    const url = await serve((request, response) => {
+      const { headers, rawHeaders } = request
+      seen.push(headers['content-length'], headers['transfer-encoding'], rawHeaders[0], headers.host)
+      response.end()
+    })
+    const response = await client().fetch(url, { method })
+    await response.body?.cancel()
+    expect(seen).toStrictEqual([length, undefined, 'host', url.host])
+  })
+
+  test('each header is sent once, in the last spelling', async () => {
+    const url = await serve((request, response) => response.end(JSON.stringify(request.rawHeaders)))
+    const headers = { Accept: 'a/b', 'USER-AGENT': 'me', 'x-other': '1' }
+    const sent: string[] = await (await client().fetch(url, { headers })).json()
+    const names = sent.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase())
+    expect(names).toStrictEqual([...new Set(names)])
+    expect(sent).toStrictEqual(expect.arrayContaining(['accept', 'a/b', 'user-agent', 'me', 'x-other', '1']))
+  })
+
+  test('a stream of a length that the caller names is not chunked', async () => {
+    const url = await serve(async (request, response) => {
+      const { length } = Buffer.concat(await request.toArray())
+      response.end(JSON.stringify([request.headers['content-length'], request.headers['transfer-encoding'], length]))
+    })
+    const body = new Blob([new Uint8Array(9)]).stream()
+    const response = await client().fetch(url, { method: 'POST', headers: { 'Content-Length': '9' }, body })
+    expect(await response.json()).toStrictEqual(['9', null, 9])
+  })
+
+  test.each([
     [{}, 'image/png'],
     [{ 'Content-Type': 'image/webp' }, 'image/webp'],
   ])('a blob tells its length, and its type unless the headers do: %o', async (headers, type) => {

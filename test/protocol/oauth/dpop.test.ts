@@ -24,8 +24,8 @@ const xrpc = new URL('https://PDS.fake.dev:443/xrpc/a.b.c?limit=1#top')
 const TOKEN = 'Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU'
 
 describe('12.3 claims', () => {
-  test('12.5, 12.6 at an authorization server: no ath, no iss, no nonce until one is known', async () => {
-    expect(await proofClaims({ method: 'POST', url: xrpc }, ports)).toStrictEqual({
+  test('12.5, 12.6 at an authorization server: no ath, no iss, no nonce until one is known', () => {
+    expect(proofClaims({ method: 'POST', url: xrpc }, undefined, ports)).toStrictEqual({
       jti: 'BwcHBwcHBwcHBwcHBwcHBw',
       htm: 'POST',
       htu: 'https://pds.fake.dev/xrpc/a.b.c',
@@ -34,7 +34,9 @@ describe('12.3 claims', () => {
   })
 
   test('22.6 ath of the access token of RFC 9449 §7.1', async () => {
-    expect(await proofClaims({ method: 'GET', url: xrpc, accessToken: TOKEN, nonce: 'n' }, ports)).toMatchObject({
+    const key = await importDpopKey(await generateDpopJwk())
+    const proof = await createProof(key, { method: 'GET', url: xrpc, accessToken: TOKEN, nonce: 'n' }, ports)
+    expect(decodeJwt(proof)).toMatchObject({
       ath: 'fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo',
       nonce: 'n',
     })
@@ -48,17 +50,16 @@ describe('12.3 claims', () => {
     ['https://pds.example.com', 'https://pds.example.com/'],
     ['https://pds.example.com/x?', 'https://pds.example.com/x'],
     ['https://u:p@pds.example.com:8443/x', 'https://pds.example.com:8443/x'],
-  ])('12.4, 22.5 htu of %s', async (url, htu) => {
-    expect(await proofClaims({ method: 'GET', url: new URL(url) }, ports)).toMatchObject({ htu })
+  ])('12.4, 22.5 htu of %s', (url, htu) => {
+    expect(proofClaims({ method: 'GET', url: new URL(url) }, undefined, ports)).toMatchObject({ htu })
   })
 
   test.each(['', 'a, b', 'say "hi"', 'back\\slash', 'line\nbreak', 'ü', 'a b'])(
     '13.5 refuses nonce %j',
     async (nonce) => {
       expect(isNonce(nonce)).toBe(false)
-      expect(await failure(() => proofClaims({ method: 'GET', url: xrpc, nonce }, ports))).toMatchObject({
-        code: 'DPOP_NONCE_INVALID',
-      })
+      const claims = async () => proofClaims({ method: 'GET', url: xrpc, nonce }, undefined, ports)
+      expect(await failure(claims)).toMatchObject({ code: 'DPOP_NONCE_INVALID' })
     },
   )
 
@@ -73,7 +74,8 @@ describe('12.3 claims', () => {
 
   test('12.4 no proof for what is not http', async () => {
     const url = new URL('file:///etc/passwd')
-    expect(await failure(() => proofClaims({ method: 'GET', url }, ports))).toMatchObject({ code: 'DPOP_URL_INVALID' })
+    const claims = async () => proofClaims({ method: 'GET', url }, undefined, ports)
+    expect(await failure(claims)).toMatchObject({ code: 'DPOP_URL_INVALID' })
   })
 })
 
@@ -87,7 +89,7 @@ describe.each([
     const key = await importDpopKey(await generateDpopJwk(), fast)
     const target = { method: 'GET', url: xrpc, nonce: 'n1', accessToken: TOKEN }
     const proof = await createProof(key, target, { ...ports, ...fast })
-    expect(decodeJwt(proof)).toStrictEqual(await proofClaims(target, ports))
+    expect(decodeJwt(proof)).toStrictEqual(proofClaims(target, await sha256(TOKEN), ports))
     expect(decodeProtectedHeader(proof)).toStrictEqual({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicJwk })
     expect(Object.keys(key.publicJwk).sort()).toStrictEqual(['crv', 'kty', 'x', 'y'])
     const { payload } = await jwtVerify(proof, EmbeddedJWK, { typ: 'dpop+jwt', algorithms: ['ES256'] })
@@ -133,7 +135,7 @@ describe('26.15 a secp256k1 key of an imported session', () => {
     const proof = await createProof(key, target, { ...ports, signEs256k })
     const { d, ...publicJwk } = jwk
     expect(decodeProtectedHeader(proof)).toStrictEqual({ typ: 'dpop+jwt', alg: 'ES256K', jwk: publicJwk })
-    expect(decodeJwt(proof)).toStrictEqual(await proofClaims(target, ports))
+    expect(decodeJwt(proof)).toStrictEqual(proofClaims(target, await sha256(TOKEN), ports))
     const [header, claims, signature] = proof.split('.')
     const publicKey = createPublicKey({ key: { ...publicJwk }, format: 'jwk' })
     const given = Buffer.from(signature!, 'base64url')
