@@ -11,6 +11,7 @@ import { checkHost, guardedLookup, isAddress } from './address-guard.ts'
 import { type Connect, createEarlyConnections, type EarlyConnections, type OnConnect, type Target } from './early.ts'
 import { ConnectFailure, ProxyFailure, TunnelRefused } from './errors.ts'
 import type { Proxies } from './proxies.ts'
+import { onceSocketsAreRead, RestingConnections, settling } from './rest.ts'
 
 const CONNECT_TIMEOUT = 5_000
 /** Milliseconds to keep an idle connection; a server may set a shorter time (`Keep-Alive: timeout=`). */
@@ -28,14 +29,16 @@ export interface Agents {
   for(url: URL, own?: boolean): HttpAgent
   /** Opens a connection for the first request to this server. It is closed when the signal is aborted before that. */
   open(url: URL, own: boolean, signal: AbortSignal): void
-  /** Whether a request to this URL may get a connection that has stood for a while. */
-  mayReuse(url: URL, own?: boolean): boolean
+  /** Resolves when a request to this URL can get a connection: one that is good for it, or else a new one. */
+  ready(url: URL, own?: boolean): Promise<void>
 }
 
 interface Pool {
   readonly agent: HttpAgent
   readonly options: HttpsAgentOptions
   readonly early: EarlyConnections
+  /** Absent if no connection is reused. */
+  readonly resting: RestingConnections | undefined
 }
 
 export function createAgents(dev: boolean, proxies: Proxies): Agents {
@@ -44,13 +47,19 @@ export function createAgents(dev: boolean, proxies: Proxies): Agents {
     for: (url, own) => pool(url, own).agent,
     open(url, own, signal) {
       const { options, early } = pool(url, own)
-      const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
       // As Node calls an agent for a request.
-      early.open({ ...options, host: hostOf(url), port, servername: serverName(url) }, signal)
+      early.open({ ...options, ...placeOf(url), servername: serverName(url) }, signal)
     },
-    mayReuse(url, own) {
-      const { agent, early } = pool(url, own)
-      return early.isAnyOpen || Object.keys(agent.freeSockets).length > 0
+    async ready(url, own) {
+      const { agent, early, resting } = pool(url, own)
+      const place = placeOf(url)
+      const isAnyFree = () => Object.keys(agent.freeSockets).length > 0
+      // A response may come to its end meanwhile.
+      if (!resting?.has(place) && !early.isAnyOpen && !isAnyFree()) await turn()
+      const rested = resting?.next(place)
+      if (rested) await rested
+      else if (early.isAnyOpen) await settling()
+      else if (isAnyFree()) await new Promise<void>(onceSocketsAreRead)
     },
   }
 
@@ -83,6 +92,14 @@ export function serverName(url: URL): string {
 /** As a connection takes it: an IPv6 address without brackets. */
 export function hostOf({ hostname }: URL): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+}
+
+function placeOf(url: URL): { host: string; port: number } {
+  return { host: hostOf(url), port: Number(url.port) || (url.protocol === 'https:' ? 443 : 80) }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
 }
 
 function directly(
@@ -219,7 +236,8 @@ function throughTunnel(secure: boolean, proxy: URL, options: HttpsAgentOptions):
 function poolOf(agent: HttpAgent, options: HttpsAgentOptions, connect: Connect): Pool {
   const early = createEarlyConnections(connect)
   const createConnection = (target: Target, done: OnConnect) => early.connect(target, done)
-  return { agent: Object.assign(agent, { createConnection }), options, early }
+  const resting = options.keepAlive ? new RestingConnections(agent) : undefined
+  return { agent: Object.assign(agent, { createConnection }), options, early, resting }
 }
 
 function onConnect(socket: Socket, ready: 'connect' | 'secureConnect', done: OnConnect): void {

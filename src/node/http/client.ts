@@ -64,7 +64,7 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
           userAgent,
           body: init.body,
           agent: agents.for(url, ownConnection),
-          mayReuse: () => agents.mayReuse(url, ownConnection),
+          ready: () => agents.ready(url, ownConnection),
           idleMilliseconds: pauseSeconds === undefined ? idleMilliseconds : timerFor(pauseSeconds),
           limit,
           beforeSend: confirming?.run,

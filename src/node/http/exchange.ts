@@ -13,6 +13,7 @@ import { hostOf, serverName } from './agents.ts'
 import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
 import type { Limit } from './limit.ts'
 import { ResponseBody, ResponseHeaders } from './response.ts'
+import { onceSocketsAreRead } from './rest.ts'
 
 export interface Exchange {
   readonly url: URL
@@ -21,8 +22,8 @@ export interface Exchange {
   readonly userAgent: string
   readonly body: Body | undefined
   readonly agent: Agent
-  /** Whether the request may get a connection that has stood for a while. */
-  mayReuse(): boolean
+  /** Resolves when the request can get a connection. */
+  ready(): Promise<void>
   /** Timeout for a pause of the server. */
   readonly idleMilliseconds: number
   /** Ended when the exchange has. */
@@ -32,11 +33,6 @@ export interface Exchange {
 
 type Content = Exclude<Body, string> | undefined
 
-/**
- * Milliseconds before a connection is reused: a server may close it after its response without announcing it, and the
- * next request would be lost.
- */
-const SETTLING = 2
 /** More than any server uses. */
 const MOST_ENCODINGS = 5
 const BODILESS = [204, 205, 304]
@@ -46,8 +42,7 @@ const BODILESS_METHODS = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
 /** @throws the cause, for `networkError`; errors of the body are already `OAuthError`s */
 export async function exchange(asked: Exchange): Promise<HttpResponse> {
   const { url, method, limit } = asked
-  if (!asked.mayReuse()) await turn() // a connection may become idle meanwhile
-  if (asked.mayReuse()) await settling()
+  await asked.ready()
   limit.throwIfReached()
   const message = await send(asked)
   const { statusCode: status = 0, statusMessage = '' } = message
@@ -79,23 +74,6 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
     return isGivenUp ? limit.reason : networkError(error, url)
   }
   return { status, statusText, ok: status < 300, headers, body: new ResponseBody(content, explain) }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve))
-}
-
-/** Long enough to notice that the server has closed a connection after its last response. */
-function settling(): Promise<void> {
-  return new Promise((resolve) => void setTimeout(onceSocketsAreRead, SETTLING, resolve))
-}
-
-/**
- * If the process was blocked, only now is it noticed that a connection was closed meanwhile: timers run before sockets are
- * read.
- */
-function onceSocketsAreRead(proceed: () => void): void {
-  setImmediate(() => setImmediate(proceed)) // the first may come before sockets are read once more
 }
 
 function send(asked: Exchange): Promise<IncomingMessage> {

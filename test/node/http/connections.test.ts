@@ -23,6 +23,40 @@ describe('between two requests', () => {
   })
 
   test.each([
+    ['every response', 1],
+    ['every third response', 3],
+  ])('many at once, and the server closes after %s: none is lost', async (_, period) => {
+    let answered = 0
+    const url = await serve(({ socket }, response) => {
+      answered += 1
+      const isLast = answered % period === 0
+      response.end('here', () => isLast && socket.destroy())
+    })
+    const http = client()
+    const send = async () => {
+      for (let request = 0; request < 20; request += 1) {
+        expect(await (await http.fetch(url, { method: 'POST', body: 'refresh_token=canary' })).text()).toBe('here')
+      }
+    }
+    await Promise.all(Array.from({ length: 32 }, send))
+    expect(answered).toBe(32 * 20)
+  })
+
+  test('many at once have no more connections than requests on their way', async () => {
+    const connections = new Set<net.Socket>()
+    const url = await serve(({ socket }, response) => {
+      connections.add(socket)
+      response.end('here')
+    })
+    const http = client()
+    const send = async () => {
+      for (let request = 0; request < 20; request += 1) await (await http.fetch(url)).text()
+    }
+    await Promise.all(Array.from({ length: 8 }, send))
+    expect(connections.size).toBe(8)
+  })
+
+  test.each([
     ['200', `${OK}content-length: 0\r\n\r\n`],
     ['204', 'HTTP/1.1 204 No\r\n\r\n'],
     ['205', 'HTTP/1.1 205 Reset\r\ncontent-length: 0\r\n\r\n'],
