@@ -59,6 +59,13 @@ const RESPONSE_LARGEST = 8 * 1024 * 1024
 /** What is wrong with one request only; any other error ends the batch. */
 const OF_ONE_LINE = ['USAGE', 'NSID_INVALID', 'NETWORK_LOST'] as const
 
+/** What the lines of a batch have in common. */
+interface Around {
+  readonly handle: () => Promise<Handle | undefined>
+  readonly stateOf: StateOf
+  readonly startSignal: AbortSignal
+}
+
 interface Line {
   /** From 1. */
   readonly line: number
@@ -119,7 +126,7 @@ export async function* batch(
   const ask = async (line: Line): Promise<BatchResult | undefined> => {
     underway += 1
     try {
-      return await resultOf(line, session, retry, { handle, stateOf }, sending)
+      return await resultOf(line, session, retry, { handle, stateOf, startSignal: ending.signal }, sending)
     } catch (error) {
       fail(error)
     } finally {
@@ -226,7 +233,7 @@ async function resultOf(
   { line, text }: Line,
   session: BatchSession,
   retry: RetryOptions,
-  { handle, stateOf }: { readonly handle: () => Promise<Handle | undefined>; readonly stateOf: StateOf },
+  { handle, stateOf, startSignal }: Around,
   ports: Ports,
 ): Promise<BatchResult> {
   const result: { readonly line: number; id?: unknown } = { line }
@@ -237,7 +244,7 @@ async function resultOf(
     const account = { did: session.did, handle: text.includes('{handle}') ? await handle() : undefined, pds }
     const given = parseBatchLine(text, account)
     if ('id' in given) result.id = given.id
-    request = given.request()
+    request = { ...given.request(), startSignal }
     const response = await callWithRetry(session, request, retry, ports)
     const content = await contentOf(request, response, session, stateOf, ports)
     return Object.assign(result, { status: response.status }, content)

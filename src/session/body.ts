@@ -24,6 +24,8 @@ export interface SessionInit {
 /** The same with header names in lower case, and without the body. */
 export interface SendInit extends Omit<SessionInit, 'headers' | 'body'> {
   readonly headers?: Readonly<Record<string, string>>
+  /** Once it is aborted, the request is not sent any more; one that was sent is finished. */
+  readonly startSignal?: AbortSignal | undefined
 }
 
 /** A body that can be sent again, as a retry after a nonce challenge requires. A stream is returned as it is. */

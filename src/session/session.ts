@@ -185,8 +185,8 @@ export class Session {
       this.#warnedOf.add(request.nsid)
       this.#ports.warn(`${request.nsid}: ${warning}`)
     }
-    const { timeoutSeconds, signal } = request
-    return this.#primed(path, { method, headers, timeoutSeconds, signal }, body)
+    const { timeoutSeconds, signal, startSignal } = request
+    return this.#primed(path, { method, headers, timeoutSeconds, signal, startSignal }, body)
   }
 
   /**
@@ -210,6 +210,7 @@ export class Session {
     init.signal?.throwIfAborted()
     const preparing = this.#prepare()
     if (preparing) await orAborted(preparing, init.signal)
+    init.startSignal?.throwIfAborted()
     const used = this.#record.accessToken
     const first = await this.#send(path, init, body)
     if (!maySayExpiredToken(first)) return first
@@ -219,6 +220,7 @@ export class Session {
     await orAborted(this.#refreshRefused(used), init.signal)
     if (this.#record.accessToken === used || isStream(body)) return response
     await response.body?.cancel()
+    init.startSignal?.throwIfAborted()
     return this.#send(path, init, body)
   }
 

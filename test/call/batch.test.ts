@@ -501,6 +501,42 @@ describe('with a real session', () => {
     expect(stored(world).spentTokens).toHaveLength(1)
   })
 
+  test('a signal during a refresh: the refresh is finished and saved, and no record is created', async () => {
+    const { world, separate } = await signedIn()
+    const controller = new AbortController()
+    const fetch = async (...request: Parameters<typeof world.fetch>) => {
+      const response = await world.fetch(...request)
+      if (request[0].pathname === '/oauth/token') controller.abort()
+      return response
+    }
+    const session = await openSession(separate, { ...world, fetch })
+    const lines = linesOf(numbersTo(30).map(String).map(post))
+    const collected = await collect(batch(lines, session, { concurrency: 8, signal: controller.signal }, world))
+    expect(collected).toMatchObject({ lines: [], error: undefined })
+    await session.settled()
+    expect(controller.signal.aborted).toBe(true)
+    expect(world.sent('com.atproto.repo.createRecord')).toStrictEqual([])
+    expect(stored(world).spentTokens).toHaveLength(1)
+    expect(stored(world).accessToken).toBe(session.record().accessToken)
+  })
+
+  test('a signal while a token is rejected as expired: what was refused is not sent again', async () => {
+    const { world, credentials } = await signedIn()
+    const controller = new AbortController()
+    world.faults.rsError = 'tokenInvalid'
+    const fetch = async (...request: Parameters<typeof world.fetch>) => {
+      const response = await world.fetch(...request)
+      if (request[0].pathname === '/oauth/token') controller.abort()
+      return response
+    }
+    const session = await openSession(credentials, { ...world, fetch })
+    const lines = linesOf(numbersTo(30).map(String).map(post))
+    const collected = await collect(batch(lines, session, { concurrency: 4, signal: controller.signal }, world))
+    expect(collected).toMatchObject({ lines: [], error: undefined })
+    expect(controller.signal.aborted).toBe(true)
+    expect(world.sent('com.atproto.repo.createRecord')).toHaveLength(2 * 4) // the first time without a nonce
+  })
+
   test('a token that is rejected after a refresh ends the batch instead of failing line after line', async () => {
     const { world, separate } = await signedIn()
     const session = await openSession(separate, world)

@@ -115,6 +115,33 @@ test('SIGTERM in the middle: sent requests have results, and --resume does the r
   expect(again.stderr).toContain('--resume')
 })
 
+test.skipIf(process.platform !== 'linux').each([
+  ['-o /dev/full', '/dev/full'],
+  ['> /dev/full', 'the output'],
+])('results that cannot be written (%s): what was sent is said, and nothing more is sent', async (where, what) => {
+  const login = await logIn(world)
+  await writeFile(join(login.home.path, 'all.jsonl'), linesOf(texts(1, 30)))
+  const { code, stderr } = await runShell(`atproto-oauth call --batch all.jsonl --concurrency 3 ${where}`, login)
+  const sent = (await postsOf(login)).length
+  expect(sent).toBeLessThan(30)
+  expect(stderr).toContain(
+    `error: cannot write ${what}: no space left on device; ${sent} requests were sent, of which the output has no result (lines 1 to ${sent}) [OUTPUT_FAILED]\n`,
+  )
+  expect(stderr).toMatch(/hint: .*find out what those requests did before you send them again/)
+  expect(code).toBe(10)
+})
+
+test('a reader that has had enough is told how many more were sent', async () => {
+  const login = await logIn(world)
+  await writeFile(join(login.home.path, 'all.jsonl'), linesOf(texts(1, 500)))
+  const { stdout, stderr } = await runShell('atproto-oauth call --batch all.jsonl | head -n 1', login)
+  expect(parsed(stdout)).toMatchObject([{ line: 1 }])
+  const sent = (await postsOf(login)).length
+  expect(sent).toBeLessThan(100)
+  const counts = stderr.match(/(\d+) requests? (?:was|were) answered; (\d+) more requests? (?:was|were) sent, of which/)
+  expect(Number(counts?.[1]) + Number(counts?.[2])).toBe(sent)
+})
+
 test('a session that has ended, and a network that is away, end a batch before its first line', async () => {
   const login = await logIn(world)
   const stdin = linesOf(texts(1, 20))

@@ -41,6 +41,41 @@ export class FinishedLines {
   }
 }
 
+/** Writes results until that fails, and records which are lost from then on. */
+export class ResultWriter {
+  /** The lines that were sent, without a result in the output. */
+  readonly lost: number[] = []
+  readonly #results: Pick<Results, 'write'>
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(results: Pick<Results, 'write'>) {
+    this.#results = results
+  }
+
+  /** @returns whether it was written */
+  async write(result: BatchResult): Promise<boolean> {
+    if (!this.#failure) {
+      try {
+        await this.#results.write(result)
+        return true
+      } catch (error) {
+        this.#failure = { error }
+      }
+    }
+    if (wasSent(result)) this.lost.push(result.line)
+    return false
+  }
+
+  throwFailure(): void {
+    if (this.#failure) throw this.#failure.error
+  }
+}
+
+/** Whether the request may have taken effect. */
+function wasSent({ status, error }: BatchResult): boolean {
+  return status !== undefined || error === 'NETWORK_LOST'
+}
+
 export function openResults(path: string | undefined, resume: boolean, output: Output): Promise<Results> {
   if (path !== undefined && path !== '-') return openFile(path, resume)
   return Promise.resolve({

@@ -12,7 +12,7 @@ import { CliError, hintOf, unreadableFileHint } from '../errors.ts'
 import { type CliIO, currentFolder } from '../io.ts'
 import type { Output } from '../output.ts'
 import { sessionFor } from '../session/select.ts'
-import { openResults } from './batch-output.ts'
+import { openResults, ResultWriter } from './batch-output.ts'
 import { textLines } from './lines.ts'
 import { BatchTally, counted, RateLimitWait } from './progress-text.ts'
 
@@ -77,7 +77,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   const count = () => known.count + tally.succeeded + tally.failed
 
   let accountState: OAuthError | undefined
-  await withSignals(session, output, async (signal) => {
+  await withSignals(session, output, async (signal, stop) => {
     let read = 0
     const isFinished = (line: number) => known.has(line)
     const onLine = (length: number) => {
@@ -89,16 +89,21 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
       accountState = error
     }
     const limits = { concurrency, isFinished, signal, onRateLimit: wait.onRateLimit, onAccountState }
+    const writer = new ResultWriter(results)
     try {
       await output.progress.during(describe, async () => {
         for await (const result of batch(lines, withTimeout(session, options.timeout), limits, runtime)) {
-          await results.write(result)
-          tally.add(result)
+          if (await writer.write(result)) tally.add(result)
+          else stop()
         }
       })
+      writer.throwFailure()
       if (signal.aborted) throw new OAuthError('INTERRUPTED', 'interrupted')
     } catch (error) {
-      throw isOAuthError(error) ? endedEarly(error, count(), path, options.account !== undefined) : error
+      const { lost } = writer
+      if (isOAuthError(error)) throw endedEarly(error, { count: count(), lost }, path, options.account !== undefined)
+      if (lost.length > 0) output.note(reached(count(), lost))
+      throw error
     }
     if (known.highest > read) {
       throw new CliError('USAGE', `${path} has a response to line ${known.highest}, but ${file} ends at line ${read}`, {
@@ -172,14 +177,37 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
   }
 }
 
-/** The results so far are kept; the error tells how to resume. */
-function endedEarly(error: OAuthError, count: number, path: string | undefined, isAccountGiven: boolean): OAuthError {
-  const message = `${error.message}; ${count === 0 ? 'no' : count.toLocaleString('en')} ${count === 1 ? 'request was' : 'requests were'} answered`
+/** How far it got, for a person. */
+function reached(count: number, lost: readonly number[]): string {
+  const answered = `${count === 0 ? 'no' : count.toLocaleString('en')} ${count === 1 ? 'request was' : 'requests were'} answered`
+  if (lost.length === 0) return answered
+  const [first, last] = [lost[0]!, lost.at(-1)!].map((line) => line.toLocaleString('en'))
+  const where = lost.length === 1 ? `line ${first}` : `lines ${first} to ${last}`
+  const more = counted(lost.length, count === 0 ? 'request' : 'more request')
+  const sent = `${more} ${lost.length === 1 ? 'was' : 'were'} sent, of which the output has no result (${where})`
+  return count === 0 ? sent : `${answered}; ${sent}`
+}
+
+/**
+ * The results so far are kept; the error tells how to resume.
+ *
+ * @param lost the lines that were sent, and whose results could not be written
+ */
+function endedEarly(
+  error: OAuthError,
+  { count, lost }: { readonly count: number; readonly lost: readonly number[] },
+  path: string | undefined,
+  isAccountGiven: boolean,
+): OAuthError {
+  const message = `${error.message}; ${reached(count, lost)}`
   const resume = isFile(path)
     ? '$& with --resume'
     : '$& with -o results.jsonl --resume, after you have written the printed results to that file'
   const next = hintOf(error, 'call', isAccountGiven)
-  const hint = count === 0 ? next : next.replace(/the same command (?:again|without --account)/, resume)
+  const resumed = count === 0 ? next : next.replace(/the same command (?:again|without --account)/, resume)
+  const again = isFile(path) ? 'with --resume' : 'by the same command'
+  const hint =
+    lost.length === 0 ? resumed : `${resumed}; find out what those requests did before you send them again ${again}`
   return new CliError(error.code, message, { cause: error, hint, session: error.session })
 }
 
@@ -194,7 +222,7 @@ type Signal = keyof typeof SIGNALS
 async function withSignals(
   session: Pick<Session, 'settled'>,
   output: Output,
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal, stop: () => void) => Promise<void>,
 ): Promise<void> {
   const controller = new AbortController()
   let received: Signal | undefined
@@ -209,7 +237,7 @@ async function withSignals(
   for (const name of names) process.removeAllListeners(name).on(name, listener)
   try {
     // A refresh that was given up goes on, and delays signals until it is saved.
-    await work(controller.signal).finally(() => session.settled())
+    await work(controller.signal, () => controller.abort()).finally(() => session.settled())
   } catch (error) {
     if (received && isOAuthError(error, 'INTERRUPTED')) {
       output.finish(error)

@@ -25,6 +25,8 @@ export interface XrpcRequest {
   readonly timeoutSeconds?: number | undefined
   /** Ends the request, and the wait before a retry. */
   readonly signal?: AbortSignal | undefined
+  /** Once it is aborted, the request is not sent any more; one that was sent is finished. */
+  readonly startSignal?: AbortSignal | undefined
 }
 
 export interface HttpRequest {
