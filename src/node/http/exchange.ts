@@ -153,33 +153,28 @@ function send(asked: Exchange): Promise<IncomingMessage> {
   })
 }
 
-/** Names and values in turns: Node writes a list as it is, and would copy an object first. */
+/** Names and values in turns: Node writes a list as it is, and would copy an object first. `host` comes first. */
 function headerList({ url, method, userAgent, headers = {} }: Exchange, content: Content): string[] {
-  const given: Record<string, string> = {}
-  for (const name of Object.keys(headers)) given[name.toLowerCase()] = headers[name]!
-  const all: Record<string, string> = {
-    host: url.host,
-    'accept-encoding': 'gzip, deflate, br',
-    accept: '*/*',
-    'user-agent': userAgent,
-    ...describing(content, method, given),
-    ...given,
-  }
+  const all = new Map<string, string>()
+  all.set('host', url.host)
+  all.set('accept-encoding', 'gzip, deflate, br')
+  all.set('accept', '*/*')
+  all.set('user-agent', userAgent)
+  if (content instanceof Blob && content.type !== '') all.set('content-type', content.type)
+  for (const name of Object.keys(headers)) all.set(name.toLowerCase(), headers[name]!)
+  const length = lengthOf(content, method)
+  if (length !== undefined) all.set('content-length', length)
+  else if (content !== undefined && !all.has('content-length')) all.set('transfer-encoding', 'chunked')
   const list: string[] = []
-  for (const name of Object.keys(all)) list.push(name, all[name]!)
+  for (const [name, value] of all) list.push(name, value)
   return list
 }
 
-/** The headers that describe a body, if the caller does not set them. Node would omit the length for some methods. */
-function describing(
-  content: Content,
-  method: string,
-  given: Readonly<Record<string, string>>,
-): Readonly<Record<string, string>> {
-  if (content === undefined) return BODILESS_METHODS.includes(method) ? {} : { 'content-length': '0' }
-  if (content instanceof Uint8Array) return { 'content-length': String(content.length) }
-  if (isStream(content)) return 'content-length' in given ? {} : { 'transfer-encoding': 'chunked' }
-  return { 'content-length': String(content.size), ...(content.type !== '' && { 'content-type': content.type }) }
+/** Node would omit it for some methods. */
+function lengthOf(content: Content, method: string): string | undefined {
+  if (content === undefined) return BODILESS_METHODS.includes(method) ? undefined : '0'
+  if (content instanceof Uint8Array) return String(content.length)
+  return isStream(content) ? undefined : String(content.size)
 }
 
 /** The decoded content (RFC 9110 §8.4). With an encoding that was not asked for, the bytes stay as they are. */

@@ -112,11 +112,13 @@ export function createDpopFetch(
   ) => {
     const { method = 'GET', accessToken, body } = init
     const dpop = await createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
-    const authorization = accessToken === undefined ? undefined : { authorization: `DPoP ${accessToken}` }
+    const headers: Record<string, string> = { ...init.headers }
+    if (accessToken !== undefined) headers.authorization = `DPoP ${accessToken}`
+    headers.dpop = dpop
     const signed = {
       ...init,
       method,
-      headers: { ...init.headers, ...authorization, dpop },
+      headers,
       body: typeof body === 'function' ? await body() : body,
       accessToken: undefined, // it goes nowhere but into the header
     }
