@@ -59,7 +59,7 @@ export class RestingConnections {
       release()
       rest.onEnd?.()
     }
-    const rest: Rest = { timer: setTimeout(onceSocketsAreRead, REST, end).unref() }
+    const rest: Rest = { timer: setTimeout(setImmediate, REST, end).unref() }
     rests.push(rest)
     this.#rests.set(key, rests)
   }
@@ -67,12 +67,12 @@ export class RestingConnections {
 
 /** Long enough for a connection that was opened early and has stood for a while. */
 export function settling(): Promise<void> {
-  return new Promise((resolve) => void setTimeout(onceSocketsAreRead, REST, resolve))
+  return new Promise((resolve) => void setTimeout(setImmediate, REST, resolve))
 }
 
 /**
- * If the process was blocked, only now is it noticed that a connection was closed meanwhile: timers run before sockets are
- * read.
+ * If the process was blocked, only now is it noticed that a connection was closed meanwhile. After a timer, one
+ * `setImmediate` is enough: sockets are read between the two.
  */
 export function onceSocketsAreRead(proceed: () => void): void {
   setImmediate(() => setImmediate(proceed)) // the first may come before sockets are read once more

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type net from 'node:net'
 import { createServer } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { OAuthError } from '../../../src/errors.ts'
 import { failure } from '../../support/failure.ts'
@@ -11,6 +12,24 @@ import { client, serve, serveBytes } from './servers.ts'
 const OK = 'HTTP/1.1 200 OK\r\n'
 /** More than the buffers of two sockets hold. */
 const LARGE = 32 * 1024 * 1024
+/** A thread whose server answers one request on each connection, and closes it when it is told to. */
+const CLOSING_SERVER = `
+  const { parentPort, workerData: flags } = require('node:worker_threads')
+  const server = require('node:net').createServer((socket) => {
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 OK\\r\\ncontent-length: 4\\r\\n\\r\\nhere', () => {
+        Atomics.wait(flags, 0, 0)
+        Atomics.store(flags, 0, 0)
+        socket.destroy()
+      })
+    })
+    socket.once('close', () => {
+      Atomics.add(flags, 1, 1)
+      Atomics.notify(flags, 1)
+    })
+  })
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
+`
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 describe('between two requests', () => {
@@ -41,6 +60,29 @@ describe('between two requests', () => {
     await Promise.all(Array.from({ length: 32 }, send))
     expect(answered).toBe(32 * 20)
   })
+
+  test.each([
+    ['at once', 0],
+    ['when the connection is free', 20],
+  ])(
+    'a server that closes while this process is blocked %s does not get the next request on that connection',
+    async (_, before) => {
+      /** Set by this thread when the server may close the connection, and by the server when it has. */
+      const flags = new Int32Array(new SharedArrayBuffer(8))
+      const worker = new Worker(CLOSING_SERVER, { eval: true, workerData: flags })
+      onTestFinished(() => void worker.terminate())
+      const [port] = await once(worker, 'message')
+      const url = new URL(`http://127.0.0.1:${port}`)
+      const http = client()
+      for (let request = 0; request < 10; request += 1) {
+        expect(await (await http.fetch(url, { method: 'POST', body: 'refresh_token=canary' })).text()).toBe('here')
+        await pause(before)
+        Atomics.store(flags, 0, 1)
+        Atomics.notify(flags, 0)
+        Atomics.wait(flags, 1, request)
+      }
+    },
+  )
 
   test('many at once have no more connections than requests on their way', async () => {
     const connections = new Set<net.Socket>()
