@@ -176,7 +176,7 @@ export class Session {
    *
    * @internal
    */
-  async send(request: XrpcRequest): Promise<HttpResponse> {
+  send(request: XrpcRequest): Promise<HttpResponse> {
     const { path, method, headers, body } = buildXrpcRequest(request, this.did)
     const advice = proxyAdvice(request)
     if (advice !== undefined) this.#ports.warn(advice)
@@ -212,16 +212,20 @@ export class Session {
     if (preparing) await orAborted(preparing, init.signal)
     init.startSignal?.throwIfAborted()
     const used = this.#record.accessToken
-    const first = await this.#send(path, init, body)
-    if (!maySayExpiredToken(first)) return first
-    const { isExpired, response } = await saysExpiredToken(first)
-    if (!isExpired) return response
-    init.signal?.throwIfAborted()
-    await orAborted(this.#refreshRefused(used), init.signal)
-    if (this.#record.accessToken === used || isStream(body)) return response
-    await response.body?.cancel()
-    init.startSignal?.throwIfAborted()
-    return this.#send(path, init, body)
+    try {
+      const first = await this.#send(path, init, body)
+      if (!maySayExpiredToken(first)) return first
+      const { isExpired, response } = await saysExpiredToken(first)
+      if (!isExpired) return response
+      init.signal?.throwIfAborted()
+      await orAborted(this.#refreshRefused(used), init.signal)
+      if (this.#record.accessToken === used || isStream(body)) return response
+      await response.body?.cancel()
+      init.startSignal?.throwIfAborted()
+      return await this.#send(path, init, body)
+    } finally {
+      if (this.#nonces !== this.#storedNonces) await this.#storeNonces()
+    }
   }
 
   /** @returns nothing if a request can be sent at once */
@@ -251,22 +255,17 @@ export class Session {
     return refreshToken !== undefined && tokenElsewhere === undefined && !isShared
   }
 
-  async #send(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {
-    const url = this.#urlOf(path)
-    try {
-      return await this.#dpopFetch(url, {
-        method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
-        headers: init.headers ?? {},
-        accessToken: this.#record.accessToken,
-        body,
-        signal: init.signal ?? undefined,
-        streaming: true,
-        timeoutSeconds: init.timeoutSeconds ?? timeoutFor(body),
-        pauseSeconds: init.timeoutSeconds,
-      })
-    } finally {
-      if (this.#nonces !== this.#storedNonces) await this.#storeNonces()
-    }
+  #send(path: string, init: SendInit, body: Body | undefined): Promise<HttpResponse> {
+    return this.#dpopFetch(this.#urlOf(path), {
+      method: (init.method ?? 'GET').toUpperCase(), // as fetch sends it, and the proof has to say the same
+      headers: init.headers ?? {},
+      accessToken: this.#record.accessToken,
+      body,
+      signal: init.signal ?? undefined,
+      streaming: true,
+      timeoutSeconds: init.timeoutSeconds ?? timeoutFor(body),
+      pauseSeconds: init.timeoutSeconds,
+    })
   }
 
   #urlOf(path: string): URL {

@@ -11,7 +11,7 @@ import { checkHost, guardedLookup, isAddress } from './address-guard.ts'
 import { type Connect, createEarlyConnections, type EarlyConnections, type OnConnect, type Target } from './early.ts'
 import { ConnectFailure, ProxyFailure, TunnelRefused } from './errors.ts'
 import type { Proxies } from './proxies.ts'
-import { onceSocketsAreRead, RestingConnections, settling } from './rest.ts'
+import { onceSocketsAreRead, type Place, RestingConnections, settling } from './rest.ts'
 
 const CONNECT_TIMEOUT = 5_000
 /** Milliseconds to keep an idle connection; a server may set a shorter time (`Keep-Alive: timeout=`). */
@@ -50,17 +50,22 @@ export function createAgents(dev: boolean, proxies: Proxies): Agents {
       // As Node calls an agent for a request.
       early.open({ ...options, ...placeOf(url), servername: serverName(url) }, signal)
     },
-    async ready(url, own) {
-      const { agent, early, resting } = pool(url, own)
+    ready(url, own) {
+      const used = pool(url, own)
       const place = placeOf(url)
-      const isAnyFree = () => Object.keys(agent.freeSockets).length > 0
-      // A response may come to its end meanwhile.
-      if (!resting?.has(place) && !early.isAnyOpen && !isAnyFree()) await turn()
-      const rested = resting?.next(place)
-      if (rested) await rested
-      else if (early.isAnyOpen) await settling()
-      else if (isAnyFree()) await new Promise<void>(onceSocketsAreRead)
+      return used.resting?.next(place) ?? waited(used, place)
     },
+  }
+
+  async function waited({ agent, early, resting }: Pool, place: Place): Promise<void> {
+    const isAnyFree = () => Object.keys(agent.freeSockets).length > 0
+    if (!early.isAnyOpen && !isAnyFree()) {
+      await turn() // a response may come to its end meanwhile
+      const rested = resting?.next(place)
+      if (rested) return rested
+    }
+    if (early.isAnyOpen) return settling()
+    if (isAnyFree()) return new Promise(onceSocketsAreRead)
   }
 
   function pool(url: URL, own = false): Pool {
@@ -94,7 +99,7 @@ export function hostOf({ hostname }: URL): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
 }
 
-function placeOf(url: URL): { host: string; port: number } {
+function placeOf(url: URL): Place {
   return { host: hostOf(url), port: Number(url.port) || (url.protocol === 'https:' ? 443 : 80) }
 }
 

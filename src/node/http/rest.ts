@@ -15,7 +15,7 @@ interface Rest {
   onEnd?: () => void
 }
 
-interface Place {
+export interface Place {
   readonly host: string
   readonly port: number
 }
@@ -35,10 +35,6 @@ export class RestingConnections {
         for (const listener of listeners) listener.call(agent, socket, place)
       })
     })
-  }
-
-  has(place: Place): boolean {
-    return this.#rests.has(keyOf(place))
   }
 
   /** Resolves as soon as a connection has rested that no other request waits for; `undefined` if there is none. */

@@ -111,7 +111,8 @@ export function createDpopFetch(
     { isGuess = false }: AttemptOptions = {},
   ) => {
     const { method = 'GET', accessToken, body } = init
-    const dpop = await createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
+    const proof = createProof(key, { method, url, nonce, clockOffset, accessToken }, ports)
+    const dpop = typeof proof === 'string' ? proof : await proof
     const headers: Record<string, string> = { ...init.headers }
     if (accessToken !== undefined) headers.authorization = `DPoP ${accessToken}`
     headers.dpop = dpop

@@ -127,21 +127,27 @@ export function proofClaims(
 /**
  * Signs a proof for one attempt. A retry needs a new one: a server may reject a `jti` that was used before (§11.1).
  *
- * @returns the value of the `DPoP` request header
+ * @returns the value of the `DPoP` request header; at once if nothing has to be waited for
  * @throws {OAuthError} `DPOP_URL_INVALID`, `DPOP_NONCE_INVALID`, `CREDENTIALS_INVALID` for a secp256k1 key
  */
-export async function createProof(
+export function createProof(
   key: DpopKey,
   target: ProofTarget,
   ports: Clock & Random & Secp256k1 & FastCrypto,
-): Promise<string> {
+): string | Promise<string> {
   const { accessToken } = target
-  const ath = accessToken === undefined ? undefined : (knownHash(accessToken) ?? (await hashOf(accessToken, ports)))
-  const claims = proofClaims(target, ath, ports)
+  if (accessToken === undefined) return signProof(key, proofClaims(target, undefined, ports), ports)
+  const ath = knownHash(accessToken)
+  if (ath !== undefined) return signProof(key, proofClaims(target, ath, ports), ports)
+  return hashOf(accessToken, ports).then((hash) => signProof(key, proofClaims(target, hash, ports), ports))
+}
+
+function signProof(key: DpopKey, claims: ProofClaims, ports: Secp256k1 & FastCrypto): string | Promise<string> {
   const input = `${headerOf(key)}.${encode(UTF8.encode(JSON.stringify(claims)), ports)}`
   const data = UTF8.encode(input)
   const signature = key.alg === 'ES256' ? signEs256(key.privateKey, data) : signEs256k(key.privateKey, data, ports)
-  return `${input}.${encode(await signature, ports)}`
+  const signed = (bytes: Uint8Array) => `${input}.${encode(bytes, ports)}`
+  return signature instanceof Uint8Array ? signed(signature) : signature.then(signed)
 }
 
 /** As base64url without padding. */
