@@ -21,7 +21,8 @@ export interface LineRequest {
 /** @throws {OAuthError} `USAGE` it is not even a JSON object */
 export function parseBatchLine(text: string, account: GivenRequest['account']): LineRequest {
   const line = parse(text)
-  return { ...('id' in line && { id: line.id }), request: () => requestOf(line, account) }
+  const request = () => requestOf(line, account)
+  return 'id' in line ? { id: line.id, request } : { request }
 }
 
 function requestOf(line: JsonObject, account: GivenRequest['account']): XrpcRequest {

@@ -59,6 +59,8 @@ const RESPONSE_LARGEST = 8 * 1024 * 1024
 /** What is wrong with one request only; any other error ends the batch. */
 const OF_ONE_LINE = ['USAGE', 'NSID_INVALID', 'NETWORK_LOST'] as const
 
+type Unfinished = { -readonly [Member in keyof BatchResult]: BatchResult[Member] }
+
 /** What the lines of a batch have in common. */
 interface Around {
   readonly handle: () => Promise<Handle | undefined>
@@ -236,7 +238,7 @@ async function resultOf(
   { handle, stateOf, startSignal }: Around,
   ports: Ports,
 ): Promise<BatchResult> {
-  const result: { readonly line: number; id?: unknown } = { line }
+  const result: Unfinished = { line }
   let request: XrpcRequest | undefined
   try {
     if (typeof text !== 'string') throw text
@@ -246,36 +248,44 @@ async function resultOf(
     if ('id' in given) result.id = given.id
     request = { ...given.request(), startSignal }
     const response = await callWithRetry(session, request, retry, ports)
-    const content = await contentOf(request, response, session, stateOf, ports)
-    return Object.assign(result, { status: response.status }, content)
+    result.status = response.status
+    if (response.ok) await addOutput(result, response)
+    else await addError(result, request, response, session, stateOf, ports)
+    return result
   } catch (error) {
     if (!isOAuthError(error, ...OF_ONE_LINE)) throw error
     const isUnclear = error.code === 'NETWORK_LOST' && request?.method === 'POST'
     const message = isUnclear ? `${error.message}; the request may have taken effect` : error.message
-    return Object.assign(result, { error: error.code, message })
+    return { line, ...('id' in result && { id: result.id }), error: error.code, message }
   }
 }
 
-async function contentOf(
+async function addOutput(result: Unfinished, response: HttpResponse): Promise<void> {
+  const bytes = await readBounded(response, RESPONSE_LARGEST)
+  if (bytes) {
+    result.output = outputOf(bytes, mediaType(response.headers))
+    return
+  }
+  result.error = 'RESPONSE_INVALID'
+  result.message = `the response is larger than ${RESPONSE_LARGEST / 2 ** 20} MiB, the limit for a batch`
+}
+
+async function addError(
+  result: Unfinished,
   request: XrpcRequest,
   response: HttpResponse,
   session: BatchSession,
   stateOf: StateOf,
   ports: Clock,
-): Promise<Pick<BatchResult, 'output' | 'error' | 'message'>> {
-  if (response.ok) {
-    const bytes = await readBounded(response, RESPONSE_LARGEST)
-    if (bytes) return { output: outputOf(bytes, mediaType(response.headers)) }
-    const message = `the response is larger than ${RESPONSE_LARGEST / 2 ** 20} MiB, the limit for a batch`
-    return { error: 'RESPONSE_INVALID', message }
-  }
+): Promise<void> {
   const refused = await readXrpcError(request, response, session.record(), ports.now())
   // The session has refreshed already: the next line would fare no better.
   if (isExpiredToken(response, refused.body)) throw refused.error
   const { status, error, description } = serverError(response.status, parseJsonObject(refused.body))
   const state = await stateOf(refused.error, request)
   const message = description ?? `${request.nsid} returned ${status}`
-  return { error: error ?? 'XRPC_ERROR', message: state === undefined ? message : `${message}: ${state}` }
+  result.error = error ?? 'XRPC_ERROR'
+  result.message = state === undefined ? message : `${message}: ${state}`
 }
 
 function outputOf(bytes: Uint8Array, type: string): unknown {

@@ -33,6 +33,7 @@ export function isFresh(record: SessionRecord, ports: FreshnessPorts, atLeastSec
   if (refreshToken === undefined) return left > 0
   // Issued in the future: the clock was set back, so the expiry time is unreliable.
   if (issuedAt !== undefined && issuedAt - now() > CLOCK_SLACK) return false
+  if (left > MARGIN + spread) return true
   const margin = MARGIN + (randomBytes(1)[0]! / 255) * spread
   return left > margin * Math.min(1, (lifetime * MARGIN_SHARE) / (MARGIN + spread))
 }

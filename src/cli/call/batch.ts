@@ -135,7 +135,7 @@ function withTimeout(session: Session, timeoutSeconds: number | undefined): Para
     did: session.did,
     currentHandle: () => session.currentHandle(),
     record: () => session.record(),
-    call: (request) => session.send({ ...request, timeoutSeconds }),
+    call: (request) => session.send(timeoutSeconds === undefined ? request : { ...request, timeoutSeconds }),
   }
 }
 

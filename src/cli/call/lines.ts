@@ -27,20 +27,22 @@ class Lines {
   }
 
   /** The lines that end in this chunk. */
-  *in(chunk: Uint8Array): Generator<RawLine> {
+  in(chunk: Uint8Array): RawLine[] {
+    const lines: RawLine[] = []
     let start = 0
     for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
       this.#keep(chunk.subarray(start, end))
       this.#length += 1
-      yield this.#take(true)
+      lines.push(this.#take(true))
       start = end + 1
     }
     this.#keep(chunk.subarray(start))
+    return lines
   }
 
   /** The last line, if it has no line feed. */
-  *rest(): Generator<RawLine> {
-    if (this.#length > 0) yield this.#take(false)
+  rest(): RawLine[] {
+    return this.#length > 0 ? [this.#take(false)] : []
   }
 
   #keep(part: Uint8Array): void {
@@ -68,7 +70,7 @@ export async function* rawLines(chunks: AsyncIterable<Uint8Array>, longest: numb
 }
 
 /**
- * Each line as text, or an error for an invalid one; the lines of each chunk together, read as they are taken.
+ * Each line as text, or an error for an invalid one; the lines of each chunk together.
  *
  * @param onLine is told the length in bytes, with the line feed, before the line is given
  */
@@ -76,16 +78,14 @@ export async function* textLines(
   chunks: AsyncIterable<Uint8Array>,
   longest: number,
   onLine?: (length: number) => void,
-): AsyncGenerator<Generator<string | OAuthError>> {
+): AsyncGenerator<(string | OAuthError)[]> {
   const lines = new Lines(longest)
-  function* textsOf(raw: Iterable<RawLine>): Generator<string | OAuthError> {
-    for (const { bytes, length } of raw) {
-      onLine?.(length)
-      yield bytes ? (decodeUtf8(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
-    }
+  const textOf = ({ bytes, length }: RawLine) => {
+    onLine?.(length)
+    return bytes ? (decodeUtf8(bytes) ?? wrong('not UTF-8')) : wrong(`longer than ${longest / 2 ** 20} MiB`)
   }
-  for await (const chunk of chunks) yield textsOf(lines.in(chunk))
-  yield textsOf(lines.rest())
+  for await (const chunk of chunks) yield lines.in(chunk).map(textOf)
+  yield lines.rest().map(textOf)
 }
 
 function wrong(what: string): OAuthError {

@@ -63,16 +63,12 @@ export function assembleRequest(given: GivenRequest): XrpcRequest {
   }
   const body = isPost && !given.hasUpload ? bodyOf(data, rest, known) : undefined
   if (known) checkComplete(known, own, body, given)
-  return {
-    nsid,
-    method: isPost ? 'POST' : 'GET',
-    parameters: own.size === 0 ? [] : [...own].flatMap(([name, value]) => asParameters(name, value)),
-    ...(body !== undefined && {
-      // Unchanged if nothing was merged into it, so that numbers and whitespace are kept.
-      body: body === written && given.data !== undefined ? given.data : JSON.stringify(body),
-      headers: { 'content-type': 'application/json' },
-    }),
-  }
+  const method = isPost ? 'POST' : 'GET'
+  const parameters = own.size === 0 ? [] : [...own].flatMap(([name, value]) => asParameters(name, value))
+  if (body === undefined) return { nsid, method, parameters }
+  // Unchanged if nothing was merged into it, so that numbers and whitespace are kept.
+  const text = body === written && given.data !== undefined ? given.data : JSON.stringify(body)
+  return { nsid, method, parameters, body: text, headers: { 'content-type': 'application/json' } }
 }
 
 /**
@@ -218,6 +214,7 @@ function placeholders(text: string, account: GivenRequest['account']): string {
  */
 function fillIn(value: unknown, account: GivenRequest['account']): unknown {
   if (typeof value === 'string') {
+    if (!value.includes('{')) return value
     return value.replace(/^(at:\/\/)?\{(did|handle|pds)\}(?=\/|$)/, (_, at = '', name) => at + known(name, account))
   }
   if (typeof value !== 'object' || value === null) return value
