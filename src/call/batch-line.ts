@@ -33,6 +33,7 @@ function requestOf(line: JsonObject, account: GivenRequest['account']): XrpcRequ
   if (method !== undefined && method !== 'GET' && method !== 'POST') throw usage('"method" must be "GET" or "POST"')
   if (!isObject(params)) throw usage('"params" must be an object')
   if (!isObject(headers)) throw usage('"headers" must be an object')
+  if (input === null) throw usage('"input" is null; a request without a body has no "input"')
   const assembled = assembleRequest({
     nsid,
     fields: line.params === undefined ? [] : fieldsOf(params, method === undefined ? nsid : undefined),
@@ -97,8 +98,20 @@ function parse(text: string): JsonObject {
   } catch (error) {
     throw usage(`invalid JSON: ${error instanceof SyntaxError ? error.message : String(error)}`)
   }
-  if (isObject(value)) return value
-  throw usage('the line is not a JSON object')
+  if (!isObject(value)) throw usage('the line is not a JSON object')
+  if (LONG_NUMBER.test(text) && hasInexact(value)) {
+    throw usage('a number beyond 2^53 would lose its last digits; send it as a string')
+  }
+  return value
+}
+
+/** Has more digits than every number that is kept exactly. */
+const LONG_NUMBER = /\d{16}/
+
+/** Whether a whole number may not be the one that was written. */
+function hasInexact(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value)
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasInexact)
 }
 
 function usage(message: string): OAuthError {

@@ -472,6 +472,28 @@ describe('the end', () => {
     expect(answers).toMatchObject([{ status: 200 }, { error: 'USAGE' }, { status: 200 }])
   })
 
+  test.each([
+    ['9007199254740993', false],
+    ['[{"a":-123456789012345678901234567890}]', false],
+    ['9007199254740991', true],
+    ['{"a":"12345678901234567890"}', true],
+    ['{"a":0.1234567890123456789}', true],
+    ['1e300', true],
+  ])('a whole number that cannot be kept exactly is refused: %s', async (number, isSent) => {
+    const line = `{"nsid":"com.example.do","method":"POST","input":{"value":${number}}}`
+    const { answers } = await collect(begin([line], async () => json(200, {})).answers)
+    const refused = { error: 'USAGE', message: expect.stringContaining('beyond 2^53') }
+    expect(answers).toMatchObject([isSent ? { status: 200 } : refused])
+  })
+
+  test('"input" that is null is refused, whatever the method', async () => {
+    const call = vi.fn(async () => json(200, {}))
+    const lines = ['', ',"method":"POST"', ',"method":"GET"'].map((more) => `{"nsid":"a.b.c"${more},"input":null}`)
+    const { answers } = await collect(begin(lines, call).answers)
+    expect(answers).toMatchObject([1, 2, 3].map((line) => ({ line, error: 'USAGE' })))
+    expect(call).not.toHaveBeenCalled()
+  })
+
   test('lines that cannot be read end it', async () => {
     const source = async function* () {
       yield [readOf(1)]

@@ -169,6 +169,15 @@ test.each([
   expect(refused.stderr).toContain(message)
 })
 
+test.each([
+  ['.', '"."'],
+  ['- < .', 'stdin'],
+])('a directory (%s) has no lines', async (input, what) => {
+  const { code, stdout, stderr } = await runShell(`atproto-oauth call --batch ${input}`, await logIn(world))
+  expect(stderr).toContain(`cannot read ${what}: is a directory [USAGE]`)
+  expect([code, stdout]).toStrictEqual([2, ''])
+})
+
 test.skipIf(process.platform !== 'linux').each([
   ['/proc/self/mem', '"/proc/self/mem"'],
   ['- < /proc/self/mem', 'stdin'],

@@ -1,6 +1,7 @@
 /**
  * `call --batch`: reads one request per line and writes one result per line.
  */
+import { fstatSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { batch } from '../../call/batch.ts'
@@ -164,17 +165,24 @@ async function openInput(file: string, { stdin }: CliIO): Promise<Input> {
       refuse(error)
     }
   }
+  // For a directory, Node has an empty stdin.
+  const fd = file === '-' && 'fd' in stdin ? stdin.fd : undefined
+  if (typeof fd === 'number' && fstatSync(fd).isDirectory()) refuse(isDirectory())
   // Destroyed even if unread input remains: it would keep the process alive.
   if (file === '-') return { chunks: chunksOf(stdin), [Symbol.asyncDispose]: async () => void stdin.destroy() }
   const handle = await open(file).catch(refuse)
   const stream = handle.createReadStream()
   const stats = await handle.stat()
-  if (stats.isDirectory()) refuse(Object.assign(new Error('is a directory'), { code: 'EISDIR' }))
+  if (stats.isDirectory()) refuse(isDirectory())
   return {
     chunks: chunksOf(stream),
     size: stats.isFile() ? stats.size : undefined,
     [Symbol.asyncDispose]: async () => void stream.destroy(),
   }
+}
+
+function isDirectory(): Error {
+  return Object.assign(new Error('is a directory'), { code: 'EISDIR' })
 }
 
 /** How far it got, for a person. */
