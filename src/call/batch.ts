@@ -56,8 +56,16 @@ type StateOf = (error: OAuthError, request: XrpcRequest) => Promise<string | und
 const WINDOW = 4
 /** Maximum response size in bytes. */
 const RESPONSE_LARGEST = 8 * 1024 * 1024
+/** Bytes of responses in the queue from which no more requests are sent. */
+const QUEUE_LARGEST = 64 * 1024 * 1024
 /** What is wrong with one request only; any other error ends the batch. */
 const OF_ONE_LINE = ['USAGE', 'NSID_INVALID', 'NETWORK_LOST'] as const
+
+interface Answer {
+  readonly result: BatchResult
+  /** Bytes; what it takes in memory, about. */
+  readonly size: number
+}
 
 type Unfinished = { -readonly [Member in keyof BatchResult]: BatchResult[Member] }
 
@@ -124,11 +132,14 @@ export async function* batch(
     return asked
   }
   let underway = 0
+  let queuedBytes = 0
   /** Without a result if the batch ends while it waits for the end of a rate limit. */
-  const ask = async (line: Line): Promise<BatchResult | undefined> => {
+  const ask = async (line: Line): Promise<Answer | undefined> => {
     underway += 1
     try {
-      return await resultOf(line, session, retry, { handle, stateOf, startSignal: ending.signal }, sending)
+      const answer = await answerTo(line, session, retry, { handle, stateOf, startSignal: ending.signal }, sending)
+      queuedBytes += answer.size
+      return answer
     } catch (error) {
       fail(error)
     } finally {
@@ -138,7 +149,9 @@ export async function* batch(
   }
 
   const input = lines[Symbol.asyncIterator]()
-  const queue: Promise<BatchResult | undefined>[] = []
+  const queue: Promise<Answer | undefined>[] = []
+  // The awaited result is no longer in the queue.
+  const isFull = () => queue.length >= WINDOW * concurrency - 1 || queuedBytes > QUEUE_LARGEST
   let isComplete = false
   const fill = async () => {
     let count = 0
@@ -153,8 +166,7 @@ export async function* batch(
           if (ending.signal.aborted) return
           queue.push(ask({ line: count, text }))
           queued.announce()
-          // The awaited result is no longer in the queue.
-          while (queue.length >= WINDOW * concurrency - 1 && !ending.signal.aborted) await room.next()
+          while (isFull() && !ending.signal.aborted) await room.next()
           if (ending.signal.aborted) return
         }
       }
@@ -174,8 +186,11 @@ export async function* batch(
       const asked = queue.shift()
       if (asked) {
         room.announce()
-        const result = await asked
-        if (result) yield result
+        const answer = await asked
+        if (!answer) continue
+        queuedBytes -= answer.size
+        room.announce()
+        yield answer.result
       } else if (isComplete || ending.signal.aborted) break
       else await queued.next()
     }
@@ -231,13 +246,13 @@ function abortableBy(signal: AbortSignal): <T>(begin: () => Promise<T>) => Promi
 }
 
 /** @throws {OAuthError} what the other lines would meet as well */
-async function resultOf(
+async function answerTo(
   { line, text }: Line,
   session: BatchSession,
   retry: RetryOptions,
   { handle, stateOf, startSignal }: Around,
   ports: Ports,
-): Promise<BatchResult> {
+): Promise<Answer> {
   const result: Unfinished = { line }
   let request: XrpcRequest | undefined
   try {
@@ -249,25 +264,27 @@ async function resultOf(
     request = { ...given.request(), startSignal }
     const response = await callWithRetry(session, request, retry, ports)
     result.status = response.status
-    if (response.ok) await addOutput(result, response)
-    else await addError(result, request, response, session, stateOf, ports)
-    return result
+    if (response.ok) return { result, size: await addOutput(result, response) }
+    await addError(result, request, response, session, stateOf, ports)
+    return { result, size: 0 }
   } catch (error) {
     if (!isOAuthError(error, ...OF_ONE_LINE)) throw error
     const isUnclear = error.code === 'NETWORK_LOST' && request?.method === 'POST'
     const message = isUnclear ? `${error.message}; the request may have taken effect` : error.message
-    return { line, ...('id' in result && { id: result.id }), error: error.code, message }
+    return { result: { line, ...('id' in result && { id: result.id }), error: error.code, message }, size: 0 }
   }
 }
 
-async function addOutput(result: Unfinished, response: HttpResponse): Promise<void> {
+/** @returns the size of the response in bytes */
+async function addOutput(result: Unfinished, response: HttpResponse): Promise<number> {
   const bytes = await readBounded(response, RESPONSE_LARGEST)
   if (bytes) {
     result.output = outputOf(bytes, mediaType(response.headers))
-    return
+    return bytes.length
   }
   result.error = 'RESPONSE_INVALID'
   result.message = `the response is larger than ${RESPONSE_LARGEST / 2 ** 20} MiB, the limit for a batch`
+  return 0
 }
 
 async function addError(

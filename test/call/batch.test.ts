@@ -118,6 +118,21 @@ describe('order and window', () => {
     expect((await collected).lines).toStrictEqual(numbersTo(100))
   })
 
+  test('behind a slow line, no more is held than fits into memory', async () => {
+    const { call, sent, release, sentAre } = held()
+    const { answers } = begin(numbersTo(100).map(readOf), call, { concurrency: 32 })
+    const collected = collect(answers)
+    await sentAre(32)
+    const large = () => new Response(new Uint8Array(8 * 1024 * 1024))
+    for (const number of numbersTo(10).slice(1)) await release(number, large())
+    for (const number of numbersTo(32).slice(10)) await release(number)
+    for (let turns = 0; turns < 50; turns += 1) await turn()
+    expect(sent.length).toBeLessThan(32 + 10) // with small ones, as many as were released
+    await release(1)
+    for (const number of numbersTo(100).slice(32)) await release(number)
+    expect((await collected).lines).toStrictEqual(numbersTo(100))
+  })
+
   test('a result is returned before the next line is read', async () => {
     let write: (line: string | undefined) => void = () => undefined
     const source = async function* () {
