@@ -21,8 +21,8 @@ export function withPriming(send: Send, { now }: Clock): Send {
   return async (path, init, body) => {
     const isPrimed = Math.abs(now() - respondedAt) < NONCE_GOOD
     if (isStream(body) || (sizeOf(body) > LARGE && !isPrimed)) {
-      const { timeoutSeconds } = init
-      const primed = await send(`/xrpc/${PRIMING}`, { timeoutSeconds }, undefined)
+      const { timeoutSeconds, startSignal } = init
+      const primed = await send(`/xrpc/${PRIMING}`, { timeoutSeconds, startSignal }, undefined)
       respondedAt = now()
       await primed.body?.cancel()
     }

@@ -331,8 +331,8 @@ export class Session {
   }
 
   /**
-   * Stores the nonces that a request or a refresh has learned. Called once it is done: nothing comes between a refresh and
-   * its save. They save a later process one round trip, which is not worth a durable write for each response of a server
+   * Stores the nonces that a request or a refresh has learned. Called once it is done, or given up: nothing comes between
+   * a refresh and its save. They save a later process one round trip, which is not worth a durable write for each response of a server
    * with a new nonce in each. So a nonce is stored once for each server, and once more after each refresh.
    */
   async #storeNonces(): Promise<void> {

@@ -105,26 +105,29 @@ async function compareRates(): Promise<void> {
 /** In turns: whatever else the machine does meets all. */
 async function measure(clients: readonly Client[]): Promise<Measured[]> {
   const seconds = clients.map(() => 0)
-  for (const { send } of clients) await send(postsOf(WARM_UP))
-  const before = await Promise.all(clients.map(({ cpu }) => cpu()))
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const index of turned([...clients.keys()], round)) {
-      const { name, send } = clients[index]!
-      const posts = postsOf(RECORDS / ROUNDS)
-      const began = performance.now()
-      const created = await send(posts)
-      seconds[index]! += (performance.now() - began) / 1000
-      if (created !== posts.length) throw new Error(`${name}: ${created} of ${posts.length} records`)
+  try {
+    for (const { send } of clients) await send(postsOf(WARM_UP))
+    const before = await Promise.all(clients.map(({ cpu }) => cpu()))
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const index of turned([...clients.keys()], round)) {
+        const { name, send } = clients[index]!
+        const posts = postsOf(RECORDS / ROUNDS)
+        const began = performance.now()
+        const created = await send(posts)
+        seconds[index]! += (performance.now() - began) / 1000
+        if (created !== posts.length) throw new Error(`${name}: ${created} of ${posts.length} records`)
+      }
     }
+    const after = await Promise.all(clients.map(({ cpu }) => cpu()))
+    return clients.map(({ name }, index) => {
+      const rate = RECORDS / seconds[index]!
+      const cpu = (Number(after[index]) - Number(before[index])) / RECORDS
+      say(`  ${name.padEnd(13)}  ${rate.toFixed(1)} a second, ${cpu.toFixed(2)} ms`)
+      return { rate, cpu }
+    })
+  } finally {
+    await Promise.all(clients.map((client) => client.close()))
   }
-  const after = await Promise.all(clients.map(({ cpu }) => cpu()))
-  await Promise.all(clients.map((client) => client.close()))
-  return clients.map(({ name }, index) => {
-    const rate = RECORDS / seconds[index]!
-    const cpu = (Number(after[index]) - Number(before[index])) / RECORDS
-    say(`  ${name.padEnd(13)}  ${rate.toFixed(1)} a second, ${cpu.toFixed(2)} ms`)
-    return { rate, cpu }
-  })
 }
 
 function mean(runs: readonly Measured[]): Measured {

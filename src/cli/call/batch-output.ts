@@ -45,8 +45,9 @@ export class FinishedLines {
 export class ResultWriter {
   /** The lines that were sent, without a result in the output. */
   readonly lost: number[] = []
+  /** Why one could not be written. */
+  failure: { readonly error: unknown } | undefined
   readonly #results: Pick<Results, 'write'>
-  #failure: { readonly error: unknown } | undefined
 
   constructor(results: Pick<Results, 'write'>) {
     this.#results = results
@@ -54,24 +55,20 @@ export class ResultWriter {
 
   /** @returns whether it was written */
   async write(result: BatchResult): Promise<boolean> {
-    if (!this.#failure) {
+    if (!this.failure) {
       try {
         await this.#results.write(result)
         return true
       } catch (error) {
-        this.#failure = { error }
+        this.failure = { error }
       }
     }
     if (wasSent(result)) this.lost.push(result.line)
     return false
   }
-
-  throwFailure(): void {
-    if (this.#failure) throw this.#failure.error
-  }
 }
 
-/** Whether the request may have taken effect. */
+/** Whether a request was sent, and may have had an effect. */
 function wasSent({ status, error }: BatchResult): boolean {
   return status !== undefined || error === 'NETWORK_LOST'
 }

@@ -78,7 +78,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
   const count = () => known.count + tally.succeeded + tally.failed
 
   let accountState: OAuthError | undefined
-  await withSignals(session, output, async (signal, stop) => {
+  await withSignals(session, output, async ({ signal, stop, isInterrupted }) => {
     let read = 0
     const isFinished = (line: number) => known.has(line)
     const onLine = (length: number) => {
@@ -98,12 +98,15 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
           else stop()
         }
       })
-      writer.throwFailure()
-      if (signal.aborted) throw new OAuthError('INTERRUPTED', 'interrupted')
-    } catch (error) {
-      const { lost } = writer
+      if (isInterrupted()) throw new OAuthError('INTERRUPTED', 'interrupted')
+      if (writer.failure) throw writer.failure.error
+    } catch (thrown) {
+      const { failure, lost } = writer
+      // Whatever else has happened since: that is what ended the batch. A signal also ends the reader of a pipe.
+      const isCause = failure && (isOAuthError(failure.error) || !isInterrupted())
+      const error = isCause ? failure.error : thrown
       if (isOAuthError(error)) throw endedEarly(error, { count: count(), lost }, path, options.account !== undefined)
-      if (lost.length > 0) output.note(reached(count(), lost))
+      if (lost.length > 0) output.warn(reached(count(), lost))
       throw error
     }
     if (known.highest > read) {
@@ -189,10 +192,13 @@ function isDirectory(): Error {
 function reached(count: number, lost: readonly number[]): string {
   const answered = `${count === 0 ? 'no' : count.toLocaleString('en')} ${count === 1 ? 'request was' : 'requests were'} answered`
   if (lost.length === 0) return answered
-  const [first, last] = [lost[0]!, lost.at(-1)!].map((line) => line.toLocaleString('en'))
-  const where = lost.length === 1 ? `line ${first}` : `lines ${first} to ${last}`
+  const [first, last] = [lost[0]!, lost.at(-1)!]
+  const range = `${first.toLocaleString('en')} to ${last.toLocaleString('en')}`
+  const isWhole = last - first === lost.length - 1
+  const where = lost.length === 1 ? `line ${first.toLocaleString('en')}` : `${isWhole ? '' : 'among '}lines ${range}`
   const more = counted(lost.length, count === 0 ? 'request' : 'more request')
-  const sent = `${more} ${lost.length === 1 ? 'was' : 'were'} sent, of which the output has no result (${where})`
+  const [were, their] = lost.length === 1 ? ['was', 'its result was'] : ['were', 'their results were']
+  const sent = `${more} ${were} sent, but ${their} not written (${where})`
   return count === 0 ? sent : `${answered}; ${sent}`
 }
 
@@ -213,9 +219,8 @@ function endedEarly(
     : '$& with -o results.jsonl --resume, after you have written the printed results to that file'
   const next = hintOf(error, 'call', isAccountGiven)
   const resumed = count === 0 ? next : next.replace(/the same command (?:again|without --account)/, resume)
-  const again = isFile(path) ? 'with --resume' : 'by the same command'
-  const hint =
-    lost.length === 0 ? resumed : `${resumed}; find out what those requests did before you send them again ${again}`
+  const again = isFile(path) ? 'you resume, because --resume sends them again' : 'you send them again'
+  const hint = lost.length === 0 ? resumed : `${resumed}; find out what those requests did before ${again}`
   return new CliError(error.code, message, { cause: error, hint, session: error.session })
 }
 
@@ -226,17 +231,26 @@ function isFile(path: string | undefined): path is string {
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 type Signal = keyof typeof SIGNALS
 
+interface Ending {
+  /** Aborted by a signal, or by `stop`. */
+  readonly signal: AbortSignal
+  readonly stop: () => void
+  /** Whether a signal was received. */
+  readonly isInterrupted: () => boolean
+}
+
 /** The first signal stops the batch, which reports how far it got; the second one ends the process. */
 async function withSignals(
   session: Pick<Session, 'settled'>,
   output: Output,
-  work: (signal: AbortSignal, stop: () => void) => Promise<void>,
+  work: (ending: Ending) => Promise<void>,
 ): Promise<void> {
   const controller = new AbortController()
+  const { signal } = controller
   let received: Signal | undefined
-  const listener = (signal: Signal) => {
-    if (received) process.exit(SIGNALS[signal])
-    received = signal
+  const listener = (name: Signal) => {
+    if (received) process.exit(SIGNALS[name])
+    received = name
     controller.abort()
   }
   const names = Object.keys(SIGNALS) as Signal[]
@@ -245,7 +259,9 @@ async function withSignals(
   for (const name of names) process.removeAllListeners(name).on(name, listener)
   try {
     // A refresh that was given up goes on, and delays signals until it is saved.
-    await work(controller.signal, () => controller.abort()).finally(() => session.settled())
+    await work({ signal, stop: () => controller.abort(), isInterrupted: () => received !== undefined }).finally(() =>
+      session.settled(),
+    )
   } catch (error) {
     if (received && isOAuthError(error, 'INTERRUPTED')) {
       output.finish(error)

@@ -58,14 +58,11 @@ export function createAgents(dev: boolean, proxies: Proxies): Agents {
   }
 
   async function waited({ agent, early, resting }: Pool, place: Place): Promise<void> {
-    const isAnyFree = () => Object.keys(agent.freeSockets).length > 0
-    if (!early.isAnyOpen && !isAnyFree()) {
-      await turn() // a response may come to its end meanwhile
-      const rested = resting?.next(place)
-      if (rested) return rested
-    }
+    await turn() // a response may come to its end meanwhile
+    const rested = resting?.next(place)
+    if (rested) return rested
     if (early.isAnyOpen) return settling()
-    if (isAnyFree()) return new Promise(onceSocketsAreRead)
+    if (Object.keys(agent.freeSockets).length > 0) return new Promise(onceSocketsAreRead)
   }
 
   function pool(url: URL, own = false): Pool {

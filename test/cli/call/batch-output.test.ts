@@ -2,9 +2,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { FinishedLines, openResults } from '../../../src/cli/call/batch-output.ts'
+import type { BatchResult } from '../../../src/call/batch.ts'
+import { FinishedLines, openResults, ResultWriter } from '../../../src/cli/call/batch-output.ts'
 import { rawLines, textLines } from '../../../src/cli/call/lines.ts'
 import type { Output } from '../../../src/cli/output.ts'
+import { OAuthError } from '../../../src/errors.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -109,6 +111,32 @@ describe('--resume', () => {
       message: expect.stringContaining('no space left on device'),
     })
   })
+})
+
+test('after a result that could not be written, none is, and what was sent is recorded', async () => {
+  const written: number[] = []
+  const full = new OAuthError('OUTPUT_FAILED', 'disk full')
+  const writer = new ResultWriter({
+    write: async ({ line }) => {
+      if (line === 2) throw full
+      written.push(line)
+    },
+  })
+  const results: BatchResult[] = [
+    { line: 1, status: 200 },
+    { line: 2, status: 200 },
+    { line: 3, error: 'USAGE', message: 'no JSON' },
+    { line: 5, error: 'NETWORK_LOST', message: 'lost' },
+    { line: 6, status: 400, error: 'InvalidRequest' },
+  ]
+  const were: boolean[] = []
+  for (const result of results) were.push(await writer.write(result))
+  expect({ were, written, lost: writer.lost }).toStrictEqual({
+    were: [true, false, false, false, false],
+    written: [1],
+    lost: [2, 5, 6],
+  })
+  expect(writer.failure?.error).toBe(full)
 })
 
 test('a million results are recorded, and the missing lines', () => {

@@ -44,7 +44,7 @@ describe('an exchange', () => {
     expect(seen).toStrictEqual([length, undefined, 'host', url.host])
   })
 
-  test('each header is sent once, in the last spelling', async () => {
+  test('each header is sent once, with the value of the caller', async () => {
     const url = await serve((request, response) => response.end(JSON.stringify(request.rawHeaders)))
     const headers = { Accept: 'a/b', 'USER-AGENT': 'me', 'x-other': '1' }
     const sent: string[] = await (await client().fetch(url, { headers })).json()

@@ -1,11 +1,14 @@
 /** What becomes of connections: used again, given up, held back by one of the two sides. */
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import type net from 'node:net'
 import { createServer } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { OAuthError } from '../../../src/errors.ts'
+import type { Http } from '../../../src/ports.ts'
 import { failure } from '../../support/failure.ts'
 import { client, serve, serveBytes } from './servers.ts'
 
@@ -83,6 +86,47 @@ describe('between two requests', () => {
       }
     },
   )
+
+  test.each([
+    ['a response without a body', (http: Http, url: URL) => http.fetch(url)],
+    [
+      'a response that nobody reads, in the same moment',
+      async (http: Http, url: URL) => void (await (await http.fetch(url)).body?.cancel()),
+    ],
+  ])('after %s, a free connection to another server makes no difference', async (_, send) => {
+    const connections = new Set<net.Socket>()
+    const url = await serve(({ socket }, response) => {
+      connections.add(socket)
+      response.writeHead(204).end()
+    })
+    const other = await serve((_, response) => response.end('here'))
+    const http = client()
+    await (await http.fetch(other)).text()
+    await pause(20)
+    for (let request = 0; request < 10; request += 1) await send(http, url)
+    expect(connections.size).toBe(1)
+  })
+
+  test('a process waits for a connection that rests, and ends after its last response', async () => {
+    const url = await serve((_, response) => response.end('here'))
+    const source = new URL('../../../src/node/http/client.ts', import.meta.url)
+    const script = `
+      const { createHttp } = await import(${JSON.stringify(source.href)})
+      const http = createHttp({ dev: true, userAgent: 'test' })
+      for (let request = 0; request < 3; request += 1) {
+        const { body } = await http.fetch(new URL(${JSON.stringify(url.href)}))
+        for await (const _ of body) {}
+      }
+      console.log('done')
+    `
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--import=tsx',
+      '--input-type=module',
+      '-e',
+      script,
+    ])
+    expect(stdout).toBe('done\n')
+  })
 
   test('many at once have no more connections than requests on their way', async () => {
     const connections = new Set<net.Socket>()
