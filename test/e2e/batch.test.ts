@@ -1,11 +1,13 @@
 /** `call --batch` on the real PDS: files, streams, the end of a run and the next one. */
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { createServer as createHttpServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { runCli, runShell, spawnCli } from '../world/cli.ts'
 import { connectWorld } from '../world/world.ts'
 import { expectFailure, type LoggedIn, logIn, newHome, sentByUs } from './support.ts'
@@ -131,6 +133,48 @@ test.skipIf(process.platform !== 'linux').each([
   expect(stderr).toMatch(/hint: .*find out what those requests did before you (?:resume|send them again)/)
   expect(code).toBe(10)
 })
+
+test.skipIf(process.platform !== 'linux')(
+  'a signal while the last requests are awaited: what could not be written is said',
+  async () => {
+    const did = 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'
+    const arrived: ServerResponse[] = []
+    // In place of the PDS: answers the first request, and no other.
+    const silent = createHttpServer((request, response) => {
+      const service = [{ id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint: origin }]
+      response.setHeader('content-type', 'application/json')
+      if (request.url?.startsWith('/did:')) response.end(JSON.stringify({ id: did, service }))
+      else if (arrived.push(response) === 1) response.end('{}')
+    })
+    await once(silent.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void silent.close().closeAllConnections())
+    const origin = `http://localhost:${(silent.address() as AddressInfo).port}`
+    const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })
+    const credentials = {
+      ATPROTO_OAUTH_DID: did,
+      ATPROTO_OAUTH_DPOP_PRIVATE_JWK: JSON.stringify(key),
+      ATPROTO_OAUTH_PDS_ISSUER: origin,
+      ATPROTO_OAUTH_CLIENT_ID: 'http://localhost',
+      ATPROTO_OAUTH_ACCESS_TOKEN: 'x',
+      ATPROTO_OAUTH_PLC_URL: origin,
+    }
+    const child = spawnCli(['call', '--batch', '-', '-o', '/dev/full'], {
+      home: await newHome(),
+      env: credentials,
+      stdin: linesOf(texts(1, 30)),
+    })
+    let said = ''
+    for await (const piece of child.stderr.setEncoding('utf8')) {
+      said += piece
+      if (said.includes('waiting for the requests that were sent')) child.kill('SIGINT')
+    }
+    expect(said).toContain(
+      'error: cannot write /dev/full: no space left on device; 1 request was sent, but its result was not',
+    )
+    expect(said).toContain('(line 1), and some had no response yet [OUTPUT_FAILED]')
+    expect(arrived.length).toBeLessThan(30)
+  },
+)
 
 test('a reader that has had enough is told how many more were sent', async () => {
   const login = await logIn(world)

@@ -91,11 +91,18 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
     }
     const limits = { concurrency, isFinished, signal, onRateLimit: wait.onRateLimit, onAccountState }
     const writer = new ResultWriter(results)
+    const early = (error: OAuthError, isWaiting = false) =>
+      endedEarly(error, { count: count(), lost: writer.lost, isWaiting }, path, options.account !== undefined)
+    const finishWithoutOutput = ({ error }: { readonly error: unknown }) => {
+      output.note('no more results can be written: waiting for the requests that were sent')
+      stop(() => (isOAuthError(error) ? early(error, true) : error))
+    }
     try {
       await output.progress.during(describe, async () => {
         for await (const result of batch(lines, withTimeout(session, options.timeout), limits, runtime)) {
+          const { failure } = writer
           if (await writer.write(result)) tally.add(result)
-          else stop()
+          else if (!failure) finishWithoutOutput(writer.failure!)
         }
       })
       if (isInterrupted()) throw new OAuthError('INTERRUPTED', 'interrupted')
@@ -105,7 +112,7 @@ export async function runBatch(file: string, options: BatchFlags, context: Conte
       // Whatever else has happened since: that is what ended the batch. A signal also ends the reader of a pipe.
       const isCause = failure && (isOAuthError(failure.error) || !isInterrupted())
       const error = isCause ? failure.error : thrown
-      if (isOAuthError(error)) throw endedEarly(error, { count: count(), lost }, path, options.account !== undefined)
+      if (isOAuthError(error)) throw early(error)
       if (lost.length > 0) output.warn(reached(count(), lost))
       throw error
     }
@@ -206,14 +213,15 @@ function reached(count: number, lost: readonly number[]): string {
  * The results so far are kept; the error tells how to resume.
  *
  * @param lost the lines that were sent, and whose results could not be written
+ * @param isWaiting there may be more of them, whose responses have not come yet
  */
 function endedEarly(
   error: OAuthError,
-  { count, lost }: { readonly count: number; readonly lost: readonly number[] },
+  { count, lost, isWaiting }: { readonly count: number; readonly lost: readonly number[]; readonly isWaiting: boolean },
   path: string | undefined,
   isAccountGiven: boolean,
 ): OAuthError {
-  const message = `${error.message}; ${reached(count, lost)}`
+  const message = `${error.message}; ${reached(count, lost)}${isWaiting ? ', and some had no response yet' : ''}`
   const resume = isFile(path)
     ? '$& with --resume'
     : '$& with -o results.jsonl --resume, after you have written the printed results to that file'
@@ -234,7 +242,8 @@ type Signal = keyof typeof SIGNALS
 interface Ending {
   /** Aborted by a signal, or by `stop`. */
   readonly signal: AbortSignal
-  readonly stop: () => void
+  /** @param reason of what is said if a signal comes while the last requests are awaited */
+  readonly stop: (reason: () => unknown) => void
   /** Whether a signal was received. */
   readonly isInterrupted: () => boolean
 }
@@ -248,10 +257,13 @@ async function withSignals(
   const controller = new AbortController()
   const { signal } = controller
   let received: Signal | undefined
+  let reason: (() => unknown) | undefined
   const listener = (name: Signal) => {
     if (received) process.exit(SIGNALS[name])
     received = name
     controller.abort()
+    // A refresh is finished first.
+    if (reason) void session.settled().finally(() => process.exit(output.finish(reason!()) || SIGNALS[name]))
   }
   const names = Object.keys(SIGNALS) as Signal[]
   // The other listeners would end the process immediately.
@@ -259,9 +271,11 @@ async function withSignals(
   for (const name of names) process.removeAllListeners(name).on(name, listener)
   try {
     // A refresh that was given up goes on, and delays signals until it is saved.
-    await work({ signal, stop: () => controller.abort(), isInterrupted: () => received !== undefined }).finally(() =>
-      session.settled(),
-    )
+    const stop: Ending['stop'] = (why) => {
+      reason = why
+      controller.abort()
+    }
+    await work({ signal, stop, isInterrupted: () => received !== undefined }).finally(() => session.settled())
   } catch (error) {
     if (received && isOAuthError(error, 'INTERRUPTED')) {
       output.finish(error)

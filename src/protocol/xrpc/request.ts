@@ -38,7 +38,15 @@ export interface HttpRequest {
 }
 
 /** Set by this program: other values would invalidate the proof or expose the token. */
-const RESERVED_HEADERS = ['authorization', 'dpop', 'host', 'content-length', 'connection', 'transfer-encoding']
+const RESERVED_HEADERS = [
+  'authorization',
+  'dpop',
+  'host',
+  'content-length',
+  'connection',
+  'transfer-encoding',
+  'trailer',
+]
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** @throws {OAuthError} `NSID_INVALID`, `USAGE` */

@@ -137,7 +137,7 @@ describe('headers', () => {
     })
   })
 
-  test.each(['Authorization', 'DPoP', 'host', 'Content-Length', 'connection', 'transfer-encoding'])(
+  test.each(['Authorization', 'DPoP', 'host', 'Content-Length', 'connection', 'transfer-encoding', 'Trailer'])(
     '12.8 %s is ours',
     async (name) => {
       expect(await failure(() => build({ headers: { [name]: 'x' } }))).toMatchObject({
