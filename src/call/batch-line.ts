@@ -100,7 +100,7 @@ function parse(text: string): JsonObject {
   }
   if (!isObject(value)) throw usage('the line is not a JSON object')
   if (LONG_NUMBER.test(text) && hasInexact(value)) {
-    throw usage('a number beyond 2^53 would lose its last digits; send it as a string')
+    throw usage('a whole number beyond 2^53 would lose its last digits')
   }
   return value
 }

@@ -521,6 +521,16 @@ describe('the end', () => {
 })
 
 describe('with a real session', () => {
+  /** A signal that comes while a refresh is underway. */
+  const abortedByRefresh = (world: ReturnType<typeof createFakeWorld>) => {
+    const controller = new AbortController()
+    const fetch = async (...request: Parameters<typeof world.fetch>) => {
+      const response = await world.fetch(...request)
+      if (request[0].pathname === '/oauth/token') controller.abort()
+      return response
+    }
+    return { signal: controller.signal, fetch }
+  }
   const post = (text: string) =>
     JSON.stringify({
       nsid: 'com.atproto.repo.createRecord',
@@ -540,18 +550,13 @@ describe('with a real session', () => {
 
   test('a signal during a refresh: the refresh is finished and saved, and no record is created', async () => {
     const { world, separate } = await signedIn()
-    const controller = new AbortController()
-    const fetch = async (...request: Parameters<typeof world.fetch>) => {
-      const response = await world.fetch(...request)
-      if (request[0].pathname === '/oauth/token') controller.abort()
-      return response
-    }
+    const { signal, fetch } = abortedByRefresh(world)
     const session = await openSession(separate, { ...world, fetch })
     const lines = linesOf(numbersTo(30).map(String).map(post))
-    const collected = await collect(batch(lines, session, { concurrency: 8, signal: controller.signal }, world))
+    const collected = await collect(batch(lines, session, { concurrency: 8, signal }, world))
     expect(collected).toMatchObject({ lines: [], error: undefined })
     await session.settled()
-    expect(controller.signal.aborted).toBe(true)
+    expect(signal.aborted).toBe(true)
     expect(world.sent('com.atproto.repo.createRecord')).toStrictEqual([])
     expect(stored(world).spentTokens).toHaveLength(1)
     expect(stored(world).accessToken).toBe(session.record().accessToken)
@@ -559,18 +564,13 @@ describe('with a real session', () => {
 
   test('a signal while a token is rejected as expired: what was refused is not sent again', async () => {
     const { world, credentials } = await signedIn()
-    const controller = new AbortController()
+    const { signal, fetch } = abortedByRefresh(world)
     world.faults.rsError = 'tokenInvalid'
-    const fetch = async (...request: Parameters<typeof world.fetch>) => {
-      const response = await world.fetch(...request)
-      if (request[0].pathname === '/oauth/token') controller.abort()
-      return response
-    }
     const session = await openSession(credentials, { ...world, fetch })
     const lines = linesOf(numbersTo(30).map(String).map(post))
-    const collected = await collect(batch(lines, session, { concurrency: 4, signal: controller.signal }, world))
+    const collected = await collect(batch(lines, session, { concurrency: 4, signal }, world))
     expect(collected).toMatchObject({ lines: [], error: undefined })
-    expect(controller.signal.aborted).toBe(true)
+    expect(signal.aborted).toBe(true)
     expect(world.sent('com.atproto.repo.createRecord')).toHaveLength(2 * 4) // the first time without a nonce
   })
 
