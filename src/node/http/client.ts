@@ -4,8 +4,7 @@
  */
 import { OAuthError } from '../../errors.ts'
 import type { Http, HttpInit } from '../../ports.ts'
-import { checkHost } from './address-guard.ts'
-import { createAgents } from './agents.ts'
+import { Connections } from './connections.ts'
 import { keepingReason, networkError, Timeout } from './errors.ts'
 import { exchange } from './exchange.ts'
 import { Limit } from './limit.ts'
@@ -31,40 +30,31 @@ export function createHttp({ dev, userAgent, idleMilliseconds = IDLE_TIMEOUT, on
   if (proxies.any && !dev) {
     onRequest?.('a proxy is set and resolves names itself: only the spelling of a host behind it is checked')
   }
-  const agents = createAgents(dev, proxies)
-  const check = (url: URL) => {
-    if (url.protocol !== 'https:' && !(dev && url.protocol === 'http:')) {
-      throw new OAuthError('ADDRESS_REFUSED', `${url.origin} is not https: nothing was sent there`)
-    }
-    // Checked here too, because behind a proxy the connection is not ours and the proxy resolves the name.
-    if (!dev) checkHost(url.hostname)
-  }
+  const connections = new Connections(dev, proxies)
   return {
-    connect(url, { ownConnection = false, signal }) {
+    connect(url, { ownConnection, signal }) {
       try {
-        check(url)
+        connections.to(url, ownConnection).open(signal)
       } catch {
-        return // the request reports it
+        // The request reports it.
       }
-      agents.open(url, ownConnection, signal)
     },
     async fetch(url, init = {}) {
-      check(url)
-      const { method = 'GET', ownConnection, pauseSeconds, streaming } = init
+      const { method = 'GET', pauseSeconds, streaming } = init
       const started = process.hrtime() // `performance` is a part of Node of its own to load
       const report = (outcome: string | number) =>
         onRequest?.(`${method} ${url.href} ${outcome} (${millisecondsSince(started)} ms)`)
       const limit = limitOf(init)
       const confirming = init.beforeSend && keepingReason(init.beforeSend)
       try {
+        limit.throwIfReached()
         const response = await exchange({
           url,
           method,
           headers: init.headers,
           userAgent,
           body: init.body,
-          agent: agents.for(url, ownConnection),
-          ready: () => agents.ready(url, ownConnection),
+          connections: connections.to(url, init.ownConnection),
           idleMilliseconds: pauseSeconds === undefined ? idleMilliseconds : timerFor(pauseSeconds),
           limit,
           beforeSend: confirming?.run,

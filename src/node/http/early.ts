@@ -3,15 +3,8 @@
  * first request to the same server gets one as if it had just been opened. Whatever happens to one before is nobody's
  * error: the request opens its own.
  */
-
-import type { ClientRequestArgs } from 'node:http'
 import type { Socket } from 'node:net'
-import type tls from 'node:tls'
-
-export type OnConnect = (error: Error | null, socket?: Socket) => void
-export type Target = ClientRequestArgs & tls.ConnectionOptions & { readonly host: string; readonly port: number }
-/** @param onSocket called with each socket as soon as it exists, such as that to a proxy and that through it */
-export type Connect = (target: Target, onConnect: OnConnect, onSocket: (socket: Socket) => void) => void
+import type { Connect, OnConnect } from './connect.ts'
 
 /**
  * Milliseconds to wait for the first request. Short, because servers do not wait for long either, and what is sent to one that
@@ -19,40 +12,7 @@ export type Connect = (target: Target, onConnect: OnConnect, onSocket: (socket: 
  */
 const KEPT_FOR = 3_000
 
-export interface EarlyConnections {
-  /** @param signal ends a connection that no request has taken */
-  open(target: Target, signal: AbortSignal): void
-  /** Whether a connection may be taken that has stood for a while, so that its server may have closed it. */
-  readonly isAnyOpen: boolean
-  /** As the wrapped function, for a request. */
-  readonly connect: (target: Target, onConnect: OnConnect) => void
-}
-
-export function createEarlyConnections(connect: Connect): EarlyConnections {
-  const waiting = new Set<EarlyConnection>()
-  return {
-    open(target, signal) {
-      if (signal.aborted) return
-      const early = new EarlyConnection(keyOf(target), () => waiting.delete(early))
-      waiting.add(early)
-      early.open((...on) => connect(target, ...on), signal)
-    },
-    get isAnyOpen() {
-      return [...waiting].some(({ isOpen }) => isOpen)
-    },
-    connect(target, onConnect) {
-      for (const early of waiting) if (early.key === keyOf(target) && early.take(onConnect)) return
-      connect(target, onConnect, () => undefined)
-    },
-  }
-}
-
-/** A certificate is checked for the name, and a request may have another one than its address. */
-function keyOf({ host, port, servername }: Target): string {
-  return `${host} ${port} ${servername}`
-}
-
-class EarlyConnection {
+export class EarlyConnection {
   readonly #onEnd: () => void
   readonly #sockets = new Set<Socket>()
   #socket: Socket | undefined
@@ -62,14 +22,13 @@ class EarlyConnection {
   /** Called when a request has taken it, or it was closed. */
   readonly #release: (() => void)[] = []
 
-  constructor(
-    readonly key: string,
-    onEnd: () => void,
-  ) {
+  /** @param onEnd called when a request has taken it, or it was closed */
+  constructor(onEnd: () => void) {
     this.#onEnd = onEnd
   }
 
-  open(connect: (onConnect: OnConnect, onSocket: (socket: Socket) => void) => void, signal: AbortSignal): void {
+  /** @param signal ends a connection that no request has taken */
+  open(connect: Connect, signal: AbortSignal): void {
     const close = () => this.#close()
     signal.addEventListener('abort', close, { once: true })
     this.#release.push(() => signal.removeEventListener('abort', close))
@@ -95,10 +54,6 @@ class EarlyConnection {
     for (const socket of this.#sockets) socket.ref()
     if (this.#socket) onConnect(null, this.#socket)
     return true
-  }
-
-  get isOpen(): boolean {
-    return this.#socket !== undefined
   }
 
   #connected(error: Error | null, socket: Socket | undefined): void {

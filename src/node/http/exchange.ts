@@ -3,17 +3,15 @@
  * compiles a parser on first use (`npm run bench`).
  */
 
-import { type Agent, type IncomingMessage, request as requestHttp } from 'node:http'
-import { request as requestHttps } from 'node:https'
+import { type Agent, type IncomingMessage, request as requestOver } from 'node:http'
 import { type Duplex, pipeline, Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { OAuthError } from '../../errors.ts'
 import { type Body, type HttpResponse, isStream } from '../../ports.ts'
-import { hostOf, serverName } from './agents.ts'
+import type { ServerConnections } from './connections.ts'
 import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
 import type { Limit } from './limit.ts'
 import { ResponseBody, ResponseHeaders } from './response.ts'
-import { onceSocketsAreRead } from './rest.ts'
 
 export interface Exchange {
   readonly url: URL
@@ -21,9 +19,7 @@ export interface Exchange {
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly userAgent: string
   readonly body: Body | undefined
-  readonly agent: Agent
-  /** Resolves when the request can get a connection. */
-  ready(): Promise<void>
+  readonly connections: ServerConnections
   /** Timeout for a pause of the server. */
   readonly idleMilliseconds: number
   /** Ended when the exchange has. */
@@ -41,9 +37,7 @@ const BODILESS_METHODS = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
 
 /** @throws the cause, for `networkError`; errors of the body are already `OAuthError`s */
 export async function exchange(asked: Exchange): Promise<HttpResponse> {
-  const { url, method, limit } = asked
-  await asked.ready()
-  limit.throwIfReached()
+  const { url, method, connections, limit } = asked
   const message = await send(asked)
   const { statusCode: status = 0, statusMessage = '' } = message
   if (status < 200 || status > 599) {
@@ -51,8 +45,8 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
     throw new OAuthError('NETWORK_LOST', `${url.host} returned the invalid status ${status}`)
   }
   const headers = new ResponseHeaders(message.rawHeaders)
-  // Node's agent reads this one, and would have all of them parsed for it.
-  message.headers = { 'keep-alive': headers.get('keep-alive') ?? undefined }
+  const announced = headers.get('keep-alive')
+  if (announced !== null) connections.limit(message.socket, announced)
   // A reason phrase may contain any text, but a `Response` rejects some characters.
   const statusText = /^[\t\x20-\x7e]*$/.test(statusMessage) ? statusMessage : ''
   if (method === 'HEAD' || BODILESS.includes(status)) {
@@ -78,21 +72,18 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
 
 function send(asked: Exchange): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const { url, method, body, agent, idleMilliseconds, limit, beforeSend } = asked
+    const { url, method, body, connections, idleMilliseconds, limit, beforeSend } = asked
     // As bytes: Node would join text to the headers, and encode both in the slower way.
     const content = typeof body === 'string' ? Buffer.from(body) : body
     const stream = content instanceof Blob ? content.stream() : content
     const source = isStream(stream) ? Readable.fromWeb(stream as NodeStream) : undefined
-    const request = (url.protocol === 'https:' ? requestHttps : requestHttp)({
+    const request = requestOver({
       // Not the URL itself: its user name and password are never sent.
-      protocol: url.protocol,
-      hostname: hostOf(url),
-      port: Number(url.port) || undefined,
+      ...connections.server,
       path: url.pathname + url.search,
       method,
       headers: headerList(asked, content),
-      agent,
-      servername: serverName(url),
+      agent: connections as unknown as Agent,
       insecureHTTPParser: false, // whatever NODE_OPTIONS says
     })
     let isOver = false
@@ -231,4 +222,9 @@ function decoder(
   }
   const flushing = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_FINISH }
   return name === 'deflate' ? new AnyInflate(flushing) : zlib.createGunzip(flushing)
+}
+
+/** If the process was blocked, only then it is noticed that the server has closed the connection. */
+function onceSocketsAreRead(proceed: () => void): void {
+  setImmediate(() => setImmediate(proceed)) // the first may come before sockets are read once more
 }

@@ -1,6 +1,7 @@
 /** What becomes of connections: used again, given up, held back by one of the two sides. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { stat } from 'node:fs/promises'
 import type net from 'node:net'
 import { createServer } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
@@ -65,8 +66,9 @@ describe('between two requests', () => {
   })
 
   test.each([
-    ['at once', 0],
-    ['when the connection is free', 20],
+    ['at once', () => pause(0)],
+    ['when the connection is free', () => pause(20)],
+    ['when it is free, after a file was read', () => pause(20).then(() => stat('.'))],
   ])(
     'a server that closes while this process is blocked %s does not get the next request on that connection',
     async (_, before) => {
@@ -79,7 +81,7 @@ describe('between two requests', () => {
       const http = client()
       for (let request = 0; request < 10; request += 1) {
         expect(await (await http.fetch(url, { method: 'POST', body: 'refresh_token=canary' })).text()).toBe('here')
-        await pause(before)
+        await before()
         Atomics.store(flags, 0, 1)
         Atomics.notify(flags, 0)
         Atomics.wait(flags, 1, request)

@@ -1,12 +1,36 @@
 /** Connections that are opened before a request needs them. */
+import { once } from 'node:events'
+import { stat } from 'node:fs/promises'
 import net, { type AddressInfo } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failure } from '../../support/failure.ts'
 import { startNode } from '../helpers.ts'
 import { client, serveProxy, serveTls, unusedPort } from './servers.ts'
 
 const { signal } = new AbortController()
+/** A thread whose server closes the first connection when it is told to, and answers on the second. */
+const CLOSING_SERVER = `
+  const { parentPort, workerData: flags } = require('node:worker_threads')
+  let count = 0
+  const server = require('node:net').createServer((socket) => {
+    count += 1
+    socket.on('error', () => undefined)
+    if (count > 1) {
+      socket.once('data', () => socket.end('HTTP/1.1 200 OK\\r\\ncontent-length: 1\\r\\n\\r\\n2'))
+      return
+    }
+    parentPort.postMessage('connected')
+    Atomics.wait(flags, 0, 0)
+    socket.once('close', () => {
+      Atomics.store(flags, 1, 1)
+      Atomics.notify(flags, 1)
+    })
+    socket.destroy()
+  })
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
+`
 
 /** A server that says which of its connections a request came on, and what became of the others. */
 async function numbering(onConnection: (socket: net.Socket) => void = () => undefined) {
@@ -82,6 +106,22 @@ describe('a connection that is of no use is replaced', () => {
     await vi.waitFor(() => expect(sockets).toHaveLength(1))
     for (let turn = 0; turn < 20; turn += 1) await setImmediate()
     expect(await text(http.fetch(url, { method: 'POST', body: 'x', ownConnection: true }))).toBe('2')
+  })
+
+  test('closed by the server while this process was blocked', async () => {
+    const flags = new Int32Array(new SharedArrayBuffer(8))
+    const worker = new Worker(CLOSING_SERVER, { eval: true, workerData: flags })
+    onTestFinished(() => void worker.terminate())
+    const [port] = await once(worker, 'message')
+    const url = new URL(`http://127.0.0.1:${port}`)
+    const http = client()
+    http.connect(url, { ownConnection: true, signal })
+    await once(worker, 'message')
+    await stat('.') // after a file was read, sockets are not read again before what was set to be next
+    Atomics.store(flags, 0, 1)
+    Atomics.notify(flags, 0)
+    Atomics.wait(flags, 1, 0)
+    expect(await text(http.fetch(url, { method: 'POST', body: 'refresh_token=canary', ownConnection: true }))).toBe('2')
   })
 
   test('after three seconds: servers do not wait for a request for long', async () => {

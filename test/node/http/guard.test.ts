@@ -1,4 +1,5 @@
 /** 20.1 the address guard at the moment of connecting, and what is left of it behind a proxy. */
+import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
 import tls from 'node:tls'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
@@ -35,6 +36,7 @@ beforeEach(() => {
   return () => {
     vi.unstubAllEnvs()
     vi.restoreAllMocks()
+    syncBuiltinESMExports()
   }
 })
 
@@ -52,6 +54,7 @@ function watchConnections(): string[] {
     return socket
   }
   vi.spyOn(tls, 'connect').mockImplementation(connect as never)
+  syncBuiltinESMExports()
   return connected
 }
 

@@ -1,0 +1,225 @@
+/**
+ * The connections to each server: opened for a request or in advance, used by one request at a time, and kept for a while
+ * after its response. In place of Node's agent, which gives a request the connection whose response has just ended, and
+ * takes more processor time (`npm run bench`).
+ */
+import type { ClientRequest } from 'node:http'
+import type { Socket } from 'node:net'
+import { type Connect, connecting, type Server, serverOf } from './connect.ts'
+import { EarlyConnection } from './early.ts'
+import type { Proxies } from './proxies.ts'
+
+/** Milliseconds to keep an idle connection; a server may announce a shorter time (`Keep-Alive: timeout=`). */
+const KEPT_FOR = 4_000
+/** Milliseconds that a connection is given up before the announced time, as what is sent just then is lost. */
+const MARGIN = 1_000
+/**
+ * Milliseconds that a connection rests after a response before the next request gets it: a server may close it without
+ * announcing it, and what is sent on it just then is lost. Long enough to notice that.
+ */
+const REST = 2
+/** Of those that nobody uses, for each server. */
+const MOST_KEPT = 256
+
+/** All servers. */
+export class Connections {
+  readonly #dev: boolean
+  readonly #proxies: Proxies
+  readonly #servers = new Map<string, ServerConnections>()
+
+  /** @param dev allows http and private addresses */
+  constructor(dev: boolean, proxies: Proxies) {
+    this.#dev = dev
+    this.#proxies = proxies
+  }
+
+  /**
+   * @param own for requests that each use a connection of their own
+   * @throws {OAuthError} `ADDRESS_REFUSED`
+   */
+  to(url: URL, own = false): ServerConnections {
+    const name = `${own} ${url.protocol}//${url.host}`
+    return this.#servers.get(name) ?? this.#add(name, url, own)
+  }
+
+  #add(name: string, url: URL, own: boolean): ServerConnections {
+    const dev = this.#dev
+    const server = serverOf(url, { dev })
+    const connect = connecting(server, { dev, proxy: this.#proxies.for(url) })
+    const added = new ServerConnections(server, connect, own, () => {
+      if (this.#servers.get(name) === added) this.#servers.delete(name)
+    })
+    this.#servers.set(name, added)
+    return added
+  }
+}
+
+/** One server. For Node, this is the agent of a request. */
+export class ServerConnections {
+  // What Node reads from an agent.
+  readonly protocol: string
+  readonly defaultPort: number
+  /** Otherwise Node closes a connection after its response. */
+  readonly keepAlive: boolean
+  readonly maxSockets = Number.POSITIVE_INFINITY
+
+  readonly server: Server
+  readonly #connect: Connect
+  readonly #onEmpty: () => void
+  /** Requests without a connection. */
+  #waiting = 0
+  readonly #early = new Set<EarlyConnection>()
+  readonly #connections = new Map<Socket, Connection>()
+  readonly #resting: Connection[] = []
+  /** The one that was used last is the last one. */
+  readonly #free: Connection[] = []
+
+  constructor(server: Server, connect: Connect, own: boolean, onEmpty: () => void) {
+    this.server = server
+    this.protocol = server.protocol
+    this.defaultPort = server.port
+    this.keepAlive = !own
+    this.#connect = connect
+    this.#onEmpty = onEmpty
+  }
+
+  /** Opens one for the first request. It is closed when the signal is aborted before that. */
+  open(signal: AbortSignal): void {
+    if (signal.aborted) return
+    const early = new EarlyConnection(() => {
+      this.#early.delete(early)
+      this.#reportIfEmpty()
+    })
+    this.#early.add(early)
+    early.open(this.#connect, signal)
+  }
+
+  /** Called by Node: gives the request a connection that is good for it, or else a new one. */
+  addRequest(request: ClientRequest): void {
+    this.#waiting += 1
+    if (this.#awaitRest(request)) return
+    setImmediate(() => {
+      if (this.#awaitRest(request)) return // a response has come to its end meanwhile
+      // If the process was blocked, it is noticed by then if the server has closed a connection.
+      setImmediate(() => this.#give(request))
+    })
+  }
+
+  /** @param announced the `keep-alive` header of a response */
+  limit(socket: Socket, announced: string): void {
+    const seconds = /\btimeout=(\d+)/i.exec(announced)?.[1]
+    const connection = this.#connections.get(socket)
+    if (connection && seconds) connection.keptFor = Math.min(KEPT_FOR, Number(seconds) * 1000 - MARGIN)
+  }
+
+  /** @returns whether there is a connection that the request gets as soon as it has rested */
+  #awaitRest(request: ClientRequest): boolean {
+    const connection = this.#resting.find(({ next }) => next === undefined)
+    if (!connection) return false
+    connection.next = request
+    connection.timer?.ref()
+    return true
+  }
+
+  #rest(connection: Connection): void {
+    const { socket, keptFor } = connection
+    const isOneTooMany = this.#resting.length + this.#free.length >= MOST_KEPT
+    if (!isOpen(socket) || keptFor <= 0 || isOneTooMany) {
+      socket.destroy()
+      return
+    }
+    socket.unref()
+    socket.setTimeout(keptFor)
+    connection.received = socket.bytesRead
+    connection.timer = setTimeout(setImmediate, REST, () => this.#endRest(connection)).unref()
+    this.#resting.push(connection)
+  }
+
+  #endRest(connection: Connection): void {
+    const { socket, next } = connection
+    remove(this.#resting, connection)
+    if (isOpen(socket)) this.#free.push(connection)
+    else socket.destroy()
+    connection.next = undefined
+    if (next) this.#give(next)
+  }
+
+  #give(request: ClientRequest): void {
+    const socket = request.destroyed ? undefined : this.#takeFree()
+    if (socket) this.#begin(request, socket)
+    else if (request.destroyed) this.#end(request)
+    else this.#openFor(request)
+  }
+
+  #takeFree(): Socket | undefined {
+    for (let connection = this.#free.pop(); connection; connection = this.#free.pop()) {
+      const { socket, received } = connection
+      // Data without a request is a mistake of the server, and would be taken for the response.
+      if (isOpen(socket) && socket.bytesRead === received) return socket.ref()
+      socket.destroy()
+    }
+    return undefined
+  }
+
+  #openFor(request: ClientRequest): void {
+    const onConnect = (error: Error | null, socket?: Socket) => {
+      if (!socket) return this.#end(request, error!)
+      this.#keep(socket)
+      this.#begin(request, socket) // if it was given up meanwhile, Node reports the connection as free
+    }
+    for (const early of this.#early) if (early.take(onConnect)) return
+    this.#connect(onConnect, () => undefined)
+  }
+
+  #keep(socket: Socket): void {
+    const connection: Connection = { socket, keptFor: this.keepAlive ? KEPT_FOR : 0, received: 0 }
+    this.#connections.set(socket, connection)
+    socket.on('free', () => this.#rest(connection))
+    socket.on('timeout', () => {
+      if (this.#free.includes(connection)) socket.destroy()
+    })
+    socket.on('close', () => {
+      remove(this.#free, connection)
+      this.#connections.delete(socket)
+      this.#reportIfEmpty()
+    })
+  }
+
+  #begin(request: ClientRequest, socket: Socket): void {
+    this.#waiting -= 1
+    request.onSocket(socket)
+  }
+
+  /** Node reports the end of a request only once it has, or cannot have, a connection. */
+  #end(request: ClientRequest, error?: Error): void {
+    this.#waiting -= 1
+    request.destroy(error)
+    request.onSocket(undefined as unknown as Socket)
+    this.#reportIfEmpty()
+  }
+
+  #reportIfEmpty(): void {
+    if (this.#waiting + this.#early.size + this.#connections.size === 0) this.#onEmpty()
+  }
+}
+
+interface Connection {
+  readonly socket: Socket
+  /** Milliseconds. */
+  keptFor: number
+  /** Bytes, up to the end of the last response. */
+  received: number
+  /** While it rests. */
+  timer?: NodeJS.Timeout
+  /** The request that gets it. */
+  next?: ClientRequest | undefined
+}
+
+function isOpen(socket: Socket): boolean {
+  return socket.readable && socket.writable
+}
+
+function remove<Item>(items: Item[], item: Item): void {
+  const at = items.indexOf(item)
+  if (at >= 0) items.splice(at, 1)
+}

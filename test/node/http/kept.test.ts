@@ -1,0 +1,230 @@
+/** Connections that are kept between requests: which are used again, and what is left of them. */
+import { once } from 'node:events'
+import { request as requestHttp } from 'node:http'
+import net from 'node:net'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { Connections } from '../../../src/node/http/connections.ts'
+import { proxiesFrom } from '../../../src/node/http/proxies.ts'
+import { failure } from '../../support/failure.ts'
+import { client, listen, serve, serveBytes, unusedPort } from './servers.ts'
+
+const EMPTY = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+class Deferred {
+  open = () => {}
+  readonly opened = new Promise<void>((resolve) => {
+    this.open = resolve
+  })
+}
+
+test('a response that nobody asked for is not taken for that of the next request', async () => {
+  const sockets = new Set<net.Socket>()
+  const url = await serveBytes((socket) => {
+    sockets.add(socket)
+    socket.write(EMPTY)
+  })
+  const http = client()
+  await (await http.fetch(url)).text()
+  await pause(20)
+  const [first] = sockets
+  await new Promise<void>((resolve) => first!.write('HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n', () => resolve()))
+  await pause(20)
+  expect((await http.fetch(url)).status).toBe(200)
+  expect(sockets.size).toBe(2)
+})
+
+test.each([
+  ['timeout=1', 3],
+  ['max=9, timeout=1', 3],
+  ['timeout=0', 3],
+  ['timeout=5', 1],
+  ['max=9', 1],
+])('after `keep-alive: %s`, three requests have %d connections', async (announced, count) => {
+  const sockets = new Set<net.Socket>()
+  const url = await serveBytes((socket) => {
+    sockets.add(socket)
+    socket.write(EMPTY.replace('\r\n\r\n', `\r\nkeep-alive: ${announced}\r\n\r\n`))
+  })
+  const http = client()
+  for (let request = 0; request < 3; request += 1) await (await http.fetch(url)).text()
+  expect(sockets.size).toBe(count)
+})
+
+test('a request that is given up leaves its connection to the others', async () => {
+  const sockets = new Set<net.Socket>()
+  const url = await serve(({ socket }, response) => {
+    sockets.add(socket)
+    response.end('here')
+  })
+  const http = client()
+  await (await http.fetch(url)).text()
+  // While the connection rests.
+  const controller = new AbortController()
+  const givenUp = http.fetch(url, { signal: controller.signal })
+  controller.abort('no')
+  await expect(givenUp).rejects.toBe('no')
+  await pause(20)
+  expect(await (await http.fetch(url)).text()).toBe('here')
+  expect(sockets.size).toBe(1)
+})
+
+test('of two requests for one connection, one is given up: the other gets it', async () => {
+  const sockets = new Set<net.Socket>()
+  const url = await serve(({ socket }, response) => {
+    sockets.add(socket)
+    response.end('here')
+  })
+  const http = client()
+  await (await http.fetch(url)).text()
+  await pause(20)
+  const controller = new AbortController()
+  const [givenUp, wanted] = [http.fetch(url, { signal: controller.signal }), http.fetch(url)]
+  controller.abort('no')
+  await expect(givenUp).rejects.toBe('no')
+  await (await wanted).text()
+  expect(sockets.size).toBe(1)
+})
+
+test.each([
+  ['is there for the next one', false, 1],
+  ['of its own is closed', true, 2],
+])('a connection that stands only after its request was given up %s', async (_, ownConnection, count) => {
+  const closed: string[] = []
+  const url = await serve((_request, response) => response.end('here'))
+  const [tunnels, gate] = [new Set<net.Socket>(), new Deferred()]
+  const proxy = net.createServer((socket) => {
+    tunnels.add(socket)
+    socket.once('close', () => closed.push('closed')).on('error', () => undefined)
+    socket.once('data', async () => {
+      await gate.opened
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      const there = net.connect(Number(url.port), '127.0.0.1')
+      socket.pipe(there).pipe(socket)
+    })
+  })
+  vi.stubEnv('HTTP_PROXY', `http://127.0.0.1:${await listen(proxy)}`)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const controller = new AbortController()
+  const http = client()
+  const givenUp = http.fetch(url, { ownConnection, signal: controller.signal })
+  await vi.waitFor(() => expect(tunnels.size).toBe(1))
+  controller.abort('no')
+  await expect(givenUp).rejects.toBe('no')
+  gate.open()
+  await pause(50)
+  expect(closed).toHaveLength(ownConnection ? 1 : 0)
+  expect(await (await http.fetch(url, { ownConnection })).text()).toBe('here')
+  expect(tunnels.size).toBe(count)
+})
+
+test('of very many, some are kept', async () => {
+  const sockets = new Set<net.Socket>()
+  const all = new Deferred()
+  const url = await serve(async ({ socket }, response) => {
+    sockets.add(socket)
+    if (sockets.size === 300) all.open()
+    await all.opened
+    response.end('here')
+  })
+  const http = client()
+  await Promise.all(Array.from({ length: 300 }, async () => (await http.fetch(url)).text()))
+  await vi.waitFor(() => expect([...sockets].filter((socket) => !socket.destroyed)).toHaveLength(256))
+})
+
+describe('of a server without connections nothing is left', () => {
+  const connectionsFor = () => {
+    const connections = new Connections(true, proxiesFrom({}))
+    const send = (url: URL, own = false) => {
+      const agent = connections.to(url, own)
+      const request = requestHttp({ ...agent.server, path: '/', agent: agent as never })
+      return { agent, request: request.end() }
+    }
+    return { connections, send }
+  }
+
+  test.each([
+    ['the server closes', false],
+    ['a request had its own', true],
+  ])('%s', async (_, own) => {
+    let close = () => {}
+    const url = await serve(({ socket }, response) => {
+      close = () => void socket.destroy()
+      response.end()
+    })
+    const { connections, send } = connectionsFor()
+    const { agent, request } = send(url, own)
+    expect(connections.to(url, own)).toBe(agent)
+    expect(connections.to(url, !own)).not.toBe(agent)
+    const [response] = await once(request, 'response')
+    await once(response.resume(), 'end')
+    expect(connections.to(url, own)).toBe(agent)
+    close()
+    await vi.waitFor(() => expect(connections.to(url, own)).not.toBe(agent))
+  })
+
+  test('no connection', async () => {
+    const url = new URL(`http://127.0.0.1:${await unusedPort()}`)
+    const { connections, send } = connectionsFor()
+    const { agent, request } = send(url)
+    expect(connections.to(url)).toBe(agent)
+    await once(request, 'error')
+    expect(connections.to(url)).not.toBe(agent)
+  })
+
+  test('one that was opened in advance, and is closed', async () => {
+    const server = net.createServer()
+    const url = new URL(`http://127.0.0.1:${await listen(server)}`)
+    const { connections } = connectionsFor()
+    const controller = new AbortController()
+    const agent = connections.to(url)
+    agent.open(controller.signal)
+    await once(server, 'connection')
+    expect(connections.to(url)).toBe(agent)
+    controller.abort()
+    expect(connections.to(url)).not.toBe(agent)
+  })
+
+  test('one of two that were opened in advance is closed: the other one is left', async () => {
+    const server = net.createServer()
+    const url = new URL(`http://127.0.0.1:${await listen(server)}`)
+    const { connections } = connectionsFor()
+    const controllers = [new AbortController(), new AbortController()]
+    const agent = connections.to(url)
+    for (const { signal } of controllers) agent.open(signal)
+    controllers[0]!.abort()
+    expect(connections.to(url)).toBe(agent)
+    controllers[1]!.abort()
+    expect(connections.to(url)).not.toBe(agent)
+  })
+
+  test('who still uses the earlier ones does not disturb the later', async () => {
+    const url = new URL(`http://127.0.0.1:${await unusedPort()}`)
+    const { connections, send } = connectionsFor()
+    const { agent, request } = send(url)
+    await once(request, 'error')
+    const later = connections.to(url)
+    await once(requestHttp({ ...agent.server, agent: agent as never }).end(), 'error')
+    expect(connections.to(url)).toBe(later)
+  })
+
+  test('one that was opened in advance, and is used', async () => {
+    const url = await serve((_, response) => response.end())
+    const { connections, send } = connectionsFor()
+    const controller = new AbortController()
+    const agent = connections.to(url)
+    agent.open(controller.signal)
+    const { request } = send(url)
+    await once(request, 'socket')
+    controller.abort()
+    expect(connections.to(url)).toBe(agent)
+    await once(request, 'response')
+  })
+
+  test('a refused address', async () => {
+    const connections = new Connections(false, proxiesFrom({}))
+    const url = new URL('https://10.0.0.1')
+    const error = await failure(Promise.resolve().then(() => connections.to(url)))
+    expect(error).toMatchObject({ code: 'ADDRESS_REFUSED' })
+  })
+})
