@@ -115,9 +115,9 @@ function send(asked: Exchange): Promise<IncomingMessage> {
     request.on('response', (message) => {
       answer = message
       ignoreLimit()
-      // The rest of a request is not needed once its response is complete.
+      // The rest of a request is not needed once its response is complete. Over TLS, that all was sent is known a turn later.
       message.on('close', () => {
-        if (!request.writableFinished) request.destroy()
+        if (!request.writableFinished) setImmediate(() => request.writableFinished || request.destroy())
       })
       resolve(message)
     })

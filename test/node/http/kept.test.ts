@@ -2,11 +2,13 @@
 import { once } from 'node:events'
 import { request as requestHttp } from 'node:http'
 import net from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Connections } from '../../../src/node/http/connections.ts'
 import { proxiesFrom } from '../../../src/node/http/proxies.ts'
 import { failure } from '../../support/failure.ts'
-import { client, listen, serve, serveBytes, unusedPort } from './servers.ts'
+import { startNode } from '../helpers.ts'
+import { client, listen, serve, serveBytes, serveTls, unusedPort } from './servers.ts'
 
 const EMPTY = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
@@ -130,6 +132,24 @@ test('of very many, some are kept', async () => {
   const http = client()
   await Promise.all(Array.from({ length: 300 }, async () => (await http.fetch(url)).text()))
   await vi.waitFor(() => expect([...sockets].filter((socket) => !socket.destroyed)).toHaveLength(256))
+})
+
+test('over TLS they are used again, and a further one takes up the session', async () => {
+  const sockets = new Map<net.Socket, boolean>()
+  const { url, certificate } = await serveTls(({ socket, url: path }, response) => {
+    sockets.set(socket, (socket as TLSSocket).isSessionReused())
+    if (path === '/close') response.setHeader('connection', 'close')
+    response.end('here')
+  })
+  const code = `
+    const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+    const http = createHttp({ dev: true, userAgent: 'test' })
+    for (const path of ['/close', ...Array.from({ length: 100 }, () => '/')]) {
+      for await (const _ of (await http.fetch(new URL(path, process.argv[1]))).body) {}
+    }
+    process.exit()`
+  await startNode(code, [url.href], ['env', `NODE_EXTRA_CA_CERTS=${certificate}`]).ended
+  expect([...sockets.values()]).toStrictEqual([false, true])
 })
 
 describe('of a server without connections nothing is left', () => {
