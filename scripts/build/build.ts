@@ -41,6 +41,7 @@ const RARE = [
   'call/batch-line.ts',
   'call/batch.ts',
   'call/paginate.ts',
+  'cli/call/batch-ending.ts',
   'cli/call/batch-output.ts',
   'cli/call/explain.ts',
   'cli/call/lines.ts',
