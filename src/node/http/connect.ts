@@ -6,7 +6,7 @@ import { ADDRCONFIG, lookup as dnsLookup, type LookupAddress } from 'node:dns'
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { OAuthError } from '../../errors.ts'
 import { checkHost, guardedLookup, isAddress } from './address-guard.ts'
 import { ConnectFailure, ProxyFailure, TunnelRefused } from './errors.ts'
@@ -26,6 +26,7 @@ interface ConnectOptions {
   /** Allows http and private addresses. */
   readonly dev: boolean
   readonly proxy: URL | undefined
+  readonly sessions: TlsSessions
 }
 
 /** Where to connect to. */
@@ -39,6 +40,8 @@ const VERIFIED = { rejectUnauthorized: true }
 const OFFERED = { ALPNProtocols: ['http/1.1'] }
 /** Small requests are sent immediately; the system looks whether an idle connection still stands. */
 const SOCKET = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 1_000 }
+/** As Node's agent keeps. */
+const MOST_SESSIONS = 100
 /** Of an address where nobody listens, or of a kind that the machine does not have. */
 const UNUSED = ['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH']
 
@@ -53,8 +56,8 @@ export function serverOf(url: URL, { dev }: Pick<ConnectOptions, 'dev'>): Server
   return { protocol, host, port: Number(url.port) || (protocol === 'https:' ? 443 : 80) }
 }
 
-export function connecting(server: Server, { dev, proxy }: ConnectOptions): Connect {
-  return proxy ? throughTunnel(server, proxy) : directly(server, dev)
+export function connecting(server: Server, { dev, proxy, sessions }: ConnectOptions): Connect {
+  return proxy ? throughTunnel(server, proxy, sessions) : directly(server, dev, sessions)
 }
 
 /** As a connection takes it: an IPv6 address without brackets. */
@@ -67,12 +70,13 @@ function serverName(host: string): string {
   return isAddress(host) ? '' : host
 }
 
-function directly({ protocol, host, port }: Server, dev: boolean): Connect {
-  const connect = protocol === 'https:' ? resuming(serverName(host)) : connectPlain
+function directly(server: Server, dev: boolean, sessions: TlsSessions): Connect {
+  const { protocol, host, port } = server
   return (done, onSocket) => {
     const fail = (error: unknown) => done(new ConnectFailure(error as Error))
     const open = (place: Place, whenOpen = done) => {
-      const { socket, ready } = connect({ port, ...place })
+      const target = { port, ...place }
+      const { socket, ready } = protocol === 'https:' ? connectSecurely(target, server, sessions) : connectPlain(target)
       onConnect(socket, ready, whenOpen)
       onSocket(socket)
     }
@@ -106,18 +110,33 @@ function connectPlain(target: Target): Opened {
   return { socket: connectTcp({ ...target, ...SOCKET }), ready: 'connect' }
 }
 
-/** Over TLS, with the session of the connection before, which shortens the handshake. */
-function resuming(servername: string): (target: Target) => Opened {
-  let session: Buffer | undefined
-  return (target) => {
-    const socket = connectTls({ ...target, ...SOCKET, ...VERIFIED, ...OFFERED, servername, session })
-    socket.on('session', (given) => {
-      session = given
-    })
-    socket.once('close', (hadError) => {
-      if (hadError) session = undefined
-    })
-    return { socket, ready: 'secureConnect' }
+/** With the session of an earlier connection, which shortens the handshake. */
+function connectSecurely(target: ConnectionOptions, { host, port }: Server, sessions: TlsSessions): Opened {
+  const name = `${host} ${port}`
+  const known = { servername: serverName(host), session: sessions.get(name) }
+  const socket = connectTls({ ...target, ...SOCKET, ...VERIFIED, ...OFFERED, ...known })
+  socket.on('session', (session) => sessions.set(name, session))
+  socket.once('close', (hadError) => hadError && sessions.delete(name))
+  return { socket, ready: 'secureConnect' }
+}
+
+/** Sessions of earlier connections, by server. */
+export class TlsSessions {
+  readonly #sessions = new Map<string, Buffer>()
+
+  get(name: string): Buffer | undefined {
+    return this.#sessions.get(name)
+  }
+
+  set(name: string, session: Buffer): void {
+    this.#sessions.delete(name)
+    this.#sessions.set(name, session)
+    const [oldest] = this.#sessions.keys()
+    if (this.#sessions.size > MOST_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest)
+  }
+
+  delete(name: string): void {
+    this.#sessions.delete(name)
   }
 }
 
@@ -172,7 +191,8 @@ function telling(second: Error, first: Error): Error {
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6 */
-function throughTunnel({ protocol, host, port }: Server, proxy: URL): Connect {
+function throughTunnel(server: Server, proxy: URL, sessions: TlsSessions): Connect {
+  const { protocol, host, port } = server
   const request = proxy.protocol === 'https:' ? requestHttps : requestHttp
   const password = [proxy.username, proxy.password].map(decodeURIComponent).join(':')
   const credentials = `Basic ${Buffer.from(password).toString('base64')}`
@@ -203,8 +223,8 @@ function throughTunnel({ protocol, host, port }: Server, proxy: URL): Connect {
       }
       quiet(socket)
       if (protocol !== 'https:') return done(null, socket)
-      const secured = connectTls({ host, servername: serverName(host), ...VERIFIED, ...OFFERED, socket })
-      onConnect(secured, 'secureConnect', done)
+      const { socket: secured, ready } = connectSecurely({ host, socket }, server, sessions)
+      onConnect(secured, ready, done)
       onSocket(secured)
     })
     asked.end()

@@ -5,7 +5,7 @@
  */
 import type { ClientRequest } from 'node:http'
 import type { Socket } from 'node:net'
-import { type Connect, connecting, type Server, serverOf } from './connect.ts'
+import { type Connect, connecting, type Server, serverOf, TlsSessions } from './connect.ts'
 import { EarlyConnection } from './early.ts'
 import type { Proxies } from './proxies.ts'
 
@@ -18,7 +18,7 @@ const MARGIN = 1_000
  * announcing it, and what is sent on it just then is lost. Long enough to notice that.
  */
 const REST = 2
-/** Of those that nobody uses, for each server. */
+/** Free ones, for each server. */
 const MOST_KEPT = 256
 
 /** All servers. */
@@ -26,6 +26,7 @@ export class Connections {
   readonly #dev: boolean
   readonly #proxies: Proxies
   readonly #servers = new Map<string, ServerConnections>()
+  readonly #sessions = new TlsSessions()
 
   /** @param dev allows http and private addresses */
   constructor(dev: boolean, proxies: Proxies) {
@@ -39,18 +40,19 @@ export class Connections {
    */
   to(url: URL, own = false): ServerConnections {
     const name = `${own} ${url.protocol}//${url.host}`
-    return this.#servers.get(name) ?? this.#add(name, url, own)
+    return this.#servers.get(name) ?? this.#create(name, url, own)
   }
 
-  #add(name: string, url: URL, own: boolean): ServerConnections {
-    const dev = this.#dev
+  #create(name: string, url: URL, own: boolean): ServerConnections {
+    const [dev, sessions] = [this.#dev, this.#sessions]
     const server = serverOf(url, { dev })
-    const connect = connecting(server, { dev, proxy: this.#proxies.for(url) })
-    const added = new ServerConnections(server, connect, own, () => {
-      if (this.#servers.get(name) === added) this.#servers.delete(name)
+    const connect = connecting(server, { dev, sessions, proxy: this.#proxies.for(url) })
+    const created = new ServerConnections(server, connect, own, (isUsed) => {
+      const known = this.#servers.get(name)
+      if (isUsed && !known) this.#servers.set(name, created)
+      else if (!isUsed && known === created) this.#servers.delete(name)
     })
-    this.#servers.set(name, added)
-    return added
+    return created
   }
 }
 
@@ -65,22 +67,23 @@ export class ServerConnections {
 
   readonly server: Server
   readonly #connect: Connect
-  readonly #onEmpty: () => void
+  readonly #onUse: (isUsed: boolean) => void
   /** Requests without a connection. */
   #waiting = 0
   readonly #early = new Set<EarlyConnection>()
   readonly #connections = new Map<Socket, Connection>()
-  readonly #resting: Connection[] = []
+  readonly #resting: Rest[] = []
   /** The one that was used last is the last one. */
   readonly #free: Connection[] = []
 
-  constructor(server: Server, connect: Connect, own: boolean, onEmpty: () => void) {
+  /** @param onUse called when there is a connection, or a request for one, and when there is none */
+  constructor(server: Server, connect: Connect, own: boolean, onUse: (isUsed: boolean) => void) {
     this.server = server
     this.protocol = server.protocol
     this.defaultPort = server.port
     this.keepAlive = !own
     this.#connect = connect
-    this.#onEmpty = onEmpty
+    this.#onUse = onUse
   }
 
   /** Opens one for the first request. It is closed when the signal is aborted before that. */
@@ -88,15 +91,17 @@ export class ServerConnections {
     if (signal.aborted) return
     const early = new EarlyConnection(() => {
       this.#early.delete(early)
-      this.#reportIfEmpty()
+      this.#reportIfUnused()
     })
     this.#early.add(early)
+    this.#onUse(true)
     early.open(this.#connect, signal)
   }
 
   /** Called by Node: gives the request a connection that is good for it, or else a new one. */
   addRequest(request: ClientRequest): void {
     this.#waiting += 1
+    if (this.#waiting === 1) this.#onUse(true)
     if (this.#awaitRest(request)) return
     setImmediate(() => {
       if (this.#awaitRest(request)) return // a response has come to its end meanwhile
@@ -107,55 +112,66 @@ export class ServerConnections {
 
   /** @param announced the `keep-alive` header of a response */
   limit(socket: Socket, announced: string): void {
-    const seconds = /\btimeout=(\d+)/i.exec(announced)?.[1]
+    const seconds = /(?:^|[\s,;])timeout=(\d+)/i.exec(announced)?.[1]
     const connection = this.#connections.get(socket)
     if (connection && seconds) connection.keptFor = Math.min(KEPT_FOR, Number(seconds) * 1000 - MARGIN)
   }
 
-  /** @returns whether there is a connection that the request gets as soon as it has rested */
+  /**
+   * Preferred to a free one, because its server has just shown that it is there. In a promise: what a request does happens in
+   * the asynchronous context of its caller, and not in that of the request before.
+   *
+   * @returns whether there is a connection that the request gets as soon as it has rested
+   */
   #awaitRest(request: ClientRequest): boolean {
-    const connection = this.#resting.find(({ next }) => next === undefined)
-    if (!connection) return false
-    connection.next = request
-    connection.timer?.ref()
+    const rest = this.#resting.find(({ wake }) => wake === undefined)
+    if (!rest) return false
+    rest.timer.ref()
+    void new Promise<void>((resolve) => {
+      rest.wake = resolve
+    }).then(() => this.#give(request))
     return true
   }
 
   #rest(connection: Connection): void {
-    const { socket, keptFor } = connection
-    const isOneTooMany = this.#resting.length + this.#free.length >= MOST_KEPT
-    if (!isOpen(socket) || keptFor <= 0 || isOneTooMany) {
+    const { socket, keptFor, request } = connection
+    if (!request?.destroyed) return // Node 20 reports a connection as free twice if request and response end together
+    connection.request = undefined
+    if (!isOpen(socket) || keptFor <= 0) {
       socket.destroy()
       return
     }
     socket.unref()
     socket.setTimeout(keptFor)
     connection.received = socket.bytesRead
-    connection.timer = setTimeout(setImmediate, REST, () => this.#endRest(connection)).unref()
-    this.#resting.push(connection)
+    const timer = setTimeout(setImmediate, REST, () => this.#endRest(rest)).unref()
+    const rest: Rest = { connection, timer }
+    this.#resting.push(rest)
   }
 
-  #endRest(connection: Connection): void {
-    const { socket, next } = connection
-    remove(this.#resting, connection)
-    if (isOpen(socket)) this.#free.push(connection)
-    else socket.destroy()
-    connection.next = undefined
-    if (next) this.#give(next)
+  #endRest(rest: Rest): void {
+    const { connection, wake } = rest
+    remove(this.#resting, rest)
+    if (isOpen(connection.socket) && this.#free.length < MOST_KEPT) this.#free.push(connection)
+    else connection.socket.destroy()
+    wake?.()
   }
 
   #give(request: ClientRequest): void {
-    const socket = request.destroyed ? undefined : this.#takeFree()
-    if (socket) this.#begin(request, socket)
+    const connection = request.destroyed ? undefined : this.#takeFree()
+    if (connection) this.#begin(request, connection)
     else if (request.destroyed) this.#end(request)
     else this.#openFor(request)
   }
 
-  #takeFree(): Socket | undefined {
+  #takeFree(): Connection | undefined {
     for (let connection = this.#free.pop(); connection; connection = this.#free.pop()) {
       const { socket, received } = connection
       // Data without a request is a mistake of the server, and would be taken for the response.
-      if (isOpen(socket) && socket.bytesRead === received) return socket.ref()
+      if (isOpen(socket) && socket.bytesRead === received) {
+        socket.ref()
+        return connection
+      }
       socket.destroy()
     }
     return undefined
@@ -164,14 +180,13 @@ export class ServerConnections {
   #openFor(request: ClientRequest): void {
     const onConnect = (error: Error | null, socket?: Socket) => {
       if (!socket) return this.#end(request, error!)
-      this.#keep(socket)
-      this.#begin(request, socket) // if it was given up meanwhile, Node reports the connection as free
+      this.#begin(request, this.#keep(socket)) // if it was given up meanwhile, Node reports the connection as free
     }
     for (const early of this.#early) if (early.take(onConnect)) return
     this.#connect(onConnect, () => undefined)
   }
 
-  #keep(socket: Socket): void {
+  #keep(socket: Socket): Connection {
     const connection: Connection = { socket, keptFor: this.keepAlive ? KEPT_FOR : 0, received: 0 }
     this.#connections.set(socket, connection)
     socket.on('free', () => this.#rest(connection))
@@ -181,13 +196,15 @@ export class ServerConnections {
     socket.on('close', () => {
       remove(this.#free, connection)
       this.#connections.delete(socket)
-      this.#reportIfEmpty()
+      this.#reportIfUnused()
     })
+    return connection
   }
 
-  #begin(request: ClientRequest, socket: Socket): void {
+  #begin(request: ClientRequest, connection: Connection): void {
     this.#waiting -= 1
-    request.onSocket(socket)
+    connection.request = request
+    request.onSocket(connection.socket)
   }
 
   /** Node reports the end of a request only once it has, or cannot have, a connection. */
@@ -195,11 +212,11 @@ export class ServerConnections {
     this.#waiting -= 1
     request.destroy(error)
     request.onSocket(undefined as unknown as Socket)
-    this.#reportIfEmpty()
+    this.#reportIfUnused()
   }
 
-  #reportIfEmpty(): void {
-    if (this.#waiting + this.#early.size + this.#connections.size === 0) this.#onEmpty()
+  #reportIfUnused(): void {
+    if (this.#waiting + this.#early.size + this.#connections.size === 0) this.#onUse(false)
   }
 }
 
@@ -209,10 +226,16 @@ interface Connection {
   keptFor: number
   /** Bytes, up to the end of the last response. */
   received: number
-  /** While it rests. */
-  timer?: NodeJS.Timeout
-  /** The request that gets it. */
-  next?: ClientRequest | undefined
+  /** The one that uses it. */
+  request?: ClientRequest | undefined
+}
+
+/** Of one connection, after a response. */
+interface Rest {
+  readonly connection: Connection
+  readonly timer: NodeJS.Timeout
+  /** Tells the request that waits for it. */
+  wake?: () => void
 }
 
 function isOpen(socket: Socket): boolean {
