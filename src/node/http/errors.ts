@@ -13,6 +13,13 @@ export class Timeout extends Error {
 /** No data within the idle timeout. */
 export class IdleTimeout extends Error {}
 
+/** Before the request. */
+export class UnaskedResponse extends Error {
+  constructor() {
+    super('it responded before the request')
+  }
+}
+
 /** Failed before a byte of the request was sent. */
 export class ConnectFailure extends Error {
   constructor(reason: Error) {
@@ -55,7 +62,7 @@ export function networkError(error: unknown, url: URL): OAuthError {
   }
   const code = chain.map((link) => (link as { code?: unknown }).code).find((value) => typeof value === 'string')
   // The messages of unknown errors are not shown: they may quote a header that contains a token.
-  const told = chain.find((link) => link instanceof TunnelRefused || link instanceof IdleTimeout)
+  const told = chain.find((link) => TOLD.some((kind) => link instanceof kind))
   const facts = factsOf(chain, code)
   const why =
     told?.message ??
@@ -104,6 +111,8 @@ function isHttp2Only(chain: readonly Error[]): boolean {
   return chain.some(({ message }) => /alert no application protocol/.test(message))
 }
 
+/** Errors of our own. */
+const TOLD = [TunnelRefused, IdleTimeout, UnaskedResponse]
 const UNTRUSTED: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',

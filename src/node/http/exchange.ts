@@ -9,7 +9,7 @@ import type { ReadableStream as NodeStream } from 'node:stream/web'
 import { OAuthError } from '../../errors.ts'
 import { type Body, type HttpResponse, isStream } from '../../ports.ts'
 import type { ServerConnections } from './connections.ts'
-import { ConnectFailure, IdleTimeout, networkError, Timeout } from './errors.ts'
+import { ConnectFailure, IdleTimeout, networkError, Timeout, UnaskedResponse } from './errors.ts'
 import type { Limit } from './limit.ts'
 import { ResponseBody, ResponseHeaders } from './response.ts'
 
@@ -59,6 +59,8 @@ export async function exchange(asked: Exchange): Promise<HttpResponse> {
   const abort = () => content.destroy(limit.reason as Error)
   const ignoreLimit = limit.onReached(abort)
   content.on('close', () => {
+    // Of a decoder that nobody reads, Node 24 and 26 leave the message open, and with it the process.
+    if (!message.readableEnded) message.destroy()
     ignoreLimit()
     limit.end()
   })
@@ -113,6 +115,7 @@ function send(asked: Exchange): Promise<IncomingMessage> {
       request.on('close', () => socket.off('timeout', idle))
     })
     request.on('response', (message) => {
+      if (beforeSend && !isBegun) return fail(new UnaskedResponse())
       answer = message
       ignoreLimit()
       // The rest of a request is not needed once its response is complete. Over TLS, that all was sent is known a turn later.

@@ -347,6 +347,27 @@ describe('what is awaited before a request is sent', () => {
     expect(received).toStrictEqual([])
   })
 
+  test('a response that comes before is none: nothing was sent', async () => {
+    const received: string[] = []
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined).on('data', (data) => received.push(String(data)))
+      socket.write('HTTP/1.1 408 Timeout\r\ncontent-length: 0\r\n\r\n')
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close())
+    const url = new URL(`http://127.0.0.1:${(server.address() as net.AddressInfo).port}`)
+    const asked = client().fetch(url, {
+      method: 'POST',
+      ownConnection: true,
+      beforeSend: async () => void (await pause(50)),
+    })
+    expect(await failure(asked)).toMatchObject({
+      code: 'NETWORK_UNREACHABLE',
+      message: `cannot reach ${url.host}: it responded before the request`,
+    })
+    expect(received).toStrictEqual([])
+  })
+
   test('no connection: it is not asked', async () => {
     const beforeSend = vi.fn()
     const url = await serve(() => undefined)
