@@ -5,7 +5,7 @@
  */
 import type { ClientRequest } from 'node:http'
 import type { Socket } from 'node:net'
-import { type Connect, connecting, type Server, serverOf, TlsSessions } from './connect.ts'
+import { type Connect, connecting, type OnConnect, type Server, serverOf, TlsSessions } from './connect.ts'
 import { EarlyConnection } from './early.ts'
 import type { Proxies } from './proxies.ts'
 
@@ -142,8 +142,8 @@ export class ServerConnections {
       return
     }
     socket.unref()
-    socket.setTimeout(keptFor)
     connection.received = socket.bytesRead
+    connection.endedAt = Date.now()
     const timer = setTimeout(setImmediate, REST, () => this.#endRest(rest)).unref()
     const rest: Rest = { connection, timer }
     this.#resting.push(rest)
@@ -151,9 +151,12 @@ export class ServerConnections {
 
   #endRest(rest: Rest): void {
     const { connection, wake } = rest
+    const { socket, keptFor } = connection
     remove(this.#resting, rest)
-    if (isOpen(connection.socket) && this.#free.length < MOST_KEPT) this.#free.push(connection)
-    else connection.socket.destroy()
+    if (isOpen(socket) && this.#free.length < MOST_KEPT) {
+      socket.setTimeout(keptFor)
+      this.#free.push(connection)
+    } else socket.destroy()
     wake?.()
   }
 
@@ -166,28 +169,30 @@ export class ServerConnections {
 
   #takeFree(): Connection | undefined {
     for (let connection = this.#free.pop(); connection; connection = this.#free.pop()) {
-      const { socket, received } = connection
-      // Data without a request is a mistake of the server, and would be taken for the response.
-      if (isOpen(socket) && socket.bytesRead === received) {
-        socket.ref()
+      if (isUsable(connection)) {
+        connection.socket.ref()
         return connection
       }
-      socket.destroy()
+      connection.socket.destroy()
     }
     return undefined
   }
 
   #openFor(request: ClientRequest): void {
-    const onConnect = (error: Error | null, socket?: Socket) => {
+    let onConnect: OnConnect = () => {}
+    // In a promise, as above: one that was opened early belongs to the context of whoever opened it.
+    void new Promise<Parameters<OnConnect>>((resolve) => {
+      onConnect = (...result) => resolve(result)
+    }).then(([error, socket]) => {
       if (!socket) return this.#end(request, error!)
       this.#begin(request, this.#keep(socket)) // if it was given up meanwhile, Node reports the connection as free
-    }
+    })
     for (const early of this.#early) if (early.take(onConnect)) return
     this.#connect(onConnect, () => undefined)
   }
 
   #keep(socket: Socket): Connection {
-    const connection: Connection = { socket, keptFor: this.keepAlive ? KEPT_FOR : 0, received: 0 }
+    const connection: Connection = { socket, keptFor: this.keepAlive ? KEPT_FOR : 0, received: 0, endedAt: 0 }
     this.#connections.set(socket, connection)
     socket.on('free', () => this.#rest(connection))
     socket.on('timeout', () => {
@@ -226,6 +231,8 @@ interface Connection {
   keptFor: number
   /** Bytes, up to the end of the last response. */
   received: number
+  /** When the last response ended. */
+  endedAt: number
   /** The one that uses it. */
   request?: ClientRequest | undefined
 }
@@ -236,6 +243,13 @@ interface Rest {
   readonly timer: NodeJS.Timeout
   /** Tells the request that waits for it. */
   wake?: () => void
+}
+
+function isUsable({ socket, received, endedAt, keptFor }: Connection): boolean {
+  // By a clock that goes on while the machine sleeps.
+  const isFresh = Math.abs(Date.now() - endedAt) < keptFor
+  // Data without a request is a mistake of the server, and would be taken for the response.
+  return isFresh && isOpen(socket) && socket.bytesRead === received
 }
 
 function isOpen(socket: Socket): boolean {

@@ -205,6 +205,34 @@ test.each(['gzip', 'br'])('a compressed response that nobody reads leaves no con
   await vi.waitFor(() => expect(closed).toBe(true))
 })
 
+test('a connection that rested while the process was blocked is given up like any other', async () => {
+  const ended = vi.fn()
+  const url = await serveBytes((socket) => {
+    socket.once('end', ended)
+    socket.write(EMPTY.replace('\r\n\r\n', '\r\nkeep-alive: timeout=2\r\n\r\n'))
+  })
+  await (await client().fetch(url)).text()
+  await new Promise<void>((resolve) => process.nextTick(resolve)) // it rests from here
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_100)
+  await vi.waitFor(() => expect(ended).toHaveBeenCalled(), 3_000)
+})
+
+test('a connection from before the machine slept is not used', async () => {
+  const sockets = new Set<net.Socket>()
+  const url = await serveBytes((socket) => {
+    sockets.add(socket)
+    socket.write(EMPTY)
+  })
+  const http = client()
+  await (await http.fetch(url)).text()
+  await pause(20)
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  vi.setSystemTime(Date.now() + 60_000)
+  await (await http.fetch(url)).text()
+  expect(sockets.size).toBe(2)
+})
+
 test('a connection that is reported as free while it is used is not given away', async () => {
   const sockets = new Set<net.Socket>()
   const url = await serve(({ socket }, response) => {
@@ -219,6 +247,22 @@ test('a connection that is reported as free while it is used is not given away',
   const responses = await Promise.all([request, send(url).request].map((sent) => once(sent, 'response')))
   expect(responses.map(([{ statusCode }]) => statusCode)).toStrictEqual([200, 200])
   expect(sockets.size).toBe(2)
+})
+
+test('so is what it calls on a connection that was opened early, in another context', async () => {
+  const { url, certificate } = await serveTls((_, response) => response.end())
+  const code = `
+    const { AsyncLocalStorage } = await import('node:async_hooks')
+    const { createHttp } = await import(process.env.SRC + 'node/http/client.ts')
+    const http = createHttp({ dev: true, userAgent: 'test' })
+    const url = new URL(process.argv[1])
+    const storage = new AsyncLocalStorage()
+    storage.run('early', () => http.connect(url, { signal: new AbortController().signal }))
+    const beforeSend = async () => console.log(storage.getStore())
+    await storage.run('request', () => http.fetch(url, { beforeSend }))
+    process.exit()`
+  const { stdout } = await startNode(code, [url.href], ['env', `NODE_EXTRA_CA_CERTS=${certificate}`]).ended
+  expect(stdout).toBe('request\n')
 })
 
 test('what a request calls is called in its own asynchronous context', async () => {
