@@ -6,12 +6,11 @@ import type net from 'node:net'
 import { createServer } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { OAuthError } from '../../../src/errors.ts'
 import type { Http } from '../../../src/ports.ts'
 import { failure } from '../../support/failure.ts'
-import { client, serve, serveBytes } from './servers.ts'
+import { client, serve, serveBytes, serveCounting, serveInThread } from './servers.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\n'
 /** More than the buffers of two sockets hold. */
@@ -73,11 +72,7 @@ describe('between two requests', () => {
     'a server that closes while this process is blocked %s does not get the next request on that connection',
     async (_, before) => {
       /** Set by this thread when the server may close the connection, and by the server when it has. */
-      const flags = new Int32Array(new SharedArrayBuffer(8))
-      const worker = new Worker(CLOSING_SERVER, { eval: true, workerData: flags })
-      onTestFinished(() => void worker.terminate())
-      const [port] = await once(worker, 'message')
-      const url = new URL(`http://127.0.0.1:${port}`)
+      const { url, flags } = await serveInThread(CLOSING_SERVER)
       const http = client()
       for (let request = 0; request < 10; request += 1) {
         expect(await (await http.fetch(url, { method: 'POST', body: 'refresh_token=canary' })).text()).toBe('here')
@@ -131,11 +126,7 @@ describe('between two requests', () => {
   })
 
   test('many at once have no more connections than requests on their way', async () => {
-    const connections = new Set<net.Socket>()
-    const url = await serve(({ socket }, response) => {
-      connections.add(socket)
-      response.end('here')
-    })
+    const { url, sockets: connections } = await serveCounting()
     const http = client()
     const send = async () => {
       for (let request = 0; request < 20; request += 1) await (await http.fetch(url)).text()
@@ -161,11 +152,7 @@ describe('between two requests', () => {
   })
 
   test('a request may have a connection of its own, which is not used again', async () => {
-    const connections = new Set<net.Socket>()
-    const url = await serve(({ socket }, response) => {
-      connections.add(socket)
-      response.end('here')
-    })
+    const { url, sockets: connections } = await serveCounting()
     const http = client()
     const own = [false, true, true, false]
     for (const ownConnection of own) await (await http.fetch(url, { ownConnection })).text()

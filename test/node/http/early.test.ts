@@ -3,11 +3,10 @@ import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import net, { type AddressInfo } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
-import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failure } from '../../support/failure.ts'
 import { startNode } from '../helpers.ts'
-import { client, serveProxy, serveTls, unusedPort } from './servers.ts'
+import { client, serveInThread, serveProxy, serveTls, unusedPort } from './servers.ts'
 
 const { signal } = new AbortController()
 /** A thread whose server closes the first connection when it is told to, and answers on the second. */
@@ -109,11 +108,7 @@ describe('a connection that is of no use is replaced', () => {
   })
 
   test('closed by the server while this process was blocked', async () => {
-    const flags = new Int32Array(new SharedArrayBuffer(8))
-    const worker = new Worker(CLOSING_SERVER, { eval: true, workerData: flags })
-    onTestFinished(() => void worker.terminate())
-    const [port] = await once(worker, 'message')
-    const url = new URL(`http://127.0.0.1:${port}`)
+    const { url, flags, worker } = await serveInThread(CLOSING_SERVER)
     const http = client()
     http.connect(url, { ownConnection: true, signal })
     await once(worker, 'message')

@@ -11,7 +11,7 @@ import { Connections } from '../../../src/node/http/connections.ts'
 import { proxiesFrom } from '../../../src/node/http/proxies.ts'
 import { failure } from '../../support/failure.ts'
 import { startNode } from '../helpers.ts'
-import { client, listen, serve, serveBytes, serveTls, unusedPort } from './servers.ts'
+import { client, listen, serve, serveBytes, serveCounting, serveTls, unusedPort } from './servers.ts'
 
 const EMPTY = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
@@ -68,11 +68,7 @@ test.each([
 })
 
 test('a request that is given up leaves its connection to the others', async () => {
-  const sockets = new Set<net.Socket>()
-  const url = await serve(({ socket }, response) => {
-    sockets.add(socket)
-    response.end('here')
-  })
+  const { url, sockets } = await serveCounting()
   const http = client()
   await (await http.fetch(url)).text()
   // While the connection rests.
@@ -86,11 +82,7 @@ test('a request that is given up leaves its connection to the others', async () 
 })
 
 test('of two requests for one connection, one is given up: the other gets it', async () => {
-  const sockets = new Set<net.Socket>()
-  const url = await serve(({ socket }, response) => {
-    sockets.add(socket)
-    response.end('here')
-  })
+  const { url, sockets } = await serveCounting()
   const http = client()
   await (await http.fetch(url)).text()
   await pause(20)
@@ -149,11 +141,7 @@ test('of very many, some are kept', async () => {
 })
 
 test('of as many requests as that at once, each has a connection', async () => {
-  const sockets = new Set<net.Socket>()
-  const url = await serve(({ socket }, response) => {
-    sockets.add(socket)
-    response.end('here')
-  })
+  const { url, sockets } = await serveCounting()
   const http = client()
   const send = async () => {
     for (let request = 0; request < 4; request += 1) await (await http.fetch(url)).text()

@@ -1,11 +1,13 @@
 /**
  * Servers on loopback for the tests of the HTTP client; each is gone with its test.
  */
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import http, { type RequestListener } from 'node:http'
 import https from 'node:https'
 import net, { type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { onTestFinished } from 'vitest'
 import { createHttp } from '../../../src/node/http/client.ts'
 import type { HttpInit } from '../../../src/ports.ts'
@@ -32,6 +34,29 @@ export async function serve(listener: RequestListener): Promise<URL> {
   // A connection that is not used any more stays: that it ends is for the client to see to.
   const server = http.createServer({ keepAliveTimeout: 0 }, listener)
   return new URL(`http://127.0.0.1:${await listen(server)}/path?query=1`)
+}
+
+/** A server with one response for all, and its connections with a request. */
+export async function serveCounting(text = 'here'): Promise<{ url: URL; sockets: Set<net.Socket> }> {
+  const sockets = new Set<net.Socket>()
+  const url = await serve(({ socket }, response) => {
+    sockets.add(socket)
+    response.end(text)
+  })
+  return { url, sockets }
+}
+
+/**
+ * A server in a thread, which goes on while this one is blocked. It posts its port.
+ *
+ * @param source has two numbers in common with this thread, `workerData`
+ */
+export async function serveInThread(source: string): Promise<{ url: URL; flags: Int32Array; worker: Worker }> {
+  const flags = new Int32Array(new SharedArrayBuffer(8))
+  const worker = new Worker(source, { eval: true, workerData: flags })
+  onTestFinished(() => void worker.terminate())
+  const [port] = await once(worker, 'message')
+  return { url: new URL(`http://127.0.0.1:${port}`), flags, worker }
 }
 
 /** A server on the level of bytes, told of all that a client sent so far. */
